@@ -1,0 +1,156 @@
+"""What the API server asks of the values, and what it gets: the seam between `collect` and `serve`."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from adapter.metrics.quantity import Quantity
+from adapter.metrics.selector import Selector
+
+
+class GroupResource(NamedTuple):
+    """A resource by its plural name and API group ('' for the core group), as in `deployments.apps`."""
+
+    group: str
+    resource: str
+
+    def __str__(self) -> str:
+        return f"{self.resource}.{self.group}" if self.group else self.resource
+
+
+class ObjectReference(NamedTuple):
+    """The described object of a custom metric."""
+
+    kind: str
+    namespace: str
+    name: str
+    api_version: str
+    """As written on the wire: 'v1', 'apps/v1'."""
+
+
+class CustomOffer(NamedTuple):
+    """A line of the custom metrics API's discovery."""
+
+    resource: GroupResource
+    metric: str
+    namespaced: bool
+
+
+class CustomQuestion(NamedTuple):
+    """One request of custom.metrics.k8s.io."""
+
+    resource: GroupResource
+    namespace: str
+    """'' for root-scoped objects."""
+    name: str
+    """An object's name, or '*' for those that `selector` matches."""
+    metric: str
+    selector: Selector
+    metric_selector: Selector
+    """Of metricLabelSelector; the empty selector where none was sent."""
+    user: str = ""
+    """Who asks; bounds how many undeclared requests of one user are remembered."""
+
+
+class CustomValue(NamedTuple):
+    """One item of a MetricValueList."""
+
+    described: ObjectReference
+    value: Quantity
+    time: float
+    """Unix time of the sample, s."""
+    window: float | None
+    """s, None where it is unknown."""
+
+
+class ExternalQuestion(NamedTuple):
+    """One request of external.metrics.k8s.io."""
+
+    namespace: str
+    metric: str
+    selector: Selector
+    user: str = ""
+
+
+class ExternalValue(NamedTuple):
+    """One item of an ExternalMetricValueList."""
+
+    labels: Mapping[str, str]
+    value: Quantity
+    time: float
+    window: float | None
+
+
+class Usage(NamedTuple):
+    """CPU in cores and memory in bytes."""
+
+    cpu: Quantity
+    memory: Quantity
+
+
+class NodeUsage(NamedTuple):
+    """One NodeMetrics."""
+
+    name: str
+    labels: Mapping[str, str]
+    time: float
+    window: float
+    usage: Usage
+
+
+class PodUsage(NamedTuple):
+    """One PodMetrics; containers sorted by name."""
+
+    namespace: str
+    name: str
+    labels: Mapping[str, str]
+    time: float
+    window: float
+    containers: Sequence[tuple[str, Usage]]
+
+
+class Missing(LookupError):
+    """There is no such metric or object; answered with 404. The text is one sentence with the cause."""
+
+
+class Unavailable(Exception):  # noqa: N818 - the name of what the client is told
+    """The value cannot be had now; answered with 503. The text is one sentence with the cause."""
+
+
+class Answers(Protocol):
+    """All that the API server knows of the rest of the program."""
+
+    serves_custom: bool
+    serves_external: bool
+    serves_resource: bool
+
+    def custom_offers(self) -> Sequence[CustomOffer]:
+        """Sorted by resource and metric."""
+        ...
+
+    async def custom(self, question: CustomQuestion) -> Sequence[CustomValue]:
+        """Sorted by object name. Raises Missing, Unavailable."""
+        ...
+
+    def external_offers(self) -> Sequence[str]:
+        """The names of the external metrics, sorted."""
+        ...
+
+    async def external(self, question: ExternalQuestion) -> Sequence[ExternalValue]:
+        """Sorted by labels. Raises Missing, Unavailable."""
+        ...
+
+    def node_usage(self, name: str | None, selector: Selector) -> Sequence[NodeUsage]:
+        """All nodes that match, or the one called `name`, sorted by name; nodes without a value are left out."""
+        ...
+
+    def pod_usage(self, namespace: str | None, name: str | None, selector: Selector) -> Sequence[PodUsage]:
+        """The pods that match in a namespace (None: in all), sorted by namespace and name."""
+        ...
+
+    def readiness(self) -> Mapping[str, str]:
+        """Each readiness check by name: '' where it passes, else one sentence saying what it waits for."""
+        ...
+
+    def explain(self, question: CustomQuestion) -> Mapping[str, object]:
+        """How the answer to `question` comes about: rule, pods, query, samples, ages, why a pod is missing."""
+        ...

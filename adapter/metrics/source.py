@@ -1,0 +1,46 @@
+"""Where values come from, as the rest of the adapter sees it."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from adapter.metrics.sample import Sample
+
+
+class Query(NamedTuple):
+    """A question to a source."""
+
+    promql: str
+    adaptive: bool = False
+    """True: where the source can, `rate(x[W])` is taken over a window that shrinks from W after a change of the rate."""
+
+
+class SourceError(Exception):
+    """A source could not answer; the text is one sentence with the cause, fit for the caller of the API."""
+
+
+class UnsupportedQuery(SourceError):  # noqa: N818 - it is a refusal, not a fault
+    """The source will never answer this query; the text says which part and what would be right."""
+
+
+class Source(Protocol):
+    """A place that answers instant queries (Prometheus' HTTP API, the embedded store)."""
+
+    name: str
+    """For messages and metrics: 'prometheus', 'embedded'."""
+
+    knows_sample_times: bool
+    """Whether `Sample.time` is the sample's own time, not the evaluation's."""
+
+    async def query(self, query: Query, at: float) -> list[Sample]:
+        """The instant vector of `query` at Unix time `at`, s. Scalars come as one sample without labels.
+
+        Raises SourceError.
+        """
+        ...
+
+    async def series(self, selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
+        """The label sets (with `__name__`) that match any selector and have samples between `since` and `at`.
+
+        Raises SourceError.
+        """
+        ...
