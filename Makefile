@@ -1,0 +1,64 @@
+# The menu of everything: `make` prints it.
+SHELL := /bin/bash
+PY := .venv/bin/python
+PYTHON ?= python3
+SECONDS ?=
+CLUSTER_PYTEST := $(PY) -m pytest -o addopts="-q --strict-markers --strict-config --import-mode=importlib" --timeout=600
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test lint format cluster-up cluster-down cluster-status cluster-test scale-latency bench-exposition \
+        bench-recommender rates clean
+
+help: ## print this menu
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-18s %s\n", $$1, $$2}'
+
+.venv/installed: pyproject.toml constraints.txt
+	@echo "making .venv (once)"
+	@$(PYTHON) -m venv .venv
+	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+install: .venv/installed ## make .venv from constraints.txt
+
+run: .venv/installed ## the adapter, three services and a load, without a cluster (SECONDS=20 ends by itself)
+	@$(PY) -m loadtest.demo $(if $(SECONDS),--seconds $(SECONDS))
+
+test: .venv/installed ## all tests that need no cluster
+	@$(PY) -m pytest
+
+lint: .venv/installed ## style, types, layers
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports
+
+format: .venv/installed ## put the code into its standard form
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+cluster-up: .venv/installed ## start a real control plane with one node; prints its KUBECONFIG
+	@$(PY) -m tests.cluster up
+
+cluster-down: .venv/installed ## end it, leaving nothing behind
+	@$(PY) -m tests.cluster down
+
+cluster-status: .venv/installed ## what runs of it, and where its logs are
+	@$(PY) -m tests.cluster status
+
+cluster-test: .venv/installed ## the tests on a real control plane
+	@$(CLUSTER_PYTEST) tests/cluster
+
+scale-latency: .venv/installed ## from load step to the HPA's final size, on the test bed: figures and a histogram
+	@$(PY) -m loadtest.scale_latency
+
+bench-exposition: .venv/installed ## our exposition parser against prometheus_client's
+	@$(PY) loadtest/bench_exposition.py
+
+bench-recommender: .venv/installed ## 100,000 containers through the recommender
+	@$(PY) loadtest/bench_recommender.py
+
+rates: .venv/installed ## simulate the change-point rate; writes the table and plot of docs/rates.md
+	@$(PY) loadtest/simulate_rates.py
+
+clean: ## remove .venv and caches of tools (binaries of the test bed stay in their own cache)
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

@@ -1,0 +1,85 @@
+"""One snapshot of values with their age, and what is left out of an answer.
+
+A `Table` is the result of one query, immutable; the snapshot swaps whole tables. Pure: time is an argument.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from adapter.metrics.sample import Sample
+
+
+class Policy(NamedTuple):
+    """What a rule's values must satisfy to be served."""
+
+    max_age: float = 60.0
+    """s; older values are left out: the HPA itself never looks at a value's age."""
+    nan: str = "omit"
+    """For NaN and ±Inf: 'omit' or 'zero' (prometheus-adapter's way for NaN)."""
+    negative: str = "omit"
+    """For values below 0 of a rate: 'omit', 'zero' or 'keep'."""
+
+
+class Reading(NamedTuple):
+    """A value with its time."""
+
+    value: float
+    time: float
+    """Unix time of the sample, s; of the evaluation where the sample's is unknown."""
+    window: float
+    """s over which a rate was taken, 0 where unknown."""
+
+
+class Table(NamedTuple):
+    """The result of one planned query."""
+
+    evaluated: float
+    """Unix time, s, at which the source evaluated it."""
+    readings: Mapping[tuple[str, str], Reading]
+    """Custom: by (namespace, object name); ('', name) for root-scoped objects."""
+    external: tuple[tuple[Mapping[str, str], Reading], ...] = ()
+    """External: each element's labels and value."""
+    sample_interval: float = 0.0
+    """s between the newest samples of two evaluations, where seen: a slow scrape is not staleness."""
+
+
+def admitted(value: float, policy: Policy) -> float | None:
+    """`value` as `policy` lets it through, or None where it must be left out."""
+    if math.isnan(value) or math.isinf(value):
+        return 0.0 if policy.nan == "zero" else None
+    if value < 0 and policy.negative != "keep":
+        return 0.0 if policy.negative == "zero" else None
+    return value
+
+
+def age_limit(policy: Policy, refresh: float, sample_interval: float) -> float:
+    """The age, s, beyond which a value is left out: the policy's, or 4 refreshes, or 2 sample intervals if longer."""
+    return max(policy.max_age, 4 * refresh, 2 * sample_interval)
+
+
+def merge_times(readings: Mapping[tuple[str, str], Reading], times: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], Reading]:
+    """`readings` with the samples' own times from `times`, where one is known."""
+    return {key: reading._replace(time=min(reading.time, times.get(key, reading.time))) for key, reading in readings.items()}
+
+
+def tabulate(
+    samples: Iterable[Sample], object_label: str, namespace_label: str | None, namespace: str
+) -> dict[tuple[str, str], Reading]:
+    """The readings of a query's result by namespace and object name.
+
+    With `namespace_label` the namespace is read from the sample (merged queries), else it is `namespace`. Of several
+    samples for one object the last wins, as in prometheus-adapter; samples without the object's label are dropped.
+    """
+    readings = {}
+    for labels, value, time, window in samples:
+        name = labels.get(object_label, "")
+        where = labels.get(namespace_label, "") if namespace_label else namespace
+        if name:
+            readings[where, name] = Reading(value, time, window)
+    return readings
+
+
+def newest(readings: Iterable[Reading]) -> float:
+    """The newest time among `readings`, 0 where there are none."""
+    return max((reading.time for reading in readings), default=0.0)
