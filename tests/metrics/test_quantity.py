@@ -8,17 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.metrics.quantity import NANO, Format, Quantity, QuantityError, Resolution
+from tests.strategies import QUANTITIES
 
 SI, BINARY, EXPONENT = Format.DECIMAL_SI, Format.BINARY_SI, Format.DECIMAL_EXPONENT
 
-QUANTITIES = st.builds(
-    Quantity, st.integers(-(2**63) * NANO, 2**63 * NANO) | st.integers(-5000, 5000), st.sampled_from(Format)
-) | st.builds(
-    lambda n, k, form: Quantity(n * 1024**k * NANO, form),
-    st.integers(-1023, 1023),
-    st.integers(0, 5),
-    st.sampled_from(Format),
-)
 TEXTS = st.builds(
     lambda sign, number, suffix: sign + number + suffix,
     st.sampled_from(["", "+", "-"]),
@@ -111,7 +104,7 @@ def test_what_is_no_quantity_is_refused_in_one_sentence(text: str) -> None:
         (1023, BINARY, Resolution.UNIT, "1023"),
         (1536.7, BINARY, Resolution.UNIT, "1536"),
         (2**70, SI, Resolution.MILLI, "1180591620717411303424"),
-        (1e21, SI, Resolution.MILLI, "1e21"),
+        (10**21, SI, Resolution.MILLI, "1e21"),
     ],
 )
 def test_a_number_is_cut_towards_zero(value: float, form: Format, resolution: Resolution, canonical: str) -> None:
@@ -182,5 +175,5 @@ def test_order_is_that_of_the_values_whatever_the_format(one: str, other: str) -
 @given(QUANTITIES)
 def test_a_quantity_survives_pickling_and_arithmetic_inverts(quantity: Quantity) -> None:
     assert pickle.loads(pickle.dumps(quantity)) == quantity
-    assert -(-quantity) == quantity
+    assert (-quantity) + quantity == Quantity(0)
     assert (quantity - quantity).nano == 0

@@ -1,0 +1,301 @@
+"""Label selectors: the text that kubectl's -l takes, and metav1.LabelSelector.
+
+Grammar, validation and meaning are those of k8s.io/apimachinery/pkg/labels (of which `==` is read as `=`).
+"""
+
+import enum
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import NamedTuple
+
+MAX_TEXT = 65536
+"""Characters of a selector; a URL that holds a longer one is refused before it comes here."""
+
+_SPACE = " \t\r\n"
+_TOKEN = re.compile(r"[ \t\r\n]*(==|!=|[=!<>(),]|[^ \t\r\n=!<>(),]+|$)")
+_SYMBOLS = frozenset(("==", "!=", *"=!<>(),"))
+_NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_PREFIX = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+
+
+class SelectorError(ValueError):
+    """A selector that cannot be read; the message names the place and what would be right."""
+
+
+class Operator(enum.Enum):
+    """What a requirement asks of a label's value."""
+
+    EQUALS = "="
+    NOT_EQUALS = "!="
+    IN = "in"
+    NOT_IN = "notin"
+    EXISTS = "exists"
+    DOES_NOT_EXIST = "!"
+    GREATER = "gt"
+    LESS = "lt"
+
+
+_BINARY = {
+    "=": Operator.EQUALS, "==": Operator.EQUALS, "!=": Operator.NOT_EQUALS, "in": Operator.IN,
+    "notin": Operator.NOT_IN, ">": Operator.GREATER, "<": Operator.LESS,
+}  # fmt: skip
+_EXPRESSIONS = {
+    "In": Operator.IN, "NotIn": Operator.NOT_IN, "Exists": Operator.EXISTS, "DoesNotExist": Operator.DOES_NOT_EXIST,
+}  # fmt: skip
+_LISTS = (Operator.IN, Operator.NOT_IN)
+_PRESENCE = (Operator.EXISTS, Operator.DOES_NOT_EXIST)
+_INEQUALITIES = {Operator.GREATER: ">", Operator.LESS: "<"}
+
+
+class Requirement(NamedTuple):
+    """One condition on one label; `values` is sorted, without duplicates."""
+
+    key: str
+    operator: Operator
+    values: tuple[str, ...] = ()
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether `labels` meet it; != and notin hold where the label is absent, > and < only between integers."""
+        value = labels.get(self.key)
+        match self.operator:
+            case Operator.EQUALS | Operator.IN:
+                return value is not None and value in self.values
+            case Operator.NOT_EQUALS | Operator.NOT_IN:
+                return value is None or value not in self.values
+            case Operator.EXISTS:
+                return value is not None
+            case Operator.DOES_NOT_EXIST:
+                return value is None
+        number, bound = _integer(value), _integer(self.values[0])
+        if number is None or bound is None:
+            return False
+        return number > bound if self.operator is Operator.GREATER else number < bound
+
+    def order(self) -> tuple[str, str, tuple[str, ...]]:
+        """Where it stands in a selector."""
+        return self.key, self.operator.value, self.values
+
+    def __str__(self) -> str:
+        if self.operator in _PRESENCE:
+            return f"!{self.key}" if self.operator is Operator.DOES_NOT_EXIST else self.key
+        if self.operator in _LISTS:
+            return f"{self.key} {self.operator.value} ({','.join(self.values)})"
+        return f"{self.key}{_INEQUALITIES.get(self.operator, self.operator.value)}{self.values[0]}"
+
+
+class Selector:
+    """Requirements that must all hold; without any it matches everything. Immutable and hashable."""
+
+    def __init__(self, requirements: Iterable[Requirement] = ()) -> None:
+        self.requirements: tuple[Requirement, ...] = tuple(sorted(set(requirements), key=Requirement.order))
+        self._hash = hash(self.requirements)
+
+    @classmethod
+    def parse(cls, text: str, strict_values: bool = True) -> "Selector":
+        """Read the syntax of kubectl: `a=b,c!=d,e in (f,g),h notin (i),j,!k,l>1,m<2`. Raises SelectorError.
+
+        `strict_values=False` takes values that no label can have: what HPAs send as a metric's selector to pass a
+        regular expression through, as in `path in (/api/(v1|v2)/.*)`. There a parenthesis opens a nested group.
+        """
+        return cls(_Reader(text, strict_values).read())
+
+    @classmethod
+    def from_object(cls, selector: Mapping[str, object], strict_values: bool = True) -> "Selector":
+        """Read a metav1.LabelSelector as JSON gives it: matchLabels and matchExpressions. Raises SelectorError."""
+        return cls([*_match_labels(selector, strict_values), *_match_expressions(selector, strict_values)])
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether an object with `labels` is selected."""
+        return all(requirement.matches(labels) for requirement in self.requirements)
+
+    @cached_property
+    def equals(self) -> Mapping[str, str]:
+        """The labels that a selected object has for certain: equalities and lists of one, for an index."""
+        return {
+            key: values[0]
+            for key, operator, values in self.requirements
+            if operator in (Operator.EQUALS, Operator.IN) and len(values) == 1
+        }
+
+    @property
+    def empty(self) -> bool:
+        """Whether it matches everything."""
+        return not self.requirements
+
+    def __eq__(self, other: object) -> bool:
+        return self.requirements == other.requirements if isinstance(other, Selector) else NotImplemented
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __str__(self) -> str:
+        """The canonical text, sorted by key: `Selector.parse` gives an equal selector back."""
+        return ",".join(map(str, self.requirements))
+
+    def __repr__(self) -> str:
+        return f"Selector({str(self)!r})"
+
+
+EVERYTHING = Selector()
+"""Matches whatever there is."""
+
+
+class _Reader:
+    """One pass over a selector's text, token by token."""
+
+    def __init__(self, text: str, strict_values: bool) -> None:
+        if len(text) > MAX_TEXT:
+            raise SelectorError(f"the selector has {len(text)} characters; at most {MAX_TEXT} are read")
+        self.text = text
+        self.strict_values = strict_values
+        self.position = 0
+
+    def read(self) -> Iterator[Requirement]:
+        if not self.peek():
+            return
+        while True:
+            yield self.requirement()
+            if not (found := self.take()):
+                return
+            if found != ",":
+                raise self.error(f"found {found!r} where ',' or the end belongs", found)
+
+    def requirement(self) -> Requirement:
+        absent = self.peek() == "!" and bool(self.take())
+        key = self.take()
+        if not key or key in _SYMBOLS:
+            raise self.error(f"found {key!r} where a label's name belongs", key)
+        self.check(key, _key_problem(key), key)
+        if absent or self.peek() in ("", ","):
+            return Requirement(key, Operator.DOES_NOT_EXIST if absent else Operator.EXISTS)
+        token = self.take()
+        if token not in _BINARY:
+            raise self.error(f"found {token!r} where one of = == != in notin > < belongs", token)
+        operator = _BINARY[token]
+        values = self.values() if operator in _LISTS else [self.value()]
+        return Requirement(key, operator, tuple(sorted({self.checked(value, operator) for value in values})))
+
+    def value(self) -> str:
+        if self.peek() in ("", ","):
+            return ""
+        token = self.take()
+        if token in _SYMBOLS:
+            raise self.error(f"found {token!r} where a value belongs", token)
+        return token
+
+    def values(self) -> list[str]:
+        if (found := self.take()) != "(":
+            raise self.error(f"found {found!r} where '(' belongs", found)
+        if not self.strict_values:
+            return self.nested_values()
+        values = []
+        while True:
+            values.append("" if self.peek() in (",", ")") else self.value())
+            if (found := self.take()) == ")":
+                return values
+            if found != ",":
+                raise self.error(f"found {found!r} where ',' or ')' belongs", found)
+
+    def nested_values(self) -> list[str]:
+        """Up to the ')' that closes the list; commas part values only outside inner parentheses."""
+        values, depth, start = [], 0, self.position
+        for at in range(start, len(self.text)):
+            char = self.text[at]
+            depth += (char == "(") - (char == ")")
+            if depth < 0 or (char == "," and depth == 0):
+                values.append(self.text[start:at].strip(_SPACE))
+                start = self.position = at + 1
+            if depth < 0:
+                return values
+        self.position = len(self.text)
+        raise self.error("found '' where ')' belongs", "")
+
+    def peek(self) -> str:
+        match = _TOKEN.match(self.text, self.position)
+        return match[1] if match else ""
+
+    def take(self) -> str:
+        match = _TOKEN.match(self.text, self.position)
+        if match is None:
+            return ""
+        self.position = match.end()
+        return match[1]
+
+    def checked(self, value: str, operator: Operator) -> str:
+        if self.strict_values:
+            self.check(value, _value_problem(value), value)
+        if operator in _INEQUALITIES and _integer(value) is None:
+            raise self.error(f"{value!r} must be a 64-bit integer after > and <", value)
+        return value
+
+    def check(self, what: str, problem: str, token: str) -> None:
+        if problem:
+            raise self.error(f"{what[:260]!r} {problem}", token)
+
+    def error(self, problem: str, token: str) -> SelectorError:
+        """With the place, counted from 1, where `token`, just taken, begins."""
+        place = max(self.position - len(token), 0) + 1
+        shown = self.text if len(self.text) <= 200 else f"{self.text[:200]}…"
+        return SelectorError(f"cannot read the selector {shown!r}: at character {place}: {problem}")
+
+
+def _match_labels(selector: Mapping[str, object], strict_values: bool) -> Iterator[Requirement]:
+    labels = selector.get("matchLabels") or {}
+    if not isinstance(labels, Mapping):
+        raise SelectorError("matchLabels must be a map of names to values")
+    for key, value in labels.items():
+        yield _from_field(f"matchLabels[{str(key)[:260]!r}]", key, Operator.EQUALS, [value], strict_values)
+
+
+def _match_expressions(selector: Mapping[str, object], strict_values: bool) -> Iterator[Requirement]:
+    expressions = selector.get("matchExpressions") or []
+    if not isinstance(expressions, list):
+        raise SelectorError("matchExpressions must be a list")
+    for index, expression in enumerate(expressions):
+        place = f"matchExpressions[{index}]"
+        if not isinstance(expression, Mapping):
+            raise SelectorError(f"{place} must be a map with key, operator and values")
+        operator = _EXPRESSIONS.get(str(expression.get("operator")))
+        if operator is None:
+            raise SelectorError(f"{place}.operator must be one of {', '.join(_EXPRESSIONS)}")
+        values = expression.get("values") or []
+        if not isinstance(values, list) or bool(values) != (operator in _LISTS):
+            raise SelectorError(f"{place}.values must be a list, empty only for Exists and DoesNotExist")
+        yield _from_field(place, expression.get("key"), operator, values, strict_values)
+
+
+def _from_field(place: str, key: object, operator: Operator, values: list[object], strict: bool) -> Requirement:
+    if not isinstance(key, str) or (problem := _key_problem(key)):
+        raise SelectorError(f"{place}: {str(key)[:260]!r} {problem if isinstance(key, str) else 'must be a text'}")
+    texts: set[str] = set()
+    for value in values:
+        if not isinstance(value, str) or (strict and (problem := _value_problem(value))):
+            reason = problem if isinstance(value, str) else "must be a text"
+            raise SelectorError(f"{place}: the value {str(value)[:260]!r} {reason}")
+        texts.add(value)
+    return Requirement(key, operator, tuple(sorted(texts)))
+
+
+def _key_problem(key: str) -> str:
+    """What keeps `key` from being a qualified name; '' where nothing does."""
+    prefix, slash, name = key.rpartition("/")
+    if slash and (len(prefix) > 253 or not _PREFIX.fullmatch(prefix)):
+        return "must have a DNS name of at most 253 lower-case characters before its only '/'"
+    if not _NAME.fullmatch(name):
+        return "must be 1 to 63 letters, digits, '-', '_' or '.', with a letter or digit at both ends"
+    return ""
+
+
+def _value_problem(value: str) -> str:
+    if value and not _NAME.fullmatch(value):
+        return "must be at most 63 letters, digits, '-', '_' or '.', with a letter or digit at both ends"
+    return ""
+
+
+def _integer(text: str | None) -> int | None:
+    if text is None or len(text) > 20 or not _INTEGER.fullmatch(text):
+        return None
+    number = int(text)
+    return number if -(2**63) <= number < 2**63 else None
