@@ -1,0 +1,272 @@
+"""Where the API server is and who we are: from a kubeconfig, or from the pod that we run in.
+
+`kubernetes.aio` reads the files and runs the plugins; what is added here is the rest of their life: a token file that
+rotates, a plugin's credentials that expire, certificates that are replaced in place. Only file names are ever logged.
+"""
+
+import asyncio
+import os
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import structlog
+import yaml
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.config.config_exception import ConfigException
+from kubernetes.aio.config.incluster_config import SERVICE_HOST_ENV_NAME, InClusterConfigLoader
+from kubernetes.aio.config.kube_config import KubeConfigLoader, KubeConfigMerger
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+REFRESH = 60.0
+"""Seconds after which files are read again; the kubelet renews a token when 80 % of its hour are over."""
+AFTER_REFUSAL = 10.0
+"""Seconds between renewals that a 401 asks for, so that a wrong token does not become a storm of plugin runs."""
+
+log = structlog.get_logger(__name__)
+
+
+class ConfigError(Exception):
+    """The credentials cannot be read; one sentence with the file, what is wrong and what would be right."""
+
+
+class Credentials(Protocol):
+    """Who we are, as request headers; client certificates sit in the connection's SSL context instead."""
+
+    @property
+    def renewable(self) -> bool:
+        """Whether reading anew may give other credentials, so that a refused call is worth a second try."""
+        ...
+
+    async def headers(self, refused: bool = False) -> Mapping[str, str]:
+        """The headers of a call; `refused` says that the server has just refused the last ones. Never raises."""
+        ...
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Credentials that never change; without a token, none."""
+
+    token: str = ""
+    renewable: bool = False
+
+    async def headers(self, refused: bool = False) -> Mapping[str, str]:
+        """See Credentials."""
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+
+@dataclass(frozen=True)
+class Connection:
+    """All that a Client needs to know."""
+
+    server: str
+    """URL without a slash at its end."""
+    ssl: ssl.SSLContext | None = None
+    """None for plain HTTP."""
+    credentials: Credentials = Fixed()
+    namespace: str = "default"
+    """The namespace that we run in, or that the context names."""
+    server_name: str = ""
+    """What the server's certificate must be for, where that is not the host of `server`."""
+    proxy: str = ""
+
+
+async def connect(
+    kubeconfig: str = "",
+    context: str = "",
+    *,
+    strict_x509: bool = True,
+    service_account: Path = SERVICE_ACCOUNT,
+    environ: Mapping[str, str] = os.environ,
+    clock: Callable[[], float] = time.monotonic,
+) -> Connection:
+    """The connection that `kubeconfig` (several files joined by ':' as in $KUBECONFIG) or the surroundings offer.
+
+    Without `kubeconfig`: $KUBECONFIG, else the pod's service account, else ~/.kube/config. `strict_x509` False accepts
+    CAs that Python >= 3.13 refuses for lacking extensions of RFC 5280. Raises ConfigError.
+    """
+    files = kubeconfig or environ.get("KUBECONFIG", "")
+    if not files and not context and environ.get(SERVICE_HOST_ENV_NAME):
+        loader: _Loader = _Pod(service_account, environ)
+    else:
+        loader = _File(files or str(Path("~/.kube/config")), context)
+    renewing = Renewing(loader, strict_x509, clock)
+    found = await renewing.start()
+    return Connection(
+        server=found.host.rstrip("/"),
+        ssl=renewing.ssl,
+        credentials=renewing,
+        namespace=loader.namespace(),
+        server_name=found.tls_server_name or "",
+        proxy=found.proxy or "",
+    )
+
+
+class _Loader(Protocol):
+    where: str
+
+    async def load(self, anew: bool) -> Configuration:
+        """What the files say now; `anew` forgets what a plugin said before."""
+        ...
+
+    def ages(self) -> bool:
+        """Whether what was loaded can change without a refusal telling so."""
+        ...
+
+    def namespace(self) -> str: ...
+
+
+class _Pod:
+    """The service account that the kubelet mounts."""
+
+    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+        self.where = str(folder)
+        self._folder = folder
+        self._environ = environ
+
+    async def load(self, anew: bool) -> Configuration:
+        configuration = Configuration()
+        InClusterConfigLoader(
+            token_filename=str(self._folder / "token"),
+            cert_filename=str(self._folder / "ca.crt"),
+            try_refresh_token=False,
+            environ=self._environ,
+        ).load_and_set(configuration)
+        return configuration
+
+    def ages(self) -> bool:
+        return True
+
+    def namespace(self) -> str:
+        try:
+            return (self._folder / "namespace").read_text().strip()
+        except OSError:
+            return "default"
+
+
+class _File:
+    """One context of a kubeconfig."""
+
+    def __init__(self, files: str, context: str) -> None:
+        self.where = files
+        self._context = context
+        self._loader: Any = None
+
+    async def load(self, anew: bool) -> Configuration:
+        if anew or self._loader is None:
+            self._loader = self._read()
+        configuration = Configuration()
+        await self._loader.load_and_set(configuration)
+        if self._uses("exec") and not configuration.api_key and not configuration.cert_file:
+            raise ConfigException("the exec plugin gave no credentials; run it by hand to see why")
+        return configuration
+
+    def ages(self) -> bool:
+        """A plugin that names no time of expiry is asked again only after a refusal, as client-go does."""
+        return not self._uses("exec") or hasattr(self._loader, "exec_plugin_expiry")
+
+    def namespace(self) -> str:
+        return str(self._loader.current_context["context"].get("namespace") or "default")
+
+    def _read(self) -> Any:
+        if not any(Path(file).expanduser().is_file() for file in self.where.split(os.pathsep) if file):
+            raise ConfigException("there is no such file")
+        merged = KubeConfigMerger(self.where).config
+        self._users = _with_anonymous(merged)
+        return KubeConfigLoader(merged, active_context=self._context or None, config_base_path=None)
+
+    def _uses(self, method: str) -> bool:
+        return method in self._users.get(self._loader.current_context["context"]["user"], {})
+
+
+def _with_anonymous(merged: Any) -> dict[str, Mapping[str, object]]:
+    """The users by name. A context without one gets an empty one, which the loader could not do without."""
+    users = {str(user["name"]): user["user"].value for user in merged["users"]}
+    anonymous = "streamgate:anonymous"
+    for context in merged["contexts"]:
+        if context["context"].safe_get("user") not in users:
+            context["context"].value["user"] = anonymous
+    merged["users"].value.append({"name": anonymous, "user": {}})
+    return users
+
+
+_BROKEN = (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError)
+"""What a loader raises for a malformed file; it checks little of its shape."""
+
+
+class Renewing:
+    """Credentials that are read again when they age or are refused; certificates change in place in `ssl`."""
+
+    def __init__(self, loader: _Loader, strict_x509: bool, clock: Callable[[], float]) -> None:
+        self.ssl: ssl.SSLContext | None = None
+        self.renewable = True
+        self._loader = loader
+        self._strict = strict_x509
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._headers: Mapping[str, str] = {}
+        self._read_at = 0.0
+        self._certificates: tuple[object, ...] = ()
+
+    async def start(self) -> Configuration:
+        """Reads for the first time. Raises ConfigError."""
+        try:
+            return await self._load(anew=True)
+        except _BROKEN as error:
+            raise ConfigError(f"{self._loader.where}: {str(error) or type(error).__name__}") from error
+
+    async def headers(self, refused: bool = False) -> Mapping[str, str]:
+        """See Credentials."""
+        if self._is_due(refused):
+            async with self._lock:
+                if self._is_due(refused):
+                    await self._renew(refused)
+        return self._headers
+
+    def _is_due(self, refused: bool) -> bool:
+        age = self._clock() - self._read_at
+        return age >= (AFTER_REFUSAL if refused else REFRESH) and (refused or self._loader.ages())
+
+    async def _renew(self, anew: bool) -> None:
+        try:
+            await self._load(anew)
+        except _BROKEN as error:  # What we have may serve yet, and a file may be in the midst of its replacement.
+            log.warning("credentials not renewed", file=self._loader.where, cause=type(error).__name__)
+        finally:
+            self._read_at = self._clock()
+
+    async def _load(self, anew: bool) -> Configuration:
+        found = await self._loader.load(anew)
+        if found.host.startswith("https"):
+            self._secure(found)
+        token = str(found.api_key.get("BearerToken", "")).strip()  # files end in a newline, headers must not
+        self._headers = {"Authorization": token} if token else {}
+        self._read_at = self._clock()
+        return found
+
+    def _secure(self, found: Configuration) -> None:
+        """The context for `found`'s certificates, made once and then changed in place when their files change."""
+        files = (found.ssl_ca_cert, found.cert_file, found.key_file)
+        stamps = tuple((file, Path(file).stat().st_mtime_ns) for file in files if file)
+        if self.ssl is None:
+            self.ssl = _context(found, self._strict)
+        elif stamps == self._certificates:
+            return
+        elif found.ssl_ca_cert:
+            self.ssl.load_verify_locations(found.ssl_ca_cert)
+        if found.cert_file:
+            self.ssl.load_cert_chain(found.cert_file, found.key_file)
+        self._certificates = stamps
+
+
+def _context(found: Configuration, strict_x509: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=found.ssl_ca_cert)
+    if not found.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if not strict_x509:
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
