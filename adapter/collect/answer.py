@@ -5,16 +5,7 @@ from typing import NamedTuple, Protocol
 
 from adapter.metrics.quantity import Quantity
 from adapter.metrics.selector import Selector
-
-
-class GroupResource(NamedTuple):
-    """A resource by its plural name and API group ('' for the core group), as in `deployments.apps`."""
-
-    group: str
-    resource: str
-
-    def __str__(self) -> str:
-        return f"{self.resource}.{self.group}" if self.group else self.resource
+from adapter.rules.naming import GroupResource as GroupResource
 
 
 class ObjectReference(NamedTuple):
