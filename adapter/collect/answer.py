@@ -99,7 +99,7 @@ class PodUsage(NamedTuple):
     containers: Sequence[tuple[str, Usage]]
 
 
-class Missing(LookupError):
+class Missing(LookupError):  # noqa: N818 - the name of what the client is told
     """There is no such metric or object; answered with 404. The text is one sentence with the cause."""
 
 

@@ -58,9 +58,13 @@ def age_limit(policy: Policy, refresh: float, sample_interval: float) -> float:
     return max(policy.max_age, 4 * refresh, 2 * sample_interval)
 
 
-def merge_times(readings: Mapping[tuple[str, str], Reading], times: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], Reading]:
+def merge_times(
+    readings: Mapping[tuple[str, str], Reading], times: Mapping[tuple[str, str], float]
+) -> dict[tuple[str, str], Reading]:
     """`readings` with the samples' own times from `times`, where one is known."""
-    return {key: reading._replace(time=min(reading.time, times.get(key, reading.time))) for key, reading in readings.items()}
+    return {
+        key: reading._replace(time=min(reading.time, times.get(key, reading.time))) for key, reading in readings.items()
+    }
 
 
 def tabulate(

@@ -1,0 +1,37 @@
+"""What the collector tells of itself, for /metrics."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class CollectTelemetry:
+    """The collector's metrics, registered once in `registry`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+            return Counter(f"streamgate_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
+            return Gauge(f"streamgate_{name}", text, labels, registry=registry)
+
+        self.queries = counter("source_queries", "Queries sent to the source.", ("rule", "kind"))
+        self.query_errors = counter("source_query_errors", "Queries that failed.", ("rule", "kind"))
+        self.query_seconds = Histogram(
+            "streamgate_source_query_duration_seconds",
+            "Time of a query.",
+            ("rule",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.planned = gauge("planned_queries", "Queries in the plan.", ("mode",))
+        self.held = gauge("snapshot_values", "Values in the snapshot.", ("rule",))
+        self.offers = gauge("offers", "Metrics on offer, by API.", ("group",))
+        self.hpas = gauge("hpas", "HPAs whose metrics are known.")
+        self.remembered = gauge("remembered_requests", "Undeclared requests that are kept in the plan.")
+        self.uncovered = counter("uncovered_requests", "Requests that the plan did not cover.", ("group",))
+        self.left_out = counter("values_left_out", "Values left out of answers.", ("rule", "why"))
+        self.relist_errors = counter("relist_errors", "Look-ups of series on offer that failed.", ("rule",))
+        self.longest_turn = gauge(
+            "event_loop_longest_turn_seconds", "Longest turn of the event loop in the last minute."
+        )

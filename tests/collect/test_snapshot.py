@@ -1,0 +1,48 @@
+"""What of a query's result is served, and what is left out."""
+
+import math
+
+import pytest
+
+from adapter.collect.snapshot import Policy, Reading, admitted, age_limit, merge_times, tabulate
+from adapter.metrics.sample import Sample
+
+
+def test_a_merged_result_is_told_apart_by_its_namespace_label() -> None:
+    samples = [Sample({"namespace": ns, "pod": "a"}, value, 100.0, 30.0) for ns, value in (("x", 1.0), ("y", 2.0))]
+    assert tabulate(samples, "pod", "namespace", "") == {
+        ("x", "a"): Reading(1, 100, 30),
+        ("y", "a"): Reading(2, 100, 30),
+    }
+
+
+def test_a_result_of_one_namespace_takes_the_namespace_of_the_request() -> None:
+    assert tabulate([Sample({"pod": "a"}, 1.0, 100.0)], "pod", None, "x") == {("x", "a"): Reading(1, 100, 0)}
+
+
+def test_samples_without_the_objects_label_are_dropped_and_the_last_of_several_wins() -> None:
+    samples = [Sample({}, 9.0, 1.0), Sample({"pod": "a"}, 1.0, 1.0), Sample({"pod": "a"}, 2.0, 1.0)]
+    assert tabulate(samples, "pod", None, "x") == {("x", "a"): Reading(2, 1, 0)}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -0.5])
+def test_nan_infinity_and_negative_values_are_left_out_by_default(value: float) -> None:
+    assert admitted(value, Policy()) is None
+
+
+def test_a_policy_can_ask_for_prometheus_adapters_zero_instead() -> None:
+    assert admitted(math.nan, Policy(nan="zero")) == 0.0
+    assert admitted(-1.0, Policy(negative="zero")) == 0.0
+    assert admitted(-1.0, Policy(negative="keep")) == -1.0
+
+
+def test_the_age_limit_is_the_longest_of_policy_refreshes_and_sample_intervals() -> None:
+    assert age_limit(Policy(), refresh=5, sample_interval=0) == 60
+    assert age_limit(Policy(), refresh=30, sample_interval=15) == 120  # 4 x 30
+    assert age_limit(Policy(), refresh=5, sample_interval=60) == 120  # 2 x 60: a slow scrape is no staleness
+
+
+def test_a_samples_own_time_replaces_the_evaluations_but_is_never_later() -> None:
+    readings = {("x", "a"): Reading(1, 100, 0), ("x", "b"): Reading(2, 100, 0), ("x", "c"): Reading(3, 100, 0)}
+    merged = merge_times(readings, {("x", "a"): 93.0, ("x", "b"): 107.0})
+    assert [reading.time for reading in merged.values()] == [93, 100, 100]
