@@ -1,0 +1,397 @@
+"""PromQL over the embedded store: the shapes that metric templates have, each in slices of a few milliseconds.
+
+What differs from Prometheus: nothing is extrapolated. `increase` is what was counted from the first to the last
+sample in the window, `rate` is that over the time between the two (`docs/rates.md`); a series counts as gone after
+the store's lookback, not after five minutes.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import promql_parser as promql
+
+from adapter.metrics import rate
+from adapter.metrics.family import Family, Strings
+from adapter.metrics.matching import Matching, Operator
+from adapter.metrics.ring import Floats, Ints
+from adapter.metrics.sample import Sample
+from adapter.metrics.source import Query, UnsupportedQuery
+from adapter.metrics.vector import (
+    AGGREGATIONS,
+    ARITHMETIC,
+    NAME,
+    Groups,
+    Vector,
+    aggregate,
+    combine,
+    concatenate,
+    histogram_quantile,
+)
+
+T = TypeVar("T")
+Slices: TypeAlias = Generator[None, None, T]
+"""Work in slices: yields where the event loop may run, returns the result."""
+
+MAX_QUERY = 65_536
+MAX_DEPTH = 50
+SLICE_ROWS = 2048
+
+TARGET = ("namespace", "pod", "instance")
+"""Labels that tell targets apart: series of one target are scraped together, so their increments can be added up."""
+
+SUPPORTED = (
+    "sum, avg, min, max, count and group by or without labels; rate, irate, increase, *_over_time and timestamp of"
+    " plain selectors; histogram_quantile; + - * / % ^ with numbers or one-to-one between vectors"
+)
+
+
+class Reader(Protocol):
+    """What the evaluation needs of a store."""
+
+    lookback_s: float
+    retention_s: float
+    strings: Strings
+
+    def select(self, matchings: Sequence[Matching]) -> Iterable[tuple[Family, Ints]]:
+        """The families and rows that match."""
+        ...
+
+
+class Selection(NamedTuple):
+    """Rows of a family as they were when the query began."""
+
+    family: Family
+    rows: Ints
+    serials: Ints
+    columns: Mapping[str, Ints]
+
+    def take(self, index: Ints) -> "Selection":
+        columns = {label: codes[index] for label, codes in self.columns.items()}
+        return Selection(self.family, self.rows[index], self.serials[index], columns)
+
+    def living(self) -> "Selection":
+        """Without the rows that were given up since."""
+        alive = self.family.serial[self.rows] == self.serials
+        return self if alive.all() else self.take(np.flatnonzero(alive))
+
+
+def run(slices: Slices[T]) -> T:
+    """All slices at once."""
+    while True:
+        try:
+            next(slices)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+
+def evaluate(reader: Reader, query: Query, at: float) -> Slices[list[Sample]]:
+    """The instant vector of `query` at Unix time `at`, s; a scalar is one sample without labels.
+
+    Raises UnsupportedQuery, or SourceError where the data contradict the query.
+    """
+    value = yield from _Evaluation(reader, at, query.adaptive).of(parse(query.promql))
+    if isinstance(value, float):
+        return [Sample({}, value, at)]
+    return (yield from _samples(value, reader.strings))
+
+
+@lru_cache(maxsize=1024)
+def parse(text: str) -> promql.Expr:
+    """Raises UnsupportedQuery where the text is no PromQL."""
+    if len(text) > MAX_QUERY:
+        raise UnsupportedQuery(f"the query has {len(text)} characters; the embedded store takes up to {MAX_QUERY}")
+    try:
+        return promql.parse(text)
+    except (ValueError, RecursionError) as error:
+        raise UnsupportedQuery(f"the query is no PromQL: {error}") from None
+
+
+def matchings(selector: promql.VectorSelector) -> list[Matching]:
+    """The matchers of a selector, the metric's name among them. Raises UnsupportedQuery."""
+    if selector.offset is not None or selector.at is not None:
+        raise _unsupported("'offset' and '@'")
+    if selector.matchers.or_matchers:
+        raise _unsupported("'or' between matchers")
+    found = [Matching(m.name, _OPERATORS[str(m.op)], m.value) for m in selector.matchers.matchers]
+    return found if selector.name is None else [Matching(NAME, Operator.EQUAL, selector.name), *found]
+
+
+_OPERATORS = {
+    str(promql.MatchOp.Equal): Operator.EQUAL,
+    str(promql.MatchOp.NotEqual): Operator.NOT_EQUAL,
+    str(promql.MatchOp.Re): Operator.MATCH,
+    str(promql.MatchOp.NotRe): Operator.NOT_MATCH,
+}
+
+
+def _unsupported(construct: str) -> UnsupportedQuery:
+    return UnsupportedQuery(f"the embedded store does not evaluate {construct}; it evaluates {SUPPORTED}")
+
+
+def _samples(vector: Vector, strings: Strings) -> Slices[list[Sample]]:
+    found: list[Sample] = []
+    labels = list(vector.columns)
+    for start in range(0, len(vector.values), SLICE_ROWS):
+        part = slice(start, start + SLICE_ROWS)
+        texts = [[strings.text(code) for code in vector.columns[label][part].tolist()] for label in labels]
+        sets: Iterable[tuple[str, ...]] = zip(*texts, strict=True) if labels else [()] * len(vector.values[part])
+        numbers = zip(*(array[part].tolist() for array in vector[1:]), strict=True)
+        found += [
+            Sample({label: text for label, text in zip(labels, values, strict=True) if text}, *three)
+            for values, three in zip(sets, numbers, strict=True)
+        ]
+        yield
+    return found
+
+
+class RangeResult(NamedTuple):
+    """Of a function over ranges, one entry per row."""
+
+    values: Floats
+    windows: Floats
+    present: npt.NDArray[np.bool_]
+
+
+def _rate_result(pair: tuple[Floats, Floats]) -> RangeResult:
+    values, windows = pair
+    return RangeResult(values, windows, windows > 0)
+
+
+def _increase(times: Floats, values: Floats) -> RangeResult:
+    _, windows = rate.fixed_rate(times, values)
+    return RangeResult(rate.increase(times, values), windows, windows > 0)
+
+
+def _over_time(reduce: Callable[[Floats, Floats], Floats]) -> Callable[[Floats, Floats], RangeResult]:
+    def apply(times: Floats, values: Floats) -> RangeResult:
+        inside = ~np.isnan(times)
+        return RangeResult(reduce(values, inside), np.zeros(len(values)), ~np.isnan(times[:, -1]))
+
+    return apply
+
+
+_RANGE_FUNCTIONS: dict[str, Callable[[Floats, Floats], RangeResult]] = {
+    "rate": lambda times, values: _rate_result(rate.fixed_rate(times, values)),
+    "irate": lambda times, values: _rate_result(rate.instant_rate(times, values)),
+    "increase": _increase,
+    "avg_over_time": _over_time(lambda v, inside: np.where(inside, v, 0).sum(axis=1) / inside.sum(axis=1)),
+    "sum_over_time": _over_time(lambda v, inside: np.where(inside, v, 0).sum(axis=1)),
+    "max_over_time": _over_time(lambda v, inside: np.fmax.reduce(np.where(inside, v, np.nan), axis=1)),
+    "min_over_time": _over_time(lambda v, inside: np.fmin.reduce(np.where(inside, v, np.nan), axis=1)),
+    "count_over_time": _over_time(lambda v, inside: inside.sum(axis=1).astype(float)),
+    "last_over_time": _over_time(lambda v, inside: v[:, -1]),
+}
+
+
+class _Evaluation:
+    """One query at one time."""
+
+    def __init__(self, reader: Reader, at: float, adaptive: bool) -> None:
+        self._reader = reader
+        self._at = at
+        self._adaptive = adaptive
+        self._depth = 0
+
+    def of(self, node: promql.Expr) -> Slices[Vector | float]:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise UnsupportedQuery(f"the query is nested deeper than {MAX_DEPTH} levels")
+        value = yield from self._of(node)
+        self._depth -= 1
+        return value
+
+    def _of(self, node: promql.Expr) -> Slices[Vector | float]:
+        if isinstance(node, promql.NumberLiteral):
+            return float(node.val)
+        if isinstance(node, promql.ParenExpr):
+            return (yield from self.of(node.expr))
+        if isinstance(node, promql.VectorSelector):
+            return (yield from self._instant(node))
+        if isinstance(node, promql.UnaryExpr):
+            return _arithmetic("*", -1.0, (yield from self.of(node.expr)))
+        if isinstance(node, promql.Call):
+            return (yield from self._call(node))
+        if isinstance(node, promql.AggregateExpr):
+            return (yield from self._aggregate(node))
+        if isinstance(node, promql.BinaryExpr):
+            return (yield from self._binary(node))
+        raise _unsupported(_KINDS.get(type(node).__name__, type(node).__name__))
+
+    def _select(self, selector: promql.VectorSelector) -> list[Selection]:
+        found = self._reader.select(matchings(selector))
+        return [
+            Selection(family, rows, family.serial[rows], {k: c[rows] for k, c in family.columns.items()})
+            for family, rows in found
+            if len(rows)
+        ]
+
+    def _instant(self, selector: promql.VectorSelector) -> Slices[Vector]:
+        last = _over_time(lambda values, inside: values[:, -1])
+        return (yield from self._read(selector, self._reader.lookback_s, last))
+
+    def _range(self, node: promql.Call, function: Callable[[Floats, Floats], RangeResult]) -> Slices[Vector]:
+        selector, window = self._matrix(node)
+        return (yield from self._read(selector, window, function)).drop((NAME,))
+
+    def _matrix(self, node: promql.Call) -> tuple[promql.VectorSelector, float]:
+        matrix = _unwrap(node.args[0])
+        if not isinstance(matrix, promql.MatrixSelector):
+            raise _unsupported(f"{node.func.name} of a subquery")
+        window = matrix.range.total_seconds()
+        if window > self._reader.retention_s:
+            raise UnsupportedQuery(
+                f"the window of {window:g} s is longer than the {self._reader.retention_s:g} s of samples that the"
+                " embedded store keeps; take a shorter window or a longer retention"
+            )
+        return matrix.vector_selector, window
+
+    def _read(
+        self, selector: promql.VectorSelector, window: float, function: Callable[[Floats, Floats], RangeResult]
+    ) -> Slices[Vector]:
+        parts = []
+        for selection in self._select(selector):
+            for start in range(0, len(selection.rows), SLICE_ROWS):
+                index = np.arange(start, min(start + SLICE_ROWS, len(selection.rows)))
+                parts.append(self._read_slice(selection.take(index).living(), window, function))
+                yield
+        return concatenate(parts)
+
+    def _read_slice(
+        self, selection: Selection, window: float, function: Callable[[Floats, Floats], RangeResult]
+    ) -> Vector:
+        times, values = selection.family.tail(selection.rows, self._at - window, self._at)
+        with np.errstate(all="ignore"):
+            result = function(times, values)
+        fresh = result.present & (times[:, -1] > self._at - self._reader.lookback_s)
+        whole = Vector(selection.columns, result.values, times[:, -1], result.windows)
+        return whole if fresh.all() else whole.take(np.flatnonzero(fresh))
+
+    def _call(self, node: promql.Call) -> Slices[Vector | float]:
+        name = node.func.name
+        if name in _RANGE_FUNCTIONS:
+            return (yield from self._range(node, _RANGE_FUNCTIONS[name]))
+        if name == "timestamp":
+            if not isinstance(selector := _unwrap(node.args[0]), promql.VectorSelector):
+                raise _unsupported("timestamp of anything but a plain selector")
+            vector = yield from self._instant(selector)
+            return vector.with_values(vector.times).drop((NAME,))
+        if name == "histogram_quantile":
+            return (yield from self._histogram_quantile(node))
+        raise _unsupported(f"the function {name}")
+
+    def _histogram_quantile(self, node: promql.Call) -> Slices[Vector]:
+        q, buckets = (yield from self.of(node.args[0])), (yield from self.of(node.args[1]))
+        if not isinstance(q, float) or not isinstance(buckets, Vector):
+            raise _unsupported("histogram_quantile with anything but a number and a vector")
+        text = self._reader.strings.text
+        known, inverse = np.unique(buckets.columns.get("le", np.zeros(len(buckets.values))), return_inverse=True)
+        bounds = np.array([_bound(text(code)) for code in known.tolist()], dtype=float)[inverse]
+        yield
+        return histogram_quantile(q, buckets, bounds)
+
+    def _aggregate(self, node: promql.AggregateExpr) -> Slices[Vector]:
+        operation = str(node.op)
+        if operation not in AGGREGATIONS:
+            raise _unsupported(f"the aggregation {operation}")
+        inner = _unwrap(node.expr)
+        if self._adaptive and operation == "sum" and isinstance(inner, promql.Call) and inner.func.name == "rate":
+            vector: Vector | float = yield from self._adaptive_rate(inner, node.modifier)
+        else:
+            vector = yield from self.of(inner)
+        if isinstance(vector, float):
+            raise _unsupported(f"{operation} of a number")
+        kept = _regroup(vector, node.modifier)
+        yield
+        return aggregate(kept, operation)
+
+    def _adaptive_rate(self, node: promql.Call, modifier: promql.AggModifier | None) -> Slices[Vector]:
+        """One element for each group and target: the change-point rate of the target's summed counters."""
+        selector, window = self._matrix(node)
+        parts = []
+        for selection in self._select(selector):
+            kept = set(_regrouped(selection.columns, modifier))
+            keys = {label: codes for label, codes in selection.columns.items() if label in kept or label in TARGET}
+            groups = Groups(keys, len(selection.rows))
+            yield
+            for index, starts in groups.slices(SLICE_ROWS):
+                parts.append(self._adaptive_slice(selection.take(index), starts, window))
+                yield
+        return concatenate(parts)
+
+    def _adaptive_slice(self, selection: Selection, starts: Ints, window: float) -> Vector:
+        times, values = selection.family.tail(selection.rows, self._at - self._reader.retention_s, self._at)
+        gone = selection.family.serial[selection.rows] != selection.serials
+        times[gone], values[gone] = np.nan, np.nan
+        counts, durations, newest = rate.sum_increments(times, values, starts)
+        rates, windows = rate.adaptive_rate(counts, durations, window)
+        columns = {label: codes[starts] for label, codes in selection.columns.items()}
+        fresh = (windows > 0) & (newest > self._at - self._reader.lookback_s)
+        return Vector(columns, rates, newest, windows).take(np.flatnonzero(fresh))
+
+    def _binary(self, node: promql.BinaryExpr) -> Slices[Vector | float]:
+        operator = str(node.op)
+        if operator not in ARITHMETIC:
+            raise _unsupported(f"the operator {operator}")
+        modifier = node.modifier
+        if modifier is not None and modifier.card not in (promql.VectorMatchCardinality.OneToOne, None):
+            raise _unsupported("group_left and group_right")
+        if modifier is not None and modifier.fill_values is not None:
+            raise _unsupported("fill")
+        left, right = (yield from self.of(node.lhs)), (yield from self.of(node.rhs))
+        if not isinstance(left, Vector) or not isinstance(right, Vector):
+            return _arithmetic(operator, left, right)
+        matching = modifier.matching if modifier is not None else None
+        left, right = (_matched(side, matching) for side in (left, right))
+        yield
+        return combine(left, right, operator)
+
+
+_KINDS = {"SubqueryExpr": "subqueries", "StringLiteral": "strings", "MatrixSelector": "a bare range ([…])"}
+
+
+def _unwrap(node: promql.Expr) -> promql.Expr:
+    while isinstance(node, promql.ParenExpr):
+        node = node.expr
+    return node
+
+
+def _bound(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return np.nan
+
+
+def _arithmetic(operator: str, left: Vector | float, right: Vector | float) -> Vector | float:
+    """The operator where one side at least is a number."""
+    vector = left if isinstance(left, Vector) else right
+    one, other = (np.asarray(side.values if isinstance(side, Vector) else side) for side in (left, right))
+    with np.errstate(all="ignore"):
+        values = ARITHMETIC[operator](one.astype(float), other.astype(float))
+    return vector.with_values(values).drop((NAME,)) if isinstance(vector, Vector) else float(values)
+
+
+def _regrouped(labels: Iterable[str], modifier: promql.AggModifier | None) -> list[str]:
+    """Those of `labels` that a by or without clause leaves."""
+    if modifier is None:
+        return []
+    if modifier.type == promql.AggModifierType.By:
+        return [label for label in labels if label in modifier.labels]
+    return [label for label in labels if label not in modifier.labels and label != NAME]
+
+
+def _regroup(vector: Vector, modifier: promql.AggModifier | None) -> Vector:
+    return vector.keep(_regrouped(vector.columns, modifier))
+
+
+def _matched(vector: Vector, matching: promql.LabelModifier | None) -> Vector:
+    """With the labels that a binary operator matches on, which are the result's too."""
+    if matching is None:
+        return vector.drop((NAME,))
+    if matching.type == promql.LabelModifierType.Include:
+        return vector.keep(matching.labels)
+    return vector.drop((NAME, *matching.labels))

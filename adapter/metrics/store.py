@@ -1,0 +1,177 @@
+"""The embedded store: the last minutes of every series in memory, for clusters without Prometheus."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+import promql_parser as promql
+
+from adapter.metrics.evaluate import evaluate, matchings, parse, run
+from adapter.metrics.family import Family, Strings
+from adapter.metrics.matching import Matching, Operator
+from adapter.metrics.ring import Ints, Put
+from adapter.metrics.sample import Point, Sample, Series
+from adapter.metrics.source import Query, UnsupportedQuery
+from adapter.metrics.vector import NAME
+
+FUTURE_S = 60.0
+"""A series whose newest sample is further ahead than this is forgotten: its clock was wrong, and it would never age."""
+
+
+@dataclass
+class Statistics:
+    """What the store holds and what it did not take; counts since the start."""
+
+    series: int = 0
+    stored: int = 0
+    duplicate: int = 0
+    """Samples with the time of the one before."""
+    late: int = 0
+    """Samples older than the newest of their series."""
+    dense: int = 0
+    """Samples less than 0.9 s after the one before."""
+    refused: int = 0
+    """Samples of series beyond the limit."""
+    problem: str = ""
+    """One sentence while the limit on series is reached, else empty."""
+
+
+class Store:
+    """Samples of at most `max_series` series, for `retention_s` seconds each.
+
+    A value is served while its newest sample is younger than `lookback_s`, which should be four scrape intervals or
+    more. Not thread-safe; no clock: time comes as an argument.
+    """
+
+    def __init__(self, max_series: int = 100_000, retention_s: float = 300.0, lookback_s: float = 60.0) -> None:
+        self.max_series = max_series
+        self.retention_s = retention_s
+        self.lookback_s = lookback_s
+        self.strings = Strings()
+        self.statistics = Statistics()
+        self._families: dict[str, Family] = {}
+        self._index: dict[Series, tuple[Family, int]] = {}
+        self._serials = count(1)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of samples and label columns, without the series' own texts."""
+        return sum(family.nbytes for family in self._families.values())
+
+    def extend(self, points: Iterable[Point]) -> None:
+        """Take samples in. Takes about 1 µs each: feed more than some thousand in parts."""
+        outcomes = dict.fromkeys(Put, 0)
+        for series, value, time in points:
+            place = self._index.get(series) or self._add(series)
+            if place is not None:
+                family, row = place
+                outcomes[family.put(row, time, value)] += 1
+        for outcome, number in outcomes.items():
+            setattr(self.statistics, outcome.value, getattr(self.statistics, outcome.value) + number)
+
+    def _add(self, series: Series) -> tuple[Family, int] | None:
+        if len(self._index) >= self.max_series:
+            self.statistics.refused += 1
+            self.statistics.problem = (
+                f"the embedded store holds its limit of {self.max_series} series, so samples of new ones are dropped;"
+                " raise the limit or scrape less"
+            )
+            return None
+        name = series.name
+        family = self._families.get(name)
+        if family is None:
+            family = self._families[name] = Family(name, self.retention_s, self.strings)
+        place = self._index[series] = (family, family.add(series, next(self._serials)))
+        self.statistics.series = len(self._index)
+        return place
+
+    def expire(self, now: float) -> int:
+        """Forget the series without samples since `retention_s`, and those from the future; returns how many."""
+        gone = 0
+        for family in list(self._families.values()):
+            newest = family.newest()
+            expired = (newest <= now - self.retention_s) | (newest > now + FUTURE_S)
+            gone += self._remove(family, np.flatnonzero(expired & (family.serial[: len(newest)] != 0)))
+        self.strings.purge()
+        return gone
+
+    def forget(self, labels: Mapping[str, str]) -> int:
+        """Forget the series that have all of `labels` (those of a gone target); returns how many."""
+        wanted = [Matching(label, Operator.EQUAL, value) for label, value in labels.items()]
+        return sum(self._remove(family, rows) for family, rows in self.select(wanted))
+
+    def _remove(self, family: Family, rows: Ints) -> int:
+        for row in rows.tolist():
+            del self._index[family.remove(row)]
+        if not len(family):
+            self._families.pop(family.name, None)
+        self.statistics.series = len(self._index)
+        if len(self._index) < self.max_series:
+            self.statistics.problem = ""
+        return len(rows)
+
+    def select(self, wanted: Sequence[Matching]) -> list[tuple[Family, Ints]]:
+        """The families with rows that match, and these rows."""
+        names = [matching for matching in wanted if matching.label == NAME]
+        others = [matching for matching in wanted if matching.label != NAME]
+        literal = next((name.equals for name in names if name.equals is not None), None)
+        candidates = list(self._families) if literal is None else [literal] if literal in self._families else []
+        found = [
+            (family, family.select(others))
+            for name in candidates
+            if all(matching.matches(name) for matching in names)
+            for family in [self._families[name]]
+        ]
+        return [(family, rows) for family, rows in found if len(rows)]
+
+    def query(self, query: Query, at: float) -> list[Sample]:
+        """The instant vector of `query` at Unix time `at`, s. Raises SourceError, UnsupportedQuery."""
+        return run(evaluate(self, query, at))
+
+    def series(self, selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
+        """The label sets that match any selector and have samples in (since, at]. Raises UnsupportedQuery."""
+        found: dict[int, Mapping[str, str]] = {}
+        for selector in selectors:
+            for family, rows in self.select(_matchings(selector)):
+                newest = family.newest()[rows]
+                times, _ = family.tail(rows[newest > since], since, at)
+                for row in rows[newest > since][~np.isnan(times[:, -1])].tolist():
+                    series = family.series[row]
+                    assert series is not None
+                    found[int(family.serial[row])] = dict(series.labels)
+        return list(found.values())
+
+
+def _matchings(selector: str) -> list[Matching]:
+    node = parse(selector)
+    if not isinstance(node, promql.VectorSelector):
+        raise UnsupportedQuery(f"'{selector[:60]}' is no series selector such as http_requests_total{{pod!=\"\"}}")
+    return matchings(node)
+
+
+class EmbeddedSource:
+    """The store as a `Source`; long queries let the event loop run between slices."""
+
+    name = "embedded"
+    knows_sample_times = True
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    async def query(self, query: Query, at: float) -> list[Sample]:
+        slices = evaluate(self.store, query, at)
+        while True:
+            try:
+                next(slices)
+            except StopIteration as done:
+                samples: list[Sample] = done.value
+                return samples
+            await asyncio.sleep(0)
+
+    async def series(self, selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
+        return self.store.series(selectors, since, at)
