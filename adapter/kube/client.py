@@ -8,13 +8,14 @@ fresh ones.
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType, TracebackType
 from typing import Any, Generic, NamedTuple, Self, TypeVar, overload
 
 import aiohttp
 import msgspec
+import structlog
 from yarl import URL
 
 from adapter.kube import errors
@@ -24,6 +25,7 @@ from adapter.kube.lines import Lines
 from adapter.kube.objects import ListMeta, Model, decode
 
 T = TypeVar("T")
+log = structlog.get_logger(__name__)
 
 JSON = "application/json"
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
@@ -66,7 +68,7 @@ class Client:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(ssl=self.connection.ssl or True, socket_factory=_watched_socket)
+        connector = aiohttp.TCPConnector(ssl=self.connection.tls or True, socket_factory=_watched_socket)
         # Answers are not compressed: the network inside a cluster is faster than the API server's gzip.
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -110,6 +112,7 @@ class Client:
         """The whole collection at `path`, fetched in pages.
 
         A continue token that expires under way (410) starts the list over, once; a second time it is raised as Gone.
+        An object that is no `kind` is skipped and logged: one strange object must not hide all the others.
         """
         try:
             return await self._list(path, kind, params, accept, page)
@@ -145,16 +148,14 @@ class Client:
         await self._call(_Request("DELETE", path, timeout or self._timeout, body=_encoded(body)))
 
     @asynccontextmanager
-    async def stream(
-        self, path: str, *, params: Parameters = NONE, accept: str = JSON, silence: float
-    ) -> AsyncIterator[Lines]:
-        """The lines of a watch of `path`. After `silence` seconds without a byte, reading raises Unreachable."""
+    async def stream(self, path: str, *, params: Parameters = NONE, accept: str = JSON) -> AsyncIterator[Lines]:
+        """The lines of a watch of `path`, for as long as the server and the body of the `async with` like."""
         request = _Request("GET", path, self._timeout, {**params, "watch": "true"}, accept)
         answer = await self._open(request, aiohttp.ClientTimeout(total=None, sock_connect=self._timeout))
         try:
             if answer.status >= 300:
                 raise await _refusal(answer, request)
-            yield Lines(answer.content, silence, f"WATCH {path}")
+            yield Lines(answer.content, f"WATCH {path}")
         finally:
             answer.close()  # An endless answer cannot be read to its end, so its connection is not kept.
 
@@ -167,7 +168,7 @@ class Client:
             asked = {**params, "limit": str(page)} | ({"continue": token} if token else {})
             found = decode(await self._call(_Request("GET", path, self._timeout, asked, accept)), _Page)
             for start in range(0, len(found.items), DECODE_BATCH):
-                items.extend(decode(raw, kind) for raw in found.items[start : start + DECODE_BATCH])
+                items.extend(_decodable(found.items[start : start + DECODE_BATCH], kind, path))
                 await asyncio.sleep(0)
             token = found.metadata.continue_
             if not token:
@@ -228,6 +229,14 @@ class _Request(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.verb} {self.path}"
+
+
+def _decodable(items: Iterable[msgspec.Raw], kind: type[T], path: str) -> Iterator[T]:
+    for item in items:
+        try:
+            yield decode(item, kind)
+        except Undecodable as error:
+            log.warning("object skipped", path=path, cause=str(error))
 
 
 def _encoded(body: Any) -> bytes | None:

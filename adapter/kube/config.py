@@ -64,7 +64,7 @@ class Connection:
 
     server: str
     """URL without a slash at its end."""
-    ssl: ssl.SSLContext | None = None
+    tls: ssl.SSLContext | None = None
     """None for plain HTTP."""
     credentials: Credentials = Fixed()
     namespace: str = "default"
@@ -97,7 +97,7 @@ async def connect(
     found = await renewing.start()
     return Connection(
         server=found.host.rstrip("/"),
-        ssl=renewing.ssl,
+        tls=renewing.tls,
         credentials=renewing,
         namespace=loader.namespace(),
         server_name=found.tls_server_name or "",
@@ -198,10 +198,10 @@ _BROKEN = (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeE
 
 
 class Renewing:
-    """Credentials that are read again when they age or are refused; certificates change in place in `ssl`."""
+    """Credentials that are read again when they age or are refused; certificates change in place in `tls`."""
 
     def __init__(self, loader: _Loader, strict_x509: bool, clock: Callable[[], float]) -> None:
-        self.ssl: ssl.SSLContext | None = None
+        self.tls: ssl.SSLContext | None = None
         self.renewable = True
         self._loader = loader
         self._strict = strict_x509
@@ -251,14 +251,14 @@ class Renewing:
         """The context for `found`'s certificates, made once and then changed in place when their files change."""
         files = (found.ssl_ca_cert, found.cert_file, found.key_file)
         stamps = tuple((file, Path(file).stat().st_mtime_ns) for file in files if file)
-        if self.ssl is None:
-            self.ssl = _context(found, self._strict)
+        if self.tls is None:
+            self.tls = _context(found, self._strict)
         elif stamps == self._certificates:
             return
         elif found.ssl_ca_cert:
-            self.ssl.load_verify_locations(found.ssl_ca_cert)
+            self.tls.load_verify_locations(found.ssl_ca_cert)
         if found.cert_file:
-            self.ssl.load_cert_chain(found.cert_file, found.key_file)
+            self.tls.load_cert_chain(found.cert_file, found.key_file)
         self._certificates = stamps
 
 

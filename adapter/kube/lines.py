@@ -17,33 +17,32 @@ MAX_LINE = 8 * 2**20
 class Lines:
     """Reads whole lines; remembers the piece of the next one."""
 
-    def __init__(self, content: aiohttp.StreamReader, silence: float, doing: str) -> None:
+    def __init__(self, content: aiohttp.StreamReader, doing: str) -> None:
         self._content = content
-        self._silence = silence
         self._doing = doing
         self._rest: list[bytes] = []
         self._size = 0
 
-    async def read(self) -> list[bytes]:
+    async def read(self, silence: float) -> list[bytes]:
         """The next lines that are complete, without their ends; none at the end of the answer.
 
-        The limit of silence runs only while waiting for the server, so a slow consumer is never punished.
+        `silence`: seconds to wait for a byte. It counts only while we wait, so a slow consumer is never punished.
         Raises Unreachable (silence, broken connection), Undecodable (a line above MAX_LINE).
         """
         while True:
-            chunk = await self._chunk()
+            chunk = await self._chunk(silence)
             if not chunk:
                 return []
             lines = self._split(chunk)
             if lines:
                 return lines
 
-    async def _chunk(self) -> bytes:
+    async def _chunk(self, silence: float) -> bytes:
         try:
-            async with asyncio.timeout(self._silence):
+            async with asyncio.timeout(silence):
                 return await self._content.readany()
         except TimeoutError as error:
-            raise Unreachable(f"{self._doing}: nothing came for {self._silence:g} s") from error
+            raise Unreachable(f"{self._doing}: nothing came for {silence:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise Unreachable(f"{self._doing}: the connection broke ({type(error).__name__})") from error
 

@@ -1,0 +1,178 @@
+"""What the fake API server remembers: objects, their versions, and what changed since a compaction. No network."""
+
+import asyncio
+import copy
+import itertools
+import re
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+Object: TypeAlias = dict[str, Any]
+Matcher: TypeAlias = Callable[[Object], bool]
+
+
+class Change(NamedTuple):
+    """One step of history; `before` or `after` is None where the object was made or deleted."""
+
+    version: int
+    before: Object | None
+    after: Object | None
+
+
+class Expired(Exception):  # noqa: N818 - the server's word
+    """The version is older than what is remembered."""
+
+
+class Collection:
+    """The objects of one resource, and their history."""
+
+    def __init__(self, versions: Iterator[int]) -> None:
+        self.objects: dict[tuple[str, str], Object] = {}
+        self.changed = asyncio.Condition()
+        self._history: list[Change] = []
+        self.compacted = 0
+        self._versions = versions
+
+    def put(self, found: Object) -> Object:
+        """Stores `found` under its namespace and name, with a new version."""
+        meta = found["metadata"]
+        key = (meta.get("namespace", ""), meta["name"])
+        before = self.objects.get(key)
+        version = next(self._versions)
+        meta.setdefault("uid", before["metadata"]["uid"] if before else str(uuid.uuid4()))
+        meta.setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
+        meta["generation"] = _generation(before, found)
+        meta["resourceVersion"] = str(version)
+        self.objects[key] = found
+        self._history.append(Change(version, before, found))
+        return found
+
+    def remove(self, namespace: str, name: str) -> Object | None:
+        """Deletes an object; what is returned bears the version of its deletion, as in the real server's events."""
+        before = self.objects.pop((namespace, name), None)
+        if before is None:
+            return None
+        version = next(self._versions)
+        last = copy.deepcopy(before)
+        last["metadata"]["resourceVersion"] = str(version)
+        self._history.append(Change(version, last, None))
+        return last
+
+    def since(self, version: int) -> list[Change]:
+        """The changes after `version`. Raises Expired."""
+        if version < self.compacted:
+            raise Expired
+        start = len(self._history)
+        while start and self._history[start - 1].version > version:
+            start -= 1
+        return self._history[start:]
+
+    def compact(self, version: int) -> None:
+        """Forgets the history up to `version`."""
+        self._history = [change for change in self._history if change.version > version]
+        self.compacted = version
+
+
+class FakeStore:
+    """All collections, by group and plural name."""
+
+    def __init__(self) -> None:
+        self.version = 1
+        self._collections: defaultdict[tuple[str, str], Collection] = defaultdict(lambda: Collection(self._versions()))
+
+    def collection(self, group: str, plural: str) -> Collection:
+        """The collection of a resource; empty where nothing was ever stored."""
+        return self._collections[group, plural]
+
+    def compact(self) -> None:
+        """Forgets all history: whoever asks for an older version than now is told 410."""
+        self.version += 1
+        for collection in self._collections.values():
+            collection.compact(self.version)
+
+    def _versions(self) -> Iterator[int]:
+        for _ in itertools.count():
+            self.version += 1
+            yield self.version
+
+
+def _generation(before: Object | None, after: Object) -> int:
+    if before is None:
+        return 1
+    return int(before["metadata"]["generation"]) + (before.get("spec") != after.get("spec"))
+
+
+def merge_patch(value: Any, patch: Any) -> Any:
+    """RFC 7386."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(value) if isinstance(value, dict) else {}
+    for key, item in patch.items():
+        if item is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge_patch(result.get(key), item)
+    return result
+
+
+def json_patch(value: Object, operations: list[Mapping[str, Any]]) -> Object:
+    """RFC 6902's add, replace, remove and test. Raises ValueError for what does not apply."""
+    result = copy.deepcopy(value)
+    for operation in operations:
+        *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]
+        place: Any = result
+        for part in parents:
+            place = place[int(part) if isinstance(place, list) else part]
+        _apply(place, last, operation)
+    return result
+
+
+def _apply(place: Any, last: str, operation: Mapping[str, Any]) -> None:
+    verb = operation["op"]
+    key: Any = last
+    if isinstance(place, list):
+        key = len(place) if last == "-" else int(last)
+    if verb == "add" and isinstance(place, list):
+        place.insert(key, operation["value"])
+    elif verb in {"add", "replace"}:
+        place[key] = operation["value"]
+    elif verb == "remove":
+        del place[key]
+    elif verb != "test" or place[key] != operation["value"]:
+        raise ValueError(f"the operation {verb!r} at {operation['path']!r} does not apply")
+
+
+def label_matcher(selector: str) -> Matcher:
+    """Kubernetes' label selectors: `a=b`, `a!=b`, `a in (b,c)`, `a notin (b,c)`, `a`, `!a`."""
+    tests = [_label_test(part.strip()) for part in re.split(r",(?![^(]*\))", selector) if part.strip()]
+    return lambda found: all(test(found["metadata"].get("labels") or {}) for test in tests)
+
+
+def _label_test(text: str) -> Callable[[Mapping[str, str]], bool]:
+    if sets := re.fullmatch(r"(\S+)\s+(in|notin)\s*\(([^)]*)\)", text):
+        key, values = sets[1], {value.strip() for value in sets[3].split(",")}
+        wanted = sets[2] == "in"
+        return lambda labels: (labels.get(key) in values) == wanted
+    if pair := re.fullmatch(r"([^!=\s]+)\s*(!=|==|=)\s*(\S*)", text):
+        key, value = pair[1], pair[3]
+        equal = pair[2] != "!="
+        return lambda labels: (labels.get(key) == value) == equal
+    return lambda labels: (text.lstrip("!") in labels) != text.startswith("!")
+
+
+def field_matcher(selector: str) -> Matcher:
+    """`metadata.name=x`, `spec.nodeName!=y`: any dotted path."""
+    tests = [re.split(r"(!=|==|=)", part, maxsplit=1) for part in selector.split(",") if part]
+
+    def matches(found: Object) -> bool:
+        return all((_field(found, path) == value) == (sign != "!=") for path, sign, value in tests)
+
+    return matches
+
+
+def _field(found: Any, path: str) -> str:
+    for part in path.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return "" if found is None else str(found)

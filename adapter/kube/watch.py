@@ -1,0 +1,277 @@
+"""List and watch: one collection of the Kubernetes API, followed for ever.
+
+A list says what there is; a watch tells what changes from there. Watches end all the time (the server closes them after
+minutes, connections break, API servers restart), so a watch is resumed from the last version it told. Only when the
+server has forgotten that version (410) everything is listed anew, and the consumer learns what vanished meanwhile from
+the list (`Replaced`), since nobody will tell it otherwise.
+
+Where the server can (KEP-3157), the list comes as the first part of the watch, else page by page.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
+
+import msgspec
+import structlog
+
+from adapter.kube import errors
+from adapter.kube.client import JSON, METADATA, METADATA_LIST, NONE, Client
+from adapter.kube.errors import (
+    Forbidden,
+    KubeError,
+    NotFound,
+    ServerError,
+    TooManyRequests,
+    Unauthorized,
+    Undecodable,
+    Unreachable,
+)
+from adapter.kube.lines import Lines
+from adapter.kube.objects import Model, ObjectMeta, PartialObjectMetadata, decode
+
+log = structlog.get_logger(__name__)
+
+MAX_RESUMES = 4
+"""Failures of the server in a row after which its watches are no longer resumed, but everything is listed."""
+INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+"""The annotation of the bookmark that ends a streamed list."""
+
+
+class HasMetadata(Protocol):
+    """Any typed view of an object."""
+
+    @property
+    def metadata(self) -> ObjectMeta:
+        """Its metadata."""
+        ...
+
+
+T = TypeVar("T", bound=HasMetadata)
+Initial: TypeAlias = dict[tuple[str, str], T]
+
+
+class Target(NamedTuple, Generic[T]):
+    """What to follow: the collection at `path`, narrowed by `params`, as objects of `kind`.
+
+    With `kind` PartialObjectMetadata the server sends nothing but metadata.
+    """
+
+    path: str
+    kind: type[T]
+    params: Mapping[str, str] = NONE
+    """labelSelector, fieldSelector."""
+
+    @property
+    def accept(self) -> str:
+        """The media type to ask a watch for."""
+        return METADATA if issubclass(self.kind, PartialObjectMetadata) else JSON
+
+    @property
+    def accept_list(self) -> str:
+        """The media type to ask a list for."""
+        return METADATA_LIST if issubclass(self.kind, PartialObjectMetadata) else JSON
+
+
+class Pacing(NamedTuple):
+    """How patient to be; all in seconds."""
+
+    first: float = 0.5
+    """The pause after a first failure; it doubles with each further one."""
+    last: float = 30.0
+    """The longest such pause."""
+    refused: float = 60.0
+    """The pause after Forbidden or NotFound: only a person changes that."""
+    silence: float = 120.0
+    """A watch that is silent so long is resumed. Bookmarks come about every 60 s, so one may be late or lost; where a
+    server sends none, an idle watch costs one cheap request in two minutes."""
+    list_silence: float = 15.0
+    """The same while a streamed list is awaited: a server that ignores the wish would never end it."""
+    shortest: float = 300.0
+    """The server is asked to end a watch after once to twice this, so that watches spread over its replicas."""
+    settled: float = 10.0
+    """A watch that lasted so long was a success; shorter ones count as failures even where they end well."""
+
+
+PATIENT = Pacing()
+
+
+class Replaced(NamedTuple, Generic[T]):
+    """All there is; what is not in it is gone."""
+
+    items: list[T]
+
+
+class Changed(NamedTuple, Generic[T]):
+    """An object that is new or different."""
+
+    object: T
+
+
+class Removed(NamedTuple, Generic[T]):
+    """An object, as it was last, that is gone or no longer selected."""
+
+    object: T
+
+
+class Heard(NamedTuple):
+    """Nothing changed, but the server is there (a bookmark)."""
+
+
+class Failed(NamedTuple):
+    """It did not work; the next try is `pause` seconds away."""
+
+    error: KubeError
+    pause: float
+
+
+Event: TypeAlias = Replaced[T] | Changed[T] | Removed[T] | Heard | Failed
+
+
+class Backoff:
+    """Pauses that double from `first` to `last`, each cut at random by up to half: clients must not march in step."""
+
+    def __init__(self, first: float, last: float, draw: Callable[[], float] = random.random) -> None:
+        self._first = first
+        self._last = last
+        self._draw = draw
+        self.failures = 0
+
+    def next(self) -> float:
+        """The pause after one more failure, in seconds."""
+        pause = min(self._last, self._first * 2.0 ** min(self.failures, 32))
+        self.failures += 1
+        return pause * (0.5 + self._draw() / 2)
+
+    def reset(self) -> None:
+        """All is well again."""
+        self.failures = 0
+
+
+async def list_and_watch(
+    client: Client, target: Target[T], pacing: Pacing = PATIENT, draw: Callable[[], float] = random.random
+) -> AsyncGenerator[Event[T], None]:
+    """Everything that happens to `target`, without end; first a `Replaced`.
+
+    To be consumed within `contextlib.aclosing`, so that its connection is closed when the consumer leaves. A slow
+    consumer holds up the server, which may then end the watch; nothing is lost by that.
+    """
+    follower = _Follower(client, target, pacing, draw)
+    while True:
+        error: KubeError | None = None
+        try:
+            async with aclosing(follower.once()) as events:
+                async for event in events:
+                    yield event
+        except KubeError as caught:
+            error = caught
+        pause = follower.after(error)
+        if error is not None:
+            yield Failed(error, pause)
+        await asyncio.sleep(pause)
+
+
+class _WatchEvent(Model, frozen=True):
+    type: str
+    object: msgspec.Raw
+
+
+class _Follower(Generic[T]):
+    """Where we are in the history of the target, and how well it goes."""
+
+    def __init__(self, client: Client, target: Target[T], pacing: Pacing, draw: Callable[[], float]) -> None:
+        self._client = client
+        self._target = target
+        self._pacing = pacing
+        self._draw = draw
+        self._backoff = Backoff(pacing.first, pacing.last, draw)
+        self._version = ""  # the last resourceVersion heard of; '': everything must be listed
+        self._streams_lists = True  # until the server shows that it does not
+        self._opened_at: float | None = None
+
+    async def once(self) -> AsyncGenerator[Event[T], None]:
+        """One watch to its end, after a list where one is needed. Raises KubeError."""
+        self._opened_at = None
+        if not self._version and not self._streams_lists:
+            yield await self._listed()
+        initial: Initial[T] | None = None if self._version else {}
+        try:
+            async with (
+                self._client.stream(self._target.path, params=self._parameters(), accept=self._target.accept) as lines,
+                aclosing(self._told(lines, initial)) as events,
+            ):
+                async for event in events:
+                    yield event
+        except KubeError as error:
+            if initial is None or error.status not in {400, 422}:
+                raise
+            self._streams_lists = False  # the wish for a streamed list was refused as unknown
+
+    async def _listed(self) -> Replaced[T]:
+        target = self._target
+        found = await self._client.list(target.path, target.kind, params=target.params, accept=target.accept_list)
+        self._version = found.resource_version
+        return Replaced(found.items)
+
+    def _parameters(self) -> dict[str, str]:
+        seconds = self._pacing.shortest * (1 + self._draw())
+        asked = {**self._target.params, "allowWatchBookmarks": "true", "timeoutSeconds": str(int(seconds))}
+        if self._version:
+            return asked | {"resourceVersion": self._version}
+        return asked | {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
+
+    async def _told(self, lines: Lines, initial: Initial[T] | None) -> AsyncGenerator[Event[T], None]:
+        """What one watch tells; `initial`, if any, gathers the streamed list until its end is announced."""
+        self._opened_at = asyncio.get_running_loop().time()
+        self._streams_lists = initial is None and self._streams_lists  # a list that never ends is not tried again
+        while batch := await lines.read(self._pacing.silence if initial is None else self._pacing.list_silence):
+            for line in batch:
+                event, meta = self._understood(line)
+                if initial is None:
+                    self._version = meta.resource_version or self._version
+                    yield event
+                elif INITIAL_EVENTS_END in meta.annotations:
+                    self._version = meta.resource_version
+                    self._streams_lists = True
+                    yield Replaced(list(initial.values()))
+                    initial = None
+                elif isinstance(event, Changed):
+                    initial[meta.namespace, meta.name] = event.object
+                elif isinstance(event, Removed):
+                    initial.pop((meta.namespace, meta.name), None)
+
+    def _understood(self, line: bytes) -> tuple[Changed[T] | Removed[T] | Heard, ObjectMeta]:
+        """One line of a watch. Raises KubeError for an ERROR event."""
+        told = decode(line, _WatchEvent)
+        if told.type == "ERROR":
+            raise errors.from_status(decode(told.object, errors.Status), f"WATCH {self._target.path}")
+        if told.type == "BOOKMARK":
+            return Heard(), decode(told.object, PartialObjectMetadata).metadata
+        try:
+            found = decode(told.object, self._target.kind)
+        except Undecodable as error:  # One strange object must not hide all the others.
+            log.warning("object skipped", path=self._target.path, cause=str(error))
+            return Heard(), decode(told.object, PartialObjectMetadata).metadata
+        return (Removed(found) if told.type == "DELETED" else Changed(found)), found.metadata
+
+    def after(self, error: KubeError | None) -> float:
+        """The pause before the next try, in seconds; decides too whether everything must be listed anew."""
+        lasted = 0.0 if self._opened_at is None else asyncio.get_running_loop().time() - self._opened_at
+        if lasted >= self._pacing.settled:
+            self._backoff.reset()
+            if error is None:
+                return 0.0
+        pause = self._backoff.next()
+        if not self._can_resume(error):
+            self._version = ""
+        if isinstance(error, Forbidden | NotFound):
+            return max(pause, self._pacing.refused * (0.5 + self._draw() / 2))
+        return max(pause, min(error.retry_after or 0.0, self._pacing.refused)) if error else pause
+
+    def _can_resume(self, error: KubeError | None) -> bool:
+        """Whether the last version is still good. A server that fails on it time after time may have lost it."""
+        if isinstance(error, ServerError):
+            return self._backoff.failures < MAX_RESUMES
+        return error is None or isinstance(error, Unreachable | TooManyRequests | Unauthorized | Forbidden)
