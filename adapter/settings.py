@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapter.rules.duration import DurationError, parse_duration
+from adapter.rules import duration
 
 
 class SettingsError(ValueError):
@@ -297,10 +297,10 @@ def _set(values: dict[str, Any], item: "dataclasses.Field[Any]", text: str | Non
         parts = [text or ""] if flag == "prometheus-header" else (text or "").split(",")
         values[item.name] = (*values.get(item.name, ()), *(part for part in parts if part))
         return
-    reader: Callable[[str], Any] = _READERS[item.type]  # type: ignore[index]
+    reader: Callable[[str], Any] = _READERS[item.type]
     try:
         values[item.name] = reader("true" if text is None else text)
-    except (ValueError, DurationError) as error:
+    except ValueError as error:
         raise SettingsError(f"--{flag}={text}: {error}") from error
 
 
@@ -322,6 +322,6 @@ _READERS: dict[Any, Callable[[str], Any]] = {
     str: str,
     bool: _boolean,
     int: _whole,
-    Seconds: lambda text: Seconds(parse_duration(text)),
+    Seconds: lambda text: Seconds(duration.parse(text)),
 }
 DEFAULTS = Settings()

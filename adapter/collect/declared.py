@@ -14,7 +14,8 @@ ResourceOf: TypeAlias = Callable[[str, str], GroupResource | None]
 
 def wants_of(hpa: HorizontalPodAutoscaler, resource_of: ResourceOf) -> tuple[list[Want], list[str]]:
     """What `hpa` will ask for, and a sentence for each of its metrics that nobody can ask for."""
-    wants, problems = [], []
+    wants: list[Want] = []
+    problems: list[str] = []
     for number, spec in enumerate(hpa.spec.metrics):
         try:
             wants.extend(_wants(spec, hpa.metadata.namespace, resource_of))
