@@ -1,0 +1,252 @@
+"""Reads what exporters write: the Prometheus text format 0.0.4 and OpenMetrics 1.0.
+
+A scrape repeats the series of the one before, so the text up to the closing brace is the key of a cache and is taken
+apart only when it is new; what remains of a known line is one look-up and one conversion. Bad lines become problems,
+the others are kept. A value may be NaN: that is what the exporter said.
+"""
+
+import io
+import re
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
+from typing import NamedTuple
+
+from adapter.metrics.problems import Problems
+from adapter.metrics.sample import Point, Series
+from adapter.metrics.series_text import LabelLimits, LineError, SeriesReader, cut
+
+FUTURE_S = 600.0
+"""A timestamp further ahead of our clock than this is refused, as Prometheus does."""
+CACHED_KEY_BYTES = 512
+"""The cache holds `cache_lines` keys of this size on average, at most."""
+
+_HEAD = re.compile(rb'[ \t]*[a-zA-Z0-9_:]*[ \t]*\{(?:[^"}]++|"(?:[^"\\]++|\\.)*+")*+\}', re.DOTALL)
+_HASH, _UNDERSCORE = ord("#"), ord("_")
+_NOT_WANTED = ""
+
+
+class Limits(NamedTuple):
+    """What one body may hold; what is beyond becomes a problem."""
+
+    body_bytes: int = 64 * 2**20
+    lines: int = 500_000
+    samples: int = 100_000
+    line_bytes: int = 16 * 1024
+    kinds: int = 10_000
+    label: LabelLimits = LabelLimits()
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class Parsed(NamedTuple):
+    """What a body, or a slice of it, said."""
+
+    points: list[Point]
+    problems: list[str]
+    """'line N: …', at most ten, then 'and N more'."""
+    kinds: dict[str, str]
+    """Metric family -> 'counter', 'gauge', 'histogram', … where a TYPE line says so."""
+
+
+class Parser:
+    """Reads one target's bodies, remembering its series from one to the next."""
+
+    def __init__(
+        self,
+        extra: Mapping[str, str] | None = None,
+        cache_lines: int = 20_000,
+        names: Collection[str] | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        """`extra` labels are the target's own; a scraped label of that name is kept as `exported_<name>`.
+
+        `names` keeps only these metrics; one that ends in '*' is a prefix. None keeps all.
+        """
+        self._reader = SeriesReader(extra or {}, limits.label)
+        self._wanted = None if names is None else _Wanted(names)
+        self._limits = limits
+        self._cache = _Cache(cache_lines)
+        self._problems = Problems()
+
+    def parse(self, body: bytes, now: float, openmetrics: bool = False) -> Parsed:
+        """All samples of `body`; their time is their line's, else `now` (Unix s)."""
+        whole = Parsed([], [], {})
+        for part in self.parse_chunks(body, now, openmetrics=openmetrics):
+            whole.points.extend(part.points)
+            whole.problems.extend(part.problems)
+            whole.kinds.update(part.kinds)
+        return whole
+
+    def parse_chunks(
+        self, body: bytes, now: float, lines_per_slice: int = 500, openmetrics: bool = False
+    ) -> Iterator[Parsed]:
+        """The same in slices, so that the caller can let others run between them; problems come with the last."""
+        if len(body) > self._limits.body_bytes:
+            yield Parsed([], [f"the body has {len(body)} bytes; at most {self._limits.body_bytes} are read"], {})
+            return
+        reading = _Reading(now, openmetrics)
+        end = _end(body) if openmetrics else len(body)
+        stream = io.BytesIO(body if end < 0 or end == len(body) else body[:end])
+        while not reading.ended and (lines := list(islice(stream, lines_per_slice))):
+            part = Parsed([], [], {})
+            self._read(lines, reading, part)
+            self._count(len(lines), reading, part.points)
+            yield part
+        if end < 0 and not reading.ended:
+            self._problems.add(f"line {reading.line}: the body ends without '# EOF': it may be cut short")
+        self._cache.tidy(reading.samples)
+        yield Parsed([], self._problems.take(), {})
+
+    def _read(self, lines: list[bytes], reading: "_Reading", part: Parsed) -> None:
+        """Hot: everything in this loop is done for each line of each scrape."""
+        points, known, now, wanted = part.points, self._cache.entries, reading.now, self._wanted
+        openmetrics, latest = reading.openmetrics, now + FUTURE_S
+        for number, line in enumerate(lines, reading.line + 1):
+            try:
+                head, brace, tail = line.rpartition(b"}")
+                if not brace or (openmetrics and _HASH in line):
+                    head, tail = _split(line, openmetrics)
+                if wanted is not None and not wanted[head.partition(b"{")[0]]:
+                    continue
+                series = known.get(head)
+                if series.__class__ is not Series and (series := self._miss(head, line, number, reading, part)) is None:
+                    continue
+                fields = tail.split()
+                time = now if len(fields) == 1 else float(fields[1]) if openmetrics else int(fields[1]) / 1000
+                if not 0 <= time <= latest:
+                    raise LineError(f"the timestamp {cut(fields[-1])} lies before 1970 or over {FUTURE_S:.0f} s ahead")
+                if _UNDERSCORE in tail or len(fields) > 2:  # Python would take 1_000 for a number
+                    raise ValueError
+                points.append((series, float(fields[0]), time))
+            except LineError as error:
+                self._problems.add(f"line {number}: {error}")
+            except (ValueError, IndexError, OverflowError):
+                self._problems.add(f"line {number}: {cut(line)} must end in a number and at most a timestamp")
+
+    def _miss(self, head: bytes, line: bytes, number: int, reading: "_Reading", part: Parsed) -> Series | None:
+        """The series of a line that the cache does not know as one; None for what is no sample or not wanted."""
+        entry = self._cache.entries.get(head)
+        if entry is None:
+            text = line.strip()
+            if not text or text[0] == _HASH:
+                self._comment(text, number, reading, part)
+                return None
+            if len(line) > self._limits.line_bytes:
+                raise LineError(f"{cut(line)} has {len(line)} bytes; at most {self._limits.line_bytes} are read")
+            entry = self._series(head)
+            self._cache.add(head, entry)
+        if isinstance(entry, Series):
+            return entry
+        if entry == _NOT_WANTED:
+            return None
+        raise LineError(entry)
+
+    def _series(self, head: bytes) -> Series | str:
+        """The series that `head` names; a sentence where there is none, '' where it is not wanted."""
+        try:
+            series = self._reader.read(head.decode())
+        except LineError as error:
+            return str(error)
+        except UnicodeDecodeError:
+            return f"{cut(head)} is not UTF-8"
+        return _NOT_WANTED if self._wanted is not None and not self._wanted[series.name.encode()] else series
+
+    def _comment(self, text: bytes, number: int, reading: "_Reading", part: Parsed) -> None:
+        fields = text.split(None, 3)
+        if fields[:2] == [b"#", b"TYPE"]:
+            if len(fields) != 4:
+                self._problems.add(f"line {number}: a TYPE line must have a name and a type")
+            elif reading.kinds < self._limits.kinds and len(text) <= self._limits.line_bytes:
+                reading.kinds += 1
+                part.kinds[fields[2].decode(errors="replace").strip('"')] = fields[3].decode(errors="replace")
+
+    def _count(self, lines: int, reading: "_Reading", points: list[Point]) -> None:
+        """Count a slice; at a limit the body ends."""
+        reading.line += lines
+        reading.samples += len(points)
+        if excess := max(reading.samples - self._limits.samples, 0):
+            del points[-excess:]
+            self._problems.add(f"line {reading.line}: more than {self._limits.samples} samples; the rest is left out")
+        elif reading.line >= self._limits.lines:
+            self._problems.add(f"line {reading.line}: more than {self._limits.lines} lines; the rest is left out")
+        else:
+            return
+        reading.ended = True
+
+
+class _Reading:
+    """How far a body has been read."""
+
+    def __init__(self, now: float, openmetrics: bool) -> None:
+        self.now = now
+        self.openmetrics = openmetrics
+        self.line = self.samples = self.kinds = 0
+        self.ended = False
+
+
+class _Cache:
+    """Series (or why there is none) by the text before their closing brace, bounded in number and bytes.
+
+    When full it takes nothing new: of a body larger than the cache a part stays fast. It is emptied when that part
+    has gone stale.
+    """
+
+    def __init__(self, lines: int) -> None:
+        self.entries: dict[bytes, Series | str] = {}
+        self._lines = lines
+        self._bytes = 0
+        self._added = self._refused = 0
+
+    def add(self, head: bytes, entry: Series | str) -> None:
+        if len(self.entries) >= self._lines or self._bytes + len(head) > self._lines * CACHED_KEY_BYTES:
+            self._refused += 1
+            return
+        self.entries[head] = entry
+        self._bytes += len(head)
+        self._added += 1
+
+    def tidy(self, samples: int) -> None:
+        """After a body of `samples`: start anew where over a tenth of it found no room and stale entries take some."""
+        hits = samples - self._added - self._refused
+        stale = len(self.entries) - self._added - hits
+        if self._refused * 10 > samples and stale * 10 > len(self.entries):
+            self.entries.clear()
+            self._bytes = 0
+        self._added = self._refused = 0
+
+
+class _Wanted(dict[bytes, bool]):
+    """Whether a metric's name is wanted, remembered.
+
+    So are comments, and '' (a name that stands quoted inside the braces) until it is known.
+    """
+
+    def __init__(self, names: Collection[str]) -> None:
+        super().__init__()
+        self._names = {name.encode() for name in names if not name.endswith("*")}
+        self._prefixes = tuple(name[:-1].encode() for name in names if name.endswith("*"))
+
+    def __missing__(self, text: bytes) -> bool:
+        name = text.strip()
+        wanted = not name or name[0] == _HASH or name in self._names or name.startswith(self._prefixes)
+        if len(self) < 10_000 and len(text) < 256:
+            self[text] = wanted
+        return wanted
+
+
+def _end(body: bytes) -> int:
+    """Where the '# EOF' of an OpenMetrics body begins; -1 where it is missing."""
+    return 0 if body.startswith(b"# EOF") else body.find(b"\n# EOF") + 1 or -1
+
+
+def _split(line: bytes, openmetrics: bool) -> tuple[bytes, bytes]:
+    """Series and value of a line without braces (its series is written as if it had some), or with an exemplar."""
+    match = _HEAD.match(line) if openmetrics else None
+    if match:
+        return match[0][:-1], line[match.end() :].partition(b"#")[0]
+    fields = line.split(None, 1)
+    if not fields or fields[0][0] == _HASH:
+        return b"#", b""
+    head, tail = fields[0] + b"{", fields[-1] if len(fields) > 1 else b""
+    return head, tail.partition(b"#")[0] if openmetrics else tail

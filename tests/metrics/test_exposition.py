@@ -1,0 +1,331 @@
+"""Exposition text: what it means, with prometheus_client's parsers as the oracle; and what rubbish costs."""
+
+import math
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_oracle
+from prometheus_client.parser import text_string_to_metric_families as text_oracle
+
+from adapter.metrics.exposition import Limits, Parser
+from adapter.metrics.sample import Point, Series
+from adapter.metrics.series_text import LabelLimits
+
+NOW = 1_700_000_000.0
+
+
+def labels_of(point: Point) -> dict[str, str]:
+    return dict(point[0].labels)
+
+
+def parse(text: str, *, openmetrics: bool = False, **arguments: object) -> list[tuple[dict[str, str], float, float]]:
+    parsed = Parser(**arguments).parse(text.encode(), NOW, openmetrics)  # type: ignore[arg-type]
+    assert parsed.problems == []
+    return [(labels_of(point), *point[1:]) for point in parsed.points]
+
+
+def problem(text: str | bytes, *, openmetrics: bool = False, limits: Limits | None = None) -> str:
+    body = text.encode() if isinstance(text, str) else text
+    parsed = Parser(limits=limits or Limits()).parse(body, NOW, openmetrics)
+    (sentence,) = parsed.problems
+    return sentence
+
+
+# -- what lines mean ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "labels", "value", "at"),
+    [
+        ("a 1", {"__name__": "a"}, 1.0, NOW),
+        ("a{} 1", {"__name__": "a"}, 1.0, NOW),
+        ("a 1 1699999999500", {"__name__": "a"}, 1.0, NOW - 0.5),
+        ('a{b="c"} -1.5e3', {"__name__": "a", "b": "c"}, -1500.0, NOW),
+        ('a{b="c"}1', {"__name__": "a", "b": "c"}, 1.0, NOW),
+        (' a { b = "c" , d = "" , } \t+Inf \t 1699999999500 \t', {"__name__": "a", "b": "c"}, math.inf, NOW - 0.5),
+        ('a{b="x,y}z{ #\\"\\\\\\n\\q"} 1\r', {"__name__": "a", "b": 'x,y}z{ #"\\\n\\q'}, 1.0, NOW),
+        ('a{b="",c="d"} 1', {"__name__": "a", "c": "d"}, 1.0, NOW),
+        ('a{b="ключ"} 1', {"__name__": "a", "b": "ключ"}, 1.0, NOW),
+        ('a:b{c="} 2"} 1', {"__name__": "a:b", "c": "} 2"}, 1.0, NOW),
+        ('{"a.b","c.d"="e",f="g"} 1', {"__name__": "a.b", "c.d": "e", "f": "g"}, 1.0, NOW),
+        ('{"a.b"} 1', {"__name__": "a.b"}, 1.0, NOW),
+    ],
+)  # fmt: skip
+def test_a_line_of_text_is_read(line: str, labels: dict[str, str], value: float, at: float) -> None:
+    assert parse(line) == [(labels, value, at)]
+    assert parse(f"# HELP a b }} c\n\n{line}\n  # comment\n") == [(labels, value, at)]
+
+
+@pytest.mark.parametrize(
+    ("line", "labels", "at"),
+    [
+        ('a_bucket{le="1"} 1 # {trace_id="x}y"} 0.5 1.5', {"__name__": "a_bucket", "le": "1"}, NOW),
+        ('a_total 1 1699999999.5 # {trace_id="x"} 0.5', {"__name__": "a_total"}, NOW - 0.5),
+        ('a{b="# {c=\\"d\\"} 5"} 1 1699999999.5', {"__name__": "a", "b": '# {c="d"} 5'}, NOW - 0.5),
+        ("a 1 # {} 1", {"__name__": "a"}, NOW),
+    ],
+)
+def test_a_line_of_openmetrics_is_read_without_its_exemplar(line: str, labels: dict[str, str], at: float) -> None:
+    assert parse(f"{line}\n# EOF\n", openmetrics=True) == [(labels, 1.0, at)]
+
+
+def test_nothing_after_the_end_of_openmetrics_is_read_and_a_missing_end_is_told() -> None:
+    assert parse("a 1\n# EOF\nb 2\n", openmetrics=True) == [({"__name__": "a"}, 1.0, NOW)]
+    assert parse("# EOF", openmetrics=True) == []
+    assert problem("a 1\n", openmetrics=True) == "line 1: the body ends without '# EOF': it may be cut short"
+
+
+def test_types_are_told() -> None:
+    parsed = Parser().parse(b'# TYPE a counter\n# HELP a counts\n# UNIT a s\n#TYPE b gauge\n# TYPE "c.d" gauge\n', NOW)
+
+    assert (parsed.points, parsed.kinds) == ([], {"a": "counter", "c.d": "gauge"})
+
+
+def test_the_targets_labels_win_and_the_scraped_ones_are_kept() -> None:
+    extra = {"pod": "p", "exported_job": "x", "job": "j", "node": ""}
+
+    for first in ('a{pod="q",job="k",node="n"} 1', 'a{pod="\\n",job="k",node="n"} 1'):
+        parser = Parser(extra)
+        scraped = "q" if "q" in first else "\n"
+        for _ in range(2):
+            (point,) = parser.parse(first.encode(), NOW).points
+            assert labels_of(point) == {
+                "__name__": "a", "pod": "p", "exported_pod": scraped, "job": "j", "exported_exported_job": "k",
+                "exported_job": "x", "node": "n",
+            }  # fmt: skip
+    assert parse("a 1", extra=extra)[0][0] == {"__name__": "a", "pod": "p", "job": "j", "exported_job": "x"}
+
+
+def test_labels_come_sorted_so_that_a_series_equals_itself_however_it_is_written() -> None:
+    parser = Parser({"m": "1"})
+    points = parser.parse(b'a{z="1",b="2"} 1\na{b="2",z="1"} 1\na{ b = "2",z="1",} 1\n', NOW).points
+
+    assert {point[0] for point in points} == {Series.of("a", {"b": "2", "z": "1", "m": "1"})}
+
+
+def test_only_wanted_metrics_are_kept() -> None:
+    body = 'a 1\nab{x="y"} 2\nb_x 3\nb_y{c="d"} 4\n{"a"} 5\n{"c"} 6\n# TYPE c gauge\n'
+    parser = Parser(names=["a", "b_*"])
+
+    for _ in range(2):
+        parsed = parser.parse(body.encode(), NOW)
+        assert [(point[0].name, point[1]) for point in parsed.points] == [("a", 1), ("b_x", 3), ("b_y", 4), ("a", 5)]
+        assert parsed.kinds == {"c": "gauge"}
+
+
+def test_a_repeated_scrape_gives_the_same_series_objects() -> None:
+    parser = Parser({"pod": "p"})
+    body = b"".join(b'a{i="%d"} %d\n' % (i, i) for i in range(100))
+
+    first, second = parser.parse(body, NOW), parser.parse(body, NOW + 5)
+
+    assert all(one[0] is other[0] for one, other in zip(first.points, second.points, strict=True))
+    assert second.points[7] == (Series.of("a", {"i": "7", "pod": "p"}), 7.0, NOW + 5)
+
+
+# -- against the oracle ------------------------------------------------------------------------------------------------
+
+NAMES = st.from_regex(r"\A[a-zA-Z_:][a-zA-Z0-9_:]{0,8}\Z", fullmatch=True)
+LABEL_NAMES = st.from_regex(r"\A[a-zA-Z][a-zA-Z0-9_]{0,8}\Z", fullmatch=True)
+TEXTS = st.text(
+    st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp", "Zs"], include_characters=' {},="\\#\n'), max_size=12
+)
+NUMBERS = st.one_of(st.floats().map(repr), st.sampled_from(["NaN", "+Inf", "-Inf", "1e3", "0"]), st.integers().map(str))
+BLANKS = st.sampled_from([" ", "  ", "\t", " \t "])
+
+
+def escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+@st.composite
+def lines(draw: st.DrawFn, blanks: st.SearchStrategy[str], stamps: st.SearchStrategy[str]) -> str:
+    labels = draw(st.dictionaries(LABEL_NAMES, TEXTS, max_size=4))
+    block = ",".join(f'{key}="{escaped(value)}"' for key, value in labels.items())
+    braces = f"{{{block}}}" if labels else ""
+    stamp = draw(st.just("") | stamps)
+    return f"{draw(NAMES)}{braces}{draw(blanks)}{draw(NUMBERS)}{draw(blanks) + stamp if stamp else ''}"
+
+
+def told(oracle: object, body: str) -> list[tuple[Series, str, float]]:
+    return sorted(
+        (
+            (Series.of(sample.name, sample.labels), repr(float(sample.value)), float(sample.timestamp or NOW))
+            for family in oracle(body)  # type: ignore[operator]
+            for sample in family.samples
+        ),
+        key=lambda sample: (sample[0].labels, sample[1], sample[2]),
+    )
+
+
+def read(body: str, openmetrics: bool) -> list[tuple[Series, str, float]]:
+    parser = Parser()
+    first = parser.parse(body.encode(), NOW, openmetrics)
+    again = parser.parse(body.encode(), NOW, openmetrics)
+    assert first.problems == []
+    assert [point[0] for point in again.points] == [point[0] for point in first.points]
+    return sorted(((s, repr(v), t) for s, v, t in first.points), key=lambda p: (p[0].labels, p[1], p[2]))
+
+
+@given(st.lists(lines(BLANKS, st.integers(1, int(NOW * 1000)).map(str)), max_size=5))
+def test_text_means_what_the_oracle_says(drawn: list[str]) -> None:
+    body = "# TYPE zzz gauge\n" + "".join(f"{line}\n" for line in drawn)
+
+    assert read(body, openmetrics=False) == told(text_oracle, body)
+
+
+@given(
+    st.lists(
+        lines(st.just(" "), st.integers(1, int(NOW)).map(lambda s: f"{s}.5")), max_size=5, unique_by=lambda s: s[:3]
+    )
+)
+def test_openmetrics_means_what_the_oracle_says(drawn: list[str]) -> None:
+    body = "".join(f"{line}\n" for line in drawn) + "# EOF\n"
+    try:
+        expected = told(openmetrics_oracle, body)
+    except ValueError:  # stricter: it refuses names that repeat, clash or interleave
+        return
+
+    assert read(body, openmetrics=True) == expected
+
+
+@given(st.binary(max_size=200) | st.text('a{}="\\,1 \t\n#', max_size=60).map(str.encode), st.booleans())
+def test_any_bytes_are_read_or_told_of(body: bytes, openmetrics: bool) -> None:
+    parser = Parser()
+    first, second = parser.parse(body, NOW, openmetrics), parser.parse(body, NOW, openmetrics)
+
+    assert repr(first) == repr(second)
+    for series, _, at in first.points:
+        assert series.name
+        assert list(series.labels) == sorted(set(series.labels))
+        assert 0 <= at <= NOW + 600
+
+
+@given(st.lists(lines(BLANKS, st.integers(1, int(NOW * 1000)).map(str)), max_size=20), st.integers(1, 7))
+def test_slices_add_up_to_the_whole(drawn: list[str], size: int) -> None:
+    body = "".join(f"{line}\n" for line in [*drawn, "x{ 1", "y z"]).encode()
+
+    whole = Parser().parse(body, NOW)
+    slices = list(Parser().parse_chunks(body, NOW, lines_per_slice=size))
+
+    assert repr([point for part in slices for point in part.points]) == repr(whole.points)
+    assert [sentence for part in slices for sentence in part.problems] == whole.problems
+    assert all(len(part.points) <= size for part in slices)
+
+
+# -- rubbish in --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("a", "must end in a number"),
+        ("a x", "must end in a number"),
+        ("a 1_000", "must end in a number"),
+        ("a 0x1p3", "must end in a number"),
+        ("a 1 2 3", "must end in a number"),
+        ("a 1 1.5", "must end in a number"),
+        ("a 1 1699999999500_", "must end in a number"),
+        ("a 1 -5", "lies before 1970"),
+        ("a 1 1700000601000", "over 600 s ahead"),
+        (f"a 1 {'9' * 400}", "must end in a number"),
+        ("1a 1", "not a metric's name"),
+        ("a} 1", "not a metric's name"),
+        ("{} 1", "the metric has no name"),
+        ('{""} 1', "the metric has no name"),
+        ('{b="c"} 1', "the metric has no name"),
+        ('a{b="c"', "must follow"),
+        ('a{b="c} 1', "must follow"),
+        ('a{b=c} 1', "must follow"),
+        ("a{b} 1", "has no value"),
+        ('a{"b"} 1', "has no value"),
+        ('a{b="c" d="e"} 1', "must follow"),
+        ('a{b="c"}} 1', "must follow"),
+        ('a{,b="c"} 1', "must follow"),
+        ('a{b="c",b="d"} 1', "'b' is there twice"),
+        ('a{__name__="c"} 1', "'__name__' is there twice"),
+        ('a{""="c"} 1', "a label has no name"),
+        ('a{1b="c"} 1', "must follow"),
+        (f'a{{{"x" * 513}="c"}} 1', "at most 512 characters in a name"),
+        (f'a{{b="{"x" * 4097}"}} 1', "4096 in a value"),
+        ("a{" + ",".join(f'l{i}="v"' for i in range(65)) + "} 1", "more than 64 labels"),
+        (f'a{{b="{"x" * 20_000}"}} 1', "bytes; at most 16384 are read"),
+        ("# TYPE a", "TYPE line must have"),
+    ],
+)  # fmt: skip
+def test_a_bad_line_is_told_with_its_number_and_the_others_are_kept(line: str, reason: str) -> None:
+    parser = Parser()
+    for _ in range(2):  # the second time from the cache
+        parsed = parser.parse(f"x 1\n{line}\ny 2\n".encode(), NOW)
+        assert [point[0].name for point in parsed.points] == ["x", "y"]
+        (sentence,) = parsed.problems
+        assert sentence.startswith("line 2: ")
+        assert reason in sentence
+        assert len(sentence) < 300
+
+
+def test_what_is_no_utf8_is_told() -> None:
+    assert "is not UTF-8" in problem(b'a{b="\xff"} 1')
+
+
+def test_problems_are_bounded() -> None:
+    parsed = Parser().parse(b"a\n" * 1000, NOW)
+
+    assert len(parsed.problems) == 11
+    assert parsed.problems[-1] == "and 990 more"
+
+
+def test_a_body_is_bounded_in_bytes_lines_samples_and_types() -> None:
+    limits = Limits(body_bytes=1000, lines=50, samples=20, kinds=2)
+    parser = Parser(limits=limits)
+
+    assert problem("a 1\n" * 500, limits=limits) == "the body has 2000 bytes; at most 1000 are read"
+    assert problem("\n" * 60, limits=limits) == "line 60: more than 50 lines; the rest is left out"
+    many = parser.parse(b"a 1\n" * 60, NOW)
+    assert len(many.points) == 20
+    assert many.problems == ["line 60: more than 20 samples; the rest is left out"]
+    assert len(parser.parse(b"".join(b"# TYPE a%d gauge\n" % i for i in range(9)), NOW).kinds) == 2
+
+
+def test_a_label_bomb_does_not_fill_the_memory_of_the_parser() -> None:
+    parser = Parser(cache_lines=100, limits=Limits(label=LabelLimits(labels=8)))
+    for scrape in range(20):
+        body = "".join(f'a{{i="{scrape}-{i}",pad="{"x" * 900}"}} 1\n' for i in range(200))
+        parsed = parser.parse(body.encode(), NOW)
+        assert (len(parsed.points), parsed.problems) == (200, [])
+
+    entries = parser._cache.entries
+    assert len(entries) <= 100
+    assert sum(map(len, entries)) <= 100 * 512
+
+
+def test_series_that_went_away_make_room_for_those_that_came() -> None:
+    parser = Parser(cache_lines=100)
+    old = "".join(f'a{{pod="old-{i}"}} 1\n' for i in range(100)).encode()
+    new = "".join(f'a{{pod="new-{i}"}} 1\n' for i in range(100)).encode()
+    for body in (old, new, new):
+        parser.parse(body, NOW)
+
+    first, second = parser.parse(new, NOW), parser.parse(new, NOW)
+
+    assert all(one[0] is other[0] for one, other in zip(first.points, second.points, strict=True))
+
+
+def test_of_a_body_larger_than_the_cache_a_part_stays_known() -> None:
+    parser = Parser(cache_lines=100)
+    body = "".join(f'a{{pod="{i}"}} 1\n' for i in range(300)).encode()
+    first, second = parser.parse(body, NOW), parser.parse(body, NOW)
+
+    known = [one[0] is other[0] for one, other in zip(first.points, second.points, strict=True)]
+    assert known == [True] * 100 + [False] * 200
+
+
+def test_ten_megabytes_of_rubbish_are_read_in_short_slices() -> None:
+    start = time.process_time()
+    for body in (b"\0\xff" * 5_000_000, b"{" * 10_000_000, b'a{b="' * 2_000_000, b'a{b="\\"' * 1_400_000 + b"} 1"):
+        parsed = Parser().parse(body, NOW)
+        assert parsed.points == []
+        assert len(parsed.problems) == 1
+    assert time.process_time() - start < 20  # a guard against quadratic work, not a measurement
