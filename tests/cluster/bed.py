@@ -1,0 +1,329 @@
+"""The test bed: a real Kubernetes control plane and one real node, as processes of this machine.
+
+`Bed.up()` starts it and `Bed.down()` leaves nothing behind; both work from different processes, because all that they
+need to know stands in the bed's folder. There is one bed on a machine at a time.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tests.cluster import binaries, controlplane, images, manifests, network, node, packages
+from tests.cluster.certs import Authority, Pair
+from tests.cluster.controlplane import Plane, Ports
+from tests.cluster.kubectl import Kubectl
+from tests.cluster.manifests import Manifest
+from tests.cluster.processes import CommandError, Folder, Process, end_all, strays, wait_until
+
+LOCK = Path("/var/lock/streamgate-bed.lock")
+KEPT_LOGS = 5  # of failed beds
+
+
+class BedError(RuntimeError):
+    """The bed is not as the call needs it: up already, not up, without a node; or this machine cannot have one."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to start. `node`: the real node. `fake_nodes`: how many kwok plays. `flags`: extra ones per program."""
+
+    node: bool = True
+    fake_nodes: int = 0
+    flags: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class State:
+    """What another process must know of a bed that is up."""
+
+    options: Options
+    ports: Ports
+    programs: dict[str, str]
+
+    def write(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self), indent=1))
+
+    @classmethod
+    def read(cls, path: Path) -> "State":
+        fields = json.loads(path.read_bytes())
+        return cls(Options(**fields["options"]), Ports(**fields["ports"]), fields["programs"])
+
+
+def default_folder() -> Path:
+    return binaries.cache() / "bed"
+
+
+class Bed(Kubectl):
+    """A bed that is up."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            state = State.read(folder / "state.json")
+        except FileNotFoundError as error:
+            raise BedError(f"no bed is up in {folder}; `python -m tests.cluster up` starts one") from error
+        self.folder, self.options = folder, state.options
+        self.programs = {name: Path(path) for name, path in state.programs.items()}
+        self.plane = Plane(folder, state.ports)
+        self.processes = Folder(folder)
+        self.logs = self.processes.logs
+        self.node = node.Node(folder / "node", self.plane, self.programs, self.processes)
+        self.host_address = network.HOST
+        super().__init__(self.programs["kubectl"], self.plane.kubeconfig("admin"))
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def up(
+        cls, options: Options | None = None, folder: Path | None = None, say: Callable[[str], None] = print
+    ) -> "Bed":
+        """Starts a bed and waits until it is ready; takes down what it started when that fails, and keeps the logs."""
+        options, folder = options or Options(), (folder or default_folder()).absolute()
+        with _only_one(folder):
+            programs = find_programs(options, say)
+            folder.mkdir(parents=True, exist_ok=True)
+            state = State(options, Ports.free(), {name: str(path) for name, path in programs.items()})
+            state.write(folder / "state.json")
+            bed = cls(folder)
+            began = time.monotonic()
+            try:
+                bed._start_all(say)
+            except BaseException:
+                bed._down(keep_logs=True, say=say)
+                raise
+            say(f"the bed is up after {time.monotonic() - began:.1f} s")
+        return bed
+
+    @classmethod
+    def attach(cls, folder: Path | None = None) -> "Bed":
+        """The bed that is up already. BedError when there is none."""
+        bed = cls((folder or default_folder()).absolute())
+        server = bed.processes.get("kube-apiserver")
+        if server is None or not server.alive:
+            raise BedError(f"the bed in {bed.folder} is broken; `python -m tests.cluster down` clears it away")
+        return bed
+
+    def down(self, keep_logs: bool = False, say: Callable[[str], None] = print) -> None:
+        """Ends what the bed started and removes every trace; `keep_logs` moves the logs to a folder that it says."""
+        with _locked():
+            self._down(keep_logs, say)
+
+    def _start_all(self, say: Callable[[str], None]) -> None:
+        network.up(self.programs["ip"])
+        self.plane.write_files()
+        self.start("etcd")
+        self._launch("kube-apiserver")
+        if self.options.node:
+            self._start_node(say)
+        self._wait("kube-apiserver")
+        for component in ("kube-controller-manager", "kube-scheduler"):
+            self._launch(component)
+        if self.options.node:
+            self._launch("kubelet")
+            self._launch("kube-proxy")
+        for component in ("kube-controller-manager", "kube-scheduler"):
+            self._wait(component)
+        if self.options.fake_nodes:
+            self.add_fake_nodes(self.options.fake_nodes)
+        if self.options.node:
+            self.wait(f"node/{node.NAME}", "condition=Ready", 60)
+        self.wait_for_service_account("default")
+
+    def _start_node(self, say: Callable[[str], None]) -> None:
+        """While the API server starts: the node's namespaces, containerd and the images."""
+        node.make_cgroups()
+        self.node.hold()
+        self.node.write_files()
+        self.start("containerd")
+        for image in (images.pause(self.programs["busybox"]), images.sample(self.programs["busybox"])):
+            self.node.import_image(image)
+
+    def _down(self, keep_logs: bool, say: Callable[[str], None]) -> None:
+        # No patience: what they would tidy up goes with the node's namespaces and the folder.
+        self.processes.stop("kubelet", 0)
+        self.processes.stop("node", 0)
+        end_all(self.processes.all(), 0)
+        end_all(strays(str(self.folder)), 0)
+        network.down(self.programs["ip"])
+        if not wait_until(node.remove_cgroups, 10):
+            say(f"cgroups named {node.CGROUP} are still busy")
+        if keep_logs:
+            say(f"logs are kept in {self._keep_logs()}")
+        shutil.rmtree(self.folder)
+
+    def _keep_logs(self) -> Path:
+        kept = self.folder.with_name(f"{self.folder.name}-logs") / time.strftime("%Y%m%d-%H%M%S")
+        kept.mkdir(parents=True, exist_ok=True)
+        if self.logs.exists():
+            shutil.copytree(self.logs, kept, dirs_exist_ok=True)
+        with suppress(shutil.Error, FileNotFoundError):
+            shutil.copytree(self.node.folder / "pods", kept / "pods", symlinks=True)
+        for old in sorted(kept.parent.iterdir())[:-KEPT_LOGS]:
+            shutil.rmtree(old, ignore_errors=True)
+        return kept
+
+    # -- programs -------------------------------------------------------------------------------------------------
+
+    def start(self, component: str, *flags: str) -> None:
+        """Starts one program and waits until it is ready; `flags` replace the extra ones of the bed's options."""
+        self._launch(component, *flags)
+        self._wait(component)
+
+    def stop(self, component: str, kill: bool = False) -> None:
+        """Ends one program: by SIGTERM, or at once with `kill`, as when its machine fails."""
+        self.processes.stop(component, 0 if kill else 20)
+
+    def restart(self, component: str, *flags: str) -> None:
+        """Stop and start; `flags` replace the extra ones, so that `restart(name)` goes back to the bed's options."""
+        self.stop(component)
+        self.start(component, *flags)
+
+    def _launch(self, component: str, *flags: str) -> Process:
+        extra = list(flags) or self.options.flags.get(component, [])
+        if component in node.COMPONENTS:
+            return self.processes.start(component, [*self.node.enter(), *self.node.argv(component), *extra])
+        return self.processes.start(component, [self.programs[component], *self.plane.flags(component), *extra])
+
+    def _wait(self, component: str) -> None:
+        process = self.processes.get(component)
+        assert process is not None, component
+        self.processes.wait_ready(process, lambda: self._ready(component), 60)
+
+    def _ready(self, component: str) -> bool:
+        ports = self.plane.ports
+        if component == "containerd":
+            return self.node.socket.exists()
+        urls = {
+            "etcd": f"http://127.0.0.1:{ports.etcd}/readyz",
+            "kube-apiserver": f"{self.plane.url}/readyz",
+            "kube-controller-manager": f"https://127.0.0.1:{ports.controller_manager}/healthz",
+            "kube-scheduler": f"https://127.0.0.1:{ports.scheduler}/readyz",
+            "kwok": f"http://127.0.0.1:{ports.kwok}/readyz",
+            "kubelet": f"https://{network.NODE}:10250/healthz",
+        }
+        return component not in urls or self._answers(urls[component])
+
+    def _answers(self, url: str) -> bool:
+        context = None
+        if url.startswith("https"):
+            context = ssl.create_default_context(cafile=self.plane.ca.cert)
+            context.load_cert_chain(self.plane.pki / "admin-client.crt", self.plane.pki / "admin-client.key")
+        try:
+            with urllib.request.urlopen(url, timeout=5, context=context) as answer:
+                return bool(answer.status == 200)
+        except urllib.error.HTTPError as error:
+            error.close()
+            return False
+        except OSError:
+            return False
+
+    # -- identities -----------------------------------------------------------------------------------------------
+
+    @property
+    def ca(self) -> Path:
+        """The cluster's CA certificate; client certificates by `certificate` are signed by it."""
+        return self.plane.ca.cert
+
+    @property
+    def front_proxy_ca(self) -> Path:
+        """The CA certificate of the aggregator's client certificate."""
+        return self.plane.front_proxy_ca.cert
+
+    @property
+    def front_proxy(self) -> Pair:
+        """The aggregator's own client certificate and key."""
+        return Pair(self.plane.pki / "front-proxy-client.crt", self.plane.pki / "front-proxy-client.key")
+
+    def rotate_front_proxy_ca(self) -> Authority:
+        """A new front-proxy CA and client certificate; the API server starts anew with them and publishes them."""
+        authority = self.plane.front_proxy_ca
+        authority.renew()
+        self.plane.issue_front_proxy()
+        self.restart("kube-apiserver")
+        return authority
+
+    def certificate(self, user: str, groups: Sequence[str] = (), hosts: Sequence[str] = ()) -> Pair:
+        """A client certificate of the cluster's CA, and a serving one too when `hosts` are given: paths .cert, .key."""
+        file = "".join(letter if letter.isalnum() else "-" for letter in user)
+        return self.plane.ca.issue(f"made-{file}-{time.monotonic_ns()}", user, groups, hosts)
+
+    def kubeconfig_for(self, user: str, groups: Sequence[str] = ()) -> Path:
+        """A kubeconfig of its own for `user`."""
+        pair = self.certificate(user, groups)
+        return self.plane.write_kubeconfig(pair.cert.stem, pair)
+
+    # -- the node -------------------------------------------------------------------------------------------------
+
+    def expose_host_service(self, namespace: str, name: str, port: int, service_port: int | None = None) -> None:
+        """A Service in the cluster for a process that listens on `host_address`:`port` of this machine."""
+        self.apply(manifests.host_service(name, namespace, self.host_address, port, service_port or port))
+
+    def import_image(self, tar: Path) -> None:
+        """Gives the node an image out of a docker archive."""
+        if not self.options.node:
+            raise BedError("this bed has no real node")
+        self.node.import_image(tar)
+
+    def add_fake_nodes(self, count: int) -> None:
+        """Starts kwok when it does not run yet, and adds nodes that it plays: pods there run at once, as objects."""
+        running = self.processes.get("kwok")
+        if running is None or not running.alive:
+            self.programs.update(binaries.find(["kwok"]))
+            self.start("kwok")
+        present = len(self.names("nodes", selector="type=kwok"))
+        nodes: list[Manifest] = [
+            manifests.fake_node(f"fake-{number}", self.options.node) for number in range(present, present + count)
+        ]
+        self.apply(nodes)
+        for one in nodes:
+            self.wait(f"node/{one['metadata']['name']}", "condition=Ready", 60)
+
+    def status(self) -> dict[str, str]:
+        """Each program and whether it runs."""
+        return {one.name: f"pid {one.pid}" if one.alive else "ended" for one in self.processes.all()}
+
+
+def find_programs(options: Options, say: Callable[[str], None]) -> dict[str, Path]:
+    """What these options need, installed or built where it is missing. MissingError or BedError when it can not be."""
+    if os.geteuid() != 0:
+        raise BedError("the test bed needs root: it makes a bridge, and with a real node namespaces and cgroups")
+    wanted = [*controlplane.COMPONENTS, "kubectl"]
+    wanted += ["kubelet", "kube-proxy"] if options.node else []
+    wanted += ["kwok"] if options.fake_nodes else []
+    programs = packages.ensure(packages.NODE if options.node else ("ip",), say)
+    return {**programs, **binaries.find(wanted, say)}
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Holds the machine's lock, and sees that no bed is up: neither in this folder nor in another."""
+    with _locked():
+        if (folder / "state.json").exists():
+            raise BedError(f"a bed is up already in {folder}; `python -m tests.cluster down` takes it down")
+        if network.present():
+            raise BedError(
+                f"another bed is up (interface {network.BRIDGE} exists); `python -m tests.cluster down` there"
+            )
+        yield
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    LOCK.parent.mkdir(parents=True, exist_ok=True)
+    with LOCK.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BedError("another process is just starting or ending a bed") from error
+        yield
+
+
+__all__ = ["Bed", "BedError", "CommandError", "Options"]
