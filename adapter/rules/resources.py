@@ -1,4 +1,4 @@
-"""The cluster's API resources as the rules need them: `pod` or `pods` or `deployment` in a file -> the resource meant."""
+"""The API resources of the cluster as the rules need them: `pod`, `pods` or `Deployment` -> the resource meant."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
