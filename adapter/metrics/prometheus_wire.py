@@ -1,0 +1,137 @@
+"""Prometheus' HTTP API on the wire: answers decoded in slices, so that a large one does not hold the event loop.
+
+An answer of 100,000 samples (10 MB) takes 200 ms to decode. Its array is split at element boundaries, each piece is
+decoded on its own, and what remains around the array is decoded as the envelope.
+"""
+
+import re
+from collections.abc import Generator, Iterator, Mapping
+from typing import TypeAlias, TypeVar
+
+import msgspec
+
+from adapter.metrics.sample import Sample
+from adapter.metrics.source import SourceError, UnsupportedQuery
+
+T = TypeVar("T")
+Slices: TypeAlias = Generator[None, None, T]
+
+SLICE_BYTES = 131_072
+"""About 1,300 samples, 4 ms."""
+
+_BOUNDARY = re.compile(rb'\},(?=\{"[a-zA-Z_])')
+"""The comma between two objects of an array. Inside a JSON text every quote follows a backslash, so that `{"` followed
+by a letter only stands at an object's beginning; and the API has arrays of objects only where we split them."""
+
+
+class Envelope(msgspec.Struct):
+    """Any answer of the API."""
+
+    status: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"null")
+    error_type: str = msgspec.field(default="", name="errorType")
+    error: str = ""
+    warnings: list[str] = []
+
+
+class _Result(msgspec.Struct):
+    result_type: str = msgspec.field(name="resultType")
+    result: msgspec.Raw
+
+
+class _Element(msgspec.Struct):
+    metric: dict[str, str]
+    value: tuple[float, str] | None = None
+    """None where the sample is a native histogram."""
+
+
+_envelope = msgspec.json.Decoder(Envelope)
+_result = msgspec.json.Decoder(_Result)
+_elements = msgspec.json.Decoder(list[_Element])
+_scalar = msgspec.json.Decoder(tuple[float, str])
+_label_sets = msgspec.json.Decoder(list[dict[str, str]])
+
+
+def envelope(body: bytes | bytearray) -> Envelope:
+    """Raises SourceError where the body is none."""
+    try:
+        return _envelope.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise SourceError("the answer is no JSON of Prometheus' API; does the URL lead to Prometheus?") from None
+
+
+def pieces(body: bytearray, key: bytes) -> Iterator[tuple[bytes, bool]]:
+    """The array after `"key":` in parts of about SLICE_BYTES, each a JSON array; at last the rest, marked True.
+
+    The rest is the whole document with only the array's last elements. A document without boundaries is all rest.
+    """
+    opening = b'"' + key + b'":['
+    start = body.find(opening)
+    if start < 0:
+        yield bytes(body), True
+        return
+    start += len(opening)
+    position = start
+    while boundary := _BOUNDARY.search(body, position + SLICE_BYTES):
+        yield b"[" + body[position : boundary.start() + 1] + b"]", False
+        position = boundary.end()
+    yield bytes(body[:start] + body[position:]), True
+
+
+def samples(body: bytearray, warnings: list[str]) -> Slices[list[Sample]]:
+    """The answer of /api/v1/query; `warnings` is extended by those of the answer.
+
+    Raises SourceError; UnsupportedQuery for matrices, strings and native histograms.
+    """
+    found: list[Sample] = []
+    try:
+        for piece, is_rest in pieces(body, b"result"):
+            found += _rest(piece, warnings) if is_rest else _vector(_elements.decode(piece))
+            yield
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+        raise SourceError(f"the answer to the query is not as Prometheus' API says: {error}") from None
+    return found
+
+
+def _rest(piece: bytes, warnings: list[str]) -> list[Sample]:
+    answer = _accepted(piece, warnings)
+    result = _result.decode(answer.data)
+    if result.result_type == "vector":
+        return _vector(_elements.decode(result.result))
+    if result.result_type == "scalar":
+        time, value = _scalar.decode(result.result)
+        return [Sample({}, float(value), time)]
+    raise UnsupportedQuery(
+        f"the query gives a {result.result_type}; a metric needs an instant vector or a scalar,"
+        " such as sum(rate(x[1m]))"
+    )
+
+
+def _vector(elements: list[_Element]) -> list[Sample]:
+    return [Sample(element.metric, float(element.value[1]), element.value[0]) for element in elements if element.value]
+
+
+def label_sets(body: bytearray, warnings: list[str]) -> Slices[list[Mapping[str, str]]]:
+    """The answer of /api/v1/series; `warnings` is extended by those of the answer. Raises SourceError."""
+    found: list[Mapping[str, str]] = []
+    try:
+        for piece, is_rest in pieces(body, b"data"):
+            found += _label_sets.decode(_accepted(piece, warnings).data if is_rest else piece)
+            yield
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise SourceError(f"the list of series is not as Prometheus' API says: {error}") from None
+    return found
+
+
+def _accepted(piece: bytes, warnings: list[str]) -> Envelope:
+    answer = envelope(piece)
+    if answer.status != "success":
+        raise SourceError(refusal(answer))
+    warnings += answer.warnings
+    return answer
+
+
+def refusal(answer: Envelope) -> str:
+    """What Prometheus says, bounded: it may repeat a long query."""
+    text = f"{answer.error_type or 'error'}: {answer.error or 'no cause given'}"
+    return text if len(text) <= 500 else text[:497] + "..."

@@ -1,0 +1,355 @@
+"""PrometheusSource against a small Prometheus on loopback."""
+
+import asyncio
+import json
+import os
+import ssl
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+import trustme
+from aiohttp import web
+from structlog.testing import capture_logs
+
+from adapter.metrics import prometheus_wire as wire
+from adapter.metrics.prometheus import Connection, Endpoint, PrometheusSource
+from adapter.metrics.source import Query, SourceError, UnsupportedQuery
+
+AT = 1_731_200_000.5
+
+
+def vector(*values):
+    result = [{"metric": {"pod": f"web-{i}"}, "value": [AT, text]} for i, text in enumerate(values)]
+    return {"status": "success", "data": {"resultType": "vector", "result": result}}
+
+
+class Fake:
+    """Answers every request as `answer` says, and remembers it."""
+
+    def __init__(self):
+        self.seen = []
+        self.answer = lambda request: web.json_response(vector("1.5"))
+        self.url = ""
+
+    async def handle(self, request):
+        form = await request.post() if request.method == "POST" else request.query
+        self.seen.append((request.method, request.path, list(form.items()), dict(request.headers)))
+        reply = self.answer(request)
+        return await reply if asyncio.iscoroutine(reply) else reply
+
+
+@asynccontextmanager
+async def serving(tls=None):
+    fake = Fake()
+    application = web.Application(client_max_size=2**24)
+    application.router.add_route("*", "/{path:.*}", fake.handle)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    fake.url = f"{'https' if tls else 'http'}://{host}:{port}"
+    try:
+        yield fake
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def asking(*urls, **settings):
+    source = PrometheusSource(Connection(urls=urls, **settings))
+    try:
+        yield source
+    finally:
+        await source.close()
+
+
+@pytest.fixture
+async def fake():
+    async with serving() as fake:
+        yield fake
+
+
+async def test_a_vector_becomes_samples_at_the_evaluation_time(fake):
+    fake.answer = lambda request: web.json_response(vector("1.5", "NaN", "+Inf"))
+    async with asking(fake.url + "/prefix/") as source:
+        samples = await source.query(Query("up"), AT)
+    assert [(dict(s.labels), repr(s.value), s.time) for s in samples] == [
+        ({"pod": "web-0"}, "1.5", AT),
+        ({"pod": "web-1"}, "nan", AT),
+        ({"pod": "web-2"}, "inf", AT),
+    ]
+    method, path, form, _ = fake.seen[0]
+    assert (method, path) == ("POST", "/prefix/api/v1/query")
+    assert form == [("query", "up"), ("time", "1731200000.500"), ("timeout", "10s")]
+
+
+async def test_a_scalar_becomes_one_sample_without_labels(fake):
+    fake.answer = lambda r: web.json_response(
+        {"status": "success", "data": {"resultType": "scalar", "result": [AT, "7"]}}
+    )
+    async with asking(fake.url) as source:
+        assert await source.query(Query("7"), AT) == [({}, 7.0, AT, 0.0)]
+
+
+@pytest.mark.parametrize("kind", ["matrix", "string"])
+async def test_matrices_and_strings_are_refused_with_a_sentence(fake, kind):
+    fake.answer = lambda r: web.json_response({"status": "success", "data": {"resultType": kind, "result": []}})
+    async with asking(fake.url) as source:
+        with pytest.raises(UnsupportedQuery, match=f"gives a {kind}; a metric needs an instant vector or a scalar"):
+            await source.query(Query("x[1m]"), AT)
+
+
+@pytest.mark.parametrize("status", [403, 405])
+async def test_after_a_refused_post_get_is_used_for_good(fake, status):
+    fake.answer = lambda r: web.Response(status=status) if r.method == "POST" else web.json_response(vector("1"))
+    async with asking(fake.url) as source:
+        await source.query(Query("a"), AT)
+        await source.query(Query("b"), AT)
+    assert [method for method, *_ in fake.seen] == ["POST", "GET", "GET"]
+
+
+async def test_where_get_is_refused_too_post_stays_and_the_credentials_are_named(fake):
+    fake.answer = lambda r: web.Response(status=403)
+    async with asking(fake.url) as source:
+        with pytest.raises(SourceError, match="answered 403; check its credentials"):
+            await source.query(Query("a"), AT)
+        fake.answer = lambda r: web.json_response(vector("1"))
+        await source.query(Query("a"), AT)
+    assert [method for method, *_ in fake.seen] == ["POST", "GET", "POST"]
+
+
+async def test_a_query_too_long_for_a_url_is_said_to_need_post(fake):
+    fake.answer = lambda r: web.Response(status=414)
+    async with asking(fake.url, use_post=False) as source:
+        with pytest.raises(SourceError, match=r"answered 414 to a query of \d+ characters in a URL; allow POST"):
+            await source.query(Query("a" * 8001), AT)
+
+
+async def test_the_next_endpoint_answers_and_stays_preferred_until_it_fails():
+    async with serving() as one, serving() as two, asking(one.url, two.url) as source:
+        one.answer = lambda r: web.Response(status=503, text="Service Unavailable")
+        await source.query(Query("a"), AT)
+        await source.query(Query("b"), AT)
+        assert (len(one.seen), len(two.seen)) == (1, 2)
+        one.answer, two.answer = two.answer, one.answer
+        await source.query(Query("c"), AT)
+        await source.query(Query("d"), AT)
+        assert (len(one.seen), len(two.seen)) == (3, 3)
+
+
+async def test_when_all_fail_every_cause_is_in_the_sentence(fake):
+    fake.answer = lambda r: web.Response(status=503)
+    async with asking("http://127.0.0.1:9", fake.url) as source:
+        with pytest.raises(SourceError, match=r"127.0.0.1:9 cannot be asked: .*; .* answered 503; it may be starting"):
+            await source.query(Query("a"), AT)
+
+
+async def test_an_error_in_the_query_is_reported_and_not_asked_elsewhere():
+    error = {"status": "error", "errorType": "bad_data", "error": "parse error: unexpected end"}
+    async with serving() as one, serving() as two, asking(one.url, two.url) as source:
+        one.answer = lambda r: web.json_response(error, status=400)
+        with pytest.raises(SourceError, match="answered 400: bad_data: parse error: unexpected end"):
+            await source.query(Query("sum("), AT)
+        assert two.seen == []
+
+
+async def test_a_silent_endpoint_costs_one_timeout(fake):
+    async def never(request):
+        await asyncio.sleep(3)
+        return web.Response()
+
+    fake.answer = never
+    async with asking(fake.url, timeout_s=0.05) as source:
+        with pytest.raises(SourceError, match=r"did not answer within 0.05 s"):
+            await source.query(Query("a"), AT)
+
+
+async def test_no_secret_is_in_an_error_or_a_representation(fake):
+    fake.answer = lambda r: web.Response(status=500)
+    address = fake.url.replace("http://", "http://user:s3cret@")
+    settings = {"token": "t0ken", "headers": {"X-Key": "k3y"}}
+    async with asking(address, "http://user:s3cret@127.0.0.1:9", **settings) as source:
+        with pytest.raises(SourceError) as raised:
+            await source.query(Query("a"), AT)
+    shown = str(raised.value) + repr(Connection(urls=["http://x"], **settings))
+    assert not any(secret in shown for secret in ("s3cret", "t0ken", "k3y"))
+
+
+@pytest.mark.parametrize("url", ["ftp://u:s3cret@x", "prometheus:9090", "http://"])
+def test_a_wrong_url_is_refused_without_repeating_it(url):
+    with pytest.raises(ValueError, match="must be like https://") as raised:
+        Endpoint(url, use_post=True)
+    assert "s3cret" not in str(raised.value)
+
+
+async def test_credentials_and_headers_are_sent(fake):
+    address = fake.url.replace("http://", "http://user:p%40ss@")
+    async with asking(address, headers={"X-Scope-OrgID": "team"}) as source:
+        await source.query(Query("a"), AT)
+    async with asking(address, token="abc") as source:
+        await source.query(Query("a"), AT)
+    basic, bearer = (headers for *_, headers in fake.seen)
+    assert basic["Authorization"] == aiohttp.encode_basic_auth("user", "p@ss")
+    assert basic["X-Scope-OrgID"] == "team"
+    assert bearer["Authorization"] == "Bearer abc"
+
+
+async def test_the_token_file_is_read_again_when_it_changes(fake, tmp_path):
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    async with asking(fake.url, token_file=str(file)) as source:
+        await source.query(Query("a"), AT)
+        file.write_text("second\n")
+        os.utime(file, ns=(1, 1))
+        await source.query(Query("a"), AT)
+        file.write_text("no good\n")
+        with pytest.raises(SourceError, match=r"cannot use .*token for Prometheus: the token has blanks"):
+            await source.query(Query("a"), AT)
+        file.unlink()
+        with pytest.raises(SourceError, match=r"cannot use .*token for Prometheus: No such file"):
+            await source.query(Query("a"), AT)
+    assert [headers["Authorization"] for *_, headers in fake.seen] == ["Bearer first", "Bearer second"]
+
+
+async def test_the_ca_file_and_the_client_certificate_are_used(tmp_path):
+    authority = trustme.CA()
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.configure_trust(server)
+    server.verify_mode = ssl.CERT_REQUIRED
+    client = authority.issue_cert("adapter@example.org")
+    ca, certificate, key = (tmp_path / name for name in ("ca.pem", "cert.pem", "key.pem"))
+    authority.cert_pem.write_to_path(ca)
+    client.cert_chain_pems[0].write_to_path(certificate)
+    client.private_key_pem.write_to_path(key)
+    files = {"ca_file": str(ca), "certificate_file": str(certificate), "key_file": str(key)}
+    async with serving(server) as fake:
+        async with asking(fake.url, **files) as source:
+            assert len(await source.query(Query("a"), AT)) == 1
+        async with asking(fake.url) as source:
+            with pytest.raises(SourceError, match="certificate verify failed"):
+                await source.query(Query("a"), AT)
+
+
+async def test_an_answer_over_the_limit_is_not_read_to_its_end(fake):
+    fake.answer = lambda r: web.json_response(vector(*["1"] * 1000))
+    async with asking(fake.url, max_bytes=10_000) as source:
+        with pytest.raises(SourceError, match="more than 10000 bytes; aggregate in the query"):
+            await source.query(Query("a"), AT)
+
+
+async def test_redirects_are_not_followed(fake):
+    fake.answer = lambda r: web.Response(status=302, headers={"Location": "http://elsewhere.invalid/"})
+    async with asking(fake.url) as source:
+        with pytest.raises(SourceError, match="answered 302"):
+            await source.query(Query("a"), AT)
+    assert len(fake.seen) == 1
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>", b"", b"[]", b'{"status":"success"}', b'{"data":{"result":[{"metric":3}]}}']
+)
+async def test_an_answer_that_is_not_prometheus_is_a_source_error(fake, body):
+    fake.answer = lambda r: web.Response(body=body)
+    async with asking(fake.url) as source:
+        with pytest.raises(SourceError):
+            await source.query(Query("a"), AT)
+        with pytest.raises(SourceError):
+            await source.series(["a"], 0, AT)
+
+
+async def test_warnings_are_logged_once(fake):
+    fake.answer = lambda r: web.json_response(vector("1") | {"warnings": ["store gateway is down"]})
+    async with asking(fake.url) as source:
+        with capture_logs() as logs:
+            await source.query(Query("a"), AT)
+            await source.query(Query("a"), AT)
+    assert [entry["warning"] for entry in logs] == ["store gateway is down"]
+
+
+async def test_series_are_asked_for_with_all_selectors_and_a_limit(fake):
+    found = [{"__name__": "up", "job": "a"}, {"__name__": "up", "job": "b"}]
+    fake.answer = lambda r: web.json_response({"status": "success", "data": found})
+    async with asking(fake.url, max_series=5) as source:
+        assert await source.series(["up", 'down{a="b"}'], AT - 60, AT) == found
+    assert fake.seen[0][1:3] == (
+        "/api/v1/series",
+        [
+            ("match[]", "up"),
+            ("match[]", 'down{a="b"}'),
+            ("start", "1731199940.500"),
+            ("end", "1731200000.500"),
+            ("limit", "5"),
+        ],
+    )
+
+
+async def test_a_dropped_connection_is_tried_once_more_and_not_again(fake):
+    def drop(request):
+        request.transport.close()
+        return web.Response()
+
+    async with asking(fake.url) as source:
+        await source.query(Query("a"), AT)
+        fake.answer = drop
+        with pytest.raises(SourceError, match="closed the connection without an answer"):
+            await source.query(Query("a"), AT)
+    assert len(fake.seen) == 3
+
+
+async def test_no_more_requests_run_than_allowed(fake):
+    running, most = 0, 0
+
+    async def slow(request):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.01)
+        running -= 1
+        return web.json_response(vector("1"))
+
+    fake.answer = slow
+    async with asking(fake.url, concurrency=2) as source:
+        await asyncio.gather(*(source.query(Query("a"), AT) for _ in range(6)))
+    assert most == 2
+
+
+def drain(slices):
+    count = 0
+    while True:
+        try:
+            next(slices)
+        except StopIteration as done:
+            return count, done.value
+        count += 1
+
+
+@pytest.mark.parametrize("size", [1, 50, 131_072])
+def test_an_answer_is_the_same_in_slices_of_any_size(monkeypatch, size):
+    nasty = ['},{"metric":{', '"},{"a', "\\", '"', '{"result":[', "é", "]}"]
+    result = [{"metric": {"metric": "x", "a": text}, "value": [AT, str(i)]} for i, text in enumerate(nasty)]
+    warnings = ['a "result":[ of a "data":[', '},{"b']
+    answer = {"status": "success", "warnings": warnings, "data": {"resultType": "vector", "result": result}}
+    monkeypatch.setattr(wire, "SLICE_BYTES", size)
+    for separators in [(",", ":"), (", ", ": ")]:
+        told = []
+        slices, samples = drain(wire.samples(bytearray(json.dumps(answer, separators=separators).encode()), told))
+        assert [(dict(s.labels), s.value) for s in samples] == [(r["metric"], float(r["value"][1])) for r in result]
+        assert told == warnings
+        assert slices == (len(nasty) if size == 1 and separators[0] == "," else slices)
+
+
+def test_label_sets_are_the_same_in_slices(monkeypatch):
+    monkeypatch.setattr(wire, "SLICE_BYTES", 1)
+    found = [{"__name__": "x", "a": text} for text in ('"},{"b', '},{"', "plain")]
+    body = json.dumps({"status": "success", "data": found}, separators=(",", ":")).encode()
+    slices, sets = drain(wire.label_sets(bytearray(body), []))
+    assert (slices, sets) == (3, found)
+
+
+def test_a_native_histogram_is_left_out():
+    element = {"metric": {}, "histogram": [AT, {"count": "1", "sum": "2", "buckets": [[0, "1", "2", "3"]]}]}
+    answer = {"status": "success", "data": {"resultType": "vector", "result": [element]}}
+    assert drain(wire.samples(bytearray(json.dumps(answer).encode()), []))[1] == []
