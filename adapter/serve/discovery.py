@@ -1,0 +1,137 @@
+"""What is on offer: API groups, versions and resources, in the old form and in the aggregated one.
+
+Everything is sorted, so that the same offers always give the same bytes and the same ETag.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Any, TypeVar
+
+from adapter.collect.answer import Answers, CustomOffer
+from adapter.serve import wire
+
+CUSTOM = "custom.metrics.k8s.io"
+EXTERNAL = "external.metrics.k8s.io"
+RESOURCE = "metrics.k8s.io"
+VERSIONS = {CUSTOM: ("v1beta2", "v1beta1"), EXTERNAL: ("v1beta1",), RESOURCE: ("v1beta1",)}
+"""The versions of each group, the preferred one first."""
+
+_T = TypeVar("_T")
+
+
+def etag(body: bytes) -> str:
+    """A strong ETag of a document."""
+    return f'"{hashlib.sha256(body).hexdigest().upper()}"'
+
+
+class Discovery:
+    """The discovery documents of the groups that `answers` serves; each is built once per set of offers."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+        self._custom: tuple[CustomOffer, ...] = ()
+        self._external: tuple[str, ...] = ()
+        self._built: dict[tuple[str, ...], Any] = {}
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The names of the groups that are served, sorted."""
+        served = self._answers
+        flags = ((CUSTOM, served.serves_custom), (EXTERNAL, served.serves_external), (RESOURCE, served.serves_resource))
+        return tuple(name for name, on in flags if on)
+
+    def group_list(self) -> wire.APIGroupList:
+        """What `/apis` answers."""
+        groups = [wire.Group(name, _versions(name), _versions(name)[0]) for name in self.groups]
+        return wire.APIGroupList("APIGroupList", "v1", groups)
+
+    def group(self, name: str) -> wire.APIGroup:
+        """What `/apis/<group>` answers."""
+        versions = _versions(name)
+        return wire.APIGroup("APIGroup", "v1", name, versions, versions[0])
+
+    def resources(self, group: str, version: str) -> wire.APIResourceList:
+        """What `/apis/<group>/<version>` answers."""
+        self._refresh()
+        return self._once(("resources", group, version), lambda: self._resources(group, version))
+
+    def aggregated(self, version: str) -> wire.ItemList:
+        """All groups with versions and resources: an APIGroupDiscoveryList of apidiscovery.k8s.io/`version`."""
+        self._refresh()
+        return self._once(("aggregated", version), lambda: self._aggregated(version))
+
+    def _refresh(self) -> None:
+        """Drop what was built from offers that have changed."""
+        custom = tuple(self._answers.custom_offers()) if self._answers.serves_custom else ()
+        external = tuple(self._answers.external_offers()) if self._answers.serves_external else ()
+        if (custom, external) != (self._custom, self._external):
+            self._custom, self._external = custom, external
+            self._built.clear()
+
+    def _once(self, key: tuple[str, ...], build: Callable[[], _T]) -> _T:
+        if key not in self._built:
+            self._built[key] = build()
+        result: _T = self._built[key]
+        return result
+
+    def _resources(self, group: str, version: str) -> wire.APIResourceList:
+        if group == CUSTOM:
+            lines = [
+                wire.APIResource(f"{offer.resource}/{offer.metric}", "", offer.namespaced, "MetricValueList", ("get",))
+                for offer in self._custom
+            ]
+        elif group == EXTERNAL:
+            lines = [wire.APIResource(name, "", True, "ExternalMetricValueList", ("get",)) for name in self._external]
+        else:
+            lines = [
+                wire.APIResource("nodes", "", False, "NodeMetrics", ("get", "list")),
+                wire.APIResource("pods", "", True, "PodMetrics", ("get", "list")),
+            ]
+        return wire.APIResourceList("APIResourceList", "v1", f"{group}/{version}", lines)
+
+    def _aggregated(self, version: str) -> wire.ItemList:
+        items = [
+            wire.GroupDiscovery(
+                wire.ObjectMeta(name), [wire.VersionDiscovery(v, self._version(name, v)) for v in VERSIONS[name]]
+            )
+            for name in self.groups
+        ]
+        return wire.ItemList("APIGroupDiscoveryList", f"apidiscovery.k8s.io/{version}", wire.NO_LIST_META, items)
+
+    def _version(self, group: str, version: str) -> Sequence[wire.ResourceDiscovery]:
+        if group == CUSTOM:
+            return [
+                _parent(resource, list(offers), version)
+                for resource, offers in groupby(self._custom, key=lambda offer: str(offer.resource))
+            ]
+        return [
+            wire.ResourceDiscovery(
+                line.name,
+                wire.GroupVersionKind(group, version, line.kind),
+                _scope(line.namespaced),
+                line.singular_name,
+                line.verbs,
+            )
+            for line in self.resources(group, version).resources
+        ]
+
+
+def _versions(group: str) -> list[wire.GroupVersion]:
+    return [wire.GroupVersion(f"{group}/{version}", version) for version in VERSIONS[group]]
+
+
+def _scope(namespaced: bool) -> str:
+    return "Namespaced" if namespaced else "Cluster"
+
+
+def _parent(resource: str, offers: Sequence[CustomOffer], version: str) -> wire.ResourceDiscovery:
+    """`pods` with its metrics as subresources.
+
+    The parent itself cannot be read, so it has no kind and no verbs: clients then list the metrics alone
+    (k8s.io/apiserver, ConvertGroupVersionIntoToDiscovery, does the same for the old form).
+    """
+    kind = wire.GroupVersionKind(CUSTOM, version, "MetricValueList")
+    metrics = [wire.SubresourceDiscovery(offer.metric, kind, ("get",)) for offer in offers]
+    none = wire.GroupVersionKind("", "", "")
+    return wire.ResourceDiscovery(resource, none, _scope(offers[0].namespaced), "", (), metrics)

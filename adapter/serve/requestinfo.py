@@ -1,0 +1,125 @@
+"""What a request is about, as Kubernetes' authorisation sees it (k8s.io/apiserver, endpoints/request). Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+from urllib.parse import parse_qs, unquote
+
+MAX_PARAMETERS = 32
+"""More query parameters than any client sends."""
+
+_VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_WITH_SELECTORS = ("list", "watch", "deletecollection")
+_NAMESPACE_SUBRESOURCES = ("status", "finalize")
+
+
+class RequestError(ValueError):
+    """A request line that cannot be read; the text is one sentence."""
+
+
+class RequestInfo(NamedTuple):
+    """One request. Resource fields are empty where `is_resource` is False."""
+
+    method: str
+    path: str
+    """Decoded, without the query."""
+    segments: tuple[str, ...]
+    """The decoded path, split at '/' before decoding; a trailing slash leaves no segment, a double one an empty one."""
+    query: Mapping[str, Sequence[str]]
+    verb: str
+    is_resource: bool = False
+    group: str = ""
+    version: str = ""
+    namespace: str = ""
+    resource: str = ""
+    subresource: str = ""
+    name: str = ""
+    parts: tuple[str, ...] = ()
+    """The segments from the resource on."""
+    field_selector: str = ""
+    label_selector: str = ""
+
+    def parameter(self, name: str) -> str:
+        """The first value of a query parameter, or ''."""
+        values = self.query.get(name)
+        return values[0] if values else ""
+
+
+def read_request(method: str, raw_path: str) -> RequestInfo:
+    """What `method` on `raw_path` (path and query as sent) is about. Raises RequestError."""
+    raw, _, raw_query = raw_path.partition("?")
+    if not raw.startswith("/"):
+        raise RequestError("the request path must start with '/'")
+    segments = _segments(raw)
+    path = unquote(raw) if "%" in raw else raw
+    base = RequestInfo(method, path, segments, _query(raw_query), method.lower())
+    if len(segments) < 4 or segments[0] != "apis" or "" in segments:
+        return base
+    return _resource_request(base)
+
+
+def _segments(raw: str) -> tuple[str, ...]:
+    inner = raw[1:].removesuffix("/")
+    if not inner:
+        return () if raw == "/" else ("",)
+    return tuple(unquote(segment) if "%" in segment else segment for segment in inner.split("/"))
+
+
+def _query(raw: str) -> Mapping[str, Sequence[str]]:
+    if not raw:
+        return {}
+    try:
+        return parse_qs(raw, keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
+    except ValueError:
+        raise RequestError(f"the query has more than {MAX_PARAMETERS} parameters") from None
+
+
+def _resource_request(base: RequestInfo) -> RequestInfo:
+    _, group, version, *rest = base.segments
+    namespace = ""
+    if rest[0] == "namespaces" and len(rest) > 1:
+        namespace = rest[1]
+        if len(rest) > 2 and rest[2] not in _NAMESPACE_SUBRESOURCES:
+            rest = rest[2:]
+    resource, name, subresource = (*rest, "", "", "")[:3]
+    verb = _VERBS.get(base.method, "")
+    if not name:
+        verb, name = _collection(base, verb)
+    selectors = verb in _WITH_SELECTORS
+    return base._replace(
+        verb=verb,
+        is_resource=True,
+        group=group,
+        version=version,
+        namespace=namespace,
+        resource=resource,
+        subresource=subresource,
+        name=name,
+        parts=tuple(rest),
+        field_selector=base.parameter("fieldSelector") if selectors else "",
+        label_selector=base.parameter("labelSelector") if selectors else "",
+    )
+
+
+def _collection(base: RequestInfo, verb: str) -> tuple[str, str]:
+    """Verb and name of a request without a name in its path."""
+    if verb == "delete":
+        return "deletecollection", ""
+    if verb != "get":
+        return verb, ""
+    name = _named_by_field(base.parameter("fieldSelector"))
+    return ("watch" if truthy(base, "watch") else "list"), name
+
+
+def truthy(info: RequestInfo, parameter: str) -> bool:
+    """Whether a boolean query parameter is set, as Kubernetes reads it: present and neither 'false' nor '0'."""
+    return parameter in info.query and info.parameter(parameter).lower() not in ("false", "0")
+
+
+def _named_by_field(selector: str) -> str:
+    """The name in `metadata.name=…`, where a field selector has that."""
+    for term in selector.split(","):
+        key, equals, value = term.partition("=")
+        if key == "metadata.name" and equals:
+            name = value.removeprefix("=")
+            return "" if name in ("", ".", "..") or "/" in name or "%" in name else name
+    return ""

@@ -1,0 +1,133 @@
+"""Asking the API server: whose token it is, who may do what, and which CAs clients have."""
+
+from typing import Any
+
+import structlog
+
+from adapter.kube.client import Client
+from adapter.kube.errors import KubeError
+from adapter.kube.objects import (
+    NonResourceAttributes,
+    ResourceAttributes,
+    SubjectAccessReview,
+    SubjectAccessReviewSpec,
+    TokenReview,
+    TokenReviewSpec,
+)
+from adapter.kube.resources import SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS
+from adapter.metrics.selector import Operator, Requirement, Selector, SelectorError
+from adapter.serve.authenticate import User
+from adapter.serve.authorize import Attributes, Verdict
+from adapter.serve.status import unavailable
+
+TIMEOUT = 10.0
+"""s for one review, as in Kubernetes."""
+
+_OPERATORS = {
+    Operator.EQUALS: "In",
+    Operator.NOT_EQUALS: "NotIn",
+    Operator.IN: "In",
+    Operator.NOT_IN: "NotIn",
+    Operator.EXISTS: "Exists",
+    Operator.DOES_NOT_EXIST: "DoesNotExist",
+}
+_log = structlog.get_logger(__name__)
+
+
+class Reviews:
+    """TokenReviews and SubjectAccessReviews of one API server."""
+
+    def __init__(self, tokens: Client, access: Client | None = None) -> None:
+        """`access` is for SubjectAccessReviews where that is another client (--authorization-kubeconfig)."""
+        self._tokens = tokens
+        self._access = access or tokens
+
+    async def review_token(self, token: str) -> User | None:
+        """Whose token it is, or None where it is nobody's. Raises StatusError (503)."""
+        body = TokenReview(api_version="authentication.k8s.io/v1", spec=TokenReviewSpec(token=token))
+        try:
+            answer = await self._tokens.create(TOKEN_REVIEWS.path(), body, TokenReview, timeout=TIMEOUT)
+        except KubeError as error:
+            raise _cannot_ask("the token cannot be reviewed", error) from error
+        if answer.status is None or not answer.status.authenticated:
+            return None
+        who = answer.status.user
+        return User(who.username, who.groups, who.uid, tuple(sorted(who.extra.items())))
+
+    async def review_access(self, attributes: Attributes) -> Verdict:
+        """The API server's verdict on `attributes`. Raises StatusError (503)."""
+        body = SubjectAccessReview(api_version="authorization.k8s.io/v1", spec=_spec(attributes))
+        try:
+            answer = await self._access.create(
+                SUBJECT_ACCESS_REVIEWS.path(), body, SubjectAccessReview, timeout=TIMEOUT
+            )
+        except KubeError as error:
+            raise _cannot_ask("access cannot be reviewed", error) from error
+        status = answer.status
+        if status is None:
+            return Verdict(False)
+        return Verdict(status.allowed and not status.denied, status.reason or status.evaluation_error)
+
+
+def _cannot_ask(what: str, error: KubeError) -> Exception:
+    """503: what is wrong between us and the API server is logged, and told only in kind."""
+    _log.warning(what, cause=str(error))
+    kind = (
+        "the Kubernetes API cannot be reached" if error.status == 0 else f"the Kubernetes API refused ({error.status})"
+    )
+    return unavailable(f"{what}: {kind}")
+
+
+def _spec(attributes: Attributes) -> SubjectAccessReviewSpec:
+    user = attributes.user
+    resource: ResourceAttributes | None = None
+    path: NonResourceAttributes | None = None
+    if attributes.path:
+        path = NonResourceAttributes(path=attributes.path, verb=attributes.verb)
+    else:
+        resource = ResourceAttributes(
+            namespace=attributes.namespace,
+            verb=attributes.verb,
+            group=attributes.group,
+            version=attributes.version,
+            resource=attributes.resource,
+            subresource=attributes.subresource,
+            name=attributes.name,
+            field_selector=_fields(attributes.field_selector),
+            label_selector=_labels(attributes.label_selector),
+        )
+    return SubjectAccessReviewSpec(
+        user=user.name,
+        uid=user.uid,
+        groups=user.groups,
+        extra=dict(user.extra),
+        resource_attributes=resource,
+        non_resource_attributes=path,
+    )
+
+
+def _labels(text: str) -> dict[str, Any] | None:
+    """The selector as requirements; one that cannot be read is left out, as in Kubernetes: that asks for more."""
+    try:
+        requirements = Selector.parse(text, strict_values=False).requirements
+    except SelectorError:
+        return None
+    if not requirements or any(requirement.operator not in _OPERATORS for requirement in requirements):
+        return None
+    return {"requirements": [_label(requirement) for requirement in requirements]}
+
+
+def _label(requirement: Requirement) -> dict[str, Any]:
+    written: dict[str, Any] = {"key": requirement.key, "operator": _OPERATORS[requirement.operator]}
+    return {**written, "values": list(requirement.values)} if requirement.values else written
+
+
+def _fields(text: str) -> dict[str, Any] | None:
+    requirements = []
+    for term in filter(None, text.split(",")):
+        key, equals, value = term.partition("=")
+        if not equals:
+            return None
+        operator = "NotIn" if key.endswith("!") else "In"
+        requirements.append({"key": key.rstrip("!"), "operator": operator, "values": [value.removeprefix("=")]})
+    return {"requirements": requirements} if requirements else None

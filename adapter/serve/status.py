@@ -1,0 +1,87 @@
+"""Everything that goes wrong, as the metav1.Status that the client gets."""
+
+from collections.abc import Sequence
+
+from msgspec import UNSET
+
+from adapter.serve.wire import NO_LIST_META, Status, StatusCause, StatusDetails
+
+RETRY_AFTER = 1
+"""s; what a client is told to wait where we cannot know better."""
+
+
+class StatusError(Exception):
+    """A request that ends in an error; `code` is the HTTP status, the text is one sentence with the cause."""
+
+    def __init__(
+        self, code: int, reason: str, message: str, details: StatusDetails | None = None, retry_after: int = 0
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.details = details
+        self.retry_after = retry_after
+
+    def status(self) -> Status:
+        """The object for the wire."""
+        details = UNSET if self.details is None else self.details
+        return Status("Status", "v1", NO_LIST_META, "Failure", self.message, self.reason, details, self.code)
+
+
+def bad_request(message: str) -> StatusError:
+    """400: the request itself is wrong."""
+    return StatusError(400, "BadRequest", message)
+
+
+def unauthorized() -> StatusError:
+    """401; says no more than Kubernetes does, since the caller is a stranger."""
+    return StatusError(401, "Unauthorized", "Unauthorized")
+
+
+def forbidden(message: str, details: StatusDetails) -> StatusError:
+    """403."""
+    return StatusError(403, "Forbidden", message, details)
+
+
+def not_found(message: str, details: StatusDetails | None = None) -> StatusError:
+    """404."""
+    return StatusError(404, "NotFound", message, details)
+
+
+def no_such_path() -> StatusError:
+    """404 for a path inside an API group that means nothing, in Kubernetes' words."""
+    return not_found("the server could not find the requested resource", StatusDetails())
+
+
+def method_not_allowed(message: str, details: StatusDetails | None = None) -> StatusError:
+    """405."""
+    return StatusError(405, "MethodNotAllowed", message, details)
+
+
+def not_acceptable(accepted: Sequence[str]) -> StatusError:
+    """406; `accepted` are the media types that would have been right."""
+    return StatusError(406, "NotAcceptable", f"only the following media types are accepted: {', '.join(accepted)}")
+
+
+def too_many_requests() -> StatusError:
+    """429: the server holds as many requests as it may."""
+    message = "too many requests are in progress, please try again later"
+    return StatusError(429, "TooManyRequests", message, StatusDetails(retry_after_seconds=RETRY_AFTER), RETRY_AFTER)
+
+
+def internal() -> StatusError:
+    """500: our fault; the log has the cause, the client must not."""
+    message = "Internal error occurred: the adapter's log tells more"
+    return StatusError(500, "InternalError", message, StatusDetails(causes=[StatusCause(message="internal error")]))
+
+
+def unavailable(cause: str) -> StatusError:
+    """503: it cannot be had now; `cause` is one sentence."""
+    return StatusError(503, "ServiceUnavailable", cause, StatusDetails(retry_after_seconds=RETRY_AFTER), RETRY_AFTER)
+
+
+def timed_out(seconds: float) -> StatusError:
+    """504: no answer within the server's own limit, `seconds`."""
+    message = f"the answer took longer than the server's limit of {seconds:g} s"
+    return StatusError(504, "Timeout", message, StatusDetails(retry_after_seconds=RETRY_AFTER), RETRY_AFTER)

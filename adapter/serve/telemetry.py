@@ -1,0 +1,99 @@
+"""What the server tells of itself, for /metrics. The names shared with Kubernetes' API servers fit their dashboards."""
+
+import asyncio
+import time
+from collections import deque
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_AGES = tuple(round(1.364**step, 3) for step in range(20))
+"""s; the peer's buckets: 20 steps of factor 1.364 from 1."""
+_VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "head", "post", "options")
+_MINUTE = 60.0
+
+
+class Telemetry:
+    """The server's metrics, registered once in `registry`. Labels come from small fixed sets, never from a stranger."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        labels = ("group", "version", "verb", "code")
+        self._seconds = Histogram(
+            "apiserver_request_duration_seconds", "Time of a request.", labels, buckets=_SECONDS, registry=registry
+        )
+        self.in_flight = Gauge("apiserver_current_inflight_requests", "Requests in progress.", registry=registry)
+        self.connections = Gauge("streamgate_connections", "Open connections.", registry=registry)
+        self.refused = Counter("streamgate_requests_refused", "Requests refused for load.", registry=registry)
+        self._authentications = Counter(
+            "streamgate_authentications", "Callers by how they were found.", ("result",), registry=registry
+        )
+        self._authorizations = Counter(
+            "streamgate_authorizations", "Requests by the verdict on them.", ("result",), registry=registry
+        )
+        self._ages = Histogram(
+            "metrics_apiserver_metric_freshness_seconds",
+            "Age of the oldest value of an answer.",
+            ("group",),
+            buckets=_AGES,
+            registry=registry,
+        )
+        self._requests: dict[tuple[str, str, str, str], Histogram] = {}
+
+    def request(self, group: str, version: str, verb: str, code: int, seconds: float) -> None:
+        """Count a request that has been answered."""
+        key = (group, version, verb if verb in _VERBS else "other", str(code))
+        child = self._requests.get(key)
+        if child is None:
+            child = self._requests[key] = self._seconds.labels(*key)
+        child.observe(seconds)
+
+    def authenticated(self, result: str) -> None:
+        """Count a caller: 'known', 'anonymous', 'refused', 'error'."""
+        self._authentications.labels(result).inc()
+
+    def authorized(self, result: str) -> None:
+        """Count a verdict: 'allowed', 'denied', 'error'."""
+        self._authorizations.labels(result).inc()
+
+    def served(self, group: str, age: float) -> None:
+        """Note the age, s, of the oldest value of an answer."""
+        self._ages.labels(group).observe(max(age, 0.0))
+
+
+class LoopWatch:
+    """How long the event loop is held: a heartbeat that measures by how much it comes late."""
+
+    def __init__(self, registry: CollectorRegistry, beat: float = 0.05) -> None:
+        """`beat`: s between heartbeats; a turn shorter than that may go unseen."""
+        self._beat = beat
+        self._late: deque[tuple[float, float]] = deque()
+        gauge = Gauge(
+            "streamgate_event_loop_lateness_seconds",
+            "By how much a heartbeat came late at most in the last minute: the longest turn of the event loop.",
+            registry=registry,
+        )
+        gauge.set_function(lambda: self.longest(time.monotonic()))
+
+    def longest(self, now: float) -> float:
+        """s, of the last minute; `now` in monotonic seconds."""
+        while self._late and self._late[0][0] < now - _MINUTE:
+            self._late.popleft()
+        return self._late[0][1] if self._late else 0.0
+
+    def note(self, now: float, late: float) -> None:
+        """A heartbeat came `late` seconds late. Only those that no later one exceeds are kept."""
+        while self._late and self._late[-1][1] <= late:
+            self._late.pop()
+        self._late.append((now, late))
+        self.longest(now)
+
+    async def run(self) -> None:
+        """Beat until cancelled."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._beat
+        while True:
+            await asyncio.sleep(due - loop.time())
+            now = loop.time()
+            self.note(now, max(now - due, 0.0))
+            due = now + self._beat

@@ -1,0 +1,138 @@
+"""Whom the server believes: the CA of clients, and the front proxies that may speak for users.
+
+Read from the ConfigMap extension-apiserver-authentication in kube-system, which the API server keeps up to date, and
+from flags, which go before it. It changes while the server runs; who reads it asks `Trust.current` each time.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import msgspec
+import structlog
+
+from adapter.serve.chains import BundleError, Pool
+
+CONFIG_MAP = "extension-apiserver-authentication"
+CONFIG_MAP_NAMESPACE = "kube-system"
+
+_log = structlog.get_logger(__name__)
+_names = msgspec.json.Decoder(tuple[str, ...])
+
+
+class TrustError(ValueError):
+    """A ConfigMap or a file that cannot be used; the text says which key and why."""
+
+
+class FrontProxy(NamedTuple):
+    """Who may name users in headers, and in which. Header names are compared without regard to case."""
+
+    pool: Pool
+    allowed_names: tuple[str, ...] = ()
+    """Common names; empty: any name that the pool vouches for."""
+    username_headers: tuple[str, ...] = ("X-Remote-User",)
+    group_headers: tuple[str, ...] = ("X-Remote-Group",)
+    extra_header_prefixes: tuple[str, ...] = ("X-Remote-Extra-",)
+    uid_headers: tuple[str, ...] = ("X-Remote-Uid",)
+
+
+class Anchors(NamedTuple):
+    """What is trusted at one time; None where there is no such CA."""
+
+    clients: Pool | None = None
+    front_proxy: FrontProxy | None = None
+
+    @property
+    def pem(self) -> bytes:
+        """Both bundles in one, for the handshake."""
+        pools = (self.clients, self.front_proxy.pool if self.front_proxy else None)
+        return b"\n".join(pool.pem for pool in pools if pool is not None)
+
+
+def anchors_of(data: Mapping[str, str]) -> Anchors:
+    """The anchors that the ConfigMap's `data` tells of. Raises TrustError."""
+    clients = _pool(data, "client-ca-file")
+    pool = _pool(data, "requestheader-client-ca-file")
+    if pool is None:
+        return Anchors(clients)
+    usernames = _list(data, "requestheader-username-headers")
+    if not usernames:
+        raise TrustError("requestheader-username-headers names no header, so no front proxy could say who the user is")
+    proxy = FrontProxy(
+        pool,
+        _list(data, "requestheader-allowed-names"),
+        usernames,
+        _list(data, "requestheader-group-headers"),
+        _list(data, "requestheader-extra-headers-prefix"),
+        _list(data, "requestheader-uid-headers"),
+    )
+    return Anchors(clients, proxy)
+
+
+class Trust:
+    """The anchors that hold now: those of flags, else those that the cluster last said."""
+
+    def __init__(self, fixed: Anchors = Anchors()) -> None:  # noqa: B008 - immutable
+        self._fixed = fixed
+        self._told = Anchors()
+        self.current = fixed
+        self._listeners: list[Callable[[], None]] = []
+
+    def learn(self, data: Mapping[str, str]) -> bool:
+        """Take over the ConfigMap's `data`; what cannot be used is logged and leaves everything as it was."""
+        try:
+            self._told = anchors_of(data)
+        except TrustError as error:
+            _log.error(
+                "the ConfigMap with the cluster's CAs cannot be used; the last good one holds", problem=str(error)
+            )
+            return False
+        self._update()
+        return True
+
+    def fix(self, fixed: Anchors) -> None:
+        """Replace what the flags' files say."""
+        self._fixed = fixed
+        self._update()
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after each change."""
+        self._listeners.append(listener)
+
+    def _update(self) -> None:
+        fixed, told = self._fixed, self._told
+        new = Anchors(fixed.clients or told.clients, fixed.front_proxy or told.front_proxy)
+        if _same(new, self.current):
+            return
+        self.current = new
+        _log.info("the CAs of clients have changed")
+        for listener in self._listeners:
+            listener()
+
+
+def _pool(data: Mapping[str, str], key: str) -> Pool | None:
+    pem = data.get(key, "")
+    if not pem.strip():
+        return None
+    try:
+        return Pool(pem.encode())
+    except BundleError as error:
+        raise TrustError(f"{key}: {error}") from error
+
+
+def _list(data: Mapping[str, str], key: str) -> tuple[str, ...]:
+    text = data.get(key, "")
+    if not text.strip():
+        return ()
+    try:
+        return tuple(filter(None, _names.decode(text)))
+    except msgspec.DecodeError as error:
+        raise TrustError(f"{key}: must be a JSON list of texts: {error}") from error
+
+
+def _same(one: Anchors, other: Anchors) -> bool:
+    def comparable(anchors: Anchors) -> object:
+        clients = anchors.clients.pem if anchors.clients else None
+        proxy = anchors.front_proxy
+        return clients, None if proxy is None else (proxy.pool.pem, proxy[1:])
+
+    return comparable(one) == comparable(other)

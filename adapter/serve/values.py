@@ -1,0 +1,213 @@
+"""The three metrics APIs: a question to `Answers`, and what it says put into the API's objects."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from msgspec import UNSET, UnsetType
+
+from adapter.collect.answer import (
+    Answers,
+    CustomQuestion,
+    CustomValue,
+    ExternalQuestion,
+    ExternalValue,
+    Missing,
+    NodeUsage,
+    PodUsage,
+    Unavailable,
+    Usage,
+)
+from adapter.metrics.selector import Operator, Selector
+from adapter.serve import wire
+from adapter.serve.discovery import CUSTOM, EXTERNAL, RESOURCE
+from adapter.serve.questions import custom_question, external_question, field_selector, label_selector
+from adapter.serve.requestinfo import RequestInfo
+from adapter.serve.status import StatusError, method_not_allowed, no_such_path, not_found, unavailable
+
+_EXPRESSIONS = {
+    Operator.NOT_EQUALS: "NotIn",
+    Operator.IN: "In",
+    Operator.NOT_IN: "NotIn",
+    Operator.EXISTS: "Exists",
+    Operator.DOES_NOT_EXIST: "DoesNotExist",
+}
+
+
+class Values:
+    """Answers requests of the three groups; every method raises StatusError."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+
+    async def answer(self, info: RequestInfo, user: str) -> wire.Object:
+        """The object for a GET of a resource in one of the groups that are served."""
+        try:
+            if info.group == CUSTOM:
+                return await self._custom(info, user)
+            if info.group == EXTERNAL:
+                return await self._external(info, user)
+            return self._resource(info)
+        except Unavailable as error:
+            raise unavailable(str(error) or "the values cannot be had now") from error
+
+    async def _custom(self, info: RequestInfo, user: str) -> wire.Object:
+        question = custom_question(info, user)
+        try:
+            values = await self._answers.custom(question)
+        except Missing as error:
+            raise _no_metric(question, str(error)) from error
+        selector = _echo(question.metric_selector) if "metricLabelSelector" in info.query else None
+        build = _items_v1beta1 if info.version == "v1beta1" else _items_v1beta2
+        items = build(values, question.metric, selector)
+        return wire.ItemList("MetricValueList", f"{CUSTOM}/{info.version}", wire.NO_LIST_META, items)
+
+    async def _external(self, info: RequestInfo, user: str) -> wire.Object:
+        question = external_question(info, user)
+        try:
+            values = await self._answers.external(question)
+        except Missing as error:
+            raise _no_external(question, str(error)) from error
+        items = [_external_item(question.metric, value) for value in values]
+        return wire.ItemList("ExternalMetricValueList", f"{EXTERNAL}/{info.version}", wire.NO_LIST_META, items)
+
+    def _resource(self, info: RequestInfo) -> wire.Object:
+        if info.verb == "watch":
+            raise _no_watch(info)
+        match info.parts:
+            case ("nodes",) if not info.namespace:
+                return self._nodes(info)
+            case ("nodes", name) if not info.namespace:
+                return self._node(name)
+            case ("pods",):
+                return self._pods(info)
+            case ("pods", name) if info.namespace:
+                return self._pod(info.namespace, name)
+            case _:
+                raise no_such_path()
+
+    def _nodes(self, info: RequestInfo) -> wire.Object:
+        fields = field_selector(info)
+        found: Sequence[NodeUsage] = ()
+        if not fields.get("metadata.namespace"):
+            found = self._answers.node_usage(fields.get("metadata.name"), label_selector(info))
+        items = [wire.NodeMetricsItem(*_node_parts(node)) for node in found]
+        return wire.ItemList("NodeMetricsList", f"{RESOURCE}/v1beta1", wire.NO_LIST_META, items)
+
+    def _node(self, name: str) -> wire.Object:
+        found = self._answers.node_usage(name, Selector())
+        if not found:
+            raise _no_usage("nodes", name, "")
+        return wire.NodeMetrics("NodeMetrics", f"{RESOURCE}/v1beta1", *_node_parts(found[0]))
+
+    def _pods(self, info: RequestInfo) -> wire.Object:
+        fields = field_selector(info)
+        namespace = info.namespace or fields.get("metadata.namespace") or None
+        found: Sequence[PodUsage] = ()
+        if fields.get("metadata.namespace", namespace) == namespace:
+            found = self._answers.pod_usage(namespace, fields.get("metadata.name"), label_selector(info))
+        items = [wire.PodMetricsItem(*_pod_parts(pod)) for pod in found]
+        return wire.ItemList("PodMetricsList", f"{RESOURCE}/v1beta1", wire.NO_LIST_META, items)
+
+    def _pod(self, namespace: str, name: str) -> wire.Object:
+        found = self._answers.pod_usage(namespace, name, Selector())
+        if not found:
+            raise _no_usage("pods", name, namespace)
+        return wire.PodMetrics("PodMetrics", f"{RESOURCE}/v1beta1", *_pod_parts(found[0]))
+
+
+# ---- objects
+
+
+def _items_v1beta1(
+    values: Iterable[CustomValue], metric: str, selector: wire.LabelSelector | None
+) -> Sequence[wire.MetricValueV1beta1]:
+    return [
+        wire.MetricValueV1beta1(
+            _described(value), metric, wire.moment(int(value.time)), _seconds(value.window), str(value.value), selector
+        )
+        for value in values
+    ]
+
+
+def _items_v1beta2(
+    values: Iterable[CustomValue], metric: str, selector: wire.LabelSelector | None
+) -> Sequence[wire.MetricValueV1beta2]:
+    identifier = wire.MetricIdentifier(metric, selector)
+    return [
+        wire.MetricValueV1beta2(
+            _described(value), identifier, wire.moment(int(value.time)), _seconds(value.window), str(value.value)
+        )
+        for value in values
+    ]
+
+
+def _described(value: CustomValue) -> wire.Described:
+    reference = value.described
+    return wire.Described(reference.kind, reference.namespace or UNSET, reference.name, reference.api_version)
+
+
+def _seconds(window: float | None) -> int | UnsetType:
+    return UNSET if window is None else round(window)
+
+
+def _external_item(metric: str, value: ExternalValue) -> wire.ExternalMetricValue:
+    return wire.ExternalMetricValue(
+        metric, value.labels, wire.moment(int(value.time)), _seconds(value.window), str(value.value)
+    )
+
+
+def _echo(selector: Selector) -> wire.LabelSelector:
+    """The selector as metav1.ParseToLabelSelector writes it: `=` in matchLabels, the rest in matchExpressions."""
+    labels = {key: values[0] for key, operator, values in selector.requirements if operator is Operator.EQUALS}
+    expressions = [
+        wire.LabelSelectorRequirement(key, _EXPRESSIONS[operator], values or UNSET)
+        for key, operator, values in selector.requirements
+        if operator is not Operator.EQUALS
+    ]
+    return wire.LabelSelector(labels or UNSET, expressions or UNSET)
+
+
+def _node_parts(node: NodeUsage) -> tuple[wire.ObjectMeta, datetime, wire.Duration, Mapping[str, str]]:
+    at = wire.moment(int(node.time))
+    meta = wire.ObjectMeta(node.name, UNSET, at, node.labels or UNSET)
+    return meta, at, wire.Duration(node.window), _usage(node.usage)
+
+
+def _pod_parts(pod: PodUsage) -> tuple[wire.ObjectMeta, datetime, wire.Duration, Sequence[wire.ContainerMetrics]]:
+    at = wire.moment(int(pod.time))
+    meta = wire.ObjectMeta(pod.name, pod.namespace, at, pod.labels or UNSET)
+    containers = [wire.ContainerMetrics(name, _usage(usage)) for name, usage in pod.containers]
+    return meta, at, wire.Duration(pod.window), containers
+
+
+def _usage(usage: Usage) -> Mapping[str, str]:
+    return {"cpu": str(usage.cpu), "memory": str(usage.memory)}
+
+
+# ---- errors
+
+
+def _no_metric(question: CustomQuestion, cause: str) -> StatusError:
+    of = str(question.resource) + ("" if question.name == "*" else f" {question.name}")
+    message = f"the server could not find the metric {question.metric} for {of}"
+    return not_found(_because(message, cause), wire.StatusDetails(question.metric, CUSTOM, str(question.resource)))
+
+
+def _no_external(question: ExternalQuestion, cause: str) -> StatusError:
+    message = f"the server could not find the metric {question.metric} for namespace {question.namespace}"
+    return not_found(_because(message, cause), wire.StatusDetails(question.metric, EXTERNAL, question.metric))
+
+
+def _no_usage(resource: str, name: str, namespace: str) -> StatusError:
+    where = f" in namespace {namespace}" if namespace else ""
+    message = f'{resource}.{RESOURCE} "{name}" not found: there is no usage of that name{where}'
+    return not_found(message, wire.StatusDetails(name, RESOURCE, resource))
+
+
+def _because(message: str, cause: str) -> str:
+    return f"{message}: {cause}" if cause else message
+
+
+def _no_watch(info: RequestInfo) -> StatusError:
+    message = f'watch is not supported on resources of kind "{info.resource}.{info.group}"'
+    return method_not_allowed(message, wire.StatusDetails(group=info.group, kind=info.resource))

@@ -1,0 +1,267 @@
+"""A server over values in memory, for tests: no cluster, no source, plain HTTP on loopback."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import pytest
+
+from adapter.collect.answer import (
+    CustomOffer,
+    CustomQuestion,
+    CustomValue,
+    ExternalQuestion,
+    ExternalValue,
+    GroupResource,
+    Missing,
+    NodeUsage,
+    ObjectReference,
+    PodUsage,
+    Unavailable,
+    Usage,
+)
+from adapter.metrics.quantity import Format, Quantity
+from adapter.metrics.selector import Selector
+from adapter.serve.authenticate import Authentication, BearerTokens, User
+from adapter.serve.authorize import AccessReviews, AlwaysAllowedPaths, Attributes, Authorization, PrivilegedGroups
+from adapter.serve.authorize import Verdict
+from adapter.serve.connection import Listener
+from adapter.serve.server import Limits, Server, serve
+
+NOW = 1795396678.0  # 2026-11-23T01:17:58Z
+NS = "bench-golden"
+USERS = {
+    "authorised": User("bench-metrics-reader"),
+    "nobody": User("bench-nobody"),
+    "admin": User("admin", ("system:masters",)),
+}
+
+
+class Held(NamedTuple):
+    """One value: of which kind and object, with which labels, and how much in thousandths."""
+
+    kind: str
+    api_version: str
+    namespace: str
+    name: str
+    milli: int
+    labels: Mapping[str, str] = {}
+
+
+PODS, NODES, DEPLOYMENTS = GroupResource("", "pods"), GroupResource("", "nodes"), GroupResource("apps", "deployments")
+NAMESPACES = GroupResource("", "namespaces")
+APP = {"app": "golden", "bench": "1"}
+
+
+def _pods(*milli: int | None) -> list[Held]:
+    return [Held("Pod", "v1", NS, f"golden-{n}", m, APP) for n, m in enumerate(milli) if m is not None]
+
+
+def _memory(count: int, binary: bool) -> Quantity:
+    return Quantity.of(count, Format.BINARY_SI if binary else Format.DECIMAL_SI)
+
+
+@dataclass
+class FakeAnswers:
+    """`Answers` in memory, with the series that stood behind the recorded answers of the peer."""
+
+    serves_custom: bool = True
+    serves_external: bool = True
+    serves_resource: bool = True
+    time: float = NOW
+    window: float | None = None
+    problem: Exception | None = None
+    """Raised by every question where set."""
+    checks: dict[str, str] = field(default_factory=dict)
+    asked: list[object] = field(default_factory=list)
+    gate: asyncio.Event | None = None
+    """Questions wait for it where set."""
+    metrics: dict[tuple[GroupResource, str], list[Held]] = field(
+        default_factory=lambda: {
+            (PODS, "golden_depth"): _pods(1500, 0, 1234567800),
+            (PODS, "http_requests_per_second"): _pods(10000, 10000, 10000),
+            (PODS, "golden_odd"): _pods(-(2**63), -3250, 0),
+            (PODS, "golden_partial"): _pods(None, 1000000, None),
+            (NAMESPACES, "golden_depth"): [Held("Namespace", "v1", "", NS, 0)],
+            (DEPLOYMENTS, "golden_lag"): [Held("Deployment", "apps/v1", NS, "golden", 12500)],
+            (NODES, "golden_heat"): [Held("Node", "v1", "", "fake-000", 55000)],
+            (PODS, "golden_labelled"): [],
+        }
+    )
+    labelled: dict[str, int] = field(default_factory=lambda: {"verb=GET": 3000, "verb in (GET,PUT)": 7000})
+    external_metrics: dict[str, list[tuple[str, int]]] = field(
+        default_factory=lambda: {
+            "queue_messages_ready": [("mail", 7000), ("orders", 42500)],
+            "queue_odd": [("inf", -(2**63)), ("nan", -(2**63)), ("small", 0)],
+        }
+    )
+
+    def custom_offers(self) -> Sequence[CustomOffer]:
+        offers = [CustomOffer(resource, name, resource not in (NODES, NAMESPACES)) for resource, name in self.metrics]
+        return sorted(offers, key=lambda offer: (str(offer.resource), offer.metric))
+
+    async def custom(self, question: CustomQuestion) -> Sequence[CustomValue]:
+        await self._asked(question)
+        found = self.metrics.get((self._resolved(question.resource), question.metric))
+        if found is None:
+            raise Missing("")
+        if question.metric == "golden_labelled":
+            found = _pods(self.labelled[str(question.metric_selector)])
+        here = [held for held in found if held.namespace == question.namespace and question.name in ("*", held.name)]
+        if not here or not any(question.selector.matches(held.labels) for held in here):
+            raise Missing("")
+        return [
+            CustomValue(
+                ObjectReference(held.kind, held.namespace, held.name, held.api_version),
+                Quantity.of_milli(held.milli),
+                self.time,
+                self.window,
+            )
+            for held in here
+        ]
+
+    def _resolved(self, resource: GroupResource) -> GroupResource:
+        return DEPLOYMENTS if resource == GroupResource("", "deployments") else resource
+
+    def external_offers(self) -> Sequence[str]:
+        return sorted(self.external_metrics)
+
+    async def external(self, question: ExternalQuestion) -> Sequence[ExternalValue]:
+        await self._asked(question)
+        found = self.external_metrics.get(question.metric)
+        if found is None:
+            raise Missing("")
+        if question.namespace != NS:
+            return []
+        labelled = [({"queue": queue}, milli) for queue, milli in found]
+        return [
+            ExternalValue(labels, Quantity.of_milli(milli), self.time, self.window)
+            for labels, milli in labelled
+            if question.selector.matches(labels)
+        ]
+
+    def node_usage(self, name: str | None, selector: Selector) -> Sequence[NodeUsage]:
+        usage = Usage(Quantity.of_milli(1250), _memory(2**30, binary=True))
+        nodes = [NodeUsage("fake-000", {"kubernetes.io/hostname": "fake-000"}, self.time, 300.0, usage)]
+        return [node for node in nodes if name in (None, node.name) and selector.matches(node.labels)]
+
+    def pod_usage(self, namespace: str | None, name: str | None, selector: Selector) -> Sequence[PodUsage]:
+        usages = [
+            Usage(Quantity.of_milli(250), _memory(50 * 2**20, binary=True)),
+            Usage(Quantity.of_milli(0), _memory(1000, binary=False)),
+        ]
+        pods = [
+            PodUsage(NS, f"golden-{n}", APP, self.time, 300.0, [("app", usage)]) for n, usage in enumerate(usages)
+        ]
+        return [
+            pod
+            for pod in pods
+            if namespace in (None, pod.namespace) and name in (None, pod.name) and selector.matches(pod.labels)
+        ]
+
+    def readiness(self) -> Mapping[str, str]:
+        return self.checks
+
+    def explain(self, question: CustomQuestion) -> Mapping[str, object]:
+        self.asked.append(question)
+        return {"metric": question.metric, "resource": str(question.resource), "value": Quantity.of_milli(1500)}
+
+    async def _asked(self, question: object) -> None:
+        self.asked.append(question)
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.problem is not None:
+            raise self.problem
+
+
+async def review_token(token: str) -> User | None:
+    return USERS.get(token)
+
+
+async def review_access(attributes: Attributes) -> Verdict:
+    """What the test bed's RBAC said: who is known may discover, one user may read metrics and everything else."""
+    if attributes.user.name == "system:anonymous":
+        return Verdict(False)
+    if attributes.verb not in ("get", "list", "watch"):
+        return Verdict(False)
+    if attributes.user.name == "bench-metrics-reader":
+        return Verdict(True)
+    return Verdict(attributes.path.startswith(("/apis", "/openapi", "/version")))
+
+
+class Answer(NamedTuple):
+    """What came back over the wire."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> dict[str, object]:
+        return json.loads(self.body)
+
+
+class Running(NamedTuple):
+    """A server that listens, and a client of it that sends targets exactly as they are given."""
+
+    server: Server
+    answers: FakeAnswers
+    listener: Listener
+
+    async def send(self, path: str, method: str = "GET", user: str = "authorised", **headers: str) -> Answer:
+        """One request on a connection of its own."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if user and user != "anonymous":
+            named.setdefault("Authorization", f"Bearer {user}")
+        lines = "".join(f"{name}: {value}\r\n" for name, value in named.items())
+        return await self.raw(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{lines}\r\n".encode())
+
+    async def raw(self, request: bytes) -> Answer:
+        """Whatever is sent, as bytes."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.listener.port, limit=2**22)
+        try:
+            writer.write(request)
+            return await read_answer(reader)
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+
+async def read_answer(reader: asyncio.StreamReader) -> Answer:
+    """One HTTP answer with a Content-Length."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+    headers = {name.title(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
+    body = await reader.readexactly(int(headers.get("Content-Length", "0"))) if head[0].split()[1] != "304" else b""
+    return Answer(int(head[0].split()[1]), headers, body)
+
+
+@asynccontextmanager
+async def running(answers: FakeAnswers | None = None, limits: Limits = Limits()) -> AsyncIterator[Running]:  # noqa: B008
+    answers = answers or FakeAnswers()
+    authorization = Authorization([PrivilegedGroups(), AlwaysAllowedPaths(), AccessReviews(review_access)])
+    server = Server(answers, Authentication([BearerTokens(review_token)]), authorization, limits=limits, release="1.2.3")
+    listener = await serve(server, "127.0.0.1", 0, None)
+    try:
+        yield Running(server, answers, listener)
+    finally:
+        await listener.close(0.1)
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Running]:
+    async with running() as found:
+        yield found
+
+
+@pytest.fixture
+def start() -> Callable[..., object]:
+    """Starts a server of one's own: `async with start(answers, limits)`."""
+    return running
+
+
+@pytest.fixture
+def unavailable() -> Exception:
+    return Unavailable("Prometheus has not answered for 30 s")
