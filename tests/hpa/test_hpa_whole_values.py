@@ -1,0 +1,123 @@
+"""Object and External metrics: one number for all pods, and the way from and to zero."""
+
+import pytest
+
+from adapter.hpa.model import (
+    ExternalValues,
+    History,
+    Metric,
+    ObjectValue,
+    Recommendation,
+    Settings,
+    Source,
+    Target,
+    TargetType,
+)
+from adapter.hpa.words import MAX_INT32, MAX_INT64
+
+VALUE = TargetType.VALUE
+
+
+def service(target: int, kind: TargetType = VALUE) -> Metric:
+    return Metric(Source.OBJECT, "requests", Target(kind, target * 1000), described="Service web")
+
+
+def test_a_value_target_multiplies_the_ready_pods(bench):
+    # 30 of 10 with 3 ready: ceil(3 x 3) = 9
+    decision = bench.look(service(10), ObjectValue(30_000), 3)
+    assert decision.proposals[0].replicas == 9
+    assert "the value is 30 against a target of 10, 3 ready: ceil(3 x 3) = 9" in decision.explanation
+
+
+def test_a_value_target_counts_only_running_pods_that_are_ready(bench):
+    # 4 replicas, one ready: ceil(3 x 1) = 3, fewer than before though the value is too high
+    pods = [*bench.pods(1), *bench.pods(1, ready="False"), *bench.pods(1, phase="Pending"), *bench.pods(1, ready=None)]
+    assert bench.look(service(10), ObjectValue(30_000), 4, pods).proposals[0].replicas == 3
+
+
+def test_an_average_value_is_shared_by_the_replicas_that_exist(bench):
+    # 41 among 4: 10.25 each, within 10 % of 10. 45 / 10: ceil(4.5) = 5
+    assert bench.look(service(10, TargetType.AVERAGE_VALUE), ObjectValue(41_000), 4).desired == 4
+    decision = bench.look(service(10, TargetType.AVERAGE_VALUE), ObjectValue(45_000), 4)
+    assert (decision.desired, decision.proposals[0].usage) == (5, 11_250)
+
+
+def test_an_average_value_within_the_tolerance_proposes_what_exists_not_what_is_asked_for(bench):
+    # the rollout is at 4 of 6 replicas: 40 / 4 = 10 is the target, so 4 are proposed
+    assert bench.look(bench.queue(10), bench.external(40), 6, existing=4).proposals[0].replicas == 4
+
+
+def test_external_values_are_added_up(bench):
+    # 12 + 33 = 45: ceil(45 / 10) = 5
+    assert bench.look(bench.queue(10), bench.external(12, 33), 4).desired == 5
+
+
+def test_external_values_beyond_an_int64_are_held_at_its_end(bench):
+    # the proposal is held at the largest int32 as well
+    proposal = bench.look(bench.queue(10), ExternalValues([MAX_INT64, 5]), 4).proposals[0]
+    assert proposal.replicas == MAX_INT32
+
+
+def test_a_negative_sum_of_an_average_value_asks_for_everything_and_says_so(bench):
+    decision = bench.look(bench.queue(10), bench.external(-1), 4, bounds=(1, 6))
+    assert decision.desired == 6
+    assert "the value is -1, which the controller takes for an overflow" in decision.explanation
+
+
+def test_a_negative_value_target_asks_for_the_minimum(bench):
+    assert bench.look(bench.queue(10, VALUE), bench.external(-1), 4, bounds=(2, 6)).desired == 2
+
+
+def test_an_empty_answer_is_no_answer(bench):
+    assert bench.look(bench.queue(), ExternalValues([]), 4).condition("ScalingActive").reason == (
+        "FailedGetExternalMetric"
+    )
+
+
+def test_a_value_target_without_pods_cannot_be_computed(bench):
+    decision = bench.look(service(10), ObjectValue(30_000), 3, pods=[])
+    assert decision.condition("ScalingActive").reason == "FailedGetObjectMetric"
+    assert "the target's selector finds no pods" in decision.explanation
+
+
+ZERO = History((Recommendation(0, 0.0),), scaled_to_zero=True)
+
+
+@pytest.mark.parametrize(("value", "desired"), [(0, 0), (0.001, 1), (35, 4), (90, 4)])
+def test_from_zero_an_average_value_is_divided_by_the_target_without_a_tolerance(bench, value, desired):
+    # ceil(35 / 10) = 4; ceil(90 / 10) = 9, but one step from 0 reaches 4 at the most
+    assert bench.look(bench.queue(10), bench.external(value), 0, bounds=(0, 20), history=ZERO).desired == desired
+
+
+def test_from_zero_a_value_target_asks_for_one_pod_per_target(bench):
+    # 21 of 10: ceil(2.1) = 3
+    decision = bench.look(service(10), ObjectValue(21_000), 0, bounds=(0, 20), history=ZERO)
+    assert decision.desired == 3
+    assert decision.condition("ScaledToZero").reason == "NotScaledToZero"
+    assert not decision.history.scaled_to_zero
+
+
+def test_a_target_at_zero_that_the_hpa_did_not_bring_there_is_switched_off(bench):
+    decision = bench.look(bench.queue(10), bench.external(50), 0, bounds=(0, 20))
+    assert (decision.desired, decision.condition("ScalingActive").reason) == (0, "ScalingDisabled")
+    assert decision.proposals == ()
+
+
+def test_going_to_zero_is_remembered_as_the_hpas_own_doing(bench):
+    decision = bench.look(bench.queue(10), bench.external(0), 3, bounds=(0, 20))
+    assert (decision.desired, decision.condition("ScaledToZero").status) == (0, True)
+    assert decision.history.scaled_to_zero
+
+
+def test_before_kubernetes_1_37_zero_is_off_for_good(bench):
+    settings = Settings(scale_to_zero=False)
+    decision = bench.look(bench.queue(10), bench.external(50), 0, bounds=(0, 20), history=ZERO, settings=settings)
+    assert decision.condition("ScalingActive").reason == "ScalingDisabled"
+    assert decision.condition("ScaledToZero") is None
+
+
+def test_at_zero_a_raised_minimum_is_reached_in_one_step(bench):
+    # without behavior a step from 0 ends at 4; minReplicas 6 holds nevertheless
+    decision = bench.look(bench.queue(10), bench.external(90), 0, bounds=(6, 20), history=ZERO)
+    assert decision.desired == 6
+    assert "From zero at least minReplicas, 6" in decision.explanation
