@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any, TypeVar
 
 from adapter.collect.answer import Answers, CustomOffer
-from adapter.serve import wire
+from adapter.serve import wire, wire_discovery
 
 CUSTOM = "custom.metrics.k8s.io"
 EXTERNAL = "external.metrics.k8s.io"
@@ -41,17 +41,17 @@ class Discovery:
         flags = ((CUSTOM, served.serves_custom), (EXTERNAL, served.serves_external), (RESOURCE, served.serves_resource))
         return tuple(name for name, on in flags if on)
 
-    def group_list(self) -> wire.APIGroupList:
+    def group_list(self) -> wire_discovery.APIGroupList:
         """What `/apis` answers."""
-        groups = [wire.Group(name, _versions(name), _versions(name)[0]) for name in self.groups]
-        return wire.APIGroupList("APIGroupList", "v1", groups)
+        groups = [wire_discovery.Group(name, _versions(name), _versions(name)[0]) for name in self.groups]
+        return wire_discovery.APIGroupList("APIGroupList", "v1", groups)
 
-    def group(self, name: str) -> wire.APIGroup:
+    def group(self, name: str) -> wire_discovery.APIGroup:
         """What `/apis/<group>` answers."""
         versions = _versions(name)
-        return wire.APIGroup("APIGroup", "v1", name, versions, versions[0])
+        return wire_discovery.APIGroup("APIGroup", "v1", name, versions, versions[0])
 
-    def resources(self, group: str, version: str) -> wire.APIResourceList:
+    def resources(self, group: str, version: str) -> wire_discovery.APIResourceList:
         """What `/apis/<group>/<version>` answers."""
         self._refresh()
         return self._once(("resources", group, version), lambda: self._resources(group, version))
@@ -75,40 +75,46 @@ class Discovery:
         result: _T = self._built[key]
         return result
 
-    def _resources(self, group: str, version: str) -> wire.APIResourceList:
+    def _resources(self, group: str, version: str) -> wire_discovery.APIResourceList:
         if group == CUSTOM:
             lines = [
-                wire.APIResource(f"{offer.resource}/{offer.metric}", "", offer.namespaced, "MetricValueList", ("get",))
+                wire_discovery.APIResource(
+                    f"{offer.resource}/{offer.metric}", "", offer.namespaced, "MetricValueList", ("get",)
+                )
                 for offer in self._custom
             ]
         elif group == EXTERNAL:
-            lines = [wire.APIResource(name, "", True, "ExternalMetricValueList", ("get",)) for name in self._external]
+            lines = [
+                wire_discovery.APIResource(name, "", True, "ExternalMetricValueList", ("get",))
+                for name in self._external
+            ]
         else:
             lines = [
-                wire.APIResource("nodes", "", False, "NodeMetrics", ("get", "list")),
-                wire.APIResource("pods", "", True, "PodMetrics", ("get", "list")),
+                wire_discovery.APIResource("nodes", "", False, "NodeMetrics", ("get", "list")),
+                wire_discovery.APIResource("pods", "", True, "PodMetrics", ("get", "list")),
             ]
-        return wire.APIResourceList("APIResourceList", "v1", f"{group}/{version}", lines)
+        return wire_discovery.APIResourceList("APIResourceList", "v1", f"{group}/{version}", lines)
 
     def _aggregated(self, version: str) -> wire.ItemList:
         items = [
-            wire.GroupDiscovery(
-                wire.ObjectMeta(name), [wire.VersionDiscovery(v, self._version(name, v)) for v in VERSIONS[name]]
+            wire_discovery.GroupDiscovery(
+                wire.ObjectMeta(name),
+                [wire_discovery.VersionDiscovery(v, self._version(name, v)) for v in VERSIONS[name]],
             )
             for name in self.groups
         ]
         return wire.ItemList("APIGroupDiscoveryList", f"apidiscovery.k8s.io/{version}", wire.NO_LIST_META, items)
 
-    def _version(self, group: str, version: str) -> Sequence[wire.ResourceDiscovery]:
+    def _version(self, group: str, version: str) -> Sequence[wire_discovery.ResourceDiscovery]:
         if group == CUSTOM:
             return [
                 _parent(resource, list(offers), version)
                 for resource, offers in groupby(self._custom, key=lambda offer: str(offer.resource))
             ]
         return [
-            wire.ResourceDiscovery(
+            wire_discovery.ResourceDiscovery(
                 line.name,
-                wire.GroupVersionKind(group, version, line.kind),
+                wire_discovery.GroupVersionKind(group, version, line.kind),
                 _scope(line.namespaced),
                 line.singular_name,
                 line.verbs,
@@ -117,21 +123,21 @@ class Discovery:
         ]
 
 
-def _versions(group: str) -> list[wire.GroupVersion]:
-    return [wire.GroupVersion(f"{group}/{version}", version) for version in VERSIONS[group]]
+def _versions(group: str) -> list[wire_discovery.GroupVersion]:
+    return [wire_discovery.GroupVersion(f"{group}/{version}", version) for version in VERSIONS[group]]
 
 
 def _scope(namespaced: bool) -> str:
     return "Namespaced" if namespaced else "Cluster"
 
 
-def _parent(resource: str, offers: Sequence[CustomOffer], version: str) -> wire.ResourceDiscovery:
+def _parent(resource: str, offers: Sequence[CustomOffer], version: str) -> wire_discovery.ResourceDiscovery:
     """`pods` with its metrics as subresources.
 
     The parent itself cannot be read, so it has no kind and no verbs: clients then list the metrics alone
     (k8s.io/apiserver, ConvertGroupVersionIntoToDiscovery, does the same for the old form).
     """
-    kind = wire.GroupVersionKind(CUSTOM, version, "MetricValueList")
-    metrics = [wire.SubresourceDiscovery(offer.metric, kind, ("get",)) for offer in offers]
-    none = wire.GroupVersionKind("", "", "")
-    return wire.ResourceDiscovery(resource, none, _scope(offers[0].namespaced), "", (), metrics)
+    kind = wire_discovery.GroupVersionKind(CUSTOM, version, "MetricValueList")
+    metrics = [wire_discovery.SubresourceDiscovery(offer.metric, kind, ("get",)) for offer in offers]
+    none = wire_discovery.GroupVersionKind("", "", "")
+    return wire_discovery.ResourceDiscovery(resource, none, _scope(offers[0].namespaced), "", (), metrics)

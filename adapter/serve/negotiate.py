@@ -73,6 +73,11 @@ def _negotiate(accept: str, transforms: tuple[Transform, ...]) -> Choice | None:
 _remembered = lru_cache(maxsize=256)(_negotiate)
 
 
+def accepts(accept: str, media_type: str) -> bool:
+    """Whether an Accept header takes `media_type`; an empty one takes everything."""
+    return not accept.strip() or any(_covers(clause.media_type, media_type) for clause in _clauses(accept))
+
+
 def accepts_gzip(accept_encoding: str) -> bool:
     """Whether an Accept-Encoding header takes gzip."""
     return any(clause.media_type in ("gzip", "*") for clause in _clauses(accept_encoding))

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
-from adapter.serve import wire
+from adapter.serve import wire, wire_discovery
 
 MAGIC = b"k8s\x00"
 _VARINT, _BYTES = 0, 2
@@ -168,21 +168,21 @@ def _list(items: wire.ItemList) -> bytes:
     return _nested(1, _LIST_META) + _each(2, items.items)
 
 
-def _group_version(version: wire.GroupVersion) -> bytes:
+def _group_version(version: wire_discovery.GroupVersion) -> bytes:
     return _text(1, version.group_version) + _text(2, version.version)
 
 
-def _group(group: wire.Group | wire.APIGroup) -> bytes:
+def _group(group: wire_discovery.Group | wire_discovery.APIGroup) -> bytes:
     return _text(1, group.name) + _each(2, group.versions) + _nested(3, _group_version(group.preferred_version))
 
 
-def _resource(resource: wire.APIResource) -> bytes:
+def _resource(resource: wire_discovery.APIResource) -> bytes:
     head = _text(1, resource.name) + _number(2, int(resource.namespaced)) + _text(3, resource.kind)
     verbs = _nested(4, _texts(1, resource.verbs))
     return head + verbs + _text(6, resource.singular_name) + b"\x42\x00\x4a\x00\x52\x00"  # group, version, storage hash
 
 
-def _resource_list(resources: wire.APIResourceList) -> bytes:
+def _resource_list(resources: wire_discovery.APIResourceList) -> bytes:
     return _text(1, resources.group_version) + _each(2, resources.resources)
 
 
@@ -199,10 +199,10 @@ _ENCODERS: dict[type, Callable[[Any], bytes]] = {
     wire.PodMetricsItem: _pod_metrics,
     wire.ContainerMetrics: _container_metrics,
     wire.ItemList: _list,
-    wire.GroupVersion: _group_version,
-    wire.Group: _group,
-    wire.APIGroup: _group,
-    wire.APIGroupList: lambda groups: _each(1, groups.groups),
-    wire.APIResource: _resource,
-    wire.APIResourceList: _resource_list,
+    wire_discovery.GroupVersion: _group_version,
+    wire_discovery.Group: _group,
+    wire_discovery.APIGroup: _group,
+    wire_discovery.APIGroupList: lambda groups: _each(1, groups.groups),
+    wire_discovery.APIResource: _resource,
+    wire_discovery.APIResourceList: _resource_list,
 }

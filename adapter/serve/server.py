@@ -1,16 +1,13 @@
 """The aggregated API server: every request goes through `Server.handle`.
 
 Who asks (authenticate), whether he may (authorize), what he asks (requestinfo, questions), the answer (values,
-discovery, openapi, health), its form (negotiate, encode). Whatever goes wrong ends in a Status, and only here in the log.
+documents, health), its form (negotiate, encode). Whatever goes wrong ends in a Status, and faults of ours in the log.
 """
 
 import asyncio
-import hashlib
-import platform
-import sys
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
 from aiohttp import web
@@ -18,41 +15,37 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from adapter.collect.answer import Answers
-from adapter.serve import openapi, protobuf
+from adapter.serve import protobuf
 from adapter.serve.authenticate import ANONYMOUS, Authentication, Caller, User
 from adapter.serve.authorize import PRIVILEGED, Authorization, attributes_of
 from adapter.serve.connection import Connection, Listener, listen
-from adapter.serve.discovery import RESOURCE, VERSIONS, Discovery, etag
+from adapter.serve.discovery import RESOURCE
+from adapter.serve.documents import Documents, Exchange, agree, only_get
 from adapter.serve.encode import GZIP_FROM, response, to_bytes, to_json, zipped
 from adapter.serve.health import ENDPOINTS, health
 from adapter.serve.negotiate import (
     AS_IS,
-    DISCOVERY,
-    MEDIA_TYPES,
     TABLES,
     Choice,
     Media,
-    Transform,
     accepts_gzip,
     negotiate,
 )
 from adapter.serve.questions import custom_question
-from adapter.serve.requestinfo import RequestError, RequestInfo, read_request, truthy
+from adapter.serve.requestinfo import RequestError, RequestInfo, read_request
 from adapter.serve.status import (
     StatusError,
     bad_request,
     internal,
-    method_not_allowed,
     no_such_path,
-    not_acceptable,
     timed_out,
     too_many_requests,
 )
 from adapter.serve.table import table
 from adapter.serve.telemetry import Telemetry
 from adapter.serve.tls import Tls
-from adapter.serve.values import Values
-from adapter.serve.wire import Object, RootPaths, VersionInfo
+from adapter.serve.values import Values, oldest_moment
+from adapter.serve.wire import Object
 
 _NOSNIFF = {"X-Content-Type-Options": "nosniff"}
 _TEXT = "text/plain; charset=utf-8"
@@ -69,18 +62,6 @@ class Limits(NamedTuple):
     """In progress at once, above which others than system:masters get 429; twice as many are refused unread."""
     seconds: float = 10.0
     """For one request."""
-
-
-class _Exchange(NamedTuple):
-    """A request on its way through."""
-
-    request: web.BaseRequest
-    info: RequestInfo
-    user: User
-
-    @property
-    def accept(self) -> str:
-        return ", ".join(self.request.headers.getall("Accept", ()))
 
 
 class Server:
@@ -101,10 +82,8 @@ class Server:
         self._authentication = authentication
         self._authorization = authorization
         self._limits = limits
-        self._release = release
         self._values = Values(answers)
-        self._discovery = Discovery(answers)
-        self._documents: dict[str, tuple[bytes, str]] = {}
+        self._documents = Documents(answers, release)
         self._in_flight = 0
         self.telemetry = Telemetry(registry or CollectorRegistry())
         self.stopping = False
@@ -138,7 +117,7 @@ class Server:
                 user = await self._identify(request)
                 self._admit(user, info)
                 await self._allow(user, info)
-                answer = await self._answer(_Exchange(request, info, user))
+                answer = await self._answer(Exchange(request, info, user))
                 if answer.content_length and answer.content_length >= GZIP_FROM and _takes_gzip(request):
                     return await zipped(answer)
                 return answer
@@ -175,14 +154,14 @@ class Server:
 
     # ---- what was asked for
 
-    async def _answer(self, exchange: _Exchange) -> web.Response:
+    async def _answer(self, exchange: Exchange) -> web.Response:
         match exchange.info.segments:
             case ("apis", group, version, _, *_):
                 return await self._resource(exchange, group, version)
             case ("apis", *rest):
-                return self._discover(exchange, rest)
+                return self._documents.discover(exchange, rest)
             case ("openapi", *rest):
-                return self._openapi(exchange, rest)
+                return self._documents.openapi(exchange, rest)
             case ("explain", *_):
                 return await self._explain(exchange)
             case (endpoint, *_) if endpoint in ENDPOINTS:
@@ -191,84 +170,26 @@ class Server:
             case ("metrics",):
                 return self._metrics(exchange)
             case ("version",):
-                return _json(exchange, _version(self._release))
+                return self._documents.version(exchange)
             case ():
-                return _json(exchange, RootPaths(self._paths()))
+                return self._documents.paths(exchange, {name: tuple(self._checks(name)) for name in ENDPOINTS})
             case _:
                 raise no_such_path()
 
-    async def _resource(self, exchange: _Exchange, group: str, version: str) -> web.Response:
+    async def _resource(self, exchange: Exchange, group: str, version: str) -> web.Response:
         info = exchange.info
-        if not info.is_resource or not self._serves(group, version):
+        if not info.is_resource or not self._documents.serves(group, version):
             raise no_such_path()
-        _only_get(info)
-        choice = _agree(exchange, TABLES if group == RESOURCE else ())
+        only_get(info)
+        choice = agree(exchange, TABLES if group == RESOURCE else ())
         message = await self._values.answer(info, exchange.user.name)
         self._note_age(group, message)
         if choice.transform != AS_IS:
             message = table(message, choice.transform.version, info.parameter("includeObject"))
         return response(to_bytes(message, choice), choice.media.value)
 
-    def _discover(self, exchange: _Exchange, rest: list[str]) -> web.Response:
-        _only_get(exchange.info)
-        choice = _agree(exchange, () if rest else DISCOVERY)
-        message: Object
-        match rest:
-            case [] if choice.transform != AS_IS:
-                return self._aggregated(exchange, choice)
-            case []:
-                message = self._discovery.group_list()
-            case [group] if group in self._discovery.groups:
-                message = self._discovery.group(group)
-            case [group, version] if self._serves(group, version):
-                message = self._discovery.resources(group, version)
-            case _:
-                raise no_such_path()
-        return response(to_bytes(message, choice), choice.media.value)
-
-    def _aggregated(self, exchange: _Exchange, choice: Choice) -> web.Response:
-        version = choice.transform.version
-        body = to_bytes(self._discovery.aggregated(version), choice)
-        kind = f"{choice.media.value};g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
-        return _document(exchange, body, kind, {"Vary": "Accept"})
-
-    def _openapi(self, exchange: _Exchange, rest: list[str]) -> web.Response:
-        _only_get(exchange.info)
-        choice = negotiate(exchange.accept)
-        if choice is None or choice.media is Media.YAML or exchange.accept == Media.PROTOBUF.value:
-            raise not_acceptable([Media.JSON.value])
-        match rest:
-            case ["v2"]:
-                body, _ = self._built("v2", lambda: openapi.v2(self._discovery.groups, self._release))
-            case ["v3"]:
-                body, _ = self._built("v3", self._openapi_index)
-            case ["v3", "apis", group, version] if self._serves(group, version):
-                body, _ = self._openapi_v3(group, version)
-            case _:
-                raise no_such_path()
-        return _document(exchange, body, Media.JSON.value, {"Vary": "Accept, Accept-Encoding"})
-
-    def _openapi_index(self) -> Mapping[str, Any]:
-        paths = {}
-        for group in self._discovery.groups:
-            for version in VERSIONS[group]:
-                path = f"apis/{group}/{version}"
-                _, digest = self._openapi_v3(group, version)
-                paths[path] = {"serverRelativeURL": f"/openapi/v3/{path}?hash={digest}"}
-        return {"paths": paths}
-
-    def _openapi_v3(self, group: str, version: str) -> tuple[bytes, str]:
-        return self._built(f"{group}/{version}", lambda: openapi.v3(group, version, self._release))
-
-    def _built(self, name: str, build: Any) -> tuple[bytes, str]:
-        """A document that never changes while we run, and its digest."""
-        if name not in self._documents:
-            body = to_json(build())
-            self._documents[name] = body, hashlib.sha256(body).hexdigest().upper()
-        return self._documents[name]
-
-    async def _explain(self, exchange: _Exchange) -> web.Response:
-        _only_get(exchange.info)
+    async def _explain(self, exchange: Exchange) -> web.Response:
+        only_get(exchange.info)
         inner = exchange.request.raw_path.removeprefix("/explain/")
         info = read_request("GET", f"/apis/explain/v1/{inner}")
         if not info.is_resource:
@@ -277,7 +198,7 @@ class Server:
         body = to_json(self._answers.explain(question), pretty=True)
         return response(body, Media.JSON.value)
 
-    def _metrics(self, exchange: _Exchange) -> web.Response:
+    def _metrics(self, exchange: Exchange) -> web.Response:
         encoder, content_type = choose_encoder(exchange.accept)
         return response(encoder(self.telemetry.registry), content_type)
 
@@ -288,37 +209,16 @@ class Server:
             checks["shutdown"] = "the server is stopping" if self.stopping else ""
         return checks
 
-    def _serves(self, group: str, version: str) -> bool:
-        return group in self._discovery.groups and version in VERSIONS[group]
-
-    def _paths(self) -> list[str]:
-        apis = [f"/apis/{group}" for group in self._discovery.groups]
-        apis += [f"/apis/{group}/{version}" for group in self._discovery.groups for version in VERSIONS[group]]
-        health_paths = [f"/{endpoint}/{check}" for endpoint in ENDPOINTS for check in self._checks(endpoint)]
-        plain = [
-            "/apis",
-            "/explain",
-            "/healthz",
-            "/livez",
-            "/metrics",
-            "/openapi/v2",
-            "/openapi/v3",
-            "/readyz",
-            "/version",
-        ]
-        return sorted([*apis, *health_paths, *plain])
-
     # ---- what is told of it
 
     def _note_age(self, group: str, message: Object) -> None:
-        items = getattr(message, "items", None)
-        times = [item.timestamp for item in items] if items is not None else [message.timestamp]
-        if times:
-            self.telemetry.served(group, time.time() - min(times).timestamp())
+        oldest = oldest_moment(message)
+        if oldest is not None:
+            self.telemetry.served(group, time.time() - oldest.timestamp())
 
     def _count(self, info: RequestInfo | None, code: int, seconds: float) -> None:
         self.telemetry.in_flight.set(self._in_flight)
-        known = info is not None and info.is_resource and self._serves(info.group, info.version)
+        known = info is not None and info.is_resource and self._documents.serves(info.group, info.version)
         group, version = (info.group, info.version) if known and info else ("", "")
         self.telemetry.request(group, version, info.verb if info else "", code, seconds)
 
@@ -340,36 +240,8 @@ def _read(request: web.BaseRequest) -> RequestInfo:
         raise bad_request(str(error)) from error
 
 
-def _only_get(info: RequestInfo) -> None:
-    if info.method != "GET":
-        raise method_not_allowed("the server does not allow this method on the requested resource")
-
-
-def _agree(exchange: _Exchange, transforms: tuple[Transform, ...]) -> Choice:
-    """The form of the answer. Raises StatusError (406)."""
-    choice = negotiate(exchange.accept, transforms)
-    if choice is None:
-        raise not_acceptable(MEDIA_TYPES)
-    return choice._replace(pretty=True) if truthy(exchange.info, "pretty") else choice
-
-
 def _takes_gzip(request: web.BaseRequest) -> bool:
     return accepts_gzip(request.headers.get("Accept-Encoding", ""))
-
-
-def _json(exchange: _Exchange, message: object) -> web.Response:
-    if exchange.info.method not in ("GET", "HEAD"):
-        raise method_not_allowed("the server does not allow this method on the requested resource")
-    return response(to_json(message, pretty=True), Media.JSON.value)
-
-
-def _document(exchange: _Exchange, body: bytes, content_type: str, headers: Mapping[str, str]) -> web.Response:
-    """A document with an ETag, or 304 where the client has it already."""
-    tag = etag(body)
-    known = exchange.request.headers.get("If-None-Match", "")
-    if known.strip() == "*" or tag in (part.strip().removeprefix("W/") for part in known.split(",")):
-        return response(b"", content_type, 304, {"ETag": tag, **headers})
-    return response(body, content_type, 200, {"ETag": tag, **headers})
 
 
 def _failure(request: web.BaseRequest, error: StatusError) -> web.Response:
@@ -385,15 +257,3 @@ def _failure(request: web.BaseRequest, error: StatusError) -> web.Response:
         headers["Allow"] = "GET"
     assert protobuf.supports(status)
     return response(to_bytes(status, choice), choice.media.value, error.code, headers)
-
-
-def _version(release: str) -> VersionInfo:
-    major, minor, *_ = (*release.split("."), "0", "0")
-    machine = platform.machine()
-    return VersionInfo(
-        major,
-        minor,
-        f"v{release}",
-        compiler=f"{platform.python_implementation()} {platform.python_version()}",
-        platform=f"{sys.platform}/{_MACHINES.get(machine, machine)}",
-    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from msgspec import UNSET, UnsetType
 
@@ -113,6 +114,12 @@ class Values:
         if not found:
             raise _no_usage("pods", name, namespace)
         return wire.PodMetrics("PodMetrics", f"{RESOURCE}/v1beta1", *_pod_parts(found[0]))
+
+
+def oldest_moment(message: wire.Object) -> datetime | None:
+    """The time of the oldest value of an answer, None where it has none."""
+    items: Sequence[Any] = message.items if isinstance(message, wire.ItemList) else [message]
+    return min((item.timestamp for item in items), default=None)
 
 
 # ---- objects

@@ -26,8 +26,14 @@ from adapter.collect.answer import (
 from adapter.metrics.quantity import Format, Quantity
 from adapter.metrics.selector import Selector
 from adapter.serve.authenticate import Authentication, BearerTokens, User
-from adapter.serve.authorize import AccessReviews, AlwaysAllowedPaths, Attributes, Authorization, PrivilegedGroups
-from adapter.serve.authorize import Verdict
+from adapter.serve.authorize import (
+    AccessReviews,
+    AlwaysAllowedPaths,
+    Attributes,
+    Authorization,
+    PrivilegedGroups,
+    Verdict,
+)
 from adapter.serve.connection import Listener
 from adapter.serve.server import Limits, Server, serve
 
@@ -153,9 +159,7 @@ class FakeAnswers:
             Usage(Quantity.of_milli(250), _memory(50 * 2**20, binary=True)),
             Usage(Quantity.of_milli(0), _memory(1000, binary=False)),
         ]
-        pods = [
-            PodUsage(NS, f"golden-{n}", APP, self.time, 300.0, [("app", usage)]) for n, usage in enumerate(usages)
-        ]
+        pods = [PodUsage(NS, f"golden-{n}", APP, self.time, 300.0, [("app", usage)]) for n, usage in enumerate(usages)]
         return [
             pod
             for pod in pods
@@ -242,7 +246,9 @@ async def read_answer(reader: asyncio.StreamReader) -> Answer:
 async def running(answers: FakeAnswers | None = None, limits: Limits = Limits()) -> AsyncIterator[Running]:  # noqa: B008
     answers = answers or FakeAnswers()
     authorization = Authorization([PrivilegedGroups(), AlwaysAllowedPaths(), AccessReviews(review_access)])
-    server = Server(answers, Authentication([BearerTokens(review_token)]), authorization, limits=limits, release="1.2.3")
+    server = Server(
+        answers, Authentication([BearerTokens(review_token)]), authorization, limits=limits, release="1.2.3"
+    )
     listener = await serve(server, "127.0.0.1", 0, None)
     try:
         yield Running(server, answers, listener)
