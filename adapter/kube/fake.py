@@ -55,6 +55,8 @@ class FakeCluster:
         self.faults: list[Fault] = []
         """Asked in order before each request is served; the first refusal is the answer."""
         self.port = 0
+        self.watching = 0
+        """How many watches are open."""
         self._certificate = certificate
         self._trust = trust
         self._runner: web.AppRunner | None = None
@@ -70,7 +72,7 @@ class FakeCluster:
         """Serves, on the same port as before where there was one."""
         app = web.Application(client_max_size=2**24)
         app.router.add_route("*", "/{path:.*}", self._serve)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05, handler_cancellation=True)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self._certificate).start()
         self.port = self._runner.addresses[0][1]
@@ -210,6 +212,7 @@ class FakeCluster:
         await answer.prepare(request)
         seconds = min(self.watch_seconds, float(request.query.get("timeoutSeconds", self.watch_seconds)))
         feed = fakewatch.Feed(request, target, collection, self.store, self.bookmark_seconds)
+        self.watching += 1
         try:
             async with asyncio.timeout(seconds):
                 if self.silent:
@@ -221,6 +224,8 @@ class FakeCluster:
             await answer.write_eof()
         except ConnectionError:
             pass  # the watcher left
+        finally:
+            self.watching -= 1
         return answer
 
 

@@ -1,6 +1,8 @@
 """What the fake API server does with a request: reads, writes, scale, reviews. Answers are plain JSON objects."""
 
+import bisect
 import copy
+import itertools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -91,12 +93,13 @@ def listed(request: web.Request, target: Target, collection: Collection, version
         version, after = int(asked), tuple(after_parts)
         if version < collection.compacted:
             raise EXPIRED
-    found = sorted(key for key, item in collection.objects.items() if key > after and matches(item))
-    page = found[: int(request.query.get("limit", "0")) or None]
+    limit = int(request.query.get("limit", "0")) or len(collection.objects) + 1
+    keys = sorted(collection.objects)
+    rest = (key for key in keys[bisect.bisect_right(keys, after) :] if matches(collection.objects[key]))
+    page = list(itertools.islice(rest, limit))
     meta: Object = {"resourceVersion": str(version)}
-    if len(page) < len(found):
+    if next(rest, None):
         meta["continue"] = "|".join((str(version), *page[-1]))
-        meta["remainingItemCount"] = len(found) - len(page)
     items = [shown(request, collection.objects[key]) for key in page]
     return {"kind": "List", "apiVersion": target.api_version, "metadata": meta, "items": items}
 

@@ -1,0 +1,354 @@
+"""From the API server to the index and back to health after every kind of trouble, over real sockets."""
+
+import asyncio
+import math
+import time
+from contextlib import aclosing
+
+import pytest
+
+from adapter.kube.client import Client
+from adapter.kube.fake import FakeCluster
+from adapter.kube.fakeapi import EXPIRED
+from adapter.kube.informer import Informer
+from adapter.kube.objects import PartialObjectMetadata, Pod
+from adapter.kube.resources import PODS
+from adapter.kube.watch import Changed, Heard, Replaced, Target, list_and_watch
+from tests.kube.conftest import SWIFT, eventually, pod
+
+
+def informer(client: Client, kind: type = Pod, **options) -> Informer:
+    return Informer(client, PODS, kind, pacing=options.pop("pacing", SWIFT), **options)
+
+
+def names(found: Informer) -> set[str]:
+    return {one.metadata.name for one in found.index}
+
+
+def asked(cluster: FakeCluster, part: str) -> list[str]:
+    return [path for _, path in cluster.requests if part in path]
+
+
+def lists(cluster: FakeCluster) -> int:
+    """How many requests brought everything anew: streamed lists, and first pages."""
+    pages = [path for path in asked(cluster, "limit=") if "continue=" not in path]
+    return len(pages) + len(asked(cluster, "sendInitialEvents"))
+
+
+@pytest.mark.parametrize("streams", [True, False], ids=["streamed list", "paged list"])
+async def test_an_informer_holds_what_there_is_and_follows_what_changes(cluster, client, streams):
+    cluster.streams_lists = streams
+    await cluster.put(PODS, pod("old"))
+    found = informer(client)
+    async with found.running():
+        assert await found.wait_synced(5)
+        assert names(found) == {"old"}
+        await cluster.put(PODS, pod("new"))
+        await cluster.put(PODS, pod("old", labels={"app": "api"}))
+        await eventually(lambda: names(found) == {"old", "new"})
+        await eventually(lambda: found.index.get("default", "old").metadata.labels == {"app": "api"})
+        await cluster.remove(PODS, "default", "old")
+        await eventually(lambda: names(found) == {"new"})
+    await eventually(lambda: cluster.watching == 0)
+
+
+async def test_an_empty_collection_is_synced_too(client):
+    found = informer(client)
+    async with found.running():
+        assert await found.wait_synced(5)
+        assert len(found.index) == 0
+
+
+async def test_waiting_for_a_list_that_does_not_come_ends_in_time(cluster, client):
+    cluster.fail("/api/v1/pods", 503)
+    found = informer(client)
+    async with found.running():
+        assert not await found.wait_synced(0.05)
+        assert not found.synced
+        assert found.age(time.time()) == math.inf
+        assert "503" in found.error
+
+
+async def test_a_watch_that_the_server_ends_is_resumed_without_a_list(cluster, client):
+    cluster.watch_seconds = 0.05
+    found = informer(client)
+    async with found.running():
+        for number in range(10):
+            await cluster.put(PODS, pod(f"p{number}"))
+            await asyncio.sleep(0.03)
+        await eventually(lambda: len(found.index) == 10)
+    assert lists(cluster) == 1
+    assert len(asked(cluster, "resourceVersion=")) > 1
+    assert found.error == ""
+
+
+async def test_a_watch_that_breaks_is_resumed_without_a_list_and_nothing_is_missed(cluster, client):
+    found = informer(client)
+    async with found.running():
+        await found.wait_synced(5)
+        cluster.drop_connections()
+        await cluster.put(PODS, pod("meanwhile"))
+        await eventually(lambda: names(found) == {"meanwhile"})
+    assert lists(cluster) == 1
+
+
+@pytest.mark.parametrize("how", ["in the stream", "as an HTTP status"])
+async def test_after_410_everything_is_listed_and_what_vanished_is_told_as_gone(cluster, client, how):
+    for name in ("stays", "goes", "is made anew"):
+        await cluster.put(PODS, pod(name))
+    found, told = informer(client), []
+    found.index.on_change(lambda old, new: told.append((old and old.metadata.name, new and new.metadata.name)))
+    async with found.running():
+        await found.wait_synced(5)
+        told.clear()
+        await cluster.stop()
+        await cluster.remove(PODS, "default", "goes")
+        await cluster.remove(PODS, "default", "is made anew")
+        await cluster.put(PODS, pod("is made anew"))
+        await cluster.put(PODS, pod("comes"))
+        cluster.store.compact()
+        if how == "as an HTTP status":
+            cluster.faults.append(lambda request: EXPIRED if "resourceVersion" in request.query else None)
+        await cluster.start()
+        await eventually(lambda: names(found) == {"stays", "is made anew", "comes"})
+    assert sorted(told, key=str) == sorted(
+        [("goes", None), ("is made anew", None), (None, "is made anew"), (None, "comes")], key=str
+    )
+    assert lists(cluster) == 2
+
+
+async def test_an_event_410_of_an_open_watch_leads_to_a_list(cluster, client):
+    await cluster.put(PODS, pod("a"))
+    found = informer(client)
+    async with found.running():
+        await found.wait_synced(5)
+        cluster.store.compact()  # the open watch now stands before what is remembered
+        await cluster.put(PODS, pod("b"))
+        await eventually(lambda: names(found) == {"a", "b"})
+    assert lists(cluster) == 2
+
+
+async def test_a_silent_watch_is_dropped_and_resumed(cluster, client):
+    found = informer(client, pacing=SWIFT._replace(silence=0.1))
+    async with found.running():
+        await found.wait_synced(5)
+        cluster.silent = True
+        cluster.drop_connections()
+        await eventually(lambda: cluster.watching)
+        await cluster.put(PODS, pod("unheard"))
+        await asyncio.sleep(0.15)
+        cluster.silent = False
+        await eventually(lambda: names(found) == {"unheard"})
+    assert lists(cluster) == 1
+
+
+async def test_bookmarks_keep_a_quiet_watch_open_and_young(cluster, client):
+    cluster.bookmark_seconds = 0.04
+    found = informer(client, pacing=SWIFT._replace(silence=0.4))
+    async with found.running():
+        await found.wait_synced(5)
+        before = len(cluster.requests)
+        await asyncio.sleep(0.8)
+        assert len(cluster.requests) == before
+        assert found.age(time.time()) < 0.4
+
+
+async def test_a_bookmarks_version_is_where_the_watch_resumes(cluster, client):
+    """Other resources' changes raise the version; without bookmarks the resumed one would be too old."""
+    cluster.bookmark_seconds = 0.02
+    found = informer(client)
+    async with found.running():
+        await found.wait_synced(5)
+        cluster.store.version += 1000
+        await asyncio.sleep(0.1)
+        await cluster.stop()
+        cluster.store.collection("", "pods").compact(900)
+        await cluster.start()
+        await eventually(lambda: cluster.watching)
+        await asyncio.sleep(0.05)
+        assert found.error == ""
+    assert lists(cluster) == 1
+
+
+async def test_a_server_that_restarts_is_met_again(cluster, client):
+    await cluster.put(PODS, pod("a"))
+    found = informer(client)
+    async with found.running():
+        await found.wait_synced(5)
+        await cluster.stop()
+        await eventually(lambda: found.error)
+        assert found.synced
+        assert names(found) == {"a"}, "what is known stays while the server is away"
+        await cluster.put(PODS, pod("b"))
+        await cluster.start()
+        await eventually(lambda: names(found) == {"a", "b"})
+        assert found.error == ""
+
+
+async def test_a_server_that_is_not_there_yet_is_waited_for(cluster, client):
+    await cluster.stop()
+    await cluster.put(PODS, pod("a"))
+    found = informer(client)
+    async with found.running():
+        await eventually(lambda: found.error)
+        await cluster.start()
+        assert await found.wait_synced(5)
+    assert len(asked(cluster, "sendInitialEvents")) == 1, "a refused connection says nothing about streamed lists"
+
+
+async def test_a_server_that_fails_on_a_version_time_after_time_is_asked_for_a_list(cluster, client):
+    found = informer(client)
+    async with found.running():
+        await found.wait_synced(5)
+        fault = cluster.fail("/api/v1/pods", 500)
+        cluster.drop_connections()
+        await eventually(lambda: lists(cluster) > 1)
+        cluster.faults.remove(fault)
+        await cluster.put(PODS, pod("a"))
+        await eventually(lambda: names(found) == {"a"})
+
+
+@pytest.mark.parametrize("streams", [True, False], ids=["streamed list", "paged list"])
+async def test_objects_of_1_5_megabytes_pass(cluster, client, streams):
+    cluster.streams_lists = streams
+    large = {"big": "x" * 1_500_000}
+    await cluster.put(PODS, pod("listed", annotations=large))
+    found = informer(client)
+    async with found.running():
+        await found.wait_synced(5)
+        await cluster.put(PODS, pod("watched", annotations=large))
+        await eventually(lambda: names(found) == {"listed", "watched"})
+        assert found.index.get("default", "watched").metadata.annotations == large
+
+
+async def test_30_000_pods_come_in_60_pages(cluster, client):
+    cluster.streams_lists = False
+    store = cluster.store.collection("", "pods")
+    for number in range(30_000):
+        store.put(pod(f"p{number}", f"ns{number % 100}", {"app": f"a{number % 1000}"}))
+    found = informer(client, PartialObjectMetadata)
+    async with found.running():
+        assert await found.wait_synced(30)
+    assert len(found.index) == 30_000
+    assert len(found.index.namespace("ns7")) == 300
+    assert len(asked(cluster, "limit=500")) == 60  # 30,000 / 500
+
+
+async def test_a_token_that_expires_between_pages_starts_the_list_over(cluster, client):
+    cluster.streams_lists = False
+    for number in range(1200):
+        cluster.store.collection("", "pods").put(pod(f"p{number}"))
+    left = [1]
+
+    def expire_once(request):
+        if "continue" in request.query and left and left.pop():
+            cluster.store.compact()
+
+    cluster.faults.append(expire_once)
+    found = informer(client)
+    async with found.running():
+        assert await found.wait_synced(10)
+        assert len(found.index) == 1200
+        assert found.error == ""
+    assert lists(cluster) - len(asked(cluster, "sendInitialEvents")) == 2
+
+
+async def test_a_slow_consumer_loses_nothing_and_is_not_interrupted(cluster, client):
+    """A timeout that spanned a yield would cancel the consumer (PEP 789), which sleeps thrice the limit of silence."""
+    pacing, seen = SWIFT._replace(silence=0.05), []
+    async with aclosing(list_and_watch(client, Target("/api/v1/pods", Pod), pacing)) as events:
+        async for event in events:
+            if isinstance(event, Replaced):
+                for number in range(5):
+                    await cluster.put(PODS, pod(f"p{number}"))
+            elif isinstance(event, Changed):
+                seen.append(event.object.metadata.name)
+                await asyncio.sleep(0.15)
+                if len(seen) == 5:
+                    break
+    assert seen == [f"p{number}" for number in range(5)]
+
+
+async def test_forbidden_is_told_as_such_retried_slowly_and_forgotten_when_granted(cluster, client):
+    fault = cluster.forbid("/api/v1/pods")
+    found = informer(client, pacing=SWIFT._replace(refused=0.3))
+    async with found.running():
+        await eventually(lambda: found.forbidden)
+        assert "GET /api/v1/pods" in found.forbidden
+        tries = len(cluster.requests)
+        await asyncio.sleep(0.1)  # less than half of 0.3, the shortest such pause
+        assert len(cluster.requests) == tries
+        cluster.faults.remove(fault)
+        assert await found.wait_synced(5)
+        assert found.forbidden == found.error == ""
+
+
+async def test_a_server_that_accepts_the_wish_for_a_streamed_list_and_ignores_it_is_listed_by_pages(cluster, client):
+    cluster.silent = True
+    await cluster.put(PODS, pod("a"))
+    found = informer(client, pacing=SWIFT._replace(list_silence=0.1))
+    async with found.running():
+        assert await found.wait_synced(5)
+        assert names(found) == {"a"}
+
+
+async def test_metadata_only_asks_for_metadata_only(cluster, client):
+    await cluster.put(PODS, pod("a", labels={"app": "web"}))
+    found = informer(client, PartialObjectMetadata)
+    async with found.running():
+        await found.wait_synced(5)
+        await cluster.put(PODS, pod("b"))
+        await eventually(lambda: names(found) == {"a", "b"})
+    assert {one.kind for one in found.index} == {"PartialObjectMetadata"}
+
+
+async def test_selectors_and_namespace_narrow_what_is_followed(cluster, client):
+    for name, namespace, labels in (("a", "x", {"app": "web"}), ("b", "x", {"app": "api"}), ("c", "y", {"app": "web"})):
+        await cluster.put(PODS, pod(name, namespace, labels))
+    found = informer(client, namespace="x", label_selector="app=web")
+    async with found.running():
+        await found.wait_synced(5)
+        assert names(found) == {"a"}
+        await cluster.put(PODS, pod("b", "x", {"app": "web"}))
+        await cluster.put(PODS, pod("a", "x", {"app": "api"}))
+        await eventually(lambda: names(found) == {"b"})
+
+
+async def test_one_strange_object_does_not_hide_the_others(cluster, client):
+    cluster.streams_lists = False
+    strange = pod("strange")
+    strange["status"]["phase"] = 7
+    await cluster.put(PODS, strange)
+    await cluster.put(PODS, pod("listed"))
+    found = informer(client)
+    async with found.running():
+        await found.wait_synced(5)
+        await cluster.put(PODS, strange)
+        await cluster.put(PODS, pod("watched"))
+        await eventually(lambda: names(found) == {"listed", "watched"})
+    assert lists(cluster) == 2  # the streamed one was refused; the strange object made for no further
+
+
+async def test_what_a_handler_raises_ends_the_informer_where_it_is_seen(cluster, client):
+    await cluster.put(PODS, pod("a"))
+    found = informer(client)
+    found.index.on_change(lambda old, new: 1 / 0)
+    with pytest.raises(ExceptionGroup) as raised:
+        async with found.running():
+            await asyncio.sleep(5)
+    assert raised.group_contains(ZeroDivisionError)
+
+
+async def test_a_transform_slims_what_is_held(cluster, client):
+    await cluster.put(PODS, pod("a"))
+    found = informer(client, transform=lambda one: Pod(metadata=one.metadata))
+    async with found.running():
+        await found.wait_synced(5)
+        assert found.index.get("default", "a").status.phase == ""
+
+
+async def test_a_bookmark_says_that_the_server_is_there(cluster, client):
+    cluster.bookmark_seconds = 0.02
+    async with aclosing(list_and_watch(client, Target("/api/v1/pods", Pod), SWIFT)) as events:
+        assert isinstance(await anext(events), Replaced)
+        assert isinstance(await anext(events), Heard)
