@@ -45,7 +45,7 @@ _TOKEN = re.compile(
 )
 _COMMENT = re.compile(r"/\*.*?\*/(?P<close>(?:[ \t\r\n]+-)?>>)", re.DOTALL)
 _SPACE = " \t\r\n"
-_WORDS = {"true": True, "false": False, "nil": NIL}
+_WORDS: Mapping[str, Value] = {"true": True, "false": False, "nil": NIL}
 _UNREAD = ("define", "template", "block", "html", "js", "urlquery", "call")
 
 
@@ -346,14 +346,14 @@ class _Parser:
         if token.kind == "raw":
             return token.text[1:-1]
         try:
-            value = _number(token.text) if token.kind == "number" else str(ast.literal_eval(token.text))
+            if token.kind == "number":
+                return _number(token.text)
+            text = str(ast.literal_eval(token.text))
         except (ValueError, SyntaxError):
             raise self.error(f"{token.text} cannot be read", token.at) from None
-        if token.kind == "char":
-            if len(str(value)) != 1:
-                raise self.error(f"{token.text} is not one character", token.at)
-            return ord(str(value))
-        return value
+        if token.kind == "char" and len(text) != 1:
+            raise self.error(f"{token.text} is not one character", token.at)
+        return ord(text) if token.kind == "char" else text
 
     # tokens
 
@@ -379,7 +379,7 @@ class _Parser:
         return TemplateError(f"{place(self.source, at)}: {problem}")
 
 
-def _number(text: str) -> int | float | str:
+def _number(text: str) -> int | float:
     try:
         return int(text, 0)
     except ValueError:

@@ -154,7 +154,10 @@ def _offer(
 
 
 def external_offers(rule: Rule, names: Iterable[str]) -> list[tuple[str, str]]:
-    """(API metric, series) for the names of the series that the rule's query found, sorted; the last of one name wins."""
+    """(API metric, series) for the names of the series that the rule's query found, sorted.
+
+    Of several series under one name the last by name answers.
+    """
     found = {metric: name for name in sorted(set(names)) if (metric := api_name(rule, name)) is not None}
     return sorted(found.items())
 

@@ -93,7 +93,7 @@ class Writer:
                 return f"-{self.write(node.expr)}"
             case ast.ParenExpr():
                 return f"({self.write(node.expr)})"
-            case ast.SubqueryExpr():
+            case ast.SubqueryExpr() if node.range is not None:
                 step = "" if node.step is None else span(node.step)
                 return f"{self.write(node.expr)}[{span(node.range)}:{step}]{_moved(node)}"
             case ast.MatrixSelector():
@@ -123,6 +123,8 @@ class Writer:
         words = [str(node.op)]
         if (modifier := node.modifier) is None:
             return words[0]
+        if modifier.fill_values.lhs is not None or modifier.fill_values.rhs is not None:
+            raise PromQLError("a fill of missing sides cannot be written again")
         if modifier.return_bool:
             words.append("bool")
         if modifier.matching is not None:
