@@ -25,7 +25,20 @@ from adapter.hpa.model import (
     TargetType,
 )
 from adapter.hpa.pods import Groups, UnusableError
-from adapter.hpa.words import MAX_INT32, MAX_INT64, amount, ceil32, count, int32, int64, number, quotient, ratio, target
+from adapter.hpa.words import (
+    MAX_INT32,
+    MAX_INT64,
+    amount,
+    ceil32,
+    count,
+    int32,
+    int64,
+    number,
+    quotient,
+    ratio,
+    remain,
+    target,
+)
 
 
 class Tolerances(NamedTuple):
@@ -185,8 +198,7 @@ def _refilled(
     if case.tolerances.hold(level.ratio):
         return case.scale.spec, opening + _stays(case, level.ratio)
     if _turned(first.ratio, level.ratio, replicas, case.scale.spec):
-        kept = count(case.scale.spec, "replica")
-        return case.scale.spec, f"{opening}, which would turn the direction, so {kept} remain"
+        return case.scale.spec, f"{opening}, which would turn the direction, so {remain(case.scale.spec)}"
     return replicas, opening + _product(len(values), level.ratio, replicas)
 
 
@@ -269,7 +281,7 @@ def _product(pods: int, level: float, replicas: int) -> str:
 
 
 def _stays(case: _Case, level: float) -> str:
-    return f": ratio {number(level)} is within {case.tolerances}, so {count(case.scale.spec, 'replica')} remain"
+    return f": ratio {number(level)} is within {case.tolerances}, so {remain(case.scale.spec)}"
 
 
 def _full(metric: Metric) -> str:

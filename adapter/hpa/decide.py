@@ -11,7 +11,7 @@ from typing import NamedTuple
 from adapter.hpa.calculate import Proposal, Tolerances, propose
 from adapter.hpa.limits import Range, limit, record, remember, stabilize
 from adapter.hpa.model import DEFAULTS, History, HpaSpec, Observed, PodState, Recommendation, Scale, Settings, defaulted
-from adapter.hpa.words import count
+from adapter.hpa.words import count, remain
 
 
 class Condition(NamedTuple):
@@ -189,13 +189,13 @@ def _finished(look: _Look, outcome: _Outcome) -> Decision:
     conditions = {condition.type: condition for condition in outcome.conditions}
     conditions.setdefault("AbleToScale", _READABLE)
     if desired == current:
-        end = f"So {count(current, 'replica')} remain" + ("s" if current == 1 else "")
+        end = f"So {remain(current)}"
     else:
         end = f"So {count(current, 'replica')} become{'s' if current == 1 else ''} {desired}"
         conditions["AbleToScale"] = Condition("AbleToScale", True, "SucceededRescale", f"the scale becomes {desired}")
         history = record(look.spec.behavior, current, desired, history, look.now)
         if look.settings.scale_to_zero:
-            zeroed = desired == 0 and look.bounds.min == 0 and look.spec.from_zero
+            zeroed = desired == 0 and look.spec.from_zero
             reason = "ScaledToZero" if zeroed else "NotScaledToZero"
             message = f"the HPA {'has' if zeroed else 'has not'} brought the target to 0"
             conditions["ScaledToZero"] = Condition("ScaledToZero", zeroed, reason, message)

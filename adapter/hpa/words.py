@@ -69,3 +69,8 @@ def number(value: float) -> str:
 def count(number_of: int, noun: str = "pod") -> str:
     """ "1 pod", "3 pods"."""
     return f"{number_of} {noun}" if number_of == 1 else f"{number_of} {noun}s"
+
+
+def remain(replicas: int) -> str:
+    """ "1 replica remains", "3 replicas remain"."""
+    return f"{count(replicas, 'replica')} remain{'s' if replicas == 1 else ''}"

@@ -137,6 +137,9 @@ def test_a_used_up_rate_keeps_the_replicas_and_never_reverses():
     # 9 added within the minute of which 4 are allowed: the limit of 5 lies below the present 10
     rules = behavior(up=Rules(policies=(pods(4),)))
     assert limited(rules, 10, 12, history=History(ups=(ScaleEvent(9, NOW - 10),)))[0] == 10
+    # and 9 removed of which 4 are allowed: the limit of 15 lies above
+    rules = behavior(down=Rules(policies=(pods(4),)))
+    assert limited(rules, 10, 8, history=History(downs=(ScaleEvent(9, NOW - 10),))) == (10, "ScaleDownLimit")
 
 
 def test_the_sentence_names_the_policy_and_where_it_counts_from():

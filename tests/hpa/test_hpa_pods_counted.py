@@ -42,6 +42,17 @@ def test_utilization_is_of_all_requests_together_not_the_mean_of_the_pods_percen
     assert bench.look(bench.cpu(50), bench.values(0.01, 0.3), 2, pods).proposals[0].utilization == 77
 
 
+def test_a_utilization_wraps_where_the_controllers_integers_wrap(bench):
+    pod = PodState("p0", start=0.0, requests={"app": {"cpu": 1}})
+    for used, shown in [(21_474_837, 2_147_483_700 - 2**32), (2**57, 0)]:  # beyond int32; 100 x 2^57 = 25 x 2^59
+        proposal = bench.look(bench.cpu(50), PodValues({"p0": PodValue(used, NOW)}), 1, [pod]).proposals[0]
+        assert proposal.utilization == shown
+    pod = PodState("p0", start=0.0, requests={"app": {"cpu": 2**40}})
+    # 100 x 2^57 = 25 x 2^59 is taken in 64 bits: 25 x 2^59 - 2^64 = -7 x 2^59; divided by 2^40 that is -7 x 2^19
+    proposal = bench.look(bench.cpu(50), PodValues({"p0": PodValue(2**57, NOW)}), 1, [pod]).proposals[0]
+    assert proposal.utilization == -7 * 2**19
+
+
 def test_on_the_way_down_a_missing_pod_counts_as_the_target(bench):
     # 9 pods at 2 of 10 and one missing: (9 x 2 + 10) / 10 = 2.8, ceil(10 x 0.28) = 3, where 9 x 0.2 would be 2
     decision = bench.look(bench.rps(10), bench.values(*[2] * 9, None), 10)

@@ -5,6 +5,7 @@ import pytest
 from adapter.hpa.model import (
     ExternalValues,
     History,
+    Invalid,
     Metric,
     ObjectValue,
     Recommendation,
@@ -68,6 +69,18 @@ def test_a_negative_value_target_asks_for_the_minimum(bench):
     assert bench.look(bench.queue(10, VALUE), bench.external(-1), 4, bounds=(2, 6)).desired == 2
 
 
+def test_a_negative_proposal_is_none_at_all_where_zero_is_allowed(bench):
+    decision = bench.look(bench.queue(10, VALUE), bench.external(-50), 3, bounds=(0, 6))
+    assert (decision.desired, decision.condition("ScalingLimited").reason) == (0, "DesiredWithinRange")
+
+
+def test_only_an_external_average_is_held_at_the_largest_int32(bench):
+    # 2^62 / 1000 is no int32: an Object metric's proposal turns into the smallest one
+    huge = ObjectValue(2**62)
+    assert bench.look(service(1, TargetType.AVERAGE_VALUE), huge, 3).proposals[0].replicas == -(2**31)
+    assert bench.look(service(1), huge, 3).proposals[0].replicas == MAX_INT32
+
+
 def test_an_empty_answer_is_no_answer(bench):
     assert bench.look(bench.queue(), ExternalValues([]), 4).condition("ScalingActive").reason == (
         "FailedGetExternalMetric"
@@ -121,3 +134,16 @@ def test_at_zero_a_raised_minimum_is_reached_in_one_step(bench):
     decision = bench.look(bench.queue(10), bench.external(90), 0, bounds=(6, 20), history=ZERO)
     assert decision.desired == 6
     assert "From zero at least minReplicas, 6" in decision.explanation
+
+
+def test_at_zero_without_a_metric_that_zero_pods_have_scaling_is_off(bench):
+    decision = bench.look(bench.rps(10), bench.values(5), 0, bounds=(0, 20), history=ZERO)
+    assert decision.condition("ScalingActive").reason == "ScalingDisabled"
+
+
+def test_at_zero_a_negative_proposal_beside_an_invalid_metric_is_a_scale_down_and_so_forbidden(bench):
+    # the controller's comparison starts anew after a proposal of 0: -5 is "larger" than none
+    metrics = tuple(Metric(Source.EXTERNAL, name, Target(VALUE, 10_000)) for name in "abc")
+    seen = [bench.external(0), bench.external(-50), Invalid("away")]
+    decision = bench.look(metrics, seen, 0, bounds=(0, 20), history=ZERO)
+    assert decision.condition("ScalingActive").reason == "FailedGetExternalMetric"
