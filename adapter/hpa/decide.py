@@ -135,7 +135,7 @@ def _with_metrics(look: _Look, observed: Sequence[Observed], pods: Sequence[PodS
     if len(proposals) > 1:
         said += (f"The largest proposal counts: {wanted} from {best.metric.name}",)
     active = Condition("ScalingActive", True, "ValidMetricFound", f"{best.metric.name} gives a replica count")
-    # Below 0 only where Go's int32 overflowed; the controller starts its comparison at 0.
+    # Below 0 where values are negative or an int32 overflowed; the controller starts its comparison at 0.
     return _limited(look, max(wanted, 0), _Outcome(wanted, look.history, said, (active,), proposals))
 
 
