@@ -6,7 +6,9 @@ import structlog
 
 from adapter.kube.client import Client
 from adapter.kube.errors import KubeError
+from adapter.kube.informer import Informer
 from adapter.kube.objects import (
+    ConfigMap,
     NonResourceAttributes,
     ResourceAttributes,
     SubjectAccessReview,
@@ -14,11 +16,12 @@ from adapter.kube.objects import (
     TokenReview,
     TokenReviewSpec,
 )
-from adapter.kube.resources import SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS
+from adapter.kube.resources import CONFIG_MAPS, SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS
 from adapter.metrics.selector import Operator, Requirement, Selector, SelectorError
 from adapter.serve.authenticate import User
 from adapter.serve.authorize import Attributes, Verdict
 from adapter.serve.status import unavailable
+from adapter.serve.trust import CONFIG_MAP, CONFIG_MAP_NAMESPACE, Trust
 
 TIMEOUT = 10.0
 """s for one review, as in Kubernetes."""
@@ -131,3 +134,25 @@ def _fields(text: str) -> dict[str, Any] | None:
         operator = "NotIn" if key.endswith("!") else "In"
         requirements.append({"key": key.rstrip("!"), "operator": operator, "values": [value.removeprefix("=")]})
     return {"requirements": requirements} if requirements else None
+
+
+def follow_trust(client: Client, trust: Trust) -> Informer[ConfigMap]:
+    """An informer that keeps `trust` at what the cluster's ConfigMap says; its `run` is the caller's to start.
+
+    It lists and watches that one object by name, since the role that is made for this allows no more. When the object
+    goes away, what it last said holds.
+    """
+    informer = Informer(
+        client,
+        CONFIG_MAPS,
+        ConfigMap,
+        namespace=CONFIG_MAP_NAMESPACE,
+        field_selector=f"metadata.name={CONFIG_MAP}",
+    )
+
+    def learn(_: ConfigMap | None, new: ConfigMap | None) -> None:
+        if new is not None:
+            trust.learn(new.data)
+
+    informer.index.on_change(learn)
+    return informer

@@ -1,7 +1,9 @@
 """TLS of the server: what it shows, whose certificates it takes, and how both change while it runs.
 
 CAs cannot be taken out of a context, so there is a new one after each change, and every handshake is handed the newest.
-Sessions are never resumed: a resumed one has lost the chain that tells who vouched for the client.
+No tickets are given out, since a session that is resumed from one has lost the chain that tells who vouched for the
+client. TLS 1.2 can still resume by number from this process's memory, where the chain is kept; either way the chain is
+checked anew on each connection.
 """
 
 import asyncio
@@ -126,10 +128,13 @@ def _load_pair(context: ssl.SSLContext, pair: KeyPair) -> None:
 
 def presented_chain(connection: ssl.SSLObject) -> list[bytes]:
     """The client's certificates in DER, its own first; empty where it showed none."""
+    leaf = connection.getpeercert(binary_form=True)
+    if leaf is None:
+        return []
     if hasattr(connection, "get_unverified_chain"):  # public from Python 3.13 on
-        return list(connection.get_unverified_chain() or ())
+        return list(connection.get_unverified_chain()) or [leaf]
     chain = connection._sslobj.get_unverified_chain()  # type: ignore[attr-defined]
-    return [certificate.public_bytes(_DER) for certificate in chain or ()]
+    return [certificate.public_bytes(_DER) for certificate in chain or () if certificate is not None] or [leaf]
 
 
 class FilePair:
