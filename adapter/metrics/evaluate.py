@@ -23,12 +23,14 @@ from adapter.metrics.vector import (
     AGGREGATIONS,
     ARITHMETIC,
     NAME,
+    SET_OPERATORS,
     Groups,
     Vector,
     aggregate,
     combine,
     concatenate,
     histogram_quantile,
+    select_by,
 )
 
 T = TypeVar("T")
@@ -44,7 +46,7 @@ TARGET = ("namespace", "pod", "instance")
 
 SUPPORTED = (
     "sum, avg, min, max, count and group by or without labels; rate, irate, increase, *_over_time and timestamp of"
-    " plain selectors; histogram_quantile; + - * / % ^ with numbers or one-to-one between vectors"
+    " plain selectors; histogram_quantile; + - * / % ^ with numbers or one-to-one between vectors; and, or, unless"
 )
 
 
@@ -333,21 +335,31 @@ class _Evaluation:
         return Vector(columns, rates, newest, windows).take(np.flatnonzero(fresh))
 
     def _binary(self, node: promql.BinaryExpr) -> Slices[Vector | float]:
-        operator = str(node.op)
-        if operator not in ARITHMETIC:
-            raise _unsupported(f"the operator {operator}")
-        modifier = node.modifier
-        if modifier is not None and modifier.card not in (promql.VectorMatchCardinality.OneToOne, None):
-            raise _unsupported("group_left and group_right")
-        if modifier is not None and modifier.fill_values is not None:
-            raise _unsupported("fill")
+        operator, matching = _operator(node), node.modifier and node.modifier.matching
         left, right = (yield from self.of(node.lhs)), (yield from self.of(node.rhs))
         if not isinstance(left, Vector) or not isinstance(right, Vector):
+            if operator in SET_OPERATORS:
+                raise _unsupported(f"'{operator}' of a number")
             return _arithmetic(operator, left, right)
-        matching = modifier.matching if modifier is not None else None
-        left, right = (_matched(side, matching) for side in (left, right))
+        keys = _matched(left, matching), _matched(right, matching)
         yield
-        return combine(left, right, operator)
+        if operator in SET_OPERATORS:
+            return select_by(left, right, keys, operator)
+        return combine(*keys, operator)
+
+
+def _operator(node: promql.BinaryExpr) -> str:
+    """Raises UnsupportedQuery."""
+    operator, modifier = str(node.op), node.modifier
+    if operator not in ARITHMETIC and operator not in SET_OPERATORS:
+        raise _unsupported(f"the operator {operator}")
+    cardinalities = (promql.VectorMatchCardinality.OneToOne, promql.VectorMatchCardinality.ManyToMany, None)
+    if modifier is not None and modifier.card not in cardinalities:
+        raise _unsupported("group_left and group_right")
+    fill = modifier.fill_values if modifier is not None else None
+    if fill is not None and not (fill.lhs is None and fill.rhs is None):
+        raise _unsupported("fill")
+    return operator
 
 
 _KINDS = {"SubqueryExpr": "subqueries", "StringLiteral": "strings", "MatrixSelector": "a bare range ([…])"}

@@ -153,6 +153,23 @@ def combine(left: Vector, right: Vector, operator: str) -> Vector:
     return Vector(left.columns, values, np.maximum(left.times, right.times), np.maximum(left.windows, right.windows))
 
 
+def select_by(left: Vector, right: Vector, keys: tuple[Vector, Vector], operator: str) -> Vector:
+    """PromQL's set operators: `keys` are both sides with the labels that they are matched on.
+
+    `and` and `unless` keep the elements of the left side that have a partner, or none; `or` adds to the left side what
+    of the right side has no partner there.
+    """
+    both = concatenate([side.drop((NAME,)) for side in keys])
+    ids = group_ids(both.columns, len(both.values))
+    ours, theirs = ids[: len(left.values)], ids[len(left.values) :]
+    if operator == "or":
+        return concatenate([left, right.take(np.flatnonzero(~np.isin(theirs, ours)))])
+    return left.take(np.flatnonzero(np.isin(ours, theirs, invert=operator == "unless")))
+
+
+SET_OPERATORS = ("and", "or", "unless")
+
+
 def histogram_quantile(q: float, vector: Vector, bounds: Floats) -> Vector:
     """Prometheus' histogram_quantile over classic buckets: `bounds` is each element's `le`, NaN where it is none."""
     vector = vector.take(np.flatnonzero(~np.isnan(bounds)))
