@@ -11,6 +11,13 @@ from adapter.collect.answer import GroupResource
 from adapter.metrics.selector import EVERYTHING, Selector
 
 
+class Objects(NamedTuple):
+    """Which objects a request names: one by `name`, or with '*' those that `selector` matches."""
+
+    name: str
+    selector: Selector
+
+
 class CustomWant(NamedTuple):
     """A metric of the objects of one resource in one namespace.
 
@@ -22,6 +29,8 @@ class CustomWant(NamedTuple):
     """'' for root-scoped objects."""
     metric: str
     metric_selector: Selector = EVERYTHING
+    objects: Objects | None = None
+    """Set only where the rule's query cannot be merged, so that it must name the very objects of the request."""
 
 
 class ExternalWant(NamedTuple):
@@ -54,6 +63,9 @@ class Remembered:
         first_user = self._last.get(want, (now, user))[1]
         self._last[want] = (now, first_user)
         return True
+
+    def __len__(self) -> int:
+        return len(self._last)
 
     def wants(self, now: float) -> list[Want]:
         """All that is still remembered at `now`; the rest is forgotten."""

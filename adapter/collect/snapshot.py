@@ -8,17 +8,21 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from adapter.metrics.sample import Sample
+from adapter.rules.merge import MergedExternal
+from adapter.rules.model import OnOddValue
 
 
-class Policy(NamedTuple):
+class Limits(NamedTuple):
     """What a rule's values must satisfy to be served."""
 
     max_age: float = 60.0
     """s; older values are left out: the HPA itself never looks at a value's age."""
-    nan: str = "omit"
-    """For NaN and ±Inf: 'omit' or 'zero' (prometheus-adapter's way for NaN)."""
-    negative: str = "omit"
-    """For values below 0 of a rate: 'omit', 'zero' or 'keep'."""
+    refresh: float = 5.0
+    """s between two evaluations."""
+    odd: OnOddValue = OnOddValue.OMIT
+    """For NaN and the infinities."""
+    negative: OnOddValue | None = OnOddValue.OMIT
+    """For values below 0; None: they are served, as a gauge may well be negative."""
 
 
 class Reading(NamedTuple):
@@ -44,18 +48,18 @@ class Table(NamedTuple):
     """s between the newest samples of two evaluations, where seen: a slow scrape is not staleness."""
 
 
-def admitted(value: float, policy: Policy) -> float | None:
-    """`value` as `policy` lets it through, or None where it must be left out."""
+def admitted(value: float, limits: Limits) -> float | None:
+    """`value` as `limits` let it through, or None where it must be left out."""
     if math.isnan(value) or math.isinf(value):
-        return 0.0 if policy.nan == "zero" else None
-    if value < 0 and policy.negative != "keep":
-        return 0.0 if policy.negative == "zero" else None
+        return 0.0 if limits.odd is OnOddValue.ZERO else None
+    if value < 0 and limits.negative is not None:
+        return 0.0 if limits.negative is OnOddValue.ZERO else None
     return value
 
 
-def age_limit(policy: Policy, refresh: float, sample_interval: float) -> float:
-    """The age, s, beyond which a value is left out: the policy's, or 4 refreshes, or 2 sample intervals if longer."""
-    return max(policy.max_age, 4 * refresh, 2 * sample_interval)
+def age_limit(limits: Limits, sample_interval: float) -> float:
+    """The age, s, beyond which a value is left out: the rule's, or 4 refreshes, or 2 sample intervals if longer."""
+    return max(limits.max_age, 4 * limits.refresh, 2 * sample_interval)
 
 
 def merge_times(
@@ -87,3 +91,20 @@ def tabulate(
 def newest(readings: Iterable[Reading]) -> float:
     """The newest time among `readings`, 0 where there are none."""
     return max((reading.time for reading in readings), default=0.0)
+
+
+def elements_for(
+    external: Iterable[tuple[Mapping[str, str], Reading]],
+    namespace: str,
+    equals: Mapping[str, str],
+    merged: MergedExternal,
+) -> tuple[tuple[Mapping[str, str], Reading], ...]:
+    """The elements of a merged external result that one request is about, with the labels its own query would give."""
+    wanted = dict(equals)
+    if merged.namespace_label is not None:
+        wanted[merged.namespace_label] = namespace
+    return tuple(
+        ({name: value for name, value in labels.items() if name not in merged.added}, reading)
+        for labels, reading in external
+        if all(labels.get(name) == value for name, value in wanted.items())
+    )

@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from adapter.collect.snapshot import Policy, Reading, admitted, age_limit, merge_times, tabulate
+from adapter.collect.snapshot import Limits, Reading, admitted, age_limit, merge_times, tabulate
 from adapter.metrics.sample import Sample
+from adapter.rules.model import OnOddValue
 
 
 def test_a_merged_result_is_told_apart_by_its_namespace_label() -> None:
@@ -27,19 +28,19 @@ def test_samples_without_the_objects_label_are_dropped_and_the_last_of_several_w
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -0.5])
 def test_nan_infinity_and_negative_values_are_left_out_by_default(value: float) -> None:
-    assert admitted(value, Policy()) is None
+    assert admitted(value, Limits()) is None
 
 
 def test_a_policy_can_ask_for_prometheus_adapters_zero_instead() -> None:
-    assert admitted(math.nan, Policy(nan="zero")) == 0.0
-    assert admitted(-1.0, Policy(negative="zero")) == 0.0
-    assert admitted(-1.0, Policy(negative="keep")) == -1.0
+    assert admitted(math.nan, Limits(odd=OnOddValue.ZERO)) == 0.0
+    assert admitted(-1.0, Limits(negative=OnOddValue.ZERO)) == 0.0
+    assert admitted(-1.0, Limits(negative=None)) == -1.0
 
 
 def test_the_age_limit_is_the_longest_of_policy_refreshes_and_sample_intervals() -> None:
-    assert age_limit(Policy(), refresh=5, sample_interval=0) == 60
-    assert age_limit(Policy(), refresh=30, sample_interval=15) == 120  # 4 x 30
-    assert age_limit(Policy(), refresh=5, sample_interval=60) == 120  # 2 x 60: a slow scrape is no staleness
+    assert age_limit(Limits(), sample_interval=0) == 60
+    assert age_limit(Limits(refresh=30), sample_interval=15) == 120  # 4 x 30
+    assert age_limit(Limits(), sample_interval=60) == 120  # 2 x 60: a slow scrape is no staleness
 
 
 def test_a_samples_own_time_replaces_the_evaluations_but_is_never_later() -> None:

@@ -1,0 +1,87 @@
+"""What is on offer: which rule and series answer for which metric, from what the source was found to hold. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from adapter.collect.answer import CustomOffer
+from adapter.rules.model import Rule, RuleFile
+from adapter.rules.naming import BoundRule, Offer, bind, combine, external_offers, offers
+from adapter.rules.resources import GroupResource, ResourceMapper
+
+LabelSets = Sequence[Mapping[str, str]]
+
+
+class Offered(NamedTuple):
+    """The rule and the series that answer for one metric."""
+
+    bound: BoundRule[Rule]
+    series: str
+    namespaced: bool = True
+
+
+class Catalogue:
+    """The offers of all rules, kept per rule: a rule whose look-up failed keeps what it found before."""
+
+    def __init__(self, rules: RuleFile, mapper: ResourceMapper) -> None:
+        self._rules = rules
+        self._found: dict[str, LabelSets] = {}
+        self.revision = 0
+        """Grows with every change of what is on offer."""
+        self.problems: tuple[str, ...] = ()
+        self.custom: Mapping[tuple[GroupResource, str], Offered] = {}
+        self.external: Mapping[str, Offered] = {}
+        self.bind(mapper)
+
+    def bind(self, mapper: ResourceMapper) -> None:
+        """Take over what the cluster's API resources are now."""
+        self.mapper = mapper
+        self._custom = [bind(rule, mapper) for rule in self._rules.custom or ()]
+        self._external = [bind(rule, mapper) for rule in self._rules.external or ()]
+        self._combine()
+
+    @property
+    def rules(self) -> Sequence[Rule]:
+        """All rules that want a look-up of their series."""
+        return [*(self._rules.custom or ()), *(self._rules.external or ())]
+
+    def found(self, rule: Rule, series: LabelSets) -> None:
+        """The source holds these label sets (with `__name__`) for `rule`'s series query."""
+        if self._found.get(_key(rule)) != series:
+            self._found[_key(rule)] = series
+            self._combine()
+
+    def custom_offers(self) -> list[CustomOffer]:
+        """Sorted by resource and metric."""
+        lines = [
+            CustomOffer(resource, metric, offered.namespaced) for (resource, metric), offered in self.custom.items()
+        ]
+        return sorted(lines, key=lambda line: (str(line.resource), line.metric))
+
+    def _combine(self) -> None:
+        custom, collisions = combine(
+            [
+                (bound.rule, [((offer.resource, offer.metric), offer) for offer in self._offers(bound)])
+                for bound in self._custom
+            ]
+        )
+        bounds = {_key(bound.rule): bound for bound in (*self._custom, *self._external)}
+        self.custom = {
+            key: Offered(bounds[_key(rule)], offer.series, offer.namespaced) for key, (rule, offer) in custom.items()
+        }
+        external, more = combine([(bound.rule, self._names(bound)) for bound in self._external])
+        self.external = {metric: Offered(bounds[_key(rule)], series) for metric, (rule, series) in external.items()}
+        unbound = [problem for bound in bounds.values() for problem in bound.problems]
+        self.revision += 1
+        self.problems = (*self._rules.problems, *unbound, *collisions, *more)
+
+    def _offers(self, bound: BoundRule[Rule]) -> list[Offer]:
+        return offers(bound, self._found.get(_key(bound.rule), ()))
+
+    def _names(self, bound: BoundRule[Rule]) -> list[tuple[str, str]]:
+        found = self._found.get(_key(bound.rule), ())
+        return external_offers(bound.rule, (labels.get("__name__", "") for labels in found))
+
+
+def _key(rule: Rule) -> str:
+    """Rules of the same text in two places are two rules."""
+    return f"{rule.place} {rule.generation}"
