@@ -176,10 +176,20 @@ class Bed(Kubectl):
         """Starts one program and waits until it is ready; `flags` replace the extra ones of the bed's options."""
         self._launch(component, *flags)
         self._wait(component)
+        if component == "kube-apiserver":
+            self._revive()
+
+    def _revive(self) -> None:
+        """Starts what ended because the API server was away, as kubelet does for a control plane of static pods."""
+        for process in self.processes.all():
+            if not process.alive:
+                self.processes.again(process)
+                self._wait(process.name)
 
     def stop(self, component: str, kill: bool = False) -> None:
         """Ends one program: by SIGTERM, or at once with `kill`, as when its machine fails."""
-        self.processes.stop(component, 0 if kill else 20)
+        # The API server would wait a minute for its watches to end.
+        self.processes.stop(component, 0 if kill else 2 if component == "kube-apiserver" else 20)
 
     def restart(self, component: str, *flags: str) -> None:
         """Stop and start; `flags` replace the extra ones, so that `restart(name)` goes back to the bed's options."""
@@ -204,21 +214,23 @@ class Bed(Kubectl):
         urls = {
             "etcd": f"http://127.0.0.1:{ports.etcd}/readyz",
             "kube-apiserver": f"{self.plane.url}/readyz",
-            "kube-controller-manager": f"https://127.0.0.1:{ports.controller_manager}/healthz",
+            "kube-controller-manager": f"https://127.0.0.1:{ports.controller_manager}/healthz?verbose",
             "kube-scheduler": f"https://127.0.0.1:{ports.scheduler}/readyz",
             "kwok": f"http://127.0.0.1:{ports.kwok}/readyz",
             "kubelet": f"https://{network.NODE}:10250/healthz",
         }
-        return component not in urls or self._answers(urls[component])
+        # The controller manager answers ok before it has built its controllers; then it lists them.
+        word = "replicaset-controller ok" if component == "kube-controller-manager" else ""
+        return component not in urls or self._answers(urls[component], word)
 
-    def _answers(self, url: str) -> bool:
+    def _answers(self, url: str, word: str) -> bool:
         context = None
         if url.startswith("https"):
             context = ssl.create_default_context(cafile=self.plane.ca.cert)
             context.load_cert_chain(self.plane.pki / "admin-client.crt", self.plane.pki / "admin-client.key")
         try:
             with urllib.request.urlopen(url, timeout=5, context=context) as answer:
-                return bool(answer.status == 200)
+                return bool(answer.status == 200) and word.encode() in answer.read()
         except urllib.error.HTTPError as error:
             error.close()
             return False

@@ -140,6 +140,10 @@ class Folder:
         record.with_suffix(".new").rename(record)
         return process
 
+    def again(self, ended: Process) -> Process:
+        """Starts a program that ended, with the same words."""
+        return self.start(ended.name, ended.argv)
+
     def get(self, name: str) -> Process | None:
         try:
             fields = json.loads((self.records / f"{name}.json").read_bytes())

@@ -1,0 +1,147 @@
+"""Fixtures of the cluster tests: `bed`, up once per session, and `namespace`, fresh per test.
+
+STREAMGATE_REUSE_BED=1 takes a bed that is up already and leaves it up. STREAMGATE_USE_KUBECONFIG=1 or --use-kubeconfig
+takes the user's own cluster. STREAMGATE_CLUSTER_REQUIRED=1 makes a bed that cannot come up a failure instead of a loud
+skip.
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
+
+import pytest
+
+from tests.cluster.bed import Bed, BedError
+from tests.cluster.binaries import MissingError
+from tests.cluster.foreign import ForeignBed, asked
+from tests.cluster.kubectl import Kubectl
+from tests.cluster.network import NetworkError
+
+TEST_SECONDS = 300
+_failed = pytest.StashKey[bool]()
+_absent = pytest.StashKey[str]()
+
+
+class Beds:
+    """The session's bed, started when the first test asks for it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.foreign = asked([bool(config.getoption("--use-kubeconfig"))])
+        self.reused = False
+        self.current: Kubectl | None = None
+
+    def get(self) -> Kubectl:
+        if self.current is None:
+            self.current = self._take()
+        return self.current
+
+    def _take(self) -> Kubectl:
+        if self.foreign:
+            return ForeignBed()
+        if os.environ.get("STREAMGATE_REUSE_BED") == "1":
+            try:
+                bed = Bed.attach()
+            except BedError:
+                pass  # none is up: ours, then
+            else:
+                self.reused = True
+                return bed
+        return Bed.up(say=self.say)
+
+    def down(self) -> None:
+        """Only what we started ourselves; the logs stay when a test failed."""
+        if isinstance(self.current, Bed) and not self.reused:
+            self.current.down(self.config.stash.get(_failed, False), self.say)
+            self.current = None
+
+    def say(self, text: str) -> None:
+        """Past pytest's capture: a build of twenty minutes should not look like a hang."""
+        capture = self.config.pluginmanager.get_plugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            print(f"\n[bed] {text}", flush=True)  # noqa: T201
+
+    def unavailable(self, error: Exception) -> None:
+        self.config.stash[_absent] = str(error)
+        if os.environ.get("STREAMGATE_CLUSTER_REQUIRED") == "1":
+            pytest.fail(f"the test bed is required and cannot come up: {error}", pytrace=False)
+        pytest.skip(f"no test bed: {error}")
+
+
+@pytest.fixture(scope="session")
+def beds(pytestconfig: pytest.Config) -> Iterator[Beds]:
+    beds = Beds(pytestconfig)
+    yield beds
+    beds.down()
+
+
+@pytest.fixture(scope="session")
+def bed(beds: Beds) -> Kubectl:
+    """The cluster: a Bed, or with --use-kubeconfig a ForeignBed that skips what it cannot do."""
+    try:
+        return beds.get()
+    except (BedError, MissingError, NetworkError) as error:
+        beds.unavailable(error)
+        raise
+
+
+@pytest.fixture
+def no_bed(beds: Beds) -> None:
+    """For tests of the bed's own life, which come last: takes the session's bed down."""
+    if beds.foreign or os.environ.get("STREAMGATE_REUSE_BED") == "1":
+        pytest.skip("this test needs to start and end the bed itself")
+    beds.down()
+
+
+@pytest.fixture
+def new_namespace(bed: Kubectl) -> Iterator[Callable[[], str]]:
+    """Makes namespaces that nobody used before; they go after the test."""
+    made: list[str] = []
+
+    def make(stem: str = "test") -> str:
+        name = f"{stem}-{secrets.token_hex(4)}"
+        bed.create_namespace(name)
+        made.append(name)
+        return name
+
+    yield make
+    for name in made:
+        bed.delete_namespace(name)
+
+
+@pytest.fixture
+def namespace(request: pytest.FixtureRequest, new_namespace: Callable[[str], str]) -> str:
+    """A namespace of the test's own, named after it."""
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())
+    return new_namespace(words[:40].strip("-"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--use-kubeconfig", action="store_true", help="use the cluster of KUBECONFIG instead of the test bed"
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(pytest.mark.cluster)
+        # The first test waits for the bed, which is no fault of its own.
+        item.add_marker(pytest.mark.timeout(TEST_SECONDS, func_only=True), append=True)
+    items.sort(key=lambda item: "no_bed" in getattr(item, "fixturenames", ()))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        item.config.stash[_failed] = True
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    absent = terminalreporter.config.stash.get(_absent, None)
+    if absent:
+        terminalreporter.section("THE CLUSTER TESTS DID NOT RUN", red=True, bold=True)
+        terminalreporter.write_line(absent)
