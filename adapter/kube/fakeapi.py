@@ -14,6 +14,9 @@ from adapter.kube.fakestore import Collection, Matcher, Object
 SCALED = {"deployments", "replicasets", "statefulsets", "replicationcontrollers"}
 """What has a scale subresource without being asked."""
 
+IDENTITY = ("name", "namespace", "uid", "creationTimestamp")
+"""What no write changes."""
+
 
 class Target(NamedTuple):
     """What a request is about."""
@@ -94,7 +97,7 @@ def listed(request: web.Request, target: Target, collection: Collection, version
         if version < collection.compacted:
             raise EXPIRED
     limit = int(request.query.get("limit", "0")) or len(collection.objects) + 1
-    keys = sorted(collection.objects)
+    keys = collection.keys()
     rest = (key for key in keys[bisect.bisect_right(keys, after) :] if matches(collection.objects[key]))
     page = list(itertools.islice(rest, limit))
     meta: Object = {"resourceVersion": str(version)}
@@ -127,7 +130,8 @@ async def called(request: web.Request, target: Target, collection: Collection) -
         after = fakestore.merge_patch(held, {"spec": {"replicas": replicas}})
     elif target.subresource == "status":
         after = {**held, "status": after.get("status", {})}
-    stored = collection.put(copy.deepcopy(after))
+    kept = {key: held["metadata"][key] for key in IDENTITY if key in held["metadata"]}
+    stored = collection.put(copy.deepcopy({**after, "metadata": {**after.get("metadata", {}), **kept}}))
     return scale_of(stored) if scaled else stored
 
 

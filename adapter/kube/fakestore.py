@@ -34,6 +34,13 @@ class Collection:
         self._history: list[Change] = []
         self.compacted = 0
         self._versions = versions
+        self._keys: list[tuple[str, str]] | None = None
+
+    def keys(self) -> list[tuple[str, str]]:
+        """Namespace and name of every object, sorted."""
+        if self._keys is None:
+            self._keys = sorted(self.objects)
+        return self._keys
 
     def put(self, found: Object) -> Object:
         """Stores `found` under its namespace and name, with a new version."""
@@ -45,6 +52,8 @@ class Collection:
         meta.setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
         meta["generation"] = _generation(before, found)
         meta["resourceVersion"] = str(version)
+        if before is None:
+            self._keys = None
         self.objects[key] = found
         self._history.append(Change(version, before, found))
         return found
@@ -54,6 +63,7 @@ class Collection:
         before = self.objects.pop((namespace, name), None)
         if before is None:
             return None
+        self._keys = None
         version = next(self._versions)
         last = copy.deepcopy(before)
         last["metadata"]["resourceVersion"] = str(version)

@@ -205,7 +205,7 @@ class _Follower(Generic[T]):
                 async for event in events:
                     yield event
         except KubeError as error:
-            if initial is None or error.status not in {400, 422}:
+            if self._version or error.status not in {400, 422}:
                 raise
             self._streams_lists = False  # the wish for a streamed list was refused as unknown
 

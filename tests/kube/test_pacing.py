@@ -1,0 +1,144 @@
+"""When the watch tries again after which trouble, in virtual time against a server that is only imagined."""
+
+import asyncio
+from contextlib import aclosing, asynccontextmanager
+
+import msgspec
+import pytest
+
+from adapter.kube import errors
+from adapter.kube.client import Listing
+from adapter.kube.objects import PartialObjectMetadata
+from adapter.kube.watch import Backoff, Failed, Pacing, Target, list_and_watch
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
+
+PODS = Target("/api/v1/pods", PartialObjectMetadata)
+PACING = Pacing()
+
+
+class Script:
+    """A client whose n-th watch does what the n-th line says; then watches hang.
+
+    A line is an error (the watch is refused with it), or (seconds, error or None): it lasts so long, then ends.
+    """
+
+    def __init__(self, *lines) -> None:
+        self.lines = list(lines)
+        self.tries: list[tuple[float, str]] = []
+        self.lists = 0
+
+    async def list(self, path, kind, *, params, accept):
+        self.lists += 1
+        return Listing([], "10")
+
+    @asynccontextmanager
+    async def stream(self, path, *, params, accept):
+        self.tries.append((asyncio.get_running_loop().time(), params.get("resourceVersion", "")))
+        line = self.lines.pop(0) if self.lines else (float("inf"), None)
+        if isinstance(line, Exception):
+            raise line
+        yield Play(*line)
+
+
+class Play:
+    def __init__(self, seconds: float, error: Exception | None) -> None:
+        self.seconds, self.error, self.listed = seconds, error, False
+
+    async def read(self, silence: float) -> list[bytes]:
+        if not self.listed:
+            self.listed = True
+            return [bookmark("10", {"k8s.io/initial-events-end": "true"})]
+        await asyncio.sleep(min(self.seconds, 1e6))
+        if self.error:
+            raise self.error
+        return []
+
+
+def bookmark(version: str, annotations: dict[str, str]) -> bytes:
+    meta = {"resourceVersion": version, "annotations": annotations}
+    return msgspec.json.encode({"type": "BOOKMARK", "object": {"metadata": meta}})
+
+
+async def tries(script: Script, count: int, draw=lambda: 1.0) -> list[float]:
+    """The times of the first `count` watches, relative to the first."""
+    async with aclosing(list_and_watch(script, PODS, PACING, draw)) as events:
+        async for _ in events:
+            if len(script.tries) >= count:
+                break
+    return [round(at - script.tries[0][0], 3) for at, _ in script.tries]
+
+
+DOWN = errors.Unreachable("down")
+
+
+async def test_pauses_double_up_to_half_a_minute():
+    # 0.5, 1, 2, 4, 8, 16, then 30 s each: sums 0.5, 1.5, 3.5, 7.5, 15.5, 31.5, 61.5, 91.5
+    times = await tries(Script(*[DOWN] * 9), 9)
+    assert times == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5, 61.5, 91.5]
+
+
+async def test_jitter_cuts_a_pause_by_up_to_half():
+    assert await tries(Script(*[DOWN] * 3), 3, draw=lambda: 0.0) == [0, 0.25, 0.75]
+
+
+async def test_a_watch_that_lasted_forgives_what_was_before():
+    # 0.5 and 1 s of pauses, a watch of 20 s that breaks, and the first pause again
+    script = Script(DOWN, DOWN, (20.0, DOWN), DOWN)
+    assert await tries(script, 4) == [0, 0.5, 1.5, 1.5 + 20 + 0.5]
+
+
+async def test_a_long_watch_that_ends_well_is_resumed_at_once():
+    assert await tries(Script((400.0, None), (500.0, None)), 3) == [0, 400, 900]
+
+
+async def test_watches_that_end_well_but_at_once_are_not_a_storm():
+    # A proxy that ends every watch after 1 s: 1 + 0.5, 1 + 1, 1 + 2
+    assert await tries(Script(*[(1.0, None)] * 4), 4) == [0, 1.5, 3.5, 6.5]
+
+
+@pytest.mark.parametrize("error", [errors.Forbidden(403, "Forbidden", "no"), errors.NotFound(404, "NotFound", "no")])
+async def test_what_only_a_person_changes_is_asked_for_once_a_minute(error):
+    assert await tries(Script(error, error, error), 3) == [0, 60, 120]
+
+
+async def test_the_servers_own_wish_for_a_pause_is_granted_up_to_a_minute():
+    busy = [errors.TooManyRequests(429, "TooManyRequests", "busy", seconds) for seconds in (7.0, 3600.0)]
+    assert await tries(Script(*busy, DOWN), 3) == [0, 7, 67]
+
+
+@pytest.mark.parametrize(
+    ("error", "version"),
+    [
+        (DOWN, "10"),
+        (errors.TooManyRequests(429, "", "busy"), "10"),
+        (errors.Unauthorized(401, "", "who?"), "10"),
+        (errors.ServerError(500, "", "oops"), "10"),
+        (errors.Gone(410, "Expired", "too old"), ""),
+        (errors.KubeError(400, "BadRequest", "what version?"), ""),
+        (errors.Undecodable("nonsense"), ""),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_a_version_is_kept_where_the_trouble_does_not_cast_doubt_on_it(error, version):
+    script = Script((1.0, error))
+    await tries(script, 2)
+    assert script.tries[1][1] == version
+
+
+async def test_a_streamed_list_that_is_refused_as_unknown_is_a_paged_list_from_then_on():
+    refused = errors.KubeError(422, "Invalid", "sendInitialEvents is forbidden")
+    script = Script(refused, (1.0, errors.Gone(410, "Expired", "too old")))
+    await tries(script, 3)
+    assert script.lists == 2
+    assert [version for _, version in script.tries] == ["", "10", "10"]
+
+
+async def test_failures_are_told_with_their_pause():
+    async with aclosing(list_and_watch(Script(DOWN), PODS, PACING, lambda: 1.0)) as events:
+        assert await anext(events) == Failed(DOWN, 0.5)
+
+
+async def test_backoff_never_overflows():
+    backoff = Backoff(0.5, 30.0, lambda: 1.0)
+    assert max(backoff.next() for _ in range(5000)) == 30.0
