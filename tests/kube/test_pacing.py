@@ -11,7 +11,7 @@ from adapter.kube.client import Listing
 from adapter.kube.objects import PartialObjectMetadata
 from adapter.kube.watch import Backoff, Failed, Pacing, Target, list_and_watch
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
+pytestmark = pytest.mark.looptime
 
 PODS = Target("/api/v1/pods", PartialObjectMetadata)
 PACING = Pacing()
