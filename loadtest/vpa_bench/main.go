@@ -221,19 +221,28 @@ func print(value any) error {
 	return out.Encode(value)
 }
 
+type layout interface {
+	NumBuckets() int
+	GetBucketStart(int) float64
+	FindBucket(float64) int
+}
+
+// buckets prints the start of every bucket and the least whole amount (millicores, bytes) that falls in it.
 func buckets() error {
 	config := model.GetAggregationsConfig()
-	starts := func(options interface {
-		NumBuckets() int
-		GetBucketStart(int) float64
-	}) []float64 {
-		all := make([]float64, options.NumBuckets())
-		for i := range all {
-			all[i] = options.GetBucketStart(i)
+	return print(map[string]any{"cpu": describe(config.CPUHistogramOptions, 1000), "memory": describe(config.MemoryHistogramOptions, 1)})
+}
+
+func describe(buckets layout, perUnit float64) map[string]any {
+	starts, least := make([]float64, buckets.NumBuckets()), make([]int64, buckets.NumBuckets())
+	for i := range starts {
+		starts[i] = buckets.GetBucketStart(i)
+		least[i] = max(int64(starts[i]*perUnit)-2, 0)
+		for buckets.FindBucket(float64(least[i])/perUnit) < i {
+			least[i]++
 		}
-		return all
 	}
-	return print(map[string][]float64{"cpu": starts(config.CPUHistogramOptions), "memory": starts(config.MemoryHistogramOptions)})
+	return map[string]any{"starts": starts, "least": least}
 }
 
 func main() {

@@ -1,0 +1,27 @@
+"""Shared by the recommender's tests: golden data and small builders."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "recommender"
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """The folder of golden data."""
+    return GOLDEN
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """VPA's own results by trace and container."""
+    return json.loads((GOLDEN / "vpa-reference.json").read_text())
+
+
+@pytest.fixture
+def ones():
+    """For n containers, each alone in its pod."""
+    return lambda count: np.ones(count, dtype=np.int64)
