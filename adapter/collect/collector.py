@@ -135,10 +135,9 @@ class Collector:
 
     def _report(self, problems: Sequence[str]) -> None:
         """Each problem once: the log is read by people."""
-        for problem in problems:
-            if problem not in self._reported:
-                self._reported.add(problem)
-                log.warning("rule", problem=problem)
+        for problem in set(problems) - self._reported:
+            log.warning("rule", problem=problem)
+        self._reported.update(problems)
 
     # ---- values
 
@@ -200,9 +199,15 @@ class Collector:
         self._telemetry.hpas.set(len(self.demand.declarers))
         self._telemetry.remembered.set(len(self.demand.remembered))
         for want in wants & self.plan.unserved.keys():
-            self._report(
-                [f"{want.metric} in namespace {want.namespace or '(all)'} is wanted, but {self.plan.unserved[want]}"]
+            self._note(
+                f"{want.metric} in namespace {want.namespace or '(all)'} is wanted, but {self.plan.unserved[want]}"
             )
+
+    def _note(self, sentence: str) -> None:
+        """What an operator may want to know, once: it may well be meant so."""
+        if sentence not in self._reported:
+            self._reported.add(sentence)
+            log.info("demand", note=sentence)
 
     def _start(self, planned: Planned) -> asyncio.Task[Held]:
         task = asyncio.create_task(self._evaluate(planned), name=f"query of {planned.rule.place}")

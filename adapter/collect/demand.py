@@ -85,14 +85,25 @@ class Demand:
     def __init__(self, remembered: Remembered | None = None) -> None:
         self.remembered = remembered or Remembered()
         self._declared: dict[tuple[str, str], frozenset[Want]] = {}
+        self._counts: Counter[Want] = Counter()
 
     def declare(self, namespace: str, name: str, wants: Iterable[Want]) -> None:
         """The HPA `namespace/name` asks for `wants`, and for nothing else any more."""
+        self.withdraw(namespace, name)
         self._declared[namespace, name] = frozenset(wants)
+        self._counts.update(self._declared[namespace, name])
 
     def withdraw(self, namespace: str, name: str) -> None:
         """The HPA is gone."""
-        self._declared.pop((namespace, name), None)
+        for want in self._declared.pop((namespace, name), ()):
+            self._counts[want] -= 1
+            if not self._counts[want]:
+                del self._counts[want]
+
+    def requested(self, want: Want, user: str, now: float) -> None:
+        """`user` asks for `want`: remembered, unless an HPA declares it anyway."""
+        if want not in self._counts:
+            self.remembered.note(want, user, now)
 
     @property
     def declarers(self) -> Mapping[tuple[str, str], frozenset[Want]]:
@@ -101,5 +112,4 @@ class Demand:
 
     def wants(self, now: float) -> frozenset[Want]:
         """The union at `now`."""
-        declared = {want for wants in self._declared.values() for want in wants}
-        return frozenset(declared.union(self.remembered.wants(now)))
+        return frozenset(self._counts).union(self.remembered.wants(now))

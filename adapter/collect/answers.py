@@ -1,0 +1,306 @@
+"""The answers themselves: a look-up in what is held, the policy on age and odd values, and the story behind each."""
+
+import time
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from cachetools import LRUCache
+
+from adapter.collect.answer import (
+    CustomOffer,
+    CustomQuestion,
+    CustomValue,
+    ExternalQuestion,
+    ExternalValue,
+    GroupResource,
+    Missing,
+    NodeUsage,
+    ObjectReference,
+    PodUsage,
+    Unavailable,
+)
+from adapter.collect.collector import Collector, Held
+from adapter.collect.demand import CustomWant, ExternalWant, Objects, Want
+from adapter.collect.directory import Directory
+from adapter.collect.plan import custom_offered, mergeable
+from adapter.collect.snapshot import Limits, Reading, admitted, age_limit
+from adapter.collect.telemetry import CollectTelemetry
+from adapter.collect.usage import Consumption, UsageSource, quantities
+from adapter.metrics.quantity import Quantity
+from adapter.metrics.selector import Selector
+from adapter.rules import merge
+from adapter.rules.resources import NODES, PODS, UnknownResource
+
+MAX_MILLI = 2**63 - 1
+"""Values are read as int64 milli-units by the HPA; a larger one is served as this."""
+USAGE_MAX_AGE = 60.0
+"""s beyond which CPU and memory are left out: four of the kubelets' 15 s."""
+
+
+class Judged(NamedTuple):
+    """A reading and what becomes of it."""
+
+    reading: Reading
+    value: float | None
+    """None where it is left out."""
+    why: str
+    """Why it is left out, one sentence without a full stop; '' where it is served."""
+
+
+def judged(reading: Reading, limits: Limits, sample_interval: float, now: float) -> Judged:
+    """`reading` by the rule's limits at `now`."""
+    age, limit = now - reading.time, age_limit(limits, sample_interval)
+    if age > limit:
+        return Judged(reading, None, f"its sample is {age:.0f} s old, the limit is {limit:.0f} s")
+    value = admitted(reading.value, limits)
+    return Judged(reading, value, "" if value is not None else f"its value is {reading.value}")
+
+
+def quantity(value: float) -> Quantity:
+    """In milli-units, truncated as prometheus-adapter does, within what an int64 holds."""
+    return Quantity.of(max(-MAX_MILLI / 1000, min(value, MAX_MILLI / 1000)))
+
+
+class Collected:
+    """`Answers` over a collector, a directory of objects and a source of usage.
+
+    `checks` are further readiness checks by name: '' or what is waited for.
+    """
+
+    def __init__(
+        self,
+        collector: Collector,
+        directory: Directory,
+        usage: UsageSource | None,
+        telemetry: CollectTelemetry,
+        *,
+        serves_custom: bool,
+        serves_external: bool,
+        checks: Mapping[str, Callable[[], str]],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.serves_custom = serves_custom
+        self.serves_external = serves_external
+        self.serves_resource = usage is not None
+        self._collector = collector
+        self._directory = directory
+        self._usage = usage
+        self._telemetry = telemetry
+        self._checks = checks
+        self._clock = clock
+        self._shared: LRUCache[Hashable, bool] = LRUCache(4096)
+        """Whether a metric's query is shared: asked at every request, and found out by parsing PromQL."""
+
+    def custom_offers(self) -> Sequence[CustomOffer]:
+        """Sorted by resource and metric."""
+        return self._collector.catalogue.custom_offers()
+
+    def external_offers(self) -> Sequence[str]:
+        """Sorted."""
+        return sorted(self._collector.catalogue.external)
+
+    # ---- custom and external
+
+    async def custom(self, question: CustomQuestion) -> Sequence[CustomValue]:
+        """See `Answers`."""
+        names = await self._names(question)
+        held = await self._held(self._want(question), question.user)
+        kind, api_version = self._kind(question.resource)
+        values = []
+        for name, found in self._judge(question.namespace, names, held).items():
+            if found is None or found.value is None:
+                continue
+            described = ObjectReference(kind, question.namespace, name, api_version)
+            window = found.reading.window or None
+            values.append(CustomValue(described, quantity(found.value), found.reading.time, window))
+        if not values and question.name != "*":
+            raise Missing(self._absence(question.namespace, question.name, held))
+        return values
+
+    async def external(self, question: ExternalQuestion) -> Sequence[ExternalValue]:
+        """See `Answers`."""
+        held = await self._held(ExternalWant(question.namespace, question.metric, question.selector), question.user)
+        table, limits = held.table, held.planned.limits
+        assert table is not None
+        found = [(labels, judged(reading, limits, 0.0, self._clock())) for labels, reading in table.external]
+        self._count(held, [item for _, item in found])
+        return [
+            ExternalValue(labels, quantity(item.value), item.reading.time, item.reading.window or None)
+            for labels, item in sorted(found, key=lambda pair: sorted(pair[0].items()))
+            if item.value is not None
+        ]
+
+    def _want(self, question: CustomQuestion) -> CustomWant:
+        """Raises Missing."""
+        resource, namespace, selector = question.resource, question.namespace, question.metric_selector
+        try:
+            offered = custom_offered(self._collector.catalogue, resource, question.metric)
+        except LookupError as error:
+            raise Missing(error.args[0]) from error
+        key = self._collector.catalogue.revision, resource, question.metric, bool(namespace), selector
+        shared = self._shared.get(key)
+        if shared is None:
+            shared = self._shared[key] = mergeable(offered, resource, namespace, selector)
+        objects = None if shared else Objects(question.name, question.selector)
+        return CustomWant(resource, namespace, question.metric, selector, objects)
+
+    async def _names(self, question: CustomQuestion) -> Sequence[str]:
+        """The objects that are asked for. Raises Missing, Unavailable."""
+        if question.name != "*":
+            return [question.name]
+        if waiting := self._checks.get(str(question.resource), lambda: "")():
+            raise Unavailable(f"the list of {question.resource} is not here yet: {waiting}")
+        self._kind(question.resource)
+        names = await self._directory.names(question.resource, question.namespace, question.selector)
+        if not names:
+            where = f" in namespace {question.namespace}" if question.namespace else ""
+            raise Missing(f"no {question.resource}{where} match the selector {str(question.selector)!r}")
+        return names
+
+    def _kind(self, resource: GroupResource) -> tuple[str, str]:
+        """Kind and apiVersion of a resource. Raises Missing."""
+        try:
+            api = self._collector.catalogue.mapper.api(resource)
+        except UnknownResource as error:
+            raise Missing(str(error)) from error
+        return api.kind, api.api_version
+
+    async def _held(self, want: Want, user: str) -> Held:
+        """What is held for `want`, with a table. What the plan does not cover is asked for now, and remembered.
+
+        Raises Missing, Unavailable.
+        """
+        held = self._collector.held.get(want)
+        self._collector.demand.requested(want, user, self._clock())
+        if held is None or held.table is None:
+            group = "external" if isinstance(want, ExternalWant) else "custom"
+            self._telemetry.uncovered.labels(f"{group}.metrics.k8s.io").inc()
+            try:
+                held = await self._collector.fetch(want)
+            except LookupError as error:
+                raise Missing(error.args[0]) from error
+        if held is None:
+            raise Unavailable("the source has not answered within 1 s; the query goes on, ask again")
+        if held.table is None:
+            raise Unavailable(held.error)
+        return held
+
+    def _judge(self, namespace: str, names: Iterable[str], held: Held) -> dict[str, Judged | None]:
+        """What becomes of each named object's value; None where there is none."""
+        table, limits, now = held.table, held.planned.limits, self._clock()
+        assert table is not None
+        found: dict[str, Judged | None] = {}
+        for name in names:
+            reading = table.readings.get((namespace, name))
+            found[name] = None if reading is None else judged(reading, limits, table.sample_interval, now)
+        self._count(held, [item for item in found.values() if item is not None])
+        return found
+
+    def _count(self, held: Held, found: Iterable[Judged]) -> None:
+        for item in found:
+            if item.value is None:
+                why = "age" if item.why.startswith("its sample") else "value"
+                self._telemetry.left_out.labels(held.planned.rule.place, why).inc()
+
+    def _absence(self, namespace: str, name: str, held: Held) -> str:
+        found = self._judge(namespace, [name], held)[name]
+        return f"{name} has no sample" if found is None else f"the value of {name} is left out: {found.why}"
+
+    # ---- CPU and memory
+
+    def node_usage(self, name: str | None, selector: Selector) -> Sequence[NodeUsage]:
+        """See `Answers`."""
+        assert self._usage is not None
+        known = self._usage.nodes()
+        found = []
+        for node in self._directory.indexes[NODES].select("", selector):
+            used = known.get(node.metadata.name)
+            if used is not None and name in (None, node.metadata.name) and self._fresh(used):
+                usage = quantities(used)
+                found.append(NodeUsage(node.metadata.name, node.metadata.labels, used.time, used.window, usage))
+        return found
+
+    def pod_usage(self, namespace: str | None, name: str | None, selector: Selector) -> Sequence[PodUsage]:
+        """See `Answers`."""
+        assert self._usage is not None
+        known = self._usage.pods()
+        found = []
+        for pod in self._directory.indexes[PODS].select(namespace, selector):
+            meta = pod.metadata
+            used = known.get((meta.namespace, meta.name))
+            if used and name in (None, meta.name) and all(map(self._fresh, used.values())):
+                containers = tuple((container, quantities(used[container])) for container in sorted(used))
+                oldest = min(used.values(), key=lambda consumption: consumption.time)
+                found.append(PodUsage(meta.namespace, meta.name, meta.labels, oldest.time, oldest.window, containers))
+        return found
+
+    def _fresh(self, used: Consumption) -> bool:
+        return self._clock() - used.time <= USAGE_MAX_AGE
+
+    # ---- what it tells of itself
+
+    def readiness(self) -> Mapping[str, str]:
+        """See `Answers`."""
+        first = "" if self._collector.collected else "the first collection has neither worked nor failed yet"
+        return {**{name: check() for name, check in self._checks.items()}, "collection": first}
+
+    def explain(self, question: CustomQuestion) -> Mapping[str, object]:
+        """See `Answers`. The same look-ups as `custom`, told instead of served."""
+        try:
+            want = self._want(question)
+        except Missing as missing:
+            return {
+                "metric": question.metric,
+                "answer": "404",
+                "why": str(missing),
+                "rules": list(self._collector.catalogue.problems),
+            }
+        offered = custom_offered(self._collector.catalogue, question.resource, question.metric)
+        rule = offered.bound.rule
+        story: dict[str, object] = {
+            "metric": question.metric,
+            "rule": {"place": rule.place, "seriesQuery": rule.series_query, "series": offered.series},
+            "query": "shared by all who want this metric"
+            if want.objects is None
+            else merge.why_not(offered.bound, question.resource),
+            "wantedBy": sorted(
+                f"HPA {ns}/{name}" for (ns, name), wants in self._collector.demand.declarers.items() if want in wants
+            ),
+        }
+        held = self._collector.held.get(want)
+        if held is None or held.table is None:
+            return story | {"answer": "asked for when requested", "lastError": held.error if held else ""}
+        return story | self._told(question, held)
+
+    def _told(self, question: CustomQuestion, held: Held) -> dict[str, object]:
+        now, table = self._clock(), held.table
+        assert table is not None
+        names = [question.name]
+        if question.name == "*":
+            names = list(self._directory.known(question.resource, question.namespace, question.selector))
+        objects: dict[str, object] = {}
+        for name, found in self._judge(question.namespace, names, held).items():
+            if found is None:
+                objects[name] = {"missing": "the query's result has no sample for it"}
+                continue
+            reading = found.reading
+            told: dict[str, object] = {
+                "value": reading.value,
+                "ageSeconds": round(now - reading.time, 1),
+                "windowSeconds": reading.window,
+            }
+            objects[name] = told | (
+                {"leftOut": found.why} if found.value is None else {"served": str(quantity(found.value))}
+            )
+        return {
+            "source": self._collector.source.name,
+            "promql": held.planned.query.promql,
+            "adaptiveWindow": held.planned.query.adaptive,
+            "timeOf": "the sample"
+            if self._collector.source.knows_sample_times or held.planned.times
+            else "the evaluation",
+            "evaluatedSecondsAgo": round(now - table.evaluated, 1),
+            "lastError": held.error,
+            "maxAgeSeconds": age_limit(held.planned.limits, table.sample_interval),
+            "objects": objects,
+        }

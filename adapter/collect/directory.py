@@ -1,0 +1,86 @@
+"""Which objects there are: pods and nodes from informers, other kinds from a short-lived list of their metadata."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from cachetools import TTLCache
+
+from adapter.collect.answer import Unavailable
+from adapter.kube.client import Client
+from adapter.kube.errors import KubeError
+from adapter.kube.index import HasMetadata, Index
+from adapter.kube.objects import PartialObjectMetadata
+from adapter.kube.resources import Resource
+from adapter.metrics.selector import Selector
+from adapter.rules.resources import ApiResource, GroupResource
+
+LIST_TTL = 10.0
+"""s that a list of objects other than pods and nodes holds; asked for only by requests with a selector."""
+LISTS = 256
+
+
+class Directory:
+    """Names of objects by resource, namespace and labels.
+
+    `indexes` are kept up to date by informers; what is not in them is listed through `client`, None where there is no
+    cluster.
+    """
+
+    def __init__(
+        self,
+        indexes: Mapping[GroupResource, "Index[HasMetadata]"],
+        client: Client | None,
+        api: Callable[[GroupResource], ApiResource],
+    ) -> None:
+        self.indexes = indexes
+        self._client = client
+        self._api = api
+        self._lists: TTLCache[tuple[GroupResource, str], Index[PartialObjectMetadata]] = TTLCache(LISTS, LIST_TTL)
+        self._listing: dict[tuple[GroupResource, str], asyncio.Task[Index[PartialObjectMetadata]]] = {}
+
+    def known(self, resource: GroupResource, namespace: str, selector: Selector) -> Sequence[str]:
+        """The names that memory holds, sorted."""
+        index = self.indexes.get(resource) or self._lists.get((resource, namespace))
+        return _names(index, namespace, selector) if index is not None else ()
+
+    async def names(self, resource: GroupResource, namespace: str, selector: Selector) -> Sequence[str]:
+        """The names of the objects that match, sorted. Raises Unavailable."""
+        index = self.indexes.get(resource) or self._lists.get((resource, namespace))
+        if index is None:
+            index = await self._list(resource, namespace)
+        return _names(index, namespace, selector)
+
+    def size(self, resource: GroupResource, namespace: str) -> int:
+        """How many objects there are, as far as is known; 1 where nothing is."""
+        index = self.indexes.get(resource)
+        return len(index.namespace(namespace)) if index is not None and namespace else 1
+
+    async def _list(self, resource: GroupResource, namespace: str) -> Index[PartialObjectMetadata]:
+        key = resource, namespace
+        task = self._listing.get(key)
+        if task is None:
+            task = self._listing[key] = asyncio.create_task(self._fetch(resource, namespace))
+            task.add_done_callback(lambda _: self._listing.pop(key, None))
+        index = await asyncio.shield(task)
+        self._lists[key] = index
+        return index
+
+    async def _fetch(self, resource: GroupResource, namespace: str) -> Index[PartialObjectMetadata]:
+        if self._client is None:
+            raise Unavailable(f"{resource} cannot be listed without a cluster")
+        api = self._api(resource)
+        path = Resource(api.group, api.version, api.plural, api.namespaced).path(namespace)
+        try:
+            listing = await self._client.list(path, PartialObjectMetadata)
+        except KubeError as error:
+            raise Unavailable(f"{resource} cannot be listed: {error}") from error
+        index: Index[PartialObjectMetadata] = Index()
+        for item in listing.items:
+            index.put(item)
+        return index
+
+
+def _names(
+    index: "Index[HasMetadata] | Index[PartialObjectMetadata]", namespace: str, selector: Selector
+) -> Sequence[str]:
+    return sorted(item.metadata.name for item in index.select(namespace, selector))
