@@ -22,7 +22,7 @@ from adapter.rules.gofunctions import quote
 from adapter.rules.gotemplate import Template
 from adapter.rules.model import ResourceRule, Rule
 from adapter.rules.naming import BoundRule
-from adapter.rules.partition import MARK, Fixed, NotMergeable, examine, extended
+from adapter.rules.partition import MARK, Fixed, Keys, NotMergeable, examine, extended
 from adapter.rules.promql import PromQLError, Writer, children, is_without, label, matchers, parse, selectors
 from adapter.rules.queries import (
     Matcher,
@@ -112,18 +112,28 @@ def timestamp_query(promql: str, by: Sequence[str] | None = None) -> str | None:
     """The query for the age of what `promql` reads: the time of the newest sample of one of its selectors.
 
     The selector is the first of those with matchers for the most of the labels `by`, which default to the labels of the
-    first aggregation. None where no selector has any, or it reads at a fixed time (`@`). An `offset` stays: the age is
-    the sample's own.
+    first aggregation; for `a or b` one of each side. None where no selector has any, or it reads at a fixed time (`@`).
+    An `offset` stays: the age is the sample's own.
     """
     try:
         expression = parse(promql)
         grouping = list(by) if by is not None else _first_grouping(expression)
-        chosen = _telling(expression, grouping)
-        if chosen is None:
-            return None
-        return f"max by ({', '.join(map(label, grouping))}) (timestamp({Writer().write(chosen)}))"
+        chosen = [_telling(side, grouping) for side in _alternatives(expression)]
+        read = dict.fromkeys(f"timestamp({Writer().write(selector)})" for selector in chosen if selector is not None)
     except (PromQLError, RecursionError):
         return None
+    if not read:
+        return None
+    return f"max by ({', '.join(map(label, grouping))}) ({' or '.join(read)})"
+
+
+def _alternatives(node: ast.Expr) -> list[ast.Expr]:
+    """The sides of an `or` at the top, of any number."""
+    if isinstance(node, ast.ParenExpr):
+        return _alternatives(node.expr)
+    if isinstance(node, ast.BinaryExpr) and str(node.op) == "or":
+        return [*_alternatives(node.lhs), *_alternatives(node.rhs)]
+    return [node]
 
 
 def _telling(expression: ast.Expr, grouping: Sequence[str]) -> ast.VectorSelector | None:
@@ -171,11 +181,8 @@ def _objects(
         wanted.append(_among(bounded, namespaces))
     if bounded != own:
         wanted.append(_among(own, None))
-    keys = frozenset({own, bounded or own})
-    promql, added = _rewritten(template, series, group_by, wanted, keys)
-    if own in added:
-        raise NotMergeable(f"its result is not grouped by {own}")
-    return promql
+    keys = Keys(frozenset({own, bounded or own}), frozenset({own}))
+    return _rewritten(template, series, group_by, wanted, keys)[0]
 
 
 def _among(name: str, values: Sequence[str] | None) -> Matcher:
@@ -194,7 +201,7 @@ def _merged_external(
     inside = [any_of(key, sorted({selector.equals[key] for selector in wanted})) for key in keys]
     if namespace_label is not None:
         inside.append(any_of(namespace_label, sorted(set(namespaces))))
-    apart = frozenset(matcher.label for matcher in inside)
+    apart = Keys(frozenset(matcher.label for matcher in inside))
     promql, added = _rewritten(bound.rule.metrics_query, series, (), inside, apart)
     return MergedExternal(promql, namespace_label, keys, added)
 
@@ -215,7 +222,7 @@ def _equality_keys(wanted: Sequence[Selector]) -> tuple[str, ...]:
 
 
 def _rewritten(
-    template: Template, series: str, group_by: Sequence[str], inside: Sequence[Matcher], keys: frozenset[str]
+    template: Template, series: str, group_by: Sequence[str], inside: Sequence[Matcher], keys: Keys
 ) -> tuple[str, frozenset[str]]:
     """The template's query with `inside` in place of `.LabelMatchers`, grouped by the keys; and the labels it added."""
     if template.uses("LabelValuesByName"):

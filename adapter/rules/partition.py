@@ -1,21 +1,23 @@
 """Whether one query over many objects gives, object by object, what each object's own query gives.
 
 A request's query differs from another's only in `.LabelMatchers`: here every selector that has it is marked, and the
-*key labels* are those that tell requests apart (namespace and resource label; for external metrics the namespace and
-the selector's keys). The merged query selects all of them at once and groups by the key labels wherever it groups.
-That gives the same values if every step works on one key's series alone, which is decided from the leaves up:
+*key labels* are those that tell requests and their objects apart: namespace and resource label, or for external metrics
+the namespace and the selector's keys. The merged query selects all of them at once and groups by the key labels
+wherever it groups. That gives the same values if every step works on the series of one key alone, which is decided
+from the leaves up:
 
 - a *fixed* expression has no marked selector: it is the same in every request, and in the merged query;
 - a *keyed* one has the key labels on every element, and the elements of one key come from that key's series alone.
   `added` are the key labels that the request's own query would not have at this place (`sum by (pod)` drops
-  `namespace`).
+  `namespace`). A label may only be added if it has one value in a request: the namespace does, but one request asks
+  for many pods, so the resource label (`Keys.own`) has to be in every `by` and `on`.
 
-Refused, because one key's elements would depend on another's, or lose their key: aggregations that choose among or
-rename elements (topk, bottomk, limitk, limit_ratio, count_values, quantile), `absent` and `scalar` of keyed series,
-`or` with a fixed side (`or vector(0)`: its element has no key), label_replace and label_join onto a key label,
-matching where a key label is on one side only or is ignored, joins that take over a key label, `@` (an evaluation at
-another time), and every function that is not known to work series by series. In doubt the answer is no, and each
-request has its own query.
+Refused, because one key's elements would depend on another's, or lose their key: aggregations across objects and those
+that choose among or rename elements (topk, bottomk, limitk, limit_ratio, count_values, quantile), `absent` and `scalar`
+of keyed series, `or` with a fixed side (`or vector(0)`: its element has no key), label_replace and label_join onto a
+key label, matching where a key label is on one side only or is ignored, joins that take over a key label, `@` (an
+evaluation at another time), and every function that is not known to work series by series. In doubt the answer is no,
+and each request has its own query.
 """
 
 from collections.abc import Sequence
@@ -46,6 +48,14 @@ class NotMergeable(ValueError):  # noqa: N818 - a finding
     """Each request needs a query of its own; the text says why, after 'because'."""
 
 
+class Keys(NamedTuple):
+    """The key labels."""
+
+    labels: frozenset[str]
+    own: frozenset[str] = frozenset()
+    """Those that take several values in one request."""
+
+
 class Fixed(NamedTuple):
     """The same in every request."""
 
@@ -61,7 +71,7 @@ class Keyed(NamedTuple):
 Finding: TypeAlias = Fixed | Keyed
 
 
-def examine(node: ast.Expr, keys: frozenset[str]) -> Finding:
+def examine(node: ast.Expr, keys: Keys) -> Finding:
     """What `node` is to the key labels. Raises NotMergeable."""
     match node:
         case ast.NumberLiteral() | ast.StringLiteral():
@@ -84,12 +94,12 @@ def examine(node: ast.Expr, keys: frozenset[str]) -> Finding:
     raise NotMergeable(f"{type(node).__name__} is not known to work series by series")
 
 
-def extended(node: ast.Expr, labels: Sequence[str], keys: frozenset[str]) -> Sequence[str]:
+def extended(node: ast.Expr, labels: Sequence[str], keys: Keys) -> Sequence[str]:
     """The labels of a `by` or `on` in the merged query: with the key labels where the node's parts are keyed."""
     keyed = [isinstance(examine(part, keys), Keyed) for part in children(node)]
     if not (all(keyed) if isinstance(node, ast.BinaryExpr) else any(keyed)):
         return labels
-    return [*labels, *sorted(keys.difference(labels))]
+    return [*labels, *sorted(keys.labels.difference(labels))]
 
 
 def _selector(node: ast.VectorSelector) -> Finding:
@@ -105,7 +115,7 @@ def _refuse_at(node: ast.VectorSelector | ast.SubqueryExpr) -> None:
         raise NotMergeable("it evaluates at another time (`@`)")
 
 
-def _call(node: ast.Call, keys: frozenset[str]) -> Finding:
+def _call(node: ast.Call, keys: Keys) -> Finding:
     found = [examine(argument, keys) for argument in node.args]
     keyed = [part for part in found if isinstance(part, Keyed)]
     name = node.func.name
@@ -115,18 +125,18 @@ def _call(node: ast.Call, keys: frozenset[str]) -> Finding:
         raise NotMergeable(f"{name}() of the requested series does not work series by series")
     if name in ("label_replace", "label_join"):
         _refuse_renaming(node, keys)
-    if "le" in keys and name.startswith("histogram_"):
+    if "le" in keys.labels and name.startswith("histogram_"):
         raise NotMergeable(f"{name}() drops le, which tells requests apart")
     return keyed[0]
 
 
-def _refuse_renaming(node: ast.Call, keys: frozenset[str]) -> None:
+def _refuse_renaming(node: ast.Call, keys: Keys) -> None:
     target = node.args[1]
-    if not isinstance(target, ast.StringLiteral) or target.val in keys or target.val == MARK:
+    if not isinstance(target, ast.StringLiteral) or target.val in keys.labels or target.val == MARK:
         raise NotMergeable(f"{node.func.name}() writes a label that tells objects apart")
 
 
-def _aggregate(node: ast.AggregateExpr, keys: frozenset[str]) -> Finding:
+def _aggregate(node: ast.AggregateExpr, keys: Keys) -> Finding:
     inner = examine(node.expr, keys)
     param = examine(node.param, keys) if node.param is not None else Fixed(scalar=True)
     if isinstance(inner, Fixed) and isinstance(param, Fixed):
@@ -135,13 +145,16 @@ def _aggregate(node: ast.AggregateExpr, keys: frozenset[str]) -> Finding:
         raise NotMergeable(f"{node.op} chooses among elements or renames them")
     labels = frozenset(node.modifier.labels) if node.modifier is not None else frozenset()
     if is_without(node):
-        if labels & keys:
-            raise NotMergeable(f"`without` drops {_listed(labels & keys)}, which tells objects apart")
+        if dropped := labels & keys.labels:
+            raise NotMergeable(f"`without` drops {_listed(dropped)}, which tells objects apart")
         return inner
-    return Keyed(keys - (labels - inner.added))
+    added = keys.labels - (labels - inner.added)
+    if added & keys.own:
+        raise NotMergeable(f"{node.op} is not grouped by {_listed(added & keys.own)}")
+    return Keyed(added)
 
 
-def _binary(node: ast.BinaryExpr, keys: frozenset[str]) -> Finding:
+def _binary(node: ast.BinaryExpr, keys: Keys) -> Finding:
     left, right = examine(node.lhs, keys), examine(node.rhs, keys)
     if node.modifier is not None and _fills(node.modifier):
         raise NotMergeable("it fills in missing sides")
@@ -155,26 +168,25 @@ def _binary(node: ast.BinaryExpr, keys: frozenset[str]) -> Finding:
     return keyed if fixed.scalar else _with_fixed(node, keyed, keys)
 
 
-def _both(node: ast.BinaryExpr, left: Keyed, right: Keyed, keys: frozenset[str]) -> Finding:
+def _both(node: ast.BinaryExpr, left: Keyed, right: Keyed, keys: Keys) -> Finding:
     """Two keyed sides: matched on the key labels too, each key's elements meet their own."""
     on = is_on(node)
     matched = _matched(node)
-    if not on and matched & keys:
-        raise NotMergeable(f"`ignoring` leaves out {_listed(matched & keys)}, which tells objects apart")
-    compared = matched if on else keys
+    if left_out := keys.own - matched if on else keys.labels & matched:
+        raise NotMergeable(f"`{'on' if on else 'ignoring'}` leaves out {_listed(left_out)}, which tells objects apart")
+    compared = matched if on else keys.labels
     if left.added & compared != right.added & compared or (str(node.op) == "or" and left != right):
         raise NotMergeable(f"the sides of {node.op} are grouped differently")
     side = grouping_side(node)
-    if _taken_over(node) & keys:
-        raise NotMergeable(f"`{side}` takes over {_listed(_taken_over(node) & keys)}, which tells objects apart")
+    _refuse_taking_over(node, keys)
     if side == "group_right":
         return right
     if side == "group_left" or str(node.op) in _SETS or not on:
         return left
-    return Keyed(keys - (matched - left.added))
+    return Keyed(keys.labels - (matched - left.added))
 
 
-def _with_fixed(node: ast.BinaryExpr, keyed: Keyed, keys: frozenset[str]) -> Finding:
+def _with_fixed(node: ast.BinaryExpr, keyed: Keyed, keys: Keys) -> Finding:
     """A keyed side and one that is the same in every request: the matching stays as it is written.
 
     Sound where each element of the result has the key labels, and where the labels that the merged query adds take no
@@ -182,22 +194,26 @@ def _with_fixed(node: ast.BinaryExpr, keyed: Keyed, keys: frozenset[str]) -> Fin
     """
     on, matched, taken = is_on(node), _matched(node), _taken_over(node)
     keyed_left = isinstance(examine(node.lhs, keys), Keyed)
-    if (matched | taken if on else keys) & keyed.added:
+    if (matched | taken if on else keys.labels) & keyed.added:
         raise NotMergeable(f"the sides of {node.op} are grouped differently")
     side = grouping_side(node)
     many_keyed = side == ("group_left" if keyed_left else "group_right")
     if str(node.op) in ("and", "unless") and keyed_left:
         return keyed
-    if str(node.op) in _SETS and not (str(node.op) == "and" and on and keys <= matched):
+    if str(node.op) in _SETS and not (str(node.op) == "and" and on and keys.labels <= matched):
         raise NotMergeable(f"`{node.op}` gives elements of a side that is the same for every object")
     if many_keyed:
-        if taken & keys:
-            raise NotMergeable(f"`{side}` takes over {_listed(taken & keys)}, which tells objects apart")
+        _refuse_taking_over(node, keys)
         return keyed
     carried = matched | taken if side else matched
-    if not (keys <= carried if on else not side and not matched & keys):
-        raise NotMergeable(f"the sides of {node.op} are not matched on {_listed(keys)}")
+    if not (keys.labels <= carried if on else not side and not matched & keys.labels):
+        raise NotMergeable(f"the sides of {node.op} are not matched on {_listed(keys.labels)}")
     return Keyed(frozenset())
+
+
+def _refuse_taking_over(node: ast.BinaryExpr, keys: Keys) -> None:
+    if taken := _taken_over(node) & keys.labels:
+        raise NotMergeable(f"`{grouping_side(node)}` takes over {_listed(taken)}, which tells objects apart")
 
 
 def _matched(node: ast.BinaryExpr) -> frozenset[str]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import lru_cache
+from itertools import accumulate
 
 import promql_parser as ast
 
@@ -18,6 +19,14 @@ from adapter.rules.gofunctions import quote
 MAX_QUERY = 65536
 """Characters of a query that is parsed."""
 
+MAX_DEPTH = 100
+"""Parentheses and braces inside each other: the parser's time grows with the square of the depth."""
+
+MAX_OPERATORS = 500
+"""Operators outside of strings, for the same reason: `a + b + c` is nested, too."""
+
+_STRING = re.compile(r"""(?s:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)""")
+_OPERATOR = re.compile(r"[-+*/%^<>=]|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _OPERATORS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
@@ -32,10 +41,20 @@ def parse(text: str) -> ast.Expr:
     """Raises PromQLError."""
     if len(text) > MAX_QUERY:
         raise PromQLError(f"the query has {len(text)} characters; at most {MAX_QUERY} are read")
+    _refuse_slow(_STRING.sub("", text))
     try:
         return ast.parse(text)
     except (ValueError, RecursionError) as error:
         raise PromQLError(f"the query is no PromQL that could be read: {error}") from None
+
+
+def _refuse_slow(text: str) -> None:
+    """Refuse what would take the parser long; `text` is the query without its strings."""
+    steps = (1 if character in "([{" else -1 if character in ")]}" else 0 for character in text)
+    if max(accumulate(steps), default=0) > MAX_DEPTH:
+        raise PromQLError(f"the query is nested deeper than {MAX_DEPTH} levels")
+    if len(_OPERATOR.findall(text)) > MAX_OPERATORS:
+        raise PromQLError(f"the query has more than {MAX_OPERATORS} operators")
 
 
 def children(node: ast.Expr) -> Sequence[ast.Expr]:
