@@ -5,6 +5,7 @@ times and values) or 0 (for counts and durations) fills up the left.
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from adapter.metrics.ring import Floats, Ints
 
@@ -79,17 +80,23 @@ def _overlay(times: Floats, values: Floats) -> tuple[Floats, Floats]:
     return np.pad(np.diff(total), fill), np.pad(np.diff(grid), fill)
 
 
-THRESHOLD = 5.0
+THRESHOLD = 4.5
 """Standard errors by which the sides of a split must differ."""
 
 MIN_NEW = 2
 """A change needs two intervals that speak for it: the one that it fell in, which is a mix, and the first after it."""
+
+CONTEXT = 2
+"""Windows of intervals that the test looks at: what came before a change is remembered until the window is full."""
 
 SLACK = 1.05
 """How much longer than asked for a window may be: scrapes come a little late."""
 
 OUTLIER = 16.0
 """Dispersion of one pair of intervals, over the median pair's, beyond which it is held for a change (4 sigma)."""
+
+CAUTION = 4.0
+"""Pairs of intervals that count as much as our doubt about a dispersion that was seen in few."""
 
 MEDIAN_OF_CHI2 = 0.455
 """The median of chi-square with one degree of freedom."""
@@ -100,36 +107,66 @@ def adaptive_rate(
 ) -> tuple[Floats, Floats]:
     """The change-point rate (1/s) and the window (s) that it was taken over; NaN and 0 without an interval in it.
 
-    The window holds the newest intervals up to `max_window_s`. While some split of it into an old and a new part
-    is significant it is cut to what came after the most significant one (adaptive windowing as in ADWIN, Bifet and
-    Gavalda 2007, with a likelihood ratio of Poisson counts for the test). The interval after the split goes too: the
-    change fell inside it.
+    While some split of the newest intervals, twice `max_window_s` of them, into an old and a new part is significant
+    they are cut to what came after the most significant one (adaptive windowing as in ADWIN, Bifet and Gavalda 2007,
+    with a likelihood ratio of Poisson counts for the test). The interval in which the change fell goes too, being a
+    mix. The rate is that of the newest `max_window_s` of what is left. All that is older in `counts` serves to tell the
+    dispersion, with whose root the threshold grows.
     """
     counted = np.cumsum(counts[:, ::-1], axis=1)
     lasted = np.cumsum(durations[:, ::-1], axis=1)
-    fits = (durations[:, ::-1] > 0) & (lasted <= SLACK * max_window_s)
-    size = np.logical_and.accumulate(fits, axis=1).sum(axis=1)
-    needed = threshold**2 * dispersion(counts, durations)
+    present = durations[:, ::-1] > 0
+    size = _fitting(lasted, present, CONTEXT * max_window_s)
     widest = int(size.max(initial=0))
-    counted, lasted = counted[:, :widest], lasted[:, :widest]
-    rows = np.flatnonzero(size > MIN_NEW)
-    while len(rows):
-        split, evidence = _best_split(counted[rows], lasted[rows], size[rows])
-        cut = evidence > needed[rows]
-        rows = rows[cut]
-        size[rows] = split[cut] - 1
-        rows = rows[size[rows] > MIN_NEW]
-    newest = np.maximum(size - 1, 0)[:, None]
     if not widest:
         return np.full(len(counts), np.nan), np.zeros(len(counts))
+    counted, lasted, present = counted[:, :widest], lasted[:, :widest], present[:, :widest]
+    _cut(counted, lasted, size, dispersion(counts, durations), threshold)
+    size = np.minimum(size, _fitting(lasted, present, max_window_s))
+    newest = np.maximum(size - 1, 0)[:, None]
     window = np.where(size > 0, np.take_along_axis(lasted, newest, axis=1)[:, 0], 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(size > 0, np.take_along_axis(counted, newest, axis=1)[:, 0] / window, np.nan), window
 
 
+def _fitting(lasted: Floats, present: npt.NDArray[np.bool_], seconds: float) -> Ints:
+    """How many of each row's newest intervals fit into `seconds`."""
+    fits = np.logical_and.accumulate(present & (lasted <= SLACK * seconds), axis=1)
+    return np.asarray(fits.sum(axis=1), dtype=np.int64)
+
+
+def _cut(counted: Floats, lasted: Floats, size: Ints, spread: Floats, threshold: float) -> None:
+    """Shrink `size`, the number of newest intervals of each row, until none of its splits has the evidence needed."""
+    rows = np.flatnonzero(size > MIN_NEW)
+    while len(rows):
+        split, evidence = _best_split(counted[rows], lasted[rows], size[rows])
+        cut = evidence > threshold**2 * spread[rows]
+        rows, split = rows[cut], split[cut]
+        size[rows] = split - _is_mixed(counted[rows], lasted[rows], size[rows], split, spread[rows])
+        rows = rows[size[rows] > MIN_NEW]
+
+
+def _is_mixed(counted: Floats, lasted: Floats, size: Ints, split: Ints, spread: Floats) -> npt.NDArray[np.bool_]:
+    """Whether the first interval after each row's split is a standard error off the old rate already.
+
+    If it is not, the last interval stands alone: it may be the first after a change, or a freak.
+    """
+    at = [np.arange(len(size)), split - 1], [np.arange(len(size)), split - 2], [np.arange(len(size)), size - 1]
+    (first_counted, after_counted, all_counted), (first_lasted, after_lasted, all_lasted) = (
+        [array[tuple(index)] for index in at] for array in (counted, lasted)
+    )
+    rate = (all_counted - first_counted) / (all_lasted - first_lasted)
+    expected = rate * (first_lasted - after_lasted)
+    beyond = (first_counted - after_counted - expected) * np.sign(first_counted - rate * first_lasted)
+    return np.asarray(beyond > np.sqrt(spread * expected), dtype=np.bool_)
+
+
 def _best_split(counted: Floats, lasted: Floats, size: Ints) -> tuple[Ints, Floats]:
-    """Of each row: the number of new intervals at the most significant split of its newest `size`, and twice the
-    logarithm of the likelihood ratio of two rates against one, which is about the square of the standard errors."""
+    """The most significant split of each row's newest `size` intervals: how many are new, and the evidence for it.
+
+    The evidence is twice the logarithm of the likelihood ratio of two Poisson rates against one: about the square of
+    their distance in standard errors, but right for small counts and for zero too.
+    """
     last = (size - 1)[:, None]
     all_counted, all_lasted = (np.take_along_axis(array, last, axis=1) for array in (counted, lasted))
     new_counted, new_lasted = counted[:, MIN_NEW - 1 : -1], lasted[:, MIN_NEW - 1 : -1]
@@ -139,37 +176,39 @@ def _best_split(counted: Floats, lasted: Floats, size: Ints) -> tuple[Ints, Floa
         evidence += _excess(all_counted - new_counted, (all_lasted - new_lasted) * rate)
     evidence[np.arange(MIN_NEW, counted.shape[1]) >= size[:, None]] = 0.0
     best = np.argmax(evidence, axis=1)
-    return best + MIN_NEW, np.take_along_axis(evidence, best[:, None], axis=1)[:, 0]
+    return best + MIN_NEW, np.max(evidence, axis=1)
 
 
 def _excess(found: Floats, expected: Floats) -> Floats:
-    return np.where(found > 0, 2 * found * np.log(found / expected), 0.0)
+    return np.where(found > 0, 2.0 * found * np.log(found / expected), 0.0)
 
 
 def dispersion(counts: Floats, durations: Floats) -> Floats:
     """Variance over mean of each row's counts, at least 1 (Poisson), from the differences of neighbouring intervals.
 
     Neighbours share slow changes of the rate, so these hardly count; a jump shows in two pairs, and a pair far beyond
-    the median one is cut down.
+    the median one is cut down. Two empty intervals say nothing, and count as Poisson. The less pairs there are the
+    more is put on what exceeds Poisson.
     """
     one, other = counts[:, :-1], counts[:, 1:]
     long, longer = durations[:, :-1], durations[:, 1:]
     with np.errstate(invalid="ignore", divide="ignore"):
         rate = (one + other) / (long + longer)
         terms = (other / longer - one / long) ** 2 / (rate * (1 / long + 1 / longer))
-    terms[~((long > 0) & (rate > 0))] = np.nan
-    known = ~np.isnan(terms)
+    terms[rate == 0] = 1.0
+    known = (long > 0) & (longer > 0)
+    terms[~known] = np.nan
     number = known.sum(axis=1)
-    middle = np.nan_to_num(_median(terms, number)) / MEDIAN_OF_CHI2
-    capped = np.minimum(terms, OUTLIER * np.maximum(middle, 1.0)[:, None])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(known, capped, 0.0).sum(axis=1) / number
-    return np.maximum(np.nan_to_num(mean), 1.0)
+    usual = np.nan_to_num(_median(terms, number)) / MEDIAN_OF_CHI2
+    capped = np.minimum(terms, OUTLIER * np.maximum(usual, 1.0)[:, None])
+    pairs = np.maximum(number, 1)
+    excess = np.where(known, capped - 1.0, 0.0).sum(axis=1) / pairs
+    return np.asarray(1.0 + np.maximum(excess, 0.0) * (1.0 + CAUTION / pairs))
 
 
 def _median(terms: Floats, number: Ints) -> Floats:
     """The middle of each row's `number` terms; the rest are NaN, which sort last."""
     if not terms.shape[1]:
         return np.full(len(terms), np.nan)
-    middle: Floats = np.take_along_axis(np.sort(terms, axis=1), np.maximum(number - 1, 0)[:, None] // 2, axis=1)
-    return middle[:, 0]
+    middle = np.maximum(number - 1, 0)[:, None] // 2
+    return np.asarray(np.take_along_axis(np.sort(terms, axis=1), middle, axis=1)[:, 0], dtype=np.float64)
