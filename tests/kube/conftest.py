@@ -11,6 +11,9 @@ from adapter.kube.client import Client
 from adapter.kube.fake import FakeCluster
 from adapter.kube.watch import Pacing
 
+# Without this, pytest-asyncio asks Python 3.11 for "the" loop where none is, which makes one that nobody closes.
+asyncio.set_event_loop(None)
+
 SWIFT = Pacing(first=0.01, last=0.05, refused=0.1, silence=5.0, list_silence=5.0, settled=0.2)
 """The patience of tests: what takes seconds in life takes hundredths here."""
 

@@ -1,0 +1,39 @@
+"""Discovery in both forms, whole and with a group that is down."""
+
+import pytest
+
+from adapter.kube.discovery import ApiResource, api_resources
+from adapter.kube.errors import KubeError
+from adapter.kube.fakediscovery import COMMON
+
+OLD = ApiResource("example.org", "v1beta1", "widgets", "widget", "Widget", False)
+NEW = OLD._replace(version="v1")
+
+
+@pytest.mark.parametrize("aggregated", [True, False], ids=["aggregated", "legacy"])
+async def test_every_resource_is_told_with_its_names_and_scope(cluster, client, aggregated):
+    cluster.aggregated_discovery = aggregated
+    cluster.register(NEW)
+    cluster.register(OLD)
+    assert await api_resources(client) == [*COMMON, NEW, OLD]
+    calls = [path for _, path in cluster.requests]
+    assert len(calls) == (2 if aggregated else 2 + 8)  # /api, /apis, and 8 groups and versions
+
+
+@pytest.mark.parametrize("aggregated", [True, False], ids=["aggregated", "legacy"])
+async def test_a_group_that_is_down_does_not_hide_the_others(cluster, client, aggregated):
+    cluster.aggregated_discovery = aggregated
+    cluster.broken_groups.add("custom.metrics.k8s.io")
+    cluster.register(ApiResource("custom.metrics.k8s.io", "v1beta1", "pods/x", "", "MetricValueList", True))
+    assert await api_resources(client) == list(COMMON)
+
+
+async def test_a_server_that_does_not_answer_is_an_error(cluster, client):
+    cluster.fail("/api", 500)
+    with pytest.raises(KubeError):
+        await api_resources(client)
+
+
+def test_a_resource_of_discovery_leads_to_its_paths():
+    assert OLD.resource.path(name="w") == "/apis/example.org/v1beta1/widgets/w"
+    assert COMMON[2].resource.path("x", "p", "log") == "/api/v1/namespaces/x/pods/p/log"
