@@ -1,0 +1,422 @@
+"""Scraping over loopback: what is kept, what a bad target does to itself and to nobody else."""
+
+import asyncio
+import gzip
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from itertools import pairwise
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from hypothesis import given
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from adapter.metrics.bounded import BodyError, inflate, read_body
+from adapter.metrics.sample import Point
+from adapter.metrics.scrape import ScrapeLimits, Scraper, Target, TargetError, pod_target, until_next
+
+NOW = 1_700_000_000.0
+FAST = 0.03
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Store:
+    """Collects points, and waits for those that a test expects."""
+
+    def __init__(self) -> None:
+        self.points: list[Point] = []
+        self._news = asyncio.Event()
+
+    def extend(self, points: Iterable[Point]) -> None:
+        self.points += points
+        self._news.set()
+
+    def values(self, name: str, **labels: str) -> list[float]:
+        return [v for s, v, _ in self.points if s.name == name and labels.items() <= dict(s.labels).items()]
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(5):
+            while not condition():
+                self._news.clear()
+                await self._news.wait()
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Callable[..., Awaitable[str]]]:
+    servers = []
+
+    async def start(handler: Handler) -> str:
+        app = web.Application()
+        app.router.add_get("/metrics", handler)
+        server = TestServer(app)
+        await server.start_server()
+        servers.append(server)
+        return str(server.make_url("/metrics"))
+
+    yield start
+    for server in servers:
+        await server.close()
+
+
+def answering(body: str | bytes, **arguments: object) -> Handler:
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(body=body, **arguments)  # type: ignore[arg-type]
+
+    return handle
+
+
+def target(url: str, name: str = "one", **arguments: object) -> Target:
+    return Target(name, url, {"pod": name}, interval_s=arguments.pop("interval_s", FAST), **arguments)  # type: ignore[arg-type]
+
+
+async def scraped(
+    *targets: Target, until: Callable[[Store, Scraper], object], limits: ScrapeLimits | None = None
+) -> tuple[Store, Scraper]:
+    store = Store()
+    async with Scraper(store.extend, limits=limits or ScrapeLimits(), clock=lambda: NOW) as scraper:
+        scraper.set_targets(targets)
+        await store.until(lambda: until(store, scraper))
+        return store, scraper
+
+
+async def error_of(url: str, limits: ScrapeLimits | None = None, **arguments: object) -> str:
+    one = target(url, **arguments)
+    store, scraper = await scraped(one, until=lambda store, _: store.values("up"), limits=limits)
+    assert store.values("up")[0] == 0.0
+    assert [series.name for series, *_ in store.points] == ["up"] * len(store.points)
+    return scraper.health["one"].error
+
+
+# -- what is kept ------------------------------------------------------------------------------------------------------
+
+
+async def test_points_come_with_the_targets_labels_and_up(serve: Callable[..., Awaitable[str]]) -> None:
+    url = await serve(answering('a{pod="x"} 1\nb 2 1699999999000\n'))
+
+    store, scraper = await scraped(target(url), until=lambda store, _: len(store.values("up")) > 1)
+
+    assert store.points[:3] == [
+        (store.points[0][0], 1.0, NOW), (store.points[1][0], 2.0, NOW - 1), (store.points[2][0], 1.0, NOW),
+    ]  # fmt: skip
+    assert [dict(series.labels) for series, *_ in store.points[:3]] == [
+        {"__name__": "a", "pod": "one", "exported_pod": "x"},
+        {"__name__": "b", "pod": "one"},
+        {"__name__": "up", "pod": "one"},
+    ]  # fmt: skip
+    health = scraper.health["one"]
+    assert (health.last_success, health.error, health.samples, health.failures) == (NOW, "", 2, 0)
+    assert health.scrapes >= 2
+
+
+async def test_openmetrics_and_gzip_are_understood_and_asked_for(serve: Callable[..., Awaitable[str]]) -> None:
+    seen = {}
+
+    async def handle(request: web.Request) -> web.Response:
+        seen.update(request.headers)
+        body = gzip.compress(b"a_total 1 1699999999.5\n# EOF\n")
+        return web.Response(
+            body=body,
+            headers={"Content-Encoding": "gzip", "Content-Type": "application/openmetrics-text; version=1.0.0"},
+        )
+
+    store, _ = await scraped(
+        target(await serve(handle), headers=lambda: {"Authorization": "Bearer t"}),
+        until=lambda store, _: store.values("up"),
+    )
+
+    assert store.points[0][1:] == (1.0, NOW - 0.5)
+    assert "openmetrics" in seen["Accept"]
+    assert (seen["Accept-Encoding"], seen["Authorization"]) == ("gzip", "Bearer t")
+
+
+async def test_a_target_may_take_its_points_itself_and_only_some_metrics(serve: Callable[..., Awaitable[str]]) -> None:
+    taken: list[list[Point]] = []
+    url = await serve(answering("".join(f'a{{i="{i}"}} 1\n' for i in range(1200)) + "b 2\n"))
+
+    store, _ = await scraped(
+        target(url, on_points=taken.append, names=frozenset(["a"]), interval_s=0.2),
+        until=lambda store, _: store.values("up"),
+    )
+
+    assert len(taken[0]) == 1200
+    assert {series.name for series, *_ in store.points} == {"up"}
+
+
+async def test_targets_come_change_and_go(serve: Callable[..., Awaitable[str]]) -> None:
+    url = await serve(answering("a 1\n"))
+    store, gone = Store(), list[str]()
+    async with Scraper(store.extend, on_gone=lambda gone_target: gone.append(gone_target.id)) as scraper:
+        one, two = target(url, "one"), target(url, "two")
+        scraper.set_targets([one, two])
+        tasks = dict(scraper._tasks)
+        await store.until(lambda: store.values("up", pod="two"))
+        scraper.set_targets([target(url, "one"), target(url, "three")])
+        await store.until(lambda: store.values("up", pod="three"))
+        seen = len(store.values("up", pod="two"))
+        await asyncio.sleep(3 * FAST)
+
+        assert scraper._tasks["one"] is tasks["one"]
+        assert len(store.values("up", pod="two")) == seen
+        assert gone == ["two"]
+        assert set(scraper.health) == {"one", "three"}
+
+        scraper.set_targets([Target("one", url, {"pod": "renamed"}, interval_s=FAST)])
+        assert gone == ["two", "one", "three"]
+        await store.until(lambda: store.values("up", pod="renamed"))
+
+
+async def test_targets_are_bounded() -> None:
+    async with Scraper(lambda _: None, limits=ScrapeLimits(targets=2)) as scraper:
+        scraper.set_targets(Target(str(i), "http://127.0.0.1:9/metrics", {}) for i in range(5))
+
+        assert sorted(scraper.health) == ["0", "1"]
+
+
+# -- bad targets -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"body": "no", "status": 404}, "it answered with status 404"),
+        ({"body": "", "status": 302, "headers": {"Location": "http://127.0.0.1:1/"}}, "redirects are not followed"),
+        ({"body": "<html>", "content_type": "text/html"}, "'text/html; charset=utf-8', which is not"),
+        ({"body": b"x" * 2000}, "the body has more than 1000 bytes"),
+        ({"body": gzip.compress(b"\0" * 10**7), "headers": {"Content-Encoding": "gzip"}}, "1000 bytes when inflated"),
+        ({"body": b"plain", "headers": {"Content-Encoding": "gzip"}}, "the body is not gzip"),
+        ({"body": gzip.compress(b"a 1\n")[:-9], "headers": {"Content-Encoding": "gzip"}}, "gzip stream is cut short"),
+        ({"body": b"x", "headers": {"Content-Encoding": "br"}}, "only gzip was asked for"),
+    ],
+)
+async def test_a_bad_answer_is_one_sentence_of_its_health(
+    serve: Callable[..., Awaitable[str]], arguments: dict[str, object], reason: str
+) -> None:
+    if arguments.get("content_type"):
+        arguments = {"body": arguments["body"], "headers": {"Content-Type": "text/html; charset=utf-8"}}
+    url = await serve(answering(**arguments))  # type: ignore[arg-type]
+
+    assert reason in await error_of(url, ScrapeLimits(body_bytes=1000))
+
+
+async def test_an_endless_body_is_cut_by_time_and_by_size(serve: Callable[..., Awaitable[str]]) -> None:
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b"a 1\n")
+            await asyncio.sleep(0.005)
+
+    async def pour(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b"a 1\n" * 10_000)
+
+    limits = ScrapeLimits(body_bytes=10**6, total_s=0.1)
+    assert await error_of(await serve(drip), limits, interval_s=0.1) == "no complete answer within 0.1 s"
+    assert (
+        await error_of(await serve(pour), ScrapeLimits(body_bytes=10**6), interval_s=1.0)
+        == "the body has more than 1000000 bytes"
+    )
+
+
+async def test_nobody_there_and_no_answer() -> None:
+    assert "no answer: " in await error_of("http://127.0.0.1:1/metrics")
+
+    async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.3)
+        writer.close()
+
+    async def rubbish(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"\x16\x03\x01\0\0rubbish\r\n\r\n" * 1000)
+        writer.close()
+
+    for handler, reason in ((silent, "no complete answer within 0.1 s"), (rubbish, "no answer: ")):
+        server = await asyncio.start_server(handler, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        assert reason in await error_of(f"http://127.0.0.1:{port}/metrics", interval_s=0.1)
+        server.close()
+    await asyncio.sleep(0.3)
+
+
+async def test_bad_lines_are_told_and_the_others_kept(serve: Callable[..., Awaitable[str]]) -> None:
+    body = "good 1\nbad\n" + "".join(f"worse{i}\n" for i in range(50)) + f'bomb{{x="{"y" * 10**5}"}} 1\n'
+
+    store, scraper = await scraped(target(await serve(answering(body))), until=lambda store, _: store.values("up"))
+
+    assert (store.values("good")[0], store.values("up")[0]) == (1.0, 1.0)
+    assert len(scraper.health["one"].problems) == 11
+
+
+async def test_dead_targets_slow_nobody(serve: Callable[..., Awaitable[str]]) -> None:
+    async def hang(_: web.Request) -> web.Response:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    dead, alive = await serve(hang), await serve(answering("a 1\n"))
+    targets = [target(dead, f"dead-{i}", interval_s=0.1) for i in range(20)] + [target(alive, "alive")]
+
+    store, scraper = await scraped(
+        *targets,
+        until=lambda store, _: len(store.values("up", pod="alive")) >= 20,
+        limits=ScrapeLimits(concurrent=2, concurrent_slow=1),
+    )
+
+    assert scraper.health["alive"].error == ""
+    assert len(store.values("up", pod="alive")) >= 20
+
+
+async def test_a_failure_and_a_recovery_are_logged_once(serve: Callable[..., Awaitable[str]]) -> None:
+    working = False
+
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(text="a 1\n", status=200 if working else 500)
+
+    url, store = await serve(handle), Store()
+    with capture_logs() as logs:
+        async with Scraper(store.extend) as scraper:
+            scraper.set_targets([target(url)])
+            await store.until(lambda: len(store.values("up")) >= 3)
+            working = True
+            await store.until(lambda: sum(store.values("up")) >= 2)
+
+    assert [entry["event"] for entry in logs] == ["scrape failed", "scrape works again"]
+    assert logs[0]["error"] == "it answered with status 500"
+
+
+async def test_a_store_that_fails_does_not_end_the_scrapes(serve: Callable[..., Awaitable[str]]) -> None:
+    calls, enough = [], asyncio.Event()
+
+    def broken(points: Iterable[Point]) -> None:
+        calls.append(list(points))
+        if len(calls) == 3:
+            enough.set()
+        raise RuntimeError("full")
+
+    with capture_logs():
+        async with Scraper(broken) as scraper:
+            scraper.set_targets([target(await serve(answering("a 1\n")))])
+            await asyncio.wait_for(enough.wait(), 5)
+            await asyncio.sleep(0)
+            assert scraper.health["one"].error == "its points could not be stored"
+
+
+@given(st.text(max_size=8), st.floats(0, 1e6), st.sampled_from([0.03, 5.0, 15.0]))
+def test_a_targets_turns_are_one_interval_apart_on_its_own_phase(name: str, now: float, interval_s: float) -> None:
+    one = Target(name, "", {}, interval_s)
+    wait = until_next(one, now)
+    following = until_next(one, now + wait)
+
+    assert interval_s / 100 < wait <= interval_s * 1.01
+    assert following == pytest.approx(interval_s, rel=0.011)
+    assert until_next(Target(name, "", {}, interval_s), now) == wait
+
+
+def test_phases_are_spread_over_the_interval() -> None:
+    waits = sorted(until_next(Target(f"pod/shop/web-{i}", "", {}, 5.0), 0.0) for i in range(1000))
+
+    assert all(later - earlier < 0.1 for earlier, later in pairwise(waits))  # evenly: 0.005 apart
+
+
+# -- bounded bodies ----------------------------------------------------------------------------------------------------
+
+
+async def chunked(body: bytes, size: int) -> AsyncIterator[bytes]:
+    for at in range(0, len(body), size):
+        yield body[at : at + size]
+
+
+@given(st.lists(st.binary(max_size=2000), min_size=1, max_size=4), st.integers(1, 300))
+async def test_members_of_gzip_are_inflated_however_they_are_cut(parts: list[bytes], size: int) -> None:
+    body = b"".join(map(gzip.compress, parts))
+
+    assert await read_body(chunked(body, size), 10_000, gzip=True) == b"".join(parts)
+    assert inflate(body, 10_000) == b"".join(parts)
+
+
+async def test_a_bomb_is_never_inflated_beyond_the_limit() -> None:
+    compressor = zlib.compressobj(wbits=31)
+    bomb = b"".join(compressor.compress(b"\0" * 10**6) for _ in range(200)) + compressor.flush()  # 200 MB in 200 kB
+
+    with pytest.raises(BodyError, match="more than 1000000 bytes when inflated"):
+        await read_body(chunked(bomb, 65536), 10**6, gzip=True)
+    with pytest.raises(BodyError, match="more than 1000000 bytes when inflated"):
+        inflate(bomb, 10**6)
+
+
+# -- annotated pods ----------------------------------------------------------------------------------------------------
+
+
+def pod(
+    annotations: dict[str, str], ports: list[tuple[str, int]] | None = None, ip: str = "10.0.0.7", **more: object
+) -> Target | None:
+    prefixed = {f"prometheus.io/{key}": value for key, value in annotations.items()}
+    return pod_target("shop", "web-1", ip, prefixed, {"app": "web", "a/b.c": "d"}, ports or [], **more)  # type: ignore[arg-type]
+
+
+def test_an_annotated_pod_is_a_target() -> None:
+    one = pod({"scrape": "true", "port": "9090", "path": "/m?x=y", "scheme": "https"}, promote=["app", "a/b.c", "none"])
+
+    assert one == Target(
+        "pod/shop/web-1",
+        "https://10.0.0.7:9090/m?x=y",
+        {
+            "namespace": "shop", "pod": "web-1", "instance": "10.0.0.7:9090", "job": "kubernetes-pods", "app": "web",
+            "a_b_c": "d",
+        },
+        5.0,
+        ssl=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ports", "number"),
+    [([("http", 80), ("metrics", 91)], 91), ([("http", 80), ("http-metrics", 92)], 92), ([("", 80), ("x", 81)], 80)],
+)
+def test_the_port_is_the_one_called_metrics_else_the_first(ports: list[tuple[str, int]], number: int) -> None:
+    one = pod({"scrape": "True"}, ports)
+
+    assert one is not None
+    assert one.url == f"http://10.0.0.7:{number}/metrics"
+
+
+def test_an_address_of_version_6_stands_in_brackets() -> None:
+    one = pod({"scrape": "true", "port": "1"}, ip="fd00::7")
+
+    assert one is not None
+    assert one.url == "http://[fd00::7]:1/metrics"
+
+
+def test_a_pod_that_does_not_ask_or_has_no_address_is_none() -> None:
+    assert pod({}) is None
+    assert pod({"scrape": "false", "port": "rubbish"}) is None
+    assert pod({"scrape": "true"}, ip="") is None
+
+
+@pytest.mark.parametrize(
+    ("annotations", "sentence"),
+    [
+        ({"scrape": "maybe"}, 'annotation prometheus.io/scrape is \'maybe\'; it must be "true" or "false"'),
+        ({"scrape": "true"}, "annotation prometheus.io/port is missing and no container declares a port"),
+        ({"scrape": "true", "port": "0"}, "annotation prometheus.io/port is '0'; it must be a number from 1 to 65535"),
+        ({"scrape": "true", "port": "65536"}, "annotation prometheus.io/port is '65536'; it must be"),
+        ({"scrape": "true", "port": "٣"}, "annotation prometheus.io/port is '٣'; it must be"),
+        ({"scrape": "true", "port": "80@evil"}, "annotation prometheus.io/port is '80@evil'; it must be"),
+        ({"scrape": "true", "port": "1", "path": "metrics"}, "annotation prometheus.io/path is 'metrics'; it must"),
+        ({"scrape": "true", "port": "1", "path": "/a b"}, "annotation prometheus.io/path is '/a b'; it must"),
+        ({"scrape": "true", "port": "1", "path": "/\r\nHost: x"}, "annotation prometheus.io/path is"),
+        ({"scrape": "true", "port": "1", "path": "/" + "x" * 2000}, "annotation prometheus.io/path is"),
+        (
+            {"scrape": "true", "port": "1", "scheme": "file"},
+            "annotation prometheus.io/scheme is 'file'; it must be http",
+        ),
+    ],
+)
+def test_a_bad_annotation_gives_one_sentence(annotations: dict[str, str], sentence: str) -> None:
+    with pytest.raises(TargetError) as caught:
+        pod(annotations)
+
+    assert str(caught.value).startswith(sentence)
+    assert len(str(caught.value)) < 250
