@@ -1,0 +1,21 @@
+# One image for all programs; the adapter is what it starts by itself.
+#
+#   docker build -t streamgate/adapter:0.1.0 .
+FROM python:3.11-slim AS build
+WORKDIR /src
+COPY pyproject.toml constraints.txt LICENSE ./
+COPY adapter adapter
+COPY recommender recommender
+COPY loadtest loadtest
+# Exact versions, no extras: what tests and reports need stays out.
+RUN python -m venv /opt/streamgate \
+ && /opt/streamgate/bin/pip install --no-cache-dir --constraint constraints.txt .
+
+FROM python:3.11-slim
+LABEL org.opencontainers.image.title="streamgate" org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /opt/streamgate /opt/streamgate
+ENV PATH=/opt/streamgate/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# A number, so that runAsNonRoot can be checked; the root file system may be read-only, only /tmp is written.
+USER 65532:65532
+EXPOSE 6443 4317 4318
+ENTRYPOINT ["streamgate-adapter"]
