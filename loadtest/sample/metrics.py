@@ -31,18 +31,17 @@ class Metrics:
     requests: dict[tuple[str, str], int] = field(default_factory=dict)  # (code, method) -> count
     durations: Histogram = field(default_factory=Histogram)
     in_flight: int = 0
-    queued: int = 0
 
     def count(self, code: int, method: str, seconds: float) -> None:
         key = (str(code), method)
         self.requests[key] = self.requests.get(key, 0) + 1
         self.durations.observe(seconds)
 
-    def text(self) -> str:
-        """Prometheus' text format, version 0.0.4."""
-        return "\n".join(self._lines()) + "\n"
+    def text(self, queued: int) -> str:
+        """Prometheus' text format, version 0.0.4; `queued` requests wait for a slot just now."""
+        return "\n".join(self._lines(queued)) + "\n"
 
-    def _lines(self) -> Iterator[str]:
+    def _lines(self, queued: int) -> Iterator[str]:
         yield "# HELP http_requests_total Requests answered by /."
         yield "# TYPE http_requests_total counter"
         for (code, method), count in sorted(self.requests.items()):
@@ -56,7 +55,7 @@ class Metrics:
         yield f"http_request_duration_seconds_sum {self.durations.total:.9g}"
         yield f"http_request_duration_seconds_count {sums[-1]}"
         yield from _plain("http_requests_in_flight", "gauge", "Requests not yet answered.", self.in_flight)
-        yield from _plain("http_requests_queued", "gauge", "Requests that wait for a slot.", self.queued)
+        yield from _plain("http_requests_queued", "gauge", "Requests that wait for a slot.", queued)
         yield from _plain("process_cpu_seconds_total", "counter", "CPU time used.", time.process_time())
         yield from _plain("process_start_time_seconds", "gauge", "Unix time of the start.", self.started)
 

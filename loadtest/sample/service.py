@@ -28,13 +28,28 @@ class Slots:
         if self._waiting or self._full():
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
-            await turn
+            try:
+                await turn
+            except asyncio.CancelledError:
+                self._given_up(turn)
+                raise
         else:
             self._used += 1
 
     async def __aexit__(self, *_: object) -> None:
         self._used -= 1
         self.admit()
+
+    def _given_up(self, turn: asyncio.Future[None]) -> None:
+        if turn in self._waiting:
+            self._waiting.remove(turn)
+        elif not turn.cancelled():  # it was let in just before: the slot is free again
+            self._used -= 1
+            self.admit()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
 
     def admit(self) -> None:
         """Lets in who may; to be called when the limit grows."""
@@ -66,7 +81,7 @@ class Service:
         if request.path == "/settings":
             return self._settings(request)
         if request.path == "/metrics":
-            return Response(200, self.metrics.text(), "text/plain; version=0.0.4; charset=utf-8")
+            return Response(200, self.metrics.text(self._slots.waiting), "text/plain; version=0.0.4; charset=utf-8")
         if request.path == "/healthz":
             return Response()
         if request.path == "/readyz":
@@ -101,10 +116,8 @@ class Service:
             return Response(400, f"{error}\n")
         began = time.monotonic()
         self.metrics.in_flight += 1
-        self.metrics.queued += 1
         try:
             async with self._slots:
-                self.metrics.queued -= 1
                 await work(settings.work_ms / 1000, settings.work_kind)
         finally:
             self.metrics.in_flight -= 1

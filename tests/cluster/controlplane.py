@@ -19,6 +19,7 @@ USERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "kubelet": ("system:node:bed-node", ("system:nodes",)),
     "kwok": ("kwok", ("system:masters",)),
 }
+STAGES = Path(__file__).with_name("kwok.yaml")
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
 
@@ -143,7 +144,8 @@ class Plane:
     def kwok(self) -> list[str]:
         """Fake nodes are those with kwok's annotation, so that it lets the real one alone."""
         return [
-            f"--kubeconfig={self.kubeconfig('kwok')}", "--manage-all-nodes=false",
+            f"--config={STAGES}", f"--kubeconfig={self.kubeconfig('kwok')}", f"--cidr={network.FAKE_PODS}",
+            "--manage-all-nodes=false",
             "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
             f"--server-address=127.0.0.1:{self.ports.kwok}", "--node-lease-duration-seconds=40",
         ]  # fmt: skip

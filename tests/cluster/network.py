@@ -19,6 +19,7 @@ from tests.cluster.processes import CommandError, run
 BRIDGE, LEG = "sgbed0", "sgbed1"
 HOST, NODE = "10.243.0.1", "10.243.0.2"  # the host as pods and the API server see it, and the node
 LINK, PODS, SERVICES = "10.243.0.0/24", "10.244.0.0/24", "10.96.0.0/16"
+FAKE_PODS = "10.245.0.0/16"  # addresses that kwok's pods have in name only
 API_SERVICE = "10.96.0.1"
 
 

@@ -212,11 +212,12 @@ def remove_cgroups() -> bool:
     for hierarchy in _hierarchies():
         folders = [path for path in (hierarchy / CGROUP).rglob("*") if path.is_dir()]
         for folder in sorted([*folders, hierarchy / CGROUP], key=lambda path: len(path.parts), reverse=True):
-            with suppress(FileNotFoundError):
-                try:
-                    folder.rmdir()
-                except OSError:
-                    left = True
+            try:
+                folder.rmdir()
+            except FileNotFoundError:
+                pass  # not every hierarchy has it, and without a node none
+            except OSError:
+                left = True
     return not left
 
 

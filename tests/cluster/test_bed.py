@@ -144,18 +144,12 @@ def test_a_rotated_front_proxy_ca_is_published(bed: Bed) -> None:
 
 def test_certificates_and_tokens_are_who_they_say(bed: Bed, namespace: str) -> None:
     config = bed.kubeconfig_for("jane", ["developers"])
-    me = bed.kubectl(
-        "auth",
-        "whoami",
-        "-o",
-        "jsonpath={.status.userInfo.username} {.status.userInfo.groups[0]}",
-        f"--kubeconfig={config}",
-    )
-    assert me == "jane developers"
+    whoami = ("auth", "whoami", "-o", "jsonpath={.status.userInfo.username} {.status.userInfo.groups[0]}")
+    assert bed.kubectl(*whoami, f"--kubeconfig={config}") == "jane developers"
     token = bed.token(namespace, "default")
-    robot = bed.kubectl("auth", "whoami", "-o", "jsonpath={.status.userInfo.username}", f"--token={token}", "--kubeconfig=/dev/null",
-                        f"--server={bed.plane.url}", f"--certificate-authority={bed.ca}")  # fmt: skip
-    assert robot == f"system:serviceaccount:{namespace}:default"
+    server = (f"--server={bed.plane.url}", f"--certificate-authority={bed.ca}", "--kubeconfig=/dev/null")
+    robot = bed.kubectl(*whoami, f"--token={token}", *server)
+    assert robot == f"system:serviceaccount:{namespace}:default system:serviceaccounts"
 
 
 def test_fake_nodes_run_many_pods_that_are_only_objects(bed: Bed, namespace: str) -> None:
