@@ -5,6 +5,7 @@ once per set instead of once per pod, equality requirements lead straight to the
 members of a set share one dictionary of labels. Knows nothing of servers: an informer fills it, or whoever has objects.
 """
 
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -66,7 +67,7 @@ class _Namespace(Generic[T]):
         key = tuple(labels.items())  # the server sorts labels; were they not sorted, sets would only be shared less
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = _Group(labels)
+            group = self._groups[key] = _Group({sys.intern(name): sys.intern(value) for name, value in key})
             for pair in key:
                 self._postings.setdefault(pair, set()).add(group)
         force_setattr(found.metadata, "labels", group.labels)  # an equal value that is shared

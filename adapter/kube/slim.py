@@ -1,0 +1,73 @@
+"""Objects made small before they are held: tens of thousands of pods repeat each other in almost everything.
+
+A pod as decoded takes about 6 kB; dropping and sharing leaves less than half of that. The result is equal to the
+original but for what was dropped. Meant as the `transform` of an informer.
+"""
+
+import sys
+from typing import Any, TypeVar
+
+import msgspec
+from cachetools import LRUCache
+from msgspec.structs import force_setattr
+
+from adapter.kube.index import HasMetadata
+from adapter.kube.objects import Condition, ObjectMeta, PartialObjectMetadata, Pod
+
+T = TypeVar("T", bound=HasMetadata)
+
+KEPT_CONDITIONS = frozenset({"Ready"})
+"""The pod conditions that the HPA formula reads."""
+MAX_SHARED = 20_000
+"""Distinct parts that are remembered; one that falls out is only shared less."""
+
+
+class Slim:
+    """Drops all annotations but those that start with one of `annotations`, and all pod conditions but the needed."""
+
+    def __init__(self, annotations: tuple[str, ...] = ()) -> None:
+        self._annotations = annotations
+        self._parts: LRUCache[tuple[type, bytes], Any] = LRUCache(MAX_SHARED)
+        self._encode = msgspec.json.Encoder().encode
+
+    def __call__(self, found: T) -> T:
+        """`found` itself, made small: it has just been decoded, and nobody else holds it."""
+        self._slim_meta(found.metadata)
+        if isinstance(found, Pod):
+            self._slim_pod(found)
+        elif isinstance(found, PartialObjectMetadata):
+            force_setattr(found, "api_version", sys.intern(found.api_version))
+            force_setattr(found, "kind", sys.intern(found.kind))
+        return found
+
+    def _slim_meta(self, meta: ObjectMeta) -> None:
+        kept = {key: value for key, value in meta.annotations.items() if key.startswith(self._annotations)}
+        force_setattr(meta, "annotations", self._shared(kept))
+        force_setattr(meta, "owner_references", self._shared(meta.owner_references))
+        force_setattr(meta, "namespace", sys.intern(meta.namespace))
+
+    def _slim_pod(self, pod: Pod) -> None:
+        spec, status = pod.spec, pod.status
+        for field in ("containers", "init_containers", "resources"):
+            force_setattr(spec, field, self._shared(getattr(spec, field)))
+        force_setattr(spec, "node_name", sys.intern(spec.node_name))
+        force_setattr(status, "phase", sys.intern(status.phase))
+        force_setattr(status, "conditions", tuple(map(_interned, filter(_is_needed, status.conditions))))
+        for each in (*status.container_statuses, *status.init_container_statuses):
+            force_setattr(each, "name", sys.intern(each.name))
+
+    def _shared(self, part: Any) -> Any:
+        """The first of all parts that are equal to this one; parts have no hash, their encoding has."""
+        if not part:
+            return part if part is None else self._parts.setdefault((type(part), b""), part)
+        return self._parts.setdefault((type(part), self._encode(part)), part)
+
+
+def _is_needed(condition: Condition) -> bool:
+    return condition.type in KEPT_CONDITIONS
+
+
+def _interned(condition: Condition) -> Condition:
+    force_setattr(condition, "type", sys.intern(condition.type))
+    force_setattr(condition, "status", sys.intern(condition.status))
+    return condition

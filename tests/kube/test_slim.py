@@ -1,0 +1,47 @@
+"""Making objects small: nothing that is read later may change, and what repeats is held once."""
+
+import msgspec
+
+from adapter.kube.objects import Pod, condition, decode
+from adapter.kube.slim import Slim
+from tests.kube.test_views import POD
+
+
+def read(**meta) -> Pod:
+    body = POD | {"metadata": POD["metadata"] | meta}
+    body["status"] = POD["status"] | {
+        "conditions": [{"type": kind, "status": "True"} for kind in ("Initialized", "Ready", "PodScheduled")]
+    }
+    return decode(msgspec.json.encode(body), Pod)
+
+
+def test_only_the_wanted_annotations_and_conditions_are_kept():
+    slim = Slim(("prometheus.io/",))
+    pod = slim(read(annotations={"prometheus.io/port": "1", "checksum/config": "x"}))
+    assert pod.metadata.annotations == {"prometheus.io/port": "1"}
+    assert [one.type for one in pod.status.conditions] == ["Ready"]
+
+
+def test_no_annotation_is_kept_where_none_is_wanted():
+    assert Slim()(read(annotations={"": "x", "a": "b"})).metadata.annotations == {}
+
+
+def test_everything_else_is_as_it_was():
+    before, after = read(annotations={}), Slim()(read(annotations={}))
+    assert after.metadata == before.metadata
+    assert after.spec == before.spec
+    assert after.status.container_statuses == before.status.container_statuses
+    assert condition(after.status.conditions, "Ready") == condition(before.status.conditions, "Ready")
+
+
+def test_equal_parts_of_two_pods_are_one_and_different_ones_are_not():
+    slim = Slim()
+    first, second = slim(read(name="a")), slim(read(name="b"))
+    assert first.spec.containers is second.spec.containers
+    assert first.metadata.owner_references is second.metadata.owner_references
+    other = slim(read(ownerReferences=[{"kind": "Job", "name": "j"}]))
+    assert other.metadata.owner_references[0].kind == "Job"
+
+
+def test_a_bare_pod_passes():
+    assert Slim()(Pod()) == Pod()
