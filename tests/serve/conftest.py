@@ -37,6 +37,8 @@ from adapter.serve.authorize import (
 from adapter.serve.connection import Listener
 from adapter.serve.server import Limits, Server, serve
 
+asyncio.set_event_loop(None)  # or pytest-asyncio makes one to put back after each test, and never closes it
+
 NOW = 1795396678.0  # 2026-11-23T01:17:58Z
 NS = "bench-golden"
 USERS = {
@@ -223,23 +225,29 @@ class Running(NamedTuple):
         lines = "".join(f"{name}: {value}\r\n" for name, value in named.items())
         return await self.raw(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{lines}\r\n".encode())
 
-    async def raw(self, request: bytes) -> Answer:
-        """Whatever is sent, as bytes."""
+    async def head(self, path: str) -> Answer:
+        """A HEAD request."""
+        lines = f"HEAD {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer authorised\r\n\r\n"
+        return await self.raw(lines.encode(), body=False)
+
+    async def raw(self, request: bytes, body: bool = True) -> Answer:
+        """Whatever is sent, as bytes; `body`: whether one follows the head of the answer."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.listener.port, limit=2**22)
         try:
             writer.write(request)
-            return await read_answer(reader)
+            return await read_answer(reader, body)
         finally:
             writer.close()
             await writer.wait_closed()
 
 
-async def read_answer(reader: asyncio.StreamReader) -> Answer:
+async def read_answer(reader: asyncio.StreamReader, body: bool = True) -> Answer:
     """One HTTP answer with a Content-Length."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
     headers = {name.title(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
-    body = await reader.readexactly(int(headers.get("Content-Length", "0"))) if head[0].split()[1] != "304" else b""
-    return Answer(int(head[0].split()[1]), headers, body)
+    status = int(head[0].split()[1])
+    length = int(headers.get("Content-Length", "0")) if body and status != 304 else 0
+    return Answer(status, headers, await reader.readexactly(length))
 
 
 @asynccontextmanager
