@@ -71,15 +71,16 @@ class FrontProxyHeaders:
         proxy = self._trust.current.front_proxy
         if proxy is None or caller.presented is None or not self._speaks(proxy, caller.presented):
             return None
-        names = _values(caller.headers, proxy.username_headers)
+        rules = proxy.rules
+        names = _values(caller.headers, rules.username_headers)
         if not names:
             return None
-        uids = _values(caller.headers, proxy.uid_headers)
-        groups = tuple(_values(caller.headers, proxy.group_headers))
-        return User(names[0], groups, uids[0] if uids else "", _extra(caller.headers, proxy.extra_header_prefixes))
+        uids = _values(caller.headers, rules.uid_headers)
+        groups = tuple(_values(caller.headers, rules.group_headers))
+        return User(names[0], groups, uids[0] if uids else "", _extra(caller.headers, rules.extra_header_prefixes))
 
     def _speaks(self, proxy: FrontProxy, presented: Presented) -> bool:
-        allowed = not proxy.allowed_names or presented.common_name in proxy.allowed_names
+        allowed = not proxy.rules.allowed_names or presented.common_name in proxy.rules.allowed_names
         return allowed and presented.verified_by(proxy.pool, self._clock())
 
 

@@ -144,7 +144,9 @@ def _schemas(group: str, version: str) -> Json:
     schemas: Json = {}
     for kind, schema in _KINDS[group, version].items():
         ref = {"$ref": f"#/components/schemas/{_name(group, version, kind)}"}
-        schemas[_name(group, version, kind)] = schema
+        schemas[_name(group, version, kind)] = (
+            {**schema, **_says(group, version, kind)} if group == RESOURCE else schema
+        )
         listed = _described(
             f"a list of {kind}",
             ("items",),
@@ -153,9 +155,13 @@ def _schemas(group: str, version: str) -> Json:
             metadata=_META,
             items={"type": "array", "items": ref},
         )
-        kinds = [{"group": group, "version": version, "kind": f"{kind}List"}]
-        schemas[_name(group, version, f"{kind}List")] = {**listed, "x-kubernetes-group-version-kind": kinds}
+        schemas[_name(group, version, f"{kind}List")] = {**listed, **_says(group, version, f"{kind}List")}
     return schemas
+
+
+def _says(group: str, version: str, kind: str) -> Json:
+    """The mark by which `kubectl explain` finds a kind."""
+    return {"x-kubernetes-group-version-kind": [{"group": group, "version": version, "kind": kind}]}
 
 
 def _operations(group: str, version: str) -> list[tuple[str, Json]]:
@@ -173,7 +179,12 @@ def _item(group: str, version: str, path: str, operation: str, kind: str) -> Jso
     parameters += [{"name": name, "in": "query", "required": False, "schema": _TEXT} for name in _QUERY[group]]
     content = {media: {"schema": schema} for media in MEDIA_TYPES}
     answer = {"200": {"description": "OK", "content": content}}
-    return {"get": {"operationId": f"{operation}{tag}", "tags": [tag], "responses": answer}, "parameters": parameters}
+    marks = {
+        "x-kubernetes-action": "list" if operation.startswith("list") else "get",
+        "x-kubernetes-group-version-kind": {"group": group, "version": version, "kind": kind.removesuffix("List")},
+    }
+    get = {"operationId": f"{operation}{tag}", "tags": [tag], "responses": answer, **marks}
+    return {"get": get, "parameters": parameters}
 
 
 def _name(group: str, version: str, kind: str) -> str:

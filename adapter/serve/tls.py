@@ -17,10 +17,9 @@ import structlog
 from cryptography import x509
 
 from adapter.serve.certs import RENEWAL, CertificateError, KeyPair, kept_or_made, read_pair
+from adapter.serve.files import CHECK_EVERY, identity
 from adapter.serve.trust import Trust
 
-CHECK_EVERY = 10.0
-"""s between looks at the certificate's files."""
 VERSIONS = {"VersionTLS12": ssl.TLSVersion.TLSv1_2, "VersionTLS13": ssl.TLSVersion.TLSv1_3}
 """What --tls-min-version may be: older versions are not spoken."""
 CIPHERS = {
@@ -146,7 +145,7 @@ class FilePair:
 
     def load(self) -> KeyPair | None:
         """The pair if the files are new since the last call. Raises CertificateError."""
-        seen = tuple(map(_identity, self._files))
+        seen = tuple(map(identity, self._files))
         if seen == self._seen:
             return None
         self._seen = seen
@@ -187,11 +186,3 @@ async def keep_fresh(tls: Tls, source: FilePair | SelfMadePair, every: float = C
 
 def _ends(pair: KeyPair) -> str:
     return x509.load_pem_x509_certificate(pair.certificate).not_valid_after_utc.isoformat()
-
-
-def _identity(file: Path) -> tuple[int, int, int] | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns

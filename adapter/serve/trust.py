@@ -4,13 +4,16 @@ Read from the ConfigMap extension-apiserver-authentication in kube-system, which
 from flags, which go before it. It changes while the server runs; who reads it asks `Trust.current` each time.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import structlog
 
 from adapter.serve.chains import BundleError, Pool
+from adapter.serve.files import CHECK_EVERY, identity
 
 CONFIG_MAP = "extension-apiserver-authentication"
 CONFIG_MAP_NAMESPACE = "kube-system"
@@ -23,16 +26,22 @@ class TrustError(ValueError):
     """A ConfigMap or a file that cannot be used; the text says which key and why."""
 
 
-class FrontProxy(NamedTuple):
-    """Who may name users in headers, and in which. Header names are compared without regard to case."""
+class ProxyRules(NamedTuple):
+    """What a front proxy must be called and in which headers it names users; headers regardless of case."""
 
-    pool: Pool
     allowed_names: tuple[str, ...] = ()
-    """Common names; empty: any name that the pool vouches for."""
+    """Common names; empty: any name that the CA vouches for."""
     username_headers: tuple[str, ...] = ("X-Remote-User",)
     group_headers: tuple[str, ...] = ("X-Remote-Group",)
     extra_header_prefixes: tuple[str, ...] = ("X-Remote-Extra-",)
     uid_headers: tuple[str, ...] = ("X-Remote-Uid",)
+
+
+class FrontProxy(NamedTuple):
+    """Who may name users in headers, and in which."""
+
+    pool: Pool
+    rules: ProxyRules = ProxyRules()
 
 
 class Anchors(NamedTuple):
@@ -57,15 +66,44 @@ def anchors_of(data: Mapping[str, str]) -> Anchors:
     usernames = _list(data, "requestheader-username-headers")
     if not usernames:
         raise TrustError("requestheader-username-headers names no header, so no front proxy could say who the user is")
-    proxy = FrontProxy(
-        pool,
+    rules = ProxyRules(
         _list(data, "requestheader-allowed-names"),
         usernames,
         _list(data, "requestheader-group-headers"),
         _list(data, "requestheader-extra-headers-prefix"),
         _list(data, "requestheader-uid-headers"),
     )
-    return Anchors(clients, proxy)
+    return Anchors(clients, FrontProxy(pool, rules))
+
+
+class AnchorFiles:
+    """The CAs that flags name, read again when the files change; '' for a flag that is not given."""
+
+    def __init__(self, client_ca_file: str, requestheader_client_ca_file: str, rules: ProxyRules) -> None:
+        self._files = (client_ca_file, requestheader_client_ca_file)
+        self._rules = rules
+        self._seen: object = None
+
+    def load(self) -> Anchors | None:
+        """The anchors if the files are new since the last call. Raises TrustError."""
+        seen = [identity(Path(file)) for file in self._files if file]
+        if seen == self._seen:
+            return None
+        self._seen = seen
+        clients, proxies = (_file_pool(file) if file else None for file in self._files)
+        return Anchors(clients, FrontProxy(proxies, self._rules) if proxies else None)
+
+
+async def keep_anchors(trust: "Trust", files: AnchorFiles, every: float = CHECK_EVERY) -> None:
+    """Look for new files every so many seconds, until cancelled; those that cannot be used leave the old ones."""
+    while True:
+        await asyncio.sleep(every)
+        try:
+            anchors = files.load()
+            if anchors is not None:
+                trust.fix(anchors)
+        except TrustError as error:
+            _log.error("the new CA file cannot be used; the old one holds", problem=str(error))
 
 
 class Trust:
@@ -119,6 +157,13 @@ def _pool(data: Mapping[str, str], key: str) -> Pool | None:
         raise TrustError(f"{key}: {error}") from error
 
 
+def _file_pool(file: str) -> Pool:
+    try:
+        return Pool(Path(file).read_bytes())
+    except (OSError, BundleError) as error:
+        raise TrustError(f"{file}: {getattr(error, 'strerror', None) or error}") from error
+
+
 def _list(data: Mapping[str, str], key: str) -> tuple[str, ...]:
     text = data.get(key, "")
     if not text.strip():
@@ -133,6 +178,6 @@ def _same(one: Anchors, other: Anchors) -> bool:
     def comparable(anchors: Anchors) -> object:
         clients = anchors.clients.pem if anchors.clients else None
         proxy = anchors.front_proxy
-        return clients, None if proxy is None else (proxy.pool.pem, proxy[1:])
+        return clients, None if proxy is None else (proxy.pool.pem, proxy.rules)
 
     return comparable(one) == comparable(other)
