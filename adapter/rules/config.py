@@ -200,7 +200,7 @@ def _converted(element: Plain, kind: type[Raw]) -> Raw:
     try:
         return msgspec.convert(_without_null(element), kind)
     except msgspec.ValidationError as error:
-        problem, _, where = str(error).partition(" - at ")
+        problem, _, where = str(error).partition(" - at `")
         raise _Wrong(path_of(where), _explained(problem, kind, where)) from None
 
 

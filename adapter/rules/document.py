@@ -93,7 +93,7 @@ def dotted(path: Path) -> str:
 def path_of(text: str) -> Path:
     """The path in a message of msgspec: '$.name.as' -> ('name', 'as'); what it cannot name ends the path."""
     parts: list[str | int] = []
-    for word, number in re.findall(r"\.([^.\[\]]+)|\[(\d+)\]", text):
+    for word, number in re.findall(r"\.([^.\[\]`]+)|\[(\d+)\]", text):
         parts.append(int(number) if number else word)
     return tuple(parts)
 

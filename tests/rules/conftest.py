@@ -20,7 +20,7 @@ from adapter.rules.resources import CORE_RESOURCES, ResourceMapper
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "rules"
 
 
-class Contradiction(Exception):
+class Contradiction(Exception):  # noqa: N818 - a state of the data
     """Prometheus would fail the query."""
 
 

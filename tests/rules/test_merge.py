@@ -96,7 +96,8 @@ def test_a_resource_rule_becomes_the_queries_that_are_written_down(case):
 # --- the same values as the requests' own queries
 
 VALUES = {
-    "namespace": ["shop", "bank", "zoo"], "pod": ["web-0", "web-1", "x-2"], "node": ["n1", "n2"], "code": ["200", "500"],
+    "namespace": ["shop", "bank", "zoo"], "pod": ["web-0", "web-1", "x-2"], "node": ["n1", "n2"],
+    "code": ["200", "500"],
     "le": ["0.1", "1", "+Inf"], "container": ["app", "POD"], "queue": ["x", "y", "z"], "service": ["web", "db"],
     "ingress": ["main"], "exported_namespace": ["shop", "bank"], "exported_pod": ["web-0", "web-1"],
     "kube__namespace": ["shop", "bank"], "kube_apps_deployment": ["web", "db"], "instance": ["n1", "n2"],
@@ -232,13 +233,18 @@ def test_merged_usage_of_nodes_is_what_each_request_gives(case, evaluate, contra
 
 
 ANY = "x{<<.LabelMatchers>>}"
-SOUND = [f"sum by (<<.GroupBy>>) ({ANY})", f"max by (<<.GroupBy>>, code) ({ANY})", ANY, "fixed", "sum by (pod) (fixed)",
-         "sum by (namespace, pod) (fixed)", f"sum ({ANY})", f"sum by (namespace) ({ANY})", "3", "vector(1)",
-         f"min without (code) ({ANY})", f"sum without (pod) ({ANY})", f"avg by (<<.GroupBy>>, namespace) ({ANY})"]  # fmt: skip
-JOINS = ["+", "/ on (pod)", "* on (namespace, pod)", "/ ignoring (code)", "- on (pod) group_left ()", "and", "or", "unless",
-         "* on (namespace, pod) group_left (code)", "* on (pod) group_right ()", "and on (pod)", "or on (pod)",
-         "unless on (namespace)", "> on (pod, code)", "* on () group_left ()", "* ignoring (pod) group_left ()",
-         "* on (code) group_left (pod)", "* on (namespace) group_right (pod)", "or on (namespace, pod)"]  # fmt: skip
+SOUND = [
+    f"sum by (<<.GroupBy>>) ({ANY})", f"max by (<<.GroupBy>>, code) ({ANY})", ANY, "fixed", "sum by (pod) (fixed)",
+    "sum by (namespace, pod) (fixed)", f"sum ({ANY})", f"sum by (namespace) ({ANY})", "3", "vector(1)",
+    f"min without (code) ({ANY})", f"sum without (pod) ({ANY})", f"avg by (<<.GroupBy>>, namespace) ({ANY})",
+]  # fmt: skip
+JOINS = [
+    "+", "/ on (pod)", "* on (namespace, pod)", "/ ignoring (code)", "- on (pod) group_left ()", "and", "or", "unless",
+    "* on (namespace, pod) group_left (code)", "* on (pod) group_right ()", "and on (pod)", "or on (pod)",
+    "unless on (namespace)", "> on (pod, code)", "* on () group_left ()", "* ignoring (pod) group_left ()",
+    "unless ignoring (pod, code)", "and ignoring (pod)", "* on (code) group_left (pod)",
+    "* on (namespace) group_right (pod)", "or on (namespace, pod)",
+]  # fmt: skip
 
 
 def test_whatever_is_merged_at_all_gives_what_each_request_gives(evaluate, contradiction):
@@ -326,7 +332,8 @@ def test_where_no_selector_tells_objects_apart_there_is_no_timestamp_query(promq
 
 
 @pytest.mark.parametrize("promql", [
-    'a{b="q\\"uo\\n\\\\"}[300ms]', "x[5m:]", "max_over_time(x[1h30m:10s] offset -5m)", "x @ 100.500", "x @ end()", "x * NaN",
+    'a{b="q\\"uo\\n\\\\"}[300ms]', "x[5m:]", "max_over_time(x[1h30m:10s] offset -5m)", "x @ 100.500", "x @ end()",
+    "x * NaN",
     "1e+300 * x", "-x ^ 2", '{__name__="foo.bar",a="b"}', 'x{"a.b"="c"}', "a / on (p) group_left (q) b", "x > bool 1",
     'count_values("v", x)', "quantile(0.9, x)", "sum by () (x)", "a and on (x) b unless c", "(2 ^ 3) ^ 2", "a atan2 b",
 ])  # fmt: skip

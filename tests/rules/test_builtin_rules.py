@@ -1,0 +1,88 @@
+"""The rules that hold without a file."""
+
+import pytest
+
+from adapter.rules import builtin
+from adapter.rules.config import load
+from adapter.rules.merge import merged, timestamp_query, why_not
+from adapter.rules.naming import bind, combine, offers
+from adapter.rules.queries import custom_query
+from adapter.rules.resources import PODS
+
+METRICS = {
+    "http_requests_per_second", "http_errors_per_second", "http_errors_ratio", "http_request_duration_seconds_p50",
+    "http_request_duration_seconds_p90", "http_request_duration_seconds_p95", "http_request_duration_seconds_p99",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def rules(mapper):
+    return {rule.name_as: bind(rule, mapper) for rule in builtin.rules().custom}
+
+
+def series(name, value, **labels):
+    return {"__name__": name, "namespace": "shop", **labels}, float(value)
+
+
+def values(evaluate, rule, world):
+    """What the rule's own query and the merged one give per pod, which is the same."""
+    own = evaluate(custom_query(rule, "ignored", PODS, "shop", ["a", "b", "c"]), world)
+    one = evaluate(merged(rule, "ignored", PODS, ["shop"]), world)
+    found = {labels["pod"]: value for labels, value in own}
+    assert {labels["pod"]: value for labels, value in one} == found
+    return found
+
+
+def test_they_are_a_file_like_any_other(rules):
+    file = load(builtin.text(), "copy")
+    assert file.problems == ()
+    assert {rule.name_as for rule in file.custom} == METRICS == set(rules)
+    assert (file.external, file.resource) == (None, None)
+    assert all(rule.policy.adaptive for rule in file.custom)
+
+
+def test_every_one_is_merged_and_has_a_time(rules):
+    for rule in rules.values():
+        assert why_not(rule, PODS) == ""
+        assert timestamp_query(merged(rule, "x", PODS, ["shop"])).startswith("max by (pod, namespace) (timestamp(")
+
+
+def test_they_collide_with_no_other(rules):
+    found = [{"__name__": name, "pod": "a", "namespace": "shop"} for name in (*builtin.REQUESTS, *builtin.LATENCIES)]
+    parts = [(rule.rule, [((o.resource, o.metric), o) for o in offers(rule, found)]) for rule in rules.values()]
+    chosen, problems = combine(parts)
+    assert problems == []
+    assert {metric for _, metric in chosen} == METRICS
+
+
+def test_each_pod_is_counted_by_the_first_name_it_exposes(rules, evaluate):
+    world = [
+        series("http_requests_total", 10, pod="a", code="200"),
+        series("http_requests_total", 4, pod="a", code="500"),
+        series("http_request_duration_seconds_count", 14, pod="a", code="200"),  # the same requests once more
+        series("http_server_request_duration_seconds_count", 6, pod="b", http_response_status_code="200"),
+    ]
+    # the evaluator's rate is half of the value: (10 + 4) / 2 and 6 / 2
+    assert values(evaluate, rules["http_requests_per_second"], world) == {"a": 7.0, "b": 3.0}
+
+
+def test_errors_are_answers_with_5xx_and_none_is_zero(rules, evaluate):
+    world = [
+        series("http_requests_total", 10, pod="a", code="200"),
+        series("http_requests_total", 30, pod="a", code="503"),
+        series("http_server_request_duration_seconds_count", 6, pod="b", http_response_status_code="200"),
+        series("http_server_requests_seconds_count", 6, pod="c", status="500"),
+    ]
+    assert values(evaluate, rules["http_errors_per_second"], world) == {"a": 15.0, "b": 0.0, "c": 3.0}
+    assert values(evaluate, rules["http_errors_ratio"], world) == {"a": 0.75, "b": 0.0, "c": 1.0}
+
+
+def test_a_latency_comes_from_the_buckets_of_one_name(rules, evaluate):
+    world = [
+        series("http_request_duration_seconds_bucket", 2, pod="a", le="0.1", path="/x"),
+        series("http_request_duration_seconds_bucket", 4, pod="a", le="0.1", path="/y"),
+        series("http_request_duration_seconds_bucket", 8, pod="a", le="+Inf", path="/x"),
+        series("http_server_request_duration_seconds_bucket", 99, pod="a", le="0.1"),
+    ]
+    # the evaluator numbers the buckets: (2 + 4) / 2 x 1 + 8 / 2 x 2
+    assert values(evaluate, rules["http_request_duration_seconds_p95"], world) == {"a": 11.0}
