@@ -3,3 +3,5 @@
 `__main__` wires, `settings` says what can be set; the packages below are layers (see docs/architecture.md) and imports
 between them go down only.
 """
+
+__version__ = "0.1.0"

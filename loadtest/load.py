@@ -1,7 +1,7 @@
 """An open-loop HTTP load: Poisson arrivals at a rate that may change at any time, pipelined over one connection each.
 
-Open-loop: a slow server does not slow the arrivals down, as with real clients. Light enough to share two cores with what
-it loads. Only for loopback and the test bed's own networks.
+Open-loop: a slow server does not slow the arrivals down, as with real clients. Light enough to share two cores with
+what it loads. Only for loopback and the test bed's own networks.
 """
 
 import asyncio

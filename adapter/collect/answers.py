@@ -25,7 +25,8 @@ from adapter.collect.directory import Directory
 from adapter.collect.plan import custom_offered, mergeable
 from adapter.collect.snapshot import Limits, Reading, admitted, age_limit
 from adapter.collect.telemetry import CollectTelemetry
-from adapter.collect.usage import Consumption, UsageSource, quantities
+from adapter.collect.usage import UsageSource, quantities
+from adapter.metrics.kubelet import ResourceUsage
 from adapter.metrics.quantity import Quantity
 from adapter.metrics.selector import Selector
 from adapter.rules import merge
@@ -234,7 +235,7 @@ class Collected:
                 found.append(PodUsage(meta.namespace, meta.name, meta.labels, oldest.time, oldest.window, containers))
         return found
 
-    def _fresh(self, used: Consumption) -> bool:
+    def _fresh(self, used: ResourceUsage) -> bool:
         return self._clock() - used.time <= USAGE_MAX_AGE
 
     # ---- what it tells of itself

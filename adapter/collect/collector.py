@@ -160,11 +160,8 @@ class Collector:
         """Start what is due and not under way; the tasks never raise."""
         now = self._clock()
         self._replan(now)
-        started = []
-        for planned in self.plan.planned:
-            if self._due.get(planned.query, 0.0) <= now and planned.query not in self._running:
-                started.append(self._start(planned))
-        return started
+        due = [planned for planned in self.plan.planned if self._due.get(planned.query, 0.0) <= now]
+        return [self._start(planned) for planned in due if planned.query not in self._running]
 
     async def fetch(self, want: Want) -> Held | None:
         """The result for a want that is not held: one query that all askers share; None where it takes too long.
@@ -223,6 +220,10 @@ class Collector:
             table = await self._table(planned, started)
         except SourceError as failure:
             error = str(failure)
+        except Exception:
+            error = "the result could not be read; the log says more"
+            log.exception("query", rule=planned.rule.place, promql=planned.query.promql[:1024])
+        if error:
             self._telemetry.query_errors.labels(planned.rule.place, "value").inc()
         took = self._clock() - started
         self._telemetry.query_seconds.labels(planned.rule.place).observe(took)

@@ -32,4 +32,3 @@ class CollectTelemetry:
         self.uncovered = counter("uncovered_requests", "Requests that the plan did not cover.", ("group",))
         self.left_out = counter("values_left_out", "Values left out of answers.", ("rule", "why"))
         self.relist_errors = counter("relist_errors", "Look-ups of series on offer that failed.", ("rule",))
-        )

@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import structlog
 
 from adapter.collect.answer import Usage
+from adapter.metrics.kubelet import ResourceUsage
 from adapter.metrics.quantity import Format, Quantity, Resolution
 from adapter.metrics.sample import Sample
 from adapter.metrics.source import Query, Source, SourceError
@@ -22,20 +23,7 @@ DEFAULT_WINDOW = 60.0
 """s stated as the window where the file states none."""
 
 
-class Consumption(NamedTuple):
-    """What one container or node used."""
-
-    cpu: float
-    """Cores."""
-    memory: float
-    """Bytes of the working set."""
-    time: float
-    """Unix time of the sample, s."""
-    window: float
-    """s over which the CPU was averaged."""
-
-
-Pods = Mapping[tuple[str, str], Mapping[str, Consumption]]
+Pods = Mapping[tuple[str, str], Mapping[str, ResourceUsage]]
 """(namespace, pod) -> container -> consumption."""
 
 
@@ -46,25 +34,25 @@ class UsageSource(Protocol):
         """Only pods of which every container has a value."""
         ...
 
-    def nodes(self) -> Mapping[str, Consumption]:
+    def nodes(self) -> Mapping[str, ResourceUsage]:
         """By node name."""
         ...
 
 
-def quantities(consumption: Consumption) -> Usage:
+def quantities(consumption: ResourceUsage) -> Usage:
     """As the API writes it: CPU to the nanocore, memory to the byte in powers of 1024."""
     cpu = Quantity.of(max(0.0, consumption.cpu), resolution=Resolution.NANO)
     return Usage(cpu, Quantity.of(max(0.0, consumption.memory), Format.BINARY_SI, Resolution.UNIT))
 
 
 class RuledUsage:
-    """Consumption by `resourceRules`: two queries for all containers, two for all nodes, on a schedule."""
+    """ResourceUsage by `resourceRules`: two queries for all containers, two for all nodes, on a schedule."""
 
     def __init__(
         self,
         source: Source,
         rules: ResourceRules,
-        mapper: ResourceMapper,
+        mapper: Callable[[], ResourceMapper],
         every: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -77,13 +65,13 @@ class RuledUsage:
         self._every = every
         self._clock = clock
         self._pods: Pods = {}
-        self._nodes: Mapping[str, Consumption] = {}
+        self._nodes: Mapping[str, ResourceUsage] = {}
 
     def pods(self) -> Pods:
         """As of the last collection that worked."""
         return self._pods
 
-    def nodes(self) -> Mapping[str, Consumption]:
+    def nodes(self) -> Mapping[str, ResourceUsage]:
         """As of the last collection that worked."""
         return self._nodes
 
@@ -114,7 +102,7 @@ class RuledUsage:
         cores, octets = await self._both(queries, at)
         return joined(_containers(cpu, cores), _containers(memory, octets), self._window)
 
-    async def _collect_nodes(self, at: float) -> Mapping[str, Consumption]:
+    async def _collect_nodes(self, at: float) -> Mapping[str, ResourceUsage]:
         cpu, memory = self._bound(self._rules.cpu), self._bound(self._rules.memory)
         if cpu is None or memory is None:
             return {}
@@ -134,7 +122,7 @@ class RuledUsage:
         return await self._source.query(Query(first), at), await self._source.query(Query(second), at)
 
     def _bound(self, rule: ResourceRule | None) -> BoundRule[ResourceRule] | None:
-        return None if rule is None else bind(rule, self._mapper)
+        return None if rule is None else bind(rule, self._mapper())
 
     @property
     def _window(self) -> float:
@@ -153,13 +141,13 @@ def _containers(bound: BoundRule[ResourceRule], samples: Sequence[Sample]) -> It
 
 
 def joined(cores: Iterator[tuple[_Key, Sample]], octets: Iterator[tuple[_Key, Sample]], window: float) -> Pods:
-    """Consumption per pod and container. A container that has one of the two only keeps its whole pod out.
+    """ResourceUsage per pod and container. A container that has one of the two only keeps its whole pod out.
 
     A half-known pod would look smaller than it is, and an HPA would scale on that (prometheus-adapter takes 0 there).
     """
     cpu, memory = dict(cores), dict(octets)
     incomplete = {pod for pod, _ in cpu.keys() ^ memory.keys()}
-    pods: dict[tuple[str, str], dict[str, Consumption]] = {}
+    pods: dict[tuple[str, str], dict[str, ResourceUsage]] = {}
     for key, sample in cpu.items():
         pod, container = key
         if pod not in incomplete:
@@ -167,5 +155,5 @@ def joined(cores: Iterator[tuple[_Key, Sample]], octets: Iterator[tuple[_Key, Sa
     return pods
 
 
-def _consumption(cores: Sample, octets: Sample, window: float) -> Consumption:
-    return Consumption(cores.value, octets.value, min(cores.time, octets.time), window)
+def _consumption(cores: Sample, octets: Sample, window: float) -> ResourceUsage:
+    return ResourceUsage(cores.value, octets.value, min(cores.time, octets.time), window)

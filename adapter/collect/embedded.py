@@ -1,0 +1,160 @@
+"""The embedded source put together: a store filled by scrapes of annotated pods and by OTLP, and kubelets' usage."""
+
+import asyncio
+import contextlib
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple, Self
+
+import structlog
+from prometheus_client import CollectorRegistry, Gauge
+
+from adapter.collect.targets import pod_targets
+from adapter.kube.index import Index
+from adapter.kube.objects import Node
+from adapter.metrics.kubelet import KubeletUsage, kubelet_target
+from adapter.metrics.scrape import ScrapeLimits, Scraper
+from adapter.metrics.store import EmbeddedSource, Store
+from adapter.metrics.target import Target, TargetError
+
+log = structlog.get_logger(__name__)
+
+READY_AFTER = 30.0
+"""s after which a target that was not scraped twice no longer keeps the program from being ready."""
+FOLLOW_EVERY = 0.5
+"""s between looks at changes of pods and nodes: new pods come in bursts."""
+EXPIRE_EVERY = 30.0
+
+
+class KubeletAccess(NamedTuple):
+    """How kubelets are reached; None of it matters without nodes."""
+
+    resolution: float = 15.0
+    """s between two scrapes of a kubelet."""
+    address_types: tuple[str, ...] = ("InternalIP",)
+    port: int = 0
+    """0: as each node says."""
+    tls: ssl.SSLContext | bool = True
+    headers: Callable[[], Mapping[str, str]] | None = None
+
+
+class EmbeddedOptions(NamedTuple):
+    """See `adapter.settings` for the meaning of each."""
+
+    scrape_interval: float = 5.0
+    scrape_timeout: float = 4.0
+    scrape_concurrency: int = 64
+    scrape_max_bytes: int = 10 << 20
+    max_series: int = 200_000
+    retention: float = 300.0
+    kubelets: KubeletAccess = KubeletAccess()
+
+
+class Embedded:
+    """Use as `async with`; `run` follows pods and nodes until it is cancelled."""
+
+    def __init__(
+        self,
+        options: EmbeddedOptions,
+        registry: CollectorRegistry,
+        pods: Index[Any],
+        nodes: Index[Node],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.store = Store(options.max_series, options.retention, lookback_s=max(60.0, 4 * options.scrape_interval))
+        self.source = EmbeddedSource(self.store)
+        self.usage = KubeletUsage()
+        self._options = options
+        self._pods = pods
+        self._nodes = nodes
+        self._clock = clock
+        self._started = clock()
+        self._reported: set[str] = set()
+        timeout = min(options.scrape_timeout, options.scrape_interval)
+        limits = ScrapeLimits(options.scrape_max_bytes, timeout, concurrent=options.scrape_concurrency)
+        self._scraper = Scraper(self.store.extend, self._gone, limits, clock)
+        pods.on_change(self._pod_changed)
+        self._tell(registry)
+
+    async def __aenter__(self) -> Self:
+        await self._scraper.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._scraper.__aexit__(*error)
+
+    async def run(self) -> None:
+        """Keep the targets in step with pods and nodes, and forget what is too old, until cancelled."""
+        seen, expired = (-1, -1), self._clock()
+        while True:
+            now = (self._pods.revision, self._nodes.revision)
+            if now != seen:
+                seen = now
+                self._follow()
+            if self._clock() - expired >= EXPIRE_EVERY:
+                expired = self._clock()
+                self.store.expire(expired)
+            await asyncio.sleep(FOLLOW_EVERY)
+
+    def readiness(self) -> str:
+        """'' once every target that answers was scraped twice, or after READY_AFTER; else what is waited for."""
+        if self._clock() - self._started >= READY_AFTER:
+            return ""
+        waiting = [key for key, health in self._scraper.health.items() if not health.error and health.scrapes < 2]
+        return f"{len(waiting)} targets were not scraped twice yet, {waiting[0]} among them" if waiting else ""
+
+    def _follow(self) -> None:
+        targets, problems = pod_targets(self._pods, self._options.scrape_interval)
+        for problem in set(problems) - self._reported:
+            log.warning("not scraped", problem=problem)
+        self._reported = set(problems)
+        self._scraper.set_targets([*targets, *self._kubelets()])
+
+    def _kubelets(self) -> list[Target]:
+        access = self._options.kubelets
+        self.usage.keep({node.metadata.name for node in self._nodes})
+        targets = []
+        for node in self._nodes:
+            name = node.metadata.name
+            addresses = [(address.type, address.address) for address in node.status.addresses]
+            port = access.port or node.status.daemon_endpoints.kubelet_endpoint.port or 10250
+            with contextlib.suppress(TargetError):
+                targets.append(
+                    kubelet_target(
+                        name,
+                        addresses,
+                        port=port,
+                        address_types=access.address_types,
+                        tls=access.tls,
+                        headers=access.headers,
+                        interval_s=access.resolution,
+                        on_points=partial(self.usage.update, name),
+                    )
+                )
+        return targets
+
+    def _gone(self, target: Target) -> None:
+        """Its series end now: a value of a pod that is gone must not linger until it is too old."""
+        self.store.forget({"instance": target.labels["instance"]} if "instance" in target.labels else target.labels)
+
+    def _pod_changed(self, old: Any, new: Any) -> None:
+        if new is None and old is not None:
+            self.store.forget({"namespace": old.metadata.namespace, "pod": old.metadata.name})
+
+    def _tell(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, text: str, value: Callable[[], float]) -> None:
+            Gauge(f"streamgate_{name}", text, registry=registry).set_function(value)
+
+        store, health = self.store, self._scraper.health
+        gauge("store_series", "Series held.", lambda: len(store))
+        gauge("store_bytes", "Bytes of samples held.", lambda: store.nbytes)
+        gauge("store_refused_samples", "Samples refused for the limit on series.", lambda: store.statistics.refused)
+        gauge("store_late_samples", "Samples that came out of order and were left out.", lambda: store.statistics.late)
+        gauge("scrape_targets", "Targets scraped.", lambda: len(health))
+        gauge(
+            "scrape_targets_failing",
+            "Targets whose last scrape failed.",
+            lambda: sum(bool(h.error) for h in health.values()),
+        )

@@ -1,0 +1,80 @@
+"""Keeps demand and offers in step with the cluster: its HPAs, and the resources that its API has."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from adapter.collect.answer import GroupResource
+from adapter.collect.catalogue import Catalogue
+from adapter.collect.declared import wants_of
+from adapter.collect.demand import Demand
+from adapter.kube.autoscaling import HorizontalPodAutoscaler
+from adapter.kube.client import Client
+from adapter.kube.discovery import api_resources
+from adapter.kube.errors import KubeError
+from adapter.kube.index import Index
+from adapter.rules.resources import CORE_RESOURCES, ApiResource, ResourceMapper, UnknownResource
+
+log = structlog.get_logger(__name__)
+
+DISCOVER_EVERY = 300.0
+"""s between looks at the cluster's API resources: new kinds come with CRDs, which are rarely installed."""
+
+
+def mapper_of(resources: Iterable[ApiResource]) -> ResourceMapper:
+    """A mapper of what the cluster has, and of what every cluster has for the case that it did not tell."""
+    return ResourceMapper([*resources, *CORE_RESOURCES])
+
+
+def resource_of(mapper: ResourceMapper, api_version: str, kind: str) -> GroupResource | None:
+    """The resource that holds objects of that apiVersion and kind."""
+    group = api_version.rpartition("/")[0]
+    try:
+        return mapper.resolve(group, kind)
+    except UnknownResource:
+        return None
+
+
+def follow_hpas(
+    index: Index[HorizontalPodAutoscaler], demand: Demand, catalogue: Catalogue, wake: Callable[[], None]
+) -> None:
+    """From now on `demand` is what the HPAs in `index` declare."""
+    reported: set[str] = set()
+
+    def changed(old: HorizontalPodAutoscaler | None, new: HorizontalPodAutoscaler | None) -> None:
+        if new is None:
+            if old is not None:
+                demand.withdraw(old.metadata.namespace, old.metadata.name)
+            return
+        if old is not None and old.spec == new.spec:
+            return  # HPAs write their status every 15 s
+        wants, problems = wants_of(new, lambda version, kind: resource_of(catalogue.mapper, version, kind))
+        demand.declare(new.metadata.namespace, new.metadata.name, wants)
+        for problem in set(problems) - reported:
+            log.warning("HPA", problem=problem)
+        reported.update(problems)
+        wake()
+
+    for hpa in index:
+        changed(None, hpa)
+    index.on_change(changed)
+
+
+async def follow_resources(client: Client, catalogue: Catalogue, every: float = DISCOVER_EVERY) -> None:
+    """Look up the cluster's API resources, now and then again, until cancelled."""
+    known: list[ApiResource] = []
+    while True:
+        pause = every
+        try:
+            found = [
+                ApiResource(item.group, item.version, item.plural, item.singular, item.kind, item.namespaced)
+                for item in await api_resources(client)
+            ]
+            if found != known:
+                known = found
+                catalogue.bind(mapper_of(found))
+        except KubeError as error:
+            log.warning("the cluster's API resources are not known; the usual ones are taken", cause=str(error))
+            pause = min(every, 10.0)
+        await asyncio.sleep(pause)
