@@ -27,64 +27,23 @@ from adapter.rules.model import Rule as Rule
 from adapter.rules.model import RuleFile as RuleFile
 from adapter.rules.model import SeriesFilter as SeriesFilter
 from adapter.rules.resources import GroupResource
-
-
-class _Strict(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    pass
-
-
-class _Filter(_Strict):
-    is_: str = msgspec.field(default="", name="is")
-    is_not: str = ""
-
-
-class _Resource(_Strict):
-    resource: str = ""
-    group: str = ""
-
-
-class _Mapping(_Strict):
-    template: str = ""
-    overrides: dict[str, _Resource] = {}
-    namespaced: str = "true"
-
-
-class _Name(_Strict):
-    matches: str = ""
-    as_: str = msgspec.field(default="", name="as")
-
-
-class _Policy(_Strict):
-    max_age: str = ""
-    nan: str = ""
-    negative: str = ""
-    refresh: str = ""
-    adaptive: str = ""
-
-
-class _Rule(_Strict):
-    series_query: str = ""
-    series_filters: list[_Filter] = []
-    resources: _Mapping = msgspec.field(default_factory=_Mapping)
-    name: _Name = msgspec.field(default_factory=_Name)
-    metrics_query: str = ""
-    policy: _Policy = msgspec.field(default_factory=_Policy, name="x-streamgate")
-
-
-class _ResourceRule(_Strict):
-    container_query: str = ""
-    node_query: str = ""
-    resources: _Mapping = msgspec.field(default_factory=_Mapping)
-    container_label: str = ""
-    policy: _Policy = msgspec.field(default_factory=_Policy, name="x-streamgate")
-
+from adapter.rules.schema import (
+    RawFilter,
+    RawMapping,
+    RawName,
+    RawPolicy,
+    RawResource,
+    RawResourceRule,
+    RawRule,
+    Strict,
+)
 
 _SECTIONS = ("rules", "externalRules", "resourceRules")
 _RESOURCE_FIELDS = ("cpu", "memory", "window")
 _YES = frozenset(("y", "yes", "true", "on"))
 _NO = frozenset(("n", "no", "false", "off"))
 
-Raw = TypeVar("Raw", bound=_Strict)
+Raw = TypeVar("Raw", bound=Strict)
 Made = TypeVar("Made")
 
 
@@ -143,7 +102,7 @@ class _Reader:
             return None
 
     def rule(self, path: Path, element: Plain) -> Rule:
-        raw = _converted(element, _Rule)
+        raw = _converted(element, RawRule)
         if not raw.series_query.strip():
             raise _Wrong(("seriesQuery",), 'it is missing; right would be a series selector such as {__name__="a"}')
         matches, name_as = _name(raw.name)
@@ -182,7 +141,7 @@ class _Reader:
             raise _Wrong(
                 (), "it is missing, so metrics.k8s.io has no values; right would be a containerQuery and a nodeQuery"
             )
-        raw = _converted(element, _ResourceRule)
+        raw = _converted(element, RawResourceRule)
         label = raw.container_label
         return ResourceRule(
             place=self.document.at(path),
@@ -210,7 +169,7 @@ def _without_null(value: Plain) -> Plain:
     return [_without_null(item) for item in value] if isinstance(value, list) else value
 
 
-def _explained(problem: str, kind: type[_Strict], where: str) -> str:
+def _explained(problem: str, kind: type[Strict], where: str) -> str:
     unknown = re.fullmatch(r"Object contains unknown field `(.*)`", problem)
     if unknown is None:
         got = problem.replace("`object`", "a mapping").replace("`array`", "a list").replace("`str`", "a text")
@@ -219,21 +178,21 @@ def _explained(problem: str, kind: type[_Strict], where: str) -> str:
     return f"{unknown[1]!r} is no field there; right would be one of {', '.join(known)}"
 
 
-def _fields(kind: type[_Strict], path: Path) -> Sequence[str]:
+def _fields(kind: type[Strict], path: Path) -> Sequence[str]:
     """The names of the fields of the Struct at `path` below `kind`."""
-    inner: Mapping[str, type[_Strict]] = {
-        "name": _Name,
-        "resources": _Mapping,
-        "seriesFilters": _Filter,
-        "x-streamgate": _Policy,
+    inner: Mapping[str, type[Strict]] = {
+        "name": RawName,
+        "resources": RawMapping,
+        "seriesFilters": RawFilter,
+        "x-streamgate": RawPolicy,
     }
     found: type[msgspec.Struct] = inner.get(str(path[0]), kind) if path else kind
     if path[:2] == ("resources", "overrides"):
-        found = _Resource
+        found = RawResource
     return [field.encode_name for field in msgspec.structs.fields(found)]
 
 
-def _name(name: _Name) -> tuple[Regexp, str]:
+def _name(name: RawName) -> tuple[Regexp, str]:
     """The expression and the API name's template, defaulted as prometheus-adapter does."""
     matches = _regexp(name.matches or ".*", ("name", "matches"))
     if name.as_:
@@ -246,7 +205,7 @@ def _name(name: _Name) -> tuple[Regexp, str]:
     return matches, f"${matches.groups}"
 
 
-def _filters(raw: _Rule, matches: Regexp) -> Sequence[SeriesFilter]:
+def _filters(raw: RawRule, matches: Regexp) -> Sequence[SeriesFilter]:
     filters = []
     for index, found in enumerate(raw.series_filters):
         path = ("seriesFilters", index)
@@ -258,7 +217,7 @@ def _filters(raw: _Rule, matches: Regexp) -> Sequence[SeriesFilter]:
     return (*filters, SeriesFilter(matches, True)) if raw.name.matches else filters
 
 
-def _mapping(raw: _Mapping) -> ResourceMapping:
+def _mapping(raw: RawMapping) -> ResourceMapping:
     template = None
     if raw.template:
         path = ("resources", "template")
@@ -302,7 +261,7 @@ def _trial(group_by: Sequence[str]) -> Mapping[str, Value]:
     }
 
 
-def _policy(raw: _Policy) -> Policy:
+def _policy(raw: RawPolicy) -> Policy:
     path = ("x-streamgate",)
     return Policy(
         max_age=_seconds(raw.max_age, (*path, "maxAge")),
