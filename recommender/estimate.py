@@ -1,7 +1,6 @@
 """From histograms to numbers: percentile, margin, confidence, minimum, for all containers at once (VPA's logic/)."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -39,6 +38,8 @@ class Estimation:
     """millicores for all containers of a pod together"""
     pod_minimum_memory: float = 250
     """MiB for all containers of a pod together"""
+    inside_buckets: bool = False
+    """False is VPA's: a percentile is the end of its bucket, so that idle is 10 millicores. True: a place inside it."""
 
 
 @dataclass(frozen=True)
@@ -56,20 +57,25 @@ class Recommendation:
 
     cpu: Bounds
     memory: Bounds
-    extra: Mapping[str, Amounts] = field(default_factory=dict)
 
 
 def recommend(states: States, rows: Rows, containers: Amounts, settings: Estimation) -> Recommendation:
     """VPA's recommendation for `rows`; `containers` (n) is how many share each one's pod and so the pod's minimum."""
-    share = 1.0 / np.maximum(containers, 1)
-    minimum_cpu = truncated(truncated(np.array([settings.pod_minimum_cpu * 0.001 * 1000.0])) * share)
-    minimum_memory = truncated(truncated(np.array([settings.pod_minimum_memory * 1024 * 1024])) * share)
+    minimum_cpu, minimum_memory = minimums(containers, settings)
     cpu_confidence = confidence(states, rows, settings.cpu_confidence)
     memory_confidence = confidence(states, rows, settings.memory_confidence)
     return Recommendation(
-        cpu=_bounds(states.cpu, rows, settings.cpu, settings.margin, cpu_confidence, minimum_cpu),
-        memory=_bounds(states.memory, rows, settings.memory, settings.margin, memory_confidence, minimum_memory),
+        cpu=_bounds(states.cpu, rows, settings, settings.cpu, cpu_confidence, minimum_cpu),
+        memory=_bounds(states.memory, rows, settings, settings.memory, memory_confidence, minimum_memory),
     )
+
+
+def minimums(containers: Amounts, settings: Estimation) -> tuple[Amounts, Amounts]:
+    """Each container's least CPU, millicores, and memory, bytes: an equal share of the pod's."""
+    share = 1.0 / np.maximum(containers, 1)
+    cpu = truncated(np.array([settings.pod_minimum_cpu * 0.001 * 1000.0]))
+    memory = truncated(np.array([settings.pod_minimum_memory * 1024 * 1024]))
+    return truncated(np.multiply(cpu, share)), truncated(np.multiply(memory, share))
 
 
 def confidence(states: States, rows: Rows, interval: float) -> Floats:
@@ -90,10 +96,17 @@ def with_confidence(amounts: Amounts, multiplier: float, exponent: float, confid
 
 
 def _bounds(
-    histograms: Histograms, rows: Rows, fractions: Fractions, margin: float, confidences: Floats, minimum: Amounts
+    histograms: Histograms,
+    rows: Rows,
+    settings: Estimation,
+    fractions: Fractions,
+    confidences: Floats,
+    minimum: Amounts,
 ) -> Bounds:
-    values = histograms.percentiles((fractions.target, fractions.lower, fractions.upper), rows)
-    target, lower, upper = (with_margin(truncated(value * histograms.buckets.per_unit), margin) for value in values)
+    wanted = (fractions.target, fractions.lower, fractions.upper)
+    values = histograms.percentiles(wanted, rows, settings.inside_buckets)
+    amounts = (truncated(value * histograms.buckets.per_unit) for value in values)
+    target, lower, upper = (with_margin(amount, settings.margin) for amount in amounts)
     return Bounds(
         target=np.maximum(target, minimum),
         lower=np.maximum(with_confidence(lower, 0.001, -2.0, confidences), minimum),

@@ -89,8 +89,11 @@ class Histograms:
         self.total[rows] = _without_dust(self.total[rows])
         self._narrow(np.unique(rows))
 
-    def percentiles(self, fractions: Sequence[float], rows: Rows | None = None) -> Floats:
-        """The END of the bucket in which each fraction of the weight is reached: (len(fractions), n); 0 where empty."""
+    def percentiles(self, fractions: Sequence[float], rows: Rows | None = None, inside: bool = False) -> Floats:
+        """The END of the bucket in which each fraction of the weight is reached: (len(fractions), n); 0 where empty.
+
+        With `inside`, the place inside that bucket, its samples taken as spread evenly over it.
+        """
         rows = np.arange(len(self)) if rows is None else rows
         values = np.zeros((len(fractions), len(rows)))
         for part, low, weights in self.arena.groups(rows):
@@ -103,8 +106,20 @@ class Histograms:
                 threshold = fraction * self.total[rows[part]]
                 bucket = low + np.count_nonzero(reached < threshold[:, None], axis=1)
                 bucket = np.maximum(np.minimum(bucket, maximum), minimum)
-                values[index, part] = np.where(at_minimum < EPSILON, 0.0, self.buckets.ends[bucket])
+                value = self.buckets.ends[bucket]
+                if inside:
+                    value = value - self._unused(bucket, bucket - low, threshold, weights, reached)
+                values[index, part] = np.where(at_minimum < EPSILON, 0.0, value)
         return values
+
+    def _unused(
+        self, bucket: NDArray[np.int64], column: NDArray[np.int64], threshold: Floats, weights: Floats, reached: Floats
+    ) -> Floats:
+        """How much of each bucket lies above the place where `threshold` is reached, units."""
+        row = np.arange(len(bucket))
+        column = np.clip(column, 0, weights.shape[1] - 1)
+        over = (reached[row, column] - threshold) / np.maximum(weights[row, column], EPSILON)
+        return np.clip(over, 0.0, 1.0) * (self.buckets.ends[bucket] - self.buckets.starts[bucket])
 
     def merge(self, into: int, other: int) -> None:
         """Adds histogram `other` to `into`; both references become the younger one, as in VPA."""

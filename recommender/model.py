@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from recommender.buckets import CPU, MEMORY, Amounts, Floats, Rows
 from recommender.histogram import NEVER, Histograms
+from recommender.peaks import Peaks
 from recommender.table import Table
 
 CPU_WEIGHT: Final = 0.1
@@ -19,6 +20,8 @@ CPU_WEIGHT: Final = 0.1
 PEAK_WEIGHT: Final = 1.0
 """The weight of a memory peak."""
 DAY: Final = 86400.0
+OOM_MEMORY: Final = 7 * DAY
+"""s for which the default mode does not go below what an OOM kill showed to be needed."""
 MAX_AMOUNT: Final = 10**14
 """VPA's largest amount: 1e14 millicores or bytes."""
 
@@ -35,6 +38,8 @@ class Aggregation:
     oom_bump_ratio: float = 1.2
     oom_min_bump: float = 100 * 1024 * 1024
     """bytes"""
+    daily_peaks: bool = False
+    """Whether the last four weeks' daily peaks are kept too, for the default mode."""
     first_zero_peak: bool = False
     """True is VPA's bug: where a window's first memory sample is 0, no later sample of that window counts."""
 
@@ -58,23 +63,26 @@ class States(Table):
         )  # fmt: skip
         self.cpu = Histograms(CPU, config.cpu_half_life)
         self.memory = Histograms(MEMORY, config.memory_half_life)
+        self.peaks = Peaks()
 
     @property
     def nbytes(self) -> int:
         """Bytes held."""
-        return super().nbytes + self.cpu.nbytes + self.memory.nbytes
+        return super().nbytes + self.cpu.nbytes + self.memory.nbytes + self.peaks.nbytes
 
     def grow(self, rows: int) -> None:
         """Room for `rows` more, empty."""
         super().grow(rows)
         self.cpu.extend(rows)
         self.memory.extend(rows)
+        self.peaks.extend(rows)
 
     def release(self, rows: Rows) -> None:
         """Forgets rows; their numbers are used again."""
         super().release(rows)
         self.cpu.clear(rows)
         self.memory.clear(rows)
+        self.peaks.clear(rows)
 
 
 class Instances(Table):
@@ -130,7 +138,10 @@ class Model:
     def observe_memory(self, instances: Rows, amounts: Amounts, times: Floats) -> NDArray[np.bool_]:
         """Adds memory samples, at most one per instance; returns which were taken (not late or negative)."""
         fresh: NDArray[np.bool_] = (amounts >= 0) & (times >= self.instances.last_memory[instances])
-        self._peaks(instances[fresh], amounts[fresh], times[fresh], self.instances.peak)
+        taken, amounts, times = instances[fresh], amounts[fresh], times[fresh]
+        self._window(taken, amounts, times, self.instances.peak)
+        if self.config.daily_peaks:
+            self.states.peaks.add(self.instances.state[taken], amounts, times)
         return fresh
 
     def observe_oom(self, instances: Rows, requests: Amounts, times: Floats) -> NDArray[np.bool_]:
@@ -146,10 +157,13 @@ class Model:
         used = np.maximum(requests[fresh], self.instances.peak[taken])
         share = truncated(used * self.states.bump_ratio[states])
         needed = np.maximum(used + truncated(self.states.bump_bytes[states]), share)
-        self._peaks(taken, needed, times[fresh], self.instances.oom_peak)
+        self._window(taken, needed, times[fresh], self.instances.oom_peak)
+        if self.config.daily_peaks:
+            self.states.peaks.add(states, needed, times[fresh])
+            self.states.peaks.add_oom(states, needed, times[fresh], OOM_MEMORY)
         return fresh
 
-    def _peaks(self, instances: Rows, amounts: Amounts, times: Floats, kind: Amounts) -> None:
+    def _window(self, instances: Rows, amounts: Amounts, times: Floats, kind: Amounts) -> None:
         """Keeps one peak per window: a larger sample replaces the window's peak, both stamped with the window's end."""
         table = self.instances
         table.last_memory[instances] = times

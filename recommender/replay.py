@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
-from recommender.buckets import Rows
+from recommender.buckets import Amounts, Floats, Rows
 from recommender.model import Model
 from recommender.usage import MISSING, Usage
 
@@ -20,9 +21,28 @@ class Replay:
         self.instances = model.start(self.rows)
         self.late = 0
         """CPU samples not taken because a later one had been seen (or one of the same time)."""
-        self._sizes = np.bincount(self.usage.container, minlength=len(usage.names))
-        self._next = np.concatenate(([0], np.cumsum(self._sizes)[:-1]))
-        self._end = np.cumsum(self._sizes)
+        self.kills = 0
+        """OOM kills that `limit` made."""
+        sizes = np.bincount(self.usage.container, minlength=len(usage.names))
+        self._end = np.cumsum(sizes)
+        self._first = self._end - sizes
+        self._next = self._first.copy()
+        self._limit: Amounts | None = None
+        self._alive: NDArray[np.bool_] = np.ones(len(usage.names), dtype=np.bool_)
+
+    @property
+    def started(self) -> NDArray[np.bool_]:
+        """Which containers have had a row."""
+        started: NDArray[np.bool_] = self._next > self._first
+        return started
+
+    def limit(self, limit: Amounts | None) -> None:
+        """From here on memory above `limit`, bytes per container (0: none), is cut to it, as no process could have it.
+
+        The first such sample of a container is also an OOM kill, once until `limit` is set anew.
+        """
+        self._limit = None if limit is None else np.where(limit > 0, limit, np.iinfo(np.int64).max)
+        self._alive[:] = True
 
     def run(self, until: float = np.inf) -> None:
         """Feeds what comes before Unix time `until` (per container: up to its first row that does not)."""
@@ -41,16 +61,23 @@ class Replay:
             active = active[self._next[active] < self._end[active]]
 
     def _feed(self, rows: Rows) -> None:
-        usage = self.usage
-        instances, time = self.instances[usage.container[rows]], usage.time[rows]
-        for amounts, observe in (
-            (usage.cpu[rows], self.model.observe_cpu),
-            (usage.memory[rows], self.model.observe_memory),
-        ):
-            present = amounts != MISSING
-            taken = observe(instances[present], amounts[present], time[present])
-            if observe == self.model.observe_cpu:
-                self.late += int(np.count_nonzero(~taken))
-        killed = usage.oom[rows] != MISSING
+        usage, time = self.usage, self.usage.time[rows]
+        containers = usage.container[rows]
+        instances = self.instances[containers]
+        present = usage.cpu[rows] != MISSING
+        taken = self.model.observe_cpu(instances[present], usage.cpu[rows][present], time[present])
+        self.late += int(np.count_nonzero(~taken))
+        limit = None if self._limit is None else self._limit[containers]
+        memory = usage.memory[rows] if limit is None else np.minimum(usage.memory[rows], limit)
+        present = usage.memory[rows] != MISSING
+        self.model.observe_memory(instances[present], memory[present], time[present])
+        self._kill(usage.oom[rows] != MISSING, instances, usage.oom[rows], time)
+        if limit is not None:
+            over = self._alive[containers] & (usage.memory[rows] > limit)
+            self._alive[containers[over]] = False
+            self.kills += int(np.count_nonzero(over))
+            self._kill(over, instances, limit, time)
+
+    def _kill(self, killed: NDArray[np.bool_], instances: Rows, requests: Amounts, times: Floats) -> None:
         if killed.any():
-            self.model.observe_oom(instances[killed], usage.oom[rows][killed], time[killed])
+            self.model.observe_oom(instances[killed], requests[killed], times[killed])

@@ -249,7 +249,8 @@ def _pairs(arguments: Sequence[str], known: dict[str, "Field[Any]"]) -> Iterator
 
 
 def _value(entry: "Field[Any]", text: str) -> Any:
-    flag, kind = entry.metadata["flag"], type(entry.default)
+    flag: str = entry.metadata["flag"]
+    kind: Any = type(entry.default)
     try:
         if kind is bool or flag.startswith("fix-"):
             truth = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}[text.lower()]

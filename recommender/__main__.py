@@ -1,0 +1,50 @@
+"""`streamgate-recommender`: without a verb the recommender's loop, else an offline verb."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from recommender import backtest_command, replay_command
+from recommender.settings import SettingsError, usage
+from recommender.usage import UsageError
+
+VERBS: Final[Mapping[str, Callable[[Sequence[str]], int]]] = {
+    "replay": replay_command.run,
+    "backtest": backtest_command.run,
+}
+HELP: Final = """streamgate-recommender [FLAGS]        run in a cluster, as the VPA recommender does
+streamgate-recommender VERB --help    offline: {verbs}
+
+Flags, with their defaults:
+{flags}"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a verb or the loop; returns the exit code: 0 good, 1 failed, 2 wrong arguments."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if given and given[0] in VERBS:
+            return VERBS[given[0]](given[1:])
+        if "--help" in given or "-h" in given:
+            print(HELP.format(verbs=", ".join(VERBS), flags=usage()))  # noqa: T201 - it is what was asked for
+            return 0
+        return _serve(given)
+    except SettingsError as error:
+        return _fail(str(error), 2)
+    except UsageError as error:
+        return _fail(str(error), 1)
+    except BrokenPipeError:
+        return 0
+
+
+def _serve(arguments: Sequence[str]) -> int:
+    raise NotImplementedError
+
+
+def _fail(text: str, code: int) -> int:
+    print(f"streamgate-recommender: {text}", file=sys.stderr)  # noqa: T201 - a command line speaks on stderr
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

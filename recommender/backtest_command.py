@@ -1,0 +1,120 @@
+"""`backtest`: what policies would have cost, and risked, on past usage."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender import output
+from recommender.backtest import POLICIES, Walk, halves, margined, priced, sample_step, walk
+from recommender.model import DAY
+from recommender.score import Prices, Summary, Tally, bootstrap, interval, summary
+from recommender.settings import SettingsError
+from recommender.usage import Usage, read_usage
+
+PRICES = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+"""GiB-days: points of our curve."""
+MARGINS = (0.0, 0.15, 0.4, 0.8, 1.5)
+"""Points of VPA's curve."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs the verb; returns the exit code."""
+    given = _parser().parse_args(arguments)
+    names = [name.strip() for name in given.policies.split(",")]
+    unknown = [name for name in names if name not in POLICIES]
+    if unknown:
+        raise SettingsError(f"--policies: {', '.join(unknown)} is none of {', '.join(POLICIES)}")
+    usage = read_usage(given.usage)
+    output.complain(usage.problems)
+    how = Walk(interval=given.interval_hours * 3600, warmup=given.warmup_days * DAY, kills=given.kills == "on")
+    tallies = {name: walk(usage, POLICIES[name](usage), how) for name in names}
+    if not any(tally.days.sum() for tally in tallies.values()):
+        raise SettingsError(f"nothing to score: the usage ends within the warm-up of {given.warmup_days} days")
+    members = halves(len(usage.names), given.seed)[1] if given.held_out else np.arange(len(usage.names))
+    prices = Prices(given.price_core, given.price_gib) if given.price_core or given.price_gib else None
+    records = rows(tallies, members, sample_step(usage), given.bootstrap, prices)
+    part = f"the held-out half, {len(members)}" if given.held_out else f"all {len(members)}"
+    output.write(records, given.output, f"{part} containers, {how.interval / 3600:g} h ahead")
+    if given.plot:
+        _plot(usage, tallies, members, how, given.plot)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("streamgate-recommender backtest", description=__doc__, allow_abbrev=False)
+    parser.add_argument(
+        "usage", type=Path, nargs="+", help="csv or csv.gz: container,epoch_s,cpu_millicores,memory_bytes"
+    )
+    parser.add_argument("--policies", default=",".join(POLICIES), help=f"of {', '.join(POLICIES)}")
+    parser.add_argument("--interval-hours", type=_positive, default=24.0, help="between decisions")
+    parser.add_argument("--warmup-days", type=_positive, default=7.0, help="of history before the first decision")
+    parser.add_argument(
+        "--kills", choices=("on", "off"), default="on", help="tell policies of OOM kills (memory is cut to the target)"
+    )
+    parser.add_argument("--price-core", type=float, default=0.0, help="money per core and hour")
+    parser.add_argument("--price-gib", type=float, default=0.0, help="money per GiB and hour")
+    parser.add_argument("--bootstrap", type=int, default=1000, help="rounds, over containers")
+    parser.add_argument(
+        "--held-out", action="store_true", help="only the half that a split by --seed leaves for reporting"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--plot", type=Path, help="file.png or .svg for the cost-against-risk curve")
+    parser.add_argument("--output", choices=output.FORMATS, default="table")
+    return parser
+
+
+def rows(
+    tallies: Mapping[str, Tally], members: NDArray[np.int64], step: float, rounds: int, prices: Prices | None
+) -> list[output.Record]:
+    """One record per policy, with 95 % intervals of a bootstrap over containers."""
+    drawn = bootstrap(list(tallies.values()), members, step, rounds, seed=1) if rounds else []
+    records: list[output.Record] = []
+    for index, (name, tally) in enumerate(tallies.items()):
+        made = summary(tally, members, step, prices)
+        records.append(_record(name, made, [round_[index] for round_ in drawn], prices is not None))
+    return records
+
+
+def _record(name: str, made: Summary, drawn: Sequence[Summary], priced_: bool) -> output.Record:
+    record = {
+        "policy": name,
+        "memory_slack": made.memory_slack,
+        "median_slack": made.median_slack,
+        "cpu_slack": made.cpu_slack,
+        "overrun_days": made.overruns,
+        "days": made.days,
+        "overrun_rate": made.overrun_rate,
+        "throttled": made.throttled,
+        "changes_per_day": made.changes,
+    }
+    if priced_:
+        record["cost"] = made.cost
+    if drawn:
+        for key, values in (
+            ("memory_slack", [d.memory_slack for d in drawn]),
+            ("overrun_rate", [d.overrun_rate for d in drawn]),
+        ):
+            low, high = interval(values)
+            record[f"{key}_95"] = f"{low:.3f} to {high:.3f}"
+    return record
+
+
+def _plot(usage: Usage, tallies: Mapping[str, Tally], members: NDArray[np.int64], how: Walk, path: Path) -> None:
+    from recommender.plot import curve
+
+    step = sample_step(usage)
+    ours = [summary(walk(usage, priced(price)(usage), how), members, step) for price in PRICES]
+    theirs = [summary(walk(usage, margined(margin)(usage), how), members, step) for margin in MARGINS]
+    points = {name: summary(tally, members, step) for name, tally in tallies.items()}
+    lines = {"default, by price of an overrun": ours, "vpa, by margin": theirs}
+    curve(path, points, lines)
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 10_000:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value

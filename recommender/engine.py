@@ -1,0 +1,69 @@
+"""One recommendation for many containers: VPA's estimators, and on top of them what the default mode does better."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from recommender.buckets import Amounts, Rows
+from recommender.estimate import Bounds, Estimation, Fractions, Recommendation, minimums, recommend
+from recommender.model import OOM_MEMORY, Aggregation, Model
+from recommender.policy import CostPolicy
+from recommender.settings import Settings
+
+
+@dataclass(frozen=True)
+class Mode:
+    """Everything that decides what numbers come out."""
+
+    aggregation: Aggregation
+    estimation: Estimation
+    cost: CostPolicy | None
+    """None: memory as VPA does it."""
+
+
+def mode(settings: Settings) -> Mode:
+    """The mode that the settings describe."""
+    aggregation = Aggregation(
+        memory_interval=settings.memory_interval,
+        memory_interval_count=settings.memory_interval_count,
+        memory_half_life=settings.memory_half_life,
+        cpu_half_life=settings.cpu_half_life,
+        oom_bump_ratio=settings.oom_ratio,
+        oom_min_bump=settings.oom_bump,
+        first_zero_peak=not settings.fixed("zero_peak"),
+        daily_peaks=settings.mode == "default",
+    )
+    estimation = Estimation(
+        margin=settings.margin,
+        cpu=Fractions(settings.target_cpu, settings.lower_cpu, settings.upper_cpu),
+        memory=Fractions(settings.target_memory, settings.lower_memory, settings.upper_memory),
+        cpu_confidence=settings.confidence_cpu,
+        memory_confidence=settings.confidence_memory,
+        pod_minimum_cpu=settings.pod_min_cpu,
+        pod_minimum_memory=settings.pod_min_memory,
+        inside_buckets=settings.fixed("cpu_buckets"),
+    )
+    cost = CostPolicy(price=settings.overrun_price) if settings.fixed("memory") else None
+    return Mode(aggregation, estimation, cost)
+
+
+def decide(model: Model, rows: Rows, containers: Amounts, now: float, chosen: Mode) -> Recommendation:
+    """The recommendation for states `rows`, each one of `containers` in its pod, at Unix time `now`, s."""
+    found = recommend(model.states, rows, containers, chosen.estimation)
+    if chosen.cost is None:
+        return found
+    minimum = minimums(containers, chosen.estimation)[1]
+    return replace(found, memory=by_cost(model, rows, found.memory, minimum, now, chosen.cost))
+
+
+def by_cost(model: Model, rows: Rows, memory: Bounds, minimum: Amounts, now: float, cost: CostPolicy) -> Bounds:
+    """VPA's memory bounds with the target replaced by the cheapest one; the bounds are moved to enclose it.
+
+    A state without daily peaks (resumed from another recommender's checkpoint) keeps VPA's target.
+    """
+    peaks = model.states.peaks
+    wanted = cost.targets(peaks.recent(rows, cost.days))
+    killed = peaks.oom_time[rows] >= now - OOM_MEMORY
+    wanted = np.where(killed, np.maximum(wanted, peaks.oom[rows]), wanted)
+    target = np.where(wanted > 0, np.maximum(wanted, minimum), memory.target)
+    return Bounds(target, np.minimum(memory.lower, target), np.maximum(memory.upper, target))

@@ -1,0 +1,78 @@
+"""Tables, JSON and CSV for the command line."""
+
+import csv
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TextIO
+
+from recommender.usage import Problems
+
+FORMATS: Final = ("table", "json", "csv")
+Record = Mapping[str, Any]
+
+
+def write(records: Sequence[Record], form: str, title: str, file: TextIO | None = None) -> None:
+    """Writes records (nested mappings become columns joined by a point) as one of FORMATS."""
+    out = file or sys.stdout
+    if form == "json":
+        json.dump(list(records), out, indent=1)
+        out.write("\n")
+    elif form == "csv":
+        flat = [flattened(record) for record in records]
+        writer = csv.DictWriter(out, _columns(flat), lineterminator="\n", restval="")
+        writer.writeheader()
+        writer.writerows(flat)
+    else:
+        table([flattened(record) for record in records], title, out)
+
+
+def table(rows: Sequence[Record], title: str, file: TextIO | None = None) -> None:
+    """A table for people; numbers to the right."""
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(title=title, title_justify="left")
+    for column in _columns(rows):
+        numbers = all(isinstance(row.get(column, 0), int | float) for row in rows)
+        shown.add_column(column, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*(text(row.get(column, "")) for column in _columns(rows)))
+    out = file or sys.stdout
+    wide = out.isatty() if hasattr(out, "isatty") else False
+    Console(file=out, width=None if wide else 200).print(shown)
+
+
+def text(value: object) -> str:
+    """A cell: floats with four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def flattened(record: Record, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one: {'a': {'b': 1}} -> {'a.b': 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            flat.update(flattened(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def complain(problems: Problems, what: str = "bad rows were left out") -> None:
+    """Names bad rows on stderr."""
+    if not problems.count:
+        return
+    for line in problems.named:
+        say(line)
+    more = problems.count - len(problems.named)
+    say(f"{problems.count} {what}{f'; {more} of them are not named above' if more else ''}")
+
+
+def say(line: str) -> None:
+    """One line on stderr."""
+    print(line, file=sys.stderr)  # noqa: T201 - a command line speaks on stderr
+
+
+def _columns(rows: Sequence[Record]) -> list[str]:
+    return list(dict.fromkeys(key for row in rows for key in row))

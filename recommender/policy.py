@@ -1,0 +1,123 @@
+"""Our memory target: the amount at which memory and the risk of an overrun together cost least.
+
+Two sentences: the next day's peak is expected to look like one of the last three weeks' daily peaks, recent days and
+the same weekday counting more, with a chance that shrinks with history of a peak never seen before. The target is the
+amount for which the memory paid, plus the chance of a day above it times the price of such a day, is least.
+
+Why not a percentile (VPA): a percentile covers the same share of peaks whether a step up costs 1 % or 1,000 % more
+memory. This covers a peak when that is cheap compared with the risk, and only then.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.buckets import Amounts, Floats
+
+GIB: Final = 1024**3
+LEAST: Final = -4.0
+"""The lowest level looked at, as the logarithm of its ratio to the largest peak."""
+MOST: Final = 0.8
+STEP: Final = 0.02
+"""Logarithmic distance of two levels, so 2 %."""
+CHUNK: Final = 2048
+SMALLEST: Final = 1e6
+"""bytes: smaller peaks count as this"""
+
+
+@dataclass(frozen=True)
+class CostPolicy:
+    """The knobs, and tables made from them. Tuned on halves of the Bitbrains machines, see docs/recommender.md."""
+
+    price: float = 16.0
+    """What avoiding one day with an overrun is worth, in GiB-days, for a container whose median peak is 1 GiB."""
+    scale: float = 0.4
+    """How that price grows with a container's median peak: its exponent; 0 is one price for all."""
+    days: int = 21
+    """Daily peaks that count."""
+    half_life: float = 8.0
+    """Days in which a peak loses half its weight …"""
+    fast_half_life: float = 1.0
+    """… of one part; the other part of the weight is forgotten at this faster pace, …"""
+    slow_share: float = 0.75
+    """… the first part being this large."""
+    weekly: float = 1.0
+    """The same weekday counts so much more."""
+    spread: float = 0.05
+    """How far a day like a past one may lie from it: the standard deviation of the logarithm."""
+    surprise: float = 0.4
+    """The chance of a peak above all seen is this over (days seen + 1)."""
+    tail: float = 6.0
+    """Larger surprises are rarer: the chance of one r times the largest peak falls as r to the minus this."""
+    _levels: Floats = field(init=False, repr=False, compare=False)
+    _blur: NDArray[np.float32] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        levels = np.arange(LEAST, MOST + STEP / 2, STEP)
+        object.__setattr__(self, "_levels", levels)
+        known = levels[levels <= STEP]
+        distance = (levels[None, :] - known[:, None]) / self.spread
+        object.__setattr__(self, "_blur", _normal_tail(distance).astype(np.float32))
+
+    def weights(self) -> Floats:
+        """The weight of each past day, yesterday first: (days)."""
+        age = np.arange(self.days)
+        slow, fast = 2.0 ** (-age / self.half_life), 2.0 ** (-age / self.fast_half_life)
+        mixed = self.slow_share * slow / slow.sum() + (1 - self.slow_share) * fast / fast.sum()
+        weights: Floats = mixed * np.where((age + 1) % 7 == 0, 1 + self.weekly, 1.0)
+        return weights
+
+    def targets(self, peaks: NDArray[np.float32]) -> Amounts:
+        """Bytes for containers of which `peaks` (n, days; newest first; 0: no samples that day) are known."""
+        chunks = [self._targets(peaks[start : start + CHUNK]) for start in range(0, len(peaks), CHUNK)]
+        return np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.int64)
+
+    def curve(self, peaks: NDArray[np.float32]) -> tuple[Floats, Floats, Floats]:
+        """(levels in bytes, chance of a day above, price in bytes of such a day) per container: (n, m), (n, m), (n)."""
+        seen = peaks > 0
+        largest = np.maximum(peaks.max(axis=1, initial=0.0).astype(np.float64), SMALLEST)
+        levels = largest[:, None] * np.exp(self._levels)
+        chance = self._chance(peaks, seen, largest)
+        return levels, chance, self._price(peaks, seen)
+
+    def _targets(self, peaks: NDArray[np.float32]) -> Amounts:
+        levels, chance, price = self.curve(peaks)
+        best = (levels + price[:, None] * chance).argmin(axis=1)
+        chosen = np.ceil(levels[np.arange(len(peaks)), best])
+        found: Amounts = np.where((peaks > 0).any(axis=1), chosen, 0.0).astype(np.int64)
+        return found
+
+    def _chance(self, peaks: NDArray[np.float32], seen: NDArray[np.bool_], largest: Floats) -> Floats:
+        """The chance that the next day's peak is above each level: (n, levels)."""
+        weights = np.where(seen, self.weights(), 0.0)
+        weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
+        place = (np.log(np.maximum(peaks, SMALLEST) / largest[:, None]) - LEAST) / STEP
+        place = np.clip(place, 0, len(self._blur) - 1.001)
+        low = place.astype(np.int64)
+        high_share = place - low
+        mass = np.zeros((len(peaks), len(self._blur)), dtype=np.float32)
+        row = np.arange(len(peaks))[:, None]
+        np.add.at(mass, (row, low), weights * (1 - high_share))
+        np.add.at(mass, (row, low + 1), weights * high_share)
+        surprise = np.minimum(self.surprise / (seen.sum(axis=1) + 1), 1.0)[:, None]
+        beyond = np.minimum(1.0, np.exp(-self.tail * self._levels))
+        chance: Floats = (1 - surprise) * (mass @ self._blur).astype(np.float64) + surprise * beyond
+        return chance
+
+    def _price(self, peaks: NDArray[np.float32], seen: NDArray[np.bool_]) -> Floats:
+        """Bytes for which a day with an overrun would be traded."""
+        ordered = np.sort(np.where(seen, peaks, np.inf), axis=1)
+        count = np.maximum(seen.sum(axis=1), 1)
+        row = np.arange(len(peaks))
+        middle = (ordered[row, (count - 1) // 2].astype(np.float64) + ordered[row, count // 2]) / 2
+        median = np.where(seen.any(axis=1), np.maximum(middle, 1e7), GIB)
+        price: Floats = self.price * GIB * (median / GIB) ** self.scale
+        return price
+
+
+def _normal_tail(x: Floats) -> Floats:
+    """The share of a normal distribution above x (Bowling's logistic form; off by at most 0.00014)."""
+    tail: Floats = 1.0 / (1.0 + np.exp(np.clip(1.5976 * x + 0.07056 * x**3, -80, 80)))
+    return tail

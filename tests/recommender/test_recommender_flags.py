@@ -1,0 +1,61 @@
+"""VPA's results for other flag values, made with its Go packages (loadtest/vpa_bench), on synthetic traces."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recommender.engine import decide, mode
+from recommender.finish import round_up
+from recommender.model import Model
+from recommender.replay import Replay
+from recommender.settings import parse
+from recommender.usage import read_usage
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "recommender"
+CASES = json.loads((GOLDEN / "vpa-flags.json").read_text())
+
+
+def stamp(time):
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def bound(of, index, settings):
+    return {
+        "cpu_millicores": round_up(int(of[0][index]), settings.round_cpu),
+        "memory_bytes": round_up(int(of[1][index]), settings.round_memory),
+    }
+
+
+def saved(histograms, row):
+    weights = histograms.saved(np.array([row]))[0]
+    return {
+        "referenceTimestamp": stamp(histograms.reference[row]),
+        "bucketWeights": {str(bucket): weight for bucket, weight in weights.items()},
+        "totalWeight": pytest.approx(float(histograms.total[row]), rel=1e-12),
+    }
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_flags_change_the_numbers_as_in_vpa(name):
+    flags = [flag for flag in CASES[name]["flags"] if not flag.startswith("--containers-per-pod")]
+    per_pod = 3 if len(flags) < len(CASES[name]["flags"]) else 1
+    settings = parse([*flags, "--mode=vpa"])
+    chosen = mode(settings)
+    usage = read_usage([GOLDEN / "flags-usage.csv"])
+    replay = Replay(Model(chosen.aggregation), usage, by_time=False)
+    replay.run()
+    made = decide(replay.model, replay.rows, np.full(len(usage.names), per_pod), usage.time.max(), chosen)
+    states = replay.model.states
+    for index, wanted in enumerate(CASES[name]["results"]):
+        assert wanted["container"] == usage.names[index]
+        assert wanted["samples"] == states.samples[index]
+        assert bound((made.cpu.target, made.memory.target), index, settings) == wanted["target"], wanted["container"]
+        assert bound((made.cpu.lower, made.memory.lower), index, settings) == wanted["lowerBound"]
+        assert bound((made.cpu.upper, made.memory.upper), index, settings) == wanted["upperBound"]
+        assert saved(states.cpu, index) == wanted["checkpoint"]["cpuHistogram"], wanted["container"]
+        assert saved(states.memory, index) == wanted["checkpoint"]["memoryHistogram"], wanted["container"]
+        assert stamp(states.first_sample[index]) == wanted["checkpoint"]["firstSampleStart"]
+        assert stamp(states.last_sample[index]) == wanted["checkpoint"]["lastSampleStart"]
