@@ -1,0 +1,353 @@
+"""What an installation consists of fits together: names, ports, flags, roles, certificates."""
+
+import re
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+
+from adapter import __version__
+from adapter.rules.config import load
+from adapter.settings import parse
+from loadtest.sample.settings import Settings as SampleSettings
+
+CUSTOM = {"v1beta1.custom.metrics.k8s.io", "v1beta2.custom.metrics.k8s.io"}
+EXTERNAL, RESOURCE = "v1beta1.external.metrics.k8s.io", "v1beta1.metrics.k8s.io"
+KUBERNETES_OWN = {("ClusterRole", "system:auth-delegator"), ("Role", "extension-apiserver-authentication-reader")}
+FOREIGN_ACCOUNTS = {("kube-system", "horizontal-pod-autoscaler"), ("monitoring", "prometheus-adapter")}
+ALL = ("resource-metrics", "external-metrics", "otlp", "network-policy", "cert-manager")
+
+
+def named(objects):
+    return sorted((item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]) for item in objects)
+
+
+def settings_of(build):
+    """The settings that the Deployment's arguments give; raises where one is unknown."""
+    settings, without_effect = parse(build.container["args"])
+    assert without_effect == []
+    return settings
+
+
+# ---- the files
+
+
+def test_every_file_is_yaml_without_duplicate_objects(manifests):
+    for path in manifests.rglob("*.yaml"):
+        documents = [document for document in yaml.safe_load_all(path.read_text()) if document]
+        assert documents, path
+
+
+def test_every_file_is_named_by_its_kustomization(manifests):
+    """But for the patch that is for `kubectl patch`."""
+    for plan in manifests.rglob("kustomization.yaml"):
+        text = plan.read_text()
+        others = {path.name for path in plan.parent.glob("*.yaml")} - {"kustomization.yaml", "image.yaml"}
+        assert others == {name for name in others if name in text}, plan
+
+
+def test_all_builders_agree(builds, any_overlay):
+    """By hand and, where there is one, by kubectl: what the tests rest upon without kubectl is what kubectl makes."""
+    first, *rest = ({str(key): item for key, item in by_name(build)} for build in builds(any_overlay))
+    for other in rest:
+        assert other == first
+
+
+def by_name(build):
+    return zip(named(build.objects), sorted(build.objects, key=lambda item: named([item])), strict=True)
+
+
+def test_no_object_is_there_twice(build, any_overlay):
+    names = named(build(any_overlay).objects)
+    assert len(names) == len(set(names))
+
+
+# ---- what calls what
+
+
+def test_the_services_select_the_pods_and_reach_ports_that_they_have(composed):
+    build = composed("otlp")
+    labels = build.deployment["spec"]["template"]["metadata"]["labels"]
+    ports = {port["name"] for port in build.container["ports"]}
+    for service in build.of("Service"):
+        assert service["spec"]["selector"].items() <= labels.items()
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
+
+
+def test_selectors_of_deployment_budget_and_policy_match_the_pods(composed):
+    build = composed("network-policy")
+    labels = build.deployment["spec"]["template"]["metadata"]["labels"]
+    selectors = [
+        build.deployment["spec"]["selector"],
+        build.one("PodDisruptionBudget", "streamgate-adapter")["spec"]["selector"],
+        build.one("NetworkPolicy", "streamgate-adapter")["spec"]["podSelector"],
+        build.pod["topologySpreadConstraints"][0]["labelSelector"],
+    ]
+    for selector in selectors:
+        assert selector.keys() == {"matchLabels"}
+        assert selector["matchLabels"]
+        assert selector["matchLabels"].items() <= labels.items()
+
+
+def test_apiservices_call_a_service_that_is_there_and_are_named_as_they_must(build, overlay):
+    found = build(overlay)
+    for item in found.of("APIService"):
+        spec = item["spec"]
+        assert item["metadata"]["name"] == f"{spec['version']}.{spec['group']}"
+        service = found.one("Service", spec["service"]["name"])
+        assert service["metadata"]["namespace"] == spec["service"]["namespace"]
+        assert spec["service"]["port"] in {port["port"] for port in service["spec"]["ports"]}
+
+
+def test_hpas_are_sent_to_the_newer_version(build, overlay):
+    priority = {item["spec"]["version"]: item["spec"]["versionPriority"] for item in build(overlay).of("APIService")
+                if item["spec"]["group"] == "custom.metrics.k8s.io"}  # fmt: skip
+    assert priority["v1beta2"] > priority["v1beta1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "apis"),
+    [
+        ("embedded", CUSTOM),
+        ("prometheus", CUSTOM),
+        ("cert-manager", CUSTOM),
+        ("complete", CUSTOM | {EXTERNAL, RESOURCE}),
+        ("drop-in", set()),
+    ],
+)
+def test_only_the_overlay_that_says_so_takes_the_place_of_metrics_server_and_keda(build, name, apis):
+    assert build(name).apis == apis
+
+
+# ---- the program
+
+
+def test_every_flag_is_one_of_the_adapters(build, overlay):
+    settings_of(build(overlay))
+
+
+def test_it_listens_where_it_is_called_and_probed(composed):
+    build = composed("otlp")
+    settings = settings_of(build)
+    ports = {port["name"]: port["containerPort"] for port in build.container["ports"]}
+    listening = {"https": settings.secure_port, "otlp-grpc": settings.otlp_grpc_port}
+    assert ports == {**listening, "otlp-http": settings.otlp_http_port}
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        get = build.container[probe]["httpGet"]
+        assert (get["port"], get["scheme"]) == ("https", "HTTPS")
+        assert get["path"] in settings.authorization_always_allow_paths
+
+
+def test_nobody_may_push_but_with_the_component_and_then_there_is_one_replica(build, composed):
+    closed, opened = build("embedded"), composed("otlp")
+    assert (settings_of(closed).otlp_grpc_port, settings_of(closed).otlp_http_port) == (0, 0)
+    assert (closed.deployment["spec"]["replicas"], opened.deployment["spec"]["replicas"]) == (2, 1)
+
+
+def test_the_network_policy_lets_in_what_is_served(composed):
+    build = composed("otlp", "network-policy")
+    rules = build.one("NetworkPolicy", "streamgate-adapter")["spec"]["ingress"]
+    allowed = {port["port"] for rule in rules for port in rule["ports"]}
+    assert allowed == {port["containerPort"] for port in build.container["ports"]}
+    assert "from" not in next(rule for rule in rules if rule["ports"][0]["port"] == settings_of(build).secure_port)
+
+
+def test_only_mounted_folders_are_written_and_every_mount_has_its_volume(composed):
+    build = composed(*ALL)
+    volumes = {volume["name"] for volume in build.pod["volumes"]}
+    mounts = {mount["mountPath"]: mount for mount in build.container["volumeMounts"]}
+    assert {mount["name"] for mount in mounts.values()} == volumes
+    assert not mounts["/tmp"].get("readOnly")
+    assert settings_of(build).cert_dir.startswith("/tmp/")
+
+
+def test_it_runs_with_no_more_rights_than_a_pod_can_do_with(build, overlay):
+    found = build(overlay)
+    pod, container = found.pod["securityContext"], found.container["securityContext"]
+    assert (pod["runAsNonRoot"], pod["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
+    assert container == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    namespace = found.one("Namespace", found.deployment["metadata"]["namespace"])
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_memory_is_bounded_and_cpu_is_not_throttled(build, overlay):
+    resources = build(overlay).container["resources"]
+    assert resources["requests"].keys() == {"cpu", "memory"}
+    assert resources["limits"].keys() == {"memory"}
+
+
+# ---- rights
+
+
+def test_each_rule_has_its_reason_above_it(manifests):
+    seen = 0
+    for path in manifests.rglob("*.yaml"):
+        lines = path.read_text().splitlines()
+        for before, line in pairwise(lines):
+            if re.match(r"- (apiGroups|nonResourceURLs):", line):
+                seen += 1
+                assert re.match(r"# \S.{3,}", before), f"{path.name}: no reason above: {line}"
+    rules = [rule for path in manifests.rglob("rbac.yaml") for item in yaml.safe_load_all(path.read_text())
+             for rule in item.get("rules", ())]  # fmt: skip
+    assert seen == len(rules) > 0
+
+
+def test_every_role_only_reads(composed, build):
+    for found in (composed(*ALL), build("drop-in")):
+        for role in found.of("ClusterRole", "Role"):
+            for rule in role["rules"]:
+                assert set(rule["verbs"]) <= {"get", "list", "watch"}
+                if "*" in rule.get("resources", ()):
+                    assert rule["apiGroups"] in (["custom.metrics.k8s.io"], ["external.metrics.k8s.io"])
+                assert "secrets" not in rule.get("resources", ())
+
+
+def test_bindings_name_roles_and_accounts_that_are_there(build, any_overlay):
+    found = build(any_overlay)
+    roles = {(item["kind"], item["metadata"]["name"]) for item in found.of("ClusterRole", "Role")} | KUBERNETES_OWN
+    accounts = FOREIGN_ACCOUNTS | {
+        (item["metadata"]["namespace"], item["metadata"]["name"]) for item in found.of("ServiceAccount")
+    }
+    bindings = found.of("ClusterRoleBinding", "RoleBinding")
+    assert bindings
+    for binding in bindings:
+        assert (binding["roleRef"]["kind"], binding["roleRef"]["name"]) in roles
+        for subject in binding["subjects"]:
+            assert (subject["namespace"], subject["name"]) in accounts
+
+
+def test_the_pods_run_under_the_account_that_has_the_rights(build, overlay):
+    found = build(overlay)
+    name, namespace = found.pod["serviceAccountName"], found.deployment["metadata"]["namespace"]
+    held = {
+        binding["roleRef"]["name"]
+        for binding in found.of("ClusterRoleBinding", "RoleBinding")
+        if (namespace, name) in {(subject["namespace"], subject["name"]) for subject in binding["subjects"]}
+    }
+    assert {"streamgate-adapter", *(name for _, name in KUBERNETES_OWN)} <= held
+    assert found.pod["automountServiceAccountToken"]
+
+
+def test_the_reader_of_the_clusters_cas_stays_in_kube_system(build, overlay):
+    (binding,) = build(overlay).of("RoleBinding")
+    assert binding["metadata"]["namespace"] == "kube-system"
+
+
+# ---- certificates
+
+
+def test_with_cert_manager_every_apiservice_verifies_a_certificate_that_is_made(composed):
+    build = composed(*ALL)
+    assert len(build.apis) == 4
+    for item in build.of("APIService"):
+        assert "insecureSkipTLSVerify" not in item["spec"]
+        namespace, name = item["metadata"]["annotations"]["cert-manager.io/inject-ca-from"].split("/")
+        certificate = build.one("Certificate", name)
+        service = item["spec"]["service"]
+        assert certificate["metadata"]["namespace"] == namespace
+        assert f"{service['name']}.{service['namespace']}.svc" in certificate["spec"]["dnsNames"]
+
+
+def test_with_cert_manager_the_adapter_serves_that_certificate(build):
+    found = build("cert-manager")
+    settings, secret = settings_of(found), found.one("Certificate", "streamgate-adapter")["spec"]["secretName"]
+    (volume,) = (item for item in found.pod["volumes"] if item.get("secret") == {"secretName": secret})
+    (mount,) = (item for item in found.container["volumeMounts"] if item["name"] == volume["name"])
+    assert settings.tls_cert_file == f"{mount['mountPath']}/tls.crt"
+    assert settings.tls_private_key_file == f"{mount['mountPath']}/tls.key"
+
+
+def test_every_issuer_that_a_certificate_names_is_there(build):
+    found = build("cert-manager")
+    for certificate in found.of("Certificate"):
+        found.one("Issuer", certificate["spec"]["issuerRef"]["name"])
+    made = {item["spec"]["secretName"] for item in found.of("Certificate") if item["spec"].get("isCA")}
+    assert {issuer["spec"]["ca"]["secretName"] for issuer in found.of("Issuer") if "ca" in issuer["spec"]} == made
+
+
+def test_without_it_the_certificate_is_not_verified(build):
+    for item in build("complete").of("APIService"):
+        assert item["spec"]["insecureSkipTLSVerify"] is True
+
+
+# ---- rules files in ConfigMaps
+
+
+@pytest.mark.parametrize("name", ["complete", "prometheus"])
+def test_the_rules_file_is_mounted_where_it_is_read_and_has_no_problems(build, name):
+    found = build(name)
+    settings = settings_of(found)
+    (volume,) = (item for item in found.pod["volumes"] if "configMap" in item)
+    (mount,) = (item for item in found.container["volumeMounts"] if item["name"] == volume["name"])
+    folder, file = settings.config.rsplit("/", 1)
+    rules = load(found.one("ConfigMap", volume["configMap"]["name"])["data"][file], name)
+    assert mount["mountPath"] == folder
+    assert rules.problems == ()
+    assert rules.custom
+
+
+def test_an_api_is_registered_only_where_the_rules_have_something_for_it(build, overlay):
+    """External metrics come from rules alone; CPU and memory from rules, or from kubelets by the embedded source."""
+    found = build(overlay)
+    maps = found.of("ConfigMap")
+    rules = load(maps[0]["data"]["config.yaml"], overlay) if maps else None
+    assert EXTERNAL not in found.apis or (rules and rules.external)
+    assert RESOURCE not in found.apis or (rules and rules.resource) or not settings_of(found).prometheus_url
+
+
+# ---- the drop-in
+
+
+def test_the_drop_in_changes_the_image_and_adds_rights_under_names_of_its_own(build, manifests):
+    found = build("drop-in")
+    assert {item["kind"] for item in found.objects} == {"ClusterRole", "ClusterRoleBinding"}
+    assert {item["metadata"]["name"] for item in found.objects} == {"streamgate-drop-in"}
+    patch = yaml.safe_load((manifests / "overlays/drop-in/image.yaml").read_text())
+    image = build("embedded").container["image"]
+    container = {"name": "prometheus-adapter", "image": image}
+    assert patch == {"spec": {"template": {"spec": {"containers": [container]}}}}
+
+
+# ---- the image
+
+
+def test_the_images_tag_is_the_projects_version(build, overlay, manifests):
+    image = f"streamgate/adapter:{__version__}"
+    assert build(overlay).container["image"] == image
+    assert image in (manifests.parent / "Dockerfile").read_text()
+
+
+def test_the_image_holds_what_is_copied_runs_as_the_pods_user_and_starts_the_adapter(build, manifests):
+    top = manifests.parent
+    text = (top / "Dockerfile").read_text()
+    sources = [word for line in re.findall(r"^COPY (?!--from)(.*) \S+$", text, re.MULTILINE) for word in line.split()]
+    ignored = (top / ".dockerignore").read_text().splitlines()
+    assert sources
+    for source in sources:
+        assert (top / source).exists()
+        assert f"!{source}" in ignored
+    context = build("embedded").pod["securityContext"]
+    assert f"USER {context['runAsUser']}:{context['runAsGroup']}\n" in text
+    entry = re.search(r'ENTRYPOINT \["(.+)"\]', text)
+    scripts = tomllib.loads((top / "pyproject.toml").read_text())["project"]["scripts"]
+    assert entry
+    assert entry[1] in scripts
+
+
+def test_the_image_is_installed_from_constraints_and_without_extras(manifests):
+    text = (Path(manifests).parent / "Dockerfile").read_text()
+    (install,) = re.findall(r"pip install (.*)", text)
+    assert install == "--no-cache-dir --constraint constraints.txt ."
+
+
+def test_the_samples_variables_are_settings_of_the_sample(manifests):
+    app = next(yaml.safe_load_all((manifests / "samples/app.yaml").read_text()))
+    (container,) = app["spec"]["template"]["spec"]["containers"]
+    values = {item["name"].lower(): item["value"] for item in container["env"]}
+    assert SampleSettings().changed(values, only=list(values)).slots == 8

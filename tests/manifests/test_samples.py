@@ -1,0 +1,134 @@
+"""The samples work with each other: HPAs find their target, and rules offer what HPAs ask for."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from adapter.metrics.quantity import Quantity
+from adapter.rules import builtin
+from adapter.rules.config import load
+from adapter.rules.naming import api_name
+from loadtest.sample.metrics import Metrics
+
+SAMPLES = Path(__file__).resolve().parents[2] / "manifests" / "samples"
+OVERLAYS = SAMPLES.parent / "overlays"
+HPAS = sorted(path.name for path in SAMPLES.glob("hpa-*.yaml"))
+
+
+def read(name):
+    return list(yaml.safe_load_all((SAMPLES / name).read_text()))
+
+
+def hpa(name):
+    (found,) = read(name)
+    return found
+
+
+def app():
+    deployment, service = read("app.yaml")
+    return deployment, service
+
+
+def rules_of(overlay):
+    return load((OVERLAYS / overlay / "rules.yaml").read_text(), overlay)
+
+
+def metric_of(name, kind):
+    (metric,) = hpa(name)["spec"]["metrics"]
+    return metric[kind]["metric"]["name"]
+
+
+@pytest.mark.parametrize("name", HPAS)
+def test_an_hpa_scales_the_sample_app_within_bounds(name):
+    deployment, _ = app()
+    found = hpa(name)
+    target = found["spec"]["scaleTargetRef"]
+    assert (found["apiVersion"], found["kind"]) == ("autoscaling/v2", "HorizontalPodAutoscaler")
+    assert target == {"apiVersion": "apps/v1", "kind": "Deployment", "name": deployment["metadata"]["name"]}
+    assert found["metadata"]["namespace"] == deployment["metadata"]["namespace"]
+    assert 1 <= found["spec"]["minReplicas"] < found["spec"]["maxReplicas"]
+
+
+def test_the_hpas_share_a_name_so_that_no_two_scale_one_deployment():
+    assert len(HPAS) == 4
+    assert {hpa(name)["metadata"]["name"] for name in HPAS} == {"sample"}
+
+
+@pytest.mark.parametrize("name", HPAS)
+def test_a_target_has_the_value_that_its_type_names(name):
+    (metric,) = hpa(name)["spec"]["metrics"]
+    target = metric[metric["type"].lower()]["target"]
+    field = target["type"][0].lower() + target["type"][1:]
+    if field == "utilization":
+        assert 0 < target["averageUtilization"] <= 100
+    else:
+        assert Quantity.parse(target[field]) > Quantity.of(0)
+
+
+def test_the_pods_metric_is_on_offer_by_the_built_in_rules_and_by_those_for_prometheus():
+    wanted = metric_of("hpa-pods.yaml", "pods")
+    assert wanted in {rule.name_as for rule in builtin.rules().custom}
+    assert wanted in {api_name(rule, "http_requests_total") for rule in rules_of("prometheus").custom}
+
+
+def test_the_external_metric_is_on_offer_by_the_rules_of_the_complete_overlay_and_the_app_has_it():
+    wanted = metric_of("hpa-external.yaml", "external")
+    offered = {api_name(rule, wanted): rule.series_query for rule in rules_of("complete").external}
+    assert f'__name__="{wanted}"' in offered[wanted]
+    assert f"\n{wanted} " in Metrics(started=0.0).text(queued=0)
+
+
+def test_the_app_exposes_the_requests_that_the_rule_counts():
+    metrics = Metrics(started=0.0)
+    metrics.count(200, "GET", 0.05)
+    assert "http_requests_total{" in metrics.text(queued=0)
+    assert "http_requests_total" in builtin.REQUESTS
+
+
+def test_the_app_is_scraped_and_served_where_it_listens():
+    deployment, service = app()
+    template = deployment["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    ports = {port["name"]: str(port["containerPort"]) for port in container["ports"]}
+    variables = {item["name"]: item["value"] for item in container["env"]}
+    annotations = template["metadata"]["annotations"]
+    assert annotations["prometheus.io/scrape"] == "true"
+    assert annotations["prometheus.io/port"] == ports["http"] == variables["PORT"]
+    assert service["spec"]["ports"][0]["targetPort"] == "http"
+    assert (
+        service["spec"]["selector"] == template["metadata"]["labels"] == deployment["spec"]["selector"]["matchLabels"]
+    )
+
+
+def test_the_target_of_requests_is_below_what_one_pod_can_serve():
+    """8 slots / 0.050 s = 160 requests per second; above that an HPA could never bring the average down."""
+    deployment, _ = app()
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    variables = {item["name"]: float(item["value"]) for item in container["env"]}
+    capacity = variables["SLOTS"] / (variables["WORK_MS"] / 1000)
+    target = hpa("hpa-pods.yaml")["spec"]["metrics"][0]["pods"]["target"]["averageValue"]
+    assert capacity == 160
+    assert 0 < float(target) < capacity
+
+
+def test_the_complete_overlay_begins_with_the_built_in_rules():
+    """After a change of the built-in rules: `python -c 'from adapter.rules.builtin import text; print(text())'`."""
+    _, _, rest = (OVERLAYS / "complete/rules.yaml").read_text().partition("\n")
+    assert rest.startswith(builtin.text())
+
+
+@pytest.mark.parametrize("sections", [("external",), ("resource",), ("external", "resource")])
+def test_the_sections_for_other_apis_can_be_appended_to_the_rules_for_prometheus(sections):
+    texts = [(OVERLAYS / "prometheus/rules.yaml").read_text()]
+    texts += [(SAMPLES / "rules" / f"{section}.yaml").read_text() for section in sections]
+    rules = load("\n".join(texts), "together")
+    assert rules.problems == ()
+    assert (bool(rules.custom), bool(rules.external), bool(rules.resource)) == (
+        True,
+        "external" in sections,
+        "resource" in sections,
+    )
+    if rules.resource:
+        assert (rules.resource.cpu is not None, rules.resource.memory is not None) == (True, True)
+        assert rules.resource.window == 180
