@@ -1,8 +1,9 @@
 """The rules that hold when no `--config` is given: requests, errors and latencies of HTTP servers, per pod.
 
-The same metric has different names in different libraries. Where a pod exposes several, the first one named here counts
-(`or` takes from its right side only what its left side lacks), so that no request counts twice; other pods of the same
-HPA may use another name. Rates are taken over 60 s and adaptively where the source can.
+The same metric has different names in different libraries. Where a pod exposes several, the first one named here
+counts (`or` takes from its right side only what its left side lacks), so that no request counts twice; other pods of
+the same HPA may use another name. A pod without requests has an error ratio of 0 (`nan: zero`). Rates are taken over
+60 s and adaptively where the source can.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,18 +48,18 @@ def text() -> str:
 def _rules() -> Iterator[str]:
     yield _rule("http_requests_per_second", REQUESTS, _requests())
     yield _rule("http_errors_per_second", REQUESTS, _errors())
-    yield _rule("http_errors_ratio", REQUESTS, f"({_errors()}) / ({_requests()})")
+    yield _rule("http_errors_ratio", REQUESTS, f"({_errors()}) / ({_requests()})", ", nan: zero")
     for name, quantile in QUANTILES.items():
         yield _rule(f"http_request_duration_seconds_{name}", LATENCIES, _latency(quantile))
 
 
-def _rule(name: str, series: Sequence[str], query: str) -> str:
+def _rule(name: str, series: Sequence[str], query: str, policy: str = "") -> str:
     return f"""seriesQuery: '{{__name__=~"{"|".join(series)}",namespace!="",pod!=""}}'
   resources: {{overrides: {{namespace: {{resource: namespace}}, pod: {{resource: pod}}}}}}
   name: {{as: {name}}}
   metricsQuery: >-
     {query}
-  x-streamgate: {{adaptive: true}}
+  x-streamgate: {{adaptive: true{policy}}}
 """
 
 

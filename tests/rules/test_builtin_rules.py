@@ -2,6 +2,9 @@
 
 import pytest
 
+from adapter.metrics.sample import Series
+from adapter.metrics.source import Query
+from adapter.metrics.store import Store
 from adapter.rules import builtin
 from adapter.rules.config import load
 from adapter.rules.merge import merged, timestamp_query, why_not
@@ -86,3 +89,32 @@ def test_a_latency_comes_from_the_buckets_of_one_name(rules, evaluate):
     ]
     # the evaluator numbers the buckets: (2 + 4) / 2 x 1 + 8 / 2 x 2
     assert values(evaluate, rules["http_request_duration_seconds_p95"], world) == {"a": 11.0}
+
+
+def test_the_embedded_store_evaluates_every_one(rules):
+    store = Store(max_series=100, retention_s=300.0)
+    pods = {"a": ("http_requests_total", "code"), "b": ("http_server_requests_seconds_count", "status")}
+    for second in range(0, 121, 10):
+        for pod, (name, status) in pods.items():
+            for answer, rate in (("200", 3), ("500", 1)):
+                labels = {"namespace": "shop", "pod": pod, status: answer}
+                store.extend([(Series.of(name, labels), float(rate * second), float(second))])
+        for bound, share in (("0.1", 0.5), ("1", 1.0), ("+Inf", 1.0)):
+            labels = {"namespace": "shop", "pod": "a", "le": bound}
+            point = Series.of("http_request_duration_seconds_bucket", labels), 10 * second * share, float(second)
+            store.extend([point])
+    found = {}
+    for metric, rule in rules.items():
+        promql = merged(rule, "x", PODS, ["shop"])
+        for sample in store.query(Query(promql), 120.0):
+            found[metric, sample.labels["pod"]] = sample.value
+        times = {sample.labels["pod"]: sample.value for sample in store.query(Query(timestamp_query(promql)), 120.0)}
+        assert times["a"] == 120.0
+    assert found["http_requests_per_second", "a"] == pytest.approx(3 + 1)
+    assert found["http_requests_per_second", "b"] == pytest.approx(3 + 1)
+    assert found["http_errors_per_second", "b"] == pytest.approx(1)
+    assert found["http_errors_ratio", "a"] == pytest.approx(1 / (3 + 1))
+    assert found["http_request_duration_seconds_p50", "a"] == pytest.approx(
+        0.1
+    )  # half of the requests took up to 0.1 s
+    assert found["http_request_duration_seconds_p90", "a"] == pytest.approx(0.1 + 0.9 * (0.9 - 0.5) / 0.5)
