@@ -13,7 +13,7 @@ import yaml
 MAX_TEXT = 8 << 20
 """Bytes of a file; a ConfigMap holds 1 MiB."""
 
-MAX_VALUES = 500_000
+MAX_VALUES = 100_000
 """Values of a file with its aliases written out, so that a small file cannot grow without bound."""
 
 MAX_DEPTH = 20

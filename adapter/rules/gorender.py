@@ -14,7 +14,7 @@ from adapter.rules.gofunctions import NIL, NO_VALUE, FunctionError, Value, show,
 MAX_OUTPUT = 1 << 20
 """Characters that one rendering may give."""
 
-MAX_STEPS = 100_000
+MAX_STEPS = 20_000
 """Pieces that one rendering may go through, loops counted by their turns."""
 
 

@@ -272,7 +272,7 @@ def pods_rule(query):
 
 def agreement(bound, one, evaluate, contradiction, rng):
     agreed = 0
-    for _ in range(3):
+    for _ in range(2):
         series = world(one, {"namespace", "pod", "code"}, rng)
         whole = attempt(evaluate, contradiction, one, series)
         for namespace in ("shop", "bank") if whole is not None else ():
