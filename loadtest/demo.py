@@ -229,7 +229,7 @@ async def demonstrate(seconds: float | None, target: int, console: Console) -> N
             arguments = ("loadtest.sample", "--host", "127.0.0.1", "--port", str(port), "--work-ms", "2")
             await stack.enter_async_context(program(*arguments, log=folder / f"{name}.log"))
         file = folder / "objects.yaml"
-        file.write_text(yaml.safe_dump_all(objects(ports, target)))  # noqa: ASYNC240 - once, before anything runs
+        file.write_text(yaml.safe_dump_all(objects(ports, target)))
         adapter = Adapter(folder / "credentials", free_port())
         port = adapter.url.rpartition(":")[2]
         process = await stack.enter_async_context(

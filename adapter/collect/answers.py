@@ -59,7 +59,7 @@ def judged(reading: Reading, limits: Limits, sample_interval: float, now: float)
 
 def quantity(value: float) -> Quantity:
     """In milli-units, truncated as prometheus-adapter does, within what an int64 holds."""
-    return Quantity.of(max(-MAX_MILLI / 1000, min(value, MAX_MILLI / 1000)))
+    return Quantity.of_milli(max(-MAX_MILLI, min(int(value * 1000), MAX_MILLI)))
 
 
 class Collected:

@@ -1,0 +1,89 @@
+"""HTTP load on the ready pods of a selector, shared equally as a load balancer would, as pods come and go."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+
+from adapter.kube import config
+from adapter.kube.client import Client
+from adapter.kube.informer import Informer
+from adapter.kube.objects import Pod, condition
+from adapter.kube.resources import PODS
+from loadtest.load import Stream, drive
+
+SHARE_EVERY = 0.25
+"""s between two looks at which pods are ready."""
+
+
+class PodsLoad:
+    """Load of `rate` requests/s in all on the pods that `selector` finds; `rate` may be set at any time."""
+
+    def __init__(self, client: Client, namespace: str, selector: str, port: int, rate: float = 0.0) -> None:
+        self.rate = rate
+        self.streams: dict[str, Stream] = {}
+        """By pod name; also of pods that are gone, for their counts."""
+        self._port = port
+        self._informer = Informer(client, PODS, Pod, namespace=namespace, label_selector=selector)
+
+    async def run(self) -> None:
+        """Load until cancelled."""
+        tasks: dict[str, asyncio.Task[None]] = {}
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._informer.running())
+            stack.callback(lambda: [task.cancel() for task in tasks.values()])
+            while True:
+                self._share(tasks)
+                await asyncio.sleep(SHARE_EVERY)
+
+    def _share(self, tasks: dict[str, asyncio.Task[None]]) -> None:
+        ready = {pod.metadata.name: pod for pod in self._informer.index if takes_traffic(pod)}
+        for name, pod in ready.items():
+            if name not in tasks:
+                self.streams[name] = Stream(pod.status.pod_ip, self._port)
+                tasks[name] = asyncio.create_task(drive(self.streams[name], seed=len(self.streams)))
+            self.streams[name].rate = self.rate / len(ready)
+        for name in tasks.keys() - ready.keys():
+            self.streams[name].rate = 0.0
+            tasks.pop(name).cancel()
+
+
+def takes_traffic(pod: Pod) -> bool:
+    """Whether a Service would send requests there."""
+    ready = condition(pod.status.conditions, "Ready")
+    return ready is not None and ready.status == "True" and pod.metadata.deletion_timestamp is None
+
+
+@contextmanager
+def in_background(kubeconfig: Path, make: Callable[[Client], list[PodsLoad]]) -> Iterator[list[PodsLoad]]:
+    """The loads that `make` builds, run in a thread of their own; for programs that are not asynchronous."""
+    loads: list[PodsLoad] = []
+    started, loop = threading.Event(), asyncio.new_event_loop()
+
+    async def run() -> None:
+        async with Client(await config.connect(str(kubeconfig))) as client, asyncio.TaskGroup() as group:
+            loads.extend(make(client))
+            for load in loads:
+                group.create_task(load.run())
+            started.set()
+
+    def serve() -> None:
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_until_complete(task)
+        except asyncio.CancelledError:
+            pass
+        finally:
+            started.set()
+            loop.close()
+
+    task = loop.create_task(run())
+    thread = threading.Thread(target=serve, name="load", daemon=True)
+    thread.start()
+    started.wait(30)
+    try:
+        yield loads
+    finally:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join(10)

@@ -1,0 +1,184 @@
+"""The adapter on the test bed: installed by its own manifests, run as a host process under its own RBAC identity.
+
+Only the Deployment is left out of the manifests, since no image of the adapter is built; APIServices, RBAC and the
+namespace are what an operator applies.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.cluster.bed import Bed
+from tests.cluster.kubectl import Kubectl
+from tests.cluster.processes import CommandError, wait_until
+
+ROOT = Path(__file__).parents[2]
+OVERLAY = ROOT / "manifests" / "overlays" / "complete"
+NAMESPACE = "streamgate"
+SERVICE = "streamgate-adapter"
+USER = f"system:serviceaccount:{NAMESPACE}:streamgate-adapter"
+GROUPS = ("system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}", "system:authenticated")
+LEFT_OUT = frozenset({"Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy", "ConfigMap"})
+API_SERVICES = (
+    "v1beta1.custom.metrics.k8s.io",
+    "v1beta2.custom.metrics.k8s.io",
+    "v1beta1.external.metrics.k8s.io",
+    "v1beta1.metrics.k8s.io",
+)
+FLAGS = (
+    "--kubelet-insecure-tls",
+    "--kubelet-preferred-address-types=InternalIP",
+    "--otlp-grpc-port=0",
+    "--otlp-http-port=0",
+)
+
+
+def manifests(bed: Kubectl) -> list[dict[str, Any]]:
+    """What of the overlay is applied here."""
+    rendered = bed.kubectl("kustomize", str(OVERLAY))
+    return [item for item in yaml.safe_load_all(rendered) if item and item["kind"] not in LEFT_OUT]
+
+
+class RunningAdapter:
+    """One process of the adapter; it can be ended, killed and started again."""
+
+    def __init__(self, bed: Bed, folder: Path, flags: Sequence[str] = ()) -> None:
+        self.bed = bed
+        self.log = folder / "adapter.log"
+        self.port = free_port(bed.host_address)
+        kubeconfig = bed.kubeconfig_for(USER, GROUPS)
+        self._command = [
+            *(sys.executable, "-m", "adapter", f"--kubeconfig={kubeconfig}", f"--secure-port={self.port}"),
+            *(f"--bind-address={bed.host_address}", f"--cert-dir={folder / 'cert'}", *FLAGS, *flags),
+        ]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def install(self) -> None:
+        """Apply the manifests and the Service that leads to this process."""
+        self.bed.apply(manifests(self.bed))
+        self.bed.expose_host_service(NAMESPACE, SERVICE, self.port, 443)
+
+    def start(self) -> None:
+        """Start it; returns at once."""
+        with self.log.open("ab") as stream:
+            self._process = subprocess.Popen(
+                self._command, cwd=ROOT, stdout=stream, stderr=stream, stdin=subprocess.DEVNULL, env=_environment()
+            )
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End it by a signal and wait for it."""
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(20)
+            self._process = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended by itself."""
+        return self._process is not None and self._process.poll() is not None
+
+    def wait_available(self, seconds: float = 60.0, names: Sequence[str] = API_SERVICES) -> None:
+        """Wait until the API server has found all its APIs."""
+        if not wait_until(lambda: self.ended or self._available(names), seconds, every=0.5) or self.ended:
+            raise AssertionError(f"the adapter's APIs are not available; its log ends\n{self.tail()}")
+
+    def _available(self, names: Sequence[str]) -> bool:
+        found = {item["metadata"]["name"]: item for item in self.bed.get("apiservices")["items"]}
+        return all(_is_available(found.get(name, {})) for name in names)
+
+    def tail(self) -> str:
+        """The end of its log."""
+        return self.log.read_text()[-4000:] if self.log.exists() else "(empty)"
+
+
+def _is_available(item: dict[str, Any]) -> bool:
+    conditions = item.get("status", {}).get("conditions", ())
+    return any(condition["type"] == "Available" and condition["status"] == "True" for condition in conditions)
+
+
+def _environment() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
+
+
+def free_port(address: str) -> int:
+    """A port that nobody has just now."""
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running_adapter(
+    bed: Bed, folder: Path, *flags: str, apis: Sequence[str] = API_SERVICES
+) -> Iterator[RunningAdapter]:
+    """An installed adapter whose APIs are available; ended and its APIServices removed afterwards."""
+    folder.mkdir(parents=True, exist_ok=True)
+    adapter = RunningAdapter(bed, folder, flags)
+    try:
+        adapter.install()
+        adapter.start()
+        adapter.wait_available(names=apis)
+        yield adapter
+    finally:
+        adapter.end()
+        bed.kubectl("delete", "apiservices", *API_SERVICES, "--ignore-not-found")
+
+
+def replicas(bed: Kubectl, name: str, namespace: str) -> int:
+    """What the Deployment is asked to have."""
+    return int(bed.get("deployment", name, "-n", namespace)["spec"]["replicas"])
+
+
+def wait_for_replicas(bed: Kubectl, name: str, namespace: str, wanted: int, seconds: float) -> float:
+    """Wait until the Deployment is asked to have `wanted` replicas; how long that took, s."""
+    began = time.monotonic()
+    if not wait_until(lambda: replicas(bed, name, namespace) == wanted, seconds, every=0.5):
+        hpa = bed.kubectl("describe", "hpa", "-n", namespace)
+        raise AssertionError(f"{name} has {replicas(bed, name, namespace)} replicas, not {wanted}\n{hpa}")
+    return time.monotonic() - began
+
+
+def hpa(
+    name: str, namespace: str, metric: dict[str, Any], low: int = 1, high: int = 4, down: int = 5
+) -> dict[str, Any]:
+    """An HPA on the Deployment `name`; `down` is the stabilisation window for scaling down, s."""
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "minReplicas": low,
+            "maxReplicas": high,
+            "metrics": [metric],
+            "behavior": {"scaleDown": {"stabilizationWindowSeconds": down}},
+        },
+    }
+
+
+def pods_metric(name: str, average: str) -> dict[str, Any]:
+    """A metric of each pod, averaged."""
+    target = {"type": "AverageValue", "averageValue": average}
+    return {"type": "Pods", "pods": {"metric": {"name": name}, "target": target}}
+
+
+def resource_metric(name: str, average: str) -> dict[str, Any]:
+    """CPU or memory of each pod, averaged."""
+    return {"type": "Resource", "resource": {"name": name, "target": {"type": "AverageValue", "averageValue": average}}}
+
+
+def try_raw(bed: Kubectl, path: str) -> Any:
+    """`kubectl get --raw`, or what kubectl said instead."""
+    try:
+        return bed.raw(path)
+    except CommandError as error:
+        return str(error)

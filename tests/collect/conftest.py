@@ -1,0 +1,113 @@
+"""Builders for the collector's tests: a source that is told what to answer, rules as a file has them, a clock."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from adapter.collect.answers import Collected
+from adapter.collect.catalogue import Catalogue
+from adapter.collect.collector import Collector, Schedule
+from adapter.collect.demand import Demand
+from adapter.collect.directory import Directory
+from adapter.collect.plan import Planner, wanted_names
+from adapter.collect.snapshot import Limits
+from adapter.collect.telemetry import CollectTelemetry
+from adapter.kube.index import Index
+from adapter.kube.objects import ObjectMeta, PartialObjectMetadata
+from adapter.metrics.sample import Sample
+from adapter.metrics.source import Query, SourceError
+from adapter.rules.config import load
+from adapter.rules.resources import CORE_RESOURCES, PODS, ResourceMapper
+
+RULES = """
+rules:
+- seriesQuery: 'http_requests_total{namespace!="",pod!=""}'
+  resources: {overrides: {namespace: {resource: namespace}, pod: {resource: pod}}}
+  name: {matches: "^(.*)_total$", as: "${1}_per_second"}
+  metricsQuery: 'sum(rate(<<.Series>>{<<.LabelMatchers>>}[1m])) by (<<.GroupBy>>)'
+- seriesQuery: 'queue_depth{namespace!="",pod!=""}'
+  resources: {overrides: {namespace: {resource: namespace}, pod: {resource: pod}}}
+  metricsQuery: 'topk(1, sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>))'
+externalRules:
+- seriesQuery: 'jobs_waiting{queue!=""}'
+  resources: {overrides: {namespace: {resource: namespace}}}
+  metricsQuery: 'max(<<.Series>>{<<.LabelMatchers>>}) by (queue)'
+"""
+SERIES = {
+    "http_requests_total": {"__name__": "http_requests_total", "namespace": "shop", "pod": "web-1"},
+    "queue_depth": {"__name__": "queue_depth", "namespace": "shop", "pod": "web-1"},
+    "jobs_waiting": {"__name__": "jobs_waiting", "namespace": "shop", "queue": "mail"},
+}
+
+
+class ToldSource:
+    """Answers what `samples` says to any value query; records the queries; fails with `fault` while it is set."""
+
+    name = "told"
+
+    def __init__(self) -> None:
+        self.knows_sample_times = True
+        self.samples: list[Sample] = []
+        self.times: list[Sample] = []
+        self.queries: list[Query] = []
+        self.fault = ""
+        self.gate: Callable[[], Any] | None = None
+
+    async def query(self, query: Query, at: float) -> list[Sample]:
+        self.queries.append(query)
+        if self.gate is not None:
+            await self.gate()
+        if self.fault:
+            raise SourceError(self.fault)
+        return self.times if "timestamp(" in query.promql else self.samples
+
+    async def series(self, selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
+        if self.fault:
+            raise SourceError(self.fault)
+        return [labels for name, labels in SERIES.items() if selectors[0].startswith(name)]
+
+
+class World:
+    """A collector with its surroundings; `now` is Unix time, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.source = ToldSource()
+        self.demand = Demand()
+        self.pods: Index[PartialObjectMetadata] = Index()
+        self.catalogue = Catalogue(load(RULES, "rules.yaml"), ResourceMapper(CORE_RESOURCES))
+        self.directory = Directory({PODS: self.pods}, None, self.catalogue.mapper.api)
+        planner = Planner(Limits(), lambda want: wanted_names(want, self.directory), self.directory.size)
+        self.planner = planner
+        telemetry = CollectTelemetry(CollectorRegistry())
+        self.collector = Collector(
+            self.source, self.catalogue, self.demand, planner, telemetry, Schedule(), clock=lambda: self.now
+        )
+        self.answers = Collected(
+            self.collector,
+            self.directory,
+            None,
+            telemetry,
+            serves_custom=True,
+            serves_external=True,
+            checks={},
+            clock=lambda: self.now,
+        )
+
+    def pod(self, name: str, namespace: str = "shop", **labels: str) -> None:
+        """A pod exists."""
+        self.pods.put(PartialObjectMetadata(metadata=ObjectMeta(name=name, namespace=namespace, labels=labels)))
+
+    def serves(self, *values: tuple[str, str, float], at: float | None = None) -> None:
+        """The source's answer: (namespace, pod, value), sampled at `at`."""
+        time = self.now if at is None else at
+        self.source.samples = [Sample({"namespace": ns, "pod": pod}, value, time) for ns, pod, value in values]
+
+
+@pytest.fixture
+async def world() -> World:
+    made = World()
+    await made.collector.relist()
+    return made

@@ -1,0 +1,185 @@
+"""What a request gets: values with their own time, from memory; or a sentence saying why not."""
+
+import asyncio
+import math
+
+import pytest
+
+from adapter.collect.answer import CustomQuestion, ExternalQuestion, Missing, Unavailable
+from adapter.collect.collector import TIMES_EVERY
+from adapter.collect.demand import CustomWant
+from adapter.metrics.sample import Sample
+from adapter.metrics.selector import EVERYTHING, Selector
+from adapter.rules.resources import PODS
+from tests.collect.conftest import World
+
+RATE = "http_requests_per_second"
+
+
+def question(name: str = "*", selector: str = "app=web", metric: str = RATE, namespace: str = "shop") -> CustomQuestion:
+    return CustomQuestion(PODS, namespace, name, metric, Selector.parse(selector), EVERYTHING, "alice")
+
+
+async def refresh(world: World) -> None:
+    await asyncio.gather(*world.collector.start_due())
+
+
+@pytest.fixture
+async def served(world: World) -> World:
+    """Two pods of app web with values, and an HPA that wants them."""
+    for name in ("web-1", "web-2"):
+        world.pod(name, app="web")
+    world.pod("db-1", app="db")
+    world.demand.declare("shop", "web", [CustomWant(PODS, "shop", RATE)])
+    world.serves(("shop", "web-1", 1.5), ("shop", "web-2", 2.5), ("shop", "db-1", 9.0))
+    await refresh(world)
+    return world
+
+
+async def values(world: World, asked: CustomQuestion) -> dict[str, str]:
+    return {value.described.name: str(value.value) for value in await world.answers.custom(asked)}
+
+
+async def test_a_planned_metric_is_answered_from_memory_for_the_pods_that_match(served: World) -> None:
+    before = len(served.source.queries)
+    assert await values(served, question()) == {"web-1": "1500m", "web-2": "2500m"}
+    assert len(served.source.queries) == before
+
+
+async def test_a_value_carries_the_samples_own_time(served: World) -> None:
+    served.now += 7
+    [value, _] = await served.answers.custom(question())
+    assert value.time == 1000.0
+
+
+async def test_a_pod_made_after_the_evaluation_is_left_out_until_it_has_a_sample(served: World) -> None:
+    served.pod("web-3", app="web")
+    assert "web-3" not in await values(served, question())
+
+
+async def test_what_the_plan_does_not_cover_is_asked_for_once_by_all_who_wait(world: World) -> None:
+    world.pod("web-1", app="web")
+    world.serves(("shop", "web-1", 3.0))
+    answers = await asyncio.gather(*(values(world, question()) for _ in range(20)))
+    assert answers == [{"web-1": "3"}] * 20
+    assert len(world.source.queries) == 1
+
+
+async def test_such_a_request_is_remembered_and_refreshed_from_then_on(world: World) -> None:
+    world.pod("web-1", app="web")
+    world.serves(("shop", "web-1", 3.0))
+    await values(world, question())
+    world.now += 6
+    world.serves(("shop", "web-1", 4.0))
+    await refresh(world)
+    assert await values(world, question()) == {"web-1": "4"}
+    assert len(world.source.queries) == 2
+
+
+async def test_a_source_that_hangs_costs_a_request_one_second_and_gets_503(world: World) -> None:
+    world.pod("web-1", app="web")
+    world.source.gate = lambda: asyncio.sleep(5)
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(Unavailable, match="has not answered within 1 s"):
+        await world.answers.custom(question())
+    assert asyncio.get_running_loop().time() - began < 3
+
+
+async def test_a_failed_query_keeps_the_last_good_values_until_they_are_too_old(served: World) -> None:
+    served.source.fault = "Prometheus cannot be reached"
+    served.now = 1059
+    await refresh(served)
+    assert await values(served, question()) == {"web-1": "1500m", "web-2": "2500m"}
+    served.now = 1061  # older than the 60 s of the default
+    await refresh(served)
+    assert await values(served, question()) == {}
+
+
+async def test_a_single_object_whose_value_is_too_old_is_not_found_with_its_age(served: World) -> None:
+    served.source.fault = "gone"
+    served.now = 1075
+    with pytest.raises(Missing, match="the value of web-1 is left out: its sample is 75 s old, the limit is 60 s"):
+        await served.answers.custom(question("web-1", ""))
+
+
+async def test_a_source_that_never_answered_is_503_with_its_cause(world: World) -> None:
+    world.pod("web-1", app="web")
+    world.source.fault = "Prometheus cannot be reached"
+    with pytest.raises(Unavailable, match="Prometheus cannot be reached"):
+        await world.answers.custom(question())
+
+
+async def test_odd_values_are_left_out(served: World) -> None:
+    served.now += 6
+    served.serves(("shop", "web-1", math.nan), ("shop", "web-2", -0.2))
+    await refresh(served)
+    assert await values(served, question()) == {}
+
+
+async def test_a_value_beyond_an_int64_of_milli_units_is_served_as_the_largest(served: World) -> None:
+    served.now += 6
+    served.serves(("shop", "web-1", 1e30))
+    await refresh(served)
+    [value] = await served.answers.custom(question())
+    assert value.value.milli() <= 2**63 - 1
+
+
+async def test_no_match_and_no_metric_are_not_found_and_say_which(served: World) -> None:
+    with pytest.raises(Missing, match=r"no pods in namespace shop match the selector 'app=nobody'"):
+        await served.answers.custom(question(selector="app=nobody"))
+    with pytest.raises(Missing, match="no rule finds series for metric nope of pods"):
+        await served.answers.custom(question(metric="nope"))
+
+
+async def test_external_values_are_told_apart_by_selector(world: World) -> None:
+    world.source.samples = [
+        Sample({"queue": queue, "namespace": "shop"}, value, 1000.0) for queue, value in (("mail", 4.0), ("print", 7.0))
+    ]
+    asked = [ExternalQuestion("shop", "jobs_waiting", Selector.parse(f"queue={queue}")) for queue in ("mail", "print")]
+    answers = [await world.answers.external(one) for one in asked]
+    assert [[(dict(value.labels), str(value.value)) for value in answer] for answer in answers] == [
+        [({"queue": "mail"}, "4")],
+        [({"queue": "print"}, "7")],
+    ]
+
+
+async def test_where_the_source_does_not_tell_sample_times_they_are_asked_for_now_and_then(served: World) -> None:
+    served.source.knows_sample_times = False
+    served.source.times = [Sample({"namespace": "shop", "pod": "web-1"}, 995.0, 1000.0)]
+    served.now = 1006
+    served.serves(("shop", "web-1", 1.0), ("shop", "web-2", 1.0))
+    await refresh(served)
+    assert [value.time for value in await served.answers.custom(question())] == [995.0, 1006.0]
+    asked = [query for query in served.source.queries if "timestamp(" in query.promql]
+    served.now += TIMES_EVERY - 1
+    await refresh(served)
+    assert [query for query in served.source.queries if "timestamp(" in query.promql] == asked
+
+
+async def test_a_slow_scrape_is_no_staleness(served: World) -> None:
+    """Samples every 70 s: one of 75 s is served, though the limit is 60 s."""
+    served.source.knows_sample_times = False
+    for step in range(3):
+        served.now = 1100 + 70 * step
+        served.source.times = [Sample({"namespace": "shop", "pod": "web-1"}, served.now, served.now)]
+        served.serves(("shop", "web-1", 1.0))
+        await refresh(served)
+    served.now += 75
+    assert await values(served, question()) == {"web-1": "1"}
+
+
+async def test_explain_tells_query_values_ages_and_what_is_missing(served: World) -> None:
+    served.pod("web-3", app="web")
+    served.now += 3
+    story = served.answers.explain(question())
+    assert story["wantedBy"] == ["HPA shop/web"]
+    assert story["promql"] == served.source.queries[-1].promql
+    assert story["objects"] == {
+        "web-1": {"value": 1.5, "ageSeconds": 3.0, "windowSeconds": 0.0, "served": "1500m"},
+        "web-2": {"value": 2.5, "ageSeconds": 3.0, "windowSeconds": 0.0, "served": "2500m"},
+        "web-3": {"missing": "the query's result has no sample for it"},
+    }
+
+
+async def test_explain_of_an_unknown_metric_says_so(served: World) -> None:
+    assert "no rule finds series" in str(served.answers.explain(question(metric="nope"))["why"])

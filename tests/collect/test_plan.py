@@ -1,0 +1,72 @@
+"""From demand to the fewest queries."""
+
+from adapter.collect.demand import CustomWant, ExternalWant, Objects
+from adapter.collect.plan import SHARD, Planner
+from adapter.collect.snapshot import Limits
+from adapter.metrics.selector import Selector
+from adapter.rules.model import OnOddValue
+from adapter.rules.resources import PODS
+from tests.collect.conftest import World
+
+
+def rate(namespace: str, selector: str = "") -> CustomWant:
+    return CustomWant(PODS, namespace, "http_requests_per_second", Selector.parse(selector))
+
+
+def promql(world: World, *wants: CustomWant | ExternalWant) -> list[str]:
+    return [planned.query.promql for planned in world.planner.plan(wants, world.catalogue).planned]
+
+
+async def test_one_query_serves_all_namespaces_on_a_rule(world: World) -> None:
+    queries = promql(world, rate("shop"), rate("bank"))
+    assert queries == ['sum by (pod, namespace) (rate(http_requests_total{namespace=~"bank|shop",pod!=""}[1m]))']
+
+
+async def test_each_metric_selector_is_a_query_of_its_own(world: World) -> None:
+    assert len(promql(world, rate("shop"), rate("shop", "verb=GET"), rate("bank", "verb=GET"))) == 2
+
+
+async def test_a_plan_does_not_depend_on_the_order_of_demand(world: World) -> None:
+    wants = [rate("c"), rate("a"), rate("b", "verb=GET"), ExternalWant("a", "jobs_waiting")]
+    assert promql(world, *wants) == promql(world, *reversed(wants))
+
+
+async def test_namespaces_are_split_into_shards_of_expected_results(world: World) -> None:
+    planner = Planner(Limits(), lambda want: [], lambda resource, namespace: 900)
+    plan = planner.plan([rate(f"ns-{number}") for number in range(5)], world.catalogue)
+    assert sorted(len(planned.wants) for planned in plan.planned) == [1, 2, 2]  # 2 x 900 <= 2000 < 3 x 900
+    assert SHARD == 2000
+
+
+async def test_a_template_that_ranks_its_group_is_asked_per_request(world: World) -> None:
+    for name in ("web-1", "web-2"):
+        world.pod(name, app="web")
+    objects = Objects("*", Selector.parse("app=web"))
+    want = CustomWant(PODS, "shop", "queue_depth", objects=objects)
+    assert promql(world, want) == ['topk(1, sum(queue_depth{namespace="shop",pod=~"web-1|web-2"}) by (pod))']
+    assert not world.planner.plan([want], world.catalogue).planned[0].merged
+
+
+async def test_an_hpas_want_for_such_a_template_waits_for_its_first_request(world: World) -> None:
+    want = CustomWant(PODS, "shop", "queue_depth")
+    plan = world.planner.plan([want, rate("shop")], world.catalogue)
+    assert [planned.wants for planned in plan.planned] == [(rate("shop"),)]
+    assert "each request has its own query" in plan.unserved[want]
+
+
+async def test_external_selectors_on_the_same_label_share_a_query(world: World) -> None:
+    wants = [ExternalWant("shop", "jobs_waiting", Selector.parse(f"queue={queue}")) for queue in ("mail", "print")]
+    assert promql(world, *wants) == ['max by (queue, namespace) (jobs_waiting{queue=~"mail|print",namespace="shop"})']
+
+
+async def test_an_unknown_metric_is_named_and_keeps_nothing_from_being_served(world: World) -> None:
+    unknown = rate("shop")._replace(metric="nope")
+    plan = world.planner.plan([unknown, rate("shop")], world.catalogue)
+    assert len(plan.planned) == 1
+    assert plan.unserved == {unknown: "no rule finds series for metric nope of pods"}
+
+
+async def test_below_zero_a_rate_is_left_out_and_a_gauge_is_served(world: World) -> None:
+    plan = world.planner.plan([rate("shop"), ExternalWant("shop", "jobs_waiting")], world.catalogue)
+    negative = {planned.rule.series_query[:4]: planned.limits.negative for planned in plan.planned}
+    assert negative == {"http": OnOddValue.OMIT, "jobs": None}
