@@ -13,6 +13,10 @@ ABSENT = 0
 """The code of the empty text, which is the same as no label."""
 
 
+KEEP_UNUSED_S = 60.0
+"""For so long a text that no series has is remembered: a query under way may still need it."""
+
+
 class Strings:
     """Label values as numbers, so that whole columns are compared at once. A number is never given twice."""
 
@@ -20,7 +24,8 @@ class Strings:
         self._codes: dict[str, int] = {"": ABSENT}
         self._texts: dict[int, str] = {ABSENT: ""}
         self._uses: dict[int, int] = {ABSENT: 1}
-        self._unused: set[int] = set()
+        self._unused: dict[int, float | None] = {}
+        """Code -> Unix time of the first purge that found it without use, None before that."""
         self._next = ABSENT + 1
 
     def __len__(self) -> int:
@@ -33,10 +38,14 @@ class Strings:
             self._codes[text] = code
             self._texts[code] = text
         self._uses[code] = self._uses.get(code, 0) + 1
+        self._unused.pop(code, None)
         return code
 
     def release(self, text: str) -> None:
-        self._uses[self._codes[text]] -= 1
+        code = self._codes[text]
+        self._uses[code] -= 1
+        if not self._uses[code]:
+            self._unused[code] = None
 
     def find(self, text: str) -> int | None:
         return self._codes.get(text)
@@ -44,12 +53,13 @@ class Strings:
     def text(self, code: int) -> str:
         return self._texts[code]
 
-    def purge(self) -> None:
-        """Forget the texts that were unused at the last purge already: a query under way may still need the others."""
-        unused = {code for code, uses in self._uses.items() if not uses}
-        for code in unused & self._unused:
-            del self._codes[self._texts.pop(code)], self._uses[code]
-        self._unused = unused
+    def purge(self, now: float) -> None:
+        """Forget the texts that have been without use for long."""
+        for code, since in list(self._unused.items()):
+            if since is None:
+                self._unused[code] = now
+            elif now >= since + KEEP_UNUSED_S:
+                del self._unused[code], self._uses[code], self._codes[self._texts.pop(code)]
 
 
 class Family:

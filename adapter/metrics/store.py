@@ -90,14 +90,18 @@ class Store:
         self.statistics.series = len(self._index)
         return place
 
-    def expire(self, now: float) -> int:
-        """Forget the series without samples since `retention_s`, and those from the future; returns how many."""
+    def expire(self, now: float, limit: int = 1000) -> int:
+        """Forget series without samples since `retention_s`, and those from the future; returns how many.
+
+        At most `limit` of them at a time, some milliseconds: call again while it returns that many.
+        """
         gone = 0
         for family in list(self._families.values()):
             newest = family.newest()
             expired = (newest <= now - self.retention_s) | (newest > now + FUTURE_S)
-            gone += self._remove(family, np.flatnonzero(expired & (family.serial[: len(newest)] != 0)))
-        self.strings.purge()
+            rows = np.flatnonzero(expired & (family.serial[: len(newest)] != 0))
+            gone += self._remove(family, rows[: limit - gone])
+        self.strings.purge(now)
         return gone
 
     def forget(self, labels: Mapping[str, str]) -> int:

@@ -1,0 +1,285 @@
+"""The embedded store: what it takes, keeps, forgets and lists."""
+
+import asyncio
+import random
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapter.metrics import ring as ring_module
+from adapter.metrics.family import Family, Strings
+from adapter.metrics.ring import MAX_ROWS, Put, Ring
+from adapter.metrics.sample import Series
+from adapter.metrics.source import Query, Source, UnsupportedQuery
+from adapter.metrics.store import EmbeddedSource, Store
+
+T = 1_000_000.0
+
+
+def requests(pod, **labels):
+    return Series.of("requests_total", {"pod": pod, **labels})
+
+
+def fill(store, series, *samples):
+    store.extend((series, value, T + time) for time, value in samples)
+
+
+def ask(store, promql, at=0.0):
+    return {tuple(sorted(s.labels.items())): s.value for s in store.query(Query(promql), T + at)}
+
+
+def test_the_newest_value_is_served():
+    store = Store()
+    fill(store, requests("a"), (0, 1), (5, 2))
+    assert store.query(Query("requests_total"), T + 6) == [({"__name__": "requests_total", "pod": "a"}, 2, T + 5, 0)]
+
+
+def test_values_older_than_the_lookback_are_not_served():
+    store = Store(lookback_s=60)
+    fill(store, requests("a"), (0, 1))
+    assert ask(store, "requests_total", at=59.9)
+    assert not ask(store, "requests_total", at=60)
+
+
+def test_samples_after_the_evaluation_are_not_seen():
+    store = Store()
+    fill(store, requests("a"), (0, 1), (5, 2), (10, 9))
+    assert list(ask(store, "requests_total", at=7).values()) == [2]
+
+
+def test_duplicate_late_and_too_dense_samples_are_dropped_and_counted():
+    store = Store()
+    fill(store, requests("a"), (0, 1), (5, 2), (5, 7), (3, 7), (5.5, 7), (6, 3))
+    assert ask(store, "sum_over_time(requests_total[1m])", at=10) == {(("pod", "a"),): 1 + 2 + 3}
+    seen = store.statistics
+    assert (seen.stored, seen.duplicate, seen.late, seen.dense) == (3, 1, 1, 1)
+
+
+def test_a_sample_without_a_time_is_dropped():
+    store = Store()
+    store.extend([(requests("a"), 1.0, float("nan"))])
+    assert store.statistics.stored == 0
+
+
+def test_series_beyond_the_limit_are_refused_and_said_so_until_there_is_room():
+    store = Store(max_series=2)
+    for pod in "abc":
+        fill(store, requests(pod), (0, 1))
+    assert len(store) == 2
+    assert store.statistics.refused == 1
+    assert store.statistics.problem.startswith("the embedded store holds its limit of 2 series, so samples of new ones")
+    fill(store, requests("a"), (5, 2))  # the known ones go on
+    assert store.statistics.stored == 3
+    store.forget({"pod": "a"})
+    fill(store, requests("c"), (5, 1))
+    assert store.statistics.problem == ""
+    assert {dict(labels)["pod"] for labels in ask(store, "requests_total", at=6)} == {"b", "c"}
+
+
+def test_a_gone_target_is_forgotten_in_all_metrics_at_once():
+    store = Store()
+    for name in ("one", "two"):
+        for pod in "ab":
+            store.extend([(Series.of(name, {"pod": pod, "namespace": "x"}), 1.0, T)])
+    assert store.forget({"pod": "a", "namespace": "x"}) == 2
+    assert store.forget({"pod": "a"}) == 0
+    assert len(store) == store.statistics.series == 2
+    assert [labels["pod"] for labels in store.series(["one", "two"], T - 1, T)] == ["b", "b"]
+
+
+def test_series_without_samples_expire_after_the_retention():
+    store = Store(retention_s=300)
+    fill(store, requests("old"), (0, 1))
+    fill(store, requests("new"), (1, 1))
+    assert store.expire(T + 299.9) == 0
+    assert store.expire(T + 300, limit=0) == 0
+    assert store.expire(T + 300) == 1
+    assert [labels["pod"] for labels in store.series(["requests_total"], T, T + 300)] == ["new"]
+
+
+def test_a_series_from_the_future_is_forgotten_since_it_would_never_age():
+    store = Store()
+    fill(store, requests("a"), (1e9, 1))
+    fill(store, requests("b"), (30, 1))
+    assert store.expire(T) == 1
+
+
+def test_a_row_given_to_another_series_keeps_nothing_of_the_former():
+    store = Store()
+    fill(store, requests("a", code="200"), *((5 * i, i) for i in range(20)))
+    store.forget({"pod": "a"})
+    fill(store, requests("b"), (96, 7))
+    assert ask(store, "count_over_time(requests_total[5m])", at=100) == {(("pod", "b"),): 1}
+    assert ask(store, 'requests_total{code="200"}', at=100) == {}
+
+
+def test_series_are_listed_by_selector_and_by_the_time_of_their_samples():
+    store = Store()
+    fill(store, requests("a"), (0, 1))
+    fill(store, requests("b", code="500"), (100, 1))
+    store.extend([(Series.of("up", {"pod": "a"}), 1.0, T + 100)])
+
+    def listed(*selectors, since=0.0, at=200.0):
+        found = store.series(selectors, T + since, T + at)
+        return sorted((labels["__name__"], labels["pod"]) for labels in found)
+
+    assert listed("requests_total", since=-1) == [("requests_total", "a"), ("requests_total", "b")]
+    assert listed("requests_total", since=50) == [("requests_total", "b")]
+    assert listed('{__name__=~".+"}', "up", since=50) == [("requests_total", "b"), ("up", "a")]
+    assert listed('requests_total{code!=""}', since=-1) == [("requests_total", "b")]
+    assert listed('{pod="a"}', since=-1, at=50) == [("requests_total", "a")]
+    with pytest.raises(UnsupportedQuery, match=r"'sum\(x\)' is no series selector such as"):
+        store.series(["sum(x)"], T, T)
+
+
+@pytest.mark.parametrize("interval", [1, 2, 5, 15, 60])
+def test_a_ring_keeps_the_whole_retention_at_any_interval(interval):
+    ring = Ring(300)
+    row = ring.add_row()
+    for number in range(1000):
+        ring.put(row, T + number * interval, float(number))
+    times, values = ring.tail(np.array([row]), T + 999 * interval - 300, np.inf)
+    kept = 300 // interval
+    assert values[0, -kept:].tolist() == list(range(1000 - kept, 1000))
+    assert np.isnan(times[0, :-kept]).all()
+    assert ring.times.shape[1] <= max(16, kept + 3)
+
+
+def test_a_ring_cannot_be_blown_up_by_dense_samples():
+    ring = Ring(300)
+    row = ring.add_row()
+    for number in range(5000):
+        ring.put(row, T + number * 0.1, 1.0)
+    assert ring.times.shape[1] <= 300 / ring_module.FINEST_S + 2
+
+
+def test_rows_of_different_pace_live_in_one_ring():
+    ring = Ring(300)
+    fast, slow = ring.add_row(), ring.add_row()
+    for number in range(400):
+        ring.put(fast, T + number, float(number))
+        if number % 30 == 0:
+            ring.put(slow, T + number, float(number))
+    _, values = ring.tail(np.array([fast, slow]), T + 299, T + 399)
+    assert values[0, -100:].tolist() == list(range(300, 400))
+    assert values[1][~np.isnan(values[1])].tolist() == [300, 330, 360, 390]
+
+
+def test_a_family_spreads_over_rings_and_joins_their_tails():
+    family = Family("x", 300, Strings())
+    rows = [family.add(Series.of("x", {"i": str(i)}), i + 1) for i in range(MAX_ROWS + 20)]
+    for row in rows:
+        family.put(row, T, row)
+        assert row % 100 or family.put(row, T + 5, row + 0.5) is Put.STORED
+    chosen = np.array([0, 1, MAX_ROWS - 1, MAX_ROWS + 4, MAX_ROWS + 9])
+    times, values = family.tail(chosen, T - 1, T + 10)
+    assert values[:, -1].tolist() == [
+        0.5,
+        1,
+        MAX_ROWS - 1,
+        (MAX_ROWS + 4) + 0.5 * ((MAX_ROWS + 4) % 100 == 0),
+        MAX_ROWS + 9,
+    ]
+    assert times[:2, -1].tolist() == [T + 5, T]
+
+
+def test_texts_that_nobody_uses_are_forgotten_a_minute_later():
+    """A query under way still finds them."""
+    strings = Strings()
+    code = strings.acquire("a")
+    strings.release("a")
+    strings.purge(T)
+    strings.purge(T + 59)
+    assert strings.text(code) == "a"
+    assert strings.acquire("a") == code
+    strings.purge(T + 70)
+    strings.release("a")
+    strings.purge(T + 80)
+    strings.purge(T + 140)
+    assert strings.find("a") is None
+    assert strings.acquire("a") > code
+
+
+def test_churn_leaves_nothing_behind():
+    store = Store(max_series=1000)
+    sizes = []
+    for wave in range(30):
+        for pod in range(50):
+            store.extend([(requests(f"w{wave}-p{pod}"), 1.0, T + wave * 60)])
+        store.expire(T + wave * 60)
+        sizes.append((len(store), len(store.strings), store.nbytes))
+    assert sizes[-1] == sizes[9]
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 9)), max_size=60))
+def test_a_ring_is_what_a_list_would_be(samples):
+    store, kept = Store(), []
+    for time, value in samples:
+        fill(store, requests("a"), (time, value))
+        if not kept or time > kept[-1][0]:
+            kept.append((time, value))
+    expected = {(("pod", "a"),): sum(value for _, value in kept)} if kept else {}
+    assert ask(store, "sum_over_time(requests_total[5m])", at=59.5 if not kept else max(59.5, kept[-1][0])) == expected
+
+
+@settings(max_examples=25)
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 9)), max_size=30), st.randoms(use_true_random=False))
+def test_repeated_batches_change_nothing(samples, shuffle):
+    samples = sorted(dict(samples).items())
+    once, often = Store(), Store()
+    for sample in samples:
+        fill(once, requests("a"), sample)
+        again = [sample] * shuffle.randint(1, 3)
+        fill(often, requests("a"), *again)
+    for promql in ("rate(requests_total[1m])", "requests_total", "sum_over_time(requests_total[1m])"):
+        assert ask(once, promql, at=30) == ask(often, promql, at=30)
+
+
+def test_a_series_costs_what_is_documented():
+    """16 B per slot, 64 slots at a 5 s scrape and 300 s, 8 B per label; half as much again for rings that grow."""
+    store, number = Store(), 500
+    series = [requests(f"p{i}", a="1", b="2", c="3") for i in range(number)]
+    tracemalloc.start()
+    for scrape in range(62):
+        store.extend((one, 1.0, T + 5 * scrape) for one in series)
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert store.nbytes / number < 1.5 * (64 * 16 + 5 * 8 + 24)
+    assert grown / number < 1.5 * 1100 + 500
+
+
+def test_the_embedded_source_is_a_source():
+    source: Source = EmbeddedSource(Store())
+    assert (source.name, source.knows_sample_times) == ("embedded", True)
+
+
+async def test_a_long_query_lets_others_run_and_survives_that_series_come_and_go():
+    store, turns = Store(), 0
+    for i in range(3 * MAX_ROWS):
+        store.extend([(requests(f"p{i}"), 0.0, T), (requests(f"p{i}"), 10.0, T + 5)])
+
+    async def churn():
+        nonlocal turns
+        chance = random.Random(1)
+        while True:
+            turns += 1
+            store.forget({"pod": f"p{chance.randrange(3 * MAX_ROWS)}"})
+            fill(store, requests(f"new-{turns}"), (0, 0), (5, 1e6))
+            store.expire(T + 5)
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(churn())
+    await asyncio.sleep(0)
+    source = EmbeddedSource(store)
+    for adaptive in (False, True):
+        samples = await source.query(Query("sum by (pod) (rate(requests_total[1m]))", adaptive), T + 5)
+        old = {sample.value for sample in samples if sample.labels["pod"].startswith("p")}
+        assert old == {2.0}
+        assert 3 * MAX_ROWS - 200 < len(samples) <= 3 * MAX_ROWS + turns
+    assert turns >= 10
+    other.cancel()
+    assert len(await source.series(["requests_total"], T, T + 5)) == len(store)
