@@ -14,6 +14,7 @@ from multidict import CIMultiDictProxy
 
 from adapter.serve.chains import Presented
 from adapter.serve.memo import Memo
+from adapter.serve.requestinfo import printable
 from adapter.serve.status import StatusError, unauthorized
 from adapter.serve.trust import FrontProxy, Trust
 
@@ -119,7 +120,9 @@ class BearerTokens:
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             return None
-        key = hashlib.sha256(token.encode(errors="surrogateescape")).digest()
+        if not token.isascii():
+            raise unauthorized()
+        key = hashlib.sha256(token.encode()).digest()
         (user,) = await self._verdicts.get(key, lambda: self._ask(token))
         if user is None:
             raise unauthorized()
@@ -165,7 +168,7 @@ def _with_group(user: User) -> User:
 
 
 def _values(headers: CIMultiDictProxy[str], names: Sequence[str]) -> list[str]:
-    return [_clean(value) for name in names for value in headers.getall(name, ()) if value]
+    return [printable(value) for name in names for value in headers.getall(name, ()) if value]
 
 
 def _extra(headers: CIMultiDictProxy[str], prefixes: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -176,10 +179,5 @@ def _extra(headers: CIMultiDictProxy[str], prefixes: Sequence[str]) -> tuple[tup
         for name, value in headers.items():
             if name.lower().startswith(start):
                 key = unquote(name[len(start) :].lower())
-                found.setdefault(key, []).append(_clean(value))
+                found.setdefault(key, []).append(printable(value))
     return tuple((key, tuple(found[key])) for key in sorted(found))
-
-
-def _clean(value: str) -> str:
-    """The header as proper Unicode; aiohttp keeps bytes that are none as surrogates."""
-    return value.encode(errors="surrogateescape").decode(errors="replace")

@@ -18,7 +18,7 @@ _GZIP_LEVEL = 1
 _IN_THREAD_FROM = 1024 * 1024
 """Bytes from which on zipping would hold the event loop for more than some 10 ms."""
 
-NO_CACHE = {"Cache-Control": "no-cache, private"}
+_ALWAYS = {"Cache-Control": "no-cache, private", "Server": "streamgate"}
 _JSON = msgspec.json.Encoder(enc_hook=str)
 
 
@@ -52,7 +52,7 @@ def response(
     body: bytes, content_type: str, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """An answer that no cache may keep."""
-    merged = {**NO_CACHE, "Content-Type": content_type, **(headers or {})}
+    merged = {**_ALWAYS, "Content-Type": content_type, **(headers or {})}
     return web.Response(body=body, status=status, headers=merged)
 
 

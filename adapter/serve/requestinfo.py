@@ -46,7 +46,7 @@ class RequestInfo(NamedTuple):
 
 def read_request(method: str, raw_path: str) -> RequestInfo:
     """What `method` on `raw_path` (path and query as sent) is about. Raises RequestError."""
-    raw, _, raw_query = raw_path.partition("?")
+    raw, _, raw_query = printable(raw_path).partition("?")
     if not raw.startswith("/"):
         raise RequestError("the request path must start with '/'")
     segments = _segments(raw)
@@ -55,6 +55,11 @@ def read_request(method: str, raw_path: str) -> RequestInfo:
     if len(segments) < 4 or segments[0] != "apis" or "" in segments:
         return base
     return _resource_request(base)
+
+
+def printable(text: str) -> str:
+    """`text` from a request as proper Unicode: bytes that are no UTF-8, which aiohttp keeps as surrogates, become �."""
+    return text if text.isascii() else text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _segments(raw: str) -> tuple[str, ...]:

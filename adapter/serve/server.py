@@ -49,8 +49,8 @@ from adapter.serve.wire import Object
 
 _NOSNIFF = {"X-Content-Type-Options": "nosniff"}
 _TEXT = "text/plain; charset=utf-8"
-_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 _JSON = Choice(Media.JSON)
+_HEALTH = tuple((endpoint,) for endpoint in ENDPOINTS)
 
 _log = structlog.get_logger(__name__)
 
@@ -138,7 +138,7 @@ class Server:
         return user
 
     def _admit(self, user: User, info: RequestInfo) -> None:
-        """Only the aggregator's own probes and the probes of the kubelet come through above the limit."""
+        """Above the limit only the aggregator's probes (system:masters) and the kubelet's come through."""
         exempt = PRIVILEGED in user.groups or info.segments[:1] in _HEALTH
         if self._in_flight > self._limits.requests and not exempt:
             self.telemetry.refused.inc()
@@ -228,9 +228,6 @@ async def serve(server: Server, host: str, port: int, tls: Tls | None) -> Listen
     listener = await listen(server.handle, host, port, tls)
     server.telemetry.connections.set_function(lambda: listener.connections)
     return listener
-
-
-_HEALTH = tuple((endpoint,) for endpoint in ENDPOINTS)
 
 
 def _read(request: web.BaseRequest) -> RequestInfo:

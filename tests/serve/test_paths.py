@@ -80,6 +80,21 @@ async def test_what_is_no_proper_request_is_400(api: Running, request_bytes: byt
     assert is_status(answer.body, 400)
 
 
+@pytest.mark.parametrize(
+    ("target", "header", "code"),
+    [
+        (b"/apis/custom.metrics.k8s.io/v1beta2/namespaces/\xff\xfe/pods/*/m", b"Bearer authorised", 404),
+        (b"/\xc3\xa9t\xc3\xa9", b"Bearer authorised", 404),
+        (b"/apis/metrics.k8s.io/v1beta1/pods?labelSelector=\xff", b"Bearer authorised", 400),
+        (b"/apis", b"Bearer \xff\xfe", 401),
+    ],
+)
+async def test_bytes_that_are_no_text_do_no_harm(api: Running, target: bytes, header: bytes, code: int) -> None:
+    answer = await api.raw(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nAuthorization: " + header + b"\r\n\r\n")
+    assert answer.status in (code, 400)  # a stricter HTTP parser may refuse it before we see it
+    assert is_status(answer.body, answer.status)
+
+
 async def test_a_selector_of_60_kilobytes_is_read(api: Running) -> None:
     names = ",".join(f"v{number:05}" for number in range(8000))
     answer = await api.send(f"{DEPTH}?labelSelector=app+in+(golden,{names})")
