@@ -134,7 +134,7 @@ class Bed(Kubectl):
         if self.options.fake_nodes:
             self.add_fake_nodes(self.options.fake_nodes)
         if self.options.node:
-            self.wait(f"node/{node.NAME}", "condition=Ready", 60)
+            self._wait_for_nodes(1)
         self.wait_for_service_account("default")
 
     def _start_node(self, say: Callable[[str], None]) -> None:
@@ -295,8 +295,17 @@ class Bed(Kubectl):
             manifests.fake_node(f"fake-{number}", self.options.node) for number in range(present, present + count)
         ]
         self.apply(nodes)
-        for one in nodes:
-            self.wait(f"node/{one['metadata']['name']}", "condition=Ready", 60)
+        self._wait_for_nodes(present + count + self.options.node)
+
+    def _wait_for_nodes(self, count: int) -> None:
+        """Until so many take pods: ready, and the controller manager has seen it and lifted its taint."""
+
+        def ready() -> bool:
+            taints = [item["spec"].get("taints", []) for item in self.get("nodes")["items"]]
+            return sum(not any("not-ready" in taint["key"] for taint in of_one) for of_one in taints) >= count
+
+        if not wait_until(ready, 60, every=0.2):
+            raise TimeoutError(f"fewer than {count} nodes are ready after 60 s:\n{self.kubectl('get', 'nodes')}")
 
     def status(self) -> dict[str, str]:
         """Each program and whether it runs."""

@@ -10,9 +10,11 @@ import re
 import secrets
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
+from tests.cluster import network
 from tests.cluster.bed import Bed, BedError
 from tests.cluster.binaries import MissingError
 from tests.cluster.foreign import ForeignBed, asked
@@ -88,11 +90,14 @@ def bed(beds: Beds) -> Kubectl:
 
 
 @pytest.fixture
-def no_bed(beds: Beds) -> None:
-    """For tests of the bed's own life, which come last: takes the session's bed down."""
+def own_folder(beds: Beds, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For tests of the bed's own life, which come last: no bed is up, and one may be in this folder."""
     if beds.foreign or os.environ.get("STREAMGATE_REUSE_BED") == "1":
         pytest.skip("this test needs to start and end the bed itself")
     beds.down()
+    if network.present():
+        pytest.fail("another bed is up, which is not this session's to take down")
+    return tmp_path_factory.mktemp("own") / "bed"
 
 
 @pytest.fixture
@@ -129,7 +134,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.cluster)
         # The first test waits for the bed, which is no fault of its own.
         item.add_marker(pytest.mark.timeout(TEST_SECONDS, func_only=True), append=True)
-    items.sort(key=lambda item: "no_bed" in getattr(item, "fixturenames", ()))
+    items.sort(key=lambda item: "own_folder" in getattr(item, "fixturenames", ()))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,19 +4,19 @@ import re
 from pathlib import Path
 
 from tests.cluster import node, packages
-from tests.cluster.binaries import PROGRAMS
 from tests.cluster.processes import pids, run, started_at
 
-NAMES = {*PROGRAMS, *packages.NODE, "containerd-shim", "pause", "nsenter", "unshare"}
+Footprint = dict[str, list[str]]
+KEPT = {"rules", "settings"}  # nobody but an administrator takes these away
 # Where containerd, kubelet and the CNI plugins write when nobody stops them.
 FOLDERS = ("/run", "/var/lib", "/var/log", "/opt", "/etc/cni", "/usr/libexec")
 
 
-def footprint() -> dict[str, list[str]]:
-    """Sorted lists by kind: processes, mounts, interfaces, routes, rules, cgroups, kernel settings, folders."""
+def footprint(folder: Path) -> Footprint:
+    """Of this machine with a bed in `folder`: sorted lists by kind (processes, mounts, interfaces, firewall rules, …)."""
     tunables = {name: Path("/proc/sys") / name for name in [*node.TUNABLES, "net/ipv4/ip_forward"]}
     found = {
-        "processes": [f"{pid} {name}" for pid in pids() if (name := _name(pid)) and started_at(pid) is not None],
+        "processes": [f"{pid} {name}" for pid in pids() if (name := _of_a_bed(pid, str(folder).encode()))],
         "mounts": [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()],
         "interfaces": [path.name for path in Path("/sys/class/net").iterdir()],
         "routes": run(["ip", "route"]).splitlines(),
@@ -28,25 +28,26 @@ def footprint() -> dict[str, list[str]]:
     return {kind: sorted(items) for kind, items in found.items()}
 
 
-def difference(before: dict[str, list[str]], after: dict[str, list[str]]) -> dict[str, list[str]]:
-    """What is there afterwards and was not before, and with a minus what is gone."""
-    changes = {
-        kind: [
-            *sorted(set(after[kind]) - set(before[kind])),
-            *(f"-{gone}" for gone in set(before[kind]) - set(after[kind])),
-        ]
-        for kind in before
-    }
+def difference(before: Footprint, after: Footprint) -> Footprint:
+    """What is there afterwards and was not before; of rules and settings also what is gone, with a minus.
+
+    Others may take down an interface or a mount of their own meanwhile; the bed only ever makes some.
+    """
+    changes = {kind: sorted(set(after[kind]) - set(before[kind])) for kind in before}
+    for kind in KEPT & set(before):
+        changes[kind] += [f"-{gone}" for gone in sorted(set(before[kind]) - set(after[kind]))]
     return {kind: items for kind, items in changes.items() if items}
 
 
-def _name(pid: int) -> str | None:
-    """The program's name when it is one that a bed starts (the kernel cuts names off after 15 letters)."""
+def _of_a_bed(pid: int, folder: bytes) -> str | None:
+    """The name of a live process that runs in a bed's cgroup, or speaks of our folder in its command or environment."""
+    proc = Path(f"/proc/{pid}")
     try:
-        name = Path(f"/proc/{pid}/comm").read_text().strip()
+        texts = [(proc / name).read_bytes() for name in ("cgroup", "cmdline", "environ", "comm")]
     except OSError:
         return None
-    return name if name in {one[:15] for one in NAMES} else None
+    ours = f"/{node.CGROUP}".encode() in texts[0] or folder in texts[1] or folder in texts[2]
+    return texts[3].decode().strip() if ours and started_at(pid) is not None else None
 
 
 def _rules(program: str) -> list[str]:

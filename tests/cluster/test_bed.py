@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.bed import Bed, BedError, Options, default_folder
+from tests.cluster.bed import Bed, BedError, Options
 from tests.cluster.footprint import difference, footprint
 from tests.cluster.manifests import sample_deployment
 from tests.cluster.processes import Folder, wait_until
@@ -26,8 +26,8 @@ def fetch(url: str) -> str:
         return str(answer.read(), "utf-8")
 
 
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "tests.cluster", *words]
+def command(verb: str, folder: Path) -> list[str]:
+    return [sys.executable, "-m", "tests.cluster", verb, "--folder", str(folder)]
 
 
 def test_a_deployment_of_the_sample_answers_at_its_service_and_at_its_pods(bed: Bed, namespace: str) -> None:
@@ -172,35 +172,35 @@ def test_a_second_bed_is_refused_with_a_clear_sentence(bed: Bed, tmp_path: Path)
         Bed.up(folder=tmp_path)
 
 
-def test_down_from_another_process_leaves_nothing_behind(no_bed: None) -> None:
-    before = footprint()
-    bed = Bed.up(say=lambda text: None)
+def test_down_from_another_process_leaves_nothing_behind(own_folder: Path) -> None:
+    before = footprint(own_folder)
+    bed = Bed.up(folder=own_folder, say=lambda text: None)
     bed.create_namespace("busy")
     bed.apply(sample_deployment("web", "busy", 3))
     bed.rollout("web", "busy")
-    assert {"processes", "interfaces", "cgroups"} <= set(difference(before, footprint()))  # it can tell
-    subprocess.run(command("down"), cwd=CHECKOUT, check=True, timeout=60)
-    assert difference(before, footprint()) == {}
+    assert {"processes", "interfaces", "cgroups"} <= set(difference(before, footprint(own_folder)))  # it can tell
+    subprocess.run(command("down", own_folder), cwd=CHECKOUT, check=True, timeout=60)
+    assert difference(before, footprint(own_folder)) == {}
     assert not bed.folder.exists()
 
 
-def test_down_clears_away_what_a_killed_up_left(no_bed: None) -> None:
-    before = footprint()
-    processes = Folder(default_folder())
-    up = subprocess.Popen(command("up"), cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def test_down_clears_away_what_a_killed_up_left(own_folder: Path) -> None:
+    before = footprint(own_folder)
+    processes = Folder(own_folder)
+    up = subprocess.Popen(command("up", own_folder), cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     assert wait_until(lambda: processes.get("kubelet") is not None, 60)
     up.send_signal(signal.SIGKILL)
     up.wait()
-    subprocess.run(command("down"), cwd=CHECKOUT, check=True, timeout=60)
-    assert difference(before, footprint()) == {}
+    subprocess.run(command("down", own_folder), cwd=CHECKOUT, check=True, timeout=60)
+    assert difference(before, footprint(own_folder)) == {}
 
 
-def test_a_failing_up_says_why_keeps_the_logs_and_leaves_nothing_behind(no_bed: None) -> None:
-    before = footprint()
+def test_a_failing_up_says_why_keeps_the_logs_and_leaves_nothing_behind(own_folder: Path) -> None:
+    before = footprint(own_folder)
     said: list[str] = []
     flags = {"kube-apiserver": ["--no-such-flag"]}
     with pytest.raises(RuntimeError, match="unknown flag: --no-such-flag"):
-        Bed.up(Options(node=False, flags=flags), say=said.append)
-    assert difference(before, footprint()) == {}
+        Bed.up(Options(node=False, flags=flags), own_folder, said.append)
+    assert difference(before, footprint(own_folder)) == {}
     logs = Path(said[-1].removeprefix("logs are kept in "))
     assert "no-such-flag" in (logs / "kube-apiserver.log").read_text()
