@@ -81,10 +81,10 @@ def apply(item: Any, operation: Object) -> None:
 
 
 def kubectl() -> str | None:
-    """One on PATH, else the test bed's."""
+    """The test bed's, else the one on PATH."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streamgate"
     cached = sorted(Path(os.environ.get("STREAMGATE_CACHE") or base).glob("kubernetes-*/kubectl"))
-    return shutil.which("kubectl") or (str(cached[-1]) if cached else None)
+    return str(cached[-1]) if cached else shutil.which("kubectl")
 
 
 @cache

@@ -293,12 +293,16 @@ def test_the_rules_file_is_mounted_where_it_is_read_and_has_no_problems(build, n
 
 
 def test_an_api_is_registered_only_where_the_rules_have_something_for_it(build, overlay):
-    """External metrics come from rules alone; CPU and memory from rules, or from kubelets by the embedded source."""
+    """With a file it serves the sections that are there; without one, custom metrics and the kubelets' CPU and memory."""
     found = build(overlay)
     maps = found.of("ConfigMap")
-    rules = load(maps[0]["data"]["config.yaml"], overlay) if maps else None
-    assert EXTERNAL not in found.apis or (rules and rules.external)
-    assert RESOURCE not in found.apis or (rules and rules.resource) or not settings_of(found).prometheus_url
+    if not maps:
+        assert not settings_of(found).prometheus_url
+        assert EXTERNAL not in found.apis
+        return
+    rules = load(maps[0]["data"]["config.yaml"], overlay)
+    assert (EXTERNAL in found.apis) == bool(rules.external)
+    assert (RESOURCE in found.apis) == bool(rules.resource)
 
 
 # ---- the drop-in
