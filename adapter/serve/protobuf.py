@@ -46,7 +46,10 @@ def _number(field: int, value: int) -> bytes:
 
 
 def _nested(field: int, value: bytes) -> bytes:
-    return bytes((field << 3 | _BYTES,)) + _varint(len(value)) + value
+    size = len(value)
+    if size < 128:  # nearly all of them, so this is worth a branch
+        return bytes((field << 3 | _BYTES, size)) + value
+    return bytes((field << 3 | _BYTES,)) + _varint(size) + value
 
 
 def _text(field: int, value: str | UnsetType) -> bytes:

@@ -1,11 +1,15 @@
 """From a request's path and query to the question that it asks. Pure; raises StatusError for what is none."""
 
+from functools import lru_cache
+
 from adapter.collect.answer import CustomQuestion, ExternalQuestion, GroupResource
 from adapter.metrics.selector import Operator, Selector, SelectorError
 from adapter.serve.requestinfo import RequestInfo
 from adapter.serve.status import StatusError, bad_request, no_such_path
 from adapter.serve.wire import StatusCause, StatusDetails
 
+MAX_REMEMBERED = 512
+"""Characters up to which a selector that has been read is remembered."""
 EVERYTHING = Selector()
 NAMESPACES = GroupResource("", "namespaces")
 _FIELDS = ("metadata.name", "metadata.namespace")
@@ -69,9 +73,12 @@ def _selector(info: RequestInfo, parameter: str, strict: bool) -> Selector:
     if not text:
         return EVERYTHING
     try:
-        return Selector.parse(text, strict_values=strict)
+        return _remembered(text, strict) if len(text) <= MAX_REMEMBERED else Selector.parse(text, strict)
     except SelectorError as error:
         raise _bad_parameter(parameter, str(error)) from error
+
+
+_remembered = lru_cache(maxsize=4096)(Selector.parse)
 
 
 def _bad_parameter(parameter: str, problem: str) -> StatusError:

@@ -1,11 +1,15 @@
 """What a request is about, as Kubernetes' authorisation sees it (k8s.io/apiserver, endpoints/request). Pure."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote
 
 MAX_PARAMETERS = 32
 """More query parameters than any client sends."""
+
+MAX_REMEMBERED = 512
+"""Characters up to which what a request says is remembered: an HPA asks the same every 15 s."""
 
 _VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _WITH_SELECTORS = ("list", "watch", "deletecollection")
@@ -46,6 +50,10 @@ class RequestInfo(NamedTuple):
 
 def read_request(method: str, raw_path: str) -> RequestInfo:
     """What `method` on `raw_path` (path and query as sent) is about. Raises RequestError."""
+    return _remembered(method, raw_path) if len(raw_path) <= MAX_REMEMBERED else _read(method, raw_path)
+
+
+def _read(method: str, raw_path: str) -> RequestInfo:
     raw, _, raw_query = printable(raw_path).partition("?")
     if not raw.startswith("/"):
         raise RequestError("the request path must start with '/'")
@@ -55,6 +63,9 @@ def read_request(method: str, raw_path: str) -> RequestInfo:
     if len(segments) < 4 or segments[0] != "apis" or "" in segments:
         return base
     return _resource_request(base)
+
+
+_remembered = lru_cache(maxsize=4096)(_read)
 
 
 def printable(text: str) -> str:
