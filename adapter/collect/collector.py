@@ -12,7 +12,7 @@ from adapter.collect.demand import CustomWant, Demand, Want
 from adapter.collect.plan import Plan, Planned, Planner
 from adapter.collect.snapshot import Reading, Table, elements_for, merge_times, newest, tabulate
 from adapter.collect.telemetry import CollectTelemetry
-from adapter.metrics.source import Query, Source, SourceError
+from adapter.metrics.source import Query, RefusedQuery, Source, SourceError
 from adapter.rules.model import Rule
 
 log = structlog.get_logger(__name__)
@@ -220,6 +220,8 @@ class Collector:
             table = await self._table(planned, started)
         except SourceError as failure:
             error = str(failure)
+            if isinstance(failure, RefusedQuery) and self._planner.keep_apart(planned.wants):
+                self._planned_at = 0.0
         except Exception:
             error = "the result could not be read; the log says more"
             log.exception("query", rule=planned.rule.place, promql=planned.query.promql[:1024])

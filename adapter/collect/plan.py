@@ -79,6 +79,19 @@ class Planner:
         self._defaults = defaults
         self._names = names
         self._size = size
+        self._apart: set[Hashable] = set()
+
+    def keep_apart(self, wants: Sequence[Want]) -> bool:
+        """From now on ask for each namespace of these wants by itself; False where that is so already.
+
+        The series of one namespace can contradict a join and so fail a merged query for all; asked apart, the others
+        have their values.
+        """
+        key = _topic(wants[0])
+        if len({want.namespace for want in wants}) < 2 or key in self._apart:
+            return False
+        self._apart.add(key)
+        return True
 
     def plan(self, wants: Iterable[Want], catalogue: Catalogue) -> Plan:
         """The queries that serve `wants`; in a stable order."""
@@ -104,7 +117,9 @@ class Planner:
         resource = wants[0].resource
         offered = custom_offered(catalogue, resource, wants[0].metric)
         by_namespace = {want.namespace: want for want in wants}
-        for shard in self._shards(resource, sorted(by_namespace)):
+        namespaces = sorted(by_namespace)
+        apart = _topic(wants[0]) in self._apart
+        for shard in ([one] for one in namespaces) if apart else self._shards(resource, namespaces):
             chosen = tuple(by_namespace[namespace] for namespace in shard)
             yield self._merged_shard(offered, resource, chosen)
 
@@ -136,7 +151,9 @@ class Planner:
         offered = external_offered(catalogue, wants[0].metric)
         bound = offered.bound
         namespaces = sorted({want.namespace for want in wants})
-        together = merge.merged_external(bound, offered.series, namespaces, [want.selector for want in wants])
+        together = None
+        if _topic(wants[0]) not in self._apart:
+            together = merge.merged_external(bound, offered.series, namespaces, [want.selector for want in wants])
         if together is None:
             return [self._single(want, catalogue) for want in wants]
         planned = self._planned(tuple(wants), bound.rule, together.promql, "", together.namespace_label)
@@ -159,7 +176,8 @@ class Planner:
     ) -> Planned:
         limits = self.limits(rule, promql)
         query = Query(promql, bool(rule.policy.adaptive))
-        asked = merge.timestamp_query(promql)
+        labels = [label for label in (object_label, namespace_label) if label]
+        asked = merge.timestamp_query(promql, labels) if object_label else None
         return Planned(wants, rule, query, Query(asked) if asked else None, object_label, namespace_label, limits)
 
     def limits(self, rule: Rule, promql: str) -> Limits:
@@ -171,14 +189,18 @@ def _groups(wants: Iterable[Want]) -> Iterable[list[Want]]:
     """Wants that one query might serve; each that must name its very objects alone."""
     groups: dict[Hashable, list[Want]] = defaultdict(list)
     for want in sorted(wants, key=repr):
-        if isinstance(want, ExternalWant):
-            labels = tuple(requirement.key for requirement in want.selector.requirements)
-            groups[want.metric, labels if _equalities(want.selector) else want].append(want)
-        elif want.objects is None:
-            groups[want.resource, want.metric, want.metric_selector].append(want)
-        else:
-            groups[want].append(want)
+        groups[_topic(want)].append(want)
     return groups.values()
+
+
+def _topic(want: Want) -> Hashable:
+    """The same for wants that one query might serve."""
+    if isinstance(want, ExternalWant):
+        labels = tuple(requirement.key for requirement in want.selector.requirements)
+        return want.metric, labels if _equalities(want.selector) else want
+    if want.objects is None:
+        return want.resource, want.metric, want.metric_selector
+    return want
 
 
 def _equalities(selector: Selector) -> bool:

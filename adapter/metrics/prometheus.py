@@ -14,7 +14,7 @@ from cachetools import TTLCache
 
 from adapter.metrics import prometheus_wire as wire
 from adapter.metrics.sample import Sample
-from adapter.metrics.source import Query, SourceError
+from adapter.metrics.source import Query, RefusedQuery, SourceError
 
 T = TypeVar("T")
 Form = list[tuple[str, str]]
@@ -264,7 +264,8 @@ def _judged(status: int, body: bytearray) -> Exception:
     except SourceError:
         answer = wire.Envelope()
     if answer.error_type and (status in (400, 422, 429) or answer.error_type in ("timeout", "canceled")):
-        return SourceError(f"Prometheus answered {status}: {wire.refusal(answer)}")
+        kind = RefusedQuery if answer.error_type == "execution" else SourceError
+        return kind(f"Prometheus answered {status}: {wire.refusal(answer)}")
     if answer.error_type:
         return _Failed(f"answered {status}: {wire.refusal(answer)}")
     hints = {

@@ -11,11 +11,18 @@ class Query(NamedTuple):
 
     promql: str
     adaptive: bool = False
-    """True: where the source can, `rate(x[W])` is taken over a window that shrinks from W after a change of the rate."""
+    """True: where the source can, the window of `rate(x[W])` shrinks from W after a change of the rate."""
 
 
 class SourceError(Exception):
     """A source could not answer; the text is one sentence with the cause, fit for the caller of the API."""
+
+
+class RefusedQuery(SourceError):  # noqa: N818 - it is a refusal, not a fault
+    """The source could not evaluate this query on the data there is, as where two series contradict a join.
+
+    The same question about fewer objects may well be answered.
+    """
 
 
 class UnsupportedQuery(SourceError):  # noqa: N818 - it is a refusal, not a fault

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from adapter.metrics.ring import Floats, Ints
-from adapter.metrics.source import SourceError
+from adapter.metrics.source import RefusedQuery
 
 NAME = "__name__"
 
@@ -134,7 +134,7 @@ ARITHMETIC: dict[str, Callable[..., Floats]] = {
 def combine(left: Vector, right: Vector, operator: str) -> Vector:
     """The operator applied to the one pair of elements with equal labels; elements without a partner are left out.
 
-    Both sides must have been brought to the labels that they are matched on. Raises SourceError where two elements
+    Both sides must have been brought to the labels that they are matched on. Raises RefusedQuery where two elements
     of one side have the same labels.
     """
     both = concatenate([left, right])
@@ -142,7 +142,7 @@ def combine(left: Vector, right: Vector, operator: str) -> Vector:
     ours, theirs = ids[: len(left.values)], ids[len(left.values) :]
     for name, side in (("left", ours), ("right", theirs)):
         if len(np.unique(side)) != len(side):
-            raise SourceError(
+            raise RefusedQuery(
                 f"several series on the {name} side of '{operator}' have the same labels to match on;"
                 " aggregate that side by those labels"
             )

@@ -17,7 +17,7 @@ from adapter.collect.telemetry import CollectTelemetry
 from adapter.kube.index import Index
 from adapter.kube.objects import ObjectMeta, PartialObjectMetadata
 from adapter.metrics.sample import Sample
-from adapter.metrics.source import Query, SourceError
+from adapter.metrics.source import Query, RefusedQuery, SourceError
 from adapter.rules.config import load
 from adapter.rules.resources import CORE_RESOURCES, PODS, ResourceMapper
 
@@ -53,12 +53,15 @@ class ToldSource:
         self.times: list[Sample] = []
         self.queries: list[Query] = []
         self.fault = ""
+        self.refusal = ""
         self.gate: Callable[[], Any] | None = None
 
     async def query(self, query: Query, at: float) -> list[Sample]:
         self.queries.append(query)
         if self.gate is not None:
             await self.gate()
+        if self.refusal:
+            raise RefusedQuery(self.refusal)
         if self.fault:
             raise SourceError(self.fault)
         return self.times if "timestamp(" in query.promql else self.samples

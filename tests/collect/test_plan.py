@@ -1,5 +1,7 @@
 """From demand to the fewest queries."""
 
+import asyncio
+
 from adapter.collect.demand import CustomWant, ExternalWant, Objects
 from adapter.collect.plan import SHARD, Planner
 from adapter.collect.snapshot import Limits
@@ -70,3 +72,13 @@ async def test_below_zero_a_rate_is_left_out_and_a_gauge_is_served(world: World)
     plan = world.planner.plan([rate("shop"), ExternalWant("shop", "jobs_waiting")], world.catalogue)
     negative = {planned.rule.series_query[:4]: planned.limits.negative for planned in plan.planned}
     assert negative == {"http": OnOddValue.OMIT, "jobs": None}
+
+
+async def test_a_merged_query_that_the_data_contradict_is_asked_apart_from_then_on(world: World) -> None:
+    wants = [rate("shop"), rate("bank")]
+    world.demand.declare("shop", "web", wants)
+    world.source.refusal = "many-to-many matching"
+    await asyncio.gather(*world.collector.start_due())
+    await asyncio.gather(*world.collector.start_due())
+    asked = [query.promql for query in world.source.queries]
+    assert [query.count("bank") + query.count("shop") for query in asked] == [2, 1, 1]
