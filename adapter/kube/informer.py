@@ -14,7 +14,18 @@ from adapter.kube.client import Client
 from adapter.kube.errors import Forbidden, KubeError
 from adapter.kube.index import HasMetadata, Index
 from adapter.kube.resources import Resource
-from adapter.kube.watch import PATIENT, Changed, Event, Failed, Pacing, Removed, Replaced, Target, list_and_watch
+from adapter.kube.watch import (
+    PATIENT,
+    Changed,
+    Event,
+    Failed,
+    Opened,
+    Pacing,
+    Removed,
+    Replaced,
+    Target,
+    list_and_watch,
+)
 
 T = TypeVar("T", bound=HasMetadata)
 log = structlog.get_logger(__name__)
@@ -96,12 +107,17 @@ class Informer(Generic[T]):
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Self]:
         """`run` in the background of an `async with`; what ends it by surprise is raised there."""
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(self.run(), name=f"informer of {self.resource.plural}")
-            try:
-                yield self
-            finally:
-                task.cancel()
+        try:
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(self.run(), name=f"informer of {self.resource.plural}")
+                try:
+                    yield self
+                finally:
+                    task.cancel()
+        except BaseExceptionGroup as several:
+            if len(several.exceptions) > 1:
+                raise
+            raise several.exceptions[0] from None  # so that a body's own errors pass as they are
 
     async def _take(self, event: Event[T]) -> None:
         if isinstance(event, Replaced):
@@ -110,7 +126,8 @@ class Informer(Generic[T]):
             self._put(event.object)
         elif isinstance(event, Removed):
             self.index.remove(event.object.metadata.namespace, event.object.metadata.name)
-        self._heard_at = self._clock()
+        if not isinstance(event, Opened):  # a server that accepts watches and says nothing lets us grow old
+            self._heard_at = self._clock()
         if self.error:
             log.info("followed again", resource=self.resource.plural)
         self.error = self.forbidden = ""

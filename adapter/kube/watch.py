@@ -21,6 +21,7 @@ from adapter.kube import errors
 from adapter.kube.client import JSON, METADATA, METADATA_LIST, NONE, Client
 from adapter.kube.errors import (
     Forbidden,
+    Gone,
     KubeError,
     NotFound,
     ServerError,
@@ -80,8 +81,8 @@ class Pacing(NamedTuple):
 
     first: float = 0.5
     """The pause after a first failure; it doubles with each further one."""
-    last: float = 30.0
-    """The longest such pause."""
+    last: float = 15.0
+    """The longest such pause; half of client-go's, since few clients of ours wait and what they hold grows old."""
     refused: float = 60.0
     """The pause after Forbidden or NotFound: only a person changes that."""
     silence: float = 120.0
@@ -120,6 +121,10 @@ class Heard(NamedTuple):
     """Nothing changed, but the server is there (a bookmark)."""
 
 
+class Opened(NamedTuple):
+    """The server has accepted a watch from the version that we have; it has not told anything yet."""
+
+
 class Failed(NamedTuple):
     """It did not work; the next try is `pause` seconds away."""
 
@@ -127,7 +132,7 @@ class Failed(NamedTuple):
     pause: float
 
 
-Event: TypeAlias = Replaced[T] | Changed[T] | Removed[T] | Heard | Failed
+Event: TypeAlias = Replaced[T] | Changed[T] | Removed[T] | Heard | Opened | Failed
 
 
 class Backoff:
@@ -190,6 +195,8 @@ class _Follower(Generic[T]):
         self._version = ""  # the last resourceVersion heard of; '': everything must be listed
         self._streams_lists = True  # until the server shows that it does not
         self._opened_at: float | None = None
+        self._server_errors = 0  # in a row
+        self._forgot = False  # the server answered 410 since a watch last went well
 
     async def once(self) -> AsyncGenerator[Event[T], None]:
         """One watch to its end, after a list where one is needed. Raises KubeError."""
@@ -226,6 +233,8 @@ class _Follower(Generic[T]):
         """What one watch tells; `initial`, if any, gathers the streamed list until its end is announced."""
         self._opened_at = asyncio.get_running_loop().time()
         self._streams_lists = initial is None and self._streams_lists  # a list that never ends is not tried again
+        if initial is None:
+            yield Opened()
         while batch := await lines.read(self._pacing.silence if initial is None else self._pacing.list_silence):
             for line in batch:
                 event, meta = self._understood(line)
@@ -261,8 +270,12 @@ class _Follower(Generic[T]):
         lasted = 0.0 if self._opened_at is None else asyncio.get_running_loop().time() - self._opened_at
         if lasted >= self._pacing.settled:
             self._backoff.reset()
+            self._forgot = False
             if error is None:
                 return 0.0
+        if isinstance(error, Gone) and not self._forgot:  # back from a restart, say: no reason to wait for the list
+            self._backoff.reset()
+            self._forgot = True
         pause = self._backoff.next()
         if not self._can_resume(error):
             self._version = ""
@@ -272,6 +285,7 @@ class _Follower(Generic[T]):
 
     def _can_resume(self, error: KubeError | None) -> bool:
         """Whether the last version is still good. A server that fails on it time after time may have lost it."""
-        if isinstance(error, ServerError):
-            return self._backoff.failures < MAX_RESUMES
+        self._server_errors = self._server_errors + 1 if isinstance(error, ServerError) else 0
+        if self._server_errors:
+            return self._server_errors < MAX_RESUMES
         return error is None or isinstance(error, Unreachable | TooManyRequests | Unauthorized | Forbidden)

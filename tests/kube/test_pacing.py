@@ -72,10 +72,10 @@ async def tries(script: Script, count: int, draw=lambda: 1.0) -> list[float]:
 DOWN = errors.Unreachable("down")
 
 
-async def test_pauses_double_up_to_half_a_minute():
-    # 0.5, 1, 2, 4, 8, 16, then 30 s each: sums 0.5, 1.5, 3.5, 7.5, 15.5, 31.5, 61.5, 91.5
+async def test_pauses_double_up_to_a_quarter_of_a_minute():
+    # 0.5, 1, 2, 4, 8, then 15 s each: sums 0.5, 1.5, 3.5, 7.5, 15.5, 30.5, 45.5, 60.5
     times = await tries(Script(*[DOWN] * 9), 9)
-    assert times == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5, 61.5, 91.5]
+    assert times == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 30.5, 45.5, 60.5]
 
 
 async def test_jitter_cuts_a_pause_by_up_to_half():
@@ -132,6 +132,29 @@ async def test_a_streamed_list_that_is_refused_as_unknown_is_a_paged_list_from_t
     await tries(script, 3)
     assert script.lists == 2
     assert [version for _, version in script.tries] == ["", "10", "10"]
+
+
+async def test_a_long_outage_casts_no_doubt_on_the_version_but_errors_of_the_server_in_a_row_do():
+    oops = errors.ServerError(500, "", "oops")
+    script = Script((1.0, None), *[DOWN] * 9, oops, DOWN, oops, oops, oops, oops)
+    await tries(script, 17)
+    assert [version for _, version in script.tries] == ["", *["10"] * 15, ""]
+
+
+GONE = errors.Gone(410, "Expired", "too old")
+
+
+async def test_after_an_outage_the_list_that_410_asks_for_is_not_delayed():
+    # pauses of 0.5, 1, 2, 4 s; then the server is back, has forgotten our version after 1 s, and 0.5 s suffice
+    script = Script((1.0, None), DOWN, DOWN, DOWN, (1.0, GONE))
+    times = await tries(script, 6)
+    assert script.tries[5][1] == ""
+    assert times[5] - times[4] == 1 + 0.5
+
+
+async def test_a_server_that_forgets_every_version_at_once_is_not_listed_in_a_storm():
+    # Every watch that follows a list is told 410: pauses of 0.5, 1, 2, 4, 8, then 15 s all the same
+    assert await tries(Script(*[(0.0, GONE)] * 7), 7) == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 30.5]
 
 
 async def test_failures_are_told_with_their_pause():
