@@ -4,7 +4,7 @@ A bad data point is a problem and counts as rejected; the others are kept.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,7 +13,14 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from adapter.metrics.distribution import Buckets, Exponential, Number, Quantiles, Value
-from adapter.metrics.otlp_names import RESOURCE_LABELS, attribute_labels, joined_labels, metric_name, resource_labels
+from adapter.metrics.otlp_names import (
+    RESOURCE_LABELS,
+    attribute_labels,
+    joined_labels,
+    metric_name,
+    resource_labels,
+    value_text,
+)
 from adapter.metrics.problems import Problems
 from adapter.metrics.sample import Point, Series
 from adapter.metrics.series_text import LabelLimits, cut
@@ -22,6 +29,10 @@ from adapter.metrics.streams import PointError, Streams
 FUTURE_S = 600.0
 MAX_BOUNDS = 512
 """Buckets or quantiles of one data point, as sent."""
+MAX_TEXT = 4096
+"""Characters of all names and values of a series together."""
+REMEMBERED_TEXT = 1024
+"""A series with more is worked out each time, so that what is remembered stays small."""
 SCALES = range(-10, 21)
 """Of exponential histograms, as in OpenTelemetry's SDKs."""
 _NO_RECORDED_VALUE = 1
@@ -60,7 +71,7 @@ class Decoder:
         self._suffixes = suffixes
         self._promoted = promoted
         self._labels = labels
-        self._series: dict[tuple[Series, str, tuple[str, str] | None], Series] = {}
+        self._series: dict[Hashable, Series] = {}
 
     def decode(self, request: Any, now: float) -> Decoded:
         """All points of an ExportMetricsServiceRequest; times are their own, or `now` (Unix s) where they have none."""
@@ -75,9 +86,10 @@ class Decoder:
         self._streams.expire(now)
         problems, points, rejected, done = Problems(), list[Point](), 0, 0
         for resource, metric in _metrics(request, self._promoted):
+            source = self._source(resource, metric)
             for number, data_point in enumerate(_data_points(metric)):
                 try:
-                    points += self._points(resource, metric, data_point, now)
+                    points += self._points(source, metric, data_point, now)
                 except PointError as error:
                     rejected += 1
                     problems.add(f"metric {cut(metric.name)}: data point {number}: {error}")
@@ -87,13 +99,18 @@ class Decoder:
                     points, done = [], 0
         yield Decoded(points, problems.take(), rejected)
 
-    def _points(self, resource: Mapping[str, str], metric: Any, data_point: Any, now: float) -> list[Point]:
+    def _source(self, resource: Mapping[str, str], metric: Any) -> "_Source":
+        kind = metric.WhichOneof("data")
+        name = metric_name(metric.name, metric.unit, kind, kind == "sum" and metric.sum.is_monotonic, self._suffixes)
+        return _Source(name, tuple(resource.items()))
+
+    def _points(self, source: "_Source", metric: Any, data_point: Any, now: float) -> list[Point]:
         if data_point.flags & _NO_RECORDED_VALUE:
             return []
         kind = metric.WhichOneof("data")
         start, end = _interval(data_point, now)
         value = _value(kind, data_point)
-        base = self._base(resource, metric, kind, data_point)
+        base = self._base(source, data_point)
         zero_at_start = False
         match getattr(getattr(metric, kind), "aggregation_temporality", _CUMULATIVE):
             case 1:
@@ -108,20 +125,33 @@ class Decoder:
         zeros = [(series, 0.0, start) for series, _ in rows] if zero_at_start and start < end else []
         return zeros + [(series, number, end) for series, number in rows]
 
-    def _base(self, resource: Mapping[str, str], metric: Any, kind: str, data_point: Any) -> Series:
-        name = metric_name(metric.name, metric.unit, kind, kind == "sum" and metric.sum.is_monotonic, self._suffixes)
-        if not name or len(name) > self._labels.name_length:
-            raise PointError(f"its name must have 1 to {self._labels.name_length} characters that a metric can have")
-        labels = joined_labels(attribute_labels(data_point.attributes), resource)
-        if len(labels) > self._labels.labels:
-            raise PointError(f"there are {len(labels)} labels; at most {self._labels.labels} are read")
+    def _base(self, source: "_Source", data_point: Any) -> Series:
+        """The data point's series without the suffixes and labels of its rows; remembered, as exports repeat them."""
+        attributes = tuple([(pair.key, value_text(pair.value)) for pair in data_point.attributes])
+        key = (source, attributes)
+        series = self._series.get(key)
+        if series is None:
+            labels = joined_labels(attribute_labels(attributes), dict(source.resource))
+            self._check(source.name, labels)
+            series = Series.of(source.name, labels)
+            if _length(labels) <= REMEMBERED_TEXT:
+                self._remember(key, series)
+        return series
+
+    def _check(self, name: str, labels: Mapping[str, str]) -> None:
+        limits = self._labels
+        if not name or len(name) > limits.name_length:
+            raise PointError(f"its name must have 1 to {limits.name_length} characters that a metric can have")
+        if len(labels) > limits.labels:
+            raise PointError(f"there are {len(labels)} labels; at most {limits.labels} are read")
         for key, text in labels.items():
-            if len(key) > self._labels.name_length or len(text) > self._labels.value_length:
+            if len(key) > limits.name_length or len(text) > limits.value_length:
                 raise PointError(
-                    f"the label {cut(key)} is too long: at most {self._labels.name_length} characters in a name "
-                    f"and {self._labels.value_length} in a value are read"
+                    f"the label {cut(key)} is too long: at most {limits.name_length} characters in a name "
+                    f"and {limits.value_length} in a value are read"
                 )
-        return Series.of(name, labels)
+        if _length(labels) > MAX_TEXT:
+            raise PointError(f"its labels have {_length(labels)} characters; at most {MAX_TEXT} are read")
 
     def _row_series(self, base: Series, suffix: str, label: tuple[str, str] | None) -> Series:
         if not suffix and label is None:
@@ -132,10 +162,21 @@ class Decoder:
             labels = dict(base.labels)
             name = labels.pop("__name__") + suffix
             series = Series.of(name, labels | dict([label] if label else []))
-            if len(self._series) >= self._limit:
-                self._series.clear()
-            self._series[key] = series
+            if _length(labels) <= REMEMBERED_TEXT:
+                self._remember(key, series)
         return series
+
+    def _remember(self, key: Hashable, series: Series) -> None:
+        if len(self._series) >= self._limit:
+            self._series.clear()
+        self._series[key] = series
+
+
+class _Source(NamedTuple):
+    """What the data points of a metric share."""
+
+    name: str
+    resource: tuple[tuple[str, str], ...]
 
 
 def from_protobuf(body: bytes) -> Any:
@@ -242,6 +283,10 @@ def _exponential(data_point: Any, total: float | None) -> Exponential:
 
 def _sparse(buckets: Any) -> dict[int, float]:
     return {buckets.offset + place: float(count) for place, count in enumerate(buckets.bucket_counts) if count}
+
+
+def _length(labels: Mapping[str, str]) -> int:
+    return sum(map(len, labels)) + sum(map(len, labels.values()))
 
 
 def _check_size(size: int) -> None:

@@ -71,10 +71,10 @@ def label_name(name: str) -> str:
     return f"key_{clean}" if clean[:1].isdigit() else clean
 
 
-def attribute_labels(attributes: Iterable[Any]) -> dict[str, str]:
+def attribute_labels(attributes: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Labels of a data point's attributes; where two names become one, their values are joined by ';'."""
     labels: dict[str, str] = {}
-    for key, value in sorted((pair.key, value_text(pair.value)) for pair in attributes):
+    for key, value in sorted(attributes):
         name = label_name(key)
         if name and value:
             labels[name] = f"{labels[name]};{value}" if name in labels else value

@@ -417,6 +417,16 @@ def test_streams_are_bounded_and_idle_ones_forgotten() -> None:
     assert len(decoder._streams) == 2
 
 
+def test_what_a_decoder_remembers_of_series_is_bounded() -> None:
+    decoder = Decoder(limit=10)
+    for start in range(0, 100, 25):
+        points = [number(1, i=str(start + i)) for i in range(25)] + [number(1, x="v" * 2000, i=str(start))]
+        assert len(read(decoder, gauge("a", *points))) == 26
+
+    assert len(decoder._series) <= 10
+    assert all(len(str(key)) < 2000 for key in decoder._series)
+
+
 @given(st.lists(st.tuples(st.integers(1, 60), st.integers(0, 1000)), min_size=1, max_size=30), st.randoms())
 def test_whatever_the_order_the_total_is_the_sum_of_what_was_taken(steps: list[tuple[int, int]], random: Any) -> None:
     decoder, at, sent = Decoder(), NOW - 10_000, []
@@ -447,6 +457,7 @@ def test_whatever_the_order_the_total_is_the_sum_of_what_was_taken(steps: list[t
         (gauge("a" * 600, number(1)), "its name must have"),
         (gauge("a", number(1, **{f"l{i}": "v" for i in range(65)})), "at most 64 are read"),
         (gauge("a", number(1, x="v" * 5000)), "'x' is too long"),
+        (gauge("a", number(1, x="v" * 3000, y="v" * 3000)), "its labels have 6029 characters; at most 4096 are read"),
         (counter("a", number(1), temporality=0), "temporality must be delta or cumulative"),
         (counter("a", number(-1), temporality=DELTA), "must not be negative"),
         (counter("a", number(math.nan), temporality=DELTA), "must be finite"),

@@ -1,5 +1,7 @@
 """Label selectors: what is read, what is refused and where, what matches."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -249,3 +251,20 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         except SelectorError:
             continue
         assert Selector.parse(str(selector), strict_values=strict) == selector
+
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "selector.tsv"
+
+
+@pytest.mark.parametrize("line", GOLDEN.read_text().splitlines())
+def test_kubernetes_selects_the_same(line: str) -> None:
+    """The lines (selector, labels, whether it matches; '-' for a refusal) were made with apimachinery v0.37.2."""
+    text, labels, expected = line.split("\t")
+    if expected == "-":
+        with pytest.raises(SelectorError):
+            Selector.parse(text)
+        return
+
+    matches = Selector.parse(text).matches(dict(pair.split("=", 1) for pair in labels.split(";") if pair))
+
+    assert str(matches).lower() == expected
