@@ -293,7 +293,7 @@ def test_the_rules_file_is_mounted_where_it_is_read_and_has_no_problems(build, n
 
 
 def test_an_api_is_registered_only_where_the_rules_have_something_for_it(build, overlay):
-    """With a file it serves the sections that are there; without one, custom metrics and the kubelets' CPU and memory."""
+    """With a file its sections are served; without one custom metrics, and the kubelets' CPU and memory."""
     found = build(overlay)
     maps = found.of("ConfigMap")
     if not maps:
