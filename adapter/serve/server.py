@@ -31,7 +31,6 @@ from adapter.serve.negotiate import (
     accepts_gzip,
     negotiate,
 )
-from adapter.serve.questions import custom_question
 from adapter.serve.requestinfo import RequestError, RequestInfo, read_request
 from adapter.serve.status import (
     StatusError,
@@ -163,7 +162,7 @@ class Server:
             case ("openapi", *rest):
                 return self._documents.openapi(exchange, rest)
             case ("explain", *_):
-                return await self._explain(exchange)
+                return self._explain(exchange)
             case (endpoint, *_) if endpoint in ENDPOINTS:
                 status, text = health(exchange.info, self._checks(endpoint))
                 return response(text.encode(), _TEXT, status, _NOSNIFF)
@@ -188,15 +187,13 @@ class Server:
             message = table(message, choice.transform.version, info.parameter("includeObject"))
         return response(to_bytes(message, choice), choice.media.value)
 
-    async def _explain(self, exchange: Exchange) -> web.Response:
+    def _explain(self, exchange: Exchange) -> web.Response:
         only_get(exchange.info)
         inner = exchange.request.raw_path.removeprefix("/explain/")
         info = read_request("GET", f"/apis/explain/v1/{inner}")
         if not info.is_resource:
             raise no_such_path()
-        question = custom_question(info, exchange.user.name)
-        body = to_json(self._answers.explain(question), pretty=True)
-        return response(body, Media.JSON.value)
+        return response(to_json(self._values.explain(info, exchange.user.name), pretty=True), Media.JSON.value)
 
     def _metrics(self, exchange: Exchange) -> web.Response:
         encoder, content_type = choose_encoder(exchange.accept)

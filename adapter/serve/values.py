@@ -51,6 +51,16 @@ class Values:
         except Unavailable as error:
             raise unavailable(str(error) or "the values cannot be had now") from error
 
+    def explain(self, info: RequestInfo, user: str) -> Mapping[str, object]:
+        """How the answer to the custom metric that `info` asks for comes about."""
+        question = custom_question(info, user)
+        try:
+            return self._answers.explain(question)
+        except Missing as error:
+            raise _no_metric(question, str(error)) from error
+        except Unavailable as error:
+            raise unavailable(str(error)) from error
+
     async def _custom(self, info: RequestInfo, user: str) -> wire.Object:
         question = custom_question(info, user)
         try:

@@ -173,6 +173,8 @@ class FakeAnswers:
 
     def explain(self, question: CustomQuestion) -> Mapping[str, object]:
         self.asked.append(question)
+        if self.problem is not None:
+            raise self.problem
         return {"metric": question.metric, "resource": str(question.resource), "value": Quantity.of_milli(1500)}
 
     async def _asked(self, question: object) -> None:

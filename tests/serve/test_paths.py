@@ -166,6 +166,14 @@ async def test_explain_asks_the_same_question(api: Running) -> None:
     assert (await api.send("/explain/namespaces/bench-golden/pods/*/golden_depth", user="nobody")).status == 403
 
 
+@pytest.mark.parametrize(("problem", "code"), [(Missing("no rule names it"), 404), (Unavailable("not yet"), 503)])
+async def test_explain_fails_in_the_same_words(api: Running, problem: Exception, code: int) -> None:
+    api.answers.problem = problem
+    answer = await api.send("/explain/nodes/n1/golden_heat")
+    assert is_status(answer.body, code)
+    assert str(problem) in answer.json["message"]
+
+
 SEGMENTS = st.one_of(
     st.sampled_from(
         ["apis", "custom.metrics.k8s.io", "external.metrics.k8s.io", "metrics.k8s.io", "v1beta1", "v1beta2"]
