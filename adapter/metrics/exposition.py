@@ -85,7 +85,8 @@ class Parser:
         if len(body) > self._limits.body_bytes:
             yield Parsed([], [f"the body has {len(body)} bytes; at most {self._limits.body_bytes} are read"], {})
             return
-        reading = _Reading(now, openmetrics)
+        self._problems, reading = Problems(), _Reading(now, openmetrics)
+        self._cache.begin()
         end = _end(body) if openmetrics else len(body)
         stream = io.BytesIO(body if end < 0 or end == len(body) else body[:end])
         while not reading.ended and (lines := list(islice(stream, lines_per_slice))):
@@ -198,6 +199,10 @@ class _Cache:
         self._bytes = 0
         self._added = self._refused = 0
 
+    def begin(self) -> None:
+        """Before a body."""
+        self._added = self._refused = 0
+
     def add(self, head: bytes, entry: Series | str) -> None:
         if len(self.entries) >= self._lines or self._bytes + len(head) > self._lines * CACHED_KEY_BYTES:
             self._refused += 1
@@ -213,7 +218,6 @@ class _Cache:
         if self._refused * 10 > samples and stale * 10 > len(self.entries):
             self.entries.clear()
             self._bytes = 0
-        self._added = self._refused = 0
 
 
 class _Wanted(dict[bytes, bool]):

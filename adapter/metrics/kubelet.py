@@ -113,6 +113,7 @@ class KubeletUsage:
         self._nodes: dict[str, ResourceUsage] = {}
         self._pods: dict[Pod, Mapping[str, ResourceUsage]] = {}
         self._homes: dict[Pod, str] = {}
+        self._residents: dict[str, list[Pod]] = {}
 
     def update(self, node: str, points: Iterable[Point]) -> None:
         """Take a whole scrape of a node's kubelet; containers that are not in it are forgotten."""
@@ -165,8 +166,9 @@ class KubeletUsage:
         return found
 
     def _publish(self, node: str, readings: Mapping[_Key, Readings], found: Collection[_Key]) -> None:
-        for pod in [pod for pod, home in self._homes.items() if home == node]:
-            del self._homes[pod], self._pods[pod]
+        for pod in self._residents.pop(node, ()):
+            if self._homes.get(pod) == node:  # else it has moved
+                del self._homes[pod], self._pods[pod]
         used = {key: use for key, pair in readings.items() if (use := usage(pair))}
         self._nodes.pop(node, None)
         if _NODE in used:
@@ -174,6 +176,7 @@ class KubeletUsage:
         for pod, containers in _by_pod(found, readings, used):
             self._pods[pod] = containers
             self._homes[pod] = node
+            self._residents.setdefault(node, []).append(pod)
 
 
 def _by_pod(

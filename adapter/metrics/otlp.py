@@ -112,15 +112,14 @@ class Decoder:
         value = _value(kind, data_point)
         base = self._base(source, data_point)
         zero_at_start = False
-        match getattr(getattr(metric, kind), "aggregation_temporality", _CUMULATIVE):
-            case 1:
-                _check_delta(metric, kind, value)
-                value, zero_at_start = self._streams.delta(base, value, start, end, now)
-            case 2:
-                if kind != "gauge" and start:
-                    zero_at_start = self._streams.restarted(base, start, end, now)
-            case _:
-                raise PointError("its aggregation temporality must be delta or cumulative")
+        temporality = getattr(getattr(metric, kind), "aggregation_temporality", _CUMULATIVE)
+        if temporality == _DELTA:
+            _check_delta(metric, kind, value)
+            value, zero_at_start = self._streams.delta(base, value, start, end, now)
+        elif temporality != _CUMULATIVE:
+            raise PointError("its aggregation temporality must be delta or cumulative")
+        elif kind != "gauge" and start:
+            zero_at_start = self._streams.restarted(base, start, end, now)
         rows = [(self._row_series(base, suffix, label), number) for suffix, label, number in value.rows()]
         zeros = [(series, 0.0, start) for series, _ in rows] if zero_at_start and start < end else []
         return zeros + [(series, number, end) for series, number in rows]
@@ -190,20 +189,13 @@ def from_protobuf(body: bytes) -> Any:
 def from_json(body: bytes) -> Any:
     """The same in OTLP's JSON. Exemplars are left out: their ids are hex there, and nobody reads them here.
 
-    Slow (about 20 times slower than protobuf): call it outside the event loop. Raises OtlpError.
+    Over a hundred times slower than protobuf (5.7 MB took 1.2 s): call it outside the event loop. Raises OtlpError.
     """
     try:
         document = msgspec.json.decode(body, type=dict)
         _drop_exemplars(document, 0)
         return json_format.ParseDict(document, ExportMetricsServiceRequest(), ignore_unknown_fields=True)
-    except (
-        msgspec.DecodeError,
-        json_format.ParseError,
-        RecursionError,
-        TypeError,
-        AttributeError,
-        ValueError,
-    ) as error:
+    except (ValueError, json_format.ParseError, RecursionError, TypeError, AttributeError) as error:
         raise OtlpError(f"the body is not an ExportMetricsServiceRequest in JSON: {str(error)[:200]}") from error
 
 

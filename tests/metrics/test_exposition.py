@@ -270,6 +270,13 @@ def test_what_is_no_utf8_is_told() -> None:
     assert "is not UTF-8" in problem(b'a{b="\xff"} 1')
 
 
+def test_a_reading_that_was_given_up_leaves_nothing_to_the_next() -> None:
+    parser = Parser()
+    next(parser.parse_chunks(b"bad\n" * 10, NOW, lines_per_slice=5))
+
+    assert parser.parse(b"a 1\n", NOW).problems == []
+
+
 def test_problems_are_bounded() -> None:
     parsed = Parser().parse(b"a\n" * 1000, NOW)
 

@@ -165,6 +165,7 @@ def test_what_is_gone_is_forgotten() -> None:
     assert kubelet.pods() != {}
     kubelet.expire(T + 11)
     assert (kubelet.pods(), kubelet._readings, kubelet._series, kubelet._homes) == ({}, {}, {}, {})
+    assert kubelet._residents == {}
 
 
 def test_a_pod_that_moved_is_not_forgotten_with_its_old_node() -> None:
