@@ -59,10 +59,14 @@ def decide(model: Model, rows: Rows, containers: Amounts, now: float, chosen: Mo
 def by_cost(model: Model, rows: Rows, memory: Bounds, minimum: Amounts, now: float, cost: CostPolicy) -> Bounds:
     """VPA's memory bounds with the target replaced by the cheapest one; the bounds are moved to enclose it.
 
+    Looks anew only at states whose peaks have changed; a model is asked with one policy only.
     A state without daily peaks (resumed from another recommender's checkpoint) keeps VPA's target.
     """
-    peaks = model.states.peaks
-    wanted = cost.targets(peaks.recent(rows, cost.days))
+    states, peaks = model.states, model.states.peaks
+    stale = rows[peaks.changed[rows]]
+    states.cheapest[stale] = cost.targets(peaks.recent(stale, cost.days))
+    peaks.changed[stale] = False
+    wanted = states.cheapest[rows]
     killed = peaks.oom_time[rows] >= now - OOM_MEMORY
     wanted = np.where(killed, np.maximum(wanted, peaks.oom[rows]), wanted)
     target = np.where(wanted > 0, np.maximum(wanted, minimum), memory.target)

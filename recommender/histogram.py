@@ -121,6 +121,18 @@ class Histograms:
         over = (reached[row, column] - threshold) / np.maximum(weights[row, column], EPSILON)
         return np.clip(over, 0.0, 1.0) * (self.buckets.ends[bucket] - self.buckets.starts[bucket])
 
+    def copy(self, rows: Rows) -> "Histograms":
+        """The histograms of `rows` (unique) as ones of their own, in that order."""
+        other = Histograms(self.buckets, self.half_life)
+        other.extend(len(rows))
+        for part, low, weights in self.arena.groups(rows):
+            highest = low + weights.shape[1] - 1
+            other.arena.cover(np.repeat(part, 2), np.stack((low, highest), axis=1).ravel().astype(np.int16))
+            other.arena.write(part, weights)
+        other.total, other.reference = self.total[rows], self.reference[rows]
+        other.minimum, other.maximum = self.minimum[rows], self.maximum[rows]
+        return other
+
     def merge(self, into: int, other: int) -> None:
         """Adds histogram `other` to `into`; both references become the younger one, as in VPA."""
         younger = max(self.reference[into], self.reference[other])

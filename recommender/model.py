@@ -55,10 +55,12 @@ class States(Table):
     bump_bytes: Floats
     interval: Floats
     """s: length of this container's memory window."""
+    cheapest: Amounts
+    """bytes: the default mode's memory target, as of the last time that the daily peaks changed"""
 
     def __init__(self, config: Aggregation) -> None:
         super().__init__(
-            first_sample=NEVER, last_sample=NEVER, samples=0,
+            first_sample=NEVER, last_sample=NEVER, samples=0, cheapest=0,
             bump_ratio=config.oom_bump_ratio, bump_bytes=config.oom_min_bump, interval=config.memory_interval,
         )  # fmt: skip
         self.cpu = Histograms(CPU, config.cpu_half_life)
@@ -113,6 +115,14 @@ class Model:
     def nbytes(self) -> int:
         """Bytes held for all containers."""
         return self.states.nbytes + self.instances.nbytes
+
+    def live(self) -> Rows:
+        """The rows of all running instances."""
+        return self.instances.rows()
+
+    def stop(self, instances: Rows) -> None:
+        """Ends instances (unique); what they fed into their states stays."""
+        self.instances.release(instances)
 
     def start(self, states: Rows) -> Rows:
         """New instances that feed `states`; returns their rows."""

@@ -29,11 +29,15 @@ class Peaks:
         self.oom: Amounts = np.zeros(0, dtype=np.int64)
         """bytes: the largest need after an OOM kill that is still remembered"""
         self.oom_time: Floats = np.zeros(0)
+        self.changed: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+        """Whether the ring has changed since whoever watches it last cleared this."""
 
     @property
     def nbytes(self) -> int:
         """Bytes held."""
-        return sum(column.nbytes for column in (self.ring, self.anchor, self.day, self.oom, self.oom_time))
+        return sum(
+            column.nbytes for column in (self.ring, self.anchor, self.day, self.oom, self.oom_time, self.changed)
+        )
 
     def extend(self, rows: int) -> None:
         """Adds `rows` empty states at the end."""
@@ -42,11 +46,12 @@ class Peaks:
         self.day = np.append(self.day, np.zeros(rows, dtype=np.int64))
         self.oom = np.append(self.oom, np.zeros(rows, dtype=np.int64))
         self.oom_time = np.append(self.oom_time, np.full(rows, NEVER))
+        self.changed = np.append(self.changed, np.ones(rows, dtype=np.bool_))
 
     def clear(self, rows: Rows) -> None:
         """Forgets rows."""
         self.ring[rows], self.day[rows], self.oom[rows] = 0.0, 0, 0
-        self.anchor[rows], self.oom_time[rows] = NEVER, NEVER
+        self.anchor[rows], self.oom_time[rows], self.changed[rows] = NEVER, NEVER, True
 
     def add(self, rows: Rows, amounts: Amounts, times: Floats) -> None:
         """Takes memory samples in; those older than four weeks are dropped. A row may occur more than once."""
@@ -54,8 +59,11 @@ class Peaks:
         day = np.floor((times - self.anchor[rows]) / DAY).astype(np.int64)
         self.roll(rows, day)
         kept = (day > self.day[rows] - DAYS) & (day >= 0)
-        rounded = np.nextafter(amounts.astype(np.float32), np.float32(np.inf))
-        np.maximum.at(self.ring, (rows[kept], day[kept] % DAYS), rounded[kept])
+        rows, column = rows[kept], day[kept] % DAYS
+        rounded = np.nextafter(amounts[kept].astype(np.float32), np.float32(np.inf))
+        raised = rounded > self.ring[rows, column]
+        np.maximum.at(self.ring, (rows[raised], column[raised]), rounded[raised])
+        self.changed[rows[raised]] = True
 
     def add_oom(self, rows: Rows, needed: Amounts, times: Floats, memory: float) -> None:
         """Takes OOM kills in: what each would have needed; a larger need within `memory` seconds is not forgotten."""
@@ -76,6 +84,7 @@ class Peaks:
             passed = gap > step
             self.ring[moved[passed], (target[passed] - step) % DAYS] = 0.0
         self.day[moved] = target
+        self.changed[moved] = True
 
     def recent(self, rows: Rows, days: int) -> NDArray[np.float32]:
         """The last `days` peaks, newest first: (n, days); 0 where a day had no sample."""

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from recommender.buckets import Amounts, Floats
 
 GIB: Final = 1024**3
-LEAST: Final = -4.0
+LEAST: Final = -3.5
 """The lowest level looked at, as the logarithm of its ratio to the largest peak."""
 MOST: Final = 0.8
-STEP: Final = 0.02
-"""Logarithmic distance of two levels, so 2 %."""
-CHUNK: Final = 2048
+STEP: Final = 0.025
+"""Logarithmic distance of two levels, so 2.5 %."""
+CHUNK: Final = 1024
 SMALLEST: Final = 1e6
 """bytes: smaller peaks count as this"""
 
@@ -51,12 +51,13 @@ class CostPolicy:
     """The chance of a peak above all seen is this over (days seen + 1)."""
     tail: float = 6.0
     """Larger surprises are rarer: the chance of one r times the largest peak falls as r to the minus this."""
-    _levels: Floats = field(init=False, repr=False, compare=False)
+    _ratios: Floats = field(init=False, repr=False, compare=False)
+    """The levels looked at, as shares of the largest peak."""
     _blur: NDArray[np.float32] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         levels = np.arange(LEAST, MOST + STEP / 2, STEP)
-        object.__setattr__(self, "_levels", levels)
+        object.__setattr__(self, "_ratios", np.exp(levels))
         known = levels[levels <= STEP]
         distance = (levels[None, :] - known[:, None]) / self.spread
         object.__setattr__(self, "_blur", _normal_tail(distance).astype(np.float32))
@@ -78,7 +79,7 @@ class CostPolicy:
         """(levels in bytes, chance of a day above, price in bytes of such a day) per container: (n, m), (n, m), (n)."""
         seen = peaks > 0
         largest = np.maximum(peaks.max(axis=1, initial=0.0).astype(np.float64), SMALLEST)
-        levels = largest[:, None] * np.exp(self._levels)
+        levels = largest[:, None] * self._ratios
         chance = self._chance(peaks, seen, largest)
         return levels, chance, self._price(peaks, seen)
 
@@ -97,12 +98,12 @@ class CostPolicy:
         place = np.clip(place, 0, len(self._blur) - 1.001)
         low = place.astype(np.int64)
         high_share = place - low
-        mass = np.zeros((len(peaks), len(self._blur)), dtype=np.float32)
-        row = np.arange(len(peaks))[:, None]
-        np.add.at(mass, (row, low), weights * (1 - high_share))
-        np.add.at(mass, (row, low + 1), weights * high_share)
+        cell = low + np.arange(len(peaks))[:, None] * len(self._blur)
+        cells = np.concatenate((cell, cell + 1), axis=None)
+        shares = np.concatenate((weights * (1 - high_share), weights * high_share), axis=None)
+        mass = np.bincount(cells, shares, len(peaks) * len(self._blur)).astype(np.float32).reshape(len(peaks), -1)
         surprise = np.minimum(self.surprise / (seen.sum(axis=1) + 1), 1.0)[:, None]
-        beyond = np.minimum(1.0, np.exp(-self.tail * self._levels))
+        beyond = np.minimum(1.0, self._ratios**-self.tail)
         chance: Floats = (1 - surprise) * (mass @ self._blur).astype(np.float64) + surprise * beyond
         return chance
 

@@ -29,6 +29,12 @@ class Table:
         """Bytes held."""
         return sum(self._column(name).nbytes for name in self._columns)
 
+    def rows(self) -> Rows:
+        """All rows in use."""
+        used = np.ones(self._used, dtype=np.bool_)
+        used[self._free] = False
+        return np.flatnonzero(used)
+
     def take(self, count: int) -> Rows:
         """`count` rows with default values, those released before first."""
         reused = [self._free.pop() for _ in range(min(count, len(self._free)))]

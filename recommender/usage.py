@@ -225,7 +225,7 @@ def _amount(cells: list[str], places: Mapping[str, int], column: str) -> int:
 
 def _number(text: str, column: str) -> float:
     try:
-        value = float(text)
+        value = float("" if "_" in text else text)
     except ValueError:
         raise ValueError(f"{column} {text[:40]!r} is not a number") from None
     if not math.isfinite(value):

@@ -1,0 +1,194 @@
+"""Typed views of the objects that VPA defines (autoscaling.k8s.io/v1) and of pods' metrics (metrics.k8s.io/v1beta1)."""
+
+# ruff: noqa: RUF012 - msgspec makes a fresh one of an empty default for every object
+
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from adapter.kube.objects import Condition, Model, ObjectMeta
+from adapter.kube.resources import Resource
+
+VPAS: Final = Resource("autoscaling.k8s.io", "v1", "verticalpodautoscalers")
+CHECKPOINTS: Final = Resource("autoscaling.k8s.io", "v1", "verticalpodautoscalercheckpoints")
+POD_METRICS: Final = Resource("metrics.k8s.io", "v1beta1", "pods")
+EVENTS: Final = Resource("", "v1", "events")
+
+Quantities = dict[str, str]
+
+
+class TargetRef(Model, frozen=True):
+    """Which controller's pods are meant."""
+
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+
+
+class ContainerPolicy(Model, frozen=True):
+    """One containerPolicies entry; `container_name` '*' is for all that have no entry of their own."""
+
+    container_name: str = ""
+    mode: str = "Auto"
+    min_allowed: Quantities = {}
+    max_allowed: Quantities = {}
+    controlled_resources: tuple[str, ...] | None = None
+    controlled_values: str = "RequestsAndLimits"
+    oom_bump_up_ratio: str | int | float | None = None
+    oom_min_bump_up: str | int | float | None = None
+    memory_aggregation_interval_seconds: int | None = None
+    memory_aggregation_interval_count: int | None = None
+
+
+class ResourcePolicy(Model, frozen=True):
+    """PodResourcePolicy."""
+
+    container_policies: tuple[ContainerPolicy, ...] = ()
+
+    def of(self, container: str) -> ContainerPolicy | None:
+        """The policy of a container: by its name, else the one for all."""
+        by_name = {policy.container_name: policy for policy in self.container_policies}
+        return by_name.get(container, by_name.get("*"))
+
+
+class EvictionRequirement(Model, frozen=True):
+    """When an eviction is allowed: some of `resources` moves the given way."""
+
+    resources: tuple[str, ...] = ()
+    change_requirement: str = ""
+
+
+class UpdatePolicy(Model, frozen=True):
+    """PodUpdatePolicy."""
+
+    update_mode: str = ""
+    min_replicas: int | None = None
+    eviction_requirements: tuple[EvictionRequirement, ...] = ()
+
+
+class RecommenderRef(Model, frozen=True):
+    """A recommender that a VPA asks for."""
+
+    name: str = ""
+
+
+class VpaSpec(Model, frozen=True):
+    """VerticalPodAutoscalerSpec."""
+
+    target_ref: TargetRef | None = None
+    update_policy: UpdatePolicy | None = None
+    resource_policy: ResourcePolicy = ResourcePolicy()
+    recommenders: tuple[RecommenderRef, ...] = ()
+
+    @property
+    def update_mode(self) -> str:
+        """The mode in force: Recreate where none is said, and for the deprecated Auto."""
+        said = self.update_policy.update_mode if self.update_policy else ""
+        return "Recreate" if said in ("", "Auto") else said
+
+
+class ContainerRecommendation(Model, frozen=True):
+    """RecommendedContainerResources; quantities as text."""
+
+    container_name: str = ""
+    target: Quantities = {}
+    lower_bound: Quantities = {}
+    upper_bound: Quantities = {}
+    uncapped_target: Quantities = {}
+
+
+class PodRecommendation(Model, frozen=True):
+    """RecommendedPodResources."""
+
+    container_recommendations: tuple[ContainerRecommendation, ...] = ()
+
+
+class VpaStatus(Model, frozen=True):
+    """VerticalPodAutoscalerStatus."""
+
+    recommendation: PodRecommendation | None = None
+    conditions: tuple[Condition, ...] = ()
+    observed_generation: int | None = None
+
+
+class Vpa(Model, frozen=True):
+    """VerticalPodAutoscaler."""
+
+    metadata: ObjectMeta
+    spec: VpaSpec = VpaSpec()
+    status: VpaStatus = VpaStatus()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(namespace, name)"""
+        return self.metadata.namespace, self.metadata.name
+
+
+class Histogram(Model, frozen=True):
+    """HistogramCheckpoint."""
+
+    reference_timestamp: datetime | None = None
+    bucket_weights: dict[int, int] = {}
+    total_weight: float = 0.0
+
+
+class CheckpointStatus(Model, frozen=True):
+    """VerticalPodAutoscalerCheckpointStatus."""
+
+    last_update_time: datetime | None = None
+    version: str = ""
+    cpu_histogram: Histogram = Histogram()
+    memory_histogram: Histogram = Histogram()
+    first_sample_start: datetime | None = None
+    last_sample_start: datetime | None = None
+    total_samples_count: int = 0
+
+
+class CheckpointSpec(Model, frozen=True):
+    """Which container of which VPA."""
+
+    vpa_object_name: str = msgspec.field(name="vpaObjectName", default="")
+    container_name: str = ""
+
+
+class Checkpoint(Model, frozen=True):
+    """VerticalPodAutoscalerCheckpoint."""
+
+    metadata: ObjectMeta
+    spec: CheckpointSpec = CheckpointSpec()
+    status: CheckpointStatus = CheckpointStatus()
+
+
+class ContainerMetrics(Model, frozen=True):
+    """One container's usage."""
+
+    name: str = ""
+    usage: Quantities = {}
+
+
+class PodMetrics(Model, frozen=True):
+    """metrics.k8s.io/v1beta1 PodMetrics."""
+
+    metadata: ObjectMeta
+    timestamp: datetime | None = None
+    window: str = ""
+    containers: tuple[ContainerMetrics, ...] = ()
+
+
+class InvolvedObject(Model, frozen=True):
+    """What an event is about."""
+
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+
+
+class Event(Model, frozen=True):
+    """core/v1 Event."""
+
+    metadata: ObjectMeta
+    involved_object: InvolvedObject = InvolvedObject()
+    reason: str = ""
+    last_timestamp: datetime | None = None

@@ -1,0 +1,201 @@
+"""Checkpoints v3: moving from VPA to us and back without losing history, and what damaged ones are refused for."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recommender import checkpoint
+from recommender.checkpoint import CheckpointError
+from recommender.engine import decide, mode
+from recommender.histogram import NEVER
+from recommender.model import Model
+from recommender.objects import Checkpoint, CheckpointStatus, Histogram
+from recommender.replay import Replay
+from recommender.settings import Settings
+from recommender.usage import read_usage
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "recommender"
+MOVE = json.loads((GOLDEN / "vpa-checkpoints.json").read_text())
+VPA = mode(Settings(mode="vpa"))
+T0 = 1767243600.0
+
+
+def part(begin, end):
+    usage = read_usage([GOLDEN / "flags-usage.csv"])
+    return usage.select(np.flatnonzero((usage.time >= begin) & (usage.time < end)))
+
+
+def numbers(model, rows, names):
+    made = decide(model, rows, np.ones(len(rows), dtype=np.int64), 0.0, VPA)
+    for index, name in enumerate(names):
+        yield {
+            "container": name,
+            "samples": int(model.states.samples[rows[index]]),
+            **{
+                shown: {
+                    "cpu_millicores": int(getattr(made.cpu, bound)[index]),
+                    "memory_bytes": int(getattr(made.memory, bound)[index]),
+                }
+                for shown, bound in (("target", "target"), ("lowerBound", "lower"), ("upperBound", "upper"))
+            },
+        }
+
+
+def as_status(record):
+    return msgspec.convert(record, CheckpointStatus, strict=False)
+
+
+def plain(status):
+    """A status as plain JSON values, without its time of writing."""
+    shown = json.loads(msgspec.json.encode(status))
+    shown.pop("lastUpdateTime", None)
+    return shown
+
+
+def test_what_vpa_wrote_is_read_and_continued_to_vpas_numbers():
+    """VPA's own checkpoints after 4.4 days, then 1.8 days of samples: in VPA, and in us from the same checkpoints."""
+    usage = part(MOVE["cut"], MOVE["end"])
+    model = Model(VPA.aggregation)
+    replay = Replay(model, usage, by_time=False)
+    checkpoint.restore(model.states, replay.rows, [as_status(MOVE["theirs"][name]) for name in usage.names])
+    replay.run()
+    for ours, theirs in zip(numbers(model, replay.rows, usage.names), MOVE["theirs_continued"], strict=True):
+        assert ours == {key: value for key, value in theirs.items() if key != "checkpoint"}
+
+
+def test_what_we_write_vpa_reads_and_continues_to_the_same_numbers():
+    """The Go program continued from our checkpoints (ours_continued) exactly as from VPA's own; ours are written anew
+    here and are the same as VPA's, value by value."""
+    assert MOVE["ours_continued"] == MOVE["theirs_continued"]
+    usage = part(0, MOVE["cut"])
+    replay = Replay(Model(VPA.aggregation), usage, by_time=False)
+    replay.run()
+    replay.model.stop(replay.model.live())
+    for name, ours in zip(usage.names, checkpoint.encode(replay.model, replay.rows, MOVE["cut"]), strict=True):
+        theirs = MOVE["theirs"][name]
+        shown = plain(ours)
+        for histogram in ("cpuHistogram", "memoryHistogram"):
+            total = theirs[histogram]["totalWeight"]
+            assert shown[histogram].pop("totalWeight") == pytest.approx(total, rel=1e-12)
+            assert shown[histogram] == {key: value for key, value in theirs[histogram].items() if key != "totalWeight"}
+        assert {key: value for key, value in shown.items() if "Histogram" not in key} == {
+            key: value for key, value in theirs.items() if "Histogram" not in key
+        }
+
+
+def test_the_running_windows_peak_is_left_out_so_that_it_is_not_counted_twice():
+    """One day of 1 GB, then 5 GB in a window that still runs: only the first day's peak is in the checkpoint."""
+    model = Model(VPA.aggregation)
+    rows = model.states.take(1)
+    instance = model.start(rows)
+    for time, size in ((T0, 10**9), (T0 + 86400, 5 * 10**9)):
+        model.observe_memory(instance, np.array([size]), np.array([time]))
+    running, ended = (checkpoint.encode(model, rows, T0 + days * 86400)[0] for days in (1.5, 2.5))
+    assert len(running.memory_histogram.bucket_weights) == 1
+    assert len(ended.memory_histogram.bucket_weights) == 2
+    assert model.states.memory.saved(rows)[0] == ended.memory_histogram.bucket_weights
+
+
+def test_daily_peaks_survive_a_restart_in_an_annotation():
+    chosen = mode(Settings())
+    usage = part(0, MOVE["end"])
+    before = Replay(Model(chosen.aggregation), usage, by_time=True)
+    before.run()
+    texts = checkpoint.encode_extra(before.model.states, before.rows)
+    after = Model(chosen.aggregation)
+    rows = after.states.take(len(usage.names))
+    for row, text in zip(rows, texts, strict=True):
+        checkpoint.restore_extra(after.states, int(row), text)
+    old, new = before.model.states.peaks, after.states.peaks
+    assert new.recent(rows, 28).tolist() == old.recent(before.rows, 28).tolist()
+    assert new.oom[rows].tolist() == old.oom[before.rows].tolist()
+    assert all(len(text) < 700 for text in texts)
+
+
+def test_an_empty_state_is_written_with_null_times_and_read_back_empty():
+    model = Model(VPA.aggregation)
+    rows = model.states.take(1)
+    status = checkpoint.encode(model, rows, T0)[0]
+    assert status.cpu_histogram.reference_timestamp is None
+    again = Model(VPA.aggregation)
+    checkpoint.restore(again.states, again.states.take(1), [status])
+    assert again.states.cpu.reference[0] == NEVER
+    assert again.states.cpu.total[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        (CheckpointStatus(version="v2"), "version 'v2' is not supported; 'v3' is wanted"),
+        (
+            CheckpointStatus(version="v3", cpu_histogram=Histogram(bucket_weights={176: 1})),
+            "bucket 176 is not in 0 to 175",
+        ),
+        (
+            CheckpointStatus(version="v3", memory_histogram=Histogram(bucket_weights={-1: 1})),
+            "memoryHistogram.*bucket -1",
+        ),
+        (CheckpointStatus(version="v3", cpu_histogram=Histogram(bucket_weights={1: -5})), "weight -5"),
+        (CheckpointStatus(version="v3", cpu_histogram=Histogram(total_weight=-1.0)), "cpuHistogram.totalWeight -1.0"),
+        (CheckpointStatus(version="v3", cpu_histogram=Histogram(total_weight=float("nan"))), "totalWeight nan"),
+        (CheckpointStatus(version="v3", total_samples_count=-1), "totalSamplesCount -1"),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused_with_the_field_and_the_reason(status, why):
+    with pytest.raises(CheckpointError, match=why):
+        checkpoint.check(status)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '[0,0,["x"]]', "[0,0,[-1]]", "[1e999,0,[1]]", f"[0,0,{[1] * 29}]"])
+def test_a_damaged_annotation_is_refused(text):
+    model = Model(VPA.aggregation)
+    model.states.take(1)
+    with pytest.raises(CheckpointError, match="daily-peaks"):
+        checkpoint.restore_extra(model.states, 0, text)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.dictionaries(st.integers(0, 175), st.integers(1, 10000), max_size=20),
+    st.floats(0.01, 1e12),
+    st.integers(0, 10**6),
+)
+def test_loading_and_saving_again_keeps_the_shape(weights, total, samples):
+    """A checkpoint whose heaviest bucket is 10,000 comes back as it was, up to buckets under 1e-4 of absolute weight."""
+    if weights:
+        heaviest = max(weights, key=weights.get)
+        weights = {**weights, heaviest: 10000}
+        total = max(total, sum(weights.values()) * 1e-3)
+    status = CheckpointStatus(
+        version="v3",
+        cpu_histogram=Histogram(bucket_weights=weights, total_weight=total if weights else 0.0),
+        total_samples_count=samples,
+    )
+    checkpoint.check(status)
+    model = Model(VPA.aggregation)
+    rows = model.states.take(1)
+    checkpoint.restore(model.states, rows, [status])
+    saved = checkpoint.encode(model, rows, T0)[0]
+    assert saved.cpu_histogram.bucket_weights == weights
+    assert saved.cpu_histogram.total_weight == status.cpu_histogram.total_weight
+    assert saved.total_samples_count == samples
+
+
+def test_a_whole_checkpoint_object_is_read_as_kubectl_exports_it():
+    text = json.dumps(
+        {
+            "apiVersion": "autoscaling.k8s.io/v1",
+            "kind": "VerticalPodAutoscalerCheckpoint",
+            "metadata": {"name": "web-app", "namespace": "shop", "managedFields": [{"manager": "x"}]},
+            "spec": {"vpaObjectName": "web", "containerName": "app"},
+            "status": MOVE["theirs"]["steady"],
+        }
+    )
+    found = msgspec.json.decode(text, type=Checkpoint)
+    assert (found.spec.vpa_object_name, found.spec.container_name) == ("web", "app")
+    assert found.status.cpu_histogram.bucket_weights[8] > 0

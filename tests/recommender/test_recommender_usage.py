@@ -1,0 +1,124 @@
+"""Usage files: what is read, what is named as bad, what is refused."""
+
+import gzip
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recommender.usage import MISSING, UsageError, read_requests, read_usage
+
+HEADER = "container,epoch_s,cpu_millicores,memory_bytes\n"
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(text, name="usage.csv"):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
+
+
+def test_rows_are_read_with_empty_samples_and_any_order_of_columns(written):
+    path = written("memory_bytes,container,cpu_millicores,epoch_s,more\n100,b,,60,x\n,a,5,120,y\n")
+    usage = read_usage([path])
+    assert usage.names == ["a", "b"]
+    assert usage.container.tolist() == [1, 0]
+    assert usage.cpu.tolist() == [MISSING, 5]
+    assert usage.memory.tolist() == [100, MISSING]
+    assert usage.oom.tolist() == [MISSING, MISSING]
+
+
+def test_a_packed_file_is_known_by_its_content_not_by_its_name(written):
+    path = written(gzip.compress((HEADER + "a,60,1,2\n").encode()), "usage.csv")
+    assert read_usage([path]).time.tolist() == [60.0]
+
+
+def test_fractions_are_rounded_up_as_quantities_are(written):
+    assert read_usage([written(HEADER + "a,60,0.2,1e3\n")]).cpu.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ("a,60,nan,1", "cpu_millicores 'nan' is not finite"),
+        ("a,60,1,-1", "memory_bytes '-1' is not in 0 to"),
+        ("a,60,1,1e15", "memory_bytes '1e15' is not in 0 to"),
+        ("a,60,many,1", "cpu_millicores 'many' is not a number"),
+        ("a,60,1_0,1", "cpu_millicores '1_0' is not a number"),
+        ("a,inf,1,1", "epoch_s 'inf' is not finite"),
+        ("a,1372629804000,1,1", "Unix seconds are wanted"),
+        ("a,60", "2 cells, at least 3 are wanted"),
+        (",60,1,1", "container '' is no name"),
+    ],
+)
+def test_a_bad_row_is_named_by_line_and_the_rest_is_used(written, row, why):
+    usage = read_usage([written(f"{HEADER}a,0,1,1\n{row}\na,120,2,2\n")])
+    assert usage.time.tolist() == [0.0, 120.0]
+    assert usage.problems.count == 1
+    assert ", line 3: " in usage.problems.named[0]
+    assert why in usage.problems.named[0]
+
+
+def test_bytes_that_are_no_text_make_a_bad_name_not_a_crash(written):
+    usage = read_usage([written(HEADER.encode() + b"a,0,1,1\n\xff\xfe,60,1,1\n")])
+    assert usage.problems.count == 1
+
+
+def test_many_bad_rows_are_counted_and_only_the_first_are_named(written):
+    usage = read_usage([written(HEADER + "a,0,1,1\n" + "a,x,1,1\n" * 100)])
+    assert usage.problems.count == 100
+    assert len(usage.problems.named) == 20
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "the file is empty"),
+        (HEADER, "no usable row"),
+        (HEADER + "a,x,1,1\n", "the first bad row: "),
+        ("container,time,cpu,memory\na,1,1,1\n", r"no column epoch_s, cpu_millicores, memory_bytes"),
+        (b"\x1f\x8b\x08broken", "cannot be read"),
+        (gzip.compress((HEADER + "a,60,1,2\n" * 1000).encode())[:-20], "cannot be read"),
+    ],
+)
+def test_a_file_without_any_use_is_refused_with_its_cause(written, text, why):
+    with pytest.raises(UsageError, match=why):
+        read_usage([written(text)])
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path):
+    with pytest.raises(UsageError, match=r"absent\.csv: cannot be read"):
+        read_usage([tmp_path / "absent.csv"])
+
+
+def test_several_files_continue_each_other(written):
+    usage = read_usage([written(HEADER + "a,0,1,1\n", "1.csv"), written(HEADER + "b,0,1,1\na,60,2,2\n", "2.csv")])
+    assert usage.names == ["a", "b"]
+    assert usage.ordered(by_time=False).cpu.tolist() == [1, 2, 1]
+
+
+def test_order_in_a_container_is_the_files_or_times(written):
+    usage = read_usage([written(HEADER + "b,50,1,1\na,9,2,2\nb,40,3,3\na,8,4,4\n")])
+    assert usage.ordered(by_time=False).cpu.tolist() == [2, 4, 1, 3]
+    assert usage.ordered(by_time=True).cpu.tolist() == [4, 2, 3, 1]
+
+
+def test_requests_are_read_and_bad_rows_named(written):
+    found, problems = read_requests(written("container,cpu_millicores,memory_bytes\na,100,5\nb,x,1\n"))
+    assert found == {"a": (100, 5)}
+    assert "line 3" in problems.named[0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=300))
+def test_any_bytes_after_the_header_give_rows_or_problems_never_a_crash(tmp_path_factory, tail):
+    path = tmp_path_factory.mktemp("any") / "usage.csv"
+    path.write_bytes(HEADER.encode() + b"a,0,1,1\n" + tail)
+    usage = read_usage([path])
+    assert np.isfinite(usage.time).all()
+    assert (usage.cpu >= MISSING).all()
+    assert (usage.memory <= 10**14).all()
