@@ -19,8 +19,21 @@ _LIST_META = b"\x0a\x00\x12\x00\x1a\x00"
 
 def envelope(message: wire.Object) -> bytes:
     """A whole answer. Raises KeyError for an object that has no protobuf form (Table)."""
+    return _enveloped(message, _ENCODERS[type(message)](message))
+
+
+def items(batch: Iterable[Struct]) -> bytes:
+    """A piece of a list."""
+    return _each(2, batch)
+
+
+def listed(message: wire.ItemList, pieces: Iterable[bytes]) -> bytes:
+    """A whole answer whose items have been written by `items`."""
+    return _enveloped(message, _nested(1, _LIST_META) + b"".join(pieces))
+
+
+def _enveloped(message: wire.Object, raw: bytes) -> bytes:
     kind = _text(1, message.api_version) + _text(2, message.kind)
-    raw = _ENCODERS[type(message)](message)
     return MAGIC + _nested(1, kind) + _nested(2, raw) + b"\x1a\x00\x22\x00"
 
 
@@ -167,8 +180,8 @@ def _container_metrics(container: wire.ContainerMetrics) -> bytes:
     return _text(1, container.name) + _usage(2, container.usage)
 
 
-def _list(items: wire.ItemList) -> bytes:
-    return _nested(1, _LIST_META) + _each(2, items.items)
+def _list(found: wire.ItemList) -> bytes:
+    return _nested(1, _LIST_META) + _each(2, found.items)
 
 
 def _group_version(version: wire_discovery.GroupVersion) -> bytes:

@@ -21,7 +21,7 @@ from adapter.serve.authorize import PRIVILEGED, Authorization, attributes_of
 from adapter.serve.connection import Connection, Listener, listen
 from adapter.serve.discovery import RESOURCE
 from adapter.serve.documents import Documents, Exchange, agree, only_get
-from adapter.serve.encode import GZIP_FROM, response, to_bytes, to_json, zipped
+from adapter.serve.encode import GZIP_FROM, encoded, response, to_bytes, to_json, zipped
 from adapter.serve.health import ENDPOINTS, health
 from adapter.serve.negotiate import (
     AS_IS,
@@ -184,8 +184,8 @@ class Server:
         message = await self._values.answer(info, exchange.user.name)
         self._note_age(group, message)
         if choice.transform != AS_IS:
-            message = table(message, choice.transform.version, info.parameter("includeObject"))
-        return response(to_bytes(message, choice), choice.media.value)
+            message = await table(message, choice.transform.version, info.parameter("includeObject"))
+        return response(await encoded(message, choice), choice.media.value)
 
     def _explain(self, exchange: Exchange) -> web.Response:
         only_get(exchange.info)

@@ -1,5 +1,6 @@
 """Usage as a metav1.Table, which is what `kubectl get` prints."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ from msgspec import UNSET
 
 from adapter.metrics.quantity import Quantity
 from adapter.serve import wire
+from adapter.serve.encode import batches
 from adapter.serve.status import bad_request
 
 _NAME = wire.Column("Name", "string", "name", "Name of the resource", 0)
@@ -18,7 +20,7 @@ COLUMNS = (_NAME, _CPU, _MEMORY, _WINDOW)
 _INCLUDES = ("Metadata", "None", "Object")
 
 
-def table(message: wire.Object, version: str, include: str) -> wire.Table:
+async def table(message: wire.Object, version: str, include: str) -> wire.Table:
     """The table of one NodeMetrics or PodMetrics or a list of them, as meta.k8s.io/`version`.
 
     `include` is the includeObject parameter: what of the object comes with each row. Raises StatusError for another
@@ -29,7 +31,11 @@ def table(message: wire.Object, version: str, include: str) -> wire.Table:
         raise bad_request(f"includeObject: {include!r} is not known; it must be one of {', '.join(_INCLUDES)}")
     api = f"meta.k8s.io/{version}"
     items: Sequence[Any] = message.items if isinstance(message, wire.ItemList) else [message]
-    return wire.Table("Table", api, wire.NO_LIST_META, COLUMNS, [_row(item, api, include) for item in items])
+    rows: list[wire.Row] = []
+    for batch in batches(items):
+        rows += [_row(item, api, include) for item in batch]
+        await asyncio.sleep(0)
+    return wire.Table("Table", api, wire.NO_LIST_META, COLUMNS, rows)
 
 
 def _row(item: Any, api: str, include: str) -> wire.Row:

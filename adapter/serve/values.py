@@ -1,10 +1,11 @@
 """The three metrics APIs: a question to `Answers`, and what it says put into the API's objects."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from adapter.collect.answer import (
     Answers,
@@ -21,9 +22,12 @@ from adapter.collect.answer import (
 from adapter.metrics.selector import Operator, Selector
 from adapter.serve import wire
 from adapter.serve.discovery import CUSTOM, EXTERNAL, RESOURCE
+from adapter.serve.encode import BATCH, batches
 from adapter.serve.questions import custom_question, external_question, field_selector, label_selector
 from adapter.serve.requestinfo import RequestInfo
 from adapter.serve.status import StatusError, method_not_allowed, no_such_path, not_found, unavailable
+
+T = TypeVar("T")
 
 _EXPRESSIONS = {
     Operator.NOT_EQUALS: "NotIn",
@@ -47,7 +51,7 @@ class Values:
                 return await self._custom(info, user)
             if info.group == EXTERNAL:
                 return await self._external(info, user)
-            return self._resource(info)
+            return await self._resource(info)
         except Unavailable as error:
             raise unavailable(str(error) or "the values cannot be had now") from error
 
@@ -69,7 +73,7 @@ class Values:
             raise _no_metric(question, str(error)) from error
         selector = _echo(question.metric_selector) if "metricLabelSelector" in info.query else None
         build = _items_v1beta1 if info.version == "v1beta1" else _items_v1beta2
-        items = build(values, question.metric, selector)
+        items = await _in_turns(values, lambda batch: build(batch, question.metric, selector))
         return wire.ItemList("MetricValueList", f"{CUSTOM}/{info.version}", wire.NO_LIST_META, items)
 
     async def _external(self, info: RequestInfo, user: str) -> wire.Object:
@@ -78,30 +82,30 @@ class Values:
             values = await self._answers.external(question)
         except Missing as error:
             raise _no_external(question, str(error)) from error
-        items = [_external_item(question.metric, value) for value in values]
+        items = await _in_turns(values, lambda batch: [_external_item(question.metric, value) for value in batch])
         return wire.ItemList("ExternalMetricValueList", f"{EXTERNAL}/{info.version}", wire.NO_LIST_META, items)
 
-    def _resource(self, info: RequestInfo) -> wire.Object:
+    async def _resource(self, info: RequestInfo) -> wire.Object:
         if info.verb == "watch":
             raise _no_watch(info)
         match info.parts:
             case ("nodes",) if not info.namespace:
-                return self._nodes(info)
+                return await self._nodes(info)
             case ("nodes", name) if not info.namespace:
                 return self._node(name)
             case ("pods",):
-                return self._pods(info)
+                return await self._pods(info)
             case ("pods", name) if info.namespace:
                 return self._pod(info.namespace, name)
             case _:
                 raise no_such_path()
 
-    def _nodes(self, info: RequestInfo) -> wire.Object:
+    async def _nodes(self, info: RequestInfo) -> wire.Object:
         fields = field_selector(info)
         found: Sequence[NodeUsage] = ()
         if not fields.get("metadata.namespace"):
             found = self._answers.node_usage(fields.get("metadata.name"), label_selector(info))
-        items = [wire.NodeMetricsItem(*_node_parts(node)) for node in found]
+        items = await _in_turns(found, lambda batch: [wire.NodeMetricsItem(*_node_parts(node)) for node in batch])
         return wire.ItemList("NodeMetricsList", f"{RESOURCE}/v1beta1", wire.NO_LIST_META, items)
 
     def _node(self, name: str) -> wire.Object:
@@ -110,13 +114,13 @@ class Values:
             raise _no_usage("nodes", name, "")
         return wire.NodeMetrics("NodeMetrics", f"{RESOURCE}/v1beta1", *_node_parts(found[0]))
 
-    def _pods(self, info: RequestInfo) -> wire.Object:
+    async def _pods(self, info: RequestInfo) -> wire.Object:
         fields = field_selector(info)
         namespace = info.namespace or fields.get("metadata.namespace") or None
         found: Sequence[PodUsage] = ()
         if fields.get("metadata.namespace", namespace) == namespace:
             found = self._answers.pod_usage(namespace, fields.get("metadata.name"), label_selector(info))
-        items = [wire.PodMetricsItem(*_pod_parts(pod)) for pod in found]
+        items = await _in_turns(found, lambda batch: [wire.PodMetricsItem(*_pod_parts(pod)) for pod in batch])
         return wire.ItemList("PodMetricsList", f"{RESOURCE}/v1beta1", wire.NO_LIST_META, items)
 
     def _pod(self, namespace: str, name: str) -> wire.Object:
@@ -133,6 +137,17 @@ def oldest_moment(message: wire.Object) -> datetime | None:
 
 
 # ---- objects
+
+
+async def _in_turns(found: Sequence[T], build: Callable[[Sequence[T]], Sequence[Struct]]) -> Sequence[Struct]:
+    """The items of a list, built piece by piece, so that a long one does not hold the event loop."""
+    if len(found) <= BATCH:
+        return build(found)
+    items: list[Struct] = []
+    for batch in batches(found):
+        items += build(batch)
+        await asyncio.sleep(0)
+    return items
 
 
 def _items_v1beta1(

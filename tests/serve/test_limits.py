@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from adapter.serve.encode import encoded
+from adapter.serve.negotiate import Choice, Media
+from adapter.serve.requestinfo import read_request
 from adapter.serve.server import Limits
 from adapter.serve.telemetry import LoopWatch
+from adapter.serve.values import Values
 from tests.serve.conftest import NS, PODS, FakeAnswers, Held, Running
 
 DEPTH = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/bench-golden/pods/*/golden_depth"
@@ -52,6 +56,40 @@ async def test_large_answers_are_zipped_for_those_who_take_it(api: Running) -> N
     assert (zipped.headers["Content-Encoding"], zipped.headers["Vary"]) == ("gzip", "Accept-Encoding")
     assert gzip.decompress(zipped.body) == plain.body
     assert len(zipped.body) < len(plain.body) / 5
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/vnd.kubernetes.protobuf", "application/yaml"])
+async def test_a_long_list_is_the_same_as_one_written_at_once(
+    api: Running, accept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.answers.metrics[PODS, "golden_depth"] = [Held("Pod", "v1", NS, f"pod-{n:05}", n) for n in range(501)]
+    in_pieces = await api.send(DEPTH, Accept=accept)
+    monkeypatch.setattr("adapter.serve.encode.BATCH", 1000)
+    monkeypatch.setattr("adapter.serve.values.BATCH", 1000)
+    assert (await api.send(DEPTH, Accept=accept)).body == in_pieces.body
+    pretty = await api.send(f"{DEPTH}?pretty=true", Accept="application/json")
+    assert len(pretty.json["items"]) == 501
+
+
+@pytest.mark.parametrize("media", [Media.JSON, Media.PROTOBUF])
+async def test_a_long_list_does_not_hold_the_loop(media: Media) -> None:
+    answers = FakeAnswers()
+    answers.metrics[PODS, "golden_depth"] = [Held("Pod", "v1", NS, f"pod-{n:05}", n) for n in range(3000)]
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    message = await Values(answers).answer(read_request("GET", DEPTH), "ann")
+    assert turns >= 3000 / 250  # nothing else here waits, so each turn comes after a piece
+    built = turns
+    assert len(await encoded(message, Choice(media))) > 100_000
+    assert turns - built >= 3000 / 250
+    counting.cancel()
 
 
 async def test_small_answers_are_never_zipped(api: Running) -> None:
