@@ -13,7 +13,7 @@ FOLDERS = ("/run", "/var/lib", "/var/log", "/opt", "/etc/cni", "/usr/libexec")
 
 
 def footprint(folder: Path) -> Footprint:
-    """Of this machine with a bed in `folder`: sorted lists by kind (processes, mounts, interfaces, firewall rules, …)."""
+    """Of this machine with a bed in `folder`: sorted lists by kind (processes, mounts, interfaces, rules, …)."""
     tunables = {name: Path("/proc/sys") / name for name in [*node.TUNABLES, "net/ipv4/ip_forward"]}
     found = {
         "processes": [f"{pid} {name}" for pid in pids() if (name := _of_a_bed(pid, str(folder).encode()))],
