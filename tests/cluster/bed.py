@@ -32,6 +32,10 @@ class BedError(RuntimeError):
     """The bed is not as the call needs it: up already, not up, without a node; or this machine cannot have one."""
 
 
+class BusyError(BedError):
+    """A bed is up or just coming up or going down: there is one on a machine at a time."""
+
+
 @dataclass(frozen=True)
 class Options:
     """What to start. `node`: the real node. `fake_nodes`: how many kwok plays. `flags`: extra ones per program."""
@@ -328,9 +332,9 @@ def _only_one(folder: Path) -> Iterator[None]:
     """Holds the machine's lock, and sees that no bed is up: neither in this folder nor in another."""
     with _locked():
         if (folder / "state.json").exists():
-            raise BedError(f"a bed is up already in {folder}; `python -m tests.cluster down` takes it down")
+            raise BusyError(f"a bed is up already in {folder}; `python -m tests.cluster down` takes it down")
         if network.present():
-            raise BedError(
+            raise BusyError(
                 f"another bed is up (interface {network.BRIDGE} exists); `python -m tests.cluster down` there"
             )
         yield
@@ -343,8 +347,8 @@ def _locked() -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise BedError("another process is just starting or ending a bed") from error
+            raise BusyError("another process is just starting or ending a bed") from error
         yield
 
 
-__all__ = ["Bed", "BedError", "CommandError", "Options"]
+__all__ = ["Bed", "BedError", "BusyError", "CommandError", "Options"]

@@ -8,6 +8,7 @@ skip.
 import os
 import re
 import secrets
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import network
-from tests.cluster.bed import Bed, BedError
+from tests.cluster.bed import Bed, BedError, BusyError
 from tests.cluster.binaries import MissingError
 from tests.cluster.foreign import ForeignBed, asked
 from tests.cluster.kubectl import Kubectl
@@ -51,7 +52,18 @@ class Beds:
             else:
                 self.reused = True
                 return bed
-        return Bed.up(say=self.say)
+        return self._up()
+
+    def _up(self) -> Bed:
+        """Waits for its turn where others use the machine too, when STREAMGATE_BED_WAIT says how many seconds."""
+        deadline = time.monotonic() + float(os.environ.get("STREAMGATE_BED_WAIT") or 0)
+        while True:
+            try:
+                return Bed.up(say=self.say)
+            except BusyError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(1)
 
     def down(self) -> None:
         """Only what we started ourselves; the logs stay when a test failed."""
