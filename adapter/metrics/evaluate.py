@@ -6,16 +6,16 @@ the store's lookback, not after five minutes.
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import promql_parser as promql
+import promql_parser as ast
 
 from adapter.metrics import rate
 from adapter.metrics.family import Family, Strings
 from adapter.metrics.matching import Matching, Operator
+from adapter.metrics.promql import parse
 from adapter.metrics.ring import Floats, Ints
 from adapter.metrics.sample import Sample
 from adapter.metrics.source import Query, UnsupportedQuery
@@ -37,8 +37,6 @@ T = TypeVar("T")
 Slices: TypeAlias = Generator[None, None, T]
 """Work in slices: yields where the event loop may run, returns the result."""
 
-MAX_QUERY = 65_536
-MAX_DEPTH = 50
 SLICE_ROWS = 2048
 
 TARGET = ("namespace", "pod", "instance")
@@ -101,18 +99,7 @@ def evaluate(reader: Reader, query: Query, at: float) -> Slices[list[Sample]]:
     return (yield from _samples(value, reader.strings))
 
 
-@lru_cache(maxsize=1024)
-def parse(text: str) -> promql.Expr:
-    """Raises UnsupportedQuery where the text is no PromQL."""
-    if len(text) > MAX_QUERY:
-        raise UnsupportedQuery(f"the query has {len(text)} characters; the embedded store takes up to {MAX_QUERY}")
-    try:
-        return promql.parse(text)
-    except (ValueError, RecursionError) as error:
-        raise UnsupportedQuery(f"the query is no PromQL: {error}") from None
-
-
-def matchings(selector: promql.VectorSelector) -> list[Matching]:
+def matchings(selector: ast.VectorSelector) -> list[Matching]:
     """The matchers of a selector, the metric's name among them. Raises UnsupportedQuery."""
     if selector.offset is not None or selector.at is not None:
         raise _unsupported("'offset' and '@'")
@@ -123,10 +110,10 @@ def matchings(selector: promql.VectorSelector) -> list[Matching]:
 
 
 _OPERATORS = {
-    str(promql.MatchOp.Equal): Operator.EQUAL,
-    str(promql.MatchOp.NotEqual): Operator.NOT_EQUAL,
-    str(promql.MatchOp.Re): Operator.MATCH,
-    str(promql.MatchOp.NotRe): Operator.NOT_MATCH,
+    str(ast.MatchOp.Equal): Operator.EQUAL,
+    str(ast.MatchOp.NotEqual): Operator.NOT_EQUAL,
+    str(ast.MatchOp.Re): Operator.MATCH,
+    str(ast.MatchOp.NotRe): Operator.NOT_MATCH,
 }
 
 
@@ -196,34 +183,25 @@ class _Evaluation:
         self._reader = reader
         self._at = at
         self._adaptive = adaptive
-        self._depth = 0
 
-    def of(self, node: promql.Expr) -> Slices[Vector | float]:
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise UnsupportedQuery(f"the query is nested deeper than {MAX_DEPTH} levels")
-        value = yield from self._of(node)
-        self._depth -= 1
-        return value
-
-    def _of(self, node: promql.Expr) -> Slices[Vector | float]:
-        if isinstance(node, promql.NumberLiteral):
+    def of(self, node: ast.Expr) -> Slices[Vector | float]:
+        if isinstance(node, ast.NumberLiteral):
             return float(node.val)
-        if isinstance(node, promql.ParenExpr):
+        if isinstance(node, ast.ParenExpr):
             return (yield from self.of(node.expr))
-        if isinstance(node, promql.VectorSelector):
+        if isinstance(node, ast.VectorSelector):
             return (yield from self._instant(node))
-        if isinstance(node, promql.UnaryExpr):
+        if isinstance(node, ast.UnaryExpr):
             return _arithmetic("*", -1.0, (yield from self.of(node.expr)))
-        if isinstance(node, promql.Call):
+        if isinstance(node, ast.Call):
             return (yield from self._call(node))
-        if isinstance(node, promql.AggregateExpr):
+        if isinstance(node, ast.AggregateExpr):
             return (yield from self._aggregate(node))
-        if isinstance(node, promql.BinaryExpr):
+        if isinstance(node, ast.BinaryExpr):
             return (yield from self._binary(node))
         raise _unsupported(_KINDS.get(type(node).__name__, type(node).__name__))
 
-    def _select(self, selector: promql.VectorSelector) -> list[Selection]:
+    def _select(self, selector: ast.VectorSelector) -> list[Selection]:
         found = self._reader.select(matchings(selector))
         return [
             Selection(family, rows, family.serial[rows], {k: c[rows] for k, c in family.columns.items()})
@@ -231,17 +209,17 @@ class _Evaluation:
             if len(rows)
         ]
 
-    def _instant(self, selector: promql.VectorSelector) -> Slices[Vector]:
+    def _instant(self, selector: ast.VectorSelector) -> Slices[Vector]:
         last = _over_time(lambda values, inside: values[:, -1])
         return (yield from self._read(selector, self._reader.lookback_s, last))
 
-    def _range(self, node: promql.Call, function: Callable[[Floats, Floats], RangeResult]) -> Slices[Vector]:
+    def _range(self, node: ast.Call, function: Callable[[Floats, Floats], RangeResult]) -> Slices[Vector]:
         selector, window = self._matrix(node)
         return (yield from self._read(selector, window, function)).drop((NAME,))
 
-    def _matrix(self, node: promql.Call) -> tuple[promql.VectorSelector, float]:
+    def _matrix(self, node: ast.Call) -> tuple[ast.VectorSelector, float]:
         matrix = _unwrap(node.args[0])
-        if not isinstance(matrix, promql.MatrixSelector):
+        if not isinstance(matrix, ast.MatrixSelector):
             raise _unsupported(f"{node.func.name} of a subquery")
         window = matrix.range.total_seconds()
         if window > self._reader.retention_s:
@@ -252,7 +230,7 @@ class _Evaluation:
         return matrix.vector_selector, window
 
     def _read(
-        self, selector: promql.VectorSelector, window: float, function: Callable[[Floats, Floats], RangeResult]
+        self, selector: ast.VectorSelector, window: float, function: Callable[[Floats, Floats], RangeResult]
     ) -> Slices[Vector]:
         parts = []
         for selection in self._select(selector):
@@ -272,12 +250,12 @@ class _Evaluation:
         whole = Vector(selection.columns, result.values, times[:, -1], result.windows)
         return whole if fresh.all() else whole.take(np.flatnonzero(fresh))
 
-    def _call(self, node: promql.Call) -> Slices[Vector | float]:
+    def _call(self, node: ast.Call) -> Slices[Vector | float]:
         name = node.func.name
         if name in _RANGE_FUNCTIONS:
             return (yield from self._range(node, _RANGE_FUNCTIONS[name]))
         if name == "timestamp":
-            if not isinstance(selector := _unwrap(node.args[0]), promql.VectorSelector):
+            if not isinstance(selector := _unwrap(node.args[0]), ast.VectorSelector):
                 raise _unsupported("timestamp of anything but a plain selector")
             vector = yield from self._instant(selector)
             return vector.with_values(vector.times).drop((NAME,))
@@ -285,7 +263,7 @@ class _Evaluation:
             return (yield from self._histogram_quantile(node))
         raise _unsupported(f"the function {name}")
 
-    def _histogram_quantile(self, node: promql.Call) -> Slices[Vector]:
+    def _histogram_quantile(self, node: ast.Call) -> Slices[Vector]:
         q, buckets = (yield from self.of(node.args[0])), (yield from self.of(node.args[1]))
         if not isinstance(q, float) or not isinstance(buckets, Vector):
             raise _unsupported("histogram_quantile with anything but a number and a vector")
@@ -295,12 +273,12 @@ class _Evaluation:
         yield
         return histogram_quantile(q, buckets, bounds)
 
-    def _aggregate(self, node: promql.AggregateExpr) -> Slices[Vector]:
+    def _aggregate(self, node: ast.AggregateExpr) -> Slices[Vector]:
         operation = str(node.op)
         if operation not in AGGREGATIONS:
             raise _unsupported(f"the aggregation {operation}")
         inner = _unwrap(node.expr)
-        if self._adaptive and operation == "sum" and isinstance(inner, promql.Call) and inner.func.name == "rate":
+        if self._adaptive and operation == "sum" and isinstance(inner, ast.Call) and inner.func.name == "rate":
             vector: Vector | float = yield from self._adaptive_rate(inner, node.modifier)
         else:
             vector = yield from self.of(inner)
@@ -310,7 +288,7 @@ class _Evaluation:
         yield
         return aggregate(kept, operation)
 
-    def _adaptive_rate(self, node: promql.Call, modifier: promql.AggModifier | None) -> Slices[Vector]:
+    def _adaptive_rate(self, node: ast.Call, modifier: ast.AggModifier | None) -> Slices[Vector]:
         """One element for each group and target: the change-point rate of the target's summed counters."""
         selector, window = self._matrix(node)
         parts = []
@@ -334,7 +312,7 @@ class _Evaluation:
         fresh = (windows > 0) & (newest > self._at - self._reader.lookback_s)
         return Vector(columns, rates, newest, windows).take(np.flatnonzero(fresh))
 
-    def _binary(self, node: promql.BinaryExpr) -> Slices[Vector | float]:
+    def _binary(self, node: ast.BinaryExpr) -> Slices[Vector | float]:
         operator, matching = _operator(node), node.modifier and node.modifier.matching
         left, right = (yield from self.of(node.lhs)), (yield from self.of(node.rhs))
         if not isinstance(left, Vector) or not isinstance(right, Vector):
@@ -348,12 +326,12 @@ class _Evaluation:
         return combine(*keys, operator)
 
 
-def _operator(node: promql.BinaryExpr) -> str:
+def _operator(node: ast.BinaryExpr) -> str:
     """Raises UnsupportedQuery."""
     operator, modifier = str(node.op), node.modifier
     if operator not in ARITHMETIC and operator not in SET_OPERATORS:
         raise _unsupported(f"the operator {operator}")
-    cardinalities = (promql.VectorMatchCardinality.OneToOne, promql.VectorMatchCardinality.ManyToMany, None)
+    cardinalities = (ast.VectorMatchCardinality.OneToOne, ast.VectorMatchCardinality.ManyToMany, None)
     if modifier is not None and modifier.card not in cardinalities:
         raise _unsupported("group_left and group_right")
     fill = modifier.fill_values if modifier is not None else None
@@ -365,8 +343,8 @@ def _operator(node: promql.BinaryExpr) -> str:
 _KINDS = {"SubqueryExpr": "subqueries", "StringLiteral": "strings", "MatrixSelector": "a bare range ([…])"}
 
 
-def _unwrap(node: promql.Expr) -> promql.Expr:
-    while isinstance(node, promql.ParenExpr):
+def _unwrap(node: ast.Expr) -> ast.Expr:
+    while isinstance(node, ast.ParenExpr):
         node = node.expr
     return node
 
@@ -387,23 +365,23 @@ def _arithmetic(operator: str, left: Vector | float, right: Vector | float) -> V
     return vector.with_values(values).drop((NAME,)) if isinstance(vector, Vector) else float(values)
 
 
-def _regrouped(labels: Iterable[str], modifier: promql.AggModifier | None) -> list[str]:
+def _regrouped(labels: Iterable[str], modifier: ast.AggModifier | None) -> list[str]:
     """Those of `labels` that a by or without clause leaves."""
     if modifier is None:
         return []
-    if modifier.type == promql.AggModifierType.By:
+    if modifier.type == ast.AggModifierType.By:
         return [label for label in labels if label in modifier.labels]
     return [label for label in labels if label not in modifier.labels and label != NAME]
 
 
-def _regroup(vector: Vector, modifier: promql.AggModifier | None) -> Vector:
+def _regroup(vector: Vector, modifier: ast.AggModifier | None) -> Vector:
     return vector.keep(_regrouped(vector.columns, modifier))
 
 
-def _matched(vector: Vector, matching: promql.LabelModifier | None) -> Vector:
+def _matched(vector: Vector, matching: ast.LabelModifier | None) -> Vector:
     """With the labels that a binary operator matches on, which are the result's too."""
     if matching is None:
         return vector.drop((NAME,))
-    if matching.type == promql.LabelModifierType.Include:
+    if matching.type == ast.LabelModifierType.Include:
         return vector.keep(matching.labels)
     return vector.drop((NAME, *matching.labels))

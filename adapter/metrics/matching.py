@@ -1,6 +1,7 @@
 """Label matchers (PromQL's = != =~ !~), with a bound on the time that a pattern can take."""
 
 import re
+import warnings
 from collections.abc import Callable
 from enum import Enum
 from functools import lru_cache
@@ -9,8 +10,10 @@ from adapter.metrics.source import UnsupportedQuery
 
 MAX_PATTERN = 1000
 """Characters of a pattern that is no plain list of alternatives."""
-MAX_UNBOUNDED = 3
-MAX_CHOICES = 1024
+UNBOUNDED = 100
+"""Counts to be tried of an unbounded repetition, for the estimate of a pattern's cost."""
+MAX_COST = 20_000
+"""Ways to match a pattern: two unbounded repetitions and a choice, or a dozen choices; some milliseconds at worst."""
 
 _PLAIN = re.compile(r"(?:[\w \-/:,=@%&#~;<>!\"']|\\[.\-+*?()|\[\]{}^$\\/])*", re.ASCII)
 _ESCAPED = re.compile(r"\\(.)")
@@ -66,8 +69,10 @@ def full_match(pattern: str) -> Callable[[str], bool]:
         return frozenset(_ESCAPED.sub(r"\1", alternative) for alternative in alternatives).__contains__
     _check_cost(pattern)
     try:
-        compiled = re.compile(pattern, re.ASCII | re.DOTALL)
-    except (re.error, OverflowError, RecursionError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)  # a class such as [a--b], which RE2 reads otherwise
+            compiled = re.compile(pattern, re.ASCII | re.DOTALL)
+    except (re.error, OverflowError, RecursionError, FutureWarning) as error:
         raise _refused(pattern, f"is not understood ({error})") from None
     return lambda text: compiled.fullmatch(text) is not None
 
@@ -76,42 +81,44 @@ def _refused(pattern: str, why: str) -> UnsupportedQuery:
     shown = pattern if len(pattern) <= 60 else pattern[:57] + "..."
     return UnsupportedQuery(
         f'the pattern "{shown}" {why}; the embedded store takes lists of names (a|b|c) and patterns of up to'
-        f" {MAX_PATTERN} characters with at most {MAX_UNBOUNDED} unbounded repetitions and none inside another"
+        f" {MAX_PATTERN} characters with at most two unbounded repetitions (a .* at the end is free), none repeated"
     )
 
 
 def _check_cost(pattern: str) -> None:
-    """Bound the backtracking: few unbounded repetitions, no repetition of a choice, a bounded product of choices."""
+    """Bound the backtracking: no repetition of what holds a repetition or a choice, and a bounded product of the rest.
+
+    `.*` at the end does not count: whatever comes before, it takes the rest at the first try.
+    """
     if len(pattern) > MAX_PATTERN:
         raise _refused(pattern, f"has {len(pattern)} characters")
     if _POSIX_CLASS.search(pattern):
         raise _refused(pattern, "has a POSIX class, which Python reads otherwise")
-    unbounded, choices = 0, 1
+    cost = 1
     groups = [False]  # of each open group: does it hold a repetition or a choice?
     before = False  # the same of what ended just before the token
-    for token in _TOKEN.finditer(pattern):
-        counts = _counts(token)
-        if counts != 1 and before:
+    for token in _TOKEN.finditer(pattern.removesuffix(".*").removesuffix(".+")):
+        repeats = token["sign"] is not None or token["low"] is not None
+        if repeats and before:
             raise _refused(pattern, "repeats what holds a repetition or a choice")
-        before = counts != 1
+        before = repeats
         if token["open"]:
             groups.append(False)
         elif token["close"] and len(groups) > 1:
             before = groups.pop()
             groups[-1] |= before
-        elif token["choice"] or counts != 1:
-            groups[-1] = True
-            unbounded += counts is None
+        elif repeats or token["choice"]:
             # A choice outside of any group is tried once from the start: it adds, where others multiply.
-            choices *= counts or (2 if len(groups) > 1 else 1)
-        if unbounded > MAX_UNBOUNDED or choices > MAX_CHOICES:
+            cost *= _tries(token) if repeats else 2 if len(groups) > 1 else 1
+            groups[-1] = True
+        if cost > MAX_COST:
             raise _refused(pattern, "could take too long to match")
 
 
-def _counts(token: re.Match[str]) -> int | None:
-    """How many counts a repetition allows: None without an upper bound, 1 for anything else."""
-    if token["sign"]:
-        return 2 if token["sign"] == "?" else None
-    if token["low"] is None or not token["comma"]:
+def _tries(repetition: re.Match[str]) -> int:
+    """How many counts of a repetition may have to be tried."""
+    if repetition["sign"]:
+        return 2 if repetition["sign"] == "?" else UNBOUNDED
+    if not repetition["comma"]:
         return 1
-    return int(token["high"]) - int(token["low"]) + 1 if token["high"] else None
+    return int(repetition["high"]) - int(repetition["low"]) + 1 if repetition["high"] else UNBOUNDED

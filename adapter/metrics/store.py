@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
-import promql_parser as promql
+from promql_parser import VectorSelector
 
-from adapter.metrics.evaluate import evaluate, matchings, parse, run
+from adapter.metrics.evaluate import evaluate, matchings, run
 from adapter.metrics.family import Family, Strings
 from adapter.metrics.matching import Matching, Operator
+from adapter.metrics.promql import parse
 from adapter.metrics.ring import Ints, Put
 from adapter.metrics.sample import Point, Sample, Series
 from adapter.metrics.source import Query, UnsupportedQuery
@@ -153,7 +154,7 @@ class Store:
 
 def _matchings(selector: str) -> list[Matching]:
     node = parse(selector)
-    if not isinstance(node, promql.VectorSelector):
+    if not isinstance(node, VectorSelector):
         raise UnsupportedQuery(f"'{selector[:60]}' is no series selector such as http_requests_total{{pod!=\"\"}}")
     return matchings(node)
 
