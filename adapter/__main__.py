@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -24,7 +25,7 @@ from adapter.collect.catalogue import Catalogue
 from adapter.collect.collector import Collector, Schedule
 from adapter.collect.demand import Demand
 from adapter.collect.directory import Directory
-from adapter.collect.embedded import Embedded, EmbeddedOptions, KubeletAccess
+from adapter.collect.embedded import Embedded, EmbeddedOptions, KubeletAccess, OtlpDoors
 from adapter.collect.follow import follow_hpas, follow_resources, mapper_of
 from adapter.collect.plan import Planner, wanted_names
 from adapter.collect.snapshot import Limits
@@ -37,9 +38,11 @@ from adapter.kube.index import Index
 from adapter.kube.informer import Informer
 from adapter.kube.objects import Node, PartialObjectMetadata, Pod
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, NODES, PODS
+from adapter.kube.slim import Slim
 from adapter.metrics.prometheus import Connection as PrometheusConnection
 from adapter.metrics.prometheus import PrometheusSource
 from adapter.metrics.source import Source
+from adapter.metrics.target import ANNOTATION
 from adapter.rules import builtin, resources
 from adapter.rules.config import RulesError, load
 from adapter.rules.model import RuleFile
@@ -56,14 +59,14 @@ from adapter.serve.authorize import (
     Authorization,
     PrivilegedGroups,
 )
-from adapter.serve.certs import CertificateError
-from adapter.serve.chains import BundleError, Pool
+from adapter.serve.certs import CertificateError, KeyPair
+from adapter.serve.chains import Pool
 from adapter.serve.reviews import Reviews, follow_trust
 from adapter.serve.server import Limits as ServerLimits
 from adapter.serve.server import Server, serve
 from adapter.serve.telemetry import LoopWatch
 from adapter.serve.tls import FilePair, SelfMadePair, Tls, keep_fresh
-from adapter.serve.trust import Anchors, FrontProxy, ProxyRules, Trust
+from adapter.serve.trust import AnchorFiles, Anchors, ProxyRules, Trust, TrustError, keep_anchors
 from adapter.settings import HelpWanted, Settings, SettingsError, parse
 from adapter.standalone import ClientAuthority, StandaloneError, read_objects, write_credentials
 
@@ -83,6 +86,9 @@ class Wiring:
     settings: Settings
     stack: AsyncExitStack
     registry: CollectorRegistry
+    pair: FilePair | SelfMadePair
+    serving: KeyPair
+    """What `pair` held at the start."""
     jobs: list[tuple[str, Callable[[], Any]]] = field(default_factory=list)
     """Coroutine functions to run until the end, by name."""
     checks: dict[str, Callable[[], str]] = field(default_factory=dict)
@@ -120,14 +126,16 @@ async def run(settings: Settings, ignored: Sequence[str]) -> None:
     if ignored:
         log.info("flags without effect here", flags=sorted(set(ignored)))
     async with AsyncExitStack() as stack:
-        wiring = Wiring(settings, stack, CollectorRegistry())
         rules = read_rules(settings)
+        pair = _serving_pair(settings)
+        wiring = Wiring(settings, stack, CollectorRegistry(), pair, _first(pair))
         cluster = await wire_cluster(wiring)
         catalogue = Catalogue(rules, mapper_of(()))
         telemetry = CollectTelemetry(wiring.registry)
         source, usage = await wire_sources(wiring, cluster, rules, catalogue)
         collected = wire_collector(wiring, cluster, rules, catalogue, telemetry, source, usage)
         server = await wire_server(wiring, cluster, collected)
+        _calm_collections()
         await _until_signalled(wiring, server)
 
 
@@ -151,7 +159,7 @@ async def wire_cluster(wiring: Wiring) -> Cluster:
         return _standalone_cluster(wiring)
     client = await _client(wiring, settings.lister_kubeconfig or settings.kubeconfig)
     kind = PartialObjectMetadata if settings.prometheus_url else Pod
-    pods: Informer[Any] = Informer(client, PODS, kind)
+    pods: Informer[Any] = Informer(client, PODS, kind, transform=Slim((ANNOTATION,)))
     nodes = Informer(client, NODES, Node)
     hpas = Informer(client, HORIZONTAL_POD_AUTOSCALERS, HorizontalPodAutoscaler)
     wiring.follow("pods", pods)
@@ -224,6 +232,7 @@ async def wire_sources(
     embedded = Embedded(await _embedded_options(wiring), wiring.registry, cluster.pods, cluster.nodes)
     await wiring.stack.enter_async_context(embedded)
     wiring.run("targets", embedded.run)
+    await _wire_otlp(wiring, embedded)
     wiring.checks["scrapes"] = embedded.readiness
     return embedded.source, None if settings.standalone or _omits_usage(settings, rules) else embedded.usage
 
@@ -268,6 +277,20 @@ def _kubeconfig_user(file: str) -> Mapping[str, str]:
             f"--prometheus-auth-config={file}: {embedded[0]} is not read here; a path or a token would be right"
         )
     return {**cluster, **user}
+
+
+async def _wire_otlp(wiring: Wiring, embedded: Embedded) -> None:
+    """Open the doors for pushes that the flags ask for, by default none."""
+    settings = wiring.settings
+    if not settings.otlp_grpc_port and not settings.otlp_http_port:
+        return
+    pair = wiring.serving if settings.otlp_tls else None
+    doors = OtlpDoors(settings.otlp_bind_address, settings.otlp_grpc_port, settings.otlp_http_port, pair)
+    try:
+        tls = Tls(wiring.serving, Trust()).context if settings.otlp_tls else None
+        await wiring.stack.enter_async_context(embedded.receiving(doors, tls))
+    except OSError as error:
+        raise StartError(f"OTLP cannot be received: {error}") from error
 
 
 async def _embedded_options(wiring: Wiring) -> EmbeddedOptions:
@@ -360,7 +383,7 @@ async def wire_server(wiring: Wiring, cluster: Cluster, collected: Collected) ->
     """The API server, listening."""
     settings = wiring.settings
     authority = ClientAuthority() if settings.standalone else None
-    trust = Trust(_fixed_anchors(settings, authority))
+    trust = _wire_trust(wiring, authority)
     authentication, authorization = await _access(wiring, cluster, trust)
     server = Server(
         collected,
@@ -371,21 +394,18 @@ async def wire_server(wiring: Wiring, cluster: Cluster, collected: Collected) ->
         release=__version__,
     )
     wiring.run("loop watch", LoopWatch(wiring.registry).run)
-    pair = _serving_pair(settings)
     try:
-        first = pair.load()
-        assert first is not None
         suites = [name for name in settings.tls_cipher_suites.split(",") if name]
-        tls = Tls(first, trust, settings.tls_min_version, suites)
+        tls = Tls(wiring.serving, trust, settings.tls_min_version, suites)
         listener = await serve(server, settings.bind_address, settings.secure_port, tls)
     except (CertificateError, ValueError, OSError) as error:
         raise StartError(f"the API cannot be served: {error}") from error
     wiring.stack.push_async_callback(listener.close)
-    wiring.run("serving certificate", lambda: keep_fresh(tls, pair))
+    wiring.run("serving certificate", lambda: keep_fresh(tls, wiring.pair))
     log.info("serving", address=settings.bind_address, port=listener.port)
     if authority is not None:
         url = f"https://127.0.0.1:{listener.port}"
-        kubeconfig = write_credentials(Path(settings.cert_dir), url, first.certificate, authority)
+        kubeconfig = write_credentials(Path(settings.cert_dir), url, wiring.serving.certificate, authority)
         log.info("standalone", kubeconfig=str(kubeconfig))
     return server
 
@@ -395,6 +415,16 @@ def _serving_pair(settings: Settings) -> FilePair | SelfMadePair:
         return FilePair(Path(settings.tls_cert_file), Path(settings.tls_private_key_file))
     names = ("localhost", "127.0.0.1", socket.gethostname(), *settings.tls_san)
     return SelfMadePair(Path(settings.cert_dir), names)
+
+
+def _first(pair: FilePair | SelfMadePair) -> KeyPair:
+    """The serving certificate to start with. Raises StartError."""
+    try:
+        found = pair.load()
+    except CertificateError as error:
+        raise StartError(f"the serving certificate: {error}") from error
+    assert found is not None
+    return found
 
 
 async def _access(wiring: Wiring, cluster: Cluster, trust: Trust) -> tuple[Authentication, Authorization]:
@@ -424,30 +454,24 @@ async def _access(wiring: Wiring, cluster: Cluster, trust: Trust) -> tuple[Authe
     return Authentication(ways), Authorization([PrivilegedGroups(), allowed, verdicts])
 
 
-def _fixed_anchors(settings: Settings, authority: ClientAuthority | None) -> Anchors:
-    """The CAs that flags give. Raises StartError."""
+def _wire_trust(wiring: Wiring, authority: ClientAuthority | None) -> Trust:
+    """The CAs of clients: our own in standalone mode, else those that flags name. Raises StartError."""
     if authority is not None:
-        return Anchors(Pool(authority.pem))
-    clients = _pool("client-ca-file", settings.client_ca_file)
-    proxies = _pool("requestheader-client-ca-file", settings.requestheader_client_ca_file)
-    if proxies is None:
-        return Anchors(clients)
+        return Trust(Anchors(Pool(authority.pem)))
+    settings = wiring.settings
     rules = ProxyRules(
         settings.requestheader_allowed_names,
         settings.requestheader_username_headers,
         settings.requestheader_group_headers,
         settings.requestheader_extra_headers_prefix,
     )
-    return Anchors(clients, FrontProxy(proxies, rules))
-
-
-def _pool(flag: str, file: str) -> Pool | None:
-    if not file:
-        return None
+    files = AnchorFiles(settings.client_ca_file, settings.requestheader_client_ca_file, rules)
     try:
-        return Pool(Path(file).read_bytes())
-    except (OSError, BundleError) as error:
-        raise StartError(f"--{flag}={file}: {error}") from error
+        trust = Trust(files.load() or Anchors())
+    except TrustError as error:
+        raise StartError(f"--client-ca-file or --requestheader-client-ca-file: {error}") from error
+    wiring.run("CA files", lambda: keep_anchors(trust, files))
+    return trust
 
 
 # ---- running
@@ -466,6 +490,13 @@ async def _until_signalled(wiring: Wiring, server: Server) -> None:
         server.stopping = True
         for task in tasks:
             task.cancel()
+
+
+def _calm_collections() -> None:
+    """Full garbage collections held the loop for up to 80 ms; what is wired by now lives as long as the program."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def set_up_logging(verbosity: int) -> None:

@@ -95,8 +95,12 @@ class Settings:
         "max-series", 200_000, "most series that the embedded store holds; further ones are refused and counted"
     )
     retention: Seconds = setting("retention", Seconds(300), "how long the embedded store keeps a sample")
-    otlp_grpc_port: int = setting("otlp-grpc-port", 4317, "OTLP over gRPC, embedded source only; 0: off")
-    otlp_http_port: int = setting("otlp-http-port", 4318, "OTLP over HTTP, embedded source only; 0: off")
+    otlp_grpc_port: int = setting(
+        "otlp-grpc-port",
+        0,
+        "OTLP over gRPC (usually 4317), embedded source only; 0: off, as a push needs no credentials",
+    )
+    otlp_http_port: int = setting("otlp-http-port", 0, "OTLP over HTTP (usually 4318), embedded source only; 0: off")
     otlp_bind_address: str = setting("otlp-bind-address", "0.0.0.0", "where both listen")  # noqa: S104 - pods push to it
     otlp_tls: bool = setting("otlp-tls", False, "serve both with the serving certificate")
     # kubelets, metrics-server's flags

@@ -104,6 +104,7 @@ class Collected:
 
     async def custom(self, question: CustomQuestion) -> Sequence[CustomValue]:
         """See `Answers`."""
+        question = self._meant(question)
         names = await self._names(question)
         held = await self._held(self._want(question), question.user)
         kind, api_version = self._kind(question.resource)
@@ -130,6 +131,16 @@ class Collected:
             for labels, item in sorted(found, key=lambda pair: sorted(pair[0].items()))
             if item.value is not None
         ]
+
+    def _meant(self, question: CustomQuestion) -> CustomQuestion:
+        """With the resource that the cluster knows by that name: `deployments` for `deployments.apps`."""
+        catalogue, resource = self._collector.catalogue, question.resource
+        if (resource, question.metric) in catalogue.custom:
+            return question
+        try:
+            return question._replace(resource=catalogue.mapper.resolve(resource.group, resource.resource))
+        except UnknownResource as error:
+            raise Missing(str(error)) from error
 
     def _want(self, question: CustomQuestion) -> CustomWant:
         """Raises Missing."""
@@ -248,6 +259,7 @@ class Collected:
     def explain(self, question: CustomQuestion) -> Mapping[str, object]:
         """See `Answers`. The same look-ups as `custom`, told instead of served."""
         try:
+            question = self._meant(question)
             want = self._want(question)
         except Missing as missing:
             return {

@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, NamedTuple, Self
 
+import grpc
 import structlog
 from prometheus_client import CollectorRegistry, Gauge
 
@@ -15,6 +17,8 @@ from adapter.collect.targets import pod_targets
 from adapter.kube.index import Index
 from adapter.kube.objects import Node
 from adapter.metrics.kubelet import KubeletUsage, kubelet_target
+from adapter.metrics.otlp import Decoder
+from adapter.metrics.receive import Intake, serve_grpc, serve_http
 from adapter.metrics.scrape import ScrapeLimits, Scraper
 from adapter.metrics.store import EmbeddedSource, Store
 from adapter.metrics.target import Target, TargetError
@@ -38,6 +42,16 @@ class KubeletAccess(NamedTuple):
     """0: as each node says."""
     tls: ssl.SSLContext | bool = True
     headers: Callable[[], Mapping[str, str]] | None = None
+
+
+class OtlpDoors(NamedTuple):
+    """Where OTLP is taken in; a port of 0 keeps that door shut."""
+
+    address: str = "127.0.0.1"
+    grpc_port: int = 0
+    http_port: int = 0
+    certificate: tuple[bytes, bytes] | None = None
+    """PEM certificate and key; None: without TLS."""
 
 
 class EmbeddedOptions(NamedTuple):
@@ -76,7 +90,8 @@ class Embedded:
         limits = ScrapeLimits(options.scrape_max_bytes, timeout, concurrent=options.scrape_concurrency)
         self._scraper = Scraper(self.store.extend, self._gone, limits, clock)
         pods.on_change(self._pod_changed)
-        self._tell(registry)
+        self._registry = registry
+        self._tell()
 
     async def __aenter__(self) -> Self:
         await self._scraper.__aenter__()
@@ -84,6 +99,23 @@ class Embedded:
 
     async def __aexit__(self, *error: object) -> None:
         await self._scraper.__aexit__(*error)
+
+    @asynccontextmanager
+    async def receiving(self, doors: OtlpDoors, tls: ssl.SSLContext | None = None) -> AsyncIterator[None]:
+        """Take OTLP in while the context lasts. Raises OSError where an address cannot be bound."""
+        intake = Intake(Decoder(), self.store.extend, clock=self._clock)
+        self._gauge("otlp_requests", "OTLP requests taken in.", lambda: intake.requests)
+        self._gauge("otlp_points", "Points of OTLP requests taken in.", lambda: intake.points)
+        self._gauge("otlp_rejected_points", "Points of OTLP requests that were rejected.", lambda: intake.rejected)
+        async with AsyncExitStack() as stack:
+            if doors.grpc_port:
+                pair = doors.certificate
+                credentials = grpc.ssl_server_credentials([(pair[1], pair[0])]) if pair else None
+                await stack.enter_async_context(serve_grpc(intake, doors.address, doors.grpc_port, credentials))
+            if doors.http_port:
+                await stack.enter_async_context(serve_http(intake, doors.address, doors.http_port, tls))
+            log.info("receiving OTLP", address=doors.address, grpc=doors.grpc_port, http=doors.http_port, tls=bool(tls))
+            yield
 
     async def run(self) -> None:
         """Keep the targets in step with pods and nodes, and forget what is too old, until cancelled."""
@@ -96,6 +128,7 @@ class Embedded:
             if self._clock() - expired >= EXPIRE_EVERY:
                 expired = self._clock()
                 self.store.expire(expired)
+                self.usage.expire(expired - self.store.retention_s)
             await asyncio.sleep(FOLLOW_EVERY)
 
     def readiness(self) -> str:
@@ -143,18 +176,20 @@ class Embedded:
         if new is None and old is not None:
             self.store.forget({"namespace": old.metadata.namespace, "pod": old.metadata.name})
 
-    def _tell(self, registry: CollectorRegistry) -> None:
-        def gauge(name: str, text: str, value: Callable[[], float]) -> None:
-            Gauge(f"streamgate_{name}", text, registry=registry).set_function(value)
+    def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
+        Gauge(f"streamgate_{name}", text, registry=self._registry).set_function(value)
 
+    def _tell(self) -> None:
         store, health = self.store, self._scraper.health
-        gauge("store_series", "Series held.", lambda: len(store))
-        gauge("store_bytes", "Bytes of samples held.", lambda: store.nbytes)
-        gauge("store_refused_samples", "Samples refused for the limit on series.", lambda: store.statistics.refused)
-        gauge("store_late_samples", "Samples that came out of order and were left out.", lambda: store.statistics.late)
-        gauge("scrape_targets", "Targets scraped.", lambda: len(health))
-        gauge(
+        self._gauge("store_series", "Series held.", lambda: len(store))
+        self._gauge("store_bytes", "Bytes of samples held.", lambda: store.nbytes)
+        self._gauge(
+            "store_refused_samples", "Samples refused for the limit on series.", lambda: store.statistics.refused
+        )
+        self._gauge("store_late_samples", "Samples that came out of order, left out.", lambda: store.statistics.late)
+        self._gauge("scrape_targets", "Targets scraped.", lambda: len(health))
+        self._gauge(
             "scrape_targets_failing",
             "Targets whose last scrape failed.",
-            lambda: sum(bool(h.error) for h in health.values()),
+            lambda: sum(bool(one.error) for one in health.values()),
         )
