@@ -41,7 +41,7 @@ def _down(folder: Path, options: argparse.Namespace) -> int:
     if not (folder / "state.json").exists():
         print(f"no bed is up in {folder}")
         return 0
-    Bed(folder).down(options.keep_logs)
+    Bed(folder).down(options.keep_logs, force=options.force)
     print("the bed is down")
     return 0
 
@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         "--flag", action="append", default=[], metavar="PROGRAM=--FLAG=VALUE", help="an extra flag of one program"
     )
     parser.add_argument("--keep-logs", action="store_true", help="down: keep the logs")
+    parser.add_argument("--force", action="store_true", help="down: even while a test session uses the bed")
     return parser
 
 

@@ -22,7 +22,7 @@ from tests.cluster.certs import Authority, Pair
 from tests.cluster.controlplane import Plane, Ports
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.manifests import Manifest
-from tests.cluster.processes import CommandError, Folder, Process, end_all, strays, wait_until
+from tests.cluster.processes import CommandError, Folder, Process, end_all, started_at, strays, wait_until
 
 LOCK = Path("/var/lock/streamgate-bed.lock")
 KEPT_LOGS = 5  # of failed beds
@@ -115,10 +115,30 @@ class Bed(Kubectl):
             raise BedError(f"the bed in {bed.folder} is broken; `python -m tests.cluster down` clears it away")
         return bed
 
-    def down(self, keep_logs: bool = False, say: Callable[[str], None] = print) -> None:
-        """Ends what the bed started and removes every trace; `keep_logs` moves the logs to a folder that it says."""
+    def down(self, keep_logs: bool = False, say: Callable[[str], None] = print, force: bool = False) -> None:
+        """Ends what the bed started and removes every trace; `keep_logs` moves the logs to a folder that it says.
+
+        Raises BusyError when the bed belongs to another process that still lives, unless `force` is given.
+        """
+        owner = self.owner()
+        if owner is not None and owner.alive and owner.pid != os.getpid() and not force:
+            raise BusyError(
+                f"the bed belongs to process {owner.pid} ({owner.name}), which still runs; `--force` all the same"
+            )
         with _locked():
             self._down(keep_logs, say)
+
+    def claim(self, name: str) -> None:
+        """Makes the bed this process's own: while it lives, nobody else takes the bed down by mistake."""
+        mine = Process(name, os.getpid(), started_at(os.getpid()) or 0, os.devnull, ())
+        (self.folder / "owner.json").write_text(json.dumps(asdict(mine)))
+
+    def owner(self) -> Process | None:
+        """Who claimed the bed."""
+        try:
+            return Process(**json.loads((self.folder / "owner.json").read_bytes()))
+        except FileNotFoundError:
+            return None
 
     def _start_all(self, say: Callable[[str], None]) -> None:
         network.up(self.programs["ip"])

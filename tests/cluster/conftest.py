@@ -59,7 +59,9 @@ class Beds:
         deadline = time.monotonic() + float(os.environ.get("STREAMGATE_BED_WAIT") or 0)
         while True:
             try:
-                return Bed.up(say=self.say)
+                bed = Bed.up(say=self.say)
+                bed.claim("a test session")
+                return bed
             except BusyError:
                 if time.monotonic() > deadline:
                     raise
@@ -68,7 +70,9 @@ class Beds:
     def down(self) -> None:
         """Only what we started ourselves; the logs stay when a test failed."""
         if isinstance(self.current, Bed) and not self.reused:
-            self.current.down(self.config.stash.get(_failed, False), self.say)
+            owner = self.current.owner()
+            if owner is not None and owner.pid == os.getpid():  # else somebody forced it down meanwhile
+                self.current.down(self.config.stash.get(_failed, False), self.say)
             self.current = None
 
     def say(self, text: str) -> None:

@@ -10,8 +10,10 @@ which vanish with the bridge. So no firewall of the host is ever changed.
 
 import ipaddress
 import json
+import random
 import socket
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from tests.cluster.processes import CommandError, run
@@ -77,12 +79,19 @@ def present() -> bool:
 
 
 def free_ports(count: int, address: str = "127.0.0.1") -> list[int]:
-    """Ports that nobody listens on now; all are held until the last is found, so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind((address, 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Ports that nobody listens on now.
+
+    They stand below those that the kernel hands out to clients: one of those could be taken while its program restarts.
+    """
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    candidates = random.sample(range(max(1024, lowest - 12_000), max(1024, lowest)), 500)
+    return list(islice((port for port in candidates if _free(address, port)), count))
+
+
+def _free(address: str, port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True

@@ -181,6 +181,13 @@ def test_a_second_bed_is_refused_with_a_clear_sentence(bed: Bed, tmp_path: Path)
         Bed.up(folder=tmp_path)
 
 
+def test_a_bed_that_a_session_uses_is_not_taken_down_by_mistake(bed: Bed) -> None:
+    done = subprocess.run(command("down", bed.folder), cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.match(r"the bed belongs to process \d+ \(a test session\), which still runs", done.stderr)
+    assert "bed-node" in bed.names("nodes")
+
+
 def test_down_from_another_process_leaves_nothing_behind(own_folder: Path) -> None:
     before = footprint(own_folder)
     bed = Bed.up(folder=own_folder, say=lambda text: None)
