@@ -37,7 +37,7 @@ T = TypeVar("T")
 Slices: TypeAlias = Generator[None, None, T]
 """Work in slices: yields where the event loop may run, returns the result."""
 
-SLICE_ROWS = 2048
+SLICE_ROWS = 1024
 
 TARGET = ("namespace", "pod", "instance")
 """Labels that tell targets apart: series of one target are scraped together, so their increments can be added up."""
@@ -201,13 +201,13 @@ class _Evaluation:
             return (yield from self._binary(node))
         raise _unsupported(_KINDS.get(type(node).__name__, type(node).__name__))
 
-    def _select(self, selector: ast.VectorSelector) -> list[Selection]:
-        found = self._reader.select(matchings(selector))
-        return [
-            Selection(family, rows, family.serial[rows], {k: c[rows] for k, c in family.columns.items()})
-            for family, rows in found
-            if len(rows)
-        ]
+    def _select(self, selector: ast.VectorSelector) -> Slices[list[Selection]]:
+        found = []
+        for family, rows in self._reader.select(matchings(selector)):
+            columns = {label: codes[rows] for label, codes in family.columns.items()}
+            found.append(Selection(family, rows, family.serial[rows], columns))
+            yield
+        return found
 
     def _instant(self, selector: ast.VectorSelector) -> Slices[Vector]:
         last = _over_time(lambda values, inside: values[:, -1])
@@ -233,7 +233,7 @@ class _Evaluation:
         self, selector: ast.VectorSelector, window: float, function: Callable[[Floats, Floats], RangeResult]
     ) -> Slices[Vector]:
         parts = []
-        for selection in self._select(selector):
+        for selection in (yield from self._select(selector)):
             for start in range(0, len(selection.rows), SLICE_ROWS):
                 index = np.arange(start, min(start + SLICE_ROWS, len(selection.rows)))
                 parts.append(self._read_slice(selection.take(index).living(), window, function))
@@ -292,7 +292,7 @@ class _Evaluation:
         """One element for each group and target: the change-point rate of the target's summed counters."""
         selector, window = self._matrix(node)
         parts = []
-        for selection in self._select(selector):
+        for selection in (yield from self._select(selector)):
             kept = set(_regrouped(selection.columns, modifier))
             keys = {label: codes for label, codes in selection.columns.items() if label in kept or label in TARGET}
             groups = Groups(keys, len(selection.rows))

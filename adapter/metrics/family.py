@@ -161,3 +161,10 @@ class Family:
             all_times[part, width - times.shape[1] :] = times
             all_values[part, width - times.shape[1] :] = values
         return all_times, all_values
+
+    def label_sets(self, rows: Ints, since: float, at: float) -> dict[int, dict[str, str]]:
+        """Serial -> labels of those of `rows` that have samples in (since, at]."""
+        rows = rows[self.newest()[rows] > since]
+        times, _ = self.tail(rows, since, at)
+        present = rows[~np.isnan(times[:, -1])].tolist()
+        return {int(self.serial[row]): dict(series.labels) for row in present if (series := self.series[row])}

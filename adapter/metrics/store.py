@@ -1,14 +1,15 @@
 """The embedded store: the last minutes of every series in memory, for clusters without Prometheus."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import TypeVar
 
 import numpy as np
 from promql_parser import VectorSelector
 
-from adapter.metrics.evaluate import evaluate, matchings, run
+from adapter.metrics.evaluate import SLICE_ROWS, Slices, evaluate, matchings, run
 from adapter.metrics.family import Family, Strings
 from adapter.metrics.matching import Matching, Operator
 from adapter.metrics.promql import parse
@@ -17,8 +18,13 @@ from adapter.metrics.sample import Point, Sample, Series
 from adapter.metrics.source import Query, UnsupportedQuery
 from adapter.metrics.vector import NAME
 
+T = TypeVar("T")
+
 FUTURE_S = 60.0
 """A series whose newest sample is further ahead than this is forgotten: its clock was wrong, and it would never age."""
+
+TURN_S = 0.004
+"""For so long a query holds the event loop, and one slice longer."""
 
 
 @dataclass
@@ -107,8 +113,10 @@ class Store:
 
     def forget(self, labels: Mapping[str, str]) -> int:
         """Forget the series that have all of `labels` (those of a gone target); returns how many."""
+        if any(self.strings.find(value) is None for value in labels.values()):
+            return 0
         wanted = [Matching(label, Operator.EQUAL, value) for label, value in labels.items()]
-        return sum(self._remove(family, rows) for family, rows in self.select(wanted))
+        return sum(self._remove(family, rows) for family, rows in list(self.select(wanted)))
 
     def _remove(self, family: Family, rows: Ints) -> int:
         for row in rows.tolist():
@@ -120,19 +128,17 @@ class Store:
             self.statistics.problem = ""
         return len(rows)
 
-    def select(self, wanted: Sequence[Matching]) -> list[tuple[Family, Ints]]:
-        """The families with rows that match, and these rows."""
+    def select(self, wanted: Sequence[Matching]) -> Iterator[tuple[Family, Ints]]:
+        """The families with rows that match, and these rows; the store may change between two of them."""
         names = [matching for matching in wanted if matching.label == NAME]
         others = [matching for matching in wanted if matching.label != NAME]
         literal = next((name.equals for name in names if name.equals is not None), None)
-        candidates = list(self._families) if literal is None else [literal] if literal in self._families else []
-        found = [
-            (family, family.select(others))
-            for name in candidates
-            if all(matching.matches(name) for matching in names)
-            for family in [self._families[name]]
-        ]
-        return [(family, rows) for family, rows in found if len(rows)]
+        for name in list(self._families) if literal is None else [literal]:
+            family = self._families.get(name)
+            if family is not None and all(matching.matches(name) for matching in names):
+                rows = family.select(others)
+                if len(rows):
+                    yield family, rows
 
     def query(self, query: Query, at: float) -> list[Sample]:
         """The instant vector of `query` at Unix time `at`, s. Raises SourceError, UnsupportedQuery."""
@@ -140,15 +146,16 @@ class Store:
 
     def series(self, selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
         """The label sets that match any selector and have samples in (since, at]. Raises UnsupportedQuery."""
+        return run(self.series_in_slices(selectors, since, at))
+
+    def series_in_slices(self, selectors: Sequence[str], since: float, at: float) -> Slices[list[Mapping[str, str]]]:
+        """As `series`."""
         found: dict[int, Mapping[str, str]] = {}
-        for selector in selectors:
-            for family, rows in self.select(_matchings(selector)):
-                newest = family.newest()[rows]
-                times, _ = family.tail(rows[newest > since], since, at)
-                for row in rows[newest > since][~np.isnan(times[:, -1])].tolist():
-                    series = family.series[row]
-                    assert series is not None
-                    found[int(family.serial[row])] = dict(series.labels)
+        for wanted in [_matchings(selector) for selector in selectors]:
+            for family, rows in self.select(wanted):
+                for start in range(0, len(rows), SLICE_ROWS):
+                    found.update(family.label_sets(rows[start : start + SLICE_ROWS], since, at))
+                    yield
         return list(found.values())
 
 
@@ -169,14 +176,24 @@ class EmbeddedSource:
         self.store = store
 
     async def query(self, query: Query, at: float) -> list[Sample]:
-        slices = evaluate(self.store, query, at)
-        while True:
-            try:
-                next(slices)
-            except StopIteration as done:
-                samples: list[Sample] = done.value
-                return samples
-            await asyncio.sleep(0)
+        """See `Source`."""
+        return await _in_turns(evaluate(self.store, query, at))
 
     async def series(self, selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
-        return self.store.series(selectors, since, at)
+        """See `Source`."""
+        return await _in_turns(self.store.series_in_slices(selectors, since, at))
+
+
+async def _in_turns(slices: Slices[T]) -> T:
+    """All slices, with a turn for the event loop after every few milliseconds."""
+    clock = asyncio.get_running_loop().time
+    paused = clock()
+    while True:
+        try:
+            next(slices)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        if clock() - paused > TURN_S:
+            await asyncio.sleep(0)
+            paused = clock()

@@ -58,11 +58,16 @@ def concatenate(parts: Sequence[Vector]) -> Vector:
 
 
 def group_ids(columns: Mapping[str, Ints], size: int) -> Ints:
-    """A number from 0 for each of `size` elements, the same where all columns are."""
+    """A number for each of `size` elements, the same where all columns are: the codes as digits of one number."""
     ids = np.zeros(size, dtype=np.int64)
+    bound = 1
     for codes in columns.values():
-        distinct, inverse = np.unique(codes, return_inverse=True)
-        _, ids = np.unique(ids * len(distinct) + inverse, return_inverse=True)
+        base = int(codes.max(initial=0)) + 1
+        if bound * base > 2**62:
+            distinct, ids = np.unique(ids, return_inverse=True)
+            bound = len(distinct)
+        ids = ids * base + codes
+        bound *= base
     return ids
 
 
