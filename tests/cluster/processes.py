@@ -57,7 +57,13 @@ class Process:
 def started_at(pid: int) -> int | None:
     """The start time of a live process; None for one that is gone or only waits to be reaped."""
     fields = _stat(pid)
-    return None if fields is None or fields[0] in "ZX" else int(fields[19])
+    return int(fields[19]) if fields is not None and _lives(fields) else None
+
+
+def _lives(fields: Sequence[str]) -> bool:
+    """Not merely waiting to be reaped. The first thread may have ended before others, which still hold ports."""
+    state, threads = fields[0], int(fields[17])
+    return state not in "ZX" or threads > 1
 
 
 def _stat(pid: int) -> list[str] | None:
@@ -77,7 +83,7 @@ def children(parent: Process) -> list[Process]:
     found = []
     for pid in pids():
         fields = _stat(pid)
-        if fields is not None and fields[0] not in "ZX" and int(fields[1]) == parent.pid:
+        if fields is not None and _lives(fields) and int(fields[1]) == parent.pid:
             found.append(Process(f"{parent.name}'s child", pid, int(fields[19]), parent.log, ()))
     return found
 
