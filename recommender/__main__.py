@@ -4,13 +4,15 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from recommender import backtest_command, replay_command
+from recommender import backtest_command, explain_command, replay_command, report_command
 from recommender.settings import SettingsError, usage
 from recommender.usage import UsageError
 
 VERBS: Final[Mapping[str, Callable[[Sequence[str]], int]]] = {
     "replay": replay_command.run,
     "backtest": backtest_command.run,
+    "report": report_command.run,
+    "explain": explain_command.run,
 }
 HELP: Final = """streamgate-recommender [FLAGS]        run in a cluster, as the VPA recommender does
 streamgate-recommender VERB --help    offline: {verbs}

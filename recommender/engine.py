@@ -64,7 +64,7 @@ def by_cost(model: Model, rows: Rows, memory: Bounds, minimum: Amounts, now: flo
     """
     states, peaks = model.states, model.states.peaks
     stale = rows[peaks.changed[rows]]
-    states.cheapest[stale] = cost.targets(peaks.recent(stale, cost.days))
+    states.cheapest[stale] = cost.targets(peaks.recent(stale, cost.ring))
     peaks.changed[stale] = False
     wanted = states.cheapest[rows]
     killed = peaks.oom_time[rows] >= now - OOM_MEMORY

@@ -120,6 +120,10 @@ class Model:
         """The rows of all running instances."""
         return self.instances.rows()
 
+    def live_states(self) -> Rows:
+        """The rows of all states."""
+        return self.states.rows()
+
     def stop(self, instances: Rows) -> None:
         """Ends instances (unique); what they fed into their states stays."""
         self.instances.release(instances)

@@ -3,7 +3,8 @@
 import csv
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, TextIO
 
 from recommender.usage import Problems
@@ -23,6 +24,8 @@ def write(records: Sequence[Record], form: str, title: str, file: TextIO | None 
         writer = csv.DictWriter(out, _columns(flat), lineterminator="\n", restval="")
         writer.writeheader()
         writer.writerows(flat)
+    elif form == "markdown":
+        markdown([flattened(record) for record in records], out)
     else:
         table([flattened(record) for record in records], title, out)
 
@@ -41,6 +44,35 @@ def table(rows: Sequence[Record], title: str, file: TextIO | None = None) -> Non
     out = file or sys.stdout
     wide = out.isatty() if hasattr(out, "isatty") else False
     Console(file=out, width=None if wide else 200).print(shown)
+
+
+def markdown(rows: Sequence[Record], out: TextIO) -> None:
+    """A table in Markdown."""
+    columns = _columns(rows)
+    out.write("| " + " | ".join(columns) + " |\n|" + "---|" * len(columns) + "\n")
+    for row in rows:
+        cells = (text(row.get(column, "")).replace("|", "\\|") for column in columns)
+        out.write("| " + " | ".join(cells) + " |\n")
+
+
+def lines(said: Iterable[str]) -> None:
+    """Lines on stdout."""
+    for line in said:
+        print(line)  # noqa: T201 - what a command was asked for
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr, where a person looks at it; yields what to call with each step's size."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda size: bar.advance(task, size)
 
 
 def text(value: object) -> str:

@@ -1,8 +1,8 @@
 """Our memory target: the amount at which memory and the risk of an overrun together cost least.
 
-Two sentences: the next day's peak is expected to look like one of the last three weeks' daily peaks, recent days and
-the same weekday counting more, with a chance that shrinks with history of a peak never seen before. The target is the
-amount for which the memory paid, plus the chance of a day above it times the price of such a day, is least.
+Two sentences: tomorrow's peak is expected to be like one of the last three weeks' daily peaks, recent ones counting
+more, or like what the same weekday always needed, with a chance (smaller the longer the history) of one never seen.
+The target is the amount for which the memory paid, plus that chance of a day above it times its price, is least.
 
 Why not a percentile (VPA): a percentile covers the same share of peaks whether a step up costs 1 % or 1,000 % more
 memory. This covers a peak when that is cheap compared with the risk, and only then.
@@ -22,6 +22,8 @@ LEAST: Final = -3.5
 MOST: Final = 0.8
 STEP: Final = 0.025
 """Logarithmic distance of two levels, so 2.5 %."""
+SAME_WEEKDAYS: Final = 4
+"""How many of the same weekday are looked at."""
 CHUNK: Final = 1024
 SMALLEST: Final = 1e6
 """bytes: smaller peaks count as this"""
@@ -31,25 +33,21 @@ SMALLEST: Final = 1e6
 class CostPolicy:
     """The knobs, and tables made from them. Tuned on halves of the Bitbrains machines, see docs/recommender.md."""
 
-    price: float = 16.0
+    price: float = 20.0
     """What avoiding one day with an overrun is worth, in GiB-days, for a container whose median peak is 1 GiB."""
-    scale: float = 0.4
+    scale: float = 0.5
     """How that price grows with a container's median peak: its exponent; 0 is one price for all."""
     days: int = 21
     """Daily peaks that count."""
-    half_life: float = 8.0
-    """Days in which a peak loses half its weight …"""
-    fast_half_life: float = 1.0
-    """… of one part; the other part of the weight is forgotten at this faster pace, …"""
-    slow_share: float = 0.75
-    """… the first part being this large."""
-    weekly: float = 1.0
-    """The same weekday counts so much more."""
-    spread: float = 0.05
+    half_life: float = 2.25
+    """Days in which a peak loses half its weight."""
+    weekly: bool = True
+    """Whether what the same weekday always needed counts as its own evidence."""
+    spread: float = 0.055
     """How far a day like a past one may lie from it: the standard deviation of the logarithm."""
-    surprise: float = 0.4
+    surprise: float = 0.6
     """The chance of a peak above all seen is this over (days seen + 1)."""
-    tail: float = 6.0
+    tail: float = 1.6
     """Larger surprises are rarer: the chance of one r times the largest peak falls as r to the minus this."""
     _ratios: Floats = field(init=False, repr=False, compare=False)
     """The levels looked at, as shares of the largest peak."""
@@ -62,26 +60,31 @@ class CostPolicy:
         distance = (levels[None, :] - known[:, None]) / self.spread
         object.__setattr__(self, "_blur", _normal_tail(distance).astype(np.float32))
 
+    @property
+    def ring(self) -> int:
+        """How many days of peaks it wants to see: the weekday's record reaches further back than `days`."""
+        return max(self.days, SAME_WEEKDAYS * 7)
+
     def weights(self) -> Floats:
         """The weight of each past day, yesterday first: (days)."""
-        age = np.arange(self.days)
-        slow, fast = 2.0 ** (-age / self.half_life), 2.0 ** (-age / self.fast_half_life)
-        mixed = self.slow_share * slow / slow.sum() + (1 - self.slow_share) * fast / fast.sum()
-        weights: Floats = mixed * np.where((age + 1) % 7 == 0, 1 + self.weekly, 1.0)
+        weights: Floats = 2.0 ** (-np.arange(self.days) / self.half_life)
         return weights
 
     def targets(self, peaks: NDArray[np.float32]) -> Amounts:
-        """Bytes for containers of which `peaks` (n, days; newest first; 0: no samples that day) are known."""
+        """Bytes for containers of which `peaks` (n, ring; newest first; 0: no samples that day) are known."""
         chunks = [self._targets(peaks[start : start + CHUNK]) for start in range(0, len(peaks), CHUNK)]
         return np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.int64)
 
     def curve(self, peaks: NDArray[np.float32]) -> tuple[Floats, Floats, Floats]:
         """(levels in bytes, chance of a day above, price in bytes of such a day) per container: (n, m), (n, m), (n)."""
-        seen = peaks > 0
-        largest = np.maximum(peaks.max(axis=1, initial=0.0).astype(np.float64), SMALLEST)
+        recent = peaks[:, : self.days]
+        seen = recent > 0
+        largest = np.maximum(recent.max(axis=1, initial=0.0).astype(np.float64), SMALLEST)
         levels = largest[:, None] * self._ratios
-        chance = self._chance(peaks, seen, largest)
-        return levels, chance, self._price(peaks, seen)
+        chance = self._chance(recent, seen, largest)
+        if self.weekly:
+            chance = np.maximum(chance, self._same_weekday(peaks, largest))
+        return levels, chance, self._price(recent, seen)
 
     def _targets(self, peaks: NDArray[np.float32]) -> Amounts:
         levels, chance, price = self.curve(peaks)
@@ -94,6 +97,13 @@ class CostPolicy:
         """The chance that the next day's peak is above each level: (n, levels)."""
         weights = np.where(seen, self.weights(), 0.0)
         weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
+        known = self._blurred(peaks, weights, largest)
+        surprise = np.minimum(self.surprise / (seen.sum(axis=1) + 1), 1.0)[:, None]
+        chance: Floats = (1 - surprise) * known + surprise * np.minimum(1.0, self._ratios**-self.tail)
+        return chance
+
+    def _blurred(self, peaks: NDArray[np.float32], weights: Floats, largest: Floats) -> Floats:
+        """The share of `weights` (n, k) of `peaks` (n, k), each spread out, above each level: (n, levels)."""
         place = (np.log(np.maximum(peaks, SMALLEST) / largest[:, None]) - LEAST) / STEP
         place = np.clip(place, 0, len(self._blur) - 1.001)
         low = place.astype(np.int64)
@@ -102,10 +112,19 @@ class CostPolicy:
         cells = np.concatenate((cell, cell + 1), axis=None)
         shares = np.concatenate((weights * (1 - high_share), weights * high_share), axis=None)
         mass = np.bincount(cells, shares, len(peaks) * len(self._blur)).astype(np.float32).reshape(len(peaks), -1)
-        surprise = np.minimum(self.surprise / (seen.sum(axis=1) + 1), 1.0)[:, None]
-        beyond = np.minimum(1.0, self._ratios**-self.tail)
-        chance: Floats = (1 - surprise) * (mass @ self._blur).astype(np.float64) + surprise * beyond
-        return chance
+        return (mass @ self._blur).astype(np.float64)
+
+    def _same_weekday(self, peaks: NDArray[np.float32], largest: Floats) -> Floats:
+        """The chance of a peak above each level, where the weekday's last n >= 2 peaks were all above it: (n+1)/(n+2).
+
+        That is Laplace's rule of succession, for the least of those peaks.
+        """
+        same = peaks[:, 6::7][:, :SAME_WEEKDAYS]
+        count = (same > 0).sum(axis=1)
+        least = np.where(same > 0, same, np.inf).min(axis=1, initial=np.inf)
+        enough = count >= 2
+        chance = np.where(enough, (count + 1) / (count + 2), 0.0)
+        return self._blurred(np.where(enough, least, 0.0)[:, None].astype(np.float32), chance[:, None], largest)
 
     def _price(self, peaks: NDArray[np.float32], seen: NDArray[np.bool_]) -> Floats:
         """Bytes for which a day with an overrun would be traded."""

@@ -1,6 +1,6 @@
 """Replays a usage file through the model, as if its samples arrived now: each container is its own workload."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,10 +44,15 @@ class Replay:
         self._limit = None if limit is None else np.where(limit > 0, limit, np.iinfo(np.int64).max)
         self._alive[:] = True
 
-    def run(self, until: float = np.inf) -> None:
-        """Feeds what comes before Unix time `until` (per container: up to its first row that does not)."""
+    def run(self, until: float = np.inf, told: Callable[[int], None] | None = None) -> None:
+        """Feeds what comes before Unix time `until` (per container: up to its first row that does not).
+
+        `told` hears of the number of rows of every round.
+        """
         for rows in self._rounds(until):
             self._feed(rows)
+            if told:
+                told(len(rows))
 
     def _rounds(self, until: float) -> Iterator[Rows]:
         active = np.flatnonzero(self._next < self._end)

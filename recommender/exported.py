@@ -1,0 +1,88 @@
+"""Exported objects: what `kubectl get vpacheckpoint -A -o json` (or yaml) wrote, as a model."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import yaml
+
+from recommender import checkpoint
+from recommender.checkpoint import CheckpointError
+from recommender.engine import Mode
+from recommender.model import Model
+from recommender.objects import Checkpoint
+from recommender.usage import Problems, UsageError
+
+MAX_BYTES: Final = 1024**3
+MAX_CHECKPOINTS: Final = 1_000_000
+
+
+def read_checkpoints(path: Path) -> tuple[dict[str, Checkpoint], Problems]:
+    """namespace/vpa/container -> checkpoint; those that cannot be used are named and left out. Raises UsageError."""
+    found: dict[str, Checkpoint] = {}
+    problems = Problems()
+    items = _items(path)
+    if len(items) > MAX_CHECKPOINTS:
+        raise UsageError(f"{path}: more than {MAX_CHECKPOINTS} checkpoints; export them by namespace")
+    for number, item in enumerate(items, 1):
+        try:
+            made = msgspec.convert(_without_nulls(item), Checkpoint, strict=False)
+            checkpoint.check(made.status)
+        except (msgspec.ValidationError, CheckpointError) as error:
+            problems.add(f"{path}, item {number} ({_named(item)}): {error}")
+        else:
+            found[f"{made.metadata.namespace}/{made.spec.vpa_object_name}/{made.spec.container_name}"] = made
+    if not found:
+        first = f"; the first bad one: {problems.named[0]}" if problems.named else ""
+        raise UsageError(f"{path}: no usable VerticalPodAutoscalerCheckpoint in it{first}")
+    return found, problems
+
+
+def resume(found: dict[str, Checkpoint], chosen: Mode) -> tuple[Model, list[str], Problems]:
+    """A model with a state for each checkpoint, their names in its order, and annotations that were no good."""
+    model = Model(chosen.aggregation)
+    names = sorted(found)
+    rows = model.states.take(len(names))
+    checkpoint.restore(model.states, rows, [found[name].status for name in names])
+    problems = Problems()
+    for row, name in zip(rows.tolist(), names, strict=True):
+        text = found[name].metadata.annotations.get(checkpoint.ANNOTATION)
+        if text and chosen.aggregation.daily_peaks:
+            try:
+                checkpoint.restore_extra(model.states, row, text)
+            except CheckpointError as error:
+                problems.add(f"{name}: {error}")
+    return model, names, problems
+
+
+def _items(path: Path) -> list[Any]:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UsageError(f"{path}: larger than {MAX_BYTES} bytes; export by namespace")
+        text = path.read_bytes()
+        if text.lstrip()[:1] in (b"{", b"["):
+            documents = [msgspec.json.decode(text)]
+        else:
+            documents = list(yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    except (OSError, msgspec.DecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {str(error)[:200]}; kubectl's json or yaml is wanted") from error
+    items: list[Any] = []
+    for document in documents:
+        is_list = isinstance(document, dict) and isinstance(document.get("items"), list)
+        items.extend(document["items"] if is_list else document if isinstance(document, list) else [document])
+    return items
+
+
+def _named(item: Any) -> str:
+    metadata = item.get("metadata") if isinstance(item, dict) else None
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return str(name)[:80] if name else "unnamed"
+
+
+def _without_nulls(value: Any) -> Any:
+    """A null is an absent field, as in Go."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    return value

@@ -1,0 +1,140 @@
+"""`report`: what each workload could save and what it risks."""
+
+import argparse
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from recommender import output, patches
+from recommender.buckets import Rows
+from recommender.engine import Mode, mode
+from recommender.exported import read_checkpoints, resume
+from recommender.model import Model
+from recommender.page import page
+from recommender.replay import Replay
+from recommender.report import Entry, Request, entries, failures, totals
+from recommender.score import Prices
+from recommender.settings import SettingsError, parse
+from recommender.usage import read_requests, read_usage
+
+FAILED: Final = 3
+"""The exit code where a --fail-on gate does not hold."""
+_GATE: Final = re.compile(r"(over|under):(\d+(?:\.\d+)?)")
+
+
+class Known(NamedTuple):
+    """A model and the containers in it."""
+
+    model: Model
+    rows: Rows
+    names: Sequence[str]
+    now: float
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs the verb; returns the exit code."""
+    given, rest = parser().parse_known_args(arguments)
+    settings = parse(rest)
+    chosen = mode(settings)
+    gates = _gates(given.fail_on)
+    prices = Prices(given.price_core, given.price_gib) if given.price_core or given.price_gib else None
+    known = load(given, chosen)
+    found = entries(*known[:3], requests_of(given.requests), chosen, known.now, prices)
+    _show(found, given)
+    if given.patches:
+        _write_patches(found, given.patches, given.kind)
+    failed = failures(found, gates)
+    for line in failed:
+        output.say(line)
+    return FAILED if failed else 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The verb's arguments; the recommender's own flags are understood besides."""
+    made = argparse.ArgumentParser("streamgate-recommender report", description=__doc__, allow_abbrev=False)
+    sources(made)
+    made.add_argument("--requests", type=Path, help="csv: container,cpu_millicores,memory_bytes in force")
+    made.add_argument("--price-core", type=float, default=0.0, help="money per core and hour")
+    made.add_argument("--price-gib", type=float, default=0.0, help="money per GiB and hour")
+    made.add_argument("--currency", default="$")
+    made.add_argument("--output", choices=(*output.FORMATS, "markdown"), default="table")
+    made.add_argument("--html", type=Path, help="write one self-contained page as well")
+    made.add_argument("--title", default="What workloads ask for, and what they need")
+    made.add_argument("--patches", type=Path, help="write patches for kubectl and kustomize into this folder")
+    made.add_argument("--kind", default="Deployment", help="of containers named namespace/name/container")
+    made.add_argument(
+        "--fail-on",
+        action="append",
+        default=[],
+        metavar="over:X|under:X",
+        help="exit with 3 if a request is over, or under, X times its target",
+    )
+    return made
+
+
+def sources(made: argparse.ArgumentParser) -> None:
+    """The arguments that say what to read."""
+    made.add_argument(
+        "usage", type=Path, nargs="*", help="csv or csv.gz: container,epoch_s,cpu_millicores,memory_bytes"
+    )
+    made.add_argument("--checkpoints", type=Path, help="what `kubectl get vpacheckpoint -A -o json` (or yaml) wrote")
+
+
+def load(given: argparse.Namespace, chosen: Mode) -> Known:
+    """The model of whatever source the arguments name. Raises UsageError, SettingsError."""
+    if bool(given.usage) == bool(given.checkpoints):
+        raise SettingsError("one source is wanted: usage files or --checkpoints")
+    if given.checkpoints:
+        found, problems = read_checkpoints(given.checkpoints)
+        output.complain(problems, "checkpoints were left out")
+        model, names, problems = resume(found, chosen)
+        output.complain(problems, "annotations were left out")
+        rows: Rows = model.live_states()
+        return Known(model, rows, names, time.time())
+    usage = read_usage(given.usage)
+    output.complain(usage.problems)
+    replay = Replay(Model(chosen.aggregation), usage, by_time=True)
+    with output.progress("samples", len(usage.time)) as advance:
+        replay.run(told=advance)
+    return Known(replay.model, replay.rows, usage.names, float(usage.time.max()))
+
+
+def requests_of(path: Path | None) -> dict[str, Request]:
+    """Requests in force by container, from a file if one is given."""
+    if path is None:
+        return {}
+    found, problems = read_requests(path)
+    output.complain(problems, "bad rows of requests were left out")
+    return {name: Request(*amounts) for name, amounts in found.items()}
+
+
+def _show(found: Sequence[Entry], given: argparse.Namespace) -> None:
+    records = [entry.record() for entry in found]
+    output.write(records, given.output, given.title)
+    sums = totals(found)
+    if given.output == "table":
+        output.write([sums], "table", "In all")
+    if given.html:
+        given.html.write_text(page(found, sums, given.title, given.currency), encoding="utf-8")
+
+
+def _write_patches(found: Sequence[Entry], directory: Path, kind: str) -> None:
+    made, left_out = patches.patches(found, kind)
+    for line in left_out[:20]:
+        output.say(f"no patch for {line}")
+    if len(left_out) > 20:
+        output.say(f"no patch for {len(left_out) - 20} more")
+    patches.write(directory, made)
+    output.say(f"{len(made)} patches in {directory}")
+
+
+def _gates(texts: Sequence[str]) -> dict[str, float]:
+    gates = {}
+    for text in texts:
+        match = _GATE.fullmatch(text)
+        if not match:
+            raise SettingsError(f"--fail-on {text!r}: over:X or under:X is wanted, X a multiple of the target")
+        gates[match[1]] = float(match[2])
+    return gates
