@@ -5,19 +5,20 @@ sample in the window, `rate` is that over the time between the two (`docs/rates.
 the store's lookback, not after five minutes.
 """
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol, TypeAlias, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import promql_parser as ast
 
 from adapter.metrics import rate
 from adapter.metrics.family import Family, Strings
-from adapter.metrics.matching import Matching, Operator
-from adapter.metrics.promql import parse
-from adapter.metrics.ring import Floats, Ints
+from adapter.metrics.matching import Matching
+from adapter.metrics.promql import kept_labels, matchings, parse, unsupported, unwrap
+from adapter.metrics.ranges import LAST, RANGE_FUNCTIONS, RangeFunction
+from adapter.metrics.ring import Ints
 from adapter.metrics.sample import Sample
+from adapter.metrics.slices import Slices
 from adapter.metrics.source import Query, UnsupportedQuery
 from adapter.metrics.vector import (
     AGGREGATIONS,
@@ -33,19 +34,10 @@ from adapter.metrics.vector import (
     select_by,
 )
 
-T = TypeVar("T")
-Slices: TypeAlias = Generator[None, None, T]
-"""Work in slices: yields where the event loop may run, returns the result."""
-
 SLICE_ROWS = 1024
 
 TARGET = ("namespace", "pod", "instance")
 """Labels that tell targets apart: series of one target are scraped together, so their increments can be added up."""
-
-SUPPORTED = (
-    "sum, avg, min, max, count and group by or without labels; rate, irate, increase, *_over_time and timestamp of"
-    " plain selectors; histogram_quantile; + - * / % ^ with numbers or one-to-one between vectors; and, or, unless"
-)
 
 
 class Reader(Protocol):
@@ -78,16 +70,6 @@ class Selection(NamedTuple):
         return self if alive.all() else self.take(np.flatnonzero(alive))
 
 
-def run(slices: Slices[T]) -> T:
-    """All slices at once."""
-    while True:
-        try:
-            next(slices)
-        except StopIteration as done:
-            result: T = done.value
-            return result
-
-
 def evaluate(reader: Reader, query: Query, at: float) -> Slices[list[Sample]]:
     """The instant vector of `query` at Unix time `at`, s; a scalar is one sample without labels.
 
@@ -97,28 +79,6 @@ def evaluate(reader: Reader, query: Query, at: float) -> Slices[list[Sample]]:
     if isinstance(value, float):
         return [Sample({}, value, at)]
     return (yield from _samples(value, reader.strings))
-
-
-def matchings(selector: ast.VectorSelector) -> list[Matching]:
-    """The matchers of a selector, the metric's name among them. Raises UnsupportedQuery."""
-    if selector.offset is not None or selector.at is not None:
-        raise _unsupported("'offset' and '@'")
-    if selector.matchers.or_matchers:
-        raise _unsupported("'or' between matchers")
-    found = [Matching(m.name, _OPERATORS[str(m.op)], m.value) for m in selector.matchers.matchers]
-    return found if selector.name is None else [Matching(NAME, Operator.EQUAL, selector.name), *found]
-
-
-_OPERATORS = {
-    str(ast.MatchOp.Equal): Operator.EQUAL,
-    str(ast.MatchOp.NotEqual): Operator.NOT_EQUAL,
-    str(ast.MatchOp.Re): Operator.MATCH,
-    str(ast.MatchOp.NotRe): Operator.NOT_MATCH,
-}
-
-
-def _unsupported(construct: str) -> UnsupportedQuery:
-    return UnsupportedQuery(f"the embedded store does not evaluate {construct}; it evaluates {SUPPORTED}")
 
 
 def _samples(vector: Vector, strings: Strings) -> Slices[list[Sample]]:
@@ -135,45 +95,6 @@ def _samples(vector: Vector, strings: Strings) -> Slices[list[Sample]]:
         ]
         yield
     return found
-
-
-class RangeResult(NamedTuple):
-    """Of a function over ranges, one entry per row."""
-
-    values: Floats
-    windows: Floats
-    present: npt.NDArray[np.bool_]
-
-
-def _rate_result(pair: tuple[Floats, Floats]) -> RangeResult:
-    values, windows = pair
-    return RangeResult(values, windows, windows > 0)
-
-
-def _increase(times: Floats, values: Floats) -> RangeResult:
-    _, windows = rate.fixed_rate(times, values)
-    return RangeResult(rate.increase(times, values), windows, windows > 0)
-
-
-def _over_time(reduce: Callable[[Floats, Floats], Floats]) -> Callable[[Floats, Floats], RangeResult]:
-    def apply(times: Floats, values: Floats) -> RangeResult:
-        inside = ~np.isnan(times)
-        return RangeResult(reduce(values, inside), np.zeros(len(values)), ~np.isnan(times[:, -1]))
-
-    return apply
-
-
-_RANGE_FUNCTIONS: dict[str, Callable[[Floats, Floats], RangeResult]] = {
-    "rate": lambda times, values: _rate_result(rate.fixed_rate(times, values)),
-    "irate": lambda times, values: _rate_result(rate.instant_rate(times, values)),
-    "increase": _increase,
-    "avg_over_time": _over_time(lambda v, inside: np.where(inside, v, 0).sum(axis=1) / inside.sum(axis=1)),
-    "sum_over_time": _over_time(lambda v, inside: np.where(inside, v, 0).sum(axis=1)),
-    "max_over_time": _over_time(lambda v, inside: np.fmax.reduce(np.where(inside, v, np.nan), axis=1)),
-    "min_over_time": _over_time(lambda v, inside: np.fmin.reduce(np.where(inside, v, np.nan), axis=1)),
-    "count_over_time": _over_time(lambda v, inside: inside.sum(axis=1).astype(float)),
-    "last_over_time": _over_time(lambda v, inside: v[:, -1]),
-}
 
 
 class _Evaluation:
@@ -199,7 +120,7 @@ class _Evaluation:
             return (yield from self._aggregate(node))
         if isinstance(node, ast.BinaryExpr):
             return (yield from self._binary(node))
-        raise _unsupported(_KINDS.get(type(node).__name__, type(node).__name__))
+        raise unsupported(_KINDS.get(type(node).__name__, type(node).__name__))
 
     def _select(self, selector: ast.VectorSelector) -> Slices[list[Selection]]:
         found = []
@@ -210,17 +131,16 @@ class _Evaluation:
         return found
 
     def _instant(self, selector: ast.VectorSelector) -> Slices[Vector]:
-        last = _over_time(lambda values, inside: values[:, -1])
-        return (yield from self._read(selector, self._reader.lookback_s, last))
+        return (yield from self._read(selector, self._reader.lookback_s, LAST))
 
-    def _range(self, node: ast.Call, function: Callable[[Floats, Floats], RangeResult]) -> Slices[Vector]:
+    def _range(self, node: ast.Call, function: RangeFunction) -> Slices[Vector]:
         selector, window = self._matrix(node)
         return (yield from self._read(selector, window, function)).drop((NAME,))
 
     def _matrix(self, node: ast.Call) -> tuple[ast.VectorSelector, float]:
-        matrix = _unwrap(node.args[0])
+        matrix = unwrap(node.args[0])
         if not isinstance(matrix, ast.MatrixSelector):
-            raise _unsupported(f"{node.func.name} of a subquery")
+            raise unsupported(f"{node.func.name} of a subquery")
         window = matrix.range.total_seconds()
         if window > self._reader.retention_s:
             raise UnsupportedQuery(
@@ -229,9 +149,7 @@ class _Evaluation:
             )
         return matrix.vector_selector, window
 
-    def _read(
-        self, selector: ast.VectorSelector, window: float, function: Callable[[Floats, Floats], RangeResult]
-    ) -> Slices[Vector]:
+    def _read(self, selector: ast.VectorSelector, window: float, function: RangeFunction) -> Slices[Vector]:
         parts = []
         for selection in (yield from self._select(selector)):
             for start in range(0, len(selection.rows), SLICE_ROWS):
@@ -240,9 +158,7 @@ class _Evaluation:
                 yield
         return concatenate(parts)
 
-    def _read_slice(
-        self, selection: Selection, window: float, function: Callable[[Floats, Floats], RangeResult]
-    ) -> Vector:
+    def _read_slice(self, selection: Selection, window: float, function: RangeFunction) -> Vector:
         times, values = selection.family.tail(selection.rows, self._at - window, self._at)
         with np.errstate(all="ignore"):
             result = function(times, values)
@@ -252,21 +168,21 @@ class _Evaluation:
 
     def _call(self, node: ast.Call) -> Slices[Vector | float]:
         name = node.func.name
-        if name in _RANGE_FUNCTIONS:
-            return (yield from self._range(node, _RANGE_FUNCTIONS[name]))
+        if name in RANGE_FUNCTIONS:
+            return (yield from self._range(node, RANGE_FUNCTIONS[name]))
         if name == "timestamp":
-            if not isinstance(selector := _unwrap(node.args[0]), ast.VectorSelector):
-                raise _unsupported("timestamp of anything but a plain selector")
+            if not isinstance(selector := unwrap(node.args[0]), ast.VectorSelector):
+                raise unsupported("timestamp of anything but a plain selector")
             vector = yield from self._instant(selector)
             return vector.with_values(vector.times).drop((NAME,))
         if name == "histogram_quantile":
             return (yield from self._histogram_quantile(node))
-        raise _unsupported(f"the function {name}")
+        raise unsupported(f"the function {name}")
 
     def _histogram_quantile(self, node: ast.Call) -> Slices[Vector]:
         q, buckets = (yield from self.of(node.args[0])), (yield from self.of(node.args[1]))
         if not isinstance(q, float) or not isinstance(buckets, Vector):
-            raise _unsupported("histogram_quantile with anything but a number and a vector")
+            raise unsupported("histogram_quantile with anything but a number and a vector")
         text = self._reader.strings.text
         known, inverse = np.unique(buckets.columns.get("le", np.zeros(len(buckets.values))), return_inverse=True)
         bounds = np.array([_bound(text(code)) for code in known.tolist()], dtype=float)[inverse]
@@ -276,14 +192,14 @@ class _Evaluation:
     def _aggregate(self, node: ast.AggregateExpr) -> Slices[Vector]:
         operation = str(node.op)
         if operation not in AGGREGATIONS:
-            raise _unsupported(f"the aggregation {operation}")
-        inner = _unwrap(node.expr)
+            raise unsupported(f"the aggregation {operation}")
+        inner = unwrap(node.expr)
         if self._adaptive and operation == "sum" and isinstance(inner, ast.Call) and inner.func.name == "rate":
             vector: Vector | float = yield from self._adaptive_rate(inner, node.modifier)
         else:
             vector = yield from self.of(inner)
         if isinstance(vector, float):
-            raise _unsupported(f"{operation} of a number")
+            raise unsupported(f"{operation} of a number")
         kept = _regroup(vector, node.modifier)
         yield
         return aggregate(kept, operation)
@@ -293,7 +209,7 @@ class _Evaluation:
         selector, window = self._matrix(node)
         parts = []
         for selection in (yield from self._select(selector)):
-            kept = set(_regrouped(selection.columns, modifier))
+            kept = set(kept_labels(selection.columns, modifier))
             keys = {label: codes for label, codes in selection.columns.items() if label in kept or label in TARGET}
             groups = Groups(keys, len(selection.rows))
             yield
@@ -317,7 +233,7 @@ class _Evaluation:
         left, right = (yield from self.of(node.lhs)), (yield from self.of(node.rhs))
         if not isinstance(left, Vector) or not isinstance(right, Vector):
             if operator in SET_OPERATORS:
-                raise _unsupported(f"'{operator}' of a number")
+                raise unsupported(f"'{operator}' of a number")
             return _arithmetic(operator, left, right)
         keys = _matched(left, matching), _matched(right, matching)
         yield
@@ -330,23 +246,17 @@ def _operator(node: ast.BinaryExpr) -> str:
     """Raises UnsupportedQuery."""
     operator, modifier = str(node.op), node.modifier
     if operator not in ARITHMETIC and operator not in SET_OPERATORS:
-        raise _unsupported(f"the operator {operator}")
+        raise unsupported(f"the operator {operator}")
     cardinalities = (ast.VectorMatchCardinality.OneToOne, ast.VectorMatchCardinality.ManyToMany, None)
     if modifier is not None and modifier.card not in cardinalities:
-        raise _unsupported("group_left and group_right")
+        raise unsupported("group_left and group_right")
     fill = modifier.fill_values if modifier is not None else None
     if fill is not None and not (fill.lhs is None and fill.rhs is None):
-        raise _unsupported("fill")
+        raise unsupported("fill")
     return operator
 
 
 _KINDS = {"SubqueryExpr": "subqueries", "StringLiteral": "strings", "MatrixSelector": "a bare range ([…])"}
-
-
-def _unwrap(node: ast.Expr) -> ast.Expr:
-    while isinstance(node, ast.ParenExpr):
-        node = node.expr
-    return node
 
 
 def _bound(text: str) -> float:
@@ -365,17 +275,8 @@ def _arithmetic(operator: str, left: Vector | float, right: Vector | float) -> V
     return vector.with_values(values).drop((NAME,)) if isinstance(vector, Vector) else float(values)
 
 
-def _regrouped(labels: Iterable[str], modifier: ast.AggModifier | None) -> list[str]:
-    """Those of `labels` that a by or without clause leaves."""
-    if modifier is None:
-        return []
-    if modifier.type == ast.AggModifierType.By:
-        return [label for label in labels if label in modifier.labels]
-    return [label for label in labels if label not in modifier.labels and label != NAME]
-
-
 def _regroup(vector: Vector, modifier: ast.AggModifier | None) -> Vector:
-    return vector.keep(_regrouped(vector.columns, modifier))
+    return vector.keep(kept_labels(vector.columns, modifier))
 
 
 def _matched(vector: Vector, matching: ast.LabelModifier | None) -> Vector:

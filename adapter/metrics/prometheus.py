@@ -14,6 +14,7 @@ from cachetools import TTLCache
 
 from adapter.metrics import prometheus_wire as wire
 from adapter.metrics.sample import Sample
+from adapter.metrics.slices import Slices, run_in_turns
 from adapter.metrics.source import Query, RefusedQuery, SourceError
 
 T = TypeVar("T")
@@ -127,17 +128,10 @@ class PrometheusSource:
         body = await self._ask("series", form)
         return await self._decoded(lambda warnings: wire.label_sets(body, warnings))
 
-    async def _decoded(self, decode: Callable[[list[str]], wire.Slices[T]]) -> T:
+    async def _decoded(self, decode: Callable[[list[str]], Slices[T]]) -> T:
         """Run a decoder, with turns for the event loop between its slices; log the answer's warnings."""
         warnings: list[str] = []
-        slices = decode(warnings)
-        while True:
-            try:
-                next(slices)
-            except StopIteration as done:
-                result: T = done.value
-                break
-            await asyncio.sleep(0)
+        result = await run_in_turns(decode(warnings))
         for warning in warnings[:10]:
             if warning not in self._told:
                 self._told[warning] = None

@@ -5,16 +5,13 @@ decoded on its own, and what remains around the array is decoded as the envelope
 """
 
 import re
-from collections.abc import Generator, Iterator, Mapping
-from typing import TypeAlias, TypeVar
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from adapter.metrics.sample import Sample
+from adapter.metrics.slices import Slices
 from adapter.metrics.source import SourceError, UnsupportedQuery
-
-T = TypeVar("T")
-Slices: TypeAlias = Generator[None, None, T]
 
 SLICE_BYTES = 131_072
 """About 1,300 samples, 4 ms."""

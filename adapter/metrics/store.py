@@ -1,30 +1,24 @@
 """The embedded store: the last minutes of every series in memory, for clusters without Prometheus."""
 
-import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import TypeVar
 
 import numpy as np
 from promql_parser import VectorSelector
 
-from adapter.metrics.evaluate import SLICE_ROWS, Slices, evaluate, matchings, run
+from adapter.metrics.evaluate import SLICE_ROWS, evaluate
 from adapter.metrics.family import Family, Strings
 from adapter.metrics.matching import Matching, Operator
-from adapter.metrics.promql import parse
+from adapter.metrics.promql import matchings, parse
 from adapter.metrics.ring import Ints, Put
 from adapter.metrics.sample import Point, Sample, Series
+from adapter.metrics.slices import Slices, run, run_in_turns
 from adapter.metrics.source import Query, UnsupportedQuery
 from adapter.metrics.vector import NAME
 
-T = TypeVar("T")
-
 FUTURE_S = 60.0
 """A series whose newest sample is further ahead than this is forgotten: its clock was wrong, and it would never age."""
-
-TURN_S = 0.004
-"""For so long a query holds the event loop, and one slice longer."""
 
 
 @dataclass
@@ -47,6 +41,9 @@ class Statistics:
 
 class Store:
     """Samples of at most `max_series` series, for `retention_s` seconds each.
+
+    A series costs 16 bytes per sample, rounded up to the pace of the fastest in its ring, and 8 per label: 1.1 KB at
+    a scrape every 5 s and 300 s; its labels' texts come on top, about 1 KB for ten.
 
     A value is served while its newest sample is younger than `lookback_s`, which should be four scrape intervals or
     more. Not thread-safe; no clock: time comes as an argument.
@@ -177,23 +174,8 @@ class EmbeddedSource:
 
     async def query(self, query: Query, at: float) -> list[Sample]:
         """See `Source`."""
-        return await _in_turns(evaluate(self.store, query, at))
+        return await run_in_turns(evaluate(self.store, query, at))
 
     async def series(self, selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
         """See `Source`."""
-        return await _in_turns(self.store.series_in_slices(selectors, since, at))
-
-
-async def _in_turns(slices: Slices[T]) -> T:
-    """All slices, with a turn for the event loop after every few milliseconds."""
-    clock = asyncio.get_running_loop().time
-    paused = clock()
-    while True:
-        try:
-            next(slices)
-        except StopIteration as done:
-            result: T = done.value
-            return result
-        if clock() - paused > TURN_S:
-            await asyncio.sleep(0)
-            paused = clock()
+        return await run_in_turns(self.store.series_in_slices(selectors, since, at))
