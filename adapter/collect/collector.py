@@ -49,7 +49,10 @@ class Schedule(NamedTuple):
 class _Times(NamedTuple):
     evaluated: float
     times: Mapping[tuple[str, str], float]
-    interval: float
+    step: float = 0.0
+    """s from the newest sample of the evaluation before to a newer one; 0 where none was seen yet."""
+    interval: float = 0.0
+    """The smaller of the last two steps: a slow scrape repeats itself, an outage does not."""
 
 
 class Collector:
@@ -264,7 +267,7 @@ class Collector:
 
     async def _sample_times(self, planned: Planned, query: Query, at: float) -> _Times:
         """The newest sample's time per object, asked for every TIMES_EVERY; an old answer where that fails."""
-        before = self._times.get(planned.query, _Times(0.0, {}, 0.0))
+        before = self._times.get(planned.query, _Times(0.0, {}))
         if at - before.evaluated < TIMES_EVERY:
             return before
         self._telemetry.queries.labels(planned.rule.place, "time").inc()
@@ -276,8 +279,10 @@ class Collector:
         readings = tabulate(samples, planned.object_label, planned.namespace_label, planned.namespace)
         times = {key: reading.value for key, reading in readings.items()}
         step = newest(Reading(0, moment, 0) for moment in times.values()) - max(before.times.values(), default=0.0)
-        interval = step if before.times and step > 0 else before.interval
-        known = self._times[planned.query] = _Times(at, times, interval)
+        known = before._replace(evaluated=at, times=times)
+        if before.times and step > 0:
+            known = known._replace(step=step, interval=min(step, before.step or step))
+        self._times[planned.query] = known
         return known
 
 

@@ -168,6 +168,20 @@ async def test_a_slow_scrape_is_no_staleness(served: World) -> None:
     assert await values(served, question()) == {"web-1": "1"}
 
 
+async def test_an_outage_is_no_slow_scrape(served: World) -> None:
+    """Samples every 15 s, then none for 600 s, then again: the limit stays 60 s, not 2 x 615."""
+    served.source.knows_sample_times = False
+    for moment in (1100, 1115, 1730):
+        served.now = moment
+        served.source.times = [Sample({"namespace": "shop", "pod": "web-1"}, moment, moment)]
+        served.serves(("shop", "web-1", 1.0))
+        await refresh(served)
+    served.now += 61
+    assert await values(served, question()) == {}
+    served.now -= 2
+    assert await values(served, question()) == {"web-1": "1"}
+
+
 async def test_explain_tells_query_values_ages_and_what_is_missing(served: World) -> None:
     served.pod("web-3", app="web")
     served.now += 3
