@@ -65,7 +65,10 @@ class MissingError(RuntimeError):
     """Programs that no source has: `.reasons` says per program what each source answered."""
 
     def __init__(self, reasons: dict[str, list[str]]) -> None:
-        lines = [f"  {name}: {'; '.join(why)}" for name, why in reasons.items()]
+        alike: dict[str, list[str]] = {}
+        for name, why in reasons.items():
+            alike.setdefault("; ".join(why), []).append(name)
+        lines = [f"  {', '.join(names)}: {why}" for why, names in alike.items()]
         super().__init__("the test bed lacks programs:\n" + "\n".join(lines))
         self.reasons = reasons
 

@@ -10,13 +10,14 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from tests.cluster import network
-from tests.cluster.bed import Bed, BedError, BusyError
+from tests.cluster.bed import Bed, BedError, BusyError, Options, find_programs
 from tests.cluster.binaries import MissingError
 from tests.cluster.foreign import ForeignBed, asked
 from tests.cluster.kubectl import Kubectl
@@ -81,11 +82,19 @@ class Beds:
         with capture.global_and_fixture_disabled() if capture else nullcontext():
             print(f"\n[bed] {text}", flush=True)  # noqa: T201
 
-    def unavailable(self, error: Exception) -> None:
+    @contextmanager
+    def possible(self) -> Iterator[None]:
+        """Turns a bed that cannot be into a skip, told at the end; or into a failure, where one is required."""
+        try:
+            yield
+        except (BedError, MissingError, NetworkError) as error:
+            self._unavailable(error)
+
+    def _unavailable(self, error: Exception) -> NoReturn:
         self.config.stash[_absent] = str(error)
         if os.environ.get("STREAMGATE_CLUSTER_REQUIRED") == "1":
             pytest.fail(f"the test bed is required and cannot come up: {error}", pytrace=False)
-        pytest.skip(f"no test bed: {error}")
+        pytest.skip("no test bed; the end of this run's output says why")
 
 
 @pytest.fixture(scope="session")
@@ -98,11 +107,8 @@ def beds(pytestconfig: pytest.Config) -> Iterator[Beds]:
 @pytest.fixture(scope="session")
 def bed(beds: Beds) -> Kubectl:
     """The cluster: a Bed, or with --use-kubeconfig a ForeignBed that skips what it cannot do."""
-    try:
+    with beds.possible():
         return beds.get()
-    except (BedError, MissingError, NetworkError) as error:
-        beds.unavailable(error)
-        raise
 
 
 @pytest.fixture
@@ -111,8 +117,10 @@ def own_folder(beds: Beds, tmp_path_factory: pytest.TempPathFactory) -> Path:
     if beds.foreign or os.environ.get("STREAMGATE_REUSE_BED") == "1":
         pytest.skip("this test needs to start and end the bed itself")
     beds.down()
-    if network.present():
-        pytest.fail("another bed is up, which is not this session's to take down")
+    with beds.possible():
+        find_programs(Options(), beds.say)
+        if network.present():
+            raise BusyError("another bed is up, which is not this session's to take down")
     return tmp_path_factory.mktemp("own") / "bed"
 
 
