@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plot", type=Path, help="file.png or .svg for the cost-against-risk curve")
-    parser.add_argument("--output", choices=output.FORMATS, default="table")
+    parser.add_argument("--output", choices=(*output.FORMATS, "markdown"), default="table")
     return parser
 
 

@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         "--requests", type=Path, help="csv: container,cpu_millicores,memory_bytes; adds columns to compare"
     )
     parser.add_argument("--mode", choices=(*MODES, *WINDOWED), default="default")
-    parser.add_argument("--output", choices=output.FORMATS, default="table")
+    parser.add_argument("--output", choices=(*output.FORMATS, "markdown"), default="table")
     return parser
 
 

@@ -1,0 +1,245 @@
+"""The command line: replay, backtest, report, explain; their output, exit codes and words for bad input."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from recommender.__main__ import main
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "recommender"
+FLAGS = str(GOLDEN / "flags-usage.csv")
+HEADER = "container,epoch_s,cpu_millicores,memory_bytes\n"
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*arguments):
+        code = main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+@pytest.fixture
+def three_weeks(tmp_path):
+    """Two containers, hourly for three weeks: one steady at 1 GB, one whose memory steps from 1 to 3 GB on day 15."""
+    path = tmp_path / "usage.csv"
+    rows = [HEADER]
+    for hour in range(24 * 21):
+        time = 1767225600 + 3600 * hour
+        rows.append(f"shop/Deployment/web/app,{time},100,{10**9}\n")
+        rows.append(f"shop/CronJob/nightly/job,{time},50,{10**9 if hour < 15 * 24 else 3 * 10**9}\n")
+    path.write_text("".join(rows))
+    return path
+
+
+@pytest.fixture
+def requests(tmp_path):
+    path = tmp_path / "requests.csv"
+    path.write_text("container,cpu_millicores,memory_bytes\nshop/Deployment/web/app,4000,17179869184\n")
+    return path
+
+
+def test_replay_in_mode_vpa_prints_vpas_numbers_as_json(run):
+    """The same file, read by VPA's own packages: golden/vpa-flags.json, 'defaults'."""
+    code, out, _ = run("replay", FLAGS, "--mode", "vpa", "--output", "json")
+    wanted = json.loads((GOLDEN / "vpa-flags.json").read_text())["defaults"]["results"]
+    assert code == 0
+    assert json.loads(out) == [{key: value for key, value in row.items() if key != "checkpoint"} for row in wanted]
+
+
+def test_replay_takes_the_recommenders_flags(run):
+    _, out, _ = run("replay", FLAGS, "--mode=vpa", "--output=json", "--recommendation-margin-fraction=0.3")
+    wanted = json.loads((GOLDEN / "vpa-flags.json").read_text())["margin"]["results"]
+    assert [row["target"] for row in json.loads(out)] == [row["target"] for row in wanted]
+
+
+def test_replay_says_how_many_late_samples_it_dropped(run):
+    _, _, err = run("replay", FLAGS, "--mode", "vpa", "--output", "csv")
+    assert "12 CPU samples came after a later one of their container (or twice) and were dropped" in err
+
+
+@pytest.mark.parametrize("mode", ["vpa", "default", "krr", "max"])
+def test_every_mode_gives_whole_numbers_in_order_of_container(run, mode):
+    code, out, _ = run("replay", FLAGS, "--mode", mode, "--output", "json")
+    rows = json.loads(out)
+    assert code == 0
+    assert [row["container"] for row in rows] == sorted(row["container"] for row in rows)
+    for row in rows:
+        assert set(row) == {"container", "samples", "target", "lowerBound", "upperBound"}
+        for bound in ("target", "lowerBound", "upperBound"):
+            assert set(row[bound]) == {"cpu_millicores", "memory_bytes"}
+            assert all(isinstance(value, int) and value > 0 for value in row[bound].values()), row
+
+
+def test_order_in_the_file_matters_to_vpa_and_not_to_the_others(run, tmp_path):
+    rows = [f"a,{1767225600 + 60 * k},{100 + k},{10**9 + k}\n" for k in range(300)]
+    (tmp_path / "forth.csv").write_text(HEADER + "".join(rows))
+    (tmp_path / "back.csv").write_text(HEADER + "".join(reversed(rows)))
+    made = {
+        (mode, order): json.loads(run("replay", tmp_path / f"{order}.csv", "--mode", mode, "--output", "json")[1])
+        for mode in ("vpa", "default")
+        for order in ("forth", "back")
+    }
+    assert made["default", "forth"] == made["default", "back"]
+    assert (made["vpa", "forth"][0]["samples"], made["vpa", "back"][0]["samples"]) == (300, 1)
+
+
+def test_requests_add_columns_to_compare(run, three_weeks, requests):
+    _, out, _ = run("replay", three_weeks, "--requests", requests, "--output", "csv")
+    rows = {row["container"]: row for row in csv.DictReader(io.StringIO(out))}
+    web = rows["shop/Deployment/web/app"]
+    assert int(web["change.cpu_millicores"]) == int(web["target.cpu_millicores"]) - 4000
+    assert rows["shop/CronJob/nightly/job"]["request.cpu_millicores"] == ""
+
+
+def test_bad_rows_are_named_on_stderr_and_the_rest_is_recommended(run, tmp_path):
+    path = tmp_path / "usage.csv"
+    path.write_text(HEADER + "a,0,100,1000\na,60,nan,-4\nb,60,1e30,1\n")
+    code, out, err = run("replay", path, "--output", "json")
+    assert code == 0
+    assert [row["container"] for row in json.loads(out)] == ["a"]
+    assert f"{path}, line 3: cpu_millicores 'nan' is not finite" in err
+    assert "2 bad rows were left out" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "why"),
+    [
+        (("replay", "absent.csv"), 1, "absent.csv: cannot be read"),
+        (("replay", FLAGS, "--no-such-flag"), 2, "'--no-such-flag' is no flag"),
+        (("replay", FLAGS, "--target-cpu-percentile=90"), 2, "a fraction from 0 to 1 is wanted"),
+        (("backtest", FLAGS, "--policies", "vpa,magic"), 2, "magic is none of vpa"),
+        (("backtest", FLAGS, "--policies", "max", "--warmup-days", "900"), 2, "ends within the warm-up"),
+        (("report",), 2, "one source is wanted"),
+        (("report", FLAGS, "--fail-on", "much"), 2, "over:X or under:X"),
+        (("explain", "stedy", FLAGS), 2, "it has steady"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_sentence(run, arguments, code, why):
+    got, _, err = run(*arguments)
+    assert (got, err.count("\n")) == (code, 1)
+    assert why in err
+
+
+def test_a_backtest_shows_each_policy_with_its_interval(run, three_weeks):
+    """The step on day 15 is one overrun for everybody: nobody could know."""
+    code, out, _ = run("backtest", three_weeks, "--kills", "off", "--output", "json", "--price-gib", "0.01")
+    rows = {row["policy"]: row for row in json.loads(out)}
+    assert code == 0
+    assert list(rows) == ["vpa", "vpa-fixed", "krr", "max", "default"]
+    assert {row["overrun_days"] for row in rows.values()} == {1}
+    assert {row["days"] for row in rows.values()} == {2 * 14}
+    assert all(row["cost"] > 0 and " to " in row["memory_slack_95"] for row in rows.values())
+
+
+def test_a_backtest_draws_the_curve_of_cost_against_risk(run, three_weeks, tmp_path):
+    for name, begins in (("curve.png", b"\x89PNG"), ("curve.svg", b"<?xml")):
+        run("backtest", three_weeks, "--policies", "max", "--bootstrap", "0", "--plot", tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(begins)
+
+
+def test_a_report_says_what_could_be_saved(run, three_weeks, requests):
+    """4 cores and 16 GiB at 0.03 and 0.004 an hour are 134.32 a month; the target is 0.15 cores and about 1.1 GiB."""
+    code, out, _ = run(
+        "report", three_weeks, "--requests", requests, "--price-core", 0.03, "--price-gib", 0.004, "--output", "json"
+    )
+    web = next(row for row in json.loads(out) if row["container"].endswith("app"))
+    assert code == 0
+    assert 120 < web["saving"] < 134.32
+    assert web["verdict"] == "too much"
+    assert web["days_over"] == 0
+
+
+def test_a_gate_fails_with_its_own_exit_code(run, three_weeks, requests):
+    code, _, err = run("report", three_weeks, "--requests", requests, "--fail-on", "over:2", "--output", "csv")
+    assert code == 3
+    assert "shop/Deployment/web/app: memory request 17179869184 bytes is" in err
+    assert run("report", three_weeks, "--requests", requests, "--fail-on", "over:99", "--output", "csv")[0] == 0
+    assert run("report", three_weeks, "--requests", requests, "--fail-on", "under:99", "--output", "csv")[0] == 3
+
+
+def test_the_page_stands_alone_and_is_safe_with_strange_names(run, tmp_path):
+    path = tmp_path / "usage.csv"
+    path.write_text(HEADER + "<script>alert(1)</script>,0,100,1000000000\n")
+    run("report", path, "--html", tmp_path / "page.html", "--title", "A & B")
+    page = (tmp_path / "page.html").read_text()
+    assert "<script" not in page
+    assert "A &amp; B" in page
+    assert "http" not in page
+    assert "<svg" in page
+
+
+def test_patches_are_for_kubectl_and_kustomize(run, three_weeks, tmp_path):
+    run("report", three_weeks, "--patches", tmp_path / "out", "--output", "csv")
+    listing = yaml.safe_load((tmp_path / "out" / "kustomization.yaml").read_text())
+    names = [patch["path"] for patch in listing["patches"]]
+    assert names == ["shop-cronjob-nightly.yaml", "shop-deployment-web.yaml"]
+    web, nightly = (yaml.safe_load((tmp_path / "out" / name).read_text()) for name in reversed(names))
+    assert (web["apiVersion"], web["kind"], web["metadata"]) == (
+        "apps/v1",
+        "Deployment",
+        {"name": "web", "namespace": "shop"},
+    )
+    container = web["spec"]["template"]["spec"]["containers"][0]
+    assert container["name"] == "app"
+    assert int(container["resources"]["requests"]["memory"]) > 10**9
+    assert nightly["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["name"] == "job"
+
+
+def test_a_path_in_a_name_does_not_leave_the_folder(run, tmp_path):
+    path = tmp_path / "usage.csv"
+    path.write_text(HEADER + "../../x/Deployment/web/app,0,1,1\na/Deployment/../app,0,1,1\n")
+    run("report", path, "--patches", tmp_path / "out", "--output", "csv")
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["kustomization.yaml"]
+
+
+def test_explain_goes_from_samples_to_number(run, three_weeks):
+    code, out, _ = run("explain", "shop/CronJob/nightly", three_weeks)
+    assert code == 0
+    for said in ("504 CPU samples from 2026-01-01", "90% of weight is up to", "+15% is", "<- target", "2.8 GiB"):
+        assert said in out
+    assert "what would change it:" in out
+
+
+def test_exported_checkpoints_are_a_source_too(run, tmp_path):
+    theirs = json.loads((GOLDEN / "vpa-checkpoints.json").read_text())["theirs"]
+    items = [
+        {
+            "metadata": {"name": f"web-{name}", "namespace": "shop"},
+            "spec": {"vpaObjectName": "web", "containerName": name},
+            "status": status,
+        }
+        for name, status in theirs.items()
+    ]
+    items.append({"metadata": {"name": "old"}, "status": {"version": "v1"}})
+    path = tmp_path / "checkpoints.yaml"
+    path.write_text(yaml.safe_dump({"kind": "List", "items": items}))
+    code, out, err = run("report", "--checkpoints", path, "--output", "json")
+    assert code == 0
+    assert {row["container"] for row in json.loads(out)} == {f"shop/web/{name}" for name in theirs}
+    assert "item 11 (old): version 'v1' is not supported; 'v3' is wanted" in err
+    assert "90% of weight" in run("explain", "shop/web/steady", "--checkpoints", path)[1]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"items": 5}', "a: [", "\x00", '{"items": [null, 3, {"metadata": 4}]}']
+)
+def test_a_file_without_checkpoints_is_refused(run, tmp_path, text):
+    path = tmp_path / "checkpoints.json"
+    path.write_text(text)
+    code, _, err = run("report", "--checkpoints", path)
+    assert code == 1
+    assert "checkpoints.json: " in err
+
+
+def test_help_lists_every_flag(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    assert "--target-memory-percentile (0.9)" in out
+    assert "--overrun-price-gib" in out
