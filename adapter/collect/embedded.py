@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self
 
 import grpc
 import structlog
+from cachetools import TTLCache
 from prometheus_client import CollectorRegistry, Gauge
 
 from adapter.collect.targets import pod_targets
@@ -30,6 +31,10 @@ READY_AFTER = 30.0
 FOLLOW_EVERY = 0.5
 """s between looks at changes of pods and nodes: new pods come in bursts."""
 EXPIRE_EVERY = 30.0
+AT_ONCE = 1000
+"""Series forgotten between two turns of the loop: some milliseconds."""
+TELL_AGAIN = 600.0
+"""s after which the log says once more that the store drops samples."""
 
 
 class KubeletAccess(NamedTuple):
@@ -84,8 +89,10 @@ class Embedded:
         self._pods = pods
         self._nodes = nodes
         self._clock = clock
-        self._started = clock()
+        self._started = self._expired = clock()
+        self._forgotten: list[Mapping[str, str]] = []
         self._reported: set[str] = set()
+        self._told: TTLCache[str, None] = TTLCache(maxsize=256, ttl=TELL_AGAIN)
         timeout = min(options.scrape_timeout, options.scrape_interval)
         limits = ScrapeLimits(options.scrape_max_bytes, timeout, concurrent=options.scrape_concurrency)
         self._scraper = Scraper(self.store.extend, self._gone, limits, clock)
@@ -119,17 +126,20 @@ class Embedded:
 
     async def run(self) -> None:
         """Keep the targets in step with pods and nodes, and forget what is too old, until cancelled."""
-        seen, expired = (-1, -1), self._clock()
+        seen = (-1, -1)
         while True:
             now = (self._pods.revision, self._nodes.revision)
             if now != seen:
                 seen = now
                 self._follow()
-            if self._clock() - expired >= EXPIRE_EVERY:
-                expired = self._clock()
-                self.store.expire(expired)
-                self.usage.expire(expired - self.store.retention_s)
+            await self._tidy()
             await asyncio.sleep(FOLLOW_EVERY)
+
+    def _tell_dropped(self) -> None:
+        problem = self.store.statistics.problem
+        if problem and problem not in self._told:
+            self._told[problem] = None
+            log.warning("samples dropped", problem=problem)
 
     def readiness(self) -> str:
         """'' once every target that answers was scraped twice, or after READY_AFTER; else what is waited for."""
@@ -170,11 +180,28 @@ class Embedded:
 
     def _gone(self, target: Target) -> None:
         """Its series end now: a value of a pod that is gone must not linger until it is too old."""
-        self.store.forget({"instance": target.labels["instance"]} if "instance" in target.labels else target.labels)
+        self._forget({"instance": target.labels["instance"]} if "instance" in target.labels else target.labels)
 
     def _pod_changed(self, old: Any, new: Any) -> None:
         if new is None and old is not None:
-            self.store.forget({"namespace": old.metadata.namespace, "pod": old.metadata.name})
+            self._forget({"namespace": old.metadata.namespace, "pod": old.metadata.name})
+
+    def _forget(self, labels: Mapping[str, str]) -> None:
+        """At once, but for what is so much that it would hold the loop: that waits for its turns."""
+        if self.store.forget(labels, AT_ONCE) == AT_ONCE:
+            self._forgotten.append(labels)
+
+    async def _tidy(self) -> None:
+        """Forget the rest of what is gone, and what is too old."""
+        for labels in self._forgotten:
+            await _all(partial(self.store.forget, labels))
+        self._forgotten.clear()
+        now = self._clock()
+        if now - self._expired >= EXPIRE_EVERY:
+            self._expired = now
+            await _all(partial(self.store.expire, now))
+            self.usage.expire(now - self.store.retention_s)
+            self._tell_dropped()
 
     def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
         Gauge(f"streamgate_{name}", text, registry=self._registry).set_function(value)
@@ -193,3 +220,11 @@ class Embedded:
             "Targets whose last scrape failed.",
             lambda: sum(bool(one.error) for one in health.values()),
         )
+
+
+async def _all(forget: Callable[[int], int]) -> None:
+    """Forget in turns until nothing is left."""
+    more = True
+    while more:
+        more = forget(AT_ONCE) == AT_ONCE
+        await asyncio.sleep(0)

@@ -193,7 +193,7 @@ class Scraper:
         self, target: Target, parser: Parser, health: Health, body: bytes, openmetrics: bool, now: float
     ) -> None:
         whole: list[Point] = []
-        samples, health.problems = 0, []
+        samples, before, health.problems = 0, health.problems, []
         async with self._reading:
             for part in parser.parse_chunks(body, now, openmetrics=openmetrics):
                 samples += len(part.points)
@@ -206,6 +206,8 @@ class Scraper:
         if target.on_points is not None:
             target.on_points(whole)
         health.samples = samples
+        if health.problems and not before:
+            log.warning("bad lines left out", target=target.id, problems=health.problems)
 
     def _note(self, target: Target, health: Health, error: str, now: float) -> None:
         if error and not health.error:

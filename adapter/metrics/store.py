@@ -1,8 +1,11 @@
 """The embedded store: the last minutes of every series in memory, for clusters without Prometheus."""
 
+import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import TypeAlias
 
 import numpy as np
 from promql_parser import VectorSelector
@@ -17,8 +20,16 @@ from adapter.metrics.slices import Slices, run, run_in_turns
 from adapter.metrics.source import Query, UnsupportedQuery
 from adapter.metrics.vector import NAME
 
+OWNERS = ("namespace", "pod", "instance")
+"""The labels that tell whose a series is."""
+SHARE = 4
+"""One owner holds at most max_series / SHARE, or SMALL if that is more: a pod that makes new series at every scrape
+fills its own share, not everybody's."""
+SMALL = 10_000
 FUTURE_S = 60.0
 """A series whose newest sample is further ahead than this is forgotten: its clock was wrong, and it would never age."""
+
+Owner: TypeAlias = tuple[str, str, str]
 
 
 @dataclass
@@ -34,9 +45,16 @@ class Statistics:
     dense: int = 0
     """Samples less than 0.9 s after the one before."""
     refused: int = 0
-    """Samples of series beyond the limit."""
+    """Samples of series beyond a limit."""
     problem: str = ""
-    """One sentence while the limit on series is reached, else empty."""
+    """One sentence while the limit on series is reached, in all or by one owner; else empty."""
+
+
+def owner_of(series: Series) -> Owner:
+    """Namespace, pod and instance, '' where it has no such label."""
+    labels = dict(series.labels)
+    namespace, pod, instance = (labels.get(name, "") for name in OWNERS)
+    return namespace, pod, instance
 
 
 class Store:
@@ -58,6 +76,8 @@ class Store:
         self._families: dict[str, Family] = {}
         self._index: dict[Series, tuple[Family, int]] = {}
         self._serials = count(1)
+        self._owned: Counter[Owner] = Counter()
+        self._share = max(max_series // SHARE, SMALL)
 
     def __len__(self) -> int:
         return len(self._index)
@@ -79,13 +99,11 @@ class Store:
             setattr(self.statistics, outcome.value, getattr(self.statistics, outcome.value) + number)
 
     def _add(self, series: Series) -> tuple[Family, int] | None:
-        if len(self._index) >= self.max_series:
-            self.statistics.refused += 1
-            self.statistics.problem = (
-                f"the embedded store holds its limit of {self.max_series} series, so samples of new ones are dropped;"
-                " raise the limit or scrape less"
-            )
+        owner = owner_of(series)
+        if len(self._index) >= self.max_series or self._owned[owner] >= self._share:
+            self._refuse(owner)
             return None
+        self._owned[owner] += 1
         name = series.name
         family = self._families.get(name)
         if family is None:
@@ -93,6 +111,20 @@ class Store:
         place = self._index[series] = (family, family.add(series, next(self._serials)))
         self.statistics.series = len(self._index)
         return place
+
+    def _refuse(self, owner: Owner) -> None:
+        self.statistics.refused += 1
+        if len(self._index) >= self.max_series:
+            self.statistics.problem = (
+                f"the embedded store holds its limit of {self.max_series} series, so samples of new ones are dropped;"
+                " raise the limit or scrape less"
+            )
+        elif not self.statistics.problem:
+            named = "/".join(filter(None, owner[:2])) or owner[2] or "who names neither pod nor instance"
+            self.statistics.problem = (
+                f"{named[:300]} has {self._share} series, a single one's limit, so samples of its new ones are"
+                " dropped; labels with fewer values would be right"
+            )
 
     def expire(self, now: float, limit: int = 1000) -> int:
         """Forget series without samples since `retention_s`, and those from the future; returns how many.
@@ -108,22 +140,34 @@ class Store:
         self.strings.purge(now)
         return gone
 
-    def forget(self, labels: Mapping[str, str]) -> int:
-        """Forget the series that have all of `labels` (those of a gone target); returns how many."""
-        if any(self.strings.find(value) is None for value in labels.values()):
-            return 0
+    def forget(self, labels: Mapping[str, str], limit: int = sys.maxsize) -> int:
+        """Forget the series that have all of `labels` (those of a gone target); returns how many.
+
+        At most `limit` of them at a time, some microseconds each: call again while it returns that many.
+        """
         wanted = [Matching(label, Operator.EQUAL, value) for label, value in labels.items()]
-        return sum(self._remove(family, rows) for family, rows in list(self.select(wanted)))
+        gone = 0
+        for family, rows in self.select(wanted):
+            gone += self._remove(family, rows[: limit - gone])
+        return gone
 
     def _remove(self, family: Family, rows: Ints) -> int:
         for row in rows.tolist():
-            del self._index[family.remove(row)]
+            series = family.remove(row)
+            del self._index[series]
+            self._disown(owner_of(series))
         if not len(family):
             self._families.pop(family.name, None)
         self.statistics.series = len(self._index)
-        if len(self._index) < self.max_series:
-            self.statistics.problem = ""
         return len(rows)
+
+    def _disown(self, owner: Owner) -> None:
+        left = self._owned[owner] - 1
+        if left:
+            self._owned[owner] = left
+        else:
+            del self._owned[owner]
+        self.statistics.problem = ""  # if the limit holds still, the next new series says so again
 
     def select(self, wanted: Sequence[Matching]) -> Iterator[tuple[Family, Ints]]:
         """The families with rows that match, and these rows; the store may change between two of them."""

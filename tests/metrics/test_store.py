@@ -64,6 +64,21 @@ def test_a_sample_without_a_time_is_dropped():
     assert store.statistics.stored == 0
 
 
+def test_who_makes_ever_new_series_fills_a_quarter_of_the_store_and_is_named():
+    """A limit of 48,000 is 12,000 for one pod; 5,000 new ones at each of 3 scrapes."""
+    store = Store(max_series=48_000)
+    for scrape in range(3):
+        store.extend((requests("bomb", namespace="shop", id=f"{scrape}-{n}"), 1.0, T) for n in range(5_000))
+    assert len(store) == 12_000
+    assert store.statistics.refused == 3_000
+    assert store.statistics.problem.startswith("shop/bomb has 12000 series, a single one's limit")
+    fill(store, requests("new", namespace="shop"), (0, 1))
+    assert len(store) == 12_001
+    store.forget({"pod": "bomb"})
+    fill(store, requests("bomb", namespace="shop"), (0, 1))
+    assert (len(store), store.statistics.problem) == (2, "")
+
+
 def test_series_beyond_the_limit_are_refused_and_said_so_until_there_is_room():
     store = Store(max_series=2)
     for pod in "abc":

@@ -1,0 +1,28 @@
+"""What the embedded source forgets, and that it lets others run meanwhile."""
+
+import asyncio
+
+from prometheus_client import CollectorRegistry
+
+from adapter.collect.embedded import AT_ONCE, Embedded, EmbeddedOptions
+from adapter.kube.index import Index
+from adapter.kube.objects import ObjectMeta, Pod
+from adapter.metrics.sample import Series
+
+
+async def test_a_gone_pod_with_many_series_is_forgotten_in_turns() -> None:
+    """2.5 times what is forgotten at once: one part with the pod, the rest between turns of the loop."""
+    pods: Index[Pod] = Index()
+    embedded = Embedded(EmbeddedOptions(), CollectorRegistry(), pods, Index(), clock=lambda: 1000.0)
+    pods.put(Pod(metadata=ObjectMeta(namespace="shop", name="large")))
+    count = AT_ONCE * 5 // 2
+    labels = {"namespace": "shop", "pod": "large"}
+    embedded.store.extend((Series.of("x", {**labels, "id": str(number)}), 1.0, 1000.0) for number in range(count))
+    pods.remove("shop", "large")
+    assert len(embedded.store) == count - AT_ONCE
+    async with embedded:
+        running = asyncio.create_task(embedded.run())
+        async with asyncio.timeout(5):
+            while len(embedded.store):  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+        running.cancel()
