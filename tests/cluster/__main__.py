@@ -6,8 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.cluster.bed import Bed, BedError, Options, default_folder
+from tests.cluster.bed import Bed, BedError, Options
 from tests.cluster.binaries import MissingError
+from tests.cluster.network import NetworkError
+from tests.cluster.state import default_folder
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -15,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder = (options.folder or default_folder()).absolute()
     try:
         return {"up": _up, "down": _down, "status": _status}[options.command](folder, options)
-    except (BedError, MissingError) as error:
+    except (BedError, MissingError, NetworkError) as error:
         print(error, file=sys.stderr)
         return 1
 

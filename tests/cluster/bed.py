@@ -4,7 +4,6 @@
 need to know stands in the bed's folder. There is one bed on a machine at a time.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -12,58 +11,22 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
-from tests.cluster import binaries, controlplane, images, manifests, network, node, packages
+from tests.cluster import binaries, images, manifests, network, node
 from tests.cluster.certs import Authority, Pair
 from tests.cluster.controlplane import Plane, Ports
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.manifests import Manifest
 from tests.cluster.processes import CommandError, Folder, Process, end_all, started_at, strays, wait_until
+from tests.cluster.state import BedError, BusyError, Options, State, default_folder, find_programs, locked, only_one
 
-LOCK = Path("/var/lock/streamgate-bed.lock")
+__all__ = ["Bed", "BedError", "BusyError", "CommandError", "Options"]
+
 KEPT_LOGS = 5  # of failed beds
-
-
-class BedError(RuntimeError):
-    """The bed is not as the call needs it: up already, not up, without a node; or this machine cannot have one."""
-
-
-class BusyError(BedError):
-    """A bed is up or just coming up or going down: there is one on a machine at a time."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to start. `node`: the real node. `fake_nodes`: how many kwok plays. `flags`: extra ones per program."""
-
-    node: bool = True
-    fake_nodes: int = 0
-    flags: dict[str, list[str]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class State:
-    """What another process must know of a bed that is up."""
-
-    options: Options
-    ports: Ports
-    programs: dict[str, str]
-
-    def write(self, path: Path) -> None:
-        path.write_text(json.dumps(asdict(self), indent=1))
-
-    @classmethod
-    def read(cls, path: Path) -> "State":
-        fields = json.loads(path.read_bytes())
-        return cls(Options(**fields["options"]), Ports(**fields["ports"]), fields["programs"])
-
-
-def default_folder() -> Path:
-    return binaries.cache() / "bed"
 
 
 class Bed(Kubectl):
@@ -91,7 +54,7 @@ class Bed(Kubectl):
     ) -> "Bed":
         """Starts a bed and waits until it is ready; takes down what it started when that fails, and keeps the logs."""
         options, folder = options or Options(), (folder or default_folder()).absolute()
-        with _only_one(folder):
+        with only_one(folder):
             programs = find_programs(options, say)
             folder.mkdir(parents=True, exist_ok=True)
             state = State(options, Ports.free(), {name: str(path) for name, path in programs.items()})
@@ -99,7 +62,7 @@ class Bed(Kubectl):
             bed = cls(folder)
             began = time.monotonic()
             try:
-                bed._start_all(say)
+                bed._start_all()
             except BaseException:
                 bed._down(keep_logs=True, say=say)
                 raise
@@ -125,7 +88,7 @@ class Bed(Kubectl):
             raise BusyError(
                 f"the bed belongs to process {owner.pid} ({owner.name}), which still runs; `--force` all the same"
             )
-        with _locked():
+        with locked():
             self._down(keep_logs, say)
 
     def claim(self, name: str) -> None:
@@ -140,13 +103,13 @@ class Bed(Kubectl):
         except FileNotFoundError:
             return None
 
-    def _start_all(self, say: Callable[[str], None]) -> None:
+    def _start_all(self) -> None:
         network.up(self.programs["ip"])
         self.plane.write_files()
         self.start("etcd")
         self._launch("kube-apiserver")
         if self.options.node:
-            self._start_node(say)
+            self._start_node()
         self._wait("kube-apiserver")
         for component in ("kube-controller-manager", "kube-scheduler"):
             self._launch(component)
@@ -161,7 +124,7 @@ class Bed(Kubectl):
             self._wait_for_nodes(1)
         self.wait_for_service_account("default")
 
-    def _start_node(self, say: Callable[[str], None]) -> None:
+    def _start_node(self) -> None:
         """While the API server starts: the node's namespaces, containerd and the images."""
         node.make_cgroups()
         self.node.hold()
@@ -334,41 +297,3 @@ class Bed(Kubectl):
     def status(self) -> dict[str, str]:
         """Each program and whether it runs."""
         return {one.name: f"pid {one.pid}" if one.alive else "ended" for one in self.processes.all()}
-
-
-def find_programs(options: Options, say: Callable[[str], None]) -> dict[str, Path]:
-    """What these options need, installed or built where it is missing. MissingError or BedError when it can not be."""
-    if os.geteuid() != 0:
-        raise BedError("the test bed needs root: it makes a bridge, and with a real node namespaces and cgroups")
-    wanted = [*controlplane.COMPONENTS, "kubectl"]
-    wanted += ["kubelet", "kube-proxy"] if options.node else []
-    wanted += ["kwok"] if options.fake_nodes else []
-    programs = packages.ensure(packages.NODE if options.node else ("ip",), say)
-    return {**programs, **binaries.find(wanted, say)}
-
-
-@contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Holds the machine's lock, and sees that no bed is up: neither in this folder nor in another."""
-    with _locked():
-        if (folder / "state.json").exists():
-            raise BusyError(f"a bed is up already in {folder}; `python -m tests.cluster down` takes it down")
-        if network.present():
-            raise BusyError(
-                f"another bed is up (interface {network.BRIDGE} exists); `python -m tests.cluster down` there"
-            )
-        yield
-
-
-@contextmanager
-def _locked() -> Iterator[None]:
-    LOCK.parent.mkdir(parents=True, exist_ok=True)
-    with LOCK.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BusyError("another process is just starting or ending a bed") from error
-        yield
-
-
-__all__ = ["Bed", "BedError", "BusyError", "CommandError", "Options"]

@@ -17,11 +17,12 @@ from typing import NoReturn
 import pytest
 
 from tests.cluster import network
-from tests.cluster.bed import Bed, BedError, BusyError, Options, find_programs
+from tests.cluster.bed import Bed, BedError, BusyError, Options
 from tests.cluster.binaries import MissingError
 from tests.cluster.foreign import ForeignBed, asked
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.network import NetworkError
+from tests.cluster.state import find_programs
 
 TEST_SECONDS = 300
 _failed = pytest.StashKey[bool]()
