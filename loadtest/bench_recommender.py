@@ -19,15 +19,20 @@ from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import msgspec
 import numpy as np
 
+from recommender import checkpoint
 from recommender.engine import decide, mode
 from recommender.model import Model
+from recommender.objects import CheckpointStatus
 from recommender.settings import Settings
 
 START = 1767243600.0
 WARM_HOURS = 48
 LOOPS = 5
+encode_json = msgspec.json.encode
+decode_json = msgspec.json.Decoder(CheckpointStatus).decode
 
 
 class Load:
@@ -98,6 +103,45 @@ def differ(before, after) -> np.ndarray:
     return changed
 
 
+def checkpoints(containers: int) -> dict:
+    """Seconds to encode and to decode the checkpoints of all containers, as JSON, without any API."""
+    chosen = mode(Settings())
+    model, load = Model(chosen.aggregation), Load(containers)
+    rows = model.states.take(containers)
+    instances = model.start(rows)
+    for hour in range(WARM_HOURS):
+        observe(model, instances, load.sample(), START + 3600 * hour)
+    started = time.perf_counter()
+    texts = [encode_json(status) for status in checkpoint.encode(model, rows, START + 3600 * WARM_HOURS)]
+    extra = checkpoint.encode_extra(model.states, rows)
+    encoded = time.perf_counter()
+    fresh = Model(chosen.aggregation)
+    rows = fresh.states.take(containers)
+    statuses = [decode_json(text) for text in texts]
+    for status in statuses:
+        checkpoint.check(status)
+    checkpoint.restore(fresh.states, rows, statuses)
+    for row, text in enumerate(extra):
+        checkpoint.restore_extra(fresh.states, row, text)
+    decoded = time.perf_counter()
+    return {"encode_seconds": round(encoded - started, 2), "decode_seconds": round(decoded - encoded, 2)}
+
+
+def churn(workloads: int, days: int) -> dict:
+    """Bytes held over `days` of rollouts: every hour each workload's pods are all new."""
+    chosen = mode(Settings())
+    model, load = Model(chosen.aggregation), Load(workloads)
+    rows = model.states.take(workloads)
+    held = []
+    for hour in range(24 * days):
+        instances = model.start(rows)
+        observe(model, instances, load.sample(), START + 3600 * hour)
+        model.stop(instances)
+        if hour % 24 == 23:
+            held.append(model.nbytes)
+    return {"days": days, "bytes_after_1_day": held[0], "bytes_after_a_week": held[6], "bytes_at_the_end": held[-1]}
+
+
 def plain(containers: int) -> float:
     """Seconds of one loop of a plain implementation, one container and one bucket at a time."""
     ratio, first = 1.05, (0.01, 1e7)
@@ -107,7 +151,7 @@ def plain(containers: int) -> float:
     started = time.perf_counter()
     for index, pair in enumerate(histograms):
         for kind, value in enumerate((samples[0][index] / 1000, float(samples[1][index]))):
-            bucket = 0 if value < first[kind] else int(math.log(value * (ratio - 1) / first[kind] + 1) / math.log(ratio))
+            bucket = 0 if value < first[kind] else int(math.log(value * (ratio - 1) / first[kind] + 1, ratio))
             pair[kind][min(bucket, 175)] += 0.1
             total = sum(pair[kind])
             for share in (0.5, 0.9, 0.95):
@@ -121,9 +165,17 @@ def plain(containers: int) -> float:
 def go(binary: Path, containers: int) -> dict:
     """What VPA's packages need for the same load."""
     done = subprocess.run(
-        [binary, "bench", f"--containers={containers}", f"--minutes={LOOPS}"], capture_output=True, check=True, text=True
+        [binary, "bench", f"--containers={containers}", f"--minutes={LOOPS}"],
+        capture_output=True,
+        check=True,
+        text=True,
     )
     return json.loads(done.stdout)
+
+
+def peak_rss() -> int:
+    """The largest memory of this process so far, MB."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def main() -> int:
@@ -135,7 +187,9 @@ def main() -> int:
     given = parser.parse_args()
     found: dict = {"containers": given.containers, "python": sys.version.split()[0]}
     found["modes"] = [measure(given.containers, name) for name in given.modes.split(",")]
-    found["peak_rss_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    found["loop_peak_rss_mb"] = peak_rss()
+    found["checkpoints"] = checkpoints(given.containers) | {"peak_rss_mb": peak_rss()}
+    found["churn"] = churn(min(given.containers, 5000), 30)
     few = min(given.containers, 2000)
     found["plain_loop_seconds_extrapolated"] = round(plain(few) * given.containers / few, 2)
     if given.go:
