@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from recommender import backtest_command, explain_command, replay_command, report_command
-from recommender.settings import SettingsError, usage
+from recommender.settings import SettingsError, parse, usage
 from recommender.usage import UsageError
 
 VERBS: Final[Mapping[str, Callable[[Sequence[str]], int]]] = {
@@ -40,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(arguments: Sequence[str]) -> int:
-    raise NotImplementedError
+    from recommender.serve import run  # the network is loaded only where it is needed
+
+    return run(parse(arguments))
 
 
 def _fail(text: str, code: int) -> int:

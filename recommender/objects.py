@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from adapter.kube.objects import Condition, Model, ObjectMeta
+from adapter.kube.objects import Condition, Container, ContainerState, Model, ObjectMeta, ResourceRequirements
 from adapter.kube.resources import Resource
 
 VPAS: Final = Resource("autoscaling.k8s.io", "v1", "verticalpodautoscalers")
@@ -192,3 +192,40 @@ class Event(Model, frozen=True):
     involved_object: InvolvedObject = InvolvedObject()
     reason: str = ""
     last_timestamp: datetime | None = None
+
+
+class ContainerStatus(Model, frozen=True):
+    """What a container does now, how it ended before, and the resources that it really has."""
+
+    name: str = ""
+    restart_count: int = 0
+    state: ContainerState = ContainerState()
+    last_state: ContainerState = ContainerState()
+    resources: ResourceRequirements | None = None
+
+
+class PodStatus(Model, frozen=True):
+    """v1 PodStatus, as far as we read it."""
+
+    phase: str = ""
+    start_time: datetime | None = None
+    container_statuses: tuple[ContainerStatus, ...] = ()
+
+
+class PodSpec(Model, frozen=True):
+    """v1 PodSpec; init containers are not looked at."""
+
+    containers: tuple[Container, ...] = ()
+
+
+class Pod(Model, frozen=True):
+    """v1 Pod."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+    @property
+    def active(self) -> bool:
+        """Whether it runs or will run."""
+        return self.status.phase not in ("Succeeded", "Failed")

@@ -10,6 +10,18 @@ from recommender.model import Model
 from recommender.usage import MISSING, Usage
 
 
+def feed_rows(model: Model, instances: Rows, times: Floats, cpu: Amounts, memory: Amounts) -> None:
+    """Feeds many samples per instance, each instance's in the order given: the k-th of all of them at once."""
+    order = np.argsort(instances, kind="stable")
+    sizes = np.unique(instances[order], return_counts=True)[1]
+    first = np.cumsum(sizes) - sizes
+    for step in range(int(sizes.max(initial=0))):
+        rows = order[first[sizes > step] + step]
+        for amounts, observe in ((cpu[rows], model.observe_cpu), (memory[rows], model.observe_memory)):
+            present = amounts != MISSING
+            observe(instances[rows][present], amounts[present], times[rows][present])
+
+
 class Replay:
     """A model fed from a usage file, round by round: the k-th row of every container is one whole-array step."""
 

@@ -1,0 +1,201 @@
+"""History from Prometheus at the start: bounded queries, one after the other, that cannot take a Prometheus down.
+
+A day of one namespace at a time, each below the limit on points that servers set, retried with pauses. What cannot be
+had is left out and said; the recommender starts all the same.
+"""
+
+import asyncio
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+import numpy as np
+import stamina
+import structlog
+
+from recommender.fleet import Fleet
+from recommender.model import DAY
+from recommender.replay import feed_rows
+from recommender.settings import Settings, prometheus_seconds
+from recommender.usage import MISSING
+
+log = structlog.get_logger(__name__)
+MAX_POINTS: Final = 10_000
+"""Per series and query; Prometheus refuses above 11,000."""
+MAX_SERIES: Final = 20_000
+"""Per query; beyond it a namespace is too large for one answer and is cut off."""
+RETRIES: Final = 3
+MODERN: Final[Mapping[str, str]] = {"pod_name": "pod", "name": "container"}
+"""cAdvisor's label names since Kubernetes 1.16; VPA's defaults are the old ones."""
+
+
+class HistoryError(Exception):
+    """Prometheus gave no answer; the text says why."""
+
+
+@dataclass(frozen=True)
+class History:
+    """Where history is and how it is labelled."""
+
+    url: str
+    verify: bool
+    headers: Mapping[str, str]
+    auth: tuple[str, str] | None
+    timeout: float
+    length: float
+    resolution: float
+    job: str
+    cpu_metric: str
+    memory_metric: str
+    namespace_label: str
+    pod_label: str
+    container_label: str
+
+    @classmethod
+    def from_settings(cls, settings: Settings, token: str) -> "History":
+        """VPA's flags; in mode default its outdated label names, where left as they are, are the modern ones."""
+        modern = MODERN if settings.mode == "default" else {}
+        return cls(
+            url=settings.prometheus,
+            verify=not settings.prometheus_insecure,
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            auth=(settings.username, settings.password) if settings.username else None,
+            timeout=prometheus_seconds(settings.query_timeout),
+            length=prometheus_seconds(settings.history_length),
+            resolution=max(prometheus_seconds(settings.history_resolution), 1.0),
+            job=settings.cadvisor_job,
+            cpu_metric=settings.history_cpu,
+            memory_metric=settings.history_memory,
+            namespace_label=settings.namespace_label,
+            pod_label=modern.get(settings.pod_label, settings.pod_label),
+            container_label=modern.get(settings.container_label, settings.container_label),
+        )
+
+    def selector(self, namespace: str) -> str:
+        """The label matchers of one namespace's containers."""
+        job = f'job="{self.job}", ' if self.job else ""
+        container = self.container_label
+        return (
+            f'{{{job}{self.namespace_label}="{namespace}", {self.pod_label}=~".+", '
+            f'{container}!="POD", {container}!=""}}'
+        )
+
+    def queries(self, namespace: str) -> tuple[str, str]:
+        """PromQL of CPU, cores, and memory, bytes: one series per pod and container."""
+        by = f"{self.namespace_label}, {self.pod_label}, {self.container_label}"
+        chosen, window = self.selector(namespace), f"{max(self.resolution, 60):.0f}s"
+        return (
+            f"sum by ({by}) (rate({self.cpu_metric}{chosen}[{window}]))",
+            f"max by ({by}) ({self.memory_metric}{chosen})",
+        )
+
+
+class Ranges(Protocol):
+    """A range query; see prometheus-api-client."""
+
+    def __call__(self, query: str, start: float, end: float, step: float) -> Sequence[Mapping[str, Any]]:
+        """Series, each {'metric': labels, 'values': [[time, text], …]}. Raises HistoryError."""
+        ...
+
+
+def prometheus(history: History) -> Ranges:
+    """Range queries over HTTP, each tried three times."""
+    from prometheus_api_client import PrometheusApiClientException, PrometheusConnect
+    from requests import RequestException
+
+    client = PrometheusConnect(
+        url=history.url, headers=dict(history.headers), disable_ssl=not history.verify, auth=history.auth
+    )
+
+    @stamina.retry(
+        on=(RequestException, PrometheusApiClientException), attempts=RETRIES, wait_initial=1.0, wait_max=20.0
+    )
+    def ask(query: str, start: float, end: float, step: float) -> Any:
+        moments = (datetime.fromtimestamp(at, UTC) for at in (start, end))
+        return client.custom_query_range(query, *moments, step=str(step), timeout=history.timeout)
+
+    def ranges(query: str, start: float, end: float, step: float) -> Sequence[Mapping[str, Any]]:
+        try:
+            return list(ask(query, start, end, step))[:MAX_SERIES]
+        except (RequestException, PrometheusApiClientException, ValueError) as error:
+            raise HistoryError(f"{history.url}: {str(error)[:200]}") from error
+
+    return ranges
+
+
+async def load_history(fleet: Fleet, history: History, now: float, ranges: Ranges | None = None) -> int:
+    """Feeds what Prometheus remembers of the fleet's running containers; returns how many samples.
+
+    Queries run in a thread, one at a time.
+    """
+    ask: Ranges = ranges if ranges is not None else await asyncio.to_thread(prometheus, history)
+    known = fleet.by_pod()
+    count = 0
+    for namespace in sorted({name[0] for name in known}):
+        try:
+            rows = await asyncio.to_thread(_namespace, history, namespace, now, ask)
+        except HistoryError as error:
+            log.warning("no history", namespace=namespace, cause=str(error))
+            continue
+        count += _feed(fleet, known, namespace, rows)
+    log.info("history read", samples=count)
+    return count
+
+
+Rows = dict[tuple[str, str], dict[float, list[int]]]
+"""(pod, container) -> time -> [millicores, bytes]"""
+
+
+def chunks(start: float, end: float, step: float) -> Iterator[tuple[float, float]]:
+    """The time between `start` and `end` in parts of a day at most, each with fewer points than servers refuse."""
+    length = min(DAY, MAX_POINTS * step)
+    for number in range(math.ceil((end - start) / length)):
+        begin = start + number * length
+        yield begin, min(begin + length - step, end)
+
+
+def _namespace(history: History, namespace: str, now: float, ask: Ranges) -> Rows:
+    rows: Rows = {}
+    start = now - history.length
+    for place, (query, scale) in enumerate(zip(history.queries(namespace), (1000.0, 1.0), strict=True)):
+        for begin, end in chunks(start, now, history.resolution):
+            for series in ask(query, begin, end, history.resolution):
+                labels = series.get("metric", {})
+                key = labels.get(history.pod_label, ""), labels.get(history.container_label, "")
+                own = rows.setdefault(key, {})
+                for time, value in _points(series.get("values", ())):
+                    own.setdefault(time, [MISSING, MISSING])[place] = int(value * scale)
+    return rows
+
+
+def _points(values: Sequence[Any]) -> Iterator[tuple[float, float]]:
+    """(time, value) of the samples that are numbers and not negative."""
+    for entry in values:
+        try:
+            time, value = float(entry[0]), float(entry[1])
+        except (TypeError, ValueError, IndexError):
+            continue
+        if math.isfinite(time) and math.isfinite(value) and 0 <= value < 1e14:
+            yield time, value
+
+
+def _feed(fleet: Fleet, known: Mapping[tuple[str, str, str], list[int]], namespace: str, rows: Rows) -> int:
+    """Feeds the samples of one namespace, each container's in order of time, all containers side by side."""
+    instances, times, cpu, memory = [], [], [], []
+    for (pod, container), samples in rows.items():
+        for row in known.get((namespace, pod, container), []):
+            for time in sorted(samples):
+                instances.append(row)
+                times.append(time)
+                cpu.append(samples[time][0])
+                memory.append(samples[time][1])
+    feed_rows(
+        fleet.model,
+        np.array(instances, dtype=np.int64),
+        np.array(times, dtype=np.float64),
+        np.array(cpu, dtype=np.int64),
+        np.array(memory, dtype=np.int64),
+    )
+    return len(instances)

@@ -1,0 +1,222 @@
+"""The recommender's loop: read, take in, decide, write what changed; once a minute while it leads."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import structlog
+
+from adapter.kube.client import Client
+from adapter.kube.errors import KubeError, NotFound
+from adapter.kube.informer import Informer
+from recommender.engine import Mode, decide
+from recommender.estimate import confidence
+from recommender.feed import feed_kills, feed_metrics
+from recommender.fleet import Fleet, Member
+from recommender.keeper import JSON_PATCH, Keeper
+from recommender.objects import POD_METRICS, VPAS, Pod, PodMetrics, Vpa
+from recommender.oom import Observer
+from recommender.status import Finish, Numbers, changed, patch, status
+from recommender.targets import Targets
+from recommender.telemetry import Telemetry
+
+log = structlog.get_logger(__name__)
+SYNC_SECONDS: Final = 60.0
+DEFAULT_NAME: Final = "default"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which VPAs are served."""
+
+    name: str = DEFAULT_NAME
+    namespace: str = ""
+    ignored: frozenset[str] = frozenset()
+
+    def serves(self, vpa: Vpa) -> bool:
+        """Whether the VPA asks for a recommender of our name (none at all means the default one)."""
+        named = [recommender.name for recommender in vpa.spec.recommenders]
+        here = self.name in named if named else self.name == DEFAULT_NAME
+        return here and vpa.metadata.namespace not in self.ignored
+
+
+@dataclass(frozen=True)
+class Timing:
+    """s"""
+
+    interval: float = 60.0
+    checkpoint_budget: float = 60.0
+    collect_every: float = 600.0
+
+
+class Recommender:
+    """One recommender over informers that somebody else runs."""
+
+    def __init__(
+        self,
+        client: Client,
+        vpas: Informer[Vpa],
+        pods: Informer[Pod],
+        observer: Observer,
+        fleet: Fleet,
+        keeper: Keeper,
+        chosen: Mode,
+        finish: Finish,
+        scope: Scope,
+        timing: Timing,
+        telemetry: Telemetry,
+        workers: int,
+        wall: Callable[[], float],
+    ) -> None:
+        self.fleet, self.keeper, self.telemetry = fleet, keeper, telemetry
+        self._client, self._vpas, self._pods, self._observer = client, vpas, pods, observer
+        self._targets = Targets(client)
+        self._mode, self._finish, self._scope, self._timing = chosen, finish, scope, timing
+        self._turns = asyncio.Semaphore(workers)
+        self._wall = wall
+        self._collected = wall()
+        self._history: Callable[[Fleet, float], Awaitable[int]] | None = None
+
+    def at_start(self, history: Callable[[Fleet, float], Awaitable[int]]) -> None:
+        """`history` is called once, when the first pods are known, to fill the fleet from elsewhere."""
+        self._history = history
+
+    async def run(self) -> None:
+        """Loads checkpoints, then loops until cancelled; at the end writes checkpoints once more."""
+        self.telemetry.leading.set(1)
+        try:
+            await self.start()
+            while True:
+                began = self._wall()
+                await self.once(began)
+                await asyncio.sleep(max(0.0, began + self._timing.interval - self._wall()))
+        finally:
+            self.telemetry.leading.set(0)
+
+    async def start(self) -> None:
+        """Waits for the informers and reads the checkpoints; without these it would begin with a dip."""
+        while not (await self._vpas.wait_synced(SYNC_SECONDS) and await self._pods.wait_synced(SYNC_SECONDS)):
+            log.warning("waiting for VPAs and pods", vpas=self._vpas.error, pods=self._pods.error)
+        while True:
+            try:
+                count = await self.keeper.load(self._scope.namespace)
+                log.info("checkpoints read", count=count)
+                return
+            except NotFound:
+                log.warning("no checkpoints", cause="the checkpoint CRD is not installed")
+                return
+            except KubeError as error:
+                log.warning("checkpoints not read yet", cause=str(error))
+                await asyncio.sleep(5)
+
+    async def once(self, now: float) -> None:
+        """One loop; a step that fails is logged and the next one works with what is known."""
+        telemetry = self.telemetry
+        with telemetry.step("total"):
+            with telemetry.step("LoadVPAs"):
+                served = [vpa for vpa in self._vpas.index if self._scope.serves(vpa)]
+                fresh = self.fleet.serve(served)
+                self.keeper.restore(fresh, now)
+            with telemetry.step("LoadPods"):
+                await self._follow(served, now)
+            if self._history is not None:
+                load, self._history = self._history, None
+                with telemetry.step("LoadHistory"):
+                    await load(self.fleet, now)
+            with telemetry.step("LoadMetrics"):
+                await self._take_in(now)
+            with telemetry.step("UpdateVPAs"):
+                await self._publish(now)
+            with telemetry.step("MaintainCheckpoints"):
+                await self._maintain(now)
+        telemetry.vpas.set(len(self.fleet.members))
+        telemetry.states.set(len(self.fleet.model.states))
+        telemetry.instances.set(self.fleet.instances)
+        telemetry.state_bytes.set(self.fleet.model.nbytes)
+        telemetry.last_loop.set(self._wall())
+
+    async def _follow(self, served: list[Vpa], now: float) -> None:
+        self._targets.forget(served)
+        pods: dict[tuple[str, str], Sequence[Pod]] = {}
+
+        async def one(vpa: Vpa) -> None:
+            async with self._turns:
+                found = await self._targets.find(vpa, now)
+            member = self.fleet.members[vpa.key]
+            member.problem = found.problem
+            matching = self._pods.index.select(vpa.metadata.namespace, found.selector) if found.selector else ()
+            pods[vpa.key] = [pod for pod in matching if pod.active]
+
+        await asyncio.gather(*(one(vpa) for vpa in served))
+        self.fleet.follow(pods, now)
+
+    async def _take_in(self, now: float) -> None:
+        """Metrics first, then kills, as VPA does."""
+        try:
+            listing = await self._client.list(POD_METRICS.path(self._scope.namespace), PodMetrics)
+        except KubeError as error:
+            log.warning("no metrics", cause=str(error))
+        else:
+            taken = feed_metrics(self.fleet, listing.items)
+            for result, count in taken._asdict().items():
+                self.telemetry.samples.labels(result).inc(count)
+            self.telemetry.fetched.set(now)
+        self.telemetry.kills.inc(feed_kills(self.fleet, self._observer.drain()))
+
+    async def _publish(self, now: float) -> None:
+        """Decides for all containers at once, then patches the statuses that changed."""
+        members = list(self.fleet.members.values())
+        numbers = self._numbers(members, now)
+        due = []
+        for member in members:
+            new = status(member.vpa, numbers[member.vpa.key], member.pods, member.problem, self._finish, now)
+            if changed(member.vpa.status, new):
+                due.append((member, new))
+
+        async def one(member: Member, body: list[dict[str, Any]]) -> None:
+            namespace, name = member.vpa.key
+            async with self._turns:
+                try:
+                    await self._client.patch(VPAS.path(namespace, name, "status"), body, dict, content=JSON_PATCH)
+                    self.telemetry.writes.labels("status", "good").inc()
+                except NotFound:
+                    pass  # it has just been deleted
+                except KubeError as error:
+                    self.telemetry.writes.labels("status", "failed").inc()
+                    log.warning("status not written", vpa=f"{namespace}/{name}", cause=str(error))
+
+        await asyncio.gather(*(one(member, patch(new)) for member, new in due))
+
+    def _numbers(self, members: Sequence[Member], now: float) -> dict[tuple[str, str], dict[str, Numbers]]:
+        """Every VPA's numbers by container, computed in one go."""
+        shared = [self.fleet.shared_by(member) for member in members]
+        rows = np.array([row for own in shared for row in own.values()], dtype=np.int64)
+        containers = np.array([len(own) for own in shared for _ in own], dtype=np.int64)
+        made = decide(self.fleet.model, rows, containers, now, self._mode)
+        sure = confidence(self.fleet.model.states, rows, self._mode.estimation.cpu_confidence).tolist()
+        columns = [
+            np.stack((bounds.target, bounds.lower, bounds.upper), axis=1).tolist() for bounds in (made.cpu, made.memory)
+        ]
+        found: dict[tuple[str, str], dict[str, Numbers]] = {}
+        at = 0
+        for member, own in zip(members, shared, strict=True):
+            found[member.vpa.key] = {
+                name: Numbers(tuple(columns[0][at + k]), tuple(columns[1][at + k]), sure[at + k])
+                for k, name in enumerate(own)
+            }
+            at += len(own)
+        return found
+
+    async def _maintain(self, now: float) -> None:
+        written, failed = await self.keeper.store(now, self._wall, now + self._timing.checkpoint_budget)
+        self.telemetry.writes.labels("checkpoint", "good").inc(written)
+        self.telemetry.writes.labels("checkpoint", "failed").inc(failed)
+        if now - self._collected < self._timing.collect_every:
+            return
+        self._collected = now
+        try:
+            await self.keeper.collect(self._scope.namespace, {vpa.key for vpa in self._vpas.index})
+        except KubeError as error:
+            log.warning("orphaned checkpoints not removed", cause=str(error))

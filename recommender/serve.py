@@ -1,0 +1,215 @@
+"""Wiring of the program in a cluster: settings -> connection, informers, model, election, own metrics."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+from prometheus_client import generate_latest
+
+from adapter.kube.client import Client
+from adapter.kube.config import ConfigError, Connection, connect
+from adapter.kube.errors import KubeError
+from adapter.kube.index import Index
+from adapter.kube.informer import Informer
+from adapter.kube.lease import Election, Terms
+from adapter.kube.resources import PODS
+from adapter.metrics.quantity import Quantity
+from recommender.engine import mode
+from recommender.finish import Rounding
+from recommender.fleet import EXPIRY, Fleet
+from recommender.history import History, load_history
+from recommender.keeper import Keeper
+from recommender.loop import Recommender, Scope, Timing
+from recommender.model import Model
+from recommender.objects import EVENTS, VPAS, Event, Pod, Vpa
+from recommender.oom import Observer
+from recommender.settings import Settings, SettingsError
+from recommender.status import Finish
+from recommender.telemetry import Telemetry
+from recommender.throttle import Throttled
+
+log = structlog.get_logger(__name__)
+STALE_LOOPS = 5
+"""Intervals without a whole loop after which we call ourselves ill, as VPA does."""
+
+
+def run(settings: Settings) -> int:
+    """Runs until SIGTERM or SIGINT; returns the exit code."""
+    _log_to_stderr(settings.verbosity)
+    try:
+        asyncio.run(_main(settings))
+    except (KubeError, ConfigError, OSError) as error:
+        log.error("cannot start", cause=str(error))
+        return 1
+    return 0
+
+
+async def _main(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    connection = await connect(settings.kubeconfig)
+    await serve(settings, connection, stop)
+
+
+async def serve(
+    settings: Settings, connection: Connection, stop: asyncio.Event, wall: Callable[[], float] = time.time
+) -> None:
+    """Serves until `stop` is set; then a last round of checkpoints is written and the lease is given back."""
+    telemetry = Telemetry()
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(Throttled(connection, settings.kube_api_qps, settings.kube_api_burst))
+        await stack.enter_async_context(_http(settings, telemetry, wall))
+        acting = asyncio.ensure_future(_act(settings, client, telemetry, wall))
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait((acting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            acting.cancel()
+            stopping.cancel()
+            await asyncio.wait((acting, stopping))
+        if not acting.cancelled():
+            acting.result()
+
+
+async def _act(settings: Settings, client: Client, telemetry: Telemetry, wall: Callable[[], float]) -> None:
+    async def lead() -> None:
+        await lead_once(settings, client, telemetry, wall)
+
+    if not settings.leader_elect:
+        await lead()
+        return
+    identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{os.getpid()}"
+    terms = Terms(settings.lease_duration, settings.renew_deadline, settings.retry_period)
+    await Election(client, settings.lease_namespace, settings.lease_name, identity, terms=terms).run(lead)
+
+
+async def lead_once(settings: Settings, client: Client, telemetry: Telemetry, wall: Callable[[], float]) -> None:
+    """One term of leadership, with a model of its own: what another leader wrote meanwhile is read anew."""
+    observer = Observer()
+    recommender, informers = build(settings, client, telemetry, observer, wall)
+    async with AsyncExitStack() as stack:
+        for informer in informers:
+            await stack.enter_async_context(informer.running())
+        if settings.storage == "prometheus":
+            recommender.at_start(lambda fleet, now: load_history(fleet, history(settings), now))
+        await recommender.run()
+
+
+def build(
+    settings: Settings, client: Client, telemetry: Telemetry, observer: Observer, wall: Callable[[], float]
+) -> tuple[Recommender, tuple[Informer[Vpa], Informer[Pod], Informer[Event]]]:
+    """The recommender and the informers that it needs running."""
+    chosen = mode(settings)
+    where = settings.namespace
+    pods: Index[Pod] = Index()
+    pods.on_change(observer.pod_changed)
+    events: Index[Event] = Index()
+    events.on_change(observer.event_changed)
+    informers = (
+        Informer(client, VPAS, Vpa, namespace=where),
+        Informer(client, PODS, Pod, namespace=where, index=pods),
+        Informer(client, EVENTS, Event, namespace=where, index=events, field_selector="reason=Evicted"),
+    )
+    expiry = EXPIRY if settings.fixed("removed") else None
+    fleet = Fleet(Model(chosen.aggregation), "PerVPAConfig=true" in settings.feature_gates, expiry)
+    keeper = Keeper(client, fleet, settings.update_worker_count, settings.fixed("current_peak"))
+    made = Recommender(
+        client,
+        informers[0],
+        informers[1],
+        observer,
+        fleet,
+        keeper,
+        chosen,
+        finish(settings),
+        Scope(settings.recommender_name, where, frozenset(filter(None, settings.ignored_namespaces.split(",")))),
+        Timing(settings.interval, settings.checkpoints_timeout, settings.checkpoints_gc_interval),
+        telemetry,
+        settings.update_worker_count,
+        wall,
+    )
+    return made, informers
+
+
+def finish(settings: Settings) -> Finish:
+    """How numbers become quantities."""
+    most = {"cpu": settings.max_cpu, "memory": settings.max_memory}
+    return Finish(
+        rounding=Rounding(settings.round_cpu, settings.round_memory, settings.humanize_memory),
+        everywhere={name: Quantity.parse(text) for name, text in most.items() if text},
+        integer_cpu=settings.integer_cpu,
+        low_confidence=settings.mode != "vpa",
+    )
+
+
+def history(settings: Settings) -> History:
+    """What Prometheus is asked at the start."""
+    token = settings.bearer_token
+    if settings.bearer_token_file:
+        try:
+            token = Path(settings.bearer_token_file).read_text().strip()
+        except OSError as error:
+            raise SettingsError(f"--prometheus-bearer-token-file: {error}") from error
+    return History.from_settings(settings, token)
+
+
+class _http:  # noqa: N801 - used as a context
+    """Serves /metrics and /health-check."""
+
+    def __init__(self, settings: Settings, telemetry: Telemetry, wall: Callable[[], float]) -> None:
+        self._settings, self._telemetry, self._wall = settings, telemetry, wall
+        self._began = wall()
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> None:
+        app = web.Application()
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/health-check", self._health)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        await self._runner.setup()
+        host, _, port = self._settings.address.rpartition(":")
+        await web.TCPSite(self._runner, host.strip("[]") or None, int(port)).start()
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self._telemetry.registry), content_type="text/plain", charset="utf-8")
+
+    async def _health(self, _: web.Request) -> web.Response:
+        """Ill where we lead and have not ended a loop for five intervals; a replica that waits is well."""
+        last = max(self._telemetry.last_loop._value.get(), self._began)
+        late = self._wall() - last > STALE_LOOPS * self._settings.interval
+        if late and self._telemetry.leading._value.get():
+            return web.Response(status=500, text=f"no whole loop for {self._wall() - last:.0f} s\n")
+        return web.Response(text="OK\n")
+
+
+def _log_to_stderr(verbosity: str) -> None:
+    """JSON lines; klog's levels from 5 on are debug."""
+    try:
+        level = logging.DEBUG if int(verbosity) >= 5 else logging.INFO
+    except ValueError:
+        raise SettingsError(f"-v={verbosity!r}: a whole number is wanted") from None
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

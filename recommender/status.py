@@ -1,0 +1,139 @@
+"""The status of a VPA object: recommendation and conditions, and whether it changed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from adapter.kube.objects import Condition
+from adapter.metrics.quantity import Quantity, QuantityError
+from recommender import finish
+from recommender.finish import INTEGER_CPU, Amount, Rounding
+from recommender.objects import ContainerRecommendation, PodRecommendation, Vpa, VpaStatus
+
+PROVIDED: Final = "RecommendationProvided"
+NO_PODS: Final = "NoPodsMatched"
+LOW_CONFIDENCE: Final = "LowConfidence"
+FETCHING_HISTORY: Final = "FetchingHistory"
+UNSUPPORTED: Final = "ConfigUnsupported"
+CONFIDENT: Final = 0.5
+"""Confidence (days of a sample a minute) under which LowConfidence is True."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What the engine says of one container: (target, lower, upper) of each resource."""
+
+    cpu: tuple[int, int, int]
+    memory: tuple[int, int, int]
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Finish:
+    """How numbers become quantities."""
+
+    rounding: Rounding
+    everywhere: Mapping[str, Quantity]
+    """The most of each resource, for containers whose policy does not say."""
+    integer_cpu: bool
+    low_confidence: bool
+    """Whether the condition LowConfidence is kept up to date (VPA never sets it)."""
+
+
+def status(vpa: Vpa, numbers: Mapping[str, Numbers], pods: int, problem: str, how: Finish, now: float) -> VpaStatus:
+    """The whole new status; `problem` says why the target cannot be followed, '' if it can."""
+    found = [recommendation(vpa, name, numbers[name], how) for name in sorted(numbers)]
+    made = PodRecommendation(container_recommendations=tuple(found)) if found else vpa.status.recommendation
+    low = [name for name in sorted(numbers) if numbers[name].confidence < CONFIDENT]
+    wanted = _wanted(bool(made and made.container_recommendations), pods, problem, low if how.low_confidence else None)
+    conditions = _merged(vpa.status.conditions, wanted, now)
+    return VpaStatus(recommendation=made, conditions=conditions, observed_generation=vpa.metadata.generation)
+
+
+def recommendation(vpa: Vpa, container: str, numbers: Numbers, how: Finish) -> ContainerRecommendation:
+    """One container's recommendation, rounded, whole CPUs where asked for, held to its policy's limits."""
+    policy = vpa.spec.resource_policy.of(container)
+    controlled = ("cpu", "memory")
+    if policy is not None and policy.controlled_resources is not None:
+        controlled = policy.controlled_resources  # type: ignore[assignment]
+    bounds = [
+        finish.amount(cpu if "cpu" in controlled else None, memory if "memory" in controlled else None, how.rounding)
+        for cpu, memory in zip(numbers.cpu, numbers.memory, strict=True)
+    ]
+    if how.integer_cpu and vpa.metadata.annotations.get(INTEGER_CPU.format(container)) == "true":
+        bounds = [finish.whole_cpus(bound) for bound in bounds]
+    least, most = (quantities(policy.min_allowed), quantities(policy.max_allowed)) if policy else ({}, {})
+    limits = finish.policy_limits(least, most, how.everywhere)
+    target, lower, upper = (finish.capped(bound, limits) for bound in bounds)
+    return ContainerRecommendation(
+        container_name=container,
+        target=_texts(target),
+        lower_bound=_texts(lower),
+        upper_bound=_texts(upper),
+        uncapped_target=_texts(bounds[0]),
+    )
+
+
+def quantities(texts: Mapping[str, str]) -> dict[str, Quantity]:
+    """Those of the texts that are quantities; the API server lets no others in."""
+    found = {}
+    for name, text in texts.items():
+        try:
+            found[name] = Quantity.parse(str(text))
+        except QuantityError:
+            continue
+    return found
+
+
+def changed(old: VpaStatus, new: VpaStatus) -> bool:
+    """Whether anything differs."""
+    return old != new
+
+
+def patch(new: VpaStatus) -> list[dict[str, Any]]:
+    """The JSON patch that makes `new` the status."""
+    return [{"op": "add", "path": "/status", "value": msgspec.to_builtins(new)}]
+
+
+def _wanted(
+    provided: bool, pods: int, problem: str, low: Sequence[str] | None
+) -> dict[str, tuple[bool, str, str] | None]:
+    """Condition -> (status, reason, message); None: the condition is to go."""
+    none = ("NoPodsMatched", "No pods match this VPA object") if not pods else ("", "")
+    wanted: dict[str, tuple[bool, str, str] | None] = {
+        PROVIDED: (True, "", "") if provided else (False, *none),
+        NO_PODS: (True, *none) if not pods else None,
+        UNSUPPORTED: (True, "", problem) if problem else None,
+        FETCHING_HISTORY: None,
+    }
+    if low is not None:
+        message = f"less than {CONFIDENT * 24:g} h of samples: {', '.join(low)}" if low else ""
+        wanted[LOW_CONFIDENCE] = (bool(low), "ShortHistory" if low else "", message)
+    return wanted
+
+
+def _merged(
+    old: Sequence[Condition], wanted: Mapping[str, tuple[bool, str, str] | None], now: float
+) -> tuple[Condition, ...]:
+    """Conditions by type; one whose status stays keeps its time of transition; unknown ones stay as they are."""
+    before = {condition.type: condition for condition in old}
+    merged = {kind: condition for kind, condition in before.items() if kind not in wanted}
+    for kind, want in wanted.items():
+        if want is None:
+            continue
+        said = "True" if want[0] else "False"
+        was = before.get(kind)
+        since = (
+            was.last_transition_time
+            if was is not None and was.status == said
+            else datetime.fromtimestamp(int(now), UTC)
+        )
+        merged[kind] = Condition(type=kind, status=said, reason=want[1], message=want[2], last_transition_time=since)
+    return tuple(merged[kind] for kind in sorted(merged))
+
+
+def _texts(bound: Amount) -> dict[str, str]:
+    return {name: str(value) for name, value in bound._asdict().items() if value is not None}

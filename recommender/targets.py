@@ -1,0 +1,95 @@
+"""From a VPA's targetRef to the selector of its pods."""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from adapter.kube.client import Client
+from adapter.kube.errors import KubeError, NotFound
+from adapter.kube.resources import Resource
+from adapter.metrics.selector import Selector, SelectorError
+from recommender.objects import TargetRef, Vpa
+
+FRESH: Final = 600.0
+"""s for which a selector is believed; one that could not be had is asked for again in the next loop."""
+KINDS: Final[Mapping[str, str]] = {
+    "Deployment": "deployments",
+    "StatefulSet": "statefulsets",
+    "DaemonSet": "daemonsets",
+    "ReplicaSet": "replicasets",
+    "ReplicationController": "replicationcontrollers",
+    "Job": "jobs",
+    "CronJob": "cronjobs",
+}
+"""Well-known controllers; others are asked for their /scale."""
+
+
+class Found(NamedTuple):
+    """A selector, or why there is none."""
+
+    selector: Selector | None
+    problem: str
+
+
+class Targets:
+    """Selectors by VPA, remembered for ten minutes; a target that cannot be reached for a while keeps its selector."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._known: dict[tuple[str, TargetRef], tuple[float, Found]] = {}
+
+    def forget(self, vpas: list[Vpa]) -> None:
+        """Keeps only what these VPAs need."""
+        needed = {(vpa.metadata.namespace, vpa.spec.target_ref) for vpa in vpas if vpa.spec.target_ref}
+        self._known = {key: known for key, known in self._known.items() if key in needed}
+
+    async def find(self, vpa: Vpa, now: float) -> Found:
+        """The selector of a VPA's pods."""
+        target = vpa.spec.target_ref
+        if target is None or not target.name:
+            return Found(None, "spec.targetRef is empty; the controller of the pods is wanted")
+        key = vpa.metadata.namespace, target
+        at, before = self._known.get(key, (0.0, Found(None, "")))
+        if before.selector is not None and now - at < FRESH:
+            return before
+        found = await self._ask(vpa.metadata.namespace, target)
+        if found.selector is None and found.problem.startswith("?") and before.selector is not None:
+            return before  # the API server was away: what was known still holds
+        self._known[key] = now, found._replace(problem=found.problem.lstrip("?"))
+        return self._known[key][1]
+
+    async def _ask(self, namespace: str, target: TargetRef) -> Found:
+        """A problem that begins with '?' says nothing about the target."""
+        try:
+            made = await self._selector(namespace, target)
+        except NotFound:
+            return Found(None, f"{target.kind} {namespace}/{target.name} does not exist")
+        except KubeError as error:
+            return Found(None, f"?{error}")
+        except (SelectorError, ValueError) as error:
+            return Found(None, f"{target.kind} {namespace}/{target.name}: {error}")
+        if made is None or made.empty:
+            return Found(None, f"{target.kind} {namespace}/{target.name} has no selector of pods")
+        return Found(made, "")
+
+    async def _selector(self, namespace: str, target: TargetRef) -> Selector | None:
+        group, _, version = target.api_version.rpartition("/")
+        plural = KINDS.get(target.kind)
+        resource = Resource(group, version or "v1", plural or f"{target.kind.lower()}s")
+        if plural is None:
+            scale = await self._client.get(resource.path(namespace, target.name, "scale"), dict)
+            text = (scale.get("status") or {}).get("selector") or ""
+            return Selector.parse(text) if text else None
+        found = await self._client.get(resource.path(namespace, target.name), dict)
+        return _of_object(target.kind, found.get("spec") or {})
+
+
+def _of_object(kind: str, spec: Mapping[str, Any]) -> Selector | None:
+    """The selector as each kind holds it; a CronJob's pods are known by their template's labels."""
+    if kind == "CronJob":
+        template = ((spec.get("jobTemplate") or {}).get("spec") or {}).get("template") or {}
+        labels = (template.get("metadata") or {}).get("labels") or {}
+        return Selector.from_object({"matchLabels": labels}) if labels else None
+    selector = spec.get("selector") or {}
+    if kind == "ReplicationController":
+        selector = {"matchLabels": selector}
+    return Selector.from_object(selector) if selector else None
