@@ -13,6 +13,8 @@ from adapter.kube.objects import Pod, condition
 from adapter.kube.resources import PODS
 from loadtest.load import Stream, drive
 
+CLOSING = 0.3
+"""s that connections get to close before their loop ends."""
 SHARE_EVERY = 0.25
 """s between two looks at which pods are ready."""
 
@@ -41,7 +43,7 @@ class PodsLoad:
         ready = {pod.metadata.name: pod for pod in self._informer.index if takes_traffic(pod)}
         for name, pod in ready.items():
             if name not in tasks:
-                self.streams[name] = Stream(pod.status.pod_ip, self._port)
+                self.streams.setdefault(name, Stream(pod.status.pod_ip, self._port))  # it may have been unready
                 tasks[name] = asyncio.create_task(drive(self.streams[name], seed=len(self.streams)))
             self.streams[name].rate = self.rate / len(ready)
         for name in tasks.keys() - ready.keys():
@@ -76,6 +78,7 @@ def in_background(kubeconfig: Path, make: Callable[[Client], list[PodsLoad]]) ->
             pass
         finally:
             started.set()
+            loop.run_until_complete(asyncio.sleep(CLOSING))
             loop.close()
 
     task = loop.create_task(run())
