@@ -19,7 +19,6 @@ from tests.cluster.bed import Bed
 from tests.cluster.manifests import PORT, sample_deployment
 from tests.cluster.processes import wait_until
 
-
 OTLP = 4318
 
 
