@@ -145,8 +145,11 @@ def read_rules(settings: Settings) -> RuleFile:
         return builtin.rules()
     try:
         return load(Path(settings.config).read_text(), settings.config)
-    except (OSError, UnicodeDecodeError, RulesError) as error:
-        raise StartError(f"--config={settings.config}: {error}") from error
+    except RulesError as error:
+        raise StartError(f"--config: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise StartError(f"--config={settings.config}: {why}; the path of a rules file would be right") from error
 
 
 # ---- Kubernetes

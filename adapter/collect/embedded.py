@@ -201,7 +201,7 @@ class Embedded:
             self._expired = now
             await _all(partial(self.store.expire, now))
             self.usage.expire(now - self.store.retention_s)
-            self._tell_dropped()
+        self._tell_dropped()
 
     def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
         Gauge(f"streamgate_{name}", text, registry=self._registry).set_function(value)

@@ -43,7 +43,7 @@ class Document:
         except yaml.MarkedYAMLError as error:
             raise RulesError(_sentence(error, place)) from None
         except (yaml.YAMLError, RecursionError) as error:
-            raise RulesError(f"{place}: this is no YAML: {error}") from None
+            raise RulesError(f"{place}: this is no YAML: {' '.join(str(error).split())}") from None
         finally:
             loader.dispose()
 
