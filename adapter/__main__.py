@@ -356,7 +356,7 @@ def wire_collector(
     embedded = not settings.prometheus_url
     refresh = min(1.0, settings.refresh_interval) if embedded else settings.refresh_interval
     planner = Planner(
-        Limits(settings.value_max_age, refresh),
+        Limits(float(settings.value_max_age), float(refresh)),
         lambda want: wanted_names(want, directory),
         directory.size,
     )

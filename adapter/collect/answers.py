@@ -300,7 +300,7 @@ class Collected:
             told: dict[str, object] = {
                 "value": reading.value,
                 "ageSeconds": round(now - reading.time, 1),
-                "windowSeconds": reading.window,
+                "windowSeconds": round(reading.window, 1),
             }
             objects[name] = told | (
                 {"leftOut": found.why} if found.value is None else {"served": str(quantity(found.value))}
