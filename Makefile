@@ -46,7 +46,7 @@ cluster-status: .venv/installed ## what runs of it, and where its logs are
 	@$(PY) -m tests.cluster status
 
 cluster-test: .venv/installed ## the tests on a real control plane
-	@$(CLUSTER_PYTEST) tests/cluster
+	@$(CLUSTER_PYTEST) -rs --durations=5 tests/cluster
 
 scale-latency: .venv/installed ## from load step to the HPA's final size, on the test bed: figures and a histogram
 	@$(PY) -m loadtest.scale_latency
