@@ -187,8 +187,8 @@ def dispersion(counts: Floats, durations: Floats) -> Floats:
     """Variance over mean of each row's counts, at least 1 (Poisson), from the differences of neighbouring intervals.
 
     Neighbours share slow changes of the rate, so these hardly count; a jump shows in two pairs, and a pair far beyond
-    the median one is cut down. Two empty intervals say nothing, and count as Poisson. The less pairs there are the
-    more is put on what exceeds Poisson.
+    the median one is left out: were it only cut down, one change would hide the next. Two empty intervals say nothing,
+    and count as Poisson. The less pairs there are the more is put on what exceeds Poisson.
     """
     one, other = counts[:, :-1], counts[:, 1:]
     long, longer = durations[:, :-1], durations[:, 1:]
@@ -200,9 +200,9 @@ def dispersion(counts: Floats, durations: Floats) -> Floats:
     terms[~known] = np.nan
     number = known.sum(axis=1)
     usual = np.nan_to_num(_median(terms, number)) / MEDIAN_OF_CHI2
-    capped = np.minimum(terms, OUTLIER * np.maximum(usual, 1.0)[:, None])
-    pairs = np.maximum(number, 1)
-    excess = np.where(known, capped - 1.0, 0.0).sum(axis=1) / pairs
+    known &= ~(terms > OUTLIER * np.maximum(usual, 1.0)[:, None])
+    pairs = np.maximum(known.sum(axis=1), 1)
+    excess = np.where(known, terms - 1.0, 0.0).sum(axis=1) / pairs
     return np.asarray(1.0 + np.maximum(excess, 0.0) * (1.0 + CAUTION / pairs))
 
 

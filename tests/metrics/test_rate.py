@@ -127,6 +127,15 @@ def test_the_dispersion_of_counts_is_found(expected):
     assert dispersion(counts.astype(float), np.full(shape, 2.0)).mean() == pytest.approx(expected, rel=0.12)
 
 
+def test_a_change_does_not_hide_the_next_one():
+    # after a minute at 60/s the load doubles, and two scrapes later new pods take half of it: what counts is 58/s
+    parts = [(12, 300), (1, 450), (3, 600), (1, 440), (1, 290)]
+    counts = np.concatenate([poisson(seed, *parts)[0] for seed in range(200)])
+    rates, windows = adaptive_rate(counts, np.full(counts.shape, 5.0), 60)
+    assert np.mean(windows <= 10) > 0.6  # 0.36 if the first change counted as bursts
+    assert rates.mean() < 75
+
+
 def test_a_step_does_not_pass_for_bursts():
     counts, durations = poisson(8, (30, 50), (30, 150))
     assert dispersion(counts, durations)[0] < 2.5
