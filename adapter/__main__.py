@@ -75,6 +75,11 @@ log = structlog.get_logger("streamgate")
 SERVICE_ACCOUNT_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
 
 
+EMBEDDED_REFRESH = 0.5
+"""s at most between two evaluations over the embedded store: what was scraped should not wait. One takes about 5 ms for
+100 pods and 20 ms for 1,000; the collector spends at most 5 % of the time on a query anyway."""
+
+
 class StartError(Exception):
     """The program cannot start; one sentence for the operator."""
 
@@ -354,7 +359,7 @@ def wire_collector(
 
     directory = Directory(indexes, cluster.client, api_of)
     embedded = not settings.prometheus_url
-    refresh = min(1.0, settings.refresh_interval) if embedded else settings.refresh_interval
+    refresh = min(EMBEDDED_REFRESH, settings.refresh_interval) if embedded else settings.refresh_interval
     planner = Planner(
         Limits(float(settings.value_max_age), float(refresh)),
         lambda want: wanted_names(want, directory),
