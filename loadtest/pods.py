@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
+from zlib import crc32
 
 from adapter.kube import config
 from adapter.kube.client import Client
@@ -23,32 +24,44 @@ class PodsLoad:
     """Load of `rate` requests/s in all on the pods that `selector` finds; `rate` may be set at any time."""
 
     def __init__(self, client: Client, namespace: str, selector: str, port: int, rate: float = 0.0) -> None:
-        self.rate = rate
+        self._rate = rate
         self.streams: dict[str, Stream] = {}
         """By pod name; also of pods that are gone, for their counts."""
         self._port = port
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._informer = Informer(client, PODS, Pod, namespace=namespace, label_selector=selector)
+
+    @property
+    def rate(self) -> float:
+        """Requests/s in all; a new one holds at once."""
+        return self._rate
+
+    @rate.setter
+    def rate(self, rate: float) -> None:
+        self._rate = rate
+        known = list(self._tasks)  # it may be another thread that sets the rate
+        for name in known:
+            self.streams[name].rate = rate / len(known)
 
     async def run(self) -> None:
         """Load until cancelled."""
-        tasks: dict[str, asyncio.Task[None]] = {}
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._informer.running())
-            stack.callback(lambda: [task.cancel() for task in tasks.values()])
+            stack.callback(lambda: [task.cancel() for task in self._tasks.values()])
             while True:
-                self._share(tasks)
+                self._share()
                 await asyncio.sleep(SHARE_EVERY)
 
-    def _share(self, tasks: dict[str, asyncio.Task[None]]) -> None:
+    def _share(self) -> None:
         ready = {pod.metadata.name: pod for pod in self._informer.index if takes_traffic(pod)}
         for name, pod in ready.items():
-            if name not in tasks:
+            if name not in self._tasks:
                 self.streams.setdefault(name, Stream(pod.status.pod_ip, self._port))  # it may have been unready
-                tasks[name] = asyncio.create_task(drive(self.streams[name], seed=len(self.streams)))
-            self.streams[name].rate = self.rate / len(ready)
-        for name in tasks.keys() - ready.keys():
+                self._tasks[name] = asyncio.create_task(drive(self.streams[name], seed=crc32(name.encode())))
+            self.streams[name].rate = self._rate / len(ready)
+        for name in self._tasks.keys() - ready.keys():
             self.streams[name].rate = 0.0
-            tasks.pop(name).cancel()
+            self._tasks.pop(name).cancel()
 
 
 def takes_traffic(pod: Pod) -> bool:
