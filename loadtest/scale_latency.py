@@ -271,7 +271,8 @@ def _conditions(trial: Trial, bed: Bed) -> dict[str, object]:
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": description(),
         "cluster": f"the test bed: Kubernetes {version}, one real node, HPA period {HPA_PERIOD_S:g} s (default),"
-        f" kube-controller-manager {' '.join(CONTROLLER_FLAGS)}; everything, load included, on that machine, ahead of whatever else ran there",
+        f" kube-controller-manager {' '.join(CONTROLLER_FLAGS)}; everything, load included, on that machine,"
+        " ahead of whatever else ran there",
         "load": f"{trial.hpas} HPAs in parallel, each on 2 pods at {LOW / BEFORE:g} requests/s; a step takes"
         f" {LOW:g} to {HIGH:g} requests/s at target {TARGET} per pod, at random within {STAGGER_S:g} s",
         "watch": f"each HPA is watched for {trial.watch_s:g} s after its step; maxReplicas {MOST}",
