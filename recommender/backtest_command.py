@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ def run(arguments: Sequence[str]) -> int:
         raise SettingsError(f"nothing to score: the usage ends within the warm-up of {given.warmup_days} days")
     members = halves(len(usage.names), given.seed)[1] if given.held_out else np.arange(len(usage.names))
     prices = Prices(given.price_core, given.price_gib) if given.price_core or given.price_gib else None
-    records = rows(tallies, members, sample_step(usage), given.bootstrap, prices)
+    records = rows(tallies, members, sample_step(usage), given.bootstrap, prices, given.baseline)
     part = f"the held-out half, {len(members)}" if given.held_out else f"all {len(members)}"
     output.write(records, given.output, f"{part} containers, {how.interval / 3600:g} h ahead")
     if given.plot:
@@ -49,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         "usage", type=Path, nargs="+", help="csv or csv.gz: container,epoch_s,cpu_millicores,memory_bytes"
     )
     parser.add_argument("--policies", default=",".join(POLICIES), help=f"of {', '.join(POLICIES)}")
+    parser.add_argument("--baseline", default="vpa-fixed", help="the policy that others are compared with")
     parser.add_argument("--interval-hours", type=_positive, default=24.0, help="between decisions")
     parser.add_argument("--warmup-days", type=_positive, default=7.0, help="of history before the first decision")
     parser.add_argument(
@@ -67,19 +69,28 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def rows(
-    tallies: Mapping[str, Tally], members: NDArray[np.int64], step: float, rounds: int, prices: Prices | None
+    tallies: Mapping[str, Tally],
+    members: NDArray[np.int64],
+    step: float,
+    rounds: int,
+    prices: Prices | None,
+    baseline: str,
 ) -> list[output.Record]:
-    """One record per policy, with 95 % intervals of a bootstrap over containers."""
+    """One record per policy, with 95 % intervals of a bootstrap over containers, paired with the baseline's."""
     drawn = bootstrap(list(tallies.values()), members, step, rounds, seed=1) if rounds else []
+    made = {name: summary(tally, members, step, prices) for name, tally in tallies.items()}
     records: list[output.Record] = []
-    for index, (name, tally) in enumerate(tallies.items()):
-        made = summary(tally, members, step, prices)
-        records.append(_record(name, made, [round_[index] for round_ in drawn], prices is not None))
+    for index, name in enumerate(tallies):
+        record = _record(name, made[name], [one[index] for one in drawn], prices is not None)
+        if baseline in made:
+            at = list(tallies).index(baseline)
+            record |= _against(made[baseline], made[name], [(one[at], one[index]) for one in drawn])
+        records.append(record)
     return records
 
 
-def _record(name: str, made: Summary, drawn: Sequence[Summary], priced_: bool) -> output.Record:
-    record = {
+def _record(name: str, made: Summary, drawn: Sequence[Summary], with_cost: bool) -> dict[str, Any]:
+    record: dict[str, Any] = {
         "policy": name,
         "memory_slack": made.memory_slack,
         "median_slack": made.median_slack,
@@ -90,16 +101,29 @@ def _record(name: str, made: Summary, drawn: Sequence[Summary], priced_: bool) -
         "throttled": made.throttled,
         "changes_per_day": made.changes,
     }
-    if priced_:
+    if with_cost:
         record["cost"] = made.cost
     if drawn:
-        for key, values in (
-            ("memory_slack", [d.memory_slack for d in drawn]),
-            ("overrun_rate", [d.overrun_rate for d in drawn]),
-        ):
-            low, high = interval(values)
-            record[f"{key}_95"] = f"{low:.3f} to {high:.3f}"
+        record["memory_slack_95"] = _range([one.memory_slack for one in drawn])
+        record["overrun_rate_95"] = _range([one.overrun_rate for one in drawn])
     return record
+
+
+def _against(base: Summary, made: Summary, drawn: Sequence[tuple[Summary, Summary]]) -> dict[str, Any]:
+    """Compared with the baseline: overrun days as a multiple of its, slack as a difference; each with its interval."""
+    record: dict[str, Any] = {
+        "overruns_vs_baseline": made.overruns / max(base.overruns, 1),
+        "slack_vs_baseline": made.memory_slack - base.memory_slack,
+    }
+    if drawn:
+        record["overruns_vs_baseline_95"] = _range([own.overruns / max(other.overruns, 1) for other, own in drawn])
+        record["slack_vs_baseline_95"] = _range([own.memory_slack - other.memory_slack for other, own in drawn])
+    return record
+
+
+def _range(values: list[float]) -> str:
+    low, high = interval(values)
+    return f"{low:.3f} to {high:.3f}"
 
 
 def _plot(usage: Usage, tallies: Mapping[str, Tally], members: NDArray[np.int64], how: Walk, path: Path) -> None:

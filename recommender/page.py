@@ -46,8 +46,8 @@ def page(found: Sequence[Entry], sums: dict[str, Any], title: str, currency: str
 {_cards(sums, currency)}
 {_savings(ranked, currency)}
 <p class="dim">Daily memory peaks, oldest to the left: <span style="color:var(--bar)">■</span> the day's peak,
-<span class="good">―</span> target, <span class="bad">- -</span> request now. Risk is the chance that tomorrow's peak is
-above the amount.</p>
+<span class="good">―</span> target, <span class="bad">- -</span> request now (where it is not above the picture).
+Risk is the chance that tomorrow's peak is above the amount.</p>
 <div class="wrap"><table><thead><tr><th>Container</th><th class="n">CPU now</th><th class="n">CPU target</th>
 <th class="n">Memory now</th><th class="n">Memory target</th><th>Daily peaks</th><th class="n">Risk now</th>
 <th class="n">Risk at target</th><th class="n">Saves a month</th><th>Verdict</th></tr></thead><tbody>
@@ -119,7 +119,7 @@ def _spark(entry: Entry) -> str:
     """Bars of the daily peaks with lines at target and request."""
     if not entry.peaks:
         return "<span class='dim'>no daily peaks</span>"
-    top = max(*entry.peaks, entry.target.memory, entry.request.memory if entry.request else 0, 1) * 1.05
+    top = max(*entry.peaks, entry.target.memory, 1) * 1.1
     step = WIDTH / max(len(entry.peaks), 7)
     bars = "".join(
         f"<rect x='{at * step:.1f}' y='{HEIGHT * (1 - peak / top):.1f}' width='{step * 0.8:.1f}' "
@@ -127,7 +127,7 @@ def _spark(entry: Entry) -> str:
         for at, peak in enumerate(entry.peaks)
     )
     lines = _line(entry.target.memory / top, "var(--good)", "")
-    if entry.request:
+    if entry.request and entry.request.memory <= top:
         lines += _line(entry.request.memory / top, "var(--bad)", "stroke-dasharray='4 3'")
     label = f"{len(entry.peaks)} daily peaks up to {size(max(entry.peaks))}"
     return f"<svg role='img' aria-label='{label}' width='{WIDTH}' height='{HEIGHT}'>{bars}{lines}</svg>"
@@ -156,7 +156,7 @@ def _short(name: str) -> str:
 
 def cores(millicores: int) -> str:
     """Millicores for people."""
-    return f"{millicores} m" if millicores < 10_000 else f"{millicores / 1000:.1f} cores"
+    return f"{millicores} m" if millicores < 1000 else f"{millicores / 1000:.1f} cores"
 
 
 def size(amount: int) -> str:
