@@ -314,6 +314,6 @@ class Collected:
             else "the evaluation",
             "evaluatedSecondsAgo": round(now - table.evaluated, 1),
             "lastError": held.error,
-            "maxAgeSeconds": age_limit(held.planned.limits, table.sample_interval),
+            "maxAgeSeconds": round(age_limit(held.planned.limits, table.sample_interval), 1),
             "objects": objects,
         }

@@ -13,6 +13,7 @@ from adapter.collect.plan import Plan, Planned, Planner
 from adapter.collect.snapshot import Reading, Table, elements_for, merge_times, newest, tabulate
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.metrics.source import Query, RefusedQuery, Source, SourceError
+from adapter.rules.merge import Coverage
 from adapter.rules.model import Rule
 
 log = structlog.get_logger(__name__)
@@ -21,6 +22,8 @@ TIMES_EVERY = 15.0
 """s between two questions for the samples' own times, where the source does not give them with the values."""
 REPLAN_EVERY = 10.0
 """s after which a plan is made anew though demand and offers are the same: pods come and go."""
+DOUBT = 1.5
+"""Windows after an outage during which rates are looked at twice: a full one, and the time until the first scrape."""
 SHARE = 20
 """A query that took t seconds is not asked again before SHARE * t: at most 5 % of the source's time is ours."""
 
@@ -86,7 +89,9 @@ class Collector:
         self._due: dict[Query, float] = {}
         self._running: dict[Query, asyncio.Task[Held]] = {}
         self._times: dict[Query, _Times] = {}
+        self._doubted_until: dict[Query, float] = {}
         self._wake = asyncio.Event()
+        self._relisted = False
         self._reported: set[str] = set()
 
     async def run(self) -> None:
@@ -111,6 +116,7 @@ class Collector:
         self._report(self.catalogue.problems)
         self._telemetry.offers.labels("custom.metrics.k8s.io").set(len(self.catalogue.custom))
         self._telemetry.offers.labels("external.metrics.k8s.io").set(len(self.catalogue.external))
+        self._relisted = True
         self.wake()
         return all(results)
 
@@ -147,9 +153,7 @@ class Collector:
     async def _refresh_forever(self) -> None:
         while True:
             tasks = self.start_due()
-            if not self.collected and (
-                self.catalogue.custom or self.catalogue.external or self.errors or not self.catalogue.rules
-            ):
+            if self._relisted and not self.collected:
                 await asyncio.gather(*tasks)
                 self.collected = True
             try:
@@ -189,6 +193,7 @@ class Collector:
         queries = {planned.query for planned in self.plan.planned}
         self._due = {query: due for query, due in self._due.items() if query in queries}
         self._times = {query: times for query, times in self._times.items() if query in queries}
+        self._doubted_until = {query: until for query, until in self._doubted_until.items() if query in queries}
         self.held = {want: held for want, held in self.held.items() if want in wants}
         self._tell(wants)
 
@@ -257,13 +262,54 @@ class Collector:
     async def _table(self, planned: Planned, at: float) -> Table:
         samples = await self.source.query(planned.query, at)
         if not planned.object_label:
+            await self._refuse_uncovered(planned, at)
             external = tuple((s.labels, Reading(s.value, s.time, s.window)) for s in samples)
             return Table(at, {}, external)
         readings = tabulate(samples, planned.object_label, planned.namespace_label, planned.namespace)
+        readings = dict(await self._covered(planned, readings, at))
         if self.source.knows_sample_times or planned.times is None:
             return Table(at, readings)
         known = await self._sample_times(planned, planned.times, at)
         return Table(at, merge_times(readings, known.times), sample_interval=known.interval)
+
+    def doubted(self, planned: Planned, now: float) -> Coverage | None:
+        """How to tell whose rates may be believed; None where all may: there was no outage lately.
+
+        Prometheus takes rates over what it has, which after an outage of its own is less than the window.
+        """
+        coverage, until = planned.coverage, self._doubted_until.get(planned.query)
+        if coverage is None or self.source.knows_sample_times:
+            return None
+        if until is None and self._last_error(planned):
+            until = self._doubted_until[planned.query] = now + DOUBT * coverage.window
+            log.info("rates are taken when their windows are full again", rule=planned.rule.place)
+        if until is None or now < until:
+            return coverage if until else None
+        del self._doubted_until[planned.query]
+        return None
+
+    async def _covered(
+        self, planned: Planned, readings: Mapping[tuple[str, str], Reading], at: float
+    ) -> Mapping[tuple[str, str], Reading]:
+        """After an outage what was held before stays, and grows old, until an object's window is full again."""
+        coverage = self.doubted(planned, at)
+        if coverage is None:
+            return readings
+        samples = await self.source.query(Query(coverage.promql), at)
+        found = tabulate(samples, planned.object_label, planned.namespace_label, planned.namespace)
+        full = {key for key, missing in found.items() if missing.value >= 0}
+        before = self.held.get(planned.wants[0])
+        held = before.table.readings if before and before.table else {}
+        return {key: readings[key] if key in full else held[key] for key in readings if key in full or key in held}
+
+    async def _refuse_uncovered(self, planned: Planned, at: float) -> None:
+        """The same for external metrics, as a whole. Raises SourceError."""
+        coverage = self.doubted(planned, at)
+        if coverage is None:
+            return
+        samples = await self.source.query(Query(coverage.promql), at)
+        if not any(sample.value >= 0 for sample in samples):
+            raise SourceError(f"after an outage the rates' window of {coverage.window:g} s is not full yet")
 
     async def _sample_times(self, planned: Planned, query: Query, at: float) -> _Times:
         """The newest sample's time per object, asked for every TIMES_EVERY; an old answer where that fails."""

@@ -43,6 +43,8 @@ class Planned(NamedTuple):
     limits: Limits
     external: merge.MergedExternal | None = None
     """How the elements of a merged external query are told apart."""
+    coverage: merge.Coverage | None = None
+    """Tells whose rates are over full windows; None where there are no rates."""
 
     @property
     def namespace(self) -> str:
@@ -178,7 +180,9 @@ class Planner:
         query = Query(promql, bool(rule.policy.adaptive))
         labels = [label for label in (object_label, namespace_label) if label]
         asked = merge.timestamp_query(promql, labels) if object_label else None
-        return Planned(wants, rule, query, Query(asked) if asked else None, object_label, namespace_label, limits)
+        coverage = merge.coverage_query(promql, labels)
+        times = Query(asked) if asked else None
+        return Planned(wants, rule, query, times, object_label, namespace_label, limits, coverage=coverage)
 
     def limits(self, rule: Rule, promql: str) -> Limits:
         """The rule's policy over the defaults. Below zero a rate is wrong, a gauge is not."""

@@ -12,7 +12,7 @@ A merged query can fail where each request's own would not have: two series of o
 the query for all. Whoever runs it asks per request when a merged query fails; values are never different.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import promql_parser as ast
@@ -23,7 +23,7 @@ from adapter.rules.gotemplate import Template
 from adapter.rules.model import ResourceRule, Rule
 from adapter.rules.naming import BoundRule
 from adapter.rules.partition import MARK, Fixed, Keys, NotMergeable, examine, extended
-from adapter.rules.promql import PromQLError, Writer, children, is_without, label, matchers, parse, selectors
+from adapter.rules.promql import PromQLError, Writer, children, is_without, label, matchers, parse, selectors, span
 from adapter.rules.queries import (
     Matcher,
     QueryError,
@@ -127,6 +127,56 @@ def timestamp_query(promql: str, by: Sequence[str] | None = None) -> str | None:
     return f"max by ({', '.join(map(label, grouping))}) ({' or '.join(read)})"
 
 
+class Coverage(NamedTuple):
+    """Tells whether the windows that a query reads are full."""
+
+    promql: str
+    """0 or more for whom they are, by the object's labels; less, or nothing, for the others."""
+    window: float
+    """The longest of them, s."""
+
+
+def coverage_query(promql: str, by: Sequence[str]) -> Coverage | None:
+    """Whether the windows of the rates in `promql` have as many samples in their older half as in their newer one.
+
+    Prometheus divides by the whole window, however little of it has samples (promql/functions.go, extrapolatedRate
+    reaches half a sample interval further at most): after an outage, or the loss of its data, a rate is too low until
+    its window is full. Per object the shortest-known series counts, without labels `by` the longest-known. None where
+    there is no rate that tells the labels apart.
+    """
+    try:
+        chosen = [window for side in _alternatives(parse(promql)) if (window := _telling_window(side, by)) is not None]
+        counts = dict.fromkeys(map(_older_half, chosen))
+    except (PromQLError, RecursionError):
+        return None
+    if not counts:
+        return None
+    how = f"min by ({', '.join(map(label, by))})" if by else "max"
+    return Coverage(f"{how} ({' or '.join(counts)})", max(window.range.total_seconds() for window in chosen))
+
+
+def _older_half(window: ast.MatrixSelector) -> str:
+    """How many more samples its older half has than its newer."""
+    whole = Writer().write(window)
+    series, _, offset = whole.rpartition(f"[{span(window.range)}]")
+    newer = f"{series}[{span(window.range / 2)}]{offset}"
+    return f"(count_over_time({whole}) - 2 * count_over_time({newer}))"
+
+
+def _telling_window(node: ast.Expr, grouping: Sequence[str]) -> ast.MatrixSelector | None:
+    """The window of the first rate or increase that has matchers for the most of the labels."""
+    found = [window for window in _windows(node) if window.vector_selector.at is None]
+    best = max(found, key=lambda window: _told(window.vector_selector, grouping), default=None)
+    return best if best is not None and (not grouping or _told(best.vector_selector, grouping)) else None
+
+
+def _windows(node: ast.Expr) -> Iterator[ast.MatrixSelector]:
+    if isinstance(node, ast.Call) and node.func.name in ("rate", "increase"):
+        yield from (part for part in node.args if isinstance(part, ast.MatrixSelector))
+    for child in children(node):
+        yield from _windows(child)
+
+
 def _alternatives(node: ast.Expr) -> list[ast.Expr]:
     """The sides of an `or` at the top, of any number."""
     if isinstance(node, ast.ParenExpr):
@@ -138,13 +188,14 @@ def _alternatives(node: ast.Expr) -> list[ast.Expr]:
 
 def _telling(expression: ast.Expr, grouping: Sequence[str]) -> ast.VectorSelector | None:
     """The first of the selectors that have matchers for the most of the labels."""
-
-    def told(selector: ast.VectorSelector) -> int:
-        return len({name for name, _, _ in matchers(selector)}.intersection(grouping))
-
     found = [selector for selector in selectors(expression) if selector.at is None]
-    best = max(found, key=told, default=None)
-    return best if best is not None and told(best) else None
+    best = max(found, key=lambda selector: _told(selector, grouping), default=None)
+    return best if best is not None and _told(best, grouping) else None
+
+
+def _told(selector: ast.VectorSelector, grouping: Sequence[str]) -> int:
+    """For how many of the labels it has matchers."""
+    return len({name for name, _, _ in matchers(selector)}.intersection(grouping))
 
 
 def _first_grouping(node: ast.Expr) -> list[str]:

@@ -182,6 +182,48 @@ async def test_an_outage_is_no_slow_scrape(served: World) -> None:
     assert await values(served, question()) == {"web-1": "1"}
 
 
+async def test_after_an_outage_rates_are_taken_when_their_windows_are_full(served: World) -> None:
+    """Of a window of 60 s web-1 has 4 samples, 2 in its newer half; web-2 has 2 and 2, so its rate is half at most."""
+    served.source.knows_sample_times = False
+    served.now, served.source.fault = 1006, "it is away"
+    await refresh(served)
+    served.now, served.source.fault = 1020, ""
+    served.serves(("shop", "web-1", 1.6), ("shop", "web-2", 1.25))
+    pods = {"web-1": 4 - 2 * 2, "web-2": 2 - 2 * 2}
+    served.source.coverage = [Sample({"namespace": "shop", "pod": pod}, left, 1020.0) for pod, left in pods.items()]
+    await refresh(served)
+    assert await values(served, question()) == {"web-1": "1600m", "web-2": "2500m"}  # as it last was, and as old
+    assert [value.time for value in await served.answers.custom(question("web-2"))] == [1000.0]
+    served.now = 1020 + 1.5 * 60  # later than a new window of an old pod can be: from now on as without an outage
+    served.serves(("shop", "web-1", 1.7), ("shop", "web-2", 2.6))
+    await refresh(served)
+    asked = len([query for query in served.source.queries if "count_over_time(" in query.promql])
+    assert await values(served, question()) == {"web-1": "1700m", "web-2": "2600m"}
+    assert asked == 1
+
+
+async def test_after_an_outage_an_external_rate_is_the_last_good_one_until_its_window_is_full() -> None:
+    world = World(
+        "externalRules: [{seriesQuery: jobs_waiting, metricsQuery: 'sum(rate(jobs_waiting[1m]))',"
+        " resources: {namespaced: false}}]"
+    )
+    world.source.knows_sample_times = False
+    await world.collector.relist()
+    asked = ExternalQuestion("shop", "jobs_waiting", EVERYTHING, "alice")
+    world.source.samples = [Sample({}, 8.0, world.now)]
+    assert [str(value.value) for value in await world.answers.external(asked)] == ["8"]
+    await refresh(world)
+    world.now, world.source.fault = 1006, "it is away"
+    await refresh(world)
+    world.now, world.source.fault = 1020, ""
+    world.source.samples, world.source.coverage = [Sample({}, 3.0, 1020.0)], [Sample({}, -1.0, 1020.0)]
+    await refresh(world)
+    assert [(str(value.value), value.time) for value in await world.answers.external(asked)] == [("8", 1000.0)]
+    world.now, world.source.coverage = 1050, [Sample({}, 0.0, 1050.0)]
+    await refresh(world)
+    assert [str(value.value) for value in await world.answers.external(asked)] == ["3"]
+
+
 async def test_explain_tells_query_values_ages_and_what_is_missing(served: World) -> None:
     served.pod("web-3", app="web")
     served.now += 3

@@ -12,6 +12,7 @@ from adapter.metrics.selector import Selector
 from adapter.rules.config import load
 from adapter.rules.gotemplate import Template
 from adapter.rules.merge import (
+    coverage_query,
     merged,
     merged_containers,
     merged_external,
@@ -341,3 +342,30 @@ def test_a_query_is_written_as_it_was_read(promql):
     tree = ast.parse(promql)
     written = Writer().write(tree)
     assert repr(ast.parse(written)) == repr(tree)
+
+
+@pytest.mark.parametrize(
+    ("promql", "by", "coverage"),
+    [
+        (
+            'sum by (pod) (rate(x{pod!=""}[5m] offset 1m))',
+            ["pod"],
+            'min by (pod) ((count_over_time(x{pod!=""}[5m] offset 1m)'
+            ' - 2 * count_over_time(x{pod!=""}[2m30s] offset 1m)))',
+        ),
+        (
+            'rate(x{pod!=""}[1m]) or increase(y{pod!=""}[1m])',
+            ["pod"],
+            'min by (pod) ((count_over_time(x{pod!=""}[1m]) - 2 * count_over_time(x{pod!=""}[30s]))'
+            ' or (count_over_time(y{pod!=""}[1m]) - 2 * count_over_time(y{pod!=""}[30s])))',
+        ),
+        ("sum(rate(x[1m]))", [], "max ((count_over_time(x[1m]) - 2 * count_over_time(x[30s])))"),
+        ("sum(rate(x[1m]))", ["pod"], None),
+        ('avg_over_time(x{pod!=""}[1m]) + irate(x{pod!=""}[1m])', ["pod"], None),
+        ('rate(x{pod!=""}[1m] @ 5)', ["pod"], None),
+        ("not promql", [], None),
+    ],
+)
+def test_the_coverage_query_counts_the_samples_of_a_rates_window(promql, by, coverage):
+    found = coverage_query(promql, by)
+    assert (found and found.promql) == coverage
