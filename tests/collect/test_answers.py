@@ -13,6 +13,8 @@ from adapter.metrics.selector import EVERYTHING, Selector
 from adapter.rules.resources import PODS
 from tests.collect.conftest import World
 
+pytestmark = pytest.mark.looptime
+
 RATE = "http_requests_per_second"
 
 

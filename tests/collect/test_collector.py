@@ -1,0 +1,80 @@
+"""The collector's loops: ready after the first collection, whatever came of it; soon again after a failure."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from adapter.collect.demand import CustomWant
+from adapter.rules.resources import PODS
+from tests.collect.conftest import World
+
+pytestmark = pytest.mark.looptime
+
+RATE = CustomWant(PODS, "shop", "http_requests_per_second")
+
+
+async def run_for(world: World, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await world.collector.run()
+
+
+async def test_it_is_ready_though_the_source_holds_nothing_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.collect.conftest.SERIES", {})
+    world = World()
+    assert world.answers.readiness()["collection"] != ""
+    await run_for(world, 0.1)
+    assert world.answers.readiness() == {"collection": ""}
+
+
+async def test_it_is_ready_though_the_source_fails() -> None:
+    world = World()
+    world.source.fault = "Prometheus cannot be reached"
+    await run_for(world, 0.1)
+    assert world.answers.readiness() == {"collection": ""}
+    assert world.collector.errors["rules[0], line 3"] == "Prometheus cannot be reached"
+
+
+async def test_a_look_up_of_series_that_failed_is_tried_again_after_a_second_or_two() -> None:
+    world = World()
+    world.source.fault = "starting"
+    task = asyncio.create_task(world.collector.run())
+    await asyncio.sleep(0.1)
+    world.source.fault = ""
+    await asyncio.sleep(2.2)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert world.answers.custom_offers()
+
+
+async def test_what_an_hpa_declares_is_asked_for_on_schedule_and_forgotten_with_it() -> None:
+    world = World()
+    await world.collector.relist()
+    world.demand.declare("shop", "web", [RATE])
+    for second in range(11):
+        world.now = 1000.0 + second
+        await asyncio.gather(*world.collector.start_due())
+    assert len(world.source.queries) == 3  # at 0, 5 and 10 s
+    world.demand.withdraw("shop", "web")
+    world.now += 5
+    await asyncio.gather(*world.collector.start_due())
+    assert world.collector.held == {}
+    assert len(world.source.queries) == 3
+
+
+async def test_a_slow_query_is_asked_for_less_often() -> None:
+    """One of 2 s is not asked again before 40 s have passed: 5 % of the source's time."""
+    world = World()
+    await world.collector.relist()
+    world.demand.declare("shop", "web", [RATE])
+
+    async def slow() -> None:
+        world.now += 2
+
+    world.source.gate = slow
+    for _ in range(100):
+        await asyncio.gather(*world.collector.start_due())
+        world.now += 1
+    assert len(world.source.queries) == 3  # 1000, 1040, 1080 of 1000 to 1106
