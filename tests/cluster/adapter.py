@@ -4,25 +4,30 @@ Only the Deployment is left out of the manifests, since no image of the adapter 
 namespace are what an operator applies.
 """
 
+import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from tests.cluster.bed import Bed
+from tests.cluster.certs import Pair
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.processes import CommandError, wait_until
 
 ROOT = Path(__file__).parents[2]
-OVERLAY = ROOT / "manifests" / "overlays" / "complete"
+OVERLAYS = ROOT / "manifests" / "overlays"
 NAMESPACE = "streamgate"
 SERVICE = "streamgate-adapter"
 USER = f"system:serviceaccount:{NAMESPACE}:streamgate-adapter"
@@ -34,6 +39,7 @@ API_SERVICES = (
     "v1beta1.external.metrics.k8s.io",
     "v1beta1.metrics.k8s.io",
 )
+CUSTOM_API_SERVICES = API_SERVICES[:2]
 FLAGS = (
     "--kubelet-insecure-tls",
     "--kubelet-preferred-address-types=InternalIP",
@@ -42,17 +48,34 @@ FLAGS = (
 )
 
 
-def manifests(bed: Kubectl) -> list[dict[str, Any]]:
+CUSTOM = "/apis/custom.metrics.k8s.io/v1beta2"
+
+
+def manifests(bed: Kubectl, overlay: str = "complete") -> list[dict[str, Any]]:
     """What of the overlay is applied here."""
-    rendered = bed.kubectl("kustomize", str(OVERLAY))
+    rendered = bed.kubectl("kustomize", str(OVERLAYS / overlay))
     return [item for item in yaml.safe_load_all(rendered) if item and item["kind"] not in LEFT_OUT]
+
+
+class Reply(NamedTuple):
+    """An answer of the adapter."""
+
+    status: int
+    kind: str
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body decoded."""
+        return json.loads(self.body)
 
 
 class RunningAdapter:
     """One process of the adapter; it can be ended, killed and started again."""
 
-    def __init__(self, bed: Bed, folder: Path, flags: Sequence[str] = ()) -> None:
+    def __init__(self, bed: Bed, folder: Path, flags: Sequence[str] = (), overlay: str = "complete") -> None:
         self.bed = bed
+        self.overlay = overlay
         self.log = folder / "adapter.log"
         self.port = free_port(bed.host_address)
         kubeconfig = bed.kubeconfig_for(USER, GROUPS)
@@ -64,7 +87,7 @@ class RunningAdapter:
 
     def install(self) -> None:
         """Apply the manifests and the Service that leads to this process."""
-        self.bed.apply(manifests(self.bed))
+        self.bed.apply(manifests(self.bed, self.overlay))
         self.bed.expose_host_service(NAMESPACE, SERVICE, self.port, 443)
 
     def start(self) -> None:
@@ -89,15 +112,40 @@ class RunningAdapter:
     def wait_available(self, seconds: float = 60.0, names: Sequence[str] = API_SERVICES) -> None:
         """Wait until the API server has found all its APIs."""
         if not wait_until(lambda: self.ended or self._available(names), seconds, every=0.5) or self.ended:
-            raise AssertionError(f"the adapter's APIs are not available; its log ends\n{self.tail()}")
+            said = {name: item.get("status") for name, item in self._api_services().items() if name in names}
+            raise AssertionError(f"the adapter's APIs are not available: {said}; its log ends\n{self.tail()}")
+
+    def _api_services(self) -> dict[str, Any]:
+        return {item["metadata"]["name"]: item for item in self.bed.get("apiservices")["items"]}
 
     def _available(self, names: Sequence[str]) -> bool:
-        found = {item["metadata"]["name"]: item for item in self.bed.get("apiservices")["items"]}
+        found = self._api_services()
         return all(_is_available(found.get(name, {})) for name in names)
 
     def tail(self) -> str:
         """The end of its log."""
         return self.log.read_text()[-4000:] if self.log.exists() else "(empty)"
+
+    def ask(self, path: str, shown: Pair | None = None, **headers: str) -> Reply:
+        """GET `path` at its own port, past the aggregator, as whom the certificate `shown` and the headers say."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if shown is not None:
+            context.load_cert_chain(shown.cert, shown.key)
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        request = urllib.request.Request(f"https://{self.bed.host_address}:{self.port}{path}", headers=names)
+        try:
+            with urllib.request.urlopen(request, timeout=15, context=context) as answer:
+                return Reply(answer.status, answer.headers["Content-Type"], answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Reply(error.code, error.headers["Content-Type"], error.read())
+
+    def explain(self, path: str) -> Any:
+        """Why the answer to `path` of the custom metrics API is as it is."""
+        return self.ask(
+            f"/explain/{path}", Pair(*(self.bed.plane.pki / f"admin-client.{end}" for end in ("crt", "key")))
+        ).json
 
 
 def _is_available(item: dict[str, Any]) -> bool:
@@ -118,11 +166,11 @@ def free_port(address: str) -> int:
 
 @contextmanager
 def running_adapter(
-    bed: Bed, folder: Path, *flags: str, apis: Sequence[str] = API_SERVICES
+    bed: Bed, folder: Path, *flags: str, apis: Sequence[str] = API_SERVICES, overlay: str = "complete"
 ) -> Iterator[RunningAdapter]:
     """An installed adapter whose APIs are available; ended and its APIServices removed afterwards."""
     folder.mkdir(parents=True, exist_ok=True)
-    adapter = RunningAdapter(bed, folder, flags)
+    adapter = RunningAdapter(bed, folder, flags, overlay)
     try:
         adapter.install()
         adapter.start()
