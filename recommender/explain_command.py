@@ -17,8 +17,9 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("workload", help="a container as the source names it, or the beginning of several names")
     sources(parser)
     given, rest = parser.parse_known_args(arguments)
-    chosen = mode(parse(rest))
-    known = load(given, chosen)
+    settings = parse(rest)
+    chosen = mode(settings)
+    known = load(given, settings)
     wanted = [name for name in known.names if name == given.workload] or [
         name for name in known.names if name.startswith(given.workload.rstrip("/") + "/")
     ]

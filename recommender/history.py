@@ -6,9 +6,11 @@ had is left out and said; the recommender starts all the same.
 
 import asyncio
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -18,7 +20,7 @@ import structlog
 from recommender.fleet import Fleet
 from recommender.model import DAY
 from recommender.replay import feed_rows
-from recommender.settings import Settings, prometheus_seconds
+from recommender.settings import Settings, SettingsError, prometheus_seconds
 from recommender.usage import MISSING
 
 log = structlog.get_logger(__name__)
@@ -27,6 +29,8 @@ MAX_POINTS: Final = 10_000
 MAX_SERIES: Final = 20_000
 """Per query; beyond it a namespace is too large for one answer and is cut off."""
 RETRIES: Final = 3
+PAUSE: Final = 1.0
+"""s before the second try"""
 MODERN: Final[Mapping[str, str]] = {"pod_name": "pod", "name": "container"}
 """cAdvisor's label names since Kubernetes 1.16; VPA's defaults are the old ones."""
 
@@ -92,50 +96,85 @@ class History:
         )
 
 
-class Ranges(Protocol):
-    """A range query; see prometheus-api-client."""
+def of_settings(settings: Settings) -> History:
+    """What VPA's flags (and its two environment variables) say. Raises SettingsError for a token file without use."""
+    token = settings.bearer_token
+    if settings.bearer_token_file:
+        try:
+            token = Path(settings.bearer_token_file).read_text().strip()
+        except OSError as error:
+            raise SettingsError(f"--prometheus-bearer-token-file: {error}") from error
+    username = settings.username or os.environ.get("PROMETHEUS_USERNAME", "")
+    password = settings.password or os.environ.get("PROMETHEUS_PASSWORD", "")
+    return History.from_settings(replace(settings, username=username, password=password), token)
 
-    def __call__(self, query: str, start: float, end: float, step: float) -> Sequence[Mapping[str, Any]]:
-        """Series, each {'metric': labels, 'values': [[time, text], …]}. Raises HistoryError."""
+
+Series = Mapping[str, Any]
+"""One series of an answer: {'metric': labels, 'values': [[time, text], …]}, or 'value' in an instant one."""
+
+
+class Prometheus(Protocol):
+    """What is asked of a Prometheus; see `connect`. Both raise HistoryError."""
+
+    def ranges(self, query: str, start: float, end: float, step: float) -> Sequence[Series]:
+        """A range query; times in Unix s."""
+        ...
+
+    def instant(self, query: str) -> Sequence[Series]:
+        """A query at the present."""
         ...
 
 
-def prometheus(history: History) -> Ranges:
-    """Range queries over HTTP, each tried three times."""
-    from prometheus_api_client import PrometheusApiClientException, PrometheusConnect
-    from requests import RequestException
+class _Http:
+    """A Prometheus over HTTP; each query is tried three times."""
 
-    client = PrometheusConnect(
-        url=history.url, headers=dict(history.headers), disable_ssl=not history.verify, auth=history.auth
-    )
+    def __init__(self, history: History) -> None:
+        from prometheus_api_client import PrometheusApiClientException, PrometheusConnect
+        from requests import RequestException
 
-    @stamina.retry(
-        on=(RequestException, PrometheusApiClientException), attempts=RETRIES, wait_initial=1.0, wait_max=20.0
-    )
-    def ask(query: str, start: float, end: float, step: float) -> Any:
-        moments = (datetime.fromtimestamp(at, UTC) for at in (start, end))
-        return client.custom_query_range(query, *moments, step=str(step), timeout=history.timeout)
+        self._errors = (RequestException, PrometheusApiClientException, ValueError)
+        self._history = history
+        self._client = PrometheusConnect(
+            url=history.url, headers=dict(history.headers), disable_ssl=not history.verify, auth=history.auth
+        )
 
-    def ranges(query: str, start: float, end: float, step: float) -> Sequence[Mapping[str, Any]]:
+    def ranges(self, query: str, start: float, end: float, step: float) -> Sequence[Series]:
+        """See Prometheus."""
+        moments = [datetime.fromtimestamp(at, UTC) for at in (start, end)]
+        return self._tried(self._client.custom_query_range, query, *moments, step=str(step))
+
+    def instant(self, query: str) -> Sequence[Series]:
+        """See Prometheus."""
+        return self._tried(self._client.custom_query, query)
+
+    def _tried(self, ask: Callable[..., Any], *arguments: Any, **more: Any) -> Sequence[Series]:
         try:
-            return list(ask(query, start, end, step))[:MAX_SERIES]
-        except (RequestException, PrometheusApiClientException, ValueError) as error:
-            raise HistoryError(f"{history.url}: {str(error)[:200]}") from error
+            for attempt in stamina.retry_context(
+                on=self._errors[:2], attempts=RETRIES, wait_initial=PAUSE, wait_max=20.0
+            ):
+                with attempt:
+                    found = ask(*arguments, timeout=self._history.timeout, **more)
+        except self._errors as error:
+            raise HistoryError(f"{self._history.url}: {str(error)[:200]}") from error
+        return list(found)[:MAX_SERIES]
 
-    return ranges
+
+def connect(history: History) -> Prometheus:
+    """The Prometheus that `history` names; nothing is sent yet."""
+    return _Http(history)
 
 
-async def load_history(fleet: Fleet, history: History, now: float, ranges: Ranges | None = None) -> int:
+async def load_history(fleet: Fleet, history: History, now: float, source: Prometheus | None = None) -> int:
     """Feeds what Prometheus remembers of the fleet's running containers; returns how many samples.
 
     Queries run in a thread, one at a time.
     """
-    ask: Ranges = ranges if ranges is not None else await asyncio.to_thread(prometheus, history)
+    asked: Prometheus = source if source is not None else await asyncio.to_thread(connect, history)
     known = fleet.by_pod()
     count = 0
     for namespace in sorted({name[0] for name in known}):
         try:
-            rows = await asyncio.to_thread(_namespace, history, namespace, now, ask)
+            rows = await asyncio.to_thread(read_namespace, history, namespace, now, asked)
         except HistoryError as error:
             log.warning("no history", namespace=namespace, cause=str(error))
             continue
@@ -156,12 +195,17 @@ def chunks(start: float, end: float, step: float) -> Iterator[tuple[float, float
         yield begin, min(begin + length - step, end)
 
 
-def _namespace(history: History, namespace: str, now: float, ask: Ranges) -> Rows:
+def read_namespace(
+    history: History, namespace: str, now: float, source: Prometheus, told: Callable[[int], None] | None = None
+) -> Rows:
+    """The samples of all containers of a namespace; `told` hears 1 for each query. Raises HistoryError."""
     rows: Rows = {}
     start = now - history.length
     for place, (query, scale) in enumerate(zip(history.queries(namespace), (1000.0, 1.0), strict=True)):
         for begin, end in chunks(start, now, history.resolution):
-            for series in ask(query, begin, end, history.resolution):
+            if told:
+                told(1)
+            for series in source.ranges(query, begin, end, history.resolution):
                 labels = series.get("metric", {})
                 key = labels.get(history.pod_label, ""), labels.get(history.container_label, "")
                 own = rows.setdefault(key, {})

@@ -3,34 +3,29 @@
 import argparse
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from recommender import output, patches
-from recommender.buckets import Rows
 from recommender.engine import Mode, mode
 from recommender.exported import read_checkpoints, resume
+from recommender.history import of_settings as history_of
 from recommender.model import Model
 from recommender.page import page
 from recommender.replay import Replay
 from recommender.report import Entry, Request, entries, failures, totals
 from recommender.score import Prices
-from recommender.settings import SettingsError, parse
+from recommender.settings import Settings, SettingsError, parse, seconds
+from recommender.sources import SAMPLE_EVERY, Known, from_metrics, from_prometheus
 from recommender.usage import read_requests, read_usage
 
 FAILED: Final = 3
 """The exit code where a --fail-on gate does not hold."""
 _GATE: Final = re.compile(r"(over|under):(\d+(?:\.\d+)?)")
-
-
-class Known(NamedTuple):
-    """A model and the containers in it."""
-
-    model: Model
-    rows: Rows
-    names: Sequence[str]
-    now: float
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -40,8 +35,9 @@ def run(arguments: Sequence[str]) -> int:
     chosen = mode(settings)
     gates = _gates(given.fail_on)
     prices = Prices(given.price_core, given.price_gib) if given.price_core or given.price_gib else None
-    known = load(given, chosen)
-    found = entries(*known[:3], requests_of(given.requests), chosen, known.now, prices)
+    known = load(given, settings)
+    requests = {**known.requests, **requests_of(given.requests)}
+    found = entries(known.model, known.rows, known.names, requests, chosen, known.now, prices)
     _show(found, given)
     if given.patches:
         _write_patches(found, given.patches, given.kind)
@@ -80,25 +76,63 @@ def sources(made: argparse.ArgumentParser) -> None:
         "usage", type=Path, nargs="*", help="csv or csv.gz: container,epoch_s,cpu_millicores,memory_bytes"
     )
     made.add_argument("--checkpoints", type=Path, help="what `kubectl get vpacheckpoint -A -o json` (or yaml) wrote")
+    made.add_argument("--prometheus", metavar="URL", help="read --history-length from a Prometheus")
+    made.add_argument(
+        "--metrics-api", type=_seconds, metavar="DURATION", help="watch metrics.k8s.io for so long, e.g. 10m"
+    )
+    made.add_argument(
+        "--namespace", action="append", default=[], help="only this one, with --prometheus or --metrics-api"
+    )
 
 
-def load(given: argparse.Namespace, chosen: Mode) -> Known:
+def load(given: argparse.Namespace, settings: Settings) -> Known:
     """The model of whatever source the arguments name. Raises UsageError, SettingsError."""
-    if bool(given.usage) == bool(given.checkpoints):
-        raise SettingsError("one source is wanted: usage files or --checkpoints")
+    wanted = [bool(given.usage), bool(given.checkpoints), bool(given.prometheus), given.metrics_api is not None]
+    if sum(wanted) != 1:
+        raise SettingsError("one source is wanted: usage files, --checkpoints, --prometheus or --metrics-api")
+    chosen = mode(settings)
     if given.checkpoints:
-        found, problems = read_checkpoints(given.checkpoints)
-        output.complain(problems, "checkpoints were left out")
-        model, names, problems = resume(found, chosen)
-        output.complain(problems, "annotations were left out")
-        rows: Rows = model.live_states()
-        return Known(model, rows, names, time.time())
-    usage = read_usage(given.usage)
+        return _load_checkpoints(given.checkpoints, chosen)
+    if given.usage:
+        return _load_usage(given.usage, chosen)
+    model = Model(chosen.aggregation)
+    with ExitStack() as stack:
+        if given.prometheus:
+            history = history_of(replace(settings, prometheus=given.prometheus))
+            bar = partial(_bar, stack)
+            return from_prometheus(model, history, given.namespace, time.time(), bar)
+        if len(given.namespace) > 1:
+            raise SettingsError("--metrics-api takes one --namespace, or none for all")
+        told = _bar(stack, "looks", max(round(given.metrics_api / SAMPLE_EVERY), 1))
+        return from_metrics(model, settings.kubeconfig, "".join(given.namespace), given.metrics_api, told)
+
+
+def _bar(stack: ExitStack, what: str, total: int) -> Callable[[int], None]:
+    return stack.enter_context(output.progress(what, total))
+
+
+def _load_checkpoints(path: Path, chosen: Mode) -> Known:
+    found, problems = read_checkpoints(path)
+    output.complain(problems, "checkpoints were left out")
+    model, names, problems = resume(found, chosen)
+    output.complain(problems, "annotations were left out")
+    return Known(model, model.live_states(), names, time.time(), {})
+
+
+def _load_usage(paths: Sequence[Path], chosen: Mode) -> Known:
+    usage = read_usage(paths)
     output.complain(usage.problems)
     replay = Replay(Model(chosen.aggregation), usage, by_time=True)
     with output.progress("samples", len(usage.time)) as advance:
         replay.run(told=advance)
-    return Known(replay.model, replay.rows, usage.names, float(usage.time.max()))
+    return Known(replay.model, replay.rows, usage.names, float(usage.time.max()), {})
+
+
+def _seconds(text: str) -> float:
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}; 10m is one") from error
 
 
 def requests_of(path: Path | None) -> dict[str, Request]:

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import structlog
 from aiohttp import web
@@ -26,7 +25,7 @@ from adapter.metrics.quantity import Quantity
 from recommender.engine import mode
 from recommender.finish import Rounding
 from recommender.fleet import EXPIRY, Fleet
-from recommender.history import History, load_history
+from recommender.history import load_history, of_settings
 from recommender.keeper import Keeper
 from recommender.loop import Recommender, Scope, Timing
 from recommender.model import Model
@@ -102,7 +101,7 @@ async def lead_once(settings: Settings, client: Client, telemetry: Telemetry, wa
         for informer in informers:
             await stack.enter_async_context(informer.running())
         if settings.storage == "prometheus":
-            recommender.at_start(lambda fleet, now: load_history(fleet, history(settings), now))
+            recommender.at_start(lambda fleet, now: load_history(fleet, of_settings(settings), now))
         await recommender.run()
 
 
@@ -151,17 +150,6 @@ def finish(settings: Settings) -> Finish:
         integer_cpu=settings.integer_cpu,
         low_confidence=settings.mode != "vpa",
     )
-
-
-def history(settings: Settings) -> History:
-    """What Prometheus is asked at the start."""
-    token = settings.bearer_token
-    if settings.bearer_token_file:
-        try:
-            token = Path(settings.bearer_token_file).read_text().strip()
-        except OSError as error:
-            raise SettingsError(f"--prometheus-bearer-token-file: {error}") from error
-    return History.from_settings(settings, token)
 
 
 class _http:  # noqa: N801 - used as a context

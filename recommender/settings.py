@@ -176,9 +176,6 @@ class Settings:
         "containers gone for 8 days do not shrink the others' minimum; empty: on in mode default",
     )
     fix_current_peak: str = setting("fix-restart-peak", "", "a restart keeps the day's peak; empty: on in mode default")
-    fix_hot_replicas: str = setting(
-        "fix-hot-replicas", "", "CPU covers the busiest replica, not the pool of all; empty: on in mode default"
-    )
 
     def fixed(self, switch: str) -> bool:
         """Whether the fix `fix_<switch>` is on: as its flag says, else on in mode default."""

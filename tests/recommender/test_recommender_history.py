@@ -1,0 +1,216 @@
+"""History from Prometheus, and the other live sources of a report."""
+
+import itertools
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlparse
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.kube.client import Client
+from adapter.kube.fake import FakeCluster
+from adapter.kube.objects import ObjectMeta, OwnerReference
+from adapter.kube.resources import PODS
+from recommender import history as prometheus
+from recommender.__main__ import main
+from recommender.engine import mode
+from recommender.fleet import Fleet
+from recommender.history import MAX_POINTS, HistoryError, chunks, load_history, of_settings
+from recommender.model import Model
+from recommender.objects import POD_METRICS, Container, Pod, PodSpec, PodStatus, Vpa
+from recommender.settings import parse
+from recommender.sources import watch
+from recommender.workloads import Workload, of_metrics, of_name, of_owner, of_pod
+
+NOW = 1767830400.0
+DAY = 86400.0
+GB = 10**9
+
+
+class FakePrometheus:
+    """Answers range queries for one pod: 0.1 cores and 1 GB, 2 GB on the last day; counts what it is asked."""
+
+    def __init__(self, namespace="shop", pod="web-6d4cf56db6-x2x2x", broken=0):
+        self.namespace, self.pod, self.broken = namespace, pod, broken
+        self.asked = []
+
+    def ranges(self, query, start, end, step):
+        self.asked.append((query, start, end, step))
+        if self.broken:
+            self.broken -= 1
+            raise HistoryError("prometheus: away")
+        times = np.arange(start, end + 1, step)
+        labels = {"namespace": self.namespace, "pod": self.pod, "container": "app"}
+        if "rate" in query:
+            return [{"metric": labels, "values": [[at, "0.1"] for at in times]}]
+        return [{"metric": labels, "values": [[at, str(2 * GB if at > NOW - DAY else GB)] for at in times]}]
+
+    def instant(self, query):
+        if query.startswith("count"):
+            return [{"metric": {"namespace": self.namespace}, "value": [0, "1"]}]
+        if query.startswith("kube_pod_container_resource_requests"):
+            labels = {"pod": self.pod, "container": "app"}
+            return [
+                {"metric": {**labels, "resource": "memory"}, "value": [0, str(8 * GB)]},
+                {"metric": {**labels, "resource": "cpu"}, "value": [0, "2"]},
+                {"metric": {**labels, "resource": "nvidia_com_gpu"}, "value": [0, "1"]},
+            ]
+        return []
+
+
+def fleet_of(chosen, pod="web-6d4cf56db6-x2x2x"):
+    fleet = Fleet(Model(chosen.aggregation))
+    meta = ObjectMeta(name="web", namespace="shop")
+    fleet.serve([Vpa(metadata=meta)])
+    own = Pod(
+        metadata=ObjectMeta(name=pod, namespace="shop", uid="u"),
+        spec=PodSpec(containers=(Container(name="app"),)),
+        status=PodStatus(phase="Running"),
+    )
+    fleet.follow({("shop", "web"): [own]}, NOW)
+    return fleet
+
+
+async def test_history_fills_the_state_as_live_samples_would_have():
+    settings = parse(["--history-length=8d", "--history-resolution=1h"])
+    fleet = fleet_of(mode(settings))
+    count = await load_history(fleet, of_settings(settings), NOW, FakePrometheus())
+    row = fleet.members["shop", "web"].containers["app"]
+    assert count == 8 * 24
+    assert fleet.model.states.samples[row] == 8 * 24
+    assert fleet.model.states.peaks.recent(np.array([row]), 2)[0, 0] >= 2 * GB
+
+
+async def test_a_namespace_that_cannot_be_had_is_left_out_and_the_program_goes_on():
+    settings = parse([])
+    fleet = fleet_of(mode(settings))
+    assert await load_history(fleet, of_settings(settings), NOW, FakePrometheus(broken=1)) == 0
+
+
+def test_label_names_are_the_modern_ones_unless_named_otherwise_or_in_mode_vpa():
+    query = of_settings(parse([])).queries("shop")[1]
+    assert 'pod=~".+"' in query
+    assert 'container!="POD"' in query
+    assert 'pod_name=~".+"' in of_settings(parse(["--mode=vpa"])).queries("shop")[1]
+    assert 'my_pod=~".+"' in of_settings(parse(["--container-pod-name-label=my_pod"])).queries("shop")[1]
+
+
+@given(st.floats(60, 90 * DAY), st.floats(1, 7200))
+def test_queries_cover_the_time_in_parts_below_the_servers_limits(length, step):
+    parts = list(chunks(0.0, length, step))
+    assert parts[0][0] == 0.0
+    assert parts[-1][1] <= length
+    for (_, end), (following, _) in itertools.pairwise(parts):
+        assert following == pytest.approx(end + step)
+    for begin, end in parts:
+        assert (end - begin) / step <= MAX_POINTS
+        assert end - begin <= DAY
+
+
+@contextmanager
+def server(answer):
+    """A Prometheus on loopback: `answer(path, parameters)` gives (status, JSON)."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            url = urlparse(self.path)
+            code, body = answer(url.path, {key: values[0] for key, values in parse_qs(url.query).items()})
+            self.send_response(code)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as made:
+        thread = threading.Thread(target=made.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{made.server_port}"
+        finally:
+            made.shutdown()
+            thread.join()
+
+
+def served(fake, failures=0):
+    """`fake` as a server that first fails a few times."""
+    left = failures
+
+    def answer(path, given):
+        nonlocal left
+        if left:
+            left -= 1
+            return 503, {"status": "error", "error": "overloaded"}
+        if path.endswith("query_range"):
+            found = fake.ranges(given["query"], float(given["start"]), float(given["end"]), float(given["step"]))
+        else:
+            found = fake.instant(given["query"])
+        return 200, {"status": "success", "data": {"resultType": "matrix", "result": found}}
+
+    return answer
+
+
+def test_a_report_from_prometheus_names_workloads_and_knows_requests(capsys, monkeypatch):
+    monkeypatch.setattr(prometheus, "PAUSE", 0.001)
+    monkeypatch.setattr("time.time", lambda: NOW)
+    fake = FakePrometheus()
+    with server(served(fake, failures=2)) as url:
+        assert main(["report", "--prometheus", url, "--history-length=3d", "--output=json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["container"] == "shop/Deployment/web/app"
+    assert row["request"] == {"cpu": 2000, "memory": 8 * GB}
+    assert row["samples"] == 72
+    assert row["target"]["memory"] > 2 * GB
+
+
+def test_a_prometheus_that_is_away_is_said_in_one_sentence(capsys, monkeypatch):
+    monkeypatch.setattr(prometheus, "PAUSE", 0.001)
+    with server(lambda path, given: (503, {})) as url:
+        assert main(["report", "--prometheus", url, "--namespace=shop"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("streamgate-recommender: http://127.0.0.1")
+    assert err.count("\n") == 1
+
+
+async def test_a_report_from_metrics_k8s_io_follows_owners():
+    async with FakeCluster() as cluster, Client(cluster.connection) as client:
+        await cluster.put(PODS, {
+            "metadata": {"name": "web-abc-x", "namespace": "shop", "labels": {"pod-template-hash": "abc"},
+                         "ownerReferences": [{"kind": "ReplicaSet", "name": "web-abc", "controller": True}]},
+            "spec": {"containers": [{"name": "app", "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}}}]},
+        })  # fmt: skip
+        await cluster.put(POD_METRICS, {
+            "metadata": {"name": "web-abc-x", "namespace": "shop"}, "timestamp": "2026-01-08T00:00:00Z",
+            "containers": [{"name": "app", "usage": {"cpu": "100m", "memory": "300Mi"}}],
+        })  # fmt: skip
+        known = await watch(Model(mode(parse([])).aggregation), client, "", 1.0, lambda _: None)
+    assert known.names == ["shop/Deployment/web/app"]
+    assert known.requests["shop/Deployment/web/app"] == (500, 2**30)
+    assert known.model.states.samples[known.rows].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("pod", "workload"),
+    [
+        ("web-6d4cf56db6-x2x2x", ("Deployment", "web")),
+        ("db-0", ("StatefulSet", "db")),
+        ("agent-x2x4z", ("DaemonSet", "agent")),
+        ("lonely", ("Pod", "lonely")),
+    ],
+)
+def test_a_pods_name_tells_its_workload_where_nothing_else_does(pod, workload):
+    assert of_name(pod) == workload
+
+
+def test_owners_tell_better_than_names():
+    assert of_owner("Job", "nightly-29131200") == ("CronJob", "nightly")
+    assert of_owner("Job", "once") == ("Job", "once")
+    owner = OwnerReference(kind="StatefulSet", name="db", controller=True)
+    assert of_pod(ObjectMeta(name="db-0", owner_references=(owner,))) == ("StatefulSet", "db")
+    assert of_pod(ObjectMeta(name="bare")) == ("Pod", "bare")
+    assert of_metrics("p", {"p": Workload("ReplicaSet", "web-1")}, {"web-1": "web"}) == ("Deployment", "web")
