@@ -180,7 +180,7 @@ class Embedded:
 
     def _gone(self, target: Target) -> None:
         """Its series end now: a value of a pod that is gone must not linger until it is too old."""
-        self._forget({"instance": target.labels["instance"]} if "instance" in target.labels else target.labels)
+        self._forget(target.labels)  # all of them: its address may be another pod's by now
 
     def _pod_changed(self, old: Any, new: Any) -> None:
         if new is None and old is not None:

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from adapter.collect.embedded import AT_ONCE, Embedded, EmbeddedOptions
 from adapter.kube.index import Index
-from adapter.kube.objects import ObjectMeta, Pod
+from adapter.kube.objects import ObjectMeta, Pod, PodStatus
 from adapter.metrics.sample import Series
 
 
@@ -26,3 +26,27 @@ async def test_a_gone_pod_with_many_series_is_forgotten_in_turns() -> None:
             while len(embedded.store):  # noqa: ASYNC110 - nothing tells of it
                 await asyncio.sleep(0.01)
         running.cancel()
+
+
+def annotated(name: str, phase: str = "Running") -> Pod:
+    notes = {"prometheus.io/scrape": "true", "prometheus.io/port": "9"}
+    status = PodStatus(phase=phase, pod_ip="127.0.0.1")
+    return Pod(metadata=ObjectMeta(namespace="shop", name=name, annotations=notes), status=status)
+
+
+async def test_a_finished_pods_series_go_and_not_those_of_the_pod_that_has_its_address_now() -> None:
+    pods: Index[Pod] = Index()
+    embedded = Embedded(EmbeddedOptions(), CollectorRegistry(), pods, Index(), clock=lambda: 1000.0)
+    own = {"namespace": "shop", "instance": "127.0.0.1:9", "job": "kubernetes-pods"}
+    for name in ("old", "new"):
+        pods.put(annotated(name))
+        embedded.store.extend([(Series.of("x", {**own, "pod": name}), 1.0, 1000.0)])
+    async with embedded:
+        running = asyncio.create_task(embedded.run())
+        await asyncio.sleep(0.1)
+        pods.put(annotated("old", "Succeeded"))
+        async with asyncio.timeout(5):
+            while len(embedded.store.series(["x"], 0, 1000)) == 2:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+        running.cancel()
+    assert [labels["pod"] for labels in embedded.store.series(["x"], 0, 1000)] == ["new"]
