@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from adapter.kube.objects import unix
 from recommender.buckets import Rows
 from recommender.model import Model
 from recommender.objects import Pod, Vpa
@@ -43,6 +44,8 @@ class Member:
     """Why its target cannot be followed; '' if it can."""
     containers: dict[str, int] = field(default_factory=dict)
     """container -> row of its state"""
+    requests: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """container -> resource -> quantity, of the newest pod"""
 
 
 class Fleet:
@@ -94,6 +97,7 @@ class Fleet:
         for key, own in pods.items():
             member = self.members[key]
             member.pods = len(own)
+            member.requests = _requests(own)
             for pod in own:
                 for container in pod.spec.containers:
                     state = self.state(member, container.name, now)
@@ -157,6 +161,13 @@ class Fleet:
     def _release(self, rows: Sequence[int]) -> None:
         released: Rows = np.array(rows, dtype=np.int64)
         self.model.states.release(released)
+
+
+def _requests(pods: Sequence[Pod]) -> Mapping[str, Mapping[str, str]]:
+    if not pods:
+        return {}
+    newest = max(pods, key=lambda pod: unix(pod.metadata.creation_timestamp) or 0.0)
+    return {container.name: container.resources.requests for container in newest.spec.containers}
 
 
 def _instance(pod: Pod, container: str, member: Member) -> InstanceKey:

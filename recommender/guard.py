@@ -5,9 +5,13 @@ replicas, sees less usage in each, lowers the request again, and so on to the HP
 is a threshold of usage per pod: request × percentage. Keeping that product keeps every decision of the HPA.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
+
+from adapter.kube.autoscaling import HorizontalPodAutoscaler
+from recommender.objects import TargetRef
+from recommender.status import Numbers, quantities
 
 MOST_PERCENT: Final = 1000
 """An advised utilisation is never above this."""
@@ -49,3 +53,34 @@ def advise(current: Mapping[str, int], wanted: Mapping[str, int], percent: int) 
         "the usage per pod at which it scales stays what it is"
     )
     return Guarded(amounts, advised, reason)
+
+
+def watched(hpas: Iterable[HorizontalPodAutoscaler], target: TargetRef) -> dict[tuple[str, str], int]:
+    """(resource, container or '' for all) -> percentage, of HPAs that hold `target` by utilisation of a request."""
+    found = {}
+    for hpa in hpas:
+        about = hpa.spec.scale_target_ref
+        if (about.kind, about.name) != (target.kind, target.name):
+            continue
+        for metric in hpa.spec.metrics:
+            own = metric.resource or metric.container_resource
+            if own is not None and own.target.average_utilization is not None:
+                container = metric.container_resource.container if metric.container_resource else ""
+                found[own.name, container] = own.target.average_utilization
+    return found
+
+
+def held(numbers: Numbers, container: str, requests: Mapping[str, str], by: Mapping[tuple[str, str], int]) -> Numbers:
+    """The numbers of a container with what HPAs count on kept at its present request; without one, as they are."""
+    present = quantities({name: text for name, text in requests.items() if (name, "") in by or (name, container) in by})
+    cpu, memory = present.get("cpu"), present.get("memory")
+    return replace(
+        numbers,
+        cpu=_enclosing(numbers.cpu, cpu.milli()) if cpu is not None else numbers.cpu,
+        memory=_enclosing(numbers.memory, memory.unit()) if memory is not None else numbers.memory,
+    )
+
+
+def _enclosing(bounds: tuple[int, int, int], target: int) -> tuple[int, int, int]:
+    """The bounds with another target, moved to enclose it; a target of nothing changes nothing."""
+    return (target, min(bounds[1], target), max(bounds[2], target)) if target > 0 else bounds

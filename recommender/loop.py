@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import structlog
 
+from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.client import Client
 from adapter.kube.errors import KubeError, NotFound
 from adapter.kube.informer import Informer
@@ -15,6 +16,7 @@ from recommender.engine import Mode, decide
 from recommender.estimate import confidence
 from recommender.feed import feed_kills, feed_metrics
 from recommender.fleet import Fleet, Member
+from recommender.guard import held, watched
 from recommender.keeper import JSON_PATCH, Keeper
 from recommender.objects import POD_METRICS, VPAS, Pod, PodMetrics, Vpa
 from recommender.oom import Observer
@@ -24,6 +26,7 @@ from recommender.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
 SYNC_SECONDS: Final = 60.0
+HPA_SECONDS: Final = 0.5
 DEFAULT_NAME: Final = "default"
 
 
@@ -69,7 +72,9 @@ class Recommender:
         telemetry: Telemetry,
         workers: int,
         wall: Callable[[], float],
+        hpas: Informer[HorizontalPodAutoscaler] | None = None,
     ) -> None:
+        """`hpas`: where given, requests that they count on are kept. `wall` gives Unix seconds."""
         self.fleet, self.keeper, self.telemetry = fleet, keeper, telemetry
         self._client, self._vpas, self._pods, self._observer = client, vpas, pods, observer
         self._targets = Targets(client)
@@ -77,6 +82,7 @@ class Recommender:
         self._turns = asyncio.Semaphore(workers)
         self._wall = wall
         self._collected = wall()
+        self._hpas = hpas
         self._history: Callable[[Fleet, float], Awaitable[int]] | None = None
 
     def at_start(self, history: Callable[[Fleet, float], Awaitable[int]]) -> None:
@@ -84,7 +90,7 @@ class Recommender:
         self._history = history
 
     async def run(self) -> None:
-        """Loads checkpoints, then loops until cancelled; at the end writes checkpoints once more."""
+        """Loads checkpoints, then loops until cancelled; every loop writes checkpoints, so the end needs no more."""
         self.telemetry.leading.set(1)
         try:
             await self.start()
@@ -99,6 +105,7 @@ class Recommender:
         """Waits for the informers and reads the checkpoints; without these it would begin with a dip."""
         while not (await self._vpas.wait_synced(SYNC_SECONDS) and await self._pods.wait_synced(SYNC_SECONDS)):
             log.warning("waiting for VPAs and pods", vpas=self._vpas.error, pods=self._pods.error)
+        await self._wait_for_hpas()
         while True:
             try:
                 count = await self.keeper.load(self._scope.namespace)
@@ -110,6 +117,12 @@ class Recommender:
             except KubeError as error:
                 log.warning("checkpoints not read yet", cause=str(error))
                 await asyncio.sleep(5)
+
+    async def _wait_for_hpas(self) -> None:
+        """A first number that does not know of an HPA could set it off; without leave to see them we go on at once."""
+        hpas = self._hpas
+        while hpas is not None and not hpas.forbidden and not await hpas.wait_synced(HPA_SECONDS):
+            log.warning("waiting for HPAs", cause=hpas.error)
 
     async def once(self, now: float) -> None:
         """One loop; a step that fails is logged and the next one works with what is known."""
@@ -206,8 +219,19 @@ class Recommender:
                 name: Numbers(tuple(columns[0][at + k]), tuple(columns[1][at + k]), sure[at + k])
                 for k, name in enumerate(own)
             }
+            found[member.vpa.key] = self._beside_hpas(member, found[member.vpa.key])
             at += len(own)
         return found
+
+    def _beside_hpas(self, member: Member, numbers: dict[str, Numbers]) -> dict[str, Numbers]:
+        """Keeps the requests on which an HPA of the same target counts."""
+        target = member.vpa.spec.target_ref
+        if self._hpas is None or target is None:
+            return numbers
+        by = watched(self._hpas.index.namespace(member.vpa.metadata.namespace), target)
+        if not by:
+            return numbers
+        return {name: held(own, name, member.requests.get(name, {}), by) for name, own in numbers.items()}
 
     async def _maintain(self, now: float) -> None:
         written, failed = await self.keeper.store(now, self._wall, now + self._timing.checkpoint_budget)

@@ -9,18 +9,20 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import structlog
 from aiohttp import web
 from prometheus_client import generate_latest
 
+from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.client import Client
 from adapter.kube.config import ConfigError, Connection, connect
 from adapter.kube.errors import KubeError
 from adapter.kube.index import Index
 from adapter.kube.informer import Informer
 from adapter.kube.lease import Election, Terms
-from adapter.kube.resources import PODS
+from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS
 from adapter.metrics.quantity import Quantity
 from recommender.engine import mode
 from recommender.finish import Rounding
@@ -64,7 +66,7 @@ async def _main(settings: Settings) -> None:
 async def serve(
     settings: Settings, connection: Connection, stop: asyncio.Event, wall: Callable[[], float] = time.time
 ) -> None:
-    """Serves until `stop` is set; then a last round of checkpoints is written and the lease is given back."""
+    """Serves until `stop` is set; then the lease is given back."""
     telemetry = Telemetry()
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(Throttled(connection, settings.kube_api_qps, settings.kube_api_burst))
@@ -107,7 +109,7 @@ async def lead_once(settings: Settings, client: Client, telemetry: Telemetry, wa
 
 def build(
     settings: Settings, client: Client, telemetry: Telemetry, observer: Observer, wall: Callable[[], float]
-) -> tuple[Recommender, tuple[Informer[Vpa], Informer[Pod], Informer[Event]]]:
+) -> tuple[Recommender, tuple[Informer[Any], ...]]:
     """The recommender and the informers that it needs running."""
     chosen = mode(settings)
     where = settings.namespace
@@ -115,18 +117,19 @@ def build(
     pods.on_change(observer.pod_changed)
     events: Index[Event] = Index()
     events.on_change(observer.event_changed)
-    informers = (
-        Informer(client, VPAS, Vpa, namespace=where),
-        Informer(client, PODS, Pod, namespace=where, index=pods),
-        Informer(client, EVENTS, Event, namespace=where, index=events, field_selector="reason=Evicted"),
-    )
+    followed_vpas = Informer(client, VPAS, Vpa, namespace=where)
+    followed_pods = Informer(client, PODS, Pod, namespace=where, index=pods)
+    evictions = Informer(client, EVENTS, Event, namespace=where, index=events, field_selector="reason=Evicted")
+    hpas = None
+    if settings.fixed("hpa_loop"):
+        hpas = Informer(client, HORIZONTAL_POD_AUTOSCALERS, HorizontalPodAutoscaler, namespace=where)
     expiry = EXPIRY if settings.fixed("removed") else None
     fleet = Fleet(Model(chosen.aggregation), "PerVPAConfig=true" in settings.feature_gates, expiry)
     keeper = Keeper(client, fleet, settings.update_worker_count, settings.fixed("current_peak"))
     made = Recommender(
         client,
-        informers[0],
-        informers[1],
+        followed_vpas,
+        followed_pods,
         observer,
         fleet,
         keeper,
@@ -137,8 +140,9 @@ def build(
         telemetry,
         settings.update_worker_count,
         wall,
+        hpas,
     )
-    return made, informers
+    return made, (followed_vpas, followed_pods, evictions, *([hpas] if hpas else []))
 
 
 def finish(settings: Settings) -> Finish:

@@ -175,6 +175,11 @@ class Settings:
         "",
         "containers gone for 8 days do not shrink the others' minimum; empty: on in mode default",
     )
+    fix_hpa_loop: str = setting(
+        "fix-hpa-loop",
+        "",
+        "requests that an HPA on utilisation counts on are kept, so as not to set it off; empty: on in mode default",
+    )
     fix_current_peak: str = setting("fix-restart-peak", "", "a restart keeps the day's peak; empty: on in mode default")
 
     def fixed(self, switch: str) -> bool:

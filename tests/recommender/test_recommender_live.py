@@ -1,7 +1,7 @@
 """The loop against a small API server on loopback: statuses, conditions, checkpoints, kills, restarts."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +9,7 @@ from prometheus_client import generate_latest
 
 from adapter.kube.client import Client
 from adapter.kube.fake import FakeCluster
-from adapter.kube.resources import PODS, Resource
+from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS, Resource
 from recommender.objects import CHECKPOINTS, POD_METRICS, VPAS
 from recommender.oom import Observer
 from recommender.serve import build, serve
@@ -99,7 +99,9 @@ async def bench(cluster, *flags, begin=T0):
     async with Client(cluster.connection) as client:
         observer = Observer()
         tested.made, informers = build(parse(list(flags)), client, Telemetry(), observer, lambda: tested.now)
-        async with informers[0].running(), informers[1].running(), informers[2].running():
+        async with AsyncExitStack() as stack:
+            for informer in informers:
+                await stack.enter_async_context(informer.running())
             await tested.made.start()
             yield tested
 
@@ -326,6 +328,33 @@ async def test_rollouts_do_not_grow_memory(cluster):
         assert held[-1] == held[3]
         assert tested.made.fleet.instances == 1
         assert len(tested.made.fleet.model.states) == 1
+
+
+async def test_a_request_that_an_hpa_counts_on_stays_as_it_is(cluster):
+    """The pod requests 1000Mi and no CPU; the HPA holds memory at 70 %. CPU is recommended as ever."""
+    metric = {
+        "type": "Resource",
+        "resource": {"name": "memory", "target": {"type": "Utilization", "averageUtilization": 70}},
+    }
+    hpa = {
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "maxReplicas": 9, "metrics": [metric]},
+    }
+    await cluster.put(HORIZONTAL_POD_AUTOSCALERS, hpa)
+    async with bench(cluster) as tested:
+        await tested.settle()
+        await tested.minutes(2, memory="100Mi")
+        assert tested.target() == {"cpu": "124m", "memory": "1000Mi"}
+    async with bench(cluster, "--fix-hpa-loop=false") as tested:
+        await tested.minutes(2, memory="100Mi")
+        assert tested.target()["memory"] == "250Mi"
+
+
+async def test_without_leave_to_see_hpas_all_else_works(cluster):
+    cluster.forbid("/apis/autoscaling/v2")
+    async with bench(cluster) as tested:
+        await tested.minutes(1)
+        assert tested.target()["cpu"]
 
 
 async def test_strange_metrics_change_nothing(cluster):

@@ -1,0 +1,89 @@
+"""Which changes of pods and which events are OOM kills."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from adapter.kube.objects import Container, ContainerState, ContainerStateTerminated, ObjectMeta, ResourceRequirements
+from recommender.objects import ContainerStatus, Event, InvolvedObject, Pod, PodSpec, PodStatus
+from recommender.oom import QUEUE, Observer, evictions, kills
+
+AT = datetime(2026, 1, 1, 5, tzinfo=UTC)
+RUNNING = ContainerState()
+KILLED = ContainerState(terminated=ContainerStateTerminated(reason="OOMKilled", finished_at=AT))
+ENDED = ContainerState(terminated=ContainerStateTerminated(reason="Completed", finished_at=AT))
+
+
+def pod(state=RUNNING, restarts=0, last=RUNNING, uid="u", held=None):
+    resources = ResourceRequirements(requests={"memory": held}) if held else None
+    status = ContainerStatus(name="app", state=state, last_state=last, restart_count=restarts, resources=resources)
+    container = Container(name="app", resources=ResourceRequirements(requests={"memory": "1Gi"}))
+    return Pod(
+        metadata=ObjectMeta(name="web-1", namespace="shop", uid=uid),
+        spec=PodSpec(containers=(container,)),
+        status=PodStatus(container_statuses=(status,)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "killed"),
+    [
+        (pod(), pod(KILLED), True),
+        (pod(), pod(ENDED), False),
+        (pod(), pod(), False),
+        (pod(KILLED), pod(KILLED), False),  # told already
+        (pod(KILLED), pod(KILLED, restarts=1), True),  # killed again meanwhile
+        (pod(restarts=1), pod(restarts=2, last=KILLED), True),  # restarted between two looks
+        (pod(restarts=1), pod(restarts=2, last=ENDED), False),
+        (pod(KILLED), pod(restarts=1, last=KILLED), False),  # the restart after a kill that was told
+        (pod(restarts=2, last=KILLED), pod(restarts=2, last=KILLED), False),
+        (pod(), pod(KILLED, uid="other"), False),  # another pod of the same name
+    ],
+)
+def test_transitions_of_a_container(before, after, killed):
+    found = kills(before, after)
+    assert bool(found) == killed
+    if killed:
+        assert found[0] == ("shop", "web-1", "app", AT.timestamp(), 2**30)
+
+
+def test_the_request_is_what_the_kubelet_says_where_it_says_it():
+    assert kills(pod(held="3Gi"), pod(KILLED))[0].memory == 3 * 2**30
+
+
+def event(**notes):
+    return Event(
+        metadata=ObjectMeta(name="e", namespace="shop", annotations=notes),
+        involved_object=InvolvedObject(kind="Pod", namespace="shop", name="web-1"),
+        reason="Evicted",
+        last_timestamp=AT,
+    )
+
+
+def test_an_eviction_names_containers_and_what_they_used():
+    found = evictions(
+        event(offending_containers="a,b", offending_containers_usage="1Gi,2Gi", starved_resource="memory")
+    )
+    assert [(kill.container, kill.memory) for kill in found] == [("a", 2**30), ("b", 2**31)]
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        {},
+        {"offending_containers": "a", "offending_containers_usage": "1Gi", "starved_resource": "ephemeral-storage"},
+        {"offending_containers": "a,b", "offending_containers_usage": "1Gi", "starved_resource": "memory"},
+    ],
+)
+def test_other_evictions_are_none_of_ours(notes):
+    assert evictions(event(**notes)) == []
+
+
+def test_kills_wait_for_the_loop_and_the_oldest_are_dropped_beyond_a_bound():
+    observer = Observer()
+    for _ in range(QUEUE + 5):
+        observer.pod_changed(pod(), pod(KILLED))
+    observer.pod_changed(None, pod())
+    observer.pod_changed(pod(), None)
+    assert len(observer.drain()) == QUEUE
+    assert observer.drain() == []
