@@ -12,6 +12,7 @@ from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.client import Client
 from adapter.kube.errors import KubeError, NotFound
 from adapter.kube.informer import Informer
+from recommender.apply import Applier
 from recommender.engine import Mode, decide
 from recommender.estimate import confidence
 from recommender.feed import feed_kills, feed_metrics
@@ -73,6 +74,7 @@ class Recommender:
         workers: int,
         wall: Callable[[], float],
         hpas: Informer[HorizontalPodAutoscaler] | None = None,
+        applier: Applier | None = None,
     ) -> None:
         """`hpas`: where given, requests that they count on are kept. `wall` gives Unix seconds."""
         self.fleet, self.keeper, self.telemetry = fleet, keeper, telemetry
@@ -82,7 +84,8 @@ class Recommender:
         self._turns = asyncio.Semaphore(workers)
         self._wall = wall
         self._collected = wall()
-        self._hpas = hpas
+        self._hpas, self._applier = hpas, applier
+        self._followed: dict[tuple[str, str], Sequence[Pod]] = {}
         self._history: Callable[[Fleet, float], Awaitable[int]] | None = None
 
     def at_start(self, history: Callable[[Fleet, float], Awaitable[int]]) -> None:
@@ -142,6 +145,11 @@ class Recommender:
                 await self._take_in(now)
             with telemetry.step("UpdateVPAs"):
                 await self._publish(now)
+            if self._applier is not None:
+                with telemetry.step("Apply"):
+                    members = self.fleet.members.items()
+                    acted = await self._applier.act([(m, self._followed.get(key, ())) for key, m in members], now)
+                    telemetry.writes.labels("pod", "good").inc(acted)
             with telemetry.step("MaintainCheckpoints"):
                 await self._maintain(now)
         telemetry.vpas.set(len(self.fleet.members))
@@ -164,6 +172,7 @@ class Recommender:
 
         await asyncio.gather(*(one(vpa) for vpa in served))
         self.fleet.follow(pods, now)
+        self._followed = pods
 
     async def _take_in(self, now: float) -> None:
         """Metrics first, then kills, as VPA does."""

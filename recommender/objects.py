@@ -209,6 +209,7 @@ class PodStatus(Model, frozen=True):
 
     phase: str = ""
     start_time: datetime | None = None
+    conditions: tuple[Condition, ...] = ()
     container_statuses: tuple[ContainerStatus, ...] = ()
 
 

@@ -24,6 +24,7 @@ from adapter.kube.informer import Informer
 from adapter.kube.lease import Election, Terms
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS
 from adapter.metrics.quantity import Quantity
+from recommender.apply import Applier
 from recommender.engine import mode
 from recommender.finish import Rounding
 from recommender.fleet import EXPIRY, Fleet
@@ -141,6 +142,7 @@ def build(
         settings.update_worker_count,
         wall,
         hpas,
+        Applier(client, settings.apply) if settings.apply != "off" else None,
     )
     return made, (followed_vpas, followed_pods, evictions, *([hpas] if hpas else []))
 

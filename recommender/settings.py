@@ -159,6 +159,11 @@ class Settings:
     overrun_price: float = setting(
         "overrun-price-gib", 20.0, "what a day with a memory overrun is worth avoiding, in GiB-days of memory"
     )
+    apply: str = setting(
+        "apply",
+        "off",
+        "off: only recommend; in-place: resize pods of VPAs in mode InPlace or InPlaceOrRecreate; all: evict as well",
+    )
     fix_zero_peak: str = setting(
         "fix-zero-first-peak", "", "a day whose first memory sample is 0 counts all the same; empty: on in mode default"
     )
@@ -305,6 +310,8 @@ def _check(settings: Settings) -> None:
             _quantity(flag, value)
     if settings.mode not in MODES:
         raise SettingsError(f"--mode={settings.mode!r}: one of {', '.join(MODES)} is wanted")
+    if settings.apply not in ("off", "in-place", "all"):
+        raise SettingsError(f"--apply={settings.apply!r}: one of off, in-place, all is wanted")
     if settings.storage not in ("", "checkpoint", "prometheus"):
         raise SettingsError(f"--storage={settings.storage!r}: checkpoint or prometheus is wanted")
     if settings.namespace and settings.ignored_namespaces:

@@ -1,0 +1,162 @@
+"""Optional: acts on recommendations as VPA's updater would, resizing pods in place or evicting them. Off by default."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import structlog
+
+from adapter.kube.client import Client
+from adapter.kube.errors import KubeError
+from adapter.kube.objects import unix
+from adapter.kube.resources import PODS
+from adapter.metrics.quantity import Quantity
+from recommender.decide import Action, Advice, Decision, Group, Rules, Running, decide
+from recommender.decide import Pod as PodFacts
+from recommender.fleet import Member
+from recommender.objects import ContainerPolicy, Pod
+from recommender.oom import OOM_KILLED
+from recommender.status import quantities
+
+CHOICES: Final = ("off", "in-place", "all")
+OBSERVED: Final = "vpaObservedContainers"
+"""The annotation in which VPA's admission controller lists the containers that it saw."""
+PENDING: Final = "PodResizePending"
+IN_PROGRESS: Final = "PodResizeInProgress"
+log = structlog.get_logger(__name__)
+
+
+class Applier:
+    """Acts on the pods of one VPA after another, on one pod of each per loop."""
+
+    def __init__(self, client: Client, how: str, rules: Rules | None = None) -> None:
+        """`how`: one of CHOICES; 'in-place' never evicts."""
+        self._client, self._how = client, how
+        self._rules = rules or Rules()
+        self._turns = asyncio.Semaphore(4)
+
+    async def act(self, members: Sequence[tuple[Member, Sequence[Pod]]], now: float) -> int:
+        """Acts where a VPA's update mode asks for it; returns on how many pods."""
+        if self._how == "off":
+            return 0
+        done = await asyncio.gather(*(self._member(member, pods, now) for member, pods in members))
+        return sum(done)
+
+    async def _member(self, member: Member, pods: Sequence[Pod], now: float) -> bool:
+        mode = member.vpa.spec.update_mode
+        advice = advised(member)
+        if mode in ("Off", "Initial") or not advice:
+            return False
+        policy = member.vpa.spec.update_policy
+        requirements = policy.eviction_requirements if policy else ()
+        running = [pod for pod in pods if pod.status.phase == "Running"]
+        group = Group(configured=len(pods), running=len(running))
+        decided = [(pod, decide(facts(pod), advice, mode, now, group, self._rules, requirements)) for pod in running]
+        wanted = [(pod, made) for pod, made in decided if made.action is not Action.NONE]
+        if not wanted:
+            return False
+        pod, made = max(wanted, key=lambda entry: entry[1].urgency)
+        async with self._turns:
+            return await self._do(pod, made, advice, member)
+
+    async def _do(self, pod: Pod, made: Decision, advice: Mapping[str, Advice], member: Member) -> bool:
+        meta = pod.metadata
+        try:
+            if made.action is Action.IN_PLACE:
+                policies = member.vpa.spec.resource_policy
+                body = resize(pod, advice, {name: policies.of(name) for name in advice})
+                await self._client.patch(PODS.path(meta.namespace, meta.name, "resize"), body, dict, content=STRATEGIC)
+            elif self._how == "all":
+                body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": meta.name}}
+                await self._client.create(PODS.path(meta.namespace, meta.name, "eviction"), body, dict)
+            else:
+                return False
+        except KubeError as error:
+            log.warning("pod not changed", pod=f"{meta.namespace}/{meta.name}", wanted=made.action, cause=str(error))
+            return False
+        log.info("pod changed", pod=f"{meta.namespace}/{meta.name}", how=made.action, why=made.reason)
+        return True
+
+
+STRATEGIC: Final = "application/strategic-merge-patch+json"
+
+
+def advised(member: Member) -> dict[str, Advice]:
+    """The recommendation in the VPA's status, by container."""
+    made = member.vpa.status.recommendation
+    return {
+        entry.container_name: Advice(
+            quantities(entry.target), quantities(entry.lower_bound), quantities(entry.upper_bound)
+        )
+        for entry in (made.container_recommendations if made else ())
+    }
+
+
+def facts(pod: Pod) -> PodFacts:
+    """What the decision reads of a pod."""
+    note = pod.metadata.annotations.get(OBSERVED)
+    observed = frozenset(part.strip() for part in note.split(",")) if note is not None else None
+    killed = {status.name: _killed(status) for status in pod.status.container_statuses}
+    containers = [
+        Running(container.name, quantities(container.resources.requests), killed.get(container.name))
+        for container in pod.spec.containers
+    ]
+    since, state = _resizing(pod)
+    return PodFacts(pod.metadata.name, containers, unix(pod.status.start_time), observed, since, state)
+
+
+def resize(pod: Pod, advice: Mapping[str, Advice], policies: Mapping[str, ContainerPolicy | None]) -> dict[str, Any]:
+    """The patch of the `resize` subresource: new requests; limits keep their ratio unless only requests are controlled.
+
+    A container that has no request of a resource gets none: adding one would change the pod's QoS class, which a
+    resize may not.
+    """
+    containers = []
+    for container in pod.spec.containers:
+        own = advice.get(container.name)
+        if own is None:
+            continue
+        policy = policies.get(container.name)
+        requests, limits = quantities(container.resources.requests), quantities(container.resources.limits)
+        keeps_limits = policy is not None and policy.controlled_values == "RequestsOnly"
+        wanted, capped = scaled(requests, limits, own.target, keeps_limits)
+        if wanted:
+            resources = {"requests": _texts(wanted)} | ({"limits": _texts(capped)} if capped else {})
+            containers.append({"name": container.name, "resources": resources})
+    return {"spec": {"containers": containers}}
+
+
+def scaled(
+    requests: Mapping[str, Quantity], limits: Mapping[str, Quantity], target: Mapping[str, Quantity], keep_limits: bool
+) -> tuple[dict[str, Quantity], dict[str, Quantity]]:
+    """(new requests, new limits): limit × new request / old request, or, limits kept, requests held to them."""
+    wanted, capped = {}, {}
+    for name, amount in target.items():
+        request, limit = requests.get(name), limits.get(name)
+        if request is None or not request.nano:
+            continue
+        wanted[name] = amount if limit is None or not keep_limits else min(amount, limit)
+        if limit is not None and not keep_limits:
+            unit = 10**6 if name == "cpu" else 10**9
+            capped[name] = Quantity(limit.nano * amount.nano // request.nano // unit * unit, limit.format)
+    return wanted, capped
+
+
+def _killed(status: Any) -> tuple[float, float] | None:
+    last = status.last_state.terminated
+    if last is None or last.reason != OOM_KILLED or last.started_at is None or last.finished_at is None:
+        return None
+    return unix(last.started_at) or 0.0, unix(last.finished_at) or 0.0
+
+
+def _resizing(pod: Pod) -> tuple[float | None, str]:
+    """(since when, state) of a resize that is not done."""
+    for condition in pod.status.conditions:
+        if condition.status == "True" and condition.type in (PENDING, IN_PROGRESS):
+            state = condition.reason if condition.type == PENDING else "InProgress"
+            return unix(condition.last_transition_time), state
+    return None, ""
+
+
+def _texts(amounts: Mapping[str, Quantity]) -> dict[str, str]:
+    return {name: str(amount) for name, amount in amounts.items()}

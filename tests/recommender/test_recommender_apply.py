@@ -1,0 +1,130 @@
+"""Acting on recommendations: what a resize asks for, and that nothing happens unless it was asked for."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from adapter.kube.objects import Condition, Container, ObjectMeta, ResourceRequirements
+from adapter.metrics.quantity import Quantity
+from recommender.apply import Applier, facts, resize, scaled
+from recommender.decide import Advice
+from recommender.fleet import Member
+from recommender.objects import (
+    ContainerPolicy,
+    ContainerRecommendation,
+    Pod,
+    PodRecommendation,
+    PodSpec,
+    PodStatus,
+    UpdatePolicy,
+    Vpa,
+    VpaSpec,
+    VpaStatus,
+)
+
+NOW = 1767243600.0
+
+
+def q(**texts):
+    return {name: Quantity.parse(text) for name, text in texts.items()}
+
+
+def pod(name="web-1", requests=None, limits=None, conditions=()):
+    resources = ResourceRequirements(requests=requests or {"cpu": "1", "memory": "1Gi"}, limits=limits or {})
+    return Pod(
+        metadata=ObjectMeta(name=name, namespace="shop"),
+        spec=PodSpec(containers=(Container(name="app", resources=resources),)),
+        status=PodStatus(phase="Running", start_time=datetime.fromtimestamp(NOW - 60, UTC), conditions=conditions),
+    )
+
+
+def member(mode, target="100m"):
+    entry = ContainerRecommendation(
+        container_name="app", target={"cpu": target}, lower_bound={"cpu": "50m"}, upper_bound={"cpu": "200m"}
+    )
+    recommendation = PodRecommendation(container_recommendations=(entry,))
+    return Member(
+        Vpa(
+            metadata=ObjectMeta(name="web", namespace="shop"),
+            spec=VpaSpec(update_policy=UpdatePolicy(update_mode=mode)),
+            status=VpaStatus(recommendation=recommendation),
+        )
+    )
+
+
+class Recorder:
+    """Stands for a Client; notes what it is asked to write."""
+
+    def __init__(self):
+        self.written = []
+
+    async def patch(self, path, body, kind, *, content):
+        self.written.append(("patch", path, body))
+
+    async def create(self, path, body, kind):
+        self.written.append(("create", path, body))
+
+
+@pytest.mark.parametrize(
+    ("how", "mode", "verb"),
+    [
+        ("off", "InPlaceOrRecreate", None),
+        ("in-place", "Off", None),
+        ("in-place", "Initial", None),
+        ("in-place", "Recreate", None),
+        ("in-place", "InPlace", "patch"),
+        ("in-place", "InPlaceOrRecreate", "patch"),
+        ("all", "Recreate", "create"),
+        ("all", "InPlaceOrRecreate", "patch"),
+    ],
+)
+async def test_only_what_flag_and_update_mode_both_allow_is_done(how, mode, verb):
+    client = Recorder()
+    await Applier(client, how).act([(member(mode), [pod("web-1"), pod("web-2")])], NOW)
+    assert [entry[0] for entry in client.written] == ([verb] if verb else [])
+
+
+async def test_one_pod_of_a_workload_changes_at_a_time():
+    client = Recorder()
+    done = await Applier(client, "in-place").act([(member("InPlace"), [pod(f"web-{n}") for n in range(5)])], NOW)
+    assert (done, len(client.written)) == (1, 1)
+    assert client.written[0][1].endswith("/pods/web-0/resize") or "/pods/web-" in client.written[0][1]
+
+
+def test_limits_keep_their_ratio_to_requests():
+    """cpu: 2000m × 300 / 1000 = 600m; memory: 3 GiB × 512 / 1024 = 1.5 GiB."""
+    wanted, limits = scaled(
+        q(cpu="1", memory="1Gi"), q(cpu="2", memory="3Gi"), q(cpu="300m", memory="512Mi"), keep_limits=False
+    )
+    assert [str(value) for value in wanted.values()] == ["300m", "512Mi"]
+    assert [str(value) for value in limits.values()] == ["600m", "1536Mi"]
+
+
+def test_with_requests_only_the_limit_stays_and_holds_the_request():
+    wanted, limits = scaled(q(cpu="1"), q(cpu="2"), q(cpu="3"), keep_limits=True)
+    assert (str(wanted["cpu"]), limits) == ("2", {})
+
+
+def test_a_resource_without_a_request_gets_none():
+    """A new request would change the pod's QoS class, which a resize may not."""
+    assert scaled(q(cpu="1"), {}, q(cpu="100m", memory="1Gi"), keep_limits=False)[0].keys() == {"cpu"}
+
+
+def test_the_patch_names_only_containers_with_advice():
+    policy = ContainerPolicy(container_name="app", controlled_values="RequestsOnly")
+    body = resize(pod(limits={"cpu": "2"}), {"app": Advice(q(cpu="100m"))}, {"app": policy})
+    assert body == {"spec": {"containers": [{"name": "app", "resources": {"requests": {"cpu": "100m"}}}]}}
+
+
+@pytest.mark.parametrize(
+    ("condition", "state"),
+    [
+        (Condition(type="PodResizePending", status="True", reason="Infeasible"), "Infeasible"),
+        (Condition(type="PodResizePending", status="True", reason="Deferred"), "Deferred"),
+        (Condition(type="PodResizeInProgress", status="True"), "InProgress"),
+        (Condition(type="PodResizeInProgress", status="False"), ""),
+        (Condition(type="Ready", status="True"), ""),
+    ],
+)
+def test_a_resize_under_way_is_read_from_the_pods_conditions(condition, state):
+    assert facts(pod(conditions=(condition,))).resize_state == state
