@@ -56,9 +56,15 @@ PROGRAMS = {
         _kubernetes("kubectl", "version", "--client"),
         Program("etcd", "etcd", "go.etcd.io/etcd/server/v3", oldest=(3, 5), newest=(3, 99)),
         Program("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok", oldest=(0, 6), newest=(0, 99)),
+        Program("prometheus-adapter", "prometheus-adapter", "sigs.k8s.io/prometheus-adapter/cmd/adapter"),
     )
 }
-VERSION_OF = {"kubernetes": "k8s.io/kubernetes", "etcd": "go.etcd.io/etcd/server/v3", "kwok": "sigs.k8s.io/kwok"}
+VERSION_OF = {
+    "kubernetes": "k8s.io/kubernetes",
+    "etcd": "go.etcd.io/etcd/server/v3",
+    "kwok": "sigs.k8s.io/kwok",
+    "prometheus-adapter": "sigs.k8s.io/prometheus-adapter",
+}
 
 
 class MissingError(RuntimeError):
