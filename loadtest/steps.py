@@ -158,16 +158,23 @@ class Measurement:
             await asyncio.sleep(POLL_S)
 
     def _seen(self, items: Sequence[Mapping[str, Any]], now: float) -> None:
-        by_service: dict[str, list[tuple[float, float]]] = {}
-        for item in items:
-            name = item["describedObject"]["name"].rsplit("-", 2)[0]
-            value = float(Quantity.parse(item["value"])), datetime.fromisoformat(item["timestamp"]).timestamp()
-            by_service.setdefault(name, []).append(value)
-        for name, values in by_service.items():
-            service, total = self.services.get(name), sum(value for value, _ in values)
-            high = service is not None and service.load.rate == HIGH and service.served is None
-            if service is not None and high and latency.replicas_for(total, TARGET) >= AFTER:
-                service.served = now, max(moment for _, moment in values)
+        for name, (total, newest) in sums(items).items():
+            service = self.services.get(name)
+            if service is None or service.load.rate != HIGH or service.served is not None:
+                continue
+            if latency.replicas_for(total, TARGET) >= AFTER:
+                service.served = now, newest
+
+
+def sums(items: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
+    """Of a MetricValueList of pods: the sum of values of each Deployment's pods, and their newest time, Unix s."""
+    found: dict[str, tuple[float, float]] = {}
+    for item in items:
+        name = item["describedObject"]["name"].rsplit("-", 2)[0]  # a pod is called DEPLOYMENT-HASH-RANDOM
+        moment = datetime.fromisoformat(item["timestamp"]).timestamp()
+        total, newest = found.get(name, (0.0, 0.0))
+        found[name] = total + float(Quantity.parse(item["value"])), max(newest, moment)
+    return found
 
 
 def prepare(bed: Kubectl, namespace: str, trial: Trial) -> None:
