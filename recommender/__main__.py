@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from recommender import backtest_command, explain_command, replay_command, report_command
+from recommender.logs import log_to_stderr
 from recommender.settings import SettingsError, parse, usage
 from recommender.usage import UsageError
 
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if given and given[0] in VERBS:
+            log_to_stderr("0")
             return VERBS[given[0]](given[1:])
         if "--help" in given or "-h" in given:
             print(HELP.format(verbs=", ".join(VERBS), flags=usage()))  # noqa: T201 - it is what was asked for

@@ -131,11 +131,16 @@ class _Http:
     def __init__(self, history: History) -> None:
         from prometheus_api_client import PrometheusApiClientException, PrometheusConnect
         from requests import RequestException
+        from urllib3 import Retry
 
         self._errors = (RequestException, PrometheusApiClientException, ValueError)
         self._history = history
         self._client = PrometheusConnect(
-            url=history.url, headers=dict(history.headers), disable_ssl=not history.verify, auth=history.auth
+            url=history.url,
+            headers=dict(history.headers),
+            disable_ssl=not history.verify,
+            auth=history.auth,
+            retry=Retry(total=0),  # the retries below are the only ones
         )
 
     def ranges(self, query: str, start: float, end: float, step: float) -> Sequence[Series]:

@@ -1,11 +1,9 @@
 """Wiring of the program in a cluster: settings -> connection, informers, model, election, own metrics."""
 
 import asyncio
-import logging
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -30,11 +28,12 @@ from recommender.finish import Rounding
 from recommender.fleet import EXPIRY, Fleet
 from recommender.history import load_history, of_settings
 from recommender.keeper import Keeper
+from recommender.logs import log_to_stderr
 from recommender.loop import Recommender, Scope, Timing
 from recommender.model import Model
 from recommender.objects import EVENTS, VPAS, Event, Pod, Vpa
 from recommender.oom import Observer
-from recommender.settings import Settings, SettingsError
+from recommender.settings import Settings
 from recommender.status import Finish
 from recommender.telemetry import Telemetry
 from recommender.throttle import Throttled
@@ -46,7 +45,7 @@ STALE_LOOPS = 5
 
 def run(settings: Settings) -> int:
     """Runs until SIGTERM or SIGINT; returns the exit code."""
-    _log_to_stderr(settings.verbosity)
+    log_to_stderr(settings.verbosity)
     try:
         asyncio.run(_main(settings))
     except (KubeError, ConfigError, OSError) as error:
@@ -189,21 +188,3 @@ class _http:  # noqa: N801 - used as a context
         if late and self._telemetry.leading._value.get():
             return web.Response(status=500, text=f"no whole loop for {self._wall() - last:.0f} s\n")
         return web.Response(text="OK\n")
-
-
-def _log_to_stderr(verbosity: str) -> None:
-    """JSON lines; klog's levels from 5 on are debug."""
-    try:
-        level = logging.DEBUG if int(verbosity) >= 5 else logging.INFO
-    except ValueError:
-        raise SettingsError(f"-v={verbosity!r}: a whole number is wanted") from None
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )

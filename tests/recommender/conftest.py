@@ -5,8 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import structlog
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "recommender"
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before():
+    """The command line configures logging for the whole process; the next test begins without that."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
