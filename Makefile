@@ -6,8 +6,8 @@ SECONDS ?=
 CLUSTER_PYTEST := $(PY) -m pytest -o addopts="-q --strict-markers --strict-config --import-mode=importlib" --timeout=600
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format cluster-up cluster-down cluster-status cluster-test scale-latency bench-exposition \
-        bench-recommender rates clean
+.PHONY: help install run test lint format cluster-up cluster-down cluster-status cluster-test scale-latency \
+        bench-adapter bench-exposition bench-recommender rates clean
 
 help: ## print this menu
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-18s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ cluster-test: .venv/installed ## the tests on a real control plane
 
 scale-latency: .venv/installed ## from load step to the HPA's final size, on the test bed: figures and a histogram
 	@$(PY) -m loadtest.scale_latency
+
+bench-adapter: .venv/installed ## our adapter against prometheus-adapter v0.12.0 on the test bed; writes docs/benchmarks.md
+	@$(PY) -m loadtest.bench_adapter --write-docs
 
 bench-exposition: .venv/installed ## our exposition parser against prometheus_client's
 	@$(PY) loadtest/bench_exposition.py
