@@ -75,6 +75,7 @@ class Recommender:
         wall: Callable[[], float],
         hpas: Informer[HorizontalPodAutoscaler] | None = None,
         applier: Applier | None = None,
+        checkpoints: bool = True,
     ) -> None:
         """`hpas`: where given, requests that they count on are kept. `wall` gives Unix seconds."""
         self.fleet, self.keeper, self.telemetry = fleet, keeper, telemetry
@@ -84,7 +85,7 @@ class Recommender:
         self._turns = asyncio.Semaphore(workers)
         self._wall = wall
         self._collected = wall()
-        self._hpas, self._applier = hpas, applier
+        self._hpas, self._applier, self._checkpoints = hpas, applier, checkpoints
         self._followed: dict[tuple[str, str], Sequence[Pod]] = {}
         self._history: Callable[[Fleet, float], Awaitable[int]] | None = None
 
@@ -109,7 +110,7 @@ class Recommender:
         while not (await self._vpas.wait_synced(SYNC_SECONDS) and await self._pods.wait_synced(SYNC_SECONDS)):
             log.warning("waiting for VPAs and pods", vpas=self._vpas.error, pods=self._pods.error)
         await self._wait_for_hpas()
-        while True:
+        while self._checkpoints:
             try:
                 count = await self.keeper.load(self._scope.namespace)
                 log.info("checkpoints read", count=count)
@@ -150,8 +151,9 @@ class Recommender:
                     members = self.fleet.members.items()
                     acted = await self._applier.act([(m, self._followed.get(key, ())) for key, m in members], now)
                     telemetry.writes.labels("pod", "good").inc(acted)
-            with telemetry.step("MaintainCheckpoints"):
-                await self._maintain(now)
+            if self._checkpoints:
+                with telemetry.step("MaintainCheckpoints"):
+                    await self._maintain(now)
         telemetry.vpas.set(len(self.fleet.members))
         telemetry.states.set(len(self.fleet.model.states))
         telemetry.instances.set(self.fleet.instances)

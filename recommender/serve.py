@@ -142,6 +142,7 @@ def build(
         wall,
         hpas,
         Applier(client, settings.apply) if settings.apply != "off" else None,
+        settings.storage != "prometheus",  # as in VPA: history and checkpoints would count samples twice
     )
     return made, (followed_vpas, followed_pods, evictions, *([hpas] if hpas else []))
 

@@ -55,7 +55,9 @@ class Settings:
     kube_api_burst: float = setting("kube-api-burst", 100.0, "requests that may be sent at once")
     # checkpoints
     storage: str = setting(
-        "storage", "", "'' or checkpoint: resume from checkpoints; prometheus: also load history at start"
+        "storage",
+        "",
+        "'' or checkpoint: resume from checkpoints; prometheus: from Prometheus' history, and no checkpoints",
     )
     checkpoints_timeout: Seconds = setting(
         "checkpoints-timeout", Seconds(60), "s of a loop in which checkpoints are written"

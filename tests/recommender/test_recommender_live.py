@@ -285,6 +285,14 @@ async def test_checkpoints_of_vpas_that_are_gone_are_removed(cluster):
         assert len(tested.made.fleet.model.states) == 0
 
 
+async def test_with_prometheus_as_storage_there_are_no_checkpoints(cluster):
+    """As in VPA: history and checkpoints together would count samples twice."""
+    async with bench(cluster, "--storage=prometheus") as tested:
+        await tested.minutes(2)
+        assert tested.target()["cpu"]
+        assert cluster.get(CHECKPOINTS, "shop", "web-app") is None
+
+
 async def test_annotations_of_others_on_a_checkpoint_survive(cluster):
     await cluster.put(CHECKPOINTS, {
         "metadata": {"name": "web-app", "namespace": "shop", "annotations": {"owner": "ops"}},
