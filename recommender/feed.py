@@ -1,5 +1,6 @@
 """Samples into the model: metrics of pods, and kills."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -26,8 +27,8 @@ class Taken(NamedTuple):
     """containers that no VPA has"""
 
 
-def feed_metrics(fleet: Fleet, metrics: Iterable[PodMetrics]) -> Taken:
-    """Takes in one answer of metrics.k8s.io; the sample time is the answer's own."""
+def feed_metrics(fleet: Fleet, metrics: Iterable[PodMetrics], latest: float = math.inf) -> Taken:
+    """Takes in one answer of metrics.k8s.io; the sample time is the answer's own, and at most `latest` (Unix s)."""
     rows, cpu, memory, times = [], [], [], []
     known = fleet.by_pod()
     strangers = bad = 0
@@ -39,7 +40,7 @@ def feed_metrics(fleet: Fleet, metrics: Iterable[PodMetrics]) -> Taken:
                 strangers += 1
                 continue
             millicores, size = _milli(container.usage.get("cpu")), _bytes(container.usage.get("memory"))
-            if time is None or (millicores == MISSING and size == MISSING):
+            if time is None or time > latest or (millicores == MISSING and size == MISSING):
                 bad += 1
                 continue
             for row in found:

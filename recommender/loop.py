@@ -1,6 +1,7 @@
 """The recommender's loop: read, take in, decide, write what changed; once a minute while it leads."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -53,6 +54,8 @@ class Timing:
     interval: float = 60.0
     checkpoint_budget: float = 60.0
     collect_every: float = 600.0
+    ahead: float = math.inf
+    """How far samples may be ahead of our clock."""
 
 
 class Recommender:
@@ -95,7 +98,7 @@ class Recommender:
 
     async def run(self) -> None:
         """Loads checkpoints, then loops until cancelled; every loop writes checkpoints, so the end needs no more."""
-        self.telemetry.leading.set(1)
+        self.telemetry.lead(True)
         try:
             await self.start()
             while True:
@@ -103,7 +106,7 @@ class Recommender:
                 await self.once(began)
                 await asyncio.sleep(max(0.0, began + self._timing.interval - self._wall()))
         finally:
-            self.telemetry.leading.set(0)
+            self.telemetry.lead(False)
 
     async def start(self) -> None:
         """Waits for the informers and reads the checkpoints; without these it would begin with a dip."""
@@ -158,7 +161,7 @@ class Recommender:
         telemetry.states.set(len(self.fleet.model.states))
         telemetry.instances.set(self.fleet.instances)
         telemetry.state_bytes.set(self.fleet.model.nbytes)
-        telemetry.last_loop.set(self._wall())
+        telemetry.end(self._wall())
 
     async def _follow(self, served: list[Vpa], now: float) -> None:
         self._targets.forget(served)
@@ -183,7 +186,7 @@ class Recommender:
         except KubeError as error:
             log.warning("no metrics", cause=str(error))
         else:
-            taken = feed_metrics(self.fleet, listing.items)
+            taken = feed_metrics(self.fleet, listing.items, now + self._timing.ahead)
             for result, count in taken._asdict().items():
                 self.telemetry.samples.labels(result).inc(count)
             self.telemetry.fetched.set(now)

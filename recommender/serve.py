@@ -1,6 +1,7 @@
 """Wiring of the program in a cluster: settings -> connection, informers, model, election, own metrics."""
 
 import asyncio
+import math
 import os
 import signal
 import socket
@@ -39,6 +40,8 @@ from recommender.telemetry import Telemetry
 from recommender.throttle import Throttled
 
 log = structlog.get_logger(__name__)
+AHEAD = 3600.0
+"""s that samples may be ahead of our clock (fix-clock-jumps)."""
 STALE_LOOPS = 5
 """Intervals without a whole loop after which we call ourselves ill, as VPA does."""
 
@@ -70,7 +73,7 @@ async def serve(
     telemetry = Telemetry()
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(Throttled(connection, settings.kube_api_qps, settings.kube_api_burst))
-        await stack.enter_async_context(_http(settings, telemetry, wall))
+        await stack.enter_async_context(Health(settings, telemetry, wall))
         acting = asyncio.ensure_future(_act(settings, client, telemetry, wall))
         stopping = asyncio.ensure_future(stop.wait())
         try:
@@ -136,7 +139,12 @@ def build(
         chosen,
         finish(settings),
         Scope(settings.recommender_name, where, frozenset(filter(None, settings.ignored_namespaces.split(",")))),
-        Timing(settings.interval, settings.checkpoints_timeout, settings.checkpoints_gc_interval),
+        Timing(
+            settings.interval,
+            settings.checkpoints_timeout,
+            settings.checkpoints_gc_interval,
+            AHEAD if settings.fixed("clock_jumps") else math.inf,
+        ),
         telemetry,
         settings.update_worker_count,
         wall,
@@ -158,8 +166,8 @@ def finish(settings: Settings) -> Finish:
     )
 
 
-class _http:  # noqa: N801 - used as a context
-    """Serves /metrics and /health-check."""
+class Health:
+    """Serves /metrics and /health-check for the length of an `async with`."""
 
     def __init__(self, settings: Settings, telemetry: Telemetry, wall: Callable[[], float]) -> None:
         self._settings, self._telemetry, self._wall = settings, telemetry, wall
@@ -169,7 +177,7 @@ class _http:  # noqa: N801 - used as a context
     async def __aenter__(self) -> None:
         app = web.Application()
         app.router.add_get("/metrics", self._metrics)
-        app.router.add_get("/health-check", self._health)
+        app.router.add_get("/health-check", self.answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         host, _, port = self._settings.address.rpartition(":")
@@ -182,10 +190,10 @@ class _http:  # noqa: N801 - used as a context
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self._telemetry.registry), content_type="text/plain", charset="utf-8")
 
-    async def _health(self, _: web.Request) -> web.Response:
+    async def answer(self, _: web.Request | None = None) -> web.Response:
         """Ill where we lead and have not ended a loop for five intervals; a replica that waits is well."""
-        last = max(self._telemetry.last_loop._value.get(), self._began)
+        last = max(self._telemetry.ended, self._began)
         late = self._wall() - last > STALE_LOOPS * self._settings.interval
-        if late and self._telemetry.leading._value.get():
+        if late and self._telemetry.acting:
             return web.Response(status=500, text=f"no whole loop for {self._wall() - last:.0f} s\n")
         return web.Response(text="OK\n")

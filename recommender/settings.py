@@ -182,6 +182,11 @@ class Settings:
         "",
         "containers gone for 8 days do not shrink the others' minimum; empty: on in mode default",
     )
+    fix_clock_jumps: str = setting(
+        "fix-clock-jumps",
+        "",
+        "samples more than an hour ahead of our clock are refused; empty: on in mode default",
+    )
     fix_hpa_loop: str = setting(
         "fix-hpa-loop",
         "",

@@ -34,8 +34,12 @@ class Telemetry:
         self.writes = Counter(
             "streamgate_recommender_writes", "Objects written", ["object", "result"], registry=self.registry
         )
-        self.leading = Gauge("streamgate_recommender_leading", "1 while this replica acts", registry=self.registry)
-        self.last_loop = Gauge(
+        self.ended = 0.0
+        """Unix s of the end of the last whole loop."""
+        self.acting = False
+        """Whether this replica acts."""
+        self._leading = Gauge("streamgate_recommender_leading", "1 while this replica acts", registry=self.registry)
+        self._last_loop = Gauge(
             "streamgate_recommender_last_loop_timestamp_seconds", "End of the last whole loop", registry=self.registry
         )
         self.fetched = Gauge(
@@ -43,6 +47,16 @@ class Telemetry:
             "When pods' metrics were last had",
             registry=self.registry,
         )
+
+    def lead(self, acting: bool) -> None:
+        """This replica begins, or ends, to act."""
+        self.acting = acting
+        self._leading.set(acting)
+
+    def end(self, now: float) -> None:
+        """A whole loop has ended."""
+        self.ended = now
+        self._last_loop.set(now)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:

@@ -12,7 +12,7 @@ from adapter.kube.fake import FakeCluster
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS, Resource
 from recommender.objects import CHECKPOINTS, POD_METRICS, VPAS
 from recommender.oom import Observer
-from recommender.serve import build, serve
+from recommender.serve import Health, build, serve
 from recommender.settings import parse
 from recommender.telemetry import Telemetry
 
@@ -321,6 +321,33 @@ async def test_statuses_that_could_not_be_written_are_written_in_the_next_loop(c
         cluster.faults.remove(fault)
         await tested.loop()
         assert tested.target()["cpu"]
+
+
+async def test_a_sample_from_the_future_does_not_wipe_history(cluster):
+    """In VPA it makes all else too old to count: the idle minute after it stands for everything."""
+    async with bench(cluster) as tested:
+        await tested.minutes(3)
+        before = tested.target()
+        await cluster.put(POD_METRICS, metrics(tested.now + 400 * 86400, cpu="1m", memory="1Mi"))
+        await tested.loop()
+        await tested.minutes(1)
+        assert tested.target() == before
+
+
+async def test_health_is_lost_where_loops_do_not_end(cluster):
+    settings = parse(["--address=127.0.0.1:0", "--recommender-interval=1s"])
+    now = [T0]
+    telemetry = Telemetry()
+    health = Health(settings, telemetry, lambda: now[0])
+    assert (await health.answer()).status == 200
+    telemetry.lead(True)
+    now[0] += 6
+    assert (await health.answer()).status == 500
+    telemetry.end(now[0])
+    assert (await health.answer()).status == 200
+    telemetry.lead(False)
+    now[0] += 60
+    assert (await health.answer()).status == 200, "a replica that waits is well"
 
 
 async def test_rollouts_do_not_grow_memory(cluster):
