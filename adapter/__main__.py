@@ -369,10 +369,10 @@ def wire_collector(
     schedule = Schedule(relist, settings.metrics_max_age or max(300.0, relist))
     collector = Collector(source, catalogue, demand, planner, telemetry, schedule)
     wiring.run("collector", collector.run)
-    follow_hpas(cluster.hpas, demand, catalogue, collector.wake)
+    read_hpas = follow_hpas(cluster.hpas, demand, catalogue, collector.wake)
     if cluster.client is not None:
         client = cluster.client
-        wiring.run("API resources", lambda: follow_resources(client, catalogue))
+        wiring.run("API resources", lambda: follow_resources(client, catalogue, read_hpas))
     return Collected(
         collector,
         directory,

@@ -38,8 +38,11 @@ def resource_of(mapper: ResourceMapper, api_version: str, kind: str) -> GroupRes
 
 def follow_hpas(
     index: Index[HorizontalPodAutoscaler], demand: Demand, catalogue: Catalogue, wake: Callable[[], None]
-) -> None:
-    """From now on `demand` is what the HPAs in `index` declare."""
+) -> Callable[[], None]:
+    """From now on `demand` is what the HPAs in `index` declare.
+
+    To be called when the catalogue has learnt of new resources: it reads all HPAs anew, as some may describe such.
+    """
     reported: set[str] = set()
 
     def changed(old: HorizontalPodAutoscaler | None, new: HorizontalPodAutoscaler | None) -> None:
@@ -56,13 +59,19 @@ def follow_hpas(
         reported.update(problems)
         wake()
 
-    for hpa in index:
-        changed(None, hpa)
+    def read_all() -> None:
+        for hpa in index:
+            changed(None, hpa)
+
+    read_all()
     index.on_change(changed)
+    return read_all
 
 
-async def follow_resources(client: Client, catalogue: Catalogue, every: float = DISCOVER_EVERY) -> None:
-    """Look up the cluster's API resources, now and then again, until cancelled."""
+async def follow_resources(
+    client: Client, catalogue: Catalogue, learnt: Callable[[], None], every: float = DISCOVER_EVERY
+) -> None:
+    """Look up the cluster's API resources, now and then again, until cancelled; `learnt` is called after a change."""
     known: list[ApiResource] = []
     while True:
         pause = every
@@ -74,6 +83,7 @@ async def follow_resources(client: Client, catalogue: Catalogue, every: float = 
             if found != known:
                 known = found
                 catalogue.bind(mapper_of(found))
+                learnt()
         except KubeError as error:
             log.warning("the cluster's API resources are not known; the usual ones are taken", cause=str(error))
             pause = min(every, 10.0)

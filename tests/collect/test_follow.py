@@ -1,0 +1,73 @@
+"""Demand in step with the cluster: HPAs come, change and go, and the API learns new kinds."""
+
+import asyncio
+from contextlib import suppress
+
+import msgspec
+
+from adapter.collect.answer import GroupResource
+from adapter.collect.demand import CustomWant
+from adapter.collect.follow import follow_hpas, follow_resources
+from adapter.kube.autoscaling import HorizontalPodAutoscaler
+from adapter.kube.client import Client
+from adapter.kube.discovery import ApiResource
+from adapter.kube.fake import FakeCluster
+from adapter.kube.index import Index
+from adapter.rules.resources import PODS
+from tests.collect.conftest import World
+
+WIDGETS = ApiResource("example.com", "v1", "widgets", "widget", "Widget", True)
+
+
+def hpa(metric: str, version: str = "1", described: str = "") -> HorizontalPodAutoscaler:
+    target = {"kind": described, "apiVersion": "example.com/v1", "name": "w"}
+    spec = (
+        {"object": {"metric": {"name": metric}, "describedObject": target}}
+        if described
+        else {"pods": {"metric": {"name": metric}}}
+    )
+    meta = {"namespace": "shop", "name": "web", "resourceVersion": version, "uid": "1"}
+    return msgspec.convert({"metadata": meta, "spec": {"metrics": [spec]}}, HorizontalPodAutoscaler)
+
+
+async def test_an_hpa_is_followed_from_its_first_word_to_its_end(world: World) -> None:
+    index: Index[HorizontalPodAutoscaler] = Index()
+    index.put(hpa("before"))
+    woken: list[int] = []
+    follow_hpas(index, world.demand, world.catalogue, lambda: woken.append(1))
+    assert world.demand.wants(0) == {CustomWant(PODS, "shop", "before")}
+    index.put(hpa("after", "2"))
+    assert world.demand.wants(0) == {CustomWant(PODS, "shop", "after")}
+    index.remove("shop", "web")
+    assert world.demand.wants(0) == frozenset()
+    assert len(woken) == 2
+
+
+async def test_a_status_that_changes_wakes_nobody(world: World) -> None:
+    index: Index[HorizontalPodAutoscaler] = Index()
+    index.put(hpa("rate"))
+    woken: list[int] = []
+    follow_hpas(index, world.demand, world.catalogue, lambda: woken.append(1))
+    index.put(hpa("rate", "2"))
+    assert len(woken) == 1
+
+
+async def test_a_kind_that_the_cluster_learns_later_is_wanted_from_then_on(world: World) -> None:
+    index: Index[HorizontalPodAutoscaler] = Index()
+    index.put(hpa("size", described="Widget"))
+    read_all = follow_hpas(index, world.demand, world.catalogue, lambda: None)
+    assert world.demand.wants(0) == frozenset()
+    async with FakeCluster() as cluster, Client(cluster.connection) as client:
+        cluster.register(WIDGETS)
+        learnt = asyncio.Event()
+
+        def note() -> None:
+            read_all()
+            learnt.set()
+
+        task = asyncio.create_task(follow_resources(client, world.catalogue, note))
+        await asyncio.wait_for(learnt.wait(), 5)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    assert world.demand.wants(0) == {CustomWant(GroupResource("example.com", "widgets"), "shop", "size")}
