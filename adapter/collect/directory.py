@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 from cachetools import TTLCache
 
@@ -40,12 +41,12 @@ class Directory:
 
     def known(self, resource: GroupResource, namespace: str, selector: Selector) -> Sequence[str]:
         """The names that memory holds, sorted."""
-        index = self.indexes.get(resource) or self._lists.get((resource, namespace))
+        index = self._held(resource, namespace)
         return _names(index, namespace, selector) if index is not None else ()
 
     async def names(self, resource: GroupResource, namespace: str, selector: Selector) -> Sequence[str]:
         """The names of the objects that match, sorted. Raises Unavailable."""
-        index = self.indexes.get(resource) or self._lists.get((resource, namespace))
+        index = self._held(resource, namespace)
         if index is None:
             index = await self._list(resource, namespace)
         return _names(index, namespace, selector)
@@ -54,6 +55,10 @@ class Directory:
         """How many objects there are, as far as is known; 1 where nothing is."""
         index = self.indexes.get(resource)
         return len(index.namespace(namespace)) if index is not None and namespace else 1
+
+    def _held(self, resource: GroupResource, namespace: str) -> "AnyIndex | None":
+        followed = self.indexes.get(resource)
+        return self._lists.get((resource, namespace)) if followed is None else followed
 
     async def _list(self, resource: GroupResource, namespace: str) -> Index[PartialObjectMetadata]:
         key = resource, namespace
@@ -78,6 +83,9 @@ class Directory:
         for item in listing.items:
             index.put(item)
         return index
+
+
+AnyIndex: TypeAlias = Index[HasMetadata] | Index[PartialObjectMetadata]
 
 
 def _names(

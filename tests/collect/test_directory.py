@@ -1,0 +1,45 @@
+"""Which objects a request names: from memory, or from a list that is kept for a few seconds."""
+
+import asyncio
+
+import pytest
+
+from adapter.collect.answer import Unavailable
+from adapter.collect.directory import Directory
+from adapter.kube.client import Client
+from adapter.kube.fake import FakeCluster
+from adapter.kube.index import Index
+from adapter.kube.resources import Resource
+from adapter.metrics.selector import EVERYTHING, Selector
+from adapter.rules.resources import CORE_RESOURCES, PODS, GroupResource, ResourceMapper
+
+DEPLOYMENTS = GroupResource("apps", "deployments")
+api = ResourceMapper(CORE_RESOURCES).api
+
+
+async def test_kinds_that_nobody_follows_are_listed_once_for_all_who_ask() -> None:
+    async with FakeCluster() as cluster, Client(cluster.connection) as client:
+        for name in ("web", "db"):
+            body = {"metadata": {"name": name, "namespace": "shop", "labels": {"app": name}}}
+            await cluster.put(Resource("apps", "v1", "deployments"), body)
+        directory = Directory({}, client, api)
+        before = len(cluster.requests)
+        asked = (directory.names(DEPLOYMENTS, "shop", Selector.parse("app=web")) for _ in range(5))
+        assert await asyncio.gather(*asked) == [["web"]] * 5
+        assert await directory.names(DEPLOYMENTS, "shop", EVERYTHING) == ["db", "web"]
+        assert len(cluster.requests) - before == 1
+        assert directory.known(DEPLOYMENTS, "shop", EVERYTHING) == ["db", "web"]
+
+
+async def test_a_list_that_fails_says_why() -> None:
+    async with FakeCluster() as cluster, Client(cluster.connection) as client:
+        cluster.forbid("/apis/apps/v1/namespaces/shop/deployments")
+        with pytest.raises(Unavailable, match=r"deployments.apps cannot be listed: .*"):
+            await Directory({}, client, api).names(DEPLOYMENTS, "shop", EVERYTHING)
+
+
+async def test_without_a_cluster_only_what_is_in_memory_can_be_selected() -> None:
+    directory = Directory({PODS: Index()}, None, api)
+    assert await directory.names(PODS, "shop", EVERYTHING) == []
+    with pytest.raises(Unavailable, match=r"deployments.apps cannot be listed without a cluster"):
+        await directory.names(DEPLOYMENTS, "shop", EVERYTHING)
