@@ -19,6 +19,8 @@ LIST_TTL = 10.0
 """s that a list of objects other than pods and nodes holds; asked for only by requests with a selector."""
 LISTS = 256
 
+AnyIndex: TypeAlias = Index[HasMetadata] | Index[PartialObjectMetadata]
+
 
 class Directory:
     """Names of objects by resource, namespace and labels.
@@ -56,7 +58,7 @@ class Directory:
         index = self.indexes.get(resource)
         return len(index.namespace(namespace)) if index is not None and namespace else 1
 
-    def _held(self, resource: GroupResource, namespace: str) -> "AnyIndex | None":
+    def _held(self, resource: GroupResource, namespace: str) -> AnyIndex | None:
         followed = self.indexes.get(resource)
         return self._lists.get((resource, namespace)) if followed is None else followed
 
@@ -85,10 +87,5 @@ class Directory:
         return index
 
 
-AnyIndex: TypeAlias = Index[HasMetadata] | Index[PartialObjectMetadata]
-
-
-def _names(
-    index: "Index[HasMetadata] | Index[PartialObjectMetadata]", namespace: str, selector: Selector
-) -> Sequence[str]:
+def _names(index: AnyIndex, namespace: str, selector: Selector) -> Sequence[str]:
     return sorted(item.metadata.name for item in index.select(namespace, selector))
