@@ -1,6 +1,7 @@
 """One recommendation for many containers: VPA's estimators, and on top of them what the default mode does better."""
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
@@ -9,6 +10,9 @@ from recommender.estimate import Bounds, Estimation, Fractions, Recommendation, 
 from recommender.model import OOM_MEMORY, Aggregation, Model
 from recommender.policy import CostPolicy
 from recommender.settings import Settings
+
+LOOK_AGAIN: Final = 3600.0
+"""s after which a target is reckoned anew although no peak changed: the day has moved on."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +63,14 @@ def decide(model: Model, rows: Rows, containers: Amounts, now: float, chosen: Mo
 def by_cost(model: Model, rows: Rows, memory: Bounds, minimum: Amounts, now: float, cost: CostPolicy) -> Bounds:
     """VPA's memory bounds with the target replaced by the cheapest one; the bounds are moved to enclose it.
 
-    Looks anew only at states whose peaks have changed; a model is asked with one policy only.
+    Looks anew only at states whose peaks have changed, or that were looked at an hour ago; a model is asked with one
+    policy only.
     A state without daily peaks (resumed from another recommender's checkpoint) keeps VPA's target.
     """
     states, peaks = model.states, model.states.peaks
-    stale = rows[peaks.changed[rows]]
-    states.cheapest[stale] = cost.targets(peaks.recent(stale, cost.ring))
+    stale = rows[peaks.changed[rows] | (np.abs(now - states.looked[rows]) >= LOOK_AGAIN)]
+    states.cheapest[stale] = cost.targets(peaks.recent(stale, cost.ring), peaks.elapsed(stale, now))
+    states.looked[stale] = now
     peaks.changed[stale] = False
     wanted = states.cheapest[rows]
     killed = peaks.oom_time[rows] >= now - OOM_MEMORY

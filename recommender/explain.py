@@ -1,15 +1,21 @@
 """From samples to number, step by step: why one container's recommendation is what it is."""
 
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
+from recommender.buckets import Floats
 from recommender.engine import Mode, decide
 from recommender.estimate import confidence, minimums, with_confidence, with_margin
 from recommender.histogram import NEVER
 from recommender.model import DAY, Model, truncated
 from recommender.page import cores, size
 from recommender.policy import CostPolicy
+
+Ring: TypeAlias = NDArray[np.float32]
+"""Daily peaks of one container, newest first: (1, days)."""
 
 
 def explain(model: Model, row: int, name: str, chosen: Mode, now: float) -> list[str]:
@@ -22,7 +28,8 @@ def explain(model: Model, row: int, name: str, chosen: Mode, now: float) -> list
     ring = model.states.peaks.recent(rows, 28)
     if chosen.cost is None or not ring.any():
         return lines + _percentile(model, row, chosen, "memory")
-    lines += _cost(chosen.cost, ring, int(made.memory.target[0]))
+    passed = model.states.peaks.elapsed(rows, now)
+    lines += _cost(chosen.cost, ring, passed, int(made.memory.target[0]))
     lines += _days(model, row, ring, int(made.memory.target[0]))
     lines += _kill(model, row, now)
     return lines + _what_if(chosen.cost, ring, int(made.memory.target[0]))
@@ -63,9 +70,9 @@ def _percentile(model: Model, row: int, chosen: Mode, resource: str) -> list[str
     return lines
 
 
-def _cost(cost: CostPolicy, ring: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]", target: int) -> list[str]:
+def _cost(cost: CostPolicy, ring: Ring, passed: Floats, target: int) -> list[str]:
     """The choice: memory paid against the risk, at the target and around it."""
-    levels, chance, price = cost.curve(ring[:, : cost.ring])
+    levels, chance, price = cost.curve(ring[:, : cost.ring], passed)
     lines = [f"  a day above the target is worth {size(int(price[0]))}-days of memory; the cheapest sum is chosen:"]
     for share in (0.6, 0.8, 1.0, 1.25, 1.6):
         amount = target * share
@@ -76,7 +83,7 @@ def _cost(cost: CostPolicy, ring: "np.ndarray[tuple[int, ...], np.dtype[np.float
     return lines
 
 
-def _days(model: Model, row: int, ring: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]", target: int) -> list[str]:
+def _days(model: Model, row: int, ring: Ring, target: int) -> list[str]:
     """Which days made the number."""
     peaks = model.states.peaks
     lines = ["  daily peaks, newest first:"]
@@ -95,7 +102,7 @@ def _kill(model: Model, row: int, now: float) -> list[str]:
     return [f"  killed for want of memory at {_day(peaks.oom_time[row])}: {size(int(peaks.oom[row]))} were needed"]
 
 
-def _what_if(cost: CostPolicy, ring: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]", target: int) -> list[str]:
+def _what_if(cost: CostPolicy, ring: Ring, target: int) -> list[str]:
     """What would change it: a new peak tomorrow, or the largest day gone."""
     seen = ring[:, : cost.ring]
     lines = ["  what would change it:"]

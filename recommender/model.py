@@ -56,11 +56,13 @@ class States(Table):
     interval: Floats
     """s: length of this container's memory window."""
     cheapest: Amounts
-    """bytes: the default mode's memory target, as of the last time that the daily peaks changed"""
+    """bytes: the default mode's memory target, as of …"""
+    looked: Floats
+    """… Unix time, s"""
 
     def __init__(self, config: Aggregation) -> None:
         super().__init__(
-            first_sample=NEVER, last_sample=NEVER, samples=0, cheapest=0,
+            first_sample=NEVER, last_sample=NEVER, samples=0, cheapest=0, looked=NEVER,
             bump_ratio=config.oom_bump_ratio, bump_bytes=config.oom_min_bump, interval=config.memory_interval,
         )  # fmt: skip
         self.cpu = Histograms(CPU, config.cpu_half_life)

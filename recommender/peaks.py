@@ -91,6 +91,11 @@ class Peaks:
         columns = (self.day[rows][:, None] - np.arange(days)) % DAYS
         return np.take_along_axis(self.ring[rows], columns, axis=1)
 
+    def elapsed(self, rows: Rows, now: float) -> Floats:
+        """How much of each state's newest day is over at Unix time `now`, s: 0 to 1."""
+        passed: Floats = np.clip((now - self.anchor[rows]) / DAY - self.day[rows], 0.0, 1.0)
+        return passed
+
     def _anchor(self, rows: Rows, times: Floats) -> None:
         unset = self.anchor[rows] == NEVER
         if unset.any():

@@ -65,45 +65,56 @@ class CostPolicy:
         """How many days of peaks it wants to see: the weekday's record reaches further back than `days`."""
         return max(self.days, SAME_WEEKDAYS * 7)
 
-    def weights(self) -> Floats:
-        """The weight of each past day, yesterday first: (days)."""
-        weights: Floats = 2.0 ** (-np.arange(self.days) / self.half_life)
-        return weights
+    def targets(self, peaks: NDArray[np.float32], elapsed: Floats | None = None) -> Amounts:
+        """Bytes for containers of which `peaks` (n, ring; newest first; 0: no samples that day) are known.
 
-    def targets(self, peaks: NDArray[np.float32]) -> Amounts:
-        """Bytes for containers of which `peaks` (n, ring; newest first; 0: no samples that day) are known."""
-        chunks = [self._targets(peaks[start : start + CHUNK]) for start in range(0, len(peaks), CHUNK)]
+        `elapsed` (n) is how much of the newest day is over, 0 to 1; all of it if not given.
+        """
+        passed = np.ones(len(peaks)) if elapsed is None else elapsed
+        parts = [slice(start, start + CHUNK) for start in range(0, len(peaks), CHUNK)]
+        chunks = [self._targets(peaks[part], passed[part]) for part in parts]
         return np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.int64)
 
-    def curve(self, peaks: NDArray[np.float32]) -> tuple[Floats, Floats, Floats]:
+    def curve(self, peaks: NDArray[np.float32], elapsed: Floats | None = None) -> tuple[Floats, Floats, Floats]:
         """(levels in bytes, chance of a day above, price in bytes of such a day) per container: (n, m), (n, m), (n)."""
+        passed = np.ones(len(peaks)) if elapsed is None else elapsed
         recent = peaks[:, : self.days]
-        seen = recent > 0
         largest = np.maximum(recent.max(axis=1, initial=0.0).astype(np.float64), SMALLEST)
-        levels = largest[:, None] * self._ratios
-        chance = self._chance(recent, seen, largest)
+        chance = self._chance(recent, passed, largest)
         if self.weekly:
-            chance = np.maximum(chance, self._same_weekday(peaks, largest))
-        return levels, chance, self._price(recent, seen)
+            today = np.minimum(2 * (1 - passed), 1.0)[:, None] * self._same_weekday(peaks[:, 7::7], largest)
+            tomorrow = np.minimum(2 * passed, 1.0)[:, None] * self._same_weekday(peaks[:, 6::7], largest)
+            chance = np.maximum(chance, np.maximum(today, tomorrow))
+        return largest[:, None] * self._ratios, chance, self._price(recent, passed)
 
-    def _targets(self, peaks: NDArray[np.float32]) -> Amounts:
-        levels, chance, price = self.curve(peaks)
+    def _targets(self, peaks: NDArray[np.float32], passed: Floats) -> Amounts:
+        levels, chance, price = self.curve(peaks, passed)
         best = (levels + price[:, None] * chance).argmin(axis=1)
         chosen = np.ceil(levels[np.arange(len(peaks)), best])
         found: Amounts = np.where((peaks > 0).any(axis=1), chosen, 0.0).astype(np.int64)
         return found
 
-    def _chance(self, peaks: NDArray[np.float32], seen: NDArray[np.bool_], largest: Floats) -> Floats:
-        """The chance that the next day's peak is above each level: (n, levels)."""
-        weights = np.where(seen, self.weights(), 0.0)
-        weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
-        known = self._blurred(peaks, weights, largest)
-        surprise = np.minimum(self.surprise / (seen.sum(axis=1) + 1), 1.0)[:, None]
+    def _chance(self, peaks: NDArray[np.float32], passed: Floats, largest: Floats) -> Floats:
+        """The chance that the next day's peak is above each level: (n, levels).
+
+        The newest day, of which only a part has passed, counts whole as evidence above a level that it has passed,
+        and by its part as evidence below: it may yet rise. So nothing jumps when a day ends and the next begins.
+        """
+        seen = peaks > 0
+        age = np.arange(peaks.shape[1]) - 1 + passed[:, None]
+        weights = np.where(seen, 2.0 ** (-age / self.half_life), 0.0)
+        weights[:, 0] = seen[:, 0]
+        newest = self._blurred(peaks[:, :1], weights[:, :1], largest)
+        above = self._blurred(peaks, weights, largest)
+        missing = ((1 - passed) * seen[:, 0])[:, None]
+        whole = weights.sum(axis=1, keepdims=True) - missing * (1 - newest)
+        surprise = np.minimum(self.surprise / (seen.sum(axis=1, keepdims=True) - missing + 1), 1.0)
+        known = np.minimum(above / np.maximum(whole, 1e-12), 1.0)
         chance: Floats = (1 - surprise) * known + surprise * np.minimum(1.0, self._ratios**-self.tail)
         return chance
 
     def _blurred(self, peaks: NDArray[np.float32], weights: Floats, largest: Floats) -> Floats:
-        """The share of `weights` (n, k) of `peaks` (n, k), each spread out, above each level: (n, levels)."""
+        """The sum of `weights` (n, k) of `peaks` (n, k), each spread out, above each level: (n, levels)."""
         place = (np.log(np.maximum(peaks, SMALLEST) / largest[:, None]) - LEAST) / STEP
         place = np.clip(place, 0, len(self._blur) - 1.001)
         low = place.astype(np.int64)
@@ -114,20 +125,21 @@ class CostPolicy:
         mass = np.bincount(cells, shares, len(peaks) * len(self._blur)).astype(np.float32).reshape(len(peaks), -1)
         return (mass @ self._blur).astype(np.float64)
 
-    def _same_weekday(self, peaks: NDArray[np.float32], largest: Floats) -> Floats:
-        """The chance of a peak above each level, where the weekday's last n >= 2 peaks were all above it: (n+1)/(n+2).
+    def _same_weekday(self, same: NDArray[np.float32], largest: Floats) -> Floats:
+        """The chance of a peak above each level, where all n >= 2 peaks of the `same` weekday were: (n+1)/(n+2).
 
         That is Laplace's rule of succession, for the least of those peaks.
         """
-        same = peaks[:, 6::7][:, :SAME_WEEKDAYS]
         count = (same > 0).sum(axis=1)
         least = np.where(same > 0, same, np.inf).min(axis=1, initial=np.inf)
         enough = count >= 2
         chance = np.where(enough, (count + 1) / (count + 2), 0.0)
         return self._blurred(np.where(enough, least, 0.0)[:, None].astype(np.float32), chance[:, None], largest)
 
-    def _price(self, peaks: NDArray[np.float32], seen: NDArray[np.bool_]) -> Floats:
-        """Bytes for which a day with an overrun would be traded."""
+    def _price(self, peaks: NDArray[np.float32], passed: Floats) -> Floats:
+        """Bytes for which a day with an overrun would be traded; a day counts from its half on."""
+        seen = peaks > 0
+        seen[:, 0] &= (passed >= 0.5) | ~seen[:, 1:].any(axis=1)
         ordered = np.sort(np.where(seen, peaks, np.inf), axis=1)
         count = np.maximum(seen.sum(axis=1), 1)
         row = np.arange(len(peaks))

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from recommender.buckets import Rows
+from recommender.buckets import Floats, Rows
 from recommender.engine import Mode, decide
 from recommender.model import Model
 from recommender.peaks import DAYS
@@ -107,7 +107,7 @@ def entries(
 ) -> list[Entry]:
     """One entry per container: states `rows` are those of `names`."""
     made = decide(model, rows, np.ones(len(rows), dtype=np.int64), now, chosen)
-    ring = model.states.peaks.recent(rows, DAYS)
+    ring, passed = model.states.peaks.recent(rows, DAYS), model.states.peaks.elapsed(rows, now)
     found = []
     for at, name in enumerate(names):
         target, lower, upper = (
@@ -125,8 +125,8 @@ def entries(
                 lower=lower,
                 upper=upper,
                 peaks=peaks,
-                risk=_risk(chosen, ring[at], target.memory),
-                risk_now=_risk(chosen, ring[at], request.memory) if request else None,
+                risk=_risk(chosen, ring[at : at + 1], passed[at : at + 1], target.memory),
+                risk_now=_risk(chosen, ring[at : at + 1], passed[at : at + 1], request.memory) if request else None,
                 days_over=sum(peak > request.memory for peak in peaks) if request and peaks else None,
                 saving=_saving(request, target, prices) if request and prices else None,
             )
@@ -173,11 +173,11 @@ def _history(ring: "np.ndarray[Any, Any]") -> list[int]:
     return newest_first[::-1]
 
 
-def _risk(chosen: Mode, ring: "np.ndarray[Any, Any]", amount: int) -> float | None:
+def _risk(chosen: Mode, ring: "np.ndarray[Any, Any]", passed: Floats, amount: int) -> float | None:
     """The policy's own chance that the next day's peak is above `amount`; None without daily peaks."""
     if chosen.cost is None or not ring.any():
         return None
-    levels, chance, _ = chosen.cost.curve(ring[None, : chosen.cost.ring])
+    levels, chance, _ = chosen.cost.curve(ring[:, : chosen.cost.ring], passed)
     return float(np.interp(amount, levels[0], chance[0]))
 
 

@@ -248,7 +248,7 @@ async def test_a_restart_resumes_from_checkpoints(cluster, mode):
     assert saved["spec"] == {"vpaObjectName": "web", "containerName": "app"}
     assert saved["status"]["version"] == "v3"
     assert saved["status"]["totalSamplesCount"] == 4
-    async with bench(cluster, f"--mode={mode}", begin=T0 + 90000) as tested:
+    async with bench(cluster, f"--mode={mode}", begin=T0 + 86400 + 180) as tested:
         await tested.loop()
         assert tested.target() == before
 

@@ -108,6 +108,29 @@ def test_a_weekly_batch_job_is_ready_on_its_day_and_cheap_on_the_others():
     assert min(ours[21:27]) < 2.5
 
 
+def test_nothing_jumps_when_a_day_ends_and_the_next_begins():
+    """The ring moves on by a day; the new day, of which nothing has passed, must not count yet."""
+    days = [1.4, 1.0, 0.8, 1.2, 1.9, 1.0, 1.1, 0.9, 1.3, 1.2, 1.0, 1.5]
+    before = CostPolicy().targets(ring(*days), np.array([1.0]))[0]
+    after = CostPolicy().targets(ring(0.1, *days), np.array([0.0]))[0]
+    assert after == pytest.approx(before, rel=0.03)  # a level of the search is 2.5 %
+
+
+def test_a_new_level_counts_at_once_and_a_quiet_morning_only_slowly():
+    """Two hours into the day: 2 GB instead of 1 GB is a fact; 0.2 GB says nothing of the afternoon."""
+    usual = [1.0] * 14
+    early = np.array([2 / 24])
+    assert CostPolicy().targets(ring(2.0, *usual), early)[0] > 2 * GB
+    assert CostPolicy().targets(ring(0.2, *usual), early)[0] > 1 * GB
+
+
+def test_a_weekly_peak_is_still_expected_on_the_morning_of_its_day():
+    """Sunday 02:00, the job runs at 03:00: the newest day is Sunday itself, the same weekday is 7 and 14 days ago."""
+    days = [4.0 if age in (7, 14, 21) else 1.0 for age in range(22)]
+    assert CostPolicy().targets(ring(*days), np.array([2 / 24]))[0] > 4 * GB
+    assert CostPolicy().targets(ring(*days), np.array([0.999]))[0] < 4 * GB
+
+
 def test_a_daily_season_is_no_reason_to_ask_for_more_than_the_daily_peak():
     hours = np.array([1 + 0.5 * np.sin(2 * np.pi * hour / 24) for hour in range(24 * 21)]) * noise(2, 24 * 21)
     assert 1.5 < fed(OURS, hours)[-1] < 1.5 * 1.35
