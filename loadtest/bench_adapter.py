@@ -134,7 +134,7 @@ def conditions(
         "contenders": "; ".join(f"{one.name}: {' '.join(one.flags) or 'its default flags'}" for one in order)
         + "; prometheus-adapter with --metrics-relist-interval=1m as in its manifests; one replica each",
         "pods": f"{size.deployments} Deployments of {size.replicas} in {size.namespaces} namespaces, played by kwok;"
-        f" {SERIES} series per pod from one target, scraped every {SCRAPE_S} s; one rule, sum(rate(…[2m])) by pod",
+        f" {SERIES} series per pod from one target, scraped every {SCRAPE_S} s; one rule, sum(rate(…[1m])) by pod",
         "direct": f"{size.deployments - 1} distinct selectors, no HPAs; client certificate, protobuf accepted; a level"
         f" ends after {given.requests} requests or {given.seconds:g} s; the first pass goes over each selector once",
         "HPAs": f"{size.hpas}, one Pods metric each, at their target so that nothing scales ({wrong} wanted another"

@@ -30,7 +30,7 @@ rules:
       namespace: {resource: namespace}
       pod: {resource: pod}
   name: {matches: "^(.*)_total$", as: "${1}_per_second"}
-  metricsQuery: sum(rate(<<.Series>>{<<.LabelMatchers>>}[2m])) by (<<.GroupBy>>)
+  metricsQuery: sum(rate(<<.Series>>{<<.LabelMatchers>>}[1m])) by (<<.GroupBy>>)
 """
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
@@ -142,10 +142,10 @@ class Prometheus(RunningPrometheus):
         assert self._process is not None
         return self._process.pid
 
-    def wait_for_rates(self, pods: int, seconds: float = 90) -> None:
-        """Until every pod's rate is within a percent of what it is made to be."""
+    def wait_for_rates(self, pods: int, seconds: float = 150) -> None:
+        """Until each rate is within a percent of what it is made to be: when its window is full."""
         low, high = PER_POD * 0.99, PER_POD * 1.01
-        query = f"count({low} < sum(rate(http_requests_total[2m])) by (namespace,pod) < {high})"
+        query = f"count({low} < sum(rate(http_requests_total[1m])) by (namespace,pod) < {high})"
 
         def ready() -> bool:
             return any(float(Quantity.parse(one["value"][1])) >= pods for one in self.query(query))
