@@ -58,37 +58,51 @@ class Timing:
     """How far samples may be ahead of our clock."""
 
 
+@dataclass(frozen=True)
+class Plan:
+    """How the loop works."""
+
+    mode: Mode
+    finish: Finish
+    scope: Scope = Scope()
+    timing: Timing = Timing()
+    workers: int = 10
+    """Targets asked and statuses written at once."""
+    checkpoints: bool = True
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the loop sees of the cluster; somebody else runs the informers."""
+
+    vpas: Informer[Vpa]
+    pods: Informer[Pod]
+    observer: Observer
+    hpas: Informer[HorizontalPodAutoscaler] | None = None
+    """Where given, requests that they count on are kept."""
+
+
 class Recommender:
-    """One recommender over informers that somebody else runs."""
+    """One recommender, for one term of leadership."""
 
     def __init__(
         self,
         client: Client,
-        vpas: Informer[Vpa],
-        pods: Informer[Pod],
-        observer: Observer,
+        sight: Sight,
         fleet: Fleet,
         keeper: Keeper,
-        chosen: Mode,
-        finish: Finish,
-        scope: Scope,
-        timing: Timing,
+        plan: Plan,
         telemetry: Telemetry,
-        workers: int,
         wall: Callable[[], float],
-        hpas: Informer[HorizontalPodAutoscaler] | None = None,
         applier: Applier | None = None,
-        checkpoints: bool = True,
     ) -> None:
-        """`hpas`: where given, requests that they count on are kept. `wall` gives Unix seconds."""
+        """`wall` gives Unix seconds; without an `applier` nothing but statuses and checkpoints is written."""
         self.fleet, self.keeper, self.telemetry = fleet, keeper, telemetry
-        self._client, self._vpas, self._pods, self._observer = client, vpas, pods, observer
+        self._client, self._sight, self._plan, self._applier = client, sight, plan, applier
         self._targets = Targets(client)
-        self._mode, self._finish, self._scope, self._timing = chosen, finish, scope, timing
-        self._turns = asyncio.Semaphore(workers)
+        self._turns = asyncio.Semaphore(plan.workers)
         self._wall = wall
         self._collected = wall()
-        self._hpas, self._applier, self._checkpoints = hpas, applier, checkpoints
         self._followed: dict[tuple[str, str], Sequence[Pod]] = {}
         self._history: Callable[[Fleet, float], Awaitable[int]] | None = None
 
@@ -104,18 +118,20 @@ class Recommender:
             while True:
                 began = self._wall()
                 await self.once(began)
-                await asyncio.sleep(max(0.0, began + self._timing.interval - self._wall()))
+                await asyncio.sleep(max(0.0, began + self._plan.timing.interval - self._wall()))
         finally:
             self.telemetry.lead(False)
 
     async def start(self) -> None:
         """Waits for the informers and reads the checkpoints; without these it would begin with a dip."""
-        while not (await self._vpas.wait_synced(SYNC_SECONDS) and await self._pods.wait_synced(SYNC_SECONDS)):
-            log.warning("waiting for VPAs and pods", vpas=self._vpas.error, pods=self._pods.error)
+        while not (
+            await self._sight.vpas.wait_synced(SYNC_SECONDS) and await self._sight.pods.wait_synced(SYNC_SECONDS)
+        ):
+            log.warning("waiting for VPAs and pods", vpas=self._sight.vpas.error, pods=self._sight.pods.error)
         await self._wait_for_hpas()
-        while self._checkpoints:
+        while self._plan.checkpoints:
             try:
-                count = await self.keeper.load(self._scope.namespace)
+                count = await self.keeper.load(self._plan.scope.namespace)
                 log.info("checkpoints read", count=count)
                 return
             except NotFound:
@@ -127,7 +143,7 @@ class Recommender:
 
     async def _wait_for_hpas(self) -> None:
         """A first number that does not know of an HPA could set it off; without leave to see them we go on at once."""
-        hpas = self._hpas
+        hpas = self._sight.hpas
         while hpas is not None and not hpas.forbidden and not await hpas.wait_synced(HPA_SECONDS):
             log.warning("waiting for HPAs", cause=hpas.error)
 
@@ -136,7 +152,7 @@ class Recommender:
         telemetry = self.telemetry
         with telemetry.step("total"):
             with telemetry.step("LoadVPAs"):
-                served = [vpa for vpa in self._vpas.index if self._scope.serves(vpa)]
+                served = [vpa for vpa in self._sight.vpas.index if self._plan.scope.serves(vpa)]
                 fresh = self.fleet.serve(served)
                 self.keeper.restore(fresh, now)
             with telemetry.step("LoadPods"):
@@ -154,7 +170,7 @@ class Recommender:
                     members = self.fleet.members.items()
                     acted = await self._applier.act([(m, self._followed.get(key, ())) for key, m in members], now)
                     telemetry.writes.labels("pod", "good").inc(acted)
-            if self._checkpoints:
+            if self._plan.checkpoints:
                 with telemetry.step("MaintainCheckpoints"):
                     await self._maintain(now)
         telemetry.vpas.set(len(self.fleet.members))
@@ -172,7 +188,7 @@ class Recommender:
                 found = await self._targets.find(vpa, now)
             member = self.fleet.members[vpa.key]
             member.problem = found.problem
-            matching = self._pods.index.select(vpa.metadata.namespace, found.selector) if found.selector else ()
+            matching = self._sight.pods.index.select(vpa.metadata.namespace, found.selector) if found.selector else ()
             pods[vpa.key] = [pod for pod in matching if pod.active]
 
         await asyncio.gather(*(one(vpa) for vpa in served))
@@ -182,15 +198,15 @@ class Recommender:
     async def _take_in(self, now: float) -> None:
         """Metrics first, then kills, as VPA does."""
         try:
-            listing = await self._client.list(POD_METRICS.path(self._scope.namespace), PodMetrics)
+            listing = await self._client.list(POD_METRICS.path(self._plan.scope.namespace), PodMetrics)
         except KubeError as error:
             log.warning("no metrics", cause=str(error))
         else:
-            taken = feed_metrics(self.fleet, listing.items, now + self._timing.ahead)
+            taken = feed_metrics(self.fleet, listing.items, now + self._plan.timing.ahead)
             for result, count in taken._asdict().items():
                 self.telemetry.samples.labels(result).inc(count)
             self.telemetry.fetched.set(now)
-        self.telemetry.kills.inc(feed_kills(self.fleet, self._observer.drain()))
+        self.telemetry.kills.inc(feed_kills(self.fleet, self._sight.observer.drain()))
 
     async def _publish(self, now: float) -> None:
         """Decides for all containers at once, then patches the statuses that changed."""
@@ -198,7 +214,7 @@ class Recommender:
         numbers = self._numbers(members, now)
         due = []
         for member in members:
-            new = status(member.vpa, numbers[member.vpa.key], member.pods, member.problem, self._finish, now)
+            new = status(member.vpa, numbers[member.vpa.key], member.pods, member.problem, self._plan.finish, now)
             if changed(member.vpa.status, new):
                 due.append((member, new))
 
@@ -221,8 +237,8 @@ class Recommender:
         shared = [self.fleet.shared_by(member) for member in members]
         rows = np.array([row for own in shared for row in own.values()], dtype=np.int64)
         containers = np.array([len(own) for own in shared for _ in own], dtype=np.int64)
-        made = decide(self.fleet.model, rows, containers, now, self._mode)
-        sure = confidence(self.fleet.model.states, rows, self._mode.estimation.cpu_confidence).tolist()
+        made = decide(self.fleet.model, rows, containers, now, self._plan.mode)
+        sure = confidence(self.fleet.model.states, rows, self._plan.mode.estimation.cpu_confidence).tolist()
         columns = [
             np.stack((bounds.target, bounds.lower, bounds.upper), axis=1).tolist() for bounds in (made.cpu, made.memory)
         ]
@@ -240,21 +256,21 @@ class Recommender:
     def _beside_hpas(self, member: Member, numbers: dict[str, Numbers]) -> dict[str, Numbers]:
         """Keeps the requests on which an HPA of the same target counts."""
         target = member.vpa.spec.target_ref
-        if self._hpas is None or target is None:
+        if self._sight.hpas is None or target is None:
             return numbers
-        by = watched(self._hpas.index.namespace(member.vpa.metadata.namespace), target)
+        by = watched(self._sight.hpas.index.namespace(member.vpa.metadata.namespace), target)
         if not by:
             return numbers
         return {name: held(own, name, member.requests.get(name, {}), by) for name, own in numbers.items()}
 
     async def _maintain(self, now: float) -> None:
-        written, failed = await self.keeper.store(now, self._wall, now + self._timing.checkpoint_budget)
+        written, failed = await self.keeper.store(now, self._wall, now + self._plan.timing.checkpoint_budget)
         self.telemetry.writes.labels("checkpoint", "good").inc(written)
         self.telemetry.writes.labels("checkpoint", "failed").inc(failed)
-        if now - self._collected < self._timing.collect_every:
+        if now - self._collected < self._plan.timing.collect_every:
             return
         self._collected = now
         try:
-            await self.keeper.collect(self._scope.namespace, {vpa.key for vpa in self._vpas.index})
+            await self.keeper.collect(self._plan.scope.namespace, {vpa.key for vpa in self._sight.vpas.index})
         except KubeError as error:
             log.warning("orphaned checkpoints not removed", cause=str(error))

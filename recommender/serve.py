@@ -30,7 +30,7 @@ from recommender.fleet import EXPIRY, Fleet
 from recommender.history import load_history, of_settings
 from recommender.keeper import Keeper
 from recommender.logs import log_to_stderr
-from recommender.loop import Recommender, Scope, Timing
+from recommender.loop import Plan, Recommender, Scope, Sight, Timing
 from recommender.model import Model
 from recommender.objects import EVENTS, VPAS, Event, Pod, Vpa
 from recommender.oom import Observer
@@ -120,8 +120,8 @@ def build(
     pods.on_change(observer.pod_changed)
     events: Index[Event] = Index()
     events.on_change(observer.event_changed)
-    followed_vpas = Informer(client, VPAS, Vpa, namespace=where)
-    followed_pods = Informer(client, PODS, Pod, namespace=where, index=pods)
+    vpas = Informer(client, VPAS, Vpa, namespace=where)
+    followed = Informer(client, PODS, Pod, namespace=where, index=pods)
     evictions = Informer(client, EVENTS, Event, namespace=where, index=events, field_selector="reason=Evicted")
     hpas = None
     if settings.fixed("hpa_loop"):
@@ -129,30 +129,32 @@ def build(
     expiry = EXPIRY if settings.fixed("removed") else None
     fleet = Fleet(Model(chosen.aggregation), "PerVPAConfig=true" in settings.feature_gates, expiry)
     keeper = Keeper(client, fleet, settings.update_worker_count, settings.fixed("current_peak"))
-    made = Recommender(
-        client,
-        followed_vpas,
-        followed_pods,
-        observer,
-        fleet,
-        keeper,
-        chosen,
-        finish(settings),
-        Scope(settings.recommender_name, where, frozenset(filter(None, settings.ignored_namespaces.split(",")))),
-        Timing(
+    applier = Applier(client, settings.apply) if settings.apply != "off" else None
+    sight = Sight(vpas, followed, observer, hpas)
+    made = Recommender(client, sight, fleet, keeper, plan(settings), telemetry, wall, applier)
+    return made, (vpas, followed, evictions, *([hpas] if hpas else []))
+
+
+def plan(settings: Settings) -> Plan:
+    """How the loop works, from the flags."""
+    return Plan(
+        mode=mode(settings),
+        finish=finish(settings),
+        scope=Scope(
+            settings.recommender_name,
+            settings.namespace,
+            frozenset(name for name in settings.ignored_namespaces.split(",") if name),
+        ),
+        timing=Timing(
             settings.interval,
             settings.checkpoints_timeout,
             settings.checkpoints_gc_interval,
             AHEAD if settings.fixed("clock_jumps") else math.inf,
         ),
-        telemetry,
-        settings.update_worker_count,
-        wall,
-        hpas,
-        Applier(client, settings.apply) if settings.apply != "off" else None,
-        settings.storage != "prometheus",  # as in VPA: history and checkpoints would count samples twice
+        workers=settings.update_worker_count,
+        # As in VPA: history and checkpoints together would count samples twice.
+        checkpoints=settings.storage != "prometheus",
     )
-    return made, (followed_vpas, followed_pods, evictions, *([hpas] if hpas else []))
 
 
 def finish(settings: Settings) -> Finish:
