@@ -11,6 +11,8 @@ from loadtest.latency import markdown
 
 OURS = CONTENDERS[-1].name
 PEERS = tuple(contender.name for contender in CONTENDERS[:-1])
+SAME = 0.05
+"""Differences below this share are not called any: each figure is measured once."""
 
 
 class Results(NamedTuple):
@@ -87,6 +89,8 @@ def ratio(ours: float, peer: float, less: bool | None) -> str:
     good, bad = (ours, peer) if less else (peer, ours)
     if good == bad:
         return "same"
+    if abs(good - bad) < SAME * max(good, bad):
+        return "about the same"
     if good <= 0 or bad <= 0:
         return "ours: none" if ours == 0 else "peer: none"
     return f"{number(bad / good)}× better" if bad > good else f"{number(good / bad)}× WORSE"

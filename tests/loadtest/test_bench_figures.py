@@ -101,6 +101,7 @@ def test_memory_is_in_mib() -> None:
         (40.0, 10.0, False, "4.00× better"),
         (10.0, 25.0, False, "2.50× WORSE"),
         (5.0, 5.0, True, "same"),
+        (1.04, 1.0, True, "about the same"),  # 3.8 % more
         (0.0, 5.0, True, "ours: none"),
         (5.0, 0.0, True, "peer: none"),
         (1.0, math.nan, True, ""),
