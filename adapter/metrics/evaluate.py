@@ -221,7 +221,8 @@ class _Evaluation:
     def _adaptive_slice(self, selection: Selection, starts: Ints, window: float) -> Vector:
         times, values = selection.family.tail(selection.rows, self._at - self._reader.retention_s, self._at)
         gone = selection.family.serial[selection.rows] != selection.serials
-        times[gone], values[gone] = np.nan, np.nan
+        unknown = gone[:, None] | ~np.isfinite(values)  # a counter that says NaN has not stood still
+        times[unknown], values[unknown] = np.nan, np.nan
         counts, durations, newest = rate.sum_increments(times, values, starts)
         rates, windows = rate.adaptive_rate(counts, durations, window)
         columns = {label: codes[starts] for label, codes in selection.columns.items()}

@@ -341,3 +341,15 @@ def test_a_ratio_of_equal_sides_is_one(series):
     store = build(*(("x", labels, {60: value}) for labels, value in series))
     assert set(ask(store, "x / x").values()) <= {1.0}
     assert len(ask(store, "x / x")) == len(series)
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf])
+def test_an_adaptive_rate_passes_over_what_is_no_count(odd):
+    steady = {time: 10.0 * time for time in range(0, 65, 5)}
+    store = build(
+        ("hits", {"pod": "never"}, dict.fromkeys(steady, odd)),
+        ("hits", {"pod": "once"}, {**steady, 30: odd}),
+        ("hits", {"pod": "now"}, {**steady, 60: odd}),
+    )
+    found = ask(store, "sum by (pod) (rate(hits[60s]))", adaptive=True)
+    assert found == {(("pod", "once"),): 10.0}  # over the 25 s since; whose newest is odd has no value now
