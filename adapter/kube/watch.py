@@ -84,7 +84,7 @@ class Pacing(NamedTuple):
     last: float = 15.0
     """The longest such pause; half of client-go's, since few clients of ours wait and what they hold grows old."""
     refused: float = 60.0
-    """The pause after Forbidden or NotFound: only a person changes that."""
+    """The pause after NotFound, or Forbidden from the start: only a person changes that."""
     silence: float = 120.0
     """A watch that is silent so long is resumed. Bookmarks come about every 60 s, so one may be late or lost; where a
     server sends none, an idle watch costs one cheap request in two minutes."""
@@ -195,6 +195,7 @@ class _Follower(Generic[T]):
         self._version = ""  # the last resourceVersion heard of; '': everything must be listed
         self._streams_lists = True  # until the server shows that it does not
         self._opened_at: float | None = None
+        self._admitted = False  # ever
         self._server_errors = 0  # in a row
         self._forgot = False  # the server answered 410 since a watch last went well
 
@@ -232,6 +233,7 @@ class _Follower(Generic[T]):
     async def _told(self, lines: Lines, initial: Initial[T] | None) -> AsyncGenerator[Event[T], None]:
         """What one watch tells; `initial`, if any, gathers the streamed list until its end is announced."""
         self._opened_at = asyncio.get_running_loop().time()
+        self._admitted = True
         self._streams_lists = initial is None and self._streams_lists  # a list that never ends is not tried again
         if initial is None:
             yield Opened()
@@ -279,7 +281,8 @@ class _Follower(Generic[T]):
         pause = self._backoff.next()
         if not self._can_resume(error):
             self._version = ""
-        if isinstance(error, Forbidden | NotFound):
+        # A server that has just started refuses everybody until it has read its roles: who was let in before tries on.
+        if isinstance(error, NotFound) or (isinstance(error, Forbidden) and not self._admitted):
             return max(pause, self._pacing.refused * (0.5 + self._draw() / 2))
         return max(pause, min(error.retry_after or 0.0, self._pacing.refused)) if error else pause
 

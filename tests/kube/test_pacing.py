@@ -102,6 +102,12 @@ async def test_what_only_a_person_changes_is_asked_for_once_a_minute(error):
     assert await tries(Script(error, error, error), 3) == [0, 60, 120]
 
 
+async def test_who_was_let_in_before_is_back_seconds_after_a_server_that_did_not_know_its_roles_yet():
+    no = errors.Forbidden(403, "Forbidden", "no")
+    # admitted for 30 s; then refused, and tried again after 0.5, 1, 2, … 15 s
+    assert await tries(Script((30.0, DOWN), no, no, no), 5) == [0, 30.5, 31.5, 33.5, 37.5]
+
+
 async def test_the_servers_own_wish_for_a_pause_is_granted_up_to_a_minute():
     busy = [errors.TooManyRequests(429, "TooManyRequests", "busy", seconds) for seconds in (7.0, 3600.0)]
     assert await tries(Script(*busy, DOWN), 3) == [0, 7, 67]
