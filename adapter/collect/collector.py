@@ -12,6 +12,7 @@ from adapter.collect.demand import CustomWant, Demand, Want
 from adapter.collect.plan import Plan, Planned, Planner
 from adapter.collect.snapshot import Reading, Table, elements_for, merge_times, newest, tabulate
 from adapter.collect.telemetry import CollectTelemetry
+from adapter.metrics.sample import Sample
 from adapter.metrics.source import Query, RefusedQuery, Source, SourceError
 from adapter.rules.merge import Coverage
 from adapter.rules.model import Rule
@@ -262,7 +263,7 @@ class Collector:
     async def _table(self, planned: Planned, at: float) -> Table:
         samples = await self.source.query(planned.query, at)
         if not planned.object_label:
-            await self._refuse_uncovered(planned, at)
+            await self._refuse_uncovered(planned, samples, at)
             external = tuple((s.labels, Reading(s.value, s.time, s.window)) for s in samples)
             return Table(at, {}, external)
         readings = tabulate(samples, planned.object_label, planned.namespace_label, planned.namespace)
@@ -272,43 +273,46 @@ class Collector:
         known = await self._sample_times(planned, planned.times, at)
         return Table(at, merge_times(readings, known.times), sample_interval=known.interval)
 
-    def doubted(self, planned: Planned, now: float) -> Coverage | None:
+    def _doubted(self, planned: Planned, lost: bool, now: float) -> Coverage | None:
         """How to tell whose rates may be believed; None where all may: there was no outage lately.
 
-        Prometheus takes rates over what it has, which after an outage of its own is less than the window.
+        Prometheus takes rates over what it has, which after an outage of its own is less than the window. An outage is
+        a failed query before this one, or that all values are gone (`lost`): it came back within a refresh, but empty.
         """
         coverage, until = planned.coverage, self._doubted_until.get(planned.query)
         if coverage is None or self.source.knows_sample_times:
             return None
-        if until is None and self._last_error(planned):
+        if lost or (until is None and self._last_error(planned)):
             until = self._doubted_until[planned.query] = now + DOUBT * coverage.window
-            log.info("rates are taken when their windows are full again", rule=planned.rule.place)
-        if until is None or now < until:
-            return coverage if until else None
-        del self._doubted_until[planned.query]
-        return None
+            self._note(f"{planned.rule.place}: after an outage rates are taken when their windows are full again")
+        if until is not None and now >= until:
+            del self._doubted_until[planned.query]
+            return None
+        return coverage if until else None
 
     async def _covered(
         self, planned: Planned, readings: Mapping[tuple[str, str], Reading], at: float
     ) -> Mapping[tuple[str, str], Reading]:
         """After an outage what was held before stays, and grows old, until an object's window is full again."""
-        coverage = self.doubted(planned, at)
+        before = self.held.get(planned.wants[0])
+        held = before.table.readings if before and before.table else {}
+        coverage = self._doubted(planned, bool(held) and not readings, at)
         if coverage is None:
             return readings
         samples = await self.source.query(Query(coverage.promql), at)
         found = tabulate(samples, planned.object_label, planned.namespace_label, planned.namespace)
         full = {key for key, missing in found.items() if missing.value >= 0}
-        before = self.held.get(planned.wants[0])
-        held = before.table.readings if before and before.table else {}
         return {key: readings[key] if key in full else held[key] for key in readings if key in full or key in held}
 
-    async def _refuse_uncovered(self, planned: Planned, at: float) -> None:
+    async def _refuse_uncovered(self, planned: Planned, samples: Sequence[Sample], at: float) -> None:
         """The same for external metrics, as a whole. Raises SourceError."""
-        coverage = self.doubted(planned, at)
+        before = self.held.get(planned.wants[0])
+        held = before is not None and before.table is not None and bool(before.table.external)
+        coverage = self._doubted(planned, held and not samples, at)
         if coverage is None:
             return
-        samples = await self.source.query(Query(coverage.promql), at)
-        if not any(sample.value >= 0 for sample in samples):
+        covers = await self.source.query(Query(coverage.promql), at)
+        if not any(sample.value >= 0 for sample in covers):
             raise SourceError(f"after an outage the rates' window of {coverage.window:g} s is not full yet")
 
     async def _sample_times(self, planned: Planned, query: Query, at: float) -> _Times:

@@ -204,6 +204,23 @@ async def test_after_an_outage_rates_are_taken_when_their_windows_are_full(serve
     assert asked == 1
 
 
+async def test_a_source_that_comes_back_empty_between_two_queries_had_an_outage_too(served: World) -> None:
+    served.source.knows_sample_times = False
+    served.now = 1005
+    served.serves()
+    await refresh(served)
+    assert await values(served, question()) == {}
+    served.now = 1015
+    served.serves(("shop", "web-1", 0.5), ("shop", "web-2", 0.8))
+    served.source.coverage = [Sample({"namespace": "shop", "pod": "web-1"}, -2.0, 1015.0)]
+    await refresh(served)
+    assert await values(served, question()) == {}
+    served.now = 1066
+    served.source.coverage = [Sample({"namespace": "shop", "pod": pod}, 0.0, 1066.0) for pod in ("web-1", "web-2")]
+    await refresh(served)
+    assert await values(served, question()) == {"web-1": "500m", "web-2": "800m"}
+
+
 async def test_after_an_outage_an_external_rate_is_the_last_good_one_until_its_window_is_full() -> None:
     world = World(
         "externalRules: [{seriesQuery: jobs_waiting, metricsQuery: 'sum(rate(jobs_waiting[1m]))',"
