@@ -141,28 +141,27 @@ def conditions(
         f" size at the end); kube-controller-manager --kube-api-qps=1000, period 15 s and 5 workers as by default;"
         f" {given.warm_up:g} s to warm up, then {given.window:g} s",
         "order": ", ".join(loads) + " (1-minute load average at the start of each)",
-        "repeats": "none: each figure was measured once in this run",
     }
 
 
-def show(results: Results, found: dict[str, str], console: Console) -> None:
+def show(runs: Sequence[Results], found: Sequence[dict[str, str]], console: Console) -> None:
     """Tables on the terminal."""
-    for title, lines in report.tables(results):
+    for title, lines in report.tables(runs):
         table = Table(*report.HEADINGS, title=title, title_justify="left")
         for line in lines:
             table.add_row(*line)
         console.print(table)
-    for name, text in found.items():
-        console.print(f"{name}: {text}", highlight=False)
+    for line in report.said(found):
+        console.print(line, highlight=False)
 
 
-def write_docs(results: Results, found: dict[str, str]) -> None:
-    """The figures of docs/benchmarks.md between their marks, and the picture."""
+def write_docs(runs: Sequence[Results], found: Sequence[dict[str, str]]) -> None:
+    """The figures of docs/benchmarks.md between their marks, and the picture of the first run."""
     text = DOCUMENT.read_text(encoding="utf-8")
     before, rest = text.split(MARKS[0])
     after = rest.split(MARKS[1])[1]
-    DOCUMENT.write_text(f"{before}{MARKS[0]}\n{report.figures(results, found)}\n{MARKS[1]}{after}", encoding="utf-8")
-    report.draw(results, lambda figure: figure.savefig(PICTURE, dpi=110, metadata={"Software": None}))
+    DOCUMENT.write_text(f"{before}{MARKS[0]}\n{report.figures(runs, found)}\n{MARKS[1]}{after}", encoding="utf-8")
+    report.draw(runs[0], lambda figure: figure.savefig(PICTURE, dpi=110, metadata={"Software": None}))
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -175,7 +174,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--window", type=float, default=75, help="s with HPAs (default %(default)s)")
     parser.add_argument("--reverse", action="store_true", help="our adapter first")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    parser.add_argument("--show", type=Path, metavar="FILE", help="measure nothing; show the figures of such a file")
+    parser.add_argument(
+        "--show", type=Path, nargs="+", metavar="FILE", help="measure nothing; show the figures of such files together"
+    )
     parser.add_argument("--write-docs", action="store_true", help="rewrite the figures of docs/benchmarks.md")
     given = parser.parse_args(arguments)
     if not 2 <= given.deployments <= 600 or not 1 <= given.hpas <= given.deployments:
@@ -190,18 +191,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(width=None if sys.stdout.isatty() else 150)
     try:
         if given.show:
-            results, found = report.parse(json.loads(given.show.read_bytes()))
+            parsed = [report.parse(json.loads(file.read_bytes())) for file in given.show]
         else:
             with ahead("streamgate-bench"):
-                results, found = measure(given, console)
+                parsed = [measure(given, console)]
     except (BedError, RuntimeError) as error:
         print(error, file=sys.stderr)
         return 1
+    runs, found = [results for results, _ in parsed], [conditions for _, conditions in parsed]
     if given.json:
-        given.json.write_text(json.dumps(report.document(results, found), indent=1) + "\n", encoding="utf-8")
-    show(results, found, console)
+        given.json.write_text(json.dumps(report.document(*parsed[0]), indent=1) + "\n", encoding="utf-8")
+    show(runs, found, console)
     if given.write_docs:
-        write_docs(results, found)
+        write_docs(runs, found)
     return 0
 
 

@@ -90,37 +90,42 @@ def ratio(ours: float, peer: float, less: bool | None) -> str:
     if good == bad:
         return "same"
     if abs(good - bad) < SAME * max(good, bad):
-        return "about the same"
+        return "alike"
     if good <= 0 or bad <= 0:
         return "ours: none" if ours == 0 else "peer: none"
     return f"{number(bad / good)}× better" if bad > good else f"{number(good / bad)}× WORSE"
 
 
-def rows(titles: Sequence[Row], by_contender: Mapping[str, Level | Driven]) -> list[list[str]]:
-    """Title, a figure per contender, a ratio per peer."""
-    found = []
-    for row in titles:
-        values = {name: float(getattr(figures, row.field)) for name, figures in by_contender.items()}
-        ratios = [ratio(values[OURS], values[peer], row.less) for peer in PEERS]
-        found.append([row.title, *(number(values[name]) for name in (*PEERS, OURS)), *ratios])
-    return found
+def rows(titles: Sequence[Row], runs: Sequence[Mapping[str, Level | Driven]]) -> list[list[str]]:
+    """Title, a figure per contender, a ratio per peer; of several runs one beside the other."""
+    return [
+        [row.title, *(" / ".join(cells).strip(" /") for cells in zip(*(_cells(row, run) for run in runs), strict=True))]
+        for row in titles
+    ]
+
+
+def _cells(row: Row, by_contender: Mapping[str, Level | Driven]) -> list[str]:
+    values = {name: float(getattr(figures, row.field)) for name, figures in by_contender.items()}
+    ratios = [ratio(values[OURS], values[peer], row.less) for peer in PEERS]
+    return [*(number(values[name]) for name in (*PEERS, OURS)), *ratios]
 
 
 HEADINGS = ("", *PEERS, OURS, *(f"ours against {peer}" for peer in PEERS))
 
 
-def tables(results: Results) -> list[tuple[str, list[list[str]]]]:
-    """Every table: its title and rows under HEADINGS."""
+def tables(runs: Sequence[Results]) -> list[tuple[str, list[list[str]]]]:
+    """Every table: its title and rows under HEADINGS. All runs have the same levels."""
+    first = runs[0].first[OURS].concurrency
     found = [
         (
-            f"Direct, first pass over the selectors, concurrency {results.first[OURS].concurrency}",
-            rows(DIRECT_ROWS, results.first),
+            f"Direct, first pass over the selectors, concurrency {first}",
+            rows(DIRECT_ROWS, [run.first for run in runs]),
         )
     ]
-    for position, level in enumerate(results.levels[OURS]):
-        of_all = {name: levels[position] for name, levels in results.levels.items()}
+    for position, level in enumerate(runs[0].levels[OURS]):
+        of_all = [{name: levels[position] for name, levels in run.levels.items()} for run in runs]
         found.append((f"Direct, concurrency {level.concurrency}", rows(DIRECT_ROWS, of_all)))
-    return [*found, ("Driven by HPAs", rows(DRIVEN_ROWS, results.driven))]
+    return [*found, ("Driven by HPAs", rows(DRIVEN_ROWS, [run.driven for run in runs]))]
 
 
 def document(results: Results, conditions: Mapping[str, str]) -> dict[str, Any]:
@@ -145,11 +150,22 @@ def parse(found: Mapping[str, Any]) -> tuple[Results, dict[str, str]]:
     )
 
 
-def figures(results: Results, conditions: Mapping[str, str]) -> str:
+def said(conditions: Sequence[Mapping[str, str]]) -> list[str]:
+    """A line per condition; what differs from run to run, run by run. The last says what was repeated."""
+    lines = []
+    for name in conditions[0]:
+        texts = list(dict.fromkeys(one[name] for one in conditions))
+        lines.append(f"{name}: {' / '.join(texts)}")
+    count = len(conditions)
+    once = "none: each figure was measured once"
+    return [*lines, f"repeats: {once if count == 1 else f'{count} runs, their figures in order of time as a / b'}"]
+
+
+def figures(runs: Sequence[Results], conditions: Sequence[Mapping[str, str]]) -> str:
     """The tables and conditions as Markdown."""
-    blocks = [f"### {title}\n\n{markdown(HEADINGS, lines)}" for title, lines in tables(results)]
-    said = "\n".join(f"- {name}: {text}" for name, text in conditions.items())
-    return "\n\n".join([f"### Conditions\n\n{said}", *blocks])
+    blocks = [f"### {title}\n\n{markdown(HEADINGS, lines)}" for title, lines in tables(runs)]
+    lines = "\n".join(f"- {line}" for line in said(conditions))
+    return "\n\n".join([f"### Conditions\n\n{lines}", *blocks])
 
 
 COLOURS = ("#b0b0b0", "#707070", "#1f6fb4")

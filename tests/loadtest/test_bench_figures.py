@@ -101,7 +101,7 @@ def test_memory_is_in_mib() -> None:
         (40.0, 10.0, False, "4.00× better"),
         (10.0, 25.0, False, "2.50× WORSE"),
         (5.0, 5.0, True, "same"),
-        (1.04, 1.0, True, "about the same"),  # 3.8 % more
+        (1.04, 1.0, True, "alike"),  # 3.8 % more
         (0.0, 5.0, True, "ours: none"),
         (5.0, 0.0, True, "peer: none"),
         (1.0, math.nan, True, ""),
@@ -168,10 +168,18 @@ def results() -> report.Results:
 def test_figures_come_back_from_json_and_are_told_with_their_conditions() -> None:
     found = report.document(results(), {"machine": "two processors"})
     again, conditions = report.parse(json.loads(json.dumps(found)))
-    text = report.figures(again, conditions)
+    text = report.figures([again], [conditions])
     assert "- machine: two processors" in text
     assert "| requests/s | 1.00 | 1.00 | 1.00 | same | same |" in text
     assert "| HPA metric computation, mean, ms | 20.0 | 20.0 | 20.0 | same | same |" in text
+
+
+def test_several_runs_stand_beside_each_other_with_what_differed() -> None:
+    runs = [results(), results()]
+    text = report.figures(runs, [{"machine": "m", "date": "today"}, {"machine": "m", "date": "tomorrow"}])
+    assert "- machine: m\n- date: today / tomorrow\n- repeats: 2 runs" in text
+    assert "| requests/s | 1.00 / 1.00 | 1.00 / 1.00 | 1.00 / 1.00 | same / same | same / same |" in text
+    assert "| failed | 0 / 0 | 0 / 0 | 0 / 0 |  |  |" in text
 
 
 def test_the_picture_shows_every_contender() -> None:
