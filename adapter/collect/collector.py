@@ -9,12 +9,11 @@ import structlog
 
 from adapter.collect.catalogue import Catalogue
 from adapter.collect.demand import CustomWant, Demand, Want
+from adapter.collect.doubt import Doubts, believed
 from adapter.collect.plan import Plan, Planned, Planner
 from adapter.collect.snapshot import Reading, Table, elements_for, merge_times, newest, tabulate
 from adapter.collect.telemetry import CollectTelemetry
-from adapter.metrics.sample import Sample
 from adapter.metrics.source import Query, RefusedQuery, Source, SourceError
-from adapter.rules.merge import Coverage
 from adapter.rules.model import Rule
 
 log = structlog.get_logger(__name__)
@@ -23,8 +22,6 @@ TIMES_EVERY = 15.0
 """s between two questions for the samples' own times, where the source does not give them with the values."""
 REPLAN_EVERY = 10.0
 """s after which a plan is made anew though demand and offers are the same: pods come and go."""
-DOUBT = 1.5
-"""Windows after an outage during which rates are looked at twice: a full one, and the time until the first scrape."""
 SHARE = 20
 """A query that took t seconds is not asked again before SHARE * t: at most 5 % of the source's time is ours."""
 
@@ -90,7 +87,7 @@ class Collector:
         self._due: dict[Query, float] = {}
         self._running: dict[Query, asyncio.Task[Held]] = {}
         self._times: dict[Query, _Times] = {}
-        self._doubted_until: dict[Query, float] = {}
+        self._doubts = Doubts()
         self._wake = asyncio.Event()
         self._relisted = False
         self._reported: set[str] = set()
@@ -190,11 +187,14 @@ class Collector:
         if known == self._planned_for and now - self._planned_at < REPLAN_EVERY:
             return
         self._planned_for, self._planned_at = known, now
-        self.plan = self._planner.plan(wants, self.catalogue)
+        before, self.plan = self.plan, self._planner.plan(wants, self.catalogue)
+        for planned in self.plan.planned:
+            if any(want in before.unserved and want in self.held for want in planned.wants):
+                self._doubts.begin(planned, now)  # its series were gone, and are there again
         queries = {planned.query for planned in self.plan.planned}
         self._due = {query: due for query, due in self._due.items() if query in queries}
         self._times = {query: times for query, times in self._times.items() if query in queries}
-        self._doubted_until = {query: until for query, until in self._doubted_until.items() if query in queries}
+        self._doubts.forget(now)
         self.held = {want: held for want, held in self.held.items() if want in wants}
         self._tell(wants)
 
@@ -263,57 +263,33 @@ class Collector:
     async def _table(self, planned: Planned, at: float) -> Table:
         samples = await self.source.query(planned.query, at)
         if not planned.object_label:
-            await self._refuse_uncovered(planned, samples, at)
             external = tuple((s.labels, Reading(s.value, s.time, s.window)) for s in samples)
-            return Table(at, {}, external)
+            return await self._believed(planned, Table(at, {}, external))
         readings = tabulate(samples, planned.object_label, planned.namespace_label, planned.namespace)
-        readings = dict(await self._covered(planned, readings, at))
+        table = await self._believed(planned, Table(at, readings))
         if self.source.knows_sample_times or planned.times is None:
-            return Table(at, readings)
+            return table
         known = await self._sample_times(planned, planned.times, at)
-        return Table(at, merge_times(readings, known.times), sample_interval=known.interval)
+        return table._replace(readings=merge_times(table.readings, known.times), sample_interval=known.interval)
 
-    def _doubted(self, planned: Planned, lost: bool, now: float) -> Coverage | None:
-        """How to tell whose rates may be believed; None where all may: there was no outage lately.
-
-        Prometheus takes rates over what it has, which after an outage of its own is less than the window. An outage is
-        a failed query before this one, or that all values are gone (`lost`): it came back within a refresh, but empty.
-        """
-        coverage, until = planned.coverage, self._doubted_until.get(planned.query)
-        if coverage is None or self.source.knows_sample_times:
-            return None
-        if lost or (until is None and self._last_error(planned)):
-            until = self._doubted_until[planned.query] = now + DOUBT * coverage.window
-            self._note(f"{planned.rule.place}: after an outage rates are taken when their windows are full again")
-        if until is not None and now >= until:
-            del self._doubted_until[planned.query]
-            return None
-        return coverage if until else None
-
-    async def _covered(
-        self, planned: Planned, readings: Mapping[tuple[str, str], Reading], at: float
-    ) -> Mapping[tuple[str, str], Reading]:
-        """After an outage what was held before stays, and grows old, until an object's window is full again."""
-        before = self.held.get(planned.wants[0])
-        held = before.table.readings if before and before.table else {}
-        coverage = self._doubted(planned, bool(held) and not readings, at)
-        if coverage is None:
-            return readings
-        samples = await self.source.query(Query(coverage.promql), at)
-        found = tabulate(samples, planned.object_label, planned.namespace_label, planned.namespace)
-        full = {key for key, missing in found.items() if missing.value >= 0}
-        return {key: readings[key] if key in full else held[key] for key in readings if key in full or key in held}
-
-    async def _refuse_uncovered(self, planned: Planned, samples: Sequence[Sample], at: float) -> None:
-        """The same for external metrics, as a whole. Raises SourceError."""
-        before = self.held.get(planned.wants[0])
-        held = before is not None and before.table is not None and bool(before.table.external)
-        coverage = self._doubted(planned, held and not samples, at)
-        if coverage is None:
-            return
-        covers = await self.source.query(Query(coverage.promql), at)
-        if not any(sample.value >= 0 for sample in covers):
-            raise SourceError(f"after an outage the rates' window of {coverage.window:g} s is not full yet")
+    async def _believed(self, planned: Planned, table: Table) -> Table:
+        """`table` as far as its rates may be believed; see `adapter.collect.doubt`."""
+        known = self.held.get(planned.wants[0])
+        before = known.table if known and known.table else Table(table.evaluated, {})
+        vanished = not (table.readings or table.external) and bool(before.readings or before.external)
+        if vanished:
+            self._doubts.begin(planned, table.evaluated)
+        elif known and known.error:
+            self._doubts.failed(planned, table.evaluated)
+        coverage = self._doubts.of(planned, table.evaluated)
+        if coverage is None or self.source.knows_sample_times:  # the embedded source divides by what it has
+            return table
+        self._note(f"{planned.rule.place}: after an outage rates are taken when their windows are full again")
+        samples = [s for s in await self.source.query(Query(coverage.promql), table.evaluated) if s.value >= 0]
+        if not planned.object_label:
+            return table if samples else before
+        full = tabulate(samples, planned.object_label, planned.namespace_label, planned.namespace)
+        return table._replace(readings=believed(table.readings, full, before.readings))
 
     async def _sample_times(self, planned: Planned, query: Query, at: float) -> _Times:
         """The newest sample's time per object, asked for every TIMES_EVERY; an old answer where that fails."""

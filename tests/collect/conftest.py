@@ -66,8 +66,11 @@ class ToldSource:
         if self.fault:
             raise SourceError(self.fault)
         if "count_over_time(" in query.promql:
-            return self.coverage
+            return await self.count(query, at)
         return self.times if "timestamp(" in query.promql else self.samples
+
+    async def count(self, query: Query, at: float) -> list[Sample]:
+        return self.coverage
 
     async def series(self, selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
         if self.fault:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Mapping
 
 import pytest
 
@@ -10,6 +11,7 @@ from adapter.collect.collector import TIMES_EVERY
 from adapter.collect.demand import CustomWant
 from adapter.metrics.sample import Sample
 from adapter.metrics.selector import EVERYTHING, Selector
+from adapter.metrics.source import Query, SourceError
 from adapter.rules.resources import PODS
 from tests.collect.conftest import World
 
@@ -204,6 +206,27 @@ async def test_after_an_outage_rates_are_taken_when_their_windows_are_full(serve
     assert asked == 1
 
 
+async def test_a_window_that_cannot_be_looked_at_holds_nobody_up_for_good(served: World) -> None:
+    """Every query for samples in the window fails; after 1.5 windows of 60 s the rates are believed all the same."""
+    served.source.knows_sample_times = False
+    served.now, served.source.fault = 1006, "it is away"
+    await refresh(served)
+    served.source.fault = ""
+
+    async def refuse(query: Query, at: float) -> list[Sample]:
+        raise SourceError("this server cannot count")
+
+    served.source.count = refuse  # type: ignore[method-assign]
+    for moment in range(1020, 1110, 10):
+        served.now = moment
+        await refresh(served)
+        assert served.collector.held[next(iter(served.collector.held))].error == "this server cannot count"
+    served.now = 1110
+    served.serves(("shop", "web-1", 1.6))
+    await refresh(served)
+    assert await values(served, question("web-1")) == {"web-1": "1600m"}
+
+
 async def test_a_source_that_comes_back_empty_between_two_queries_had_an_outage_too(served: World) -> None:
     served.source.knows_sample_times = False
     served.now = 1005
@@ -219,6 +242,26 @@ async def test_a_source_that_comes_back_empty_between_two_queries_had_an_outage_
     served.source.coverage = [Sample({"namespace": "shop", "pod": pod}, 0.0, 1066.0) for pod in ("web-1", "web-2")]
     await refresh(served)
     assert await values(served, question()) == {"web-1": "500m", "web-2": "800m"}
+
+
+async def test_series_that_were_gone_had_an_outage_too(served: World) -> None:
+    served.source.knows_sample_times = False
+    looked_up = served.source.series
+
+    async def nothing(*_: object) -> list[Mapping[str, str]]:
+        return []
+
+    served.source.series = nothing  # type: ignore[method-assign]
+    served.now = 1005
+    await served.collector.relist()
+    await refresh(served)
+    served.source.series = looked_up  # type: ignore[method-assign]
+    served.now = 1015
+    await served.collector.relist()
+    served.serves(("shop", "web-1", 0.5))
+    served.source.coverage = [Sample({"namespace": "shop", "pod": "web-1"}, -2.0, 1015.0)]
+    await refresh(served)
+    assert await values(served, question()) == {"web-1": "1500m"}  # the last good one, of 1000
 
 
 async def test_after_an_outage_an_external_rate_is_the_last_good_one_until_its_window_is_full() -> None:
