@@ -151,8 +151,8 @@ def show(runs: Sequence[Results], found: Sequence[dict[str, str]], console: Cons
         for line in lines:
             table.add_row(*line)
         console.print(table)
-    for line in report.said(found):
-        console.print(line, highlight=False)
+    for text in report.said(found):
+        console.print(text, highlight=False)
 
 
 def write_docs(runs: Sequence[Results], found: Sequence[dict[str, str]]) -> None:
