@@ -1,5 +1,6 @@
 """What the HPA controller gets from an adapter, and what that costs, over a window of time."""
 
+import math
 import time
 from typing import NamedTuple
 
@@ -39,6 +40,11 @@ class Driven(NamedTuple):
     rss_mib: float
     rss_most_mib: float
     busy: float
+
+    @property
+    def adapter_cpu_ms(self) -> float:
+        """CPU ms of the adapter per answer; infinite without any."""
+        return self.adapter_cpu * 1e3 / (self.answered15 * 60 / PERIOD_S) if self.answered15 else math.inf
 
 
 def measure(adapter: Ours, meters: Meters, seconds: float) -> Driven:

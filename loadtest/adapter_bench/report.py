@@ -62,6 +62,7 @@ DRIVEN_ROWS = (
     Row("series15", "Prometheus series look-ups per 15 s"),
     Row("lists15", "pod LISTs by the adapter per 15 s"),
     Row("adapter_cpu", "adapter CPU, s per minute"),
+    Row("adapter_cpu_ms", "adapter CPU per answer, ms"),
     Row("apiserver_cpu", "kube-apiserver CPU, s per minute"),
     Row("prometheus_cpu", "Prometheus CPU, s per minute"),
     Row("controllers_cpu", "kube-controller-manager CPU, s per minute"),

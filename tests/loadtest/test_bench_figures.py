@@ -130,6 +130,7 @@ def test_a_window_is_told_per_period_and_per_minute() -> None:
     assert (one.interval_p50_s, one.request_p50_ms) == (15.0, pytest.approx(10))
     assert (one.queries15, one.lists15, one.computation_ms) == (3.0, 0.5, 20.0)
     assert (one.adapter_cpu, one.apiserver_cpu) == (2.0, 8.0)  # in half a minute 1 s and 4 s
+    assert one.adapter_cpu_ms == 250.0  # 1 s for 4 answers
 
 
 def test_a_level_is_told_per_request() -> None:
