@@ -124,13 +124,13 @@ def conditions(
     """Of this run, in words."""
     server = json.loads(bed.kubectl("version", "-o", "json"))["serverVersion"]["gitVersion"]
     program = packages.ensure(["prometheus"])["prometheus"]
-    prometheus = run([program, "--version"]).split("(", 1)[0].strip()
+    prometheus = run([program, "--version"]).split("(", 1)[0].replace(", version", "").strip().capitalize()
     size = given.size
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": f"{description()}; everything, load client included, on it, ahead of whatever else ran there",
         "versions": f"Kubernetes {server}, {prometheus}, prometheus-adapter {binaries.wanted_version(PEER)} (built"
-        " without cgo, stripped), our adapter as of this commit",
+        " without cgo, stripped), our adapter as of that date",
         "contenders": "; ".join(f"{one.name}: {' '.join(one.flags) or 'its default flags'}" for one in order)
         + "; prometheus-adapter with --metrics-relist-interval=1m as in its manifests; one replica each",
         "pods": f"{size.deployments} Deployments of {size.replicas} in {size.namespaces} namespaces, played by kwok;"

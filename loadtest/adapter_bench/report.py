@@ -169,25 +169,35 @@ def figures(runs: Sequence[Results], conditions: Sequence[Mapping[str, str]]) ->
     return "\n\n".join([f"### Conditions\n\n{lines}", *blocks])
 
 
+LINES = (
+    ("per_second", "requests/s"),
+    ("p50_ms", "latency p50, ms"),
+    ("p99_ms", "latency p99, ms"),
+    ("adapter_cpu_ms", "adapter CPU, ms/request"),
+)
+BARS = (
+    ("interval_p99_s", "interval between syncs p99, s"),
+    ("request_p50_ms", "metric request p50, ms"),
+    ("queries15", "Prometheus queries per 15 s"),
+    ("rss_mib", "adapter RSS, MiB"),
+)
 COLOURS = ("#b0b0b0", "#707070", "#1f6fb4")
 
 
 def draw(results: Results, save: Callable[[Any], None]) -> None:
-    """Requests/s and latency by concurrency; queries, CPU and sync intervals under HPAs; `save` gets the figure."""
+    """Direct requests by concurrency above; below what HPAs get and what it costs; `save` gets the figure."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 6), layout="constrained")
-    grid = figure.subplots(2, 3)
-    lines = (("per_second", "requests/s"), ("p99_ms", "latency p99, ms"), ("adapter_cpu_ms", "adapter CPU, ms/request"))
-    for axes, (field, title) in zip(grid[0], lines, strict=True):
+    figure = Figure(figsize=(14, 6), layout="constrained")
+    grid = figure.subplots(2, 4)
+    for axes, (field, title) in zip(grid[0], LINES, strict=True):
         for name, colour in zip((*PEERS, OURS), COLOURS, strict=True):
             levels = results.levels[name]
             axes.plot([one.concurrency for one in levels], [getattr(one, field) for one in levels], "o-", color=colour)
         axes.set_yscale("log")
         axes.set_title(f"direct: {title}", fontsize=9)
         axes.set_xlabel("concurrency", fontsize=8)
-    bars = (("request_p50_ms", "metric request p50, ms"), ("queries15", "Prometheus queries per 15 s"))
-    for axes, (field, title) in zip(grid[1], (*bars, ("adapter_cpu", "adapter CPU, s/minute")), strict=True):
+    for axes, (field, title) in zip(grid[1], BARS, strict=True):
         names = (*PEERS, OURS)
         axes.bar(names, [getattr(results.driven[name], field) for name in names], color=COLOURS)
         axes.set_title(f"HPAs: {title}", fontsize=9)

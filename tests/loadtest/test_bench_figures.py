@@ -187,5 +187,5 @@ def test_the_picture_shows_every_contender() -> None:
     drawn = []
     report.draw(results(), drawn.append)
     [figure] = drawn
-    assert len(figure.axes) == 6
+    assert len(figure.axes) == 8
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [*report.PEERS, report.OURS]
