@@ -1,7 +1,7 @@
 """`make bench-adapter`: our adapter against prometheus-adapter v0.12.0, on one cluster and one Prometheus.
 
 The test bed's control plane with pods that kwok plays; both adapters get the same rules file. First requests straight
-to each adapter, then HPAs that are looked at every 15 s. Needs root and about 12 minutes (some more the first time, to
+to each adapter, then HPAs that are looked at every 15 s. Needs root and about 9 minutes (some more the first time, to
 build prometheus-adapter and kwok); `--write-docs` rewrites the figures of docs/benchmarks.md.
 """
 
@@ -168,7 +168,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m loadtest.bench_adapter", description=__doc__)
     parser.add_argument("--deployments", type=int, default=Size().deployments, help="of 3 pods (default %(default)s)")
     parser.add_argument("--hpas", type=int, default=Size().hpas, help="default %(default)s")
-    parser.add_argument("--requests", type=int, default=3000, help="most of one level (default %(default)s)")
+    parser.add_argument("--requests", type=int, default=20_000, help="most of one level (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=15, help="longest level (default %(default)s)")
     parser.add_argument("--warm-up", type=float, default=20, help="s with HPAs before the window (default %(default)s)")
     parser.add_argument("--window", type=float, default=75, help="s with HPAs (default %(default)s)")
