@@ -7,9 +7,10 @@ COPY pyproject.toml constraints.txt LICENSE ./
 COPY adapter adapter
 COPY recommender recommender
 COPY loadtest loadtest
-# Exact versions, no extras: what tests and reports need stays out.
+# Exact versions, no extras: what tests and reports need stays out. The one thing more is what the recommender's flag
+# --storage=prometheus asks Prometheus with.
 RUN python -m venv /opt/streamgate \
- && /opt/streamgate/bin/pip install --no-cache-dir --constraint constraints.txt .
+ && /opt/streamgate/bin/pip install --no-cache-dir --constraint constraints.txt . prometheus-api-client
 
 FROM python:3.11-slim
 LABEL org.opencontainers.image.title="streamgate" org.opencontainers.image.licenses="Apache-2.0"

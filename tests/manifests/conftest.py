@@ -22,6 +22,7 @@ Builder = Callable[[Path], list[Object]]
 TOP = Path(__file__).resolve().parents[2]
 MANIFESTS = TOP / "manifests"
 OVERLAYS = sorted(path.name for path in (MANIFESTS / "overlays").iterdir())
+WITHOUT_ADAPTER = {"drop-in", "recommender", "beside-vpa", "recommender-drop-in"}
 KNOWN = {"apiVersion", "kind", "resources", "components", "patches", "configMapGenerator"}
 
 
@@ -147,14 +148,14 @@ def build(builder: Builder) -> Callable[[str], Build]:
 
 @pytest.fixture
 def composed(builder: Builder, tmp_path: Path) -> Callable[..., Build]:
-    """`composed('otlp', 'network-policy')`: the embedded overlay with these components."""
+    """`composed('otlp', 'network-policy')`: the embedded overlay, or another, with these components."""
 
-    def compose(*components: str) -> Build:
+    def compose(*components: str, overlay: str = "embedded") -> Build:
         relative = os.path.relpath(MANIFESTS, tmp_path.resolve())
         plan = {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
-            "resources": [f"{relative}/overlays/embedded"],
+            "resources": [f"{relative}/overlays/{overlay}"],
             "components": [f"{relative}/components/{name}" for name in components],
         }
         (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(plan))
@@ -177,6 +178,6 @@ def manifests() -> Path:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that asks for `overlay` runs for each that installs the adapter, one for `any_overlay` for all."""
     if "overlay" in metafunc.fixturenames:
-        metafunc.parametrize("overlay", [name for name in OVERLAYS if name != "drop-in"])
+        metafunc.parametrize("overlay", [name for name in OVERLAYS if name not in WITHOUT_ADAPTER])
     if "any_overlay" in metafunc.fixturenames:
         metafunc.parametrize("any_overlay", OVERLAYS)

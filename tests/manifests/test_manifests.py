@@ -16,7 +16,11 @@ from loadtest.sample.settings import Settings as SampleSettings
 CUSTOM = {"v1beta1.custom.metrics.k8s.io", "v1beta2.custom.metrics.k8s.io"}
 EXTERNAL, RESOURCE = "v1beta1.external.metrics.k8s.io", "v1beta1.metrics.k8s.io"
 KUBERNETES_OWN = {("ClusterRole", "system:auth-delegator"), ("Role", "extension-apiserver-authentication-reader")}
-FOREIGN_ACCOUNTS = {("kube-system", "horizontal-pod-autoscaler"), ("monitoring", "prometheus-adapter")}
+FOREIGN_ACCOUNTS = {
+    ("kube-system", "horizontal-pod-autoscaler"),
+    ("kube-system", "vpa-recommender"),
+    ("monitoring", "prometheus-adapter"),
+}
 ALL = ("resource-metrics", "external-metrics", "otlp", "network-policy", "cert-manager")
 
 
@@ -347,7 +351,7 @@ def test_the_image_holds_what_is_copied_runs_as_the_pods_user_and_starts_the_ada
 def test_the_image_is_installed_from_constraints_and_without_extras(manifests):
     text = (Path(manifests).parent / "Dockerfile").read_text()
     (install,) = re.findall(r"pip install (.*)", text)
-    assert install == "--no-cache-dir --constraint constraints.txt ."
+    assert install == "--no-cache-dir --constraint constraints.txt . prometheus-api-client"
 
 
 def test_the_samples_variables_are_settings_of_the_sample(manifests):
