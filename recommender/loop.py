@@ -112,7 +112,7 @@ class Recommender:
 
     async def run(self) -> None:
         """Loads checkpoints, then loops until cancelled; every loop writes checkpoints, so the end needs no more."""
-        self.telemetry.lead(True)
+        self.telemetry.lead(True, self._wall())
         try:
             await self.start()
             while True:
@@ -120,7 +120,7 @@ class Recommender:
                 await self.once(began)
                 await asyncio.sleep(max(0.0, began + self._plan.timing.interval - self._wall()))
         finally:
-            self.telemetry.lead(False)
+            self.telemetry.lead(False, self._wall())
 
     async def start(self) -> None:
         """Waits for the informers and reads the checkpoints; without these it would begin with a dip."""

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any, Final, TextIO
 
 from recommender.usage import Problems
@@ -31,9 +32,13 @@ def write(records: Sequence[Record], form: str, title: str, file: TextIO | None 
 
 
 def table(rows: Sequence[Record], title: str, file: TextIO | None = None) -> None:
-    """A table for people; numbers to the right."""
-    from rich.console import Console
-    from rich.table import Table
+    """A table for people; numbers to the right. Without the extra `reports` (rich) it is one in Markdown."""
+    try:
+        from rich.console import Console
+        from rich.table import Table
+    except ImportError:
+        markdown(rows, file or sys.stdout)
+        return
 
     shown = Table(title=title, title_justify="left")
     for column in _columns(rows):
@@ -64,7 +69,7 @@ def lines(said: Iterable[str]) -> None:
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """A progress bar on stderr, where a person looks at it; yields what to call with each step's size."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or not find_spec("rich"):
         yield lambda _: None
         return
     from rich.console import Console

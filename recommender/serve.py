@@ -194,7 +194,7 @@ class Health:
 
     async def answer(self, _: web.Request | None = None) -> web.Response:
         """Ill where we lead and have not ended a loop for five intervals; a replica that waits is well."""
-        last = max(self._telemetry.ended, self._began)
+        last = max(self._telemetry.ended, self._telemetry.changed, self._began)
         late = self._wall() - last > STALE_LOOPS * self._settings.interval
         if late and self._telemetry.acting:
             return web.Response(status=500, text=f"no whole loop for {self._wall() - last:.0f} s\n")

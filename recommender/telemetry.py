@@ -38,6 +38,8 @@ class Telemetry:
         """Unix s of the end of the last whole loop."""
         self.acting = False
         """Whether this replica acts."""
+        self.changed = 0.0
+        """Unix s since when it acts, or does not."""
         self._leading = Gauge("streamgate_recommender_leading", "1 while this replica acts", registry=self.registry)
         self._last_loop = Gauge(
             "streamgate_recommender_last_loop_timestamp_seconds", "End of the last whole loop", registry=self.registry
@@ -48,9 +50,10 @@ class Telemetry:
             registry=self.registry,
         )
 
-    def lead(self, acting: bool) -> None:
-        """This replica begins, or ends, to act."""
+    def lead(self, acting: bool, now: float) -> None:
+        """This replica begins, or ends, to act; `now` in Unix s."""
         self.acting = acting
+        self.changed = now
         self._leading.set(acting)
 
     def end(self, now: float) -> None:

@@ -340,12 +340,14 @@ async def test_health_is_lost_where_loops_do_not_end(cluster):
     telemetry = Telemetry()
     health = Health(settings, telemetry, lambda: now[0])
     assert (await health.answer()).status == 200
-    telemetry.lead(True)
+    now[0] += 60
+    telemetry.lead(True, now[0])
+    assert (await health.answer()).status == 200, "a stand-by that takes over gets its time for the first loop"
     now[0] += 6
     assert (await health.answer()).status == 500
     telemetry.end(now[0])
     assert (await health.answer()).status == 200
-    telemetry.lead(False)
+    telemetry.lead(False, now[0])
     now[0] += 60
     assert (await health.answer()).status == 200, "a replica that waits is well"
 
