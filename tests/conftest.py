@@ -2,5 +2,12 @@
 
 import asyncio
 
+from hypothesis import HealthCheck, settings
+
 # Without this, pytest-asyncio asks Python 3.11 for "the" loop where none is, which makes one that nobody closes.
 asyncio.set_event_loop(None)
+
+# No test asserts times. In a fresh clone the first text drawn builds Hypothesis' tables of characters, for a second or
+# two, and on a loaded machine any example may be slow.
+settings.register_profile("streamgate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("streamgate")
