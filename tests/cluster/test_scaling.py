@@ -1,7 +1,6 @@
 """The main job: a real HPA controller scales real containers on what our adapter serves, embedded source."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -20,6 +19,7 @@ from tests.cluster.manifests import PORT, sample_deployment
 from tests.cluster.processes import wait_until
 
 OTLP = 4318
+RECOMMENDER = "streamgate-recommender"
 
 
 @pytest.fixture(scope="module")
@@ -93,10 +93,23 @@ def _quiet(bed: Bed, *arguments: str) -> str:
         return ""
 
 
-def test_the_manifests_pass_a_real_api_server(bed: Bed, tmp_path: Path) -> None:
+def test_the_manifests_pass_a_real_api_server(bed: Bed, adapter: RunningAdapter) -> None:
     for overlay in ("embedded", "prometheus", "complete"):
         rendered = bed.kubectl("kustomize", f"manifests/overlays/{overlay}")
         answer = bed.kubectl(
             "apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-", stdin=rendered
         )
         assert "streamgate-adapter" in answer
+
+
+def test_the_recommenders_manifests_pass_a_real_api_server(bed: Bed) -> None:
+    bed.create_namespace(RECOMMENDER)  # a dry run makes none, and what lies in it needs one
+    try:
+        for overlay in ("recommender", "beside-vpa"):
+            rendered = bed.kubectl("kustomize", f"manifests/overlays/{overlay}")
+            answer = bed.kubectl(
+                "apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-", stdin=rendered
+            )
+            assert "deployment.apps/streamgate-recommender serverside-applied" in answer
+    finally:
+        bed.delete_namespace(RECOMMENDER)
