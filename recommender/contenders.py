@@ -1,5 +1,6 @@
 """Policies that are compared with each other: each sees a usage file up to a time and says what to ask for next."""
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple, Protocol
 
 import numpy as np
@@ -85,14 +86,17 @@ class Windowed:
         """Bytes from the window's samples."""
         raise NotImplementedError
 
+    def span(self, times: Floats, at: float) -> tuple[int, int]:
+        """Which of a container's samples, at sorted `times`, count: the window ends with the newest that was seen."""
+        last = int(np.searchsorted(times, self._until))
+        newest = times[last - 1] if last else at
+        return int(np.searchsorted(times, min(at, newest) - self._days * DAY)), last
+
     def _ranges(self, at: float) -> list[tuple[int, int]]:
         ranges, begin = [], 0
         for end in self._ends.tolist():
-            times: Floats = self._usage.time[begin:end]
-            last = int(np.searchsorted(times, self._until))
-            newest = times[last - 1] if last else at
-            first = np.searchsorted(times, min(at, newest) - self._days * DAY)
-            ranges.append((begin + int(first), begin + last))
+            first, last = self.span(self._usage.time[begin:end], at)
+            ranges.append((begin + first, begin + last))
             begin = end
         return ranges
 
@@ -125,6 +129,43 @@ class Largest(Windowed):
     def memory(self, samples: Amounts) -> int:
         """The maximum, at least 250 MiB."""
         return max(int(samples.max()), 250 * MIB) if len(samples) else 0
+
+
+class Oracle(Windowed):
+    """What the next interval will need, to the byte: a bound that no policy reaches."""
+
+    def __init__(self, usage: Usage, interval: float) -> None:
+        """`interval` is s between decisions."""
+        super().__init__(usage, days=interval / DAY)
+
+    def span(self, times: Floats, at: float) -> tuple[int, int]:
+        """The samples to come."""
+        first, last = np.searchsorted(times, (at, at + self._days * DAY))
+        return int(first), int(last)
+
+    def cpu(self, samples: Amounts) -> int:
+        """The maximum, at least 1 millicore."""
+        return max(int(samples.max()), 1) if len(samples) else 0
+
+    def memory(self, samples: Amounts) -> int:
+        """The maximum, at least 1 byte."""
+        return max(int(samples.max()), 1) if len(samples) else 0
+
+
+class Fixed:
+    """Asks for the same all the time: what containers request today."""
+
+    def __init__(self, usage: Usage, requests: Mapping[str, tuple[int, int]]) -> None:
+        """`requests` are millicores and bytes by container; others are not scored."""
+        asked = [requests.get(name, (0, 0)) for name in usage.names]
+        self._targets = Targets(*(np.array(column, dtype=np.int64) for column in zip(*asked, strict=True)))
+
+    def see(self, until: float, limit: Amounts | None) -> None:
+        """See Contender; usage changes nothing."""
+
+    def decide(self, at: float) -> Targets:
+        """See Contender."""
+        return self._targets
 
 
 def _present(samples: Amounts) -> Amounts:

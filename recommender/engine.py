@@ -4,10 +4,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from recommender.buckets import Amounts, Rows
+from recommender.buckets import Amounts, Floats, Rows
 from recommender.estimate import Bounds, Estimation, Fractions, Recommendation, minimums, recommend
 from recommender.model import OOM_MEMORY, Aggregation, Model
+from recommender.peaks import DAYS
 from recommender.policy import CostPolicy
 from recommender.settings import Settings
 
@@ -72,8 +74,42 @@ def by_cost(model: Model, rows: Rows, memory: Bounds, minimum: Amounts, now: flo
     states.cheapest[stale] = cost.targets(peaks.recent(stale, cost.ring), peaks.elapsed(stale, now))
     states.looked[stale] = now
     peaks.changed[stale] = False
-    wanted = states.cheapest[rows]
-    killed = peaks.oom_time[rows] >= now - OOM_MEMORY
-    wanted = np.where(killed, np.maximum(wanted, peaks.oom[rows]), wanted)
+    return _enclosed(states.cheapest[rows], _needed(model, rows, now), memory, minimum)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the memory targets of n containers are decided from at one time, but the policy."""
+
+    peaks: NDArray[np.float32]
+    """(n, ring), as CostPolicy.targets takes them"""
+    elapsed: Floats
+    memory: Bounds
+    """VPA's way"""
+    minimum: Amounts
+    needed: Amounts
+    """bytes: what an OOM kill that is still remembered showed to be needed, else 0"""
+
+    def decide(self, cost: CostPolicy) -> Bounds:
+        """What `by_cost` makes of it with this policy."""
+        return _enclosed(cost.targets(self.peaks, self.elapsed), self.needed, self.memory, self.minimum)
+
+
+def evidence(model: Model, rows: Rows, containers: Amounts, now: float, estimation: Estimation) -> Evidence:
+    """What is known of states `rows` at Unix time `now`, s; many policies can decide from it."""
+    memory = recommend(model.states, rows, containers, estimation).memory
+    peaks = model.states.peaks
+    known = peaks.recent(rows, DAYS), peaks.elapsed(rows, now)
+    return Evidence(*known, memory, minimums(containers, estimation)[1], _needed(model, rows, now))
+
+
+def _needed(model: Model, rows: Rows, now: float) -> Amounts:
+    peaks = model.states.peaks
+    needed: Amounts = np.where(peaks.oom_time[rows] >= now - OOM_MEMORY, peaks.oom[rows], 0)
+    return needed
+
+
+def _enclosed(cheapest: Amounts, needed: Amounts, memory: Bounds, minimum: Amounts) -> Bounds:
+    wanted = np.maximum(cheapest, needed)
     target = np.where(wanted > 0, np.maximum(wanted, minimum), memory.target)
     return Bounds(target, np.minimum(memory.lower, target), np.maximum(memory.upper, target))

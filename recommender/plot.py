@@ -21,6 +21,7 @@ def curve(path: Path, points: Mapping[str, Summary], lines: Mapping[str, Sequenc
     axes.set_ylabel("container-days with a memory overrun, %")
     axes.set_title("Cost against risk: lower left is better")
     axes.set_ylim(bottom=0)
+    axes.margins(x=0.12)  # room for the names
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=120)

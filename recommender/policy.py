@@ -31,7 +31,7 @@ SMALLEST: Final = 1e6
 
 @dataclass(frozen=True)
 class CostPolicy:
-    """The knobs, and tables made from them. Tuned on halves of the Bitbrains machines, see docs/recommender.md."""
+    """The knobs, and tables made from them. What they are worth where they were not chosen: `backtest --tune`."""
 
     price: float = 20.0
     """What avoiding one day with an overrun is worth, in GiB-days, for a container whose median peak is 1 GiB."""

@@ -52,13 +52,15 @@ class Tally:
     def add(self, usage: Usage, rows: NDArray[np.int64], cpu: Amounts, memory: Amounts, before: Amounts | None) -> None:
         """Scores one interval: its `rows` of usage against the targets `cpu` and `memory` (n)."""
         container, count = usage.container[rows], len(memory)
-        self._memory(container, usage.memory[rows], memory, count)
+        self.add_memory(container, usage.memory[rows], memory)
         self._cpu(container, usage.cpu[rows], cpu, count)
         if before is not None:
             known = (before > 0) & (memory > 0)
             self.changes += known & (np.abs(memory - before) > CHANGE * before)
 
-    def _memory(self, container: NDArray[np.int64], used: Amounts, target: Amounts, count: int) -> None:
+    def add_memory(self, container: NDArray[np.int64], used: Amounts, target: Amounts) -> None:
+        """Scores the memory of one interval's samples, `used` bytes by `container`, against `target` (n), bytes."""
+        count = len(target)
         scored = (used != MISSING) & (target[container] > 0)
         container, used = container[scored], used[scored]
         asked = target[container].astype(np.float64)

@@ -128,14 +128,23 @@ def test_what_cannot_be_done_is_said_in_one_sentence(run, arguments, code, why):
 
 
 def test_a_backtest_shows_each_policy_with_its_interval(run, three_weeks):
-    """The step on day 15 is one overrun for everybody: nobody could know."""
+    """The step on day 15 is one overrun for everybody but the oracle: nobody could know."""
     code, out, _ = run("backtest", three_weeks, "--kills", "off", "--output", "json", "--price-gib", "0.01")
     rows = {row["policy"]: row for row in json.loads(out)}
     assert code == 0
-    assert list(rows) == ["vpa", "vpa-fixed", "krr", "max", "default"]
-    assert {row["overrun_days"] for row in rows.values()} == {1}
+    assert list(rows) == ["vpa", "vpa-fixed", "krr", "max", "oracle", "default"]
+    assert {name: row["overrun_days"] for name, row in rows.items() if row["overrun_days"] != 1} == {"oracle": 0}
+    assert rows["oracle"]["memory_slack"] == 0
     assert {row["days"] for row in rows.values()} == {2 * 14}
     assert all(row["cost"] > 0 and " to " in row["memory_slack_95"] for row in rows.values())
+
+
+def test_a_backtest_takes_todays_requests_as_a_policy(run, three_weeks, requests):
+    """1 GB of 16 GiB: 94.2 % idle; the container without a request is not scored."""
+    arguments = ("--policies", "max", "--requests", requests, "--output", "json")
+    row = json.loads(run("backtest", three_weeks, *arguments)[1])[1]
+    assert (row["policy"], row["days"], row["overrun_days"]) == ("requests", 14, 0)
+    assert row["memory_slack"] == pytest.approx(1 - 10**9 / 17179869184)
 
 
 def test_a_backtest_draws_the_curve_of_cost_against_risk(run, three_weeks, tmp_path):
