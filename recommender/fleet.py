@@ -69,13 +69,19 @@ class Fleet:
         return len(self._instances)
 
     def serve(self, vpas: Iterable[Vpa]) -> list[Member]:
-        """Takes over the VPAs to serve; those not among them are forgotten. Returns those that are new."""
+        """Takes over the VPAs to serve; those not among them are forgotten. Returns those that are new.
+
+        One that turns to another target is not new, but begins anew: what its old pods used says nothing of the others.
+        """
         wanted = {vpa.key: vpa for vpa in vpas}
         for key in [key for key in self.members if key not in wanted]:
             self._forget(self.members.pop(key))
         fresh = []
         for key, vpa in wanted.items():
             if key in self.members:
+                if _aim(self.members[key].vpa) != _aim(vpa):
+                    self._forget(self.members[key])
+                    self.members[key] = Member(vpa)
                 self.members[key].vpa = vpa
             else:
                 self.members[key] = Member(vpa)
@@ -161,6 +167,11 @@ class Fleet:
     def _release(self, rows: Sequence[int]) -> None:
         released: Rows = np.array(rows, dtype=np.int64)
         self.model.states.release(released)
+
+
+def _aim(vpa: Vpa) -> tuple[str, str]:
+    target = vpa.spec.target_ref
+    return (target.kind, target.name) if target else ("", "")
 
 
 def _requests(pods: Sequence[Pod]) -> Mapping[str, Mapping[str, str]]:

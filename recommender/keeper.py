@@ -1,7 +1,7 @@
 """Checkpoints in the Kubernetes API: read at start and for new VPAs, written oldest first, orphans removed."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -27,15 +27,17 @@ class Keeper:
         self._client, self._fleet = client, fleet
         self._turns = asyncio.Semaphore(workers)
         self._daily_peaks = daily_peaks
-        self._found: dict[tuple[str, str], list[Checkpoint]] = {}
+        self._found: dict[tuple[str, str], list[Checkpoint]] | None = None
+        """What was read and not given back yet; None: it must be read anew"""
         self._notes: dict[tuple[str, str], dict[str, str]] = {}
         """(namespace, name of the checkpoint) -> its annotations, so that those of others survive"""
         self._written: dict[tuple[str, str], float] = {}
         """When each VPA's checkpoints were written last."""
 
     async def load(self, namespace: str) -> int:
-        """Reads all checkpoints; `restore` uses them as VPAs turn up. Returns how many are usable. Raises KubeError."""
+        """Reads all checkpoints for the next `restore`. Returns how many are usable. Raises KubeError."""
         listing = await self._client.list(CHECKPOINTS.path(namespace), Checkpoint)
+        self._found = {}
         count = 0
         for found in listing.items:
             try:
@@ -53,14 +55,21 @@ class Keeper:
             count += 1
         return count
 
-    def restore(self, members: Iterable[Member], now: float) -> int:
-        """Gives new VPAs their history back; returns how many containers have some."""
+    async def restore(self, members: Sequence[Member], namespace: str, now: float) -> int:
+        """Gives new VPAs their history back; returns how many containers have some. Raises KubeError.
+
+        A VPA that turns up later (made again, or back from another recommender) has checkpoints that are younger than
+        what was read at the start: they are read anew, in its namespace if it is the only one, else in `namespace`.
+        """
+        if members and self._found is None:
+            places = {member.vpa.key[0] for member in members}
+            await self.load(places.pop() if len(places) == 1 else namespace)
+        read, self._found = self._found or {}, None
         count = 0
         for member in members:
-            for found in self._found.pop(member.vpa.key, []):
-                if found.spec.container_name not in member.containers:
-                    self._restore(member, found, now)
-                    count += 1
+            for found in read.get(member.vpa.key, []):
+                self._restore(member, found, now)
+                count += 1
         return count
 
     async def store(self, now: float, wall: Callable[[], float], until: float) -> tuple[int, int]:
@@ -103,8 +112,7 @@ class Keeper:
         member = self._fleet.members.get((found.metadata.namespace, found.spec.vpa_object_name))
         if member is None or not member.containers:
             return False
-        waiting = {c.spec.container_name for c in self._found.get(member.vpa.key, [])}
-        return found.spec.container_name not in (member.containers.keys() | waiting)
+        return found.spec.container_name not in member.containers
 
     def _restore(self, member: Member, found: Checkpoint, now: float) -> None:
         states = self._fleet.model.states

@@ -152,9 +152,7 @@ class Recommender:
         telemetry = self.telemetry
         with telemetry.step("total"):
             with telemetry.step("LoadVPAs"):
-                served = [vpa for vpa in self._sight.vpas.index if self._plan.scope.serves(vpa)]
-                fresh = self.fleet.serve(served)
-                self.keeper.restore(fresh, now)
+                served = await self._serve(now)
             with telemetry.step("LoadPods"):
                 await self._follow(served, now)
             if self._history is not None:
@@ -178,6 +176,23 @@ class Recommender:
         telemetry.instances.set(self.fleet.instances)
         telemetry.state_bytes.set(self.fleet.model.nbytes)
         telemetry.end(self._wall())
+
+    async def _serve(self, now: float) -> list[Vpa]:
+        """The VPAs of this loop. One whose history cannot be read now waits: without it we would overwrite it."""
+        served = [vpa for vpa in self._sight.vpas.index if self._plan.scope.serves(vpa)]
+        fresh = self.fleet.serve(served)
+        if not self._plan.checkpoints:
+            return served
+        try:
+            await self.keeper.restore(fresh, self._plan.scope.namespace, now)
+        except NotFound:
+            pass  # the checkpoint CRD is not installed
+        except KubeError as error:
+            log.warning("new VPAs wait for their checkpoints", count=len(fresh), cause=str(error))
+            waiting = {member.vpa.key for member in fresh}
+            served = [vpa for vpa in served if vpa.key not in waiting]
+            self.fleet.serve(served)
+        return served
 
     async def _follow(self, served: list[Vpa], now: float) -> None:
         self._targets.forget(served)

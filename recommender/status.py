@@ -44,9 +44,15 @@ class Finish:
 
 
 def status(vpa: Vpa, numbers: Mapping[str, Numbers], pods: int, problem: str, how: Finish, now: float) -> VpaStatus:
-    """The whole new status; `problem` says why the target cannot be followed, '' if it can."""
+    """The whole new status; `problem` says why the target cannot be followed, '' if it can.
+
+    Where there are no numbers, those made for this very spec stay (no pod yet after a restart without checkpoints);
+    those made for another one, that had another target or did not switch all containers off, go.
+    """
     found = [recommendation(vpa, name, numbers[name], how) for name in sorted(numbers)]
-    made = PodRecommendation(container_recommendations=tuple(found)) if found else vpa.status.recommendation
+    same = vpa.status.observed_generation == vpa.metadata.generation
+    kept = vpa.status.recommendation if same else None
+    made = PodRecommendation(container_recommendations=tuple(found)) if found else kept
     low = [name for name in sorted(numbers) if numbers[name].confidence < CONFIDENT]
     wanted = _wanted(bool(made and made.container_recommendations), pods, problem, low if how.low_confidence else None)
     conditions = _merged(vpa.status.conditions, wanted, now)

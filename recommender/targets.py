@@ -52,7 +52,7 @@ class Targets:
         if before.selector is not None and now - at < FRESH:
             return before
         found = await self._ask(vpa.metadata.namespace, target)
-        if found.selector is None and found.problem.startswith("?") and before.selector is not None:
+        if found.problem.startswith("?") and (before.selector is not None or before.problem):
             return before  # the API server was away: what was known still holds
         self._known[key] = now, found._replace(problem=found.problem.lstrip("?"))
         return self._known[key][1]

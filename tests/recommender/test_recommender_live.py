@@ -273,6 +273,77 @@ async def test_a_damaged_checkpoint_is_left_out_and_gives_no_wrong_number(cluste
         assert tested.target()["cpu"] == "126m"
 
 
+def samples(cluster, name="web-app"):
+    return cluster.get(CHECKPOINTS, "shop", name)["status"]["totalSamplesCount"]
+
+
+async def test_a_vpa_that_is_made_again_or_comes_back_has_its_history(cluster):
+    """Three samples each time it is ours, none while it is away; 6 and 9 in all."""
+    async with bench(cluster) as tested:
+        await tested.minutes(3)
+        await cluster.remove(VPAS, "shop", "web")
+        await tested.settle()
+        await tested.loop()
+        await cluster.put(VPAS, vpa())
+        await tested.settle()
+        await tested.minutes(3)
+        assert samples(cluster) == 6
+        await cluster.put(VPAS, vpa(recommenders=[{"name": "other"}]))
+        await tested.settle()
+        await tested.minutes(3)
+        await cluster.put(VPAS, vpa())
+        await tested.settle()
+        await tested.minutes(3)
+        assert samples(cluster) == 9
+
+
+async def test_a_vpa_whose_checkpoints_cannot_be_read_waits_and_they_are_not_overwritten(cluster):
+    async with bench(cluster) as tested:
+        await tested.minutes(3)
+        await cluster.remove(VPAS, "shop", "web")
+        await tested.settle()
+        await tested.loop()
+        await cluster.put(VPAS, vpa())
+        await tested.settle()
+        fault = cluster.fail("/apis/autoscaling.k8s.io/v1/namespaces/shop/verticalpodautoscalercheckpoints", 503)
+        await tested.minutes(1)
+        cluster.faults.remove(fault)
+        assert tested.status() == {}
+        await tested.minutes(1)
+        assert samples(cluster) == 4
+
+
+async def test_a_vpa_that_turns_to_another_target_begins_anew(cluster):
+    """The old target used 900Mi, the new one uses 100Mi: the minimum of 250Mi is all that it needs."""
+    selector = {"selector": {"matchLabels": {"app": "api"}}}
+    await cluster.put(DEPLOYMENTS, {"metadata": {"name": "api", "namespace": "shop"}, "spec": selector})
+    async with bench(cluster) as tested:
+        await tested.minutes(3)
+        other = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api"}
+        await cluster.put(VPAS, {**vpa(targetRef=other), "status": tested.status()})
+        await tested.settle()
+        await tested.loop()
+        assert tested.status().get("recommendation") is None, "it was the other target's"
+        assert tested.condition("RecommendationProvided")["status"] == "False"
+        made = pod("api-1", "u2")
+        made["metadata"]["labels"] = {"app": "api"}
+        await cluster.put(PODS, made)
+        await tested.settle()
+        await tested.minutes(1, memory="100Mi", name="api-1")
+        assert tested.target()["memory"] == "250Mi"
+
+
+async def test_with_all_containers_switched_off_there_is_no_recommendation(cluster):
+    async with bench(cluster) as tested:
+        await tested.minutes(1)
+        off = {"containerPolicies": [{"containerName": "*", "mode": "Off"}]}
+        await cluster.put(VPAS, {**vpa(resourcePolicy=off), "status": tested.status()})
+        await tested.settle()
+        await tested.minutes(2)
+        assert tested.status().get("recommendation") is None
+        assert tested.condition("RecommendationProvided")["status"] == "False"
+
+
 async def test_checkpoints_of_vpas_that_are_gone_are_removed(cluster):
     async with bench(cluster) as tested:
         await tested.minutes(1)
