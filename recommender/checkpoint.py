@@ -88,13 +88,27 @@ def restore(states: States, rows: Rows, saved: Sequence[CheckpointStatus]) -> No
     states.samples[rows] = [status.total_samples_count for status in saved]
 
 
-def check(status: CheckpointStatus, buckets: int = 176) -> None:
-    """Raises CheckpointError where a checkpoint is of another version or damaged."""
+def check(
+    status: CheckpointStatus, latest: float = math.inf, latest_reference: float = math.inf, buckets: int = 176
+) -> None:
+    """Raises CheckpointError where a checkpoint is of another version or damaged.
+
+    That is also one with samples after `latest`, Unix s, or a reference after `latest_reference`: beside it no sample
+    of today would weigh anything, so that its numbers would stand for ever.
+    """
     if status.version != VERSION:
         raise CheckpointError(f"version {status.version!r} is not supported; {VERSION!r} is wanted")
     if not 0 <= status.total_samples_count <= MAX_SAMPLES:
         raise CheckpointError(f"totalSamplesCount {status.total_samples_count} is not in 0 to {MAX_SAMPLES}")
+    first, last = _seconds(status.first_sample_start), _seconds(status.last_sample_start)
+    if not first <= last <= latest:
+        raise CheckpointError(
+            f"firstSampleStart {status.first_sample_start} and lastSampleStart {status.last_sample_start} "
+            "are not in this order and before now"
+        )
     for name, histogram in (("cpuHistogram", status.cpu_histogram), ("memoryHistogram", status.memory_histogram)):
+        if _seconds(histogram.reference_timestamp) > latest_reference:
+            raise CheckpointError(f"{name}.referenceTimestamp {histogram.reference_timestamp} is too far in the future")
         _check_histogram(name, histogram, buckets)
 
 

@@ -1,6 +1,7 @@
 """Checkpoints in the Kubernetes API: read at start and for new VPAs, written oldest first, orphans removed."""
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -22,9 +23,14 @@ log = structlog.get_logger(__name__)
 class Keeper:
     """The checkpoints of one fleet."""
 
-    def __init__(self, client: Client, fleet: Fleet, workers: int, daily_peaks: bool) -> None:
-        """`workers`: how many are written at once; `daily_peaks`: whether the annotation is written and read."""
-        self._client, self._fleet = client, fleet
+    def __init__(
+        self, client: Client, fleet: Fleet, workers: int, daily_peaks: bool, ahead: float = math.inf
+    ) -> None:
+        """`workers`: how many are written at once; `daily_peaks`: whether the annotation is written and read.
+
+        `ahead`: s that samples in a checkpoint may be ahead of our clock.
+        """
+        self._client, self._fleet, self._ahead = client, fleet, ahead
         self._turns = asyncio.Semaphore(workers)
         self._daily_peaks = daily_peaks
         self._found: dict[tuple[str, str], list[Checkpoint]] | None = None
@@ -34,14 +40,17 @@ class Keeper:
         self._written: dict[tuple[str, str], float] = {}
         """When each VPA's checkpoints were written last."""
 
-    async def load(self, namespace: str) -> int:
+    async def load(self, namespace: str, now: float) -> int:
         """Reads all checkpoints for the next `restore`. Returns how many are usable. Raises KubeError."""
         listing = await self._client.list(CHECKPOINTS.path(namespace), Checkpoint)
+        config, latest = self._fleet.model.config, now + self._ahead
+        # A memory peak is stamped with its window's end, and a reference is rounded to the nearest half-life.
+        reference = latest + config.memory_interval + max(config.memory_half_life, config.cpu_half_life)
         self._found = {}
         count = 0
         for found in listing.items:
             try:
-                checkpoint.check(found.status)
+                checkpoint.check(found.status, latest, reference)
             except CheckpointError as error:
                 log.warning(
                     "checkpoint not used",
@@ -63,7 +72,7 @@ class Keeper:
         """
         if members and self._found is None:
             places = {member.vpa.key[0] for member in members}
-            await self.load(places.pop() if len(places) == 1 else namespace)
+            await self.load(places.pop() if len(places) == 1 else namespace, now)
         read, self._found = self._found or {}, None
         count = 0
         for member in members:

@@ -131,7 +131,7 @@ class Recommender:
         await self._wait_for_hpas()
         while self._plan.checkpoints:
             try:
-                count = await self.keeper.load(self._plan.scope.namespace)
+                count = await self.keeper.load(self._plan.scope.namespace, self._wall())
                 log.info("checkpoints read", count=count)
                 return
             except NotFound:

@@ -31,7 +31,7 @@ from recommender.history import load_history, of_settings
 from recommender.keeper import Keeper
 from recommender.logs import log_to_stderr
 from recommender.loop import Plan, Recommender, Scope, Sight, Timing
-from recommender.model import Model
+from recommender.model import DAY, Model
 from recommender.objects import EVENTS, VPAS, Event, Pod, Vpa
 from recommender.oom import Observer
 from recommender.settings import Settings
@@ -128,7 +128,9 @@ def build(
         hpas = Informer(client, HORIZONTAL_POD_AUTOSCALERS, HorizontalPodAutoscaler, namespace=where)
     expiry = EXPIRY if settings.fixed("removed") else None
     fleet = Fleet(Model(chosen.aggregation), "PerVPAConfig=true" in settings.feature_gates, expiry)
-    keeper = Keeper(client, fleet, settings.update_worker_count, settings.fixed("current_peak"))
+    # A day more than samples: a clock of ours that is wrong by hours must not cost the history.
+    ahead = AHEAD + DAY if settings.fixed("clock_jumps") else math.inf
+    keeper = Keeper(client, fleet, settings.update_worker_count, settings.fixed("current_peak"), ahead)
     applier = Applier(client, settings.apply) if settings.apply != "off" else None
     sight = Sight(vpas, followed, observer, hpas)
     made = Recommender(client, sight, fleet, keeper, plan(settings), telemetry, wall, applier)

@@ -1,6 +1,7 @@
 """Checkpoints v3: moving from VPA to us and back without losing history, and what damaged ones are refused for."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -48,6 +49,10 @@ def numbers(model, rows, names):
 
 def as_status(record):
     return msgspec.convert(record, CheckpointStatus, strict=False)
+
+
+def day(number):
+    return datetime.fromtimestamp(T0 + number * 86400, UTC)
 
 
 def plain(status):
@@ -144,11 +149,20 @@ def test_an_empty_state_is_written_with_null_times_and_read_back_empty():
         (CheckpointStatus(version="v3", cpu_histogram=Histogram(total_weight=-1.0)), "cpuHistogram.totalWeight -1.0"),
         (CheckpointStatus(version="v3", cpu_histogram=Histogram(total_weight=float("nan"))), "totalWeight nan"),
         (CheckpointStatus(version="v3", total_samples_count=-1), "totalSamplesCount -1"),
+        (
+            CheckpointStatus(version="v3", first_sample_start=day(2), last_sample_start=day(1)),
+            "firstSampleStart .* lastSampleStart .* not in this order",
+        ),
+        (CheckpointStatus(version="v3", first_sample_start=day(1), last_sample_start=day(9)), "not .* before now"),
+        (
+            CheckpointStatus(version="v3", memory_histogram=Histogram(reference_timestamp=day(9))),
+            "memoryHistogram.referenceTimestamp .* too far in the future",
+        ),
     ],
 )
 def test_a_damaged_checkpoint_is_refused_with_the_field_and_the_reason(status, why):
     with pytest.raises(CheckpointError, match=why):
-        checkpoint.check(status)
+        checkpoint.check(status, day(5).timestamp(), day(7).timestamp())
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '[0,0,["x"]]', "[0,0,[-1]]", "[1e999,0,[1]]", f"[0,0,{[1] * 29}]"])

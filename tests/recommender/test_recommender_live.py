@@ -262,15 +262,26 @@ async def test_a_restart_on_the_first_day_has_no_dip_in_mode_default(cluster):
         assert tested.target() == before
 
 
-async def test_a_damaged_checkpoint_is_left_out_and_gives_no_wrong_number(cluster):
-    await cluster.put(CHECKPOINTS, {
-        "metadata": {"name": "web-app", "namespace": "shop"},
-        "spec": {"vpaObjectName": "web", "containerName": "app"},
-        "status": {"version": "v3", "cpuHistogram": {"bucketWeights": {"9999": 10000}, "totalWeight": 1e30}},
-    })  # fmt: skip
-    async with bench(cluster, "--mode=vpa") as tested:
+FAR = "9999-01-01T00:00:00Z"
+ABSURD = {"bucketWeights": {"100": 10000}, "totalWeight": 1e30}
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"version": "v3", "cpuHistogram": {"bucketWeights": {"9999": 10000}, "totalWeight": 1e30}},
+        {"version": "v3", "cpuHistogram": {"bucketWeights": {"x": "y"}, "totalWeight": 1}},
+        {"version": "v2", "cpuHistogram": ABSURD},
+        {"version": "v3", "cpuHistogram": {**ABSURD, "referenceTimestamp": FAR}},
+        {"version": "v3", "cpuHistogram": ABSURD, "firstSampleStart": FAR, "lastSampleStart": "2020-01-01T00:00:00Z"},
+    ],
+)
+async def test_a_damaged_checkpoint_is_left_out_and_gives_no_wrong_number(cluster, status):
+    spec = {"vpaObjectName": "web", "containerName": "app"}
+    await cluster.put(CHECKPOINTS, {"metadata": {"name": "web-app", "namespace": "shop"}, "spec": spec, "status": status})
+    async with bench(cluster) as tested:
         await tested.minutes(1)
-        assert tested.target()["cpu"] == "126m"
+        assert tested.target()["cpu"] == "124m"
 
 
 def samples(cluster, name="web-app"):
@@ -482,11 +493,11 @@ async def test_the_whole_program_serves_leads_and_stops_in_order(cluster):
     serving = asyncio.create_task(serve(settings, cluster.connection, stop))
     for _ in range(200):
         await asyncio.sleep(0.02)
-        if cluster.get(VPAS, "shop", "web").get("status"):
+        if cluster.get(CHECKPOINTS, "shop", "web-app"):
             break
+    assert cluster.get(VPAS, "shop", "web")["status"]["recommendation"]
     lease = Resource("coordination.k8s.io", "v1", "leases")
     assert cluster.get(lease, "kube-system", "vpa-recommender-lease")["spec"]["holderIdentity"]
     stop.set()
     await serving
     assert cluster.get(lease, "kube-system", "vpa-recommender-lease")["spec"]["holderIdentity"] == ""
-    assert cluster.get(CHECKPOINTS, "shop", "web-app")
