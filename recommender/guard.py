@@ -72,12 +72,15 @@ def watched(hpas: Iterable[HorizontalPodAutoscaler], target: TargetRef) -> dict[
 
 def held(numbers: Numbers, container: str, requests: Mapping[str, str], by: Mapping[tuple[str, str], int]) -> Numbers:
     """The numbers of a container with what HPAs count on kept at its present request; without one, as they are."""
-    present = quantities({name: text for name, text in requests.items() if (name, "") in by or (name, container) in by})
+    percents = {name: by.get((name, container), by.get((name, ""))) for name in requests}
+    present = quantities({name: text for name, text in requests.items() if percents[name] is not None})
     cpu, memory = present.get("cpu"), present.get("memory")
+    kept = (f"{name} stays at its request, an HPA holds it at {percents[name]} % of that" for name in sorted(present))
     return replace(
         numbers,
         cpu=_enclosing(numbers.cpu, cpu.milli()) if cpu is not None else numbers.cpu,
         memory=_enclosing(numbers.memory, memory.unit()) if memory is not None else numbers.memory,
+        note=", ".join(kept),
     )
 
 

@@ -14,6 +14,7 @@ from adapter.kube.errors import KubeError, NotFound
 from recommender import checkpoint
 from recommender.checkpoint import CheckpointError
 from recommender.fleet import Fleet, Member
+from recommender.logs import Trouble
 from recommender.objects import CHECKPOINTS, Checkpoint
 
 JSON_PATCH: Final = "application/json-patch+json"
@@ -89,16 +90,18 @@ class Keeper:
         due = sorted(self._fleet.members.values(), key=lambda member: self._written.get(member.vpa.key, 0.0))
         self._written = {key: at for key, at in self._written.items() if key in self._fleet.members}
         written = failed = 0
+        trouble = Trouble()
 
         async def one(position: int, member: Member) -> None:
             nonlocal written, failed
             async with self._turns:
                 if position and wall() >= until:
                     return
-                good, bad = await self._store(member, now)
+                good, bad = await self._store(member, now, trouble)
                 written, failed = written + good, failed + bad
 
         await asyncio.gather(*(one(position, member) for position, member in enumerate(due)))
+        trouble.say(log, "checkpoints not written")
         return written, failed
 
     async def collect(self, namespace: str, vpas: set[tuple[str, str]]) -> int:
@@ -134,7 +137,7 @@ class Keeper:
             except CheckpointError as error:
                 log.warning("daily peaks not used", checkpoint=found.metadata.name, cause=str(error))
 
-    async def _store(self, member: Member, now: float) -> tuple[int, int]:
+    async def _store(self, member: Member, now: float, trouble: Trouble) -> tuple[int, int]:
         names = list(member.containers)
         rows = np.array([member.containers[name] for name in names], dtype=np.int64)
         model = self._fleet.model
@@ -147,7 +150,7 @@ class Keeper:
                 good += 1
             except KubeError as error:
                 bad += 1
-                log.warning("checkpoint not written", vpa="/".join(member.vpa.key), container=name, cause=str(error))
+                trouble.add("/".join((*member.vpa.key, name)), error)
         if not bad:
             self._written[member.vpa.key] = now
         return good, bad

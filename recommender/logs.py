@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from typing import Any
 
 import structlog
 
@@ -24,3 +25,21 @@ def log_to_stderr(verbosity: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
+
+
+class Trouble:
+    """What failed in one round, told in one line: with a thousand VPAs an outage must not be a thousand lines a minute."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._first = ("", "")
+
+    def add(self, about: str, error: Exception) -> None:
+        """One more failure, of the object `about`."""
+        self._first = self._first if self._count else (about, str(error))
+        self._count += 1
+
+    def say(self, log: Any, event: str) -> None:
+        """Logs how many there were and the first of them, if any."""
+        if self._count:
+            log.warning(event, count=self._count, first=self._first[0], cause=self._first[1])

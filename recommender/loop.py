@@ -20,6 +20,7 @@ from recommender.feed import feed_kills, feed_metrics
 from recommender.fleet import Fleet, Member
 from recommender.guard import held, watched
 from recommender.keeper import JSON_PATCH, Keeper
+from recommender.logs import Trouble
 from recommender.objects import POD_METRICS, VPAS, Pod, PodMetrics, Vpa
 from recommender.oom import Observer
 from recommender.status import Finish, Numbers, changed, patch, status
@@ -143,9 +144,11 @@ class Recommender:
 
     async def _wait_for_hpas(self) -> None:
         """A first number that does not know of an HPA could set it off; without leave to see them we go on at once."""
-        hpas = self._sight.hpas
+        hpas, told = self._sight.hpas, ""
         while hpas is not None and not hpas.forbidden and not await hpas.wait_synced(HPA_SECONDS):
-            log.warning("waiting for HPAs", cause=hpas.error)
+            if hpas.error != told:
+                log.warning("waiting for HPAs", cause=hpas.error)
+            told = hpas.error
 
     async def once(self, now: float) -> None:
         """One loop; a step that fails is logged and the next one works with what is known."""
@@ -233,6 +236,8 @@ class Recommender:
             if changed(member.vpa.status, new):
                 due.append((member, new))
 
+        trouble = Trouble()
+
         async def one(member: Member, body: list[dict[str, Any]]) -> None:
             namespace, name = member.vpa.key
             async with self._turns:
@@ -243,9 +248,10 @@ class Recommender:
                     pass  # it has just been deleted
                 except KubeError as error:
                     self.telemetry.writes.labels("status", "failed").inc()
-                    log.warning("status not written", vpa=f"{namespace}/{name}", cause=str(error))
+                    trouble.add(f"{namespace}/{name}", error)
 
         await asyncio.gather(*(one(member, patch(new)) for member, new in due))
+        trouble.say(log, "statuses not written")
 
     def _numbers(self, members: Sequence[Member], now: float) -> dict[tuple[str, str], dict[str, Numbers]]:
         """Every VPA's numbers by container, computed in one go."""

@@ -29,6 +29,8 @@ class Numbers:
     cpu: tuple[int, int, int]
     memory: tuple[int, int, int]
     confidence: float
+    note: str = ""
+    """Why they are not what the history alone would say; '' where they are."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,9 @@ def status(vpa: Vpa, numbers: Mapping[str, Numbers], pods: int, problem: str, ho
     kept = vpa.status.recommendation if same else None
     made = PodRecommendation(container_recommendations=tuple(found)) if found else kept
     low = [name for name in sorted(numbers) if numbers[name].confidence < CONFIDENT]
-    wanted = _wanted(bool(made and made.container_recommendations), pods, problem, low if how.low_confidence else None)
+    note = "; ".join(f"{name}: {numbers[name].note}" for name in sorted(numbers) if numbers[name].note)
+    provided = bool(made and made.container_recommendations)
+    wanted = _wanted(provided, pods, problem, low if how.low_confidence else None, note)
     conditions = _merged(vpa.status.conditions, wanted, now)
     return VpaStatus(recommendation=made, conditions=conditions, observed_generation=vpa.metadata.generation)
 
@@ -105,12 +109,12 @@ def patch(new: VpaStatus) -> list[dict[str, Any]]:
 
 
 def _wanted(
-    provided: bool, pods: int, problem: str, low: Sequence[str] | None
+    provided: bool, pods: int, problem: str, low: Sequence[str] | None, note: str
 ) -> dict[str, tuple[bool, str, str] | None]:
     """Condition -> (status, reason, message); None: the condition is to go."""
     none = ("NoPodsMatched", "No pods match this VPA object") if not pods else ("", "")
     wanted: dict[str, tuple[bool, str, str] | None] = {
-        PROVIDED: (True, "", "") if provided else (False, *none),
+        PROVIDED: (True, "", note) if provided else (False, *none),
         NO_PODS: (True, *none) if not pods else None,
         UNSUPPORTED: (True, "", problem) if problem else None,
         FETCHING_HISTORY: None,

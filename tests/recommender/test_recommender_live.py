@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from prometheus_client import generate_latest
+from structlog.testing import capture_logs
 
 from adapter.kube.client import Client
 from adapter.kube.fake import FakeCluster
@@ -277,8 +278,8 @@ ABSURD = {"bucketWeights": {"100": 10000}, "totalWeight": 1e30}
     ],
 )
 async def test_a_damaged_checkpoint_is_left_out_and_gives_no_wrong_number(cluster, status):
-    spec = {"vpaObjectName": "web", "containerName": "app"}
-    await cluster.put(CHECKPOINTS, {"metadata": {"name": "web-app", "namespace": "shop"}, "spec": spec, "status": status})
+    meta, spec = {"name": "web-app", "namespace": "shop"}, {"vpaObjectName": "web", "containerName": "app"}
+    await cluster.put(CHECKPOINTS, {"metadata": meta, "spec": spec, "status": status})
     async with bench(cluster) as tested:
         await tested.minutes(1)
         assert tested.target()["cpu"] == "124m"
@@ -405,6 +406,18 @@ async def test_statuses_that_could_not_be_written_are_written_in_the_next_loop(c
         assert tested.target()["cpu"]
 
 
+async def test_an_outage_is_one_line_a_loop_however_many_vpas_there_are(cluster):
+    for number in range(20):
+        await cluster.put(VPAS, vpa(f"web-{number:02}"))
+    async with bench(cluster) as tested:
+        fault = cluster.fail("/apis/autoscaling.k8s.io", 503)
+        with capture_logs() as lines:
+            await tested.minutes(1)
+        cluster.faults.remove(fault)
+    told = {line["event"]: line["count"] for line in lines if line["event"].endswith("not written")}
+    assert told == {"statuses not written": 21, "checkpoints not written": 21}
+
+
 async def test_a_sample_from_the_future_does_not_wipe_history(cluster):
     """In VPA it makes all else too old to count: the idle minute after it stands for everything."""
     async with bench(cluster) as tested:
@@ -464,9 +477,12 @@ async def test_a_request_that_an_hpa_counts_on_stays_as_it_is(cluster):
         await tested.settle()
         await tested.minutes(2, memory="100Mi")
         assert tested.target() == {"cpu": "124m", "memory": "1000Mi"}
+        said = tested.condition("RecommendationProvided")["message"]
+        assert said == "app: memory stays at its request, an HPA holds it at 70 % of that"
     async with bench(cluster, "--fix-hpa-loop=false") as tested:
         await tested.minutes(2, memory="100Mi")
         assert tested.target()["memory"] == "250Mi"
+        assert "message" not in tested.condition("RecommendationProvided")
 
 
 async def test_without_leave_to_see_hpas_all_else_works(cluster):
