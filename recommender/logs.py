@@ -28,7 +28,7 @@ def log_to_stderr(verbosity: str) -> None:
 
 
 class Trouble:
-    """What failed in one round, told in one line: with a thousand VPAs an outage must not be a thousand lines a minute."""
+    """What failed in one round, told in one line: an outage must not be a line per VPA and minute."""
 
     def __init__(self) -> None:
         self._count = 0

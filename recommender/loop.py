@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import structlog
@@ -13,6 +13,7 @@ from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.client import Client
 from adapter.kube.errors import KubeError, NotFound
 from adapter.kube.informer import Informer
+from adapter.kube.objects import unix
 from recommender.apply import Applier
 from recommender.engine import Mode, decide
 from recommender.estimate import confidence
@@ -21,9 +22,9 @@ from recommender.fleet import Fleet, Member
 from recommender.guard import held, watched
 from recommender.keeper import JSON_PATCH, Keeper
 from recommender.logs import Trouble
-from recommender.objects import POD_METRICS, VPAS, Pod, PodMetrics, Vpa
+from recommender.objects import POD_METRICS, VPAS, Pod, PodMetrics, Vpa, VpaStatus
 from recommender.oom import Observer
-from recommender.status import Finish, Numbers, changed, patch, status
+from recommender.status import Finish, Numbers, changed, has_recommendation, patch, status
 from recommender.targets import Targets
 from recommender.telemetry import Telemetry
 
@@ -174,7 +175,6 @@ class Recommender:
             if self._plan.checkpoints:
                 with telemetry.step("MaintainCheckpoints"):
                     await self._maintain(now)
-        telemetry.vpas.set(len(self.fleet.members))
         telemetry.states.set(len(self.fleet.model.states))
         telemetry.instances.set(self.fleet.instances)
         telemetry.state_bytes.set(self.fleet.model.nbytes)
@@ -230,27 +230,28 @@ class Recommender:
         """Decides for all containers at once, then patches the statuses that changed."""
         members = list(self.fleet.members.values())
         numbers = self._numbers(members, now)
-        due = []
-        for member in members:
-            new = status(member.vpa, numbers[member.vpa.key], member.pods, member.problem, self._plan.finish, now)
-            if changed(member.vpa.status, new):
-                due.append((member, new))
+        found = [(m, status(m.vpa, numbers[m.vpa.key], m.pods, m.problem, self._plan.finish, now)) for m in members]
+        self.telemetry.count_vpas((member.vpa, new) for member, new in found)
+        due = [(member, new) for member, new in found if changed(member.vpa.status, new)]
 
         trouble = Trouble()
 
-        async def one(member: Member, body: list[dict[str, Any]]) -> None:
+        async def one(member: Member, new: VpaStatus) -> None:
             namespace, name = member.vpa.key
+            body = patch(new)
             async with self._turns:
                 try:
                     await self._client.patch(VPAS.path(namespace, name, "status"), body, dict, content=JSON_PATCH)
                     self.telemetry.writes.labels("status", "good").inc()
+                    if has_recommendation(new) and not has_recommendation(member.vpa.status):
+                        self.telemetry.recommended(now - (unix(member.vpa.metadata.creation_timestamp) or now))
                 except NotFound:
                     pass  # it has just been deleted
                 except KubeError as error:
                     self.telemetry.writes.labels("status", "failed").inc()
                     trouble.add(f"{namespace}/{name}", error)
 
-        await asyncio.gather(*(one(member, patch(new)) for member, new in due))
+        await asyncio.gather(*(one(member, new) for member, new in due))
         trouble.say(log, "statuses not written")
 
     def _numbers(self, members: Sequence[Member], now: float) -> dict[tuple[str, str], dict[str, Numbers]]:

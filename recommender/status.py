@@ -57,7 +57,7 @@ def status(vpa: Vpa, numbers: Mapping[str, Numbers], pods: int, problem: str, ho
     made = PodRecommendation(container_recommendations=tuple(found)) if found else kept
     low = [name for name in sorted(numbers) if numbers[name].confidence < CONFIDENT]
     note = "; ".join(f"{name}: {numbers[name].note}" for name in sorted(numbers) if numbers[name].note)
-    provided = bool(made and made.container_recommendations)
+    provided = has_recommendation(VpaStatus(recommendation=made))
     wanted = _wanted(provided, pods, problem, low if how.low_confidence else None, note)
     conditions = _merged(vpa.status.conditions, wanted, now)
     return VpaStatus(recommendation=made, conditions=conditions, observed_generation=vpa.metadata.generation)
@@ -96,6 +96,11 @@ def quantities(texts: Mapping[str, str]) -> dict[str, Quantity]:
         except QuantityError:
             continue
     return found
+
+
+def has_recommendation(status: VpaStatus) -> bool:
+    """Whether some container is recommended for."""
+    return bool(status.recommendation and status.recommendation.container_recommendations)
 
 
 def changed(old: VpaStatus, new: VpaStatus) -> bool:

@@ -1,10 +1,17 @@
-"""Our own metrics: names and meanings are VPA's where it has them."""
+"""Our own metrics: names, labels and meanings are VPA's where it has them."""
 
-from collections.abc import Iterator
+from collections import Counter as Tally
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
+from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from recommender.objects import Vpa, VpaStatus
+from recommender.status import NO_PODS, UNSUPPORTED, has_recommendation
+
+STATE: Final = ("update_mode", "has_recommendation", "api", "matches_pods", "unsupported_config")
 
 
 class Telemetry:
@@ -19,7 +26,14 @@ class Telemetry:
             buckets=(0.01, 0.1, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300),
             registry=self.registry,
         )
-        self.vpas = Gauge("vpa_recommender_vpa_objects_count", "VPAs that are served", registry=self.registry)
+        ProcessCollector(registry=self.registry)
+        self._vpas = Gauge("vpa_recommender_vpa_objects_count", "VPAs that are served", STATE, registry=self.registry)
+        self._waited = Histogram(
+            "vpa_recommender_recommendation_latency_seconds",
+            "Time from the creation of a VPA to its first recommendation",
+            buckets=(1, 2, 5, 7.5, 10, 20, 30, 40, 50, 60, 90, 120, 150, 180, 240, 300, 600, 900, 1800),
+            registry=self.registry,
+        )
         self.states = Gauge(
             "vpa_recommender_aggregate_container_states_count", "Containers with history", registry=self.registry
         )
@@ -50,6 +64,17 @@ class Telemetry:
             registry=self.registry,
         )
 
+    def count_vpas(self, found: Iterable[tuple[Vpa, VpaStatus]]) -> None:
+        """Counts VPAs by their mode and their newest status."""
+        tally = Tally(_state(vpa, status) for vpa, status in found)
+        self._vpas.clear()
+        for state, count in tally.items():
+            self._vpas.labels(*state).set(count)
+
+    def recommended(self, seconds: float) -> None:
+        """A VPA that has existed for `seconds` got its first recommendation."""
+        self._waited.observe(seconds)
+
     def lead(self, acting: bool, now: float) -> None:
         """This replica begins, or ends, to act; `now` in Unix s."""
         self.acting = acting
@@ -69,3 +94,11 @@ class Telemetry:
             yield
         finally:
             self._latency.labels(name).observe(perf_counter() - started)
+
+
+def _state(vpa: Vpa, status: VpaStatus) -> tuple[str, ...]:
+    policy = vpa.spec.update_policy
+    true = {condition.type for condition in status.conditions if condition.status == "True"}
+    marks = (has_recommendation(status), NO_PODS not in true, UNSUPPORTED in true)
+    provided, matches, unsupported = (str(mark).lower() for mark in marks)
+    return (policy and policy.update_mode) or "Recreate", provided, "v1", matches, unsupported

@@ -406,6 +406,18 @@ async def test_statuses_that_could_not_be_written_are_written_in_the_next_loop(c
         assert tested.target()["cpu"]
 
 
+async def test_own_metrics_count_vpas_as_vpa_does(cluster):
+    await cluster.put(VPAS, vpa("lost", targetRef={"kind": "Deployment", "name": "no", "apiVersion": "apps/v1"}))
+    async with bench(cluster) as tested:
+        await tested.minutes(1)
+        shown = generate_latest(tested.made.telemetry.registry).decode()
+    for good, bad in (("true", "false"), ("false", "true")):
+        labels = f'api="v1",has_recommendation="{good}",matches_pods="{good}",unsupported_config="{bad}"'
+        assert f'vpa_recommender_vpa_objects_count{{{labels},update_mode="Recreate"}} 1.0' in shown
+    assert "vpa_recommender_recommendation_latency_seconds_count 1.0" in shown
+    assert "process_resident_memory_bytes" in shown
+
+
 async def test_an_outage_is_one_line_a_loop_however_many_vpas_there_are(cluster):
     for number in range(20):
         await cluster.put(VPAS, vpa(f"web-{number:02}"))
