@@ -17,6 +17,7 @@ from recommender.histogram import NEVER, Histograms
 from recommender.model import MAX_AMOUNT, PEAK_WEIGHT, Model, States
 from recommender.objects import CheckpointStatus, Histogram
 from recommender.peaks import DAYS
+from recommender.usage import MAX_EPOCH
 
 VERSION: Final = "v3"
 ANNOTATION: Final = "recommender.streamgate.io/daily-peaks"
@@ -133,11 +134,13 @@ def restore_extra(states: States, row: int, text: str) -> None:
     good = (
         len(extra.peaks) <= DAYS
         and all(0 <= peak <= MAX_AMOUNT for peak in (*extra.peaks, extra.oom))
-        and math.isfinite(extra.anchor)
+        and all(time == NEVER or 0 <= time < MAX_EPOCH for time in (extra.anchor, extra.oom_time))
         and 0 <= extra.day < 10**6
     )
     if not good:
-        raise CheckpointError(f"annotation {ANNOTATION}: at most {DAYS} peaks from 0 to {MAX_AMOUNT} are wanted")
+        raise CheckpointError(
+            f"annotation {ANNOTATION}: at most {DAYS} peaks from 0 to {MAX_AMOUNT} and times in Unix s are wanted"
+        )
     peaks = states.peaks
     column = (extra.day - np.arange(len(extra.peaks))) % DAYS
     peaks.ring[row] = 0.0

@@ -11,14 +11,19 @@ from recommender.checkpoint import CheckpointError
 from recommender.engine import Mode
 from recommender.model import Model
 from recommender.objects import Checkpoint
+from recommender.settings import MAX_HALF_LIFE
 from recommender.usage import Problems, UsageError
 
 MAX_BYTES: Final = 1024**3
 MAX_CHECKPOINTS: Final = 1_000_000
+MAX_DEPTH: Final = 100
 
 
-def read_checkpoints(path: Path) -> tuple[dict[str, Checkpoint], Problems]:
-    """namespace/vpa/container -> checkpoint; those that cannot be used are named and left out. Raises UsageError."""
+def read_checkpoints(path: Path, now: float) -> tuple[dict[str, Checkpoint], Problems]:
+    """namespace/vpa/container -> checkpoint; those that cannot be used at Unix time `now`, s, are named and left out.
+
+    Raises UsageError.
+    """
     found: dict[str, Checkpoint] = {}
     problems = Problems()
     items = _items(path)
@@ -26,9 +31,9 @@ def read_checkpoints(path: Path) -> tuple[dict[str, Checkpoint], Problems]:
         raise UsageError(f"{path}: more than {MAX_CHECKPOINTS} checkpoints; export them by namespace")
     for number, item in enumerate(items, 1):
         try:
-            made = msgspec.convert(_without_nulls(item), Checkpoint, strict=False)
-            checkpoint.check(made.status)
-        except (msgspec.ValidationError, CheckpointError) as error:
+            made = msgspec.convert(_without_nulls(item, {}), Checkpoint, strict=False)
+            checkpoint.check(made.status, now + MAX_HALF_LIFE, now + MAX_HALF_LIFE)
+        except (msgspec.ValidationError, CheckpointError, RecursionError) as error:
             problems.add(f"{path}, item {number} ({_named(item)}): {error}")
         else:
             found[f"{made.metadata.namespace}/{made.spec.vpa_object_name}/{made.spec.container_name}"] = made
@@ -57,14 +62,13 @@ def resume(found: dict[str, Checkpoint], chosen: Mode) -> tuple[Model, list[str]
 
 def _items(path: Path) -> list[Any]:
     try:
-        if path.stat().st_size > MAX_BYTES:
+        with path.open("rb") as file:  # which may be a pipe, whose size nobody knows
+            text = file.read(MAX_BYTES + 1)
+        if len(text) > MAX_BYTES:
             raise UsageError(f"{path}: larger than {MAX_BYTES} bytes; export by namespace")
-        text = path.read_bytes()
-        if text.lstrip()[:1] in (b"{", b"["):
-            documents = [msgspec.json.decode(text)]
-        else:
-            documents = list(yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-    except (OSError, msgspec.DecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
+        is_json = text.lstrip()[:1] in (b"{", b"[")
+        documents = [msgspec.json.decode(text)] if is_json else _yaml(text)
+    except (OSError, ValueError, msgspec.DecodeError, yaml.YAMLError, RecursionError) as error:
         raise UsageError(f"{path}: cannot be read: {str(error)[:200]}; kubectl's json or yaml is wanted") from error
     items: list[Any] = []
     for document in documents:
@@ -73,16 +77,30 @@ def _items(path: Path) -> list[Any]:
     return items
 
 
+def _yaml(text: bytes) -> list[Any]:
+    """All documents. The nesting is looked at first: libyaml's composer recurses in C, and would crash the process."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    depth = 0
+    for event in yaml.parse(text, Loader=loader):
+        opens, closes = isinstance(event, yaml.CollectionStartEvent), isinstance(event, yaml.CollectionEndEvent)
+        depth += opens - closes
+        if depth > MAX_DEPTH:
+            raise yaml.YAMLError(f"nested more than {MAX_DEPTH} deep")
+    return list(yaml.load_all(text, Loader=loader))
+
+
 def _named(item: Any) -> str:
     metadata = item.get("metadata") if isinstance(item, dict) else None
     name = metadata.get("name") if isinstance(metadata, dict) else None
     return str(name)[:80] if name else "unnamed"
 
 
-def _without_nulls(value: Any) -> Any:
-    """A null is an absent field, as in Go."""
+def _without_nulls(value: Any, made: dict[int, Any]) -> Any:
+    """A null is an absent field, as in Go. What YAML's aliases share stays shared (`made`, by identity)."""
+    if id(value) in made:
+        return made[id(value)]
     if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_without_nulls(item) for item in value]
-    return value
+        made[id(value)] = {key: _without_nulls(item, made) for key, item in value.items() if item is not None}
+    elif isinstance(value, list):
+        made[id(value)] = [_without_nulls(item, made) for item in value]
+    return made.get(id(value), value)

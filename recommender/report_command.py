@@ -112,11 +112,12 @@ def _bar(stack: ExitStack, what: str, total: int) -> Callable[[int], None]:
 
 
 def _load_checkpoints(path: Path, chosen: Mode) -> Known:
-    found, problems = read_checkpoints(path)
+    now = time.time()
+    found, problems = read_checkpoints(path, now)
     output.complain(problems, "checkpoints were left out")
     model, names, problems = resume(found, chosen)
     output.complain(problems, "annotations were left out")
-    return Known(model, model.live_states(), names, time.time(), {})
+    return Known(model, model.live_states(), names, now, {})
 
 
 def _load_usage(paths: Sequence[Path], chosen: Mode) -> Known:

@@ -3,11 +3,14 @@
 import csv
 import gzip
 import math
+import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import numpy as np
 
@@ -21,6 +24,9 @@ MISSING: Final = -1
 MAX_EPOCH: Final = 253402300800.0
 """The year 10000: a larger epoch is in milliseconds."""
 MAX_ROWS: Final = 100_000_000
+"""Lines of one file and rows of all together: a small csv.gz can unfold to anything."""
+MAX_OF_ONE: Final = 2_000_000
+"""Rows of one container: four years of a row a minute."""
 MAX_LINE: Final = 65536
 """bytes"""
 NAMED_PROBLEMS: Final = 20
@@ -87,7 +93,12 @@ def read_usage(paths: Iterable[Path]) -> Usage:
     if not rows.time:
         first = f"; the first bad row: {problems.named[0]}" if problems.named else ""
         raise UsageError(f"{', '.join(map(str, paths))}: no usable row (a header and at least one are wanted){first}")
-    return rows.usage(problems)
+    usage = rows.usage(problems)
+    sizes = np.bincount(usage.container)
+    if sizes.max() > MAX_OF_ONE:
+        name = usage.names[int(sizes.argmax())]
+        raise UsageError(f"container {name!r} has {sizes.max()} rows; at most {MAX_OF_ONE} are possible")
+    return usage
 
 
 def read_requests(path: Path) -> tuple[Mapping[str, tuple[int, int]], Problems]:
@@ -154,6 +165,9 @@ def _header(path: Path, lines: Iterator[tuple[int, list[str]]], wanted: Sequence
     if not header:
         raise UsageError(f"{path}: the file is empty; the first line should be {','.join(wanted)}")
     names = [cell.strip() for cell in header]
+    twice = [column for column in (*wanted, *extra) if names.count(column) > 1]
+    if twice:
+        raise UsageError(f"{path}, line 1: column {', '.join(twice)} is there twice; each is wanted once")
     missing = [column for column in wanted if column not in names]
     if missing:
         shown = ",".join(names)[:200]
@@ -164,30 +178,35 @@ def _header(path: Path, lines: Iterator[tuple[int, list[str]]], wanted: Sequence
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line number (from 1) and cells of each line that is not blank."""
+    """Line number (from 1) and cells of each line that is not blank; a pipe is as good as a file."""
     try:
         with path.open("rb") as plain:
-            packed = plain.read(2) == b"\x1f\x8b"
-            plain.seek(0)
-            if packed:
-                with gzip.open(plain) as unpacked:
-                    yield from _cells(unpacked)  # type: ignore[arg-type]
-            else:
-                yield from _cells(plain)
-    except (OSError, EOFError) as error:
+            packed = plain.peek(2)[:2] == b"\x1f\x8b"
+            with gzip.open(plain) if packed else nullcontext(plain) as file:
+                for number, line in enumerate(_text(file), 1):
+                    if number > MAX_ROWS:
+                        raise UsageError(f"{path}: more than {MAX_ROWS} lines; split the file by container")
+                    if line.strip():
+                        yield number, _cells(line)
+    except (OSError, EOFError, zlib.error) as error:
         raise UsageError(f"{path}: cannot be read: {error}; a csv or csv.gz file is wanted") from error
 
 
-def _cells(file: BinaryIO) -> Iterator[tuple[int, list[str]]]:
-    number = 0
+def _text(file: BufferedIOBase) -> Iterator[str]:
     while raw := file.readline(MAX_LINE):
-        number += 1
         if len(raw) == MAX_LINE and not raw.endswith(b"\n"):
             while (rest := file.readline(MAX_LINE)) and not rest.endswith(b"\n"):
                 pass
-        line = raw.decode("utf-8", errors="replace").strip("\ufeff\r\n")
-        if line.strip():
-            yield number, next(csv.reader([line])) if '"' in line else line.split(",")
+        yield raw.decode("utf-8", errors="replace").strip("\ufeff\r\n")
+
+
+def _cells(line: str) -> list[str]:
+    if '"' not in line:
+        return line.split(",")
+    try:
+        return next(csv.reader([line]))
+    except csv.Error:  # a carriage return inside; no name has one, so the row is going to be named as bad
+        return line.split(",")
 
 
 def _cell(cells: list[str], place: int) -> str:

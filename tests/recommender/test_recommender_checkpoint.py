@@ -165,7 +165,20 @@ def test_a_damaged_checkpoint_is_refused_with_the_field_and_the_reason(status, w
         checkpoint.check(status, day(5).timestamp(), day(7).timestamp())
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '[0,0,["x"]]', "[0,0,[-1]]", "[1e999,0,[1]]", f"[0,0,{[1] * 29}]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[1]",
+        '[0,0,["x"]]',
+        "[0,0,[-1]]",
+        "[1e999,0,[1]]",
+        "[1e300,0,[1]]",
+        "[0,0,[1],5,1e300]",
+        f"[0,0,{[1] * 29}]",
+    ],
+)
 def test_a_damaged_annotation_is_refused(text):
     model = Model(VPA.aggregation)
     model.states.take(1)

@@ -237,8 +237,16 @@ def test_exported_checkpoints_are_a_source_too(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"items": 5}', "a: [", "\x00", '{"items": [null, 3, {"metadata": 4}]}']
-)
+    "text",
+    [
+        "", "{", "[]", '{"items": 5}', "a: [", "\x00", '{"items": [null, 3, {"metadata": 4}]}',
+        pytest.param("[" * 100_000, id="deep json"),
+        pytest.param("a: " + "[" * 100_000, id="deep yaml"),
+        pytest.param("&a {items: [*a]}", id="yaml that holds itself"),
+        pytest.param("0: &0 [x]\n" + "".join(f"{k}: &{k} [{f'*{k - 1}, ' * 9}]\n" for k in range(1, 20)), id="aliases"),
+        pytest.param("a: 2026-13-45", id="no date"),
+    ],
+)  # fmt: skip
 def test_a_file_without_checkpoints_is_refused(run, tmp_path, text):
     path = tmp_path / "checkpoints.json"
     path.write_text(text)

@@ -1,12 +1,15 @@
 """Usage files: what is read, what is named as bad, what is refused."""
 
 import gzip
+import os
+import threading
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recommender import usage as usage_module
 from recommender.usage import MISSING, UsageError, read_requests, read_usage
 
 HEADER = "container,epoch_s,cpu_millicores,memory_bytes\n"
@@ -122,3 +125,41 @@ def test_any_bytes_after_the_header_give_rows_or_problems_never_a_crash(tmp_path
     assert np.isfinite(usage.time).all()
     assert (usage.cpu >= MISSING).all()
     assert (usage.memory <= 10**14).all()
+
+
+def test_a_pipe_is_as_good_as_a_file(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for content in (f"{HEADER}a,60,1,2\n".encode(), gzip.compress(f"{HEADER}a,60,1,2\n".encode())):
+        writer = threading.Thread(target=pipe.write_bytes, args=(content,))
+        writer.start()
+        assert read_usage([pipe]).time.tolist() == [60.0]
+        writer.join()
+
+
+def test_a_packed_file_with_damage_inside_is_refused(written):
+    rows = "".join(f"a,{60 * k},{k * 7919 % 100},{k}\n" for k in range(5000))
+    packed = bytearray(gzip.compress((HEADER + rows).encode()))
+    packed[2000:2050] = bytes(byte ^ 0xFF for byte in packed[2000:2050])
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_usage([written(bytes(packed))])
+
+
+def test_a_carriage_return_inside_a_quoted_row_makes_a_bad_row(written):
+    usage = read_usage([written(HEADER + '"a"\rb,60,1,5\n"c,d",60,1,5\n')])
+    assert (usage.names, usage.problems.count) == (["c,d"], 1)
+
+
+def test_a_column_that_is_there_twice_is_refused(written):
+    with pytest.raises(UsageError, match="line 1: column cpu_millicores is there twice"):
+        read_usage([written("container,epoch_s,cpu_millicores,cpu_millicores,memory_bytes\na,60,1,9,5\n")])
+
+
+def test_a_small_packed_file_cannot_unfold_without_end(written, monkeypatch):
+    monkeypatch.setattr(usage_module, "MAX_ROWS", 1000)
+    for line in ("\n", "a,x,1,1\n", "a,60,1,1\n"):
+        with pytest.raises(UsageError, match="more than 1000 lines"):
+            read_usage([written(gzip.compress((HEADER + line * 2000).encode()))])
+    monkeypatch.setattr(usage_module, "MAX_OF_ONE", 10)
+    with pytest.raises(UsageError, match="container 'a' has 11 rows; at most 10 are possible"):
+        read_usage([written(HEADER + "b,60,1,1\n" + "a,60,1,1\n" * 11)])
