@@ -16,6 +16,9 @@ from adapter.metrics.quantity import Quantity, QuantityError
 
 MODES: Final = ("default", "vpa")
 MAX_HALF_LIFE: Final = 2 * 365 * 86400.0
+MAX_DURATION: Final = 2.0**63 * 1e-9
+"""s: Go's longest."""
+MAX_NUMBER: Final = 2.0**63
 
 
 class SettingsError(ValueError):
@@ -216,6 +219,10 @@ IGNORED_BOOLS: Final = frozenset(
 )  # fmt: skip
 
 
+_SHORT: Final = re.compile(r"v(\d+)")
+"""pflag's form of a flag of one letter: -v4"""
+
+
 def parse(arguments: Sequence[str]) -> Settings:
     """Settings from command-line arguments. Raises SettingsError."""
     known = {entry.metadata["flag"]: entry for entry in fields(Settings)}
@@ -250,7 +257,7 @@ def _shown(default: object) -> str:
 def _pairs(arguments: Sequence[str], known: dict[str, "Field[Any]"]) -> Iterator[tuple[str, str]]:
     rest = iter(arguments)
     for argument in rest:
-        name, equals, text = argument.lstrip("-").partition("=")
+        name, equals, text = _SHORT.sub(r"v=\1", argument.lstrip("-")).partition("=")
         flag = name.replace("_", "-")
         if not argument.startswith("-") or (flag not in known and flag not in IGNORED):
             raise SettingsError(f"{argument!r} is no flag of the recommender; --help lists them")
@@ -278,6 +285,7 @@ def _value(entry: "Field[Any]", text: str) -> Any:
         raise SettingsError(f"--{flag}={text!r}: {meant} is wanted") from None
 
 
+_ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]*):\d{1,5}")
 _UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 _PROMETHEUS_DURATION: Final = re.compile(r"(\d+)(ms|[smhdwy])")
@@ -302,19 +310,24 @@ def prometheus_seconds(text: str) -> float:
     return sum(int(number) * units[unit] for number, unit in parts)
 
 
+def _check_one(flag: str, value: Any) -> None:
+    if flag.endswith("percentile") and not 0 <= value <= 1:
+        raise SettingsError(f"--{flag}={value}: a fraction from 0 to 1 is wanted")
+    if isinstance(value, Seconds) and not 0 < value <= MAX_DURATION:
+        raise SettingsError(f"--{flag}: a duration above 0 is wanted, and at most 290 years")
+    if isinstance(value, int | float) and not abs(value) < MAX_NUMBER:
+        raise SettingsError(f"--{flag}={value}: a number below {MAX_NUMBER:g} is wanted")
+    if flag.endswith("half-life") and value > MAX_HALF_LIFE:
+        raise SettingsError(f"--{flag}: at most two years are possible")
+    if flag.startswith("round-") and value < 1:
+        raise SettingsError(f"--{flag}={value}: 1 or more is wanted")
+    if flag.startswith("container-recommendation-max-allowed") and value:
+        _quantity(flag, value)
+
+
 def _check(settings: Settings) -> None:
     for entry in fields(Settings):
-        value, flag = getattr(settings, entry.name), entry.metadata["flag"]
-        if flag.endswith("percentile") and not 0 <= value <= 1:
-            raise SettingsError(f"--{flag}={value}: a fraction from 0 to 1 is wanted")
-        if isinstance(value, Seconds) and value <= 0:
-            raise SettingsError(f"--{flag}: a duration above 0 is wanted")
-        if flag.endswith("half-life") and value > MAX_HALF_LIFE:
-            raise SettingsError(f"--{flag}: at most two years are possible")
-        if flag.startswith("round-") and value < 1:
-            raise SettingsError(f"--{flag}={value}: 1 or more is wanted")
-        if flag.startswith("container-recommendation-max-allowed") and value:
-            _quantity(flag, value)
+        _check_one(entry.metadata["flag"], getattr(settings, entry.name))
     if settings.mode not in MODES:
         raise SettingsError(f"--mode={settings.mode!r}: one of {', '.join(MODES)} is wanted")
     if settings.apply not in ("off", "in-place", "all"):
@@ -323,6 +336,12 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"--storage={settings.storage!r}: checkpoint or prometheus is wanted")
     if settings.namespace and settings.ignored_namespaces:
         raise SettingsError("--vpa-object-namespace and --ignored-vpa-object-namespaces exclude each other")
+    if not _ADDRESS.fullmatch(settings.address) or int(settings.address.rpartition(":")[2]) > 65535:
+        raise SettingsError(f"--address={settings.address!r}: host:port or :port is wanted")
+    if not settings.lease_duration > settings.renew_deadline > settings.retry_period:
+        raise SettingsError(
+            "--leader-elect-lease-duration must be longer than -renew-deadline, and that longer than -retry-period"
+        )
     if settings.lease_kind != "leases":
         raise SettingsError(f"--leader-elect-resource-lock={settings.lease_kind!r}: only leases are supported")
     _check_numbers(settings)
@@ -347,13 +366,17 @@ def _check_numbers(settings: Settings) -> None:
     for flag, text in (("history-length", settings.history_length), ("history-resolution", settings.history_resolution),
                        ("prometheus-query-timeout", settings.query_timeout)):  # fmt: skip
         try:
-            prometheus_seconds(text)
+            good = 0 < prometheus_seconds(text) <= MAX_DURATION
         except ValueError:
-            raise SettingsError(f"--{flag}={text!r}: a duration like 8d or 1h is wanted") from None
+            good = False
+        if not good:
+            raise SettingsError(f"--{flag}={text!r}: a duration like 8d or 1h is wanted")
 
 
 def _quantity(flag: str, text: str) -> None:
     try:
-        Quantity.parse(text)
+        found = Quantity.parse(text)
     except QuantityError as error:
         raise SettingsError(f"--{flag}={text!r}: {error}") from None
+    if found.nano < 0:
+        raise SettingsError(f"--{flag}={text!r}: a quantity of 0 or more is wanted")

@@ -74,11 +74,26 @@ def test_what_is_no_duration_is_refused(text):
         ("--container-recommendation-max-allowed-cpu=lots", "--container-recommendation-max-allowed-cpu='lots'"),
         ("--leader-elect-resource-lock=endpoints", "only leases are supported"),
         ("--fix-memory-target=maybe", "true or false is wanted"),
+        ("--address=here", "host:port or :port is wanted"),
+        ("--address=:99999", "host:port or :port is wanted"),
+        ("--kube-api-burst=nan", "--kube-api-burst=nan: a number"),
+        ("--recommendation-margin-fraction=inf", "a number below"),
+        ("--round-memory-bytes=99999999999999999999", "a number below"),
+        ("--recommender-interval=99999999999999999999h", "at most 290 years"),
+        ("--history-length=0d", "a duration like 8d or 1h is wanted"),
+        ("--leader-elect-lease-duration=5s", "must be longer than"),
+        ("--container-recommendation-max-allowed-cpu=-1", "0 or more is wanted"),
     ],
 )
 def test_a_bad_flag_is_named_with_what_would_be_right(flag, why):
     with pytest.raises(SettingsError, match=why):
         parse([flag])
+
+
+def test_the_log_level_is_understood_in_all_of_gos_forms():
+    for given in (["-v=6"], ["--v=6"], ["-v", "6"], ["-v6"]):
+        assert parse(given).verbosity == "6"
+    assert parse(["--address=[::1]:8942"]).address == "[::1]:8942"
 
 
 def test_fixes_follow_the_mode_unless_their_switch_says_otherwise():
