@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
@@ -49,26 +50,30 @@ class Applier:
             return False
         policy = member.vpa.spec.update_policy
         requirements = policy.eviction_requirements if policy else ()
-        running = [pod for pod in pods if pod.status.phase == "Running"]
-        group = Group(configured=len(pods), running=len(running))
-        decided = [(pod, decide(facts(pod), advice, mode, now, group, self._rules, requirements)) for pod in running]
-        wanted = [(pod, made) for pod, made in decided if made.action is not Action.NONE]
+        rules = self._rules
+        if policy and policy.min_replicas is not None:
+            rules = replace(rules, min_replicas=policy.min_replicas)
+        staying = [pod for pod in pods if pod.metadata.deletion_timestamp is None]
+        running = [pod for pod in staying if pod.status.phase == "Running"]
+        group = Group(configured=max(member.replicas, len(staying)), running=len(running))
+        decided = [(pod, decide(facts(pod), advice, mode, now, group, rules, requirements)) for pod in running]
+        policies = {name: member.vpa.spec.resource_policy.of(name) for name in advice}
+        wanted = [(pod, made, resize(pod, advice, policies)) for pod, made in decided if made.action is not Action.NONE]
+        wanted = [entry for entry in wanted if entry[1].action is Action.EVICT or entry[2]["spec"]["containers"]]
         if not wanted:
             return False
-        pod, made = max(wanted, key=lambda entry: entry[1].urgency)
+        pod, made, body = max(wanted, key=lambda entry: entry[1].urgency)
         async with self._turns:
-            return await self._do(pod, made, advice, member)
+            return await self._do(pod, made, body)
 
-    async def _do(self, pod: Pod, made: Decision, advice: Mapping[str, Advice], member: Member) -> bool:
+    async def _do(self, pod: Pod, made: Decision, body: Mapping[str, Any]) -> bool:
         meta = pod.metadata
         try:
             if made.action is Action.IN_PLACE:
-                policies = member.vpa.spec.resource_policy
-                body = resize(pod, advice, {name: policies.of(name) for name in advice})
                 await self._client.patch(PODS.path(meta.namespace, meta.name, "resize"), body, dict, content=STRATEGIC)
             elif self._how == "all":
-                body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": meta.name}}
-                await self._client.create(PODS.path(meta.namespace, meta.name, "eviction"), body, dict)
+                eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": meta.name}}
+                await self._client.create(PODS.path(meta.namespace, meta.name, "eviction"), eviction, dict)
             else:
                 return False
         except KubeError as error:
@@ -102,14 +107,16 @@ def facts(pod: Pod) -> PodFacts:
         for container in pod.spec.containers
     ]
     since, state = _resizing(pod)
-    return PodFacts(pod.metadata.name, containers, unix(pod.status.start_time), observed, since, state)
+    policies = [policy.restart_policy for container in pod.spec.containers for policy in container.resize_policy]
+    restarts = "RestartContainer" in policies
+    return PodFacts(pod.metadata.name, containers, unix(pod.status.start_time), observed, since, state, restarts)
 
 
 def resize(pod: Pod, advice: Mapping[str, Advice], policies: Mapping[str, ContainerPolicy | None]) -> dict[str, Any]:
     """The patch of the `resize` subresource: new requests; limits keep their ratio unless only requests are controlled.
 
     A container that has no request of a resource gets none: adding one would change the pod's QoS class, which a
-    resize may not.
+    resize may not. Containers of which nothing would change are left out.
     """
     containers = []
     for container in pod.spec.containers:
@@ -120,7 +127,7 @@ def resize(pod: Pod, advice: Mapping[str, Advice], policies: Mapping[str, Contai
         requests, limits = quantities(container.resources.requests), quantities(container.resources.limits)
         keeps_limits = policy is not None and policy.controlled_values == "RequestsOnly"
         wanted, capped = scaled(requests, limits, own.target, keeps_limits)
-        if wanted:
+        if {**requests, **wanted} != requests or {**limits, **capped} != limits:
             resources = {"requests": _texts(wanted)} | ({"limits": _texts(capped)} if capped else {})
             containers.append({"name": container.name, "resources": resources})
     return {"spec": {"containers": containers}}
@@ -153,7 +160,7 @@ def _resizing(pod: Pod) -> tuple[float | None, str]:
     """(since when, state) of a resize that is not done."""
     for condition in pod.status.conditions:
         if condition.status == "True" and condition.type in (PENDING, IN_PROGRESS):
-            state = condition.reason if condition.type == PENDING else "InProgress"
+            state = condition.reason if condition.type == PENDING else condition.reason or "InProgress"
             return unix(condition.last_transition_time), state
     return None, ""
 

@@ -51,7 +51,9 @@ class Pod:
     resizing: float | None = None
     """Unix s since when a resize has been under way or deferred"""
     resize_state: str = ""
-    """'', Deferred, InProgress or Infeasible"""
+    """'', Deferred, InProgress, Infeasible or Error"""
+    restarts: bool = False
+    """Whether a resize restarts a container, so that it disrupts like an eviction."""
 
 
 @dataclass(frozen=True)
@@ -193,12 +195,15 @@ def _means(
     if mode in ("InPlace", "InPlaceOrRecreate"):
         waited = now - pod.resizing if pod.resizing is not None else 0.0
         stuck = (
-            pod.resize_state == "Infeasible"
+            pod.resize_state in ("Infeasible", "Error")
             or (pod.resize_state == "Deferred" and waited > rules.deferred)
             or (pod.resize_state == "InProgress" and waited > rules.in_progress)
         )
-        if not stuck:
-            return (Action.NONE, "a resize is under way") if pod.resize_state else (Action.IN_PLACE, "")
+        if not stuck and pod.resize_state:
+            return Action.NONE, "a resize is under way"
+        refusal = _no_room(group, rules) if pod.restarts else ""
+        if not stuck or (mode == "InPlace" and pod.resize_state == "Infeasible" and _asks_less(watched, advice)):
+            return (Action.NONE, refusal) if refusal else (Action.IN_PLACE, "")
         if mode == "InPlace":
             return Action.NONE, f"the resize is {pod.resize_state.lower()} and this mode never evicts"
     for requirement in requirements:
@@ -207,6 +212,15 @@ def _means(
             return Action.NONE, f"evictionRequirements: none of {', '.join(requirement.resources)} is {moved}"
     refusal = _no_room(group, rules)
     return (Action.NONE, refusal) if refusal else (Action.EVICT, "")
+
+
+def _asks_less(watched: Sequence[Running], advice: Mapping[str, Advice]) -> bool:
+    """Whether some target is below what the pod asks for now, in vain: that may fit."""
+    return any(
+        request > advice[container.name].target.get(resource, request)
+        for container in watched
+        for resource, request in container.requests.items()
+    )
 
 
 def _met(requirement: EvictionRequirement, watched: Sequence[Running], advice: Mapping[str, Advice]) -> bool:

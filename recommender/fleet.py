@@ -40,6 +40,8 @@ class Member:
 
     vpa: Vpa
     pods: int = 0
+    replicas: int = 0
+    """How many pods the target asks for; 0: not known"""
     problem: str = ""
     """Why its target cannot be followed; '' if it can."""
     containers: dict[str, int] = field(default_factory=dict)

@@ -205,7 +205,7 @@ class Recommender:
             async with self._turns:
                 found = await self._targets.find(vpa, now)
             member = self.fleet.members[vpa.key]
-            member.problem = found.problem
+            member.problem, member.replicas = found.problem, found.replicas
             matching = self._sight.pods.index.select(vpa.metadata.namespace, found.selector) if found.selector else ()
             pods[vpa.key] = [pod for pod in matching if pod.active]
 

@@ -213,10 +213,22 @@ class PodStatus(Model, frozen=True):
     container_statuses: tuple[ContainerStatus, ...] = ()
 
 
+class ResizePolicy(Model, frozen=True):
+    """What a resize of one resource does to the container: NotRequired or RestartContainer."""
+
+    restart_policy: str = ""
+
+
+class PodContainer(Container, frozen=True):
+    """v1 Container, with what a resize does to it."""
+
+    resize_policy: tuple[ResizePolicy, ...] = ()
+
+
 class PodSpec(Model, frozen=True):
     """v1 PodSpec; init containers are not looked at."""
 
-    containers: tuple[Container, ...] = ()
+    containers: tuple[PodContainer, ...] = ()
 
 
 class Pod(Model, frozen=True):

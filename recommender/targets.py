@@ -28,6 +28,8 @@ class Found(NamedTuple):
 
     selector: Selector | None
     problem: str
+    replicas: int = 0
+    """Pods that the target asks for; 0: it does not say"""
 
 
 class Targets:
@@ -60,7 +62,7 @@ class Targets:
     async def _ask(self, namespace: str, target: TargetRef) -> Found:
         """A problem that begins with '?' says nothing about the target."""
         try:
-            made = await self._selector(namespace, target)
+            made, replicas = await self._selector(namespace, target)
         except NotFound:
             return Found(None, f"{target.kind} {namespace}/{target.name} does not exist")
         except KubeError as error:
@@ -69,18 +71,18 @@ class Targets:
             return Found(None, f"{target.kind} {namespace}/{target.name}: {error}")
         if made is None or made.empty:
             return Found(None, f"{target.kind} {namespace}/{target.name} has no selector of pods")
-        return Found(made, "")
+        return Found(made, "", replicas)
 
-    async def _selector(self, namespace: str, target: TargetRef) -> Selector | None:
+    async def _selector(self, namespace: str, target: TargetRef) -> tuple[Selector | None, int]:
         group, _, version = target.api_version.rpartition("/")
         plural = KINDS.get(target.kind)
         resource = Resource(group, version or "v1", plural or f"{target.kind.lower()}s")
         if plural is None:
             scale = await self._client.get(resource.path(namespace, target.name, "scale"), dict)
             text = (scale.get("status") or {}).get("selector") or ""
-            return Selector.parse(text) if text else None
+            return Selector.parse(text) if text else None, _replicas(scale)
         found = await self._client.get(resource.path(namespace, target.name), dict)
-        return _of_object(target.kind, found.get("spec") or {})
+        return _of_object(target.kind, found.get("spec") or {}), _replicas(found)
 
 
 def _of_object(kind: str, spec: Mapping[str, Any]) -> Selector | None:
@@ -93,3 +95,9 @@ def _of_object(kind: str, spec: Mapping[str, Any]) -> Selector | None:
     if kind == "ReplicationController":
         selector = {"matchLabels": selector}
     return Selector.from_object(selector) if selector else None
+
+
+def _replicas(found: Mapping[str, Any]) -> int:
+    """What a Deployment or the like asks for, or how many nodes a DaemonSet is for."""
+    asked = (found.get("spec") or {}).get("replicas")
+    return int(asked if asked is not None else (found.get("status") or {}).get("desiredNumberScheduled") or 0)

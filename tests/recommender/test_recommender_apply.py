@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from adapter.kube.objects import Condition, Container, ObjectMeta, ResourceRequirements
+from adapter.kube.objects import Condition, ObjectMeta, ResourceRequirements
 from adapter.metrics.quantity import Quantity
 from recommender.apply import Applier, facts, resize, scaled
 from recommender.decide import Advice
@@ -13,6 +13,7 @@ from recommender.objects import (
     ContainerPolicy,
     ContainerRecommendation,
     Pod,
+    PodContainer,
     PodRecommendation,
     PodSpec,
     PodStatus,
@@ -29,16 +30,18 @@ def q(**texts):
     return {name: Quantity.parse(text) for name, text in texts.items()}
 
 
-def pod(name="web-1", requests=None, limits=None, conditions=()):
+def pod(name="web-1", requests=None, limits=None, conditions=(), going=False):
     resources = ResourceRequirements(requests=requests or {"cpu": "1", "memory": "1Gi"}, limits=limits or {})
     return Pod(
-        metadata=ObjectMeta(name=name, namespace="shop"),
-        spec=PodSpec(containers=(Container(name="app", resources=resources),)),
+        metadata=ObjectMeta(
+            name=name, namespace="shop", deletion_timestamp=datetime.fromtimestamp(NOW, UTC) if going else None
+        ),
+        spec=PodSpec(containers=(PodContainer(name="app", resources=resources),)),
         status=PodStatus(phase="Running", start_time=datetime.fromtimestamp(NOW - 60, UTC), conditions=conditions),
     )
 
 
-def member(mode, target="100m"):
+def member(mode, target="100m", least=None):
     entry = ContainerRecommendation(
         container_name="app", target={"cpu": target}, lower_bound={"cpu": "50m"}, upper_bound={"cpu": "200m"}
     )
@@ -46,7 +49,7 @@ def member(mode, target="100m"):
     return Member(
         Vpa(
             metadata=ObjectMeta(name="web", namespace="shop"),
-            spec=VpaSpec(update_policy=UpdatePolicy(update_mode=mode)),
+            spec=VpaSpec(update_policy=UpdatePolicy(update_mode=mode, min_replicas=least)),
             status=VpaStatus(recommendation=recommendation),
         )
     )
@@ -91,6 +94,31 @@ async def test_one_pod_of_a_workload_changes_at_a_time():
     assert client.written[0][1].endswith("/pods/web-0/resize") or "/pods/web-" in client.written[0][1]
 
 
+async def test_a_pod_of_which_nothing_can_change_is_not_patched_again_and_again():
+    """It has no CPU request, which a resize may not add; the others' turn must not be lost to it."""
+    client = Recorder()
+    pods = [pod("web-1", requests={"memory": "1Gi"}), pod("web-2")]
+    assert await Applier(client, "in-place").act([(member("InPlace"), pods)], NOW) == 1
+    assert client.written[0][1].endswith("/pods/web-2/resize")
+
+
+@pytest.mark.parametrize(("least", "replicas", "evicted"), [(None, 2, 1), (3, 2, 0), (None, 5, 0), (1, 2, 1)])
+async def test_evictions_heed_the_vpas_min_replicas_and_what_the_target_asks_for(least, replicas, evicted):
+    """Two pods run. Where five are asked for, int(5 × 0.5) = 2 may be down, and three are."""
+    client = Recorder()
+    asked = member("Recreate", least=least)
+    asked.replicas = replicas
+    await Applier(client, "all").act([(asked, [pod("web-1"), pod("web-2")])], NOW)
+    assert len(client.written) == evicted
+
+
+async def test_a_pod_that_is_going_is_left_alone_and_does_not_count():
+    client = Recorder()
+    pods = [pod("web-1", going=True), pod("web-2")]
+    await Applier(client, "all").act([(member("Recreate"), pods)], NOW)
+    assert client.written == []
+
+
 def test_limits_keep_their_ratio_to_requests():
     """cpu: 2000m × 300 / 1000 = 600m; memory: 3 GiB × 512 / 1024 = 1.5 GiB."""
     wanted, limits = scaled(
@@ -122,6 +150,7 @@ def test_the_patch_names_only_containers_with_advice():
         (Condition(type="PodResizePending", status="True", reason="Infeasible"), "Infeasible"),
         (Condition(type="PodResizePending", status="True", reason="Deferred"), "Deferred"),
         (Condition(type="PodResizeInProgress", status="True"), "InProgress"),
+        (Condition(type="PodResizeInProgress", status="True", reason="Error"), "Error"),
         (Condition(type="PodResizeInProgress", status="False"), ""),
         (Condition(type="Ready", status="True"), ""),
     ],

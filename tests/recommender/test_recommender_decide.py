@@ -78,10 +78,11 @@ def test_containers_that_vpa_has_not_observed_are_left_out():
         ("Deferred", 100, Action.NONE, Action.NONE),
         ("Deferred", 400, Action.NONE, Action.EVICT),
         ("Infeasible", 1, Action.NONE, Action.EVICT),
+        ("Error", 1, Action.NONE, Action.EVICT),
     ],
 )
 def test_resizing_in_place_is_waited_for_and_then_given_up(state, since, in_place, or_recreate):
-    stuck = pod(q(cpu="2"), resizing=NOW - since if state else None, resize_state=state)
+    stuck = pod(q(cpu="40m"), resizing=NOW - since if state else None, resize_state=state)
     assert decide(stuck, {"app": WIDE}, "InPlace", NOW).action is in_place
     assert decide(stuck, {"app": WIDE}, "InPlaceOrRecreate", NOW).action is or_recreate
 
@@ -102,6 +103,18 @@ def test_resizing_in_place_is_waited_for_and_then_given_up(state, since, in_plac
 def test_evictions_leave_enough_replicas(group, allowed):
     made = decide(pod(q(cpu="2")), {"app": WIDE}, "Recreate", NOW, group)
     assert (made.action is Action.EVICT) == allowed
+
+
+def test_a_resize_that_restarts_a_container_needs_room_as_an_eviction_does():
+    wide, restarts = {"app": WIDE}, pod(q(cpu="2"), restarts=True)
+    assert decide(restarts, wide, "InPlace", NOW, Group(1, 1)).action is Action.NONE
+    assert decide(restarts, wide, "InPlace", NOW, Group(2, 2)).action is Action.IN_PLACE
+    assert decide(pod(q(cpu="2")), wide, "InPlace", NOW, Group(1, 1)).action is Action.IN_PLACE
+
+
+def test_an_infeasible_resize_is_tried_again_with_less():
+    stuck = [pod(q(cpu=request), resizing=NOW - 60, resize_state="Infeasible") for request in ("2", "40m")]
+    assert [decide(one, {"app": WIDE}, "InPlace", NOW).action for one in stuck] == [Action.IN_PLACE, Action.NONE]
 
 
 def test_eviction_requirements_ask_for_a_direction():
