@@ -54,7 +54,7 @@ def feed_metrics(fleet: Fleet, metrics: Iterable[PodMetrics], latest: float = ma
 
 def feed_kills(fleet: Fleet, kills: Iterable[Kill]) -> int:
     """Takes in OOM kills, in order of time; returns how many counted."""
-    known = fleet.by_pod()
+    known = fleet.by_pod(leaving=True)
     counted = 0
     for kill in sorted(kills, key=lambda found: found.time):
         rows = known.get((kill.namespace, kill.pod, kill.container), [])

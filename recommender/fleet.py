@@ -61,6 +61,8 @@ class Fleet:
         self.model = model
         self.members: dict[tuple[str, str], Member] = {}
         self._instances: dict[InstanceKey, int] = {}
+        self._leaving: dict[InstanceKey, int] = {}
+        """Of pods that went since the last loop: see `part`."""
         self._seen: dict[StateKey, float] = {}
         self._per_vpa = per_vpa
         self._expiry = expiry
@@ -100,7 +102,12 @@ class Fleet:
         return row
 
     def follow(self, pods: Mapping[tuple[str, str], Sequence[Pod]], now: float) -> None:
-        """Takes over which pods each VPA (by key) has; instances of other pods end, their history stays."""
+        """Takes over which pods each VPA (by key) has; instances of other pods leave, their history stays.
+
+        Pods that have ended are followed as well, for as long as they are there: an OOM kill or an eviction ends a pod
+        that may not restart, and is told of in the same moment.
+        """
+        self.part()
         wanted: dict[InstanceKey, int] = {}
         for key, own in pods.items():
             member = self.members[key]
@@ -110,19 +117,29 @@ class Fleet:
                 for container in pod.spec.containers:
                     state = self.state(member, container.name, now)
                     wanted[_instance(pod, container.name, member)] = state
-        gone = [row for key, row in self._instances.items() if key not in wanted]
-        self.model.stop(np.array(gone, dtype=np.int64))
+        self._leaving = {key: row for key, row in self._instances.items() if key not in wanted}
         self._instances = {key: row for key, row in self._instances.items() if key in wanted}
         fresh = [key for key in wanted if key not in self._instances]
         rows = self.model.start(np.array([wanted[key] for key in fresh], dtype=np.int64))
         self._instances.update(zip(fresh, rows.tolist(), strict=True))
         self._expire(now)
 
-    def by_pod(self) -> dict[tuple[str, str, str], list[int]]:
-        """(namespace, pod, container) -> rows of instances, one per VPA that has the pod."""
-        found: dict[tuple[str, str, str], list[int]] = {}
-        for key, row in self._instances.items():
-            found.setdefault((key.namespace, key.pod, key.container), []).append(row)
+    def part(self) -> None:
+        """Ends the instances of pods that are gone; until then a kill that was their last is counted for them."""
+        self.model.stop(np.array(list(self._leaving.values()), dtype=np.int64))
+        self._leaving = {}
+
+    def by_pod(self, leaving: bool = False) -> dict[tuple[str, str, str], list[int]]:
+        """(namespace, pod, container) -> rows of instances, one per VPA that has the pod.
+
+        With `leaving` also those of pods that are gone, where there is no new one of the same name.
+        """
+        found = self.by_pod() if leaving else {}
+        present = set(found)
+        for key, row in (self._leaving if leaving else self._instances).items():
+            name = key.namespace, key.pod, key.container
+            if name not in present:
+                found.setdefault(name, []).append(row)
         return found
 
     def shared_by(self, member: Member) -> dict[str, int]:
@@ -168,6 +185,8 @@ class Fleet:
 
     def _release(self, rows: Sequence[int]) -> None:
         released: Rows = np.array(rows, dtype=np.int64)
+        if np.isin(self.model.instances.state[list(self._leaving.values())], released).any():
+            self.part()
         self.model.states.release(released)
 
 

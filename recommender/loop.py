@@ -207,14 +207,14 @@ class Recommender:
             member = self.fleet.members[vpa.key]
             member.problem, member.replicas = found.problem, found.replicas
             matching = self._sight.pods.index.select(vpa.metadata.namespace, found.selector) if found.selector else ()
-            pods[vpa.key] = [pod for pod in matching if pod.active]
+            pods[vpa.key] = list(matching)
 
         await asyncio.gather(*(one(vpa) for vpa in served))
         self.fleet.follow(pods, now)
-        self._followed = pods
+        self._followed = {key: [pod for pod in own if pod.active] for key, own in pods.items()}
 
     async def _take_in(self, now: float) -> None:
-        """Metrics first, then kills, as VPA does."""
+        """Metrics first, then kills, then the end of what is gone, as VPA does."""
         try:
             listing = await self._client.list(POD_METRICS.path(self._plan.scope.namespace), PodMetrics)
         except KubeError as error:
@@ -225,6 +225,7 @@ class Recommender:
                 self.telemetry.samples.labels(result).inc(count)
             self.telemetry.fetched.set(now)
         self.telemetry.kills.inc(feed_kills(self.fleet, self._sight.observer.drain()))
+        self.fleet.part()
 
     async def _publish(self, now: float) -> None:
         """Decides for all containers at once, then patches the statuses that changed."""

@@ -222,6 +222,31 @@ async def test_a_kill_raises_the_target_at_once(cluster):
         assert b"streamgate_recommender_oom_kills_total 1.0" in generate_latest(tested.made.telemetry.registry)
 
 
+@pytest.mark.parametrize("seen_before", [True, False])
+async def test_a_kill_that_ends_its_pod_counts_as_well(cluster, seen_before):
+    """A Job's pod may not restart: it has failed in the same moment; the one not seen before failed within a minute."""
+    async with bench(cluster, "--mode=vpa") as tested:
+        if seen_before:
+            await tested.minutes(3)
+        await cluster.put(PODS, pod(ended=tested.now, phase="Failed"))
+        await tested.settle()
+        await tested.loop()
+        assert tested.target()["memory"] == "1470157273"
+        assert tested.made.fleet.instances == 1
+
+
+async def test_a_kill_counts_although_the_pod_is_gone_in_the_same_minute(cluster):
+    async with bench(cluster, "--mode=vpa") as tested:
+        await tested.minutes(3)
+        await cluster.put(PODS, pod(ended=tested.now, phase="Failed"))
+        await tested.settle()
+        await cluster.remove(PODS, "shop", "web-1")
+        await tested.settle()
+        await tested.loop()
+        assert tested.target()["memory"] == "1470157273"
+        assert len(tested.made.fleet.model.instances) == 0
+
+
 async def test_an_eviction_for_want_of_memory_counts_as_a_kill(cluster):
     async with bench(cluster, "--mode=vpa") as tested:
         await tested.minutes(2)
