@@ -421,6 +421,14 @@ async def test_the_loop_goes_on_while_metrics_are_away_and_keeps_its_numbers(clu
         assert tested.target() == before
 
 
+async def test_a_cluster_without_metrics_is_told_what_is_missing(cluster):
+    async with bench(cluster) as tested:
+        cluster.fail("/apis/metrics.k8s.io", 404)
+        with capture_logs() as lines:
+            await tested.loop()
+    assert [line["cause"] for line in lines] == ["metrics.k8s.io is not served: metrics-server is missing"]
+
+
 async def test_statuses_that_could_not_be_written_are_written_in_the_next_loop(cluster):
     async with bench(cluster) as tested:
         fault = cluster.fail("/apis/autoscaling.k8s.io/v1/namespaces/shop/verticalpodautoscalers/web/status", 500)
