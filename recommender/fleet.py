@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from adapter.kube.objects import unix
+from adapter.metrics.selector import Selector
 from recommender.buckets import Rows
 from recommender.model import Model
 from recommender.objects import Pod, Vpa
@@ -42,6 +43,8 @@ class Member:
     pods: int = 0
     replicas: int = 0
     """How many pods the target asks for; 0: not known"""
+    selector: Selector | None = None
+    """Of its pods; None: not known"""
     problem: str = ""
     """Why its target cannot be followed; '' if it can."""
     containers: dict[str, int] = field(default_factory=dict)

@@ -4,7 +4,6 @@ A day of one namespace at a time, each below the limit on points that servers se
 had is left out and said; the recommender starts all the same.
 """
 
-import asyncio
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,17 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-import numpy as np
 import stamina
-import structlog
 
-from recommender.fleet import Fleet
 from recommender.model import DAY
-from recommender.replay import feed_rows
 from recommender.settings import Settings, SettingsError, prometheus_seconds
 from recommender.usage import MISSING
 
-log = structlog.get_logger(__name__)
 MAX_POINTS: Final = 10_000
 """Per series and query; Prometheus refuses above 11,000."""
 MAX_SERIES: Final = 20_000
@@ -31,8 +25,15 @@ MAX_SERIES: Final = 20_000
 RETRIES: Final = 3
 PAUSE: Final = 1.0
 """s before the second try"""
-MODERN: Final[Mapping[str, str]] = {"pod_name": "pod", "name": "container"}
-"""cAdvisor's label names since Kubernetes 1.16; VPA's defaults are the old ones."""
+MODERN: Final[Mapping[str, str]] = {
+    "pod_label": "pod",
+    "container_label": "container",
+    "pod_labels_metric": "kube_pod_labels",
+    "pod_label_prefix": "label_",
+    "pod_namespace_label": "namespace",
+    "pod_name_label": "pod",
+}
+"""cAdvisor's label names since Kubernetes 1.16, and kube-state-metrics' of pods; VPA's defaults are older."""
 
 
 class HistoryError(Exception):
@@ -56,11 +57,20 @@ class History:
     namespace_label: str
     pod_label: str
     container_label: str
+    labels_metric: str
+    """The metric of pods' labels, with …"""
+    label_prefix: str
+    labels_namespace: str
+    labels_pod: str
 
     @classmethod
     def from_settings(cls, settings: Settings, token: str) -> "History":
         """VPA's flags; in mode default its outdated label names, where left as they are, are the modern ones."""
-        modern = MODERN if settings.mode == "default" else {}
+
+        def named(setting: str) -> str:
+            said, default = getattr(settings, setting), getattr(Settings, setting)
+            return MODERN[setting] if said == default and settings.mode == "default" else str(said)
+
         return cls(
             url=settings.prometheus,
             verify=not settings.prometheus_insecure,
@@ -73,8 +83,12 @@ class History:
             cpu_metric=settings.history_cpu,
             memory_metric=settings.history_memory,
             namespace_label=settings.namespace_label,
-            pod_label=modern.get(settings.pod_label, settings.pod_label),
-            container_label=modern.get(settings.container_label, settings.container_label),
+            pod_label=named("pod_label"),
+            container_label=named("container_label"),
+            labels_metric=named("pod_labels_metric"),
+            label_prefix=named("pod_label_prefix"),
+            labels_namespace=named("pod_namespace_label"),
+            labels_pod=named("pod_name_label"),
         )
 
     def selector(self, namespace: str) -> str:
@@ -169,25 +183,6 @@ def connect(history: History) -> Prometheus:
     return _Http(history)
 
 
-async def load_history(fleet: Fleet, history: History, now: float, source: Prometheus | None = None) -> int:
-    """Feeds what Prometheus remembers of the fleet's running containers; returns how many samples.
-
-    Queries run in a thread, one at a time.
-    """
-    asked: Prometheus = source if source is not None else await asyncio.to_thread(connect, history)
-    known = fleet.by_pod()
-    count = 0
-    for namespace in sorted({name[0] for name in known}):
-        try:
-            rows = await asyncio.to_thread(read_namespace, history, namespace, now, asked)
-        except HistoryError as error:
-            log.warning("no history", namespace=namespace, cause=str(error))
-            continue
-        count += _feed(fleet, known, namespace, rows)
-    log.info("history read", samples=count)
-    return count
-
-
 Rows = dict[tuple[str, str], dict[float, list[int]]]
 """(pod, container) -> time -> [millicores, bytes]"""
 
@@ -228,23 +223,3 @@ def _points(values: Sequence[Any]) -> Iterator[tuple[float, float]]:
             continue
         if math.isfinite(time) and math.isfinite(value) and 0 <= value < 1e14:
             yield time, value
-
-
-def _feed(fleet: Fleet, known: Mapping[tuple[str, str, str], list[int]], namespace: str, rows: Rows) -> int:
-    """Feeds the samples of one namespace, each container's in order of time, all containers side by side."""
-    instances, times, cpu, memory = [], [], [], []
-    for (pod, container), samples in rows.items():
-        for row in known.get((namespace, pod, container), []):
-            for time in sorted(samples):
-                instances.append(row)
-                times.append(time)
-                cpu.append(samples[time][0])
-                memory.append(samples[time][1])
-    feed_rows(
-        fleet.model,
-        np.array(instances, dtype=np.int64),
-        np.array(times, dtype=np.float64),
-        np.array(cpu, dtype=np.int64),
-        np.array(memory, dtype=np.int64),
-    )
-    return len(instances)

@@ -27,13 +27,14 @@ from recommender.apply import Applier
 from recommender.engine import mode
 from recommender.finish import Rounding
 from recommender.fleet import EXPIRY, Fleet
-from recommender.history import load_history, of_settings
+from recommender.history import of_settings
 from recommender.keeper import Keeper
 from recommender.logs import log_to_stderr
 from recommender.loop import Plan, Recommender, Scope, Sight, Timing
 from recommender.model import DAY, Model
 from recommender.objects import EVENTS, VPAS, Event, Pod, Vpa
 from recommender.oom import Observer
+from recommender.resume import load_history
 from recommender.settings import Settings
 from recommender.status import Finish
 from recommender.telemetry import Telemetry

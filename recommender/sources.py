@@ -16,9 +16,10 @@ from adapter.metrics.quantity import Quantity, QuantityError
 from recommender import history as prometheus_history
 from recommender import workloads
 from recommender.buckets import Rows
-from recommender.history import History, HistoryError, Prometheus, Series, chunks, read_namespace
+from recommender.history import History, HistoryError, Prometheus, chunks, read_namespace
 from recommender.model import Model
 from recommender.objects import POD_METRICS, Pod, PodMetrics
+from recommender.past import Owners, label
 from recommender.replay import feed_rows
 from recommender.report import Request
 from recommender.usage import MISSING, UsageError
@@ -147,17 +148,10 @@ def _read(
     gathering: Gathering, source: Prometheus, history: History, namespace: str, now: float, told: Callable[[int], None]
 ) -> None:
     rows = read_namespace(history, namespace, now, source, told)
-    owners = {
-        _label(series, "pod"): Workload(_label(series, "owner_kind"), _label(series, "owner_name"))
-        for series in source.instant(f'kube_pod_owner{{namespace="{namespace}", owner_is_controller="true"}}')
-    }
-    sets = {
-        _label(series, "replicaset"): _label(series, "owner_name")
-        for series in source.instant(f'kube_replicaset_owner{{namespace="{namespace}", owner_kind="Deployment"}}')
-    }
+    owners = Owners(source, namespace, history.length)
     instances, times, cpu, memory = [], [], [], []
     for (pod, container), samples in rows.items():
-        row = gathering.instance(namespace, pod, container, workloads.of_metrics(pod, owners, sets))
+        row = gathering.instance(namespace, pod, container, owners.of(pod))
         for at in sorted(samples):
             instances.append(row)
             times.append(at)
@@ -165,20 +159,20 @@ def _read(
             memory.append(samples[at][1])
     _feed(gathering.model, instances, times, cpu, memory)
     for series in source.instant(f'kube_pod_container_resource_requests{{namespace="{namespace}"}}'):
-        resource = _label(series, "resource")
+        resource = label(series, "resource")
         if resource in Request._fields:
-            workload = workloads.of_metrics(_label(series, "pod"), owners, sets)
+            workload = owners.of(label(series, "pod"))
             amount = int(float(series["value"][1]) * (1000 if resource == "cpu" else 1))
-            gathering.request(namespace, _label(series, "container"), workload, resource, amount)
+            gathering.request(namespace, label(series, "container"), workload, resource, amount)
 
 
 def _namespaces(source: Prometheus, history: History) -> list[str]:
-    label = history.namespace_label
-    found = source.instant(f'count by ({label}) ({history.memory_metric}{{{history.container_label}!=""}})')
-    names = sorted({_label(series, label) for series in found} - {""})
+    by = history.namespace_label
+    found = source.instant(f'count by ({by}) ({history.memory_metric}{{{history.container_label}!=""}})')
+    names = sorted({label(series, by) for series in found} - {""})
     if not names:
         raise HistoryError(
-            f"{history.url}: no {history.memory_metric} with the labels {label} and {history.container_label}; "
+            f"{history.url}: no {history.memory_metric} with the labels {by} and {history.container_label}; "
             "--container-namespace-label and its like name others"
         )
     return names[:MAX_NAMESPACES]
@@ -189,10 +183,6 @@ def _feed(
 ) -> None:
     rows, at = np.array(instances, dtype=np.int64), np.array(times, dtype=np.float64)
     feed_rows(model, rows, at, np.array(cpu, dtype=np.int64), np.array(memory, dtype=np.int64))
-
-
-def _label(series: Series, name: str) -> str:
-    return str(series.get("metric", {}).get(name, ""))
 
 
 def _amount(resource: str, text: str) -> int:

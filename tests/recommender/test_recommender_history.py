@@ -16,13 +16,16 @@ from adapter.kube.client import Client
 from adapter.kube.fake import FakeCluster
 from adapter.kube.objects import ObjectMeta, OwnerReference
 from adapter.kube.resources import PODS
+from adapter.metrics.selector import Selector
 from recommender import history as prometheus
 from recommender.__main__ import main
 from recommender.engine import mode
 from recommender.fleet import Fleet
-from recommender.history import MAX_POINTS, HistoryError, chunks, load_history, of_settings
+from recommender.history import MAX_POINTS, HistoryError, chunks, of_settings
 from recommender.model import Model
-from recommender.objects import POD_METRICS, Container, Pod, PodSpec, PodStatus, Vpa
+from recommender.objects import POD_METRICS, Container, Pod, PodSpec, PodStatus, TargetRef, Vpa, VpaSpec
+from recommender.past import spelled
+from recommender.resume import load_history
 from recommender.settings import parse
 from recommender.sources import watch
 from recommender.workloads import Workload, of_metrics, of_name, of_owner, of_pod
@@ -84,6 +87,56 @@ async def test_history_fills_the_state_as_live_samples_would_have():
     assert count == 8 * 24
     assert fleet.model.states.samples[row] == 8 * 24
     assert fleet.model.states.peaks.recent(np.array([row]), 2)[0, 0] >= 2 * GB
+
+
+class Remembered(FakePrometheus):
+    """Knows of a pod that is gone what `told` says: its owner, or its labels."""
+
+    def __init__(self, told, **labels):
+        super().__init__(pod=labels["pod"])
+        self.told, self.labels = told, labels
+
+    def instant(self, query):
+        self.asked.append(query)
+        return [{"metric": self.labels, "value": [0, "1"]}] if query.startswith(self.told) else []
+
+
+@pytest.mark.parametrize(
+    ("source", "flags"),
+    [
+        (FakePrometheus(pod="web-7f9d8c6b5-zzzzz"), ()),  # by the form of its name
+        (Remembered("last_over_time(kube_pod_owner{", pod="x", owner_kind="Deployment", owner_name="web"), ()),
+        (Remembered("last_over_time(kube_pod_labels[691200s])", namespace="shop", pod="x", label_app="web"), ()),
+        (
+            Remembered("last_over_time(up{job='pods'}[8d])", ns="shop", name="x", pod="x", my_app="web"),
+            ("--metric-for-pod-labels=up{job='pods'}[8d]", "--pod-label-prefix=my_", "--pod-namespace-label=ns",
+             "--pod-name-label=name"),
+        ),
+    ],
+)  # fmt: skip
+async def test_what_pods_used_that_are_gone_counts_for_their_workload(source, flags):
+    """A rollout an hour ago must not cost eight days of history."""
+    settings = parse(list(flags))
+    fleet = fleet_of(mode(settings))
+    member = fleet.members["shop", "web"]
+    member.vpa = Vpa(metadata=member.vpa.metadata, spec=VpaSpec(target_ref=TargetRef("apps/v1", "Deployment", "web")))
+    member.selector = Selector.parse("app=web")
+    assert await load_history(fleet, of_settings(settings), NOW, source) == 8 * 24
+    assert fleet.model.states.samples[member.containers["app"]] == 8 * 24
+    assert len(fleet.model.instances) == 1, "the instance of the pod that is gone is gone too"
+
+
+def test_labels_have_one_spelling_in_metrics():
+    assert spelled("app.kubernetes.io/part-of") == spelled("app_kubernetes_io_part_of")
+    assert spelled("ownerTeam") == "owner_team"
+
+
+async def test_history_of_other_peoples_pods_is_left_alone():
+    settings = parse([])
+    fleet = fleet_of(mode(settings))
+    other = Remembered("last_over_time(kube_pod_labels", namespace="shop", pod="web-7f9d8c6b5-zzzzz", label_app="api")
+    fleet.members["shop", "web"].selector = Selector.parse("app=web")
+    assert await load_history(fleet, of_settings(settings), NOW, other) == 0
 
 
 async def test_a_namespace_that_cannot_be_had_is_left_out_and_the_program_goes_on():
