@@ -8,10 +8,11 @@ from typing import Any, Final
 import structlog
 
 from adapter.kube.client import Client
-from adapter.kube.errors import KubeError
+from adapter.kube.errors import KubeError, NotFound, ServerError, TooManyRequests, Unreachable
 from adapter.kube.objects import unix
 from adapter.kube.resources import PODS
 from adapter.metrics.quantity import Quantity
+from recommender.admission import Admission
 from recommender.decide import Action, Advice, Decision, Group, Rules, Running, decide
 from recommender.decide import Pod as PodFacts
 from recommender.fleet import Member
@@ -24,22 +25,34 @@ OBSERVED: Final = "vpaObservedContainers"
 """The annotation in which VPA's admission controller lists the containers that it saw."""
 PENDING: Final = "PodResizePending"
 IN_PROGRESS: Final = "PodResizeInProgress"
+INFEASIBLE: Final = "Infeasible"
+REFUSED: Final = 3600.0
+"""s after which a resize that the server refused is tried again as it was."""
+PASSING: Final = (NotFound, ServerError, TooManyRequests, Unreachable)
+"""What says nothing against a resize."""
 log = structlog.get_logger(__name__)
 
 
 class Applier:
     """Acts on the pods of one VPA after another, on one pod of each per loop."""
 
-    def __init__(self, client: Client, how: str, rules: Rules | None = None) -> None:
-        """`how`: one of CHOICES; 'in-place' never evicts."""
-        self._client, self._how = client, how
+    def __init__(
+        self, client: Client, how: str, rules: Rules | None = None, admission: Admission | None = None
+    ) -> None:
+        """`how`: one of CHOICES; 'in-place' never evicts, 'all' only while `admission`, if given, answers."""
+        self._client, self._how, self._admission = client, how, admission
         self._rules = rules or Rules()
         self._turns = asyncio.Semaphore(4)
+        self._evicts = False
+        self._refused: dict[str, tuple[float, Any]] = {}
+        """uid of a pod -> (when, which patch) the server refused"""
 
     async def act(self, members: Sequence[tuple[Member, Sequence[Pod]]], now: float) -> int:
         """Acts where a VPA's update mode asks for it; returns on how many pods."""
         if self._how == "off":
             return 0
+        self._evicts = self._how == "all" and (self._admission is None or await self._admission.answers(now))
+        self._refused = {uid: entry for uid, entry in self._refused.items() if now - entry[0] < REFUSED}
         done = await asyncio.gather(*(self._member(member, pods, now) for member, pods in members))
         return sum(done)
 
@@ -56,27 +69,33 @@ class Applier:
         staying = [pod for pod in pods if pod.metadata.deletion_timestamp is None]
         running = [pod for pod in staying if pod.status.phase == "Running"]
         group = Group(configured=max(member.replicas, len(staying)), running=len(running))
-        decided = [(pod, decide(facts(pod), advice, mode, now, group, rules, requirements)) for pod in running]
         policies = {name: member.vpa.spec.resource_policy.of(name) for name in advice}
-        wanted = [(pod, made, resize(pod, advice, policies)) for pod, made in decided if made.action is not Action.NONE]
-        wanted = [entry for entry in wanted if entry[1].action is Action.EVICT or entry[2]["spec"]["containers"]]
+        wanted = []
+        for pod in running:
+            seen, body = facts(pod), resize(pod, advice, policies)
+            vain = not body["spec"]["containers"] or self._refused.get(pod.metadata.uid, (0.0, None))[1] == body
+            if vain and not seen.resize_state:
+                seen = replace(seen, resize_state=INFEASIBLE)
+            made = decide(seen, advice, mode, now, group, rules, requirements)
+            if (made.action is Action.IN_PLACE and not vain) or (made.action is Action.EVICT and self._evicts):
+                wanted.append((pod, made, body))
         if not wanted:
             return False
         pod, made, body = max(wanted, key=lambda entry: entry[1].urgency)
         async with self._turns:
-            return await self._do(pod, made, body)
+            return await self._do(pod, made, body, now)
 
-    async def _do(self, pod: Pod, made: Decision, body: Mapping[str, Any]) -> bool:
+    async def _do(self, pod: Pod, made: Decision, body: Mapping[str, Any], now: float) -> bool:
         meta = pod.metadata
         try:
             if made.action is Action.IN_PLACE:
                 await self._client.patch(PODS.path(meta.namespace, meta.name, "resize"), body, dict, content=STRATEGIC)
-            elif self._how == "all":
+            else:
                 eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": meta.name}}
                 await self._client.create(PODS.path(meta.namespace, meta.name, "eviction"), eviction, dict)
-            else:
-                return False
         except KubeError as error:
+            if made.action is Action.IN_PLACE and not isinstance(error, PASSING):
+                self._refused[meta.uid] = now, body
             log.warning("pod not changed", pod=f"{meta.namespace}/{meta.name}", wanted=made.action, cause=str(error))
             return False
         log.info("pod changed", pod=f"{meta.namespace}/{meta.name}", how=made.action, why=made.reason)

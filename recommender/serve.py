@@ -23,6 +23,7 @@ from adapter.kube.informer import Informer
 from adapter.kube.lease import Election, Terms
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS
 from adapter.metrics.quantity import Quantity
+from recommender.admission import Admission
 from recommender.apply import Applier
 from recommender.engine import mode
 from recommender.finish import Rounding
@@ -132,7 +133,8 @@ def build(
     # A day more than samples: a clock of ours that is wrong by hours must not cost the history.
     ahead = AHEAD + DAY if settings.fixed("clock_jumps") else math.inf
     keeper = Keeper(client, fleet, settings.update_worker_count, settings.fixed("current_peak"), ahead)
-    applier = Applier(client, settings.apply) if settings.apply != "off" else None
+    admission = Admission(client, settings.admission_namespace) if settings.use_admission_status else None
+    applier = Applier(client, settings.apply, admission=admission) if settings.apply != "off" else None
     sight = Sight(vpas, followed, observer, hpas)
     made = Recommender(client, sight, fleet, keeper, plan(settings), telemetry, wall, applier)
     return made, (vpas, followed, evictions, *([hpas] if hpas else []))
@@ -167,7 +169,7 @@ def finish(settings: Settings) -> Finish:
         rounding=Rounding(settings.round_cpu, settings.round_memory, settings.humanize_memory),
         everywhere={name: Quantity.parse(text) for name, text in most.items() if text},
         integer_cpu=settings.integer_cpu,
-        low_confidence=settings.mode != "vpa",
+        own_conditions=settings.mode != "vpa",
     )
 
 
@@ -196,9 +198,9 @@ class Health:
         return web.Response(body=generate_latest(self._telemetry.registry), content_type="text/plain", charset="utf-8")
 
     async def answer(self, _: web.Request | None = None) -> web.Response:
-        """Ill where we lead and have not ended a loop for five intervals; a replica that waits is well."""
+        """Ill where we lead and have not ended a loop for five intervals; a replica that waits is well, or reads history."""
         last = max(self._telemetry.ended, self._telemetry.changed, self._began)
         late = self._wall() - last > STALE_LOOPS * self._settings.interval
-        if late and self._telemetry.acting:
+        if late and self._telemetry.acting and not self._telemetry.is_loading:
             return web.Response(status=500, text=f"no whole loop for {self._wall() - last:.0f} s\n")
         return web.Response(text="OK\n")

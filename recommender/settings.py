@@ -169,6 +169,12 @@ class Settings:
         "off",
         "off: only recommend; in-place: resize pods of VPAs in mode InPlace or InPlaceOrRecreate; all: evict as well",
     )
+    use_admission_status: bool = setting(
+        "use-admission-controller-status", True, "as VPA's updater: evict only while VPA's admission controller answers"
+    )
+    admission_namespace: str = setting(
+        "admission-controller-status-lease-namespace", "kube-system", "namespace of the lease that it renews"
+    )
     fix_zero_peak: str = setting(
         "fix-zero-first-peak", "", "a day whose first memory sample is 0 counts all the same; empty: on in mode default"
     )

@@ -3,9 +3,12 @@
 from datetime import UTC, datetime
 
 import pytest
+from structlog.testing import capture_logs
 
+from adapter.kube.errors import Forbidden, NotFound, Unreachable
 from adapter.kube.objects import Condition, ObjectMeta, ResourceRequirements
 from adapter.metrics.quantity import Quantity
+from recommender.admission import Admission
 from recommender.apply import Applier, facts, resize, scaled
 from recommender.decide import Advice
 from recommender.fleet import Member
@@ -34,7 +37,10 @@ def pod(name="web-1", requests=None, limits=None, conditions=(), going=False):
     resources = ResourceRequirements(requests=requests or {"cpu": "1", "memory": "1Gi"}, limits=limits or {})
     return Pod(
         metadata=ObjectMeta(
-            name=name, namespace="shop", deletion_timestamp=datetime.fromtimestamp(NOW, UTC) if going else None
+            name=name,
+            uid=name,
+            namespace="shop",
+            deletion_timestamp=datetime.fromtimestamp(NOW, UTC) if going else None,
         ),
         spec=PodSpec(containers=(PodContainer(name="app", resources=resources),)),
         status=PodStatus(phase="Running", start_time=datetime.fromtimestamp(NOW - 60, UTC), conditions=conditions),
@@ -58,11 +64,18 @@ def member(mode, target="100m", least=None):
 class Recorder:
     """Stands for a Client; notes what it is asked to write."""
 
-    def __init__(self):
-        self.written = []
+    def __init__(self, refuse=None, lease=None):
+        self.written, self._refuse, self._lease = [], refuse, lease
+
+    async def get(self, path, kind):
+        if self._lease is None:
+            raise NotFound(404, "NotFound", path)
+        return self._lease
 
     async def patch(self, path, body, kind, *, content):
         self.written.append(("patch", path, body))
+        if self._refuse is not None:
+            raise self._refuse
 
     async def create(self, path, body, kind):
         self.written.append(("create", path, body))
@@ -110,6 +123,54 @@ async def test_evictions_heed_the_vpas_min_replicas_and_what_the_target_asks_for
     asked.replicas = replicas
     await Applier(client, "all").act([(asked, [pod("web-1"), pod("web-2")])], NOW)
     assert len(client.written) == evicted
+
+
+async def test_what_the_server_refused_is_not_asked_again_but_after_an_hour_or_with_another_number():
+    """A real server refuses what the node has no room for with 403."""
+    client = Recorder(refuse=Forbidden(403, "Forbidden", "node didn't have enough allocatable resources"))
+    applier, one, less = Applier(client, "in-place"), member("InPlace"), member("InPlace", target="90m")
+    for asked, at in ((one, 0), (one, 60), (less, 120), (less, 180), (less, 3800)):
+        await applier.act([(asked, [pod()])], NOW + at)
+    assert [entry[2]["spec"]["containers"][0]["resources"]["requests"]["cpu"] for entry in client.written] == [
+        "100m", "90m", "90m",
+    ]  # fmt: skip
+
+
+async def test_a_passing_fault_is_tried_again_at_once():
+    client = Recorder(refuse=Unreachable("no answer"))
+    applier = Applier(client, "in-place")
+    for at in (0, 60):
+        await applier.act([(member("InPlace"), [pod()])], NOW + at)
+    assert len(client.written) == 2
+
+
+async def test_a_refused_resize_becomes_an_eviction_where_the_mode_allows_it():
+    client = Recorder(refuse=Forbidden(403, "Forbidden", "no room"))
+    applier = Applier(client, "all")
+    for at in (0, 60):
+        await applier.act([(member("InPlaceOrRecreate"), [pod(), pod("web-2")])], NOW + at)
+    assert [entry[0] for entry in client.written] == ["patch", "create"]
+
+
+@pytest.mark.parametrize(
+    ("lease", "evicted"),
+    [
+        ({"spec": {"renewTime": "2026-01-01T04:59:30.000000Z"}}, 1),  # NOW is 05:00
+        ({"spec": {"renewTime": "2026-01-01T04:58:30.000000Z"}}, 0),
+        ({"spec": {}}, 0),
+        ({"spec": {"renewTime": "soon"}}, 0),
+        (None, 0),
+    ],
+)
+async def test_without_vpas_admission_controller_nothing_is_evicted(lease, evicted):
+    """On a real cluster every new pod was evicted again, one a loop, without end."""
+    client = Recorder(lease=lease)
+    applier = Applier(client, "all", admission=Admission(client, "kube-system"))
+    with capture_logs() as lines:
+        for at in (0, 1):
+            await applier.act([(member("Recreate"), [pod("web-1"), pod("web-2")])], NOW + at)
+    assert bool(client.written) == bool(evicted)
+    assert len([line for line in lines if line["event"].startswith("no pod is evicted")]) == (not evicted)
 
 
 async def test_a_pod_that_is_going_is_left_alone_and_does_not_count():
