@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +24,7 @@ from recommender.keeper import JSON_PATCH, Keeper
 from recommender.logs import Trouble
 from recommender.objects import POD_METRICS, VPAS, Pod, PodMetrics, Vpa, VpaStatus
 from recommender.oom import Observer
-from recommender.status import Finish, Numbers, changed, has_recommendation, patch, status
+from recommender.status import Finish, Numbers, changed, fetching, has_recommendation, patch, status
 from recommender.targets import Targets
 from recommender.telemetry import Telemetry
 
@@ -162,9 +162,8 @@ class Recommender:
             with telemetry.step("LoadPods"):
                 await self._follow(served, now)
             if self._history is not None:
-                load, self._history = self._history, None
                 with telemetry.step("LoadHistory"):
-                    await load(self.fleet, now)
+                    await self._load(self._history, now)
             with telemetry.step("LoadMetrics"):
                 await self._take_in(now)
             with telemetry.step("UpdateVPAs"):
@@ -198,6 +197,21 @@ class Recommender:
             served = [vpa for vpa in served if vpa.key not in waiting]
             self.fleet.serve(served)
         return served
+
+    async def _load(self, history: Callable[[Fleet, float], Awaitable[int]], now: float) -> None:
+        """Fills the fleet once. Meanwhile the condition FetchingHistory holds, but not after, however it ends."""
+        self._history, self.telemetry.is_loading = None, True
+        if self._plan.finish.own_conditions:
+            await self._announce(True, now)
+        try:
+            await history(self.fleet, now)
+        finally:
+            if self._plan.finish.own_conditions:
+                await self._announce(False, now)
+
+    async def _announce(self, is_fetching: bool, now: float) -> None:
+        members = self.fleet.members.values()
+        await self._write([(member, fetching(member.vpa.status, is_fetching, now)) for member in members], now)
 
     async def _follow(self, served: list[Vpa], now: float) -> None:
         self._targets.forget(served)
@@ -242,8 +256,9 @@ class Recommender:
             new = status(own.vpa, numbers[own.vpa.key], own.pods, own.problem, self._plan.finish, now)
             found.append((own, new))
         self.telemetry.count_vpas((member.vpa, new) for member, new in found)
-        due = [(member, new) for member, new in found if changed(member.vpa.status, new)]
+        await self._write([(member, new) for member, new in found if changed(member.vpa.status, new)], now)
 
+    async def _write(self, due: Iterable[tuple[Member, VpaStatus]], now: float) -> None:
         trouble = Trouble()
 
         async def one(member: Member, new: VpaStatus) -> None:

@@ -198,7 +198,7 @@ class Health:
         return web.Response(body=generate_latest(self._telemetry.registry), content_type="text/plain", charset="utf-8")
 
     async def answer(self, _: web.Request | None = None) -> web.Response:
-        """Ill where we lead and have not ended a loop for five intervals; a replica that waits is well, or reads history."""
+        """Ill where we lead and have not ended a loop for five intervals; one that waits or reads history is well."""
         last = max(self._telemetry.ended, self._telemetry.changed, self._began)
         late = self._wall() - last > STALE_LOOPS * self._settings.interval
         if late and self._telemetry.acting and not self._telemetry.is_loading:

@@ -41,8 +41,8 @@ class Finish:
     everywhere: Mapping[str, Quantity]
     """The most of each resource, for containers whose policy does not say."""
     integer_cpu: bool
-    low_confidence: bool
-    """Whether the condition LowConfidence is kept up to date (VPA never sets it)."""
+    own_conditions: bool
+    """Whether LowConfidence and FetchingHistory are told (VPA sets neither)."""
 
 
 def status(vpa: Vpa, numbers: Mapping[str, Numbers], pods: int, problem: str, how: Finish, now: float) -> VpaStatus:
@@ -58,9 +58,15 @@ def status(vpa: Vpa, numbers: Mapping[str, Numbers], pods: int, problem: str, ho
     low = [name for name in sorted(numbers) if numbers[name].confidence < CONFIDENT]
     note = "; ".join(f"{name}: {numbers[name].note}" for name in sorted(numbers) if numbers[name].note)
     provided = has_recommendation(VpaStatus(recommendation=made))
-    wanted = _wanted(provided, pods, problem, low if how.low_confidence else None, note)
+    wanted = _wanted(provided, pods, problem, low if how.own_conditions else None, note)
     conditions = _merged(vpa.status.conditions, wanted, now)
     return VpaStatus(recommendation=made, conditions=conditions, observed_generation=vpa.metadata.generation)
+
+
+def fetching(old: VpaStatus, is_fetching: bool, now: float) -> VpaStatus:
+    """The status with the condition FetchingHistory, or without it; all else stays."""
+    wanted = {FETCHING_HISTORY: (True, "", "reading Prometheus' history") if is_fetching else None}
+    return msgspec.structs.replace(old, conditions=_merged(old.conditions, wanted, now))
 
 
 def recommendation(vpa: Vpa, container: str, numbers: Numbers, how: Finish) -> ContainerRecommendation:

@@ -50,6 +50,8 @@ class Telemetry:
         )
         self.ended = 0.0
         """Unix s of the end of the last whole loop."""
+        self.is_loading = False
+        """Whether the loop under way reads history, which may take longer than a loop should."""
         self.acting = False
         """Whether this replica acts."""
         self.changed = 0.0
@@ -84,6 +86,7 @@ class Telemetry:
     def end(self, now: float) -> None:
         """A whole loop has ended."""
         self.ended = now
+        self.is_loading = False
         self._last_loop.set(now)
 
     @contextmanager

@@ -492,6 +492,33 @@ async def test_health_is_lost_where_loops_do_not_end(cluster):
     assert (await health.answer()).status == 200, "a replica that waits is well"
 
 
+@pytest.mark.parametrize("mode", ["vpa", "default"])
+@pytest.mark.parametrize("interrupted", [False, True])
+async def test_fetching_history_holds_while_it_is_fetched_and_never_after(cluster, mode, interrupted):
+    async with bench(cluster, f"--mode={mode}", "--storage=prometheus") as tested:
+        await tested.minutes(1)
+        before = tested.target()
+        reading, go_on = asyncio.Event(), asyncio.Event()
+
+        async def history(fleet, now):
+            reading.set()
+            await go_on.wait()
+            return 0
+
+        tested.made.at_start(history)
+        loop = asyncio.create_task(tested.made.once(tested.now))
+        await reading.wait()
+        said = tested.condition("FetchingHistory")
+        assert (said and said["status"]) == (None if mode == "vpa" else "True")
+        assert tested.target() == before
+        assert (await Health(parse([]), tested.made.telemetry, lambda: T0 + 9999).answer()).status == 200
+        loop.cancel() if interrupted else go_on.set()
+        await asyncio.wait([loop])
+        await tested.settle()
+        assert tested.condition("FetchingHistory") is None
+        assert tested.target() == before
+
+
 async def test_rollouts_do_not_grow_memory(cluster):
     async with bench(cluster) as tested:
         held = []
