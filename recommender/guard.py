@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
+from adapter.metrics.quantity import Format, Quantity
+from recommender.finish import RESOURCES
 from recommender.objects import TargetRef
 from recommender.status import Numbers, quantities
 
@@ -18,41 +20,51 @@ MOST_PERCENT: Final = 1000
 
 
 @dataclass(frozen=True)
-class Guarded:
-    """What to recommend for one resource of a pod's containers, and what else to change with it."""
+class Advised:
+    """Requests of one resource together with the HPA's percentage that keeps its replica count."""
 
     amounts: Mapping[str, int]
     """container -> millicores or bytes"""
-    utilisation: int | None
-    """The HPA's new percentage that keeps its replica count at these amounts; None: leave it as it is."""
-    reason: str
+    utilisation: int
+    """%"""
 
 
-def hold(current: Mapping[str, int], wanted: Mapping[str, int], percent: int) -> Guarded:
-    """Keeps the requests on which an HPA on utilisation counts; containers without a request take what is wanted."""
-    kept = {name: current.get(name, amount) for name, amount in wanted.items()}
-    reason = f"an HPA holds this resource at {percent} % of the request: the request stays, so that replicas do"
-    return Guarded(kept, None, reason)
-
-
-def advise(current: Mapping[str, int], wanted: Mapping[str, int], percent: int) -> Guarded:
+def advise(current: Mapping[str, int], wanted: Mapping[str, int], percent: int) -> Advised:
     """The wanted requests, moved by rounding only, and the percentage at which the HPA decides as it does now.
 
     `current` and `wanted` name all containers that the HPA's metric sums over. The threshold (sum of current requests
-    × percentage) is kept to within rounding up to a whole unit per container.
+    × percentage) is kept to within rounding up to a whole unit per container. With nothing requested or wanted there is
+    nothing to keep or to move.
     """
     before = sum(current.values())
     after = sum(wanted.values())
     if not before or not after:
-        return hold(current, wanted, percent)
+        return Advised(current, percent)
     advised = min(max(round(percent * before / after), 1), MOST_PERCENT)
     total = percent * before / advised
     amounts = {name: max(round(amount * total / after), 1) for name, amount in wanted.items()}
-    reason = (
-        f"with these requests set the HPA's target to {advised} % (now {percent} %): "
-        "the usage per pod at which it scales stays what it is"
-    )
-    return Guarded(amounts, advised, reason)
+    return Advised(amounts, advised)
+
+
+def beside(
+    numbers: Mapping[str, Numbers], requests: Mapping[str, Mapping[str, str]], by: Mapping[tuple[str, str], int]
+) -> dict[str, Numbers]:
+    """The numbers of a pod's containers with what HPAs count on (`by`, as of `watched`) kept at its present request.
+
+    A container without a request takes what is wanted. The note says so, and what else would keep the replica count.
+    """
+    made = dict(numbers)
+    for (resource, container), percent in by.items():
+        if resource not in RESOURCES:
+            continue
+        current = _requested(requests, resource)
+        names = [name for name in current if container in ("", name)]
+        wanted = {name: getattr(numbers[name], resource)[0] if name in numbers else current[name] for name in names}
+        advised = advise({name: current[name] for name in names}, wanted, percent)
+        for name in names:
+            if name in made:
+                made[name] = _kept(made[name], resource, current[name], percent, advised, name)
+    return made
 
 
 def watched(hpas: Iterable[HorizontalPodAutoscaler], target: TargetRef) -> dict[tuple[str, str], int]:
@@ -70,20 +82,24 @@ def watched(hpas: Iterable[HorizontalPodAutoscaler], target: TargetRef) -> dict[
     return found
 
 
-def held(numbers: Numbers, container: str, requests: Mapping[str, str], by: Mapping[tuple[str, str], int]) -> Numbers:
-    """The numbers of a container with what HPAs count on kept at its present request; without one, as they are."""
-    percents = {name: by.get((name, container), by.get((name, ""))) for name in requests}
-    present = quantities({name: text for name, text in requests.items() if percents[name] is not None})
-    cpu, memory = present.get("cpu"), present.get("memory")
-    kept = (f"{name} stays at its request, an HPA holds it at {percents[name]} % of that" for name in sorted(present))
-    return replace(
-        numbers,
-        cpu=_enclosing(numbers.cpu, cpu.milli()) if cpu is not None else numbers.cpu,
-        memory=_enclosing(numbers.memory, memory.unit()) if memory is not None else numbers.memory,
-        note=", ".join(kept),
-    )
+def _requested(requests: Mapping[str, Mapping[str, str]], resource: str) -> dict[str, int]:
+    """container -> what it requests, millicores or bytes; those that request nothing are left out."""
+    found = {name: quantities(texts).get(resource) for name, texts in requests.items()}
+    amounts = {name: value for name, value in found.items() if value is not None and value.nano > 0}
+    return {name: value.milli() if resource == "cpu" else value.unit() for name, value in amounts.items()}
+
+
+def _kept(numbers: Numbers, resource: str, present: int, percent: int, advised: Advised, name: str) -> Numbers:
+    bounds = _enclosing(getattr(numbers, resource), present)
+    note = f"{resource} stays at its request, an HPA holds it at {percent} % of that"
+    if advised.utilisation != percent:
+        amount = advised.amounts[name]
+        text = Quantity.of_milli(amount) if resource == "cpu" else Quantity.of(amount, Format.BINARY_SI)
+        note += f" ({text} at {advised.utilisation} % would keep its replicas)"
+    noted = replace(numbers, note=", ".join(filter(None, (numbers.note, note))))
+    return replace(noted, cpu=bounds) if resource == "cpu" else replace(noted, memory=bounds)
 
 
 def _enclosing(bounds: tuple[int, int, int], target: int) -> tuple[int, int, int]:
-    """The bounds with another target, moved to enclose it; a target of nothing changes nothing."""
-    return (target, min(bounds[1], target), max(bounds[2], target)) if target > 0 else bounds
+    """The bounds with another target, moved to enclose it."""
+    return target, min(bounds[1], target), max(bounds[2], target)

@@ -19,7 +19,7 @@ from recommender.engine import Mode, decide
 from recommender.estimate import confidence
 from recommender.feed import feed_kills, feed_metrics
 from recommender.fleet import Fleet, Member
-from recommender.guard import held, watched
+from recommender.guard import beside, watched
 from recommender.keeper import JSON_PATCH, Keeper
 from recommender.logs import Trouble
 from recommender.objects import POD_METRICS, VPAS, Pod, PodMetrics, Vpa, VpaStatus
@@ -306,9 +306,7 @@ class Recommender:
         if self._sight.hpas is None or target is None:
             return numbers
         by = watched(self._sight.hpas.index.namespace(member.vpa.metadata.namespace), target)
-        if not by:
-            return numbers
-        return {name: held(own, name, member.requests.get(name, {}), by) for name, own in numbers.items()}
+        return beside(numbers, member.requests, by)
 
     async def _maintain(self, now: float) -> None:
         written, failed = await self.keeper.store(now, self._wall, now + self._plan.timing.checkpoint_budget)

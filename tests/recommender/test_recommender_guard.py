@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from adapter.hpa.decide import decide
 from adapter.hpa.model import History, HpaSpec, Metric, PodState, PodValue, PodValues, Scale, Source, Target, TargetType
-from recommender.guard import advise, hold
+from recommender.guard import advise, beside
+from recommender.status import Numbers
 
 LOAD = 2000
 """millicores that the whole workload uses, however many pods share it"""
@@ -38,9 +39,16 @@ def test_without_a_guard_recommender_and_hpa_drive_each_other_to_the_maximum():
     assert settle(lambda request, wanted, percent: (wanted, percent)) == 100
 
 
+def numbers(cpu, memory=10**9):
+    return Numbers((cpu, cpu // 2, cpu * 2), (memory, memory // 2, memory * 2), 1.0)
+
+
 def test_holding_the_request_keeps_the_replica_count():
+    """What the loop does in a cluster."""
+
     def treat(request, wanted, percent):
-        return hold({"app": request}, {"app": wanted}, percent).amounts["app"], percent
+        kept = beside({"app": numbers(wanted)}, {"app": {"cpu": f"{request}m"}}, {("cpu", ""): percent})["app"]
+        return kept.cpu[0], percent
 
     assert settle(treat) == 8
 
@@ -48,7 +56,7 @@ def test_holding_the_request_keeps_the_replica_count():
 def test_advising_the_target_lets_the_request_move_and_keeps_the_replica_count():
     def treat(request, wanted, percent):
         made = advise({"app": request}, {"app": wanted}, percent)
-        return made.amounts["app"], made.utilisation or percent
+        return made.amounts["app"], made.utilisation
 
     assert settle(treat) == 8
 
@@ -64,8 +72,28 @@ def test_an_advised_target_decides_as_the_old_one_did(count, percent, request, w
 
 
 def test_a_container_without_a_request_takes_what_is_wanted():
-    assert hold({"app": 500}, {"app": 300, "new": 40}, 50).amounts == {"app": 500, "new": 40}
+    kept = beside({"app": numbers(300), "new": numbers(40)}, {"app": {"cpu": "500m"}, "new": {}}, {("cpu", ""): 50})
+    assert (kept["app"].cpu[0], kept["new"].cpu[0]) == (500, 40)
+
+
+def test_the_note_says_what_else_would_keep_the_replicas():
+    """500m + 100m at 50 % hold 300m; for 200m + 100m that is 100 %."""
+    requests = {"app": {"cpu": "500m", "memory": "1Gi"}, "switched-off": {"cpu": "100m"}}
+    kept = beside({"app": numbers(200)}, requests, {("cpu", ""): 50})["app"]
+    assert (
+        kept.note == "cpu stays at its request, an HPA holds it at 50 % of that (200m at 100 % would keep its replicas)"
+    )
+    assert kept.memory == numbers(200).memory
+    assert kept.cpu == (500, 100, 500), "the bounds enclose it"
+
+
+def test_an_hpa_on_one_container_holds_that_one_alone():
+    both = {"app": numbers(200), "side": numbers(30)}
+    kept = beside(both, {"app": {"cpu": "500m"}, "side": {"cpu": "50m"}}, {("cpu", "app"): 50})
+    assert kept["app"].cpu[0] == 500
+    assert kept["side"] == both["side"]
 
 
 def test_nothing_requested_yet_leaves_nothing_to_keep():
-    assert advise({}, {"app": 300}, 50).utilisation is None
+    assert advise({}, {"app": 300}, 50).utilisation == 50
+    assert beside({"app": numbers(300)}, {}, {("cpu", ""): 50}) == {"app": numbers(300)}

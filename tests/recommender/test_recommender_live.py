@@ -550,7 +550,9 @@ async def test_a_request_that_an_hpa_counts_on_stays_as_it_is(cluster):
         await tested.minutes(2, memory="100Mi")
         assert tested.target() == {"cpu": "124m", "memory": "1000Mi"}
         said = tested.condition("RecommendationProvided")["message"]
-        assert said == "app: memory stays at its request, an HPA holds it at 70 % of that"
+        assert said == (
+            "app: memory stays at its request, an HPA holds it at 70 % of that (250Mi at 280 % would keep its replicas)"
+        )
     async with bench(cluster, "--fix-hpa-loop=false") as tested:
         await tested.minutes(2, memory="100Mi")
         assert tested.target()["memory"] == "250Mi"
