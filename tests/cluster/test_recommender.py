@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,11 @@ class Program:
 
     def __init__(self, bed: Bed, log: Path) -> None:
         self._command = [sys.executable, "-m", "recommender", f"--kubeconfig={bed.kubeconfig}", "--address=127.0.0.1:0"]
-        self._log = log
+        self.log = log
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *flags: str) -> None:
-        with self._log.open("ab") as stream:
+        with self.log.open("ab") as stream:
             self._process = subprocess.Popen(
                 [*self._command, "--recommender-interval=2s", *flags],
                 cwd=ROOT, stdout=stream, stderr=stream, stdin=subprocess.DEVNULL, env=dict(os.environ),
@@ -144,3 +145,78 @@ def test_a_pod_is_resized_in_place_without_a_restart(bed: Bed, recommender: Prog
     (pod,) = bed.get("pods", "-n", namespace, "-l", "app=web")["items"]
     assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
     assert Quantity.parse(requests()["cpu"]) >= Quantity.parse("25m")
+
+
+def holding_hpa(namespace: str) -> dict[str, Any]:
+    metric = {
+        "type": "Resource",
+        "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}},
+    }
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "web", "namespace": namespace},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+            "maxReplicas": 3,
+            "metrics": [metric],
+        },
+    }
+
+
+def test_an_hpa_that_turns_up_holds_the_request_and_the_vpa_says_so(
+    bed: Bed, recommender: Program, namespace: str
+) -> None:
+    """The sample requests 10m of CPU; without the HPA it is told 25m, the least, or more."""
+    bed.apply(sample_deployment("web", namespace))
+    bed.rollout("web", namespace)
+    bed.apply(vpa("web", namespace))
+    recommender.start()
+    eventually(lambda: target(bed, namespace).get("cpu", "10m") != "10m", 90, "no recommendation")
+    bed.apply(holding_hpa(namespace))
+    eventually(lambda: target(bed, namespace).get("cpu") == "10m", 30, "not held")
+    described = bed.kubectl("describe", "vpa", "web", "-n", namespace)
+    assert "sample: cpu stays at its request, an HPA holds it at 80 % of that" in described
+    bed.kubectl("delete", "hpa", "web", "-n", namespace)
+    eventually(lambda: target(bed, namespace).get("cpu", "10m") != "10m", 30, "still held")
+
+
+def test_a_vpa_that_is_made_again_keeps_its_history_and_one_of_another_target_does_not(
+    bed: Bed, recommender: Program, namespace: str
+) -> None:
+    bed.apply(sample_deployment("web", namespace))
+    bed.rollout("web", namespace)
+    bed.apply(vpa("web", namespace))
+    recommender.start()
+    eventually(lambda: checkpoint(bed, namespace).get("totalSamplesCount", 0) >= 2, 90, "no checkpoint")
+    bed.kubectl("delete", "vpa", "web", "-n", namespace)
+    time.sleep(5)  # more than a loop: it is forgotten
+    seen = checkpoint(bed, namespace)["totalSamplesCount"]
+    bed.apply(vpa("web", namespace))
+    eventually(lambda: target(bed, namespace), 30, "no recommendation")
+    eventually(lambda: checkpoint(bed, namespace)["totalSamplesCount"] > seen, 60, "not continued")
+    elsewhere = vpa("web", namespace)
+    elsewhere["spec"]["targetRef"]["name"] = "nowhere"
+    bed.apply(elsewhere)
+    eventually(lambda: not target(bed, namespace), 30, "the old target's recommendation stays")
+    described = bed.kubectl("describe", "vpa", "web", "-n", namespace)
+    assert f"Deployment {namespace}/nowhere does not exist" in described
+
+
+def test_it_starts_and_goes_on_while_the_api_server_comes_and_goes(
+    bed: Bed, recommender: Program, namespace: str
+) -> None:
+    bed.apply(sample_deployment("web", namespace))
+    bed.rollout("web", namespace)
+    bed.apply(vpa("web", namespace))
+    recommender.start()
+    eventually(lambda: checkpoint(bed, namespace).get("totalSamplesCount", 0) >= 2, 90, "no checkpoint")
+    before, seen = target(bed, namespace), checkpoint(bed, namespace)["totalSamplesCount"]
+    bed.stop("kube-apiserver", kill=True)
+    time.sleep(10)
+    bed.start("kube-apiserver")
+    eventually(lambda: checkpoint(bed, namespace)["totalSamplesCount"] > seen, 120, "not gone on")
+    assert target(bed, namespace)["memory"] == before["memory"]
+    lines = recommender.log.read_text().splitlines()
+    assert sum("statuses not written" in line or "checkpoints not written" in line for line in lines) <= 12
+    assert recommender.end(signal.SIGTERM) == 0
