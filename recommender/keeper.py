@@ -24,9 +24,7 @@ log = structlog.get_logger(__name__)
 class Keeper:
     """The checkpoints of one fleet."""
 
-    def __init__(
-        self, client: Client, fleet: Fleet, workers: int, daily_peaks: bool, ahead: float = math.inf
-    ) -> None:
+    def __init__(self, client: Client, fleet: Fleet, workers: int, daily_peaks: bool, ahead: float = math.inf) -> None:
         """`workers`: how many are written at once; `daily_peaks`: whether the annotation is written and read.
 
         `ahead`: s that samples in a checkpoint may be ahead of our clock.
