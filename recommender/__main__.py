@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), 1)
     except BrokenPipeError:
         return 0
+    except OSError as error:  # reading has errors of its own
+        return _fail(f"cannot be written: {error}", 1)
 
 
 def _serve(arguments: Sequence[str]) -> int:

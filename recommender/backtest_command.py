@@ -23,6 +23,7 @@ PRICES = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 MARGINS = (0.0, 0.15, 0.4, 0.8, 1.5)
 """Points of VPA's curve."""
 LEAST_TO_TUNE = 4
+MOST_DECISIONS = 100_000
 NOTHING = "nothing to score: the usage ends within the warm-up of {days} days"
 
 
@@ -36,6 +37,11 @@ def run(arguments: Sequence[str]) -> int:
     usage = read_usage(given.usage)
     output.complain(usage.problems)
     how = Walk(given.interval_hours * 3600, given.warmup_days * DAY, (given.kills or "on") == "on")
+    span = float(np.ptp(usage.time))
+    if span / how.interval > MOST_DECISIONS:
+        raise SettingsError(
+            f"--interval-hours: that is, over {span / DAY:.0f} days, more than {MOST_DECISIONS} decisions"
+        )
     if given.tune:
         return _tune(usage, given, how)
     contenders = {name: POLICIES[name](usage, how) for name in names}
@@ -145,14 +151,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--candidates", type=_count, default=500, help="settings to choose from with --tune")
     parser.add_argument("--splits-to", type=Path, help="csv with --tune: each split, what was chosen and how it did")
-    parser.add_argument("--price-core", type=float, default=0.0, help="money per core and hour")
-    parser.add_argument("--price-gib", type=float, default=0.0, help="money per GiB and hour")
-    parser.add_argument("--bootstrap", type=int, default=1000, help="rounds, over containers")
+    parser.add_argument("--price-core", type=output.price, default=0.0, help="money per core and hour")
+    parser.add_argument("--price-gib", type=output.price, default=0.0, help="money per GiB and hour")
+    parser.add_argument("--bootstrap", type=_number, default=1000, help="rounds, over containers")
     parser.add_argument(
         "--held-out", action="store_true", help="only the half that a split by --seed leaves for reporting"
     )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--plot", type=Path, help="file.png or .svg for the cost-against-risk curve")
+    parser.add_argument("--seed", type=_number, default=0)
+    parser.add_argument("--plot", type=_picture, help="file.png or .svg for the cost-against-risk curve")
     parser.add_argument("--output", choices=(*output.FORMATS, "markdown"), default="table")
     return parser
 
@@ -238,3 +244,16 @@ def _positive(text: str) -> float:
     if not 0 < value < 10_000:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return value
+
+
+def _number(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1000000")
+    return value
+
+
+def _picture(text: str) -> Path:
+    if not text.endswith((".png", ".svg")):
+        raise argparse.ArgumentTypeError(f"{text} ends neither with .png nor with .svg")
+    return Path(text)

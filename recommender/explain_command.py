@@ -8,7 +8,7 @@ from recommender import output
 from recommender.engine import mode
 from recommender.explain import explain
 from recommender.report_command import load, sources
-from recommender.settings import SettingsError, parse
+from recommender.settings import SettingsError, parse, split
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -16,8 +16,9 @@ def run(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser("streamgate-recommender explain", description=__doc__, allow_abbrev=False)
     parser.add_argument("workload", help="a container as the source names it, or the beginning of several names")
     sources(parser)
-    given, rest = parser.parse_known_args(arguments)
-    settings = parse(rest)
+    flags, others = split(arguments)
+    given, unknown = parser.parse_known_args(others)
+    settings = parse([*flags, *unknown])
     chosen = mode(settings)
     known = load(given, settings)
     wanted = [name for name in known.names if name == given.workload] or [

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import math
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -78,6 +80,14 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda size: bar.advance(task, size)
+
+
+def price(given: str) -> float:
+    """A price as an argument. Raises ArgumentTypeError."""
+    value = float(given)
+    if not 0 <= value < math.inf:
+        raise ArgumentTypeError(f"{given} is no price")
+    return value
 
 
 def text(value: object) -> str:

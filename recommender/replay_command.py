@@ -14,7 +14,7 @@ from recommender.estimate import Bounds
 from recommender.finish import round_up
 from recommender.model import Model
 from recommender.replay import Replay
-from recommender.settings import MODES, Settings, parse
+from recommender.settings import MODES, Settings, parse, split
 from recommender.usage import MISSING, Usage, read_requests, read_usage
 
 WINDOWED = {"krr": Krr, "max": Largest}
@@ -22,8 +22,9 @@ WINDOWED = {"krr": Krr, "max": Largest}
 
 def run(arguments: Sequence[str]) -> int:
     """Runs the verb; returns the exit code."""
-    given, rest = _parser().parse_known_args(arguments)
-    settings = parse([*rest, f"--mode={given.mode if given.mode in MODES else 'default'}"])
+    flags, others = split(arguments, own=("mode",))
+    given, unknown = _parser().parse_known_args(others)
+    settings = parse([*flags, *unknown, f"--mode={given.mode if given.mode in MODES else 'default'}"])
     usage = read_usage([given.usage])
     requests: Mapping[str, tuple[int, int]] | None = None
     if given.requests:

@@ -19,7 +19,7 @@ from recommender.page import page
 from recommender.replay import Replay
 from recommender.report import Entry, Request, entries, failures, totals
 from recommender.score import Prices
-from recommender.settings import Settings, SettingsError, parse, seconds
+from recommender.settings import Settings, SettingsError, parse, seconds, split
 from recommender.sources import SAMPLE_EVERY, Known, from_metrics, from_prometheus
 from recommender.usage import read_requests, read_usage
 
@@ -30,8 +30,9 @@ _GATE: Final = re.compile(r"(over|under):(\d+(?:\.\d+)?)")
 
 def run(arguments: Sequence[str]) -> int:
     """Runs the verb; returns the exit code."""
-    given, rest = parser().parse_known_args(arguments)
-    settings = parse(rest)
+    flags, others = split(arguments)
+    given, unknown = parser().parse_known_args(others)
+    settings = parse([*flags, *unknown])
     chosen = mode(settings)
     gates = _gates(given.fail_on)
     prices = Prices(given.price_core, given.price_gib) if given.price_core or given.price_gib else None
@@ -52,8 +53,8 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser("streamgate-recommender report", description=__doc__, allow_abbrev=False)
     sources(made)
     made.add_argument("--requests", type=Path, help="csv: container,cpu_millicores,memory_bytes in force")
-    made.add_argument("--price-core", type=float, default=0.0, help="money per core and hour")
-    made.add_argument("--price-gib", type=float, default=0.0, help="money per GiB and hour")
+    made.add_argument("--price-core", type=output.price, default=0.0, help="money per core and hour")
+    made.add_argument("--price-gib", type=output.price, default=0.0, help="money per GiB and hour")
     made.add_argument("--currency", default="$")
     made.add_argument("--output", choices=(*output.FORMATS, "markdown"), default="table")
     made.add_argument("--html", type=Path, help="write one self-contained page as well")

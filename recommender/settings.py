@@ -8,8 +8,9 @@ nothing else; our own stand at the end. Go's forms are understood: `--flag=value
 # ruff: noqa: RUF009 - `setting` makes the field; it is not a default value
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
+from itertools import islice
 from typing import Any, Final
 
 from adapter.metrics.quantity import Quantity, QuantityError
@@ -241,6 +242,26 @@ def parse(arguments: Sequence[str]) -> Settings:
     return settings
 
 
+def split(arguments: Sequence[str], own: Sequence[str] = ()) -> tuple[list[str], list[str]]:
+    """Arguments of a verb: (our flags with their values, all else); flags named in `own` are the verb's.
+
+    Without it argparse would take `1d` of `--history-length 1d` for a file.
+    """
+    known = {entry.metadata["flag"]: entry for entry in fields(Settings) if entry.metadata["flag"] not in own}
+    ours: list[str] = []
+    others: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        flag, equals, _ = argument.lstrip("-").replace("_", "-").partition("=")
+        if not argument.startswith("-") or flag not in known:
+            others.append(argument)
+        elif equals or _is_bool(flag, known):
+            ours.append(argument)
+        else:
+            ours += [argument, *islice(rest, 1)]
+    return ours, others
+
+
 def usage() -> str:
     """One line per flag: what `--help` prints."""
     lines = (
@@ -268,11 +289,16 @@ def _pairs(arguments: Sequence[str], known: dict[str, "Field[Any]"]) -> Iterator
         if not argument.startswith("-") or (flag not in known and flag not in IGNORED):
             raise SettingsError(f"{argument!r} is no flag of the recommender; --help lists them")
         if not equals:
-            is_bool = flag in IGNORED_BOOLS or (flag in known and isinstance(known[flag].default, bool))
-            text = "true" if is_bool or (flag.startswith("fix-")) else next(rest, "")
+            text = "true" if _is_bool(flag, known) else next(rest, "")
             if not text:
                 raise SettingsError(f"--{flag} needs a value")
         yield flag, text
+
+
+def _is_bool(flag: str, known: Mapping[str, "Field[Any]"]) -> bool:
+    """Whether the flag needs no value."""
+    is_bool = flag in known and isinstance(known[flag].default, bool)
+    return is_bool or flag in IGNORED_BOOLS or flag.startswith("fix-")
 
 
 def _value(entry: "Field[Any]", text: str) -> Any:

@@ -116,6 +116,8 @@ def test_bad_rows_are_named_on_stderr_and_the_rest_is_recommended(run, tmp_path)
         (("replay", FLAGS, "--target-cpu-percentile=90"), 2, "a fraction from 0 to 1 is wanted"),
         (("backtest", FLAGS, "--policies", "vpa,magic"), 2, "magic is none of vpa"),
         (("backtest", FLAGS, "--policies", "max", "--warmup-days", "900"), 2, "ends within the warm-up"),
+        (("backtest", FLAGS, "--interval-hours", "0.0001"), 2, "more than 100000 decisions"),
+        (("report", FLAGS, "--html", "/absent/page.html"), 1, "cannot be written: "),
         (("report",), 2, "one source is wanted"),
         (("report", FLAGS, "--fail-on", "much"), 2, "over:X or under:X"),
         (("explain", "stedy", FLAGS), 2, "it has steady"),
@@ -125,6 +127,29 @@ def test_what_cannot_be_done_is_said_in_one_sentence(run, arguments, code, why):
     got, _, err = run(*arguments)
     assert (got, err.count("\n")) == (code, 1)
     assert why in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("backtest", FLAGS, "--plot", "curve.bmp"), "neither with .png nor with .svg"),
+        (("backtest", FLAGS, "--seed", "-1"), "-1 is not from 0 to"),
+        (("backtest", FLAGS, "--bootstrap", "1000000000"), "is not from 0 to"),
+        (("backtest", FLAGS, "--price-core", "nan"), "nan is no price"),
+        (("report", FLAGS, "--price-gib", "-1"), "-1 is no price"),
+    ],
+)
+def test_an_argument_without_use_is_refused_before_anything_is_read(run, capsys, arguments, why):
+    with pytest.raises(SystemExit, match="2"):
+        run(*arguments)
+    assert why in capsys.readouterr().err
+
+
+def test_flags_may_stand_apart_from_their_values(run, three_weeks):
+    together = run("replay", "--target-memory-percentile=0.5", three_weeks, "--mode=vpa", "--output=json")
+    apart = ("replay", "--target-memory-percentile", "0.5", three_weeks, "--mode", "vpa", "--output", "json")
+    assert run(*apart) == together
+    assert run("explain", "--mode", "vpa", "shop/Deployment", "--memory-saver", three_weeks)[0] == 0
 
 
 def test_a_backtest_shows_each_policy_with_its_interval(run, three_weeks):

@@ -213,7 +213,7 @@ def test_a_report_from_prometheus_names_workloads_and_knows_requests(capsys, mon
     monkeypatch.setattr("time.time", lambda: NOW)
     fake = FakePrometheus()
     with server(served(fake, failures=2)) as url:
-        assert main(["report", "--prometheus", url, "--history-length=3d", "--output=json"]) == 0
+        assert main(["report", "--prometheus", url, "--history-length", "3d", "--output=json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["container"] == "shop/Deployment/web/app"
     assert row["request"] == {"cpu": 2000, "memory": 8 * GB}
