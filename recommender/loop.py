@@ -14,9 +14,11 @@ from adapter.kube.client import Client
 from adapter.kube.errors import KubeError, NotFound
 from adapter.kube.informer import Informer
 from adapter.kube.objects import unix
+from recommender import external
 from recommender.apply import Applier
 from recommender.engine import Mode, decide
 from recommender.estimate import confidence
+from recommender.external import External
 from recommender.feed import feed_kills, feed_metrics
 from recommender.fleet import Fleet, Member
 from recommender.guard import beside, watched
@@ -29,7 +31,7 @@ from recommender.targets import Targets
 from recommender.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
-SYNC_SECONDS: Final = 60.0
+SYNC_SECONDS: Final = 20.0
 HPA_SECONDS: Final = 0.5
 BATCH: Final = 500
 """VPAs between two turns of the event loop: about 20 ms, so that a lease is renewed and health answered meanwhile."""
@@ -73,6 +75,8 @@ class Plan:
     workers: int = 10
     """Targets asked and statuses written at once."""
     checkpoints: bool = True
+    external: External | None = None
+    """Where given, usage is read from external.metrics.k8s.io."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,9 @@ class Recommender:
         while not (
             await self._sight.vpas.wait_synced(SYNC_SECONDS) and await self._sight.pods.wait_synced(SYNC_SECONDS)
         ):
-            log.warning("waiting for VPAs and pods", vpas=self._sight.vpas.error, pods=self._sight.pods.error)
+            vpas, pods = self._sight.vpas.error, self._sight.pods.error
+            hint = "VPA's CRDs are not installed (manifests/crds)" if "(404 " in vpas else ""
+            log.warning("waiting for VPAs and pods", vpas=hint or vpas, pods=pods)
         await self._wait_for_hpas()
         while self._plan.checkpoints:
             try:
@@ -232,18 +238,23 @@ class Recommender:
     async def _take_in(self, now: float) -> None:
         """Metrics first, then kills, then the end of what is gone, as VPA does."""
         try:
-            listing = await self._client.list(POD_METRICS.path(self._plan.scope.namespace), PodMetrics)
+            usage = await self._usage()
         except NotFound:
             log.warning("no metrics", cause="metrics.k8s.io is not served: metrics-server is missing")
         except KubeError as error:
             log.warning("no metrics", cause=str(error))
         else:
-            taken = feed_metrics(self.fleet, listing.items, now + self._plan.timing.ahead)
+            taken = feed_metrics(self.fleet, usage, now + self._plan.timing.ahead)
             for result, count in taken._asdict().items():
                 self.telemetry.samples.labels(result).inc(count)
             self.telemetry.fetched.set(now)
         self.telemetry.kills.inc(feed_kills(self.fleet, self._sight.observer.drain()))
         self.fleet.part()
+
+    async def _usage(self) -> Sequence[PodMetrics]:
+        if self._plan.external is not None:
+            return await external.read(self._client, self.fleet.members.values(), self._plan.external)
+        return (await self._client.list(POD_METRICS.path(self._plan.scope.namespace), PodMetrics)).items
 
     async def _publish(self, now: float) -> None:
         """Decides for all containers at once, then patches the statuses that changed."""

@@ -128,6 +128,7 @@ def _wanted(
         PROVIDED: (True, "", note) if provided else (False, *none),
         NO_PODS: (True, *none) if not pods else None,
         UNSUPPORTED: (True, "", problem) if problem else None,
+        LOW_CONFIDENCE: None,  # VPA never sets it: one that is there is of our other mode, and out of date
         FETCHING_HISTORY: None,
     }
     if low is not None:

@@ -129,6 +129,18 @@ async def test_low_confidence_is_said_until_there_is_half_a_day_of_samples(clust
         states.samples[row], states.first_sample[row] = 1000, T0 - 86400
         await tested.minutes(1)
         assert tested.condition("LowConfidence")["status"] == "False"
+    async with bench(cluster, "--mode=vpa") as tested:
+        await tested.minutes(1)
+        assert tested.condition("LowConfidence") is None, "nobody would keep it up to date"
+
+
+async def test_missing_crds_are_named(cluster, monkeypatch):
+    monkeypatch.setattr("recommender.loop.SYNC_SECONDS", 0.05)
+    cluster.fail("/apis/autoscaling.k8s.io/v1/verticalpodautoscalers", 404)
+    with capture_logs() as lines, pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3), bench(cluster):
+            pass
+    assert "VPA's CRDs are not installed (manifests/crds)" in [line.get("vpas") for line in lines]
 
 
 async def test_nothing_is_written_where_nothing_changed(cluster):
@@ -517,6 +529,22 @@ async def test_fetching_history_holds_while_it_is_fetched_and_never_after(cluste
         await tested.settle()
         assert tested.condition("FetchingHistory") is None
         assert tested.target() == before
+
+
+async def test_usage_can_come_from_external_metrics(cluster):
+    """One of the two metrics is away, and one value names no container: the rest counts."""
+    for name, labels in (("web-1", {"pod": "web-1", "container": "app"}), ("strange", {"pod": "web-1"})):
+        await cluster.put(Resource("external.metrics.k8s.io", "v1beta1", "cores"), {
+            "metadata": {"name": name, "namespace": "shop", "labels": {"app": "web"}},
+            "metricLabels": labels, "timestamp": stamp(T0), "value": "300m",
+        })  # fmt: skip
+    flags = ("--use-external-metrics", "--external-metrics-cpu-metric=cores", "--external-metrics-memory-metric=bytes")
+    cluster.fail("/apis/external.metrics.k8s.io/v1beta1/namespaces/shop/bytes", 503)
+    async with bench(cluster, *flags) as tested:
+        await tested.loop()
+        row = tested.made.fleet.members["shop", "web"].containers["app"]
+        assert tested.made.fleet.model.states.samples[row] == 1
+        assert tested.target() == {"cpu": "353m", "memory": "250Mi"}
 
 
 async def test_rollouts_do_not_grow_memory(cluster):
