@@ -26,9 +26,10 @@ from adapter.metrics.quantity import Quantity
 from recommender.admission import Admission
 from recommender.apply import Applier
 from recommender.engine import mode
+from recommender.external import External
 from recommender.finish import Rounding
 from recommender.fleet import EXPIRY, Fleet
-from recommender.history import of_settings
+from recommender.history import History, of_settings
 from recommender.keeper import Keeper
 from recommender.logs import log_to_stderr
 from recommender.loop import Plan, Recommender, Scope, Sight, Timing
@@ -159,7 +160,16 @@ def plan(settings: Settings) -> Plan:
         workers=settings.update_worker_count,
         # As in VPA: history and checkpoints together would count samples twice.
         checkpoints=settings.storage != "prometheus",
+        external=external(settings),
     )
+
+
+def external(settings: Settings) -> External | None:
+    """What is read of external.metrics.k8s.io, if that is asked for."""
+    metrics = {"cpu": settings.external_cpu, "memory": settings.external_memory}
+    named = {resource: metric for resource, metric in metrics.items() if metric}
+    label = History.from_settings(settings, "").container_label
+    return External(named, label) if settings.use_external_metrics else None
 
 
 def finish(settings: Settings) -> Finish:

@@ -374,6 +374,8 @@ def _check(settings: Settings) -> None:
         raise SettingsError(
             "--leader-elect-lease-duration must be longer than -renew-deadline, and that longer than -retry-period"
         )
+    if settings.use_external_metrics and not (settings.external_cpu or settings.external_memory):
+        raise SettingsError("--use-external-metrics wants --external-metrics-cpu-metric, -memory-metric or both")
     if settings.lease_kind != "leases":
         raise SettingsError(f"--leader-elect-resource-lock={settings.lease_kind!r}: only leases are supported")
     _check_numbers(settings)

@@ -74,6 +74,7 @@ def test_what_is_no_duration_is_refused(text):
         ("--container-recommendation-max-allowed-cpu=lots", "--container-recommendation-max-allowed-cpu='lots'"),
         ("--leader-elect-resource-lock=endpoints", "only leases are supported"),
         ("--fix-memory-target=maybe", "true or false is wanted"),
+        ("--use-external-metrics", "wants --external-metrics-cpu-metric"),
         ("--address=here", "host:port or :port is wanted"),
         ("--address=:99999", "host:port or :port is wanted"),
         ("--kube-api-burst=nan", "--kube-api-burst=nan: a number"),
