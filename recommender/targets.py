@@ -82,7 +82,15 @@ class Targets:
             text = (scale.get("status") or {}).get("selector") or ""
             return Selector.parse(text) if text else None, _replicas(scale)
         found = await self._client.get(resource.path(namespace, target.name), dict)
+        _check_topmost(found.get("metadata") or {})
         return _of_object(target.kind, found.get("spec") or {}), _replicas(found)
+
+
+def _check_topmost(meta: Mapping[str, Any]) -> None:
+    """Raises ValueError for a target that a well-known controller has made: VPA's rule, its pods are that one's."""
+    for owner in meta.get("ownerReferences") or ():
+        if owner.get("controller") and owner.get("kind") in KINDS:
+            raise ValueError(f"it is made by {owner['kind']} {owner.get('name')}, which spec.targetRef should name")
 
 
 def _of_object(kind: str, spec: Mapping[str, Any]) -> Selector | None:

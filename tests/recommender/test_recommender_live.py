@@ -183,6 +183,13 @@ async def test_other_recommenders_vpas_are_left_alone(cluster):
         assert tested.status("theirs")["recommendation"]["containerRecommendations"]
 
 
+async def test_vpas_in_ignored_namespaces_are_left_alone(cluster):
+    async with bench(cluster, "--ignored-vpa-object-namespaces=kube-system,shop") as tested:
+        await tested.minutes(1)
+        assert tested.status() == {}
+        assert not tested.made.fleet.members
+
+
 async def test_a_vpa_without_pods_says_so(cluster):
     await cluster.remove(PODS, "shop", "web-1")
     async with bench(cluster) as tested:
@@ -201,6 +208,20 @@ async def test_a_target_that_does_not_exist_is_named(cluster):
         })  # fmt: skip
         await tested.minutes(1)
         assert tested.condition("ConfigUnsupported") is None
+
+
+async def test_a_target_that_another_controller_made_is_refused_as_by_vpa(cluster):
+    owner = {"kind": "Deployment", "name": "web", "controller": True}
+    await cluster.put(Resource("apps", "v1", "replicasets"), {
+        "metadata": {"name": "web-1", "namespace": "shop", "ownerReferences": [owner]},
+        "spec": {"selector": {"matchLabels": {"app": "web"}}},
+    })  # fmt: skip
+    await cluster.put(VPAS, vpa(targetRef={"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-1"}))
+    async with bench(cluster, "--mode=vpa") as tested:
+        await tested.loop()
+        said = "ReplicaSet shop/web-1: it is made by Deployment web, which spec.targetRef should name"
+        assert tested.condition("ConfigUnsupported")["message"] == said
+        assert "recommendation" not in tested.status()
 
 
 async def test_a_target_that_cannot_be_asked_for_a_while_keeps_its_pods_and_history(cluster):
