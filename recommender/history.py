@@ -209,12 +209,12 @@ def read_namespace(
                 labels = series.get("metric", {})
                 key = labels.get(history.pod_label, ""), labels.get(history.container_label, "")
                 own = rows.setdefault(key, {})
-                for time, value in _points(series.get("values", ())):
+                for time, value in points(series.get("values", ())):
                     own.setdefault(time, [MISSING, MISSING])[place] = int(value * scale)
     return rows
 
 
-def _points(values: Sequence[Any]) -> Iterator[tuple[float, float]]:
+def points(values: Sequence[Any]) -> Iterator[tuple[float, float]]:
     """(time, value) of the samples that are numbers and not negative."""
     for entry in values:
         try:

@@ -16,7 +16,7 @@ from adapter.metrics.quantity import Quantity, QuantityError
 from recommender import history as prometheus_history
 from recommender import workloads
 from recommender.buckets import Rows
-from recommender.history import History, HistoryError, Prometheus, chunks, read_namespace
+from recommender.history import History, HistoryError, Prometheus, chunks, points, read_namespace
 from recommender.model import Model
 from recommender.objects import POD_METRICS, Pod, PodMetrics
 from recommender.past import Owners, label
@@ -162,8 +162,9 @@ def _read(
         resource = label(series, "resource")
         if resource in Request._fields:
             workload = owners.of(label(series, "pod"))
-            amount = int(float(series["value"][1]) * (1000 if resource == "cpu" else 1))
-            gathering.request(namespace, label(series, "container"), workload, resource, amount)
+            for _, value in points([series.get("value", ())]):
+                amount = int(value * (1000 if resource == "cpu" else 1))
+                gathering.request(namespace, label(series, "container"), workload, resource, amount)
 
 
 def _namespaces(source: Prometheus, history: History) -> list[str]:

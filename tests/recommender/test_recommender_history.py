@@ -62,6 +62,8 @@ class FakePrometheus:
                 {"metric": {**labels, "resource": "memory"}, "value": [0, str(8 * GB)]},
                 {"metric": {**labels, "resource": "cpu"}, "value": [0, "2"]},
                 {"metric": {**labels, "resource": "nvidia_com_gpu"}, "value": [0, "1"]},
+                {"metric": {**labels, "resource": "cpu"}, "value": [0, "NaN"]},
+                {"metric": {**labels, "resource": "cpu"}},
             ]
         return []
 
