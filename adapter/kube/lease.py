@@ -74,6 +74,7 @@ class Election:
         self._lease: Any = None  # as the server sent it last
         self._seen_at = 0.0  # loop time when it was last seen to change
         self._renewed_at: float | None = None
+        self._trouble = ""
 
     @property
     def leader(self) -> bool:
@@ -141,16 +142,26 @@ class Election:
             if not await self._read():
                 await self._create()
             elif self._is_held_by_another():
+                self._say("")
                 return False
             else:
                 await self._write(self.identity, self._terms.lease)
         except Conflict:
             return False  # somebody was quicker
         except KubeError as error:
-            log.warning("lease not reached", lease=self._name, cause=str(error))
+            self._say(str(error))
             return False
+        self._say("")
         self._renewed_at = asked_at
         return True
+
+    def _say(self, trouble: str) -> None:
+        """Logs a trouble when it begins or changes, and its end: a try every 2 s must not be a line every 2 s."""
+        if trouble and trouble != self._trouble:
+            log.warning("lease not reached", lease=self._name, cause=trouble)
+        elif self._trouble and not trouble:
+            log.info("lease reached again", lease=self._name)
+        self._trouble = trouble
 
     async def _read(self) -> bool:
         """Looks at the Lease, and notes when it was seen to change; False where there is none."""

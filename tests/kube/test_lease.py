@@ -4,6 +4,7 @@ import asyncio
 import copy
 
 import pytest
+from structlog.testing import capture_logs
 
 from adapter.kube.errors import AlreadyExists, Conflict, NotFound, Unreachable
 from adapter.kube.lease import Election, Terms
@@ -252,3 +253,15 @@ async def test_run_returns_when_the_work_is_done_and_raises_what_it_raised(serve
 def test_terms_that_cannot_work_are_refused():
     with pytest.raises(ValueError, match="retry < renew < lease"):
         Election(None, "ns", "lease", "a", terms=Terms(lease=10, renew=10))
+
+
+async def test_an_outage_is_said_when_it_begins_and_when_it_ends_not_at_every_try(server):
+    server.cut_off.add("a")
+    with capture_logs() as logs:
+        a = Candidate(server, "a")
+        await asyncio.sleep(60)
+        server.cut_off.clear()
+        await asyncio.sleep(10)
+        await a.stop()
+    said = [line["event"] for line in logs]
+    assert said == ["lease not reached", "lease reached again", "leading"]
