@@ -11,7 +11,7 @@ from recommender.engine import Mode, decide
 from recommender.estimate import confidence, minimums, with_confidence, with_margin
 from recommender.histogram import NEVER
 from recommender.model import DAY, Model, truncated
-from recommender.page import cores, size
+from recommender.output import cores, size
 from recommender.policy import CostPolicy
 
 Ring: TypeAlias = NDArray[np.float32]

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import stamina
+import structlog
 
 from recommender.model import DAY
 from recommender.settings import Settings, SettingsError, prometheus_seconds
 from recommender.usage import MISSING
 
+log = structlog.get_logger(__name__)
 MAX_POINTS: Final = 10_000
 """Per series and query; Prometheus refuses above 11,000."""
 MAX_SERIES: Final = 20_000
@@ -57,6 +59,8 @@ class History:
     namespace_label: str
     pod_label: str
     container_label: str
+    peaks: bool
+    """Whether memory is the largest since the point before, or as VPA asks only what it is at each point"""
     labels_metric: str
     """The metric of pods' labels, with …"""
     label_prefix: str
@@ -85,6 +89,7 @@ class History:
             namespace_label=settings.namespace_label,
             pod_label=named("pod_label"),
             container_label=named("container_label"),
+            peaks=settings.mode == "default",
             labels_metric=named("pod_labels_metric"),
             label_prefix=named("pod_label_prefix"),
             labels_namespace=named("pod_namespace_label"),
@@ -100,13 +105,21 @@ class History:
             f'{container}!="POD", {container}!=""}}'
         )
 
+    def nothing(self, namespace: str) -> str:
+        """What to say where a namespace has no samples."""
+        return (
+            f"{self.url} has no samples of {self.memory_metric}{self.selector(namespace)}; "
+            "--prometheus-cadvisor-job-name (empty for any) and --container-namespace-label and its like name others"
+        )
+
     def queries(self, namespace: str) -> tuple[str, str]:
         """PromQL of CPU, cores, and memory, bytes: one series per pod and container."""
         by = f"{self.namespace_label}, {self.pod_label}, {self.container_label}"
-        chosen, window = self.selector(namespace), f"{max(self.resolution, 60):.0f}s"
+        chosen, window = self.selector(namespace), f"[{max(self.resolution, 60):.0f}s]"
+        memory = f"{self.memory_metric}{chosen}"
         return (
-            f"sum by ({by}) (rate({self.cpu_metric}{chosen}[{window}]))",
-            f"max by ({by}) ({self.memory_metric}{chosen})",
+            f"sum by ({by}) (rate({self.cpu_metric}{chosen}{window}))",
+            f"max by ({by}) ({f'max_over_time({memory}{window})' if self.peaks else memory})",
         )
 
 
@@ -175,6 +188,8 @@ class _Http:
                     found = ask(*arguments, timeout=self._history.timeout, **more)
         except self._errors as error:
             raise HistoryError(f"{self._history.url}: {str(error)[:200]}") from error
+        if len(found) > MAX_SERIES:
+            log.warning("an answer is cut off", series=len(found), kept=MAX_SERIES, query=str(arguments[0])[:200])
         return list(found)[:MAX_SERIES]
 
 

@@ -28,9 +28,9 @@ def write(records: Sequence[Record], form: str, title: str, file: TextIO | None 
         writer.writeheader()
         writer.writerows(flat)
     elif form == "markdown":
-        markdown([flattened(record) for record in records], out)
+        markdown([readable(record) for record in records], out)
     else:
-        table([flattened(record) for record in records], title, out)
+        table([readable(record) for record in records], title, out)
 
 
 def table(rows: Sequence[Record], title: str, file: TextIO | None = None) -> None:
@@ -44,7 +44,8 @@ def table(rows: Sequence[Record], title: str, file: TextIO | None = None) -> Non
 
     shown = Table(title=title, title_justify="left")
     for column in _columns(rows):
-        numbers = all(isinstance(row.get(column, 0), int | float) for row in rows)
+        amounts = column.rpartition(".")[2] in ("cpu", "memory")
+        numbers = amounts or all(isinstance(row.get(column, 0), int | float) for row in rows)
         shown.add_column(column, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         shown.add_row(*(text(row.get(column, "")) for column in _columns(rows)))
@@ -93,6 +94,37 @@ def price(given: str) -> float:
 def text(value: object) -> str:
     """A cell: floats with four digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def cores(millicores: int) -> str:
+    """Millicores for people."""
+    return f"{millicores} m" if abs(millicores) < 1000 else f"{millicores / 1000:.1f} cores"
+
+
+def size(amount: int) -> str:
+    """Bytes for people."""
+    for power, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
+        if abs(amount) >= 1024**power:
+            return f"{amount / 1024**power:.1f} {unit}"
+    return f"{amount} B"
+
+
+UNITS: Final[Mapping[str, Callable[[int], str]]] = {
+    "cpu": cores,
+    "cpu_millicores": cores,
+    "memory": size,
+    "memory_bytes": size,
+}
+
+
+def readable(record: Record) -> dict[str, Any]:
+    """A flat record for people: millicores and bytes as texts with their units, which the columns' names then lack."""
+    shown = {}
+    for column, value in flattened(record).items():
+        unit = UNITS.get(column.rpartition(".")[2])
+        name = column.removesuffix("_millicores").removesuffix("_bytes")
+        shown[name] = unit(value) if unit and isinstance(value, int) else value
+    return shown
 
 
 def flattened(record: Record, prefix: str = "") -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any, Final
 
+from recommender.output import cores, size
 from recommender.report import Entry
 
 WIDTH: Final = 220
@@ -152,19 +153,6 @@ def _percent(share: float | None) -> str:
 
 def _short(name: str) -> str:
     return name if len(name) <= 48 else "…" + name[-47:]
-
-
-def cores(millicores: int) -> str:
-    """Millicores for people."""
-    return f"{millicores} m" if millicores < 1000 else f"{millicores / 1000:.1f} cores"
-
-
-def size(amount: int) -> str:
-    """Bytes for people."""
-    for power, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
-        if amount >= 1024**power:
-            return f"{amount / 1024**power:.1f} {unit}"
-    return f"{amount} B"
 
 
 def money(amount: float, currency: str) -> str:

@@ -13,6 +13,8 @@ from recommender.peaks import DAYS
 from recommender.score import GIB, Prices
 
 HOURS_A_MONTH: Final = 730.0
+TOO_MUCH: Final = 1.5
+"""A request above so many targets is too much. VPA's upper bound would say so only after a long history."""
 
 
 class Identity(NamedTuple):
@@ -56,8 +58,6 @@ class Entry:
     samples: int
     request: Request | None
     target: Request
-    lower: Request
-    upper: Request
     peaks: Sequence[int]
     """bytes: daily memory peaks, oldest first; empty where only a histogram is known"""
     risk: float | None
@@ -71,15 +71,14 @@ class Entry:
 
     @property
     def verdict(self) -> str:
-        """In a word: what is wrong with the request."""
+        """In some words: what is wrong with the request; what is too little comes first."""
         if self.request is None:
             return "no request"
-        if self.request.memory < self.target.memory or self.request.cpu < self.target.cpu:
-            low = [n for n in ("cpu", "memory") if getattr(self.request, n) < getattr(self.target, n)]
-            return f"too little {' and '.join(low)}"
-        if self.request.memory > self.upper.memory or self.request.cpu > self.upper.cpu:
-            return "too much"
-        return "good"
+        pairs = [(name, getattr(self.request, name), getattr(self.target, name)) for name in Request._fields]
+        low = [name for name, request, target in pairs if request < target]
+        high = [name for name, request, target in pairs if request > TOO_MUCH * target]
+        said = [f"too {how} {' and '.join(names)}" for how, names in (("little", low), ("much", high)) if names]
+        return ", ".join(said) or "good"
 
     def record(self) -> dict[str, Any]:
         """For tables, JSON and CSV."""
@@ -110,10 +109,7 @@ def entries(
     ring, passed = model.states.peaks.recent(rows, DAYS), model.states.peaks.elapsed(rows, now)
     found = []
     for at, name in enumerate(names):
-        target, lower, upper = (
-            Request(int(getattr(made.cpu, bound)[at]), int(getattr(made.memory, bound)[at]))
-            for bound in ("target", "lower", "upper")
-        )
+        target = Request(int(made.cpu.target[at]), int(made.memory.target[at]))
         peaks = _history(ring[at])
         request = requests.get(name)
         found.append(
@@ -122,8 +118,6 @@ def entries(
                 samples=int(model.states.samples[rows[at]]),
                 request=request,
                 target=target,
-                lower=lower,
-                upper=upper,
                 peaks=peaks,
                 risk=_risk(chosen, ring[at : at + 1], passed[at : at + 1], target.memory),
                 risk_now=_risk(chosen, ring[at : at + 1], passed[at : at + 1], request.memory) if request else None,

@@ -29,6 +29,8 @@ async def load_history(fleet: Fleet, history: History, now: float, source: Prome
         except HistoryError as error:
             log.warning("no history", namespace=namespace, cause=str(error))
             continue
+        if not rows:
+            log.warning("no history", namespace=namespace, cause=history.nothing(namespace))
         count += await asyncio.to_thread(_feed, fleet, namespace, rows, past)
     log.info("history read", samples=count)
     return count

@@ -46,18 +46,19 @@ class Gathering:
     def __init__(self, model: Model) -> None:
         self.model = model
         self._states: dict[str, int] = {}
-        self._instances: dict[tuple[str, str, str], int] = {}
+        self.instances: dict[tuple[str, str, str], int] = {}
+        """(namespace, pod, container) -> its row of the model"""
         self.requests: dict[str, Request] = {}
 
     def instance(self, namespace: str, pod: str, container: str, workload: Workload) -> int:
         """The row of a pod's container."""
         key = namespace, pod, container
-        if key not in self._instances:
+        if key not in self.instances:
             name = f"{namespace}/{workload.kind}/{workload.name}/{container}"
             if name not in self._states:
                 self._states[name] = int(self.model.states.take(1)[0])
-            self._instances[key] = int(self.model.start(np.array([self._states[name]]))[0])
-        return self._instances[key]
+            self.instances[key] = int(self.model.start(np.array([self._states[name]]))[0])
+        return self.instances[key]
 
     def request(self, namespace: str, container: str, workload: Workload, resource: str, amount: int) -> None:
         """Notes what a container requests; the largest of its pods' counts."""
@@ -93,6 +94,8 @@ def from_prometheus(
             _read(gathering, asked, history, namespace, now, told)
     except HistoryError as error:
         raise UsageError(str(error)) from error
+    if not gathering.instances:
+        raise UsageError(history.nothing(wanted[0]))
     return gathering.known(now)
 
 

@@ -22,6 +22,7 @@ PACKAGES = {
     "conntrack": "conntrack",
     "busybox": "busybox-static",
     "prometheus": "prometheus",
+    "promtool": "prometheus",
 }
 NODE = ("containerd", "ctr", "runc", "host-local", "iptables", "ip", "conntrack", "busybox")
 # CNI plugins stand in no PATH; the rest may stand in sbin, which a user's PATH lacks.

@@ -25,7 +25,7 @@ from loadtest.pods import in_background
 from tests.cluster import packages
 from tests.cluster.adapter import free_port
 from tests.cluster.bed import Bed
-from tests.cluster.processes import wait_until
+from tests.cluster.processes import run, wait_until
 
 SCRAPE_S = 5
 # bcrypt of a word that no test knows
@@ -91,13 +91,26 @@ class RunningPrometheus:
         self._process: subprocess.Popen[bytes] | None = None
         self._generation = 0
 
+    def fill(self, page: str) -> None:
+        """Before its start: the past that it shall remember, in OpenMetrics with times."""
+        file = self._folder / "past.txt"
+        file.write_text(page)
+        promtool = str(packages.ensure(["promtool"])["promtool"])
+        run([promtool, "tsdb", "create-blocks-from", "openmetrics", "-q", str(file), str(self._data)])
+
+    @property
+    def _data(self) -> Path:
+        return self._folder / f"data-{self._generation}"
+
     def start(self, *, anew: bool = False) -> None:
         """Start it, with no data at all where `anew`, and wait until it answers queries."""
         self._generation += anew
-        data = self._folder / f"data-{self._generation}"
         with self._log.open("ab") as stream:
             self._process = subprocess.Popen(
-                [*self._command, f"--storage.tsdb.path={data}"], stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
+                [*self._command, f"--storage.tsdb.path={self._data}"],
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
             )
         process = self._process
         if not wait_until(lambda: self._ready() or process.poll() is not None, 60, every=0.2) or process.poll():

@@ -186,7 +186,7 @@ def test_a_report_says_what_could_be_saved(run, three_weeks, requests):
     web = next(row for row in json.loads(out) if row["container"].endswith("app"))
     assert code == 0
     assert 120 < web["saving"] < 134.32
-    assert web["verdict"] == "too much"
+    assert web["verdict"] == "too much cpu and memory"
     assert web["days_over"] == 0
 
 

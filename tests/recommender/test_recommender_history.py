@@ -155,6 +155,11 @@ def test_label_names_are_the_modern_ones_unless_named_otherwise_or_in_mode_vpa()
     assert 'my_pod=~".+"' in of_settings(parse(["--container-pod-name-label=my_pod"])).queries("shop")[1]
 
 
+def test_memory_between_two_points_counts_but_not_in_mode_vpa():
+    assert "(max_over_time(container_memory_working_set_bytes{" in of_settings(parse([])).queries("shop")[1]
+    assert "max_over_time" not in of_settings(parse(["--mode=vpa"])).queries("shop")[1]
+
+
 @given(st.floats(60, 90 * DAY), st.floats(1, 7200))
 def test_queries_cover_the_time_in_parts_below_the_servers_limits(length, step):
     parts = list(chunks(0.0, length, step))

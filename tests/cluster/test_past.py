@@ -1,0 +1,106 @@
+"""What a real Prometheus remembers of pods, some of them gone: read by a report, and by a recommender that starts."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from adapter.metrics.quantity import Quantity
+from tests.cluster.bed import Bed
+from tests.cluster.manifests import sample_deployment
+from tests.cluster.processes import run
+from tests.cluster.prometheus import RunningPrometheus
+from tests.cluster.test_recommender import Program, eventually, metrics, target, vpa
+
+__all__ = ["metrics"]  # a fixture
+
+DAYS, STEP = 4, 60
+MIB = 1024**2
+USUAL, SPIKE = 300 * MIB, 700 * MIB
+CORES = 0.5
+SHOP = "shop"
+JOB = "kubernetes-cadvisor"  # what VPA's flag has as its default
+
+
+def past(now: float, *namespaces: str) -> str:
+    """Two pods of the Deployment `web` in each namespace, one after the other: the second came by a rollout half-way.
+
+    Each day at 12:25 after the beginning, between two full hours, memory is at its peak for five minutes.
+    """
+    begin = now - DAYS * 86400
+    cpu, memory, owners, sets, requests = [], [], [], [], []
+    for namespace in namespaces:
+        for age, pod in enumerate(("web-7f9d8c6b5-aaaaa", "web-6d5f7c8b94-bbbbb")):
+            labels = f'job="{JOB}",namespace="{namespace}",pod="{pod}",container="sample"'
+            replica_set = pod.rpartition("-")[0]
+            for step in range(DAYS * 86400 // STEP // 2):
+                since = step * STEP + age * DAYS * 43200
+                used = SPIKE if 12 * 3600 + 1500 <= since % 86400 < 12 * 3600 + 1800 else USUAL
+                cpu.append(f"container_cpu_usage_seconds_total{{{labels}}} {CORES * step * STEP} {begin + since:.0f}")
+                memory.append(f"container_memory_working_set_bytes{{{labels}}} {used} {begin + since:.0f}")
+            own = f'namespace="{namespace}",pod="{pod}",owner_kind="ReplicaSet",owner_name="{replica_set}"'
+            last = begin + (age + 1) * DAYS * 43200 - STEP
+            owners.append(f'kube_pod_owner{{{own},owner_is_controller="true"}} 1 {last:.0f}')
+            own = f'namespace="{namespace}",replicaset="{replica_set}",owner_kind="Deployment",owner_name="web"'
+            sets.append(f"kube_replicaset_owner{{{own}}} 1 {last:.0f}")
+        for resource, amount in (("cpu", 2), ("memory", 4096 * MIB)):
+            requests.append(
+                f'kube_pod_container_resource_requests{{{labels},resource="{resource}"}} {amount} {now - 1:.0f}'
+            )
+    families = {
+        "container_cpu_usage_seconds counter": cpu,
+        "container_memory_working_set_bytes gauge": memory,
+        "kube_pod_owner gauge": owners,
+        "kube_replicaset_owner gauge": sets,
+        "kube_pod_container_resource_requests gauge": requests,
+    }
+    return "".join(f"# TYPE {kind}\n" + "\n".join(lines) + "\n" for kind, lines in families.items()) + "# EOF\n"
+
+
+@pytest.fixture
+def prometheus(tmp_path: Path) -> Iterator[RunningPrometheus]:
+    running = RunningPrometheus(tmp_path, tmp_path / "targets.json")
+    yield running
+    running.end()
+
+
+def test_a_report_reads_four_days_of_a_rollout_from_a_real_prometheus(prometheus: RunningPrometheus) -> None:
+    """Half a core and 15 %, in buckets of 5 %; memory above the peak that no full hour has seen, with some room after
+    only four days."""
+    prometheus.fill(past(time.time(), SHOP))
+    prometheus.start()
+    command = [sys.executable, "-m", "recommender", "report", "--prometheus", prometheus.url]
+    out = run([*command, "--history-length", f"{DAYS}d", "--output", "json"])
+    (row,) = json.loads(out)
+    assert row["container"] == "shop/Deployment/web/sample"
+    assert 500 < row["target"]["cpu"] < 660
+    assert SPIKE < row["target"]["memory"] < 2 * SPIKE
+    assert row["request"] == {"cpu": 2000, "memory": 4096 * MIB}
+    assert row["days_over"] == 0
+    explained = run([*command[:3], "explain", "shop/Deployment/web", *command[4:], "--history-length", f"{DAYS}d"])
+    assert "700.0 MiB" in explained
+
+
+@pytest.mark.usefixtures("metrics")
+def test_a_recommender_starts_from_the_history_of_pods_that_are_gone(
+    bed: Bed, prometheus: RunningPrometheus, namespace: str, tmp_path: Path
+) -> None:
+    bed.apply(sample_deployment("web", namespace))
+    bed.rollout("web", namespace)
+    uncapped = vpa("web", namespace)
+    del uncapped["spec"]["resourcePolicy"]
+    bed.apply(uncapped)
+    prometheus.fill(past(time.time(), namespace))
+    prometheus.start()
+    program = Program(bed, tmp_path / "recommender.log")
+    try:
+        program.start("--storage=prometheus", f"--prometheus-address={prometheus.url}", f"--history-length={DAYS}d")
+        eventually(lambda: target(bed, namespace), 60, "no recommendation")
+    finally:
+        program.close()
+    assert Quantity.parse(target(bed, namespace)["memory"]).unit() > SPIKE
+    conditions = bed.get("vpa", "web", "-n", namespace)["status"]["conditions"]
+    assert "FetchingHistory" not in {c["type"] for c in conditions if c["status"] == "True"}
