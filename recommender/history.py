@@ -162,6 +162,7 @@ class _Http:
 
         self._errors = (RequestException, PrometheusApiClientException, ValueError)
         self._history = history
+        stamina.instrumentation.set_on_retry_hooks(())  # the last try's failure is said; one line is enough
         self._client = PrometheusConnect(
             url=history.url,
             headers=dict(history.headers),
@@ -187,10 +188,16 @@ class _Http:
                 with attempt:
                     found = ask(*arguments, timeout=self._history.timeout, **more)
         except self._errors as error:
-            raise HistoryError(f"{self._history.url}: {str(error)[:200]}") from error
+            raise HistoryError(f"{self._history.url}: {_cause(error)}") from error
         if len(found) > MAX_SERIES:
             log.warning("an answer is cut off", series=len(found), kept=MAX_SERIES, query=str(arguments[0])[:200])
         return list(found)[:MAX_SERIES]
+
+
+def _cause(error: Exception) -> str:
+    """What is wrong, without the pools and objects that urllib3 wraps it in."""
+    reason = getattr(error.args[0], "reason", error) if error.args else error
+    return " ".join(str(reason).rpartition("): ")[2].split())[:200]
 
 
 def connect(history: History) -> Prometheus:

@@ -230,12 +230,17 @@ def test_a_report_from_prometheus_names_workloads_and_knows_requests(capsys, mon
 
 def test_a_prometheus_that_is_away_is_said_in_one_sentence(capsys, monkeypatch):
     monkeypatch.setattr(prometheus, "PAUSE", 0.001)
-    with server(lambda path, given: (503, {})) as url:
+    asked = []
+    with server(lambda path, given: asked.append(path) or (503, {"what": "a\nlong\nstory"})) as url:
         assert main(["report", "--prometheus", url, "--namespace=shop"]) == 1
-    *retries, said = capsys.readouterr().err.splitlines()
+    (said,) = capsys.readouterr().err.splitlines()
     assert said.startswith("streamgate-recommender: http://127.0.0.1")
     assert "503" in said
-    assert len(retries) == 2
+    assert len(asked) == 3
+    assert main(["report", "--prometheus", "http://127.0.0.1:9"]) == 1
+    assert capsys.readouterr().err.endswith(
+        "http://127.0.0.1:9: Failed to establish a new connection: [Errno 111] Connection refused\n"
+    )
 
 
 async def test_a_report_from_metrics_k8s_io_follows_owners():
