@@ -19,7 +19,7 @@ STYLE: Final = """
   :root { --fg:#e6e9ee; --dim:#99a; --line:#3a414b; --bar:#7fb0ee; --bad:#ff7b6b; --good:#6fce97; }
   body { background:#16191d; }
 }
-body { font: 14px/1.45 system-ui, sans-serif; color: var(--fg); margin: 2rem auto; max-width: 1200px; padding: 0 1rem; }
+body { font: 14px/1.45 system-ui, sans-serif; color: var(--fg); margin: 2rem auto; max-width: 1300px; padding: 0 1rem; }
 h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; } .dim { color: var(--dim); } svg { display: block; }
 .cards { display: flex; flex-wrap: wrap; gap: 1rem; margin: 1rem 0; }
 .card { border: 1px solid var(--line); border-radius: 6px; padding: .6rem 1rem; }
@@ -28,6 +28,7 @@ table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .35rem .5rem; border-bottom: 1px solid var(--line); vertical-align: middle; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .bad { color: var(--bad); } .good { color: var(--good); } .wrap { overflow-x: auto; }
+td:last-child { min-width: 8.5em; }
 """
 
 
