@@ -200,8 +200,11 @@ def halves(count: int, seed: int) -> tuple[Members, Members]:
 def splits(
     course: Course, baseline: Tally, seeds: Sequence[int], tries: int, told: Callable[[int], None]
 ) -> Iterator[Split]:
-    """The splits by these seeds, each with a choice of its own among `tries` candidates; `told` hears of each tally."""
-    settings = candidates(tries, seed=0)
+    """The splits by these seeds, each with a choice of its own among `tries` candidates, drawn by the first seed.
+
+    `told` hears of each tally.
+    """
+    settings = candidates(tries, seed=seeds[0])
     scores = Scores.of([_counted(course.tally(policy(knobs)), told) for knobs in settings])
     ours = Scores.of([course.tally(CostPolicy())])
     known = Scores.of([course.hindsight(price) for price in PRICES])
