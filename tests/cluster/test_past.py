@@ -1,10 +1,11 @@
-"""What a real Prometheus remembers of pods, some of them gone: read by a report, and by a recommender that starts."""
+"""What is read besides files: metrics.k8s.io, and a real Prometheus that remembers pods, some of them gone."""
 
 import json
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,6 +83,23 @@ def test_a_report_reads_four_days_of_a_rollout_from_a_real_prometheus(prometheus
     assert row["days_over"] == 0
     explained = run([*command[:3], "explain", "shop/Deployment/web", *command[4:], "--history-length", f"{DAYS}d"])
     assert "700.0 MiB" in explained
+
+
+@pytest.mark.usefixtures("metrics")
+def test_a_report_watches_metrics_k8s_io(bed: Bed, namespace: str) -> None:
+    bed.apply(sample_deployment("web", namespace))
+    bed.rollout("web", namespace)
+    command = [sys.executable, "-m", "recommender", "report", "--metrics-api", "1s", "--namespace", namespace]
+
+    def rows() -> list[dict[str, Any]]:
+        out = run([*command, f"--kubeconfig={bed.kubeconfig}", "--output", "json"], check=False)
+        return json.loads(out) if out else []
+
+    eventually(rows, 60, "no usage of the new pod")
+    (row,) = rows()
+    assert row["container"] == f"{namespace}/Deployment/web/sample"
+    assert row["request"] == {"cpu": 10, "memory": 32 * MIB}
+    assert row["samples"] == 1
 
 
 @pytest.mark.usefixtures("metrics")
