@@ -15,7 +15,7 @@ from recommender.contenders import Fixed
 from recommender.model import DAY
 from recommender.score import Prices, Summary, Tally, bootstrap, interval, summary
 from recommender.settings import SettingsError
-from recommender.tuning import MEDIAN, OVERRUNS, Course, Margins, Split, halves, splits
+from recommender.tuning import MEDIAN, OVERRUNS, Course, Margins, Split, splits
 from recommender.usage import Usage, read_requests, read_usage
 
 PRICES = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
@@ -53,11 +53,10 @@ def run(arguments: Sequence[str]) -> int:
         tallies = {name: _told(walk(usage, contender, how), told) for name, contender in contenders.items()}
     if not any(tally.days.sum() for tally in tallies.values()):
         raise SettingsError(NOTHING.format(days=given.warmup_days))
-    members = halves(len(usage.names), given.seed)[1] if given.held_out else np.arange(len(usage.names))
+    members = np.arange(len(usage.names))
     prices = Prices(given.price_core, given.price_gib) if given.price_core or given.price_gib else None
     records = rows(tallies, members, sample_step(usage), given.bootstrap, prices, given.baseline)
-    part = f"the held-out half, {len(members)}" if given.held_out else f"all {len(members)}"
-    output.write(records, given.output, f"{part} containers, {how.interval / 3600:g} h ahead")
+    output.write(records, given.output, f"{len(members)} containers, {how.interval / 3600:g} h ahead")
     if given.plot:
         _plot(usage, tallies, members, how, given.plot)
     return 0
@@ -154,10 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--price-core", type=output.price, default=0.0, help="money per core and hour")
     parser.add_argument("--price-gib", type=output.price, default=0.0, help="money per GiB and hour")
     parser.add_argument("--bootstrap", type=_number, default=1000, help="rounds, over containers")
-    parser.add_argument(
-        "--held-out", action="store_true", help="only the half that a split by --seed leaves for reporting"
-    )
-    parser.add_argument("--seed", type=_number, default=0)
+    parser.add_argument("--seed", type=_number, default=0, help="of the splits of --tune")
     parser.add_argument("--plot", type=_picture, help="file.png or .svg for the cost-against-risk curve")
     parser.add_argument("--output", choices=(*output.FORMATS, "markdown"), default="table")
     return parser

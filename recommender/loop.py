@@ -227,7 +227,7 @@ class Recommender:
             async with self._turns:
                 found = await self._targets.find(vpa, now)
             member = self.fleet.members[vpa.key]
-            member.selector, member.problem, member.replicas = found
+            member.selector, member.problem, member.replicas = found.selector, found.problem, found.replicas
             matching = self._sight.pods.index.select(vpa.metadata.namespace, found.selector) if found.selector else ()
             pods[vpa.key] = list(matching)
 

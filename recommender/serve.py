@@ -25,6 +25,7 @@ from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS
 from adapter.metrics.quantity import Quantity
 from recommender.admission import Admission
 from recommender.apply import Applier
+from recommender.backfill import load_history
 from recommender.engine import mode
 from recommender.external import External
 from recommender.finish import Rounding
@@ -36,7 +37,6 @@ from recommender.loop import Plan, Recommender, Scope, Sight, Timing
 from recommender.model import DAY, Model
 from recommender.objects import EVENTS, VPAS, Event, Pod, Vpa
 from recommender.oom import Observer
-from recommender.resume import load_history
 from recommender.settings import Settings
 from recommender.status import Finish
 from recommender.telemetry import Telemetry

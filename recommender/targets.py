@@ -30,6 +30,8 @@ class Found(NamedTuple):
     problem: str
     replicas: int = 0
     """Pods that the target asks for; 0: it does not say"""
+    is_outage: bool = False
+    """Whether the problem is the API server's, and says nothing about the target"""
 
 
 class Targets:
@@ -54,19 +56,18 @@ class Targets:
         if before.selector is not None and now - at < FRESH:
             return before
         found = await self._ask(vpa.metadata.namespace, target)
-        if found.problem.startswith("?") and (before.selector is not None or before.problem):
-            return before  # the API server was away: what was known still holds
-        self._known[key] = now, found._replace(problem=found.problem.lstrip("?"))
-        return self._known[key][1]
+        if found.is_outage and (before.selector is not None or before.problem):
+            return before  # what was known still holds
+        self._known[key] = now, found
+        return found
 
     async def _ask(self, namespace: str, target: TargetRef) -> Found:
-        """A problem that begins with '?' says nothing about the target."""
         try:
             made, replicas = await self._selector(namespace, target)
         except NotFound:
             return Found(None, f"{target.kind} {namespace}/{target.name} does not exist")
         except KubeError as error:
-            return Found(None, f"?{error}")
+            return Found(None, str(error), is_outage=True)
         except (SelectorError, ValueError) as error:
             return Found(None, f"{target.kind} {namespace}/{target.name}: {error}")
         if made is None or made.empty:

@@ -1,6 +1,6 @@
 """Our own metrics: names, labels and meanings are VPA's where it has them."""
 
-from collections import Counter as Tally
+import collections
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
@@ -68,9 +68,9 @@ class Telemetry:
 
     def count_vpas(self, found: Iterable[tuple[Vpa, VpaStatus]]) -> None:
         """Counts VPAs by their mode and their newest status."""
-        tally = Tally(_state(vpa, status) for vpa, status in found)
+        states = collections.Counter(_state(vpa, status) for vpa, status in found)
         self._vpas.clear()
-        for state, count in tally.items():
+        for state, count in states.items():
             self._vpas.labels(*state).set(count)
 
     def recommended(self, seconds: float) -> None:

@@ -19,13 +19,13 @@ from adapter.kube.resources import PODS
 from adapter.metrics.selector import Selector
 from recommender import history as prometheus
 from recommender.__main__ import main
+from recommender.backfill import load_history
 from recommender.engine import mode
 from recommender.fleet import Fleet
 from recommender.history import MAX_POINTS, HistoryError, chunks, of_settings
 from recommender.model import Model
 from recommender.objects import POD_METRICS, Container, Pod, PodSpec, PodStatus, TargetRef, Vpa, VpaSpec
 from recommender.past import spelled
-from recommender.resume import load_history
 from recommender.settings import parse
 from recommender.sources import watch
 from recommender.workloads import Workload, of_metrics, of_name, of_owner, of_pod

@@ -9,7 +9,7 @@ from recommender.__main__ import main
 from recommender.backtest import POLICIES, Walk, walk
 from recommender.model import DAY
 from recommender.policy import CostPolicy
-from recommender.score import Tally
+from recommender.score import Tally, summary
 from recommender.tuning import KNOBS, Course, Margins, Scores, candidates, chosen, halves, middle, policy, splits
 from recommender.usage import Problems, Usage, read_usage
 
@@ -71,6 +71,15 @@ def test_margins_are_against_the_baseline_on_the_members_alone():
     assert margins.overruns[0] == pytest.approx(3 / 6)
     assert margins.slack[0] == pytest.approx(0.1)
     assert margins.median[0] == pytest.approx(0.1)
+
+
+def test_margins_are_the_differences_of_the_summaries_that_backtest_shows(course, baseline):
+    members, ours = np.array([1, 2, 2, 5, 7]), course.tally(CostPolicy())
+    one, two = summary(baseline, members, 7200.0), summary(ours, members, 7200.0)
+    margins = Scores.of([ours]).against(baseline, members)
+    assert margins.overruns[0] == pytest.approx(two.overruns / max(one.overruns, 1))
+    assert margins.slack[0] == pytest.approx(two.memory_slack - one.memory_slack)
+    assert margins.median[0] == pytest.approx(two.median_slack - one.median_slack)
 
 
 def test_containers_without_a_score_do_not_count_in_the_median():
