@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import structlog
 
@@ -16,7 +16,7 @@ from recommender.admission import Admission
 from recommender.decide import Action, Advice, Decision, Group, Rules, Running, decide
 from recommender.decide import Pod as PodFacts
 from recommender.fleet import Member
-from recommender.objects import ContainerPolicy, Pod
+from recommender.objects import ContainerPolicy, EvictionRequirement, Pod, UpdatePolicy
 from recommender.oom import OOM_KILLED
 from recommender.status import quantities
 
@@ -30,6 +30,7 @@ REFUSED: Final = 3600.0
 """s after which a resize that the server refused is tried again as it was."""
 PASSING: Final = (NotFound, ServerError, TooManyRequests, Unreachable)
 """What says nothing against a resize."""
+Wanted: TypeAlias = tuple[Pod, Decision, Mapping[str, Any]]
 log = structlog.get_logger(__name__)
 
 
@@ -57,33 +58,44 @@ class Applier:
         return sum(done)
 
     async def _member(self, member: Member, pods: Sequence[Pod], now: float) -> bool:
-        mode = member.vpa.spec.update_mode
-        advice = advised(member)
-        if mode in ("Off", "Initial") or not advice:
-            return False
-        policy = member.vpa.spec.update_policy
-        requirements = policy.eviction_requirements if policy else ()
-        rules = self._rules
-        if policy and policy.min_replicas is not None:
-            rules = replace(rules, min_replicas=policy.min_replicas)
-        staying = [pod for pod in pods if pod.metadata.deletion_timestamp is None]
-        running = [pod for pod in staying if pod.status.phase == "Running"]
-        group = Group(configured=max(member.replicas, len(staying)), running=len(running))
-        policies = {name: member.vpa.spec.resource_policy.of(name) for name in advice}
-        wanted = []
-        for pod in running:
-            seen, body = facts(pod), resize(pod, advice, policies)
-            vain = not body["spec"]["containers"] or self._refused.get(pod.metadata.uid, (0.0, None))[1] == body
-            if vain and not seen.resize_state:
-                seen = replace(seen, resize_state=INFEASIBLE)
-            made = decide(seen, advice, mode, now, group, rules, requirements)
-            if (made.action is Action.IN_PLACE and not vain) or (made.action is Action.EVICT and self._evicts):
-                wanted.append((pod, made, body))
+        wanted = self._wanted(member, pods, now)
         if not wanted:
             return False
         pod, made, body = max(wanted, key=lambda entry: entry[1].urgency)
         async with self._turns:
             return await self._do(pod, made, body, now)
+
+    def _wanted(self, member: Member, pods: Sequence[Pod], now: float) -> list[Wanted]:
+        """Pods to act on, how, and the patch that a resize would take."""
+        spec, advice = member.vpa.spec, advised(member)
+        if spec.update_mode in ("Off", "Initial") or not advice:
+            return []
+        rules, requirements = self._terms(spec.update_policy)
+        staying = [pod for pod in pods if pod.metadata.deletion_timestamp is None]
+        running = [pod for pod in staying if pod.status.phase == "Running"]
+        group = Group(configured=max(member.replicas, len(staying)), running=len(running))
+        policies = {name: spec.resource_policy.of(name) for name in advice}
+        wanted: list[Wanted] = []
+        for pod in running:
+            body = resize(pod, advice, policies)
+            in_vain = self._is_in_vain(pod, body)
+            made = decide(_seen(pod, in_vain), advice, spec.update_mode, now, group, rules, requirements)
+            if (made.action is Action.IN_PLACE and not in_vain) or (made.action is Action.EVICT and self._evicts):
+                wanted.append((pod, made, body))
+        return wanted
+
+    def _terms(self, policy: UpdatePolicy | None) -> tuple[Rules, Sequence[EvictionRequirement]]:
+        """The rules as a VPA changes them, and what it requires of an eviction."""
+        if policy is None:
+            return self._rules, ()
+        least = policy.min_replicas
+        rules = self._rules if least is None else replace(self._rules, min_replicas=least)
+        return rules, policy.eviction_requirements
+
+    def _is_in_vain(self, pod: Pod, body: Mapping[str, Any]) -> bool:
+        """Whether the patch would change nothing, or is one that the server has just refused."""
+        _, refused = self._refused.get(pod.metadata.uid, (0.0, None))
+        return not body["spec"]["containers"] or refused == body
 
     async def _do(self, pod: Pod, made: Decision, body: Mapping[str, Any], now: float) -> bool:
         meta = pod.metadata
@@ -129,6 +141,12 @@ def facts(pod: Pod) -> PodFacts:
     policies = [policy.restart_policy for container in pod.spec.containers for policy in container.resize_policy]
     restarts = "RestartContainer" in policies
     return PodFacts(pod.metadata.name, containers, unix(pod.status.start_time), observed, since, state, restarts)
+
+
+def _seen(pod: Pod, in_vain: bool) -> PodFacts:
+    """The facts; where a resize would be in vain and none is under way, it is as infeasible as one the node refuses."""
+    seen = facts(pod)
+    return replace(seen, resize_state=INFEASIBLE) if in_vain and not seen.resize_state else seen
 
 
 def resize(pod: Pod, advice: Mapping[str, Advice], policies: Mapping[str, ContainerPolicy | None]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recommender import output
 from recommender.backtest import POLICIES, Walk, margined, priced, sample_step, walk
-from recommender.contenders import Fixed
+from recommender.contenders import Contender, Fixed
 from recommender.model import DAY
 from recommender.score import Prices, Summary, Tally, bootstrap, interval, summary
 from recommender.settings import SettingsError
@@ -44,11 +44,7 @@ def run(arguments: Sequence[str]) -> int:
         )
     if given.tune:
         return _tune(usage, given, how)
-    contenders = {name: POLICIES[name](usage, how) for name in names}
-    if given.requests:
-        requests, problems = read_requests(given.requests)
-        output.complain(problems, "bad rows of requests were left out")
-        contenders["requests"] = Fixed(usage, requests)
+    contenders = _contenders(names, usage, how, given.requests)
     with output.progress("walking", len(contenders)) as told:
         tallies = {name: _told(walk(usage, contender, how), told) for name, contender in contenders.items()}
     if not any(tally.days.sum() for tally in tallies.values()):
@@ -60,6 +56,15 @@ def run(arguments: Sequence[str]) -> int:
     if given.plot:
         _plot(usage, tallies, members, how, given.plot)
     return 0
+
+
+def _contenders(names: Sequence[str], usage: Usage, how: Walk, requests: Path | None) -> dict[str, Contender]:
+    found = {name: POLICIES[name](usage, how) for name in names}
+    if requests:
+        amounts, problems = read_requests(requests)
+        output.complain(problems, "bad rows of requests were left out")
+        found["requests"] = Fixed(usage, amounts)
+    return found
 
 
 def _tune(usage: Usage, given: argparse.Namespace, how: Walk) -> int:

@@ -17,11 +17,13 @@ from typing import NoReturn
 import pytest
 
 from tests.cluster import network
+from tests.cluster.adapter import API_SERVICES, running_adapter
 from tests.cluster.bed import Bed, BedError, BusyError, Options
 from tests.cluster.binaries import MissingError
 from tests.cluster.foreign import ForeignBed, asked
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.network import NetworkError
+from tests.cluster.recommender import CRDS, Program, Web, recommender_program
 from tests.cluster.state import find_programs
 
 TEST_SECONDS = 300
@@ -146,6 +148,30 @@ def namespace(request: pytest.FixtureRequest, new_namespace: Callable[[str], str
     """A namespace of the test's own, named after it."""
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())
     return new_namespace(words[:40].strip("-"))
+
+
+@pytest.fixture(scope="module")
+def resource_metrics(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """metrics.k8s.io, from our adapter, and VPA's two definitions: what the recommender needs."""
+    bed.apply(CRDS)
+    for plural in ("verticalpodautoscalers", "verticalpodautoscalercheckpoints"):
+        bed.wait(f"crd/{plural}.autoscaling.k8s.io", "condition=Established", 30)
+    served = [name for name in API_SERVICES if name == "v1beta1.metrics.k8s.io"]
+    with running_adapter(bed, tmp_path_factory.mktemp("adapter"), apis=served):
+        yield
+
+
+@pytest.fixture
+def recommender(bed: Bed, resource_metrics: None, tmp_path: Path) -> Iterator[Program]:
+    """Not started yet."""
+    with recommender_program(bed, tmp_path / "recommender.log") as program:
+        yield program
+
+
+@pytest.fixture
+def web(bed: Kubectl, resource_metrics: None, namespace: str) -> Web:
+    """A Deployment of the test's own, without a VPA yet."""
+    return Web(bed, namespace)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -11,46 +11,40 @@ import pytest
 
 from adapter.metrics.quantity import Quantity
 from tests.cluster.bed import Bed
-from tests.cluster.manifests import sample_deployment
 from tests.cluster.processes import run
 from tests.cluster.prometheus import RunningPrometheus
-from tests.cluster.test_recommender import Program, eventually, metrics, target, vpa
-
-__all__ = ["metrics"]  # a fixture
+from tests.cluster.recommender import Program, Web, eventually
 
 DAYS, STEP = 4, 60
 MIB = 1024**2
 USUAL, SPIKE = 300 * MIB, 700 * MIB
 CORES = 0.5
-SHOP = "shop"
 JOB = "kubernetes-cadvisor"  # what VPA's flag has as its default
 
 
-def past(now: float, *namespaces: str) -> str:
-    """Two pods of the Deployment `web` in each namespace, one after the other: the second came by a rollout half-way.
+def past(now: float, namespace: str) -> str:
+    """Two pods of the Deployment `web`, one after the other: the second came by a rollout half-way.
 
     Each day at 12:25 after the beginning, between two full hours, memory is at its peak for five minutes.
     """
-    begin = now - DAYS * 86400
-    cpu, memory, owners, sets, requests = [], [], [], [], []
-    for namespace in namespaces:
-        for age, pod in enumerate(("web-7f9d8c6b5-aaaaa", "web-6d5f7c8b94-bbbbb")):
-            labels = f'job="{JOB}",namespace="{namespace}",pod="{pod}",container="sample"'
-            replica_set = pod.rpartition("-")[0]
-            for step in range(DAYS * 86400 // STEP // 2):
-                since = step * STEP + age * DAYS * 43200
-                used = SPIKE if 12 * 3600 + 1500 <= since % 86400 < 12 * 3600 + 1800 else USUAL
-                cpu.append(f"container_cpu_usage_seconds_total{{{labels}}} {CORES * step * STEP} {begin + since:.0f}")
-                memory.append(f"container_memory_working_set_bytes{{{labels}}} {used} {begin + since:.0f}")
-            own = f'namespace="{namespace}",pod="{pod}",owner_kind="ReplicaSet",owner_name="{replica_set}"'
-            last = begin + (age + 1) * DAYS * 43200 - STEP
-            owners.append(f'kube_pod_owner{{{own},owner_is_controller="true"}} 1 {last:.0f}')
-            own = f'namespace="{namespace}",replicaset="{replica_set}",owner_kind="Deployment",owner_name="web"'
-            sets.append(f"kube_replicaset_owner{{{own}}} 1 {last:.0f}")
-        for resource, amount in (("cpu", 2), ("memory", 4096 * MIB)):
-            requests.append(
-                f'kube_pod_container_resource_requests{{{labels},resource="{resource}"}} {amount} {now - 1:.0f}'
-            )
+    begin, life = now - DAYS * 86400, DAYS * 43200
+    cpu, memory, owners, sets = [], [], [], []
+    for born, pod in ((0, "web-7f9d8c6b5-aaaaa"), (life, "web-6d5f7c8b94-bbbbb")):
+        labels = f'job="{JOB}",namespace="{namespace}",pod="{pod}",container="sample"'
+        for age in range(0, life, STEP):
+            at, in_day = begin + born + age, (born + age) % 86400
+            used = SPIKE if 12 * 3600 + 1500 <= in_day < 12 * 3600 + 1800 else USUAL
+            cpu.append(f"container_cpu_usage_seconds_total{{{labels}}} {CORES * age} {at:.0f}")
+            memory.append(f"container_memory_working_set_bytes{{{labels}}} {used} {at:.0f}")
+        last, replica_set = begin + born + life - STEP, pod.rpartition("-")[0]
+        owner = f'pod="{pod}",owner_kind="ReplicaSet",owner_name="{replica_set}",owner_is_controller="true"'
+        owners.append(f'kube_pod_owner{{namespace="{namespace}",{owner}}} 1 {last:.0f}')
+        owner = f'replicaset="{replica_set}",owner_kind="Deployment",owner_name="web"'
+        sets.append(f'kube_replicaset_owner{{namespace="{namespace}",{owner}}} 1 {last:.0f}')
+    requests = [
+        f'kube_pod_container_resource_requests{{{labels},resource="{resource}"}} {amount} {now - 1:.0f}'
+        for resource, amount in (("cpu", 2), ("memory", 4096 * MIB))
+    ]
     families = {
         "container_cpu_usage_seconds counter": cpu,
         "container_memory_working_set_bytes gauge": memory,
@@ -71,7 +65,7 @@ def prometheus(tmp_path: Path) -> Iterator[RunningPrometheus]:
 def test_a_report_reads_four_days_of_a_rollout_from_a_real_prometheus(prometheus: RunningPrometheus) -> None:
     """Half a core and 15 %, in buckets of 5 %; memory above the peak that no full hour has seen, with some room after
     only four days."""
-    prometheus.fill(past(time.time(), SHOP))
+    prometheus.fill(past(time.time(), "shop"))
     prometheus.start()
     command = [sys.executable, "-m", "recommender", "report", "--prometheus", prometheus.url]
     out = run([*command, "--history-length", f"{DAYS}d", "--output", "json"])
@@ -85,11 +79,8 @@ def test_a_report_reads_four_days_of_a_rollout_from_a_real_prometheus(prometheus
     assert "700.0 MiB" in explained
 
 
-@pytest.mark.usefixtures("metrics")
-def test_a_report_watches_metrics_k8s_io(bed: Bed, namespace: str) -> None:
-    bed.apply(sample_deployment("web", namespace))
-    bed.rollout("web", namespace)
-    command = [sys.executable, "-m", "recommender", "report", "--metrics-api", "1s", "--namespace", namespace]
+def test_a_report_watches_metrics_k8s_io(bed: Bed, web: Web) -> None:
+    command = [sys.executable, "-m", "recommender", "report", "--metrics-api", "1s", "--namespace", web.namespace]
 
     def rows() -> list[dict[str, Any]]:
         out = run([*command, f"--kubeconfig={bed.kubeconfig}", "--output", "json"], check=False)
@@ -97,28 +88,18 @@ def test_a_report_watches_metrics_k8s_io(bed: Bed, namespace: str) -> None:
 
     eventually(rows, 60, "no usage of the new pod")
     (row,) = rows()
-    assert row["container"] == f"{namespace}/Deployment/web/sample"
+    assert row["container"] == f"{web.namespace}/Deployment/web/sample"
     assert row["request"] == {"cpu": 10, "memory": 32 * MIB}
     assert row["samples"] == 1
 
 
-@pytest.mark.usefixtures("metrics")
 def test_a_recommender_starts_from_the_history_of_pods_that_are_gone(
-    bed: Bed, prometheus: RunningPrometheus, namespace: str, tmp_path: Path
+    prometheus: RunningPrometheus, recommender: Program, web: Web
 ) -> None:
-    bed.apply(sample_deployment("web", namespace))
-    bed.rollout("web", namespace)
-    uncapped = vpa("web", namespace)
-    del uncapped["spec"]["resourcePolicy"]
-    bed.apply(uncapped)
-    prometheus.fill(past(time.time(), namespace))
+    web.watch(policy=None)
+    prometheus.fill(past(time.time(), web.namespace))
     prometheus.start()
-    program = Program(bed, tmp_path / "recommender.log")
-    try:
-        program.start("--storage=prometheus", f"--prometheus-address={prometheus.url}", f"--history-length={DAYS}d")
-        eventually(lambda: target(bed, namespace), 60, "no recommendation")
-    finally:
-        program.close()
-    assert Quantity.parse(target(bed, namespace)["memory"]).unit() > SPIKE
-    conditions = bed.get("vpa", "web", "-n", namespace)["status"]["conditions"]
-    assert "FetchingHistory" not in {c["type"] for c in conditions if c["status"] == "True"}
+    recommender.start("--storage=prometheus", f"--prometheus-address={prometheus.url}", f"--history-length={DAYS}d")
+    eventually(web.target, 60, "no recommendation")
+    assert Quantity.parse(web.target()["memory"]).unit() > SPIKE
+    assert web.conditions().get("FetchingHistory") != "True"
