@@ -34,15 +34,15 @@ from adapter.collect.usage import RuledUsage, UsageSource
 from adapter.kube import config as kube_config
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.client import Client
+from adapter.kube.compact import Slim
 from adapter.kube.index import Index
 from adapter.kube.informer import Informer
 from adapter.kube.objects import Node, PartialObjectMetadata, Pod
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, NODES, PODS
-from adapter.kube.slim import Slim
-from adapter.metrics.prometheus import Connection as PrometheusConnection
-from adapter.metrics.prometheus import PrometheusSource
+from adapter.metrics.prometheus.client import Connection as PrometheusConnection
+from adapter.metrics.prometheus.client import PrometheusSource
+from adapter.metrics.scrape.target import ANNOTATION
 from adapter.metrics.source import Source
-from adapter.metrics.target import ANNOTATION
 from adapter.rules import builtin, resources
 from adapter.rules.config import RulesError, load
 from adapter.rules.model import RuleFile
@@ -68,7 +68,7 @@ from adapter.serve.telemetry import LoopWatch
 from adapter.serve.tls import FilePair, SelfMadePair, Tls, keep_fresh
 from adapter.serve.trust import AnchorFiles, Anchors, ProxyRules, Trust, TrustError, keep_anchors
 from adapter.settings import HelpWanted, Settings, SettingsError, parse
-from adapter.standalone import ClientAuthority, StandaloneError, read_objects, write_credentials
+from adapter.wiring.standalone import ClientAuthority, StandaloneError, read_objects, write_credentials
 
 log = structlog.get_logger("streamgate")
 

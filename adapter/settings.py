@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapter.rules import duration
+from adapter.units import duration
 
 
 class SettingsError(ValueError):

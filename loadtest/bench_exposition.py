@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from adapter.metrics.exposition import Parser
+from adapter.metrics.scrape.exposition import Parser
 
 NOW = 1_700_000_000.0
 

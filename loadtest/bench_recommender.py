@@ -24,9 +24,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import msgspec
 import numpy as np
 
-from recommender import checkpoint
-from recommender.engine import decide, mode
-from recommender.model import Model
+from recommender.checkpoint import codec
+from recommender.estimate.recommend import decide, mode
+from recommender.model.containers import Model
 from recommender.objects import CheckpointStatus
 from recommender.settings import Settings
 
@@ -114,17 +114,17 @@ def checkpoints(containers: int) -> dict:
     for hour in range(WARM_HOURS):
         observe(model, instances, load.sample(), START + 3600 * hour)
     started = time.perf_counter()
-    texts = [encode_json(status) for status in checkpoint.encode(model, rows, START + 3600 * WARM_HOURS)]
-    extra = checkpoint.encode_extra(model.states, rows)
+    texts = [encode_json(status) for status in codec.encode(model, rows, START + 3600 * WARM_HOURS)]
+    extra = codec.encode_extra(model.states, rows)
     encoded = time.perf_counter()
     fresh = Model(chosen.aggregation)
     rows = fresh.states.take(containers)
     statuses = [decode_json(text) for text in texts]
     for status in statuses:
-        checkpoint.check(status)
-    checkpoint.restore(fresh.states, rows, statuses)
+        codec.check(status)
+    codec.restore(fresh.states, rows, statuses)
     for row, text in enumerate(extra):
-        checkpoint.restore_extra(fresh.states, row, text)
+        codec.restore_extra(fresh.states, row, text)
     decoded = time.perf_counter()
     return {"encode_seconds": round(encoded - started, 2), "decode_seconds": round(decoded - encoded, 2)}
 

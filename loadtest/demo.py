@@ -43,7 +43,7 @@ from adapter.hpa.model import (
     Target,
     TargetType,
 )
-from adapter.metrics.quantity import Quantity
+from adapter.units.quantity import Quantity
 from loadtest.load import Stream, drive
 
 METRIC = "http_requests_per_second"

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from adapter.metrics.rate import THRESHOLD, adaptive_rate
+from adapter.metrics.store.rate import THRESHOLD, adaptive_rate
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Estimator: TypeAlias = Callable[[Floats, float], Floats]

@@ -16,7 +16,7 @@ from adapter.kube.client import Client
 from adapter.kube.errors import KubeError
 from adapter.kube.informer import Informer
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS
-from adapter.metrics.quantity import Quantity
+from adapter.units.quantity import Quantity
 from loadtest import latency
 from loadtest.latency import Change, Step
 from loadtest.machine import Meter

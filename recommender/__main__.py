@@ -4,10 +4,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from recommender import backtest_command, explain_command, replay_command, report_command
+from recommender.input.usage_file import UsageError
 from recommender.logs import log_to_stderr
+from recommender.offline import backtest_command, explain_command, replay_command, report_command
 from recommender.settings import SettingsError, parse, usage
-from recommender.usage import UsageError
 
 VERBS: Final[Mapping[str, Callable[[Sequence[str]], int]]] = {
     "replay": replay_command.run,

@@ -14,21 +14,21 @@ from adapter.kube.client import Client
 from adapter.kube.errors import KubeError, NotFound
 from adapter.kube.informer import Informer
 from adapter.kube.objects import unix
-from recommender import external
-from recommender.apply import Applier
-from recommender.engine import Mode, decide
-from recommender.estimate import confidence
-from recommender.external import External
-from recommender.feed import feed_kills, feed_metrics
-from recommender.fleet import Fleet, Member
-from recommender.guard import beside, watched
-from recommender.keeper import JSON_PATCH, Keeper
+from recommender.checkpoint.store import JSON_PATCH, Keeper
+from recommender.estimate.estimators import confidence
+from recommender.estimate.hpa_guard import beside, watched
+from recommender.estimate.recommend import Mode, decide
+from recommender.input import external_metrics
+from recommender.input.external_metrics import External
+from recommender.input.feed import feed_kills, feed_metrics
+from recommender.input.oom import Observer
+from recommender.input.targets import Targets
 from recommender.logs import Trouble
+from recommender.model.cluster import Fleet, Member
 from recommender.objects import POD_METRICS, VPAS, Pod, PodMetrics, Vpa, VpaStatus
-from recommender.oom import Observer
 from recommender.status import Finish, Numbers, changed, fetching, has_recommendation, patch, status
-from recommender.targets import Targets
 from recommender.telemetry import Telemetry
+from recommender.updater.apply import Applier
 
 log = structlog.get_logger(__name__)
 SYNC_SECONDS: Final = 20.0
@@ -76,7 +76,7 @@ class Plan:
     """Targets asked and statuses written at once."""
     checkpoints: bool = True
     external: External | None = None
-    """Where given, usage is read from external.metrics.k8s.io."""
+    """Where given, usage is read from external_metrics.metrics.k8s.io."""
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ class Recommender:
 
     async def _usage(self) -> Sequence[PodMetrics]:
         if self._plan.external is not None:
-            return await external.read(self._client, self.fleet.members.values(), self._plan.external)
+            return await external_metrics.read(self._client, self.fleet.members.values(), self._plan.external)
         return (await self._client.list(POD_METRICS.path(self._plan.scope.namespace), PodMetrics)).items
 
     async def _publish(self, now: float) -> None:

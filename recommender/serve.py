@@ -22,25 +22,25 @@ from adapter.kube.index import Index
 from adapter.kube.informer import Informer
 from adapter.kube.lease import Election, Terms
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS
-from adapter.metrics.quantity import Quantity
-from recommender.admission import Admission
-from recommender.apply import Applier
-from recommender.backfill import load_history
-from recommender.engine import mode
-from recommender.external import External
-from recommender.finish import Rounding
-from recommender.fleet import EXPIRY, Fleet
-from recommender.history import History, of_settings
-from recommender.keeper import Keeper
+from adapter.kube.throttle import Throttled
+from adapter.units.quantity import Quantity
+from recommender.checkpoint.store import Keeper
+from recommender.estimate.postprocess import Rounding
+from recommender.estimate.recommend import mode
+from recommender.input.backfill import load_history
+from recommender.input.external_metrics import External
+from recommender.input.history import History, of_settings
+from recommender.input.oom import Observer
 from recommender.logs import log_to_stderr
 from recommender.loop import Plan, Recommender, Scope, Sight, Timing
-from recommender.model import DAY, Model
+from recommender.model.cluster import EXPIRY, Fleet
+from recommender.model.containers import DAY, Model
 from recommender.objects import EVENTS, VPAS, Event, Pod, Vpa
-from recommender.oom import Observer
 from recommender.settings import Settings
 from recommender.status import Finish
 from recommender.telemetry import Telemetry
-from recommender.throttle import Throttled
+from recommender.updater.admission import Admission
+from recommender.updater.apply import Applier
 
 log = structlog.get_logger(__name__)
 AHEAD = 3600.0

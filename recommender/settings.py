@@ -13,7 +13,7 @@ from dataclasses import Field, dataclass, field, fields
 from itertools import islice
 from typing import Any, Final
 
-from adapter.metrics.quantity import Quantity, QuantityError
+from adapter.units.quantity import Quantity, QuantityError
 
 MODES: Final = ("default", "vpa")
 MAX_HALF_LIFE: Final = 2 * 365 * 86400.0

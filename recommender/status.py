@@ -8,9 +8,9 @@ from typing import Any, Final
 import msgspec
 
 from adapter.kube.objects import Condition
-from adapter.metrics.quantity import Quantity, QuantityError
-from recommender import finish
-from recommender.finish import INTEGER_CPU, Amount, Rounding
+from adapter.units.quantity import Quantity, QuantityError
+from recommender.estimate import postprocess
+from recommender.estimate.postprocess import INTEGER_CPU, Amount, Rounding
 from recommender.objects import ContainerRecommendation, PodRecommendation, Vpa, VpaStatus
 
 PROVIDED: Final = "RecommendationProvided"
@@ -76,14 +76,16 @@ def recommendation(vpa: Vpa, container: str, numbers: Numbers, how: Finish) -> C
     if policy is not None and policy.controlled_resources is not None:
         controlled = policy.controlled_resources  # type: ignore[assignment]
     bounds = [
-        finish.amount(cpu if "cpu" in controlled else None, memory if "memory" in controlled else None, how.rounding)
+        postprocess.amount(
+            cpu if "cpu" in controlled else None, memory if "memory" in controlled else None, how.rounding
+        )
         for cpu, memory in zip(numbers.cpu, numbers.memory, strict=True)
     ]
     if how.integer_cpu and vpa.metadata.annotations.get(INTEGER_CPU.format(container)) == "true":
-        bounds = [finish.whole_cpus(bound) for bound in bounds]
+        bounds = [postprocess.whole_cpus(bound) for bound in bounds]
     least, most = (quantities(policy.min_allowed), quantities(policy.max_allowed)) if policy else ({}, {})
-    limits = finish.policy_limits(least, most, how.everywhere)
-    target, lower, upper = (finish.capped(bound, limits) for bound in bounds)
+    limits = postprocess.policy_limits(least, most, how.everywhere)
+    target, lower, upper = (postprocess.capped(bound, limits) for bound in bounds)
     return ContainerRecommendation(
         container_name=container,
         target=_texts(target),

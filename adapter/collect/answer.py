@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from adapter.metrics.quantity import Quantity
-from adapter.metrics.selector import Selector
 from adapter.rules.naming import GroupResource as GroupResource
+from adapter.units.quantity import Quantity
+from adapter.units.selector import Selector
 
 
 class ObjectReference(NamedTuple):

@@ -26,11 +26,11 @@ from adapter.collect.plan import custom_offered, mergeable
 from adapter.collect.snapshot import Limits, Reading, admitted, age_limit
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.usage import UsageSource, quantities
-from adapter.metrics.kubelet import ResourceUsage
-from adapter.metrics.quantity import Quantity
-from adapter.metrics.selector import Selector
+from adapter.metrics.scrape.kubelet import ResourceUsage
 from adapter.rules import merge
 from adapter.rules.resources import NODES, PODS, UnknownResource
+from adapter.units.quantity import Quantity
+from adapter.units.selector import Selector
 
 MAX_MILLI = 2**63 - 1
 """Values are read as int64 milli-units by the HPA; a larger one is served as this."""

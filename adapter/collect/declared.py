@@ -5,8 +5,8 @@ from typing import TypeAlias
 
 from adapter.collect.demand import CustomWant, ExternalWant, Want
 from adapter.kube.autoscaling import HorizontalPodAutoscaler, MetricSpec
-from adapter.metrics.selector import EVERYTHING, Selector, SelectorError
 from adapter.rules.resources import PODS, ROOT_SCOPED, GroupResource
+from adapter.units.selector import EVERYTHING, Selector, SelectorError
 
 ResourceOf: TypeAlias = Callable[[str, str], GroupResource | None]
 """(apiVersion, kind) -> the resource that holds such objects, None where the cluster has none."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
 from adapter.collect.answer import GroupResource
-from adapter.metrics.selector import EVERYTHING, Selector
+from adapter.units.selector import EVERYTHING, Selector
 
 
 class Objects(NamedTuple):

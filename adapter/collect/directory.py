@@ -12,8 +12,8 @@ from adapter.kube.errors import KubeError
 from adapter.kube.index import HasMetadata, Index
 from adapter.kube.objects import PartialObjectMetadata
 from adapter.kube.resources import Resource
-from adapter.metrics.selector import Selector
 from adapter.rules.resources import ApiResource, GroupResource
+from adapter.units.selector import Selector
 
 LIST_TTL = 10.0
 """s that a list of objects other than pods and nodes holds; asked for only by requests with a selector."""

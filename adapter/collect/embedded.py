@@ -17,12 +17,12 @@ from prometheus_client import CollectorRegistry, Gauge
 from adapter.collect.targets import pod_targets
 from adapter.kube.index import Index
 from adapter.kube.objects import Node
-from adapter.metrics.kubelet import KubeletUsage, kubelet_target
-from adapter.metrics.otlp import Decoder
-from adapter.metrics.receive import Intake, serve_grpc, serve_http
-from adapter.metrics.scrape import ScrapeLimits, Scraper
-from adapter.metrics.store import EmbeddedSource, Store
-from adapter.metrics.target import Target, TargetError
+from adapter.metrics.otlp.decode import Decoder
+from adapter.metrics.otlp.receive import Intake, serve_grpc, serve_http
+from adapter.metrics.scrape.kubelet import KubeletUsage, kubelet_target
+from adapter.metrics.scrape.scraper import ScrapeLimits, Scraper
+from adapter.metrics.scrape.target import Target, TargetError
+from adapter.metrics.store.store import EmbeddedSource, Store
 
 log = structlog.get_logger(__name__)
 

@@ -13,13 +13,13 @@ from adapter.collect.catalogue import Catalogue, Offered
 from adapter.collect.demand import CustomWant, ExternalWant, Want
 from adapter.collect.directory import Directory
 from adapter.collect.snapshot import Limits
-from adapter.metrics.selector import Operator, Selector
 from adapter.metrics.source import Query
 from adapter.rules import merge
 from adapter.rules.model import OnOddValue, Policy, Rule
 from adapter.rules.naming import NamingError
 from adapter.rules.queries import QueryError, custom_query, external_query
 from adapter.rules.resources import NAMESPACES, GroupResource
+from adapter.units.selector import Operator, Selector
 
 SHARD = 2_000
 """Results expected of one query at most: what decodes in about 5 ms."""

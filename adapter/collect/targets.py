@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from adapter.kube.objects import Pod
-from adapter.metrics.target import Target, TargetError, pod_target
+from adapter.metrics.scrape.target import Target, TargetError, pod_target
 
 _FINISHED = ("Succeeded", "Failed")
 

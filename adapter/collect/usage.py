@@ -8,14 +8,14 @@ from typing import Protocol
 import structlog
 
 from adapter.collect.answer import Usage
-from adapter.metrics.kubelet import ResourceUsage
-from adapter.metrics.quantity import Format, Quantity, Resolution
 from adapter.metrics.sample import Sample
+from adapter.metrics.scrape.kubelet import ResourceUsage
 from adapter.metrics.source import Query, Source, SourceError
 from adapter.rules import merge
 from adapter.rules.model import ResourceRule, ResourceRules
 from adapter.rules.naming import BoundRule, NamingError, bind
 from adapter.rules.resources import NAMESPACES, NODES, PODS, ResourceMapper
+from adapter.units.quantity import Format, Quantity, Resolution
 
 log = structlog.get_logger(__name__)
 

@@ -2,7 +2,7 @@
 
 Unknown fields are skipped while decoding, so memory holds nothing that nobody asked for. Names are Kubernetes' own in
 snake case (`pod_ip` is `podIP`). A field that the server leaves out, or sends as null, has its empty value, as in Go.
-Quantities stay text (`adapter.metrics.quantity` reads them); times are `datetime`, and `unix` turns them into seconds.
+Quantities stay text (`adapter.units.quantity` reads them); times are `datetime`, and `unix` turns them into seconds.
 """
 
 from datetime import UTC, datetime

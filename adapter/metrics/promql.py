@@ -8,7 +8,7 @@ import promql_parser as ast
 
 from adapter.metrics.matching import Matching, Operator
 from adapter.metrics.source import UnsupportedQuery
-from adapter.metrics.vector import NAME
+from adapter.metrics.store.vector import NAME
 
 SUPPORTED = (
     "sum, avg, min, max, count and group by or without labels; rate, irate, increase, *_over_time and timestamp of"

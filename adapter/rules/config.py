@@ -12,12 +12,11 @@ from typing import TypeVar
 
 import msgspec
 
-from adapter.rules import duration
 from adapter.rules.document import Document, Path, Plain, dotted, path_of
 from adapter.rules.document import RulesError as RulesError
-from adapter.rules.gofunctions import Value
-from adapter.rules.goregexp import Regexp, RegexpError
-from adapter.rules.gotemplate import Template, TemplateError
+from adapter.rules.go.functions import Value
+from adapter.rules.go.regexp import Regexp, RegexpError
+from adapter.rules.go.template import Template, TemplateError
 from adapter.rules.model import OnOddValue as OnOddValue
 from adapter.rules.model import Policy as Policy
 from adapter.rules.model import ResourceMapping as ResourceMapping
@@ -37,6 +36,7 @@ from adapter.rules.schema import (
     RawRule,
     Strict,
 )
+from adapter.units import duration
 
 _SECTIONS = ("rules", "externalRules", "resourceRules")
 _RESOURCE_FIELDS = ("cpu", "memory", "window")

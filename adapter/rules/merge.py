@@ -17,9 +17,8 @@ from typing import NamedTuple
 
 import promql_parser as ast
 
-from adapter.metrics.selector import EVERYTHING, Operator, Selector
-from adapter.rules.gofunctions import quote
-from adapter.rules.gotemplate import Template
+from adapter.rules.go.functions import quote
+from adapter.rules.go.template import Template
 from adapter.rules.model import ResourceRule, Rule
 from adapter.rules.naming import BoundRule
 from adapter.rules.partition import MARK, Fixed, Keys, NotMergeable, examine, extended
@@ -34,6 +33,7 @@ from adapter.rules.queries import (
     selector_matchers,
 )
 from adapter.rules.resources import NAMESPACES, NODES, PODS, ROOT_SCOPED, GroupResource
+from adapter.units.selector import EVERYTHING, Operator, Selector
 
 
 class MergedExternal(NamedTuple):

@@ -4,8 +4,8 @@ import enum
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from adapter.rules.goregexp import Regexp
-from adapter.rules.gotemplate import Template
+from adapter.rules.go.regexp import Regexp
+from adapter.rules.go.template import Template
 from adapter.rules.resources import GroupResource
 
 

@@ -13,8 +13,8 @@ from itertools import accumulate
 
 import promql_parser as ast
 
-from adapter.rules import duration
-from adapter.rules.gofunctions import quote
+from adapter.rules.go.functions import quote
+from adapter.units import duration
 
 MAX_QUERY = 65536
 """Characters of a query that is parsed."""

@@ -7,12 +7,12 @@ names in `pod=~"a|b"` are escaped, so that a dot in a name means itself.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from adapter.metrics.selector import EVERYTHING, Operator, Requirement, Selector
-from adapter.rules.gofunctions import Value, quote
-from adapter.rules.gotemplate import Template, TemplateError
+from adapter.rules.go.functions import Value, quote
+from adapter.rules.go.template import Template, TemplateError
 from adapter.rules.model import ResourceRule, Rule
 from adapter.rules.naming import BoundRule, NamingError
 from adapter.rules.resources import NAMESPACES, NODES, PODS, GroupResource
+from adapter.units.selector import EVERYTHING, Operator, Requirement, Selector
 
 _SPECIAL = frozenset("\\.+*?()|[]{}^$")
 _PLAIN = {Operator.EQUALS: "=", Operator.NOT_EQUALS: "!="}

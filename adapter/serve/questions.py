@@ -3,10 +3,10 @@
 from functools import lru_cache
 
 from adapter.collect.answer import CustomQuestion, ExternalQuestion, GroupResource
-from adapter.metrics.selector import Operator, Selector, SelectorError
 from adapter.serve.requestinfo import RequestInfo
 from adapter.serve.status import StatusError, bad_request, no_such_path
 from adapter.serve.wire import StatusCause, StatusDetails
+from adapter.units.selector import Operator, Selector, SelectorError
 
 MAX_REMEMBERED = 512
 """Characters up to which a selector that has been read is remembered."""

@@ -17,11 +17,11 @@ from adapter.kube.objects import (
     TokenReviewSpec,
 )
 from adapter.kube.resources import CONFIG_MAPS, SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS
-from adapter.metrics.selector import Operator, Requirement, Selector, SelectorError
 from adapter.serve.authenticate import User
 from adapter.serve.authorize import Attributes, Verdict
 from adapter.serve.status import unavailable
 from adapter.serve.trust import CONFIG_MAP, CONFIG_MAP_NAMESPACE, Trust
+from adapter.units.selector import Operator, Requirement, Selector, SelectorError
 
 TIMEOUT = 10.0
 """s for one review, as in Kubernetes."""

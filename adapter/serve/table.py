@@ -6,10 +6,10 @@ from typing import Any
 
 from msgspec import UNSET
 
-from adapter.metrics.quantity import Quantity
 from adapter.serve import wire
 from adapter.serve.encode import batches
 from adapter.serve.status import bad_request
+from adapter.units.quantity import Quantity
 
 _NAME = wire.Column("Name", "string", "name", "Name of the resource", 0)
 _CPU = wire.Column("cpu", "string", "quantity", "", 0)

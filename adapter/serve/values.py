@@ -19,13 +19,13 @@ from adapter.collect.answer import (
     Unavailable,
     Usage,
 )
-from adapter.metrics.selector import Operator, Selector
 from adapter.serve import wire
 from adapter.serve.discovery import CUSTOM, EXTERNAL, RESOURCE
 from adapter.serve.encode import BATCH, batches
 from adapter.serve.questions import custom_question, external_question, field_selector, label_selector
 from adapter.serve.requestinfo import RequestInfo
 from adapter.serve.status import StatusError, method_not_allowed, no_such_path, not_found, unavailable
+from adapter.units.selector import Operator, Selector
 
 T = TypeVar("T")
 

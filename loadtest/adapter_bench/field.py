@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from adapter.metrics.quantity import Quantity
+from adapter.units.quantity import Quantity
 from tests.cluster.adapter import ROOT, free_port, hpa, pods_metric
 from tests.cluster.bed import Bed
 from tests.cluster.processes import wait_until

@@ -15,7 +15,7 @@ from adapter.kube.client import Client
 from adapter.kube.informer import Informer
 from adapter.kube.objects import Model, ObjectMeta
 from adapter.kube.resources import Resource
-from adapter.metrics.quantity import Quantity
+from adapter.units.quantity import Quantity
 from loadtest.pods import PodsLoad, in_background
 from tests.cluster.adapter import CUSTOM, hpa, pods_metric, try_raw
 from tests.cluster.bed import Bed

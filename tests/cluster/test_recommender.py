@@ -3,7 +3,7 @@
 import signal
 import time
 
-from adapter.metrics.quantity import Quantity
+from adapter.units.quantity import Quantity
 from tests.cluster.adapter import hpa
 from tests.cluster.bed import Bed
 from tests.cluster.recommender import Program, Web, eventually

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapter.metrics.quantity import Quantity
+from adapter.units.quantity import Quantity
 from tests.cluster.bed import Bed
 from tests.cluster.processes import run
 from tests.cluster.prometheus import RunningPrometheus

@@ -10,9 +10,9 @@ from adapter.collect.answer import CustomQuestion, ExternalQuestion, Missing, Un
 from adapter.collect.collector import TIMES_EVERY
 from adapter.collect.demand import CustomWant
 from adapter.metrics.sample import Sample
-from adapter.metrics.selector import EVERYTHING, Selector
 from adapter.metrics.source import Query, SourceError
 from adapter.rules.resources import PODS
+from adapter.units.selector import EVERYTHING, Selector
 from tests.collect.conftest import World
 
 pytestmark = pytest.mark.looptime

@@ -6,7 +6,7 @@ from adapter.collect.answer import GroupResource
 from adapter.collect.declared import wants_of
 from adapter.collect.demand import CustomWant, Demand, ExternalWant, Remembered
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
-from adapter.metrics.selector import EVERYTHING, Selector
+from adapter.units.selector import EVERYTHING, Selector
 
 PODS = GroupResource("", "pods")
 RATE = CustomWant(PODS, "shop", "http_requests_per_second")

@@ -7,11 +7,11 @@ import pytest
 from adapter.collect.answer import Unavailable
 from adapter.collect.directory import Directory
 from adapter.kube.client import Client
-from adapter.kube.fake import FakeCluster
+from adapter.kube.fake.server import FakeCluster
 from adapter.kube.index import Index
 from adapter.kube.resources import Resource
-from adapter.metrics.selector import EVERYTHING, Selector
 from adapter.rules.resources import CORE_RESOURCES, PODS, GroupResource, ResourceMapper
+from adapter.units.selector import EVERYTHING, Selector
 
 DEPLOYMENTS = GroupResource("apps", "deployments")
 api = ResourceMapper(CORE_RESOURCES).api

@@ -11,7 +11,7 @@ from adapter.collect.follow import follow_hpas, follow_resources
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.client import Client
 from adapter.kube.discovery import ApiResource
-from adapter.kube.fake import FakeCluster
+from adapter.kube.fake.server import FakeCluster
 from adapter.kube.index import Index
 from adapter.rules.resources import PODS
 from tests.collect.conftest import World

@@ -5,9 +5,9 @@ import asyncio
 from adapter.collect.demand import CustomWant, ExternalWant, Objects
 from adapter.collect.plan import SHARD, Planner
 from adapter.collect.snapshot import Limits
-from adapter.metrics.selector import Selector
 from adapter.rules.model import OnOddValue
 from adapter.rules.resources import PODS
+from adapter.units.selector import Selector
 from tests.collect.conftest import World
 
 

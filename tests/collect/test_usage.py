@@ -12,12 +12,12 @@ from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.usage import RuledUsage
 from adapter.kube.index import Index
 from adapter.kube.objects import ObjectMeta, PartialObjectMetadata
-from adapter.metrics.kubelet import ResourceUsage
 from adapter.metrics.sample import Sample
-from adapter.metrics.selector import EVERYTHING, Selector
+from adapter.metrics.scrape.kubelet import ResourceUsage
 from adapter.metrics.source import Query, SourceError
 from adapter.rules.config import load
 from adapter.rules.resources import CORE_RESOURCES, NODES, PODS, ResourceMapper
+from adapter.units.selector import EVERYTHING, Selector
 from tests.collect.conftest import World
 
 RULES = """

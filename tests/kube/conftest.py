@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adapter.kube.client import Client
-from adapter.kube.fake import FakeCluster
+from adapter.kube.fake.server import FakeCluster
 from adapter.kube.watch import Pacing
 
 # Without this, pytest-asyncio asks Python 3.11 for "the" loop where none is, which makes one that nobody closes.

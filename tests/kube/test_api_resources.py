@@ -4,7 +4,7 @@ import pytest
 
 from adapter.kube.discovery import ApiResource, api_resources
 from adapter.kube.errors import KubeError
-from adapter.kube.fakediscovery import COMMON
+from adapter.kube.fake.discovery import COMMON
 
 OLD = ApiResource("example.org", "v1beta1", "widgets", "widget", "Widget", False)
 NEW = OLD._replace(version="v1")

@@ -13,7 +13,7 @@ import yaml
 
 from adapter.kube.client import Client
 from adapter.kube.config import ConfigError, connect
-from adapter.kube.fake import FakeCluster
+from adapter.kube.fake.server import FakeCluster
 
 NOWHERE = {"PATH": os.environ["PATH"]}
 """Surroundings without a pod and without KUBECONFIG."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from adapter.kube.index import Index
 from adapter.kube.objects import ObjectMeta, PartialObjectMetadata
-from adapter.metrics.selector import EVERYTHING, Selector
+from adapter.units.selector import EVERYTHING, Selector
 from tests.strategies import requirements
 
 

@@ -2,8 +2,8 @@
 
 import msgspec
 
+from adapter.kube.compact import Slim
 from adapter.kube.objects import Pod, condition, decode
-from adapter.kube.slim import Slim
 from tests.kube.test_views import POD
 
 

@@ -8,8 +8,8 @@ from contextlib import aclosing
 import pytest
 
 from adapter.kube.client import Client
-from adapter.kube.fake import FakeCluster
-from adapter.kube.fakeapi import EXPIRED
+from adapter.kube.fake.api import EXPIRED
+from adapter.kube.fake.server import FakeCluster
 from adapter.kube.informer import Informer
 from adapter.kube.objects import PartialObjectMetadata, Pod
 from adapter.kube.resources import PODS

@@ -11,12 +11,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 
-from adapter.kube.fake import FakeCluster
+from adapter.kube.fake.server import FakeCluster
 from adapter.kube.resources import PODS, Resource
+from recommender.input.targets import KINDS
 from recommender.objects import CHECKPOINTS, POD_METRICS, VPAS
 from recommender.serve import serve
 from recommender.settings import parse
-from recommender.targets import KINDS
 
 NAME = "streamgate-recommender"
 OURS = ("recommender", "beside-vpa")
@@ -160,7 +160,7 @@ class Absent:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Absent())
 from recommender.__main__ import main
-from recommender.history import connect, of_settings
+from recommender.input.history import connect, of_settings
 from recommender.settings import parse
 import recommender.serve
 connect(of_settings(parse(["--storage=prometheus"])))

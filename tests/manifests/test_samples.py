@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from adapter.metrics.quantity import Quantity
 from adapter.rules import builtin
 from adapter.rules.config import load
 from adapter.rules.naming import api_name
+from adapter.units.quantity import Quantity
 from loadtest.sample.metrics import Metrics
 
 SAMPLES = Path(__file__).resolve().parents[2] / "manifests" / "samples"

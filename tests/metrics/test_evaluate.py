@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from adapter.metrics.sample import Series
 from adapter.metrics.source import Query, SourceError, UnsupportedQuery
-from adapter.metrics.store import Store
-from adapter.metrics.vector import bucket_quantile
+from adapter.metrics.store.store import Store
+from adapter.metrics.store.vector import bucket_quantile
 
 T = 1_000_000.0
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_oracle
 from prometheus_client.parser import text_string_to_metric_families as text_oracle
 
-from adapter.metrics.exposition import Limits, Parser
 from adapter.metrics.sample import Point, Series
+from adapter.metrics.scrape.exposition import Limits, Parser
 from adapter.metrics.series_text import LabelLimits
 
 NOW = 1_700_000_000.0

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.metrics.exposition import Parser
-from adapter.metrics.kubelet import (
+from adapter.metrics.sample import Point
+from adapter.metrics.scrape.exposition import Parser
+from adapter.metrics.scrape.kubelet import (
     NAMES,
     KubeletUsage,
     Reading,
@@ -17,8 +18,7 @@ from adapter.metrics.kubelet import (
     kubelet_tls,
     usage,
 )
-from adapter.metrics.sample import Point
-from adapter.metrics.target import Target, TargetError
+from adapter.metrics.scrape.target import Target, TargetError
 
 T = 1_700_000_000.0
 MIB = 2.0**20

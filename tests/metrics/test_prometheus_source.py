@@ -12,8 +12,8 @@ import trustme
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from adapter.metrics import prometheus_wire as wire
-from adapter.metrics.prometheus import Connection, Endpoint, PrometheusSource
+from adapter.metrics.prometheus import wire as wire
+from adapter.metrics.prometheus.client import Connection, Endpoint, PrometheusSource
 from adapter.metrics.source import Query, SourceError, UnsupportedQuery
 
 AT = 1_731_200_000.5

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapter.metrics.rate import (
+from adapter.metrics.store.rate import (
     adaptive_rate,
     dispersion,
     fixed_rate,

@@ -20,8 +20,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from structlog.testing import capture_logs
 
-from adapter.metrics.otlp import Decoder
-from adapter.metrics.receive import HTTP_PATH, SERVICE, Intake, ReceiveLimits, http_handler, serve_grpc, serve_http
+from adapter.metrics.otlp.decode import Decoder
+from adapter.metrics.otlp.receive import HTTP_PATH, SERVICE, Intake, ReceiveLimits, http_handler, serve_grpc, serve_http
 from adapter.metrics.sample import Point
 
 NOW = 1_700_000_000.0

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from adapter.metrics.bounded import BodyError, inflate, read_body
 from adapter.metrics.sample import Point
-from adapter.metrics.scrape import ScrapeLimits, Scraper, Target, TargetError, pod_target, until_next
+from adapter.metrics.scrape.scraper import ScrapeLimits, Scraper, Target, TargetError, pod_target, until_next
 
 NOW = 1_700_000_000.0
 FAST = 0.03

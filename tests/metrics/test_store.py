@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapter.metrics import ring as ring_module
-from adapter.metrics.family import Family, Strings
-from adapter.metrics.ring import MAX_ROWS, Put, Ring
 from adapter.metrics.sample import Series
 from adapter.metrics.source import Query, Source, UnsupportedQuery
-from adapter.metrics.store import EmbeddedSource, Store
+from adapter.metrics.store import ring as ring_module
+from adapter.metrics.store.family import Family, Strings
+from adapter.metrics.store.ring import MAX_ROWS, Put, Ring
+from adapter.metrics.store.store import EmbeddedSource, Store
 
 T = 1_000_000.0
 

@@ -7,11 +7,8 @@ from structlog.testing import capture_logs
 
 from adapter.kube.errors import Forbidden, NotFound, Unreachable
 from adapter.kube.objects import Condition, ObjectMeta, ResourceRequirements
-from adapter.metrics.quantity import Quantity
-from recommender.admission import Admission
-from recommender.apply import Applier, facts, resize, scaled
-from recommender.decide import Advice
-from recommender.fleet import Member
+from adapter.units.quantity import Quantity
+from recommender.model.cluster import Member
 from recommender.objects import (
     ContainerPolicy,
     ContainerRecommendation,
@@ -25,6 +22,9 @@ from recommender.objects import (
     VpaSpec,
     VpaStatus,
 )
+from recommender.updater.admission import Admission
+from recommender.updater.apply import Applier, facts, resize, scaled
+from recommender.updater.decide import Advice
 
 NOW = 1767243600.0
 

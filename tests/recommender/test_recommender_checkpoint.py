@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommender import checkpoint
-from recommender.checkpoint import CheckpointError
-from recommender.engine import decide, mode
-from recommender.histogram import NEVER
-from recommender.model import Model
+from recommender.checkpoint import codec
+from recommender.checkpoint.codec import CheckpointError
+from recommender.estimate.recommend import decide, mode
+from recommender.input.usage_file import read_usage
+from recommender.model.containers import Model
+from recommender.model.histogram import NEVER
 from recommender.objects import Checkpoint, CheckpointStatus, Histogram
-from recommender.replay import Replay
+from recommender.offline.replay import Replay
 from recommender.settings import Settings
-from recommender.usage import read_usage
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "recommender"
 MOVE = json.loads((GOLDEN / "vpa-checkpoints.json").read_text())
@@ -67,7 +67,7 @@ def test_what_vpa_wrote_is_read_and_continued_to_vpas_numbers():
     usage = part(MOVE["cut"], MOVE["end"])
     model = Model(VPA.aggregation)
     replay = Replay(model, usage, by_time=False)
-    checkpoint.restore(model.states, replay.rows, [as_status(MOVE["theirs"][name]) for name in usage.names])
+    codec.restore(model.states, replay.rows, [as_status(MOVE["theirs"][name]) for name in usage.names])
     replay.run()
     for ours, theirs in zip(numbers(model, replay.rows, usage.names), MOVE["theirs_continued"], strict=True):
         assert ours == {key: value for key, value in theirs.items() if key != "checkpoint"}
@@ -81,7 +81,7 @@ def test_what_we_write_vpa_reads_and_continues_to_the_same_numbers():
     replay = Replay(Model(VPA.aggregation), usage, by_time=False)
     replay.run()
     replay.model.stop(replay.model.live())
-    for name, ours in zip(usage.names, checkpoint.encode(replay.model, replay.rows, MOVE["cut"]), strict=True):
+    for name, ours in zip(usage.names, codec.encode(replay.model, replay.rows, MOVE["cut"]), strict=True):
         theirs = MOVE["theirs"][name]
         shown = plain(ours)
         for histogram in ("cpuHistogram", "memoryHistogram"):
@@ -100,7 +100,7 @@ def test_the_running_windows_peak_is_left_out_so_that_it_is_not_counted_twice():
     instance = model.start(rows)
     for time, size in ((T0, 10**9), (T0 + 86400, 5 * 10**9)):
         model.observe_memory(instance, np.array([size]), np.array([time]))
-    running, ended = (checkpoint.encode(model, rows, T0 + days * 86400)[0] for days in (1.5, 2.5))
+    running, ended = (codec.encode(model, rows, T0 + days * 86400)[0] for days in (1.5, 2.5))
     assert len(running.memory_histogram.bucket_weights) == 1
     assert len(ended.memory_histogram.bucket_weights) == 2
     assert model.states.memory.saved(rows)[0] == ended.memory_histogram.bucket_weights
@@ -111,11 +111,11 @@ def test_daily_peaks_survive_a_restart_in_an_annotation():
     usage = part(0, MOVE["end"])
     before = Replay(Model(chosen.aggregation), usage, by_time=True)
     before.run()
-    texts = checkpoint.encode_extra(before.model.states, before.rows)
+    texts = codec.encode_extra(before.model.states, before.rows)
     after = Model(chosen.aggregation)
     rows = after.states.take(len(usage.names))
     for row, text in zip(rows, texts, strict=True):
-        checkpoint.restore_extra(after.states, int(row), text)
+        codec.restore_extra(after.states, int(row), text)
     old, new = before.model.states.peaks, after.states.peaks
     assert new.recent(rows, 28).tolist() == old.recent(before.rows, 28).tolist()
     assert new.oom[rows].tolist() == old.oom[before.rows].tolist()
@@ -125,10 +125,10 @@ def test_daily_peaks_survive_a_restart_in_an_annotation():
 def test_an_empty_state_is_written_with_null_times_and_read_back_empty():
     model = Model(VPA.aggregation)
     rows = model.states.take(1)
-    status = checkpoint.encode(model, rows, T0)[0]
+    status = codec.encode(model, rows, T0)[0]
     assert status.cpu_histogram.reference_timestamp is None
     again = Model(VPA.aggregation)
-    checkpoint.restore(again.states, again.states.take(1), [status])
+    codec.restore(again.states, again.states.take(1), [status])
     assert again.states.cpu.reference[0] == NEVER
     assert again.states.cpu.total[0] == 0
 
@@ -162,7 +162,7 @@ def test_an_empty_state_is_written_with_null_times_and_read_back_empty():
 )
 def test_a_damaged_checkpoint_is_refused_with_the_field_and_the_reason(status, why):
     with pytest.raises(CheckpointError, match=why):
-        checkpoint.check(status, day(5).timestamp(), day(7).timestamp())
+        codec.check(status, day(5).timestamp(), day(7).timestamp())
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_damaged_annotation_is_refused(text):
     model = Model(VPA.aggregation)
     model.states.take(1)
     with pytest.raises(CheckpointError, match="daily-peaks"):
-        checkpoint.restore_extra(model.states, 0, text)
+        codec.restore_extra(model.states, 0, text)
 
 
 @settings(max_examples=50, deadline=None)
@@ -203,11 +203,11 @@ def test_loading_and_saving_again_keeps_the_shape(weights, total, samples):
         cpu_histogram=Histogram(bucket_weights=weights, total_weight=total if weights else 0.0),
         total_samples_count=samples,
     )
-    checkpoint.check(status)
+    codec.check(status)
     model = Model(VPA.aggregation)
     rows = model.states.take(1)
-    checkpoint.restore(model.states, rows, [status])
-    saved = checkpoint.encode(model, rows, T0)[0]
+    codec.restore(model.states, rows, [status])
+    saved = codec.encode(model, rows, T0)[0]
     assert saved.cpu_histogram.bucket_weights == weights
     assert saved.cpu_histogram.total_weight == status.cpu_histogram.total_weight
     assert saved.total_samples_count == samples

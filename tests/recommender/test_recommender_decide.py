@@ -2,9 +2,9 @@
 
 import pytest
 
-from adapter.metrics.quantity import Quantity
-from recommender.decide import Action, Advice, Group, Pod, Running, decide
+from adapter.units.quantity import Quantity
 from recommender.objects import EvictionRequirement
+from recommender.updater.decide import Action, Advice, Group, Pod, Running, decide
 
 NOW = 1767243600.0
 HOUR = 3600.0

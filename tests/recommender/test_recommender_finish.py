@@ -2,8 +2,17 @@
 
 import pytest
 
-from adapter.metrics.quantity import Quantity
-from recommender.finish import Amount, Rounding, amount, capped, humanized, policy_limits, round_up, whole_cpus
+from adapter.units.quantity import Quantity
+from recommender.estimate.postprocess import (
+    Amount,
+    Rounding,
+    amount,
+    capped,
+    humanized,
+    policy_limits,
+    round_up,
+    whole_cpus,
+)
 
 
 def quantities(**texts):

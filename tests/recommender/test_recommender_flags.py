@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.engine import decide, mode
-from recommender.finish import round_up
-from recommender.model import Model
-from recommender.replay import Replay
+from recommender.estimate.postprocess import round_up
+from recommender.estimate.recommend import decide, mode
+from recommender.input.usage_file import read_usage
+from recommender.model.containers import Model
+from recommender.offline.replay import Replay
 from recommender.settings import parse
-from recommender.usage import read_usage
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "recommender"
 CASES = json.loads((GOLDEN / "vpa-flags.json").read_text())

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from adapter.hpa.decide import decide
 from adapter.hpa.model import History, HpaSpec, Metric, PodState, PodValue, PodValues, Scale, Source, Target, TargetType
-from recommender.guard import advise, beside
+from recommender.estimate.hpa_guard import advise, beside
 from recommender.status import Numbers
 
 LOAD = 2000

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommender.arena import Arena
-from recommender.buckets import CPU, MEMORY, Buckets
-from recommender.histogram import EPSILON, NEVER, Histograms
+from recommender.model.arena import Arena
+from recommender.model.buckets import CPU, MEMORY, Buckets
+from recommender.model.histogram import EPSILON, NEVER, Histograms
 
 DAY = 86400.0
 T0 = 1767225600.0

@@ -13,22 +13,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.kube.client import Client
-from adapter.kube.fake import FakeCluster
+from adapter.kube.fake.server import FakeCluster
 from adapter.kube.objects import ObjectMeta, OwnerReference
 from adapter.kube.resources import PODS
-from adapter.metrics.selector import Selector
-from recommender import history as prometheus
+from adapter.units.selector import Selector
 from recommender.__main__ import main
-from recommender.backfill import load_history
-from recommender.engine import mode
-from recommender.fleet import Fleet
-from recommender.history import MAX_POINTS, HistoryError, chunks, of_settings
-from recommender.model import Model
+from recommender.estimate.recommend import mode
+from recommender.input import history as prometheus
+from recommender.input.backfill import load_history
+from recommender.input.history import MAX_POINTS, HistoryError, chunks, of_settings
+from recommender.input.owners import spelled
+from recommender.model.cluster import Fleet
+from recommender.model.containers import Model
+from recommender.model.workloads import Workload, of_metrics, of_name, of_owner, of_pod
 from recommender.objects import POD_METRICS, Container, Pod, PodSpec, PodStatus, TargetRef, Vpa, VpaSpec
-from recommender.past import spelled
+from recommender.offline.report_sources import watch
 from recommender.settings import parse
-from recommender.sources import watch
-from recommender.workloads import Workload, of_metrics, of_name, of_owner, of_pod
 
 NOW = 1767830400.0
 DAY = 86400.0

@@ -9,10 +9,10 @@ from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
 from adapter.kube.client import Client
-from adapter.kube.fake import FakeCluster
+from adapter.kube.fake.server import FakeCluster
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS, Resource
+from recommender.input.oom import Observer
 from recommender.objects import CHECKPOINTS, POD_METRICS, VPAS
-from recommender.oom import Observer
 from recommender.serve import Health, build, serve
 from recommender.settings import parse
 from recommender.telemetry import Telemetry

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from adapter.kube.objects import Container, ContainerState, ContainerStateTerminated, ObjectMeta, ResourceRequirements
+from recommender.input.oom import QUEUE, Observer, evictions, kills
 from recommender.objects import ContainerStatus, Event, InvolvedObject, Pod, PodSpec, PodStatus
-from recommender.oom import QUEUE, Observer, evictions, kills
 
 AT = datetime(2026, 1, 1, 5, tzinfo=UTC)
 RUNNING = ContainerState()

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from recommender.buckets import CPU, MEMORY
-from recommender.estimate import Estimation, recommend
-from recommender.model import Aggregation, Model
-from recommender.replay import Replay
-from recommender.usage import read_usage
+from recommender.estimate.estimators import Estimation, recommend
+from recommender.input.usage_file import read_usage
+from recommender.model.buckets import CPU, MEMORY
+from recommender.model.containers import Aggregation, Model
+from recommender.offline.replay import Replay
 
 VPA = Aggregation(first_zero_peak=True)
 HOUR = 3600

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommender.engine import decide, mode
-from recommender.model import DAY, Model
-from recommender.policy import CostPolicy
+from recommender.estimate.policy import CostPolicy
+from recommender.estimate.recommend import decide, mode
+from recommender.model.containers import DAY, Model
 from recommender.settings import Settings
 
 GB = 10**9

@@ -6,12 +6,23 @@ import numpy as np
 import pytest
 
 from recommender.__main__ import main
-from recommender.backtest import POLICIES, Walk, walk
-from recommender.model import DAY
-from recommender.policy import CostPolicy
-from recommender.score import Tally, summary
-from recommender.tuning import KNOBS, Course, Margins, Scores, candidates, chosen, halves, middle, policy, splits
-from recommender.usage import Problems, Usage, read_usage
+from recommender.estimate.policy import CostPolicy
+from recommender.input.usage_file import Problems, Usage, read_usage
+from recommender.model.containers import DAY
+from recommender.offline.backtest import POLICIES, Walk, walk
+from recommender.offline.score import Tally, summary
+from recommender.offline.tuning import (
+    KNOBS,
+    Course,
+    Margins,
+    Scores,
+    candidates,
+    chosen,
+    halves,
+    middle,
+    policy,
+    splits,
+)
 
 HOW = Walk(warmup=7 * DAY, kills=False)
 HEADER = "container,epoch_s,cpu_millicores,memory_bytes\n"

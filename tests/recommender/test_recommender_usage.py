@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommender import usage as usage_module
-from recommender.usage import MISSING, UsageError, read_requests, read_usage
+from recommender.input import usage_file as usage_module
+from recommender.input.usage_file import MISSING, UsageError, read_requests, read_usage
 
 HEADER = "container,epoch_s,cpu_millicores,memory_bytes\n"
 

@@ -4,7 +4,7 @@ import pytest
 
 from adapter.metrics.sample import Series
 from adapter.metrics.source import Query
-from adapter.metrics.store import Store
+from adapter.metrics.store.store import Store
 from adapter.rules import builtin
 from adapter.rules.config import load
 from adapter.rules.merge import merged, timestamp_query, why_not

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapter.rules.goregexp import Regexp, RegexpError
+from adapter.rules.go.regexp import Regexp, RegexpError
 
 CASES = json.loads((pathlib.Path(__file__).parent.parent / "golden" / "rules" / "goregexp.json").read_text())
 

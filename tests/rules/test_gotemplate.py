@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapter.rules.gofunctions import quote
-from adapter.rules.gotemplate import MAX_TEMPLATE, Template, TemplateError
+from adapter.rules.go.functions import quote
+from adapter.rules.go.template import MAX_TEMPLATE, Template, TemplateError
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "rules"
 FIELDS = {

@@ -8,9 +8,8 @@ import promql_parser as ast
 import pytest
 import yaml
 
-from adapter.metrics.selector import Selector
 from adapter.rules.config import load
-from adapter.rules.gotemplate import Template
+from adapter.rules.go.template import Template
 from adapter.rules.merge import (
     coverage_query,
     merged,
@@ -24,6 +23,7 @@ from adapter.rules.naming import bind
 from adapter.rules.promql import Writer, matchers, parse, selectors
 from adapter.rules.queries import container_query, custom_query, external_query, label_of, node_query
 from adapter.rules.resources import CORE_RESOURCES, NAMESPACES, NODES, PODS, ROOT_SCOPED, GroupResource, ResourceMapper
+from adapter.units.selector import Selector
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "rules"
 MAPPER = ResourceMapper(CORE_RESOURCES)

@@ -5,9 +5,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.metrics.selector import EVERYTHING, Operator, Requirement, Selector
 from adapter.rules.config import load
-from adapter.rules.goregexp import Regexp
+from adapter.rules.go.regexp import Regexp
 from adapter.rules.naming import bind
 from adapter.rules.queries import (
     QueryError,
@@ -19,6 +18,7 @@ from adapter.rules.queries import (
     selector_matchers,
 )
 from adapter.rules.resources import NAMESPACES, NODES, PODS
+from adapter.units.selector import EVERYTHING, Operator, Requirement, Selector
 
 OVERRIDES = {"namespace": {"resource": "namespace"}, "pod": {"resource": "pod"}, "node": {"resource": "node"}}
 

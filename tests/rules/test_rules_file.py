@@ -9,9 +9,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapter.rules import duration
 from adapter.rules.config import OnOddValue, Policy, RulesError, load
 from adapter.rules.resources import GroupResource
+from adapter.units import duration
 
 GOOD = {
     "seriesQuery": 'http_requests_total{pod!=""}',

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.metrics.exposition import Parser
+from adapter.metrics.scrape.exposition import Parser
 from loadtest.sample.metrics import BOUNDS, Metrics
 from loadtest.sample.push import resource
 from loadtest.sample.server import Request, Server

@@ -23,8 +23,6 @@ from adapter.collect.answer import (
     Unavailable,
     Usage,
 )
-from adapter.metrics.quantity import Format, Quantity
-from adapter.metrics.selector import Selector
 from adapter.serve.authenticate import Authentication, BearerTokens, User
 from adapter.serve.authorize import (
     AccessReviews,
@@ -36,6 +34,8 @@ from adapter.serve.authorize import (
 )
 from adapter.serve.connection import Listener
 from adapter.serve.server import Limits, Server, serve
+from adapter.units.quantity import Format, Quantity
+from adapter.units.selector import Selector
 
 asyncio.set_event_loop(None)  # or pytest-asyncio makes one to put back after each test, and never closes it
 

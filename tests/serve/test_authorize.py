@@ -8,7 +8,7 @@ import trustme
 from structlog.testing import capture_logs
 
 from adapter.kube.client import Client
-from adapter.kube.fake import FakeCluster
+from adapter.kube.fake.server import FakeCluster
 from adapter.kube.resources import CONFIG_MAPS
 from adapter.serve.authenticate import User
 from adapter.serve.authorize import (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from adapter.collect.answer import CustomQuestion, GroupResource, Missing, Unavailable
-from adapter.metrics.selector import Selector
+from adapter.units.selector import Selector
 from tests.serve.conftest import FakeAnswers, Running, running
 
 C = "/apis/custom.metrics.k8s.io/v1beta2"

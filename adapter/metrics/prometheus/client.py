@@ -1,0 +1,271 @@
+"""A Prometheus-compatible HTTP API (Prometheus, Thanos, Mimir, VictoriaMetrics) as a source."""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import aiohttp
+import structlog
+from cachetools import TTLCache
+
+from adapter.metrics.prometheus import wire as wire
+from adapter.metrics.sample import Sample
+from adapter.metrics.slices import Slices, run_in_turns
+from adapter.metrics.source import Query, RefusedQuery, SourceError
+
+T = TypeVar("T")
+Form = list[tuple[str, str]]
+
+log = structlog.get_logger(__name__)
+
+LONG_URL = 8000
+"""Characters of a query from which on servers and proxies commonly refuse it in a URL."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How to reach Prometheus and who we are there."""
+
+    urls: Sequence[str]
+    """Endpoints with the same data, the preferred first. A path is the prefix of /api/v1, userinfo is basic auth."""
+    token: str = field(default="", repr=False)
+    token_file: str = ""
+    """Read anew when it changes, as are the files below."""
+    username: str = ""
+    password: str = field(default="", repr=False)
+    ca_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+    verify: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    use_post: bool = True
+    timeout_s: float = 10.0
+    """For one request to one endpoint."""
+    concurrency: int = 8
+    max_bytes: int = 64 * 2**20
+    """Of one answer."""
+    max_series: int = 100_000
+    """Asked of /api/v1/series."""
+
+
+class Endpoint:
+    """One URL without its secrets, and what was learnt about it."""
+
+    def __init__(self, url: str, use_post: bool) -> None:
+        """Raises ValueError."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("the URL of Prometheus must be like https://prometheus.monitoring.svc:9090/prefix")
+        self.url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+        self.parameters: Form = parse_qsl(parts.query)
+        self.username, self.password = unquote(parts.username or ""), unquote(parts.password or "")
+        self.use_post = use_post
+
+
+class _Failed(Exception):  # noqa: N818 - one endpoint's failure is not yet an error
+    """This endpoint did not answer; another one may."""
+
+
+class _Loaded(Generic[T]):
+    """What is made of some files, made again when one of them changes."""
+
+    def __init__(self, paths: Sequence[str], make: Callable[[], T]) -> None:
+        self._paths = [Path(path) for path in paths if path]
+        self._make = make
+        self._made: tuple[list[tuple[int, int]], T] | None = None
+
+    def get(self) -> T:
+        """Raises SourceError."""
+        try:
+            stamp = [(stat.st_mtime_ns, stat.st_ino) for stat in (path.stat() for path in self._paths)]
+            if self._made is None or self._made[0] != stamp:
+                self._made = (stamp, self._make())
+        except (OSError, UnicodeDecodeError) as error:
+            files = ", ".join(str(path) for path in self._paths) or "the settings"
+            why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+            raise SourceError(f"cannot use {files} for Prometheus: {why}") from None
+        return self._made[1]
+
+
+class PrometheusSource:
+    """Instant queries and series of the first endpoint that answers."""
+
+    name = "prometheus"
+    knows_sample_times = False
+
+    def __init__(self, connection: Connection) -> None:
+        """Raises ValueError where a URL is none."""
+        if not connection.urls:
+            raise ValueError("at least one URL of Prometheus is needed")
+        self._connection = connection
+        self._endpoints = [Endpoint(url, connection.use_post) for url in connection.urls]
+        self._token = _Loaded([connection.token_file], self._read_token)
+        tls_files = [connection.ca_file, connection.certificate_file, connection.key_file]
+        self._tls = _Loaded(tls_files, self._make_tls)
+        self._turns = asyncio.Semaphore(connection.concurrency)
+        self._told: TTLCache[str, None] = TTLCache(maxsize=256, ttl=600)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def query(self, query: Query, at: float) -> list[Sample]:
+        """See `Source`; `adaptive` has no meaning here, Prometheus' windows are fixed."""
+        form = [("query", query.promql), ("time", f"{at:.3f}"), ("timeout", f"{self._connection.timeout_s:g}s")]
+        body = await self._ask("query", form)
+        return await self._decoded(lambda warnings: wire.samples(body, warnings))
+
+    async def series(self, selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
+        """See `Source`; at most `max_series`, where the server knows the limit."""
+        form = [("match[]", selector) for selector in selectors]
+        form += [("start", f"{since:.3f}"), ("end", f"{at:.3f}"), ("limit", str(self._connection.max_series))]
+        body = await self._ask("series", form)
+        return await self._decoded(lambda warnings: wire.label_sets(body, warnings))
+
+    async def _decoded(self, decode: Callable[[list[str]], Slices[T]]) -> T:
+        """Run a decoder, with turns for the event loop between its slices; log the answer's warnings."""
+        warnings: list[str] = []
+        result = await run_in_turns(decode(warnings))
+        for warning in warnings[:10]:
+            if warning not in self._told:
+                self._told[warning] = None
+                log.warning("prometheus warns", warning=warning[:500])
+        return result
+
+    async def _ask(self, path: str, form: Form) -> bytearray:
+        """The body of the first endpoint's good answer; that endpoint is asked first from then on."""
+        failures = []
+        async with self._turns:
+            for endpoint in list(self._endpoints):
+                try:
+                    body = await self._ask_one(endpoint, path, form)
+                except _Failed as failure:
+                    failures.append(f"{endpoint.url} {failure}")
+                    continue
+                self._prefer(endpoint)
+                return body
+        raise SourceError("Prometheus did not answer: " + "; ".join(failures))
+
+    def _prefer(self, endpoint: Endpoint) -> None:
+        if self._endpoints[0] is not endpoint:
+            log.warning("another Prometheus endpoint answers", endpoint=endpoint.url, before=self._endpoints[0].url)
+            self._endpoints = [endpoint, *(other for other in self._endpoints if other is not endpoint)]
+
+    async def _ask_one(self, endpoint: Endpoint, path: str, form: Form) -> bytearray:
+        """Raises _Failed where another endpoint should be tried, SourceError where that would not help."""
+        status, body = await self._send_again(endpoint, path, form, endpoint.use_post)
+        if endpoint.use_post and status in (403, 405):
+            refused, (status, body) = status, await self._send_again(endpoint, path, form, use_post=False)
+            if status not in (403, 405):
+                endpoint.use_post = False
+                log.info("Prometheus refuses POST, asking by GET from now on", endpoint=endpoint.url, status=refused)
+        if status == 200:
+            return body
+        long = sum(len(value) for _, value in form)
+        if not endpoint.use_post and status in (400, 413, 414, 431) and long > LONG_URL:
+            raise SourceError(
+                f"{endpoint.url} answered {status} to a query of {long} characters in a URL; allow POST to it"
+            )
+        raise _judged(status, body)
+
+    async def _send_again(self, endpoint: Endpoint, path: str, form: Form, use_post: bool) -> tuple[int, bytearray]:
+        """Send; once more if the server closed the kept-alive connection just then."""
+        try:
+            return await self._send(endpoint, path, form, use_post)
+        except (aiohttp.ServerDisconnectedError, ConnectionResetError):
+            pass
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise _Failed(self._cause(error)) from None
+        try:
+            return await self._send(endpoint, path, form, use_post)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise _Failed(self._cause(error)) from None
+
+    def _cause(self, error: Exception) -> str:
+        if isinstance(error, TimeoutError):
+            return f"did not answer within {self._connection.timeout_s:g} s"
+        if isinstance(error, aiohttp.ServerDisconnectedError):
+            return "closed the connection without an answer"
+        return f"cannot be asked: {error}"[:300]
+
+    async def _send(self, endpoint: Endpoint, path: str, form: Form, use_post: bool) -> tuple[int, bytearray]:
+        parameters = endpoint.parameters + form
+        async with self._open_session().request(
+            "POST" if use_post else "GET",
+            f"{endpoint.url}/api/v1/{path}",
+            data=parameters if use_post else None,
+            params=None if use_post else parameters,
+            headers=self._headers(endpoint),
+            ssl=self._tls.get() if endpoint.url.startswith("https") else True,
+            allow_redirects=False,  # it would carry our credentials elsewhere
+        ) as response:
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > self._connection.max_bytes:
+                    raise SourceError(
+                        f"{endpoint.url} answered with more than {self._connection.max_bytes} bytes;"
+                        " aggregate in the query or select less"
+                    )
+            return response.status, body
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._connection.concurrency),
+                timeout=aiohttp.ClientTimeout(total=self._connection.timeout_s),
+                headers={"Accept-Encoding": "identity", "User-Agent": "streamgate"},
+            )
+        return self._session
+
+    def _headers(self, endpoint: Endpoint) -> dict[str, str]:
+        headers = dict(self._connection.headers)
+        username = self._connection.username or endpoint.username
+        if token := self._token.get():
+            headers["Authorization"] = f"Bearer {token}"
+        elif username:
+            password = self._connection.password if self._connection.username else endpoint.password
+            headers["Authorization"] = aiohttp.encode_basic_auth(username, password)
+        return headers
+
+    def _read_token(self) -> str:
+        path = self._connection.token_file
+        token = Path(path).read_text(encoding="utf-8").strip() if path else self._connection.token
+        if any(not "!" <= sign <= "~" for sign in token):
+            raise OSError(None, "the token has blanks or signs that no HTTP header may have")
+        return token
+
+    def _make_tls(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self._connection.ca_file or None)
+        if not self._connection.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if self._connection.certificate_file:
+            context.load_cert_chain(self._connection.certificate_file, self._connection.key_file or None)
+        return context
+
+
+def _judged(status: int, body: bytearray) -> Exception:
+    """What an answer other than 200 means: _Failed or SourceError."""
+    try:
+        answer = wire.envelope(body)
+    except SourceError:
+        answer = wire.Envelope()
+    if answer.error_type and (status in (400, 422, 429) or answer.error_type in ("timeout", "canceled")):
+        kind = RefusedQuery if answer.error_type == "execution" else SourceError
+        return kind(f"Prometheus answered {status}: {wire.refusal(answer)}")
+    if answer.error_type:
+        return _Failed(f"answered {status}: {wire.refusal(answer)}")
+    hints = {
+        401: "; check its credentials",
+        403: "; check its credentials",
+        404: "; check the URL's path",
+        503: "; it may be starting",
+    }
+    return _Failed(f"answered {status}{hints.get(status, '')}")

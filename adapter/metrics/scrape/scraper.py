@@ -1,0 +1,242 @@
+"""Scrapes targets, each on its own phase of its interval, so that none waits for another.
+
+Everything is bounded: time, size, how many run at once. Whoever failed or was slow last time waits in a lane of its
+own, so that dead pods cannot use up the places of healthy ones. Bodies are read in slices, one body at a time, so that
+the event loop is never held for long.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Self
+
+import aiohttp
+import structlog
+
+from adapter.metrics.bounded import BodyError, read_body
+from adapter.metrics.sample import Point, Series
+from adapter.metrics.scrape.exposition import Limits, Parser
+from adapter.metrics.scrape.target import Target, TargetError, pod_target
+from adapter.metrics.series_text import cut
+
+__all__ = ["Health", "ScrapeLimits", "Scraper", "Target", "TargetError", "pod_target"]
+
+ACCEPT = "text/plain;version=0.0.4,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1"
+SLOW_S = 1.0
+"""Whoever took longer waits in the lane of the slow."""
+
+log = structlog.get_logger(__name__)
+
+
+class ScrapeLimits(NamedTuple):
+    """What one scrape, and all of them, may take."""
+
+    body_bytes: int = 10 * 2**20
+    """After inflating."""
+    total_s: float = 10.0
+    """From the request to the last byte; at most the target's interval."""
+    connect_s: float = 2.0
+    concurrent: int = 64
+    concurrent_slow: int = 16
+    targets: int = 10_000
+    samples: int = 50_000
+    """Of one scrape."""
+
+
+class ScrapeError(Exception):
+    """Why a scrape failed; one sentence."""
+
+
+@dataclass
+class Health:
+    """How a target is doing."""
+
+    last_success: float | None = None
+    """Unix s."""
+    error: str = ""
+    """Why the last scrape failed, else ''."""
+    scrapes: int = 0
+    failures: int = 0
+    duration_s: float = 0.0
+    samples: int = 0
+    problems: list[str] = field(default_factory=list)
+    """Bad lines of the last scrape, bounded."""
+
+
+class Scraper:
+    """Keeps scraping what `set_targets` was last given; use as `async with Scraper(store.extend) as scraper`.
+
+    `store` gets points slice by slice; each scrape also gives it `up` (1 or 0) with the target's labels. `on_gone`
+    hears of targets that are no longer wanted, or have other labels now. `clock` tells Unix s.
+    """
+
+    def __init__(
+        self,
+        store: Callable[[Iterable[Point]], object],
+        on_gone: Callable[[Target], None] | None = None,
+        limits: ScrapeLimits = ScrapeLimits(),  # noqa: B008 - immutable
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._on_gone = on_gone
+        self._limits = limits
+        self._clock = clock
+        self._lanes = (asyncio.Semaphore(limits.concurrent), asyncio.Semaphore(limits.concurrent_slow))
+        self._reading = asyncio.Lock()
+        self._session: aiohttp.ClientSession | None = None
+        self._targets: dict[str, Target] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._health: dict[str, Health] = {}
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            headers={"Accept": ACCEPT, "Accept-Encoding": "gzip", "User-Agent": "streamgate"},
+        )
+        self._start(self._targets.values())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        tasks = list(self._tasks.values())
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    @property
+    def health(self) -> Mapping[str, Health]:
+        """By target id."""
+        return self._health
+
+    def set_targets(self, targets: Iterable[Target]) -> None:
+        """Scrape these from now on; whoever stays as it was is not disturbed. Those over the limit are left out."""
+        wanted = {target.id: target for target in targets}
+        if len(wanted) > self._limits.targets:
+            log.warning("too many scrape targets", targets=len(wanted), limit=self._limits.targets)
+            wanted = {key: wanted[key] for key in sorted(wanted)[: self._limits.targets]}
+        before, self._targets = self._targets, wanted
+        for key, target in before.items():
+            new = wanted.get(key)
+            if new == target:
+                continue
+            if task := self._tasks.pop(key, None):
+                task.cancel()
+            if new is None:
+                self._health.pop(key, None)
+            if self._on_gone is not None and (new is None or new.labels != target.labels):
+                self._on_gone(target)
+        self._start(target for key, target in wanted.items() if before.get(key) != target)
+
+    def _start(self, targets: Iterable[Target]) -> None:
+        for target in targets:
+            self._health.setdefault(target.id, Health())
+            if self._session is not None:
+                self._tasks[target.id] = asyncio.create_task(self._keep_scraping(target), name=f"scrape {target.id}")
+
+    async def _keep_scraping(self, target: Target) -> None:
+        loop = asyncio.get_running_loop()
+        parser = Parser(target.labels, names=target.names, limits=Limits(samples=self._limits.samples))
+        health = self._health[target.id]
+        while True:
+            await asyncio.sleep(until_next(target, loop.time()))
+            slow = bool(health.error) or health.duration_s > SLOW_S
+            try:
+                async with self._lanes[slow]:
+                    await self._scrape(target, parser, health)
+            except Exception:
+                # A fault of ours with one target's values must not end its scrapes.
+                health.error = "its points could not be stored"
+                log.exception("scrape could not be stored", target=target.id)
+
+    async def _scrape(self, target: Target, parser: Parser, health: Health) -> None:
+        now, started = self._clock(), time.perf_counter()
+        error, body, openmetrics = "", b"", False
+        try:
+            body, openmetrics = await self._fetch(target)
+        except ScrapeError as failure:
+            error = str(failure)
+        health.duration_s = time.perf_counter() - started
+        if not error:
+            await self._keep(target, parser, health, body, openmetrics, now)
+        self._note(target, health, error, now)
+
+    async def _fetch(self, target: Target) -> tuple[bytes, bool]:
+        """The body, and whether it is OpenMetrics. Raises ScrapeError."""
+        assert self._session is not None
+        total = min(self._limits.total_s, target.interval_s)
+        timeout = aiohttp.ClientTimeout(total=total, sock_connect=self._limits.connect_s)
+        headers = target.headers() if target.headers is not None else None
+        try:
+            async with self._session.get(
+                target.url, headers=headers, ssl=target.ssl, timeout=timeout, allow_redirects=False
+            ) as response:
+                kind, encoding = (response.headers.get(name, "") for name in ("Content-Type", "Content-Encoding"))
+                _check(response.status, kind, encoding)
+                body = await read_body(response.content.iter_any(), self._limits.body_bytes, encoding == "gzip")
+                return body, "openmetrics" in kind
+        except TimeoutError as error:
+            raise ScrapeError(f"no complete answer within {total:g} s") from error
+        except BodyError as error:
+            raise ScrapeError(str(error)) from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise ScrapeError(f"no answer: {cut(str(error) or type(error).__name__, 200)}") from error
+
+    async def _keep(
+        self, target: Target, parser: Parser, health: Health, body: bytes, openmetrics: bool, now: float
+    ) -> None:
+        whole: list[Point] = []
+        samples, before, health.problems = 0, health.problems, []
+        async with self._reading:
+            for part in parser.parse_chunks(body, now, openmetrics=openmetrics):
+                samples += len(part.points)
+                health.problems += part.problems
+                if target.on_points is None:
+                    self._store(part.points)
+                else:
+                    whole += part.points
+                await asyncio.sleep(0)
+        if target.on_points is not None:
+            target.on_points(whole)
+        health.samples = samples
+        if health.problems and not before:
+            log.warning("bad lines left out", target=target.id, problems=health.problems)
+
+    def _note(self, target: Target, health: Health, error: str, now: float) -> None:
+        if error and not health.error:
+            log.warning("scrape failed", target=target.id, error=error)
+        elif health.error and not error:
+            log.info("scrape works again", target=target.id, failures=health.failures)
+        health.scrapes += 1
+        health.failures = health.failures + 1 if error else 0
+        health.error = error
+        if not error:
+            health.last_success = now
+        self._store([(Series.of("up", target.labels), 0.0 if error else 1.0, now)])
+
+
+def until_next(target: Target, now: float) -> float:
+    """Seconds from `now` (any clock's) to the target's next turn: its phase is a hash of its id."""
+    digest = hashlib.blake2b(target.id.encode(), digest_size=8).digest()
+    phase = int.from_bytes(digest) / 2**64 * target.interval_s
+    wait = target.interval_s - (now - phase) % target.interval_s
+    # A timer may fire a moment early: that moment is no turn of its own.
+    return wait if wait > target.interval_s / 100 else wait + target.interval_s
+
+
+def _check(status: int, kind: str, encoding: str) -> None:
+    if status != 200:
+        raise ScrapeError(
+            f"it answered with status {status}{', and redirects are not followed' * (300 <= status < 400)}"
+        )
+    if "html" in kind or "protobuf" in kind:
+        raise ScrapeError(f"it answered with {cut(kind)}, which is not text of Prometheus or OpenMetrics")
+    if encoding not in ("", "identity", "gzip"):
+        raise ScrapeError(f"it answered in the encoding {cut(encoding)}; only gzip was asked for")

@@ -1,0 +1,289 @@
+"""PromQL over the embedded store: the shapes that metric templates have, each in slices of a few milliseconds.
+
+What differs from Prometheus: nothing is extrapolated. `increase` is what was counted from the first to the last
+sample in the window, `rate` is that over the time between the two (`docs/rates.md`); a series counts as gone after
+the store's lookback, not after five minutes.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import promql_parser as ast
+
+from adapter.metrics.matching import Matching
+from adapter.metrics.promql import kept_labels, matchings, parse, unsupported, unwrap
+from adapter.metrics.sample import Sample
+from adapter.metrics.slices import Slices
+from adapter.metrics.source import Query, UnsupportedQuery
+from adapter.metrics.store import rate
+from adapter.metrics.store.family import Family, Strings
+from adapter.metrics.store.ranges import LAST, RANGE_FUNCTIONS, RangeFunction
+from adapter.metrics.store.ring import Ints
+from adapter.metrics.store.vector import (
+    AGGREGATIONS,
+    ARITHMETIC,
+    NAME,
+    SET_OPERATORS,
+    Groups,
+    Vector,
+    aggregate,
+    combine,
+    concatenate,
+    histogram_quantile,
+    select_by,
+)
+
+SLICE_ROWS = 1024
+
+TARGET = ("namespace", "pod", "instance")
+"""Labels that tell targets apart: series of one target are scraped together, so their increments can be added up."""
+
+
+class Reader(Protocol):
+    """What the evaluation needs of a store."""
+
+    lookback_s: float
+    retention_s: float
+    strings: Strings
+
+    def select(self, matchings: Sequence[Matching]) -> Iterable[tuple[Family, Ints]]:
+        """The families and rows that match."""
+        ...
+
+
+class Selection(NamedTuple):
+    """Rows of a family as they were when the query began."""
+
+    family: Family
+    rows: Ints
+    serials: Ints
+    columns: Mapping[str, Ints]
+
+    def take(self, index: Ints) -> "Selection":
+        columns = {label: codes[index] for label, codes in self.columns.items()}
+        return Selection(self.family, self.rows[index], self.serials[index], columns)
+
+    def living(self) -> "Selection":
+        """Without the rows that were given up since."""
+        alive = self.family.serial[self.rows] == self.serials
+        return self if alive.all() else self.take(np.flatnonzero(alive))
+
+
+def evaluate(reader: Reader, query: Query, at: float) -> Slices[list[Sample]]:
+    """The instant vector of `query` at Unix time `at`, s; a scalar is one sample without labels.
+
+    Raises UnsupportedQuery, or SourceError where the data contradict the query.
+    """
+    value = yield from _Evaluation(reader, at, query.adaptive).of(parse(query.promql))
+    if isinstance(value, float):
+        return [Sample({}, value, at)]
+    return (yield from _samples(value, reader.strings))
+
+
+def _samples(vector: Vector, strings: Strings) -> Slices[list[Sample]]:
+    found: list[Sample] = []
+    labels = list(vector.columns)
+    for start in range(0, len(vector.values), SLICE_ROWS):
+        part = slice(start, start + SLICE_ROWS)
+        texts = [[strings.text(code) for code in vector.columns[label][part].tolist()] for label in labels]
+        sets: Iterable[tuple[str, ...]] = zip(*texts, strict=True) if labels else [()] * len(vector.values[part])
+        numbers = zip(*(array[part].tolist() for array in vector[1:]), strict=True)
+        found += [
+            Sample({label: text for label, text in zip(labels, values, strict=True) if text}, *three)
+            for values, three in zip(sets, numbers, strict=True)
+        ]
+        yield
+    return found
+
+
+class _Evaluation:
+    """One query at one time."""
+
+    def __init__(self, reader: Reader, at: float, adaptive: bool) -> None:
+        self._reader = reader
+        self._at = at
+        self._adaptive = adaptive
+
+    def of(self, node: ast.Expr) -> Slices[Vector | float]:
+        if isinstance(node, ast.NumberLiteral):
+            return float(node.val)
+        if isinstance(node, ast.ParenExpr):
+            return (yield from self.of(node.expr))
+        if isinstance(node, ast.VectorSelector):
+            return (yield from self._instant(node))
+        if isinstance(node, ast.UnaryExpr):
+            return _arithmetic("*", -1.0, (yield from self.of(node.expr)))
+        if isinstance(node, ast.Call):
+            return (yield from self._call(node))
+        if isinstance(node, ast.AggregateExpr):
+            return (yield from self._aggregate(node))
+        if isinstance(node, ast.BinaryExpr):
+            return (yield from self._binary(node))
+        raise unsupported(_KINDS.get(type(node).__name__, type(node).__name__))
+
+    def _select(self, selector: ast.VectorSelector) -> Slices[list[Selection]]:
+        found = []
+        for family, rows in self._reader.select(matchings(selector)):
+            columns = {label: codes[rows] for label, codes in family.columns.items()}
+            found.append(Selection(family, rows, family.serial[rows], columns))
+            yield
+        return found
+
+    def _instant(self, selector: ast.VectorSelector) -> Slices[Vector]:
+        return (yield from self._read(selector, self._reader.lookback_s, LAST))
+
+    def _range(self, node: ast.Call, function: RangeFunction) -> Slices[Vector]:
+        selector, window = self._matrix(node)
+        return (yield from self._read(selector, window, function)).drop((NAME,))
+
+    def _matrix(self, node: ast.Call) -> tuple[ast.VectorSelector, float]:
+        matrix = unwrap(node.args[0])
+        if not isinstance(matrix, ast.MatrixSelector):
+            raise unsupported(f"{node.func.name} of a subquery")
+        window = matrix.range.total_seconds()
+        if window > self._reader.retention_s:
+            raise UnsupportedQuery(
+                f"the window of {window:g} s is longer than the {self._reader.retention_s:g} s of samples that the"
+                " embedded store keeps; take a shorter window or a longer retention"
+            )
+        return matrix.vector_selector, window
+
+    def _read(self, selector: ast.VectorSelector, window: float, function: RangeFunction) -> Slices[Vector]:
+        parts = []
+        for selection in (yield from self._select(selector)):
+            for start in range(0, len(selection.rows), SLICE_ROWS):
+                index = np.arange(start, min(start + SLICE_ROWS, len(selection.rows)))
+                parts.append(self._read_slice(selection.take(index).living(), window, function))
+                yield
+        return concatenate(parts)
+
+    def _read_slice(self, selection: Selection, window: float, function: RangeFunction) -> Vector:
+        times, values = selection.family.tail(selection.rows, self._at - window, self._at)
+        with np.errstate(all="ignore"):
+            result = function(times, values)
+        fresh = result.present & (times[:, -1] > self._at - self._reader.lookback_s)
+        whole = Vector(selection.columns, result.values, times[:, -1], result.windows)
+        return whole if fresh.all() else whole.take(np.flatnonzero(fresh))
+
+    def _call(self, node: ast.Call) -> Slices[Vector | float]:
+        name = node.func.name
+        if name in RANGE_FUNCTIONS:
+            return (yield from self._range(node, RANGE_FUNCTIONS[name]))
+        if name == "timestamp":
+            if not isinstance(selector := unwrap(node.args[0]), ast.VectorSelector):
+                raise unsupported("timestamp of anything but a plain selector")
+            vector = yield from self._instant(selector)
+            return vector.with_values(vector.times).drop((NAME,))
+        if name == "histogram_quantile":
+            return (yield from self._histogram_quantile(node))
+        raise unsupported(f"the function {name}")
+
+    def _histogram_quantile(self, node: ast.Call) -> Slices[Vector]:
+        q, buckets = (yield from self.of(node.args[0])), (yield from self.of(node.args[1]))
+        if not isinstance(q, float) or not isinstance(buckets, Vector):
+            raise unsupported("histogram_quantile with anything but a number and a vector")
+        text = self._reader.strings.text
+        known, inverse = np.unique(buckets.columns.get("le", np.zeros(len(buckets.values))), return_inverse=True)
+        bounds = np.array([_bound(text(code)) for code in known.tolist()], dtype=float)[inverse]
+        yield
+        return histogram_quantile(q, buckets, bounds)
+
+    def _aggregate(self, node: ast.AggregateExpr) -> Slices[Vector]:
+        operation = str(node.op)
+        if operation not in AGGREGATIONS:
+            raise unsupported(f"the aggregation {operation}")
+        inner = unwrap(node.expr)
+        if self._adaptive and operation == "sum" and isinstance(inner, ast.Call) and inner.func.name == "rate":
+            vector: Vector | float = yield from self._adaptive_rate(inner, node.modifier)
+        else:
+            vector = yield from self.of(inner)
+        if isinstance(vector, float):
+            raise unsupported(f"{operation} of a number")
+        kept = _regroup(vector, node.modifier)
+        yield
+        return aggregate(kept, operation)
+
+    def _adaptive_rate(self, node: ast.Call, modifier: ast.AggModifier | None) -> Slices[Vector]:
+        """One element for each group and target: the change-point rate of the target's summed counters."""
+        selector, window = self._matrix(node)
+        parts = []
+        for selection in (yield from self._select(selector)):
+            kept = set(kept_labels(selection.columns, modifier))
+            keys = {label: codes for label, codes in selection.columns.items() if label in kept or label in TARGET}
+            groups = Groups(keys, len(selection.rows))
+            yield
+            for index, starts in groups.slices(SLICE_ROWS):
+                parts.append(self._adaptive_slice(selection.take(index), starts, window))
+                yield
+        return concatenate(parts)
+
+    def _adaptive_slice(self, selection: Selection, starts: Ints, window: float) -> Vector:
+        times, values = selection.family.tail(selection.rows, self._at - self._reader.retention_s, self._at)
+        gone = selection.family.serial[selection.rows] != selection.serials
+        unknown = gone[:, None] | ~np.isfinite(values)  # a counter that says NaN has not stood still
+        times[unknown], values[unknown] = np.nan, np.nan
+        counts, durations, newest = rate.sum_increments(times, values, starts)
+        rates, windows = rate.adaptive_rate(counts, durations, window)
+        columns = {label: codes[starts] for label, codes in selection.columns.items()}
+        fresh = (windows > 0) & (newest > self._at - self._reader.lookback_s)
+        return Vector(columns, rates, newest, windows).take(np.flatnonzero(fresh))
+
+    def _binary(self, node: ast.BinaryExpr) -> Slices[Vector | float]:
+        operator, matching = _operator(node), node.modifier and node.modifier.matching
+        left, right = (yield from self.of(node.lhs)), (yield from self.of(node.rhs))
+        if not isinstance(left, Vector) or not isinstance(right, Vector):
+            if operator in SET_OPERATORS:
+                raise unsupported(f"'{operator}' of a number")
+            return _arithmetic(operator, left, right)
+        keys = _matched(left, matching), _matched(right, matching)
+        yield
+        if operator in SET_OPERATORS:
+            return select_by(left, right, keys, operator)
+        return combine(*keys, operator)
+
+
+def _operator(node: ast.BinaryExpr) -> str:
+    """Raises UnsupportedQuery."""
+    operator, modifier = str(node.op), node.modifier
+    if operator not in ARITHMETIC and operator not in SET_OPERATORS:
+        raise unsupported(f"the operator {operator}")
+    cardinalities = (ast.VectorMatchCardinality.OneToOne, ast.VectorMatchCardinality.ManyToMany, None)
+    if modifier is not None and modifier.card not in cardinalities:
+        raise unsupported("group_left and group_right")
+    fill = modifier.fill_values if modifier is not None else None
+    if fill is not None and not (fill.lhs is None and fill.rhs is None):
+        raise unsupported("fill")
+    return operator
+
+
+_KINDS = {"SubqueryExpr": "subqueries", "StringLiteral": "strings", "MatrixSelector": "a bare range ([…])"}
+
+
+def _bound(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return np.nan
+
+
+def _arithmetic(operator: str, left: Vector | float, right: Vector | float) -> Vector | float:
+    """The operator where one side at least is a number."""
+    vector = left if isinstance(left, Vector) else right
+    one, other = (np.asarray(side.values if isinstance(side, Vector) else side) for side in (left, right))
+    with np.errstate(all="ignore"):
+        values = ARITHMETIC[operator](one.astype(float), other.astype(float))
+    return vector.with_values(values).drop((NAME,)) if isinstance(vector, Vector) else float(values)
+
+
+def _regroup(vector: Vector, modifier: ast.AggModifier | None) -> Vector:
+    return vector.keep(kept_labels(vector.columns, modifier))
+
+
+def _matched(vector: Vector, matching: ast.LabelModifier | None) -> Vector:
+    """With the labels that a binary operator matches on, which are the result's too."""
+    if matching is None:
+        return vector.drop((NAME,))
+    if matching.type == ast.LabelModifierType.Include:
+        return vector.keep(matching.labels)
+    return vector.drop((NAME, *matching.labels))

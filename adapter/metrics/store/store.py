@@ -1,0 +1,225 @@
+"""The embedded store: the last minutes of every series in memory, for clusters without Prometheus."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import TypeAlias
+
+import numpy as np
+from promql_parser import VectorSelector
+
+from adapter.metrics.matching import Matching, Operator
+from adapter.metrics.promql import matchings, parse
+from adapter.metrics.sample import Point, Sample, Series
+from adapter.metrics.slices import Slices, run, run_in_turns
+from adapter.metrics.source import Query, UnsupportedQuery
+from adapter.metrics.store.evaluate import SLICE_ROWS, evaluate
+from adapter.metrics.store.family import Family, Strings
+from adapter.metrics.store.ring import Ints, Put
+from adapter.metrics.store.vector import NAME
+
+OWNERS = ("namespace", "pod", "instance")
+"""The labels that tell whose a series is."""
+SHARE = 4
+"""One owner holds at most max_series / SHARE, or SMALL if that is more: a pod that makes new series at every scrape
+fills its own share, not everybody's."""
+SMALL = 10_000
+FUTURE_S = 60.0
+"""A series whose newest sample is further ahead than this is forgotten: its clock was wrong, and it would never age."""
+
+Owner: TypeAlias = tuple[str, str, str]
+
+
+@dataclass
+class Statistics:
+    """What the store holds and what it did not take; counts since the start."""
+
+    series: int = 0
+    stored: int = 0
+    duplicate: int = 0
+    """Samples with the time of the one before."""
+    late: int = 0
+    """Samples older than the newest of their series."""
+    dense: int = 0
+    """Samples less than 0.9 s after the one before."""
+    refused: int = 0
+    """Samples of series beyond a limit."""
+    problem: str = ""
+    """One sentence while the limit on series is reached, in all or by one owner; else empty."""
+
+
+def owner_of(series: Series) -> Owner:
+    """Namespace, pod and instance, '' where it has no such label."""
+    labels = dict(series.labels)
+    namespace, pod, instance = (labels.get(name, "") for name in OWNERS)
+    return namespace, pod, instance
+
+
+class Store:
+    """Samples of at most `max_series` series, for `retention_s` seconds each.
+
+    A series costs 16 bytes per sample, rounded up to the pace of the fastest in its ring, and 8 per label: 1.1 KB at
+    a scrape every 5 s and 300 s; its labels' texts come on top, about 1 KB for ten.
+
+    A value is served while its newest sample is younger than `lookback_s`, which should be four scrape intervals or
+    more. Not thread-safe; no clock: time comes as an argument.
+    """
+
+    def __init__(self, max_series: int = 100_000, retention_s: float = 300.0, lookback_s: float = 60.0) -> None:
+        self.max_series = max_series
+        self.retention_s = retention_s
+        self.lookback_s = lookback_s
+        self.strings = Strings()
+        self.statistics = Statistics()
+        self._families: dict[str, Family] = {}
+        self._index: dict[Series, tuple[Family, int]] = {}
+        self._serials = count(1)
+        self._owned: Counter[Owner] = Counter()
+        self._share = max(max_series // SHARE, SMALL)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of samples and label columns, without the series' own texts."""
+        return sum(family.nbytes for family in self._families.values())
+
+    def extend(self, points: Iterable[Point]) -> None:
+        """Take samples in. Takes about 1 µs each: feed more than some thousand in parts."""
+        outcomes = dict.fromkeys(Put, 0)
+        for series, value, time in points:
+            place = self._index.get(series) or self._add(series)
+            if place is not None:
+                family, row = place
+                outcomes[family.put(row, time, value)] += 1
+        for outcome, number in outcomes.items():
+            setattr(self.statistics, outcome.value, getattr(self.statistics, outcome.value) + number)
+
+    def _add(self, series: Series) -> tuple[Family, int] | None:
+        owner = owner_of(series)
+        if len(self._index) >= self.max_series or self._owned[owner] >= self._share:
+            self._refuse(owner)
+            return None
+        self._owned[owner] += 1
+        name = series.name
+        family = self._families.get(name)
+        if family is None:
+            family = self._families[name] = Family(name, self.retention_s, self.strings)
+        place = self._index[series] = (family, family.add(series, next(self._serials)))
+        self.statistics.series = len(self._index)
+        return place
+
+    def _refuse(self, owner: Owner) -> None:
+        self.statistics.refused += 1
+        if len(self._index) >= self.max_series:
+            self.statistics.problem = (
+                f"the embedded store holds its limit of {self.max_series} series, so samples of new ones are dropped;"
+                " raise the limit or scrape less"
+            )
+        elif not self.statistics.problem:
+            named = "/".join(filter(None, owner[:2])) or owner[2] or "who names neither pod nor instance"
+            self.statistics.problem = (
+                f"{named[:300]} has {self._share} series, a single one's limit, so samples of its new ones are"
+                " dropped; labels with fewer values would be right"
+            )
+
+    def expire(self, now: float, limit: int = 1000) -> int:
+        """Forget series without samples since `retention_s`, and those from the future; returns how many.
+
+        At most `limit` of them at a time, some milliseconds: call again while it returns that many.
+        """
+        gone = 0
+        for family in list(self._families.values()):
+            newest = family.newest()
+            expired = (newest <= now - self.retention_s) | (newest > now + FUTURE_S)
+            rows = np.flatnonzero(expired & (family.serial[: len(newest)] != 0))
+            gone += self._remove(family, rows[: limit - gone])
+        self.strings.purge(now)
+        return gone
+
+    def forget(self, labels: Mapping[str, str], limit: int = sys.maxsize) -> int:
+        """Forget the series that have all of `labels` (those of a gone target); returns how many.
+
+        At most `limit` of them at a time, some microseconds each: call again while it returns that many.
+        """
+        wanted = [Matching(label, Operator.EQUAL, value) for label, value in labels.items()]
+        gone = 0
+        for family, rows in self.select(wanted):
+            gone += self._remove(family, rows[: limit - gone])
+        return gone
+
+    def _remove(self, family: Family, rows: Ints) -> int:
+        for row in rows.tolist():
+            series = family.remove(row)
+            del self._index[series]
+            self._disown(owner_of(series))
+        if not len(family):
+            self._families.pop(family.name, None)
+        self.statistics.series = len(self._index)
+        return len(rows)
+
+    def _disown(self, owner: Owner) -> None:
+        left = self._owned[owner] - 1
+        if left:
+            self._owned[owner] = left
+        else:
+            del self._owned[owner]
+        self.statistics.problem = ""  # if the limit holds still, the next new series says so again
+
+    def select(self, wanted: Sequence[Matching]) -> Iterator[tuple[Family, Ints]]:
+        """The families with rows that match, and these rows; the store may change between two of them."""
+        names = [matching for matching in wanted if matching.label == NAME]
+        others = [matching for matching in wanted if matching.label != NAME]
+        literal = next((name.equals for name in names if name.equals is not None), None)
+        for name in list(self._families) if literal is None else [literal]:
+            family = self._families.get(name)
+            if family is not None and all(matching.matches(name) for matching in names):
+                rows = family.select(others)
+                if len(rows):
+                    yield family, rows
+
+    def query(self, query: Query, at: float) -> list[Sample]:
+        """The instant vector of `query` at Unix time `at`, s. Raises SourceError, UnsupportedQuery."""
+        return run(evaluate(self, query, at))
+
+    def series(self, selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
+        """The label sets that match any selector and have samples in (since, at]. Raises UnsupportedQuery."""
+        return run(self.series_in_slices(selectors, since, at))
+
+    def series_in_slices(self, selectors: Sequence[str], since: float, at: float) -> Slices[list[Mapping[str, str]]]:
+        """As `series`."""
+        found: dict[int, Mapping[str, str]] = {}
+        for wanted in [_matchings(selector) for selector in selectors]:
+            for family, rows in self.select(wanted):
+                for start in range(0, len(rows), SLICE_ROWS):
+                    found.update(family.label_sets(rows[start : start + SLICE_ROWS], since, at))
+                    yield
+        return list(found.values())
+
+
+def _matchings(selector: str) -> list[Matching]:
+    node = parse(selector)
+    if not isinstance(node, VectorSelector):
+        raise UnsupportedQuery(f"'{selector[:60]}' is no series selector such as http_requests_total{{pod!=\"\"}}")
+    return matchings(node)
+
+
+class EmbeddedSource:
+    """The store as a `Source`; long queries let the event loop run between slices."""
+
+    name = "embedded"
+    knows_sample_times = True
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    async def query(self, query: Query, at: float) -> list[Sample]:
+        """See `Source`."""
+        return await run_in_turns(evaluate(self.store, query, at))
+
+    async def series(self, selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
+        """See `Source`."""
+        return await run_in_turns(self.store.series_in_slices(selectors, since, at))

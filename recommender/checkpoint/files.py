@@ -1,0 +1,106 @@
+"""Exported objects: what `kubectl get vpacheckpoint -A -o json` (or yaml) wrote, as a model."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import yaml
+
+from recommender.checkpoint import codec
+from recommender.checkpoint.codec import CheckpointError
+from recommender.estimate.recommend import Mode
+from recommender.input.usage_file import Problems, UsageError
+from recommender.model.containers import Model
+from recommender.objects import Checkpoint
+from recommender.settings import MAX_HALF_LIFE
+
+MAX_BYTES: Final = 1024**3
+MAX_CHECKPOINTS: Final = 1_000_000
+MAX_DEPTH: Final = 100
+
+
+def read_checkpoints(path: Path, now: float) -> tuple[dict[str, Checkpoint], Problems]:
+    """namespace/vpa/container -> checkpoint; those that cannot be used at Unix time `now`, s, are named and left out.
+
+    Raises UsageError.
+    """
+    found: dict[str, Checkpoint] = {}
+    problems = Problems()
+    items = _items(path)
+    if len(items) > MAX_CHECKPOINTS:
+        raise UsageError(f"{path}: more than {MAX_CHECKPOINTS} checkpoints; export them by namespace")
+    for number, item in enumerate(items, 1):
+        try:
+            made = msgspec.convert(_without_nulls(item, {}), Checkpoint, strict=False)
+            codec.check(made.status, now + MAX_HALF_LIFE, now + MAX_HALF_LIFE)
+        except (msgspec.ValidationError, CheckpointError, RecursionError) as error:
+            problems.add(f"{path}, item {number} ({_named(item)}): {error}")
+        else:
+            found[f"{made.metadata.namespace}/{made.spec.vpa_object_name}/{made.spec.container_name}"] = made
+    if not found:
+        first = f"; the first bad one: {problems.named[0]}" if problems.named else ""
+        raise UsageError(f"{path}: no usable VerticalPodAutoscalerCheckpoint in it{first}")
+    return found, problems
+
+
+def resume(found: dict[str, Checkpoint], chosen: Mode) -> tuple[Model, list[str], Problems]:
+    """A model with a state for each checkpoint, their names in its order, and annotations that were no good."""
+    model = Model(chosen.aggregation)
+    names = sorted(found)
+    rows = model.states.take(len(names))
+    codec.restore(model.states, rows, [found[name].status for name in names])
+    problems = Problems()
+    for row, name in zip(rows.tolist(), names, strict=True):
+        text = found[name].metadata.annotations.get(codec.ANNOTATION)
+        if text and chosen.aggregation.daily_peaks:
+            try:
+                codec.restore_extra(model.states, row, text)
+            except CheckpointError as error:
+                problems.add(f"{name}: {error}")
+    return model, names, problems
+
+
+def _items(path: Path) -> list[Any]:
+    try:
+        with path.open("rb") as file:  # which may be a pipe, whose size nobody knows
+            text = file.read(MAX_BYTES + 1)
+        if len(text) > MAX_BYTES:
+            raise UsageError(f"{path}: larger than {MAX_BYTES} bytes; export by namespace")
+        is_json = text.lstrip()[:1] in (b"{", b"[")
+        documents = [msgspec.json.decode(text)] if is_json else _yaml(text)
+    except (OSError, ValueError, msgspec.DecodeError, yaml.YAMLError, RecursionError) as error:
+        raise UsageError(f"{path}: cannot be read: {str(error)[:200]}; kubectl's json or yaml is wanted") from error
+    items: list[Any] = []
+    for document in documents:
+        is_list = isinstance(document, dict) and isinstance(document.get("items"), list)
+        items.extend(document["items"] if is_list else document if isinstance(document, list) else [document])
+    return items
+
+
+def _yaml(text: bytes) -> list[Any]:
+    """All documents. The nesting is looked at first: libyaml's composer recurses in C, and would crash the process."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    depth = 0
+    for event in yaml.parse(text, Loader=loader):
+        opens, closes = isinstance(event, yaml.CollectionStartEvent), isinstance(event, yaml.CollectionEndEvent)
+        depth += opens - closes
+        if depth > MAX_DEPTH:
+            raise yaml.YAMLError(f"nested more than {MAX_DEPTH} deep")
+    return list(yaml.load_all(text, Loader=loader))
+
+
+def _named(item: Any) -> str:
+    metadata = item.get("metadata") if isinstance(item, dict) else None
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return str(name)[:80] if name else "unnamed"
+
+
+def _without_nulls(value: Any, made: dict[int, Any]) -> Any:
+    """A null is an absent field, as in Go. What YAML's aliases share stays shared (`made`, by identity)."""
+    if id(value) in made:
+        return made[id(value)]
+    if isinstance(value, dict):
+        made[id(value)] = {key: _without_nulls(item, made) for key, item in value.items() if item is not None}
+    elif isinstance(value, list):
+        made[id(value)] = [_without_nulls(item, made) for item in value]
+    return made.get(id(value), value)

@@ -1,0 +1,176 @@
+"""Checkpoints in the Kubernetes API: read at start and for new VPAs, written oldest first, orphans removed."""
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import structlog
+
+from adapter.kube.client import Client
+from adapter.kube.errors import KubeError, NotFound
+from recommender.checkpoint import codec
+from recommender.checkpoint.codec import CheckpointError
+from recommender.logs import Trouble
+from recommender.model.cluster import Fleet, Member
+from recommender.objects import CHECKPOINTS, Checkpoint
+
+JSON_PATCH: Final = "application/json-patch+json"
+log = structlog.get_logger(__name__)
+
+
+class Keeper:
+    """The checkpoints of one fleet."""
+
+    def __init__(self, client: Client, fleet: Fleet, workers: int, daily_peaks: bool, ahead: float = math.inf) -> None:
+        """`workers`: how many are written at once; `daily_peaks`: whether the annotation is written and read.
+
+        `ahead`: s that samples in a checkpoint may be ahead of our clock.
+        """
+        self._client, self._fleet, self._ahead = client, fleet, ahead
+        self._turns = asyncio.Semaphore(workers)
+        self._daily_peaks = daily_peaks
+        self._found: dict[tuple[str, str], list[Checkpoint]] | None = None
+        """What was read and not given back yet; None: it must be read anew"""
+        self._notes: dict[tuple[str, str], dict[str, str]] = {}
+        """(namespace, name of the checkpoint) -> its annotations, so that those of others survive"""
+        self._written: dict[tuple[str, str], float] = {}
+        """When each VPA's checkpoints were written last."""
+
+    async def load(self, namespace: str, now: float) -> int:
+        """Reads all checkpoints for the next `restore`. Returns how many are usable. Raises KubeError."""
+        listing = await self._client.list(CHECKPOINTS.path(namespace), Checkpoint)
+        config, latest = self._fleet.model.config, now + self._ahead
+        # A memory peak is stamped with its window's end, and a reference is rounded to the nearest half-life.
+        reference = latest + config.memory_interval + max(config.memory_half_life, config.cpu_half_life)
+        self._found = {}
+        count = 0
+        for found in listing.items:
+            try:
+                codec.check(found.status, latest, reference)
+            except CheckpointError as error:
+                log.warning(
+                    "checkpoint not used",
+                    checkpoint=f"{found.metadata.namespace}/{found.metadata.name}",
+                    cause=str(error),
+                )
+                continue
+            key = found.metadata.namespace, found.spec.vpa_object_name
+            self._found.setdefault(key, []).append(found)
+            self._notes[found.metadata.namespace, found.metadata.name] = dict(found.metadata.annotations)
+            count += 1
+        return count
+
+    async def restore(self, members: Sequence[Member], namespace: str, now: float) -> int:
+        """Gives new VPAs their history back; returns how many containers have some. Raises KubeError.
+
+        A VPA that turns up later (made again, or back from another recommender) has checkpoints that are younger than
+        what was read at the start: they are read anew, in its namespace if it is the only one, else in `namespace`.
+        """
+        if members and self._found is None:
+            places = {member.vpa.key[0] for member in members}
+            await self.load(places.pop() if len(places) == 1 else namespace, now)
+        read, self._found = self._found or {}, None
+        count = 0
+        for member in members:
+            for found in read.get(member.vpa.key, []):
+                self._restore(member, found, now)
+                count += 1
+        return count
+
+    async def store(self, now: float, wall: Callable[[], float], until: float) -> tuple[int, int]:
+        """Writes checkpoints of all VPAs, those written longest ago first, until `until` by the clock `wall`.
+
+        Each worker writes one at least. Returns how many were written and how many failed.
+        """
+        due = sorted(self._fleet.members.values(), key=lambda member: self._written.get(member.vpa.key, 0.0))
+        self._written = {key: at for key, at in self._written.items() if key in self._fleet.members}
+        written = failed = 0
+        trouble = Trouble()
+
+        async def one(position: int, member: Member) -> None:
+            nonlocal written, failed
+            async with self._turns:
+                if position and wall() >= until:
+                    return
+                good, bad = await self._store(member, now, trouble)
+                written, failed = written + good, failed + bad
+
+        await asyncio.gather(*(one(position, member) for position, member in enumerate(due)))
+        trouble.say(log, "checkpoints not written")
+        return written, failed
+
+    async def collect(self, namespace: str, vpas: set[tuple[str, str]]) -> int:
+        """Removes checkpoints whose VPA (by key) is gone, whoever serves it; returns how many."""
+        listing = await self._client.list(CHECKPOINTS.path(namespace), Checkpoint)
+        gone = [
+            found
+            for found in listing.items
+            if (found.metadata.namespace, found.spec.vpa_object_name) not in vpas or self._is_dropped(found)
+        ]
+        for found in gone:
+            try:
+                await self._client.delete(CHECKPOINTS.path(found.metadata.namespace, found.metadata.name))
+            except NotFound:
+                continue
+        return len(gone)
+
+    def _is_dropped(self, found: Checkpoint) -> bool:
+        """Whether it is of a container that a VPA of ours no longer has."""
+        member = self._fleet.members.get((found.metadata.namespace, found.spec.vpa_object_name))
+        if member is None or not member.containers:
+            return False
+        return found.spec.container_name not in member.containers
+
+    def _restore(self, member: Member, found: Checkpoint, now: float) -> None:
+        states = self._fleet.model.states
+        row = self._fleet.state(member, found.spec.container_name, now)
+        codec.restore(states, np.array([row]), [found.status])
+        text = found.metadata.annotations.get(codec.ANNOTATION)
+        if text and self._daily_peaks:
+            try:
+                codec.restore_extra(states, row, text)
+            except CheckpointError as error:
+                log.warning("daily peaks not used", checkpoint=found.metadata.name, cause=str(error))
+
+    async def _store(self, member: Member, now: float, trouble: Trouble) -> tuple[int, int]:
+        names = list(member.containers)
+        rows = np.array([member.containers[name] for name in names], dtype=np.int64)
+        model = self._fleet.model
+        statuses = codec.encode(model, rows, now)
+        extras: Sequence[str] = codec.encode_extra(model.states, rows) if self._daily_peaks else [""] * len(names)
+        good = bad = 0
+        for name, status, extra in zip(names, statuses, extras, strict=True):
+            try:
+                await self._write(member, name, msgspec.to_builtins(status, str_keys=True), extra)
+                good += 1
+            except KubeError as error:
+                bad += 1
+                trouble.add("/".join((*member.vpa.key, name)), error)
+        if not bad:
+            self._written[member.vpa.key] = now
+        return good, bad
+
+    async def _write(self, member: Member, container: str, status: Any, extra: str) -> None:
+        namespace, vpa = member.vpa.key
+        name = f"{vpa}-{container}"
+        notes = self._notes.get((namespace, name), {})
+        wanted = {**notes, codec.ANNOTATION: extra} if extra else notes
+        patch = [{"op": "add", "path": "/status", "value": status}]
+        if wanted != notes:
+            patch.append({"op": "add", "path": "/metadata/annotations", "value": wanted})
+        try:
+            await self._client.patch(CHECKPOINTS.path(namespace, name), patch, dict, content=JSON_PATCH)
+        except NotFound:
+            metadata: dict[str, Any] = {"name": name, "namespace": namespace}
+            body = {
+                "apiVersion": CHECKPOINTS.api_version,
+                "kind": "VerticalPodAutoscalerCheckpoint",
+                "metadata": metadata | ({"annotations": wanted} if wanted else {}),
+                "spec": {"vpaObjectName": vpa, "containerName": container},
+                "status": status,
+            }
+            await self._client.create(CHECKPOINTS.path(namespace), body, dict)
+        self._notes[namespace, name] = wanted

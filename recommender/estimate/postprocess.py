@@ -1,0 +1,90 @@
+"""The last steps on one container's numbers: rounding, whole CPUs, policy limits, and the text of a quantity."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from adapter.units.quantity import Format, Quantity
+
+RESOURCES: Final = ("cpu", "memory")
+INTEGER_CPU: Final = "vpa-post-processor.kubernetes.io/{}_integerCPU"
+"""The annotation of a VPA that asks for whole CPUs of one container (its value: 'true')."""
+
+
+class Amount(NamedTuple):
+    """CPU and memory of one bound; None where the resource is not controlled."""
+
+    cpu: Quantity | None
+    memory: Quantity | None
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """How numbers are rounded up; the defaults are VPA's flags."""
+
+    cpu_millicores: int = 1
+    memory_bytes: int = 1
+    humanize: bool = False
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a container's policy allows: resource -> quantity; a zero or missing one is no limit."""
+
+    least: Mapping[str, Quantity]
+    most: Mapping[str, Quantity]
+
+
+def amount(millicores: int | None, size: int | None, rounding: Rounding) -> Amount:
+    """Numbers as quantities, rounded up as the flags say (VPA's ResourcesAsResourceList)."""
+    cpu = None if millicores is None else Quantity.of_milli(round_up(millicores, rounding.cpu_millicores))
+    memory = None if size is None else _bytes(round_up(size, rounding.memory_bytes), rounding.humanize)
+    return Amount(cpu, memory)
+
+
+def round_up(value: int, scale: int) -> int:
+    """`value` rounded up to a multiple of `scale`; the division is in floating point, as VPA's."""
+    return value if scale == 1 or value == 0 else math.ceil(value / scale) * scale
+
+
+def whole_cpus(bound: Amount) -> Amount:
+    """CPU rounded up to whole cores."""
+    return bound if bound.cpu is None else bound._replace(cpu=Quantity.of_milli(bound.cpu.unit() * 1000))
+
+
+def capped(bound: Amount, limits: Limits) -> Amount:
+    """The bound held between policy limits; where they cross, the upper one wins."""
+    return Amount(*(_capped(getattr(bound, name), name, limits) for name in RESOURCES))
+
+
+def policy_limits(
+    least: Mapping[str, Quantity], most: Mapping[str, Quantity], everywhere: Mapping[str, Quantity]
+) -> Limits:
+    """A container's limits; resources missing from its own `most` take the limit that holds `everywhere`."""
+    return Limits(least, {**everywhere, **most})
+
+
+def humanized(size: int) -> str:
+    """Bytes in the largest binary unit that fits, two decimals (VPA's deprecated --humanize-memory)."""
+    for power, unit in ((4, "Ti"), (3, "Gi"), (2, "Mi"), (1, "Ki")):
+        if size >= 1024**power:
+            return f"{size / 1024**power:.2f}{unit}"
+    return str(size)
+
+
+def _bytes(size: int, humanize: bool) -> Quantity:
+    if humanize and size:
+        return Quantity.parse(humanized(size))
+    return Quantity.of(size, Format.BINARY_SI)
+
+
+def _capped(value: Quantity | None, name: str, limits: Limits) -> Quantity | None:
+    if value is None:
+        return None
+    least, most = limits.least.get(name), limits.most.get(name)
+    if least is not None and least.nano and value < least:
+        value = least
+    if most is not None and most.nano and value > most:
+        value = most
+    return value

@@ -1,0 +1,103 @@
+"""Samples into the model: metrics of pods, and kills."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from adapter.kube.objects import unix
+from adapter.units.quantity import Quantity, QuantityError
+from recommender.input.oom import Kill
+from recommender.input.usage_file import MISSING
+from recommender.model.buckets import Floats, Rows
+from recommender.model.cluster import Fleet
+from recommender.model.containers import MAX_AMOUNT
+from recommender.objects import PodMetrics
+
+
+class Taken(NamedTuple):
+    """What became of a batch."""
+
+    cpu: int
+    memory: int
+    refused: int
+    """samples that were late, repeated, negative or no quantity"""
+    strangers: int
+    """containers that no VPA has"""
+
+
+def feed_metrics(fleet: Fleet, metrics: Iterable[PodMetrics], latest: float = math.inf) -> Taken:
+    """Takes in one answer of metrics.k8s.io; the sample time is the answer's own, and at most `latest` (Unix s)."""
+    rows, cpu, memory, times = [], [], [], []
+    known = fleet.by_pod()
+    strangers = bad = 0
+    for pod in metrics:
+        time = unix(pod.timestamp)
+        for container in pod.containers:
+            found = known.get((pod.metadata.namespace, pod.metadata.name, container.name))
+            if found is None:
+                strangers += 1
+                continue
+            millicores, size = _milli(container.usage.get("cpu")), _bytes(container.usage.get("memory"))
+            if time is None or time > latest or (millicores == MISSING and size == MISSING):
+                bad += 1
+                continue
+            for row in found:
+                rows.append(row)
+                cpu.append(millicores)
+                memory.append(size)
+                times.append(time)
+    taken = _observe(fleet, np.array(rows, dtype=np.int64), cpu, memory, np.array(times, dtype=np.float64))
+    return Taken(taken[0], taken[1], taken[2] + bad, strangers)
+
+
+def feed_kills(fleet: Fleet, kills: Iterable[Kill]) -> int:
+    """Takes in OOM kills, in order of time; returns how many counted."""
+    known = fleet.by_pod(leaving=True)
+    counted = 0
+    for kill in sorted(kills, key=lambda found: found.time):
+        rows = known.get((kill.namespace, kill.pod, kill.container), [])
+        if not rows:
+            continue
+        amounts = np.full(len(rows), min(kill.memory, MAX_AMOUNT), dtype=np.int64)
+        taken = fleet.model.observe_oom(np.array(rows, dtype=np.int64), amounts, np.full(len(rows), kill.time))
+        counted += int(np.count_nonzero(taken))
+    return counted
+
+
+def _observe(
+    fleet: Fleet, rows: Rows, cpu: Sequence[int], memory: Sequence[int], times: Floats
+) -> tuple[int, int, int]:
+    """Feeds unique rows; a pod that is listed twice counts once."""
+    unique = np.unique(rows, return_index=True)[1]
+    refused = len(rows) - len(unique)
+    counts = []
+    for amounts, observe in ((cpu, fleet.model.observe_cpu), (memory, fleet.model.observe_memory)):
+        column = np.array(amounts, dtype=np.int64)[unique]
+        present = column != MISSING
+        taken = observe(rows[unique][present], column[present], times[unique][present])
+        counts.append(int(np.count_nonzero(taken)))
+        refused += int(np.count_nonzero(~taken))
+    return counts[0], counts[1], refused
+
+
+def _milli(text: str | None) -> int:
+    found = _quantity(text)
+    return MISSING if found is None else min(found.milli(), MAX_AMOUNT)
+
+
+def _bytes(text: str | None) -> int:
+    found = _quantity(text)
+    return MISSING if found is None else min(found.unit(), MAX_AMOUNT)
+
+
+def _quantity(text: str | None) -> Quantity | None:
+    """None for an absent, broken or negative quantity."""
+    if text is None:
+        return None
+    try:
+        found = Quantity.parse(text)
+    except QuantityError:
+        return None
+    return found if found.nano >= 0 else None

@@ -1,0 +1,107 @@
+"""OOM kills and evictions, as pods and events tell of them (VPA's input/oom/observer.go)."""
+
+from collections import deque
+from typing import Final, NamedTuple
+
+from adapter.kube.objects import unix
+from adapter.units.quantity import Quantity, QuantityError
+from recommender.objects import ContainerStatus, Event, Pod
+
+OOM_KILLED: Final = "OOMKilled"
+EVICTED: Final = "Evicted"
+QUEUE: Final = 5000
+"""Kills that are remembered until the next loop; the oldest go first."""
+
+
+class Kill(NamedTuple):
+    """One container ran out of memory."""
+
+    namespace: str
+    pod: str
+    container: str
+    time: float
+    """Unix s"""
+    memory: int
+    """bytes: the request in force, or what an evicted container used; 0: no request"""
+
+
+class Observer:
+    """Collects kills from changes of pods and from events until the loop drains them."""
+
+    def __init__(self) -> None:
+        self._kills: deque[Kill] = deque(maxlen=QUEUE)
+
+    def pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        """The handler for an index of pods."""
+        if old is not None and new is not None:
+            self._kills.extend(kills(old, new))
+
+    def event_changed(self, old: Event | None, new: Event | None) -> None:
+        """The handler for an index of events."""
+        if old is None and new is not None:
+            self._kills.extend(evictions(new))
+
+    def drain(self) -> list[Kill]:
+        """All kills since the last call."""
+        found = list(self._kills)
+        self._kills.clear()
+        return found
+
+
+def kills(old: Pod, new: Pod) -> list[Kill]:
+    """Containers that ran out of memory between two states of a pod.
+
+    Either it has just ended so, or it was restarted meanwhile and its last run ended so.
+    """
+    found = []
+    before = {status.name: status for status in old.status.container_statuses}
+    for status in new.status.container_statuses:
+        was = before.get(status.name)
+        ended = _ended(was, status) if was is not None and old.metadata.uid == new.metadata.uid else None
+        if ended is not None:
+            memory = _request(old, status.name, was)
+            found.append(Kill(new.metadata.namespace, new.metadata.name, status.name, ended, memory))
+    return found
+
+
+def _ended(was: ContainerStatus, status: ContainerStatus) -> float | None:
+    """When the container was killed for want of memory, if that is new."""
+    now, last = status.state.terminated, status.last_state.terminated
+    restarted = status.restart_count > was.restart_count
+    if now is not None and now.reason == OOM_KILLED and (was.state.terminated is None or restarted):
+        return unix(now.finished_at)
+    if restarted and last is not None and last.reason == OOM_KILLED and was.state.terminated is None:
+        return unix(last.finished_at)
+    return None
+
+
+def _request(pod: Pod, container: str, status: ContainerStatus | None) -> int:
+    """The memory request in force: what the kubelet says the container has, else its spec."""
+    spec = next((c.resources.requests for c in pod.spec.containers if c.name == container), {})
+    held = status.resources.requests if status is not None and status.resources is not None else {}
+    return _bytes(held.get("memory") or spec.get("memory") or "0")
+
+
+def evictions(event: Event) -> list[Kill]:
+    """What an eviction for want of memory says in its annotations: containers and what they used."""
+    notes = event.metadata.annotations
+    if event.reason != EVICTED or event.involved_object.kind != "Pod":
+        return []
+    containers = notes.get("offending_containers", "").split(",")
+    usages = notes.get("offending_containers_usage", "").split(",")
+    starved = notes.get("starved_resource", "")
+    time = unix(event.last_timestamp) or unix(event.metadata.creation_timestamp)
+    if starved != "memory" or len(containers) != len(usages) or not containers[0] or time is None:
+        return []
+    about = event.involved_object
+    return [
+        Kill(about.namespace, about.name, container, time, _bytes(usage))
+        for container, usage in zip(containers, usages, strict=True)
+    ]
+
+
+def _bytes(text: str) -> int:
+    try:
+        return max(Quantity.parse(text).unit(), 0)
+    except QuantityError:
+        return 0

@@ -1,0 +1,252 @@
+"""Usage files: csv or csv.gz rows of what containers used, read line by line; bad rows are named, not fatal."""
+
+import csv
+import gzip
+import math
+import zlib
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from recommender.model.buckets import Amounts, Floats, Rows
+from recommender.model.containers import MAX_AMOUNT
+
+COLUMNS: Final = ("container", "epoch_s", "cpu_millicores", "memory_bytes")
+OOM_COLUMN: Final = "oom_request_bytes"
+MISSING: Final = -1
+"""Stands for 'no such sample' in the amounts of a usage file."""
+MAX_EPOCH: Final = 253402300800.0
+"""The year 10000: a larger epoch is in milliseconds."""
+MAX_ROWS: Final = 100_000_000
+"""Lines of one file and rows of all together: a small csv.gz can unfold to anything."""
+MAX_OF_ONE: Final = 2_000_000
+"""Rows of one container: four years of a row a minute."""
+MAX_LINE: Final = 65536
+"""bytes"""
+NAMED_PROBLEMS: Final = 20
+"""Bad rows that are named; the others are counted."""
+
+
+class UsageError(Exception):
+    """A file cannot be used at all; the text is one sentence with the file, the cause and what would be right."""
+
+
+@dataclass
+class Problems:
+    """What was wrong, counted, the first few in words."""
+
+    count: int = 0
+    named: list[str] = field(default_factory=list)
+
+    def add(self, text: str) -> None:
+        """Counts one more, and keeps its text if there is room."""
+        self.count += 1
+        if len(self.named) < NAMED_PROBLEMS:
+            self.named.append(text)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Rows in file order; amounts are MISSING (-1) where the row has no such sample."""
+
+    names: Sequence[str]
+    """Containers, sorted."""
+    container: Rows
+    """For each row the index into `names`."""
+    time: Floats
+    """Unix time, s."""
+    cpu: Amounts
+    """millicores"""
+    memory: Amounts
+    """bytes"""
+    oom: Amounts
+    """bytes: the memory request in force at an OOM kill that followed the row's sample (0: no request)."""
+    problems: Problems
+
+    def ordered(self, by_time: bool) -> "Usage":
+        """Rows grouped by container; inside one in file order, or by time (ties in file order)."""
+        order = np.lexsort((self.time, self.container)) if by_time else np.argsort(self.container, kind="stable")
+        return self.select(order)
+
+    def select(self, rows: Rows) -> "Usage":
+        """Only these rows, in this order, over the same containers."""
+        cpu, memory, oom = self.cpu[rows], self.memory[rows], self.oom[rows]
+        return Usage(self.names, self.container[rows], self.time[rows], cpu, memory, oom, self.problems)
+
+
+def read_usage(paths: Iterable[Path]) -> Usage:
+    """The rows of all files, one after the other.
+
+    Raises UsageError: a file is unreadable, has wrong columns, or there is no good row at all.
+    """
+    rows = _Rows()
+    problems = Problems()
+    paths = tuple(paths)
+    for path in paths:
+        _read(path, rows, problems)
+    if not rows.time:
+        first = f"; the first bad row: {problems.named[0]}" if problems.named else ""
+        raise UsageError(f"{', '.join(map(str, paths))}: no usable row (a header and at least one are wanted){first}")
+    usage = rows.usage(problems)
+    sizes = np.bincount(usage.container)
+    if sizes.max() > MAX_OF_ONE:
+        name = usage.names[int(sizes.argmax())]
+        raise UsageError(f"container {name!r} has {sizes.max()} rows; at most {MAX_OF_ONE} are possible")
+    return usage
+
+
+def read_requests(path: Path) -> tuple[Mapping[str, tuple[int, int]], Problems]:
+    """container -> (cpu in millicores, memory in bytes) of a csv with those three columns. Raises UsageError."""
+    wanted = ("container", "cpu_millicores", "memory_bytes")
+    found: dict[str, tuple[int, int]] = {}
+    problems = Problems()
+    lines = _lines(path)
+    places = _header(path, lines, wanted)
+    for number, cells in lines:
+        try:
+            name = _name(_cell(cells, places["container"]))
+            found[name] = tuple(max(_amount(cells, places, column), 0) for column in wanted[1:])  # type: ignore[assignment]
+        except ValueError as error:
+            problems.add(f"{path}, line {number}: {error}")
+    return found, problems
+
+
+class _Rows:
+    """Columns as they grow, 40 bytes a row."""
+
+    def __init__(self) -> None:
+        self.index: dict[str, int] = {}
+        self.container = array("q")
+        self.time = array("d")
+        self.cpu, self.memory, self.oom = array("q"), array("q"), array("q")
+
+    def append(self, name: str, time: float, amounts: tuple[int, int, int]) -> None:
+        self.container.append(self.index.setdefault(name, len(self.index)))
+        self.time.append(time)
+        self.cpu.append(amounts[0])
+        self.memory.append(amounts[1])
+        self.oom.append(amounts[2])
+
+    def usage(self, problems: Problems) -> Usage:
+        names = sorted(self.index)
+        place = np.empty(len(names), dtype=np.int64)
+        place[[self.index[name] for name in names]] = np.arange(len(names))
+        cpu, memory, oom = (np.frombuffer(column, dtype=np.int64) for column in (self.cpu, self.memory, self.oom))
+        container = place[np.frombuffer(self.container, dtype=np.int64)]
+        return Usage(names, container, np.frombuffer(self.time, dtype=np.float64), cpu, memory, oom, problems)
+
+
+def _read(path: Path, rows: _Rows, problems: Problems) -> None:
+    lines = _lines(path)
+    places = _header(path, lines, COLUMNS, OOM_COLUMN)
+    for number, cells in lines:
+        if len(rows.time) >= MAX_ROWS:
+            raise UsageError(f"{path}, line {number}: more than {MAX_ROWS} rows; split the file by container")
+        try:
+            name = _name(_cell(cells, places["container"]))
+            time = _epoch(_cell(cells, places["epoch_s"]))
+            cpu, memory = (_amount(cells, places, column) for column in COLUMNS[2:])
+            oom = _amount(cells, places, OOM_COLUMN) if OOM_COLUMN in places else MISSING
+        except ValueError as error:
+            problems.add(f"{path}, line {number}: {error}")
+        else:
+            rows.append(name, time, (cpu, memory, oom))
+
+
+def _header(path: Path, lines: Iterator[tuple[int, list[str]]], wanted: Sequence[str], *extra: str) -> dict[str, int]:
+    """Where each wanted column stands; the order is free."""
+    _, header = next(lines, (0, []))
+    if not header:
+        raise UsageError(f"{path}: the file is empty; the first line should be {','.join(wanted)}")
+    names = [cell.strip() for cell in header]
+    twice = [column for column in (*wanted, *extra) if names.count(column) > 1]
+    if twice:
+        raise UsageError(f"{path}, line 1: column {', '.join(twice)} is there twice; each is wanted once")
+    missing = [column for column in wanted if column not in names]
+    if missing:
+        shown = ",".join(names)[:200]
+        raise UsageError(
+            f"{path}, line 1: no column {', '.join(missing)} in {shown!r}; the first line should be {','.join(wanted)}"
+        )
+    return {column: names.index(column) for column in (*wanted, *extra) if column in names}
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line number (from 1) and cells of each line that is not blank; a pipe is as good as a file."""
+    try:
+        with path.open("rb") as plain:
+            packed = plain.peek(2)[:2] == b"\x1f\x8b"
+            with gzip.open(plain) if packed else nullcontext(plain) as file:
+                for number, line in enumerate(_text(file), 1):
+                    if number > MAX_ROWS:
+                        raise UsageError(f"{path}: more than {MAX_ROWS} lines; split the file by container")
+                    if line.strip():
+                        yield number, _cells(line)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UsageError(f"{path}: cannot be read: {error}; a csv or csv.gz file is wanted") from error
+
+
+def _text(file: BufferedIOBase) -> Iterator[str]:
+    while raw := file.readline(MAX_LINE):
+        if len(raw) == MAX_LINE and not raw.endswith(b"\n"):
+            while (rest := file.readline(MAX_LINE)) and not rest.endswith(b"\n"):
+                pass
+        yield raw.decode("utf-8", errors="replace").strip("\ufeff\r\n")
+
+
+def _cells(line: str) -> list[str]:
+    if '"' not in line:
+        return line.split(",")
+    try:
+        return next(csv.reader([line]))
+    except csv.Error:  # a carriage return inside; no name has one, so the row is going to be named as bad
+        return line.split(",")
+
+
+def _cell(cells: list[str], place: int) -> str:
+    if place >= len(cells):
+        raise ValueError(f"{len(cells)} cells, at least {place + 1} are wanted")
+    return cells[place].strip()
+
+
+def _name(text: str) -> str:
+    if not text or "\ufffd" in text or not text.isprintable() or len(text) > 1024:
+        raise ValueError(f"container {text[:40]!r} is no name (1 to 1024 printable characters of UTF-8 are wanted)")
+    return text
+
+
+def _epoch(text: str) -> float:
+    value = _number(text, "epoch_s")
+    if not 0 <= value < MAX_EPOCH:
+        raise ValueError(f"epoch_s {text[:40]!r} is not in 0 to {MAX_EPOCH:.0f}: Unix seconds are wanted")
+    return value
+
+
+def _amount(cells: list[str], places: Mapping[str, int], column: str) -> int:
+    """A whole amount; fractions are rounded up, as Kubernetes does with quantities; empty is MISSING."""
+    place = places[column]
+    if place >= len(cells) and column == OOM_COLUMN:
+        return MISSING
+    text = _cell(cells, place)
+    if not text:
+        return MISSING
+    value = _number(text, column)
+    if not 0 <= value <= MAX_AMOUNT:
+        raise ValueError(f"{column} {text[:40]!r} is not in 0 to {MAX_AMOUNT}")
+    return math.ceil(value)
+
+
+def _number(text: str, column: str) -> float:
+    try:
+        value = float("" if "_" in text else text)
+    except ValueError:
+        raise ValueError(f"{column} {text[:40]!r} is not a number") from None
+    if not math.isfinite(value):
+        raise ValueError(f"{column} {text[:40]!r} is not finite")
+    return value

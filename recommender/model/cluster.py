@@ -1,0 +1,210 @@
+"""Which container feeds which state: VPAs, their pods, and the rows of the model behind them. No network, no clock."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from adapter.kube.objects import unix
+from adapter.units.selector import Selector
+from recommender.model.buckets import Rows
+from recommender.model.containers import Model
+from recommender.objects import Pod, Vpa
+from recommender.status import quantities
+
+EXPIRY: Final = 8 * 86400.0
+"""s without a pod after which a container that still has history is forgotten (fix-removed-containers)."""
+
+
+class StateKey(NamedTuple):
+    """What a state is about: a container of a VPA's pods, whichever pods these are."""
+
+    namespace: str
+    vpa: str
+    container: str
+
+
+class InstanceKey(NamedTuple):
+    """One running container; the uid tells a pod from its successor of the same name."""
+
+    namespace: str
+    pod: str
+    uid: str
+    container: str
+    vpa: str
+
+
+@dataclass
+class Member:
+    """A VPA as the fleet knows it."""
+
+    vpa: Vpa
+    pods: int = 0
+    replicas: int = 0
+    """How many pods the target asks for; 0: not known"""
+    selector: Selector | None = None
+    """Of its pods; None: not known"""
+    problem: str = ""
+    """Why its target cannot be followed; '' if it can."""
+    containers: dict[str, int] = field(default_factory=dict)
+    """container -> row of its state"""
+    requests: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """container -> resource -> quantity, of the newest pod"""
+
+
+class Fleet:
+    """All states and instances by name."""
+
+    def __init__(self, model: Model, per_vpa: bool = False, expiry: float | None = EXPIRY) -> None:
+        """`per_vpa`: honour OOM and interval settings of policies (VPA's gate PerVPAConfig).
+
+        `expiry`: s after which containers without pods go; None keeps them for ever, as VPA does.
+        """
+        self.model = model
+        self.members: dict[tuple[str, str], Member] = {}
+        self._instances: dict[InstanceKey, int] = {}
+        self._leaving: dict[InstanceKey, int] = {}
+        """Of pods that went since the last loop: see `part`."""
+        self._seen: dict[StateKey, float] = {}
+        self._per_vpa = per_vpa
+        self._expiry = expiry
+
+    @property
+    def instances(self) -> int:
+        """How many running containers are followed."""
+        return len(self._instances)
+
+    def serve(self, vpas: Iterable[Vpa]) -> list[Member]:
+        """Takes over the VPAs to serve; those not among them are forgotten. Returns those that are new.
+
+        One that turns to another target is not new, but begins anew: what its old pods used says nothing of the others.
+        """
+        wanted = {vpa.key: vpa for vpa in vpas}
+        for key in [key for key in self.members if key not in wanted]:
+            self._forget(self.members.pop(key))
+        fresh = []
+        for key, vpa in wanted.items():
+            if key in self.members:
+                if _aim(self.members[key].vpa) != _aim(vpa):
+                    self._forget(self.members[key])
+                    self.members[key] = Member(vpa)
+                self.members[key].vpa = vpa
+            else:
+                self.members[key] = Member(vpa)
+                fresh.append(self.members[key])
+        return fresh
+
+    def state(self, member: Member, container: str, now: float) -> int:
+        """The row of a container's state, made if need be."""
+        row = member.containers.get(container)
+        if row is None:
+            row = member.containers[container] = int(self.model.states.take(1)[0])
+            self._configure(member.vpa, container, row)
+        self._seen[StateKey(*member.vpa.key, container)] = now
+        return row
+
+    def follow(self, pods: Mapping[tuple[str, str], Sequence[Pod]], now: float) -> None:
+        """Takes over which pods each VPA (by key) has; instances of other pods leave, their history stays.
+
+        Pods that have ended are followed as well, for as long as they are there: an OOM kill or an eviction ends a pod
+        that may not restart, and is told of in the same moment.
+        """
+        self.part()
+        wanted: dict[InstanceKey, int] = {}
+        for key, own in pods.items():
+            member = self.members[key]
+            member.pods = len(own)
+            member.requests = _requests(own)
+            for pod in own:
+                for container in pod.spec.containers:
+                    state = self.state(member, container.name, now)
+                    wanted[_instance(pod, container.name, member)] = state
+        self._leaving = {key: row for key, row in self._instances.items() if key not in wanted}
+        self._instances = {key: row for key, row in self._instances.items() if key in wanted}
+        fresh = [key for key in wanted if key not in self._instances]
+        rows = self.model.start(np.array([wanted[key] for key in fresh], dtype=np.int64))
+        self._instances.update(zip(fresh, rows.tolist(), strict=True))
+        self._expire(now)
+
+    def part(self) -> None:
+        """Ends the instances of pods that are gone; until then a kill that was their last is counted for them."""
+        self.model.stop(np.array(list(self._leaving.values()), dtype=np.int64))
+        self._leaving = {}
+
+    def by_pod(self, leaving: bool = False) -> dict[tuple[str, str, str], list[int]]:
+        """(namespace, pod, container) -> rows of instances, one per VPA that has the pod.
+
+        With `leaving` also those of pods that are gone, where there is no new one of the same name.
+        """
+        found = self.by_pod() if leaving else {}
+        present = set(found)
+        for key, row in (self._leaving if leaving else self._instances).items():
+            name = key.namespace, key.pod, key.container
+            if name not in present:
+                found.setdefault(name, []).append(row)
+        return found
+
+    def shared_by(self, member: Member) -> dict[str, int]:
+        """container -> row, of those that are recommended for: not switched off by policy."""
+        policy = member.vpa.spec.resource_policy
+        return {
+            name: row
+            for name, row in member.containers.items()
+            if (found := policy.of(name)) is None or found.mode != "Off"
+        }
+
+    def _configure(self, vpa: Vpa, container: str, row: int) -> None:
+        """Per-VPA settings of OOM kills and windows, if that is asked for."""
+        policy = vpa.spec.resource_policy.of(container)
+        if policy is None or not self._per_vpa:
+            return
+        states = self.model.states
+        set_ = {"ratio": policy.oom_bump_up_ratio, "bump": policy.oom_min_bump_up}
+        given = quantities({name: str(value) for name, value in set_.items() if value is not None})
+        if "ratio" in given:
+            states.bump_ratio[row] = given["ratio"].milli() / 1000
+        if "bump" in given:
+            states.bump_bytes[row] = given["bump"].milli() / 1000
+        if policy.memory_aggregation_interval_seconds:
+            states.interval[row] = policy.memory_aggregation_interval_seconds
+
+    def _expire(self, now: float) -> None:
+        if self._expiry is None:
+            return
+        for member in self.members.values():
+            for name in list(member.containers):
+                key = StateKey(*member.vpa.key, name)
+                if now - self._seen.get(key, now) >= self._expiry:
+                    self._release([member.containers.pop(name)])
+                    self._seen.pop(key, None)
+
+    def _forget(self, member: Member) -> None:
+        own = [key for key in self._instances if (key.namespace, key.vpa) == member.vpa.key]
+        self.model.stop(np.array([self._instances.pop(key) for key in own], dtype=np.int64))
+        self._release(list(member.containers.values()))
+        for name in member.containers:
+            self._seen.pop(StateKey(*member.vpa.key, name), None)
+
+    def _release(self, rows: Sequence[int]) -> None:
+        released: Rows = np.array(rows, dtype=np.int64)
+        if np.isin(self.model.instances.state[list(self._leaving.values())], released).any():
+            self.part()
+        self.model.states.release(released)
+
+
+def _aim(vpa: Vpa) -> tuple[str, str]:
+    target = vpa.spec.target_ref
+    return (target.kind, target.name) if target else ("", "")
+
+
+def _requests(pods: Sequence[Pod]) -> Mapping[str, Mapping[str, str]]:
+    if not pods:
+        return {}
+    newest = max(pods, key=lambda pod: unix(pod.metadata.creation_timestamp) or 0.0)
+    return {container.name: container.resources.requests for container in newest.spec.containers}
+
+
+def _instance(pod: Pod, container: str, member: Member) -> InstanceKey:
+    meta = pod.metadata
+    return InstanceKey(meta.namespace, meta.name, meta.uid, container, member.vpa.metadata.name)

@@ -1,0 +1,33 @@
+"""`explain WORKLOAD`: from samples to number, step by step."""
+
+import argparse
+import difflib
+from collections.abc import Sequence
+
+from recommender.estimate.recommend import mode
+from recommender.offline import output
+from recommender.offline.explain import explain
+from recommender.offline.report_command import load, sources
+from recommender.settings import SettingsError, parse, split
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs the verb; returns the exit code."""
+    parser = argparse.ArgumentParser("streamgate-recommender explain", description=__doc__, allow_abbrev=False)
+    parser.add_argument("workload", help="a container as the source names it, or the beginning of several names")
+    sources(parser)
+    flags, others = split(arguments)
+    given, unknown = parser.parse_known_args(others)
+    settings = parse([*flags, *unknown])
+    chosen = mode(settings)
+    known = load(given, settings)
+    wanted = [name for name in known.names if name == given.workload] or [
+        name for name in known.names if name.startswith(given.workload.rstrip("/") + "/")
+    ]
+    if not wanted:
+        near = difflib.get_close_matches(given.workload, known.names, 3) or known.names[:3]
+        raise SettingsError(f"no container {given.workload!r} in the source; it has {', '.join(near)} …")
+    place = {name: int(row) for name, row in zip(known.names, known.rows, strict=True)}
+    for name in wanted:
+        output.lines(explain(known.model, place[name], name, chosen, known.now))
+    return 0

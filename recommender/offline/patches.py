@@ -1,0 +1,60 @@
+"""Patches that put a report's targets into workloads, for kubectl and kustomize."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from recommender.offline.report import Entry, Identity
+
+API_VERSIONS: Final = {
+    "Deployment": "apps/v1",
+    "StatefulSet": "apps/v1",
+    "DaemonSet": "apps/v1",
+    "ReplicaSet": "apps/v1",
+    "CronJob": "batch/v1",
+    "Job": "batch/v1",
+}
+_NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?")
+
+
+def patches(found: Sequence[Entry], kind: str) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """(file name -> strategic merge patch, containers left out and why)."""
+    workloads: dict[tuple[str, str, str], list[tuple[str, Entry]]] = {}
+    left_out = []
+    for entry in found:
+        identity = Identity.parse(entry.container, kind)
+        if not identity.is_workload or not all(_NAME.fullmatch(part) for part in identity):
+            left_out.append(f"{entry.container}: namespace/kind/name/container is wanted for a patch")
+        elif identity.kind not in API_VERSIONS:
+            left_out.append(f"{entry.container}: {identity.kind} is none of {', '.join(API_VERSIONS)}")
+        else:
+            workloads.setdefault(identity[:3], []).append((identity.container, entry))
+    made = {f"{ns}-{k.lower()}-{name}.yaml": _patch(ns, k, name, own) for (ns, k, name), own in workloads.items()}
+    return made, left_out
+
+
+def write(directory: Path, made: dict[str, dict[str, Any]]) -> None:
+    """One file per workload and a kustomization.yaml that names them all."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, patch in made.items():
+        (directory / name).write_text(yaml.safe_dump(patch, sort_keys=False))
+    listing = {
+        "apiVersion": "kustomize.config.k8s.io/v1alpha1",
+        "kind": "Component",
+        "patches": [{"path": name} for name in sorted(made)],
+    }
+    (directory / "kustomization.yaml").write_text(yaml.safe_dump(listing, sort_keys=False))
+
+
+def _patch(namespace: str, kind: str, name: str, own: Sequence[tuple[str, Entry]]) -> dict[str, Any]:
+    containers = [
+        {"name": container, "resources": {"requests": {"cpu": f"{e.target.cpu}m", "memory": str(e.target.memory)}}}
+        for container, e in own
+    ]
+    template: dict[str, Any] = {"template": {"spec": {"containers": containers}}}
+    spec = {"jobTemplate": {"spec": template}} if kind == "CronJob" else template
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": API_VERSIONS[kind], "kind": kind, "metadata": metadata, "spec": spec}

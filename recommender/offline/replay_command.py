@@ -1,0 +1,110 @@
+"""`replay`: what a policy recommends at the end of a usage file."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recommender.estimate.estimators import Bounds
+from recommender.estimate.postprocess import round_up
+from recommender.estimate.recommend import decide, mode
+from recommender.input.usage_file import MISSING, Usage, read_requests, read_usage
+from recommender.model.containers import Model
+from recommender.offline import output
+from recommender.offline.contenders import Krr, Largest
+from recommender.offline.replay import Replay
+from recommender.settings import MODES, Settings, parse, split
+
+WINDOWED = {"krr": Krr, "max": Largest}
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs the verb; returns the exit code."""
+    flags, others = split(arguments, own=("mode",))
+    given, unknown = _parser().parse_known_args(others)
+    settings = parse([*flags, *unknown, f"--mode={given.mode if given.mode in MODES else 'default'}"])
+    usage = read_usage([given.usage])
+    requests: Mapping[str, tuple[int, int]] | None = None
+    if given.requests:
+        requests, problems = read_requests(given.requests)
+        output.complain(problems, "bad rows of requests were left out")
+    records = _windowed(usage, given.mode) if given.mode in WINDOWED else _modelled(usage, settings)
+    if requests is not None:
+        records = [_compared(record, requests) for record in records]
+    output.complain(usage.problems)
+    output.write(records, given.output, f"{given.mode}: {given.usage}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "streamgate-recommender replay",
+        description=__doc__,
+        epilog="The recommender's own flags are understood too, e.g. --target-memory-percentile=0.95.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("usage", type=Path, help="csv or csv.gz: container,epoch_s,cpu_millicores,memory_bytes")
+    parser.add_argument(
+        "--requests", type=Path, help="csv: container,cpu_millicores,memory_bytes; adds columns to compare"
+    )
+    parser.add_argument("--mode", choices=(*MODES, *WINDOWED), default="default")
+    parser.add_argument("--output", choices=(*output.FORMATS, "markdown"), default="table")
+    return parser
+
+
+def _modelled(usage: Usage, settings: Settings) -> list[output.Record]:
+    chosen = mode(settings)
+    replay = Replay(Model(chosen.aggregation), usage, by_time=settings.mode != "vpa")
+    replay.run()
+    if replay.late:
+        output.say(f"{replay.late} CPU samples came after a later one of their container (or twice) and were dropped")
+    alone = np.ones(len(usage.names), dtype=np.int64)
+    made = decide(replay.model, replay.rows, alone, float(usage.time.max()), chosen)
+    samples = replay.model.states.samples[replay.rows]
+    return [
+        {"container": name, "samples": int(samples[index]), **_bounds(made.cpu, made.memory, index, settings)}
+        for index, name in enumerate(usage.names)
+    ]
+
+
+def _bounds(cpu: Bounds, memory: Bounds, index: int, settings: Settings) -> dict[str, Any]:
+    return {
+        shown: {
+            "cpu_millicores": round_up(int(getattr(cpu, bound)[index]), settings.round_cpu),
+            "memory_bytes": round_up(int(getattr(memory, bound)[index]), settings.round_memory),
+        }
+        for shown, bound in (("target", "target"), ("lowerBound", "lower"), ("upperBound", "upper"))
+    }
+
+
+def _windowed(usage: Usage, name: str) -> list[output.Record]:
+    """A policy without bounds of its own: the target stands for them."""
+    policy = WINDOWED[name](usage)
+    end = float(np.nextafter(usage.time.max(), np.inf))
+    policy.see(end, None)
+    targets = policy.decide(end)
+    counts = np.bincount(usage.container[usage.cpu != MISSING], minlength=len(usage.names))
+    records: list[output.Record] = []
+    for index, container in enumerate(usage.names):
+        bound = {"cpu_millicores": int(targets.cpu[index]), "memory_bytes": int(targets.memory[index])}
+        record = {"container": container, "samples": int(counts[index])}
+        records.append(record | {"target": bound, "lowerBound": bound, "upperBound": bound})
+    return records
+
+
+def _compared(record: output.Record, requests: Mapping[str, tuple[int, int]]) -> output.Record:
+    """The record with the container's request and the difference; without them where none is given."""
+    request = requests.get(record["container"])
+    if request is None:
+        return record
+    target = record["target"]
+    return {
+        **record,
+        "request": {"cpu_millicores": request[0], "memory_bytes": request[1]},
+        "change": {
+            "cpu_millicores": target["cpu_millicores"] - request[0],
+            "memory_bytes": target["memory_bytes"] - request[1],
+        },
+    }

@@ -1,0 +1,176 @@
+"""`report`: what each workload could save and what it risks."""
+
+import argparse
+import re
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from recommender.checkpoint.files import read_checkpoints, resume
+from recommender.estimate.recommend import Mode, mode
+from recommender.input.history import of_settings as history_of
+from recommender.input.usage_file import read_requests, read_usage
+from recommender.model.containers import Model
+from recommender.offline import output, patches
+from recommender.offline.page import page
+from recommender.offline.replay import Replay
+from recommender.offline.report import Entry, Request, entries, failures, totals
+from recommender.offline.report_sources import SAMPLE_EVERY, Known, from_metrics, from_prometheus
+from recommender.offline.score import Prices
+from recommender.settings import Settings, SettingsError, parse, seconds, split
+
+FAILED: Final = 3
+"""The exit code where a --fail-on gate does not hold."""
+_GATE: Final = re.compile(r"(over|under):(\d+(?:\.\d+)?)")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs the verb; returns the exit code."""
+    flags, others = split(arguments)
+    given, unknown = parser().parse_known_args(others)
+    settings = parse([*flags, *unknown])
+    chosen = mode(settings)
+    gates = _gates(given.fail_on)
+    prices = Prices(given.price_core, given.price_gib) if given.price_core or given.price_gib else None
+    known = load(given, settings)
+    requests = {**known.requests, **requests_of(given.requests)}
+    found = entries(known.model, known.rows, known.names, requests, chosen, known.now, prices)
+    _show(found, given)
+    if given.patches:
+        _write_patches(found, given.patches, given.kind)
+    failed = failures(found, gates)
+    for line in failed:
+        output.say(line)
+    return FAILED if failed else 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The verb's arguments; the recommender's own flags are understood besides."""
+    made = argparse.ArgumentParser("streamgate-recommender report", description=__doc__, allow_abbrev=False)
+    sources(made)
+    made.add_argument("--requests", type=Path, help="csv: container,cpu_millicores,memory_bytes in force")
+    made.add_argument("--price-core", type=output.price, default=0.0, help="money per core and hour")
+    made.add_argument("--price-gib", type=output.price, default=0.0, help="money per GiB and hour")
+    made.add_argument("--currency", default="$")
+    made.add_argument("--output", choices=(*output.FORMATS, "markdown"), default="table")
+    made.add_argument("--html", type=Path, help="write one self-contained page as well")
+    made.add_argument("--title", default="What workloads ask for, and what they need")
+    made.add_argument("--patches", type=Path, help="write patches for kubectl and kustomize into this folder")
+    made.add_argument("--kind", default="Deployment", help="of containers named namespace/name/container")
+    made.add_argument(
+        "--fail-on",
+        action="append",
+        default=[],
+        metavar="over:X|under:X",
+        help="exit with 3 if a request is over, or under, X times its target",
+    )
+    return made
+
+
+def sources(made: argparse.ArgumentParser) -> None:
+    """The arguments that say what to read."""
+    made.add_argument(
+        "usage", type=Path, nargs="*", help="csv or csv.gz: container,epoch_s,cpu_millicores,memory_bytes"
+    )
+    made.add_argument("--checkpoints", type=Path, help="what `kubectl get vpacheckpoint -A -o json` (or yaml) wrote")
+    made.add_argument("--prometheus", metavar="URL", help="read --history-length from a Prometheus")
+    made.add_argument(
+        "--metrics-api", type=_seconds, metavar="DURATION", help="watch metrics.k8s.io for so long, e.g. 10m"
+    )
+    made.add_argument(
+        "--namespace", action="append", default=[], help="only this one, with --prometheus or --metrics-api"
+    )
+
+
+def load(given: argparse.Namespace, settings: Settings) -> Known:
+    """The model of whatever source the arguments name. Raises UsageError, SettingsError."""
+    wanted = [bool(given.usage), bool(given.checkpoints), bool(given.prometheus), given.metrics_api is not None]
+    if sum(wanted) != 1:
+        raise SettingsError("one source is wanted: usage files, --checkpoints, --prometheus or --metrics-api")
+    chosen = mode(settings)
+    if given.checkpoints:
+        return _load_checkpoints(given.checkpoints, chosen)
+    if given.usage:
+        return _load_usage(given.usage, chosen)
+    model = Model(chosen.aggregation)
+    with ExitStack() as stack:
+        if given.prometheus:
+            history = history_of(replace(settings, prometheus=given.prometheus))
+            bar = partial(_bar, stack)
+            return from_prometheus(model, history, given.namespace, time.time(), bar)
+        if len(given.namespace) > 1:
+            raise SettingsError("--metrics-api takes one --namespace, or none for all")
+        told = _bar(stack, "looks", max(round(given.metrics_api / SAMPLE_EVERY), 1))
+        return from_metrics(model, settings.kubeconfig, "".join(given.namespace), given.metrics_api, told)
+
+
+def _bar(stack: ExitStack, what: str, total: int) -> Callable[[int], None]:
+    return stack.enter_context(output.progress(what, total))
+
+
+def _load_checkpoints(path: Path, chosen: Mode) -> Known:
+    now = time.time()
+    found, problems = read_checkpoints(path, now)
+    output.complain(problems, "checkpoints were left out")
+    model, names, problems = resume(found, chosen)
+    output.complain(problems, "annotations were left out")
+    return Known(model, model.live_states(), names, now, {})
+
+
+def _load_usage(paths: Sequence[Path], chosen: Mode) -> Known:
+    usage = read_usage(paths)
+    output.complain(usage.problems)
+    replay = Replay(Model(chosen.aggregation), usage, by_time=True)
+    with output.progress("samples", len(usage.time)) as advance:
+        replay.run(told=advance)
+    return Known(replay.model, replay.rows, usage.names, float(usage.time.max()), {})
+
+
+def _seconds(text: str) -> float:
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}; 10m is one") from error
+
+
+def requests_of(path: Path | None) -> dict[str, Request]:
+    """Requests in force by container, from a file if one is given."""
+    if path is None:
+        return {}
+    found, problems = read_requests(path)
+    output.complain(problems, "bad rows of requests were left out")
+    return {name: Request(*amounts) for name, amounts in found.items()}
+
+
+def _show(found: Sequence[Entry], given: argparse.Namespace) -> None:
+    records = [entry.record() for entry in found]
+    output.write(records, given.output, given.title)
+    sums = totals(found)
+    if given.output == "table":
+        output.write([sums], "table", "In all")
+    if given.html:
+        given.html.write_text(page(found, sums, given.title, given.currency), encoding="utf-8")
+
+
+def _write_patches(found: Sequence[Entry], directory: Path, kind: str) -> None:
+    made, left_out = patches.patches(found, kind)
+    for line in left_out[:20]:
+        output.say(f"no patch for {line}")
+    if len(left_out) > 20:
+        output.say(f"no patch for {len(left_out) - 20} more")
+    patches.write(directory, made)
+    output.say(f"{len(made)} patches in {directory}")
+
+
+def _gates(texts: Sequence[str]) -> dict[str, float]:
+    gates = {}
+    for text in texts:
+        match = _GATE.fullmatch(text)
+        if not match:
+            raise SettingsError(f"--fail-on {text!r}: over:X or under:X is wanted, X a multiple of the target")
+        gates[match[1]] = float(match[2])
+    return gates

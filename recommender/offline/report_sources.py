@@ -1,0 +1,197 @@
+"""Where a report reads from besides files: Prometheus' history, or metrics.k8s.io watched for a while."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from adapter.kube.client import Client
+from adapter.kube.config import ConfigError, connect
+from adapter.kube.errors import KubeError
+from adapter.kube.objects import unix
+from adapter.kube.resources import PODS
+from adapter.units.quantity import Quantity, QuantityError
+from recommender.input import history as prometheus_history
+from recommender.input.history import History, HistoryError, Prometheus, chunks, points, read_namespace
+from recommender.input.owners import Owners, label
+from recommender.input.usage_file import MISSING, UsageError
+from recommender.model import workloads
+from recommender.model.buckets import Rows
+from recommender.model.containers import Model
+from recommender.model.workloads import Workload
+from recommender.objects import POD_METRICS, Pod, PodMetrics
+from recommender.offline.replay import feed_rows
+from recommender.offline.report import Request
+
+SAMPLE_EVERY: Final = 15.0
+"""s between two looks at metrics.k8s.io, which is fresh that often."""
+MAX_NAMESPACES: Final = 5000
+
+
+class Known(NamedTuple):
+    """A model, what is in it, and what its containers request now."""
+
+    model: Model
+    rows: Rows
+    names: Sequence[str]
+    now: float
+    requests: Mapping[str, Request]
+
+
+class Gathering:
+    """Containers of pods as they turn up: one state per workload's container, one instance per pod's."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._states: dict[str, int] = {}
+        self.instances: dict[tuple[str, str, str], int] = {}
+        """(namespace, pod, container) -> its row of the model"""
+        self.requests: dict[str, Request] = {}
+
+    def instance(self, namespace: str, pod: str, container: str, workload: Workload) -> int:
+        """The row of a pod's container."""
+        key = namespace, pod, container
+        if key not in self.instances:
+            name = f"{namespace}/{workload.kind}/{workload.name}/{container}"
+            if name not in self._states:
+                self._states[name] = int(self.model.states.take(1)[0])
+            self.instances[key] = int(self.model.start(np.array([self._states[name]]))[0])
+        return self.instances[key]
+
+    def request(self, namespace: str, container: str, workload: Workload, resource: str, amount: int) -> None:
+        """Notes what a container requests; the largest of its pods' counts."""
+        name = f"{namespace}/{workload.kind}/{workload.name}/{container}"
+        before = self.requests.get(name, Request(0, 0))
+        self.requests[name] = before._replace(**{resource: max(getattr(before, resource), amount)})
+
+    def known(self, now: float) -> Known:
+        """What has been gathered. Raises UsageError where that is nothing."""
+        if not self._states:
+            raise UsageError("no container with samples was found")
+        names = sorted(self._states)
+        rows = np.array([self._states[name] for name in names], dtype=np.int64)
+        return Known(self.model, rows, names, now, self.requests)
+
+
+def from_prometheus(
+    model: Model,
+    history: History,
+    namespaces: Sequence[str],
+    now: float,
+    progress: Callable[[str, int], Callable[[int], None]],
+    source: Prometheus | None = None,
+) -> Known:
+    """What Prometheus remembers of `namespaces` (none: all that have containers). Raises UsageError."""
+    try:
+        asked = source or prometheus_history.connect(history)
+        wanted = list(namespaces) or _namespaces(asked, history)
+        gathering = Gathering(model)
+        parts = sum(1 for _ in chunks(now - history.length, now, history.resolution))
+        told = progress("queries", 2 * parts * len(wanted))
+        for namespace in wanted:
+            _read(gathering, asked, history, namespace, now, told)
+    except HistoryError as error:
+        raise UsageError(str(error)) from error
+    if not gathering.instances:
+        raise UsageError(history.nothing(wanted[0]))
+    return gathering.known(now)
+
+
+def from_metrics(model: Model, kubeconfig: str, namespace: str, seconds: float, told: Callable[[int], None]) -> Known:
+    """What metrics.k8s.io says for `seconds`, a look every 15 s. Raises UsageError."""
+    try:
+        return asyncio.run(_watch(model, kubeconfig, namespace, seconds, told))
+    except (KubeError, ConfigError) as error:
+        raise UsageError(str(error)) from error
+
+
+async def _watch(model: Model, kubeconfig: str, namespace: str, seconds: float, told: Callable[[int], None]) -> Known:
+    async with Client(await connect(kubeconfig)) as client:
+        return await watch(model, client, namespace, seconds, told)
+
+
+async def watch(model: Model, client: Client, namespace: str, seconds: float, told: Callable[[int], None]) -> Known:
+    """See `from_metrics`."""
+    gathering = Gathering(model)
+    looks = max(round(seconds / SAMPLE_EVERY), 1)
+    for look in range(looks):
+        pods = await client.list(PODS.path(namespace), Pod)
+        listing = await client.list(POD_METRICS.path(namespace), PodMetrics)
+        _take(gathering, pods.items, listing.items)
+        told(1)
+        if look < looks - 1:
+            await asyncio.sleep(SAMPLE_EVERY)
+    return gathering.known(time.time())
+
+
+def _take(gathering: Gathering, pods: Iterable[Pod], metrics: Iterable[PodMetrics]) -> None:
+    owners: dict[tuple[str, str], Workload] = {}
+    for pod in pods:
+        meta = pod.metadata
+        workload = owners[meta.namespace, meta.name] = workloads.of_pod(meta)
+        for container in pod.spec.containers:
+            for resource, text in container.resources.requests.items():
+                if resource in Request._fields:
+                    gathering.request(meta.namespace, container.name, workload, resource, _amount(resource, text))
+    instances, times, cpu, memory = [], [], [], []
+    for entry in metrics:
+        meta, at = entry.metadata, unix(entry.timestamp)
+        for used in entry.containers if at is not None else ():
+            workload = owners.get((meta.namespace, meta.name)) or workloads.of_name(meta.name)
+            instances.append(gathering.instance(meta.namespace, meta.name, used.name, workload))
+            times.append(at)
+            cpu.append(_amount("cpu", used.usage.get("cpu", "")))
+            memory.append(_amount("memory", used.usage.get("memory", "")))
+    _feed(gathering.model, instances, times, cpu, memory)
+
+
+def _read(
+    gathering: Gathering, source: Prometheus, history: History, namespace: str, now: float, told: Callable[[int], None]
+) -> None:
+    rows = read_namespace(history, namespace, now, source, told)
+    owners = Owners(source, namespace, history.length)
+    instances, times, cpu, memory = [], [], [], []
+    for (pod, container), samples in rows.items():
+        row = gathering.instance(namespace, pod, container, owners.of(pod))
+        for at in sorted(samples):
+            instances.append(row)
+            times.append(at)
+            cpu.append(samples[at][0])
+            memory.append(samples[at][1])
+    _feed(gathering.model, instances, times, cpu, memory)
+    for series in source.instant(f'kube_pod_container_resource_requests{{namespace="{namespace}"}}'):
+        resource = label(series, "resource")
+        if resource in Request._fields:
+            workload = owners.of(label(series, "pod"))
+            for _, value in points([series.get("value", ())]):
+                amount = int(value * (1000 if resource == "cpu" else 1))
+                gathering.request(namespace, label(series, "container"), workload, resource, amount)
+
+
+def _namespaces(source: Prometheus, history: History) -> list[str]:
+    by = history.namespace_label
+    found = source.instant(f'count by ({by}) ({history.memory_metric}{{{history.container_label}!=""}})')
+    names = sorted({label(series, by) for series in found} - {""})
+    if not names:
+        raise HistoryError(
+            f"{history.url}: no {history.memory_metric} with the labels {by} and {history.container_label}; "
+            "--container-namespace-label and its like name others"
+        )
+    return names[:MAX_NAMESPACES]
+
+
+def _feed(
+    model: Model, instances: Sequence[int], times: Sequence[float | None], cpu: Sequence[int], memory: Sequence[int]
+) -> None:
+    rows, at = np.array(instances, dtype=np.int64), np.array(times, dtype=np.float64)
+    feed_rows(model, rows, at, np.array(cpu, dtype=np.int64), np.array(memory, dtype=np.int64))
+
+
+def _amount(resource: str, text: str) -> int:
+    try:
+        found = Quantity.parse(text)
+    except QuantityError:
+        return MISSING
+    return MISSING if found.nano < 0 else found.milli() if resource == "cpu" else found.unit()
