@@ -107,7 +107,9 @@ class Wiring:
         """Run `informer`; with `needed` the program is not ready before it has synced."""
         self.run(name, informer.run)
         if needed:
-            self.checks[name] = lambda: "" if informer.synced else informer.error or "the first list is not here yet"
+            self.checks[name] = lambda: (
+                "" if informer.synced else str(informer.error or "the first list is not here yet")
+            )
         age = Gauge(
             f"streamgate_informer_{name}_age_seconds",
             f"Time since the API server last said something about {name}.",

@@ -11,12 +11,13 @@ import structlog
 
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.client import Client
-from adapter.kube.errors import KubeError, NotFound
+from adapter.kube.errors import Forbidden, KubeError, NotFound
 from adapter.kube.informer import Informer
 from adapter.kube.objects import unix
-from recommender.checkpoint.store import JSON_PATCH, Keeper
+from recommender.checkpoint.store import JSON_PATCH, CheckpointStore
 from recommender.estimate.estimators import confidence
 from recommender.estimate.hpa_guard import beside, watched
+from recommender.estimate.postprocess import Numbers, PostProcessor
 from recommender.estimate.recommend import Mode, decide
 from recommender.input import external_metrics
 from recommender.input.external_metrics import External
@@ -24,9 +25,9 @@ from recommender.input.feed import feed_kills, feed_metrics
 from recommender.input.oom import Observer
 from recommender.input.targets import Targets
 from recommender.logs import Trouble
-from recommender.model.cluster import Fleet, Member
+from recommender.model.cluster import ClusterState, TrackedVpa
 from recommender.objects import POD_METRICS, VPAS, Pod, PodMetrics, Vpa, VpaStatus
-from recommender.status import Finish, Numbers, changed, fetching, has_recommendation, patch, status
+from recommender.status import changed, fetching, has_recommendation, patch, status
 from recommender.telemetry import Telemetry
 from recommender.updater.apply import Applier
 
@@ -69,7 +70,9 @@ class Plan:
     """How the loop works."""
 
     mode: Mode
-    finish: Finish
+    post: PostProcessor
+    own_conditions: bool
+    """Whether LowConfidence and FetchingHistory are told, which VPA does not."""
     scope: Scope = Scope()
     timing: Timing = Timing()
     workers: int = 10
@@ -80,7 +83,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Sight:
+class Informers:
     """What the loop sees of the cluster; somebody else runs the informers."""
 
     vpas: Informer[Vpa]
@@ -96,26 +99,26 @@ class Recommender:
     def __init__(
         self,
         client: Client,
-        sight: Sight,
-        fleet: Fleet,
-        keeper: Keeper,
+        informers: Informers,
+        cluster: ClusterState,
+        checkpoints: CheckpointStore,
         plan: Plan,
         telemetry: Telemetry,
         wall: Callable[[], float],
         applier: Applier | None = None,
     ) -> None:
         """`wall` gives Unix seconds; without an `applier` nothing but statuses and checkpoints is written."""
-        self.fleet, self.keeper, self.telemetry = fleet, keeper, telemetry
-        self._client, self._sight, self._plan, self._applier = client, sight, plan, applier
+        self.cluster, self.checkpoints, self.telemetry = cluster, checkpoints, telemetry
+        self._client, self._informers, self._plan, self._applier = client, informers, plan, applier
         self._targets = Targets(client)
         self._turns = asyncio.Semaphore(plan.workers)
         self._wall = wall
         self._collected = wall()
         self._followed: dict[tuple[str, str], Sequence[Pod]] = {}
-        self._history: Callable[[Fleet, float], Awaitable[int]] | None = None
+        self._history: Callable[[ClusterState, float], Awaitable[int]] | None = None
 
-    def at_start(self, history: Callable[[Fleet, float], Awaitable[int]]) -> None:
-        """`history` is called once, when the first pods are known, to fill the fleet from elsewhere."""
+    def at_start(self, history: Callable[[ClusterState, float], Awaitable[int]]) -> None:
+        """`history` is called once, when the first pods are known, to fill the cluster state from elsewhere."""
         self._history = history
 
     async def run(self) -> None:
@@ -133,15 +136,17 @@ class Recommender:
     async def start(self) -> None:
         """Waits for the informers and reads the checkpoints; without these it would begin with a dip."""
         while not (
-            await self._sight.vpas.wait_synced(SYNC_SECONDS) and await self._sight.pods.wait_synced(SYNC_SECONDS)
+            await self._informers.vpas.wait_synced(SYNC_SECONDS)
+            and await self._informers.pods.wait_synced(SYNC_SECONDS)
         ):
-            vpas, pods = self._sight.vpas.error, self._sight.pods.error
-            hint = "VPA's CRDs are not installed (manifests/crds)" if "(404 " in vpas else ""
-            log.warning("waiting for VPAs and pods", vpas=hint or vpas, pods=pods)
+            vpas, pods = self._informers.vpas.error, self._informers.pods.error
+            missing = isinstance(vpas, NotFound)
+            cause = "VPA's CRDs are not installed (manifests/crds)" if missing else _said(vpas)
+            log.warning("waiting for VPAs and pods", vpas=cause, pods=_said(pods))
         await self._wait_for_hpas()
         while self._plan.checkpoints:
             try:
-                count = await self.keeper.load(self._plan.scope.namespace, self._wall())
+                count = await self.checkpoints.load(self._plan.scope.namespace, self._wall())
                 log.info("checkpoints read", count=count)
                 return
             except NotFound:
@@ -153,11 +158,12 @@ class Recommender:
 
     async def _wait_for_hpas(self) -> None:
         """A first number that does not know of an HPA could set it off; without leave to see them we go on at once."""
-        hpas, told = self._sight.hpas, ""
-        while hpas is not None and not hpas.forbidden and not await hpas.wait_synced(HPA_SECONDS):
-            if hpas.error != told:
-                log.warning("waiting for HPAs", cause=hpas.error)
-            told = hpas.error
+        hpas, told = self._informers.hpas, ""
+        while hpas is not None and not isinstance(hpas.error, Forbidden) and not await hpas.wait_synced(HPA_SECONDS):
+            cause = _said(hpas.error)
+            if cause != told:
+                log.warning("waiting for HPAs", cause=cause)
+            told = cause
 
     async def once(self, now: float) -> None:
         """One loop; a step that fails is logged and the next one works with what is known."""
@@ -176,48 +182,50 @@ class Recommender:
                 await self._publish(now)
             if self._applier is not None:
                 with telemetry.step("Apply"):
-                    members = self.fleet.members.items()
-                    acted = await self._applier.act([(m, self._followed.get(key, ())) for key, m in members], now)
+                    vpas = self.cluster.vpas.items()
+                    acted = await self._applier.act(
+                        [(tracked, self._followed.get(key, ())) for key, tracked in vpas], now
+                    )
                     telemetry.writes.labels("pod", "good").inc(acted)
             if self._plan.checkpoints:
                 with telemetry.step("MaintainCheckpoints"):
                     await self._maintain(now)
-        telemetry.states.set(len(self.fleet.model.states))
-        telemetry.instances.set(self.fleet.instances)
-        telemetry.state_bytes.set(self.fleet.model.nbytes)
+        telemetry.states.set(len(self.cluster.model.states))
+        telemetry.instances.set(self.cluster.instances)
+        telemetry.state_bytes.set(self.cluster.model.nbytes)
         telemetry.end(self._wall())
 
     async def _serve(self, now: float) -> list[Vpa]:
         """The VPAs of this loop. One whose history cannot be read now waits: without it we would overwrite it."""
-        served = [vpa for vpa in self._sight.vpas.index if self._plan.scope.serves(vpa)]
-        fresh = self.fleet.serve(served)
+        served = [vpa for vpa in self._informers.vpas.index if self._plan.scope.serves(vpa)]
+        fresh = self.cluster.serve(served)
         if not self._plan.checkpoints:
             return served
         try:
-            await self.keeper.restore(fresh, self._plan.scope.namespace, now)
+            await self.checkpoints.restore(fresh, self._plan.scope.namespace, now)
         except NotFound:
             pass  # the checkpoint CRD is not installed
         except KubeError as error:
             log.warning("new VPAs wait for their checkpoints", count=len(fresh), cause=str(error))
-            waiting = {member.vpa.key for member in fresh}
+            waiting = {tracked.vpa.key for tracked in fresh}
             served = [vpa for vpa in served if vpa.key not in waiting]
-            self.fleet.serve(served)
+            self.cluster.serve(served)
         return served
 
-    async def _load(self, history: Callable[[Fleet, float], Awaitable[int]], now: float) -> None:
-        """Fills the fleet once. Meanwhile the condition FetchingHistory holds, but not after, however it ends."""
+    async def _load(self, history: Callable[[ClusterState, float], Awaitable[int]], now: float) -> None:
+        """Fills the cluster state once; FetchingHistory holds meanwhile, but not after, however it ends."""
         self._history, self.telemetry.is_loading = None, True
-        if self._plan.finish.own_conditions:
+        if self._plan.own_conditions:
             await self._announce(True, now)
         try:
-            await history(self.fleet, now)
+            await history(self.cluster, now)
         finally:
-            if self._plan.finish.own_conditions:
+            if self._plan.own_conditions:
                 await self._announce(False, now)
 
     async def _announce(self, is_fetching: bool, now: float) -> None:
-        members = self.fleet.members.values()
-        await self._write([(member, fetching(member.vpa.status, is_fetching, now)) for member in members], now)
+        vpas = self.cluster.vpas.values()
+        await self._write([(tracked, fetching(tracked.vpa.status, is_fetching, now)) for tracked in vpas], now)
 
     async def _follow(self, served: list[Vpa], now: float) -> None:
         self._targets.forget(served)
@@ -226,13 +234,15 @@ class Recommender:
         async def one(vpa: Vpa) -> None:
             async with self._turns:
                 found = await self._targets.find(vpa, now)
-            member = self.fleet.members[vpa.key]
-            member.selector, member.problem, member.replicas = found.selector, found.problem, found.replicas
-            matching = self._sight.pods.index.select(vpa.metadata.namespace, found.selector) if found.selector else ()
+            tracked = self.cluster.vpas[vpa.key]
+            tracked.selector, tracked.problem, tracked.replicas = found.selector, found.problem, found.replicas
+            matching = (
+                self._informers.pods.index.select(vpa.metadata.namespace, found.selector) if found.selector else ()
+            )
             pods[vpa.key] = list(matching)
 
         await asyncio.gather(*(one(vpa) for vpa in served))
-        self.fleet.follow(pods, now)
+        self.cluster.follow(pods, now)
         self._followed = {key: [pod for pod in own if pod.active] for key, own in pods.items()}
 
     async def _take_in(self, now: float) -> None:
@@ -244,89 +254,101 @@ class Recommender:
         except KubeError as error:
             log.warning("no metrics", cause=str(error))
         else:
-            taken = feed_metrics(self.fleet, usage, now + self._plan.timing.ahead)
+            taken = feed_metrics(self.cluster, usage, now + self._plan.timing.ahead)
             for result, count in taken._asdict().items():
                 self.telemetry.samples.labels(result).inc(count)
             self.telemetry.fetched.set(now)
-        self.telemetry.kills.inc(feed_kills(self.fleet, self._sight.observer.drain()))
-        self.fleet.part()
+        self.telemetry.kills.inc(feed_kills(self.cluster, self._informers.observer.drain()))
+        self.cluster.part()
 
     async def _usage(self) -> Sequence[PodMetrics]:
         if self._plan.external is not None:
-            return await external_metrics.read(self._client, self.fleet.members.values(), self._plan.external)
+            return await external_metrics.read(self._client, self.cluster.vpas.values(), self._plan.external)
         return (await self._client.list(POD_METRICS.path(self._plan.scope.namespace), PodMetrics)).items
 
     async def _publish(self, now: float) -> None:
         """Decides for all containers at once, then patches the statuses that changed."""
-        members = list(self.fleet.members.values())
-        numbers = self._numbers(members, now)
+        vpas = list(self.cluster.vpas.values())
+        numbers = self._numbers(vpas, now)
         found = []
-        for place, own in enumerate(members):
+        for place, own in enumerate(vpas):
             if place % BATCH == 0:
                 await asyncio.sleep(0)
-            new = status(own.vpa, numbers[own.vpa.key], own.pods, own.problem, self._plan.finish, now)
+            new = status(
+                own.vpa,
+                numbers[own.vpa.key],
+                self._plan.post,
+                now,
+                pods=own.pods,
+                problem=own.problem,
+                own_conditions=self._plan.own_conditions,
+            )
             found.append((own, new))
-        self.telemetry.count_vpas((member.vpa, new) for member, new in found)
-        await self._write([(member, new) for member, new in found if changed(member.vpa.status, new)], now)
+        self.telemetry.count_vpas((tracked.vpa, new) for tracked, new in found)
+        await self._write([(tracked, new) for tracked, new in found if changed(tracked.vpa.status, new)], now)
 
-    async def _write(self, due: Iterable[tuple[Member, VpaStatus]], now: float) -> None:
+    async def _write(self, due: Iterable[tuple[TrackedVpa, VpaStatus]], now: float) -> None:
         trouble = Trouble()
 
-        async def one(member: Member, new: VpaStatus) -> None:
-            namespace, name = member.vpa.key
+        async def one(tracked: TrackedVpa, new: VpaStatus) -> None:
+            namespace, name = tracked.vpa.key
             body = patch(new)
             async with self._turns:
                 try:
                     await self._client.patch(VPAS.path(namespace, name, "status"), body, dict, content=JSON_PATCH)
                     self.telemetry.writes.labels("status", "good").inc()
-                    if has_recommendation(new) and not has_recommendation(member.vpa.status):
-                        self.telemetry.recommended(now - (unix(member.vpa.metadata.creation_timestamp) or now))
+                    if has_recommendation(new) and not has_recommendation(tracked.vpa.status):
+                        self.telemetry.recommended(now - (unix(tracked.vpa.metadata.creation_timestamp) or now))
                 except NotFound:
                     pass  # it has just been deleted
                 except KubeError as error:
                     self.telemetry.writes.labels("status", "failed").inc()
                     trouble.add(f"{namespace}/{name}", error)
 
-        await asyncio.gather(*(one(member, new) for member, new in due))
+        await asyncio.gather(*(one(tracked, new) for tracked, new in due))
         trouble.say(log, "statuses not written")
 
-    def _numbers(self, members: Sequence[Member], now: float) -> dict[tuple[str, str], dict[str, Numbers]]:
+    def _numbers(self, vpas: Sequence[TrackedVpa], now: float) -> dict[tuple[str, str], dict[str, Numbers]]:
         """Every VPA's numbers by container, computed in one go."""
-        shared = [self.fleet.shared_by(member) for member in members]
+        shared = [self.cluster.shared_by(tracked) for tracked in vpas]
         rows = np.array([row for own in shared for row in own.values()], dtype=np.int64)
         containers = np.array([len(own) for own in shared for _ in own], dtype=np.int64)
-        made = decide(self.fleet.model, rows, containers, now, self._plan.mode)
-        sure = confidence(self.fleet.model.states, rows, self._plan.mode.estimation.cpu_confidence).tolist()
+        made = decide(self.cluster.model, rows, containers, now, self._plan.mode)
+        sure = confidence(self.cluster.model.states, rows, self._plan.mode.estimation.cpu_confidence).tolist()
         columns = [
             np.stack((bounds.target, bounds.lower, bounds.upper), axis=1).tolist() for bounds in (made.cpu, made.memory)
         ]
         found: dict[tuple[str, str], dict[str, Numbers]] = {}
         at = 0
-        for member, own in zip(members, shared, strict=True):
-            found[member.vpa.key] = {
+        for tracked, own in zip(vpas, shared, strict=True):
+            found[tracked.vpa.key] = {
                 name: Numbers(tuple(columns[0][at + k]), tuple(columns[1][at + k]), sure[at + k])
                 for k, name in enumerate(own)
             }
-            found[member.vpa.key] = self._beside_hpas(member, found[member.vpa.key])
+            found[tracked.vpa.key] = self._beside_hpas(tracked, found[tracked.vpa.key])
             at += len(own)
         return found
 
-    def _beside_hpas(self, member: Member, numbers: dict[str, Numbers]) -> dict[str, Numbers]:
+    def _beside_hpas(self, tracked: TrackedVpa, numbers: dict[str, Numbers]) -> dict[str, Numbers]:
         """Keeps the requests on which an HPA of the same target counts."""
-        target = member.vpa.spec.target_ref
-        if self._sight.hpas is None or target is None:
+        target = tracked.vpa.spec.target_ref
+        if self._informers.hpas is None or target is None:
             return numbers
-        by = watched(self._sight.hpas.index.namespace(member.vpa.metadata.namespace), target)
-        return beside(numbers, member.requests, by)
+        by = watched(self._informers.hpas.index.namespace(tracked.vpa.metadata.namespace), target)
+        return beside(numbers, tracked.requests, by)
 
     async def _maintain(self, now: float) -> None:
-        written, failed = await self.keeper.store(now, self._wall, now + self._plan.timing.checkpoint_budget)
+        written, failed = await self.checkpoints.store(now, self._wall, now + self._plan.timing.checkpoint_budget)
         self.telemetry.writes.labels("checkpoint", "good").inc(written)
         self.telemetry.writes.labels("checkpoint", "failed").inc(failed)
         if now - self._collected < self._plan.timing.collect_every:
             return
         self._collected = now
         try:
-            await self.keeper.collect(self._plan.scope.namespace, {vpa.key for vpa in self._sight.vpas.index})
+            await self.checkpoints.collect(self._plan.scope.namespace, {vpa.key for vpa in self._informers.vpas.index})
         except KubeError as error:
             log.warning("orphaned checkpoints not removed", cause=str(error))
+
+
+def _said(error: KubeError | None) -> str:
+    return "" if error is None else str(error)

@@ -2,6 +2,7 @@
 
 # ruff: noqa: RUF012 - msgspec makes a fresh one of an empty default for every object
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -9,6 +10,7 @@ import msgspec
 
 from adapter.kube.objects import Condition, Container, ContainerState, Model, ObjectMeta, ResourceRequirements
 from adapter.kube.resources import Resource
+from adapter.units.quantity import Quantity, QuantityError
 
 VPAS: Final = Resource("autoscaling.k8s.io", "v1", "verticalpodautoscalers")
 CHECKPOINTS: Final = Resource("autoscaling.k8s.io", "v1", "verticalpodautoscalercheckpoints")
@@ -242,3 +244,14 @@ class Pod(Model, frozen=True):
     def active(self) -> bool:
         """Whether it runs or will run."""
         return self.status.phase not in ("Succeeded", "Failed")
+
+
+def quantities(texts: Mapping[str, str]) -> dict[str, Quantity]:
+    """Those of the texts that are quantities; the API server lets no others in."""
+    found = {}
+    for name, text in texts.items():
+        try:
+            found[name] = Quantity.parse(str(text))
+        except QuantityError:
+            continue
+    return found

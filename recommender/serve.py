@@ -24,20 +24,19 @@ from adapter.kube.lease import Election, Terms
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS
 from adapter.kube.throttle import Throttled
 from adapter.units.quantity import Quantity
-from recommender.checkpoint.store import Keeper
-from recommender.estimate.postprocess import Rounding
+from recommender.checkpoint.store import CheckpointStore
+from recommender.estimate.postprocess import PostProcessor, Rounding
 from recommender.estimate.recommend import mode
 from recommender.input.backfill import load_history
 from recommender.input.external_metrics import External
 from recommender.input.history import History, of_settings
 from recommender.input.oom import Observer
 from recommender.logs import log_to_stderr
-from recommender.loop import Plan, Recommender, Scope, Sight, Timing
-from recommender.model.cluster import EXPIRY, Fleet
+from recommender.loop import Informers, Plan, Recommender, Scope, Timing
+from recommender.model.cluster import EXPIRY, ClusterState
 from recommender.model.containers import DAY, Model
 from recommender.objects import EVENTS, VPAS, Event, Pod, Vpa
 from recommender.settings import Settings
-from recommender.status import Finish
 from recommender.telemetry import Telemetry
 from recommender.updater.admission import Admission
 from recommender.updater.apply import Applier
@@ -109,7 +108,7 @@ async def lead_once(settings: Settings, client: Client, telemetry: Telemetry, wa
         for informer in informers:
             await stack.enter_async_context(informer.running())
         if settings.storage == "prometheus":
-            recommender.at_start(lambda fleet, now: load_history(fleet, of_settings(settings), now))
+            recommender.at_start(lambda cluster, now: load_history(cluster, of_settings(settings), now))
         await recommender.run()
 
 
@@ -130,14 +129,14 @@ def build(
     if settings.fixed("hpa_loop"):
         hpas = Informer(client, HORIZONTAL_POD_AUTOSCALERS, HorizontalPodAutoscaler, namespace=where)
     expiry = EXPIRY if settings.fixed("removed") else None
-    fleet = Fleet(Model(chosen.aggregation), "PerVPAConfig=true" in settings.feature_gates, expiry)
+    cluster = ClusterState(Model(chosen.aggregation), "PerVPAConfig=true" in settings.feature_gates, expiry)
     # A day more than samples: a clock of ours that is wrong by hours must not cost the history.
     ahead = AHEAD + DAY if settings.fixed("clock_jumps") else math.inf
-    keeper = Keeper(client, fleet, settings.update_worker_count, settings.fixed("current_peak"), ahead)
+    checkpoints = CheckpointStore(client, cluster, settings.update_worker_count, settings.fixed("current_peak"), ahead)
     admission = Admission(client, settings.admission_namespace) if settings.use_admission_status else None
     applier = Applier(client, settings.apply, admission=admission) if settings.apply != "off" else None
-    sight = Sight(vpas, followed, observer, hpas)
-    made = Recommender(client, sight, fleet, keeper, plan(settings), telemetry, wall, applier)
+    informers = Informers(vpas, followed, observer, hpas)
+    made = Recommender(client, informers, cluster, checkpoints, plan(settings), telemetry, wall, applier)
     return made, (vpas, followed, evictions, *([hpas] if hpas else []))
 
 
@@ -145,7 +144,8 @@ def plan(settings: Settings) -> Plan:
     """How the loop works, from the flags."""
     return Plan(
         mode=mode(settings),
-        finish=finish(settings),
+        post=post_processor(settings),
+        own_conditions=settings.mode != "vpa",
         scope=Scope(
             settings.recommender_name,
             settings.namespace,
@@ -172,14 +172,13 @@ def external(settings: Settings) -> External | None:
     return External(named, label) if settings.use_external_metrics else None
 
 
-def finish(settings: Settings) -> Finish:
+def post_processor(settings: Settings) -> PostProcessor:
     """How numbers become quantities."""
     most = {"cpu": settings.max_cpu, "memory": settings.max_memory}
-    return Finish(
+    return PostProcessor(
         rounding=Rounding(settings.round_cpu, settings.round_memory, settings.humanize_memory),
-        everywhere={name: Quantity.parse(text) for name, text in most.items() if text},
+        most={name: Quantity.parse(text) for name, text in most.items() if text},
         integer_cpu=settings.integer_cpu,
-        own_conditions=settings.mode != "vpa",
     )
 
 

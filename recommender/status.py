@@ -1,17 +1,14 @@
 """The status of a VPA object: recommendation and conditions, and whether it changed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
 from adapter.kube.objects import Condition
-from adapter.units.quantity import Quantity, QuantityError
-from recommender.estimate import postprocess
-from recommender.estimate.postprocess import INTEGER_CPU, Amount, Rounding
-from recommender.objects import ContainerRecommendation, PodRecommendation, Vpa, VpaStatus
+from recommender.estimate.postprocess import Numbers, PostProcessor
+from recommender.objects import PodRecommendation, Vpa, VpaStatus
 
 PROVIDED: Final = "RecommendationProvided"
 NO_PODS: Final = "NoPodsMatched"
@@ -22,43 +19,31 @@ CONFIDENT: Final = 0.5
 """Confidence (days of a sample a minute) under which LowConfidence is True."""
 
 
-@dataclass(frozen=True)
-class Numbers:
-    """What the engine says of one container: (target, lower, upper) of each resource."""
-
-    cpu: tuple[int, int, int]
-    memory: tuple[int, int, int]
-    confidence: float
-    note: str = ""
-    """Why they are not what the history alone would say; '' where they are."""
-
-
-@dataclass(frozen=True)
-class Finish:
-    """How numbers become quantities."""
-
-    rounding: Rounding
-    everywhere: Mapping[str, Quantity]
-    """The most of each resource, for containers whose policy does not say."""
-    integer_cpu: bool
-    own_conditions: bool
-    """Whether LowConfidence and FetchingHistory are told (VPA sets neither)."""
-
-
-def status(vpa: Vpa, numbers: Mapping[str, Numbers], pods: int, problem: str, how: Finish, now: float) -> VpaStatus:
+def status(
+    vpa: Vpa,
+    numbers: Mapping[str, Numbers],
+    post: PostProcessor,
+    now: float,
+    *,
+    pods: int,
+    problem: str = "",
+    own_conditions: bool,
+) -> VpaStatus:
     """The whole new status; `problem` says why the target cannot be followed, '' if it can.
+
+    `own_conditions`: whether LowConfidence and FetchingHistory are told (VPA sets neither).
 
     Where there are no numbers, those made for this very spec stay (no pod yet after a restart without checkpoints);
     those made for another one, that had another target or did not switch all containers off, go.
     """
-    found = [recommendation(vpa, name, numbers[name], how) for name in sorted(numbers)]
+    found = [post.recommendation(vpa, name, numbers[name]) for name in sorted(numbers)]
     same = vpa.status.observed_generation == vpa.metadata.generation
     kept = vpa.status.recommendation if same else None
     made = PodRecommendation(container_recommendations=tuple(found)) if found else kept
     low = [name for name in sorted(numbers) if numbers[name].confidence < CONFIDENT]
     note = "; ".join(f"{name}: {numbers[name].note}" for name in sorted(numbers) if numbers[name].note)
     provided = has_recommendation(VpaStatus(recommendation=made))
-    wanted = _wanted(provided, pods, problem, low if how.own_conditions else None, note)
+    wanted = _wanted(provided, pods, problem, low if own_conditions else None, note)
     conditions = _merged(vpa.status.conditions, wanted, now)
     return VpaStatus(recommendation=made, conditions=conditions, observed_generation=vpa.metadata.generation)
 
@@ -67,43 +52,6 @@ def fetching(old: VpaStatus, is_fetching: bool, now: float) -> VpaStatus:
     """The status with the condition FetchingHistory, or without it; all else stays."""
     wanted = {FETCHING_HISTORY: (True, "", "reading Prometheus' history") if is_fetching else None}
     return msgspec.structs.replace(old, conditions=_merged(old.conditions, wanted, now))
-
-
-def recommendation(vpa: Vpa, container: str, numbers: Numbers, how: Finish) -> ContainerRecommendation:
-    """One container's recommendation, rounded, whole CPUs where asked for, held to its policy's limits."""
-    policy = vpa.spec.resource_policy.of(container)
-    controlled = ("cpu", "memory")
-    if policy is not None and policy.controlled_resources is not None:
-        controlled = policy.controlled_resources  # type: ignore[assignment]
-    bounds = [
-        postprocess.amount(
-            cpu if "cpu" in controlled else None, memory if "memory" in controlled else None, how.rounding
-        )
-        for cpu, memory in zip(numbers.cpu, numbers.memory, strict=True)
-    ]
-    if how.integer_cpu and vpa.metadata.annotations.get(INTEGER_CPU.format(container)) == "true":
-        bounds = [postprocess.whole_cpus(bound) for bound in bounds]
-    least, most = (quantities(policy.min_allowed), quantities(policy.max_allowed)) if policy else ({}, {})
-    limits = postprocess.policy_limits(least, most, how.everywhere)
-    target, lower, upper = (postprocess.capped(bound, limits) for bound in bounds)
-    return ContainerRecommendation(
-        container_name=container,
-        target=_texts(target),
-        lower_bound=_texts(lower),
-        upper_bound=_texts(upper),
-        uncapped_target=_texts(bounds[0]),
-    )
-
-
-def quantities(texts: Mapping[str, str]) -> dict[str, Quantity]:
-    """Those of the texts that are quantities; the API server lets no others in."""
-    found = {}
-    for name, text in texts.items():
-        try:
-            found[name] = Quantity.parse(str(text))
-        except QuantityError:
-            continue
-    return found
 
 
 def has_recommendation(status: VpaStatus) -> bool:
@@ -157,7 +105,3 @@ def _merged(
         )
         merged[kind] = Condition(type=kind, status=said, reason=want[1], message=want[2], last_transition_time=since)
     return tuple(merged[kind] for kind in sorted(merged))
-
-
-def _texts(bound: Amount) -> dict[str, str]:
-    return {name: str(value) for name, value in bound._asdict().items() if value is not None}

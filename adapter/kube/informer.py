@@ -61,10 +61,8 @@ class Informer(Generic[T]):
         params = {key: value for key, value in selectors.items() if value}
         self.index: Index[T] = Index() if index is None else index
         self.resource = resource
-        self.error = ""
-        """What went wrong last, one sentence; '' while all is well."""
-        self.forbidden = ""
-        """Which permission is missing, one sentence; '' where none is known to be."""
+        self.error: KubeError | None = None
+        """What went wrong last; None while all is well, a Forbidden where a permission is missing."""
         self._client = client
         self._target = Target(resource.path(namespace), kind, params)
         self._transform = transform
@@ -130,7 +128,7 @@ class Informer(Generic[T]):
             self._heard_at = self._clock()
         if self.error:
             log.info("followed again", resource=self.resource.plural)
-        self.error = self.forbidden = ""
+        self.error = None
 
     async def _replace(self, items: list[T]) -> None:
         """Takes over a fresh list. Meanwhile every object is either as it was or as it is."""
@@ -146,8 +144,6 @@ class Informer(Generic[T]):
 
     def _failed(self, error: KubeError, pause: float) -> None:
         """One line in the log where the kind of trouble is new; the state says the rest."""
-        known, was_forbidden = self.error, bool(self.forbidden)
-        self.error = str(error)
-        self.forbidden = str(error) if isinstance(error, Forbidden) else ""
-        if not known or was_forbidden != bool(self.forbidden):
-            log.warning("not followed", resource=self.resource.plural, cause=self.error, retry_seconds=round(pause, 1))
+        known, self.error = self.error, error
+        if known is None or isinstance(known, Forbidden) != isinstance(error, Forbidden):
+            log.warning("not followed", resource=self.resource.plural, cause=str(error), retry_seconds=round(pause, 1))

@@ -14,6 +14,10 @@ class BodyError(ValueError):
     """A body that is too large or not what it says; one sentence."""
 
 
+class BodySizeError(BodyError):
+    """A body over the limit."""
+
+
 async def read_body(chunks: AsyncIterable[bytes], limit: int, gzip: bool = False) -> bytes:
     """All of `chunks`, inflated if `gzip`, of which there may be `limit` bytes. Raises BodyError."""
     parts: list[bytes] = []
@@ -23,7 +27,7 @@ async def read_body(chunks: AsyncIterable[bytes], limit: int, gzip: bool = False
         for part in inflater.feed(chunk) if gzip else (chunk,):
             size += len(part)
             if size > limit:
-                raise BodyError(f"the body has more than {limit} bytes{' when inflated' if gzip else ''}")
+                raise BodySizeError(f"the body has more than {limit} bytes{' when inflated' if gzip else ''}")
             parts.append(part)
             if gzip:
                 await asyncio.sleep(0)
@@ -40,7 +44,7 @@ def inflate(body: bytes, limit: int) -> bytes:
     for part in inflater.feed(body):
         size += len(part)
         if size > limit:
-            raise BodyError(f"the body has more than {limit} bytes when inflated")
+            raise BodySizeError(f"the body has more than {limit} bytes when inflated")
         parts.append(part)
     if not inflater.complete:
         raise BodyError("the gzip stream is cut short")

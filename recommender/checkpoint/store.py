@@ -14,22 +14,24 @@ from adapter.kube.errors import KubeError, NotFound
 from recommender.checkpoint import codec
 from recommender.checkpoint.codec import CheckpointError
 from recommender.logs import Trouble
-from recommender.model.cluster import Fleet, Member
+from recommender.model.cluster import ClusterState, TrackedVpa
 from recommender.objects import CHECKPOINTS, Checkpoint
 
 JSON_PATCH: Final = "application/json-patch+json"
 log = structlog.get_logger(__name__)
 
 
-class Keeper:
-    """The checkpoints of one fleet."""
+class CheckpointStore:
+    """The checkpoints of one cluster."""
 
-    def __init__(self, client: Client, fleet: Fleet, workers: int, daily_peaks: bool, ahead: float = math.inf) -> None:
+    def __init__(
+        self, client: Client, cluster: ClusterState, workers: int, daily_peaks: bool, ahead: float = math.inf
+    ) -> None:
         """`workers`: how many are written at once; `daily_peaks`: whether the annotation is written and read.
 
         `ahead`: s that samples in a checkpoint may be ahead of our clock.
         """
-        self._client, self._fleet, self._ahead = client, fleet, ahead
+        self._client, self._cluster, self._ahead = client, cluster, ahead
         self._turns = asyncio.Semaphore(workers)
         self._daily_peaks = daily_peaks
         self._found: dict[tuple[str, str], list[Checkpoint]] | None = None
@@ -42,7 +44,7 @@ class Keeper:
     async def load(self, namespace: str, now: float) -> int:
         """Reads all checkpoints for the next `restore`. Returns how many are usable. Raises KubeError."""
         listing = await self._client.list(CHECKPOINTS.path(namespace), Checkpoint)
-        config, latest = self._fleet.model.config, now + self._ahead
+        config, latest = self._cluster.model.config, now + self._ahead
         # A memory peak is stamped with its window's end, and a reference is rounded to the nearest half-life.
         reference = latest + config.memory_interval + max(config.memory_half_life, config.cpu_half_life)
         self._found = {}
@@ -63,20 +65,20 @@ class Keeper:
             count += 1
         return count
 
-    async def restore(self, members: Sequence[Member], namespace: str, now: float) -> int:
+    async def restore(self, vpas: Sequence[TrackedVpa], namespace: str, now: float) -> int:
         """Gives new VPAs their history back; returns how many containers have some. Raises KubeError.
 
         A VPA that turns up later (made again, or back from another recommender) has checkpoints that are younger than
         what was read at the start: they are read anew, in its namespace if it is the only one, else in `namespace`.
         """
-        if members and self._found is None:
-            places = {member.vpa.key[0] for member in members}
+        if vpas and self._found is None:
+            places = {tracked.vpa.key[0] for tracked in vpas}
             await self.load(places.pop() if len(places) == 1 else namespace, now)
         read, self._found = self._found or {}, None
         count = 0
-        for member in members:
-            for found in read.get(member.vpa.key, []):
-                self._restore(member, found, now)
+        for tracked in vpas:
+            for found in read.get(tracked.vpa.key, []):
+                self._restore(tracked, found, now)
                 count += 1
         return count
 
@@ -85,20 +87,20 @@ class Keeper:
 
         Each worker writes one at least. Returns how many were written and how many failed.
         """
-        due = sorted(self._fleet.members.values(), key=lambda member: self._written.get(member.vpa.key, 0.0))
-        self._written = {key: at for key, at in self._written.items() if key in self._fleet.members}
+        due = sorted(self._cluster.vpas.values(), key=lambda tracked: self._written.get(tracked.vpa.key, 0.0))
+        self._written = {key: at for key, at in self._written.items() if key in self._cluster.vpas}
         written = failed = 0
         trouble = Trouble()
 
-        async def one(position: int, member: Member) -> None:
+        async def one(position: int, tracked: TrackedVpa) -> None:
             nonlocal written, failed
             async with self._turns:
                 if position and wall() >= until:
                     return
-                good, bad = await self._store(member, now, trouble)
+                good, bad = await self._store(tracked, now, trouble)
                 written, failed = written + good, failed + bad
 
-        await asyncio.gather(*(one(position, member) for position, member in enumerate(due)))
+        await asyncio.gather(*(one(position, tracked) for position, tracked in enumerate(due)))
         trouble.say(log, "checkpoints not written")
         return written, failed
 
@@ -119,14 +121,14 @@ class Keeper:
 
     def _is_dropped(self, found: Checkpoint) -> bool:
         """Whether it is of a container that a VPA of ours no longer has."""
-        member = self._fleet.members.get((found.metadata.namespace, found.spec.vpa_object_name))
-        if member is None or not member.containers:
+        tracked = self._cluster.vpas.get((found.metadata.namespace, found.spec.vpa_object_name))
+        if tracked is None or not tracked.containers:
             return False
-        return found.spec.container_name not in member.containers
+        return found.spec.container_name not in tracked.containers
 
-    def _restore(self, member: Member, found: Checkpoint, now: float) -> None:
-        states = self._fleet.model.states
-        row = self._fleet.state(member, found.spec.container_name, now)
+    def _restore(self, tracked: TrackedVpa, found: Checkpoint, now: float) -> None:
+        states = self._cluster.model.states
+        row = self._cluster.state(tracked, found.spec.container_name, now)
         codec.restore(states, np.array([row]), [found.status])
         text = found.metadata.annotations.get(codec.ANNOTATION)
         if text and self._daily_peaks:
@@ -135,26 +137,26 @@ class Keeper:
             except CheckpointError as error:
                 log.warning("daily peaks not used", checkpoint=found.metadata.name, cause=str(error))
 
-    async def _store(self, member: Member, now: float, trouble: Trouble) -> tuple[int, int]:
-        names = list(member.containers)
-        rows = np.array([member.containers[name] for name in names], dtype=np.int64)
-        model = self._fleet.model
+    async def _store(self, tracked: TrackedVpa, now: float, trouble: Trouble) -> tuple[int, int]:
+        names = list(tracked.containers)
+        rows = np.array([tracked.containers[name] for name in names], dtype=np.int64)
+        model = self._cluster.model
         statuses = codec.encode(model, rows, now)
         extras: Sequence[str] = codec.encode_extra(model.states, rows) if self._daily_peaks else [""] * len(names)
         good = bad = 0
         for name, status, extra in zip(names, statuses, extras, strict=True):
             try:
-                await self._write(member, name, msgspec.to_builtins(status, str_keys=True), extra)
+                await self._write(tracked, name, msgspec.to_builtins(status, str_keys=True), extra)
                 good += 1
             except KubeError as error:
                 bad += 1
-                trouble.add("/".join((*member.vpa.key, name)), error)
+                trouble.add("/".join((*tracked.vpa.key, name)), error)
         if not bad:
-            self._written[member.vpa.key] = now
+            self._written[tracked.vpa.key] = now
         return good, bad
 
-    async def _write(self, member: Member, container: str, status: Any, extra: str) -> None:
-        namespace, vpa = member.vpa.key
+    async def _write(self, tracked: TrackedVpa, container: str, status: Any, extra: str) -> None:
+        namespace, vpa = tracked.vpa.key
         name = f"{vpa}-{container}"
         notes = self._notes.get((namespace, name), {})
         wanted = {**notes, codec.ANNOTATION: extra} if extra else notes

@@ -11,9 +11,8 @@ from typing import Final
 
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.units.quantity import Format, Quantity
-from recommender.estimate.postprocess import RESOURCES
-from recommender.objects import TargetRef
-from recommender.status import Numbers, quantities
+from recommender.estimate.postprocess import RESOURCES, Numbers
+from recommender.objects import TargetRef, quantities
 
 MOST_PERCENT: Final = 1000
 """An advised utilisation is never above this."""

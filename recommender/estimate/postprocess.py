@@ -1,11 +1,12 @@
-"""The last steps on one container's numbers: rounding, whole CPUs, policy limits, and the text of a quantity."""
+"""VPA's post-processors: from one container's numbers to quantities, rounded and held to its policy. Pure."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from adapter.units.quantity import Format, Quantity
+from recommender.objects import ContainerRecommendation, Vpa, quantities
 
 RESOURCES: Final = ("cpu", "memory")
 INTEGER_CPU: Final = "vpa-post-processor.kubernetes.io/{}_integerCPU"
@@ -88,3 +89,52 @@ def _capped(value: Quantity | None, name: str, limits: Limits) -> Quantity | Non
     if most is not None and most.nano and value > most:
         value = most
     return value
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What the engine says of one container: (target, lower, upper) of each resource."""
+
+    cpu: tuple[int, int, int]
+    memory: tuple[int, int, int]
+    confidence: float
+    note: str = ""
+    """Why they are not what the history alone would say; '' where they are."""
+
+
+@dataclass(frozen=True)
+class PostProcessor:
+    """What happens to every recommendation before it is written, as VPA's post-processors do it."""
+
+    rounding: Rounding
+    most: Mapping[str, Quantity]
+    """The most of each resource, for containers whose policy does not say."""
+    integer_cpu: bool
+    """Whether the annotation INTEGER_CPU is honoured."""
+
+    def recommendation(self, vpa: Vpa, container: str, numbers: Numbers) -> ContainerRecommendation:
+        """One container's recommendation, rounded, whole CPUs where asked for, held to its policy's limits."""
+        policy = vpa.spec.resource_policy.of(container)
+        controlled: Sequence[str] = RESOURCES
+        if policy is not None and policy.controlled_resources is not None:
+            controlled = policy.controlled_resources
+        bounds = [
+            amount(cpu if "cpu" in controlled else None, memory if "memory" in controlled else None, self.rounding)
+            for cpu, memory in zip(numbers.cpu, numbers.memory, strict=True)
+        ]
+        if self.integer_cpu and vpa.metadata.annotations.get(INTEGER_CPU.format(container)) == "true":
+            bounds = [whole_cpus(bound) for bound in bounds]
+        least, most = (quantities(policy.min_allowed), quantities(policy.max_allowed)) if policy else ({}, {})
+        limits = policy_limits(least, most, self.most)
+        target, lower, upper = (capped(bound, limits) for bound in bounds)
+        return ContainerRecommendation(
+            container_name=container,
+            target=_texts(target),
+            lower_bound=_texts(lower),
+            upper_bound=_texts(upper),
+            uncapped_target=_texts(bounds[0]),
+        )
+
+
+def _texts(bound: Amount) -> dict[str, str]:
+    return {name: str(value) for name, value in bound._asdict().items() if value is not None}

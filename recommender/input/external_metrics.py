@@ -13,7 +13,7 @@ from adapter.kube.errors import KubeError
 from adapter.kube.objects import Model, ObjectMeta
 from adapter.kube.resources import Resource
 from recommender.logs import Trouble
-from recommender.model.cluster import Member
+from recommender.model.cluster import TrackedVpa
 from recommender.objects import ContainerMetrics, PodMetrics
 
 log = structlog.get_logger(__name__)
@@ -35,24 +35,24 @@ class Value(Model, frozen=True):
     value: str = ""
 
 
-async def read(client: Client, members: Iterable[Member], how: External) -> list[PodMetrics]:
-    """The usage of the members' pods, as metrics.k8s.io would tell it: one call per VPA and resource.
+async def read(client: Client, vpas: Iterable[TrackedVpa], how: External) -> list[PodMetrics]:
+    """The usage of the VPAs' pods, as metrics.k8s.io would tell it: one call per VPA and resource.
 
     VPA makes one per pod and resource; we let the VPA's selector choose and tell pods by their label. What cannot be
     had is left out and said.
     """
     found: list[PodMetrics] = []
     trouble = Trouble()
-    for member in members:
-        namespace = member.vpa.key[0]
+    for tracked in vpas:
+        namespace = tracked.vpa.key[0]
         usage: dict[str, dict[str, dict[str, str]]] = {}
         times: dict[str, datetime] = {}
-        for resource, metric in how.metrics.items() if member.selector else ():
+        for resource, metric in how.metrics.items() if tracked.selector else ():
             path = Resource("external.metrics.k8s.io", "v1beta1", metric).path(namespace)
             try:
-                values = (await client.list(path, Value, params={"labelSelector": str(member.selector)})).items
+                values = (await client.list(path, Value, params={"labelSelector": str(tracked.selector)})).items
             except KubeError as error:
-                trouble.add(f"{'/'.join(member.vpa.key)} {metric}", error)
+                trouble.add(f"{'/'.join(tracked.vpa.key)} {metric}", error)
                 continue
             for value in values:
                 pod, container = value.metric_labels.get("pod"), value.metric_labels.get(how.container_label)

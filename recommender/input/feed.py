@@ -9,10 +9,9 @@ import numpy as np
 from adapter.kube.objects import unix
 from adapter.units.quantity import Quantity, QuantityError
 from recommender.input.oom import Kill
-from recommender.input.usage_file import MISSING
-from recommender.model.buckets import Floats, Rows
-from recommender.model.cluster import Fleet
-from recommender.model.containers import MAX_AMOUNT
+from recommender.model.buckets import Amounts, Floats, Rows
+from recommender.model.cluster import ClusterState
+from recommender.model.containers import MAX_AMOUNT, MISSING, Model
 from recommender.objects import PodMetrics
 
 
@@ -27,10 +26,10 @@ class Taken(NamedTuple):
     """containers that no VPA has"""
 
 
-def feed_metrics(fleet: Fleet, metrics: Iterable[PodMetrics], latest: float = math.inf) -> Taken:
+def feed_metrics(cluster: ClusterState, metrics: Iterable[PodMetrics], latest: float = math.inf) -> Taken:
     """Takes in one answer of metrics.k8s.io; the sample time is the answer's own, and at most `latest` (Unix s)."""
     rows, cpu, memory, times = [], [], [], []
-    known = fleet.by_pod()
+    known = cluster.by_pod()
     strangers = bad = 0
     for pod in metrics:
         time = unix(pod.timestamp)
@@ -48,32 +47,44 @@ def feed_metrics(fleet: Fleet, metrics: Iterable[PodMetrics], latest: float = ma
                 cpu.append(millicores)
                 memory.append(size)
                 times.append(time)
-    taken = _observe(fleet, np.array(rows, dtype=np.int64), cpu, memory, np.array(times, dtype=np.float64))
+    taken = _observe(cluster, np.array(rows, dtype=np.int64), cpu, memory, np.array(times, dtype=np.float64))
     return Taken(taken[0], taken[1], taken[2] + bad, strangers)
 
 
-def feed_kills(fleet: Fleet, kills: Iterable[Kill]) -> int:
+def feed_kills(cluster: ClusterState, kills: Iterable[Kill]) -> int:
     """Takes in OOM kills, in order of time; returns how many counted."""
-    known = fleet.by_pod(leaving=True)
+    known = cluster.by_pod(leaving=True)
     counted = 0
     for kill in sorted(kills, key=lambda found: found.time):
         rows = known.get((kill.namespace, kill.pod, kill.container), [])
         if not rows:
             continue
         amounts = np.full(len(rows), min(kill.memory, MAX_AMOUNT), dtype=np.int64)
-        taken = fleet.model.observe_oom(np.array(rows, dtype=np.int64), amounts, np.full(len(rows), kill.time))
+        taken = cluster.model.observe_oom(np.array(rows, dtype=np.int64), amounts, np.full(len(rows), kill.time))
         counted += int(np.count_nonzero(taken))
     return counted
 
 
+def feed_rows(model: Model, instances: Rows, times: Floats, cpu: Amounts, memory: Amounts) -> None:
+    """Feeds many samples per instance, each instance's in the order given: the k-th of all of them at once."""
+    order = np.argsort(instances, kind="stable")
+    sizes = np.unique(instances[order], return_counts=True)[1]
+    first = np.cumsum(sizes) - sizes
+    for step in range(int(sizes.max(initial=0))):
+        rows = order[first[sizes > step] + step]
+        for amounts, observe in ((cpu[rows], model.observe_cpu), (memory[rows], model.observe_memory)):
+            present = amounts != MISSING
+            observe(instances[rows][present], amounts[present], times[rows][present])
+
+
 def _observe(
-    fleet: Fleet, rows: Rows, cpu: Sequence[int], memory: Sequence[int], times: Floats
+    cluster: ClusterState, rows: Rows, cpu: Sequence[int], memory: Sequence[int], times: Floats
 ) -> tuple[int, int, int]:
     """Feeds unique rows; a pod that is listed twice counts once."""
     unique = np.unique(rows, return_index=True)[1]
     refused = len(rows) - len(unique)
     counts = []
-    for amounts, observe in ((cpu, fleet.model.observe_cpu), (memory, fleet.model.observe_memory)):
+    for amounts, observe in ((cpu, cluster.model.observe_cpu), (memory, cluster.model.observe_memory)):
         column = np.array(amounts, dtype=np.int64)[unique]
         present = column != MISSING
         taken = observe(rows[unique][present], column[present], times[unique][present])

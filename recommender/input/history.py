@@ -15,8 +15,7 @@ from typing import Any, Final, Protocol
 import stamina
 import structlog
 
-from recommender.input.usage_file import MISSING
-from recommender.model.containers import DAY
+from recommender.model.containers import DAY, MISSING
 from recommender.settings import Settings, SettingsError, prometheus_seconds
 
 log = structlog.get_logger(__name__)

@@ -9,7 +9,7 @@ import structlog
 from adapter.units.selector import Selector
 from recommender.input.history import History, HistoryError, Prometheus, Series
 from recommender.model import workloads
-from recommender.model.cluster import Member
+from recommender.model.cluster import TrackedVpa
 from recommender.model.workloads import Workload
 
 log = structlog.get_logger(__name__)
@@ -58,24 +58,24 @@ def pod_labels(source: Prometheus, history: History) -> dict[tuple[str, str], La
     return {pod: labels for pod, labels in labelled.items() if labels}
 
 
-class Past:
-    """Which members had a pod of one namespace."""
+class PodMatcher:
+    """Which VPAs had a pod of one namespace."""
 
-    def __init__(self, members: Iterable[Member], labels: Mapping[tuple[str, str], Labels], owners: Owners) -> None:
-        """`members` are those of the namespace."""
-        self._members = [(member, _spelled_selector(member.selector)) for member in members]
+    def __init__(self, vpas: Iterable[TrackedVpa], labels: Mapping[tuple[str, str], Labels], owners: Owners) -> None:
+        """`vpas` are those of the namespace."""
+        self._vpas = [(tracked, _spelled_selector(tracked.selector)) for tracked in vpas]
         self._labels, self._owners = labels, owners
 
-    def of(self, namespace: str, pod: str) -> Iterator[Member]:
+    def of(self, namespace: str, pod: str) -> Iterator[TrackedVpa]:
         """By the pod's labels where they are known, else by its workload."""
         labels, workload = self._labels.get((namespace, pod)), self._owners.of(pod)
-        for member, selector in self._members:
-            target = member.vpa.spec.target_ref
+        for tracked, selector in self._vpas:
+            target = tracked.vpa.spec.target_ref
             if labels is not None and selector is not None:
                 if selector.matches(labels):
-                    yield member
+                    yield tracked
             elif target is not None and workload == (target.kind, target.name):
-                yield member
+                yield tracked
 
 
 def spelled(name: str) -> str:

@@ -15,12 +15,10 @@ from typing import Final
 import numpy as np
 
 from recommender.model.buckets import Amounts, Floats, Rows
-from recommender.model.containers import MAX_AMOUNT
+from recommender.model.containers import MAX_AMOUNT, MISSING
 
 COLUMNS: Final = ("container", "epoch_s", "cpu_millicores", "memory_bytes")
 OOM_COLUMN: Final = "oom_request_bytes"
-MISSING: Final = -1
-"""Stands for 'no such sample' in the amounts of a usage file."""
 MAX_EPOCH: Final = 253402300800.0
 """The year 10000: a larger epoch is in milliseconds."""
 MAX_ROWS: Final = 100_000_000

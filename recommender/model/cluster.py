@@ -10,8 +10,7 @@ from adapter.kube.objects import unix
 from adapter.units.selector import Selector
 from recommender.model.buckets import Rows
 from recommender.model.containers import Model
-from recommender.objects import Pod, Vpa
-from recommender.status import quantities
+from recommender.objects import Pod, Vpa, quantities
 
 EXPIRY: Final = 8 * 86400.0
 """s without a pod after which a container that still has history is forgotten (fix-removed-containers)."""
@@ -36,8 +35,8 @@ class InstanceKey(NamedTuple):
 
 
 @dataclass
-class Member:
-    """A VPA as the fleet knows it."""
+class TrackedVpa:
+    """A VPA, and what is known of its target and containers."""
 
     vpa: Vpa
     pods: int = 0
@@ -53,7 +52,7 @@ class Member:
     """container -> resource -> quantity, of the newest pod"""
 
 
-class Fleet:
+class ClusterState:
     """All states and instances by name."""
 
     def __init__(self, model: Model, per_vpa: bool = False, expiry: float | None = EXPIRY) -> None:
@@ -62,7 +61,7 @@ class Fleet:
         `expiry`: s after which containers without pods go; None keeps them for ever, as VPA does.
         """
         self.model = model
-        self.members: dict[tuple[str, str], Member] = {}
+        self.vpas: dict[tuple[str, str], TrackedVpa] = {}
         self._instances: dict[InstanceKey, int] = {}
         self._leaving: dict[InstanceKey, int] = {}
         """Of pods that went since the last loop: see `part`."""
@@ -75,33 +74,33 @@ class Fleet:
         """How many running containers are followed."""
         return len(self._instances)
 
-    def serve(self, vpas: Iterable[Vpa]) -> list[Member]:
+    def serve(self, vpas: Iterable[Vpa]) -> list[TrackedVpa]:
         """Takes over the VPAs to serve; those not among them are forgotten. Returns those that are new.
 
         One that turns to another target is not new, but begins anew: what its old pods used says nothing of the others.
         """
         wanted = {vpa.key: vpa for vpa in vpas}
-        for key in [key for key in self.members if key not in wanted]:
-            self._forget(self.members.pop(key))
+        for key in [key for key in self.vpas if key not in wanted]:
+            self._forget(self.vpas.pop(key))
         fresh = []
         for key, vpa in wanted.items():
-            if key in self.members:
-                if _aim(self.members[key].vpa) != _aim(vpa):
-                    self._forget(self.members[key])
-                    self.members[key] = Member(vpa)
-                self.members[key].vpa = vpa
+            if key in self.vpas:
+                if _aim(self.vpas[key].vpa) != _aim(vpa):
+                    self._forget(self.vpas[key])
+                    self.vpas[key] = TrackedVpa(vpa)
+                self.vpas[key].vpa = vpa
             else:
-                self.members[key] = Member(vpa)
-                fresh.append(self.members[key])
+                self.vpas[key] = TrackedVpa(vpa)
+                fresh.append(self.vpas[key])
         return fresh
 
-    def state(self, member: Member, container: str, now: float) -> int:
+    def state(self, tracked: TrackedVpa, container: str, now: float) -> int:
         """The row of a container's state, made if need be."""
-        row = member.containers.get(container)
+        row = tracked.containers.get(container)
         if row is None:
-            row = member.containers[container] = int(self.model.states.take(1)[0])
-            self._configure(member.vpa, container, row)
-        self._seen[StateKey(*member.vpa.key, container)] = now
+            row = tracked.containers[container] = int(self.model.states.take(1)[0])
+            self._configure(tracked.vpa, container, row)
+        self._seen[StateKey(*tracked.vpa.key, container)] = now
         return row
 
     def follow(self, pods: Mapping[tuple[str, str], Sequence[Pod]], now: float) -> None:
@@ -113,13 +112,13 @@ class Fleet:
         self.part()
         wanted: dict[InstanceKey, int] = {}
         for key, own in pods.items():
-            member = self.members[key]
-            member.pods = len(own)
-            member.requests = _requests(own)
+            tracked = self.vpas[key]
+            tracked.pods = len(own)
+            tracked.requests = _requests(own)
             for pod in own:
                 for container in pod.spec.containers:
-                    state = self.state(member, container.name, now)
-                    wanted[_instance(pod, container.name, member)] = state
+                    state = self.state(tracked, container.name, now)
+                    wanted[_instance(pod, container.name, tracked)] = state
         self._leaving = {key: row for key, row in self._instances.items() if key not in wanted}
         self._instances = {key: row for key, row in self._instances.items() if key in wanted}
         fresh = [key for key in wanted if key not in self._instances]
@@ -145,12 +144,12 @@ class Fleet:
                 found.setdefault(name, []).append(row)
         return found
 
-    def shared_by(self, member: Member) -> dict[str, int]:
+    def shared_by(self, tracked: TrackedVpa) -> dict[str, int]:
         """container -> row, of those that are recommended for: not switched off by policy."""
-        policy = member.vpa.spec.resource_policy
+        policy = tracked.vpa.spec.resource_policy
         return {
             name: row
-            for name, row in member.containers.items()
+            for name, row in tracked.containers.items()
             if (found := policy.of(name)) is None or found.mode != "Off"
         }
 
@@ -172,19 +171,19 @@ class Fleet:
     def _expire(self, now: float) -> None:
         if self._expiry is None:
             return
-        for member in self.members.values():
-            for name in list(member.containers):
-                key = StateKey(*member.vpa.key, name)
+        for tracked in self.vpas.values():
+            for name in list(tracked.containers):
+                key = StateKey(*tracked.vpa.key, name)
                 if now - self._seen.get(key, now) >= self._expiry:
-                    self._release([member.containers.pop(name)])
+                    self._release([tracked.containers.pop(name)])
                     self._seen.pop(key, None)
 
-    def _forget(self, member: Member) -> None:
-        own = [key for key in self._instances if (key.namespace, key.vpa) == member.vpa.key]
+    def _forget(self, tracked: TrackedVpa) -> None:
+        own = [key for key in self._instances if (key.namespace, key.vpa) == tracked.vpa.key]
         self.model.stop(np.array([self._instances.pop(key) for key in own], dtype=np.int64))
-        self._release(list(member.containers.values()))
-        for name in member.containers:
-            self._seen.pop(StateKey(*member.vpa.key, name), None)
+        self._release(list(tracked.containers.values()))
+        for name in tracked.containers:
+            self._seen.pop(StateKey(*tracked.vpa.key, name), None)
 
     def _release(self, rows: Sequence[int]) -> None:
         released: Rows = np.array(rows, dtype=np.int64)
@@ -205,6 +204,6 @@ def _requests(pods: Sequence[Pod]) -> Mapping[str, Mapping[str, str]]:
     return {container.name: container.resources.requests for container in newest.spec.containers}
 
 
-def _instance(pod: Pod, container: str, member: Member) -> InstanceKey:
+def _instance(pod: Pod, container: str, tracked: TrackedVpa) -> InstanceKey:
     meta = pod.metadata
-    return InstanceKey(meta.namespace, meta.name, meta.uid, container, member.vpa.metadata.name)
+    return InstanceKey(meta.namespace, meta.name, meta.uid, container, tracked.vpa.metadata.name)

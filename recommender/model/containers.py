@@ -22,6 +22,8 @@ PEAK_WEIGHT: Final = 1.0
 DAY: Final = 86400.0
 OOM_MEMORY: Final = 7 * DAY
 """s for which the default mode does not go below what an OOM kill showed to be needed."""
+MISSING: Final = -1
+"""Stands for 'no such sample' in arrays of amounts."""
 MAX_AMOUNT: Final = 10**14
 """VPA's largest amount: 1e14 millicores or bytes."""
 

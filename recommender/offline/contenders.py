@@ -6,9 +6,9 @@ from typing import Final, NamedTuple, Protocol
 import numpy as np
 
 from recommender.estimate.recommend import Mode, decide
-from recommender.input.usage_file import MISSING, Usage
+from recommender.input.usage_file import Usage
 from recommender.model.buckets import Amounts, Floats
-from recommender.model.containers import DAY, Model
+from recommender.model.containers import DAY, MISSING, Model
 from recommender.offline.replay import Replay
 
 MIB: Final = 1024**2

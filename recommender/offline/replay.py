@@ -5,21 +5,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.input.usage_file import MISSING, Usage
+from recommender.input.usage_file import Usage
 from recommender.model.buckets import Amounts, Floats, Rows
-from recommender.model.containers import Model
-
-
-def feed_rows(model: Model, instances: Rows, times: Floats, cpu: Amounts, memory: Amounts) -> None:
-    """Feeds many samples per instance, each instance's in the order given: the k-th of all of them at once."""
-    order = np.argsort(instances, kind="stable")
-    sizes = np.unique(instances[order], return_counts=True)[1]
-    first = np.cumsum(sizes) - sizes
-    for step in range(int(sizes.max(initial=0))):
-        rows = order[first[sizes > step] + step]
-        for amounts, observe in ((cpu[rows], model.observe_cpu), (memory[rows], model.observe_memory)):
-            present = amounts != MISSING
-            observe(instances[rows][present], amounts[present], times[rows][present])
+from recommender.model.containers import MISSING, Model
 
 
 class Replay:

@@ -10,8 +10,8 @@ import numpy as np
 from recommender.estimate.estimators import Bounds
 from recommender.estimate.postprocess import round_up
 from recommender.estimate.recommend import decide, mode
-from recommender.input.usage_file import MISSING, Usage, read_requests, read_usage
-from recommender.model.containers import Model
+from recommender.input.usage_file import Usage, read_requests, read_usage
+from recommender.model.containers import MISSING, Model
 from recommender.offline import output
 from recommender.offline.contenders import Krr, Largest
 from recommender.offline.replay import Replay

@@ -14,15 +14,15 @@ from adapter.kube.objects import unix
 from adapter.kube.resources import PODS
 from adapter.units.quantity import Quantity, QuantityError
 from recommender.input import history as prometheus_history
+from recommender.input.feed import feed_rows
 from recommender.input.history import History, HistoryError, Prometheus, chunks, points, read_namespace
 from recommender.input.owners import Owners, label
-from recommender.input.usage_file import MISSING, UsageError
+from recommender.input.usage_file import UsageError
 from recommender.model import workloads
 from recommender.model.buckets import Rows
-from recommender.model.containers import Model
+from recommender.model.containers import MISSING, Model
 from recommender.model.workloads import Workload
 from recommender.objects import POD_METRICS, Pod, PodMetrics
-from recommender.offline.replay import feed_rows
 from recommender.offline.report import Request
 
 SAMPLE_EVERY: Final = 15.0

@@ -6,8 +6,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.input.usage_file import MISSING, Usage
+from recommender.input.usage_file import Usage
 from recommender.model.buckets import Amounts, Floats
+from recommender.model.containers import MISSING
 
 CHANGE: Final = 0.1
 """A target that moves by more than this share counts as a change."""

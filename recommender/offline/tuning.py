@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from recommender.estimate.policy import CostPolicy
 from recommender.estimate.recommend import Evidence, evidence, mode
-from recommender.input.usage_file import MISSING, Usage
+from recommender.input.usage_file import Usage
 from recommender.model.buckets import Floats
-from recommender.model.containers import Model
+from recommender.model.containers import MISSING, Model
 from recommender.offline.backtest import Walk, intervals
 from recommender.offline.replay import Replay
 from recommender.offline.score import GIB, Tally

@@ -13,9 +13,8 @@ from adapter.kube.objects import unix
 from adapter.kube.resources import PODS
 from adapter.units.quantity import Quantity
 from recommender.input.oom import OOM_KILLED
-from recommender.model.cluster import Member
-from recommender.objects import ContainerPolicy, EvictionRequirement, Pod, UpdatePolicy
-from recommender.status import quantities
+from recommender.model.cluster import TrackedVpa
+from recommender.objects import ContainerPolicy, EvictionRequirement, Pod, UpdatePolicy, quantities
 from recommender.updater.admission import Admission
 from recommender.updater.decide import Action, Advice, Decision, Group, Rules, Running, decide
 from recommender.updater.decide import Pod as PodFacts
@@ -48,32 +47,32 @@ class Applier:
         self._refused: dict[str, tuple[float, Any]] = {}
         """uid of a pod -> (when, which patch) the server refused"""
 
-    async def act(self, members: Sequence[tuple[Member, Sequence[Pod]]], now: float) -> int:
+    async def act(self, vpas: Sequence[tuple[TrackedVpa, Sequence[Pod]]], now: float) -> int:
         """Acts where a VPA's update mode asks for it; returns on how many pods."""
         if self._how == "off":
             return 0
         self._evicts = self._how == "all" and (self._admission is None or await self._admission.answers(now))
         self._refused = {uid: entry for uid, entry in self._refused.items() if now - entry[0] < REFUSED}
-        done = await asyncio.gather(*(self._member(member, pods, now) for member, pods in members))
+        done = await asyncio.gather(*(self._act_on(tracked, pods, now) for tracked, pods in vpas))
         return sum(done)
 
-    async def _member(self, member: Member, pods: Sequence[Pod], now: float) -> bool:
-        wanted = self._wanted(member, pods, now)
+    async def _act_on(self, tracked: TrackedVpa, pods: Sequence[Pod], now: float) -> bool:
+        wanted = self._wanted(tracked, pods, now)
         if not wanted:
             return False
         pod, made, body = max(wanted, key=lambda entry: entry[1].urgency)
         async with self._turns:
             return await self._do(pod, made, body, now)
 
-    def _wanted(self, member: Member, pods: Sequence[Pod], now: float) -> list[Wanted]:
+    def _wanted(self, tracked: TrackedVpa, pods: Sequence[Pod], now: float) -> list[Wanted]:
         """Pods to act on, how, and the patch that a resize would take."""
-        spec, advice = member.vpa.spec, advised(member)
+        spec, advice = tracked.vpa.spec, advised(tracked)
         if spec.update_mode in ("Off", "Initial") or not advice:
             return []
         rules, requirements = self._terms(spec.update_policy)
         staying = [pod for pod in pods if pod.metadata.deletion_timestamp is None]
         running = [pod for pod in staying if pod.status.phase == "Running"]
-        group = Group(configured=max(member.replicas, len(staying)), running=len(running))
+        group = Group(configured=max(tracked.replicas, len(staying)), running=len(running))
         policies = {name: spec.resource_policy.of(name) for name in advice}
         wanted: list[Wanted] = []
         for pod in running:
@@ -117,9 +116,9 @@ class Applier:
 STRATEGIC: Final = "application/strategic-merge-patch+json"
 
 
-def advised(member: Member) -> dict[str, Advice]:
+def advised(tracked: TrackedVpa) -> dict[str, Advice]:
     """The recommendation in the VPA's status, by container."""
-    made = member.vpa.status.recommendation
+    made = tracked.vpa.status.recommendation
     return {
         entry.container_name: Advice(
             quantities(entry.target), quantities(entry.lower_bound), quantities(entry.upper_bound)

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from adapter.kube.errors import Forbidden, NotFound, Unreachable
 from adapter.kube.objects import Condition, ObjectMeta, ResourceRequirements
 from adapter.units.quantity import Quantity
-from recommender.model.cluster import Member
+from recommender.model.cluster import TrackedVpa
 from recommender.objects import (
     ContainerPolicy,
     ContainerRecommendation,
@@ -47,12 +47,12 @@ def pod(name="web-1", requests=None, limits=None, conditions=(), going=False):
     )
 
 
-def member(mode, target="100m", least=None):
+def tracked(mode, target="100m", least=None):
     entry = ContainerRecommendation(
         container_name="app", target={"cpu": target}, lower_bound={"cpu": "50m"}, upper_bound={"cpu": "200m"}
     )
     recommendation = PodRecommendation(container_recommendations=(entry,))
-    return Member(
+    return TrackedVpa(
         Vpa(
             metadata=ObjectMeta(name="web", namespace="shop"),
             spec=VpaSpec(update_policy=UpdatePolicy(update_mode=mode, min_replicas=least)),
@@ -96,13 +96,13 @@ class Recorder:
 )
 async def test_only_what_flag_and_update_mode_both_allow_is_done(how, mode, verb):
     client = Recorder()
-    await Applier(client, how).act([(member(mode), [pod("web-1"), pod("web-2")])], NOW)
+    await Applier(client, how).act([(tracked(mode), [pod("web-1"), pod("web-2")])], NOW)
     assert [entry[0] for entry in client.written] == ([verb] if verb else [])
 
 
 async def test_one_pod_of_a_workload_changes_at_a_time():
     client = Recorder()
-    done = await Applier(client, "in-place").act([(member("InPlace"), [pod(f"web-{n}") for n in range(5)])], NOW)
+    done = await Applier(client, "in-place").act([(tracked("InPlace"), [pod(f"web-{n}") for n in range(5)])], NOW)
     assert (done, len(client.written)) == (1, 1)
     assert client.written[0][1].endswith("/pods/web-0/resize") or "/pods/web-" in client.written[0][1]
 
@@ -111,7 +111,7 @@ async def test_a_pod_of_which_nothing_can_change_is_not_patched_again_and_again(
     """It has no CPU request, which a resize may not add; the others' turn must not be lost to it."""
     client = Recorder()
     pods = [pod("web-1", requests={"memory": "1Gi"}), pod("web-2")]
-    assert await Applier(client, "in-place").act([(member("InPlace"), pods)], NOW) == 1
+    assert await Applier(client, "in-place").act([(tracked("InPlace"), pods)], NOW) == 1
     assert client.written[0][1].endswith("/pods/web-2/resize")
 
 
@@ -119,7 +119,7 @@ async def test_a_pod_of_which_nothing_can_change_is_not_patched_again_and_again(
 async def test_evictions_heed_the_vpas_min_replicas_and_what_the_target_asks_for(least, replicas, evicted):
     """Two pods run. Where five are asked for, int(5 × 0.5) = 2 may be down, and three are."""
     client = Recorder()
-    asked = member("Recreate", least=least)
+    asked = tracked("Recreate", least=least)
     asked.replicas = replicas
     await Applier(client, "all").act([(asked, [pod("web-1"), pod("web-2")])], NOW)
     assert len(client.written) == evicted
@@ -128,7 +128,7 @@ async def test_evictions_heed_the_vpas_min_replicas_and_what_the_target_asks_for
 async def test_what_the_server_refused_is_not_asked_again_but_after_an_hour_or_with_another_number():
     """A real server refuses what the node has no room for with 403."""
     client = Recorder(refuse=Forbidden(403, "Forbidden", "node didn't have enough allocatable resources"))
-    applier, one, less = Applier(client, "in-place"), member("InPlace"), member("InPlace", target="90m")
+    applier, one, less = Applier(client, "in-place"), tracked("InPlace"), tracked("InPlace", target="90m")
     for asked, at in ((one, 0), (one, 60), (less, 120), (less, 180), (less, 3800)):
         await applier.act([(asked, [pod()])], NOW + at)
     assert [entry[2]["spec"]["containers"][0]["resources"]["requests"]["cpu"] for entry in client.written] == [
@@ -140,7 +140,7 @@ async def test_a_passing_fault_is_tried_again_at_once():
     client = Recorder(refuse=Unreachable("no answer"))
     applier = Applier(client, "in-place")
     for at in (0, 60):
-        await applier.act([(member("InPlace"), [pod()])], NOW + at)
+        await applier.act([(tracked("InPlace"), [pod()])], NOW + at)
     assert len(client.written) == 2
 
 
@@ -148,7 +148,7 @@ async def test_a_refused_resize_becomes_an_eviction_where_the_mode_allows_it():
     client = Recorder(refuse=Forbidden(403, "Forbidden", "no room"))
     applier = Applier(client, "all")
     for at in (0, 60):
-        await applier.act([(member("InPlaceOrRecreate"), [pod(), pod("web-2")])], NOW + at)
+        await applier.act([(tracked("InPlaceOrRecreate"), [pod(), pod("web-2")])], NOW + at)
     assert [entry[0] for entry in client.written] == ["patch", "create"]
 
 
@@ -168,7 +168,7 @@ async def test_without_vpas_admission_controller_nothing_is_evicted(lease, evict
     applier = Applier(client, "all", admission=Admission(client, "kube-system"))
     with capture_logs() as lines:
         for at in (0, 1):
-            await applier.act([(member("Recreate"), [pod("web-1"), pod("web-2")])], NOW + at)
+            await applier.act([(tracked("Recreate"), [pod("web-1"), pod("web-2")])], NOW + at)
     assert bool(client.written) == bool(evicted)
     assert len([line for line in lines if line["event"].startswith("no pod is evicted")]) == (not evicted)
 
@@ -176,7 +176,7 @@ async def test_without_vpas_admission_controller_nothing_is_evicted(lease, evict
 async def test_a_pod_that_is_going_is_left_alone_and_does_not_count():
     client = Recorder()
     pods = [pod("web-1", going=True), pod("web-2")]
-    await Applier(client, "all").act([(member("Recreate"), pods)], NOW)
+    await Applier(client, "all").act([(tracked("Recreate"), pods)], NOW)
     assert client.written == []
 
 

@@ -23,7 +23,7 @@ from recommender.input import history as prometheus
 from recommender.input.backfill import load_history
 from recommender.input.history import MAX_POINTS, HistoryError, chunks, of_settings
 from recommender.input.owners import spelled
-from recommender.model.cluster import Fleet
+from recommender.model.cluster import ClusterState
 from recommender.model.containers import Model
 from recommender.model.workloads import Workload, of_metrics, of_name, of_owner, of_pod
 from recommender.objects import POD_METRICS, Container, Pod, PodSpec, PodStatus, TargetRef, Vpa, VpaSpec
@@ -68,27 +68,27 @@ class FakePrometheus:
         return []
 
 
-def fleet_of(chosen, pod="web-6d4cf56db6-x2x2x"):
-    fleet = Fleet(Model(chosen.aggregation))
+def cluster_of(chosen, pod="web-6d4cf56db6-x2x2x"):
+    cluster = ClusterState(Model(chosen.aggregation))
     meta = ObjectMeta(name="web", namespace="shop")
-    fleet.serve([Vpa(metadata=meta)])
+    cluster.serve([Vpa(metadata=meta)])
     own = Pod(
         metadata=ObjectMeta(name=pod, namespace="shop", uid="u"),
         spec=PodSpec(containers=(Container(name="app"),)),
         status=PodStatus(phase="Running"),
     )
-    fleet.follow({("shop", "web"): [own]}, NOW)
-    return fleet
+    cluster.follow({("shop", "web"): [own]}, NOW)
+    return cluster
 
 
 async def test_history_fills_the_state_as_live_samples_would_have():
     settings = parse(["--history-length=8d", "--history-resolution=1h"])
-    fleet = fleet_of(mode(settings))
-    count = await load_history(fleet, of_settings(settings), NOW, FakePrometheus())
-    row = fleet.members["shop", "web"].containers["app"]
+    cluster = cluster_of(mode(settings))
+    count = await load_history(cluster, of_settings(settings), NOW, FakePrometheus())
+    row = cluster.vpas["shop", "web"].containers["app"]
     assert count == 8 * 24
-    assert fleet.model.states.samples[row] == 8 * 24
-    assert fleet.model.states.peaks.recent(np.array([row]), 2)[0, 0] >= 2 * GB
+    assert cluster.model.states.samples[row] == 8 * 24
+    assert cluster.model.states.peaks.recent(np.array([row]), 2)[0, 0] >= 2 * GB
 
 
 class Remembered(FakePrometheus):
@@ -119,13 +119,13 @@ class Remembered(FakePrometheus):
 async def test_what_pods_used_that_are_gone_counts_for_their_workload(source, flags):
     """A rollout an hour ago must not cost eight days of history."""
     settings = parse(list(flags))
-    fleet = fleet_of(mode(settings))
-    member = fleet.members["shop", "web"]
-    member.vpa = Vpa(metadata=member.vpa.metadata, spec=VpaSpec(target_ref=TargetRef("apps/v1", "Deployment", "web")))
-    member.selector = Selector.parse("app=web")
-    assert await load_history(fleet, of_settings(settings), NOW, source) == 8 * 24
-    assert fleet.model.states.samples[member.containers["app"]] == 8 * 24
-    assert len(fleet.model.instances) == 1, "the instance of the pod that is gone is gone too"
+    cluster = cluster_of(mode(settings))
+    tracked = cluster.vpas["shop", "web"]
+    tracked.vpa = Vpa(metadata=tracked.vpa.metadata, spec=VpaSpec(target_ref=TargetRef("apps/v1", "Deployment", "web")))
+    tracked.selector = Selector.parse("app=web")
+    assert await load_history(cluster, of_settings(settings), NOW, source) == 8 * 24
+    assert cluster.model.states.samples[tracked.containers["app"]] == 8 * 24
+    assert len(cluster.model.instances) == 1, "the instance of the pod that is gone is gone too"
 
 
 def test_labels_have_one_spelling_in_metrics():
@@ -135,16 +135,16 @@ def test_labels_have_one_spelling_in_metrics():
 
 async def test_history_of_other_peoples_pods_is_left_alone():
     settings = parse([])
-    fleet = fleet_of(mode(settings))
+    cluster = cluster_of(mode(settings))
     other = Remembered("last_over_time(kube_pod_labels", namespace="shop", pod="web-7f9d8c6b5-zzzzz", label_app="api")
-    fleet.members["shop", "web"].selector = Selector.parse("app=web")
-    assert await load_history(fleet, of_settings(settings), NOW, other) == 0
+    cluster.vpas["shop", "web"].selector = Selector.parse("app=web")
+    assert await load_history(cluster, of_settings(settings), NOW, other) == 0
 
 
 async def test_a_namespace_that_cannot_be_had_is_left_out_and_the_program_goes_on():
     settings = parse([])
-    fleet = fleet_of(mode(settings))
-    assert await load_history(fleet, of_settings(settings), NOW, FakePrometheus(broken=1)) == 0
+    cluster = cluster_of(mode(settings))
+    assert await load_history(cluster, of_settings(settings), NOW, FakePrometheus(broken=1)) == 0
 
 
 def test_label_names_are_the_modern_ones_unless_named_otherwise_or_in_mode_vpa():

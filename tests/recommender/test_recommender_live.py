@@ -124,8 +124,8 @@ async def test_low_confidence_is_said_until_there_is_half_a_day_of_samples(clust
         since = tested.condition("LowConfidence")["lastTransitionTime"]
         await tested.minutes(1)
         assert tested.condition("LowConfidence")["lastTransitionTime"] == since
-        row = next(iter(tested.made.fleet.members.values())).containers["app"]
-        states = tested.made.fleet.model.states
+        row = next(iter(tested.made.cluster.vpas.values())).containers["app"]
+        states = tested.made.cluster.model.states
         states.samples[row], states.first_sample[row] = 1000, T0 - 86400
         await tested.minutes(1)
         assert tested.condition("LowConfidence")["status"] == "False"
@@ -177,7 +177,7 @@ async def test_other_recommenders_vpas_are_left_alone(cluster):
     async with bench(cluster) as tested:
         await tested.minutes(1)
         assert tested.status("theirs") == {}
-        assert set(tested.made.fleet.members) == {("shop", "web")}
+        assert set(tested.made.cluster.vpas) == {("shop", "web")}
     async with bench(cluster, "--recommender-name=other") as tested:
         await tested.minutes(1)
         assert tested.status("theirs")["recommendation"]["containerRecommendations"]
@@ -187,7 +187,7 @@ async def test_vpas_in_ignored_namespaces_are_left_alone(cluster):
     async with bench(cluster, "--ignored-vpa-object-namespaces=kube-system,shop") as tested:
         await tested.minutes(1)
         assert tested.status() == {}
-        assert not tested.made.fleet.members
+        assert not tested.made.cluster.vpas
 
 
 async def test_a_vpa_without_pods_says_so(cluster):
@@ -232,7 +232,7 @@ async def test_a_target_that_cannot_be_asked_for_a_while_keeps_its_pods_and_hist
         await tested.loop()
         cluster.faults.remove(fault)
         assert tested.condition("ConfigUnsupported") is None
-        assert tested.made.fleet.instances == 1
+        assert tested.made.cluster.instances == 1
 
 
 async def test_a_stale_condition_that_vpa_never_clears_is_cleared(cluster):
@@ -265,7 +265,7 @@ async def test_a_kill_that_ends_its_pod_counts_as_well(cluster, seen_before):
         await tested.settle()
         await tested.loop()
         assert tested.target()["memory"] == "1470157273"
-        assert tested.made.fleet.instances == 1
+        assert tested.made.cluster.instances == 1
 
 
 async def test_a_kill_counts_although_the_pod_is_gone_in_the_same_minute(cluster):
@@ -277,7 +277,7 @@ async def test_a_kill_counts_although_the_pod_is_gone_in_the_same_minute(cluster
         await tested.settle()
         await tested.loop()
         assert tested.target()["memory"] == "1470157273"
-        assert len(tested.made.fleet.model.instances) == 0
+        assert len(tested.made.cluster.model.instances) == 0
 
 
 async def test_an_eviction_for_want_of_memory_counts_as_a_kill(cluster):
@@ -423,7 +423,7 @@ async def test_checkpoints_of_vpas_that_are_gone_are_removed(cluster):
         tested.now += 700
         await tested.loop()
         assert cluster.get(CHECKPOINTS, "shop", "web-app") is None
-        assert len(tested.made.fleet.model.states) == 0
+        assert len(tested.made.cluster.model.states) == 0
 
 
 async def test_with_prometheus_as_storage_there_are_no_checkpoints(cluster):
@@ -533,7 +533,7 @@ async def test_fetching_history_holds_while_it_is_fetched_and_never_after(cluste
         before = tested.target()
         reading, go_on = asyncio.Event(), asyncio.Event()
 
-        async def history(fleet, now):
+        async def history(cluster, now):
             reading.set()
             await go_on.wait()
             return 0
@@ -566,8 +566,8 @@ async def test_usage_can_come_from_external_metrics(cluster):
     cluster.fail("/apis/external.metrics.k8s.io/v1beta1/namespaces/shop/bytes", 503)
     async with bench(cluster, *flags) as tested:
         await tested.loop()
-        row = tested.made.fleet.members["shop", "web"].containers["app"]
-        assert tested.made.fleet.model.states.samples[row] == 1
+        row = tested.made.cluster.vpas["shop", "web"].containers["app"]
+        assert tested.made.cluster.model.states.samples[row] == 1
         assert tested.target() == {"cpu": "350m", "memory": "250Mi"}
 
 
@@ -580,10 +580,10 @@ async def test_rollouts_do_not_grow_memory(cluster):
                 await cluster.remove(PODS, "shop", f"web-{number - 1}")
             await tested.settle()
             await tested.minutes(1, name=f"web-{number}")
-            held.append(tested.made.fleet.model.nbytes)
+            held.append(tested.made.cluster.model.nbytes)
         assert held[-1] == held[3]
-        assert tested.made.fleet.instances == 1
-        assert len(tested.made.fleet.model.states) == 1
+        assert tested.made.cluster.instances == 1
+        assert len(tested.made.cluster.model.states) == 1
 
 
 async def test_a_request_that_an_hpa_counts_on_stays_as_it_is(cluster):

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recommender.input import usage_file as usage_module
-from recommender.input.usage_file import MISSING, UsageError, read_requests, read_usage
+from recommender.input.usage_file import UsageError, read_requests, read_usage
+from recommender.model.containers import MISSING
 
 HEADER = "container,epoch_s,cpu_millicores,memory_bytes\n"
 

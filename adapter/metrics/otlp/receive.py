@@ -18,7 +18,7 @@ from aiohttp import hdrs, web
 from google.protobuf import json_format
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
-from adapter.metrics.bounded import BodyError, inflate, read_body
+from adapter.metrics.bounded import BodyError, BodySizeError, inflate, read_body
 from adapter.metrics.otlp.decode import Decoder, OtlpError, from_json, from_protobuf
 from adapter.metrics.problems import Problems
 from adapter.metrics.sample import Point
@@ -199,9 +199,9 @@ def http_handler(intake: Intake) -> Callable[[web.Request], Awaitable[web.Respon
             return _refusal(503, str(error), is_json, {hdrs.RETRY_AFTER: "1"})
         except TimeoutError:
             return _refusal(408, f"the body must arrive within {intake.limits.read_s:g} s", is_json)
-        except BodyError as error:
-            return _refusal(413 if "more than" in str(error) else 400, str(error), is_json)
-        except OtlpError as error:
+        except BodySizeError as error:
+            return _refusal(413, str(error), is_json)
+        except (BodyError, OtlpError) as error:
             return _refusal(400, str(error), is_json)
         if is_json:
             return web.Response(text=json_format.MessageToJson(response, indent=None), content_type=_JSON)
