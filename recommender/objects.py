@@ -16,6 +16,8 @@ VPAS: Final = Resource("autoscaling.k8s.io", "v1", "verticalpodautoscalers")
 CHECKPOINTS: Final = Resource("autoscaling.k8s.io", "v1", "verticalpodautoscalercheckpoints")
 POD_METRICS: Final = Resource("metrics.k8s.io", "v1beta1", "pods")
 EVENTS: Final = Resource("", "v1", "events")
+OOM_KILLED: Final = "OOMKilled"
+"""The reason of a container that ended for want of memory."""
 
 Quantities = dict[str, str]
 

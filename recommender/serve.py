@@ -25,11 +25,10 @@ from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS
 from adapter.kube.throttle import Throttled
 from adapter.units.quantity import Quantity
 from recommender.checkpoint.store import CheckpointStore
+from recommender.config import history, mode
 from recommender.estimate.postprocess import PostProcessor, Rounding
-from recommender.estimate.recommend import mode
 from recommender.input.backfill import load_history
 from recommender.input.external_metrics import External
-from recommender.input.history import History, of_settings
 from recommender.input.oom import Observer
 from recommender.logs import log_to_stderr
 from recommender.loop import Informers, Plan, Recommender, Scope, Timing
@@ -108,7 +107,7 @@ async def lead_once(settings: Settings, client: Client, telemetry: Telemetry, wa
         for informer in informers:
             await stack.enter_async_context(informer.running())
         if settings.storage == "prometheus":
-            recommender.at_start(lambda cluster, now: load_history(cluster, of_settings(settings), now))
+            recommender.at_start(lambda cluster, now: load_history(cluster, history(settings), now))
         await recommender.run()
 
 
@@ -168,7 +167,7 @@ def external(settings: Settings) -> External | None:
     """What is read of external.metrics.k8s.io, if that is asked for."""
     metrics = {"cpu": settings.external_cpu, "memory": settings.external_memory}
     named = {resource: metric for resource, metric in metrics.items() if metric}
-    label = History.from_settings(settings, "").container_label
+    label = history(settings).container_label
     return External(named, label) if settings.use_external_metrics else None
 
 

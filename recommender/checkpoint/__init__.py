@@ -1,1 +1,1 @@
-"""Checkpoints, VPA's own format: encoded and decoded, kept in the Kubernetes API, read from exported files."""
+"""Checkpoints in VPA's own format: encoded, decoded, and kept in the Kubernetes API."""

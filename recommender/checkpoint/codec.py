@@ -12,9 +12,8 @@ import msgspec
 import numpy as np
 
 from adapter.kube.objects import unix
-from recommender.input.usage_file import MAX_EPOCH
 from recommender.model.buckets import Rows
-from recommender.model.containers import MAX_AMOUNT, PEAK_WEIGHT, Model, States
+from recommender.model.containers import MAX_AMOUNT, MAX_EPOCH, PEAK_WEIGHT, Model, States
 from recommender.model.histogram import NEVER, Histograms
 from recommender.model.peaks import DAYS
 from recommender.objects import CheckpointStatus, Histogram

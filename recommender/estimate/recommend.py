@@ -6,12 +6,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.estimate.estimators import Bounds, Estimation, Fractions, Recommendation, minimums, recommend
+from recommender.estimate.estimators import Bounds, Estimation, Recommendation, minimums, recommend
 from recommender.estimate.policy import CostPolicy
 from recommender.model.buckets import Amounts, Floats, Rows
 from recommender.model.containers import OOM_MEMORY, Aggregation, Model
 from recommender.model.peaks import DAYS
-from recommender.settings import Settings
 
 LOOK_AGAIN: Final = 3600.0
 """s after which a target is reckoned anew although no peak changed: the day has moved on."""
@@ -25,32 +24,6 @@ class Mode:
     estimation: Estimation
     cost: CostPolicy | None
     """None: memory as VPA does it."""
-
-
-def mode(settings: Settings) -> Mode:
-    """The mode that the settings describe."""
-    aggregation = Aggregation(
-        memory_interval=settings.memory_interval,
-        memory_interval_count=settings.memory_interval_count,
-        memory_half_life=settings.memory_half_life,
-        cpu_half_life=settings.cpu_half_life,
-        oom_bump_ratio=settings.oom_ratio,
-        oom_min_bump=settings.oom_bump,
-        first_zero_peak=not settings.fixed("zero_peak"),
-        daily_peaks=settings.mode == "default" or settings.fixed("memory"),
-    )
-    estimation = Estimation(
-        margin=settings.margin,
-        cpu=Fractions(settings.target_cpu, settings.lower_cpu, settings.upper_cpu),
-        memory=Fractions(settings.target_memory, settings.lower_memory, settings.upper_memory),
-        cpu_confidence=settings.confidence_cpu,
-        memory_confidence=settings.confidence_memory,
-        pod_minimum_cpu=settings.pod_min_cpu,
-        pod_minimum_memory=settings.pod_min_memory,
-        inside_buckets=settings.fixed("cpu_buckets"),
-    )
-    cost = CostPolicy(price=settings.overrun_price) if settings.fixed("memory") else None
-    return Mode(aggregation, estimation, cost)
 
 
 def decide(model: Model, rows: Rows, containers: Amounts, now: float, chosen: Mode) -> Recommendation:

@@ -5,18 +5,15 @@ had is left out and said; the recommender starts all the same.
 """
 
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 import stamina
 import structlog
 
 from recommender.model.containers import DAY, MISSING
-from recommender.settings import Settings, SettingsError, prometheus_seconds
 
 log = structlog.get_logger(__name__)
 MAX_POINTS: Final = 10_000
@@ -26,15 +23,6 @@ MAX_SERIES: Final = 20_000
 RETRIES: Final = 3
 PAUSE: Final = 1.0
 """s before the second try"""
-MODERN: Final[Mapping[str, str]] = {
-    "pod_label": "pod",
-    "container_label": "container",
-    "pod_labels_metric": "kube_pod_labels",
-    "pod_label_prefix": "label_",
-    "pod_namespace_label": "namespace",
-    "pod_name_label": "pod",
-}
-"""cAdvisor's label names since Kubernetes 1.16, and kube-state-metrics' of pods; VPA's defaults are older."""
 
 
 class HistoryError(Exception):
@@ -66,35 +54,6 @@ class History:
     labels_namespace: str
     labels_pod: str
 
-    @classmethod
-    def from_settings(cls, settings: Settings, token: str) -> "History":
-        """VPA's flags; in mode default its outdated label names, where left as they are, are the modern ones."""
-
-        def named(setting: str) -> str:
-            said, default = getattr(settings, setting), getattr(Settings, setting)
-            return MODERN[setting] if said == default and settings.mode == "default" else str(said)
-
-        return cls(
-            url=settings.prometheus,
-            verify=not settings.prometheus_insecure,
-            headers={"Authorization": f"Bearer {token}"} if token else {},
-            auth=(settings.username, settings.password) if settings.username else None,
-            timeout=prometheus_seconds(settings.query_timeout),
-            length=prometheus_seconds(settings.history_length),
-            resolution=max(prometheus_seconds(settings.history_resolution), 1.0),
-            job=settings.cadvisor_job,
-            cpu_metric=settings.history_cpu,
-            memory_metric=settings.history_memory,
-            namespace_label=settings.namespace_label,
-            pod_label=named("pod_label"),
-            container_label=named("container_label"),
-            peaks=settings.mode == "default",
-            labels_metric=named("pod_labels_metric"),
-            label_prefix=named("pod_label_prefix"),
-            labels_namespace=named("pod_namespace_label"),
-            labels_pod=named("pod_name_label"),
-        )
-
     def selector(self, namespace: str) -> str:
         """The label matchers of one namespace's containers."""
         job = f'job="{self.job}", ' if self.job else ""
@@ -120,19 +79,6 @@ class History:
             f"sum by ({by}) (rate({self.cpu_metric}{chosen}{window}))",
             f"max by ({by}) ({f'max_over_time({memory}{window})' if self.peaks else memory})",
         )
-
-
-def of_settings(settings: Settings) -> History:
-    """What VPA's flags (and its two environment variables) say. Raises SettingsError for a token file without use."""
-    token = settings.bearer_token
-    if settings.bearer_token_file:
-        try:
-            token = Path(settings.bearer_token_file).read_text().strip()
-        except OSError as error:
-            raise SettingsError(f"--prometheus-bearer-token-file: {error}") from error
-    username = settings.username or os.environ.get("PROMETHEUS_USERNAME", "")
-    password = settings.password or os.environ.get("PROMETHEUS_PASSWORD", "")
-    return History.from_settings(replace(settings, username=username, password=password), token)
 
 
 Series = Mapping[str, Any]

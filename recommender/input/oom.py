@@ -5,9 +5,8 @@ from typing import Final, NamedTuple
 
 from adapter.kube.objects import unix
 from adapter.units.quantity import Quantity, QuantityError
-from recommender.objects import ContainerStatus, Event, Pod
+from recommender.objects import OOM_KILLED, ContainerStatus, Event, Pod
 
-OOM_KILLED: Final = "OOMKilled"
 EVICTED: Final = "Evicted"
 QUEUE: Final = 5000
 """Kills that are remembered until the next loop; the oldest go first."""

@@ -15,12 +15,10 @@ from typing import Final
 import numpy as np
 
 from recommender.model.buckets import Amounts, Floats, Rows
-from recommender.model.containers import MAX_AMOUNT, MISSING
+from recommender.model.containers import MAX_AMOUNT, MAX_EPOCH, MISSING
 
 COLUMNS: Final = ("container", "epoch_s", "cpu_millicores", "memory_bytes")
 OOM_COLUMN: Final = "oom_request_bytes"
-MAX_EPOCH: Final = 253402300800.0
-"""The year 10000: a larger epoch is in milliseconds."""
 MAX_ROWS: Final = 100_000_000
 """Lines of one file and rows of all together: a small csv.gz can unfold to anything."""
 MAX_OF_ONE: Final = 2_000_000

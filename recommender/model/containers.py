@@ -27,6 +27,9 @@ MISSING: Final = -1
 MAX_AMOUNT: Final = 10**14
 """VPA's largest amount: 1e14 millicores or bytes."""
 
+MAX_EPOCH: Final = 253402300800.0
+"""Unix s of the year 10000: a larger one is in milliseconds."""
+
 
 @dataclass(frozen=True)
 class Aggregation:

@@ -7,8 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.config import mode
 from recommender.estimate.policy import CostPolicy
-from recommender.estimate.recommend import Mode, mode
+from recommender.estimate.recommend import Mode
 from recommender.input.usage_file import Usage
 from recommender.model.buckets import Amounts
 from recommender.model.containers import DAY

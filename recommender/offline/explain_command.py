@@ -4,7 +4,7 @@ import argparse
 import difflib
 from collections.abc import Sequence
 
-from recommender.estimate.recommend import mode
+from recommender.config import mode
 from recommender.offline import output
 from recommender.offline.explain import explain
 from recommender.offline.report_command import load, sources

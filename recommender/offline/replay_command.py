@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from recommender.config import mode
 from recommender.estimate.estimators import Bounds
 from recommender.estimate.postprocess import round_up
-from recommender.estimate.recommend import decide, mode
+from recommender.estimate.recommend import decide
 from recommender.input.usage_file import Usage, read_requests, read_usage
 from recommender.model.containers import MISSING, Model
 from recommender.offline import output

@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from recommender.checkpoint.files import read_checkpoints, resume
-from recommender.estimate.recommend import Mode, mode
-from recommender.input.history import of_settings as history_of
+from recommender.config import history, mode
+from recommender.estimate.recommend import Mode
 from recommender.input.usage_file import read_requests, read_usage
 from recommender.model.containers import Model
 from recommender.offline import output, patches
+from recommender.offline.checkpoint_files import read_checkpoints, resume
 from recommender.offline.page import page
 from recommender.offline.replay import Replay
 from recommender.offline.report import Entry, Request, entries, failures, totals
@@ -99,9 +99,10 @@ def load(given: argparse.Namespace, settings: Settings) -> Known:
     model = Model(chosen.aggregation)
     with ExitStack() as stack:
         if given.prometheus:
-            history = history_of(replace(settings, prometheus=given.prometheus))
             bar = partial(_bar, stack)
-            return from_prometheus(model, history, given.namespace, time.time(), bar)
+            return from_prometheus(
+                model, history(replace(settings, prometheus=given.prometheus)), given.namespace, time.time(), bar
+            )
         if len(given.namespace) > 1:
             raise SettingsError("--metrics-api takes one --namespace, or none for all")
         told = _bar(stack, "looks", max(round(given.metrics_api / SAMPLE_EVERY), 1))

@@ -13,8 +13,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.config import mode
 from recommender.estimate.policy import CostPolicy
-from recommender.estimate.recommend import Evidence, evidence, mode
+from recommender.estimate.recommend import Evidence, evidence
 from recommender.input.usage_file import Usage
 from recommender.model.buckets import Floats
 from recommender.model.containers import MISSING, Model

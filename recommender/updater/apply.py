@@ -12,9 +12,8 @@ from adapter.kube.errors import KubeError, NotFound, ServerError, TooManyRequest
 from adapter.kube.objects import unix
 from adapter.kube.resources import PODS
 from adapter.units.quantity import Quantity
-from recommender.input.oom import OOM_KILLED
 from recommender.model.cluster import TrackedVpa
-from recommender.objects import ContainerPolicy, EvictionRequirement, Pod, UpdatePolicy, quantities
+from recommender.objects import OOM_KILLED, ContainerPolicy, EvictionRequirement, Pod, UpdatePolicy, quantities
 from recommender.updater.admission import Admission
 from recommender.updater.decide import Action, Advice, Decision, Group, Rules, Running, decide
 from recommender.updater.decide import Pod as PodFacts

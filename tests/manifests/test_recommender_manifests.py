@@ -160,10 +160,11 @@ class Absent:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Absent())
 from recommender.__main__ import main
-from recommender.input.history import connect, of_settings
+from recommender.config import history
+from recommender.input.history import connect
 from recommender.settings import parse
 import recommender.serve
-connect(of_settings(parse(["--storage=prometheus"])))
+connect(history(parse(["--storage=prometheus"])))
 sys.exit(main(["--help"]))
 """
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from recommender.checkpoint import codec
 from recommender.checkpoint.codec import CheckpointError
-from recommender.estimate.recommend import decide, mode
+from recommender.config import mode
+from recommender.estimate.recommend import decide
 from recommender.input.usage_file import read_usage
 from recommender.model.containers import Model
 from recommender.model.histogram import NEVER

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recommender.config import mode
 from recommender.estimate.postprocess import round_up
-from recommender.estimate.recommend import decide, mode
+from recommender.estimate.recommend import decide
 from recommender.input.usage_file import read_usage
 from recommender.model.containers import Model
 from recommender.offline.replay import Replay

@@ -18,10 +18,10 @@ from adapter.kube.objects import ObjectMeta, OwnerReference
 from adapter.kube.resources import PODS
 from adapter.units.selector import Selector
 from recommender.__main__ import main
-from recommender.estimate.recommend import mode
+from recommender.config import history, mode
 from recommender.input import history as prometheus
 from recommender.input.backfill import load_history
-from recommender.input.history import MAX_POINTS, HistoryError, chunks, of_settings
+from recommender.input.history import MAX_POINTS, HistoryError, chunks
 from recommender.input.owners import spelled
 from recommender.model.cluster import ClusterState
 from recommender.model.containers import Model
@@ -84,7 +84,7 @@ def cluster_of(chosen, pod="web-6d4cf56db6-x2x2x"):
 async def test_history_fills_the_state_as_live_samples_would_have():
     settings = parse(["--history-length=8d", "--history-resolution=1h"])
     cluster = cluster_of(mode(settings))
-    count = await load_history(cluster, of_settings(settings), NOW, FakePrometheus())
+    count = await load_history(cluster, history(settings), NOW, FakePrometheus())
     row = cluster.vpas["shop", "web"].containers["app"]
     assert count == 8 * 24
     assert cluster.model.states.samples[row] == 8 * 24
@@ -123,7 +123,7 @@ async def test_what_pods_used_that_are_gone_counts_for_their_workload(source, fl
     tracked = cluster.vpas["shop", "web"]
     tracked.vpa = Vpa(metadata=tracked.vpa.metadata, spec=VpaSpec(target_ref=TargetRef("apps/v1", "Deployment", "web")))
     tracked.selector = Selector.parse("app=web")
-    assert await load_history(cluster, of_settings(settings), NOW, source) == 8 * 24
+    assert await load_history(cluster, history(settings), NOW, source) == 8 * 24
     assert cluster.model.states.samples[tracked.containers["app"]] == 8 * 24
     assert len(cluster.model.instances) == 1, "the instance of the pod that is gone is gone too"
 
@@ -138,26 +138,26 @@ async def test_history_of_other_peoples_pods_is_left_alone():
     cluster = cluster_of(mode(settings))
     other = Remembered("last_over_time(kube_pod_labels", namespace="shop", pod="web-7f9d8c6b5-zzzzz", label_app="api")
     cluster.vpas["shop", "web"].selector = Selector.parse("app=web")
-    assert await load_history(cluster, of_settings(settings), NOW, other) == 0
+    assert await load_history(cluster, history(settings), NOW, other) == 0
 
 
 async def test_a_namespace_that_cannot_be_had_is_left_out_and_the_program_goes_on():
     settings = parse([])
     cluster = cluster_of(mode(settings))
-    assert await load_history(cluster, of_settings(settings), NOW, FakePrometheus(broken=1)) == 0
+    assert await load_history(cluster, history(settings), NOW, FakePrometheus(broken=1)) == 0
 
 
 def test_label_names_are_the_modern_ones_unless_named_otherwise_or_in_mode_vpa():
-    query = of_settings(parse([])).queries("shop")[1]
+    query = history(parse([])).queries("shop")[1]
     assert 'pod=~".+"' in query
     assert 'container!="POD"' in query
-    assert 'pod_name=~".+"' in of_settings(parse(["--mode=vpa"])).queries("shop")[1]
-    assert 'my_pod=~".+"' in of_settings(parse(["--container-pod-name-label=my_pod"])).queries("shop")[1]
+    assert 'pod_name=~".+"' in history(parse(["--mode=vpa"])).queries("shop")[1]
+    assert 'my_pod=~".+"' in history(parse(["--container-pod-name-label=my_pod"])).queries("shop")[1]
 
 
 def test_memory_between_two_points_counts_but_not_in_mode_vpa():
-    assert "(max_over_time(container_memory_working_set_bytes{" in of_settings(parse([])).queries("shop")[1]
-    assert "max_over_time" not in of_settings(parse(["--mode=vpa"])).queries("shop")[1]
+    assert "(max_over_time(container_memory_working_set_bytes{" in history(parse([])).queries("shop")[1]
+    assert "max_over_time" not in history(parse(["--mode=vpa"])).queries("shop")[1]
 
 
 @given(st.floats(60, 90 * DAY), st.floats(1, 7200))

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recommender.config import mode
 from recommender.estimate.policy import CostPolicy
-from recommender.estimate.recommend import decide, mode
+from recommender.estimate.recommend import decide
 from recommender.model.containers import DAY, Model
 from recommender.settings import Settings
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recommender.estimate.recommend import mode
+from recommender.config import mode
 from recommender.settings import Settings, SettingsError, parse, seconds, usage
 
 

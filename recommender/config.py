@@ -1,0 +1,92 @@
+"""From flags to what both the loop and the offline verbs are made with: the mode, and where history is."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from recommender.estimate.estimators import Estimation, Fractions
+from recommender.estimate.policy import CostPolicy
+from recommender.estimate.recommend import Mode
+from recommender.input.history import History
+from recommender.model.containers import Aggregation
+from recommender.settings import Settings, SettingsError, prometheus_seconds
+
+MODERN: Final[Mapping[str, str]] = {
+    "pod_label": "pod",
+    "container_label": "container",
+    "pod_labels_metric": "kube_pod_labels",
+    "pod_label_prefix": "label_",
+    "pod_namespace_label": "namespace",
+    "pod_name_label": "pod",
+}
+"""cAdvisor's label names since Kubernetes 1.16, and kube-state-metrics' of pods; VPA's defaults are older."""
+
+
+def mode(settings: Settings) -> Mode:
+    """The mode that the settings describe."""
+    aggregation = Aggregation(
+        memory_interval=settings.memory_interval,
+        memory_interval_count=settings.memory_interval_count,
+        memory_half_life=settings.memory_half_life,
+        cpu_half_life=settings.cpu_half_life,
+        oom_bump_ratio=settings.oom_ratio,
+        oom_min_bump=settings.oom_bump,
+        first_zero_peak=not settings.fixed("zero_peak"),
+        daily_peaks=settings.mode == "default" or settings.fixed("memory"),
+    )
+    estimation = Estimation(
+        margin=settings.margin,
+        cpu=Fractions(settings.target_cpu, settings.lower_cpu, settings.upper_cpu),
+        memory=Fractions(settings.target_memory, settings.lower_memory, settings.upper_memory),
+        cpu_confidence=settings.confidence_cpu,
+        memory_confidence=settings.confidence_memory,
+        pod_minimum_cpu=settings.pod_min_cpu,
+        pod_minimum_memory=settings.pod_min_memory,
+        inside_buckets=settings.fixed("cpu_buckets"),
+    )
+    cost = CostPolicy(price=settings.overrun_price) if settings.fixed("memory") else None
+    return Mode(aggregation, estimation, cost)
+
+
+def history(settings: Settings) -> History:
+    """What VPA's flags (and its two environment variables) say. Raises SettingsError for a token file without use."""
+    token = settings.bearer_token
+    if settings.bearer_token_file:
+        try:
+            token = Path(settings.bearer_token_file).read_text().strip()
+        except OSError as error:
+            raise SettingsError(f"--prometheus-bearer-token-file: {error}") from error
+    username = settings.username or os.environ.get("PROMETHEUS_USERNAME", "")
+    password = settings.password or os.environ.get("PROMETHEUS_PASSWORD", "")
+    return _history(replace(settings, username=username, password=password), token)
+
+
+def _history(settings: Settings, token: str) -> History:
+    """VPA's flags; in mode default its outdated label names, where left as they are, are the modern ones."""
+
+    def named(setting: str) -> str:
+        said, default = getattr(settings, setting), getattr(Settings, setting)
+        return MODERN[setting] if said == default and settings.mode == "default" else str(said)
+
+    return History(
+        url=settings.prometheus,
+        verify=not settings.prometheus_insecure,
+        headers={"Authorization": f"Bearer {token}"} if token else {},
+        auth=(settings.username, settings.password) if settings.username else None,
+        timeout=prometheus_seconds(settings.query_timeout),
+        length=prometheus_seconds(settings.history_length),
+        resolution=max(prometheus_seconds(settings.history_resolution), 1.0),
+        job=settings.cadvisor_job,
+        cpu_metric=settings.history_cpu,
+        memory_metric=settings.history_memory,
+        namespace_label=settings.namespace_label,
+        pod_label=named("pod_label"),
+        container_label=named("container_label"),
+        peaks=settings.mode == "default",
+        labels_metric=named("pod_labels_metric"),
+        label_prefix=named("pod_label_prefix"),
+        labels_namespace=named("pod_namespace_label"),
+        labels_pod=named("pod_name_label"),
+    )
