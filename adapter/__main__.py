@@ -27,7 +27,7 @@ from adapter.collect.demand import Demand
 from adapter.collect.directory import Directory
 from adapter.collect.embedded import Embedded, EmbeddedOptions, KubeletAccess, OtlpDoors
 from adapter.collect.follow import follow_hpas, follow_resources, mapper_of
-from adapter.collect.plan import Planner, wanted_names
+from adapter.collect.plan import Planner
 from adapter.collect.snapshot import Limits
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.usage import RuledUsage, UsageSource
@@ -364,7 +364,7 @@ def wire_collector(
     refresh = min(EMBEDDED_REFRESH, settings.refresh_interval) if embedded else settings.refresh_interval
     planner = Planner(
         Limits(float(settings.value_max_age), float(refresh)),
-        lambda want: wanted_names(want, directory),
+        directory.wanted,
         directory.size,
     )
     relist = min(5.0, settings.metrics_relist_interval) if embedded else settings.metrics_relist_interval

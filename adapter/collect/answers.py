@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from cachetools import LRUCache
 
+from adapter.collect import explain
 from adapter.collect.answer import (
     CustomOffer,
     CustomQuestion,
@@ -22,44 +22,16 @@ from adapter.collect.answer import (
 from adapter.collect.collector import Collector, Held
 from adapter.collect.demand import CustomWant, ExternalWant, Objects, Want
 from adapter.collect.directory import Directory
+from adapter.collect.judge import Judged, judged, quantity
 from adapter.collect.plan import custom_offered, mergeable
-from adapter.collect.snapshot import Limits, Reading, admitted, age_limit
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.usage import UsageSource, quantities
 from adapter.metrics.scrape.kubelet import ResourceUsage
-from adapter.rules import merge
 from adapter.rules.resources import NODES, PODS, UnknownResource
-from adapter.units.quantity import Quantity
 from adapter.units.selector import Selector
 
-MAX_MILLI = 2**63 - 1
-"""Values are read as int64 milli-units by the HPA; a larger one is served as this."""
 USAGE_MAX_AGE = 60.0
 """s beyond which CPU and memory are left out: four of the kubelets' 15 s."""
-
-
-class Judged(NamedTuple):
-    """A reading and what becomes of it."""
-
-    reading: Reading
-    value: float | None
-    """None where it is left out."""
-    why: str
-    """Why it is left out, one sentence without a full stop; '' where it is served."""
-
-
-def judged(reading: Reading, limits: Limits, sample_interval: float, now: float) -> Judged:
-    """`reading` by the rule's limits at `now`."""
-    age, limit = now - reading.time, age_limit(limits, sample_interval)
-    if age > limit:
-        return Judged(reading, None, f"its sample is {age:.0f} s old, the limit is {limit:.0f} s")
-    value = admitted(reading.value, limits)
-    return Judged(reading, value, "" if value is not None else f"its value is {reading.value}")
-
-
-def quantity(value: float) -> Quantity:
-    """In milli-units, truncated as prometheus-adapter does, within what an int64 holds."""
-    return Quantity.of_milli(max(-MAX_MILLI, min(int(value * 1000), MAX_MILLI)))
 
 
 class Collected:
@@ -122,9 +94,9 @@ class Collected:
     async def external(self, question: ExternalQuestion) -> Sequence[ExternalValue]:
         """See `Answers`."""
         held = await self._held(ExternalWant(question.namespace, question.metric, question.selector), question.user)
-        table, limits = held.table, held.planned.limits
+        table, limits, now = held.table, held.planned.limits, self._clock()
         assert table is not None
-        found = [(labels, judged(reading, limits, 0.0, self._clock())) for labels, reading in table.external]
+        found = [(labels, judged(reading, limits, sample_interval=0.0, now=now)) for labels, reading in table.external]
         self._count(held, [item for _, item in found])
         return [
             ExternalValue(labels, quantity(item.value), item.reading.time, item.reading.window or None)
@@ -204,15 +176,16 @@ class Collected:
         found: dict[str, Judged | None] = {}
         for name in names:
             reading = table.readings.get((namespace, name))
-            found[name] = None if reading is None else judged(reading, limits, table.sample_interval, now)
+            found[name] = (
+                None if reading is None else judged(reading, limits, sample_interval=table.sample_interval, now=now)
+            )
         self._count(held, [item for item in found.values() if item is not None])
         return found
 
     def _count(self, held: Held, found: Iterable[Judged]) -> None:
         for item in found:
-            if item.value is None:
-                why = "age" if item.why.startswith("its sample") else "value"
-                self._telemetry.left_out.labels(held.planned.rule.place, why).inc()
+            if item.left_out is not None:
+                self._telemetry.left_out.labels(held.planned.rule.place, item.left_out.value).inc()
 
     def _absence(self, namespace: str, name: str, held: Held) -> str:
         found = self._judge(namespace, [name], held)[name]
@@ -269,51 +242,23 @@ class Collected:
                 "rules": list(self._collector.catalogue.problems),
             }
         offered = custom_offered(self._collector.catalogue, question.resource, question.metric)
-        rule = offered.bound.rule
-        story: dict[str, object] = {
-            "metric": question.metric,
-            "rule": {"place": rule.place, "seriesQuery": rule.series_query, "series": offered.series},
-            "query": "shared by all who want this metric"
-            if want.objects is None
-            else merge.why_not(offered.bound, question.resource),
-            "wantedBy": sorted(
-                f"HPA {ns}/{name}" for (ns, name), wants in self._collector.demand.declarers.items() if want in wants
-            ),
-        }
+        story = explain.of_rule(offered, want, self._collector.demand)
         held = self._collector.held.get(want)
         if held is None or held.table is None:
             return story | {"answer": "asked for when requested", "lastError": held.error if held else ""}
         return story | self._told(question, held)
 
     def _told(self, question: CustomQuestion, held: Held) -> dict[str, object]:
-        now, table = self._clock(), held.table
-        assert table is not None
-        names = [question.name]
+        assert held.table is not None
+        names: Sequence[str] = [question.name]
         if question.name == "*":
-            names = list(self._directory.known(question.resource, question.namespace, question.selector))
-        objects: dict[str, object] = {}
-        for name, found in self._judge(question.namespace, names, held).items():
-            if found is None:
-                objects[name] = {"missing": "the query's result has no sample for it"}
-                continue
-            reading = found.reading
-            told: dict[str, object] = {
-                "value": reading.value,
-                "ageSeconds": round(now - reading.time, 1),
-                "windowSeconds": round(reading.window, 1),
-            }
-            objects[name] = told | (
-                {"leftOut": found.why} if found.value is None else {"served": str(quantity(found.value))}
-            )
-        return {
-            "source": self._collector.source.name,
-            "promql": held.planned.query.promql,
-            "adaptiveWindow": held.planned.query.adaptive,
-            "timeOf": "the sample"
-            if self._collector.source.knows_sample_times or held.planned.times
-            else "the evaluation",
-            "evaluatedSecondsAgo": round(now - table.evaluated, 1),
-            "lastError": held.error,
-            "maxAgeSeconds": round(age_limit(held.planned.limits, table.sample_interval), 1),
-            "objects": objects,
-        }
+            names = self._directory.known(question.resource, question.namespace, question.selector)
+        source = self._collector.source
+        return explain.of_values(
+            held.planned,
+            held.table,
+            self._judge(question.namespace, names, held),
+            explain.Origin(source.name, source.knows_sample_times),
+            error=held.error,
+            now=self._clock(),
+        )

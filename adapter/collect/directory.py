@@ -7,6 +7,7 @@ from typing import TypeAlias
 from cachetools import TTLCache
 
 from adapter.collect.answer import Unavailable
+from adapter.collect.demand import CustomWant
 from adapter.kube.client import Client
 from adapter.kube.errors import KubeError
 from adapter.kube.index import HasMetadata, Index
@@ -52,6 +53,12 @@ class Directory:
         if index is None:
             index = await self._list(resource, namespace)
         return _names(index, namespace, selector)
+
+    def wanted(self, want: CustomWant) -> Sequence[str]:
+        """The names of the objects that a want names, as far as memory knows them."""
+        if want.objects is None or want.objects.name != "*":
+            return [want.objects.name] if want.objects else []
+        return self.known(want.resource, want.namespace, want.objects.selector)
 
     def size(self, resource: GroupResource, namespace: str) -> int:
         """How many objects there are, as far as is known; 1 where nothing is."""

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from adapter.collect.catalogue import Catalogue, Offered
 from adapter.collect.demand import CustomWant, ExternalWant, Want
-from adapter.collect.directory import Directory
 from adapter.collect.snapshot import Limits
 from adapter.metrics.source import Query
 from adapter.rules import merge
@@ -245,10 +244,3 @@ def mergeable(offered: Offered, resource: GroupResource, namespace: str, metric_
         return merge.merged(offered.bound, offered.series, resource, namespaces, metric_selector) is not None
     except (QueryError, NamingError):
         return False
-
-
-def wanted_names(want: CustomWant, directory: Directory) -> Sequence[str]:
-    """The objects that a want names, as far as memory knows them."""
-    if want.objects is None or want.objects.name != "*":
-        return [want.objects.name] if want.objects else []
-    return directory.known(want.resource, want.namespace, want.objects.selector)

@@ -11,7 +11,7 @@ from adapter.collect.catalogue import Catalogue
 from adapter.collect.collector import Collector, Schedule
 from adapter.collect.demand import Demand
 from adapter.collect.directory import Directory
-from adapter.collect.plan import Planner, wanted_names
+from adapter.collect.plan import Planner
 from adapter.collect.snapshot import Limits
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.kube.index import Index
@@ -88,9 +88,10 @@ class World:
         self.pods: Index[PartialObjectMetadata] = Index()
         self.catalogue = Catalogue(load(rules, "rules.yaml"), ResourceMapper(CORE_RESOURCES))
         self.directory = Directory({PODS: self.pods}, None, self.catalogue.mapper.api)
-        planner = Planner(Limits(), lambda want: wanted_names(want, self.directory), self.directory.size)
+        planner = Planner(Limits(), self.directory.wanted, self.directory.size)
         self.planner = planner
-        telemetry = CollectTelemetry(CollectorRegistry())
+        self.registry = CollectorRegistry()
+        telemetry = CollectTelemetry(self.registry)
         self.collector = Collector(
             self.source, self.catalogue, self.demand, planner, telemetry, Schedule(), clock=lambda: self.now
         )
@@ -108,6 +109,11 @@ class World:
     def pod(self, name: str, namespace: str = "shop", **labels: str) -> None:
         """A pod exists."""
         self.pods.put(PartialObjectMetadata(metadata=ObjectMeta(name=name, namespace=namespace, labels=labels)))
+
+    def left_out(self, rule: str, why: str) -> float:
+        """How many values of a rule were left out of answers for a reason."""
+        labels = {"rule": rule, "why": why}
+        return self.registry.get_sample_value("streamgate_values_left_out_total", labels) or 0.0
 
     def serves(self, *values: tuple[str, str, float], at: float | None = None) -> None:
         """The source's answer: (namespace, pod, value), sampled at `at`."""

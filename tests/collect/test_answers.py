@@ -120,6 +120,20 @@ async def test_odd_values_are_left_out(served: World) -> None:
     assert await values(served, question()) == {}
 
 
+async def test_what_is_left_out_is_counted_by_rule_for_its_age_or_its_value(served: World) -> None:
+    served.now += 6
+    served.serves(("shop", "web-1", math.nan))
+    await refresh(served)
+    await values(served, question())
+    counted = [("age", 0.0), ("value", 1.0)]
+    assert [(why, served.left_out("rules[0], line 3", why)) for why, _ in counted] == counted
+    served.source.fault = "gone"
+    served.now += 61
+    await refresh(served)
+    await values(served, question())
+    assert served.left_out("rules[0], line 3", "age") == 1
+
+
 async def test_a_value_beyond_an_int64_of_milli_units_is_served_as_the_largest(served: World) -> None:
     served.now += 6
     served.serves(("shop", "web-1", 1e30))

@@ -1,0 +1,60 @@
+"""The story of an answer: rule, query, values, ages, and what is missing and why. Pure: time is an argument."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from adapter.collect.catalogue import Offered
+from adapter.collect.demand import CustomWant, Demand
+from adapter.collect.judge import Judged, quantity
+from adapter.collect.plan import Planned
+from adapter.collect.snapshot import Table, age_limit
+from adapter.rules import merge
+
+
+class Origin(NamedTuple):
+    """The source that a table came from."""
+
+    name: str
+    knows_sample_times: bool
+
+
+def of_rule(offered: Offered, want: CustomWant, demand: Demand) -> dict[str, object]:
+    """Which rule answers, by which kind of query, and which HPAs want it."""
+    rule = offered.bound.rule
+    shared = want.objects is None
+    return {
+        "metric": want.metric,
+        "rule": {"place": rule.place, "seriesQuery": rule.series_query, "series": offered.series},
+        "query": "shared by all who want this metric" if shared else merge.why_not(offered.bound, want.resource),
+        "wantedBy": sorted(f"HPA {ns}/{name}" for (ns, name), wants in demand.declarers.items() if want in wants),
+    }
+
+
+def of_values(
+    planned: Planned, table: Table, found: Mapping[str, Judged | None], origin: Origin, *, error: str, now: float
+) -> dict[str, object]:
+    """What was asked and what came of it; `found` by object, `error` of the last evaluation."""
+    sampled = origin.knows_sample_times or planned.times is not None
+    return {
+        "source": origin.name,
+        "promql": planned.query.promql,
+        "adaptiveWindow": planned.query.adaptive,
+        "timeOf": "the sample" if sampled else "the evaluation",
+        "evaluatedSecondsAgo": round(now - table.evaluated, 1),
+        "lastError": error,
+        "maxAgeSeconds": round(age_limit(planned.limits, table.sample_interval), 1),
+        "objects": {name: _of_object(judged, now) for name, judged in found.items()},
+    }
+
+
+def _of_object(found: Judged | None, now: float) -> dict[str, object]:
+    if found is None:
+        return {"missing": "the query's result has no sample for it"}
+    reading = found.reading
+    told: dict[str, object] = {
+        "value": reading.value,
+        "ageSeconds": round(now - reading.time, 1),
+        "windowSeconds": round(reading.window, 1),
+    }
+    fate = {"leftOut": found.why} if found.value is None else {"served": str(quantity(found.value))}
+    return told | fate

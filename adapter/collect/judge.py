@@ -1,0 +1,45 @@
+"""What becomes of a reading: served as which quantity, or left out and why. Pure: time is an argument."""
+
+import enum
+from typing import NamedTuple
+
+from adapter.collect.snapshot import Limits, Reading, admitted, age_limit
+from adapter.units.quantity import Quantity
+
+MAX_MILLI = 2**63 - 1
+"""Values are read as int64 milli-units by the HPA; a larger one is served as this."""
+
+
+class LeftOut(enum.Enum):
+    """Why a reading is not served; the value is the label in /metrics."""
+
+    AGE = "age"
+    VALUE = "value"
+
+
+class Judged(NamedTuple):
+    """A reading and what becomes of it."""
+
+    reading: Reading
+    value: float | None
+    """None where it is left out."""
+    left_out: LeftOut | None = None
+    """None where it is served."""
+    why: str = ""
+    """Why it is left out, one sentence without a full stop; '' where it is served."""
+
+
+def judged(reading: Reading, limits: Limits, *, sample_interval: float, now: float) -> Judged:
+    """`reading` by the rule's limits at `now`, Unix s; `sample_interval`, s, as `Table` has it."""
+    age, limit = now - reading.time, age_limit(limits, sample_interval)
+    if age > limit:
+        return Judged(reading, None, LeftOut.AGE, f"its sample is {age:.0f} s old, the limit is {limit:.0f} s")
+    value = admitted(reading.value, limits)
+    if value is None:
+        return Judged(reading, None, LeftOut.VALUE, f"its value is {reading.value}")
+    return Judged(reading, value)
+
+
+def quantity(value: float) -> Quantity:
+    """In milli-units, truncated as prometheus-adapter does, within what an int64 holds."""
+    return Quantity.of_milli(max(-MAX_MILLI, min(int(value * 1000), MAX_MILLI)))
