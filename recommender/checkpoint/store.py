@@ -98,6 +98,8 @@ class CheckpointStore:
                 if position and wall() >= until:
                     return
                 good, bad = await self._store(tracked, now, trouble)
+                if not bad:
+                    self._written[tracked.vpa.key] = wall()
                 written, failed = written + good, failed + bad
 
         await asyncio.gather(*(one(position, tracked) for position, tracked in enumerate(due)))
@@ -151,8 +153,6 @@ class CheckpointStore:
             except KubeError as error:
                 bad += 1
                 trouble.add("/".join((*tracked.vpa.key, name)), error)
-        if not bad:
-            self._written[tracked.vpa.key] = now
         return good, bad
 
     async def _write(self, tracked: TrackedVpa, container: str, status: Any, extra: str) -> None:

@@ -85,6 +85,7 @@ class World:
         self.now = 1000.0
         self.source = ToldSource()
         self.demand = Demand()
+        self.checks: dict[str, Callable[[], str]] = {}
         self.pods: Index[PartialObjectMetadata] = Index()
         self.catalogue = Catalogue(load(rules, "rules.yaml"), ResourceMapper(CORE_RESOURCES))
         self.directory = Directory({PODS: self.pods}, None, self.catalogue.mapper.api)
@@ -102,7 +103,7 @@ class World:
             telemetry,
             serves_custom=True,
             serves_external=True,
-            checks={},
+            checks=self.checks,
             clock=lambda: self.now,
         )
 

@@ -139,7 +139,7 @@ async def test_a_value_beyond_an_int64_of_milli_units_is_served_as_the_largest(s
     served.serves(("shop", "web-1", 1e30))
     await refresh(served)
     [value] = await served.answers.custom(question())
-    assert value.value.milli() <= 2**63 - 1
+    assert value.value.milli() == 2**63 - 1
 
 
 async def test_no_match_and_no_metric_are_not_found_and_say_which(served: World) -> None:
@@ -315,3 +315,13 @@ async def test_explain_tells_query_values_ages_and_what_is_missing(served: World
 
 async def test_explain_of_an_unknown_metric_says_so(served: World) -> None:
     assert "no rule finds series" in str(served.answers.explain(question(metric="nope"))["why"])
+
+
+async def test_while_pods_are_not_listed_yet_all_of_them_are_503_and_a_named_one_is_answered(served: World) -> None:
+    """404 would tell the HPA that there are no pods; a name needs no list."""
+    served.checks["pods"] = lambda: "no list was read so far"
+    with pytest.raises(Unavailable, match="the list of pods is not here yet: no list was read so far"):
+        await served.answers.custom(question())
+    assert await values(served, question("web-1", "")) == {"web-1": "1500m"}
+    served.checks["pods"] = lambda: ""
+    assert await values(served, question()) == {"web-1": "1500m", "web-2": "2500m"}

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from adapter.collect.judge import LeftOut, judged, quantity
 from adapter.collect.snapshot import Limits, Reading, admitted, age_limit, merge_times, tabulate
 from adapter.metrics.sample import Sample
 from adapter.rules.model import OnOddValue
@@ -31,6 +32,12 @@ def test_nan_infinity_and_negative_values_are_left_out_by_default(value: float) 
     assert admitted(value, Limits()) is None
 
 
+@pytest.mark.parametrize("limits", [Limits(), Limits(negative=OnOddValue.ZERO), Limits(negative=None)])
+def test_zero_is_a_value_an_idle_pod_counts(limits: Limits) -> None:
+    assert admitted(0.0, limits) == 0.0
+    assert admitted(-0.0, limits) == 0.0
+
+
 def test_a_policy_can_ask_for_prometheus_adapters_zero_instead() -> None:
     assert admitted(math.nan, Limits(odd=OnOddValue.ZERO)) == 0.0
     assert admitted(-1.0, Limits(negative=OnOddValue.ZERO)) == 0.0
@@ -47,3 +54,25 @@ def test_a_samples_own_time_replaces_the_evaluations_but_is_never_later() -> Non
     readings = {("x", "a"): Reading(1, 100, 0), ("x", "b"): Reading(2, 100, 0), ("x", "c"): Reading(3, 100, 0)}
     merged = merge_times(readings, {("x", "a"): 93.0, ("x", "b"): 107.0})
     assert [reading.time for reading in merged.values()] == [93, 100, 100]
+
+
+def test_a_sample_as_old_as_the_limit_is_served_and_an_older_one_is_not() -> None:
+    """Taken at 100 s with a limit of 60 s: served until 160 s, and not at 160.5 s."""
+    reading = Reading(1.5, 100.0, 30.0)
+    assert judged(reading, Limits(), sample_interval=0.0, now=160.0).value == 1.5
+    late = judged(reading, Limits(), sample_interval=0.0, now=160.5)
+    assert (late.value, late.left_out) == (None, LeftOut.AGE)
+
+
+@pytest.mark.parametrize(
+    ("value", "milli"),
+    [
+        (1e30, 2**63 - 1),
+        (-1e30, -(2**63 - 1)),
+        (2.0**53, 2**53 * 1000),
+        (1.9999, 1999),
+        (-1.9999, -1999),
+    ],
+)
+def test_a_value_is_cut_to_milli_units_towards_zero_and_held_within_an_int64(value: float, milli: int) -> None:
+    assert quantity(value).milli() == milli

@@ -1,6 +1,7 @@
 """Who leads, in virtual time: candidates share one imagined API server that can be cut off from each of them."""
 
 import asyncio
+import contextlib
 import copy
 
 import pytest
@@ -265,3 +266,50 @@ async def test_an_outage_is_said_when_it_begins_and_when_it_ends_not_at_every_tr
         await a.stop()
     said = [line["event"] for line in logs]
     assert said == ["lease not reached", "lease reached again", "leading"]
+
+
+async def test_leadership_counts_from_when_a_renewal_was_asked_for_not_from_its_answer(server: Server) -> None:
+    """Each call takes 4 s: asked at 0, answered at 8 (get, create). Cut off then, a stops at 0 + 10, not at 8 + 10.
+
+    Others saw the Lease change between asking and answer: counted from the answer, two could lead at once.
+    """
+    server.slow["a"] = 4.0
+    a = Candidate(server, "a")
+    await asyncio.sleep(8.5)
+    assert a.election.leader
+    server.cut_off.add("a")
+    await asyncio.sleep(20)
+    assert a.spans == [(8, pytest.approx(10, abs=0.01))]
+    await a.stop()
+
+
+async def test_past_the_deadline_nobody_is_leader_by_his_own_clock_whatever_is_stuck(server: Server) -> None:
+    """Work that does not end when it is cancelled at 10: asked at 9.9 the leader leads, at 10.1 he does not."""
+    said = []
+
+    async def stuck() -> None:
+        server.cut_off.add("a")
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(1e9)
+        await asyncio.sleep(2)
+
+    election = Election(server.client("a"), "ns", "lease", "a", terms=TERMS, draw=lambda: 0)
+    running = asyncio.ensure_future(election.run(stuck))
+    for moment in (9.9, 10.1, 11.9):
+        await asyncio.sleep(moment - now())
+        said.append(election.leader)
+    assert said == [True, False, False]
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_the_terms_are_those_of_kubernetes_own_controllers(server: Server) -> None:
+    """15 s, 10 s, 2 s (k8s.io/component-base, config/v1alpha1): b takes a dead leader's Lease over after 15 s."""
+    assert Terms() == (15.0, 10.0, 2.0)
+    dead = {"holderIdentity": "dead", "leaseDurationSeconds": 15}
+    server.store({"metadata": {"name": "lease"}, "spec": dead})
+    b = Candidate(server, "b")
+    await asyncio.sleep(40)
+    await b.stop()
+    # It looks at 0, 2, 4 …; at 14 the 15 s since it first saw the Lease are not over, at 16 they are.
+    assert b.spans[0][0] == 16

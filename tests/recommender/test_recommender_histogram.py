@@ -166,3 +166,18 @@ def test_a_ragged_row_holds_what_a_full_one_would(found):
         for index, row in enumerate(part):
             seen[row, low[index] : low[index] + weights.shape[1]] = weights[index]
     assert seen.tolist() == full.tolist()
+
+
+@pytest.mark.parametrize(("weight", "counts"), [(1e-4, True), (1.1e-4, True), (0.9e-4, False)])
+def test_a_bucket_counts_from_a_thousandth_of_the_least_samples_weight_on(weight: float, counts: bool) -> None:
+    """VPA's epsilon: 0.001 x 0.1, the weight of a CPU sample."""
+    assert bool(filled((500, weight, T0)).percentiles((0.5,))[0, 0] > 0) is counts
+
+
+def test_what_is_left_after_taking_a_sample_back_is_dust_below_the_same_weight() -> None:
+    """1 in at 500m and 1 - 2e-4 out: 2e-4 stays a sample; 1 - 0.5e-4 out: 0.5e-4 is none."""
+    for out, counts in ((1 - 2e-4, True), (1 - 0.5e-4, False)):
+        made = filled((500, 1.0, T0))
+        made.subtract(np.array([0]), np.array([500]), out, np.array([T0]))
+        assert bool(made.percentiles((0.5,))[0, 0] > 0) is counts
+        assert bool(made.total[0] > 0) is counts

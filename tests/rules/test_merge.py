@@ -20,6 +20,7 @@ from adapter.rules.merge import (
     why_not,
 )
 from adapter.rules.naming import bind
+from adapter.rules.partition import MARK, Keyed, Keys, NotMergeable, examine
 from adapter.rules.promql import Writer, matchers, parse, selectors
 from adapter.rules.queries import container_query, custom_query, external_query, label_of, node_query
 from adapter.rules.resources import CORE_RESOURCES, NAMESPACES, NODES, PODS, ROOT_SCOPED, GroupResource, ResourceMapper
@@ -369,3 +370,13 @@ def test_a_query_is_written_as_it_was_read(promql):
 def test_the_coverage_query_counts_the_samples_of_a_rates_window(promql, by, coverage):
     found = coverage_query(promql, by)
     assert (found and found.promql) == coverage
+
+
+@pytest.mark.parametrize("function", ["histogram_quantile(0.9, {0})", "histogram_fraction(0, 1, {0})"])
+def test_requests_that_le_tells_apart_are_not_merged_into_a_histogram(function: str) -> None:
+    """External requests for le="1" and le="5": merged, the function takes all buckets together and drops le."""
+    buckets = f'sum by (le) (rate(x_bucket{{{MARK}="1"}}[1m]))'
+    node = parse(function.format(buckets))
+    with pytest.raises(NotMergeable, match=r"drops le, which tells requests apart"):
+        examine(node, Keys(frozenset({"le"})))
+    assert examine(node, Keys(frozenset({"queue"}))) == Keyed(frozenset({"queue"}))

@@ -287,3 +287,46 @@ def test_pools_are_compared_by_identity() -> None:
     one = Pool(pem(PROXIES).encode())
     assert one in {one}
     assert Pool(pem(PROXIES).encode()) != one
+
+
+def test_what_tls_must_not_do_is_switched_off() -> None:
+    """No tickets (a resumed session has lost its chain), no compression (CRIME), no renegotiation (its cost)."""
+    context = Tls(SERVING, Trust()).context
+    for option in (ssl.OP_NO_TICKET, ssl.OP_NO_COMPRESSION, ssl.OP_NO_RENEGOTIATION):
+        assert option in context.options
+    assert context.num_tickets == 0
+    assert context.verify_mode is ssl.CERT_OPTIONAL
+    assert ssl.VERIFY_X509_PARTIAL_CHAIN in context.verify_flags
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+async def negotiated(tls: Tls, *, highest: ssl.TLSVersion) -> tuple[str, str, str | None]:
+    """The version, cipher and protocol agreed on with a client that knows nothing newer than `highest`."""
+    listener = await serve(
+        Server(FakeAnswers(), Authentication([]), Authorization([AlwaysAllowedPaths()])), "127.0.0.1", 0, tls
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.maximum_version = highest
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", listener.port, ssl=context)
+        agreed = writer.get_extra_info("ssl_object")
+        writer.close()
+        return agreed.version(), agreed.cipher()[0], agreed.selected_alpn_protocol()
+    finally:
+        await listener.close(0.1)
+
+
+async def test_the_version_and_the_ciphers_that_were_asked_for_are_the_ones_spoken() -> None:
+    suite = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"  # not what would be agreed on by itself
+    one = Tls(SERVING, Trust(), cipher_suites=[suite])
+    assert await negotiated(one, highest=ssl.TLSVersion.TLSv1_2) == (
+        "TLSv1.2",
+        "ECDHE-ECDSA-AES128-GCM-SHA256",
+        "http/1.1",
+    )
+    newest = Tls(SERVING, Trust(), min_version="VersionTLS13")
+    assert (await negotiated(newest, highest=ssl.TLSVersion.TLSv1_3))[0] == "TLSv1.3"
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        await negotiated(newest, highest=ssl.TLSVersion.TLSv1_2)

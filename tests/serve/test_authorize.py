@@ -217,3 +217,25 @@ async def test_the_config_map_is_followed(cluster: FakeCluster) -> None:
         await cluster.put(CONFIG_MAPS, config_map(second))
         await asyncio.wait_for(learnt.wait(), 5)
         assert trust.current.clients.pem == second
+
+
+@pytest.mark.parametrize("path", ["/", "", "*", "/*"])
+async def test_no_path_that_is_always_allowed_allows_a_resource(path: str) -> None:
+    """A request for a resource has no path of its own: '' must not pass for '/' without its slash, nor for '*'."""
+    assert await AlwaysAllowedPaths((path,)).authorize(ATTRIBUTES) is None
+
+
+async def test_the_grace_is_30_s_unless_it_is_said_otherwise() -> None:
+    """An allowance of 10 s, then 30 s of grace: it ends 40 s after it was given."""
+    asked = Asked()
+    reviews = AccessReviews(asked.review, clock=lambda: asked.now)
+    await reviews.authorize(ATTRIBUTES)
+    asked.away = True
+    for at in (9.9, 10.0, 39.9):
+        asked.now = at
+        with capture_logs() as lines:
+            assert await reviews.authorize(ATTRIBUTES) == Verdict(True)
+        assert len(lines) == (at >= 10)  # from then on it holds by grace, which is said
+    asked.now = 40.0
+    with pytest.raises(StatusError, match="access cannot be reviewed"):
+        await reviews.authorize(ATTRIBUTES)

@@ -14,7 +14,7 @@ from adapter.serve.requestinfo import read_request
 from adapter.serve.server import Limits
 from adapter.serve.telemetry import LoopWatch
 from adapter.serve.values import Values
-from tests.serve.conftest import NS, PODS, FakeAnswers, Held, Running
+from tests.serve.conftest import NS, PODS, FakeAnswers, Held, Running, read_answer
 
 DEPTH = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/bench-golden/pods/*/golden_depth"
 
@@ -144,3 +144,22 @@ async def test_a_body_is_of_no_use_and_does_no_harm(api: Running, length: str) -
     head = f"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"
     answer = await api.raw(head.encode() + b"hello")
     assert answer.status == (200 if length == "5" else 400)
+
+
+async def test_a_connection_above_the_limit_is_cut_and_one_that_ends_makes_room(
+    api: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit set to 2: of three kept open the last is cut, unread; when one of them closes, a new one is served."""
+    monkeypatch.setattr("adapter.serve.connection.CONNECTIONS", 2)
+    kept = [await asyncio.open_connection("127.0.0.1", api.listener.port) for _ in range(2)]
+    for reader, writer in kept:
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await read_answer(reader)).status == 200
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        await api.send("/livez")
+    kept[0][1].close()
+    await kept[0][1].wait_closed()
+    while api.listener.connections > 1:  # noqa: ASYNC110 - nothing tells of it
+        await asyncio.sleep(0.001)
+    assert (await api.send("/livez")).status == 200
+    kept[1][1].close()
