@@ -246,6 +246,7 @@ class Collector:
         if error:
             self._report([f"{planned.rule.place}: the query failed: {error}"])
         else:
+            self._report([f"{planned.rule.place}: {planned.unread}"] if planned.unread else [])
             self._reported.discard(f"{planned.rule.place}: the query failed: {self._last_error(planned)}")
             self._telemetry.held.labels(planned.rule.place).set(
                 len(table.readings) + len(table.external) if table else 0

@@ -42,6 +42,7 @@ def of_values(
         "timeOf": "the sample" if sampled else "the evaluation",
         "evaluatedSecondsAgo": round(now - table.evaluated, 1),
         "lastError": error,
+        "unread": planned.unread,
         "maxAgeSeconds": round(age_limit(planned.limits, table.sample_interval), 1),
         "objects": {name: _of_object(judged, now) for name, judged in found.items()},
     }

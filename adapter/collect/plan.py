@@ -12,6 +12,7 @@ from typing import NamedTuple
 from adapter.collect.catalogue import Catalogue, Offered
 from adapter.collect.demand import CustomWant, ExternalWant, Want
 from adapter.collect.snapshot import Limits
+from adapter.metrics.promql.read import PromQLError
 from adapter.metrics.source import Query
 from adapter.rules import merge
 from adapter.rules.model import OnOddValue, Policy, Rule
@@ -44,6 +45,8 @@ class Planned(NamedTuple):
     """How the elements of a merged external query are told apart."""
     coverage: merge.Coverage | None = None
     """Tells whose rates are over full windows; None where there are no rates."""
+    unread: str = ""
+    """Why nobody can ask for sample times and full windows: the query could not be read; '' where it could."""
 
     @property
     def namespace(self) -> str:
@@ -178,10 +181,13 @@ class Planner:
         limits = self.limits(rule, promql)
         query = Query(promql, bool(rule.policy.adaptive))
         labels = [label for label in (object_label, namespace_label) if label]
-        asked = merge.timestamp_query(promql, labels) if object_label else None
-        coverage = merge.coverage_query(promql, labels)
-        times = Query(asked) if asked else None
-        return Planned(wants, rule, query, times, object_label, namespace_label, limits, coverage=coverage)
+        planned = Planned(wants, rule, query, None, object_label, namespace_label, limits)
+        try:
+            asked = merge.timestamp_query(promql, labels) if object_label else None
+            coverage = merge.coverage_query(promql, labels)
+        except PromQLError as error:
+            return planned._replace(unread=f"served without the age of its samples or a look at its windows: {error}")
+        return planned._replace(times=Query(asked) if asked else None, coverage=coverage)
 
     def limits(self, rule: Rule, promql: str) -> Limits:
         """The rule's policy over the defaults. Below zero a rate is wrong, a gauge is not."""

@@ -17,12 +17,13 @@ from typing import NamedTuple
 
 import promql_parser as ast
 
-from adapter.rules.go.functions import quote
+from adapter.metrics.promql.read import PromQLError, parse
+from adapter.metrics.promql.walk import children, is_without, matchers, selectors
+from adapter.metrics.promql.write import Writer, label, span
 from adapter.rules.go.template import Template
 from adapter.rules.model import ResourceRule, Rule
 from adapter.rules.naming import BoundRule
 from adapter.rules.partition import MARK, Fixed, Keys, NotMergeable, examine, extended
-from adapter.rules.promql import PromQLError, Writer, children, is_without, label, matchers, parse, selectors, span
 from adapter.rules.queries import (
     Matcher,
     QueryError,
@@ -34,6 +35,7 @@ from adapter.rules.queries import (
 )
 from adapter.rules.resources import NAMESPACES, NODES, PODS, ROOT_SCOPED, GroupResource
 from adapter.units.selector import EVERYTHING, Operator, Selector
+from adapter.units.text import quote
 
 
 class MergedExternal(NamedTuple):
@@ -113,15 +115,12 @@ def timestamp_query(promql: str, by: Sequence[str] | None = None) -> str | None:
 
     The selector is the first of those with matchers for the most of the labels `by`, which default to the labels of the
     first aggregation; for `a or b` one of each side. None where no selector has any, or it reads at a fixed time (`@`).
-    An `offset` stays: the age is the sample's own.
+    An `offset` stays: the age is the sample's own. Raises PromQLError for a query that cannot be read.
     """
-    try:
-        expression = parse(promql)
-        grouping = list(by) if by is not None else _first_grouping(expression)
-        chosen = [_telling(side, grouping) for side in _alternatives(expression)]
-        read = dict.fromkeys(f"timestamp({Writer().write(selector)})" for selector in chosen if selector is not None)
-    except (PromQLError, RecursionError):
-        return None
+    expression = parse(promql)
+    grouping = list(by) if by is not None else _first_grouping(expression)
+    chosen = [_telling(side, grouping) for side in _alternatives(expression)]
+    read = dict.fromkeys(f"timestamp({Writer().write(selector)})" for selector in chosen if selector is not None)
     if not read:
         return None
     return f"max by ({', '.join(map(label, grouping))}) ({' or '.join(read)})"
@@ -142,13 +141,10 @@ def coverage_query(promql: str, by: Sequence[str]) -> Coverage | None:
     Prometheus divides by the whole window, however little of it has samples (promql/functions.go, extrapolatedRate
     reaches half a sample interval further at most): after an outage, or the loss of its data, a rate is too low until
     its window is full. Per object the shortest-known series counts, without labels `by` the longest-known. None where
-    there is no rate that tells the labels apart.
+    there is no rate that tells the labels apart. Raises PromQLError for a query that cannot be read.
     """
-    try:
-        chosen = [window for side in _alternatives(parse(promql)) if (window := _telling_window(side, by)) is not None]
-        counts = dict.fromkeys(map(_older_half, chosen))
-    except (PromQLError, RecursionError):
-        return None
+    chosen = [window for side in _alternatives(parse(promql)) if (window := _telling_window(side, by)) is not None]
+    counts = dict.fromkeys(map(_older_half, chosen))
     if not counts:
         return None
     how = f"min by ({', '.join(map(label, by))})" if by else "max"

@@ -25,7 +25,7 @@ from typing import NamedTuple, TypeAlias
 
 import promql_parser as ast
 
-from adapter.rules.promql import children, grouping_side, is_on, is_without, matchers
+from adapter.metrics.promql.walk import children, grouping_side, is_on, is_without, matchers
 
 MARK = "__streamgate_matchers__"
 """The label of the one matcher that stands for `.LabelMatchers` while a query is examined."""

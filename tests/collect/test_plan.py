@@ -2,13 +2,26 @@
 
 import asyncio
 
+import pytest
+import structlog
+
+from adapter.collect.answer import CustomQuestion
 from adapter.collect.demand import CustomWant, ExternalWant, Objects
 from adapter.collect.plan import SHARD, Planner
 from adapter.collect.snapshot import Limits
+from adapter.metrics.sample import Sample
 from adapter.rules.model import OnOddValue
 from adapter.rules.resources import PODS
-from adapter.units.selector import Selector
+from adapter.units.selector import EVERYTHING, Selector
 from tests.collect.conftest import World
+
+RANKED = """
+rules:
+- seriesQuery: 'http_requests_total{namespace!="",pod!=""}'
+  resources: {overrides: {namespace: {resource: namespace}, pod: {resource: pod}}}
+  name: {matches: ".*", as: requests_ranked}
+  metricsQuery: 'topk(9999, sum(rate(<<.Series>>{<<.LabelMatchers>>}[1m])) by (<<.GroupBy>>))'
+"""
 
 
 def rate(namespace: str, selector: str = "") -> CustomWant:
@@ -82,3 +95,37 @@ async def test_a_merged_query_that_the_data_contradict_is_asked_apart_from_then_
     await asyncio.gather(*world.collector.start_due())
     asked = [query.promql for query in world.source.queries]
     assert [query.count("bank") + query.count("shop") for query in asked] == [2, 1, 1]
+
+
+@pytest.mark.parametrize("pods", [3_500, 10_000])
+async def test_a_request_for_thousands_of_pods_is_asked_with_times_and_windows(pods: int) -> None:
+    world = await ranking(pods, "web")
+    want = CustomWant(PODS, "shop", "requests_ranked", objects=Objects("*", Selector.parse("app=web")))
+    [planned] = world.planner.plan([want], world.catalogue).planned
+    assert planned.query.promql.count("web-") == pods
+    assert planned.times is not None
+    assert planned.times.promql.count("web-") == pods
+    assert planned.coverage is not None
+    assert planned.coverage.promql.count("web-") == 2 * pods
+    assert not planned.unread
+
+
+async def test_a_query_that_has_too_much_to_be_read_is_served_and_that_is_said() -> None:
+    world = await ranking(1, "web", RANKED.replace("<<.GroupBy>>)", "<<.GroupBy>>)" + " + 0" * 500))  # and one =
+    asked = CustomQuestion(PODS, "shop", "*", "requests_ranked", Selector.parse("app=web"), EVERYTHING)
+    world.source.samples = [Sample({"namespace": "shop", "pod": f"web-{0:017d}"}, 4.0, 1000.0)]
+    with structlog.testing.capture_logs() as lines:
+        for world.now in (1000.0, 1010.0):
+            assert [str(value.value) for value in await world.answers.custom(asked)] == ["4"]
+    why = "served without the age of its samples or a look at its windows: the query has more than 500 operators"
+    assert [line["problem"] for line in lines if line["event"] == "rule"] == [f"rules[0], line 3: {why}"]
+    assert world.answers.explain(asked)["unread"] == why
+
+
+async def ranking(pods: int, name: str, rules: str = RANKED) -> World:
+    """Pods of app web, and a rule whose template no query can serve together."""
+    world = World(rules)
+    await world.collector.relist()
+    for number in range(pods):
+        world.pod(f"{name}-{number:017d}", app="web")
+    return world

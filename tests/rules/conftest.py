@@ -14,7 +14,7 @@ import promql_parser as ast
 import pytest
 import yaml
 
-from adapter.rules.promql import grouping_side, is_on, is_without, matchers
+from adapter.metrics.promql.walk import grouping_side, is_on, is_without, matchers
 from adapter.rules.resources import CORE_RESOURCES, ResourceMapper
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "rules"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapter.rules.go.functions import quote
 from adapter.rules.go.template import MAX_TEMPLATE, Template, TemplateError
+from adapter.units.text import quote
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "rules"
 FIELDS = {

@@ -8,6 +8,9 @@ import promql_parser as ast
 import pytest
 import yaml
 
+from adapter.metrics.promql.read import PromQLError, parse
+from adapter.metrics.promql.walk import matchers, selectors
+from adapter.metrics.promql.write import Writer
 from adapter.rules.config import load
 from adapter.rules.go.template import Template
 from adapter.rules.merge import (
@@ -21,7 +24,6 @@ from adapter.rules.merge import (
 )
 from adapter.rules.naming import bind
 from adapter.rules.partition import MARK, Keyed, Keys, NotMergeable, examine
-from adapter.rules.promql import Writer, matchers, parse, selectors
 from adapter.rules.queries import container_query, custom_query, external_query, label_of, node_query
 from adapter.rules.resources import CORE_RESOURCES, NAMESPACES, NODES, PODS, ROOT_SCOPED, GroupResource, ResourceMapper
 from adapter.units.selector import Selector
@@ -313,24 +315,29 @@ def test_what_is_no_promql_is_asked_per_request_with_the_reason():
         load(yaml.safe_dump({"rules": [pods_rule("sum(<<.Series>>{,<<.LabelMatchers>>}")]}), "t").custom[0], MAPPER
     )
     assert merged(bound, "x", PODS, ["a"]) is None
-    assert "no PromQL that could be read" in why_not(bound, PODS)
+    assert "the query is no PromQL: " in why_not(bound, PODS)
 
 
 def test_a_very_deep_query_is_left_alone():
     bound = bind(load(yaml.safe_dump({"rules": [pods_rule("(" * 5000 + ANY + ")" * 5000)]}), "t").custom[0], MAPPER)
     assert merged(bound, "x", PODS, ["a"]) is None
-    assert "nested deeper than 100 levels" in why_not(bound, PODS)
+    assert "nested deeper than 100 brackets" in why_not(bound, PODS)
 
 
 def test_timestamps_are_asked_for_the_given_labels():
     assert timestamp_query('avg_over_time(x{pod!=""}[3m])', ["pod"]) == 'max by (pod) (timestamp(x{pod!=""}))'
 
 
-@pytest.mark.parametrize(
-    "promql", ["vector(1)", "time()", "sum by (pod) (x)", 'sum by (pod) (x{pod="a"} @ 100)', "sum(", ""]
-)
+@pytest.mark.parametrize("promql", ["vector(1)", "time()", "sum by (pod) (x)", 'sum by (pod) (x{pod="a"} @ 100)'])
 def test_where_no_selector_tells_objects_apart_there_is_no_timestamp_query(promql):
     assert timestamp_query(promql) is None
+
+
+@pytest.mark.parametrize("promql", ["sum(", "", "not promql"])
+def test_about_what_is_no_promql_nothing_can_be_asked(promql):
+    for asked in (timestamp_query, coverage_query):
+        with pytest.raises(PromQLError, match="the query is no PromQL: "):
+            asked(promql, [])
 
 
 @pytest.mark.parametrize("promql", [
@@ -364,7 +371,6 @@ def test_a_query_is_written_as_it_was_read(promql):
         ("sum(rate(x[1m]))", ["pod"], None),
         ('avg_over_time(x{pod!=""}[1m]) + irate(x{pod!=""}[1m])', ["pod"], None),
         ('rate(x{pod!=""}[1m] @ 5)', ["pod"], None),
-        ("not promql", [], None),
     ],
 )
 def test_the_coverage_query_counts_the_samples_of_a_rates_window(promql, by, coverage):

@@ -12,7 +12,8 @@ import numpy as np
 import promql_parser as ast
 
 from adapter.metrics.matching import Matching
-from adapter.metrics.promql import kept_labels, matchings, parse, unsupported, unwrap
+from adapter.metrics.promql.read import parse
+from adapter.metrics.promql.walk import unwrap
 from adapter.metrics.sample import Sample
 from adapter.metrics.slices import Slices
 from adapter.metrics.source import Query, UnsupportedQuery
@@ -20,6 +21,7 @@ from adapter.metrics.store import rate
 from adapter.metrics.store.family import Family, Strings
 from adapter.metrics.store.ranges import LAST, RANGE_FUNCTIONS, RangeFunction
 from adapter.metrics.store.ring import Ints
+from adapter.metrics.store.supported import kept_labels, matchings, unsupported
 from adapter.metrics.store.vector import (
     AGGREGATIONS,
     ARITHMETIC,

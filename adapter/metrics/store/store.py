@@ -11,13 +11,14 @@ import numpy as np
 from promql_parser import VectorSelector
 
 from adapter.metrics.matching import Matching, Operator
-from adapter.metrics.promql import matchings, parse
+from adapter.metrics.promql.read import parse
 from adapter.metrics.sample import Point, Sample, Series
 from adapter.metrics.slices import Slices, run, run_in_turns
 from adapter.metrics.source import Query, UnsupportedQuery
 from adapter.metrics.store.evaluate import SLICE_ROWS, evaluate
 from adapter.metrics.store.family import Family, Strings
 from adapter.metrics.store.ring import Ints, Put
+from adapter.metrics.store.supported import matchings
 from adapter.metrics.store.vector import NAME
 
 OWNERS = ("namespace", "pod", "instance")

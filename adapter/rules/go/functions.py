@@ -1,8 +1,10 @@
-"""The functions of Go's text/template that rules can call, Go's way of printing values, and Go's %q."""
+"""The functions of Go's text/template that rules can call, and Go's way of printing values."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
+
+from adapter.units.text import quote
 
 
 class _Nothing:
@@ -18,29 +20,11 @@ NO_VALUE: Final = _Nothing("<no value>")
 
 Value: TypeAlias = str | bool | int | float | Sequence[str] | Mapping[str, str] | _Nothing
 
-_ESCAPES = {"\a": r"\a", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\v": r"\v"}
-_ESCAPES |= {"\\": r"\\", '"': r"\""}
 _VERB = re.compile(r"%(?P<flags>[-+ 0#]*)(?P<width>\d{0,3})(?:\.(?P<precision>\d{0,3}))?(?P<verb>.|$)", re.DOTALL)
 
 
 class FunctionError(ValueError):
     """A call that Go would refuse; the text says why."""
-
-
-def quote(text: str) -> str:
-    """Go's strconv.Quote (the %q of fmt), which is also how PromQL reads a string."""
-    return '"' + "".join(map(_quoted, text)) + '"'
-
-
-def _quoted(character: str) -> str:
-    if character in _ESCAPES:
-        return _ESCAPES[character]
-    if character.isprintable():
-        return character
-    code = ord(character)
-    if code < 0x80:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def show(value: Value) -> str:

@@ -1,4 +1,4 @@
-"""Parsed PromQL written out again.
+"""Tree to text.
 
 The `promql-parser` package reads PromQL; what it prints is not always what it read (quotes are not escaped, `[300ms]`
 becomes `[0s]`, `[5m:]` loses its colon), so the writing is done here. Grouping labels, matchings and matchers can be
@@ -6,86 +6,18 @@ replaced on the way, node by node.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from functools import lru_cache
-from itertools import accumulate
 
 import promql_parser as ast
 
-from adapter.rules.go.functions import quote
+from adapter.metrics.promql.read import PromQLError
+from adapter.metrics.promql.walk import grouping_side, is_on, is_without, matchers
 from adapter.units import duration
+from adapter.units.text import quote
 
-MAX_QUERY = 65536
-"""Characters of a query that is parsed."""
-
-MAX_DEPTH = 100
-"""Parentheses and braces inside each other: the parser's time grows with the square of the depth."""
-
-MAX_OPERATORS = 500
-"""Operators outside of strings, for the same reason: `a + b + c` is nested, too."""
-
-_STRING = re.compile(r"""(?s:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)""")
-_OPERATOR = re.compile(r"[-+*/%^<>=]|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_OPERATORS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
-
-
-class PromQLError(ValueError):
-    """A text that is no PromQL, or holds what cannot be written again; one sentence."""
-
-
-@lru_cache(maxsize=1024)
-def parse(text: str) -> ast.Expr:
-    """Raises PromQLError."""
-    if len(text) > MAX_QUERY:
-        raise PromQLError(f"the query has {len(text)} characters; at most {MAX_QUERY} are read")
-    _refuse_slow(_STRING.sub("", text))
-    try:
-        return ast.parse(text)
-    except (ValueError, RecursionError) as error:
-        raise PromQLError(f"the query is no PromQL that could be read: {error}") from None
-
-
-def _refuse_slow(text: str) -> None:
-    """Refuse what would take the parser long; `text` is the query without its strings."""
-    steps = (1 if character in "([{" else -1 if character in ")]}" else 0 for character in text)
-    if max(accumulate(steps), default=0) > MAX_DEPTH:
-        raise PromQLError(f"the query is nested deeper than {MAX_DEPTH} levels")
-    if len(_OPERATOR.findall(text)) > MAX_OPERATORS:
-        raise PromQLError(f"the query has more than {MAX_OPERATORS} operators")
-
-
-def children(node: ast.Expr) -> Sequence[ast.Expr]:
-    """The expressions directly below a node, from left to right."""
-    match node:
-        case ast.AggregateExpr():
-            return [part for part in (node.param, node.expr) if part is not None]
-        case ast.BinaryExpr():
-            return [node.lhs, node.rhs]
-        case ast.Call():
-            return list(node.args)
-        case ast.MatrixSelector():
-            return [node.vector_selector]
-        case ast.UnaryExpr() | ast.ParenExpr() | ast.SubqueryExpr():
-            return [node.expr]
-    return []
-
-
-def selectors(node: ast.Expr) -> Iterator[ast.VectorSelector]:
-    """All vector selectors, from left to right."""
-    if isinstance(node, ast.VectorSelector):
-        yield node
-    for child in children(node):
-        yield from selectors(child)
-
-
-def matchers(selector: ast.VectorSelector) -> Sequence[tuple[str, str, str]]:
-    """Label, operator (`=`, `!=`, `=~`, `!~`) and value of each matcher within the braces."""
-    return [
-        (found.name, _OPERATORS[str(found.op).rpartition(".")[2]], found.value) for found in selector.matchers.matchers
-    ]
 
 
 class Writer:
@@ -161,22 +93,6 @@ class Writer:
             inside.insert(0, f"__name__={quote(name)}")
             name = ""
         return f"{name}{{{','.join(inside)}}}" if inside or not name else name
-
-
-def is_without(node: ast.AggregateExpr) -> bool:
-    """Whether an aggregation is `without (…)`."""
-    return node.modifier is not None and str(node.modifier.type).endswith("Without")
-
-
-def is_on(node: ast.BinaryExpr) -> bool:
-    """Whether a binary operation matches `on (…)`."""
-    return bool(node.modifier and node.modifier.matching and str(node.modifier.matching.type).endswith("Include"))
-
-
-def grouping_side(node: ast.BinaryExpr) -> str | None:
-    """'group_left', 'group_right' or None."""
-    sides: Mapping[str, str] = {"ManyToOne": "group_left", "OneToMany": "group_right"}
-    return sides.get(str(node.modifier.card).rpartition(".")[2]) if node.modifier else None
 
 
 def label(name: str) -> str:

@@ -1,0 +1,124 @@
+"""Text to tree, safely.
+
+The `promql-parser` package has three weaknesses, all kept in here. Its recursion ends the process where a query is
+nested or chained too deeply. It panics on some numbers (`x @ -1`), or fails only when a node is looked at. And it
+compiles every pattern, which for a list of thousands of pods takes long and then fails: long patterns are set aside.
+"""
+
+import re
+import uuid
+from collections.abc import Iterator
+from functools import lru_cache
+
+import promql_parser as ast
+
+from adapter.metrics.source import UnsupportedQuery
+
+MAX_CHARACTERS = 1_048_576
+"""Of a query: a request's own query may list 10,000 pods with names of 100 characters."""
+MAX_DEPTH = 100
+"""Open brackets at any place: time grows with the square of the depth, the stack overflows at thousands."""
+MAX_OPERATORS = 500
+"""Of the whole query, signs of matchers included: `a + b + c` is nested, too."""
+LONG_PATTERN = 256
+"""Characters of a pattern, from which on the parser does not see it."""
+SHORT = 4096
+"""Characters of a query, up to which a thousand trees are remembered; of longer ones a few."""
+
+_TOKEN = re.compile(
+    r"""(?P<text>"(?:[^"\\]++|\\.)*+"?|'(?:[^'\\]++|\\.)*+'?|`[^`]*+`?)|(?P<comment>\#[^\n]*)|(?P<match>[=!]~)"""
+    r"""|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<operator>[-+*/%^<>=]|\b(?:and|or|unless|atan2)\b)""",
+    re.DOTALL | re.IGNORECASE,
+)
+_MARK = f"{uuid.uuid4().hex}~"
+"""Before a pattern that was set aside, which is read as a plain text; no query from outside holds it."""
+
+
+class PromQLError(UnsupportedQuery):
+    """A text that is no PromQL, that is beyond the bounds, or that cannot be written again; one sentence."""
+
+
+def parse(text: str) -> ast.Expr:
+    """The tree of a query; whatever `walk` and `write` look at can be looked at. Raises PromQLError."""
+    return _short(text) if len(text) <= SHORT else _long(text)
+
+
+def _parsed(text: str) -> ast.Expr:
+    if len(text) > MAX_CHARACTERS:
+        raise PromQLError(f"the query has more than {MAX_CHARACTERS} characters")
+    prepared = "".join(_prepared(text))
+    try:
+        expression = ast.parse(prepared)
+        _look_at_all(expression)
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise PromQLError(f"the query is no PromQL: {' '.join(str(error).split())[:300]}") from None
+    except BaseException as error:
+        if type(error).__module__ != "pyo3_runtime":  # a panic of the parser, which is no Exception
+            raise
+        raise PromQLError("the query is no PromQL: it has a number that cannot be") from None
+    return expression
+
+
+_short = lru_cache(maxsize=1024)(_parsed)
+_long = lru_cache(maxsize=4)(_parsed)
+
+
+def _prepared(text: str) -> Iterator[str]:
+    """The text in pieces, its long patterns marked as set aside. Raises PromQLError beyond the bounds."""
+    at = depth = operators = 0
+    matching: re.Match[str] | None = None
+    for token in _TOKEN.finditer(text):
+        if token["comment"]:
+            continue
+        depth += bool(token["open"]) - bool(token["close"])
+        operators += bool(token["operator"] or token["match"])
+        if depth > MAX_DEPTH:
+            raise PromQLError(f"the query is nested deeper than {MAX_DEPTH} brackets")
+        if operators > MAX_OPERATORS:
+            raise PromQLError(f"the query has more than {MAX_OPERATORS} operators")
+        if matching is not None and len(token["text"] or "") > LONG_PATTERN:
+            yield text[at : matching.start()] + ("=" if matching[0] == "=~" else "!=")
+            yield text[matching.end() : token.start() + 1] + _MARK
+            at = token.start() + 1
+        matching = token if token["match"] else None
+    yield text[at:]
+
+
+def operator_and_value(matcher: ast.Matcher) -> tuple[str, str]:
+    """`=`, `!=`, `=~` or `!~`, and the value, also of a pattern that was set aside."""
+    operator, value = _OPERATORS[str(matcher.op).rpartition(".")[2]], matcher.value
+    if value.startswith(_MARK):
+        return f"{operator[0]}~", value.removeprefix(_MARK)
+    return operator, value
+
+
+_OPERATORS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
+
+
+def _look_at_all(expression: ast.Expr) -> None:
+    """Read every number of every node once: some fail, or panic, only then."""
+    waiting = [expression]
+    while waiting:
+        node = waiting.pop()
+        for name in ("offset", "range", "step", "val"):
+            getattr(node, name, None)
+        moment = getattr(node, "at", None)
+        if moment is not None and moment.at is not None:
+            moment.at.timestamp()
+        waiting += children(node)
+
+
+def children(node: ast.Expr) -> list[ast.Expr]:
+    """The expressions directly below a node, from left to right."""
+    match node:
+        case ast.AggregateExpr():
+            return [part for part in (node.param, node.expr) if part is not None]
+        case ast.BinaryExpr():
+            return [node.lhs, node.rhs]
+        case ast.Call():
+            return list(node.args)
+        case ast.MatrixSelector():
+            return [node.vector_selector]
+        case ast.UnaryExpr() | ast.ParenExpr() | ast.SubqueryExpr():
+            return [node.expr]
+    return []

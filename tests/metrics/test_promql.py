@@ -1,0 +1,105 @@
+"""The one reader of PromQL: what it bounds, what it sets aside, and that nothing but its own error leaves it."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from adapter.metrics.promql.read import LONG_PATTERN, MAX_CHARACTERS, PromQLError, parse
+from adapter.metrics.promql.walk import matchers, selectors
+from adapter.metrics.promql.write import Writer
+from adapter.rules.merge import coverage_query, timestamp_query
+
+
+def listing(pods: int, length: int = 21) -> str:
+    """A request's own query, as prometheus-adapter's templates write it for every pod of a namespace."""
+    names = "|".join(f"{number:0{length}d}" for number in range(pods))
+    return f'sum by (pod) (rate(http_requests_total{{namespace="shop",pod=~"{names}"}}[2m]))'
+
+
+@pytest.mark.parametrize(("pods", "length"), [(3_500, 21), (10_000, 21), (10_000, 100)])
+def test_a_query_over_thousands_of_pods_gets_a_timestamp_and_a_coverage_query_about_all_of_them(pods, length):
+    query = listing(pods, length)
+    names = query.partition("=~")[2].partition("}")[0]
+    assert timestamp_query(query, ["pod"]) == (
+        f'max by (pod) (timestamp(http_requests_total{{namespace="shop",pod=~{names}}}))'
+    )
+    coverage = coverage_query(query, ["pod"])
+    assert coverage.window == 120.0
+    assert coverage.promql.count(names) == 2
+
+
+def test_a_query_beyond_the_bound_is_refused_aloud():
+    query = listing(11_000, 100)
+    assert len(query) > MAX_CHARACTERS
+    for asked in (timestamp_query, coverage_query):
+        with pytest.raises(PromQLError, match=f"has more than {MAX_CHARACTERS} characters"):
+            asked(query, ["pod"])
+
+
+@pytest.mark.parametrize("sign", ["=~", "!~"])
+@pytest.mark.parametrize("quote", ['"', "'", "`"])
+@pytest.mark.parametrize("length", [LONG_PATTERN - 1, LONG_PATTERN, 50_000])
+def test_a_pattern_of_any_length_reads_back_as_it_was_written(sign, quote, length):
+    pattern = "a|" * (length // 2)
+    tree = parse(f"sum(x{{a='=~', b {sign} # {{ \n {quote}{pattern}{quote}, c='x'}}[1m])".replace("[1m]", ""))
+    [selector] = selectors(tree)
+    assert list(matchers(selector)) == [("a", "=", "=~"), ("b", sign, pattern), ("c", "=", "x")]
+    assert Writer().write(selector) == f'x{{a="=~",b{sign}"{pattern}",c="x"}}'
+
+
+def test_a_long_text_that_is_no_pattern_stays_an_equality():
+    [selector] = selectors(parse(f'x{{a="{"b" * 1000}"}}'))
+    assert list(matchers(selector)) == [("a", "=", "b" * 1000)]
+
+
+@pytest.mark.parametrize("number", ["-1", "-1e18", "253402300800", "1e300", "Inf"])
+def test_a_time_that_cannot_be_is_refused_when_the_query_is_read(number):
+    with pytest.raises(PromQLError, match="the query is no PromQL: "):
+        parse(f"x @ {number}")
+
+
+@pytest.mark.parametrize("query", ["x[2000000000d]", "x offset -2000000000d", "rate(x[5m] offset 99999999999999y)"])
+def test_a_duration_that_cannot_be_is_refused_when_the_query_is_read(query):
+    with pytest.raises(PromQLError, match="the query is no PromQL: "):
+        parse(query)
+
+
+PIECES = st.sampled_from([
+    "x", "sum", "rate(", "by (a)", "(", ")", "{", "}", "[5m]", "[9y:1s]", "[0s]", "a=~", "a!~", "=", "!", "~", '"', "'",
+    "`", "\\", "#", "\n", "@ ", "-1", "1e400", "0x", "offset ", "99999999d", "+", " or ", " and on (a) ", "group_left",
+    ",", "\x00", "\ud800", "é", '"a"', "'b|c'", "{a=~\"(\"}", "start()", "bool", "NaN", "quantile(", "[", "]", ":",
+])  # fmt: skip
+
+
+@given(st.lists(PIECES, max_size=30).map("".join) | st.text(max_size=80))
+@example("x @ -99999999999")
+@example('x{a=~"' + "(" * 300 + '"}')
+@example('x{a=~"' + "(" * 300)
+def test_whatever_the_text_it_is_read_and_written_or_refused_with_one_sentence(text):
+    written = outcome(text)
+    if isinstance(written, PromQLError):
+        assert str(written).strip()
+        assert "\n" not in str(written)
+    else:
+        assert outcome(written) == written
+
+
+def outcome(text: str) -> str | PromQLError:
+    try:
+        return Writer().write(parse(text))
+    except PromQLError as refusal:
+        return refusal
+
+
+@given(st.lists(st.sampled_from("([{-+a"), max_size=3000).map("".join))
+@example("(" * 200_000)
+@example("-" * 200_000)
+@example("a" + "+a" * 100_000)
+@example("a[" * 100_000)
+def test_depth_and_length_never_end_the_process(text):
+    with pytest.raises(PromQLError):
+        parse(text + "(")
+
+
+def test_brackets_and_signs_within_texts_and_comments_do_not_count():
+    assert parse(f"x{{a='{'(-' * 1000}'}} # {'(-' * 1000}")
