@@ -6,12 +6,12 @@ compiles every pattern, which for a list of thousands of pods takes long and the
 """
 
 import re
-import uuid
 from collections.abc import Iterator
 from functools import lru_cache
 
 import promql_parser as ast
 
+from adapter.metrics.promql.walk import SET_ASIDE, children
 from adapter.metrics.source import UnsupportedQuery
 
 MAX_CHARACTERS = 1_048_576
@@ -30,8 +30,6 @@ _TOKEN = re.compile(
     r"""|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<operator>[-+*/%^<>=]|\b(?:and|or|unless|atan2)\b)""",
     re.DOTALL | re.IGNORECASE,
 )
-_MARK = f"{uuid.uuid4().hex}~"
-"""Before a pattern that was set aside, which is read as a plain text; no query from outside holds it."""
 
 
 class PromQLError(UnsupportedQuery):
@@ -78,21 +76,10 @@ def _prepared(text: str) -> Iterator[str]:
             raise PromQLError(f"the query has more than {MAX_OPERATORS} operators")
         if matching is not None and len(token["text"] or "") > LONG_PATTERN:
             yield text[at : matching.start()] + ("=" if matching[0] == "=~" else "!=")
-            yield text[matching.end() : token.start() + 1] + _MARK
+            yield text[matching.end() : token.start() + 1] + SET_ASIDE
             at = token.start() + 1
         matching = token if token["match"] else None
     yield text[at:]
-
-
-def operator_and_value(matcher: ast.Matcher) -> tuple[str, str]:
-    """`=`, `!=`, `=~` or `!~`, and the value, also of a pattern that was set aside."""
-    operator, value = _OPERATORS[str(matcher.op).rpartition(".")[2]], matcher.value
-    if value.startswith(_MARK):
-        return f"{operator[0]}~", value.removeprefix(_MARK)
-    return operator, value
-
-
-_OPERATORS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
 
 
 def _look_at_all(expression: ast.Expr) -> None:
@@ -106,19 +93,3 @@ def _look_at_all(expression: ast.Expr) -> None:
         if moment is not None and moment.at is not None:
             moment.at.timestamp()
         waiting += children(node)
-
-
-def children(node: ast.Expr) -> list[ast.Expr]:
-    """The expressions directly below a node, from left to right."""
-    match node:
-        case ast.AggregateExpr():
-            return [part for part in (node.param, node.expr) if part is not None]
-        case ast.BinaryExpr():
-            return [node.lhs, node.rhs]
-        case ast.Call():
-            return list(node.args)
-        case ast.MatrixSelector():
-            return [node.vector_selector]
-        case ast.UnaryExpr() | ast.ParenExpr() | ast.SubqueryExpr():
-            return [node.expr]
-    return []

@@ -1,10 +1,30 @@
 """Looking at a tree."""
 
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 
 import promql_parser as ast
 
-from adapter.metrics.promql.read import children, operator_and_value
+SET_ASIDE = f"{uuid.uuid4().hex}~"
+"""Before a pattern that the parser was not shown (see `read`): to it a plain text. No query from outside holds it."""
+
+_OPERATORS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
+
+
+def children(node: ast.Expr) -> list[ast.Expr]:
+    """The expressions directly below a node, from left to right."""
+    match node:
+        case ast.AggregateExpr():
+            return [part for part in (node.param, node.expr) if part is not None]
+        case ast.BinaryExpr():
+            return [node.lhs, node.rhs]
+        case ast.Call():
+            return list(node.args)
+        case ast.MatrixSelector():
+            return [node.vector_selector]
+        case ast.UnaryExpr() | ast.ParenExpr() | ast.SubqueryExpr():
+            return [node.expr]
+    return []
 
 
 def selectors(node: ast.Expr) -> Iterator[ast.VectorSelector]:
@@ -17,7 +37,15 @@ def selectors(node: ast.Expr) -> Iterator[ast.VectorSelector]:
 
 def matchers(selector: ast.VectorSelector) -> Sequence[tuple[str, str, str]]:
     """Label, operator (`=`, `!=`, `=~`, `!~`) and value of each matcher within the braces."""
-    return [(found.name, *operator_and_value(found)) for found in selector.matchers.matchers]
+    return [(found.name, *_operator_and_value(found)) for found in selector.matchers.matchers]
+
+
+def _operator_and_value(matcher: ast.Matcher) -> tuple[str, str]:
+    """With a pattern that was set aside as it was written."""
+    operator, value = _OPERATORS[str(matcher.op).rpartition(".")[2]], matcher.value
+    if value.startswith(SET_ASIDE):
+        return f"{operator[0]}~", value.removeprefix(SET_ASIDE)
+    return operator, value
 
 
 def unwrap(node: ast.Expr) -> ast.Expr:
