@@ -24,6 +24,9 @@ FROM base AS recommender
 EXPOSE 8942
 ENTRYPOINT ["streamgate-recommender"]
 
+FROM base AS rollout
+ENTRYPOINT ["streamgate-rollout"]
+
 FROM base AS adapter
 EXPOSE 6443 4317 4318
 ENTRYPOINT ["streamgate-adapter"]

@@ -344,7 +344,8 @@ def test_the_image_holds_what_is_copied_runs_as_the_pods_user_and_starts_the_ada
     assert f"USER {context['runAsUser']}:{context['runAsGroup']}\n" in text
     entries = re.findall(r'ENTRYPOINT \["(.+)"\]', text)
     scripts = tomllib.loads((top / "pyproject.toml").read_text())["project"]["scripts"]
-    assert entries == ["streamgate-recommender", "streamgate-adapter"]  # the last is what is built by default
+    # the last is what is built by default
+    assert entries == ["streamgate-recommender", "streamgate-rollout", "streamgate-adapter"]
     assert set(entries) == set(scripts)
 
 

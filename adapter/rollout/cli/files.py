@@ -1,0 +1,103 @@
+"""Files that verbs read, and what they say about them."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from adapter.rollout import documents, recording
+from adapter.rollout.model.gates import Gates, GatesError, parse
+
+MOST_SAID: Final = 20
+"""Problems of one file that are printed; the others are counted."""
+
+
+class VerbError(Exception):
+    """A verb cannot do its work; the text is a sentence for the user."""
+
+
+class Complaints:
+    """Problems on stderr, the first few word by word."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self.count = 0
+
+    def say(self, problem: object) -> None:
+        self.count += 1
+        if self.count <= MOST_SAID:
+            complain(f"{self._place}, {problem}")
+
+    def end(self) -> None:
+        if self.count > MOST_SAID:
+            complain(f"{self._place}: {self.count - MOST_SAID} more problems are not listed")
+
+
+def complain(text: str) -> None:
+    """One sentence to the user."""
+    print(f"streamgate-rollout: {text}", file=sys.stderr)
+
+
+def read_bytes(path: str) -> bytes:
+    """A small file, or `-` for stdin. Raises VerbError."""
+    limit = documents.MOST_BYTES + 1
+    if path == "-":
+        return sys.stdin.buffer.read(limit)
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(limit)
+    except (OSError, ValueError) as error:
+        raise VerbError(f"{path}: cannot be read: {_why(error)}") from None
+
+
+def read_policy(path: str) -> dict[str, Any]:
+    """The raw RolloutPolicy of a file. Raises VerbError."""
+    try:
+        return documents.policy_of(read_bytes(path), path)
+    except documents.DocumentError as error:
+        raise VerbError(str(error)) from None
+
+
+def read_gates(path: str) -> tuple[Gates, bool]:
+    """The gates of a policy's file that names at least one, and whether it is blue-green. Raises VerbError."""
+    spec = documents.spec_of(read_policy(path))
+    try:
+        gates = parse(spec)
+    except GatesError as error:
+        for problem in error.problems:
+            complain(f"{path}: {problem}")
+        raise VerbError(f"{path}: the gates cannot be used") from None
+    if not gates.gates:
+        raise VerbError(f"{path}: spec.gates: the policy names no gate; there is nothing to judge")
+    return gates, isinstance(spec.get("blueGreen"), dict)
+
+
+def lines(file: BinaryIO) -> Iterator[bytes]:
+    """A file's lines, cut off at one byte more than is allowed, so that no line fills the memory."""
+    limit = recording.MOST_BYTES + 1
+    while line := file.readline(limit):
+        yield line
+        while len(line) == limit and not line.endswith(b"\n"):
+            line = file.readline(limit)
+
+
+def open_windows(path: str) -> BinaryIO:
+    """A file of windows, or `-` for stdin. Raises VerbError."""
+    if path == "-":
+        return sys.stdin.buffer
+    try:
+        return Path(path).open("rb")
+    except (OSError, ValueError) as error:
+        raise VerbError(f"{path}: cannot be read: {_why(error)}") from None
+
+
+def arguments(verb: str, about: str) -> argparse.ArgumentParser:
+    """A verb's parser with what all verbs have."""
+    parser = argparse.ArgumentParser(prog=f"streamgate-rollout {verb}", description=about, allow_abbrev=False)
+    parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="default: text")
+    return parser
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -1,0 +1,57 @@
+"""`lint FILE`: what is wrong with a policy, before the API server or a release says so."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from adapter.rollout import documents
+from adapter.rollout.cli import files
+from adapter.rollout.model.gates import Gate, read
+
+ABOUT = "Check a RolloutPolicy without a cluster. Exit code 1 if there is a problem."
+
+
+def gate_problems(policy: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the gates."""
+    spec = documents.spec_of(policy)
+    problems = read(policy.get("spec"))[1]
+    if not problems and not spec.get("gates"):
+        problems.append("spec.gates: no gate is given, so every release would pass; right would be at least one")
+    return problems
+
+
+CHECKS: Final[tuple[Callable[[Mapping[str, Any]], list[str]], ...]] = (gate_problems,)
+"""Raw policy -> sentences, each with the field's path."""
+
+
+def run(given: Sequence[str]) -> int:
+    """Runs the verb; returns the exit code."""
+    parser = files.arguments("lint", ABOUT)
+    parser.add_argument("file", metavar="FILE", help="YAML file with one RolloutPolicy; - for stdin")
+    told = parser.parse_args(given)
+    gates: tuple[Gate, ...] = ()
+    try:
+        policy = documents.policy_of(files.read_bytes(told.file), told.file)
+    except documents.DocumentError as error:
+        problems = [str(error)]
+    else:
+        gates = read(policy.get("spec"))[0].gates
+        problems = [problem for check in CHECKS for problem in check(policy)]
+    if told.output == "json":
+        print(json.dumps({"gates": [_gate(gate) for gate in gates], "problems": problems}))
+    else:
+        print("\n".join(problems or [f"{told.file}: {len(gates)} gates, no problem"]))
+    return int(bool(problems))
+
+
+def _gate(gate: Gate) -> dict[str, Any]:
+    return {
+        "name": gate.name,
+        "metric": gate.metric,
+        "kind": gate.kind.value,
+        "limit": gate.limit,
+        "margin": gate.margin,
+        "worse": gate.worse.value,
+        "scope": gate.scope.value,
+        "stage": gate.stage.value,
+    }

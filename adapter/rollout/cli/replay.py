@@ -1,0 +1,54 @@
+"""`replay POLICY WINDOWS`: the judge over recorded windows."""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from adapter.rollout import recording
+from adapter.rollout.cli import files
+from adapter.rollout.explain import as_json
+from adapter.rollout.model.window import Window
+from adapter.rollout.replay import NO_WINDOW, Told, end, replay, stage_of
+
+ABOUT = """Run the gates of a RolloutPolicy over recorded windows (JSON lines; - reads stdin). Prints the verdict after
+each window and, last, what became of the release. Exit code 1 if a line or value could not be used: it is then named on
+stderr, and the verdict is that of the others."""
+
+
+def run(given: Sequence[str]) -> int:
+    """Runs the verb; returns the exit code."""
+    parser = files.arguments("replay", ABOUT)
+    parser.add_argument("policy", metavar="POLICY", help="YAML file with one RolloutPolicy; - for stdin")
+    parser.add_argument("windows", metavar="WINDOWS", help="JSON lines of windows; - for stdin")
+    told = parser.parse_args(given)
+    if told.policy == told.windows == "-":
+        parser.error("only one of POLICY and WINDOWS can be -")
+    gates, blue_green = files.read_gates(told.policy)
+    complaints = files.Complaints(told.windows)
+    last = NO_WINDOW
+    with files.open_windows(told.windows) as file:
+        for one in replay(gates, _windows(files.lines(file), complaints), stage_of(blue_green=blue_green)):
+            last = end(last, one)
+            print(_line(one, told.output))
+    complaints.end()
+    said = {"verdict": last.said.value, "at_window": last.at_window, "reason": last.reason}
+    print(json.dumps(said) if told.output == "json" else f"{last.said.value} at {last.at_window}: {last.reason}")
+    if last is NO_WINDOW:
+        files.complain(f"{told.windows}: {last.reason}; right would be a line of JSON per window")
+    return int(bool(complaints.count) or last is NO_WINDOW)
+
+
+def _windows(lines: Iterator[bytes], complaints: files.Complaints) -> Iterator[Window]:
+    for found in recording.read(lines):
+        if isinstance(found, Window):
+            yield found
+        else:
+            complaints.say(found)
+
+
+def _line(told: Told, output: str) -> str:
+    if output == "json":
+        return json.dumps({"window": told.at, "time": told.time, **as_json(told.judgement)})
+    said, reason, _ = told.judgement.verdict
+    time = datetime.fromtimestamp(told.time, UTC).strftime("%H:%M:%S")
+    return f"{told.at:5}  {time}  {said.value:8}  {reason}"

@@ -1,0 +1,61 @@
+"""The circuit breaker: what is so plain that no statistics are wanted, and what is not this release's fault.
+
+Half of the requests failing, half of the pods crash-looping or gone unready. Where the stable pods are seen beside
+them and are at least half as bad, it is an outage of both and rolls nothing back.
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from adapter.rollout.model.window import Arm, Counts, Health
+
+BAD: Final = 0.5
+"""The part of requests or pods from which on it is plain."""
+AT_ONCE: Final = 100
+"""Requests that one window must have; a single burst is then no likely cause."""
+OF_TWO: Final = 20
+"""Requests that two bad windows in a row must have together."""
+SHARED: Final = 0.5
+"""Stable is as ill if its part is at least this much of the canary's."""
+
+
+class Failing(NamedTuple):
+    """The canary's requests in the newest window, if it was plainly bad, else zeros."""
+
+    requests: float = 0.0
+    bad: float = 0.0
+
+
+def requests(before: Failing, canary: Counts, stable: Counts | None, limit: float) -> tuple[Failing, str]:
+    """What to remember, and why to roll back at once ('': no reason). `limit`: a bad rate that the gate allows."""
+    bad = max(BAD, limit)
+    if canary.all <= 0 or canary.bad < bad * canary.all:
+        return Failing(), ""
+    if stable and stable.all > 0 and stable.bad / stable.all >= SHARED * canary.bad / canary.all:
+        return Failing(), ""
+    now = Failing(canary.all, canary.bad)
+    both = before.requests + now.requests
+    if now.requests >= AT_ONCE or (before.requests > 0 and both >= OF_TWO):
+        total = before.bad + now.bad
+        beside = f", stable's {stable.bad:.0f} of {stable.all:.0f}" if stable and stable.all > 0 else ""
+        return now, f"{total:.0f} of the newest {both:.0f} requests were bad{beside}"
+    return now, ""
+
+
+def pods(before: bool, health: Mapping[Arm, Health]) -> tuple[bool, str]:
+    """Whether half of the pods are unready now, to remember; and why to roll back at once ('': no reason)."""
+    canary, stable = health.get(Arm.CANARY), health.get(Arm.STABLE)
+    if canary is None or canary.pods <= 0:
+        return False, ""
+    if _plainly(canary.crash_looping, canary.pods, stable.crash_looping if stable else 0, stable):
+        return False, f"{canary.crash_looping} of {canary.pods} pods crash again and again"
+    unready = _plainly(canary.unready, canary.pods, stable.unready if stable else 0, stable)
+    if unready and before:
+        return True, f"{canary.unready} of {canary.pods} pods were ready and are not any more"
+    return unready, ""
+
+
+def _plainly(ill: int, pods: int, ill_stable: int, stable: Health | None) -> bool:
+    if ill < BAD * pods or ill == 0:
+        return False
+    return not (stable and stable.pods > 0 and ill_stable / stable.pods >= SHARED * ill / pods)

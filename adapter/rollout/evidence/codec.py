@@ -1,0 +1,40 @@
+"""Evidence as JSON values, for the policy's status, and back. Small: some forty numbers per gate."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+Tree = TypeVar("Tree", bound="tuple[Any, ...]")
+
+DIGITS = 9
+
+
+class EvidenceError(ValueError):
+    """What was stored is no evidence of this shape."""
+
+
+def pack(tree: tuple[Any, ...]) -> list[Any]:
+    """Nested NamedTuples of arrays -> nested lists of numbers."""
+    return [pack(part) if isinstance(part, tuple) else np.round(part, DIGITS).tolist() for part in tree]
+
+
+def unpack(like: Tree, raw: object) -> Tree:
+    """The inverse, in the shape of `like`. Raises EvidenceError."""
+    if not isinstance(raw, list) or len(raw) != len(like):
+        raise EvidenceError(f"{len(like)} parts are wanted")
+    make = cast("Callable[..., Tree]", type(like))
+    return make(*(_part(part, value) for part, value in zip(like, raw, strict=True)))
+
+
+def _part(like: object, raw: object) -> object:
+    if isinstance(like, tuple):
+        return unpack(like, raw)
+    shape = np.shape(cast("Any", like))
+    try:
+        array = np.array(raw, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise EvidenceError("numbers are wanted") from None
+    if array.shape != shape or not np.isfinite(array).all():
+        raise EvidenceError(f"finite numbers of shape {shape} are wanted")
+    return array

@@ -1,0 +1,224 @@
+"""Cumulative counters per pod -> what each arm's requests grew by, in intervals that do not overlap. Pure.
+
+A window is given out when every pod that still speaks has a new sample (after PATIENCE, when each arm has one), and
+takes each pod from its last sample to its new one, so that no sample enters twice and the arms have about the same
+stretch of time. Rules:
+
+* A total that fell was reset: it grew by its new value (Prometheus' rule), and so did its bad ones.
+* Bad requests that are not there beside a total of the same pod and scrape are as many as before, 0 at first: a healthy
+  service has no such series. Their first appearance counts in full.
+* A pod that was born after `since` counts in full from its first sample; an older one only from there on.
+* What a pod counted after its last sample is lost when it dies or restarts: bounded by its own rate, and said.
+* NaN, infinity, negative values, several values of one pod, and samples older than `MAX_AGE` are no evidence.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from adapter.rollout.model.window import Arm, Counts, Gauge, Health, Reading, Window
+
+MAX_AGE: Final = 60.0
+"""s; an older sample is stale."""
+PATIENCE: Final = 15.0
+"""s after the last window from which on no single pod is waited for."""
+MEMORY: Final = 3600.0
+"""s for which the mark of a silent pod is kept, so that nothing of it counts twice if it speaks again."""
+MOST_NOTES: Final = 20
+
+
+class Sample(NamedTuple):
+    """A pod's counters at one scrape. `bad` is None where there is no such series; `born`: the pod's start."""
+
+    arm: Arm
+    pod: str
+    time: float
+    total: float
+    bad: float | None = None
+    born: float | None = None
+
+
+class Level(NamedTuple):
+    """A pod's gauge at one scrape."""
+
+    arm: Arm
+    pod: str
+    time: float
+    value: float
+
+
+class Last(NamedTuple):
+    """What was counted up to: time, total, bad; `rate`: requests per second of the interval before."""
+
+    arm: Arm
+    time: float
+    total: float
+    bad: float
+    rate: float = 0.0
+    silent: bool = False
+    """It was said that the pod is gone or silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where counting stands. `since`: pods born later count in full; after a restart, the newest window's end."""
+
+    since: float
+    counters: Mapping[str, Mapping[str, Last]] = field(default_factory=dict)
+    """Metric -> pod -> last sample that was counted."""
+    time: float | None = None
+    """End of the last window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """All that is known now: metric -> samples of its pods."""
+
+    counters: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
+    gauges: Mapping[str, Sequence[Level]] = field(default_factory=dict)
+    health: Mapping[Arm, Health] = field(default_factory=dict)
+    step: int | None = None
+
+
+class Cut(NamedTuple):
+    """What came of it; without a window the cursor is as it was."""
+
+    cursor: Cursor
+    window: Window | None
+    notes: tuple[str, ...] = ()
+
+
+def cut(cursor: Cursor, scrape: Scrape, now: float) -> Cut:
+    """The window up to `now`, or None while pods that speak have no new sample yet."""
+    notes: list[str] = []
+    names = {*scrape.counters, *cursor.counters}
+    fresh = {name: _usable(scrape.counters.get(name, ()), now, name, notes) for name in sorted(names)}
+    hurried = cursor.time is not None and now - cursor.time >= PATIENCE
+    if any(_waits(cursor.counters.get(name, {}), samples, hurried=hurried) for name, samples in fresh.items()):
+        return Cut(cursor, None)
+    counters: dict[str, Mapping[str, Last]] = {}
+    grown: dict[str, dict[Arm, dict[str, Counts]]] = {}
+    for name, samples in fresh.items():
+        counters[name], grown[name] = _grow(cursor, name, samples, now, notes)
+    levels = {name: _levels(samples, now, name, notes) for name, samples in scrape.gauges.items()}
+    sums: dict[str, Mapping[Arm, Reading]] = {
+        name: {arm: _sum(pods.values()) for arm, pods in arms.items()} for name, arms in grown.items()
+    }
+    sums |= {name: {arm: _mean(pods.values()) for arm, pods in arms.items()} for name, arms in levels.items()}
+    window = Window(time=now, metrics=sums, health=scrape.health, step=scrape.step, pods=_by_pod({**grown, **levels}))
+    return Cut(Cursor(cursor.since, counters, now), window, tuple(notes[:MOST_NOTES]))
+
+
+def _usable(samples: Sequence[Sample], now: float, metric: str, notes: list[str]) -> dict[str, Sample]:
+    """The samples that are evidence, by pod."""
+    often = Counter(sample.pod for sample in samples)
+    found: dict[str, Sample] = {}
+    for sample in samples:
+        why = _unusable(sample.time, (sample.total, sample.bad or 0.0), now, often[sample.pod])
+        if why:
+            notes.append(f"{metric} of pod {sample.pod}: {why}; taken as no evidence")
+        else:
+            found[sample.pod] = sample
+    return found
+
+
+def _unusable(time: float, values: tuple[float, ...], now: float, often: int) -> str:
+    if often > 1:
+        return f"{often} values where one is wanted"
+    if not all(math.isfinite(value) and value >= 0 for value in values):
+        return "a counter that is no finite number of at least 0"
+    if not now - time <= MAX_AGE:
+        return f"the sample is {now - time:.0f} s old, more than {MAX_AGE:.0f} s"
+    return ""
+
+
+def _waits(counted: Mapping[str, Last], samples: Mapping[str, Sample], *, hurried: bool) -> bool:
+    """Whether a pod that still speaks has nothing new yet; `hurried`: whether an arm has nothing new at all."""
+    old = {pod for pod, sample in samples.items() if pod in counted and sample.time <= counted[pod].time}
+    if not hurried:
+        return bool(old)
+    arms = {sample.arm for sample in samples.values()}
+    return arms != {sample.arm for pod, sample in samples.items() if pod not in old}
+
+
+def _grow(
+    cursor: Cursor, metric: str, samples: Mapping[str, Sample], now: float, notes: list[str]
+) -> tuple[Mapping[str, Last], dict[Arm, dict[str, Counts]]]:
+    """Each pod's new mark and what it grew by."""
+    counted = cursor.counters.get(metric, {})
+    marks: dict[str, Last] = {}
+    grown: dict[Arm, dict[str, Counts]] = {}
+    for pod, sample in samples.items():
+        last = counted.get(pod)
+        if last is not None and sample.time <= last.time:
+            marks[pod] = last
+            continue
+        if last is None and (sample.born is None or sample.born < cursor.since):
+            marks[pod] = Last(sample.arm, sample.time, sample.total, sample.bad or 0.0)
+            continue
+        counts, mark = _increase(last, sample)
+        if last and sample.total < last.total:
+            _lose(metric, pod, "restarted", last.rate * (sample.time - last.time), notes)
+        marks[pod] = mark
+        grown.setdefault(sample.arm, {})[pod] = counts
+    for pod, last in counted.items():
+        quiet = now - last.time
+        if pod in samples or quiet > MEMORY:
+            continue
+        if quiet > MAX_AGE and not last.silent:
+            _lose(metric, pod, "is gone or silent", last.rate * quiet, notes)
+        marks[pod] = last._replace(silent=last.silent or quiet > MAX_AGE)
+    return marks, grown
+
+
+def _increase(last: Last | None, sample: Sample) -> tuple[Counts, Last]:
+    before = last or Last(sample.arm, sample.born or sample.time, 0.0, 0.0)
+    reset = sample.total < before.total
+    kept = 0.0 if reset else before.bad
+    bad_now = kept if sample.bad is None else sample.bad
+    total = sample.total if reset else sample.total - before.total
+    bad = bad_now if bad_now < kept else bad_now - kept
+    bad = min(bad, total)
+    seconds = sample.time - before.time
+    rate = total / seconds if seconds > 0 else before.rate
+    return Counts(total - bad, bad), Last(sample.arm, sample.time, sample.total, bad_now, rate)
+
+
+def _lose(metric: str, pod: str, what: str, most: float, notes: list[str]) -> None:
+    if most > 0:
+        notes.append(f"{metric} of pod {pod}: it {what}; about {math.ceil(most)} requests at most were not counted")
+
+
+def _levels(samples: Sequence[Level], now: float, metric: str, notes: list[str]) -> dict[Arm, dict[str, Gauge]]:
+    often = Counter(sample.pod for sample in samples)
+    found: dict[Arm, dict[str, Gauge]] = {}
+    for sample in samples:
+        why = _unusable(sample.time, (abs(sample.value),), now, often[sample.pod])
+        if why:
+            notes.append(f"{metric} of pod {sample.pod}: {why}; taken as no evidence")
+        else:
+            found.setdefault(sample.arm, {})[sample.pod] = Gauge(sample.value)
+    return found
+
+
+def _sum(parts: Iterable[Counts]) -> Counts:
+    known = list(parts)
+    return Counts(math.fsum(each.good for each in known), math.fsum(each.bad for each in known))
+
+
+def _mean(parts: Iterable[Gauge]) -> Gauge:
+    known = [each.value for each in parts]
+    return Gauge(math.fsum(known) / len(known))
+
+
+def _by_pod(
+    metrics: Mapping[str, Mapping[Arm, Mapping[str, Reading]]],
+) -> Mapping[Arm, Mapping[str, Mapping[str, Reading]]]:
+    found: dict[Arm, dict[str, dict[str, Reading]]] = {}
+    for name, arms in metrics.items():
+        for arm, pods in arms.items():
+            for pod, reading in pods.items():
+                found.setdefault(arm, {}).setdefault(pod, {})[name] = reading
+    return found

@@ -1,0 +1,215 @@
+"""E-values: their expectation under the null, mixtures, spread, and what is kept of them."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.rollout.evidence import dispersion, events, gauges, likelihood, mixture
+from adapter.rollout.evidence.codec import EvidenceError, pack, unpack
+from adapter.rollout.evidence.events import Bar, Interval
+from adapter.rollout.evidence.likelihood import RHOS, SIGNS
+
+CANARY = Bar(limit=0.01, margin=0.5, concurrent=True)
+
+
+def probabilities(count, part):
+    """Of 0..count hits."""
+    return np.array([math.comb(count, hits) * part**hits * (1 - part) ** (count - hits) for hits in range(count + 1)])
+
+
+def column(*values):
+    return np.array(values, dtype=float)[:, None]
+
+
+def interval(canary, bad, stable, bad_stable):
+    return Interval(*(np.asarray(float(part)) for part in (canary, bad, stable, bad_stable)))
+
+
+@pytest.mark.parametrize("most", [1.0, 1.5])
+@pytest.mark.parametrize(("canary", "stable"), [(100, 900), (50, 50), (990, 10)])
+def test_the_share_of_bad_events_has_expectation_one_where_the_canary_is_as_bad_as_allowed(canary, stable, most):
+    """Of 7 bad events each is the canary's with chance most x canary / (most x canary + stable)."""
+    chance = probabilities(7, most * canary / (most * canary + stable))
+    ratios = likelihood.share(canary=column(canary), stable=column(stable), most=most, rhos=RHOS)
+    hits, misses = column(*range(8)), column(*range(7, -1, -1))
+    for logs in (likelihood.product_of(ratios, hits, misses, np.array(1.0)), likelihood.mean_of(ratios, hits, misses)):
+        assert chance @ np.exp(logs) == pytest.approx(np.ones(len(RHOS)))
+
+
+def test_the_rate_has_expectation_one_at_the_limit_and_less_below_it():
+    ratios = likelihood.rate(np.array([[0.05]]), RHOS)
+    bad, good = column(*range(21)), column(*range(20, -1, -1))
+    for logs in (likelihood.product_of(ratios, bad, good, np.array(1.0)), likelihood.mean_of(ratios, bad, good)):
+        assert probabilities(20, 0.05) @ np.exp(logs) == pytest.approx(np.ones(len(RHOS)))
+        assert (probabilities(20, 0.03) @ np.exp(logs) < 1).all()
+
+
+@pytest.mark.parametrize("size", [1, 3, 6])
+def test_bursts_no_larger_than_the_spread_keep_the_expectation_at_most_one(size):
+    """4 bursts of `size` events, each wholly the canary's with chance 0.5; the spread is 6."""
+    chance = probabilities(4, 0.5)
+    ratios = likelihood.share(canary=column(100), stable=column(100), most=1.0, rhos=RHOS)
+    hits = size * column(*range(5))
+    logs = likelihood.product_of(ratios, hits, 4 * size - hits, np.array(6.0))
+    assert (chance @ np.exp(logs) <= 1 + 1e-12).all()
+
+
+@pytest.mark.parametrize("sizes", [(1, 50), (40, 3, 2), (7,)])
+def test_the_mean_over_events_keeps_the_expectation_for_bursts_of_any_size(sizes):
+    ratios = likelihood.share(canary=column(100), stable=column(300), most=1.0, rhos=RHOS)
+    total = np.zeros(len(RHOS))
+    for mask in range(2 ** len(sizes)):
+        mine = [bool(mask >> index & 1) for index in range(len(sizes))]
+        chance = math.prod(0.25 if own else 0.75 for own in mine)
+        hits = sum(size for size, own in zip(sizes, mine, strict=True) if own)
+        logs = likelihood.mean_of(ratios, column(hits), column(sum(sizes) - hits))[0]
+        total += chance * np.exp(logs)
+    assert total == pytest.approx(np.ones(len(RHOS)))
+
+
+def test_a_sign_has_expectation_one_for_a_fair_coin():
+    both = np.exp(likelihood.sign(np.array([[True], [False]])))
+    assert both.mean(axis=0) == pytest.approx(np.ones(len(SIGNS)))
+
+
+def test_a_mixture_multiplies_per_alternative_then_averages():
+    """Two alternatives, ratios 2 and 1/2 three times.
+
+    Whole: (8 + 1/8) / 2. Late: starts at interval 0, 1, 2 weigh 1/2, 1/6, 1/12, the rest (1/4) has not begun:
+    for ratio 2: 8/2 + 4/6 + 2/12 = 4.8333; for 1/2: 1/16 + 1/24 + 1/24 = 0.14583; half each, plus 0.25.
+    """
+    found = mixture.begin((), 2)
+    for _ in range(3):
+        found = mixture.hear(found, np.log([2.0, 0.5]))
+    whole, late = (8 + 1 / 8) / 2, (4.8333333 + 0.1458333) / 2 + 0.25
+    assert math.exp(mixture.value(found)) == pytest.approx((whole + late) / 2)
+
+
+@given(st.lists(st.sampled_from([0.0, -0.7, 0.4]), max_size=30))
+def test_a_mixture_of_ones_is_one_and_no_mixture_falls_below_its_unborn_part(logs):
+    """After n intervals half of 1 / (n + 1) has not begun yet, and stays 1."""
+    found = mixture.begin((), 1)
+    for log in logs:
+        found = mixture.hear(found, np.array([log]))
+    assert math.exp(mixture.value(found)) >= 0.5 / (len(logs) + 1) - 1e-12
+    if not any(logs):
+        assert mixture.value(found) == pytest.approx(0)
+
+
+def test_single_events_have_a_spread_of_about_one_and_bursts_have_their_size():
+    """Bursts of 5 events each: events x 5, so the spread is 5."""
+    rng = np.random.default_rng(1)
+    for size in (1, 5):
+        found = dispersion.begin(())
+        for _ in range(4000):
+            found = dispersion.hear(found, 0, np.array(1000.0), size * rng.poisson(3.0, ()).astype(float))
+        assert float(dispersion.plain(found)) == pytest.approx(size, rel=0.1)
+        assert float(dispersion.cautious(found)) == pytest.approx(size * dispersion.SAFETY, rel=0.1)
+
+
+def test_a_slow_change_of_the_rate_is_no_burst():
+    rng = np.random.default_rng(2)
+    found = dispersion.begin(())
+    for index in range(2000):
+        rate = 5 + 4 * np.sin(index / 60)
+        found = dispersion.hear(found, 0, np.array(1000.0), np.asarray(rng.poisson(rate), dtype=float))
+    assert float(dispersion.plain(found)) == pytest.approx(1, rel=0.1)
+
+
+def test_before_anything_was_seen_bursts_are_feared_against_a_release_and_not_in_its_favour():
+    nothing = dispersion.begin(())
+    assert float(dispersion.cautious(nothing)) == dispersion.FIRST * dispersion.SAFETY
+    assert float(dispersion.plain(nothing)) == 1
+
+
+def test_356_clean_requests_show_a_rate_below_one_percent():
+    """The mean of four likelihood ratios reaches 20 at 356 requests, with no bad one."""
+    alone = Bar(limit=0.01, margin=None, concurrent=False)
+    for requests, enough in ((355, False), (356, True)):
+        found = events.hear(events.begin(), alone, interval(requests, 0, 0, 0))
+        assert bool(events.in_favour(found, alone) >= math.log(20)) is enough
+
+
+def test_windows_may_be_cut_anywhere_for_what_is_a_sum():
+    """Evidence in favour and the alternatives that hold from the start, with events taken as single ones."""
+    parts = [(40, 1, 400, 2), (60, 0, 600, 1), (100, 2, 1000, 5)]
+    ratios = likelihood.share(canary=column(200), stable=column(2000), most=1.5, rhos=RHOS)
+    whole = likelihood.product_of(ratios, column(3), column(8), np.array(1.0))
+    split = sum(
+        likelihood.product_of(
+            likelihood.share(canary=column(part[0]), stable=column(part[2]), most=1.5, rhos=RHOS),
+            column(part[1]),
+            column(part[3]),
+            np.array(1.0),
+        )
+        for part in parts
+    )
+    assert split == pytest.approx(whole)
+
+
+def test_evidence_in_favour_is_capped_so_that_a_long_past_is_soon_outweighed():
+    found = events.begin()
+    for _ in range(1000):
+        found = events.hear(found, CANARY, interval(1000, 0, 9000, 9))
+    assert float(events.in_favour(found, CANARY)) <= events.CAP
+
+
+@pytest.mark.parametrize("stable", [0.0, 900.0])
+def test_the_limit_is_lifted_only_where_stable_itself_is_above_it(stable):
+    bar = Bar(limit=0.01, margin=None, concurrent=True)
+    alone = events.hear(events.begin(), bar, interval(100, 30, 0, 0))
+    healthy = events.hear(events.begin(), bar, interval(100, 30, stable, 0))
+    assert float(events.against(healthy)) == pytest.approx(float(events.against(alone)))
+    assert float(events.against(alone)) > 0
+    shared = events.hear(events.begin(), bar, interval(100, 30, 900, 270))
+    assert float(events.against(shared)) < 0
+
+
+def test_a_gauges_windows_are_worse_fine_or_neither():
+    bar = Bar(limit=8.0, margin=0.5, concurrent=True)
+    cases = {(2.0, 2.9): (False, True), (2.0, 3.1): (True, True), (2.0, 9.0): (True, False), (9.0, 9.0): (False, True)}
+    for (stable, canary), expected in cases.items():
+        found = gauges.compare(bar, np.asarray(canary), np.asarray(stable), lower_is_worse=False)
+        assert tuple(bool(each) for each in found) == expected, (stable, canary)
+
+
+@given(st.floats(0.1, 100), st.floats(0.1, 100), st.floats(0.5, 10), st.booleans())
+def test_a_gauge_compared_with_stable_does_not_depend_on_its_unit(stable, canary, unit, lower):
+    bar = Bar(limit=None, margin=0.5, concurrent=True)
+    if abs(canary / stable - 1.5) < 1e-6 or abs(canary / stable - 0.5) < 1e-6:
+        return
+    one = gauges.compare(bar, np.asarray(canary), np.asarray(stable), lower_is_worse=lower)
+    other = gauges.compare(bar, np.asarray(unit * canary), np.asarray(unit * stable), lower_is_worse=lower)
+    assert tuple(map(bool, one)) == tuple(map(bool, other))
+
+
+def test_what_is_kept_survives_json_and_goes_on_as_if_nothing_happened():
+    found = events.begin()
+    for index in range(5):
+        found = events.hear(found, CANARY, interval(100, index, 900, 1))
+    back = unpack(events.begin(), json.loads(json.dumps(pack(found))))
+    one, other = (events.hear(each, CANARY, interval(100, 2, 900, 0)) for each in (found, back))
+    assert float(events.against(one)) == pytest.approx(float(events.against(other)), abs=1e-6)
+
+
+@pytest.mark.parametrize("raw", [None, [], {}, [[0.0], 1], "x", [[["a"] * 4]], [[float("nan")] * 4] * 3])
+def test_what_is_no_evidence_is_refused(raw):
+    with pytest.raises(EvidenceError):
+        unpack(gauges.begin(), raw)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500), st.integers(0, 500), st.integers(0, 500)), max_size=20)
+)
+def test_every_number_stays_finite(parts):
+    found = events.begin()
+    for canary, bad, stable, bad_stable in parts:
+        if canary:
+            found = events.hear(found, CANARY, interval(canary, min(bad, canary), stable, min(bad_stable, stable)))
+    flat = np.concatenate([np.ravel(part) for part in (found.against.whole, found.against.late, found.below_stable)])
+    assert np.isfinite(flat).all()
+    assert np.isfinite([events.against(found), events.in_favour(found, CANARY)]).all()

@@ -1,0 +1,188 @@
+"""The gates of a policy: typed values, or a sentence with the field's path for each thing that is wrong."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.rollout.model.gates import (
+    MOST_BYTES,
+    MOST_GATES,
+    MOST_PROBLEMS,
+    GatesError,
+    Kind,
+    Scope,
+    Then,
+    Timeout,
+    Worse,
+    parse,
+    read,
+)
+from adapter.rollout.model.verdict import Stage
+from tests.rollout.judging import ERRORS, LIMIT, MARGIN, QUEUE, gates
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+def problems(*raw, **top):
+    return read({"gates": list(raw), **top})[1]
+
+
+def test_a_gate_has_its_fields_and_the_defaults_of_the_others():
+    (gate,) = gates(ERRORS).gates
+    assert (gate.name, gate.metric, gate.total, gate.kind) == ("errors", "errors", "requests", Kind.EVENTS)
+    assert (gate.limit, gate.margin, gate.share, gate.scope, gate.stage) == (0.01, 0.5, 1, Scope.RELEASE, Stage.CANARY)
+    assert gate.on_undecided == Timeout(after_seconds=3600, then=Then.HOLD)
+    assert gate.no_evidence == Timeout(after_seconds=600, then=Then.HOLD)
+
+
+def test_rules_of_time_and_a_gauges_direction_are_read():
+    (gate,) = gates(
+        {
+            **QUEUE,
+            "worse": "lower",
+            "onUndecided": {"afterSeconds": 60, "then": "promote"},
+            "noEvidence": {"then": "rollback"},
+        }
+    ).gates
+    assert (gate.kind, gate.worse) == (Kind.GAUGE, Worse.LOWER)
+    assert gate.on_undecided == Timeout(after_seconds=60, then=Then.PROMOTE)
+    assert gate.no_evidence == Timeout(after_seconds=600, then=Then.ROLLBACK)
+
+
+def test_a_gate_without_a_name_has_its_metrics():
+    assert gates({"metric": "http_errors_total", "total": "all", "limit": 0.1}).gates[0].name == "http-errors-total"
+
+
+def test_alpha_is_shared_equally_or_by_shares():
+    """Of 0.05: two gates need 2 / 0.05 = 40; with shares 3 and 1 they need 4/3 / 0.05 = 26.7 and 4 / 0.05 = 80."""
+    two = gates(ERRORS, QUEUE)
+    assert [two.bar(gate) for gate in two.gates] == pytest.approx([40, 40])
+    unequal = gates({**ERRORS, "share": 3}, QUEUE, alpha=0.05)
+    assert [unequal.bar(gate) for gate in unequal.gates] == pytest.approx([26.667, 80], rel=1e-4)
+
+
+def test_gates_of_blue_green_are_asked_after_the_switch_unless_they_say_before():
+    found = gates(LIMIT, {**LIMIT, "name": "probes", "stage": "pre"}, strategy="blueGreen")
+    assert [gate.name for gate in found.of(Stage.POST)] == ["errors"]
+    assert [gate.name for gate in found.of(Stage.PRE)] == ["probes"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "where", "right"),
+    [
+        ({"metric": None}, "spec.gates[0].metric: missing", "http_requests_failed"),
+        ({"metric": "white space"}, "spec.gates[0].metric: 'white space'", "a metric's name"),
+        ({"metric": 5}, "spec.gates[0].metric: 5", "a metric's name"),
+        ({"name": "Upper"}, "spec.gates[0].name: 'Upper'", "lower-case"),
+        ({"kind": "histogram"}, "spec.gates[0].kind: 'histogram'", "events, gauge"),
+        ({"kind": ["events"]}, "spec.gates[0].kind: a list", "events, gauge"),
+        ({"total": None}, "spec.gates[0].total: missing", "counter of all requests"),
+        ({"total": "errors"}, "spec.gates[0].total: 'errors'", "counter of all requests"),
+        ({"limit": 0}, "spec.gates[0].limit: 0", "between 0 to 1"),
+        ({"limit": 1}, "spec.gates[0].limit: 1", "between 0 to 1"),
+        ({"limit": "1%"}, "spec.gates[0].limit: '1%'", "no number"),
+        ({"limit": True}, "spec.gates[0].limit: True", "no number"),
+        ({"limit": float("nan")}, "spec.gates[0].limit: nan", "no number"),
+        ({"limit": 10**400}, "spec.gates[0].limit: ", "no number"),
+        ({"margin": -0.1}, "spec.gates[0].margin: -0.1", "from 0 to 100"),
+        ({"limit": None, "margin": None}, "spec.gates[0]: neither", "one of them"),
+        ({"worse": "higher"}, "spec.gates[0].worse", "only gauges"),
+        ({"share": 0}, "spec.gates[0].share: 0", "from 0.01 to 100"),
+        ({"scope": "all"}, "spec.gates[0].scope: 'all'", "release, step"),
+        ({"stage": "post"}, "spec.gates[0].stage: post", "canary"),
+        ({"onUndecided": "hold"}, "spec.gates[0].onUndecided: 'hold'", "afterSeconds: 600"),
+        ({"onUndecided": {"after": 5}}, "spec.gates[0].onUndecided.after", "afterSeconds, then"),
+        ({"noEvidence": {"afterSeconds": 0}}, "spec.gates[0].noEvidence.afterSeconds: 0", "from 1 to 604800"),
+        ({"noEvidence": {"then": "pass"}}, "spec.gates[0].noEvidence.then: 'pass'", "hold, rollback, promote"),
+        ({"threshold": 1}, "spec.gates[0].threshold: no such field", "onUndecided"),
+    ],
+)
+def test_each_problem_names_the_field_and_what_would_be_right(changed, where, right):
+    raw = {key: value for key, value in {**ERRORS, **changed}.items() if value is not None}
+    (problem,) = problems(raw)
+    assert problem.startswith(where)
+    assert right in problem
+
+
+@pytest.mark.parametrize(
+    ("raw", "where"),
+    [
+        ({**ERRORS}, "spec.gates[0].margin: blue-green has no stable pods"),
+        ({**LIMIT, "scope": "step"}, "spec.gates[0].scope: blue-green has no steps"),
+        ({**LIMIT, "stage": "canary"}, "spec.gates[0].stage: canary is no stage"),
+    ],
+)
+def test_blue_green_refuses_what_needs_concurrent_traffic(raw, where):
+    (problem,) = problems(raw, blueGreen={})
+    assert problem.startswith(where)
+
+
+@pytest.mark.parametrize(
+    ("spec", "where"),
+    [
+        (None, "spec: nothing is no mapping"),
+        ([], "spec: a list is no mapping"),
+        ({"gates": {}}, "spec.gates: a mapping is no list"),
+        ({"gates": [5]}, "spec.gates[0]: 5 is no mapping"),
+        ({"alpha": 0}, "spec.alpha: 0 is out of range"),
+        ({"alpha": "5%"}, "spec.alpha: '5%' is no number"),
+        ({"gates": [LIMIT] * (MOST_GATES + 1)}, "spec.gates: there are 17 gates"),
+        ({"gates": [{**LIMIT, "metric": "m" * MOST_BYTES}]}, "spec.gates: the gates take more than"),
+        ({"gates": [LIMIT, LIMIT]}, "spec.gates: 2 gates are named 'errors'"),
+        ({"gates": [LIMIT, {**MARGIN, "name": "b", "total": "other"}]}, "spec.gates: gates on 'errors' differ"),
+    ],
+)
+def test_problems_of_the_whole_name_it(spec, where):
+    (problem,) = read(spec)[1]
+    assert problem.startswith(where)
+
+
+def test_a_lower_gauge_may_not_fall_to_nothing():
+    (problem,) = problems({**QUEUE, "worse": "lower", "margin": 1})
+    assert problem.startswith("spec.gates[0].margin: 1 lets a gauge")
+
+
+def test_the_error_carries_every_problem():
+    with pytest.raises(GatesError) as caught:
+        parse({"gates": [{**LIMIT, "kind": "x"}, {**LIMIT, "limit": 7}]})
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        "spec.gates[0].kind",
+        "spec.gates[1].limit",
+        "spec.gates",
+    ]
+
+
+def test_the_other_gates_are_read_beside_a_bad_one():
+    found, said = read({"gates": [{**LIMIT, "kind": "x"}, QUEUE]})
+    assert [gate.name for gate in found.gates] == ["errors", "queue"]
+    assert len(said) == 1
+
+
+def test_problems_are_listed_up_to_a_bound():
+    many = [{f"field{index}": 1 for index in range(20)}] * 4
+    said = problems(*many)
+    assert len(said) == MOST_PROBLEMS + 1
+    assert said[-1].endswith("more problems are not listed")
+
+
+@given(st.dictionaries(st.sampled_from(["gates", "alpha", "blueGreen", "canary"]), PLAIN) | PLAIN)
+def test_nothing_but_sentences_comes_of_rubbish(spec):
+    _, said = read(spec)
+    assert all(problem.startswith("spec") and "\n" not in problem for problem in said)
+
+
+@given(st.dictionaries(st.sampled_from([*ERRORS, "kind", "worse", "share", "scope", "stage", "onUndecided"]), PLAIN))
+def test_a_rubbish_gate_is_a_problem_or_a_gate_within_bounds(raw):
+    found, said = read({"gates": [raw]})
+    json.dumps(said)
+    if not said:
+        (gate,) = found.gates
+        assert gate.limit is not None or gate.margin is not None
+        assert 0 < found.alpha < 1
+        assert found.bar(gate) >= 1

@@ -1,0 +1,95 @@
+"""What no recording may break: the judge as a function."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapter.rollout.explain import as_json
+from adapter.rollout.judge import judge
+from adapter.rollout.model.verdict import Said
+from adapter.rollout.model.window import Arm, Counts
+from tests.rollout.judging import ERRORS, LIMIT, MARGIN, QUEUE, gates, window
+
+ARMS = st.none() | st.tuples(st.integers(0, 300), st.integers(0, 300)).map(lambda pair: (max(pair), min(pair)))
+LIKELY = st.tuples(st.integers(0, 300), st.sampled_from([0, 0, 0, 1, 2, 5, 60])).map(lambda p: (p[0], min(p)))
+GAUGES = st.tuples(st.none() | st.floats(0, 10), st.none() | st.floats(0, 10))
+
+
+@st.composite
+def recordings(draw, most=25):
+    parts = draw(st.lists(st.tuples(ARMS | LIKELY, ARMS | LIKELY, GAUGES), min_size=1, max_size=most))
+    return [
+        window(index, stable=stable, canary=canary, queue=queue) for index, (stable, canary, queue) in enumerate(parts)
+    ]
+
+
+def said(policy, windows):
+    return judge(policy, windows).verdict.said
+
+
+@given(recordings())
+def test_the_order_of_the_gates_does_not_matter(windows):
+    raw = [ERRORS, {**LIMIT, "name": "limit"}, QUEUE]
+    one, other = judge(gates(*raw), windows), judge(gates(*raw[::-1]), windows)
+    assert one.verdict.said is other.verdict.said
+    assert as_json(one)["gates"] == as_json(other)["gates"][::-1]
+
+
+@given(recordings())
+def test_neighbours_count_only_by_their_number(windows):
+    """What a gate says is the same beside any other gate."""
+    beside_a_gauge = judge(gates(ERRORS, QUEUE), windows).gates[0]
+    beside_a_silent_one = judge(gates(ERRORS, {**MARGIN, "name": "other", "metric": "nobody"}), windows).gates[0]
+    assert beside_a_gauge == beside_a_silent_one
+
+
+@given(recordings())
+def test_more_gates_make_no_rollback_of_one_gate_easier(windows):
+    alone, beside = (judge(policy, windows).gates[0] for policy in (gates(ERRORS), gates(ERRORS, QUEUE)))
+    assert beside.against == alone.against
+    assert beside.against_bar == pytest.approx(2 * alone.against_bar)
+
+
+@given(recordings(), st.data())
+@settings(max_examples=200)
+def test_more_bad_requests_of_the_canary_never_turn_a_rollback_into_promotion(windows, data):
+    policy = gates(data.draw(st.sampled_from([ERRORS, LIMIT, MARGIN])))
+    if said(policy, windows) is not Said.ROLLBACK:
+        return
+    worse = []
+    for each in windows:
+        arms = each.metrics["errors"]
+        canary = arms.get(Arm.CANARY)
+        if isinstance(canary, Counts):
+            moved = data.draw(st.integers(0, int(canary.good)))
+            arms = {**arms, Arm.CANARY: Counts(canary.good - moved, canary.bad + moved)}
+        worse.append(replace(each, metrics={**each.metrics, "errors": arms}))
+    assert said(policy, worse) is not Said.PROMOTE
+
+
+@given(recordings(), recordings(10))
+def test_a_rollback_stays_whatever_comes_after(windows, after):
+    policy = gates(ERRORS, QUEUE)
+    if said(policy, windows) is Said.ROLLBACK:
+        late = [replace(each, time=each.time + 1e6) for each in after]
+        assert said(policy, windows + late) is Said.ROLLBACK
+
+
+@given(recordings(), st.floats(-1e6, 1e8))
+def test_the_hour_does_not_matter(windows, shift):
+    policy = gates(ERRORS, QUEUE)
+    moved = [replace(each, time=each.time + round(shift)) for each in windows]
+    assert as_json(judge(policy, windows)) == as_json(judge(policy, moved))
+
+
+@given(recordings())
+def test_windows_without_evidence_change_nothing_but_the_clocks(windows):
+    """Empty windows between the others, no time passing for the rules."""
+    policy = gates(ERRORS, QUEUE)
+    mixed = [each for one in windows for each in (one, replace(one, time=one.time + 1, metrics={}, health={}))]
+    one, other = judge(policy, windows), judge(policy, mixed)
+    for before, after in zip(one.gates, other.gates, strict=True):
+        assert after.against == before.against
+        assert after.in_favour == before.in_favour

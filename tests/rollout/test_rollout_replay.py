@@ -1,0 +1,376 @@
+"""`replay` and `lint` as commands: what they print, with which exit code, and their words for bad input."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.rollout import recording
+from adapter.rollout.__main__ import main
+from adapter.rollout.model.window import Arm, Counts, Window
+from tests.rollout.judging import ERRORS, EVERY, LIMIT, QUEUE, START, drawn, line, steady
+
+SAMPLES = Path(__file__).resolve().parents[2] / "manifests" / "samples"
+CANARY = str(SAMPLES / "canary-setup.yaml")
+BLUE_GREEN = str(SAMPLES / "blue-green-setup.yaml")
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*arguments):
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = end.code
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+@pytest.fixture
+def policy(tmp_path):
+    def write(*gates, strategy="canary", **more):
+        document = {
+            "apiVersion": "streamgate.io/v1alpha1",
+            "kind": "RolloutPolicy",
+            "metadata": {"name": "web"},
+            "spec": {strategy: {}, "gates": list(gates), **more},
+        }
+        path = tmp_path / "policy.yaml"
+        path.write_text(yaml.safe_dump(document))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    def write(lines):
+        path = tmp_path / "windows.jsonl"
+        path.write_bytes(b"".join(each if isinstance(each, bytes) else f"{each}\n".encode() for each in lines))
+        return path
+
+    return write
+
+
+def last(out):
+    return json.loads(out.splitlines()[-1])
+
+
+BAD_LINES = {
+    "{": "this is no JSON",
+    "5": "5 is no JSON object",
+    '["time"]': "a list is no JSON object",
+    '{"metrics": {}}': "time: nothing is no time",
+    '{"time": "now", "metrics": {}}': "time: 'now' is no time",
+    '{"time": true, "metrics": {}}': "time: True is no time",
+    '{"time": -5, "metrics": {}}': "time: -5 is no time",
+    '{"time": 1700000000000, "metrics": {}}': "seconds since 1970",
+    f'{{"time": {START}, "metrics": {{}}}}': "times have to rise",
+    f'{{"time": {START - 100}, "metrics": {{}}}}': "times have to rise",
+    "[" * 100_000: "this is no JSON",
+    '{"time": ' + "9" * 5000 + "}": "this is no JSON",
+}
+
+
+BAD_VALUES = {
+    '{"errors": 5}': "metrics.errors: 5 is no mapping",
+    '{"errors": {"canray": null}}': "metrics.errors.canray: no such arm",
+    '{"errors": {"canary": 5}}': "metrics.errors.canary: 5 is no reading",
+    '{"errors": {"canary": {}}}': "metrics.errors.canary: a mapping is no reading",
+    '{"errors": {"canary": {"good": 5}}}': "metrics.errors.canary.bad: nothing is no number",
+    '{"errors": {"canary": {"good": -5, "bad": 0}}}': "metrics.errors.canary.good: -5 is no count",
+    '{"errors": {"canary": {"good": "5", "bad": 0}}}': "metrics.errors.canary.good: '5' is no number",
+    '{"errors": {"canary": {"good": true, "bad": 0}}}': "metrics.errors.canary.good: True is no number",
+    '{"errors": {"canary": {"good": 1e300, "bad": 0}}}': "metrics.errors.canary.good: 1e+300 is no count",
+    '{"errors": {"canary": {"value": "x"}}}': "metrics.errors.canary.value: 'x' is no number",
+    '{"errors": {"canary": {"value": 1, "good": 2, "bad": 3}}}': "metrics.errors.canary: a mapping is no reading",
+    "[]": "metrics: a list is no mapping",
+}
+
+
+BAD_FILES = {
+    "": "holds 0 objects",
+    "a: [": "this is no YAML",
+    "kind: Deployment\n": "holds 0 objects",
+    "---\n5\n---\n": "holds 0 objects",
+    "kind: RolloutPolicy\n---\nkind: RolloutPolicy\n": "holds 2 objects",
+    "kind: RolloutPolicy\napiVersion: v1\n": "apiVersion of the RolloutPolicy is 'v1'",
+    "kind: a\nkind: b\n": "line 2: the key 'kind' is there twice",
+    "? [a]\n: b\n": "a key is a list or a mapping",
+    "a: " + "[" * 500 + "]" * 500: "levels deep",
+    "a: &a [x]\nb: &b [*a, *a]\n"
+    + "\n".join(f"c{i}: &c{i} [{', '.join(['*b' if not i else f'*c{i - 1}'] * 9)}]" for i in range(8)): "too many",
+    "a: &a [*a]": "too many values, or too deep",
+}
+
+
+class TestReplay:
+    def test_a_line_per_window_and_the_end_last(self, run, policy, recorded):
+        windows = drawn(30, stable=0.001, canary=0.05, seed=1)
+        code, out, err = run("replay", policy(ERRORS), recorded(map(line, windows)), "--output", "json")
+        assert (code, err) == (0, "")
+        *told, end = [json.loads(each) for each in out.splitlines()]
+        assert set(end) == {"verdict", "at_window", "reason"}
+        assert end["verdict"] == "rollback"
+        assert [each["window"] for each in told] == list(range(end["at_window"] + 1))
+        assert [each["verdict"] for each in told] == ["hold"] * end["at_window"] + ["rollback"]
+        assert told[0]["time"] == START
+
+    def test_promotion_is_said_where_it_was_reached_for_good(self, run, policy, recorded):
+        windows = steady(60)
+        _, out, _ = run("replay", policy(ERRORS), recorded(map(line, windows)), "--output", "json")
+        end = last(out)
+        assert end["verdict"] == "promote"
+        told = [json.loads(each)["verdict"] for each in out.splitlines()[:-1]]
+        assert told == ["hold"] * end["at_window"] + ["promote"] * (60 - end["at_window"])
+
+    def test_the_text_has_the_same(self, run, policy, recorded):
+        code, out, _ = run("replay", policy(ERRORS), recorded(map(line, steady(20))))
+        assert code == 0
+        assert len(out.splitlines()) == 21
+        assert out.splitlines()[-1].startswith("promote at ")
+
+    @pytest.mark.parametrize("gap", [None, {}, {"canary": None, "stable": None}, {"canary": {"good": 0, "bad": 0}}])
+    def test_no_evidence_holds(self, run, policy, recorded, gap):
+        lines = [json.dumps({"time": index, "metrics": {"errors": gap}}) for index in range(30)]
+        code, out, err = run("replay", policy(ERRORS), recorded(lines), "--output", "json")
+        assert (code, err, last(out)["verdict"], last(out)["at_window"]) == (0, "", "hold", 29)
+        assert "no evidence" in last(out)["reason"]
+
+    @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "null"])
+    def test_numbers_that_are_none_are_no_evidence(self, run, policy, recorded, word):
+        arms = f'{{"stable": {{"good": 9, "bad": 1}}, "canary": {{"good": {word}, "bad": 0}}}}'
+        code, out, err = run(
+            "replay", policy(ERRORS), recorded([f'{{"time": 1, "metrics": {{"errors": {arms}}}}}']), "--output", "json"
+        )
+        assert (code, err, last(out)["verdict"]) == (0, "", "hold")
+
+    @pytest.mark.parametrize("bad", BAD_LINES, ids=range(len(BAD_LINES)))
+    def test_a_bad_line_is_named_and_left_out_and_the_rest_is_judged(self, run, policy, recorded, bad):
+        good = list(map(line, steady(30)))
+        code, out, err = run("replay", policy(ERRORS), recorded([*good[:10], bad, *good[10:]]), "--output", "json")
+        assert code == 1
+        assert last(out)["verdict"] == "promote"
+        assert len(out.splitlines()) == 31
+        (said,) = err.splitlines()
+        assert "windows.jsonl, line 11: " in said
+        assert BAD_LINES[bad] in said
+
+    def test_bytes_that_are_no_text_are_named(self, run, policy, recorded):
+        code, _, err = run("replay", policy(ERRORS), recorded([line(steady(1)[0]), b"\xff\xfe\x00\n"]))
+        assert code == 1
+        assert "line 2: this is no JSON" in err
+
+    @pytest.mark.parametrize("metrics", BAD_VALUES, ids=range(len(BAD_VALUES)))
+    def test_a_bad_value_is_named_and_is_no_evidence(self, run, policy, recorded, metrics):
+        code, out, err = run(
+            "replay", policy(ERRORS), recorded([f'{{"time": 1, "metrics": {metrics}}}']), "--output", "json"
+        )
+        assert code == 1
+        assert last(out)["verdict"] == "hold"
+        assert f"line 1: {BAD_VALUES[metrics]}" in err
+
+    def test_many_problems_are_counted(self, run, policy, recorded):
+        code, _, err = run("replay", policy(ERRORS), recorded(["{"] * 100 + [line(steady(1)[0])]))
+        assert code == 1
+        assert len(err.splitlines()) == 21
+        assert "80 more problems" in err
+
+    def test_a_line_without_end_is_named_and_takes_no_memory(self, run, policy, recorded):
+        huge = b'{"time": 1, "x": "' + b"x" * (recording.MOST_BYTES + 10) + b'"}\n'
+        code, out, err = run("replay", policy(ERRORS), recorded([huge, line(steady(1)[0])]), "--output", "json")
+        assert code == 1
+        assert "line 1: the line has more than" in err
+        assert len(out.splitlines()) == 2
+
+    def test_no_window_is_a_failure(self, run, policy, recorded):
+        code, out, err = run("replay", policy(ERRORS), recorded([]), "--output", "json")
+        assert (code, last(out)) == (1, {"verdict": "hold", "at_window": None, "reason": "no window could be read"})
+        assert "right would be a line of JSON per window" in err
+
+    def test_blank_lines_a_mark_of_byte_order_and_carriage_returns_do_no_harm(self, run, policy, recorded):
+        lines = [b"\xef\xbb\xbf" + line(steady(1)[0]).encode() + b"\r\n", b"\n", b"  \r\n"]
+        assert run("replay", policy(ERRORS), recorded(lines))[::2] == (0, "")
+
+    def test_metrics_that_no_gate_names_are_ignored(self, run, policy, recorded):
+        lines = [line(each) for each in steady(20, other=(1.0, 2.0))]
+        assert run("replay", policy(ERRORS), recorded(lines))[0] == 0
+
+    def test_blue_green_is_judged_by_what_follows_the_switch(self, run, policy, recorded):
+        windows = steady(20, stable=None, canary=(100, 6))
+        found = run("replay", policy(LIMIT, strategy="blueGreen"), recorded(map(line, windows)), "--output", "json")
+        assert last(found[1])["verdict"] == "rollback"
+
+    def test_a_policy_with_problems_is_refused_by_name(self, run, policy, recorded):
+        code, out, err = run("replay", policy({**ERRORS, "limit": 7}), recorded([]))
+        assert (code, out) == (1, "")
+        assert "policy.yaml: spec.gates[0].limit: 7 is out of range" in err
+
+    def test_a_policy_without_gates_is_refused(self, run, policy, recorded):
+        code, _, err = run("replay", policy(), recorded([]))
+        assert code == 1
+        assert "the policy names no gate" in err
+
+    def test_files_that_are_not_there_are_named(self, run, policy, recorded, tmp_path):
+        for arguments in (("nowhere.yaml", recorded([])), (policy(ERRORS), "nowhere.jsonl"), (tmp_path, recorded([]))):
+            code, out, err = run("replay", *arguments)
+            assert (code, out) == (1, "")
+            assert "cannot be read: " in err
+
+    @pytest.mark.parametrize("arguments", [[], ["one"], ["a", "b", "c"], ["a", "b", "--output", "xml"], ["-", "-"]])
+    def test_wrong_arguments_have_code_2(self, run, arguments):
+        assert run("replay", *arguments)[0] == 2
+
+
+class TestSamples:
+    """The two samples of the manifests, over recordings made for the gates that `lint` lists."""
+
+    def recording(self, run, sample, bad, *, beside=0.001, gauge=1.0):
+        lines = []
+        gates = json.loads(run("lint", sample, "--output", "json")[1])["gates"]
+        for index in range(120):
+            metrics = {}
+            for gate in gates:
+                if gate["kind"] == "events":
+                    one = {"stable": drawn(1, stable=beside, canary=bad, seed=index)[0].metrics["errors"]}
+                    arms = one["stable"]
+                    metrics[gate["metric"]] = {arm.value: {"good": arms[arm].good, "bad": arms[arm].bad} for arm in Arm}
+                else:
+                    metrics[gate["metric"]] = {"stable": {"value": 1.0}, "canary": {"value": gauge}}
+            lines.append(json.dumps({"time": START + EVERY * index, "metrics": metrics}))
+        return lines
+
+    @pytest.mark.parametrize("sample", [CANARY, BLUE_GREEN])
+    @pytest.mark.parametrize(("bad", "end"), [(0.001, "promote"), (0.05, "rollback")])
+    def test_a_good_one_is_promoted_and_a_bad_one_rolled_back(self, run, recorded, sample, bad, end):
+        found = run("replay", sample, recorded(self.recording(run, sample, bad)), "--output", "json")
+        assert (found[0], last(found[1])["verdict"]) == (0, end)
+
+    def test_a_gauge_beyond_stables_is_rolled_back(self, run, recorded):
+        found = run("replay", CANARY, recorded(self.recording(run, CANARY, 0.001, gauge=5.0)), "--output", "json")
+        assert last(found[1])["verdict"] == "rollback"
+
+    @pytest.mark.parametrize("sample", [CANARY, BLUE_GREEN])
+    def test_they_have_no_problem(self, run, sample):
+        code, out, _ = run("lint", sample, "--output", "json")
+        assert (code, json.loads(out)["problems"]) == (0, [])
+
+
+class TestLint:
+    def test_gates_and_problems_are_listed(self, run, policy):
+        code, out, err = run("lint", policy(ERRORS, QUEUE), "--output", "json")
+        assert (code, err) == (0, "")
+        found = json.loads(out)
+        assert found["problems"] == []
+        assert [(gate["metric"], gate["kind"], gate["limit"]) for gate in found["gates"]] == [
+            ("errors", "events", 0.01),
+            ("queue", "gauge", None),
+        ]
+
+    def test_a_problem_is_a_failure_and_the_gate_is_still_listed(self, run, policy):
+        code, out, _ = run("lint", policy({**ERRORS, "metric": 5}, QUEUE), "--output", "json")
+        found = json.loads(out)
+        assert code == 1
+        assert [gate["metric"] for gate in found["gates"]] == ["queue"]
+        assert [each.split(":")[0] for each in found["problems"]] == ["spec.gates[0].metric"]
+
+    def test_relative_gates_of_blue_green_are_refused(self, run, policy):
+        code, out, _ = run("lint", policy(ERRORS, strategy="blueGreen"))
+        assert code == 1
+        assert "spec.gates[0].margin: blue-green" in out
+
+    def test_no_gate_is_a_problem(self, run, policy):
+        assert run("lint", policy())[0] == 1
+
+    @pytest.mark.parametrize("text", BAD_FILES, ids=range(len(BAD_FILES)))
+    def test_a_file_that_cannot_be_used_is_one_sentence(self, run, tmp_path, text):
+        path = tmp_path / "x.yaml"
+        path.write_text(text)
+        code, out, err = run("lint", path, "--output", "json")
+        found = json.loads(out)
+        assert (code, err, found["gates"], len(found["problems"])) == (1, "", [], 1)
+        assert found["problems"][0].startswith(str(path))
+        assert BAD_FILES[text] in found["problems"][0]
+
+    def test_a_file_with_other_objects_and_a_list_is_read(self, run, policy, tmp_path):
+        found = yaml.safe_load(policy(ERRORS).read_text())
+        for documents in (
+            [{"kind": "Service"}, found, None],
+            [{"kind": "List", "items": [{"kind": "Service"}, found]}],
+        ):
+            path = tmp_path / "all.yaml"
+            path.write_text(yaml.safe_dump_all(documents))
+            assert run("lint", path)[0] == 0
+
+    def test_numbers_are_read_as_kubernetes_reads_them(self, run, policy, tmp_path):
+        """PyYAML alone takes 1e-2 for a text."""
+        path = tmp_path / "e.yaml"
+        path.write_text(policy(ERRORS).read_text().replace("0.01", "1e-2"))
+        assert json.loads(run("lint", path, "--output", "json")[1])["gates"][0]["limit"] == 0.01
+
+    def test_bytes_that_are_no_text_are_named(self, run, tmp_path):
+        path = tmp_path / "x.yaml"
+        path.write_bytes(b"a: \xff")
+        assert "byte 4 is no UTF-8" in run("lint", path)[1]
+
+
+class TestVerbs:
+    def test_help_names_every_verb(self, run):
+        code, out, _ = run("--help")
+        assert code == 0
+        assert "replay" in out
+        assert "lint" in out
+
+    @pytest.mark.parametrize("arguments", [["frobnicate"], ["--frobnicate"]])
+    def test_an_unknown_verb_has_code_2(self, run, arguments):
+        code, out, err = run(*arguments)
+        assert (code, out) == (2, "")
+        assert "is no verb" in err
+
+
+@given(
+    st.lists(
+        st.binary(max_size=60) | st.sampled_from([b"{}", b'{"time": 5}', b'{"time": 6, "metrics": {}}']), max_size=9
+    )
+)
+def test_whatever_lines_say_windows_and_sentences_come_of_it(lines):
+    newest = -1.0
+    for found in recording.read(lines):
+        if isinstance(found, Window):
+            assert found.time > newest
+            newest = found.time
+        else:
+            assert "\n" not in str(found)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["stable", "canary", "pods", "good", "bad", "value", "x"]), inner, max_size=4)
+    ),
+    max_leaves=10,
+)
+
+
+@given(st.fixed_dictionaries({"time": st.just(5), "metrics": JSON, "pods": JSON, "health": JSON, "step": JSON}))
+def test_whatever_a_window_holds_its_readings_are_numbers(raw):
+    for found in recording.read([json.dumps(raw).encode()], pods=True):
+        if isinstance(found, Window):
+            for arms in found.metrics.values():
+                for reading in arms.values():
+                    assert not isinstance(reading, Counts) or (reading.good >= 0 <= reading.bad)
+
+
+def test_pods_are_read_beside_the_sums_and_beside_the_metrics():
+    beside_sums = {"time": 1, "metrics": {"errors": {"pods": {"stable": {"a": {"good": 3, "bad": 1}}}}}}
+    beside_metrics = {"time": 1, "metrics": {}, "pods": {"stable": {"a": {"errors": {"good": 3, "bad": 1}}}}}
+    for raw in (beside_sums, beside_metrics):
+        (window,) = recording.read([json.dumps(raw).encode()], pods=True)
+        assert isinstance(window, Window)
+        assert window.pods == {Arm.STABLE: {"a": {"errors": Counts(3, 1)}}}

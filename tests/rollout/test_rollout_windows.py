@@ -1,0 +1,262 @@
+"""Cumulative counters -> windows: what a reset, a first sample, a missing series and a dying pod count for."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.rollout.model.window import Arm, Counts, Gauge
+from adapter.rollout.windows import MAX_AGE, MEMORY, PATIENCE, Cursor, Level, Sample, Scrape, cut
+
+NOW = 1000.0
+RELEASE = 900.0
+"""When the release began; older pods were born before."""
+
+
+def sample(pod, time, total, bad=None, arm=Arm.CANARY, born=None):
+    return Sample(arm, pod, time, total, bad, born)
+
+
+def through(*scrapes, metric="errors", since=RELEASE):
+    """Windows and notes of scrapes (now, samples)."""
+    cursor, windows, notes = Cursor(since), [], []
+    for now, samples in scrapes:
+        found = cut(cursor, Scrape(counters={metric: samples}), now)
+        cursor = found.cursor
+        notes += found.notes
+        if found.window:
+            windows.append(found.window)
+    return windows, notes
+
+
+def last(*scrapes, arm=Arm.CANARY):
+    windows, _ = through(*scrapes)
+    return windows[-1].metrics["errors"].get(arm)
+
+
+def test_a_pod_counts_from_its_last_sample_to_its_new_one():
+    assert last((NOW, [sample("a", NOW, 100, 5)]), (NOW + 5, [sample("a", NOW + 5, 160, 8)])) == Counts(57, 3)
+
+
+def test_the_first_sample_of_an_older_pod_is_where_counting_begins():
+    assert last((NOW, [sample("a", NOW, 100, 5)])) is None
+    assert last((NOW, [sample("a", NOW, 100, 5, born=RELEASE - 1)])) is None
+
+
+def test_a_pod_born_during_the_release_counts_in_full():
+    assert last((NOW, [sample("a", NOW, 100, 5, born=RELEASE + 1)])) == Counts(95, 5)
+
+
+def test_the_first_bad_requests_count_in_full():
+    """A healthy service has no series of bad ones."""
+    scrapes = (NOW, [sample("a", NOW, 100)]), (NOW + 5, [sample("a", NOW + 5, 160, 7)])
+    assert last(*scrapes) == Counts(53, 7)
+
+
+def test_no_series_of_bad_requests_beside_a_total_is_no_bad_request():
+    assert last((NOW, [sample("a", NOW, 100)]), (NOW + 5, [sample("a", NOW + 5, 160)])) == Counts(60, 0)
+
+
+def test_a_series_of_bad_requests_that_goes_and_comes_back_counts_once():
+    scrapes = (
+        (NOW, [sample("a", NOW, 100, 5)]),
+        (NOW + 5, [sample("a", NOW + 5, 160)]),
+        (NOW + 10, [sample("a", NOW + 10, 200, 6)]),
+    )
+    assert last(*scrapes) == Counts(39, 1)
+
+
+def test_after_a_reset_both_counters_grew_by_their_new_values():
+    """100 -> 30: the process began anew, and its 4 bad requests are of the 30."""
+    scrapes = (NOW, [sample("a", NOW, 100, 20)]), (NOW + 5, [sample("a", NOW + 5, 30, 4)])
+    assert last(*scrapes) == Counts(26, 4)
+
+
+def test_a_reset_says_how_much_may_be_lost():
+    """20 requests/s before, 5 s between the samples: 100."""
+    scrapes = (
+        (NOW, [sample("a", NOW, 0, 0)]),
+        (NOW + 5, [sample("a", NOW + 5, 100, 0)]),
+        (NOW + 10, [sample("a", NOW + 10, 30, 0)]),
+    )
+    _, notes = through(*scrapes)
+    assert notes == ["errors of pod a: it restarted; about 100 requests at most were not counted"]
+
+
+def test_a_pod_that_is_gone_is_said_once_with_a_bound():
+    """20 requests/s, silent for 61 s: 1,220."""
+    scrapes = [
+        (NOW, [sample("a", NOW, 0), sample("b", NOW, 0)]),
+        (NOW + 5, [sample("a", NOW + 5, 100), sample("b", NOW + 5, 10)]),
+    ]
+    scrapes += [(NOW + at, [sample("b", NOW + at, at)]) for at in (10, 40, 66, 70)]
+    _, notes = through(*scrapes)
+    assert notes == ["errors of pod a: it is gone or silent; about 1220 requests at most were not counted"]
+
+
+def test_there_can_be_no_more_bad_requests_than_requests():
+    assert last((NOW, [sample("a", NOW, 100, 5)]), (NOW + 5, [sample("a", NOW + 5, 110, 50)])) == Counts(0, 10)
+
+
+def test_arms_are_summed_over_their_pods():
+    first = [sample("a", NOW, 0), sample("b", NOW, 0), sample("s", NOW, 0, arm=Arm.STABLE)]
+    then = [sample("a", NOW + 5, 10, 1), sample("b", NOW + 5, 20, 2), sample("s", NOW + 5, 300, arm=Arm.STABLE)]
+    windows, _ = through((NOW, first), (NOW + 5, then))
+    assert windows[-1].metrics["errors"] == {Arm.CANARY: Counts(27, 3), Arm.STABLE: Counts(300, 0)}
+    assert windows[-1].pods[Arm.CANARY] == {"a": {"errors": Counts(9, 1)}, "b": {"errors": Counts(18, 2)}}
+
+
+def test_no_window_is_given_out_before_every_pod_has_a_new_sample():
+    both = [sample("a", NOW, 0), sample("b", NOW, 0)]
+    half = [sample("a", NOW + 5, 10), sample("b", NOW, 0)]
+    full = [sample("a", NOW + 5, 10), sample("b", NOW + 6, 20)]
+    windows, _ = through((NOW, both), (NOW + 5, half), (NOW + 6, full))
+    assert [window.time for window in windows] == [NOW, NOW + 6]
+    assert windows[-1].metrics["errors"][Arm.CANARY] == Counts(30, 0)
+
+
+def test_a_single_stuck_pod_is_waited_for_only_so_long_and_then_counts_later():
+    both = [sample("a", NOW, 0), sample("b", NOW, 0)]
+    half = [sample("a", NOW + PATIENCE, 10), sample("b", NOW, 0)]
+    full = [sample("a", NOW + 20, 15), sample("b", NOW + 20, 40)]
+    windows, _ = through((NOW, both), (NOW + PATIENCE, half), (NOW + 20, full))
+    assert [window.metrics["errors"][Arm.CANARY] for window in windows[1:]] == [Counts(10, 0), Counts(45, 0)]
+
+
+def test_an_arm_without_anything_new_is_waited_for_until_it_is_stale():
+    first = [sample("a", NOW, 0), sample("s", NOW, 0, arm=Arm.STABLE)]
+    stuck = [sample("a", NOW, 0), sample("s", NOW + 30, 90, arm=Arm.STABLE)]
+    late = [sample("a", NOW, 0), sample("s", NOW + 61, 200, arm=Arm.STABLE)]
+    windows, notes = through((NOW, first), (NOW + 30, stuck), (NOW + 61, late))
+    assert [window.time for window in windows] == [NOW, NOW + 61]
+    assert windows[-1].metrics["errors"] == {Arm.STABLE: Counts(200, 0)}
+    assert notes == ["errors of pod a: the sample is 61 s old, more than 60 s; taken as no evidence"]
+
+
+def test_after_an_outage_counting_goes_on_from_the_last_sample():
+    scrapes = (NOW, [sample("a", NOW, 100)]), (NOW + 90, []), (NOW + 200, [sample("a", NOW + 200, 500)])
+    assert last(*scrapes) == Counts(400, 0)
+
+
+def test_a_pod_born_during_the_release_that_was_silent_does_not_count_twice():
+    born = [sample("a", NOW, 100, born=RELEASE + 1)]
+    again = [sample("a", NOW + 200, 500, born=RELEASE + 1)]
+    windows, _ = through((NOW, born), (NOW + 90, []), (NOW + 200, again))
+    assert sum(each.metrics["errors"][Arm.CANARY].all for each in (windows[0], windows[-1])) == 500
+
+
+def test_marks_of_pods_that_are_gone_are_kept_for_an_hour_and_no_longer():
+    cursor = cut(Cursor(RELEASE), Scrape(counters={"errors": [sample("a", NOW, 1)]}), NOW).cursor
+    for at, kept in ((NOW + MEMORY, 1), (NOW + MEMORY + 1, 0)):
+        assert len(cut(cursor, Scrape(counters={"errors": []}), at).cursor.counters["errors"]) == kept
+
+
+@pytest.mark.parametrize("total", [math.nan, math.inf, -1.0])
+def test_what_is_no_count_is_no_evidence(total):
+    windows, notes = through((NOW, [sample("a", NOW, 5)]), (NOW + 5, [sample("a", NOW + 5, total)]))
+    assert windows[-1].metrics["errors"] == {}
+    assert notes == ["errors of pod a: a counter that is no finite number of at least 0; taken as no evidence"]
+
+
+def test_several_values_of_one_pod_are_no_evidence():
+    windows, notes = through(
+        (NOW, [sample("a", NOW, 5)]), (NOW + 5, [sample("a", NOW + 5, 9), sample("a", NOW + 4, 8)])
+    )
+    assert windows[-1].metrics["errors"] == {}
+    assert "2 values where one is wanted" in notes[0]
+
+
+def test_gauges_are_the_mean_over_an_arms_pods():
+    levels = [
+        Level(Arm.CANARY, "a", NOW, 2.0),
+        Level(Arm.CANARY, "b", NOW, 4.0),
+        Level(Arm.STABLE, "s", NOW, 7.0),
+        Level(Arm.STABLE, "old", NOW - MAX_AGE - 1, 99.0),
+        Level(Arm.STABLE, "bad", NOW, math.nan),
+    ]
+    found = cut(Cursor(RELEASE), Scrape(gauges={"queue": levels}), NOW)
+    assert found.window is not None
+    assert found.window.metrics["queue"] == {Arm.CANARY: Gauge(3.0), Arm.STABLE: Gauge(7.0)}
+    assert len(found.notes) == 2
+
+
+STEPS = st.lists(
+    st.tuples(st.integers(0, 50), st.integers(0, 50), st.booleans(), st.booleans()), min_size=1, max_size=30
+)
+"""Requests, bad among them at most, whether the process restarts before, whether the judge looks."""
+
+
+def counted(steps, *, scale=1, looks=None):
+    """(true, counted) sums of a pod that was there from 0: what it served while watched, and what windows say."""
+    total = bad = 0
+    truth = [0, 0]
+    cursor = cut(Cursor(RELEASE), Scrape(counters={"errors": [sample("a", NOW, 0, 0)]}), NOW).cursor
+    seen = [0.0, 0.0]
+    for index, (more, ill, _, look) in enumerate(steps, 1):
+        ill = min(more, ill)
+        total, bad = total + scale * more, bad + scale * ill
+        truth = [truth[0] + scale * more, truth[1] + scale * ill]
+        if looks is None and not look and index < len(steps):
+            continue
+        found = cut(cursor, Scrape(counters={"errors": [sample("a", NOW + index, total, bad)]}), NOW + index)
+        cursor = found.cursor
+        if found.window and Arm.CANARY in found.window.metrics["errors"]:
+            counts = found.window.metrics["errors"][Arm.CANARY]
+            seen = [seen[0] + counts.all, seen[1] + counts.bad]
+    return truth, seen
+
+
+@given(STEPS)
+def test_however_often_one_looks_the_sums_are_the_same(steps):
+    assert counted(steps)[1] == counted(steps, looks="every time")[1] == counted(steps)[0]
+
+
+@given(STEPS, st.integers(1, 1000))
+def test_sums_are_linear(steps, scale):
+    assert counted(steps, scale=scale)[1] == [scale * each for each in counted(steps)[1]]
+
+
+@given(STEPS)
+def test_a_restart_right_after_a_look_loses_nothing(steps):
+    """Restarts fall between two looks with nothing served in between; the counter begins at 0 again."""
+    total = bad = 0
+    truth = seen = 0.0
+    cursor = cut(Cursor(RELEASE), Scrape(counters={"errors": [sample("a", NOW, 0, 0)]}), NOW).cursor
+    for index, (more, ill, restarts, _) in enumerate(steps, 1):
+        if restarts and more < total:  # a counter that already passed its old value shows no reset
+            total = bad = 0
+        total, bad, truth = total + more, bad + min(more, ill), truth + more
+        found = cut(cursor, Scrape(counters={"errors": [sample("a", NOW + index, total, bad)]}), NOW + index)
+        cursor = found.cursor
+        assert found.window is not None
+        seen += found.window.metrics["errors"][Arm.CANARY].all
+    assert seen == truth
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(allow_nan=True), st.none() | st.floats()), max_size=8))
+def test_whatever_pods_say_counts_are_finite_and_not_negative(parts):
+    cursor = Cursor(RELEASE)
+    for index in range(3):
+        samples = [
+            Sample(Arm.CANARY, pod, NOW + index, total * (index + 1), bad, born=RELEASE + 1)
+            for pod, total, bad in parts
+        ]
+        found = cut(cursor, Scrape(counters={"errors": samples}), NOW + index)
+        cursor = found.cursor
+        if found.window:
+            for counts in found.window.metrics["errors"].values():
+                assert counts.good >= 0
+                assert counts.bad >= 0
+                assert math.isfinite(counts.all)
+
+
+def test_a_scrape_may_lack_a_metric_for_a_while():
+    first = Scrape(counters={"errors": [sample("a", NOW, 5)]})
+    cursor = cut(Cursor(RELEASE), first, NOW).cursor
+    found = cut(cursor, Scrape(), NOW + 5)
+    assert found.window is not None
+    assert found.window.metrics == {"errors": {}}
+    later = cut(found.cursor, Scrape(counters={"errors": [sample("a", NOW + 10, 9)]}), NOW + 10)
+    assert later.window is not None
+    assert later.window.metrics["errors"][Arm.CANARY] == Counts(4, 0)
