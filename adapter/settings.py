@@ -59,7 +59,7 @@ class Settings:
         "prometheus-auth-incluster", False, "use the pod's service account token for Prometheus"
     )
     prometheus_auth_config: str = setting(
-        "prometheus-auth-config", "", "kubeconfig whose user's token or certificate is for Prometheus"
+        "prometheus-auth-config", "", "kubeconfig whose user and CA are for Prometheus"
     )
     prometheus_header: tuple[str, ...] = setting(
         "prometheus-header", (), "extra header for Prometheus, name=value", repeated=True

@@ -138,10 +138,6 @@ class Answers(Protocol):
         """The pods that match in a namespace (None: in all), sorted by namespace and name."""
         ...
 
-    def readiness(self) -> Mapping[str, str]:
-        """Each readiness check by name: '' where it passes, else one sentence saying what it waits for."""
-        ...
-
     def explain(self, question: CustomQuestion) -> Mapping[str, object]:
         """How the answer to `question` comes about: rule, pods, query, samples, ages, why a pod is missing."""
         ...

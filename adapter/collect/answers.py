@@ -35,10 +35,7 @@ USAGE_MAX_AGE = 60.0
 
 
 class Collected:
-    """`Answers` over a collector, a directory of objects and a source of usage.
-
-    `checks` are further readiness checks by name: '' or what is waited for.
-    """
+    """`Answers` over a collector, a directory of objects and a source of usage."""
 
     def __init__(
         self,
@@ -49,7 +46,6 @@ class Collected:
         *,
         serves_custom: bool,
         serves_external: bool,
-        checks: Mapping[str, Callable[[], str]],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.serves_custom = serves_custom
@@ -59,7 +55,6 @@ class Collected:
         self._directory = directory
         self._usage = usage
         self._telemetry = telemetry
-        self._checks = checks
         self._clock = clock
         self._shared: LRUCache[Hashable, bool] = LRUCache(4096)
         """Whether a metric's query is shared: asked at every request, and found out by parsing PromQL."""
@@ -132,8 +127,6 @@ class Collected:
         """The objects that are asked for. Raises Missing, Unavailable."""
         if question.name != "*":
             return [question.name]
-        if waiting := self._checks.get(str(question.resource), lambda: "")():
-            raise Unavailable(f"the list of {question.resource} is not here yet: {waiting}")
         self._kind(question.resource)
         names = await self._directory.names(question.resource, question.namespace, question.selector)
         if not names:
@@ -223,11 +216,6 @@ class Collected:
         return self._clock() - used.time <= USAGE_MAX_AGE
 
     # ---- what it tells of itself
-
-    def readiness(self) -> Mapping[str, str]:
-        """See `Answers`."""
-        first = "" if self._collector.collected else "the first collection has neither worked nor failed yet"
-        return {**{name: check() for name, check in self._checks.items()}, "collection": first}
 
     def explain(self, question: CustomQuestion) -> Mapping[str, object]:
         """See `Answers`. The same look-ups as `custom`, told instead of served."""

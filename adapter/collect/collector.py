@@ -102,6 +102,10 @@ class Collector:
         """There is new demand: plan now instead of at the next tick."""
         self._wake.set()
 
+    def waiting(self) -> str:
+        """'' once a first collection was done, or failed; else what is waited for."""
+        return "" if self.collected else "the first collection has neither worked nor failed yet"
+
     # ---- what is on offer
 
     async def relist(self) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from cachetools import TTLCache
 
@@ -13,7 +13,7 @@ from adapter.kube.errors import KubeError
 from adapter.kube.index import HasMetadata, Index
 from adapter.kube.objects import PartialObjectMetadata
 from adapter.kube.resources import Resource
-from adapter.rules.resources import ApiResource, GroupResource
+from adapter.rules.resources import PODS, ApiResource, GroupResource
 from adapter.units.selector import Selector
 
 LIST_TTL = 10.0
@@ -21,6 +21,14 @@ LIST_TTL = 10.0
 LISTS = 256
 
 AnyIndex: TypeAlias = Index[HasMetadata] | Index[PartialObjectMetadata]
+
+
+class Listed(Protocol):
+    """What is followed, as far as it matters whether a whole list of it is here; an informer is one."""
+
+    def waiting(self) -> str:
+        """What is waited for, one sentence; '' once a whole list is here."""
+        ...
 
 
 class Directory:
@@ -35,10 +43,14 @@ class Directory:
         indexes: Mapping[GroupResource, "Index[HasMetadata]"],
         client: Client | None,
         api: Callable[[GroupResource], ApiResource],
+        *,
+        pods: Listed | None = None,
     ) -> None:
+        """`pods` tells whether the index of pods is whole; None: it is from the start."""
         self.indexes = indexes
         self._client = client
         self._api = api
+        self._pods = pods
         self._lists: TTLCache[tuple[GroupResource, str], Index[PartialObjectMetadata]] = TTLCache(LISTS, LIST_TTL)
         self._listing: dict[tuple[GroupResource, str], asyncio.Task[Index[PartialObjectMetadata]]] = {}
 
@@ -49,6 +61,8 @@ class Directory:
 
     async def names(self, resource: GroupResource, namespace: str, selector: Selector) -> Sequence[str]:
         """The names of the objects that match, sorted. Raises Unavailable."""
+        if resource == PODS and self._pods is not None and (waiting := self._pods.waiting()):
+            raise Unavailable(f"the list of {resource} is not here yet: {waiting}")
         index = self._held(resource, namespace)
         if index is None:
             index = await self._list(resource, namespace)

@@ -141,7 +141,7 @@ class Embedded:
             self._told[problem] = None
             log.warning("samples dropped", problem=problem)
 
-    def readiness(self) -> str:
+    def waiting(self) -> str:
         """'' once every target that answers was scraped twice, or after READY_AFTER; else what is waited for."""
         if self._clock() - self._started >= READY_AFTER:
             return ""

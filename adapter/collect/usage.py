@@ -75,6 +75,10 @@ class RuledUsage:
         """As of the last collection that worked."""
         return self._nodes
 
+    def waiting(self) -> str:
+        """'' once a collection was done, or failed; else what is waited for."""
+        return "" if self.collected else "usage was not collected yet"
+
     async def run(self) -> None:
         """Collect until cancelled."""
         while True:

@@ -20,6 +20,8 @@ from kubernetes.aio.config.config_exception import ConfigException
 from kubernetes.aio.config.incluster_config import SERVICE_HOST_ENV_NAME, InClusterConfigLoader
 from kubernetes.aio.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
+from adapter.files import Identity, identity
+
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 REFRESH = 60.0
 """Seconds after which files are read again; the kubelet renews a token when 80 % of its hour are over."""
@@ -78,6 +80,7 @@ async def connect(
     kubeconfig: str = "",
     context: str = "",
     *,
+    server: str = "",
     strict_x509: bool = True,
     service_account: Path = SERVICE_ACCOUNT,
     environ: Mapping[str, str] = os.environ,
@@ -85,14 +88,15 @@ async def connect(
 ) -> Connection:
     """The connection that `kubeconfig` (several files joined by ':' as in $KUBECONFIG) or the surroundings offer.
 
-    Without `kubeconfig`: $KUBECONFIG, else the pod's service account, else ~/.kube/config. `strict_x509` False accepts
+    Without `kubeconfig`: $KUBECONFIG, else the pod's service account, else ~/.kube/config. `server` stands in for the
+    one that a file names, as kubectl's --server does: the user and the CAs are then for it. `strict_x509` False accepts
     CAs that Python >= 3.13 refuses for lacking extensions of RFC 5280. Raises ConfigError.
     """
     files = kubeconfig or environ.get("KUBECONFIG", "")
     if not files and not context and environ.get(SERVICE_HOST_ENV_NAME):
         loader: _Loader = _Pod(service_account, environ)
     else:
-        loader = _File(files or str(Path("~/.kube/config")), context)
+        loader = _File(files or str(Path("~/.kube/config")), context, server)
     renewing = Renewing(loader, strict_x509, clock)
     found = await renewing.start()
     return Connection(
@@ -150,9 +154,10 @@ class _Pod:
 class _File:
     """One context of a kubeconfig."""
 
-    def __init__(self, files: str, context: str) -> None:
+    def __init__(self, files: str, context: str, server: str) -> None:
         self.where = files
         self._context = context
+        self._server = server
         self._loader: Any = None
 
     async def load(self, anew: bool) -> Configuration:
@@ -176,6 +181,9 @@ class _File:
             raise ConfigException("there is no such file")
         merged = KubeConfigMerger(self.where).config
         self._users = _with_anonymous(merged)
+        if self._server:
+            for cluster in merged["clusters"]:
+                cluster["cluster"].value["server"] = self._server
         return KubeConfigLoader(merged, active_context=self._context or None, config_base_path=None)
 
     def _uses(self, method: str) -> bool:
@@ -209,7 +217,7 @@ class Renewing:
         self._lock = asyncio.Lock()
         self._headers: Mapping[str, str] = {}
         self._read_at = 0.0
-        self._certificates: tuple[object, ...] = ()
+        self._certificates: tuple[tuple[str, ...], Identity] = ((), ())
 
     async def start(self) -> Configuration:
         """Reads for the first time. Raises ConfigError."""
@@ -249,8 +257,8 @@ class Renewing:
 
     def _secure(self, found: Configuration) -> None:
         """The context for `found`'s certificates, made once and then changed in place when their files change."""
-        files = (found.ssl_ca_cert, found.cert_file, found.key_file)
-        stamps = tuple((file, Path(file).stat().st_mtime_ns) for file in files if file)
+        files = tuple(file for file in (found.ssl_ca_cert, found.cert_file, found.key_file) if file)
+        stamps = files, identity(*map(Path, files))
         if self.tls is None:
             self.tls = _context(found, self._strict)
         elif stamps == self._certificates:

@@ -77,6 +77,10 @@ class Informer(Generic[T]):
         """Whether a whole list has been seen."""
         return self._synced.is_set()
 
+    def waiting(self) -> str:
+        """What the first whole list waits for, one sentence; '' once it was seen."""
+        return "" if self.synced else str(self.error or "the first list is not here yet")
+
     def age(self, now: float) -> float:
         """Seconds since the server last spoke, `now` in Unix seconds; infinite before it ever did.
 

@@ -90,15 +90,23 @@ def make_pair(names: Sequence[str], now: float) -> KeyPair:
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     authority = _name(f"streamgate-adapter-ca@{int(now)}")
     ca = (
-        _builder(authority, authority, authority_key, authority_key, now)
+        certificate_builder(
+            subject=authority, issuer=authority, key=authority_key, authority_key=authority_key, now=now
+        )
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(sign=True), critical=True)
+        .add_extension(key_usage(signs=True), critical=True)
         .sign(authority_key, hashes.SHA256())
     )
     leaf = (
-        _builder(_name(f"streamgate-adapter@{int(now)}"), authority, key, authority_key, now)
+        certificate_builder(
+            subject=_name(f"streamgate-adapter@{int(now)}"),
+            issuer=authority,
+            key=key,
+            authority_key=authority_key,
+            now=now,
+        )
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(sign=False), critical=True)
+        .add_extension(key_usage(signs=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
         .sign(authority_key, hashes.SHA256())
@@ -107,34 +115,42 @@ def make_pair(names: Sequence[str], now: float) -> KeyPair:
     return KeyPair(leaf.public_bytes(Encoding.PEM) + ca.public_bytes(Encoding.PEM), plain)
 
 
-def _builder(
+def certificate_builder(
+    *,
     subject: x509.Name,
     issuer: x509.Name,
     key: ec.EllipticCurvePrivateKey,
     authority_key: ec.EllipticCurvePrivateKey,
     now: float,
+    validity: float = VALIDITY,
 ) -> x509.CertificateBuilder:
+    """What every certificate of ours has, valid for `validity` s from `now` (Unix time) on.
+
+    `authority_key` is to sign it. The key identifiers are what strict verifiers (Python >= 3.13) want.
+    """
+
     def moment(unix: float) -> datetime.datetime:
         return datetime.datetime.fromtimestamp(unix, datetime.UTC)
 
     return (
         x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number())
         .not_valid_before(moment(now - _LEEWAY))
-        .not_valid_after(moment(now + VALIDITY))
+        .not_valid_after(moment(now + validity))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
     )
 
 
-def _usage(sign: bool) -> x509.KeyUsage:
+def key_usage(*, signs: bool) -> x509.KeyUsage:
+    """Of an authority, which `signs` certificates, or of one who has such a certificate."""
     return x509.KeyUsage(
         digital_signature=True,
         content_commitment=False,
         key_encipherment=False,
         data_encipherment=False,
         key_agreement=False,
-        key_cert_sign=sign,
-        crl_sign=sign,
+        key_cert_sign=signs,
+        crl_sign=signs,
         encipher_only=False,
         decipher_only=False,
     )

@@ -4,13 +4,34 @@
 /healthz for both probes, and a source that is away must not restart us.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from adapter.serve.requestinfo import RequestInfo
 from adapter.serve.status import not_found
 from adapter.serve.wire import StatusDetails
 
 ENDPOINTS = ("healthz", "livez", "readyz")
+
+
+class Check(NamedTuple):
+    """One thing that must be there before requests may come."""
+
+    name: str
+    waiting: Callable[[], str]
+    """What is waited for, one sentence; '' where it passes."""
+
+
+class Readiness:
+    """The checks of /readyz, in their order."""
+
+    def __init__(self, *checks: Check | None) -> None:
+        """None for what is not waited for."""
+        self._checks = tuple(check for check in checks if check is not None)
+
+    def waiting(self) -> dict[str, str]:
+        """Each check by name: '' where it passes, else one sentence saying what it waits for."""
+        return {check.name: check.waiting() for check in self._checks}
 
 
 def health(info: RequestInfo, checks: Mapping[str, str]) -> tuple[int, str]:

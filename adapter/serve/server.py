@@ -22,7 +22,7 @@ from adapter.serve.connection import Connection, Listener, listen
 from adapter.serve.discovery import RESOURCE
 from adapter.serve.documents import Documents, Exchange, agree, only_get
 from adapter.serve.encode import GZIP_FROM, encoded, response, to_bytes, to_json, zipped
-from adapter.serve.health import ENDPOINTS, health
+from adapter.serve.health import ENDPOINTS, Readiness, health
 from adapter.serve.negotiate import (
     AS_IS,
     TABLES,
@@ -72,12 +72,14 @@ class Server:
         authentication: Authentication,
         authorization: Authorization,
         *,
+        readiness: Readiness | None = None,
         registry: CollectorRegistry | None = None,
         limits: Limits = Limits(),  # noqa: B008 - immutable
         release: str = "0.0.0",
     ) -> None:
         """`registry` is what /metrics shows; `release` is our own version."""
-        self._answers = answers
+        self.readiness = readiness or Readiness()
+        """What /readyz waits for."""
         self._authentication = authentication
         self._authorization = authorization
         self._limits = limits
@@ -202,7 +204,7 @@ class Server:
     def _checks(self, endpoint: str) -> Mapping[str, str]:
         checks = {"ping": ""}
         if endpoint == "readyz":
-            checks |= self._answers.readiness()
+            checks |= self.readiness.waiting()
             checks["shutdown"] = "the server is stopping" if self.stopping else ""
         return checks
 

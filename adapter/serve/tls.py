@@ -16,8 +16,8 @@ from pathlib import Path
 import structlog
 from cryptography import x509
 
+from adapter.files import CHECK_EVERY, identity
 from adapter.serve.certs import RENEWAL, CertificateError, KeyPair, kept_or_made, read_pair
-from adapter.serve.files import CHECK_EVERY, identity
 from adapter.serve.trust import Trust
 
 VERSIONS = {"VersionTLS12": ssl.TLSVersion.TLSv1_2, "VersionTLS13": ssl.TLSVersion.TLSv1_3}
@@ -145,7 +145,7 @@ class FilePair:
 
     def load(self) -> KeyPair | None:
         """The pair if the files are new since the last call. Raises CertificateError."""
-        seen = tuple(map(identity, self._files))
+        seen = identity(*self._files)
         if seen == self._seen:
             return None
         self._seen = seen

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
+from adapter.files import CHECK_EVERY, identity
 from adapter.serve.chains import BundleError, Pool
-from adapter.serve.files import CHECK_EVERY, identity
 
 CONFIG_MAP = "extension-apiserver-authentication"
 CONFIG_MAP_NAMESPACE = "kube-system"
@@ -86,7 +86,7 @@ class AnchorFiles:
 
     def load(self) -> Anchors | None:
         """The anchors if the files are new since the last call. Raises TrustError."""
-        seen = [identity(Path(file)) for file in self._files if file]
+        seen = identity(*(Path(file) for file in self._files if file))
         if seen == self._seen:
             return None
         self._seen = seen

@@ -1,164 +1,78 @@
 """The adapter without Kubernetes: objects from a file, and credentials of its own for kubectl and curl."""
 
-import base64
-import datetime
-import os
-import time
-from collections.abc import Iterator
+import asyncio
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
-import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+import structlog
 
-from adapter.kube.autoscaling import HorizontalPodAutoscaler
-from adapter.kube.objects import Pod
+from adapter.files import Identity, identity
+from adapter.kube.documents import DocumentError, read_objects
+from adapter.kube.index import Index
+from adapter.serve.authority import ClientAuthority, write_credentials
+from adapter.serve.certs import KeyPair
+from adapter.serve.chains import Pool
+from adapter.serve.trust import Anchors
+from adapter.wiring.cluster import Cluster
+from adapter.wiring.parts import Job, StartError
 
-MAX_FILE = 4 << 20
-VALIDITY = datetime.timedelta(days=7)
+log = structlog.get_logger("streamgate")
 
-
-class StandaloneError(ValueError):
-    """The file with the objects is no good; one sentence with its name and the document."""
-
-
-def read_objects(file: Path) -> tuple[list[Pod], list[HorizontalPodAutoscaler]]:
-    """The Pods and HorizontalPodAutoscalers of a file of YAML documents, as `kubectl get -o yaml` writes them.
-
-    A pod needs `status.podIP` and the prometheus.io/ annotations to be scraped. Raises StandaloneError.
-    """
-    pods: list[Pod] = []
-    hpas: list[HorizontalPodAutoscaler] = []
-    for number, document in enumerate(_documents(file), 1):
-        kind = document.get("kind") if isinstance(document, dict) else None
-        try:
-            if kind == "Pod":
-                pods.append(msgspec.convert(document, Pod))
-            elif kind == "HorizontalPodAutoscaler":
-                hpas.append(msgspec.convert(document, HorizontalPodAutoscaler))
-            else:
-                raise StandaloneError(
-                    f"{file}, document {number}: kind is {kind!r}; Pod or HorizontalPodAutoscaler is right"
-                )
-        except msgspec.ValidationError as error:
-            raise StandaloneError(f"{file}, document {number} ({kind}): {error}") from error
-    return pods, hpas
+LOOK_EVERY = 1.0
+"""s between two looks at the file."""
 
 
-def _documents(file: Path) -> Iterator[Any]:
+def cluster(file: Path) -> Cluster:
+    """What a file of Pods and HorizontalPodAutoscalers holds, kept up to date. Raises StartError."""
+    found = Cluster(client=None, pods=Index(), pods_listed=None, nodes=Index(), hpas=Index(), jobs=())
+    seen = identity(file)
     try:
-        if file.stat().st_size > MAX_FILE:
-            raise StandaloneError(f"{file}: has more than {MAX_FILE} bytes")
-        for document in yaml.load_all(file.read_text(), yaml.CSafeLoader):
-            yield from (
-                document["items"] if isinstance(document, dict) and document.get("kind") == "List" else [document]
+        _take(file, found)
+    except DocumentError as error:
+        raise StartError(str(error)) from error
+    return replace(found, jobs=[Job("standalone file", partial(_follow, file, found, seen))])
+
+
+def _take(file: Path, cluster: Cluster) -> None:
+    """What the file holds now, and nothing else. Raises DocumentError, and then all is as it was."""
+    pods, hpas = read_objects(file)
+    for index, objects in ((cluster.pods, pods), (cluster.hpas, hpas)):
+        held: Index[Any] = index
+        for item in objects:
+            held.put(item)
+        held.retain((item.metadata.namespace, item.metadata.name) for item in objects)
+
+
+async def _follow(file: Path, cluster: Cluster, seen: Identity) -> None:
+    """Read the file anew when it changes, until cancelled; what cannot be used is logged and changes nothing."""
+    while True:
+        await asyncio.sleep(LOOK_EVERY)
+        now = identity(file)
+        if now in (seen, (None,)):  # while it is being replaced there may be none
+            continue
+        seen = now
+        try:
+            _take(file, cluster)
+        except DocumentError as error:
+            log.error("the standalone file is left as it was", cause=str(error))
+
+
+class Credentials:
+    """An authority for this run, and the one administrator whom it knows."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._authority = ClientAuthority()
+        self.anchors = Anchors(Pool(self._authority.pem))
+
+    def write(self, port: int, serving: KeyPair) -> None:
+        """Put a kubeconfig for the server on `port` of loopback into the folder. Raises StartError."""
+        try:
+            kubeconfig = write_credentials(
+                self._folder, f"https://127.0.0.1:{port}", serving.certificate, self._authority
             )
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise StandaloneError(f"{file}: cannot be read: {' '.join(str(error).split())}") from error
-
-
-class ClientAuthority:
-    """A CA that lives for one run, and the administrator's certificate that it signs."""
-
-    def __init__(self) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "streamgate-standalone-clients")])
-        self._certificate = (
-            self._builder(name, name, self._key)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_usage(signs=True), critical=True)
-            .sign(self._key, hashes.SHA256())
-        )
-
-    @property
-    def pem(self) -> bytes:
-        """The CA's certificate."""
-        return self._certificate.public_bytes(Encoding.PEM)
-
-    def administrator(self) -> tuple[bytes, bytes]:
-        """Certificate and key, PEM, of user `admin` in group `system:masters`."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name(
-            [
-                x509.NameAttribute(NameOID.ORGANIZATION_NAME, "system:masters"),
-                x509.NameAttribute(NameOID.COMMON_NAME, "admin"),
-            ]
-        )
-        certificate = (
-            self._builder(subject, self._certificate.subject, key)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(signs=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
-        plain = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        return certificate.public_bytes(Encoding.PEM), plain
-
-    def _builder(
-        self, subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
-    ) -> x509.CertificateBuilder:
-        now = datetime.datetime.fromtimestamp(time.time(), datetime.UTC)
-        return (
-            x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + VALIDITY)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
-        )
-
-
-def _usage(*, signs: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs,
-        crl_sign=signs,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def write_credentials(folder: Path, server: str, serving: bytes, authority: ClientAuthority) -> Path:
-    """Write `kubeconfig`, and `ca.crt`, `client.crt`, `client.key` for curl, into `folder`; the kubeconfig's path.
-
-    Keys are readable by their owner only. Raises OSError.
-    """
-    certificate, key = authority.administrator()
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in (("ca.crt", serving), ("client.crt", certificate), ("client.key", key)):
-        _write(folder / name, content)
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "standalone",
-        "clusters": [
-            {"name": "standalone", "cluster": {"server": server, "certificate-authority-data": _text(serving)}}
-        ],
-        "users": [
-            {
-                "name": "admin",
-                "user": {"client-certificate-data": _text(certificate), "client-key-data": _text(key)},
-            }
-        ],
-        "contexts": [{"name": "standalone", "context": {"cluster": "standalone", "user": "admin"}}],
-    }
-    _write(folder / "kubeconfig", yaml.safe_dump(config).encode())
-    return folder / "kubeconfig"
-
-
-def _text(content: bytes) -> str:
-    return base64.b64encode(content).decode()
-
-
-def _write(file: Path, content: bytes) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(content)
+        except OSError as error:
+            raise StartError(f"--cert-dir={self._folder}: no credentials can be written: {error.strerror}") from error
+        log.info("standalone", kubeconfig=str(kubeconfig))

@@ -78,6 +78,15 @@ class ToldSource:
         return [labels for name, labels in SERIES.items() if selectors[0].startswith(name)]
 
 
+class Followed:
+    """An informer of pods, as far as it tells what it waits for."""
+
+    waits_for = ""
+
+    def waiting(self) -> str:
+        return self.waits_for
+
+
 class World:
     """A collector with its surroundings; `now` is Unix time, moved by hand."""
 
@@ -85,10 +94,10 @@ class World:
         self.now = 1000.0
         self.source = ToldSource()
         self.demand = Demand()
-        self.checks: dict[str, Callable[[], str]] = {}
+        self.listed = Followed()
         self.pods: Index[PartialObjectMetadata] = Index()
         self.catalogue = Catalogue(load(rules, "rules.yaml"), ResourceMapper(CORE_RESOURCES))
-        self.directory = Directory({PODS: self.pods}, None, self.catalogue.mapper.api)
+        self.directory = Directory({PODS: self.pods}, None, self.catalogue.mapper.api, pods=self.listed)
         planner = Planner(Limits(), self.directory.wanted, self.directory.size)
         self.planner = planner
         self.registry = CollectorRegistry()
@@ -103,7 +112,6 @@ class World:
             telemetry,
             serves_custom=True,
             serves_external=True,
-            checks=self.checks,
             clock=lambda: self.now,
         )
 

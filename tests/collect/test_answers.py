@@ -319,9 +319,9 @@ async def test_explain_of_an_unknown_metric_says_so(served: World) -> None:
 
 async def test_while_pods_are_not_listed_yet_all_of_them_are_503_and_a_named_one_is_answered(served: World) -> None:
     """404 would tell the HPA that there are no pods; a name needs no list."""
-    served.checks["pods"] = lambda: "no list was read so far"
+    served.listed.waits_for = "no list was read so far"
     with pytest.raises(Unavailable, match="the list of pods is not here yet: no list was read so far"):
         await served.answers.custom(question())
     assert await values(served, question("web-1", "")) == {"web-1": "1500m"}
-    served.checks["pods"] = lambda: ""
+    served.listed.waits_for = ""
     assert await values(served, question()) == {"web-1": "1500m", "web-2": "2500m"}

@@ -10,8 +10,9 @@ from adapter.kube.client import Client
 from adapter.kube.fake.server import FakeCluster
 from adapter.kube.index import Index
 from adapter.kube.resources import Resource
-from adapter.rules.resources import CORE_RESOURCES, PODS, GroupResource, ResourceMapper
+from adapter.rules.resources import CORE_RESOURCES, NODES, PODS, GroupResource, ResourceMapper
 from adapter.units.selector import EVERYTHING, Selector
+from tests.collect.conftest import Followed
 
 DEPLOYMENTS = GroupResource("apps", "deployments")
 api = ResourceMapper(CORE_RESOURCES).api
@@ -36,6 +37,17 @@ async def test_a_list_that_fails_says_why() -> None:
         cluster.forbid("/apis/apps/v1/namespaces/shop/deployments")
         with pytest.raises(Unavailable, match=r"deployments.apps cannot be listed: .*"):
             await Directory({}, client, api).names(DEPLOYMENTS, "shop", EVERYTHING)
+
+
+async def test_pods_cannot_be_selected_before_a_whole_list_of_them_is_here() -> None:
+    pods = Followed()
+    pods.waits_for = "no list was read so far"
+    directory = Directory({PODS: Index(), NODES: Index()}, None, api, pods=pods)
+    with pytest.raises(Unavailable, match="the list of pods is not here yet: no list was read so far"):
+        await directory.names(PODS, "shop", EVERYTHING)
+    assert await directory.names(NODES, "", EVERYTHING) == []
+    pods.waits_for = ""
+    assert await directory.names(PODS, "shop", EVERYTHING) == []
 
 
 async def test_without_a_cluster_only_what_is_in_memory_can_be_selected() -> None:

@@ -24,15 +24,15 @@ def started(clock: Clock, **health: Health) -> Embedded:
 def test_a_target_that_answers_is_waited_for_until_its_second_scrape() -> None:
     """A rate needs two samples; one that fails could be failing for ever."""
     embedded = started(Clock(), once=Health(scrapes=1), twice=Health(scrapes=2), failing=Health(error="no answer"))
-    assert embedded.readiness() == "1 targets were not scraped twice yet, once among them"
+    assert embedded.waiting() == "1 targets were not scraped twice yet, once among them"
     embedded._scraper.health["once"].scrapes = 2
-    assert embedded.readiness() == ""
+    assert embedded.waiting() == ""
 
 
 def test_nobody_is_waited_for_longer_than_30_s() -> None:
     clock = Clock()
     embedded = started(clock, slow=Health(scrapes=0))
     clock.now += 29.9
-    assert embedded.readiness() == "1 targets were not scraped twice yet, slow among them"
+    assert embedded.waiting() == "1 targets were not scraped twice yet, slow among them"
     clock.now += 0.1
-    assert embedded.readiness() == ""
+    assert embedded.waiting() == ""

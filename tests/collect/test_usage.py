@@ -152,7 +152,6 @@ def answers(world: World) -> Collected:
         CollectTelemetry(CollectorRegistry()),
         serves_custom=True,
         serves_external=False,
-        checks={},
         clock=lambda: 1000.0,
     )
 

@@ -1,8 +1,10 @@
 """Use of containers and nodes from the kubelet's own samples and times."""
 
 import ssl
+from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -234,11 +236,25 @@ def test_a_node_without_a_wanted_address_gives_one_sentence() -> None:
 
 
 def test_verification_is_given_up_only_where_asked() -> None:
-    verified, unverified = kubelet_tls(), kubelet_tls(insecure=True)
+    verified = kubelet_tls(ssl.create_default_context())
+    unverified = kubelet_tls(ssl.create_default_context(), insecure=True)
 
-    assert isinstance(verified, ssl.SSLContext)
-    assert isinstance(unverified, ssl.SSLContext)
     assert (verified.verify_mode, verified.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert (unverified.verify_mode, unverified.check_hostname) == (ssl.CERT_NONE, False)
     with pytest.raises(OSError, match="No such file"):
-        kubelet_tls("/nowhere.pem")
+        kubelet_tls(ssl.create_default_context(), ca_file="/nowhere.pem")
+
+
+def test_authorities_of_older_clusters_without_key_identifiers_are_taken() -> None:
+    context = ssl.create_default_context()
+    context.verify_flags |= ssl.VERIFY_X509_STRICT  # as Python >= 3.13 does by itself
+    assert not kubelet_tls(context).verify_flags & ssl.VERIFY_X509_STRICT
+
+
+def test_a_kubelets_own_authority_is_trusted_beside_the_api_servers(tmp_path: Path) -> None:
+    api, kubelets = trustme.CA(), trustme.CA()
+    file = tmp_path / "kubelets.pem"
+    kubelets.cert_pem.write_to_path(str(file))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    api.configure_trust(context)
+    assert len(kubelet_tls(context, ca_file=str(file)).get_ca_certs()) == 2

@@ -33,6 +33,7 @@ from adapter.serve.authorize import (
     Verdict,
 )
 from adapter.serve.connection import Listener
+from adapter.serve.health import Check, Readiness
 from adapter.serve.server import Limits, Server, serve
 from adapter.units.quantity import Format, Quantity
 from adapter.units.selector import Selector
@@ -83,7 +84,8 @@ class FakeAnswers:
     window: float | None = None
     problem: Exception | None = None
     """Raised by every question where set."""
-    checks: dict[str, str] = field(default_factory=dict)
+    waits_for: str = ""
+    """What /readyz says that its check `source` waits for."""
     asked: list[object] = field(default_factory=list)
     gate: asyncio.Event | None = None
     """Questions wait for it where set."""
@@ -167,9 +169,6 @@ class FakeAnswers:
             for pod in pods
             if namespace in (None, pod.namespace) and name in (None, pod.name) and selector.matches(pod.labels)
         ]
-
-    def readiness(self) -> Mapping[str, str]:
-        return self.checks
 
     def explain(self, question: CustomQuestion) -> Mapping[str, object]:
         self.asked.append(question)
@@ -257,7 +256,12 @@ async def running(answers: FakeAnswers | None = None, limits: Limits = Limits())
     answers = answers or FakeAnswers()
     authorization = Authorization([PrivilegedGroups(), AlwaysAllowedPaths(), AccessReviews(review_access)])
     server = Server(
-        answers, Authentication([BearerTokens(review_token)]), authorization, limits=limits, release="1.2.3"
+        answers,
+        Authentication([BearerTokens(review_token)]),
+        authorization,
+        readiness=Readiness(Check("source", lambda: answers.waits_for), None),
+        limits=limits,
+        release="1.2.3",
     )
     listener = await serve(server, "127.0.0.1", 0, None)
     try:

@@ -164,10 +164,10 @@ def test_health_when_something_is_missing(target: str, status: int, text: str) -
 
 
 async def test_only_readiness_depends_on_sources_and_on_stopping(api: Running) -> None:
-    api.answers.checks["source"] = "waits for Prometheus"
+    api.answers.waits_for = "waits for Prometheus"
     statuses = [(await api.send(path, user="anonymous")).status for path in ("/healthz", "/livez", "/readyz")]
     assert statuses == [200, 200, 500]
-    api.answers.checks.clear()
+    api.answers.waits_for = ""
     api.server.stopping = True
     assert b"[-]shutdown failed: the server is stopping" in (await api.send("/readyz")).body
     assert (await api.send("/livez")).status == 200

@@ -5,13 +5,14 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import aiohttp
 import structlog
 from cachetools import TTLCache
 
+from adapter.files import Identity, identity
 from adapter.metrics.prometheus import wire as wire
 from adapter.metrics.sample import Sample
 from adapter.metrics.slices import Slices, run_in_turns
@@ -26,6 +27,14 @@ LONG_URL = 8000
 """Characters of a query from which on servers and proxies commonly refuse it in a URL."""
 
 
+class Credentials(Protocol):
+    """Who we are, renewed by itself; a kubeconfig's user is one."""
+
+    async def headers(self, refused: bool = False) -> Mapping[str, str]:
+        """The headers of a request; `refused` says that the server has just refused the last ones. Never raises."""
+        ...
+
+
 @dataclass(frozen=True)
 class Connection:
     """How to reach Prometheus and who we are there."""
@@ -37,6 +46,10 @@ class Connection:
     """Read anew when it changes, as are the files below."""
     username: str = ""
     password: str = field(default="", repr=False)
+    credentials: Credentials | None = field(default=None, repr=False)
+    """Where there is neither a token nor a username."""
+    tls: ssl.SSLContext | None = None
+    """None: made of the files below."""
     ca_file: str = ""
     certificate_file: str = ""
     key_file: str = ""
@@ -76,12 +89,12 @@ class _Loaded(Generic[T]):
     def __init__(self, paths: Sequence[str], make: Callable[[], T]) -> None:
         self._paths = [Path(path) for path in paths if path]
         self._make = make
-        self._made: tuple[list[tuple[int, int]], T] | None = None
+        self._made: tuple[Identity, T] | None = None
 
     def get(self) -> T:
         """Raises SourceError."""
         try:
-            stamp = [(stat.st_mtime_ns, stat.st_ino) for stat in (path.stat() for path in self._paths)]
+            stamp = identity(*self._paths)
             if self._made is None or self._made[0] != stamp:
                 self._made = (stamp, self._make())
         except (OSError, UnicodeDecodeError) as error:
@@ -167,6 +180,8 @@ class PrometheusSource:
                 log.info("Prometheus refuses POST, asking by GET from now on", endpoint=endpoint.url, status=refused)
         if status == 200:
             return body
+        if status == 401 and self._connection.credentials:
+            await self._connection.credentials.headers(refused=True)  # for the next query
         long = sum(len(value) for _, value in form)
         if not endpoint.use_post and status in (400, 413, 414, 431) and long > LONG_URL:
             raise SourceError(
@@ -201,7 +216,7 @@ class PrometheusSource:
             f"{endpoint.url}/api/v1/{path}",
             data=parameters if use_post else None,
             params=None if use_post else parameters,
-            headers=self._headers(endpoint),
+            headers=await self._headers(endpoint),
             ssl=self._tls.get() if endpoint.url.startswith("https") else True,
             allow_redirects=False,  # it would carry our credentials elsewhere
         ) as response:
@@ -224,7 +239,7 @@ class PrometheusSource:
             )
         return self._session
 
-    def _headers(self, endpoint: Endpoint) -> dict[str, str]:
+    async def _headers(self, endpoint: Endpoint) -> dict[str, str]:
         headers = dict(self._connection.headers)
         username = self._connection.username or endpoint.username
         if token := self._token.get():
@@ -232,6 +247,8 @@ class PrometheusSource:
         elif username:
             password = self._connection.password if self._connection.username else endpoint.password
             headers["Authorization"] = aiohttp.encode_basic_auth(username, password)
+        elif self._connection.credentials:
+            headers |= await self._connection.credentials.headers()
         return headers
 
     def _read_token(self) -> str:
@@ -242,6 +259,8 @@ class PrometheusSource:
         return token
 
     def _make_tls(self) -> ssl.SSLContext:
+        if self._connection.tls is not None:
+            return self._connection.tls
         context = ssl.create_default_context(cafile=self._connection.ca_file or None)
         if not self._connection.verify:
             context.check_hostname = False

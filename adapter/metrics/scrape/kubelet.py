@@ -245,18 +245,16 @@ def kubelet_target(
     )
 
 
-def kubelet_tls(
-    ca_file: str = "", insecure: bool = False, cert_file: str = "", key_file: str = ""
-) -> ssl.SSLContext | bool:
-    """How to meet kubelets: by the authority in `ca_file` (else the system's), or, if `insecure`, unverified.
+def kubelet_tls(context: ssl.SSLContext, *, ca_file: str = "", insecure: bool = False) -> ssl.SSLContext:
+    """`context`, with which we meet the API server, changed to meet kubelets.
 
-    Raises OSError or ssl.SSLError where a file cannot be used.
+    They are verified also by the authority in `ca_file`, or, if `insecure`, not at all. Raises OSError (ssl.SSLError is
+    one) where the file cannot be used.
     """
-    context = ssl.create_default_context(cafile=ca_file or None)
+    if ca_file:
+        context.load_verify_locations(ca_file)
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # authorities of older clusters lack key identifiers
     if insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if cert_file:
-        context.load_cert_chain(cert_file, key_file or None)
     return context

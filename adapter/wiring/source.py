@@ -1,0 +1,170 @@
+"""Where values come from: Prometheus, or the embedded store; CPU and memory by resourceRules or from kubelets."""
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+
+from prometheus_client import CollectorRegistry
+
+from adapter.collect.catalogue import Catalogue
+from adapter.collect.embedded import Embedded, EmbeddedOptions, KubeletAccess, OtlpDoors
+from adapter.collect.usage import RuledUsage, UsageSource
+from adapter.kube import config
+from adapter.metrics.prometheus.client import Connection, PrometheusSource
+from adapter.metrics.scrape.kubelet import kubelet_tls
+from adapter.metrics.source import Source
+from adapter.rules.model import RuleFile
+from adapter.serve.certs import KeyPair
+from adapter.serve.health import Check
+from adapter.serve.tls import Tls
+from adapter.serve.trust import Trust
+from adapter.settings import Settings
+from adapter.wiring.cluster import Cluster
+from adapter.wiring.parts import Job, StartError
+
+
+@dataclass(frozen=True)
+class Values:
+    """The source of values, and of CPU and memory where those are served."""
+
+    source: Source
+    usage: UsageSource | None
+    jobs: Sequence[Job]
+    ready: Check | None
+    """None where there is nothing to wait for."""
+
+
+async def from_prometheus(settings: Settings, stack: AsyncExitStack, rules: RuleFile, catalogue: Catalogue) -> Values:
+    """Values from a Prometheus-compatible API. Raises StartError."""
+    try:
+        source = PrometheusSource(await prometheus(settings))
+    except ValueError as error:
+        raise StartError(f"--prometheus-url: {error}") from error
+    stack.push_async_callback(source.close)
+    if rules.resource is None:
+        return Values(source, None, (), None)
+    usage = RuledUsage(source, rules.resource, lambda: catalogue.mapper, settings.metric_resolution)
+    return Values(source, usage, [Job("usage", usage.run)], Check("usage", usage.waiting))
+
+
+async def prometheus(settings: Settings) -> Connection:
+    """How to reach Prometheus by the flags. Raises StartError.
+
+    As in prometheus-adapter a token file goes before the kubeconfig's user, and certificates by flags before its.
+    """
+    token_file = settings.prometheus_token_file
+    if settings.prometheus_auth_incluster and not token_file:
+        token_file = str(config.SERVICE_ACCOUNT / "token")
+    urls = tuple(url.strip() for url in settings.prometheus_url.split(","))
+    flags = settings.prometheus_ca_file or settings.prometheus_client_tls_cert_file
+    user = await _user(settings.prometheus_auth_config, urls) if settings.prometheus_auth_config else None
+    return Connection(
+        urls=urls,
+        token_file=token_file,
+        credentials=user.credentials if user else None,
+        tls=user.tls if user and not flags else None,
+        ca_file=settings.prometheus_ca_file,
+        certificate_file=settings.prometheus_client_tls_cert_file,
+        key_file=settings.prometheus_client_tls_key_file,
+        headers=dict(header.split("=", 1) for header in settings.prometheus_header),
+        use_post=settings.prometheus_verb.upper() == "POST",
+        timeout_s=settings.prometheus_timeout,
+        concurrency=settings.prometheus_concurrency,
+    )
+
+
+async def _user(kubeconfig: str, urls: Sequence[str]) -> config.Connection:
+    """The user and the CA of a kubeconfig, for Prometheus in place of the server that it names."""
+    server = next((url for url in urls if url.startswith("https:")), urls[0])
+    try:
+        return await config.connect(kubeconfig, server=server)
+    except config.ConfigError as error:
+        raise StartError(f"--prometheus-auth-config={error}") from error
+
+
+async def embedded(
+    settings: Settings,
+    stack: AsyncExitStack,
+    registry: CollectorRegistry,
+    *,
+    cluster: Cluster,
+    rules: RuleFile,
+    certificate: KeyPair,
+) -> Values:
+    """Values from scrapes and pushes; `certificate` is for OTLP's doors. Raises StartError."""
+    kubelets, jobs = KubeletAccess(), []
+    if cluster.client is not None:
+        kubelets, renewal = await kubelet_access(settings)
+        jobs.append(renewal)
+    store = Embedded(_options(settings, kubelets), registry, cluster.pods, cluster.nodes)
+    await stack.enter_async_context(store)
+    jobs.append(Job("targets", store.run))
+    if settings.otlp_grpc_port or settings.otlp_http_port:
+        await _receive(settings, stack, store, certificate)
+    # With --config only the APIs whose section is present are served, as prometheus-adapter does.
+    omitted = cluster.client is None or (settings.config and rules.resource is None)
+    return Values(store.source, None if omitted else store.usage, jobs, Check("scrapes", store.waiting))
+
+
+def _options(settings: Settings, kubelets: KubeletAccess) -> EmbeddedOptions:
+    return EmbeddedOptions(
+        scrape_interval=settings.scrape_interval,
+        scrape_timeout=settings.scrape_timeout,
+        scrape_concurrency=settings.scrape_concurrency,
+        scrape_max_bytes=settings.scrape_max_bytes,
+        max_series=settings.max_series,
+        retention=settings.retention,
+        kubelets=kubelets,
+    )
+
+
+async def _receive(settings: Settings, stack: AsyncExitStack, store: Embedded, certificate: KeyPair) -> None:
+    """Open the doors for pushes that the flags ask for."""
+    doors = OtlpDoors(
+        address=settings.otlp_bind_address,
+        grpc_port=settings.otlp_grpc_port,
+        http_port=settings.otlp_http_port,
+        certificate=certificate if settings.otlp_tls else None,
+    )
+    try:
+        tls = Tls(certificate, Trust()).context if settings.otlp_tls else None
+        await stack.enter_async_context(store.receiving(doors, tls))
+    except OSError as error:
+        raise StartError(f"OTLP cannot be received: {error}") from error
+
+
+async def kubelet_access(settings: Settings) -> tuple[KubeletAccess, Job]:
+    """How kubelets are reached, and the job that renews the credentials for them. Raises StartError.
+
+    They know us by the credentials that the API server knows us by, and may have a CA of their own.
+    """
+    try:
+        connection = await config.connect(settings.lister_kubeconfig or settings.kubeconfig)
+        tls = kubelet_tls(
+            connection.tls or ssl.create_default_context(),
+            ca_file=settings.kubelet_certificate_authority,
+            insecure=settings.kubelet_insecure_tls,
+        )
+    except config.ConfigError as error:
+        raise StartError(f"no credentials for kubelets: {error}") from error
+    except OSError as error:
+        why = f"{error.strerror or error}; a file of PEM certificates would be right"
+        raise StartError(f"--kubelet-certificate-authority={settings.kubelet_certificate_authority}: {why}") from error
+    headers = dict(await connection.credentials.headers())
+    access = KubeletAccess(
+        resolution=settings.metric_resolution,
+        address_types=tuple(kind.strip() for kind in settings.kubelet_preferred_address_types.split(",")),
+        port=settings.kubelet_port,
+        tls=tls,
+        headers=lambda: headers,
+    )
+    return access, Job("kubelet credentials", partial(_renew, connection, headers, settings.metric_resolution))
+
+
+async def _renew(connection: config.Connection, headers: dict[str, str], every: float) -> None:
+    while True:
+        headers.update(await connection.credentials.headers())
+        await asyncio.sleep(every)

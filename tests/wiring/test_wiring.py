@@ -1,0 +1,202 @@
+"""The adapter wired of its parts: what /readyz waits for, and credentials for Prometheus and for kubelets."""
+
+import base64
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import trustme
+import yaml
+from aiohttp import web
+
+from adapter.kube.fake.server import FakeCluster
+from adapter.metrics.prometheus.client import PrometheusSource
+from adapter.metrics.source import Query, SourceError
+from adapter.settings import Settings
+from adapter.wiring.parts import StartError
+from adapter.wiring.source import kubelet_access, prometheus
+from adapter.wiring.whole import Adapter, wired
+
+VECTOR = {"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "value": [1, "1"]}]}}
+
+
+def kubeconfig(
+    folder: Path, user: Mapping[str, object], server: str = "https://kubernetes:1", **cluster: object
+) -> str:
+    """A file with one context."""
+    written = {
+        "current-context": "main",
+        "clusters": [{"name": "c", "cluster": {"server": server, **cluster}}],
+        "contexts": [{"name": "main", "context": {"cluster": "c", "user": "u"}}],
+        "users": [{"name": "u", "user": dict(user)}],
+    }
+    file = folder / "kubeconfig"
+    file.write_text(yaml.safe_dump(written))
+    return str(file)
+
+
+# ---- readiness
+
+
+def waiting(adapter: Adapter) -> dict[str, str]:
+    return adapter.server.readiness.waiting()
+
+
+async def test_without_a_cluster_scrapes_and_the_first_collection_are_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "pods.yaml"
+    file.write_text("")
+    settings = Settings(standalone=str(file), cert_dir=str(tmp_path / "certs"), secure_port=0, bind_address="127.0.0.1")
+    async with AsyncExitStack() as stack:
+        adapter = await wired(settings, stack)
+        found = waiting(adapter)
+        assert (list(found), found["collection"] != "") == (["scrapes", "collection"], True)
+        assert (tmp_path / "certs/kubeconfig").exists()
+
+
+async def test_in_a_cluster_pods_and_its_authorities_are_waited_for_too(tmp_path: Path) -> None:
+    async with FakeCluster() as cluster, AsyncExitStack() as stack:
+        settings = Settings(
+            kubeconfig=kubeconfig(tmp_path, {"token": "t"}, cluster.url),
+            prometheus_url="http://127.0.0.1:1",
+            cert_dir=str(tmp_path),
+            secure_port=0,
+            bind_address="127.0.0.1",
+        )
+        adapter = await wired(settings, stack)
+        assert waiting(adapter) == {
+            "pods": "the first list is not here yet",
+            "authentication": "the first list is not here yet",
+            "collection": "the first collection has neither worked nor failed yet",
+        }
+        names = [job.name for job in adapter.jobs]
+        assert len(set(names)) == len(names)
+        assert {"pods", "nodes", "hpas", "collector", "API resources", "authentication", "CA files"} <= set(names)
+
+
+# ---- credentials for Prometheus
+
+
+@asynccontextmanager
+async def secured(authority: trustme.CA, *, clients: bool = False) -> AsyncIterator[tuple[str, list[str]]]:
+    """A Prometheus behind TLS: its URL, and what each request says of who asks."""
+    seen: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request.headers.get("Authorization", ""))
+        return web.json_response(VECTOR)
+
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    if clients:
+        authority.configure_trust(tls)
+        tls.verify_mode = ssl.CERT_REQUIRED
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+        yield f"https://127.0.0.1:{runner.addresses[0][1]}", seen
+    finally:
+        await runner.cleanup()
+
+
+async def ask(url: str, **flags: Any) -> int:
+    """How many samples Prometheus gives to who is described by flags."""
+    source = PrometheusSource(await prometheus(Settings(prometheus_url=url, **flags)))
+    try:
+        return len(await source.query(Query("up"), 1.0))
+    finally:
+        await source.close()
+
+
+def text(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+@pytest.mark.parametrize(
+    ("user", "sent"),
+    [
+        ({"token": "secret"}, "Bearer secret"),
+        ({"username": "ada", "password": "pass"}, aiohttp.encode_basic_auth("ada", "pass")),
+    ],
+    ids=["token", "username and password"],
+)
+async def test_the_user_of_a_kubeconfig_asks_prometheus_and_its_ca_data_verify_it(
+    tmp_path: Path, user: Mapping[str, object], sent: str
+) -> None:
+    authority = trustme.CA()
+    file = kubeconfig(tmp_path, user, **{"certificate-authority-data": text(authority.cert_pem.bytes())})
+    async with secured(authority) as (url, seen):
+        assert await ask(url, prometheus_auth_config=file) == 1
+        assert seen == [sent]
+
+
+async def test_the_certificate_in_a_kubeconfig_is_shown_to_prometheus(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    client = authority.issue_cert("adapter@example.org")
+    user = {
+        "client-certificate-data": text(client.cert_chain_pems[0].bytes()),
+        "client-key-data": text(client.private_key_pem.bytes()),
+    }
+    file = kubeconfig(tmp_path, user, **{"certificate-authority-data": text(authority.cert_pem.bytes())})
+    async with secured(authority, clients=True) as (url, _):
+        assert await ask(url, prometheus_auth_config=file) == 1
+
+
+async def test_prometheus_is_not_verified_only_where_the_kubeconfig_says_so(tmp_path: Path) -> None:
+    async with secured(trustme.CA()) as (url, _):
+        assert (
+            await ask(url, prometheus_auth_config=kubeconfig(tmp_path, {}, **{"insecure-skip-tls-verify": True})) == 1
+        )
+        with pytest.raises(SourceError, match="certificate verify failed"):
+            await ask(url, prometheus_auth_config=kubeconfig(tmp_path, {}))
+
+
+async def test_a_token_file_and_a_ca_by_flags_go_before_the_kubeconfigs(tmp_path: Path) -> None:
+    authority, token, ca = trustme.CA(), tmp_path / "token", tmp_path / "ca.pem"
+    token.write_text("mine\n")
+    authority.cert_pem.write_to_path(str(ca))
+    file = kubeconfig(
+        tmp_path, {"token": "other"}, **{"certificate-authority-data": text(trustme.CA().cert_pem.bytes())}
+    )
+    async with secured(authority) as (url, seen):
+        flags = {"prometheus_token_file": str(token), "prometheus_ca_file": str(ca)}
+        assert await ask(url, prometheus_auth_config=file, **flags) == 1
+        assert seen == ["Bearer mine"]
+
+
+@pytest.mark.parametrize("content", [None, "clusters: [", "{}", "current-context: nobody"])
+async def test_what_is_no_kubeconfig_keeps_the_program_from_starting(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "config"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(StartError, match=f"--prometheus-auth-config={file}: .+"):
+        await prometheus(Settings(prometheus_url="https://p:9090", prometheus_auth_config=str(file)))
+
+
+# ---- credentials for kubelets
+
+
+async def test_kubelets_are_met_with_the_cluster_credentials_and_verified_unless_told_not_to(tmp_path: Path) -> None:
+    file = kubeconfig(tmp_path, {"token": "t"})
+    access, renewal = await kubelet_access(Settings(kubeconfig=file))
+    assert renewal.name == "kubelet credentials"
+    assert isinstance(access.tls, ssl.SSLContext)
+    assert access.headers is not None
+    assert access.headers() == {"Authorization": "Bearer t"}
+    assert access.tls.verify_mode is ssl.CERT_REQUIRED
+    assert not access.tls.verify_flags & ssl.VERIFY_X509_STRICT
+    unverified, _ = await kubelet_access(Settings(kubeconfig=file, kubelet_insecure_tls=True))
+    assert isinstance(unverified.tls, ssl.SSLContext)
+    assert unverified.tls.verify_mode is ssl.CERT_NONE
+
+
+async def test_an_authority_of_kubelets_that_is_no_file_is_named_with_its_flag(tmp_path: Path) -> None:
+    settings = Settings(kubeconfig=kubeconfig(tmp_path, {}), kubelet_certificate_authority="/nowhere.pem")
+    with pytest.raises(StartError, match=r"--kubelet-certificate-authority=/nowhere.pem: No such file or directory"):
+        await kubelet_access(settings)
