@@ -28,7 +28,7 @@ class TargetType(StrEnum):
     VALUE = "Value"
 
 
-_ALLOWED: Mapping[Source, tuple[TargetType, ...]] = {
+ALLOWED_TARGETS: Mapping[Source, tuple[TargetType, ...]] = {
     Source.RESOURCE: (TargetType.UTILIZATION, TargetType.AVERAGE_VALUE),
     Source.CONTAINER_RESOURCE: (TargetType.UTILIZATION, TargetType.AVERAGE_VALUE),
     Source.PODS: (TargetType.AVERAGE_VALUE,),
@@ -59,7 +59,7 @@ class Metric:
     described: str = ""
 
     def __post_init__(self) -> None:
-        allowed = _ALLOWED[self.source]
+        allowed = ALLOWED_TARGETS[self.source]
         if self.target.type not in allowed:
             raise ValueError(
                 f"metric {self.name!r}: a {self.source} metric cannot have a target of type {self.target.type}, "

@@ -9,26 +9,18 @@ import pytest
 
 from adapter.hpa.decide import Decision, decide
 from adapter.hpa.model import (
-    Behavior,
     ExternalValues,
     History,
     HpaSpec,
     Invalid,
-    Metric,
     ObjectValue,
     Observed,
     PodState,
     PodValue,
     PodValues,
-    Policy,
-    PolicyType,
-    Rules,
     Scale,
-    SelectPolicy,
-    Source,
-    Target,
-    TargetType,
 )
+from adapter.hpa.read import read_spec
 
 GOLDEN = Path(os.environ.get("HPA_GOLDEN", Path(__file__).parents[1] / "golden/hpa-replicas.json"))
 
@@ -42,22 +34,38 @@ class Look(NamedTuple):
     existing: int
 
 
-def rules(raw: dict | None) -> Rules:
-    raw = raw or {}
-    policies = tuple(Policy(PolicyType(kind), value, period) for kind, value, period in raw.get("policies", ()))
-    select = SelectPolicy(raw["select"]) if "select" in raw else None
-    tolerance = raw["tolerance"] / 1000 if "tolerance" in raw else None
-    return Rules(raw.get("window"), select, policies, tolerance)
+TARGETS = {"Utilization": "averageUtilization", "AverageValue": "averageValue", "Value": "value"}
+
+
+def rules(raw: dict | None) -> dict:
+    """`behavior.scaleUp` or `scaleDown` as autoscaling/v2 writes it."""
+    raw = dict(raw or {})
+    found = {"stabilizationWindowSeconds": raw.get("window"), "selectPolicy": raw.get("select")}
+    found["policies"] = [
+        dict(zip(("type", "value", "periodSeconds"), each, strict=True)) for each in raw.get("policies", ())
+    ] or None
+    return found | {"tolerance": f"{raw['tolerance']}m" if "tolerance" in raw else None}
+
+
+def metric(raw: dict) -> dict:
+    """An element of `spec.metrics`; fields that its source has not are there, too, and do no harm."""
+    value = raw["value"] if raw["type"] == "Utilization" else f"{raw['value']}m"
+    own = {
+        "name": raw["name"],
+        "container": raw["container"],
+        "metric": {"name": raw["name"]},
+        "describedObject": {"kind": "Service", "name": "web"},
+        "target": {"type": raw["type"], TARGETS[raw["type"]]: value},
+    }
+    return {"type": raw["source"], raw["source"][0].lower() + raw["source"][1:]: own}
 
 
 def spec_of(raw: dict, low: int | None) -> HpaSpec:
-    metrics = tuple(
-        Metric(Source(m["source"]), m["name"], Target(TargetType(m["type"]), m["value"]), m["container"])
-        for m in raw["metrics"]
-    )
-    written = raw.get("behavior")
-    behavior = Behavior(rules(written["up"]), rules(written["down"])) if written else None
-    return HpaSpec(max=raw["max"], min=low, metrics=metrics, behavior=behavior)
+    """By way of the object that the controller was given."""
+    spec = {"minReplicas": low, "maxReplicas": raw["max"], "metrics": [metric(each) for each in raw["metrics"]]}
+    if written := raw.get("behavior"):
+        spec["behavior"] = {"scaleUp": rules(written["up"]), "scaleDown": rules(written["down"])}
+    return read_spec({"spec": spec})
 
 
 def pod_of(raw: dict, now: float) -> PodState:

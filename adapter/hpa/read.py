@@ -1,0 +1,127 @@
+"""From an autoscaling/v2 HorizontalPodAutoscaler, decoded JSON, to what the formula reads.
+
+Bounds and rules are those of the API server (pkg/apis/autoscaling/validation, Kubernetes 1.37): what it stores can be
+read. Which of a target's fields counts is the controller's rule: the one that is set, and for an Object metric, where
+both may be, the one that `target.type` names.
+"""
+
+from collections.abc import Mapping
+
+from adapter.hpa.fields import Field
+from adapter.hpa.model import (
+    ALLOWED_TARGETS,
+    Behavior,
+    History,
+    HpaSpec,
+    Metric,
+    Policy,
+    PolicyType,
+    Rules,
+    SelectPolicy,
+    Source,
+    Target,
+    TargetType,
+    defaulted,
+)
+from adapter.hpa.words import MAX_INT32
+
+MAX_WINDOW = 3600
+"""s of stabilizationWindowSeconds."""
+MAX_PERIOD = 1800
+"""s of a policy's periodSeconds."""
+
+_FIELDS: Mapping[Source, str] = {
+    Source.RESOURCE: "resource",
+    Source.CONTAINER_RESOURCE: "containerResource",
+    Source.PODS: "pods",
+    Source.OBJECT: "object",
+    Source.EXTERNAL: "external",
+}
+_TARGETS: Mapping[TargetType, str] = {
+    TargetType.UTILIZATION: "averageUtilization",
+    TargetType.AVERAGE_VALUE: "averageValue",
+    TargetType.VALUE: "value",
+}
+
+
+def read_spec(hpa: Mapping[str, object]) -> HpaSpec:
+    """The spec of an HPA, with the API server's defaults. Raises HpaError."""
+    spec = Field("", hpa).of("spec").needed()
+    most = spec.of("maxReplicas").needed().whole(1, MAX_INT32)
+    low = spec.of("minReplicas")
+    least = low.whole(0, MAX_INT32) if low else None
+    if least is not None and least > most:
+        raise spec.of("maxReplicas").error(f"must be at least minReplicas, {least}, not {most}")
+    metrics = tuple(_metric(item) for item in spec.of("metrics").items())
+    found = defaulted(HpaSpec(max=most, min=least, metrics=metrics, behavior=_behavior(spec.of("behavior"))))
+    if found.min == 0 and not found.from_zero:
+        raise low.error("can be 0 only with an Object or External metric")
+    return found
+
+
+def read_history(hpa: Mapping[str, object]) -> History:
+    """What an HPA's status tells of the controller's memory: whether it brought the target to zero. Raises HpaError."""
+    conditions = Field("", hpa).of("status").of("conditions").items()
+    held = {item.of("type").value: item.of("status").value for item in conditions}
+    return History(scaled_to_zero=held.get("ScaledToZero") == "True")
+
+
+def _metric(item: Field) -> Metric:
+    source = item.of("type").needed().choice(Source)
+    for other, name in _FIELDS.items():
+        if other is not source and item.of(name):
+            raise item.of(name).error(f"must be absent beside the type {source}")
+    own = item.of(_FIELDS[source]).needed()
+    about = own if source in (Source.RESOURCE, Source.CONTAINER_RESOURCE) else own.of("metric")
+    return Metric(
+        source,
+        about.of("name").needed().text(),
+        _target(source, own.of("target").needed()),
+        container=own.of("container").needed().text() if source is Source.CONTAINER_RESOURCE else "",
+        described=_described(own.of("describedObject").needed()) if source is Source.OBJECT else "",
+    )
+
+
+def _described(item: Field) -> str:
+    return f"{item.of('kind').needed().text()} {item.of('name').needed().text()}"
+
+
+def _target(source: Source, target: Field) -> Target:
+    written = target.of("type").needed().choice(TargetType)
+    allowed = ALLOWED_TARGETS[source]
+    given = [kind for kind in allowed if target.of(_TARGETS[kind])]
+    names = " or ".join(_TARGETS[kind] for kind in allowed)
+    if source is Source.OBJECT:
+        if written not in given:
+            raise target.error(f"must hold {names}, the one that its type {written} names")
+        given = [written]
+    if len(given) != 1:
+        raise target.error(f"must hold {'either ' * (len(allowed) > 1)}{names}, as the target of a {source} metric")
+    field = target.of(_TARGETS[given[0]])
+    return Target(given[0], field.whole(1, MAX_INT32) if given[0] is TargetType.UTILIZATION else field.milli())
+
+
+def _behavior(item: Field) -> Behavior | None:
+    return Behavior(_rules(item.of("scaleUp")), _rules(item.of("scaleDown"))) if item else None
+
+
+def _rules(item: Field) -> Rules:
+    window, select, tolerance = (item.of(name) for name in ("stabilizationWindowSeconds", "selectPolicy", "tolerance"))
+    policies = item.of("policies")
+    found = tuple(map(_policy, policies.items()))
+    if policies and not found:
+        raise policies.error("must have a policy, or be absent")
+    return Rules(
+        window.whole(0, MAX_WINDOW) if window else None,
+        select.choice(SelectPolicy) if select else None,
+        found,
+        tolerance.fraction() if tolerance else None,
+    )
+
+
+def _policy(item: Field) -> Policy:
+    return Policy(
+        item.of("type").needed().choice(PolicyType),
+        item.of("value").needed().whole(1, MAX_INT32),
+        item.of("periodSeconds").needed().whole(1, MAX_PERIOD),
+    )
