@@ -72,7 +72,7 @@ def merge_times(
 
 
 def tabulate(
-    samples: Iterable[Sample], object_label: str, namespace_label: str | None, namespace: str
+    samples: Iterable[Sample], *, object_label: str, namespace_label: str | None, namespace: str
 ) -> dict[tuple[str, str], Reading]:
     """The readings of a query's result by namespace and object name.
 

@@ -7,11 +7,12 @@ from prometheus_client import CollectorRegistry
 
 from adapter.collect.answers import Collected
 from adapter.collect.catalogue import Catalogue
-from adapter.collect.collector import Collector, Schedule
+from adapter.collect.collector import Collector
 from adapter.collect.demand import Demand
 from adapter.collect.directory import Directory
 from adapter.collect.follow import follow_hpas, follow_resources
 from adapter.collect.plan import Planner
+from adapter.collect.schedule import Schedule
 from adapter.collect.snapshot import Limits
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.rules import resources
@@ -51,7 +52,7 @@ def collecting(
     directory = _directory(cluster, catalogue)
     limits = Limits(max_age=float(settings.value_max_age), refresh=_refresh(settings))
     planner = Planner(limits, directory.wanted, directory.size)
-    collector = Collector(values.source, catalogue, demand, planner, telemetry, _schedule(settings))
+    collector = Collector(values.source, catalogue, demand, planner, telemetry, schedule=_schedule(settings))
     jobs = [Job("collector", collector.run)]
     read_hpas = follow_hpas(cluster.hpas, demand, catalogue, collector.wake)
     if cluster.client is not None:

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from adapter.collect.answers import Collected
 from adapter.collect.catalogue import Catalogue
-from adapter.collect.collector import Collector, Schedule
+from adapter.collect.collector import Collector
 from adapter.collect.demand import Demand
 from adapter.collect.directory import Directory
 from adapter.collect.plan import Planner
@@ -102,9 +102,7 @@ class World:
         self.planner = planner
         self.registry = CollectorRegistry()
         telemetry = CollectTelemetry(self.registry)
-        self.collector = Collector(
-            self.source, self.catalogue, self.demand, planner, telemetry, Schedule(), clock=lambda: self.now
-        )
+        self.collector = Collector(self.source, self.catalogue, self.demand, planner, telemetry, clock=lambda: self.now)
         self.answers = Collected(
             self.collector,
             self.directory,
@@ -133,5 +131,5 @@ class World:
 @pytest.fixture
 async def world() -> World:
     made = World()
-    await made.collector.relist()
+    await made.collector.offers.look()
     return made

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from adapter.collect.answer import CustomQuestion, ExternalQuestion, Missing, Unavailable
-from adapter.collect.collector import TIMES_EVERY
 from adapter.collect.demand import CustomWant
+from adapter.collect.evaluate import TIMES_EVERY
 from adapter.metrics.sample import Sample
 from adapter.metrics.source import Query, SourceError
 from adapter.rules.resources import PODS
@@ -267,11 +267,11 @@ async def test_series_that_were_gone_had_an_outage_too(served: World) -> None:
 
     served.source.series = nothing  # type: ignore[method-assign]
     served.now = 1005
-    await served.collector.relist()
+    await served.collector.offers.look()
     await refresh(served)
     served.source.series = looked_up  # type: ignore[method-assign]
     served.now = 1015
-    await served.collector.relist()
+    await served.collector.offers.look()
     served.serves(("shop", "web-1", 0.5))
     served.source.coverage = [Sample({"namespace": "shop", "pod": "web-1"}, -2.0, 1015.0)]
     await refresh(served)
@@ -284,7 +284,7 @@ async def test_after_an_outage_an_external_rate_is_the_last_good_one_until_its_w
         " resources: {namespaced: false}}]"
     )
     world.source.knows_sample_times = False
-    await world.collector.relist()
+    await world.collector.offers.look()
     asked = ExternalQuestion("shop", "jobs_waiting", EVERYTHING, "alice")
     world.source.samples = [Sample({}, 8.0, world.now)]
     assert [str(value.value) for value in await world.answers.external(asked)] == ["8"]

@@ -33,7 +33,7 @@ async def test_it_is_ready_though_the_source_fails() -> None:
     world.source.fault = "Prometheus cannot be reached"
     await run_for(world, 0.1)
     assert world.collector.waiting() == ""
-    assert world.collector.errors["rules[0], line 3"] == "Prometheus cannot be reached"
+    assert str(world.collector.offers.errors["rules[0], line 3"]) == "Prometheus cannot be reached"
 
 
 async def test_a_look_up_of_series_that_failed_is_tried_again_after_a_second_or_two() -> None:
@@ -51,7 +51,7 @@ async def test_a_look_up_of_series_that_failed_is_tried_again_after_a_second_or_
 
 async def test_what_an_hpa_declares_is_asked_for_on_schedule_and_forgotten_with_it() -> None:
     world = World()
-    await world.collector.relist()
+    await world.collector.offers.look()
     world.demand.declare("shop", "web", [RATE])
     for second in range(11):
         world.now = 1000.0 + second
@@ -67,7 +67,7 @@ async def test_what_an_hpa_declares_is_asked_for_on_schedule_and_forgotten_with_
 async def test_a_slow_query_is_asked_for_less_often() -> None:
     """One of 2 s is not asked again before 40 s have passed: 5 % of the source's time."""
     world = World()
-    await world.collector.relist()
+    await world.collector.offers.look()
     world.demand.declare("shop", "web", [RATE])
 
     async def slow() -> None:

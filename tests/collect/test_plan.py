@@ -125,7 +125,7 @@ async def test_a_query_that_has_too_much_to_be_read_is_served_and_that_is_said()
 async def ranking(pods: int, name: str, rules: str = RANKED) -> World:
     """Pods of app web, and a rule whose template no query can serve together."""
     world = World(rules)
-    await world.collector.relist()
+    await world.collector.offers.look()
     for number in range(pods):
         world.pod(f"{name}-{number:017d}", app="web")
     return world

@@ -12,19 +12,21 @@ from adapter.rules.model import OnOddValue
 
 def test_a_merged_result_is_told_apart_by_its_namespace_label() -> None:
     samples = [Sample({"namespace": ns, "pod": "a"}, value, 100.0, 30.0) for ns, value in (("x", 1.0), ("y", 2.0))]
-    assert tabulate(samples, "pod", "namespace", "") == {
+    assert tabulate(samples, object_label="pod", namespace_label="namespace", namespace="") == {
         ("x", "a"): Reading(1, 100, 30),
         ("y", "a"): Reading(2, 100, 30),
     }
 
 
 def test_a_result_of_one_namespace_takes_the_namespace_of_the_request() -> None:
-    assert tabulate([Sample({"pod": "a"}, 1.0, 100.0)], "pod", None, "x") == {("x", "a"): Reading(1, 100, 0)}
+    assert tabulate([Sample({"pod": "a"}, 1.0, 100.0)], object_label="pod", namespace_label=None, namespace="x") == {
+        ("x", "a"): Reading(1, 100, 0)
+    }
 
 
 def test_samples_without_the_objects_label_are_dropped_and_the_last_of_several_wins() -> None:
     samples = [Sample({}, 9.0, 1.0), Sample({"pod": "a"}, 1.0, 1.0), Sample({"pod": "a"}, 2.0, 1.0)]
-    assert tabulate(samples, "pod", None, "x") == {("x", "a"): Reading(2, 1, 0)}
+    assert tabulate(samples, object_label="pod", namespace_label=None, namespace="x") == {("x", "a"): Reading(2, 1, 0)}
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -0.5])

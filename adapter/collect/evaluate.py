@@ -1,0 +1,118 @@
+"""One planned query put to the source, and its result as a table: values, their samples' times, which are believed."""
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from adapter.collect.demand import CustomWant, Want
+from adapter.collect.doubt import Doubts, believed
+from adapter.collect.plan import Planned
+from adapter.collect.reports import Reports
+from adapter.collect.snapshot import Reading, Table, elements_for, merge_times, newest, tabulate
+from adapter.collect.telemetry import CollectTelemetry
+from adapter.metrics.sample import Sample
+from adapter.metrics.source import Query, Source, SourceError
+
+TIMES_EVERY = 15.0
+"""s between two questions for the samples' own times, where the source does not give them with the values."""
+
+
+class Last(NamedTuple):
+    """What came of the evaluation before."""
+
+    table: Table | None = None
+    """The last good result."""
+    failed: bool = False
+
+
+class _Times(NamedTuple):
+    evaluated: float
+    times: Mapping[tuple[str, str], float]
+    step: float = 0.0
+    """s from the newest sample of the evaluation before to a newer one; 0 where none was seen yet."""
+    interval: float = 0.0
+    """The smaller of the last two steps: a slow scrape repeats itself, an outage does not."""
+
+
+class Evaluator:
+    """Turns planned queries into tables; it remembers samples' times and outages from one evaluation to the next."""
+
+    def __init__(self, source: Source, telemetry: CollectTelemetry, reports: Reports) -> None:
+        self._source = source
+        self._telemetry = telemetry
+        self._reports = reports
+        self._times: dict[Query, _Times] = {}
+        self._doubts = Doubts()
+
+    async def table(self, planned: Planned, at: float, last: Last) -> Table:
+        """The result at Unix time `at`, s. Raises SourceError."""
+        samples = await self._source.query(planned.query, at)
+        if not planned.object_label:
+            external = tuple((s.labels, Reading(s.value, s.time, s.window)) for s in samples)
+            return await self._believed(planned, Table(at, {}, external), last)
+        table = await self._believed(planned, Table(at, _readings(planned, samples)), last)
+        if self._source.knows_sample_times or planned.times is None:
+            return table
+        known = await self._sample_times(planned, planned.times, at)
+        return table._replace(readings=merge_times(table.readings, known.times), sample_interval=known.interval)
+
+    def returned(self, planned: Planned, now: float) -> None:
+        """Its series were gone, and are there again."""
+        self._doubts.begin(planned, now)
+
+    def keep(self, queries: Collection[Query], now: float) -> None:
+        """Forget what is known of all but `queries`; doubts hold on for a while, as queries come again."""
+        self._times = {query: times for query, times in self._times.items() if query in queries}
+        self._doubts.forget(now)
+
+    async def _believed(self, planned: Planned, table: Table, last: Last) -> Table:
+        """`table` as far as its rates may be believed; see `adapter.collect.doubt`."""
+        before = last.table or Table(table.evaluated, {})
+        vanished = not (table.readings or table.external) and bool(before.readings or before.external)
+        if vanished:
+            self._doubts.begin(planned, table.evaluated)
+        elif last.failed:
+            self._doubts.failed(planned, table.evaluated)
+        coverage = self._doubts.of(planned, table.evaluated)
+        if coverage is None or self._source.knows_sample_times:  # the embedded source divides by what it has
+            return table
+        self._reports.note(f"{planned.rule.place}: after an outage rates are taken when their windows are full again")
+        samples = [s for s in await self._source.query(Query(coverage.promql), table.evaluated) if s.value >= 0]
+        if not planned.object_label:
+            return table if samples else before
+        return table._replace(readings=believed(table.readings, _readings(planned, samples), before.readings))
+
+    async def _sample_times(self, planned: Planned, query: Query, at: float) -> _Times:
+        """The newest sample's time per object, asked for every TIMES_EVERY; an old answer where that fails."""
+        before = self._times.get(planned.query, _Times(0.0, {}))
+        if at - before.evaluated < TIMES_EVERY:
+            return before
+        self._telemetry.queries.labels(planned.rule.place, "time").inc()
+        try:
+            samples = await self._source.query(query, at)
+        except SourceError:
+            self._telemetry.query_errors.labels(planned.rule.place, "time").inc()
+            return before
+        times = {key: reading.value for key, reading in _readings(planned, samples).items()}
+        step = newest(Reading(0, moment, 0) for moment in times.values()) - max(before.times.values(), default=0.0)
+        known = before._replace(evaluated=at, times=times)
+        if before.times and step > 0:
+            known = known._replace(step=step, interval=min(step, before.step or step))
+        self._times[planned.query] = known
+        return known
+
+
+def _readings(planned: Planned, samples: list[Sample]) -> dict[tuple[str, str], Reading]:
+    return tabulate(
+        samples,
+        object_label=planned.object_label,
+        namespace_label=planned.namespace_label,
+        namespace=planned.namespace,
+    )
+
+
+def share_of(want: Want, planned: Planned, table: Table) -> Table:
+    """What of a query's result is for `want`: custom wants share the table, merged external ones divide it."""
+    if planned.external is None or isinstance(want, CustomWant):
+        return table
+    mine = elements_for(table.external, want.namespace, want.selector.equals, planned.external)
+    return table._replace(external=mine)

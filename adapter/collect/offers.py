@@ -1,0 +1,79 @@
+"""Looks up which series the source holds for each rule: what is on offer."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from adapter.collect.catalogue import Catalogue
+from adapter.collect.reports import Reports
+from adapter.collect.schedule import Schedule
+from adapter.collect.telemetry import CollectTelemetry
+from adapter.metrics.source import Source, SourceError
+from adapter.rules.model import Rule
+
+log = structlog.get_logger(__name__)
+
+RETRY = 1.0
+"""s until a look-up that failed is tried again; twice as long after each further failure, up to the interval."""
+
+
+class OfferLookup:
+    """Keeps `catalogue` at what the source holds."""
+
+    def __init__(
+        self,
+        source: Source,
+        catalogue: Catalogue,
+        telemetry: CollectTelemetry,
+        reports: Reports,
+        schedule: Schedule,
+        clock: Callable[[], float],
+    ) -> None:
+        self.done = False
+        """Whether there was a first look, though it may have failed."""
+        self.errors: dict[str, SourceError] = {}
+        """Rule by place -> why the look-up of its series failed."""
+        self._source = source
+        self._catalogue = catalogue
+        self._telemetry = telemetry
+        self._reports = reports
+        self._schedule = schedule
+        self._clock = clock
+
+    async def run(self, looked: Callable[[], None]) -> None:
+        """Until cancelled; `looked` is called after each look."""
+        pause = RETRY
+        while True:
+            worked = await self.look()
+            looked()
+            pause = self._schedule.relist if worked else min(2 * pause, self._schedule.relist)
+            await asyncio.sleep(pause)
+            pause = RETRY if worked else pause
+
+    async def look(self) -> bool:
+        """Look up the series of every rule; whether all look-ups worked. A failed one keeps what it had."""
+        now = self._clock()
+        by_query: dict[str, list[Rule]] = {}
+        for rule in self._catalogue.rules:
+            by_query.setdefault(rule.series_query, []).append(rule)
+        results = await asyncio.gather(*(self._look_up(query, rules, now) for query, rules in by_query.items()))
+        self._reports.problems(self._catalogue.problems)
+        self._telemetry.offers.labels("custom.metrics.k8s.io").set(len(self._catalogue.custom))
+        self._telemetry.offers.labels("external.metrics.k8s.io").set(len(self._catalogue.external))
+        self.done = True
+        return all(results)
+
+    async def _look_up(self, selector: str, rules: Sequence[Rule], now: float) -> bool:
+        try:
+            series = await self._source.series([selector], now - self._schedule.lookback, now)
+        except SourceError as error:
+            for rule in rules:
+                self.errors[rule.place] = error
+                self._telemetry.relist_errors.labels(rule.place).inc()
+            log.warning("series not looked up", rules=[rule.place for rule in rules], cause=str(error))
+            return False
+        for rule in rules:
+            self.errors.pop(rule.place, None)
+            self._catalogue.found(rule, series)
+        return True
