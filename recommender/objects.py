@@ -16,6 +16,7 @@ VPAS: Final = Resource("autoscaling.k8s.io", "v1", "verticalpodautoscalers")
 CHECKPOINTS: Final = Resource("autoscaling.k8s.io", "v1", "verticalpodautoscalercheckpoints")
 POD_METRICS: Final = Resource("metrics.k8s.io", "v1beta1", "pods")
 EVENTS: Final = Resource("", "v1", "events")
+LIMIT_RANGES: Final = Resource("", "v1", "limitranges")
 OOM_KILLED: Final = "OOMKilled"
 """The reason of a container that ended for want of memory."""
 
@@ -54,6 +55,11 @@ class ResourcePolicy(Model, frozen=True):
         """The policy of a container: by its name, else the one for all."""
         by_name = {policy.container_name: policy for policy in self.container_policies}
         return by_name.get(container, by_name.get("*"))
+
+    def keeps_limits(self, container: str) -> bool:
+        """Whether the container's limits stay as they are."""
+        policy = self.of(container)
+        return policy is not None and policy.controlled_values == "RequestsOnly"
 
 
 class EvictionRequirement(Model, frozen=True):
@@ -215,6 +221,8 @@ class PodStatus(Model, frozen=True):
     start_time: datetime | None = None
     conditions: tuple[Condition, ...] = ()
     container_statuses: tuple[ContainerStatus, ...] = ()
+    init_container_statuses: tuple[ContainerStatus, ...] = ()
+    qos_class: str = ""
 
 
 class ResizePolicy(Model, frozen=True):
@@ -230,9 +238,16 @@ class PodContainer(Container, frozen=True):
 
 
 class PodSpec(Model, frozen=True):
-    """v1 PodSpec; init containers are not looked at."""
+    """v1 PodSpec; `resources` are the pod-level ones."""
 
     containers: tuple[PodContainer, ...] = ()
+    init_containers: tuple[PodContainer, ...] = ()
+    resources: ResourceRequirements | None = None
+
+    @property
+    def sidecars(self) -> tuple[PodContainer, ...]:
+        """Init containers that run as long as the pod (KEP-753)."""
+        return tuple(container for container in self.init_containers if container.restart_policy == "Always")
 
 
 class Pod(Model, frozen=True):
@@ -246,6 +261,38 @@ class Pod(Model, frozen=True):
     def active(self) -> bool:
         """Whether it runs or will run."""
         return self.status.phase not in ("Succeeded", "Failed")
+
+    @property
+    def running_containers(self) -> tuple[PodContainer, ...]:
+        """Those that run as long as the pod does: containers, and sidecars among the init containers."""
+        return (*self.spec.containers, *self.spec.sidecars)
+
+    @property
+    def all_statuses(self) -> tuple[ContainerStatus, ...]:
+        """Of containers and init containers; a name occurs once in a pod."""
+        return (*self.status.container_statuses, *self.status.init_container_statuses)
+
+
+class LimitRangeItem(Model, frozen=True):
+    """What one entry allows; `type` is Container, Pod or PersistentVolumeClaim."""
+
+    type: str = ""
+    min: Quantities = {}
+    max: Quantities = {}
+    max_limit_request_ratio: Quantities = {}
+
+
+class LimitRangeSpec(Model, frozen=True):
+    """v1 LimitRangeSpec."""
+
+    limits: tuple[LimitRangeItem, ...] = ()
+
+
+class LimitRange(Model, frozen=True):
+    """v1 LimitRange: all of a namespace hold together."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    spec: LimitRangeSpec = LimitRangeSpec()
 
 
 def quantities(texts: Mapping[str, str]) -> dict[str, Quantity]:

@@ -133,7 +133,7 @@ def build(
     ahead = AHEAD + DAY if settings.fixed("clock_jumps") else math.inf
     checkpoints = CheckpointStore(client, cluster, settings.update_worker_count, settings.fixed("current_peak"), ahead)
     admission = Admission(client, settings.admission_namespace) if settings.use_admission_status else None
-    applier = Applier(client, settings.apply, admission=admission) if settings.apply != "off" else None
+    applier = Applier(client, settings.apply, namespace=where, admission=admission) if settings.apply != "off" else None
     informers = Informers(vpas, followed, observer, hpas)
     made = Recommender(client, informers, cluster, checkpoints, plan(settings), telemetry, wall, applier)
     return made, (vpas, followed, evictions, *([hpas] if hpas else []))

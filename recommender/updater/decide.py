@@ -1,14 +1,15 @@
-"""What to do with one pod: nothing, resize it in place, or evict it; as VPA's updater decides (updater/priority)."""
+"""What to do with one pod: nothing, resize it in place, or evict it; as VPA's updater decides (updater/priority). Pure.
 
-from collections.abc import Mapping, Sequence
+docs/recommender.md has the table of what happens to a resize that is not done; `_while_resizing` is that table.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from adapter.units.quantity import Quantity
 from recommender.objects import EvictionRequirement
-
-Quantities = Mapping[str, Quantity]
+from recommender.updater.facts import Advice, InPlace, PodFacts, Quantities, ResizeState, Running
 
 
 class Action(StrEnum):
@@ -19,41 +20,12 @@ class Action(StrEnum):
     EVICT = "evict"
 
 
-@dataclass(frozen=True)
-class Advice:
-    """One container's recommendation, already within policy limits."""
+class Cause(StrEnum):
+    """Why a pod is to change."""
 
-    target: Quantities
-    lower: Quantities = field(default_factory=dict)
-    upper: Quantities = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Running:
-    """One container of a pod."""
-
-    name: str
-    requests: Quantities
-    killed: tuple[float, float] | None = None
-    """(started, finished), Unix s, of its last run, if that ended in an OOM kill"""
-
-
-@dataclass(frozen=True)
-class Pod:
-    """What the decision reads of a pod."""
-
-    name: str
-    containers: Sequence[Running]
-    started: float | None
-    """Unix s; None: not yet"""
-    observed: frozenset[str] | None = None
-    """The containers that VPA's admission controller saw (its annotation); None: no annotation, so all."""
-    resizing: float | None = None
-    """Unix s since when a resize has been under way or deferred"""
-    resize_state: str = ""
-    """'', Deferred, InProgress, Infeasible or Error"""
-    restarts: bool = False
-    """Whether a resize restarts a container, so that it disrupts like an eviction."""
+    QUICK_OOM = "killed for want of memory soon after its start"
+    OUTSIDE = "a request is outside the recommended range"
+    DIFFERENCE = "far off its target for long"
 
 
 @dataclass(frozen=True)
@@ -70,7 +42,7 @@ class Rules:
     tolerance: float = 0.5
     """Share of replicas that may be down."""
     deferred: float = 300.0
-    """s that a deferred resize is waited for"""
+    """s that a deferred resize, or one that fails, is waited for"""
     in_progress: float = 3600.0
     """s that a running resize is waited for"""
 
@@ -94,6 +66,8 @@ class Decision:
 
     action: Action
     reason: str
+    cause: Cause | None = None
+    """None where nothing is to change."""
     grows: bool = False
     difference: float = 0.0
     """Sum over resources of |request − target| / request"""
@@ -104,39 +78,61 @@ class Decision:
         return self.grows, self.difference
 
 
-ALWAYS: Final = Group(configured=2, running=2)
+@dataclass(frozen=True)
+class Terms:
+    """What holds for all pods of a VPA."""
+
+    mode: str
+    """spec.updatePolicy.updateMode in force"""
+    group: Group
+    rules: Rules = field(default_factory=Rules)
+    requirements: Sequence[EvictionRequirement] = ()
 
 
-def decide(
-    pod: Pod,
-    advice: Mapping[str, Advice],
-    mode: str,
-    now: float,
-    group: Group = ALWAYS,
-    rules: Rules | None = None,
-    requirements: Sequence[EvictionRequirement] = (),
-) -> Decision:
-    """What VPA's updater would do with the pod at Unix time `now`, s, under update mode `mode`."""
-    rules = rules or Rules()
+@dataclass(frozen=True)
+class _Due:
+    """Whether a pod should change, and why (or why not)."""
+
+    cause: Cause | None
+    reason: str
+
+
+_Step = tuple[Action, str]
+"""What to do, and why that and nothing more; '' where the cause says it."""
+_STEPPED: Final = ("InPlace", "InPlaceOrRecreate")
+"""Modes that resize first."""
+
+
+def decide(pod: PodFacts, advice: Mapping[str, Advice], now: float, terms: Terms) -> Decision:
+    """What VPA's updater would do with the pod at Unix time `now`, s."""
     watched = [c for c in pod.containers if c.name in advice and (pod.observed is None or c.name in pod.observed)]
-    outside, grows = _outside(watched, advice)
+    outside, grows = _outside(watched, advice, lambda container: container.requests)
     difference = _difference(watched, advice)
-    why = _reason(pod, watched, outside, difference, now, rules)
-    if mode in ("Off", "Initial"):
-        return Decision(Action.NONE, f"update mode {mode} never touches a running pod", grows, difference)
-    if not why.startswith("+"):
-        return Decision(Action.NONE, why, grows, difference)
-    action, refusal = _means(pod, watched, advice, mode, now, group, rules, requirements)
-    return Decision(action, refusal or why[1:], grows, difference)
+    due = _due(pod, watched, outside, difference, now, rules=terms.rules)
+    pending = pod.resize_state is not ResizeState.NONE
+    if pending and due.cause is None and _is_another(watched, advice, terms.rules):
+        due = _Due(Cause.OUTSIDE, "the resize under way asks for what is no longer recommended")
+    if terms.mode in ("Off", "Initial"):
+        step: _Step = Action.NONE, f"update mode {terms.mode} never touches a running pod"
+    elif due.cause is None:
+        step = Action.NONE, due.reason
+    elif terms.mode in _STEPPED:
+        step = _in_place(pod, watched, advice, now, terms)
+    else:
+        step = _evict(watched, advice, terms)
+    action, why = step
+    return Decision(action, why or due.reason, due.cause, grows, difference)
 
 
-def _outside(watched: Sequence[Running], advice: Mapping[str, Advice]) -> tuple[bool, bool]:
+def _outside(
+    watched: Sequence[Running], advice: Mapping[str, Advice], of: Callable[[Running], Quantities]
+) -> tuple[bool, bool]:
     """(whether some request is out of its bounds or missing, whether some target is above its request)"""
     outside = grows = False
     for container in watched:
-        own = advice[container.name]
+        own, requests = advice[container.name], of(container)
         for resource, target in own.target.items():
-            request = container.requests.get(resource)
+            request = requests.get(resource)
             if request is None:
                 outside = grows = True
                 continue
@@ -157,21 +153,22 @@ def _difference(watched: Sequence[Running], advice: Mapping[str, Advice]) -> flo
     return sum(abs(max(asked[name], 1) - wanted[name]) / max(asked[name], 1) for name in wanted)
 
 
-def _reason(pod: Pod, watched: Sequence[Running], outside: bool, difference: float, now: float, rules: Rules) -> str:
-    """Why the pod should change, beginning with '+', or why not."""
+def _due(
+    pod: PodFacts, watched: Sequence[Running], outside: bool, difference: float, now: float, *, rules: Rules
+) -> _Due:
     if not watched:
-        return "no container of the pod has a recommendation"
+        return _Due(None, "no container of the pod has a recommendation")
     if any(_quick_oom(container, now, rules) for container in watched):
-        return "+killed for want of memory soon after its start" if difference else "killed, but nothing would change"
+        return _Due(Cause.QUICK_OOM, Cause.QUICK_OOM) if difference else _Due(None, "killed, but nothing would change")
     if outside:
-        return "+a request is outside the recommended range"
+        return _Due(Cause.OUTSIDE, Cause.OUTSIDE)
     if pod.started is None:
-        return "the pod has not started"
+        return _Due(None, "the pod has not started")
     if now < pod.started + rules.lifetime:
-        return f"inside the recommended range and younger than {rules.lifetime / 3600:g} h"
+        return _Due(None, f"inside the recommended range and younger than {rules.lifetime / 3600:g} h")
     if difference < rules.threshold:
-        return f"inside the recommended range and only {difference:.1%} off, under {rules.threshold:.0%}"
-    return f"+{difference:.1%} off after {rules.lifetime / 3600:g} h"
+        return _Due(None, f"inside the recommended range and only {difference:.1%} off, under {rules.threshold:.0%}")
+    return _Due(Cause.DIFFERENCE, f"{difference:.1%} off after {rules.lifetime / 3600:g} h")
 
 
 def _quick_oom(container: Running, now: float, rules: Rules) -> bool:
@@ -181,45 +178,89 @@ def _quick_oom(container: Running, now: float, rules: Rules) -> bool:
     return finished - started < rules.quick_oom and now - finished < rules.quick_oom
 
 
-def _means(
-    pod: Pod,
-    watched: Sequence[Running],
-    advice: Mapping[str, Advice],
-    mode: str,
-    now: float,
-    group: Group,
-    rules: Rules,
-    requirements: Sequence[EvictionRequirement],
-) -> tuple[Action, str]:
-    """How to change the pod, or why it cannot be done now."""
-    if mode in ("InPlace", "InPlaceOrRecreate"):
-        waited = now - pod.resizing if pod.resizing is not None else 0.0
-        stuck = (
-            pod.resize_state in ("Infeasible", "Error")
-            or (pod.resize_state == "Deferred" and waited > rules.deferred)
-            or (pod.resize_state == "InProgress" and waited > rules.in_progress)
-        )
-        if not stuck and pod.resize_state:
-            return Action.NONE, "a resize is under way"
-        refusal = _no_room(group, rules) if pod.restarts else ""
-        if not stuck or (mode == "InPlace" and pod.resize_state == "Infeasible" and _asks_less(watched, advice)):
-            return (Action.NONE, refusal) if refusal else (Action.IN_PLACE, "")
-        if mode == "InPlace":
-            return Action.NONE, f"the resize is {pod.resize_state.lower()} and this mode never evicts"
-    for requirement in requirements:
-        if not _met(requirement, watched, advice):
-            moved = requirement.change_requirement
-            return Action.NONE, f"evictionRequirements: none of {', '.join(requirement.resources)} is {moved}"
-    refusal = _no_room(group, rules)
-    return (Action.NONE, refusal) if refusal else (Action.EVICT, "")
+def _in_place(
+    pod: PodFacts, watched: Sequence[Running], advice: Mapping[str, Advice], now: float, terms: Terms
+) -> _Step:
+    """A resize where it is possible; else an eviction where the mode has one."""
+    if pod.in_place is InPlace.QOS:
+        return Action.NONE, pod.in_place
+    stuck = ""
+    if pod.resize_state is not ResizeState.NONE:
+        held = _while_resizing(pod, watched, advice, now, terms.rules)
+        if held is _Held.WAIT:
+            return Action.NONE, f"a resize is under way ({pod.resize_state})"
+        stuck = f"the resize is {pod.resize_state}" if held is _Held.STUCK else ""
+    elif pod.in_place is not InPlace.POSSIBLE:
+        stuck = pod.in_place
+    if not stuck:
+        refusal = _no_room(terms.group, terms.rules) if pod.restarts else ""
+        return (Action.NONE, refusal) if refusal else (Action.IN_PLACE, "")
+    if terms.mode == "InPlace":
+        return Action.NONE, f"{stuck}, and this mode never evicts"
+    return _evict(watched, advice, terms)
+
+
+class _Held(StrEnum):
+    """What a resize that is not done means for the next step."""
+
+    ANEW = "ask for another"
+    WAIT = "wait"
+    STUCK = "stuck"
+
+
+def _while_resizing(
+    pod: PodFacts, watched: Sequence[Running], advice: Mapping[str, Advice], now: float, rules: Rules
+) -> _Held:
+    """Another target replaces the one under way, for the kubelet heeds only the newest. The same one is waited for.
+
+    Where the node can never have room, only one that asks for less of something is worth a try.
+    """
+    possible = pod.in_place is InPlace.POSSIBLE
+    if pod.resize_state is ResizeState.INFEASIBLE:
+        return _Held.ANEW if possible and _asks_less(watched, advice) else _Held.STUCK
+    if possible and _is_another(watched, advice, rules):
+        return _Held.ANEW
+    waited = now - pod.resizing if pod.resizing is not None else 0.0
+    patience = rules.in_progress if pod.resize_state is ResizeState.IN_PROGRESS else rules.deferred
+    return _Held.STUCK if waited > patience else _Held.WAIT
+
+
+def _is_another(watched: Sequence[Running], advice: Mapping[str, Advice], rules: Rules) -> bool:
+    """Whether what the spec asks for is out of bounds or a threshold off: less is not worth a new resize."""
+    if _outside(watched, advice, lambda container: container.spec)[0]:
+        return True
+    return any(
+        abs(container.spec[resource].milli() - target.milli()) > rules.threshold * container.spec[resource].milli()
+        for container in watched
+        for resource, target in advice[container.name].target.items()
+    )
 
 
 def _asks_less(watched: Sequence[Running], advice: Mapping[str, Advice]) -> bool:
-    """Whether some target is below what the pod asks for now, in vain: that may fit."""
+    """Whether some target is below what the spec asks for, in vain: that may fit."""
     return any(
-        request > advice[container.name].target.get(resource, request)
+        asked > advice[container.name].target.get(resource, asked)
         for container in watched
-        for resource, request in container.requests.items()
+        for resource, asked in container.spec.items()
+    )
+
+
+def _evict(watched: Sequence[Running], advice: Mapping[str, Advice], terms: Terms) -> _Step:
+    """An eviction, where it is allowed and the pod that comes instead would be another one."""
+    if all(_is_same(container, advice[container.name]) for container in watched):
+        return Action.NONE, "a new pod would ask for the same"
+    for requirement in terms.requirements:
+        if not _met(requirement, watched, advice):
+            moved = requirement.change_requirement
+            return Action.NONE, f"evictionRequirements: none of {', '.join(requirement.resources)} is {moved}"
+    refusal = _no_room(terms.group, terms.rules)
+    return (Action.NONE, refusal) if refusal else (Action.EVICT, "")
+
+
+def _is_same(container: Running, own: Advice) -> bool:
+    return all(
+        resource in container.requests and container.requests[resource] == target
+        for resource, target in own.target.items()
     )
 
 

@@ -2,9 +2,11 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from adapter.kube.client import Listing
 from adapter.kube.errors import Forbidden, NotFound, Unreachable
 from adapter.kube.objects import Condition, ObjectMeta, ResourceRequirements
 from adapter.units.quantity import Quantity
@@ -12,19 +14,25 @@ from recommender.model.cluster import TrackedVpa
 from recommender.objects import (
     ContainerPolicy,
     ContainerRecommendation,
+    ContainerStatus,
+    LimitRange,
+    LimitRangeItem,
+    LimitRangeSpec,
     Pod,
     PodContainer,
     PodRecommendation,
     PodSpec,
     PodStatus,
+    ResourcePolicy,
     UpdatePolicy,
     Vpa,
     VpaSpec,
     VpaStatus,
 )
 from recommender.updater.admission import Admission
-from recommender.updater.apply import Applier, facts, resize, scaled
-from recommender.updater.decide import Advice
+from recommender.updater.apply import Applier
+from recommender.updater.facts import Advice, InPlace
+from recommender.updater.resize import facts, resize, scaled, wish
 
 NOW = 1767243600.0
 
@@ -47,15 +55,18 @@ def pod(name="web-1", requests=None, limits=None, conditions=(), going=False):
     )
 
 
-def tracked(mode, target="100m", least=None):
+def tracked(mode, target="100m", least=None, *, lower="50m", upper="200m", policy=None):
     entry = ContainerRecommendation(
-        container_name="app", target={"cpu": target}, lower_bound={"cpu": "50m"}, upper_bound={"cpu": "200m"}
+        container_name="app", target={"cpu": target}, lower_bound={"cpu": lower}, upper_bound={"cpu": upper}
     )
     recommendation = PodRecommendation(container_recommendations=(entry,))
     return TrackedVpa(
         Vpa(
             metadata=ObjectMeta(name="web", namespace="shop"),
-            spec=VpaSpec(update_policy=UpdatePolicy(update_mode=mode, min_replicas=least)),
+            spec=VpaSpec(
+                update_policy=UpdatePolicy(update_mode=mode, min_replicas=least),
+                resource_policy=ResourcePolicy(container_policies=(policy,) if policy else ()),
+            ),
             status=VpaStatus(recommendation=recommendation),
         )
     )
@@ -64,13 +75,17 @@ def tracked(mode, target="100m", least=None):
 class Recorder:
     """Stands for a Client; notes what it is asked to write."""
 
-    def __init__(self, refuse=None, lease=None):
-        self.written, self._refuse, self._lease = [], refuse, lease
+    def __init__(self, refuse=None, lease=None, ranges=()):
+        self.written, self._refuse, self._lease, self._ranges = [], refuse, lease, list(ranges)
 
     async def get(self, path, kind):
         if self._lease is None:
             raise NotFound(404, "NotFound", path)
         return self._lease
+
+    async def list(self, path, kind):
+        assert path.endswith("/limitranges")
+        return Listing(self._ranges, "1")
 
     async def patch(self, path, body, kind, *, content):
         self.written.append(("patch", path, body))
@@ -182,26 +197,27 @@ async def test_a_pod_that_is_going_is_left_alone_and_does_not_count():
 
 def test_limits_keep_their_ratio_to_requests():
     """cpu: 2000m × 300 / 1000 = 600m; memory: 3 GiB × 512 / 1024 = 1.5 GiB."""
-    wanted, limits = scaled(
-        q(cpu="1", memory="1Gi"), q(cpu="2", memory="3Gi"), q(cpu="300m", memory="512Mi"), keep_limits=False
-    )
-    assert [str(value) for value in wanted.values()] == ["300m", "512Mi"]
-    assert [str(value) for value in limits.values()] == ["600m", "1536Mi"]
+    found = scaled(q(cpu="1", memory="1Gi"), q(cpu="2", memory="3Gi"), q(cpu="300m", memory="512Mi"), keep_limits=False)
+    assert [str(value) for value in found.requests.values()] == ["300m", "512Mi"]
+    assert [str(value) for value in found.limits.values()] == ["600m", "1536Mi"]
 
 
 def test_with_requests_only_the_limit_stays_and_holds_the_request():
-    wanted, limits = scaled(q(cpu="1"), q(cpu="2"), q(cpu="3"), keep_limits=True)
-    assert (str(wanted["cpu"]), limits) == ("2", {})
+    found = scaled(q(cpu="1"), q(cpu="2"), q(cpu="3"), keep_limits=True)
+    assert (str(found.requests["cpu"]), found.limits) == ("2", {})
 
 
 def test_a_resource_without_a_request_gets_none():
     """A new request would change the pod's QoS class, which a resize may not."""
-    assert scaled(q(cpu="1"), {}, q(cpu="100m", memory="1Gi"), keep_limits=False)[0].keys() == {"cpu"}
+    assert scaled(q(cpu="1"), {}, q(cpu="100m", memory="1Gi"), keep_limits=False).requests.keys() == {"cpu"}
 
 
 def test_the_patch_names_only_containers_with_advice():
     policy = ContainerPolicy(container_name="app", controlled_values="RequestsOnly")
-    body = resize(pod(limits={"cpu": "2"}), {"app": Advice(q(cpu="100m"))}, {"app": policy})
+    body, in_place = resize(
+        pod(limits={"cpu": "2"}), {"app": Advice(q(cpu="100m"))}, ResourcePolicy(container_policies=(policy,))
+    )
+    assert in_place is InPlace.POSSIBLE
     assert body == {"spec": {"containers": [{"name": "app", "resources": {"requests": {"cpu": "100m"}}}]}}
 
 
@@ -218,3 +234,112 @@ def test_the_patch_names_only_containers_with_advice():
 )
 def test_a_resize_under_way_is_read_from_the_pods_conditions(condition, state):
     assert facts(pod(conditions=(condition,))).resize_state == state
+
+
+def ranged(**most):
+    item = LimitRangeItem(type="Container", max=most)
+    return LimitRange(metadata=ObjectMeta(name="small", namespace="shop"), spec=LimitRangeSpec(limits=(item,)))
+
+
+async def test_a_target_above_what_the_namespace_allows_evicts_nobody():
+    """A LimitRange allows 1 CPU, which the pod has; 2 are recommended. VPA's admission would give 1 again."""
+    client = Recorder(ranges=[ranged(cpu="1")])
+    asked = tracked("Recreate", target="2", lower="1500m", upper="3")
+    applier = Applier(client, "all")
+    for at in (0, 60):
+        await applier.act([(asked, [pod("web-1"), pod("web-2")])], NOW + at)
+    assert client.written == []
+
+
+async def test_a_resize_asks_for_what_the_namespace_allows():
+    client = Recorder(ranges=[ranged(cpu="1500m")])
+    await Applier(client, "in-place").act([(tracked("InPlace", "2", lower="1500m", upper="3"), [pod()])], NOW)
+    assert client.written[0][2]["spec"]["containers"][0]["resources"]["requests"] == {"cpu": "1500m"}
+
+
+def guaranteed(name="web-1"):
+    return pod(name, limits={"cpu": "1", "memory": "1Gi"})
+
+
+@pytest.mark.parametrize("mode", ["InPlace", "InPlaceOrRecreate"])
+async def test_a_guaranteed_pod_of_which_only_requests_are_controlled_is_left_as_it_is(mode):
+    """A request below its limit would change the QoS class: the server refuses that."""
+    client = Recorder()
+    asked = tracked(mode, policy=ContainerPolicy(container_name="*", controlled_values="RequestsOnly"))
+    await Applier(client, "all").act([(asked, [guaranteed(), guaranteed("web-2")])], NOW)
+    assert client.written == []
+
+
+async def test_a_guaranteed_pod_stays_so_with_requests_and_limits():
+    client = Recorder()
+    await Applier(client, "in-place").act([(tracked("InPlace"), [guaranteed()])], NOW)
+    resources = client.written[0][2]["spec"]["containers"][0]["resources"]
+    assert resources == {"requests": {"cpu": "100m"}, "limits": {"cpu": "100m"}}
+
+
+def test_a_pod_does_not_become_guaranteed_by_a_resize():
+    """Its requests grow to its limits, both of them; one stays a millicore below."""
+    burstable = pod(requests={"cpu": "500m", "memory": "1Gi"}, limits={"cpu": "1", "memory": "1Gi"})
+    policy = ResourcePolicy(container_policies=(ContainerPolicy(container_name="*", controlled_values="RequestsOnly"),))
+    body, _ = resize(burstable, {"app": Advice(q(cpu="2", memory="2Gi"))}, policy)
+    assert body["spec"]["containers"][0]["resources"]["requests"] == {"cpu": "999m", "memory": "1Gi"}
+
+
+def failing(requests, since):
+    """A resize that the kubelet has been at since `since` s ago and that now fails."""
+    condition = Condition(
+        type="PodResizeInProgress",
+        status="True",
+        reason="Error",
+        last_transition_time=datetime.fromtimestamp(NOW - since, UTC),
+    )
+    has = ContainerStatus(name="app", resources=ResourceRequirements(requests={"cpu": "1", "memory": "1Gi"}))
+    made = pod(requests=requests, conditions=(condition,))
+    return msgspec.structs.replace(made, status=msgspec.structs.replace(made.status, container_statuses=(has,)))
+
+
+async def test_an_error_that_passes_costs_no_pod():
+    """It was under way for 50 minutes before it failed: that is no reason to evict ten seconds later."""
+    client = Recorder()
+    applier = Applier(client, "all")
+    seen = [failing({"cpu": "100m", "memory": "1Gi"}, 3000), pod("web-2", {"cpu": "100m"})]
+    for at, evicted in ((0, 0), (10, 0), (290, 0), (310, 1)):
+        await applier.act([(tracked("InPlaceOrRecreate"), seen)], NOW + at)
+        assert len(client.written) == evicted
+
+
+async def test_after_an_error_another_target_is_asked_for():
+    client = Recorder()
+    await Applier(client, "in-place").act([(tracked("InPlace"), [failing({"cpu": "4", "memory": "1Gi"}, 10)])], NOW)
+    assert client.written[0][2]["spec"]["containers"][0]["resources"]["requests"] == {"cpu": "100m"}
+
+
+def born(name, at):
+    made = pod(name)
+    return msgspec.structs.replace(
+        made, status=msgspec.structs.replace(made.status, start_time=datetime.fromtimestamp(at, UTC))
+    )
+
+
+async def test_a_pod_that_comes_back_as_it_was_is_evicted_ever_more_rarely():
+    """Nobody gives new pods their requests. Evictions at 0, after 10 minutes, 20 more, 40 more."""
+    client, applier = Recorder(), None
+    applier = Applier(client, "all")
+    evicted, since = [], NOW - 60
+    for minute in range(75):
+        at = NOW + 60.0 * minute
+        await applier.act([(tracked("Recreate"), [born(f"web-{minute}", since), born("web-old", since)])], at)
+        if len(client.written) > len(evicted):
+            evicted.append(minute)
+            since = at + 5
+    assert evicted == [0, 10, 30, 70]
+
+
+def test_a_sidecar_is_resized_among_the_init_containers():
+    resources = ResourceRequirements(requests={"cpu": "1"})
+    sidecar = PodContainer(name="proxy", restart_policy="Always", resources=resources)
+    first = PodContainer(name="migrate", resources=resources)
+    made = pod()
+    made = msgspec.structs.replace(made, spec=msgspec.structs.replace(made.spec, init_containers=(first, sidecar)))
+    wished = wish(made, {name: Advice(q(cpu="100m")) for name in ("proxy", "migrate")}, ResourcePolicy())
+    assert wished.body == {"spec": {"initContainers": [{"name": "proxy", "resources": {"requests": {"cpu": "100m"}}}]}}

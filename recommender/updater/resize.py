@@ -1,0 +1,194 @@
+"""From a pod and a VPA to the facts of a decision, and to the patch of the pod's `resize` subresource. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from adapter.kube.objects import unix
+from adapter.units.quantity import Quantity
+from recommender.model.cluster import TrackedVpa
+from recommender.objects import OOM_KILLED, ContainerStatus, LimitRange, Pod, PodContainer, ResourcePolicy, quantities
+from recommender.updater.facts import Advice, InPlace, PodFacts, Quantities, ResizeState, Running
+from recommender.updater.limits import Asked, held, room
+
+OBSERVED: Final = "vpaObservedContainers"
+"""The annotation in which VPA's admission controller lists the containers that it saw."""
+PENDING: Final = "PodResizePending"
+IN_PROGRESS: Final = "PodResizeInProgress"
+RESOURCES: Final = ("cpu", "memory")
+Body = Mapping[str, Any]
+"""A patch of the `resize` subresource."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a pod should have."""
+
+    advice: Mapping[str, Advice]
+    """By container, held to what the pod can get."""
+    body: Body
+    """The patch that brings it there, as far as a resize may."""
+    in_place: InPlace
+
+
+def advised(tracked: TrackedVpa) -> dict[str, Advice]:
+    """The recommendation in the VPA's status, by container."""
+    made = tracked.vpa.status.recommendation
+    return {
+        entry.container_name: Advice(
+            quantities(entry.target), quantities(entry.lower_bound), quantities(entry.upper_bound)
+        )
+        for entry in (made.container_recommendations if made else ())
+    }
+
+
+def wish(pod: Pod, advice: Mapping[str, Advice], policy: ResourcePolicy, ranges: Iterable[LimitRange] = ()) -> Wish:
+    """What the pod should have of a VPA's advice, in a namespace with these LimitRanges."""
+    asked = [_asked(container, policy) for container in pod.running_containers]
+    whole = pod.spec.resources
+    space = room(ranges, whole.requests if whole else {}, whole.limits if whole else {})
+    fitting = held(advice, asked, space)
+    body, in_place = resize(pod, fitting, policy)
+    return Wish(fitting, body, in_place)
+
+
+def facts(pod: Pod, in_place: InPlace = InPlace.POSSIBLE, failing: float | None = None) -> PodFacts:
+    """What the decision reads of a pod; `failing` is the Unix time, s, since when its resize has been failing."""
+    note = pod.metadata.annotations.get(OBSERVED)
+    statuses = {status.name: status for status in pod.all_statuses}
+    containers = [_running(container, statuses.get(container.name)) for container in pod.running_containers]
+    since, state = resizing(pod)
+    policies = [policy.restart_policy for container in pod.running_containers for policy in container.resize_policy]
+    return PodFacts(
+        name=pod.metadata.name,
+        containers=containers,
+        started=unix(pod.status.start_time),
+        observed=frozenset(part.strip() for part in note.split(",")) if note is not None else None,
+        resizing=failing if state is ResizeState.ERROR and failing is not None else since,
+        resize_state=state,
+        in_place=in_place,
+        restarts="RestartContainer" in policies,
+    )
+
+
+def resizing(pod: Pod) -> tuple[float | None, ResizeState]:
+    """(since when, state) of a resize that is not done."""
+    for condition in pod.status.conditions:
+        if condition.status == "True" and condition.type in (PENDING, IN_PROGRESS):
+            default = ResizeState.DEFERRED if condition.type == PENDING else ResizeState.IN_PROGRESS
+            known = condition.reason in set(ResizeState) - {ResizeState.NONE}
+            return unix(condition.last_transition_time), ResizeState(condition.reason) if known else default
+    return None, ResizeState.NONE
+
+
+def resize(pod: Pod, advice: Mapping[str, Advice], policy: ResourcePolicy) -> tuple[Body, InPlace]:
+    """The patch of the `resize` subresource: new requests; limits keep their ratio unless only requests are controlled.
+
+    A container that has no request of a resource gets none, and a pod keeps its QoS class: a resize may not change
+    it. Containers of which nothing would change are left out.
+    """
+    wanted = {c.name: _wanted(c, advice[c.name], policy) for c in pod.running_containers if c.name in advice}
+    in_place = InPlace.POSSIBLE
+    guaranteed = is_guaranteed(pod, {})
+    if guaranteed and not is_guaranteed(pod, wanted):
+        wanted = {name: found for name, found in wanted.items() if found.requests == found.limits}
+        in_place = InPlace.QOS
+    elif not guaranteed and is_guaranteed(pod, wanted):
+        wanted = _one_less(wanted)
+    body: dict[str, list[dict[str, Any]]] = {}
+    for kind, containers in (("containers", pod.spec.containers), ("initContainers", pod.spec.sidecars)):
+        entries = [_entry(container, wanted[container.name]) for container in containers if container.name in wanted]
+        body[kind] = [entry for entry in entries if entry]
+    if any(body.values()):
+        in_place = InPlace.POSSIBLE
+    elif in_place is InPlace.POSSIBLE:
+        in_place = InPlace.NOTHING
+    return {"spec": {kind: entries for kind, entries in body.items() if entries}}, in_place
+
+
+def scaled(requests: Quantities, limits: Quantities, target: Quantities, *, keep_limits: bool) -> "Wanted":
+    """New requests and limits: limit × new request / old request, or, limits kept, requests held to them."""
+    wanted, capped = {}, {}
+    for name, amount in target.items():
+        request, limit = requests.get(name), limits.get(name)
+        if request is None or not request.nano:
+            continue
+        wanted[name] = amount if limit is None or not keep_limits else min(amount, limit)
+        if limit is not None and not keep_limits:
+            unit = 10**6 if name == "cpu" else 10**9
+            capped[name] = Quantity(limit.nano * amount.nano // request.nano // unit * unit, limit.format)
+    return Wanted(wanted, capped)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """New requests and limits of a container; what is not in them stays."""
+
+    requests: dict[str, Quantity]
+    limits: dict[str, Quantity]
+
+
+def is_guaranteed(pod: Pod, wanted: Mapping[str, Wanted]) -> bool:
+    """Whether the pod would be of QoS class Guaranteed with these changes: every request is its limit."""
+    for container in (*pod.spec.containers, *pod.spec.init_containers):
+        change = wanted.get(container.name, Wanted({}, {}))
+        requests = quantities(container.resources.requests) | change.requests
+        limits = quantities(container.resources.limits) | change.limits
+        if any(resource not in limits or requests.get(resource) != limits[resource] for resource in RESOURCES):
+            return False
+    return bool(pod.spec.containers)
+
+
+def _asked(container: PodContainer, policy: ResourcePolicy) -> Asked:
+    resources = container.resources
+    return Asked(
+        container.name,
+        quantities(resources.requests),
+        quantities(resources.limits),
+        keeps_limits=policy.keeps_limits(container.name),
+    )
+
+
+def _wanted(container: PodContainer, own: Advice, policy: ResourcePolicy) -> Wanted:
+    resources = container.resources
+    keep = policy.keeps_limits(container.name)
+    return scaled(quantities(resources.requests), quantities(resources.limits), own.target, keep_limits=keep)
+
+
+def _one_less(wanted: Mapping[str, Wanted]) -> dict[str, Wanted]:
+    """With one request a millicore or a byte under its limit, so that not all of them are their limits."""
+    made = dict(wanted)
+    for name, found in wanted.items():
+        for resource, amount in found.requests.items():
+            unit = 10**6 if resource == "cpu" else 10**9
+            less = Quantity(amount.nano - unit, amount.format)
+            made[name] = replace(found, requests={**found.requests, resource: less})
+            return made
+    return made
+
+
+def _entry(container: PodContainer, found: Wanted) -> dict[str, Any]:
+    """The part of the patch; empty where nothing would change."""
+    requests, limits = quantities(container.resources.requests), quantities(container.resources.limits)
+    if {**requests, **found.requests} == requests and {**limits, **found.limits} == limits:
+        return {}
+    resources = {"requests": _texts(found.requests)} | ({"limits": _texts(found.limits)} if found.limits else {})
+    return {"name": container.name, "resources": resources}
+
+
+def _running(container: PodContainer, status: ContainerStatus | None) -> Running:
+    asked = quantities(container.resources.requests)
+    actual = status.resources.requests if status is not None and status.resources is not None else {}
+    has = quantities(actual) if actual else asked
+    return Running(container.name, has, killed=_killed(status) if status else None, asked=asked)
+
+
+def _killed(status: ContainerStatus) -> tuple[float, float] | None:
+    last = status.last_state.terminated
+    if last is None or last.reason != OOM_KILLED or last.started_at is None or last.finished_at is None:
+        return None
+    return unix(last.started_at) or 0.0, unix(last.finished_at) or 0.0
+
+
+def _texts(amounts: Quantities) -> dict[str, str]:
+    return {name: str(amount) for name, amount in amounts.items()}

@@ -1,0 +1,78 @@
+"""What a pod can get of a recommendation: LimitRanges, pod-level resources, limits that stay."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.units.quantity import Quantity
+from recommender.objects import LimitRange, LimitRangeItem, LimitRangeSpec
+from recommender.updater.facts import Advice
+from recommender.updater.limits import Asked, Room, held, room
+
+
+def q(**texts):
+    return {name: Quantity.parse(text) for name, text in texts.items()}
+
+
+def target(asked, wanted, space):
+    """What is left of targets: container -> text of its CPU."""
+    found = held({name: Advice(q(cpu=text)) for name, text in wanted.items()}, asked, space)
+    return {name: str(own.target["cpu"]) for name, own in found.items()}
+
+
+def test_without_limits_nothing_changes():
+    assert target([Asked("app", q(cpu="1"))], {"app": "3", "gone": "1"}, Room()) == {"app": "3"}
+
+
+@pytest.mark.parametrize(
+    ("requests", "limits", "keeps", "space", "got"),
+    [
+        ({"cpu": "1"}, {}, False, Room(most=q(cpu="2")), "2"),
+        ({"cpu": "1"}, {"cpu": "4"}, False, Room(most=q(cpu="2")), "500m"),  # limit 4 x 0.5 / 1 = 2
+        ({}, {}, False, Room(most=q(cpu="2")), "2"),
+        ({"cpu": "1"}, {"cpu": "2"}, True, Room(), "2"),  # the limit stays and holds the request
+        ({"cpu": "1"}, {}, False, Room(least=q(cpu="4")), "4"),
+        ({"cpu": "1"}, {}, False, Room(least=q(cpu="4"), most=q(cpu="2")), "2"),
+        ({"cpu": "1"}, {}, False, Room(pod_most=q(cpu="2")), "2"),
+        ({"cpu": "1"}, {}, False, Room(pod_requests=q(cpu="2500m")), "2500m"),
+        ({"cpu": "1"}, {}, False, Room(pod_least=q(cpu="4")), "4"),
+        ({"cpu": "1"}, {"cpu": "16"}, True, Room(ratio=q(cpu="4")), "4"),  # 16 / 4
+    ],
+)
+def test_a_target_of_three_cores_is_held_to_what_one_container_can_get(requests, limits, keeps, space, got):
+    assert target([Asked("app", q(**requests), q(**limits), keeps_limits=keeps)], {"app": "3"}, space) == {"app": got}
+
+
+def test_the_room_of_a_pod_is_shared_in_proportion_after_what_others_take():
+    """Of 4 cores the container without advice has 1; 3 are left for 2 + 4 wanted: half of each."""
+    asked = [Asked("a", q(cpu="1")), Asked("b", q(cpu="1")), Asked("other", q(cpu="1"))]
+    assert target(asked, {"a": "2", "b": "4"}, Room(pod_most=q(cpu="4"))) == {"a": "1", "b": "2"}
+
+
+def test_all_limit_ranges_of_a_namespace_and_the_pods_own_limits_hold_together():
+    items = [
+        LimitRangeItem(type="Container", min={"cpu": "10m"}, max={"cpu": "2"}),
+        LimitRangeItem(type="Container", min={"cpu": "20m"}, max={"cpu": "3"}),
+        LimitRangeItem(type="Pod", max={"memory": "1Gi"}),
+        LimitRangeItem(type="PersistentVolumeClaim", max={"storage": "1Gi"}),
+    ]
+    space = room([LimitRange(spec=LimitRangeSpec(limits=(item,))) for item in items], {"cpu": "4"}, {"cpu": "1"})
+    assert space == Room(least=q(cpu="20m"), most=q(cpu="1"), pod_most=q(memory="1Gi"), pod_requests=q(cpu="4"))
+
+
+millis = st.integers(1, 64_000)
+
+
+@given(st.lists(st.tuples(millis, st.integers(1, 4), millis), min_size=1, max_size=4), millis, millis)
+def test_no_container_and_no_pod_ever_gets_more_than_is_allowed(containers, most, pod_most):
+    """Each has request r and limit r x k and shall get w. Its new limit is w x k; all are whole millicores."""
+    asked, wanted = [], {}
+    for number, (request, times, want) in enumerate(containers):
+        asked.append(Asked(f"c{number}", q(cpu=f"{request}m"), q(cpu=f"{request * times}m")))
+        wanted[f"c{number}"] = Advice(q(cpu=f"{want}m"))
+    space = Room(most=q(cpu=f"{most}m"), pod_most=q(cpu=f"{pod_most}m"))
+    found = held(wanted, asked, space)
+    limits = [found[f"c{n}"].target["cpu"].milli() * times for n, (_, times, _) in enumerate(containers)]
+    assert max(limits) <= most
+    assert sum(limits) <= pod_most
+    assert held(found, asked, space) == found, "what fits is left as it is"
