@@ -1,32 +1,27 @@
 """The recommender's loop: read, take in, decide, write what changed; once a minute while it leads."""
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import structlog
 
-from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.client import Client
 from adapter.kube.errors import Forbidden, KubeError, NotFound
-from adapter.kube.informer import Informer
 from adapter.kube.objects import unix
 from recommender.checkpoint.store import JSON_PATCH, CheckpointStore
 from recommender.estimate.estimators import confidence
 from recommender.estimate.hpa_guard import beside, watched
-from recommender.estimate.postprocess import Numbers, PostProcessor
-from recommender.estimate.recommend import Mode, decide
+from recommender.estimate.postprocess import Numbers
+from recommender.estimate.recommend import decide
 from recommender.input import external_metrics
-from recommender.input.external_metrics import External
 from recommender.input.feed import feed_kills, feed_metrics
-from recommender.input.oom import Observer
 from recommender.input.targets import Targets
 from recommender.logs import Trouble
 from recommender.model.cluster import ClusterState, TrackedVpa
 from recommender.objects import POD_METRICS, VPAS, Pod, PodMetrics, Vpa, VpaStatus
+from recommender.plan import Informers, Plan
 from recommender.status import changed, fetching, has_recommendation, patch, status
 from recommender.telemetry import Telemetry
 from recommender.updater.apply import Applier
@@ -36,61 +31,6 @@ SYNC_SECONDS: Final = 20.0
 HPA_SECONDS: Final = 0.5
 BATCH: Final = 500
 """VPAs between two turns of the event loop: about 20 ms, so that a lease is renewed and health answered meanwhile."""
-DEFAULT_NAME: Final = "default"
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Which VPAs are served."""
-
-    name: str = DEFAULT_NAME
-    namespace: str = ""
-    ignored: frozenset[str] = frozenset()
-
-    def serves(self, vpa: Vpa) -> bool:
-        """Whether the VPA asks for a recommender of our name (none at all means the default one)."""
-        named = [recommender.name for recommender in vpa.spec.recommenders]
-        here = self.name in named if named else self.name == DEFAULT_NAME
-        return here and vpa.metadata.namespace not in self.ignored
-
-
-@dataclass(frozen=True)
-class Timing:
-    """s"""
-
-    interval: float = 60.0
-    checkpoint_budget: float = 60.0
-    collect_every: float = 600.0
-    ahead: float = math.inf
-    """How far samples may be ahead of our clock."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How the loop works."""
-
-    mode: Mode
-    post: PostProcessor
-    own_conditions: bool
-    """Whether LowConfidence and FetchingHistory are told, which VPA does not."""
-    scope: Scope = Scope()
-    timing: Timing = Timing()
-    workers: int = 10
-    """Targets asked and statuses written at once."""
-    checkpoints: bool = True
-    external: External | None = None
-    """Where given, usage is read from external_metrics.metrics.k8s.io."""
-
-
-@dataclass(frozen=True)
-class Informers:
-    """What the loop sees of the cluster; somebody else runs the informers."""
-
-    vpas: Informer[Vpa]
-    pods: Informer[Pod]
-    observer: Observer
-    hpas: Informer[HorizontalPodAutoscaler] | None = None
-    """Where given, requests that they count on are kept."""
 
 
 class Recommender:
@@ -99,6 +39,7 @@ class Recommender:
     def __init__(
         self,
         client: Client,
+        *,
         informers: Informers,
         cluster: ClusterState,
         checkpoints: CheckpointStore,

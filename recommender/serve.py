@@ -31,10 +31,11 @@ from recommender.input.backfill import load_history
 from recommender.input.external_metrics import External
 from recommender.input.oom import Observer
 from recommender.logs import log_to_stderr
-from recommender.loop import Informers, Plan, Recommender, Scope, Timing
+from recommender.loop import Recommender
 from recommender.model.cluster import EXPIRY, ClusterState
 from recommender.model.containers import DAY, Model
 from recommender.objects import EVENTS, VPAS, Event, Pod, Vpa
+from recommender.plan import Informers, Plan, Scope, Timing
 from recommender.settings import Settings
 from recommender.telemetry import Telemetry
 from recommender.updater.admission import Admission
@@ -135,7 +136,16 @@ def build(
     admission = Admission(client, settings.admission_namespace) if settings.use_admission_status else None
     applier = Applier(client, settings.apply, namespace=where, admission=admission) if settings.apply != "off" else None
     informers = Informers(vpas, followed, observer, hpas)
-    made = Recommender(client, informers, cluster, checkpoints, plan(settings), telemetry, wall, applier)
+    made = Recommender(
+        client,
+        informers=informers,
+        cluster=cluster,
+        checkpoints=checkpoints,
+        plan=plan(settings),
+        telemetry=telemetry,
+        wall=wall,
+        applier=applier,
+    )
     return made, (vpas, followed, evictions, *([hpas] if hpas else []))
 
 

@@ -65,8 +65,17 @@ def recommend(states: States, rows: Rows, containers: Amounts, settings: Estimat
     cpu_confidence = confidence(states, rows, settings.cpu_confidence)
     memory_confidence = confidence(states, rows, settings.memory_confidence)
     return Recommendation(
-        cpu=_bounds(states.cpu, rows, settings, settings.cpu, cpu_confidence, minimum_cpu),
-        memory=_bounds(states.memory, rows, settings, settings.memory, memory_confidence, minimum_memory),
+        cpu=_bounds(
+            states.cpu, rows, settings, fractions=settings.cpu, confidences=cpu_confidence, minimum=minimum_cpu
+        ),
+        memory=_bounds(
+            states.memory,
+            rows,
+            settings,
+            fractions=settings.memory,
+            confidences=memory_confidence,
+            minimum=minimum_memory,
+        ),
     )
 
 
@@ -99,6 +108,7 @@ def _bounds(
     histograms: Histograms,
     rows: Rows,
     settings: Estimation,
+    *,
     fractions: Fractions,
     confidences: Floats,
     minimum: Amounts,

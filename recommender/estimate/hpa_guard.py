@@ -62,7 +62,7 @@ def beside(
         advised = advise({name: current[name] for name in names}, wanted, percent)
         for name in names:
             if name in made:
-                made[name] = _kept(made[name], resource, current[name], percent, advised, name)
+                made[name] = _kept(made[name], resource, name, present=current[name], percent=percent, advised=advised)
     return made
 
 
@@ -88,7 +88,7 @@ def _requested(requests: Mapping[str, Mapping[str, str]], resource: str) -> dict
     return {name: value.milli() if resource == "cpu" else value.unit() for name, value in amounts.items()}
 
 
-def _kept(numbers: Numbers, resource: str, present: int, percent: int, advised: Advised, name: str) -> Numbers:
+def _kept(numbers: Numbers, resource: str, name: str, *, present: int, percent: int, advised: Advised) -> Numbers:
     bounds = _enclosing(getattr(numbers, resource), present)
     note = f"{resource} stays at its request, an HPA holds it at {percent} % of that"
     if advised.utilisation != percent:

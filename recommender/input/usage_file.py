@@ -7,7 +7,7 @@ import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Final
@@ -47,7 +47,7 @@ class Problems:
             self.named.append(text)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Usage:
     """Rows in file order; amounts are MISSING (-1) where the row has no such sample."""
 
@@ -73,7 +73,7 @@ class Usage:
     def select(self, rows: Rows) -> "Usage":
         """Only these rows, in this order, over the same containers."""
         cpu, memory, oom = self.cpu[rows], self.memory[rows], self.oom[rows]
-        return Usage(self.names, self.container[rows], self.time[rows], cpu, memory, oom, self.problems)
+        return replace(self, container=self.container[rows], time=self.time[rows], cpu=cpu, memory=memory, oom=oom)
 
 
 def read_usage(paths: Iterable[Path]) -> Usage:
@@ -135,7 +135,8 @@ class _Rows:
         place[[self.index[name] for name in names]] = np.arange(len(names))
         cpu, memory, oom = (np.frombuffer(column, dtype=np.int64) for column in (self.cpu, self.memory, self.oom))
         container = place[np.frombuffer(self.container, dtype=np.int64)]
-        return Usage(names, container, np.frombuffer(self.time, dtype=np.float64), cpu, memory, oom, problems)
+        time = np.frombuffer(self.time, dtype=np.float64)
+        return Usage(names=names, container=container, time=time, cpu=cpu, memory=memory, oom=oom, problems=problems)
 
 
 def _read(path: Path, rows: _Rows, problems: Problems) -> None:

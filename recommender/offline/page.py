@@ -101,7 +101,7 @@ def _savings(ranked: Sequence[Entry], currency: str) -> str:
 
 def _row(entry: Entry, currency: str) -> str:
     now = entry.request
-    kind = "good" if entry.verdict == "good" else "bad" if entry.verdict.startswith("too little") else "dim"
+    kind = "good" if entry.verdict == "good" else "bad" if entry.too_little else "dim"
     cells = [
         f"<td>{escape(entry.container)}</td>",
         _number(cores(now.cpu) if now else "–"),

@@ -1,6 +1,6 @@
 """What each container could save and what it risks: pure, from a model to records."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -74,11 +74,22 @@ class Entry:
         """In some words: what is wrong with the request; what is too little comes first."""
         if self.request is None:
             return "no request"
-        pairs = [(name, getattr(self.request, name), getattr(self.target, name)) for name in Request._fields]
-        low = [name for name, request, target in pairs if request < target]
-        high = [name for name, request, target in pairs if request > TOO_MUCH * target]
-        said = [f"too {how} {' and '.join(names)}" for how, names in (("little", low), ("much", high)) if names]
-        return ", ".join(said) or "good"
+        pairs = (("little", self.too_little), ("much", self.too_much))
+        return ", ".join(f"too {how} {' and '.join(names)}" for how, names in pairs if names) or "good"
+
+    @property
+    def too_little(self) -> list[str]:
+        """Resources of which less is asked for than the target."""
+        return self._compared(lambda request, target: request < target)
+
+    @property
+    def too_much(self) -> list[str]:
+        """Resources of which far more is asked for than the target."""
+        return self._compared(lambda request, target: request > TOO_MUCH * target)
+
+    def _compared(self, is_so: Callable[[int, int], bool]) -> list[str]:
+        asked = self.request
+        return [name for name in Request._fields if asked and is_so(getattr(asked, name), getattr(self.target, name))]
 
     def record(self) -> dict[str, Any]:
         """For tables, JSON and CSV."""
