@@ -1,13 +1,14 @@
 """Knobs chosen on one half of the containers and judged on the other: nothing leaks, and the arithmetic is right."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from recommender.__main__ import main
 from recommender.estimate.policy import CostPolicy
-from recommender.input.usage_file import Problems, Usage, read_usage
+from recommender.input.usage_file import read_usage
 from recommender.model.containers import DAY
 from recommender.offline.backtest import POLICIES, Walk, walk
 from recommender.offline.score import Tally, summary
@@ -145,7 +146,7 @@ def test_what_is_chosen_does_not_depend_on_the_half_it_is_judged_on(usage, cours
     """The held-out containers' usage is multiplied by seven: the same knobs are chosen, other figures are reported."""
     held_out = halves(8, seed=0)[1]
     factor = np.where(np.isin(usage.container, held_out) & (usage.time % 86400 < 7200), 7, 1)
-    other = Usage(usage.names, usage.container, usage.time, usage.cpu, usage.memory * factor, usage.oom, Problems())
+    other = replace(usage, memory=usage.memory * factor)
     base = walk(other, POLICIES["vpa-fixed"](other, HOW), HOW)
     (one,) = splits(course, baseline, [0], 40, lambda _: None)
     (two,) = splits(Course.record(other, HOW), base, [0], 40, lambda _: None)
