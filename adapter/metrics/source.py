@@ -1,7 +1,8 @@
 """Where values come from, as the rest of the adapter sees it."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from types import MappingProxyType
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from adapter.metrics.sample import Sample
 
@@ -12,6 +13,12 @@ class Query(NamedTuple):
     promql: str
     adaptive: bool = False
     """True: where the source can, the window of `rate(x[W])` shrinks from W after a change of the rate."""
+
+
+Since: TypeAlias = Mapping[tuple[str, str], float]
+"""(namespace, pod) -> Unix time, s, from which on its samples count: what came before is of another life or load."""
+ALWAYS: Final[Since] = MappingProxyType({})
+"""All samples of every pod count."""
 
 
 class SourceError(Exception):
@@ -38,9 +45,10 @@ class Source(Protocol):
     knows_sample_times: bool
     """Whether `Sample.time` is the sample's own time, not the evaluation's."""
 
-    async def query(self, query: Query, at: float) -> list[Sample]:
+    async def query(self, query: Query, at: float, since: Since = ALWAYS) -> list[Sample]:
         """The instant vector of `query` at Unix time `at`, s. Scalars come as one sample without labels.
 
+        A source that holds the samples itself leaves out those before `since`; one that is asked over a network cannot.
         Raises SourceError.
         """
         ...

@@ -17,7 +17,7 @@ from adapter.collect.telemetry import CollectTelemetry
 from adapter.kube.index import Index
 from adapter.kube.objects import ObjectMeta, PartialObjectMetadata
 from adapter.metrics.sample import Sample
-from adapter.metrics.source import Query, RefusedQuery, SourceError
+from adapter.metrics.source import ALWAYS, Query, RefusedQuery, Since, SourceError
 from adapter.rules.config import load
 from adapter.rules.resources import CORE_RESOURCES, PODS, ResourceMapper
 
@@ -57,7 +57,7 @@ class ToldSource:
         self.refusal = ""
         self.gate: Callable[[], Any] | None = None
 
-    async def query(self, query: Query, at: float) -> list[Sample]:
+    async def query(self, query: Query, at: float, since: Since = ALWAYS) -> list[Sample]:
         self.queries.append(query)
         if self.gate is not None:
             await self.gate()

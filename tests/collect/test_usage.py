@@ -14,7 +14,7 @@ from adapter.kube.index import Index
 from adapter.kube.objects import ObjectMeta, PartialObjectMetadata
 from adapter.metrics.sample import Sample
 from adapter.metrics.scrape.kubelet import ResourceUsage
-from adapter.metrics.source import Query, SourceError
+from adapter.metrics.source import ALWAYS, Query, Since, SourceError
 from adapter.rules.config import load
 from adapter.rules.resources import CORE_RESOURCES, NODES, PODS, ResourceMapper
 from adapter.units.selector import EVERYTHING, Selector
@@ -50,7 +50,7 @@ class Tables:
         self.tables = tables
         self.asked: list[str] = []
 
-    async def query(self, query: Query, at: float) -> list[Sample]:
+    async def query(self, query: Query, at: float, since: Since = ALWAYS) -> list[Sample]:
         self.asked.append(query.promql)
         found = [samples for name, samples in self.tables.items() if name in query.promql]
         if not found:

@@ -16,7 +16,7 @@ from adapter.files import Identity, identity
 from adapter.metrics.prometheus import wire as wire
 from adapter.metrics.sample import Sample
 from adapter.metrics.slices import Slices, run_in_turns
-from adapter.metrics.source import Query, RefusedQuery, SourceError
+from adapter.metrics.source import ALWAYS, Query, RefusedQuery, Since, SourceError
 
 T = TypeVar("T")
 Form = list[tuple[str, str]]
@@ -128,8 +128,8 @@ class PrometheusSource:
             await self._session.close()
             self._session = None
 
-    async def query(self, query: Query, at: float) -> list[Sample]:
-        """See `Source`; `adaptive` has no meaning here, Prometheus' windows are fixed."""
+    async def query(self, query: Query, at: float, since: Since = ALWAYS) -> list[Sample]:
+        """See `Source`; `adaptive` and `since` have no meaning here, Prometheus' windows are fixed."""
         form = [("query", query.promql), ("time", f"{at:.3f}"), ("timeout", f"{self._connection.timeout_s:g}s")]
         body = await self._ask("query", form)
         return await self._decoded(lambda warnings: wire.samples(body, warnings))

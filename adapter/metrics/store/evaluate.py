@@ -16,11 +16,11 @@ from adapter.metrics.promql.read import parse
 from adapter.metrics.promql.walk import unwrap
 from adapter.metrics.sample import Sample
 from adapter.metrics.slices import Slices
-from adapter.metrics.source import Query, UnsupportedQuery
+from adapter.metrics.source import ALWAYS, Query, Since, UnsupportedQuery
 from adapter.metrics.store import rate
 from adapter.metrics.store.family import Family, Strings
 from adapter.metrics.store.ranges import LAST, RANGE_FUNCTIONS, RangeFunction
-from adapter.metrics.store.ring import Ints
+from adapter.metrics.store.ring import Floats, Ints
 from adapter.metrics.store.supported import kept_labels, matchings, unsupported
 from adapter.metrics.store.vector import (
     AGGREGATIONS,
@@ -72,12 +72,13 @@ class Selection(NamedTuple):
         return self if alive.all() else self.take(np.flatnonzero(alive))
 
 
-def evaluate(reader: Reader, query: Query, at: float) -> Slices[list[Sample]]:
+def evaluate(reader: Reader, query: Query, at: float, since: Since = ALWAYS) -> Slices[list[Sample]]:
     """The instant vector of `query` at Unix time `at`, s; a scalar is one sample without labels.
 
+    Of a pod in `since` only the samples from that time on count.
     Raises UnsupportedQuery, or SourceError where the data contradict the query.
     """
-    value = yield from _Evaluation(reader, at, query.adaptive).of(parse(query.promql))
+    value = yield from _Evaluation(reader, at, query.adaptive, since).of(parse(query.promql))
     if isinstance(value, float):
         return [Sample({}, value, at)]
     return (yield from _samples(value, reader.strings))
@@ -102,10 +103,12 @@ def _samples(vector: Vector, strings: Strings) -> Slices[list[Sample]]:
 class _Evaluation:
     """One query at one time."""
 
-    def __init__(self, reader: Reader, at: float, adaptive: bool) -> None:
+    def __init__(self, reader: Reader, at: float, adaptive: bool, since: Since) -> None:
         self._reader = reader
         self._at = at
         self._adaptive = adaptive
+        codes = ((reader.strings.find(space), reader.strings.find(pod), begin) for (space, pod), begin in since.items())
+        self._since = {(space, pod): begin for space, pod, begin in codes}
 
     def of(self, node: ast.Expr) -> Slices[Vector | float]:
         if isinstance(node, ast.NumberLiteral):
@@ -160,8 +163,18 @@ class _Evaluation:
                 yield
         return concatenate(parts)
 
+    def _begins(self, columns: Mapping[str, Ints]) -> Floats | None:
+        """Per row the time from which on its samples count; None where all do."""
+        if not self._since or "pod" not in columns or "namespace" not in columns:
+            return None
+        pairs = zip(columns["namespace"].tolist(), columns["pod"].tolist(), strict=True)
+        return np.array([self._since.get(pair, -np.inf) for pair in pairs])
+
     def _read_slice(self, selection: Selection, window: float, function: RangeFunction) -> Vector:
         times, values = selection.family.tail(selection.rows, self._at - window, self._at)
+        if (begins := self._begins(selection.columns)) is not None:
+            before = times < begins[:, None]
+            times[before], values[before] = np.nan, np.nan
         with np.errstate(all="ignore"):
             result = function(times, values)
         fresh = result.present & (times[:, -1] > self._at - self._reader.lookback_s)
@@ -226,8 +239,10 @@ class _Evaluation:
         unknown = gone[:, None] | ~np.isfinite(values)  # a counter that says NaN has not stood still
         times[unknown], values[unknown] = np.nan, np.nan
         counts, durations, newest = rate.sum_increments(times, values, starts)
-        rates, windows = rate.adaptive_rate(counts, durations, window)
         columns = {label: codes[starts] for label, codes in selection.columns.items()}
+        begins = self._begins(columns)
+        reach = None if begins is None else newest - begins
+        rates, windows = rate.adaptive_rate(counts, durations, window, reach_s=reach)
         fresh = (windows > 0) & (newest > self._at - self._reader.lookback_s)
         return Vector(columns, rates, newest, windows).take(np.flatnonzero(fresh))
 

@@ -98,14 +98,24 @@ OUTLIER = 16.0
 CAUTION = 4.0
 """Pairs of intervals that count as much as our doubt about a dispersion that was seen in few."""
 
+ROUNDING = 1e-3
+"""s by which sums of intervals may miss the time between their ends."""
+
 MEDIAN_OF_CHI2 = 0.455
 """The median of chi-square with one degree of freedom."""
 
 
 def adaptive_rate(
-    counts: Floats, durations: Floats, max_window_s: float, threshold: float = THRESHOLD
+    counts: Floats,
+    durations: Floats,
+    max_window_s: float,
+    threshold: float = THRESHOLD,
+    *,
+    reach_s: Floats | None = None,
 ) -> tuple[Floats, Floats]:
     """The change-point rate (1/s) and the window (s) that it was taken over; NaN and 0 without an interval in it.
+
+    `reach_s` says per row how far back from its newest sample an interval may begin, for a change that is known.
 
     While some split of the newest intervals, twice `max_window_s` of them, into an old and a new part is significant
     they are cut to what came after the most significant one (adaptive windowing as in ADWIN, Bifet and Gavalda 2007,
@@ -117,6 +127,8 @@ def adaptive_rate(
     lasted = np.cumsum(durations[:, ::-1], axis=1)
     present = durations[:, ::-1] > 0
     size = _fitting(lasted, present, CONTEXT * max_window_s)
+    if reach_s is not None:
+        size = np.minimum(size, (present & (lasted <= reach_s[:, None] + ROUNDING)).sum(axis=1))
     widest = int(size.max(initial=0))
     if not widest:
         return np.full(len(counts), np.nan), np.zeros(len(counts))

@@ -14,7 +14,7 @@ from adapter.metrics.matching import Matching, Operator
 from adapter.metrics.promql.read import parse
 from adapter.metrics.sample import Point, Sample, Series
 from adapter.metrics.slices import Slices, run, run_in_turns
-from adapter.metrics.source import Query, UnsupportedQuery
+from adapter.metrics.source import ALWAYS, Query, Since, UnsupportedQuery
 from adapter.metrics.store.evaluate import SLICE_ROWS, evaluate
 from adapter.metrics.store.family import Family, Strings
 from adapter.metrics.store.ring import Ints, Put
@@ -182,9 +182,9 @@ class Store:
                 if len(rows):
                     yield family, rows
 
-    def query(self, query: Query, at: float) -> list[Sample]:
-        """The instant vector of `query` at Unix time `at`, s. Raises SourceError, UnsupportedQuery."""
-        return run(evaluate(self, query, at))
+    def query(self, query: Query, at: float, since: Since = ALWAYS) -> list[Sample]:
+        """The instant vector of `query` at Unix time `at`, s; see `Source`. Raises SourceError, UnsupportedQuery."""
+        return run(evaluate(self, query, at, since))
 
     def series(self, selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
         """The label sets that match any selector and have samples in (since, at]. Raises UnsupportedQuery."""
@@ -217,9 +217,9 @@ class EmbeddedSource:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    async def query(self, query: Query, at: float) -> list[Sample]:
+    async def query(self, query: Query, at: float, since: Since = ALWAYS) -> list[Sample]:
         """See `Source`."""
-        return await run_in_turns(evaluate(self.store, query, at))
+        return await run_in_turns(evaluate(self.store, query, at, since))
 
     async def series(self, selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
         """See `Source`."""

@@ -1,0 +1,114 @@
+"""Pods whose values are averaged together: those of one HPA, learnt from what it asks. No network, no clock.
+
+When one of them begins or ceases to take traffic, the load of all others changes at that moment. An HPA that sees some
+of them before and some after that moment counts the same requests twice, or not at all; so the moment is remembered.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from adapter.collect.presence import Presences
+from adapter.kube.objects import Pod
+from adapter.units.selector import Selector
+
+KEPT: Final = 600.0
+"""s after which a group that nobody asked for is forgotten, as other demand is."""
+MOST: Final = 5000
+"""Groups held; the one not asked for the longest gives way."""
+TOLERANCE: Final = 0.1
+"""Share of the pods that may come or go before it counts as a change of the load of the others: the HPA's tolerance."""
+CHAIN: Final = 15.0
+"""s within which changes follow each other too quickly for values in between."""
+SPAN: Final = 60.0
+"""s in which comings and goings add up to a change."""
+
+
+class GroupKey(NamedTuple):
+    """Whose pods: a namespace's, by selector."""
+
+    namespace: str
+    selector: Selector
+
+
+@dataclass
+class Group:
+    """What is remembered of one group's pods."""
+
+    asked: float
+    """Unix time, s, of the last request."""
+    changed: float = 0.0
+    """When the pods that take traffic last changed by more than the tolerance, Unix s; 0: never seen."""
+    former: frozenset[tuple[str, str]] = frozenset()
+    """(namespace, name) of those that took traffic before that, or before the first of a chain of changes."""
+    left: float = 0.0
+    """When one of them last ceased to take traffic, Unix s; 0: never seen."""
+    turns: list[float] = field(default_factory=list)
+    """Of each pod that came or went and does not count as a change yet, the time."""
+    taking: frozenset[tuple[str, str]] | None = None
+    """(namespace, name) of its pods that take traffic; None where that must be looked up."""
+
+
+class Groups:
+    """All groups; `turned` is told of every pod that begins or ceases to take traffic."""
+
+    def __init__(self, presences: Presences, members: Callable[[str, Selector], Iterable[Pod]]) -> None:
+        """`members(namespace, selector)` lists the pods there are."""
+        self._presences = presences
+        self._members = members
+        self._groups: OrderedDict[GroupKey, Group] = OrderedDict()
+        presences.on_turn(self.turned)
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def asked(self, namespace: str, selector: Selector, now: float) -> None:
+        """Somebody asks for the values of these pods together."""
+        key = GroupKey(namespace, selector)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(now)
+            self.taking(key, group)
+            while len(self._groups) > MOST:
+                self._groups.popitem(last=False)
+            return
+        group.asked = now
+        self._groups.move_to_end(key)
+
+    def turned(self, pod: Pod, now: float) -> None:
+        """`pod` begins or ceases to take traffic at Unix time `now`."""
+        meta = pod.metadata
+        found = self._presences.of(meta.namespace, meta.name)
+        gone = found is None or not found.takes_traffic
+        for key, group in self._groups.items():
+            if key.namespace == meta.namespace and key.selector.matches(meta.labels):
+                group.left = now if gone else group.left
+                self._note(key, group, now)
+
+    def _note(self, key: GroupKey, group: Group, now: float) -> None:
+        group.turns = [time for time in group.turns if now - time <= SPAN] + [now]
+        before, group.taking = group.taking, None
+        if len(group.turns) > TOLERANCE * max(len(self.taking(key, group)), 1):
+            if now - group.changed > CHAIN:
+                group.former = before or frozenset()
+            group.changed = now
+            group.turns.clear()
+
+    def taking(self, key: GroupKey, group: Group) -> frozenset[tuple[str, str]]:
+        """(namespace, name) of the group's pods that take traffic."""
+        if group.taking is None:
+            names = ((pod.metadata.namespace, pod.metadata.name) for pod in self._members(key.namespace, key.selector))
+            known = ((name, self._presences.of(*name)) for name in names)
+            group.taking = frozenset(name for name, found in known if found is not None and found.takes_traffic)
+        return group.taking
+
+    def find(self, namespace: str, selector: Selector) -> Group | None:
+        """The group, if it was asked for lately."""
+        return self._groups.get(GroupKey(namespace, selector))
+
+    def items(self, now: float) -> list[tuple[GroupKey, Group]]:
+        """All groups that were asked for lately; the others are forgotten."""
+        while self._groups and now - next(iter(self._groups.values())).asked > KEPT:
+            self._groups.popitem(last=False)
+        return list(self._groups.items())

@@ -1,0 +1,150 @@
+"""Values of pods that are averaged together, taken over the same time. Pure.
+
+Each pod's rate finds a change by itself, some seconds before or after the others'. When load moves between pods the
+same requests then count twice for a while (75 at the pods that had it, 50 already at the one that has it now), or not
+at all. So the rates of one group are taken since one moment: the latest that any of its pods knows of. Until each pod
+has a whole interval since then, the values of before are kept; that ends in time, whoever does not answer.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Final, NamedTuple
+
+from adapter.collect.snapshot import Reading
+
+Key = tuple[str, str]
+"""(namespace, pod)"""
+Readings = Mapping[Key, Reading]
+PATIENCE: Final = 3.0
+"""Sample intervals for which a group waits for its last pod: two are needed after a change, one may be missed."""
+WINDOW: Final = 60.0
+"""s of requests that tell what a group has in all: the longest window of the built-in rules."""
+THRESHOLD: Final = 4.5
+"""Standard errors of a Poisson count by which that must differ to have changed, as in `adapter.metrics.store.rate`."""
+EARLIER: Final = 1.25
+"""Sample intervals by which windows of one group may begin apart: a pod's phase within the interval, and jitter."""
+
+
+class Cohort(NamedTuple):
+    """One group at one time."""
+
+    members: Collection[Key]
+    """Those that take traffic."""
+    changed: float
+    """Since when these are the ones, Unix s; 0 where no change was seen."""
+    former: Collection[Key] = ()
+    """Those that took it before."""
+
+
+class Total(NamedTuple):
+    """What all of a group had together before its load was shared anew."""
+
+    moment: float
+    """When that was, Unix s."""
+    value: float
+    window: float
+    """s that the value was taken over."""
+    now: float
+    """The best estimate since: of before and after together …"""
+    lasted: float
+    """… and the s that it was taken over."""
+
+
+class Kept(NamedTuple):
+    """What becomes of one group's values."""
+
+    readings: Mapping[Key, Reading | None]
+    """By member; None: it has no value."""
+    waiting: Collection[Key]
+    """Members that the others wait for; empty where nobody waits."""
+    total: Total | None = None
+    """What to remember of it."""
+
+
+def began(reading: Reading) -> float:
+    """When the window of a rate began, Unix s; for a plain value its own time."""
+    return reading.time - reading.window
+
+
+def starts(cohort: Cohort, born: Callable[[Key], float]) -> dict[Key, float]:
+    """Since when each member's samples count: since it takes traffic (`born`), and since the group changed."""
+    return {key: max(born(key), cohort.changed) for key in cohort.members}
+
+
+def latest_cut(readings: Readings, begins: Mapping[Key, float], interval: float) -> float | None:
+    """The moment since which all rates of a group ought to be taken, where they are not; else None.
+
+    `begins` says since when each member's samples count. A window that begins later than that, and later than another
+    member's, by more than a sample interval was cut by a change of the load.
+    """
+    found = {key: began(readings[key]) for key in begins if key in readings and readings[key].window > 0}
+    cut = max((begin for key, begin in found.items() if begin > begins[key] + EARLIER * interval), default=None)
+    if cut is None or cut - min(found.values()) <= EARLIER * interval:
+        return None
+    return cut
+
+
+def settled(
+    cohort: Cohort,
+    readings: Readings,
+    before: Readings,
+    total: Total | None,
+    *,
+    moment: float,
+    interval: float,
+    now: float,
+) -> Kept:
+    """The readings to serve of a group whose load was shared anew at `moment`, Unix s: the new ones once all have one.
+
+    `readings` are taken since `moment`; `before` is what was served last, with the `total` remembered then. After
+    PATIENCE intervals the new ones hold in any case, and who has none has no value.
+    """
+    if now - moment > WINDOW:
+        return Kept({key: readings.get(key) for key in cohort.members}, ())
+    total = _carried(cohort, before, total, moment)
+    missing = [key for key in cohort.members if key not in readings]
+    if missing and now - moment <= PATIENCE * interval:
+        return Kept({key: before.get(key) for key in cohort.members}, missing, total)
+    new = {key: readings.get(key) for key in cohort.members}
+    return Kept(new, (), total) if missing or total is None else _in_all(new, total)
+
+
+def _carried(cohort: Cohort, before: Readings, total: Total | None, moment: float) -> Total | None:
+    """What the group had before `moment`: as remembered, else as it was served; None where that is not known of all."""
+    if total is not None:
+        moved = total.moment < moment
+        return Total(moment, total.now, total.lasted, total.now, total.lasted) if moved else total
+    known = [before[key] for key in cohort.former or cohort.members if key in before and before[key].window > 0]
+    if not known or len(known) < len(cohort.former or cohort.members):
+        return None
+    value, window = sum(reading.value for reading in known), min(reading.window for reading in known)
+    return Total(moment, value, window, value, window)
+
+
+def _in_all(new: Mapping[Key, Reading | None], total: Total) -> Kept:
+    """`new` with their sum taken over the time before, too: sharing a load anew does not change it.
+
+    Seconds after a change each pod's rate is of few requests, and a tenth off by chance. Which pod has which share
+    must come from these seconds; what all have together need not, unless it has changed beyond chance as well.
+    """
+    found = [reading for reading in new.values() if reading is not None]
+    value, lasted = sum(reading.value for reading in found), min((reading.window for reading in found), default=0.0)
+    prior = min(total.window, WINDOW - lasted)
+    if not found or lasted <= 0 or value <= 0 or prior <= 0:
+        return Kept(new, (), None)
+    pooled = (total.value * prior + value * lasted) / (prior + lasted)
+    if (value - total.value) ** 2 > THRESHOLD**2 * pooled * (1 / prior + 1 / lasted):
+        return Kept(new, (), Total(total.moment, value, lasted, value, lasted))
+    scaled = {key: reading and reading._replace(value=reading.value * pooled / value) for key, reading in new.items()}
+    return Kept(scaled, (), total._replace(now=pooled, lasted=prior + lasted))
+
+
+def overlay(readings: Readings, kept: Iterable[Kept]) -> dict[Key, Reading]:
+    """`readings` with the groups' own in their places; of a pod in several groups the one that waits counts."""
+    result = dict(readings)
+    for one in sorted(kept, key=lambda each: bool(each.waiting)):
+        for key, reading in one.readings.items():
+            if reading is None:
+                result.pop(key, None)
+            else:
+                result[key] = reading
+    return result

@@ -1,0 +1,181 @@
+"""Which pods take traffic and since when, and which pods' values belong together."""
+
+from datetime import UTC, datetime
+
+import pytest
+from msgspec.structs import replace
+
+from adapter.collect.groups import Group, GroupKey, Groups
+from adapter.collect.presence import Presences
+from adapter.kube.index import Index
+from adapter.kube.objects import Condition, ObjectMeta, Pod, PodStatus
+from adapter.units.selector import Selector
+
+NOW = 1_000_000.0
+WEB = Selector.parse("app=web")
+
+
+def moment(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)
+
+
+def pod(
+    name: str = "a",
+    ready: float | None = None,
+    unready: float | None = None,
+    phase: str = "Running",
+    ends: bool = False,
+) -> Pod:
+    """A pod that is ready (or not) since that Unix time; neither: the kubelet has not said yet."""
+    since, status = (ready, "True") if ready is not None else (unready, "False")
+    conditions = () if since is None else (Condition("Ready", status, last_transition_time=moment(since)),)
+    meta = ObjectMeta(
+        namespace="shop", name=name, labels={"app": "web"}, creation_timestamp=moment(NOW - 500), uid=name,
+        deletion_timestamp=moment(NOW) if ends else None,
+    )  # fmt: skip
+    return Pod(metadata=meta, status=PodStatus(phase=phase, conditions=conditions))
+
+
+class Cluster:
+    """Pods, and what is known of them; time stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.index: Index[Pod] = Index()
+        self.presences = Presences(lambda: self.now)
+        self.groups = Groups(self.presences, self.index.select)
+        self.index.on_change(self.presences.changed)
+
+    def at(self, seconds: float, *pods: Pod) -> None:
+        self.now = NOW + seconds
+        for each in pods:
+            self.index.put(each)
+
+    def told(self, name: str = "a") -> str:
+        found = self.presences.of("shop", name)
+        assert found is not None
+        return found.told(self.now)
+
+    def since(self, name: str = "a") -> float:
+        found = self.presences.of("shop", name)
+        assert found is not None
+        return found.since - NOW
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        (pod(ready=NOW - 30), "ready for 29 s"),  # the API's time is in whole seconds, rounded down: 30 - 1
+        (pod(unready=NOW - 12), "not ready for 11 s"),
+        (pod(), "not ready for 499 s"),  # never told: since it was created
+        (pod(ready=NOW - 30, ends=True), "being deleted for 0 s"),
+        (pod(ready=NOW - 30, phase="Failed"), "finished for 0 s"),
+    ],
+)
+def test_a_pod_is_told_by_its_condition(cluster: Cluster, found: Pod, sentence: str) -> None:
+    cluster.at(0, found)
+    assert cluster.told() == sentence
+
+
+def test_a_change_that_was_seen_counts_by_our_own_clock(cluster: Cluster) -> None:
+    cluster.at(0, pod(unready=NOW - 20))
+    cluster.at(7, pod(ready=NOW - 400))  # the kubelet's clock is minutes behind
+    assert cluster.since() == 7
+
+
+def test_a_clock_ahead_of_ours_makes_no_pod_ready_in_the_future(cluster: Cluster) -> None:
+    cluster.at(0, pod(ready=NOW + 900))
+    assert cluster.since() == 0
+
+
+def test_a_pod_that_turned_twice_between_two_looks_counts_anew(cluster: Cluster) -> None:
+    cluster.at(0, pod(ready=NOW - 100))
+    cluster.at(50, pod(ready=NOW + 49))
+    assert cluster.since() == 50
+
+
+def test_what_does_not_turn_keeps_its_time(cluster: Cluster) -> None:
+    cluster.at(0, pod(ready=NOW - 100))
+    cluster.at(50, pod(ready=NOW - 100))
+    assert cluster.since() == -99
+
+
+def test_a_pod_that_is_gone_is_unknown(cluster: Cluster) -> None:
+    cluster.at(0, pod(ready=NOW))
+    cluster.index.remove("shop", "a")
+    assert cluster.presences.of("shop", "a") is None
+
+
+# ---- groups
+
+
+def test_a_change_of_three_pods_is_a_change_of_their_group(cluster: Cluster) -> None:
+    cluster.at(0, *(pod(name, ready=NOW - 100) for name in "abc"))
+    cluster.groups.asked("shop", WEB, NOW)
+    cluster.at(5, pod("d", unready=NOW))
+    ((_, group),) = cluster.groups.items(cluster.now)
+    assert group.changed == 0  # one that takes no traffic yet moves no load
+    cluster.at(9, pod("d", ready=NOW + 9))
+    assert (group.changed, group.left) == (NOW + 9, 0)
+    cluster.at(12, pod("a", ready=NOW - 100, ends=True))
+    assert (group.changed, group.left) == (NOW + 12, NOW + 12)
+
+
+def test_one_pod_of_twenty_is_within_the_tolerance_and_two_are_not(cluster: Cluster) -> None:
+    cluster.at(0, *(pod(f"p{number}", ready=NOW - 100) for number in range(20)))
+    cluster.groups.asked("shop", WEB, NOW)
+    ((_, group),) = cluster.groups.items(cluster.now)
+    cluster.at(1, pod("p0", unready=NOW + 1))
+    assert group.changed == 0  # 1 of the 19 that are left; a tenth of them is 1.9
+    cluster.at(2, pod("p1", unready=NOW + 2))
+    assert group.changed == NOW + 2  # 2 of 18
+
+
+def test_comings_and_goings_a_minute_apart_do_not_add_up(cluster: Cluster) -> None:
+    cluster.at(0, *(pod(f"p{number}", ready=NOW - 100) for number in range(20)))
+    cluster.groups.asked("shop", WEB, NOW)
+    ((_, group),) = cluster.groups.items(cluster.now)
+    for number in range(5):
+        cluster.at(61 * number, pod(f"p{number}", unready=NOW + 61 * number))
+    assert group.changed == 0
+
+
+def test_pods_of_others_change_nothing(cluster: Cluster) -> None:
+    cluster.groups.asked("elsewhere", WEB, NOW)
+    cluster.groups.asked("shop", Selector.parse("app=api"), NOW)
+    cluster.at(1, pod(ready=NOW))
+    cluster.at(2, pod(unready=NOW))
+    assert [group.changed for _, group in cluster.groups.items(cluster.now)] == [0, 0]
+
+
+def test_who_takes_traffic(cluster: Cluster) -> None:
+    cluster.at(0, pod("a", ready=NOW), pod("b", unready=NOW), pod("c", ready=NOW, ends=True))
+    assert cluster.groups.taking(GroupKey("shop", WEB), Group(NOW)) == {("shop", "a")}
+
+
+def test_a_pod_whose_labels_change_leaves_its_group(cluster: Cluster) -> None:
+    cluster.at(0, *(pod(name, ready=NOW - 100) for name in "ab"))
+    cluster.groups.asked("shop", WEB, NOW)
+    ((key, group),) = cluster.groups.items(NOW)
+    moved = pod("b", ready=NOW - 100)
+    cluster.at(3, replace(moved, metadata=replace(moved.metadata, labels={"app": "other"})))
+    assert cluster.groups.taking(key, group) == {("shop", "a")}
+    assert group.changed == NOW + 3
+
+
+def test_a_group_that_nobody_asks_for_is_forgotten_after_ten_minutes(cluster: Cluster) -> None:
+    cluster.groups.asked("shop", WEB, NOW)
+    assert len(cluster.groups.items(NOW + 600)) == 1
+    assert not cluster.groups.items(NOW + 601)
+
+
+def test_the_number_of_groups_is_bounded(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapter.collect.groups.MOST", 3)
+    for number in range(10):
+        cluster.groups.asked("shop", Selector.parse(f"app=w{number}"), NOW + number)
+    assert [str(key.selector) for key, _ in cluster.groups.items(NOW + 10)] == ["app=w7", "app=w8", "app=w9"]

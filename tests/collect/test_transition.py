@@ -1,0 +1,279 @@
+"""Pods come, go, crash and change places under a load that never changes: what the HPA would want at each second.
+
+A small world in fast time: pods that are scraped every 5 s at phases of their own, a load balancer that shares 150
+requests/s (Poisson) among those that are ready, the real store, the real formula. The HPA has 3 replicas and a target
+at either edge of its tolerance: at 47.2 requests/s per pod the ratio is 50 / 47.2 = 1.059, at 54 it is 0.926.
+"""
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+
+import numpy as np
+import pytest
+
+from adapter.collect.groups import Groups
+from adapter.collect.presence import Presences
+from adapter.collect.snapshot import Reading, tabulate
+from adapter.collect.transition import Settled, moments
+from adapter.hpa.decide import decide
+from adapter.hpa.model import (
+    Behavior,
+    History,
+    HpaSpec,
+    Metric,
+    PodState,
+    PodValue,
+    PodValues,
+    Recommendation,
+    Rules,
+    Scale,
+    Source,
+    Target,
+    TargetType,
+)  # fmt: skip
+from adapter.kube.index import Index
+from adapter.kube.objects import Condition, ObjectMeta, Pod, PodStatus
+from adapter.metrics.sample import Series
+from adapter.metrics.source import Query
+from adapter.metrics.store.store import Store
+from adapter.units.selector import Selector
+
+START = 1_000_000.0
+LOAD, REPLICAS, INTERVAL, STEP = 150.0, 3, 5.0, 0.5
+QUERY = Query("sum by (namespace, pod) (rate(hits[60s]))", True)
+WEB = Selector.parse("app=web")
+EDGES = {"upper edge": 47.2, "lower edge": 54.0}
+
+
+@dataclass
+class Running:
+    """One pod of the world."""
+
+    name: str
+    born: float
+    ready_at: float
+    ready: bool = False
+    ends: bool = False
+    count: float = 0.0
+    share: float = 1.0
+    """Of the load, relative to the others."""
+    phase: float = field(init=False)
+    created: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.phase = zlib.crc32(self.name.encode()) % 500 / 100
+        self.created = self.born
+
+
+class World:
+    """Pods, load, store and what the adapter knows; `ordinary` leaves out all that this file is about."""
+
+    def __init__(self, seed: int, target: float, *, ordinary: bool = False) -> None:
+        self.now = START
+        self.rng = np.random.default_rng(seed)
+        self.target, self.ordinary, self.load = target, ordinary, LOAD
+        self.pods: dict[str, Running] = {}
+        self.index: Index[Pod] = Index()
+        self.presences = Presences(lambda: self.now)
+        self.groups = Groups(self.presences, self.index.select)
+        self.index.on_change(self.presences.changed)
+        self.store = Store()
+        self.served = Settled({})
+        self.wanted: list[int | None] = []
+        self._number = 0
+        for _ in range(REPLICAS):
+            self.add(0)
+        self.run(180 + float(self.rng.uniform(0, 15)))
+        self.wanted.clear()
+
+    # ---- what happens to pods
+
+    def add(self, ready_after: float) -> Running:
+        name = f"web-{self._number}"
+        self._number += 1
+        self.pods[name] = Running(name, self.now, self.now + ready_after)
+        self._tell(self.pods[name])
+        return self.pods[name]
+
+    def ready(self, pod: Running, is_ready: bool, again_in: float = 1e9) -> None:
+        pod.ready, pod.ready_at = is_ready, self.now + again_in
+        if not is_ready:
+            self._forget(pod)
+        self._tell(pod)
+
+    def restart(self, pod: Running, again_in: float) -> None:
+        pod.count = 0.0
+        self.ready(pod, False, again_in)
+
+    def remove(self, pod: Running, linger: float = 2.0) -> None:
+        pod.ends = True
+        self.ready(pod, False)
+        self.run(linger)
+        del self.pods[pod.name]
+        self.index.remove("shop", pod.name)
+
+    def _forget(self, pod: Running) -> None:
+        if not self.ordinary:
+            self.store.forget({"namespace": "shop", "pod": pod.name})
+
+    def _tell(self, pod: Running) -> None:
+        since = datetime.fromtimestamp(int(self.now), UTC)
+        meta = ObjectMeta(
+            namespace="shop", name=pod.name, labels={"app": "web"}, uid=pod.name,
+            creation_timestamp=datetime.fromtimestamp(int(pod.created), UTC),
+            deletion_timestamp=since if pod.ends else None,
+        )  # fmt: skip
+        status = PodStatus("Running", conditions=(Condition("Ready", str(pod.ready), last_transition_time=since),))
+        self.index.put(Pod(metadata=meta, status=status))
+
+    # ---- time
+
+    def run(self, seconds: float) -> None:
+        for _ in range(round(seconds / STEP)):
+            self._step()
+
+    def _step(self) -> None:
+        self.now += STEP
+        for pod in list(self.pods.values()):
+            if not pod.ready and not pod.ends and self.now >= pod.ready_at:
+                self.ready(pod, True)
+        taking = [pod for pod in self.pods.values() if pod.ready]
+        shares = sum(pod.share for pod in taking)
+        for pod in taking:
+            pod.count += self.rng.poisson(self.load * STEP * pod.share / shares)
+        for pod in self.pods.values():
+            if (pod.ready or self.ordinary) and (self.now - pod.phase) % INTERVAL < STEP:
+                series = Series.of("hits", {"namespace": "shop", "pod": pod.name})
+                self.store.extend([(series, pod.count, self.now)])
+        self._serve()
+        if self.now % 1 < STEP:
+            self.wanted.append(self._decide())
+
+    def _serve(self) -> None:
+        if self.ordinary:
+            self.served = Settled(tabulate(self.store.query(QUERY, self.now), "pod", "namespace", ""))
+            return
+        self.groups.asked("shop", WEB, self.now)
+        known = moments(self.groups, self.presences, INTERVAL, self.now)
+        readings = self._ask(known.since(self.now))
+        if cut := known.cut(readings):
+            known, readings = cut, self._ask(cut.since(self.now))
+        self.served = known.settle(readings, self.served, self.now)
+
+    def _ask(self, since: dict[tuple[str, str], float]) -> dict[tuple[str, str], Reading]:
+        return tabulate(self.store.query(QUERY, self.now, since), "pod", "namespace", "")
+
+    def _decide(self) -> int | None:
+        """What the HPA would want of 3 replicas now; None where it has no value of any pod and holds."""
+        values = {}
+        for pod in self.pods.values():
+            reading = self.served.readings.get(("shop", pod.name))
+            if reading is not None and (pod.ready or self.ordinary):
+                values[pod.name] = PodValue(round(reading.value * 1000), reading.time)
+        if not values:
+            return None
+        pods = [
+            PodState(pod.name, start=pod.created, ready=str(pod.ready), ready_since=pod.created, deleted=pod.ends)
+            for pod in self.pods.values()
+        ]
+        metric = Metric(Source.PODS, "rps", Target(TargetType.AVERAGE_VALUE, round(self.target * 1000)))
+        spec = HpaSpec(max=10, min=1, metrics=(metric,), behavior=Behavior(down=Rules(window=0)))
+        scale = Scale(REPLICAS, len([pod for pod in self.pods.values() if not pod.ends]))
+        past = History(recommendations=(Recommendation(1, self.now - 7200),))
+        return decide(spec, scale, [PodValues(values)], pods, past, self.now).desired
+
+
+# ---- disturbances, none of which changes the load
+
+
+def rolling(world: World, *, surge: int, unavailable: int, ready_after: float) -> None:
+    """As the Deployment controller rolls: at most `surge` more, at most `unavailable` less than wanted."""
+    old = list(world.pods.values())
+    new: list[Running] = []
+    while old:
+        while len(old) + len(new) < REPLICAS + surge and len(new) < REPLICAS:
+            new.append(world.add(ready_after))
+        ready = [pod for pod in (*old, *new) if pod.ready]
+        if len(ready) > REPLICAS - unavailable:
+            world.remove(old.pop(0), linger=1.0)
+        world.run(STEP)
+
+
+def deleted(world: World, ready_after: float) -> None:
+    """A pod is deleted, or its node drained, and another takes its place."""
+    pod = next(iter(world.pods.values()))
+    world.add(ready_after)
+    world.remove(pod)
+
+
+def crashed(world: World, *, times: int, ready_after: float) -> None:
+    """A container of one pod ends, and is started again."""
+    for _ in range(times):
+        world.restart(world.pods[min(world.pods)], ready_after)
+        world.run(ready_after + 12)
+
+
+def flapping(world: World, *, off: float, on: float) -> None:
+    """A readiness probe fails now and then."""
+    pod = world.pods[min(world.pods)]
+    for _ in range(4):
+        world.ready(pod, False, off)
+        world.run(off + on)
+
+
+def moving(world: World) -> None:
+    """Half of one pod's requests go to another: long-lived connections are shared anew."""
+    one, other, _ = world.pods.values()
+    one.share, other.share = 0.5, 1.5
+
+
+DISTURBANCES: dict[str, Callable[[World], None]] = {
+    "rollout 1/0, ready at once": partial(rolling, surge=1, unavailable=0, ready_after=0),
+    "rollout 1/0, ready after 5 s": partial(rolling, surge=1, unavailable=0, ready_after=5),
+    "rollout 1/0, ready after 20 s": partial(rolling, surge=1, unavailable=0, ready_after=20),
+    "rollout 1/1, ready after 20 s": partial(rolling, surge=1, unavailable=1, ready_after=20),
+    "rollout 3/0, ready after 5 s": partial(rolling, surge=3, unavailable=0, ready_after=5),
+    "deletion, ready after 20 s": partial(deleted, ready_after=20),
+    "second crash": partial(crashed, times=2, ready_after=5),
+    "crash loop": partial(crashed, times=5, ready_after=15),
+    "flaps of 10 s": partial(flapping, off=10, on=10),
+    "flaps of 3 s": partial(flapping, off=3, on=20),
+    "load moves": moving,
+}
+
+
+def wrong_seconds(disturb: Callable[[World], None], seed: int, target: float, *, ordinary: bool = False) -> int:
+    """Seconds in which the HPA would want another size than 3, until two minutes after the disturbance."""
+    world = World(seed, target, ordinary=ordinary)
+    disturb(world)
+    world.run(120)
+    return sum(wanted not in (None, REPLICAS) for wanted in world.wanted)
+
+
+@pytest.mark.parametrize("edge", EDGES)
+@pytest.mark.parametrize("disturbance", DISTURBANCES)
+def test_no_disturbance_makes_the_hpa_want_another_size(disturbance: str, edge: str) -> None:
+    assert wrong_seconds(DISTURBANCES[disturbance], 1, EDGES[edge]) == 0
+
+
+def test_without_the_rules_the_same_disturbances_do() -> None:
+    """Else the test above could not fail."""
+    wrong = {
+        name: sum(wrong_seconds(disturb, 0, target, ordinary=True) for target in EDGES.values())
+        for name, disturb in DISTURBANCES.items()
+    }
+    assert sum(seconds > 0 for seconds in wrong.values()) >= 8, wrong
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_real_step_is_found_no_later(seed: int) -> None:
+    def until_five(*, ordinary: bool) -> int:
+        world = World(seed, 50, ordinary=ordinary)
+        world.load = 240  # 240 / 50 = 4.8
+        world.run(60)
+        return next(second for second, wanted in enumerate(world.wanted) if wanted == 5)
+
+    assert until_five(ordinary=False) <= until_five(ordinary=True) + 1
