@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.collect.snapshot import Reading
-from adapter.collect.unison import Cohort, Kept, Key, latest_cut, overlay, settled, starts
+from adapter.collect.unison import Cohort, Kept, Key, Total, latest_cut, overlay, settled, starts
 
 A, B, C, D = (("shop", name) for name in "abcd")
 INTERVAL = 5.0
@@ -36,28 +36,62 @@ def test_plain_values_have_no_window_to_cut() -> None:
     assert latest_cut({A: Reading(3, NOW, 0), B: Reading(4, NOW - 4, 0)}, {A: 0.0, B: 0.0}, INTERVAL) is None
 
 
+def settle(
+    members: tuple[Key, ...],
+    new: dict[Key, Reading],
+    before: dict[Key, Reading],
+    moment: float,
+    *,
+    former: tuple[Key, ...] = (),
+    total: Total | None = None,
+) -> Kept:
+    return settled(Cohort(members, moment, former), new, before, total, moment=moment, interval=INTERVAL, now=NOW)
+
+
 def test_what_was_served_stays_until_each_has_a_value_since_the_change() -> None:
     """75 + 75 + 50 of 150 requests would count 50 twice."""
     before = {A: rate(75, 940), B: rate(75, 941)}
-    new = {A: rate(75, 990), D: rate(50, 990)}
-    kept = settled(Cohort((A, B, D), 988.0), new, before, moment=988.0, interval=INTERVAL, now=NOW)
-    assert kept == Kept({A: before[A], B: before[B], D: None}, [B])
+    kept = settle((A, B, D), {A: rate(75, 990), D: rate(50, 990)}, before, 988, former=(A, B))
+    assert kept.readings == {A: before[A], B: before[B], D: None}
+    assert kept.waiting == [B]
+    assert kept.total == Total(988, 150, 59, 150, 59)  # over the shorter window of the two
 
 
 def test_when_all_have_one_the_new_values_hold() -> None:
     new = {A: rate(50, 990), B: rate(50, 990), D: rate(50, 990)}
-    kept = settled(Cohort((A, B, D), 988.0), new, {A: rate(75, 940)}, moment=988.0, interval=INTERVAL, now=NOW)
-    assert kept == Kept(new, ())
+    assert settle((A, B, D), new, {}, 988) == Kept(new, ())  # nobody knows what there was before
+
+
+def test_what_all_have_together_is_taken_over_the_time_before_too() -> None:
+    """5 s say 159 requests/s, 55 s before said 150: (150 * 55 + 159 * 5) / 60 = 150.75, shared as these 5 s were."""
+    new = {A: rate(53, 995), B: rate(53, 995), D: rate(53, 995)}
+    kept = settle((A, B, D), new, {A: rate(75, 940), B: rate(75, 940)}, 990, former=(A, B))
+    assert [reading and round(reading.value, 6) for reading in kept.readings.values()] == [50.25, 50.25, 50.25]
+    assert kept.total == Total(990, 150, 60, 150.75, 60)
+
+
+def test_a_load_that_did_change_is_followed_at_once() -> None:
+    """240 after 150: the distance, 90, is 14 standard errors of sqrt(157.5 * (1/55 + 1/5)) = 5.9."""
+    new = {A: rate(80, 995), B: rate(80, 995), D: rate(80, 995)}
+    kept = settle((A, B, D), new, {A: rate(75, 940), B: rate(75, 940)}, 990, former=(A, B))
+    assert kept == Kept(new, (), Total(990, 240, 5, 240, 5))
+
+
+def test_a_second_change_goes_on_from_what_was_known_before_it() -> None:
+    known = Total(980, 150, 60, 148, 60)
+    kept = settle((A, B), {A: rate(74, 995)}, {A: rate(50, 940)}, 990, former=(A, B, C), total=known)
+    assert kept.total == Total(990, 148, 60, 148, 60)
+
+
+def test_a_minute_after_a_change_only_the_new_values_count() -> None:
+    new = {A: rate(50, 940), B: rate(50, 940)}
+    assert settle((A, B), new, {A: rate(75, 880)}, NOW - 60.1, total=Total(939, 150, 60, 150, 60)) == Kept(new, ())
 
 
 def test_who_does_not_answer_holds_the_others_up_for_three_intervals() -> None:
     new, before = {A: rate(75, 985)}, {A: rate(50, 940), B: rate(50, 941)}
-
-    def served(moment: float) -> Kept:
-        return settled(Cohort((A, B), moment), new, before, moment=moment, interval=INTERVAL, now=NOW)
-
-    assert served(NOW - 15).readings == before
-    assert served(NOW - 15.1).readings == {A: new[A], B: None}
+    assert settle((A, B), new, before, NOW - 15).readings == before
+    assert settle((A, B), new, before, NOW - 15.1).readings == {A: new[A], B: None}
 
 
 def test_of_a_pod_in_two_groups_the_one_that_waits_counts() -> None:
@@ -69,7 +103,19 @@ def test_of_a_pod_in_two_groups_the_one_that_waits_counts() -> None:
 @given(st.dictionaries(st.sampled_from([A, B, C, D]), st.floats(900, 995)), st.floats(900, 1000))
 def test_nobody_outside_a_group_is_touched(begins: dict[Key, float], moment: float) -> None:
     readings = {key: rate(1, begin) for key, begin in begins.items()}
-    kept = settled(Cohort((A, B), moment), readings, {}, moment=moment, interval=INTERVAL, now=NOW)
+    kept = settle((A, B), readings, {}, moment)
     assert {key: value for key, value in overlay(readings, [kept]).items() if key in (C, D)} == {
         key: value for key, value in readings.items() if key in (C, D)
     }
+
+
+@given(st.floats(0.1, 1e6), st.lists(st.floats(0, 1e6), min_size=2, max_size=2), st.floats(1, 59))
+def test_values_scale_with_each_other_alone(before: float, now: list[float], lasted: float) -> None:
+    """Whatever was before, the pods' shares of the whole are those since the change."""
+    new = {key: rate(value, NOW - lasted) for key, value in zip((A, B), now, strict=True)}
+    kept = settle((A, B), new, {C: rate(before, 900)}, NOW - lasted, former=(C,))
+    one, other = (kept.readings[key] for key in (A, B))
+    assert one is not None
+    assert other is not None
+    assert abs(one.value * now[1] - other.value * now[0]) <= 1e-6 * max(1.0, one.value * now[1])
+    assert one.value >= 0 <= other.value
