@@ -4,6 +4,7 @@ prometheus-adapter ends with the first thing that it cannot read. Here a rule th
 `RuleFile.problems`, and the others work; only what is no YAML, or has a top level that nobody knows, is refused whole.
 """
 
+import enum
 import hashlib
 import json
 import re
@@ -24,6 +25,7 @@ from adapter.rules.model import ResourceRule as ResourceRule
 from adapter.rules.model import ResourceRules as ResourceRules
 from adapter.rules.model import Rule as Rule
 from adapter.rules.model import RuleFile as RuleFile
+from adapter.rules.model import ServedPods as ServedPods
 from adapter.rules.model import SeriesFilter as SeriesFilter
 from adapter.rules.resources import GroupResource
 from adapter.rules.schema import (
@@ -45,6 +47,7 @@ _NO = frozenset(("n", "no", "false", "off"))
 
 Raw = TypeVar("Raw", bound=Strict)
 Made = TypeVar("Made")
+Word = TypeVar("Word", bound=enum.Enum)
 
 
 class _Wrong(Exception):  # noqa: N818 - carried to the rule's problem, never out of this file
@@ -265,10 +268,11 @@ def _policy(raw: RawPolicy) -> Policy:
     path = ("x-streamgate",)
     return Policy(
         max_age=_seconds(raw.max_age, (*path, "maxAge")),
-        nan=_odd(raw.nan, (*path, "nan")),
-        negative=_odd(raw.negative, (*path, "negative")),
+        nan=_choice(OnOddValue, raw.nan, (*path, "nan")),
+        negative=_choice(OnOddValue, raw.negative, (*path, "negative")),
         refresh=_seconds(raw.refresh, (*path, "refresh")),
         adaptive=_truth(raw.adaptive, (*path, "adaptive")) if raw.adaptive else None,
+        pods=_choice(ServedPods, raw.pods, (*path, "pods")),
     )
 
 
@@ -284,13 +288,14 @@ def _seconds(text: str, path: Path) -> float | None:
     return seconds
 
 
-def _odd(text: str, path: Path) -> OnOddValue | None:
+def _choice(words: type[Word], text: str, path: Path) -> Word | None:
     if not text:
         return None
     try:
-        return OnOddValue(text)
+        return words(text)
     except ValueError:
-        raise _Wrong(path, f"{text!r} is unknown; right would be omit or zero") from None
+        right = " or ".join(str(word.value) for word in words)
+        raise _Wrong(path, f"{text!r} is unknown; right would be {right}") from None
 
 
 def _truth(text: str, path: Path) -> bool:

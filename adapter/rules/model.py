@@ -18,6 +18,15 @@ class OnOddValue(enum.Enum):
     """It counts as 0, as prometheus-adapter answers for NaN."""
 
 
+class ServedPods(enum.Enum):
+    """Of which pods values are served."""
+
+    READY = "ready"
+    """Of those that take traffic, from what was sampled since: an HPA does not scale on a rollout."""
+    ANY = "any"
+    """Of all, as prometheus-adapter does."""
+
+
 class Policy(NamedTuple):
     """The `x-streamgate` of a rule, our only addition to the format; None: the program's own setting holds."""
 
@@ -30,6 +39,8 @@ class Policy(NamedTuple):
     """s between two questions to the source."""
     adaptive: bool | None = None
     """Whether the source may take rates over a window that shrinks after a change (`Query.adaptive`)."""
+    pods: ServedPods | None = None
+    """Of which pods; None: of those that are ready."""
 
 
 class SeriesFilter(NamedTuple):

@@ -34,6 +34,7 @@ class RawPolicy(Strict):
     negative: str = ""
     refresh: str = ""
     adaptive: str = ""
+    pods: str = ""
 
 
 class RawRule(Strict):

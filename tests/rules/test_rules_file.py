@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapter.rules.config import OnOddValue, Policy, RulesError, load
+from adapter.rules.config import OnOddValue, Policy, RulesError, ServedPods, load
 from adapter.rules.resources import GroupResource
 from adapter.units import duration
 
@@ -38,7 +38,7 @@ def test_a_whole_file_is_read():
             namespaced: false
           name: {matches: "^container_(.*)_total$", as: ""}
           metricsQuery: "sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)"
-          x-streamgate: {maxAge: 90s, nan: zero, negative: omit, refresh: 2, adaptive: true}
+          x-streamgate: {maxAge: 90s, nan: zero, negative: omit, refresh: 2, adaptive: true, pods: any}
         externalRules:
         - seriesQuery: queue_depth
           metricsQuery: max(<<.Series>>{<<.LabelMatchers>>})
@@ -66,7 +66,7 @@ def test_a_whole_file_is_read():
         True,
     ]  # the last is name.matches
     assert not all(each.accepts("container_x_seconds_total") for each in rule.filters)
-    assert rule.policy == Policy(90.0, OnOddValue.ZERO, OnOddValue.OMIT, 2.0, True)
+    assert rule.policy == Policy(90.0, OnOddValue.ZERO, OnOddValue.OMIT, 2.0, True, ServedPods.ANY)
     assert file.external[0].policy == Policy()
     assert file.resource.window == 180.0
     assert (file.resource.cpu.container_label, file.resource.memory.container_label) == ("container", "name")
@@ -131,6 +131,10 @@ def broken(**changes):
     (
         broken(**{"x-streamgate": {"nan": "drop"}}),
         r"x-streamgate\.nan, line \d+: 'drop' is unknown; right would be omit or zero",
+    ),
+    (
+        broken(**{"x-streamgate": {"pods": "running"}}),
+        r"x-streamgate\.pods, line \d+: 'running' is unknown; right would be ready or any",
     ),
     (broken(**{"x-streamgate": {"maxAge": "soon"}}), r"x-streamgate\.maxAge, line \d+: 'soon' is no duration"),
     (broken(**{"x-streamgate": {"refresh": 0}}), r"'0' is no time above 0"),
