@@ -138,6 +138,10 @@ class Answers(Protocol):
         """The pods that match in a namespace (None: in all), sorted by namespace and name."""
         ...
 
+    async def explain_hpa(self, namespace: str, name: str, user: str) -> Mapping[str, object]:
+        """What an HPA will do with the values that are served now, and why. Raises Missing, Unavailable."""
+        ...
+
     def explain(self, question: CustomQuestion) -> Mapping[str, object]:
         """How the answer to `question` comes about: rule, pods, query, samples, ages, why a pod is missing."""
         ...

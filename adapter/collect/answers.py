@@ -22,6 +22,7 @@ from adapter.collect.answer import (
 from adapter.collect.collector import Collector, Held
 from adapter.collect.demand import CustomWant, ExternalWant, Objects, Want
 from adapter.collect.directory import Directory
+from adapter.collect.forecast import Forecaster
 from adapter.collect.judge import Judged, judged, quantity
 from adapter.collect.plan import custom_offered, mergeable
 from adapter.collect.telemetry import CollectTelemetry
@@ -46,6 +47,7 @@ class Collected:
         *,
         serves_custom: bool,
         serves_external: bool,
+        forecaster: Forecaster | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.serves_custom = serves_custom
@@ -55,6 +57,7 @@ class Collected:
         self._directory = directory
         self._usage = usage
         self._telemetry = telemetry
+        self._forecaster = forecaster
         self._clock = clock
         self._shared: LRUCache[Hashable, bool] = LRUCache(4096)
         """Whether a metric's query is shared: asked at every request, and found out by parsing PromQL."""
@@ -216,6 +219,12 @@ class Collected:
         return self._clock() - used.time <= USAGE_MAX_AGE
 
     # ---- what it tells of itself
+
+    async def explain_hpa(self, namespace: str, name: str, user: str) -> Mapping[str, object]:
+        """See `Answers`."""
+        if self._forecaster is None:
+            raise Unavailable("HPAs are not followed")
+        return await self._forecaster.explain(self, namespace, name, user)
 
     def explain(self, question: CustomQuestion) -> Mapping[str, object]:
         """See `Answers`. The same look-ups as `custom`, told instead of served."""

@@ -1,6 +1,6 @@
 """Which metrics a HorizontalPodAutoscaler asks for (autoscaling/v2). Pure."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from adapter.collect.demand import CustomWant, ExternalWant, Want
@@ -18,16 +18,23 @@ def wants_of(hpa: HorizontalPodAutoscaler, resource_of: ResourceOf) -> tuple[lis
     problems: list[str] = []
     for number, spec in enumerate(hpa.spec.metrics):
         try:
-            wants.extend(_wants(spec, hpa.metadata.namespace, resource_of))
+            want = want_of(spec, hpa.metadata.namespace, resource_of)
         except (SelectorError, LookupError) as error:
             where = f"HPA {hpa.metadata.namespace}/{hpa.metadata.name}, spec.metrics[{number}]"
             problems.append(f"{where}: {error.args[0]}")
+            continue
+        if want is not None:
+            wants.append(want)
     return wants, problems
 
 
-def _wants(spec: MetricSpec, namespace: str, resource_of: ResourceOf) -> Iterator[Want]:
+def want_of(spec: MetricSpec, namespace: str, resource_of: ResourceOf) -> Want | None:
+    """What one of its metrics asks of the custom or external metrics API; None for CPU and memory.
+
+    Raises SelectorError, and LookupError for an object of a kind that the cluster has not.
+    """
     if spec.pods:
-        yield CustomWant(PODS, namespace, spec.pods.metric.name, _selector(spec.pods.metric.selector))
+        return CustomWant(PODS, namespace, spec.pods.metric.name, _selector(spec.pods.metric.selector))
     if spec.object:
         described = spec.object.described_object
         resource = resource_of(described.api_version, described.kind)
@@ -36,9 +43,10 @@ def _wants(spec: MetricSpec, namespace: str, resource_of: ResourceOf) -> Iterato
                 f"the cluster has no resource for kind {described.kind} of {described.api_version or 'v1'}"
             )
         where = "" if resource in ROOT_SCOPED else namespace
-        yield CustomWant(resource, where, spec.object.metric.name, _selector(spec.object.metric.selector))
+        return CustomWant(resource, where, spec.object.metric.name, _selector(spec.object.metric.selector))
     if spec.external:
-        yield ExternalWant(namespace, spec.external.metric.name, _selector(spec.external.metric.selector))
+        return ExternalWant(namespace, spec.external.metric.name, _selector(spec.external.metric.selector))
+    return None
 
 
 def _selector(selector: Mapping[str, object] | None) -> Selector:

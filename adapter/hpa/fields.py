@@ -36,7 +36,7 @@ class Field(NamedTuple):
         """The elements of this list, none where it is absent. Raises HpaError."""
         if self.value is None:
             return
-        if not isinstance(self.value, list):
+        if not isinstance(self.value, list | tuple):
             raise self.error("must be a list")
         for number, item in enumerate(self.value):
             yield Field(f"{self.path}[{number}]", item)

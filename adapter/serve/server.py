@@ -164,7 +164,7 @@ class Server:
             case ("openapi", *rest):
                 return self._documents.openapi(exchange, rest)
             case ("explain", *_):
-                return self._explain(exchange)
+                return await self._explain(exchange)
             case (endpoint, *_) if endpoint in ENDPOINTS:
                 status, text = health(exchange.info, self._checks(endpoint))
                 return response(text.encode(), _TEXT, status, _NOSNIFF)
@@ -189,13 +189,13 @@ class Server:
             message = await table(message, choice.transform.version, info.parameter("includeObject"))
         return response(await encoded(message, choice), choice.media.value)
 
-    def _explain(self, exchange: Exchange) -> web.Response:
+    async def _explain(self, exchange: Exchange) -> web.Response:
         only_get(exchange.info)
         inner = exchange.request.raw_path.removeprefix("/explain/")
         info = read_request("GET", f"/apis/explain/v1/{inner}")
         if not info.is_resource:
             raise no_such_path()
-        return response(to_json(self._values.explain(info, exchange.user.name), pretty=True), Media.JSON.value)
+        return response(to_json(await self._values.explain(info, exchange.user.name), pretty=True), Media.JSON.value)
 
     def _metrics(self, exchange: Exchange) -> web.Response:
         encoder, content_type = choose_encoder(exchange.accept)

@@ -55,13 +55,24 @@ class Values:
         except Unavailable as error:
             raise unavailable(str(error) or "the values cannot be had now") from error
 
-    def explain(self, info: RequestInfo, user: str) -> Mapping[str, object]:
-        """How the answer to the custom metric that `info` asks for comes about."""
+    async def explain(self, info: RequestInfo, user: str) -> Mapping[str, object]:
+        """How the answer to a custom metric comes about, or what an HPA will do: whichever the path names."""
+        match info.parts:
+            case ("horizontalpodautoscalers" | "horizontalpodautoscalers.autoscaling", name) if info.namespace:
+                return await self._explain_hpa(info.namespace, name, user)
         question = custom_question(info, user)
         try:
             return self._answers.explain(question)
         except Missing as error:
             raise _no_metric(question, str(error)) from error
+        except Unavailable as error:
+            raise unavailable(str(error)) from error
+
+    async def _explain_hpa(self, namespace: str, name: str, user: str) -> Mapping[str, object]:
+        try:
+            return await self._answers.explain_hpa(namespace, name, user)
+        except Missing as error:
+            raise not_found(str(error), wire.StatusDetails(name, "autoscaling", "horizontalpodautoscalers")) from error
         except Unavailable as error:
             raise unavailable(str(error)) from error
 

@@ -11,6 +11,7 @@ from adapter.collect.collector import Collector
 from adapter.collect.demand import Demand
 from adapter.collect.directory import Directory
 from adapter.collect.follow import follow_hpas, follow_resources
+from adapter.collect.forecast import Forecaster
 from adapter.collect.plan import Planner
 from adapter.collect.schedule import Schedule
 from adapter.collect.snapshot import Limits
@@ -65,6 +66,7 @@ def collecting(
         telemetry,
         serves_custom=rules.custom is not None,
         serves_external=rules.external is not None,
+        forecaster=Forecaster(cluster.hpas, cluster.pods, cluster.client, catalogue),
     )
     return Collecting(answers, collector, jobs)
 

@@ -170,6 +170,10 @@ class FakeAnswers:
             if namespace in (None, pod.namespace) and name in (None, pod.name) and selector.matches(pod.labels)
         ]
 
+    async def explain_hpa(self, namespace: str, name: str, user: str) -> Mapping[str, object]:
+        await self._asked((namespace, name))
+        return {"hpa": f"{namespace}/{name}", "desired": 3}
+
     def explain(self, question: CustomQuestion) -> Mapping[str, object]:
         self.asked.append(question)
         if self.problem is not None:

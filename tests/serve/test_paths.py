@@ -166,6 +166,18 @@ async def test_explain_asks_the_same_question(api: Running) -> None:
     assert (await api.send("/explain/namespaces/bench-golden/pods/*/golden_depth", user="nobody")).status == 403
 
 
+async def test_explain_of_an_hpa_tells_what_it_will_do(api: Running) -> None:
+    path = "/explain/namespaces/shop/horizontalpodautoscalers/web"
+    assert (await api.send(path)).json == {"hpa": "shop/web", "desired": 3}
+    assert api.answers.asked == [("shop", "web")]
+    assert (await api.send(path, user="nobody")).status == 403
+    assert (await api.send("/explain/horizontalpodautoscalers/web")).status == 404
+    api.answers.problem = Missing("no HorizontalPodAutoscaler shop/web is known here")
+    answer = await api.send(path)
+    assert is_status(answer.body, 404)
+    assert answer.json["message"] == str(api.answers.problem)
+
+
 @pytest.mark.parametrize(("problem", "code"), [(Missing("no rule names it"), 404), (Unavailable("not yet"), 503)])
 async def test_explain_fails_in_the_same_words(api: Running, problem: Exception, code: int) -> None:
     api.answers.problem = problem
