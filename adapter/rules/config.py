@@ -25,8 +25,8 @@ from adapter.rules.model import ResourceRule as ResourceRule
 from adapter.rules.model import ResourceRules as ResourceRules
 from adapter.rules.model import Rule as Rule
 from adapter.rules.model import RuleFile as RuleFile
-from adapter.rules.model import ServedPods as ServedPods
 from adapter.rules.model import SeriesFilter as SeriesFilter
+from adapter.rules.model import ServedPods as ServedPods
 from adapter.rules.resources import GroupResource
 from adapter.rules.schema import (
     RawFilter,

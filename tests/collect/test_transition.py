@@ -154,7 +154,11 @@ class World:
 
     def _serve(self) -> None:
         if self.ordinary:
-            self.served = Settled(tabulate(self.store.query(QUERY, self.now), "pod", "namespace", ""))
+            self.served = Settled(
+                tabulate(
+                    self.store.query(QUERY, self.now), object_label="pod", namespace_label="namespace", namespace=""
+                )
+            )
             return
         self.groups.asked("shop", WEB, self.now)
         known = moments(self.groups, self.presences, INTERVAL, self.now)
@@ -164,7 +168,9 @@ class World:
         self.served = known.settle(readings, self.served, self.now)
 
     def _ask(self, since: dict[tuple[str, str], float]) -> dict[tuple[str, str], Reading]:
-        return tabulate(self.store.query(QUERY, self.now, since), "pod", "namespace", "")
+        return tabulate(
+            self.store.query(QUERY, self.now, since), object_label="pod", namespace_label="namespace", namespace=""
+        )
 
     def _decide(self) -> int | None:
         """What the HPA would want of 3 replicas now; None where it has no value of any pod and holds."""
