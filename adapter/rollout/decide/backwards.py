@@ -1,0 +1,43 @@
+"""The way back from a release, and its end either way."""
+
+from adapter.rollout.decide import wants
+from adapter.rollout.decide.common import POLL, ended, full, pursue, stay
+from adapter.rollout.decide.context import Context, Decision, go
+from adapter.rollout.decide.wants import Arm, first
+from adapter.rollout.model.status import Outcome, Phase
+from adapter.rollout.traffic.choose import router
+from adapter.rollout.traffic.router import extras_gone
+
+
+def returning(ctx: Context) -> Decision:
+    """Traffic first, and nothing else before it. Only where no stable pod is ready while new ones are, it waits."""
+    stable = any(pod.ready for pod in wants.stable_pods(ctx))
+    if not stable and any(pod.ready for pod in wants.canary_pods(ctx)) and full(ctx):
+        return stay(ctx, "waits for a stable pod to be ready: going back now would answer nobody", POLL)
+    todo = first(
+        lambda: wants.services(ctx, Arm.STABLE),
+        lambda: wants.preview(ctx, Arm.WIDE),
+        lambda: router(ctx.policy).shift(ctx, 0),
+        lambda: wants.paused(ctx),
+    )
+
+    def met(ctx: Context) -> Decision:
+        left = ctx.policy.spec.settle_seconds - ctx.for_seconds()
+        if left > 0:
+            return stay(ctx, "lets the last requests on the new pods end", left)
+        return go(ctx, Phase.REMOVING, "the sibling goes")
+
+    return pursue(ctx, todo, met)
+
+
+def removing(ctx: Context) -> Decision:
+    todo = first(lambda: extras_gone(ctx), lambda: wants.sibling_gone(ctx))
+    return pursue(ctx, todo, lambda _: go(ctx, Phase.RESTORING, "puts back what the release changed"))
+
+
+def restoring(ctx: Context) -> Decision:
+    todo = first(
+        lambda: wants.services(ctx, Arm.WIDE), lambda: wants.preview(ctx, Arm.WIDE), lambda: wants.restored(ctx)
+    )
+    outcome = ctx.release.outcome or Outcome.ABORTED
+    return pursue(ctx, todo, lambda _: ended(ctx, outcome, ctx.release.reason))

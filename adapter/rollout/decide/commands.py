@@ -1,0 +1,105 @@
+"""What people ask for by the command annotation, and the edits of the template that follow from it."""
+
+from typing import Any, Final
+
+import msgspec
+
+from adapter.rollout.decide import wants
+from adapter.rollout.decide.common import POLL, moved
+from adapter.rollout.decide.context import ABORTABLE, Context, Decision, go, say
+from adapter.rollout.model.actions import DEPLOYMENTS, Told, patch, put
+from adapter.rollout.model.observation import Json
+from adapter.rollout.model.policy import Command, command_of
+from adapter.rollout.model.status import Edit, Outcome, Phase, Status, rfc3339_seconds
+
+RESTARTED: Final = "kubectl.kubernetes.io/restartedAt"
+"""kubectl's own, so that its users see what they know."""
+CONFIG: Final = "streamgate.io/config"
+STEADY: Final = frozenset({*ABORTABLE, Phase.IDLE})
+"""Phases in which the Deployment's template may be edited for a person."""
+
+VERBS: Final = ("promote", "pause", "resume", "abort", "retry", "undo", "restart")
+
+
+def commanded(ctx: Context) -> Decision | None:
+    """Hears a command, once; None where there is none."""
+    command = command_of(ctx.policy)
+    if command is None or ctx.deleting:
+        return None
+    status = msgspec.structs.replace(ctx.status, command=command.id)
+    if command.verb == "abort" and ctx.status.phase in ABORTABLE:
+        reason = "a person said abort"
+        told = Told("Aborting", reason)
+        heard = ctx._replace(status=status)
+        return go(heard, Phase.RETURNING, reason, told, outcome=Outcome.ABORTED, reason=reason, **moved(ctx))
+    changed = _heard(ctx, status, command)
+    if changed is None:
+        told = Told("Ignored", f"{command.verb[:32]!r} means nothing while the phase is {status.phase}", True)
+        return Decision(status, (), (told,), 0.0)
+    return Decision(changed, (), (Told("Commanded", f"a person said {command.verb}"),), 0.0)
+
+
+def _heard(ctx: Context, status: Status, command: Command) -> Status | None:
+    releasing = status.release is not None and status.phase in ABORTABLE
+    replace = msgspec.structs.replace
+    match command.verb:
+        case "promote" if releasing:
+            release = replace(ctx.release, promote=True, full=ctx.release.full or command.full)
+            return replace(status, release=release, held=False)
+        case "pause" if releasing:
+            return replace(status, held=True)
+        case "resume" if releasing:
+            return replace(status, held=False)
+        case "retry":
+            return replace(status, refused="")
+        case "undo" if status.phase in STEADY:
+            target = _undone(ctx)
+            return replace(status, edit=Edit(template=target)) if target else None
+        case "restart" if status.phase in STEADY:
+            return replace(status, edit=Edit(restarted_at=rfc3339_seconds(ctx.now)))
+    return None
+
+
+def _undone(ctx: Context) -> str:
+    """Back to the stable template where another one is written, else to the one before."""
+    stable, wanted = wants.stable_set(ctx), ctx.status.stable.fingerprint
+    now = ctx.deployment.fingerprint
+    if now in (wanted, stable.fingerprint if stable else ""):
+        wanted = ctx.status.previous
+    return wanted if wanted in ctx.seen.revisions or (stable and wanted == ctx.status.stable.fingerprint) else ""
+
+
+def edited(ctx: Context) -> Decision | None:
+    """Writes the edit that was asked for; None where there is none, or not now."""
+    edit = ctx.status.edit
+    if edit is None or ctx.status.phase not in STEADY or not ctx.deployment.paused:
+        return None
+    template = _target(ctx, edit)
+    if template is None or template == ctx.deployment.template:
+        done = msgspec.structs.replace(ctx.status, edit=None, config=edit.config or ctx.status.config)
+        return Decision(done, again=0.0)
+    why = "a person asked for it" if not edit.config else "a ConfigMap or Secret that the policy names has changed"
+    written = patch(DEPLOYMENTS, ctx.deployment, [put("/spec/template", template)], why)
+    return Decision(say(ctx.status, f"writes a template: {why}"), (written,), again=POLL)
+
+
+def configured(ctx: Context) -> Decision | None:
+    """Notices that a watched ConfigMap or Secret has changed; the first look only remembers."""
+    found, known = ctx.seen.config, ctx.status.config
+    if ctx.status.phase is not Phase.IDLE or not found or found == known or ctx.status.edit:
+        return None
+    if not known:
+        return Decision(msgspec.structs.replace(ctx.status, config=found), again=0.0)
+    told = Told("ConfigChanged", "a ConfigMap or Secret that the policy names has changed: a release begins")
+    return Decision(msgspec.structs.replace(ctx.status, edit=Edit(config=found)), (), (told,), 0.0)
+
+
+def _target(ctx: Context, edit: Edit) -> Json | None:
+    if edit.template:
+        stable = wants.stable_set(ctx)
+        kept = stable.template if stable and edit.template == ctx.status.stable.fingerprint else None
+        return ctx.seen.revisions.get(edit.template) or kept
+    key, value = (RESTARTED, edit.restarted_at) if edit.restarted_at else (CONFIG, edit.config)
+    template: dict[str, Any] = ctx.deployment.template
+    meta = template.get("metadata") or {}
+    return {**template, "metadata": {**meta, "annotations": {**(meta.get("annotations") or {}), key: value}}}

@@ -1,0 +1,116 @@
+"""What all phases have in common: write, wait, note the time, soak."""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from adapter.rollout.decide.context import Context, Decision, Todo, say
+from adapter.rollout.decide.wants import Arm
+from adapter.rollout.model.actions import Told
+from adapter.rollout.model.status import HISTORY, REFUSED, Outcome, Past, Phase, Revision, Roll, Saved, Status, at
+from adapter.rollout.model.verdict import Said
+
+Handler = Callable[[Context], Decision]
+
+POLL: Final = 1.0
+
+
+def pursue(ctx: Context, todo: Todo, met: Handler) -> Decision:
+    """Writes what is missing, waits for what is not there, or, with all there, asks `met` what follows."""
+    if todo.status is not None:
+        return Decision(todo.status, again=0.0)
+    waiting = ctx.release.waiting_since
+    if not todo.done:
+        message = f"writes: {todo.actions[0].why}" if todo.actions else f"waits for {todo.unmet}"
+        if waiting is None:
+            return Decision(say(ctx.with_release(waiting_since=at(ctx.now)), message), again=0.0)
+        return Decision(say(ctx.status, message), todo.actions, again=POLL)
+    if ctx.release.reached is None or waiting is not None:
+        reached = ctx.release.reached or at(ctx.now)
+        return Decision(ctx.with_release(reached=reached, waiting_since=None), again=0.0)
+    return met(ctx)
+
+
+def stay(ctx: Context, message: str, again: float | None = None) -> Decision:
+    """Nothing changes but what is said."""
+    return Decision(say(ctx.status, message), again=again)
+
+
+def soaked(ctx: Context, least: float, promise: str, *, last: bool = True, manual: bool = False) -> Decision | None:
+    """Why the phase is not left yet; None where it may be: time is over, the judge agrees, nobody holds it.
+
+    Before the `last` step an undecided judge is enough, as its evidence carries on; one that hears nothing is not.
+    """
+    left = least - ctx.for_seconds()
+    if ctx.status.held:
+        return stay(ctx, "a person said pause: waits for resume")
+    if ctx.release.full:
+        return None
+    if left > 0:
+        return stay(ctx, f"{promise} for {least:g} s", left)
+    if ctx.verdict.said is Said.HOLD and (ctx.verdict.blind or last):
+        return stay(ctx, "waits for the gates", POLL)
+    if manual and not ctx.release.promote:
+        return stay(ctx, "waits for a person to say promote")
+    return None
+
+
+def full(ctx: Context) -> int:
+    """The size that the HPA, or whoever scales, wants the Deployment to have."""
+    return ctx.deployment.replicas if ctx.seen.deployment else 0
+
+
+def before(ctx: Context) -> Arm:
+    """Whose pods the Services select before the switch."""
+    return Arm.WIDE if ctx.policy.by_ratio else Arm.STABLE
+
+
+def moved(ctx: Context) -> dict[str, int]:
+    """Traffic moves: the mark on Services changes."""
+    return {"shift": ctx.release.shift + 1}
+
+
+def roll(ctx: Context, wanted: Roll, why: str) -> Decision:
+    """The Deployment rolls by itself; what it had as strategy is remembered."""
+    saved = ctx.status.saved or Saved()
+    if saved.strategy is None:
+        saved = msgspec.structs.replace(saved, strategy=dict(ctx.deployment.spec.get("strategy") or {}))
+    status = msgspec.structs.replace(ctx.status, roll=wanted, saved=saved, phase=Phase.ROLLING, message=why)
+    if status.release:
+        release = msgspec.structs.replace(status.release, since=at(ctx.now), reached=None, waiting_since=None)
+        status = msgspec.structs.replace(status, release=release)
+    return Decision(
+        status, (), (Told("Rolling", f"{why}: the Deployment rolls by itself, one pod more at a time", True),), 0.0
+    )
+
+
+def ended(ctx: Context, outcome: Outcome, reason: str) -> Decision:
+    """No release any more; it is remembered."""
+    release, status = ctx.release, ctx.status
+    past = Past(
+        number=release.number,
+        fingerprint=release.fingerprint,
+        outcome=outcome,
+        reason=reason[:512],
+        started_at=release.started_at,
+        ended_at=at(ctx.now),
+    )
+    promoted = outcome is Outcome.PROMOTED
+    uid = ctx.seen.deployment.uid if ctx.seen.deployment else ""
+    stable = Revision(fingerprint=release.fingerprint, hash=release.hash, deployment=uid)
+    after: Status = msgspec.structs.replace(
+        status,
+        phase=Phase.IDLE,
+        message="nothing to release",
+        release=None,
+        saved=None,
+        evidence=None,
+        held=False,
+        stable=stable if promoted else status.stable,
+        previous=status.stable.fingerprint if promoted else status.previous,
+        refused=release.fingerprint if outcome in REFUSED else "",
+        history=(past, *status.history)[:HISTORY],
+    )
+    told = Told(outcome.value, f"release {release.number}: {outcome.value}. {reason}", warning=not promoted)
+    return Decision(after, (), (told,), 0.0)

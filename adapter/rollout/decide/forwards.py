@@ -1,0 +1,165 @@
+"""The way of a release: what each phase wants of the cluster, and when it is left.
+
+A phase wants things in an order (`wants.first`): what is missing is written, what is not there yet is waited for. Once
+all is there, the time is noted (`release.reached`), and soaks count from it, however often we are restarted.
+"""
+
+from typing import Final
+
+from adapter.rollout.decide import wants
+from adapter.rollout.decide.common import POLL, before, ended, full, moved, pursue, roll, soaked, stay
+from adapter.rollout.decide.context import Context, Decision, Todo, go, say
+from adapter.rollout.decide.wants import Arm, first
+from adapter.rollout.model.actions import DEPLOYMENTS, Told, delete
+from adapter.rollout.model.status import Outcome, Phase, Roll, at
+from adapter.rollout.traffic.choose import router
+from adapter.rollout.traffic.router import extras_gone
+
+ADOPTION_SECONDS: Final = 30.0
+"""After so long without adoption (it takes about one) the Deployment rolls by itself."""
+
+
+def preparing(ctx: Context) -> Decision:
+    todo = first(
+        lambda: wants.paused(ctx),
+        lambda: wants.templates(ctx),
+        lambda: wants.floor(ctx),
+        lambda: wants.services(ctx, before(ctx)),
+    )
+    after = Phase.STEPPING if ctx.steps else Phase.STARTING
+    weight = ctx.policy.spec.canary.steps[0].weight if ctx.policy.spec.canary and ctx.steps else 0
+    return pursue(ctx, todo, lambda _: go(ctx, after, "the sibling starts", weight=weight))
+
+
+def starting(ctx: Context) -> Decision:
+    return pursue(ctx, _beside(ctx, full(ctx)), lambda _: go(ctx, Phase.PREVIEWING, "looks at the new pods"))
+
+
+def previewing(ctx: Context) -> Decision:
+    spec = ctx.policy.spec.blue_green
+    if spec is None:
+        return go(ctx, Phase.RETURNING, "the strategy was changed", outcome=Outcome.SUPERSEDED, **moved(ctx))
+
+    def met(ctx: Context) -> Decision:
+        return soaked(ctx, spec.preview_seconds, "looks at the new pods", manual=spec.manual) or _switch(ctx)
+
+    return pursue(ctx, first(lambda: _beside(ctx, full(ctx)), lambda: wants.preview(ctx, Arm.CANARY)), met)
+
+
+def stepping(ctx: Context) -> Decision:
+    if ctx.policy.spec.canary is None or not ctx.steps:
+        return go(ctx, Phase.RETURNING, "the strategy was changed", outcome=Outcome.SUPERSEDED, **moved(ctx))
+    steps = ctx.policy.spec.canary.steps
+    number = min(ctx.release.step, len(steps) - 1)
+    step, last = steps[number], number == len(steps) - 1
+    if ctx.release.weight != step.weight:
+        return Decision(ctx.with_release(weight=step.weight), again=0.0)
+
+    def met(ctx: Context) -> Decision:
+        promise = f"holds step {number + 1} of {len(steps)}, weight {step.weight}"
+        if held := soaked(ctx, step.pause_seconds, promise, last=last, manual=step.manual):
+            return held
+        if last or ctx.release.full:
+            return go(ctx, Phase.FILLING, "the sibling grows to full size")
+        after = steps[number + 1]
+        told = Told("Step", f"step {number + 2} of {len(steps)}: weight {after.weight}. {ctx.verdict.reason}")
+        return go(ctx, Phase.STEPPING, f"weight {after.weight}", told, step=number + 1, weight=after.weight)
+
+    pods = router(ctx.policy).pods(full(ctx), step.weight)
+    todo = first(lambda: _beside(ctx, pods), lambda: router(ctx.policy).shift(ctx, step.weight))
+    return pursue(ctx, todo, met)
+
+
+def filling(ctx: Context) -> Decision:
+    return pursue(ctx, _beside(ctx, full(ctx)), _switch)
+
+
+def switching(ctx: Context) -> Decision:
+    message = "all traffic is on the new pods"
+    return pursue(ctx, _live(ctx), lambda _: go(ctx, Phase.VERIFYING, message, Told("Switched", message)))
+
+
+def verifying(ctx: Context) -> Decision:
+    """The route goes back to the Service, which selects the sibling by now; the stable pods see their last requests."""
+    blue_green = ctx.policy.spec.blue_green
+    todo = first(lambda: _live(ctx), lambda: router(ctx.policy).shift(ctx, 0))
+
+    def met(ctx: Context) -> Decision:
+        settle = ctx.policy.spec.settle_seconds
+        if ctx.for_seconds() < settle:  # whatever people or gates say: established connections need it
+            return stay(ctx, "lets the last requests on the stable pods end", settle - ctx.for_seconds())
+        held = soaked(ctx, blue_green.verify_seconds, "keeps the stable pods") if blue_green else None
+        return held or go(ctx, Phase.ADOPTING, "the Deployment takes the judged pods as its own")
+
+    return pursue(ctx, todo, met)
+
+
+def adopting(ctx: Context) -> Decision:
+    """The sibling at full size, no other ReplicaSet of its template, then orphaned; from there only forwards."""
+    found = ctx.seen.sibling(ctx.release.sibling)
+    if found is None or found.going:
+        return _adopted(ctx)
+    if ctx.deployment.fingerprint != ctx.release.fingerprint:
+        return go(ctx, Phase.RETURNING, "another template was written", outcome=Outcome.SUPERSEDED, **moved(ctx))
+    todo = first(lambda: _live(ctx), lambda: _saturated(ctx), lambda: wants.retained_gone(ctx))
+    why = "its ReplicaSet is adopted by the Deployment; the judged pods stay"
+    orphan = delete(DEPLOYMENTS, found, why, propagation="Orphan")
+    return pursue(ctx, todo, lambda _: Decision(say(ctx.status, f"writes: {why}"), (orphan,), again=POLL))
+
+
+def _adopted(ctx: Context) -> Decision:
+    """Waits for the adoption; where it does not come, or another template came, the Deployment rolls by itself."""
+    deployment, judged = ctx.deployment, ctx.release.fingerprint
+    own = ctx.seen.owned(deployment.uid)
+    other = [found for found in own if found.uid != ctx.release.replica_set and (found.replicas or found.existing)]
+    taken = any(found.uid == ctx.release.replica_set for found in own)
+    if ctx.release.reached is None or ctx.release.waiting_since is None:
+        return Decision(ctx.with_release(reached=at(ctx.now), waiting_since=at(ctx.now)), again=0.0)
+    if deployment.fingerprint != judged:
+        return roll(
+            ctx, Roll(to=judged, then=deployment.fingerprint, next=Phase.FINISHING), "another template was written"
+        )
+    if taken and not other and deployment.settled:
+        return go(ctx, Phase.FINISHING, "puts back what the release changed", **moved(ctx))
+    if ctx.for_seconds() > ADOPTION_SECONDS:
+        return roll(ctx, Roll(to=judged, then=judged, next=Phase.FINISHING), "the judged pods were not adopted")
+    return stay(ctx, "waits for the Deployment to adopt the judged pods", POLL)
+
+
+def _saturated(ctx: Context) -> Todo:
+    """Kubernetes scales the old pods down at once only where the adopted ReplicaSet says that it has all it should."""
+    found = next((known for known in ctx.seen.replica_sets if known.uid == ctx.release.replica_set), None)
+    wanted = str(ctx.deployment.replicas)
+    if found and found.annotations.get("deployment.kubernetes.io/desired-replicas") == wanted and found.settled:
+        return Todo()
+    return Todo(unmet=f"the new ReplicaSet to have {wanted} available pods")
+
+
+def finishing(ctx: Context) -> Decision:
+    todo = first(lambda: wants.services(ctx, Arm.WIDE), lambda: extras_gone(ctx), lambda: wants.restored(ctx))
+    return pursue(ctx, todo, lambda _: ended(ctx, Outcome.PROMOTED, ctx.verdict.reason))
+
+
+def _beside(ctx: Context, pods: int) -> Todo:
+    """The sibling beside the stable pods, which keep what traffic they have."""
+    return first(
+        lambda: wants.paused(ctx),
+        lambda: wants.floor(ctx),
+        lambda: wants.services(ctx, before(ctx)),
+        lambda: wants.sibling(ctx, pods),
+    )
+
+
+def _live(ctx: Context) -> Todo:
+    """All traffic on the sibling, which is as large as the stable pods."""
+    return first(
+        lambda: wants.paused(ctx),
+        lambda: wants.floor(ctx),
+        lambda: wants.sibling(ctx, full(ctx)),
+        lambda: wants.preview(ctx, Arm.WIDE),
+        lambda: wants.services(ctx, Arm.CANARY),
+    )
+
+
+def _switch(ctx: Context) -> Decision:
+    return go(ctx, Phase.SWITCHING, "moves the Services to the new pods", **moved(ctx))

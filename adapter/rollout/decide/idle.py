@@ -1,0 +1,240 @@
+"""Between releases: taking the Deployment over, noticing a new template, and letting go of it when the policy goes."""
+
+from typing import Any
+
+import msgspec
+
+from adapter.rollout.decide import names, wants
+from adapter.rollout.decide.common import POLL, roll
+from adapter.rollout.decide.context import POLICY_LABEL, Context, Decision, say
+from adapter.rollout.decide.refuse import refusal
+from adapter.rollout.decide.roll import begun
+from adapter.rollout.model.actions import (
+    CONTROLLER_REVISIONS,
+    DEPLOYMENTS,
+    Operation,
+    Told,
+    delete,
+    drop,
+    patch,
+    pointer,
+    put,
+)
+from adapter.rollout.model.observation import ReplicaSet, Seen
+from adapter.rollout.model.policy import FINALIZER, POLICIES
+from adapter.rollout.model.status import Phase, Release, Revision, Roll, Saved, at, with_condition
+
+HINT = "streamgate.io/release-with"
+"""An annotation on the Deployment that says what to use instead of kubectl's own undo, restart and resume."""
+HINT_TEXT = "released by a RolloutPolicy: use streamgate-rollout undo|restart|promote, not kubectl rollout"
+
+
+def pending(ctx: Context) -> Decision:
+    """The Deployment is taken over once its rollout is complete; not a pod of it is touched."""
+    if FINALIZER not in _finalizers(ctx):
+        return _finalize(ctx)
+    if why := refusal(ctx):
+        return refused(ctx, why)
+    status = with_condition(ctx.status, "Refused", False, "Accepted", "the policy can be followed", ctx.now)
+    found = serving(ctx)
+    if found is None:
+        return Decision(say(status, "waits until the Deployment's own rollout is complete"))
+    stable = Revision(fingerprint=found.fingerprint, hash=found.hash, deployment=ctx.deployment.uid)
+    told = Told("TakenOver", f"{found.name} with {found.replicas} pods is the stable revision")
+    status = msgspec.structs.replace(status, stable=stable, phase=Phase.IDLE, message="nothing to release")
+    return Decision(status, (), (told,), 0.0)
+
+
+def serving(ctx: Context) -> ReplicaSet | None:
+    """The one ReplicaSet that serves, with all its pods; None while a rollout is under way."""
+    sets = ctx.seen.owned(ctx.deployment.uid)
+    active = [found for found in sets if found.replicas or found.existing]
+    if not active and not ctx.deployment.replicas:
+        return next((found for found in reversed(sets) if found.fingerprint == ctx.deployment.fingerprint), None)
+    if len(active) != 1 or not active[0].settled or active[0].replicas != ctx.deployment.replicas:
+        return None
+    right = ctx.deployment.paused or active[0].fingerprint == ctx.deployment.fingerprint
+    return active[0] if right else None
+
+
+def idle(ctx: Context) -> Decision:
+    """Pauses the Deployment, and begins a release where its template is neither the stable nor the refused one."""
+    if ctx.seen.deployment is None or ctx.deployment.uid != ctx.status.stable.deployment:
+        fresh = msgspec.structs.replace(ctx.status, phase=Phase.PENDING, stable=Revision(), refused="", edit=None)
+        return Decision(say(fresh, "waits for the Deployment"), again=0.0)
+    if begun(ctx):
+        return _ungated(ctx)
+    if FINALIZER not in _finalizers(ctx):
+        return _finalize(ctx)
+    if not (todo := wants.paused(ctx)).done or HINT not in ctx.deployment.annotations:
+        return Decision(ctx.status, todo.actions or (_hint(ctx),), again=POLL)
+    if not (todo := wants.services(_unreleased(ctx), wants.Arm.WIDE)).done and todo.actions:
+        return Decision(ctx.status, todo.actions, again=POLL)
+    if why := refusal(ctx):
+        return refused(ctx, why)
+    status = with_condition(ctx.status, "Refused", False, "Accepted", "the policy can be followed", ctx.now)
+    return _compared(ctx._replace(status=status))
+
+
+def refused(ctx: Context, why: str) -> Decision:
+    """The policy is not followed; the condition says what to change."""
+    status = with_condition(ctx.status, "Refused", True, "CannotBeFollowed", why, ctx.now)
+    told = (Told("Refused", why, True),) if status != ctx.status else ()
+    return Decision(say(status, f"refused: {why}"), (), told)
+
+
+def _compared(ctx: Context) -> Decision:
+    status, found = ctx.status, ctx.deployment.fingerprint
+    stable = wants.stable_set(ctx)
+    if found in (status.stable.fingerprint, stable.fingerprint if stable else ""):
+        calm = msgspec.structs.replace(status, refused="")
+        return Decision(say(calm, "nothing to release"), _superfluous(ctx) if calm == status else ())
+    if found == status.refused:
+        return Decision(say(status, "the template was rolled back: waits for another one, or for retry or undo"))
+    if not ctx.deployment.replicas:
+        return _without_pods(ctx)
+    return _begin(ctx)
+
+
+def _begin(ctx: Context) -> Decision:
+    number, found, hpa = ctx.status.number + 1, ctx.deployment, ctx.seen.hpa
+    release = Release(
+        id=names.release_id(ctx.policy, number),
+        number=number,
+        fingerprint=found.fingerprint,
+        sibling=names.sibling(found, number, found.fingerprint),
+        replicas=found.replicas,
+        started_at=at(ctx.now),
+        since=at(ctx.now),
+    )
+    saved = Saved(
+        hpa=hpa.name if hpa and not hpa.owner else "",
+        min_replicas=hpa.min_replicas if hpa and not hpa.owner else None,
+        revision_history_limit=0 if found.spec.get("revisionHistoryLimit", 10) == 0 else None,
+    )
+    status = msgspec.structs.replace(
+        ctx.status, phase=Phase.PREPARING, message="prepares", release=release, saved=saved, number=number, refused=""
+    )
+    about = f"release {number}: template {found.fingerprint} beside {ctx.status.stable.fingerprint}"
+    if hpa and hpa.owner:
+        about += f"; HPA {hpa.name} belongs to another controller, so its minReplicas is not held"
+    return Decision(msgspec.structs.replace(status, evidence=None), (), (Told("Released", about),), 0.0)
+
+
+def _without_pods(ctx: Context) -> Decision:
+    """A Deployment of 0 pods has nothing to judge and nothing to lose: the new template is taken at once."""
+    if ctx.deployment.fingerprint not in ctx.seen.revisions:
+        found = ctx.deployment
+        stored = names.stored(ctx.policy, found.fingerprint, found.template, ctx.status.number, POLICY_LABEL)
+        return Decision(ctx.status, (stored,), again=POLL)
+    judged = ctx.deployment.fingerprint
+    return roll(ctx, Roll(to=judged, then=judged), "there are no pods to judge")
+
+
+def _ungated(ctx: Context) -> Decision:
+    """Somebody un-paused the Deployment, and it began to roll. Where it is through, that is the stable revision now."""
+    found = serving(ctx)
+    status = with_condition(
+        ctx.status,
+        "Interfered",
+        True,
+        "Unpaused",
+        "somebody else un-paused the Deployment: its roll was not gated",
+        ctx.now,
+    )
+    ctx = ctx._replace(status=status)
+    if found is not None:
+        stable = Revision(fingerprint=found.fingerprint, hash=found.hash, deployment=ctx.deployment.uid)
+        told = Told("Interfered", f"an ungated roll to {found.name} is complete: it is the stable revision now", True)
+        return Decision(
+            msgspec.structs.replace(status, stable=stable, previous=status.stable.fingerprint), (), (told,), 0.0
+        )
+    if not (todo := wants.paused(ctx)).done:
+        return Decision(status, todo.actions, again=0.0)
+    missing = [
+        names.stored(ctx.policy, fingerprint, template, ctx.status.number, POLICY_LABEL)
+        for fingerprint, template in _known(ctx).items()
+        if fingerprint not in ctx.seen.revisions
+    ]
+    if missing:
+        return Decision(status, tuple(missing), again=0.0)
+    back = Roll(to=status.stable.fingerprint, then=ctx.deployment.fingerprint)
+    return roll(ctx, back, "somebody else un-paused the Deployment in mid-release")
+
+
+def _known(ctx: Context) -> dict[str, Any]:
+    stable = wants.stable_set(ctx)
+    found = {ctx.deployment.fingerprint: ctx.deployment.template}
+    return found | ({ctx.status.stable.fingerprint: stable.template} if stable else {})
+
+
+def _superfluous(ctx: Context) -> tuple[Any, ...]:
+    """Stored templates that nothing refers to any more."""
+    status = ctx.status
+    kept = {status.stable.fingerprint, status.previous, status.refused, ctx.deployment.fingerprint}
+    old = [found for found in ctx.seen.kept if found.annotations.get("streamgate.io/fingerprint") not in kept]
+    return tuple(delete(CONTROLLER_REVISIONS, found, "nothing refers to this template") for found in old)
+
+
+def _unreleased(ctx: Context) -> Context:
+    """For what a lost release may have left narrowed."""
+    return ctx._replace(status=msgspec.structs.replace(ctx.status, release=Release()))
+
+
+def _hint(ctx: Context) -> Any:
+    operations: list[Operation] = [] if ctx.deployment.annotations else [put("/metadata/annotations", {})]
+    operations.append(put(pointer("metadata", "annotations", HINT), HINT_TEXT))
+    return patch(DEPLOYMENTS, ctx.deployment, operations, "people learn what to use")
+
+
+# ---- the policy is deleted
+
+
+def leave(ctx: Context) -> Decision:
+    """The Deployment is made ordinary: stable template, un-paused, in one write; then the policy may go."""
+    if FINALIZER not in _finalizers(ctx):
+        return Decision(ctx.status)
+    found = ctx.seen.deployment
+    taken = found is not None and found.uid == ctx.status.stable.deployment
+    if ctx.seen.namespace_going or found is None or not taken:
+        return Decision(ctx.status, (_finalizer(ctx, remove=True),), again=POLL)
+    if found.paused and begun(ctx) and serving(ctx) is None:
+        return _ungated(ctx)
+    operations = _ordinary(ctx)
+    if operations:
+        why = "the policy goes: the stable template, not paused"
+        return Decision(ctx.status, (patch(DEPLOYMENTS, found, operations, why),), again=POLL)
+    return Decision(ctx.status, (_finalizer(ctx, remove=True),), again=POLL)
+
+
+def _ordinary(ctx: Context) -> list[Operation]:
+    found, stable = ctx.deployment, ctx.status.stable.fingerprint
+    operations: list[Operation] = []
+    kept = wants.stable_set(ctx)
+    if found.paused:  # else it is ordinary already, and a new template is its own affair
+        if found.fingerprint not in (stable, kept.fingerprint if kept else ""):
+            template = ctx.seen.revisions.get(stable) or (kept.template if kept else None)
+            operations += [put("/spec/template", template)] if template is not None else []
+        operations.append(drop("/spec/paused"))
+    if HINT in found.annotations:
+        operations.append(drop(pointer("metadata", "annotations", HINT)))
+    return operations
+
+
+def _finalizers(ctx: Context) -> list[str]:
+    return list(ctx.seen.finalizers)
+
+
+def _finalize(ctx: Context) -> Decision:
+    return Decision(ctx.status, (_finalizer(ctx, remove=False),), again=POLL)
+
+
+def _finalizer(ctx: Context, *, remove: bool) -> Any:
+    held = _finalizers(ctx)
+    wanted = [name for name in held if name != FINALIZER] if remove else [*held, FINALIZER]
+    meta = ctx.policy.metadata
+    policy = Seen({"metadata": {"name": meta.name, "uid": meta.uid, "resourceVersion": meta.resource_version}})
+    why = (
+        "nothing of the policy is left" if remove else "the policy is not gone before the Deployment is ordinary again"
+    )
+    return patch(POLICIES, policy, [put("/metadata/finalizers", wanted)], why)

@@ -1,0 +1,45 @@
+"""Names of what a release adds."""
+
+from adapter.rollout.model.actions import CONTROLLER_REVISIONS, Create
+from adapter.rollout.model.observation import Deployment, Json
+from adapter.rollout.model.policy import POLICIES, RolloutPolicy
+
+MAX_NAME = 63
+
+
+def sibling(deployment: Deployment, number: int, fingerprint: str) -> str:
+    """The sibling's name, unique per release; short enough that its pods' names are host names."""
+    tail = f"-r{number}-{fingerprint[:5]}"
+    return deployment.name[: 46 - len(tail)].rstrip("-.") + tail
+
+
+def release_id(policy: RolloutPolicy, number: int) -> str:
+    """The release's id, good as a label's value: policy, number, and the policy's own uid in short."""
+    tail = f"-{number}-{policy.metadata.uid[:5]}"
+    return policy.metadata.name[: 50 - len(tail)].rstrip("-.") + tail
+
+
+def revision(policy: RolloutPolicy, fingerprint: str) -> str:
+    """The name of the ControllerRevision that holds a template."""
+    tail = f"-{fingerprint}"
+    return policy.metadata.name[: MAX_NAME - len(tail)].rstrip("-.") + tail
+
+
+def stored(policy: RolloutPolicy, fingerprint: str, template: Json, number: int, label: str) -> Create:
+    """The write that keeps a template: a ControllerRevision, which goes with the policy."""
+    owner = {
+        "apiVersion": POLICIES.api_version,
+        "kind": "RolloutPolicy",
+        "name": policy.metadata.name,
+        "uid": policy.metadata.uid,
+    }
+    metadata = {
+        "name": revision(policy, fingerprint),
+        "labels": {label: policy.metadata.name},
+        "annotations": {"streamgate.io/fingerprint": fingerprint},
+        "ownerReferences": [owner],
+    }
+    body: Json = {"apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": metadata}
+    body["revision"] = number
+    body["data"] = {"template": template}
+    return Create(CONTROLLER_REVISIONS, body, "the template is kept, to be put back where need be")

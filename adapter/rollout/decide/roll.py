@@ -1,0 +1,108 @@
+"""A roll by the Deployment itself, without losing a pod: un-paused with maxUnavailable 0, and paused again at its end.
+
+It is the way back where somebody else un-paused the Deployment in mid-release, and the way forward where adoption could
+not be had, or where there are no pods to judge. A template that is written meanwhile waits: it is stored, and put back
+together with the pause.
+"""
+
+from typing import Any
+
+import msgspec
+
+from adapter.rollout.decide import names
+from adapter.rollout.decide.common import POLL
+from adapter.rollout.decide.context import POLICY_LABEL, Context, Decision, say
+from adapter.rollout.model.actions import DEPLOYMENTS, Operation, Told, patch, put
+from adapter.rollout.model.observation import Json
+from adapter.rollout.model.status import Revision, Roll, Saved, at
+
+
+def rolling(ctx: Context) -> Decision:
+    """Towards `status.roll.to`; then paused with the template `then`, and on to the phase `next`."""
+    wanted = ctx.status.roll
+    assert wanted is not None
+    found, saved = ctx.deployment, ctx.status.saved or Saved()
+    if found.fingerprint not in ctx.seen.revisions:
+        number = ctx.status.number
+        return Decision(
+            ctx.status, (names.stored(ctx.policy, found.fingerprint, found.template, number, POLICY_LABEL),), again=POLL
+        )
+    if found.paused and _has_arrived(ctx, wanted) and found.fingerprint == wanted.then:
+        return _left(ctx, wanted)
+    if found.fingerprint not in (wanted.to, wanted.then):
+        newer = msgspec.structs.replace(wanted, then=found.fingerprint)
+        return Decision(msgspec.structs.replace(ctx.status, roll=newer), again=0.0)
+    target = ctx.seen.revisions.get(wanted.to)
+    if target is None:
+        return Decision(
+            say(ctx.status, f"the stored template {wanted.to} is lost: put it into the Deployment"), again=POLL
+        )
+    if found.fingerprint == wanted.to and _has_arrived(ctx, wanted):
+        return Decision(say(ctx.status, "the roll is complete"), (_closing(ctx, wanted, saved),), again=POLL)
+    strategy = gentle(saved.strategy or {})
+    if found.paused or found.fingerprint != wanted.to or found.spec.get("strategy") != strategy:
+        operations = [put("/spec/template", target), put("/spec/strategy", strategy), put("/spec/paused", False)]
+        why = "it rolls by itself, one pod more at a time and none fewer"
+        return Decision(say(ctx.status, why), (patch(DEPLOYMENTS, found, operations, why),), again=POLL)
+    return Decision(
+        say(ctx.status, f"the Deployment rolls: {found.available} of {found.replicas} available"), again=POLL
+    )
+
+
+def gentle(strategy: Json) -> Json:
+    """The strategy that loses no pod: maxUnavailable 0, and the surge that was asked for if that is any."""
+    surge = (strategy.get("rollingUpdate") or {}).get("maxSurge", "25%")
+    return {
+        "type": "RollingUpdate",
+        "rollingUpdate": {"maxUnavailable": 0, "maxSurge": surge if surge not in (0, "0%") else 1},
+    }
+
+
+def _has_arrived(ctx: Context, wanted: Roll) -> bool:
+    """Whether only pods of the wanted template are left, all of them available."""
+    sets = ctx.seen.owned(ctx.deployment.uid)
+    right = [found for found in sets if found.fingerprint == wanted.to]
+    others = [found for found in sets if found.fingerprint != wanted.to and (found.replicas or found.existing)]
+    seen = int(ctx.deployment.status.get("observedGeneration") or 0) >= int(ctx.deployment.meta.get("generation") or 0)
+    full = sum(found.replicas for found in right) == ctx.deployment.replicas
+    return seen and bool(right) and full and not others and all(found.settled for found in right)
+
+
+def _closing(ctx: Context, wanted: Roll, saved: Saved) -> Any:
+    operations: list[Operation] = [put("/spec/paused", True)]
+    if saved.strategy:
+        operations.append(put("/spec/strategy", saved.strategy))
+    if wanted.then != wanted.to and (later := ctx.seen.revisions.get(wanted.then)):
+        operations.append(put("/spec/template", later))
+    return patch(
+        DEPLOYMENTS, ctx.deployment, operations, "the roll is complete: paused again, with the strategy as before"
+    )
+
+
+def _left(ctx: Context, wanted: Roll) -> Decision:
+    """The next phase, with what serves now as the stable revision where that is new."""
+    uid = ctx.deployment.uid
+    served = next(
+        found
+        for found in reversed(ctx.seen.owned(uid))
+        if found.fingerprint == wanted.to and found.replicas == ctx.deployment.replicas
+    )
+    status, saved = ctx.status, ctx.status.saved
+    if saved:
+        saved = msgspec.structs.replace(saved, strategy=None)
+    changes: dict[str, Any] = {"phase": wanted.next, "roll": None, "saved": saved}
+    if status.release:
+        changes["release"] = msgspec.structs.replace(
+            status.release, hash=served.hash, since=at(ctx.now), reached=None, waiting_since=None
+        )
+    else:
+        changes["stable"] = Revision(fingerprint=wanted.to, hash=served.hash, deployment=uid)
+        changes["saved"] = None
+    told = Told("Rolled", f"the Deployment has rolled to template {wanted.to}")
+    return Decision(msgspec.structs.replace(status, **changes), (), (told,), 0.0)
+
+
+def begun(ctx: Context) -> bool:
+    """Whether the Deployment has pods of another template than the stable one."""
+    sets = ctx.seen.owned(ctx.deployment.uid)
+    return any(found.hash != ctx.status.stable.hash and (found.replicas or found.existing) for found in sets)

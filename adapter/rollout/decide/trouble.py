@@ -1,0 +1,86 @@
+"""What ends a release that can still be ended: people, another template, the judge, crashes, time."""
+
+from typing import Final, NamedTuple
+
+from adapter.rollout.decide import wants
+from adapter.rollout.decide.context import ABORTABLE, Context
+from adapter.rollout.model.status import Outcome, Phase, seconds
+from adapter.rollout.model.verdict import Said
+
+UNREADY_SECONDS: Final = 10.0
+"""So long fewer than half of the new pods may be available once they have traffic: a drained node is no fault."""
+
+LIVE: Final = frozenset({Phase.STEPPING, Phase.FILLING, Phase.SWITCHING, Phase.VERIFYING})
+
+
+class Trouble(NamedTuple):
+    """How the release ends, and why."""
+
+    outcome: Outcome
+    reason: str
+
+
+def trouble(ctx: Context) -> Trouble | None:
+    """The first reason to go back; None while there is none."""
+    if ctx.status.phase not in ABORTABLE:
+        return None
+    if ctx.deleting and not _is_decided(ctx):
+        return Trouble(Outcome.DELETED, "the policy is being deleted")
+    return _edited(ctx) or _lost(ctx) or _judged(ctx) or _crashing(ctx) or _late(ctx)
+
+
+def _is_decided(ctx: Context) -> bool:
+    """Whether the final verdict is in: then a deletion of the policy finishes forwards."""
+    return ctx.steps > 0 and ctx.status.phase in (Phase.FILLING, Phase.SWITCHING, Phase.VERIFYING)
+
+
+def _edited(ctx: Context) -> Trouble | None:
+    found = ctx.deployment.fingerprint
+    if found == ctx.release.fingerprint:
+        return None
+    if found == ctx.status.stable.fingerprint:
+        return Trouble(Outcome.REVERTED, "the stable template was put back")
+    return Trouble(Outcome.SUPERSEDED, f"template {found} was written in mid-release")
+
+
+def _lost(ctx: Context) -> Trouble | None:
+    if ctx.release.hash and ctx.seen.sibling(ctx.release.sibling) is None:
+        return Trouble(Outcome.ABORTED, f"Deployment {ctx.release.sibling} was deleted in mid-release")
+    own = ctx.seen.owned(ctx.deployment.uid)
+    rolled = [found for found in own if found.hash != ctx.status.stable.hash and found.replicas]
+    if rolled:
+        return Trouble(Outcome.SUPERSEDED, "the Deployment was un-paused by somebody else in mid-release")
+    return None
+
+
+def _judged(ctx: Context) -> Trouble | None:
+    if ctx.verdict.said is not Said.ROLLBACK or ctx.release.full:
+        return None
+    return Trouble(Outcome.ROLLED_BACK, ctx.verdict.reason)
+
+
+def _crashing(ctx: Context) -> Trouble | None:
+    """Relative to the stable pods: an outage that both share rolls nothing back."""
+    new, stable = wants.canary_pods(ctx), wants.stable_pods(ctx)
+    loops = [pod.name for pod in new if pod.crash_loops]
+    if loops and not any(pod.crash_loops for pod in stable):
+        return Trouble(
+            Outcome.ROLLED_BACK, f"{len(loops)} of {len(new)} new pods crash-loop ({loops[0]}), no stable one does"
+        )
+    if ctx.status.phase not in LIVE or ctx.release.reached is None:
+        return None
+    ready, steady = sum(pod.ready for pod in new), sum(pod.ready for pod in stable)
+    sick = 2 * ready < len(new) and 2 * steady >= len(stable)
+    if sick and seconds(ctx.release.waiting_since, ctx.now) > UNREADY_SECONDS:
+        return Trouble(
+            Outcome.ROLLED_BACK, f"only {ready} of {len(new)} new pods are ready, {steady} of {len(stable)} stable ones"
+        )
+    return None
+
+
+def _late(ctx: Context) -> Trouble | None:
+    """Time that a person holds a release does not count, nor does a soak: only waiting for the cluster does."""
+    limit = ctx.policy.spec.progress_deadline_seconds
+    if seconds(ctx.release.waiting_since, ctx.now) <= limit:
+        return None
+    return Trouble(Outcome.ROLLED_BACK, f"no progress for {limit} s: {ctx.status.message}")

@@ -1,0 +1,85 @@
+"""One turn: from everything that is known to what is remembered, written and told."""
+
+import msgspec
+
+from adapter.rollout.decide import idle
+from adapter.rollout.decide.commands import commanded, configured, edited
+from adapter.rollout.decide.common import ended, moved
+from adapter.rollout.decide.context import ABORTABLE, Context, Decision, go
+from adapter.rollout.decide.phases import HANDLERS
+from adapter.rollout.decide.roll import rolling
+from adapter.rollout.decide.trouble import trouble
+from adapter.rollout.model.actions import Told
+from adapter.rollout.model.observation import Observation
+from adapter.rollout.model.policy import RolloutPolicy
+from adapter.rollout.model.status import Outcome, Phase, Status, seconds, with_condition
+from adapter.rollout.model.verdict import Verdict
+
+
+def decide(policy: RolloutPolicy, status: Status, seen: Observation, verdict: Verdict, now: float) -> Decision:
+    """What to remember, to write and to tell at `now` (Unix seconds).
+
+    `status` is given apart from the policy's own, so that a caller may try what another one would lead to. `verdict`
+    is the judge's for the stage that the status is in.
+    """
+    ctx = Context(msgspec.structs.replace(policy, status=status), status, seen, verdict, now)
+    decision = _turn(ctx)
+    after = decision.status
+    if after.observed_generation != policy.metadata.generation:
+        after = msgspec.structs.replace(after, observed_generation=policy.metadata.generation)
+    return Decision(_conditions(ctx, after), decision.actions, decision.told, decision.again)
+
+
+def _turn(ctx: Context) -> Decision:
+    status = ctx.status
+    if status.phase in (Phase.PENDING, Phase.IDLE):
+        if ctx.deleting:
+            return idle.leave(ctx)
+        if status.phase is Phase.PENDING:
+            return idle.pending(ctx)
+        return commanded(ctx) or _edits(ctx) or idle.idle(ctx)
+    if ctx.seen.deployment is None or ctx.deployment.uid != status.stable.deployment:
+        return _orphaned(ctx)
+    if status.phase is Phase.ROLLING:
+        return rolling(ctx)
+    if heard := commanded(ctx):
+        return heard
+    if found := trouble(ctx):
+        told = Told(found.outcome.value, f"goes back: {found.reason}", warning=True)
+        return go(
+            ctx, Phase.RETURNING, found.reason[:512], told, outcome=found.outcome, reason=found.reason, **moved(ctx)
+        )
+    if status.phase in ABORTABLE and (written := edited(ctx)):
+        return written
+    return HANDLERS[status.phase](ctx)
+
+
+def _edits(ctx: Context) -> Decision | None:
+    if ctx.seen.deployment is None:
+        return None
+    return edited(ctx) or configured(ctx)
+
+
+def _orphaned(ctx: Context) -> Decision:
+    """The Deployment is gone, or is another one by the same name: what is left of the release goes too."""
+    if ctx.status.release is None:
+        return Decision(msgspec.structs.replace(ctx.status, phase=Phase.IDLE, roll=None, saved=None), again=0.0)
+    if ctx.status.phase not in (Phase.REMOVING, Phase.RESTORING, Phase.FINISHING):
+        reason = "the Deployment was deleted in mid-release"
+        return go(ctx, Phase.REMOVING, reason, outcome=Outcome.DELETED, reason=reason)
+    if ctx.status.phase is Phase.FINISHING:
+        return ended(ctx, Outcome.DELETED, "the Deployment was deleted in mid-release")
+    return HANDLERS[ctx.status.phase](ctx)
+
+
+def _conditions(ctx: Context, status: Status) -> Status:
+    """Conditions that follow from the status alone."""
+    ready = status.phase is Phase.IDLE
+    status = with_condition(status, "Ready", ready, status.phase.value, f"the phase is {status.phase.value}", ctx.now)
+    limit = ctx.policy.spec.progress_deadline_seconds
+    waiting = status.release.waiting_since if status.release else None
+    stuck = status.phase not in ABORTABLE and seconds(waiting, ctx.now) > limit
+    if stuck or any(found.type == "Stuck" and found.status == "True" for found in status.conditions):
+        reason, message = ("NoProgress", status.message) if stuck else ("Progress", "")
+        status = with_condition(status, "Stuck", stuck, reason, message, ctx.now)
+    return status

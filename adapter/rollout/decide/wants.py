@@ -1,0 +1,260 @@
+"""What a phase can want of the cluster: for each thing, the writes that are missing and what is waited for.
+
+Every function compares what was seen with what is wanted, so it does not matter who wrote what, or how often: a write
+that was lost is made again, and one that was made is not.
+"""
+
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import TypeAlias
+
+import msgspec
+
+from adapter.rollout.decide import names
+from adapter.rollout.decide.context import DONE, MARK, POLICY_LABEL, Context, Todo
+from adapter.rollout.model.actions import (
+    DEPLOYMENTS,
+    HORIZONTAL_POD_AUTOSCALERS,
+    REPLICA_SETS,
+    SERVICES,
+    Action,
+    Create,
+    Operation,
+    delete,
+    drop,
+    patch,
+    pointer,
+    put,
+)
+from adapter.rollout.model.observation import Deployment, Json, Pod, ReplicaSet, Service
+from adapter.rollout.model.status import Saved
+from adapter.rollout.model.template import HASH
+
+Want: TypeAlias = Callable[[], Todo]
+
+
+class Arm(Enum):
+    """Whose pods a Service selects."""
+
+    WIDE = "all"
+    STABLE = "stable"
+    CANARY = "new"
+
+
+def first(*wants: Want) -> Todo:
+    """The first thing that is not as it should be: each is wanted only when those before it are."""
+    for want in wants:
+        if not (todo := want()).done:
+            return todo
+    return DONE
+
+
+# ---- the Deployment itself
+
+
+def paused(ctx: Context) -> Todo:
+    """The Deployment is paused, and forgets no ReplicaSet of size 0 at once."""
+    found = ctx.deployment
+    operations: list[Operation] = []
+    if not found.paused:
+        operations.append(put("/spec/paused", True))
+    if found.spec.get("revisionHistoryLimit", 10) == 0 and ctx.status.release:
+        operations.append(put("/spec/revisionHistoryLimit", 1))
+    if not operations:
+        return DONE
+    return Todo((patch(DEPLOYMENTS, found, operations, "a new template waits for its release"),))
+
+
+def templates(ctx: Context) -> Todo:
+    """The stable and the new template are stored."""
+    missing: list[Action] = []
+    wanted = {ctx.release.fingerprint: ctx.deployment.template}
+    if found := stable_set(ctx):
+        wanted[ctx.status.stable.fingerprint] = found.template
+    for fingerprint, template in wanted.items():
+        if fingerprint not in ctx.seen.revisions:
+            missing.append(names.stored(ctx.policy, fingerprint, template, ctx.release.number, POLICY_LABEL))
+    return Todo(tuple(missing))
+
+
+def floor(ctx: Context) -> Todo:
+    """The HPA scales no lower than when the release began, nor than the stable pods alone ask for."""
+    hpa, saved = ctx.seen.hpa, ctx.status.saved
+    if hpa is None or saved is None or hpa.name != saved.hpa:
+        return DONE
+    if hpa.min_replicas != saved.min_replicas and hpa.min_replicas not in saved.held:
+        saved = msgspec.structs.replace(saved, min_replicas=hpa.min_replicas)
+        return Todo(status=msgspec.structs.replace(ctx.status, saved=saved))
+    least = max(saved.min_replicas or 1, ctx.release.replicas, ctx.seen.wanted or 0, 1)
+    wanted = min(least, hpa.max_replicas)
+    if (hpa.min_replicas or 1) == wanted:
+        return DONE
+    if wanted not in saved.held:
+        saved = msgspec.structs.replace(saved, held=(*saved.held[-20:], wanted))
+        return Todo(status=msgspec.structs.replace(ctx.status, saved=saved))
+    why = f"minReplicas {wanted} while the release lasts: pods of the sibling must not hold the HPA back"
+    return Todo((patch(HORIZONTAL_POD_AUTOSCALERS, hpa, [put("/spec/minReplicas", wanted)], why),))
+
+
+def restored(ctx: Context) -> Todo:
+    """What the release changed is as it was, unless somebody else changed it since."""
+    saved, found, actions = ctx.status.saved or Saved(), ctx.seen.deployment, list[Action]()
+    if found and saved.revision_history_limit is not None and found.spec.get("revisionHistoryLimit") == 1:
+        back = [put("/spec/revisionHistoryLimit", saved.revision_history_limit)]
+        actions.append(patch(DEPLOYMENTS, found, back, "revisionHistoryLimit as before the release"))
+    hpa = ctx.seen.hpa
+    if hpa and saved.hpa == hpa.name and hpa.min_replicas in saved.held:
+        wanted = saved.min_replicas
+        if wanted != hpa.min_replicas:
+            back = [drop("/spec/minReplicas") if wanted is None else put("/spec/minReplicas", wanted)]
+            actions.append(patch(HORIZONTAL_POD_AUTOSCALERS, hpa, back, "minReplicas as before the release"))
+    return Todo(tuple(actions))
+
+
+# ---- Services
+
+
+def services(ctx: Context, arm: Arm) -> Todo:
+    """Every Service but the preview's selects the pods of `arm`, and its EndpointSlices show it."""
+    preview = ctx.policy.spec.blue_green.preview_service if ctx.policy.spec.blue_green else ""
+    return _selected(ctx, [found for found in ctx.seen.services if found.name != preview], arm)
+
+
+def preview(ctx: Context, arm: Arm) -> Todo:
+    """The preview Service, where the policy names one, selects the pods of `arm`."""
+    blue_green = ctx.policy.spec.blue_green
+    if blue_green is None or not blue_green.preview_service:
+        return DONE
+    return _selected(ctx, [found for found in ctx.seen.services if found.name == blue_green.preview_service], arm)
+
+
+def _selected(ctx: Context, found: Iterable[Service], arm: Arm) -> Todo:
+    wanted = "" if arm is Arm.WIDE else ctx.release.hash if arm is Arm.CANARY else ctx.status.stable.hash
+    mark = "" if arm is Arm.WIDE else f"{ctx.release.id}-{ctx.release.shift}"
+    actions, unmet = list[Action](), ""
+    for service in found:
+        if operations := _selector(service, wanted, mark):
+            why = f"Service {service.name} selects {arm.value} pods"
+            actions.append(patch(SERVICES, service, operations, why))
+        else:
+            unmet = unmet or _shown(ctx, service, arm, mark)
+    return Todo(tuple(actions), "" if actions else unmet)
+
+
+def _selector(service: Service, wanted: str, mark: str) -> list[Operation]:
+    """The operations that make the selector so, and in the same write the mark."""
+    operations: list[Operation] = []
+    if not wanted and MARK not in service.labels:
+        return []  # what we did not narrow is not ours to widen
+    if service.narrowed != wanted:
+        path = pointer("spec", "selector", HASH)
+        operations.append(put(path, wanted) if wanted else drop(path))
+    if service.labels.get(MARK, "") != mark:
+        if mark and not service.meta.get("labels"):
+            operations.append(put("/metadata/labels", {}))
+        path = pointer("metadata", "labels", MARK)
+        operations.append(put(path, mark) if mark else drop(path))
+    return operations
+
+
+def _shown(ctx: Context, service: Service, arm: Arm, mark: str) -> str:
+    """What the EndpointSlices of a Service do not show yet; '' where all do."""
+    slices = [found for found in ctx.seen.slices if found.service == service.name and not found.going]
+    if not slices or any(found.labels.get(MARK, "") != mark for found in slices):
+        return f"the EndpointSlices of Service {service.name} to show its selector"
+    if arm is Arm.WIDE:
+        return ""
+    pods = {found.name for found in (canary_pods(ctx) if arm is Arm.CANARY else stable_pods(ctx))}
+    ready = {name for found in slices for name in found.ready}
+    if ready - pods:
+        return f"Service {service.name} to leave pods that are not {arm.value}"
+    if not ready and ctx.deployment.replicas:
+        return f"Service {service.name} to have a ready pod"
+    return ""
+
+
+# ---- sibling
+
+
+def sibling(ctx: Context, replicas: int) -> Todo:
+    """The sibling exists, has `replicas` pods, and all are available; its ReplicaSet is known."""
+    found = ctx.seen.sibling(ctx.release.sibling)
+    if found is None:
+        return Todo((Create(DEPLOYMENTS, _sibling(ctx, replicas), f"the new template gets {replicas} pods"),))
+    if found.replicas != replicas:
+        why = f"{replicas} pods, not {found.replicas}"
+        return Todo((patch(DEPLOYMENTS, found, [put("/spec/replicas", replicas)], why),))
+    known = ctx.seen.owned(found.uid)
+    if known and (known[-1].hash, known[-1].uid) != (ctx.release.hash, ctx.release.replica_set):
+        return Todo(status=ctx.with_release(hash=known[-1].hash, replica_set=known[-1].uid))
+    if not known or not found.settled or found.updated != replicas:
+        return Todo(unmet=f"{replicas} pods of {found.name} to be available ({found.available} are)")
+    return DONE
+
+
+def sibling_gone(ctx: Context) -> Todo:
+    """The sibling is deleted and its pods are gone."""
+    found = ctx.seen.sibling(ctx.release.sibling)
+    if found is not None and not found.going:
+        return Todo((delete(DEPLOYMENTS, found, "the new template gets no pods any more"),))
+    left = [pod for pod in canary_pods(ctx) if pod.owner not in _original_sets(ctx)]
+    if found is not None or left:
+        return Todo(unmet=f"{len(left)} pods of {ctx.release.sibling} to end")
+    return DONE
+
+
+def _sibling(ctx: Context, replicas: int) -> Json:
+    """The Deployment under test: the edited template as it is, under the same selector."""
+    found = ctx.deployment
+    copied = ("selector", "minReadySeconds", "progressDeadlineSeconds")
+    spec = {key: found.spec[key] for key in copied if key in found.spec}
+    metadata = {
+        "name": ctx.release.sibling,
+        "namespace": ctx.policy.metadata.namespace,
+        "labels": {POLICY_LABEL: ctx.name, MARK: ctx.release.id},
+        "annotations": {"streamgate.io/fingerprint": ctx.release.fingerprint},
+    }
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+    spec |= {"replicas": replicas, "template": found.template, "revisionHistoryLimit": 1, "strategy": strategy}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+
+
+def retained_gone(ctx: Context) -> Todo:
+    """No old ReplicaSet has the judged template: Kubernetes takes the oldest that matches as the new revision."""
+    old = [
+        found
+        for found in ctx.seen.owned(ctx.deployment.uid)
+        if found.fingerprint == ctx.release.fingerprint and found.uid != ctx.release.replica_set
+    ]
+    why = "an empty ReplicaSet of the same template would be taken in place of the judged one"
+    empty = [found for found in old if not found.replicas and not found.existing]
+    if len(empty) < len(old):
+        return Todo(unmet=f"ReplicaSet {old[0].name} to have no pods")
+    return Todo(tuple(delete(REPLICA_SETS, found, why) for found in empty if not found.going))
+
+
+# ---- the arms
+
+
+def stable_set(ctx: Context) -> ReplicaSet | None:
+    """The Deployment's ReplicaSet that serves."""
+    uid = ctx.status.stable.deployment
+    return next((found for found in ctx.seen.owned(uid) if found.hash == ctx.status.stable.hash), None)
+
+
+def stable_pods(ctx: Context) -> list[Pod]:
+    """Pods of the stable ReplicaSet: told apart by their owner."""
+    found = stable_set(ctx)
+    return ctx.seen.pods_of({found.uid}) if found else []
+
+
+def canary_pods(ctx: Context) -> list[Pod]:
+    """Pods of the release: of the sibling's ReplicaSets, and of the one that was its own."""
+    found = ctx.seen.sibling(ctx.release.sibling)
+    sets = {known.uid for known in ctx.seen.owned(found.uid)} if found else set()
+    return ctx.seen.pods_of(sets | ({ctx.release.replica_set} - {""}))
+
+
+def _original_sets(ctx: Context) -> set[str]:
+    found: Deployment | None = ctx.seen.deployment
+    return {known.uid for known in ctx.seen.owned(found.uid)} if found else set()

@@ -1,0 +1,266 @@
+"""What was seen of a policy's Deployment and of all that belongs to it, at one time.
+
+Objects are kept as the API server's JSON, so that what is written back is what was read; the views here name the fields
+that decisions need.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from adapter.rollout.model.template import HASH, fingerprint, labels_of, without_hash
+
+Json: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Any object: its JSON, and the parts of its metadata that guard a write."""
+
+    raw: Json
+
+    @property
+    def meta(self) -> Json:
+        """metadata."""
+        return dict(self.raw.get("metadata") or {})
+
+    @property
+    def spec(self) -> Json:
+        """spec."""
+        return dict(self.raw.get("spec") or {})
+
+    @property
+    def status(self) -> Json:
+        """status."""
+        return dict(self.raw.get("status") or {})
+
+    @property
+    def name(self) -> str:
+        """metadata.name."""
+        return str(self.meta.get("name", ""))
+
+    @property
+    def uid(self) -> str:
+        """metadata.uid."""
+        return str(self.meta.get("uid", ""))
+
+    @property
+    def version(self) -> str:
+        """metadata.resourceVersion."""
+        return str(self.meta.get("resourceVersion", ""))
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """metadata.labels."""
+        return dict(self.meta.get("labels") or {})
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """metadata.annotations."""
+        return dict(self.meta.get("annotations") or {})
+
+    @property
+    def going(self) -> bool:
+        """Whether it is being deleted."""
+        return bool(self.meta.get("deletionTimestamp"))
+
+    @property
+    def owner(self) -> str:
+        """The uid of the controller that manages it, or ''."""
+        owners = self.meta.get("ownerReferences") or ()
+        return str(next((found["uid"] for found in owners if found.get("controller")), ""))
+
+
+@dataclass(frozen=True)
+class Sized(Seen):
+    """A Deployment or a ReplicaSet."""
+
+    @property
+    def replicas(self) -> int:
+        """spec.replicas."""
+        return int(self.spec.get("replicas", 1))
+
+    @property
+    def available(self) -> int:
+        """status.availableReplicas."""
+        return int(self.status.get("availableReplicas") or 0)
+
+    @property
+    def existing(self) -> int:
+        """status.replicas."""
+        return int(self.status.get("replicas") or 0)
+
+    @property
+    def settled(self) -> bool:
+        """Whether its controller has seen its spec, and just the wanted pods exist and are available."""
+        seen = int(self.status.get("observedGeneration") or 0) >= int(self.meta.get("generation") or 0)
+        return seen and self.available == self.existing == self.replicas
+
+
+@dataclass(frozen=True)
+class Deployment(Sized):
+    """apps/v1 Deployment."""
+
+    @cached_property
+    def template(self) -> Json:
+        """spec.template, raw."""
+        return dict(self.spec.get("template") or {})
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the template."""
+        return fingerprint(self.template)
+
+    @property
+    def paused(self) -> bool:
+        """spec.paused."""
+        return bool(self.spec.get("paused"))
+
+    @property
+    def updated(self) -> int:
+        """status.updatedReplicas."""
+        return int(self.status.get("updatedReplicas") or 0)
+
+
+@dataclass(frozen=True)
+class ReplicaSet(Sized):
+    """apps/v1 ReplicaSet."""
+
+    @property
+    def hash(self) -> str:
+        """The label that its pods bear."""
+        return self.labels.get(HASH, "")
+
+    @cached_property
+    def template(self) -> Json:
+        """spec.template as its Deployment had it, raw."""
+        return without_hash(self.spec.get("template") or {})
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the template."""
+        return fingerprint(self.template)
+
+    @property
+    def created(self) -> str:
+        """metadata.creationTimestamp; sorts by age."""
+        return str(self.meta.get("creationTimestamp", ""))
+
+
+@dataclass(frozen=True)
+class Pod(Seen):
+    """v1 Pod."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether its Ready condition holds."""
+        conditions = self.status.get("conditions") or ()
+        return any(found.get("type") == "Ready" and found.get("status") == "True" for found in conditions)
+
+    @property
+    def crash_loops(self) -> bool:
+        """Whether a container crashed three times or waits to be started after a crash."""
+        for found in self.status.get("containerStatuses") or ():
+            waiting = (found.get("state") or {}).get("waiting") or {}
+            if waiting.get("reason") == "CrashLoopBackOff" or int(found.get("restartCount") or 0) >= 3:
+                return True
+        return False
+
+
+@dataclass(frozen=True)
+class Service(Seen):
+    """v1 Service."""
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """spec.selector."""
+        return dict(self.spec.get("selector") or {})
+
+    @property
+    def narrowed(self) -> str:
+        """The hash that it selects, or ''."""
+        return self.selector.get(HASH, "")
+
+    def selects(self, template: Mapping[str, Any]) -> bool:
+        """Whether it selects the pods of a template, whatever hash it was narrowed to."""
+        wanted = {key: value for key, value in self.selector.items() if key != HASH}
+        return bool(wanted) and wanted.items() <= labels_of(template).items()
+
+
+@dataclass(frozen=True)
+class Slice(Seen):
+    """discovery.k8s.io/v1 EndpointSlice."""
+
+    @property
+    def service(self) -> str:
+        """The Service's name."""
+        return self.labels.get("kubernetes.io/service-name", "")
+
+    @property
+    def ready(self) -> list[str]:
+        """The names of the pods that get traffic. An absent `ready` means yes, as the API says."""
+        endpoints = self.raw.get("endpoints") or ()
+        ready = [found for found in endpoints if (found.get("conditions") or {}).get("ready") is not False]
+        return [str((found.get("targetRef") or {}).get("name", "")) for found in ready]
+
+
+@dataclass(frozen=True)
+class Hpa(Seen):
+    """autoscaling/v2 HorizontalPodAutoscaler."""
+
+    @property
+    def min_replicas(self) -> int | None:
+        """spec.minReplicas; None means 1."""
+        return self.spec.get("minReplicas")
+
+    @property
+    def max_replicas(self) -> int:
+        """spec.maxReplicas."""
+        return int(self.spec.get("maxReplicas") or 0)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Everything that a decision looks at. What is None or empty was not there."""
+
+    deployment: Deployment | None = None
+    siblings: tuple[Deployment, ...] = ()
+    """Deployments that bear this policy's label."""
+    replica_sets: tuple[ReplicaSet, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    services: tuple[Service, ...] = ()
+    """Services that select the Deployment's pods, and the preview Service."""
+    slices: tuple[Slice, ...] = ()
+    route: Seen | None = None
+    """The HTTPRoute or Ingress that the policy names."""
+    extras: tuple[Seen, ...] = ()
+    """Services and Ingresses that a release added: they bear this policy's label."""
+    hpa: Hpa | None = None
+    wanted: int | None = None
+    """What the HPA's formula asks for over the stable pods alone."""
+    revisions: Mapping[str, Json] = field(default_factory=dict)
+    """Stored templates by fingerprint."""
+    kept: tuple[Seen, ...] = ()
+    """The ControllerRevisions that hold them."""
+    finalizers: tuple[str, ...] = ()
+    """Of the policy."""
+    rivals: tuple[str, ...] = ()
+    """What stands in the way: other policies or Deployments on the same pods, as whole sentences."""
+    once: tuple[str, ...] = ()
+    """Claims of the template that only one pod may mount."""
+    config: str = ""
+    """The fingerprint of the ConfigMaps and Secrets that the policy names; '' where it names none."""
+    namespace_going: bool = False
+
+    def owned(self, uid: str) -> list[ReplicaSet]:
+        """The ReplicaSets that a Deployment manages, oldest first."""
+        return sorted((found for found in self.replica_sets if found.owner == uid), key=lambda found: found.created)
+
+    def sibling(self, name: str) -> Deployment | None:
+        """The sibling of that name."""
+        return next((found for found in self.siblings if found.name == name), None)
+
+    def pods_of(self, replica_sets: set[str]) -> list[Pod]:
+        """The pods of ReplicaSets, by their uids."""
+        return [found for found in self.pods if found.owner in replica_sets]

@@ -1,0 +1,118 @@
+"""RolloutPolicy (streamgate.io/v1alpha1): which Deployment, how a new template gets its traffic, what must hold.
+
+Bounds and defaults are those of manifests/crds/rolloutpolicy.yaml, where the API server checks them; a policy from a
+file has the same defaults. Templates are not part of a policy: they travel as raw JSON.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from adapter.kube.objects import Model, ObjectMeta
+from adapter.kube.resources import Resource
+from adapter.rollout.model.status import Status
+
+POLICIES: Final = Resource("streamgate.io", "v1alpha1", "rolloutpolicies")
+
+FINALIZER: Final = "streamgate.io/rollout"
+COMMAND: Final = "streamgate.io/command"
+"""The annotation by which a person asks for something: JSON, a `Command`."""
+
+
+class TargetRef(Model, frozen=True):
+    """The workload; only Deployments are released."""
+
+    api_version: str = "apps/v1"
+    kind: str = "Deployment"
+    name: str = ""
+
+
+class Step(Model, frozen=True):
+    """A share of the traffic in percent, and how long it is held at least; `manual` waits for `promote` as well."""
+
+    weight: int = 0
+    pause_seconds: int = 60
+    manual: bool = False
+
+
+class RouteRef(Model, frozen=True):
+    """The HTTPRoute (or Ingress) through which the traffic of `service` comes."""
+
+    name: str = ""
+    service: str = ""
+
+
+class Traffic(Model, frozen=True):
+    """How a canary gets its share: by the ratio of pods where nothing is named."""
+
+    http_route: RouteRef | None = msgspec.field(name="httpRoute", default=None)
+    nginx: RouteRef | None = None
+
+
+class Canary(Model, frozen=True):
+    """Steps of rising weight."""
+
+    steps: tuple[Step, ...] = ()
+    traffic: Traffic = Traffic()
+
+
+class BlueGreen(Model, frozen=True):
+    """A full-size sibling, looked at `preview_seconds`, then all traffic at once, then `verify_seconds` to go back."""
+
+    preview_service: str = ""
+    preview_seconds: int = 10
+    verify_seconds: int = 60
+    manual: bool = False
+
+
+class Triggers(Model, frozen=True):
+    """Objects of the namespace whose change is a release too."""
+
+    config_maps: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+
+
+class PolicySpec(Model, frozen=True):
+    """RolloutPolicySpec. `gates` and `alpha` are read by `model.gates`, from the raw object."""
+
+    target_ref: TargetRef = TargetRef()
+    blue_green: BlueGreen | None = None
+    canary: Canary | None = None
+    gates: tuple[dict[str, Any], ...] = ()
+    alpha: float | None = None
+    settle_seconds: int = 5
+    progress_deadline_seconds: int = 600
+    allow_parallel: bool = False
+    triggers: Triggers = Triggers()
+
+
+class RolloutPolicy(Model, frozen=True):
+    """The object."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    spec: PolicySpec = PolicySpec()
+    status: Status = Status()
+
+    @property
+    def by_ratio(self) -> bool:
+        """Whether the number of pods makes the share: Services then select both arms during the steps."""
+        canary = self.spec.canary
+        return canary is not None and canary.traffic.http_route is None and canary.traffic.nginx is None
+
+
+class Command(Model, frozen=True):
+    """What a person asked for; each `id` is heard once."""
+
+    verb: str = ""
+    id: str = ""
+    full: bool = False
+
+
+def command_of(policy: RolloutPolicy) -> Command | None:
+    """The command that the policy carries and that was not heard yet; one that cannot be read is none."""
+    text = policy.metadata.annotations.get(COMMAND, "")
+    try:
+        found = msgspec.json.decode(text, type=Command) if text else None
+    except msgspec.MsgspecError:
+        return None
+    return found if found and found.id and found.id != policy.status.command else None

@@ -1,0 +1,247 @@
+"""Reads all that a decision looks at, straight from the API server: Deployment, Services and routes are the truth,
+whatever we remember. Lists are narrowed by label where labels can do it.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from adapter.kube.client import Client
+from adapter.kube.errors import NotFound
+from adapter.kube.resources import CONFIG_MAPS, HORIZONTAL_POD_AUTOSCALERS, NAMESPACES, PODS, Resource
+from adapter.rollout.decide.context import MARK, POLICY_LABEL
+from adapter.rollout.model.actions import (
+    CLAIMS,
+    CONTROLLER_REVISIONS,
+    DEPLOYMENTS,
+    ENDPOINT_SLICES,
+    HTTP_ROUTES,
+    INGRESSES,
+    REPLICA_SETS,
+    SECRETS,
+    SERVICES,
+)
+from adapter.rollout.model.observation import (
+    Deployment,
+    Hpa,
+    Json,
+    Observation,
+    Pod,
+    ReplicaSet,
+    Seen,
+    Service,
+    Slice,
+)
+from adapter.rollout.model.policy import POLICIES, RolloutPolicy
+from adapter.rollout.model.status import Phase
+from adapter.rollout.model.template import claims, labels_of
+
+S = TypeVar("S", bound=Seen)
+
+
+class Reader:
+    """Looks at one namespace for one policy at a time."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def policy(self, namespace: str, name: str) -> tuple[RolloutPolicy, Json] | None:
+        """The policy, typed and raw; None where it is gone. Raises KubeError."""
+        raw = await self._get(POLICIES, namespace, name)
+        return None if raw is None else (msgspec.convert(_pruned(raw), RolloutPolicy), raw)
+
+    async def observe(self, policy: RolloutPolicy, raw: Json) -> Observation:
+        """All that belongs to the policy. Raises KubeError; an object that is not there is no error."""
+        where, mine = policy.metadata.namespace, f"{POLICY_LABEL}={policy.metadata.name}"
+        found, siblings, services, kept, hpas = await asyncio.gather(
+            self._get(DEPLOYMENTS, where, policy.spec.target_ref.name),
+            self._list(DEPLOYMENTS, where, Deployment, mine),
+            self._list(SERVICES, where, Service),
+            self._list(CONTROLLER_REVISIONS, where, Seen, mine),
+            self._list(HORIZONTAL_POD_AUTOSCALERS, where, Hpa),
+        )
+        deployment = Deployment(found) if found else None
+        selector = _selector(deployment) if deployment else mine
+        extras = [each for each in services if each.labels.get(POLICY_LABEL) == policy.metadata.name]
+        ours = _ours(policy, deployment, services)
+        sets, pods, slices, route, ingresses = await asyncio.gather(
+            self._list(REPLICA_SETS, where, ReplicaSet, selector),
+            self._list(PODS, where, Pod, selector),
+            self._slices(where, [each.name for each in [*ours, *extras]]),
+            self._route(policy),
+            self._ingresses(policy, mine),
+        )
+        return Observation(
+            deployment=deployment,
+            siblings=tuple(siblings),
+            replica_sets=tuple(sets),
+            pods=tuple(pods),
+            services=tuple(ours),
+            slices=tuple(slices),
+            route=route,
+            extras=(*extras, *ingresses),
+            hpa=next((each for each in hpas if _scales(each, policy.spec.target_ref.name)), None),
+            revisions=_templates(kept),
+            kept=tuple(kept),
+            finalizers=tuple(raw["metadata"].get("finalizers") or ()),
+            config=await self._config(policy),
+            **await self._rarely(policy, deployment),
+        )
+
+    # --------------------------------------------------------------------------------------------------------- within
+
+    async def _rarely(self, policy: RolloutPolicy, deployment: Deployment | None) -> dict[str, Any]:
+        """What matters only between releases: whether one may begin, or the policy may go."""
+        if policy.status.phase not in (Phase.PENDING, Phase.IDLE):
+            return {}
+        where = policy.metadata.namespace
+        going = policy.metadata.deletion_timestamp is not None
+        namespace = await self._get(NAMESPACES, "", where) if going else None
+        if deployment is None or going:
+            return {"namespace_going": bool(namespace and namespace["metadata"].get("deletionTimestamp"))}
+        policies, deployments = await asyncio.gather(
+            self._list(POLICIES, where, Seen), self._list(DEPLOYMENTS, where, Deployment)
+        )
+        rivals = [*_older(policy, policies), *_overlapping(deployment, deployments)]
+        return {"rivals": tuple(rivals), "once": tuple(await self._once(where, deployment))}
+
+    async def _once(self, namespace: str, deployment: Deployment) -> list[str]:
+        """The template's claims that only one pod may mount."""
+        found = []
+        for name in claims(deployment.template):
+            claim = await self._get(CLAIMS, namespace, name)
+            if claim and "ReadWriteOncePod" in (claim.get("spec", {}).get("accessModes") or ()):
+                found.append(name)
+        return found
+
+    async def _route(self, policy: RolloutPolicy) -> Seen | None:
+        traffic = policy.spec.canary.traffic if policy.spec.canary else None
+        if traffic is None or (ref := traffic.http_route or traffic.nginx) is None:
+            return None
+        resource = HTTP_ROUTES if traffic.http_route else INGRESSES
+        raw = await self._get(resource, policy.metadata.namespace, ref.name)
+        return None if raw is None else Seen(raw)
+
+    async def _ingresses(self, policy: RolloutPolicy, mine: str) -> list[Seen]:
+        uses = policy.spec.canary is not None and policy.spec.canary.traffic.nginx is not None
+        return await self._list(INGRESSES, policy.metadata.namespace, Seen, mine) if uses else []
+
+    async def _slices(self, namespace: str, services: list[str]) -> list[Slice]:
+        if not services:
+            return []
+        names = ",".join(sorted(set(services)))
+        return await self._list(ENDPOINT_SLICES, namespace, Slice, f"kubernetes.io/service-name in ({names})")
+
+    async def _config(self, policy: RolloutPolicy) -> str:
+        """The fingerprint of the data of all objects that the policy watches; '' where it names none."""
+        triggers, where = policy.spec.triggers, policy.metadata.namespace
+        named = [(CONFIG_MAPS, name) for name in triggers.config_maps] + [(SECRETS, name) for name in triggers.secrets]
+        if not named or policy.status.phase is not Phase.IDLE:
+            return ""
+        found = [await self._get(resource, where, name) for resource, name in named]
+        data = [[each.get("data"), each.get("binaryData")] if each else None for each in found]
+        return hashlib.sha256(msgspec.json.encode(data, order="sorted")).hexdigest()[:16]
+
+    async def _get(self, resource: Resource, namespace: str, name: str) -> Json | None:
+        try:
+            return await self._client.get(resource.path(namespace, name), dict)
+        except NotFound:
+            return None
+
+    async def _list(self, resource: Resource, namespace: str, kind: type[S], selector: str = "") -> list[S]:
+        params = {"labelSelector": selector} if selector else {}
+        listing = await self._client.list(resource.path(namespace), dict, params=params)
+        return [kind(raw) for raw in listing.items]
+
+
+def _pruned(raw: Any) -> Any:
+    """Without nulls, which count as absent, as in Go."""
+    if isinstance(raw, dict):
+        return {key: _pruned(value) for key, value in raw.items() if value is not None}
+    return [_pruned(value) for value in raw] if isinstance(raw, list) else raw
+
+
+def _selector(deployment: Deployment) -> str:
+    """The Deployment's selector as a query has it."""
+    selector = deployment.spec.get("selector") or {}
+    parts = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
+    for each in selector.get("matchExpressions") or ():
+        key, values = each["key"], ",".join(each.get("values") or ())
+        forms = {
+            "In": f"{key} in ({values})",
+            "NotIn": f"{key} notin ({values})",
+            "Exists": key,
+            "DoesNotExist": f"!{key}",
+        }
+        parts.append(forms[each["operator"]])
+    return ",".join(parts)
+
+
+def _ours(policy: RolloutPolicy, deployment: Deployment | None, services: Iterable[Service]) -> list[Service]:
+    """Services whose traffic a release moves: that select the pods, or that a release has marked."""
+    blue_green = policy.spec.blue_green
+    preview = blue_green.preview_service if blue_green else ""
+    release = policy.status.release.id if policy.status.release else ""
+    found = []
+    for each in services:
+        if each.labels.get(POLICY_LABEL) == policy.metadata.name:
+            continue
+        marked = bool(release) and each.labels.get(MARK, "").startswith(f"{release}-")
+        if (
+            marked
+            or (deployment and (each.selects(deployment.template) or _selects_pods(each, deployment)))
+            or (each.name == preview and deployment and each.selects(deployment.template))
+        ):
+            found.append(each)
+    return found
+
+
+def _selects_pods(service: Service, deployment: Deployment) -> bool:
+    """Whether it selects every pod of the Deployment, also where the new template's labels would not match."""
+    labels = (deployment.spec.get("selector") or {}).get("matchLabels") or {}
+    return service.selects({"metadata": {"labels": labels}})
+
+
+def _scales(hpa: Hpa, name: str) -> bool:
+    target = hpa.spec.get("scaleTargetRef") or {}
+    return (target.get("kind"), target.get("name")) == ("Deployment", name)
+
+
+def _templates(kept: Iterable[Seen]) -> Mapping[str, Json]:
+    return {
+        each.annotations.get("streamgate.io/fingerprint", ""): dict((each.raw.get("data") or {}).get("template") or {})
+        for each in kept
+    }
+
+
+def _older(policy: RolloutPolicy, policies: Iterable[Seen]) -> list[str]:
+    """Other policies on the same Deployment that were there first."""
+    mine = (policy.metadata.creation_timestamp, policy.metadata.name)
+    found = []
+    for each in policies:
+        target = (each.spec.get("targetRef") or {}).get("name")
+        if each.name == policy.metadata.name or target != policy.spec.target_ref.name:
+            continue
+        other = msgspec.convert(each.meta.get("creationTimestamp"), type(policy.metadata.creation_timestamp) | None)
+        if (other is None) or mine[0] is None or (other, each.name) < mine:
+            found.append(f"RolloutPolicy {each.name} releases Deployment {target} already: delete one of the two")
+    return found
+
+
+def _overlapping(deployment: Deployment, others: Iterable[Deployment]) -> list[str]:
+    """Deployments whose selector matches the same pods: either would adopt what is meant for the other."""
+    labels = labels_of(deployment.template)
+    found = []
+    for each in others:
+        selector = (each.spec.get("selector") or {}).get("matchLabels") or {}
+        if (
+            each.uid != deployment.uid
+            and POLICY_LABEL not in each.labels
+            and selector
+            and selector.items() <= labels.items()
+        ):
+            found.append(f"Deployment {each.name} selects the same pods: give it a selector of its own")
+    return found

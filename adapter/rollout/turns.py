@@ -1,0 +1,108 @@
+"""One turn of one policy: read, judge, decide, remember, tell, write. Everything is decided anew each time."""
+
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+import structlog
+
+from adapter.kube.client import Client
+from adapter.kube.errors import KubeError
+from adapter.rollout.act import Ended, Result, Writer
+from adapter.rollout.decide.context import Decision
+from adapter.rollout.decide.turn import decide
+from adapter.rollout.model.observation import Json, Observation
+from adapter.rollout.model.policy import POLICIES, RolloutPolicy
+from adapter.rollout.model.status import Status
+from adapter.rollout.model.verdict import FREE, Verdict
+from adapter.rollout.observe import Reader
+from adapter.rollout.tell import tell
+
+log = structlog.get_logger(__name__)
+CALM = 60.0
+"""Seconds until a policy is looked at where nothing happens."""
+BUSY = 1.0
+"""The same in mid-release."""
+
+
+class Heard(NamedTuple):
+    """What the judge says, and what it wants to remember for its next look."""
+
+    verdict: Verdict = FREE
+    evidence: Any = None
+    floor: int | None = None
+    """What the HPA's formula asks for over the stable pods alone, where it could be computed."""
+
+
+class Ears(Protocol):
+    """Reads metrics and asks the judge."""
+
+    async def hear(self, policy: RolloutPolicy, raw: Json, seen: Observation, now: float) -> Heard:
+        """The verdict for the policy's present phase. Raises nothing: what cannot be read is no evidence."""
+        ...
+
+
+class Deaf:
+    """For policies without gates."""
+
+    async def hear(self, policy: RolloutPolicy, raw: Json, seen: Observation, now: float) -> Heard:
+        """Nothing is asked."""
+        return Heard()
+
+
+class Turned(NamedTuple):
+    """When to look again, in seconds, and how the status is now (None: the policy is gone)."""
+
+    again: float
+    status: Status | None = None
+
+
+class Turns:
+    """Takes turns for any policy; holds nothing between them."""
+
+    def __init__(self, client: Client, ears: Ears) -> None:
+        self._client = client
+        self._reader, self._writer, self._ears = Reader(client), Writer(client), ears
+
+    async def turn(self, namespace: str, name: str, now: float) -> Turned:
+        """One turn at `now` (Unix seconds). Raises KubeError where the cluster could not be read."""
+        found = await self._reader.policy(namespace, name)
+        if found is None:
+            return Turned(CALM)
+        policy, raw = found
+        seen = await self._reader.observe(policy, raw)
+        heard = await self._ears.hear(policy, raw, seen, now)
+        if heard.floor is not None:
+            seen = replace(seen, wanted=heard.floor)
+        status = policy.status
+        if heard.evidence is not None and status.release is not None:
+            status = msgspec.structs.replace(status, evidence=heard.evidence)
+        decision = decide(policy, status, seen, heard.verdict, now)
+        actions = decision.actions
+        if decision.status != policy.status:
+            actions = tuple(one for one in actions if one.resource != POLICIES)  # what guards those has just changed
+            try:
+                await self._remember(policy, raw, decision.status)
+            except KubeError as error:
+                return self._ended(policy, Result(Ended.FAILED, str(error), error.retry_after or BUSY))
+        await tell(self._client, policy, decision.told, now)
+        result = await self._writer.act(namespace, actions)
+        return self._after(decision, result)
+
+    async def _remember(self, policy: RolloutPolicy, raw: Json, status: Status) -> None:
+        """Writes the status, only if the policy is as it was read: of two controllers one wins."""
+        path = POLICIES.path(policy.metadata.namespace, policy.metadata.name, "status")
+        await self._client.replace(
+            path, {**raw, "status": {"phase": status.phase.value, **msgspec.to_builtins(status)}}, dict
+        )
+
+    def _after(self, decision: Decision, result: Result) -> Turned:
+        if result.ended is not Ended.DONE:
+            log.info("again", cause=result.said)
+            return Turned(result.pause, decision.status)
+        calm = BUSY if decision.status.release or decision.status.roll else CALM
+        return Turned(calm if decision.again is None else min(calm, decision.again), decision.status)
+
+    def _ended(self, policy: RolloutPolicy, result: Result) -> Turned:
+        log.info("status not written", policy=policy.metadata.name, cause=result.said)
+        return Turned(result.pause, policy.status)

@@ -1,0 +1,256 @@
+"""A shop with one Deployment, a Service and an HPA under a RolloutPolicy, in simulated time: one second per step."""
+
+from collections.abc import Callable
+from typing import Any
+
+from adapter.kube.errors import KubeError
+from adapter.kube.fake.server import FakeCluster
+from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS
+from adapter.rollout.model.actions import DEPLOYMENTS, ENDPOINT_SLICES, EVENTS, REPLICA_SETS, SERVICES
+from adapter.rollout.model.policy import COMMAND, POLICIES
+from adapter.rollout.model.verdict import FREE, Said, Verdict
+from adapter.rollout.turns import Deaf, Heard, Turns
+from tests.rollout.local import Killed, LocalClient
+from tests.rollout.simulator import Simulator, copied, is_ready, owner
+
+Object = dict[str, Any]
+NAMESPACE = "shop"
+BLUE_GREEN: Object = {"blueGreen": {"previewSeconds": 3, "verifySeconds": 8}}
+CANARY: Object = {"canary": {"steps": [{"weight": 25, "pauseSeconds": 5}, {"weight": 50, "pauseSeconds": 5}]}}
+
+
+class Ears:
+    """A judge that says what the test wants, per phase."""
+
+    def __init__(self) -> None:
+        self.say: Callable[[str], Verdict] = lambda phase: FREE
+
+    async def hear(self, policy: Any, raw: Any, seen: Any, now: float) -> Heard:
+        return Heard(self.say(policy.status.phase.value))
+
+
+class Shop:
+    """The cluster, its controllers, our controller, and what clients of the Service would have seen."""
+
+    def __init__(self, strategy: Object = BLUE_GREEN, *, replicas: int = 3, hpa: bool = False, **spec: Any) -> None:
+        self.cluster = FakeCluster()
+        self.client = LocalClient(self.cluster)
+        self.simulator = Simulator(self.cluster)
+        self.ears = Ears()
+        self.now = 1_800_000_000.0
+        self.kills = 0
+        self.seen: list[set[str]] = []
+        """Images that the Service sent requests to, step by step."""
+        self.phases: list[str] = []
+        self.blackouts: list[str] = []
+        self.since: dict[str, float] = {}
+        self.every_step: list[Callable[[], None]] = []
+        self.turns = Turns(self.client, self.ears)
+        self.put(DEPLOYMENTS, deployment(replicas))
+        self.put(SERVICES, service("web"))
+        if hpa:
+            self.put(HORIZONTAL_POD_AUTOSCALERS, autoscaler())
+        for _ in range(8):
+            self.simulator.step()
+        body = {
+            "metadata": {"name": "web", "namespace": NAMESPACE},
+            "spec": {"targetRef": {"name": "web"}, **strategy, "settleSeconds": 2, **spec},
+        }
+        self.put(POLICIES, {"apiVersion": "streamgate.io/v1alpha1", "kind": "RolloutPolicy", **body})
+
+    # -------------------------------------------------------------------------------------------------------- objects
+
+    def put(self, resource: Any, found: Object) -> Object:
+        return self.cluster.store.collection(resource.group, resource.plural).put(copied(found))
+
+    def get(self, resource: Any, name: str = "web") -> Any:
+        found = self.cluster.store.collection(resource.group, resource.plural).objects.get((NAMESPACE, name))
+        return copied(found) if found else None
+
+    def all(self, resource: Any) -> list[Object]:
+        return self.simulator.objects(resource)
+
+    def edit(self, resource: Any, change: Callable[[Object], object], name: str = "web") -> None:
+        found = self.get(resource, name)
+        change(found)
+        self.put(resource, found)
+
+    def release(self, image: str) -> None:
+        """As `kubectl set image` does."""
+
+        def change(found: Object) -> None:
+            found["spec"]["template"]["spec"]["containers"][0]["image"] = image
+
+        self.edit(DEPLOYMENTS, change)
+
+    def scale(self, replicas: int) -> None:
+        self.edit(DEPLOYMENTS, lambda found: found["spec"].update(replicas=replicas))
+
+    def command(self, verb: str, *, key: str = "1", full: bool = False) -> None:
+        text = f'{{"verb": "{verb}", "id": "{key}", "full": {str(full).lower()}}}'
+        self.edit(POLICIES, lambda found: found["metadata"].setdefault("annotations", {}).update({COMMAND: text}))
+
+    def delete_policy(self) -> None:
+        self.edit(POLICIES, lambda found: found["metadata"].update(deletionTimestamp="2026-11-26T08:00:00Z"))
+
+    @property
+    def status(self) -> Object:
+        found = self.get(POLICIES)
+        return dict(found.get("status", {})) if found else {}
+
+    @property
+    def phase(self) -> str:
+        return str(self.status.get("phase", ""))
+
+    @property
+    def outcomes(self) -> list[str]:
+        return [past["outcome"] for past in self.status.get("history", ())]
+
+    @property
+    def template(self) -> Object:
+        return dict(self.get(DEPLOYMENTS)["spec"]["template"])
+
+    @property
+    def events(self) -> list[str]:
+        return [found["reason"] for found in self.all(EVENTS)]
+
+    def pods(self, image: str = "") -> list[str]:
+        """Pods that are not ending."""
+        return [
+            pod["metadata"]["name"]
+            for pod in self.all(PODS)
+            if not pod["metadata"].get("deletionTimestamp") and image in ("", image_of(pod))
+        ]
+
+    # ----------------------------------------------------------------------------------------------------------- time
+
+    async def step(self) -> None:
+        """A second: our controller may take some turns, then everybody else looks once."""
+        for _ in range(6):
+            try:
+                turned = await self.turns.turn(NAMESPACE, "web", self.now)
+            except Killed:
+                self.kills += 1
+                self.turns = Turns(self.client, self.ears)
+                continue
+            except KubeError:
+                break
+            finally:
+                self._note()
+            if turned.again > 0.5:
+                break
+        self.simulator.step()
+        self._look()
+        for hook in self.every_step:
+            hook()
+        self.now += 1.0
+
+    def _note(self) -> None:
+        if self.phase and (not self.phases or self.phases[-1] != self.mark):
+            self.phases.append(self.mark)
+            self.since[self.mark] = self.now
+
+    @property
+    def mark(self) -> str:
+        """The phase, with the step of a canary."""
+        release = self.status.get("release") or {}
+        return f"Stepping {release.get('step', 0)}" if self.phase == "Stepping" else self.phase
+
+    def _look(self) -> None:
+        images = {pod["metadata"]["name"]: pod for pod in self.all(PODS)}
+        for found in self.all(ENDPOINT_SLICES):
+            if found["metadata"]["labels"]["kubernetes.io/service-name"] != "web":
+                continue
+            names = [end["targetRef"]["name"] for end in found["endpoints"] if end["conditions"]["ready"]]
+            alive = [name for name in names if name in images and is_ready(images[name])]
+            if not alive and self.get(DEPLOYMENTS)["spec"]["replicas"]:
+                self.blackouts.append(f"{self.now:.0f} in {self.mark}")
+            self.seen.append({image_of(images[name]) for name in alive})
+
+    async def until(self, true: Callable[[], object], *, steps: int = 300) -> None:
+        """Steps until `true()` holds."""
+        for _ in range(steps):
+            if true():
+                return
+            await self.step()
+        raise AssertionError(f"never; the status is {self.status}")
+
+    async def settled(self, outcome: str) -> None:
+        """Until a release has ended so, and some seconds more."""
+        before = len(self.outcomes)
+        await self.until(lambda: len(self.outcomes) > before)
+        assert self.outcomes[0] == outcome, self.status
+        await self.some(5)
+
+    async def some(self, steps: int) -> None:
+        for _ in range(steps):
+            await self.step()
+
+    async def ready(self) -> "Shop":
+        """Taken over, nothing to release."""
+        await self.until(lambda: self.phase == "Idle" and self.get(DEPLOYMENTS)["spec"].get("paused"))
+        return self
+
+    # --------------------------------------------------------------------------------------------------- what must hold
+
+    def clean(self, image: str, *, replicas: int = 3) -> None:
+        """Nothing of a release is left: one ReplicaSet serves `image`, all Services are as they were."""
+        assert [found["metadata"]["name"] for found in self.all(DEPLOYMENTS)] == ["web"]
+        active = [found for found in self.all(REPLICA_SETS) if found["spec"]["replicas"]]
+        assert [image_of(found["spec"]["template"]) for found in active] == [image]
+        assert owner(active[0]) == self.get(DEPLOYMENTS)["metadata"]["uid"]
+        assert len(self.pods(image)) == len(self.pods()) == replicas
+        for found in self.all(SERVICES):
+            assert found["spec"]["selector"] == {"app": "web"}, found
+            assert "streamgate.io/release" not in found["metadata"].get("labels", {})
+        assert not self.blackouts
+
+
+def deployment(replicas: int) -> Object:
+    container = {"name": "web", "image": "web:1", "ports": [{"containerPort": 8080}]}
+    template = {
+        "metadata": {"labels": {"app": "web", "tier": "front"}},
+        "spec": {"containers": [container], "odd": {"kept": [1]}},
+    }
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}}
+    spec = {
+        "replicas": replicas,
+        "selector": {"matchLabels": {"app": "web"}},
+        "template": template,
+        "strategy": strategy,
+    }
+    meta = {"name": "web", "namespace": NAMESPACE}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": meta,
+        "spec": {**spec, "revisionHistoryLimit": 10},
+    }
+
+
+def service(name: str) -> Object:
+    spec = {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
+
+
+def autoscaler(least: int | None = 2) -> Object:
+    spec: Object = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "maxReplicas": 10}
+    if least is not None:
+        spec["minReplicas"] = least
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "web", "namespace": NAMESPACE},
+        "spec": spec,
+    }
+
+
+def image_of(found: Object) -> str:
+    return str(found["spec"]["containers"][0]["image"])
+
+
+def rolls_back(reason: str = "bad rate above the limit") -> Verdict:
+    return Verdict(Said.ROLLBACK, reason)
+
+
+__all__ = ["BLUE_GREEN", "CANARY", "Deaf", "Shop", "rolls_back", "service"]

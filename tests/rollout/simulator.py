@@ -1,0 +1,326 @@
+"""Kubernetes' own controllers, small and honest: Deployment, ReplicaSet, EndpointSlice, garbage collection.
+
+Each step, every controller looks once; what one writes another sees in the next step, as in life. The Deployment
+controller follows pkg/controller/deployment of Kubernetes 1.37 where releases depend on it: a paused Deployment still
+scales, adopts orphaned ReplicaSets, takes the *oldest* ReplicaSet of its template as the new one, and scales old ones
+to 0 as soon as the new one is saturated.
+"""
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from adapter.kube.fake.server import FakeCluster
+from adapter.kube.resources import PODS, Resource
+from adapter.rollout.model.actions import DEPLOYMENTS, ENDPOINT_SLICES, REPLICA_SETS, SERVICES
+from adapter.rollout.model.template import HASH, without_hash
+
+Object = dict[str, Any]
+DESIRED = "deployment.kubernetes.io/desired-replicas"
+
+
+class Simulator:
+    """The controllers over the objects of a FakeCluster."""
+
+    def __init__(self, cluster: FakeCluster, *, boot: int = 2, grace: int = 3) -> None:
+        """`boot`: steps until a pod is ready; `grace`: steps that a deleted pod goes on."""
+        self.cluster, self.boot, self.grace = cluster, boot, grace
+        self.ages: dict[str, int] = {}
+        self.dying: dict[str, int] = {}
+        self.adopts = True
+        self.health: Callable[[Object], str] = lambda pod: "ok"
+        """Of a pod: ok, crash (crash-loops), never (is never ready)."""
+        self.made = itertools.count()
+        self.gone: list[str] = []
+        """Names of all pods that ended."""
+
+    def objects(self, resource: Resource) -> list[Object]:
+        return [
+            copied(found) for found in self.cluster.store.collection(resource.group, resource.plural).objects.values()
+        ]
+
+    def put(self, resource: Resource, found: Object) -> Object:
+        return self.cluster.store.collection(resource.group, resource.plural).put(found)
+
+    def remove(self, resource: Resource, found: Object) -> None:
+        collection = self.cluster.store.collection(resource.group, resource.plural)
+        collection.remove(found["metadata"]["namespace"], found["metadata"]["name"])
+
+    def step(self) -> None:
+        self._endpoints()
+        self._pods()
+        for found in self.objects(REPLICA_SETS):
+            self._replica_set(found)
+        for found in self.objects(DEPLOYMENTS):
+            if not found["metadata"].get("deletionTimestamp"):
+                self._deployment(found)
+        self._garbage()
+
+    # ------------------------------------------------------------------------------------------------------- pods
+
+    def _pods(self) -> None:
+        sets = {found["metadata"]["uid"] for found in self.objects(REPLICA_SETS)}
+        for pod in self.objects(PODS):
+            uid = pod["metadata"]["uid"]
+            self.ages[uid] = self.ages.get(uid, 0) + 1
+            if owner(pod) not in sets and not pod["metadata"].get("deletionTimestamp"):
+                self.end(pod)
+                continue
+            if pod["metadata"].get("deletionTimestamp"):
+                self.dying[uid] = self.dying.get(uid, 0) + 1
+                if self.dying[uid] > self.grace:
+                    self.gone.append(pod["metadata"]["name"])
+                    self.remove(PODS, pod)
+                continue
+            health = self.health(pod)
+            ready = self.ages[uid] > self.boot and health == "ok"
+            status: Object = {"phase": "Running", "conditions": [{"type": "Ready", "status": str(ready)}]}
+            waiting = (
+                {"waiting": {"reason": "CrashLoopBackOff"}} if health == "crash" and self.ages[uid] > self.boot else {}
+            )
+            status["containerStatuses"] = [{"name": "web", "ready": ready, "restartCount": 0, "state": waiting}]
+            if pod.get("status") != status:
+                self.put(PODS, {**pod, "status": status})
+
+    def end(self, pod: Object) -> None:
+        pod["metadata"]["deletionTimestamp"] = "2026-11-26T08:00:00Z"
+        pod["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
+        self.put(PODS, pod)
+
+    # ------------------------------------------------------------------------------------------------ ReplicaSets
+
+    def _replica_set(self, found: Object) -> None:
+        mine = [pod for pod in self.objects(PODS) if owner(pod) == found["metadata"]["uid"]]
+        alive = [pod for pod in mine if not pod["metadata"].get("deletionTimestamp")]
+        wanted = found["spec"]["replicas"]
+        for _ in range(wanted - len(alive)):
+            name = f"{found['metadata']['name']}-{next(self.made):05d}"
+            meta = {
+                "name": name,
+                "namespace": found["metadata"]["namespace"],
+                "ownerReferences": [ref("ReplicaSet", found)],
+            }
+            meta["labels"] = dict(found["spec"]["template"]["metadata"]["labels"])
+            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": found["spec"]["template"]["spec"]}
+            self.put(PODS, copied({**pod, "status": {"phase": "Pending"}}))
+        for pod in sorted(alive, key=is_ready)[: max(0, len(alive) - wanted)]:
+            self.end(pod)
+        alive = [pod for pod in self.objects(PODS) if owner(pod) == found["metadata"]["uid"]]
+        alive = [pod for pod in alive if not pod["metadata"].get("deletionTimestamp")]
+        status = {
+            "replicas": len(alive),
+            "availableReplicas": sum(map(is_ready, alive)),
+            "observedGeneration": found["metadata"]["generation"],
+        }
+        if found.get("status") != status:
+            self.put(REPLICA_SETS, {**found, "status": status})
+
+    # ------------------------------------------------------------------------------------------------ Deployments
+
+    def _deployment(self, found: Object) -> None:
+        selector = found["spec"]["selector"]["matchLabels"]
+        for each in self.objects(REPLICA_SETS):
+            if self.adopts and not owner(each) and selector.items() <= each["metadata"]["labels"].items():
+                each["metadata"]["ownerReferences"] = [ref("Deployment", found)]
+                self.put(REPLICA_SETS, each)
+        own = sorted(
+            (each for each in self.objects(REPLICA_SETS) if owner(each) == found["metadata"]["uid"]), key=created
+        )
+        template = found["spec"]["template"]
+        new = next((each for each in own if without_hash(each["spec"]["template"]) == template), None)
+        if found["spec"].get("paused"):
+            self._scale(found, new, own)
+        else:
+            if new is None:
+                new = self._make(found)
+                own.append(new)
+            if any(
+                each["metadata"]["annotations"].get(DESIRED) != str(found["spec"]["replicas"])
+                for each in own
+                if each["spec"]["replicas"]
+            ):
+                self._scale(found, new, own)
+            else:
+                self._roll(found, new, own)
+        self._clean(found, new)
+        self._status(found)
+
+    def _scale(self, found: Object, new: Object | None, own: list[Object]) -> None:
+        """deployment/sync.go, scale."""
+        wanted = found["spec"]["replicas"]
+        active = [each for each in own if each["spec"]["replicas"]]
+        if len(active) <= 1:
+            only = active[0] if active else new or (own[-1] if own else None)
+            if only is not None and (
+                only["spec"]["replicas"] != wanted or DESIRED not in only["metadata"]["annotations"]
+            ):
+                self._resize(found, only, wanted)
+            return
+        if new and saturated(new, wanted):
+            for each in active:
+                if each is not new:
+                    self._resize(found, each, 0)
+            return
+        total = sum(each["spec"]["replicas"] for each in active)
+        allowed = wanted + surge(found)
+        for each in active:  # proportionally, as scale() does for a rolling update
+            share = each["spec"]["replicas"] * allowed // total if total > allowed else each["spec"]["replicas"]
+            self._resize(found, each, share)
+
+    def _roll(self, found: Object, new: Object, own: list[Object]) -> None:
+        """deployment/rolling.go: up within the surge, then down as far as enough stay available."""
+        wanted = found["spec"]["replicas"]
+        total = sum(each["spec"]["replicas"] for each in own)
+        if new["spec"]["replicas"] < wanted and total < wanted + surge(found):
+            more = min(wanted - new["spec"]["replicas"], wanted + surge(found) - total)
+            self._resize(found, new, new["spec"]["replicas"] + more)
+            return
+        available = sum(each.get("status", {}).get("availableReplicas", 0) for each in own)
+        spare = available - (wanted - unavailable(found))
+        for each in own:
+            if each is not new and each["spec"]["replicas"] and spare > 0:
+                less = min(spare, each["spec"]["replicas"])
+                self._resize(found, each, each["spec"]["replicas"] - less)
+                spare -= less
+
+    def _make(self, found: Object) -> Object:
+        template = copied(found["spec"]["template"])
+        text = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:10]
+        template["metadata"].setdefault("labels", {})[HASH] = text
+        meta = {
+            "name": f"{found['metadata']['name']}-{text}",
+            "namespace": found["metadata"]["namespace"],
+            "labels": dict(template["metadata"]["labels"]),
+            "annotations": {DESIRED: str(found["spec"]["replicas"])},
+            "ownerReferences": [ref("Deployment", found)],
+            "creationTimestamp": f"2026-11-26T00:00:00.{next(self.made):06d}Z",
+        }
+        spec = {"replicas": 0, "template": template}
+        made = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": meta, "spec": spec}
+        return copied(self.put(REPLICA_SETS, made))
+
+    def _resize(self, found: Object, each: Object, replicas: int) -> None:
+        each["spec"]["replicas"] = replicas
+        each["metadata"]["annotations"] = {
+            **each["metadata"].get("annotations", {}),
+            DESIRED: str(found["spec"]["replicas"]),
+        }
+        self.put(REPLICA_SETS, copied(each))
+
+    def _clean(self, found: Object, new: Object | None) -> None:
+        """Old ReplicaSets of size 0 beyond the history limit go, the oldest first."""
+        own = sorted(
+            (each for each in self.objects(REPLICA_SETS) if owner(each) == found["metadata"]["uid"]), key=created
+        )
+        name = new["metadata"]["name"] if new else ""
+        empty = [
+            each
+            for each in own
+            if not each["spec"]["replicas"]
+            and not each.get("status", {}).get("replicas")
+            and each["metadata"]["name"] != name
+        ]
+        for each in empty[: max(0, len(empty) - found["spec"].get("revisionHistoryLimit", 10))]:
+            self.remove(REPLICA_SETS, each)
+
+    def _status(self, found: Object) -> None:
+        own = sorted(
+            (each for each in self.objects(REPLICA_SETS) if owner(each) == found["metadata"]["uid"]), key=created
+        )
+        new = next((each for each in own if without_hash(each["spec"]["template"]) == found["spec"]["template"]), None)
+        status = {
+            "observedGeneration": found["metadata"]["generation"],
+            "replicas": sum(each.get("status", {}).get("replicas", 0) for each in own),
+            "availableReplicas": sum(each.get("status", {}).get("availableReplicas", 0) for each in own),
+            "updatedReplicas": (new or {}).get("status", {}).get("replicas", 0),
+        }
+        if found.get("status") != status:
+            self.put(DEPLOYMENTS, {**found, "status": status})
+
+    # -------------------------------------------------------------------------------------- garbage and endpoints
+
+    def _garbage(self) -> None:
+        for found in self.objects(DEPLOYMENTS):
+            meta = found["metadata"]
+            if meta.get("deletionTimestamp") and "orphan" in meta.get("finalizers", ()):
+                for each in self.objects(REPLICA_SETS):
+                    if owner(each) == meta["uid"]:
+                        each["metadata"]["ownerReferences"] = []
+                        self.put(REPLICA_SETS, each)
+                self.remove(DEPLOYMENTS, found)
+        alive = {found["metadata"]["uid"] for found in self.objects(DEPLOYMENTS)}
+        for each in self.objects(REPLICA_SETS):
+            if owner(each) and owner(each) not in alive:
+                self.remove(REPLICA_SETS, each)
+
+    def _endpoints(self) -> None:
+        slices = {found["metadata"]["name"]: found for found in self.objects(ENDPOINT_SLICES)}
+        for service in self.objects(SERVICES):
+            meta, selector = service["metadata"], service["spec"].get("selector") or {}
+            pods = [pod for pod in self.objects(PODS) if selector.items() <= pod["metadata"]["labels"].items()]
+            ends = [
+                {"targetRef": {"kind": "Pod", "name": pod["metadata"]["name"]}, "conditions": {"ready": is_ready(pod)}}
+                for pod in pods
+            ]
+            labels = {**meta.get("labels", {}), "kubernetes.io/service-name": meta["name"]}
+            found = {
+                "metadata": {"name": meta["name"], "namespace": meta["namespace"], "labels": labels},
+                "endpoints": ends,
+            }
+            held = slices.pop(meta["name"], None)
+            if held is None or held["metadata"]["labels"] != labels or held["endpoints"] != ends:
+                self.put(ENDPOINT_SLICES, found)
+        for found in slices.values():
+            self.remove(ENDPOINT_SLICES, found)
+
+
+def copied(found: Object) -> Object:
+    """A copy that shares nothing; faster than copy.deepcopy."""
+    return msgspec.json.decode(msgspec.json.encode(found))
+
+
+def owner(found: Object) -> str:
+    return next((each["uid"] for each in found["metadata"].get("ownerReferences") or () if each.get("controller")), "")
+
+
+def ref(kind: str, found: Object) -> Object:
+    meta = found["metadata"]
+    return {"apiVersion": "apps/v1", "kind": kind, "name": meta["name"], "uid": meta["uid"], "controller": True}
+
+
+def created(found: Object) -> str:
+    return str(found["metadata"]["creationTimestamp"])
+
+
+def is_ready(pod: Object) -> bool:
+    conditions = pod.get("status", {}).get("conditions") or ()
+    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+    return ready and not pod["metadata"].get("deletionTimestamp")
+
+
+def saturated(found: Object, wanted: int) -> bool:
+    desired = found["metadata"]["annotations"].get(DESIRED)
+    return desired == str(wanted) and found["spec"]["replicas"] == wanted == found.get("status", {}).get(
+        "availableReplicas"
+    )
+
+
+def surge(found: Object) -> int:
+    return part(found, "maxSurge", up=True)
+
+
+def unavailable(found: Object) -> int:
+    return part(found, "maxUnavailable", up=False)
+
+
+def part(found: Object, field: str, *, up: bool) -> int:
+    text = (found["spec"].get("strategy", {}).get("rollingUpdate") or {}).get(field, "25%")
+    if isinstance(text, int):
+        return text
+    exact = found["spec"]["replicas"] * int(text.rstrip("%")) / 100
+    return math.ceil(exact) if up else math.floor(exact)

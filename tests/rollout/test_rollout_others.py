@@ -1,0 +1,222 @@
+"""Others on the same objects: the HPA, GitOps, people with kubectl, and the policy's own deletion."""
+
+import pytest
+
+from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS
+from adapter.rollout.model.actions import DEPLOYMENTS, REPLICA_SETS, SERVICES
+from adapter.rollout.model.policy import POLICIES
+from adapter.rollout.model.verdict import FREE
+from tests.rollout.shop import BLUE_GREEN, CANARY, Shop, autoscaler, rolls_back
+
+BOTH = {"blue-green": BLUE_GREEN, "canary": CANARY}
+STRATEGIES = pytest.mark.parametrize("strategy", BOTH.values(), ids=BOTH)
+FORWARDS = {
+    "blue-green": ["Preparing", "Starting", "Previewing", "Switching", "Verifying", "Adopting", "Finishing"],
+    "canary": ["Preparing", "Stepping 0", "Stepping 1", "Filling", "Switching", "Verifying", "Adopting", "Finishing"],
+}
+BACKWARDS = ["Returning", "Removing", "Restoring"]
+PHASES = [(name, phase) for name, phases in FORWARDS.items() for phase in [*phases, *BACKWARDS]]
+
+
+async def reached(strategy: str, phase: str, **options) -> Shop:
+    """A release that has just come to `phase`, backwards ones by a verdict."""
+    shop = await Shop(BOTH[strategy], **options).ready()
+    bad = "Verifying" if strategy == "blue-green" else "Stepping 1"
+    if phase in BACKWARDS:
+        shop.ears.say = lambda _: rolls_back() if shop.mark == bad else FREE
+    shop.phases.clear()
+    shop.release("web:2")
+    await shop.until(lambda: phase in shop.phases)
+    return shop
+
+
+@pytest.mark.parametrize(("strategy", "phase"), PHASES)
+@pytest.mark.parametrize("replicas", [2, 7])
+async def test_the_hpa_scales_in_every_phase(strategy, phase, replicas):
+    shop = await reached(strategy, phase)
+    shop.scale(replicas)
+    await shop.until(lambda: shop.outcomes)
+    await shop.some(12)
+    shop.clean("web:1" if phase in BACKWARDS else "web:2", replicas=replicas)
+
+
+@STRATEGIES
+@pytest.mark.parametrize("least", [1, None, 2])
+async def test_the_hpas_floor_is_held_at_the_size_before_and_put_back(strategy, least):
+    shop = Shop(strategy, replicas=4)
+    shop.put(HORIZONTAL_POD_AUTOSCALERS, autoscaler(least))
+    await shop.ready()
+    shop.release("web:2")
+    await shop.until(lambda: shop.phase in ("Previewing", "Stepping"))
+    assert shop.get(HORIZONTAL_POD_AUTOSCALERS)["spec"]["minReplicas"] == 4
+    await shop.settled("Promoted")
+    assert shop.get(HORIZONTAL_POD_AUTOSCALERS)["spec"].get("minReplicas") == least
+
+
+async def test_a_floor_that_somebody_else_sets_in_mid_release_is_theirs():
+    shop = Shop(BLUE_GREEN, replicas=4, hpa=True)
+    await shop.ready()
+    shop.release("web:2")
+    await shop.until(lambda: shop.phase == "Previewing")
+    shop.edit(HORIZONTAL_POD_AUTOSCALERS, lambda found: found["spec"].update(minReplicas=6))
+    await shop.settled("Promoted")
+    assert shop.get(HORIZONTAL_POD_AUTOSCALERS)["spec"]["minReplicas"] == 6
+
+
+async def test_an_hpa_of_another_controller_is_not_written():
+    shop = Shop(BLUE_GREEN, replicas=4)
+    owned = autoscaler()
+    owned["metadata"]["ownerReferences"] = [{"kind": "ScaledObject", "name": "web", "uid": "k", "controller": True}]
+    shop.put(HORIZONTAL_POD_AUTOSCALERS, owned)
+    await shop.ready()
+    shop.release("web:2")
+    await shop.settled("Promoted")
+    assert not [path for verb, path in shop.client.calls if verb != "GET" and "autoscalers" in path]
+
+
+@pytest.mark.parametrize(("strategy", "phase"), PHASES)
+async def test_somebody_unpauses_the_deployment_in_any_phase(strategy, phase):
+    shop = await reached(strategy, phase)
+    fewest = []
+    shop.every_step.append(lambda: fewest.append(len(shop.pods())))
+    shop.edit(DEPLOYMENTS, lambda found: found["spec"].update(paused=False))
+    shop.simulator.step()  # the Deployment controller is quicker than we are
+    await shop.until(lambda: shop.phase == "Idle" and shop.get(DEPLOYMENTS)["spec"]["paused"], steps=200)
+    await shop.some(5)
+    await shop.until(lambda: shop.phase == "Idle", steps=200)
+    await shop.some(10)
+    assert min(fewest) >= 2  # of 3 by the strategy's own 25 %, rounded down: 3; the controller's first step counts
+    images = {
+        found["spec"]["template"]["spec"]["containers"][0]["image"]
+        for found in shop.all(REPLICA_SETS)
+        if found["spec"]["replicas"]
+    }
+    assert len(images) == 1
+    shop.clean(images.pop())
+    assert shop.get(DEPLOYMENTS)["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": "25%", "maxUnavailable": "25%"}
+
+
+@pytest.mark.parametrize("phase", FORWARDS["blue-green"][:5])
+async def test_gitops_puts_the_selector_back_in_mid_release(phase):
+    shop = await reached("blue-green", phase)
+
+    def apply(found):
+        found["spec"]["selector"] = {"app": "web"}
+        found["metadata"].pop("labels", None)
+
+    shop.edit(SERVICES, apply)
+    await shop.settled("Promoted")
+    shop.clean("web:2")
+
+
+@pytest.mark.parametrize(("strategy", "phase"), PHASES)
+async def test_the_policy_is_deleted_in_any_phase(strategy, phase):
+    shop = await reached(strategy, phase, hpa=True)
+    shop.delete_policy()
+    await shop.until(lambda: shop.get(POLICIES) is None)
+    await shop.some(10)
+    forwards = phase in ("Adopting", "Finishing") or (
+        strategy == "canary" and phase in ("Filling", "Switching", "Verifying")
+    )
+    image = "web:2" if forwards else "web:1"
+    shop.clean(image)
+    found = shop.get(DEPLOYMENTS)
+    assert not found["spec"].get("paused")
+    assert found["spec"]["template"]["spec"]["containers"][0]["image"] == image
+    assert shop.get(HORIZONTAL_POD_AUTOSCALERS)["spec"]["minReplicas"] == 2
+    shop.release("web:9")  # an ordinary Deployment: it rolls by itself
+    await shop.some(30)
+    assert shop.pods() == shop.pods("web:9")
+
+
+async def test_the_policy_is_deleted_after_a_rollback_the_stable_template_is_put_back_before_the_pause_is_lifted():
+    shop = await Shop(BLUE_GREEN).ready()
+    shop.ears.say = lambda phase: rolls_back() if phase == "Verifying" else FREE
+    shop.release("web:2")
+    await shop.settled("RolledBack")
+    before = shop.pods()
+    shop.delete_policy()
+    await shop.until(lambda: shop.get(POLICIES) is None)
+    await shop.some(10)
+    assert shop.pods() == before
+    shop.clean("web:1")
+
+
+@STRATEGIES
+async def test_the_deployment_is_deleted_in_mid_release(strategy):
+    shop = await Shop(strategy).ready()
+    shop.release("web:2")
+    await shop.until(lambda: shop.phase in ("Previewing", "Stepping"))
+    shop.simulator.remove(DEPLOYMENTS, shop.get(DEPLOYMENTS))
+    shop._look = lambda: None  # nobody is there to answer
+    await shop.until(lambda: shop.phase == "Pending")
+    assert shop.all(DEPLOYMENTS) == []
+    assert shop.get(SERVICES)["spec"]["selector"] == {"app": "web"}
+
+
+@STRATEGIES
+async def test_undo_puts_the_stable_template_back_and_then_the_one_before(strategy):
+    shop = await Shop(strategy).ready()
+    shop.release("web:2")
+    await shop.settled("Promoted")
+    shop.command("undo", key="a")
+    await shop.settled("Promoted")
+    shop.clean("web:1")
+    shop.ears.say = lambda phase: rolls_back() if phase in ("Verifying", "Stepping") else FREE
+    shop.release("web:3")
+    await shop.settled("RolledBack")
+    shop.command("undo", key="b")
+    await shop.some(10)
+    assert shop.template["spec"]["containers"][0]["image"] == "web:1"
+    assert shop.phase == "Idle"
+
+
+@STRATEGIES
+async def test_restart_is_a_gated_release_of_the_same_image(strategy):
+    shop = await Shop(strategy).ready()
+    before = set(shop.pods())
+    shop.command("restart")
+    await shop.settled("Promoted")
+    assert not before & set(shop.pods())
+    shop.clean("web:1")
+
+
+async def test_a_person_holds_a_step_and_lets_it_go():
+    shop = await Shop(CANARY).ready()
+    shop.release("web:2")
+    await shop.until(lambda: shop.mark == "Stepping 0")
+    shop.command("pause", key="a")
+    await shop.some(60)
+    assert shop.mark == "Stepping 0"
+    shop.command("resume", key="b")
+    await shop.settled("Promoted")
+
+
+async def test_promote_full_waits_for_no_soak_but_for_every_pod():
+    shop = await Shop(
+        {"canary": {"steps": [{"weight": 25, "pauseSeconds": 9000}, {"weight": 50, "manual": True}]}}
+    ).ready()
+    shop.release("web:2")
+    await shop.until(lambda: shop.mark == "Stepping 0")
+    shop.command("promote", full=True)
+    await shop.settled("Promoted")
+    shop.clean("web:2")
+
+
+async def test_a_manual_step_waits_for_promote():
+    shop = await Shop({"canary": {"steps": [{"weight": 25, "manual": True, "pauseSeconds": 1}]}}).ready()
+    shop.release("web:2")
+    await shop.until(lambda: shop.mark == "Stepping 0")
+    await shop.some(50)
+    assert shop.mark == "Stepping 0"
+    shop.command("promote")
+    await shop.settled("Promoted")
+
+
+async def test_scaling_and_annotations_begin_no_release():
+    shop = await Shop().ready()
+    shop.scale(5)
+    shop.edit(DEPLOYMENTS, lambda found: found["metadata"].setdefault("annotations", {}).update(team="shop"))
+    await shop.some(20)
+    assert shop.status.get("number", 0) == 0
+    assert len(shop.pods()) == 5
