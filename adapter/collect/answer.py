@@ -1,6 +1,7 @@
 """What the API server asks of the values, and what it gets: the seam between `collect` and `serve`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from adapter.rules.naming import GroupResource as GroupResource
@@ -26,7 +27,8 @@ class CustomOffer(NamedTuple):
     namespaced: bool
 
 
-class CustomQuestion(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomQuestion:
     """One request of custom.metrics.k8s.io."""
 
     resource: GroupResource
@@ -53,7 +55,8 @@ class CustomValue(NamedTuple):
     """s, None where it is unknown."""
 
 
-class ExternalQuestion(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalQuestion:
     """One request of external.metrics.k8s.io."""
 
     namespace: str

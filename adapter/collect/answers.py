@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from cachetools import LRUCache
 
@@ -91,7 +92,10 @@ class Collected:
 
     async def external(self, question: ExternalQuestion) -> Sequence[ExternalValue]:
         """See `Answers`."""
-        held = await self._held(ExternalWant(question.namespace, question.metric, question.selector), question.user)
+        held = await self._held(
+            ExternalWant(namespace=question.namespace, metric=question.metric, selector=question.selector),
+            question.user,
+        )
         table, limits, now = held.table, held.planned.limits, self._clock()
         assert table is not None
         found = [(labels, judged(reading, limits, sample_interval=0.0, now=now)) for labels, reading in table.external]
@@ -108,7 +112,7 @@ class Collected:
         if (resource, question.metric) in catalogue.custom:
             return question
         try:
-            return question._replace(resource=catalogue.mapper.resolve(resource.group, resource.resource))
+            return replace(question, resource=catalogue.mapper.resolve(resource.group, resource.resource))
         except UnknownResource as error:
             raise Missing(str(error)) from error
 
@@ -124,7 +128,9 @@ class Collected:
         if shared is None:
             shared = self._shared[key] = mergeable(offered, resource, namespace, selector)
         objects = None if shared else Objects(question.name, question.selector)
-        return CustomWant(resource, namespace, question.metric, selector, objects)
+        return CustomWant(
+            resource, namespace=namespace, metric=question.metric, metric_selector=selector, objects=objects
+        )
 
     async def _names(self, question: CustomQuestion) -> Sequence[str]:
         """The objects that are asked for. Raises Missing, Unavailable."""
@@ -198,7 +204,9 @@ class Collected:
             used = known.get(node.metadata.name)
             if used is not None and name in (None, node.metadata.name) and self._fresh(used):
                 usage = quantities(used)
-                found.append(NodeUsage(node.metadata.name, node.metadata.labels, used.time, used.window, usage))
+                found.append(
+                    NodeUsage(node.metadata.name, node.metadata.labels, time=used.time, window=used.window, usage=usage)
+                )
         return found
 
     def pod_usage(self, namespace: str | None, name: str | None, selector: Selector) -> Sequence[PodUsage]:
@@ -212,7 +220,16 @@ class Collected:
             if used and name in (None, meta.name) and all(map(self._fresh, used.values())):
                 containers = tuple((container, quantities(used[container])) for container in sorted(used))
                 oldest = min(used.values(), key=lambda consumption: consumption.time)
-                found.append(PodUsage(meta.namespace, meta.name, meta.labels, oldest.time, oldest.window, containers))
+                found.append(
+                    PodUsage(
+                        namespace=meta.namespace,
+                        name=meta.name,
+                        labels=meta.labels,
+                        time=oldest.time,
+                        window=oldest.window,
+                        containers=containers,
+                    )
+                )
         return found
 
     def _fresh(self, used: ResourceUsage) -> bool:

@@ -60,7 +60,7 @@ class Collector:
         self._schedule = schedule
         self._clock = clock
         self._reports = Reports()
-        self.offers = OfferLookup(source, catalogue, telemetry, self._reports, schedule, clock)
+        self.offers = OfferLookup(source, catalogue, telemetry, self._reports, schedule=schedule, clock=clock)
         self._evaluator = Evaluator(source, telemetry, self._reports)
         self._replanning = Replanning()
         self._timetable = Timetable()

@@ -157,11 +157,19 @@ class _Asked:
         if want is None:
             return Invalid("nobody serves it")
         if isinstance(want, ExternalWant):
-            external = ExternalQuestion(self._namespace, want.metric, want.selector, self._user)
+            external = ExternalQuestion(
+                namespace=self._namespace, metric=want.metric, selector=want.selector, user=self._user
+            )
             return ExternalValues([item.value.milli() for item in await self._answers.external(external)])
         name = written.object.described_object.name if written.object else "*"
         question = CustomQuestion(
-            want.resource, want.namespace, name, want.metric, self._selector, want.metric_selector, self._user
+            resource=want.resource,
+            namespace=want.namespace,
+            name=name,
+            metric=want.metric,
+            selector=self._selector,
+            metric_selector=want.metric_selector,
+            user=self._user,
         )
         values = await self._answers.custom(question)
         if metric.source is Source.OBJECT:

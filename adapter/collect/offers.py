@@ -27,6 +27,7 @@ class OfferLookup:
         catalogue: Catalogue,
         telemetry: CollectTelemetry,
         reports: Reports,
+        *,
         schedule: Schedule,
         clock: Callable[[], float],
     ) -> None:

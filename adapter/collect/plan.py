@@ -148,7 +148,9 @@ class Planner:
         if promql is None:
             raise QueryError(merge.why_not(bound, resource, offered.series))
         namespace_label = bound.label(NAMESPACES) if namespaces else None
-        return self._planned(wants, bound.rule, promql, bound.label(resource), namespace_label)
+        return self._planned(
+            wants, bound.rule, promql, object_label=bound.label(resource), namespace_label=namespace_label
+        )
 
     def _external(self, wants: Sequence[ExternalWant], catalogue: Catalogue) -> list[Planned]:
         """One query for selectors on the same labels where the template allows it, else one for each want."""
@@ -160,28 +162,43 @@ class Planner:
             together = merge.merged_external(bound, offered.series, namespaces, [want.selector for want in wants])
         if together is None:
             return [self._single(want, catalogue) for want in wants]
-        planned = self._planned(tuple(wants), bound.rule, together.promql, "", together.namespace_label)
+        planned = self._planned(tuple(wants), bound.rule, together.promql, namespace_label=together.namespace_label)
         return [planned._replace(external=together)]
 
     def _single(self, want: Want, catalogue: Catalogue) -> Planned:
         if isinstance(want, ExternalWant):
             offered = external_offered(catalogue, want.metric)
             promql = external_query(offered.bound, offered.series, want.namespace, want.selector)
-            return self._planned((want,), offered.bound.rule, promql, "", None)
+            return self._planned((want,), offered.bound.rule, promql)
         offered = custom_offered(catalogue, want.resource, want.metric)
         names = self._names(want)
         if not names:
             raise LookupError(f"no {want.resource} match")
-        promql = custom_query(offered.bound, offered.series, want.resource, want.namespace, names, want.metric_selector)
-        return self._planned((want,), offered.bound.rule, promql, offered.bound.label(want.resource), None)
+        promql = custom_query(
+            offered.bound,
+            offered.series,
+            resource=want.resource,
+            namespace=want.namespace,
+            names=names,
+            metric_selector=want.metric_selector,
+        )
+        return self._planned((want,), offered.bound.rule, promql, object_label=offered.bound.label(want.resource))
 
     def _planned(
-        self, wants: tuple[Want, ...], rule: Rule, promql: str, object_label: str, namespace_label: str | None
+        self,
+        wants: tuple[Want, ...],
+        rule: Rule,
+        promql: str,
+        *,
+        object_label: str = "",
+        namespace_label: str | None = None,
     ) -> Planned:
         limits = self.limits(rule, promql)
         query = Query(promql, bool(rule.policy.adaptive))
         labels = [label for label in (object_label, namespace_label) if label]
-        planned = Planned(wants, rule, query, None, object_label, namespace_label, limits)
+        planned = Planned(
+            wants, rule, query, None, object_label=object_label, namespace_label=namespace_label, limits=limits
+        )
         try:
             asked = merge.timestamp_query(promql, labels) if object_label else None
             coverage = merge.coverage_query(promql, labels)

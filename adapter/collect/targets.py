@@ -18,7 +18,13 @@ def pod_targets(pods: Iterable[Pod], interval_s: float) -> tuple[list[Target], l
         ports = [(port.name, port.container_port) for container in pod.spec.containers for port in container.ports]
         try:
             target = pod_target(
-                meta.namespace, meta.name, status.pod_ip, meta.annotations, meta.labels, ports, interval_s=interval_s
+                namespace=meta.namespace,
+                name=meta.name,
+                ip=status.pod_ip,
+                annotations=meta.annotations,
+                labels=meta.labels,
+                container_ports=ports,
+                interval_s=interval_s,
             )
         except TargetError as error:
             problems.append(f"pod {meta.namespace}/{meta.name}: {error}")

@@ -167,8 +167,10 @@ _READABLE = Condition("AbleToScale", True, "SucceededGetScale", "the target's sc
 def _limited(look: _Look, wanted: int, outcome: _Outcome) -> _Outcome:
     """Stabilization first, then rates and bounds."""
     behavior, current = look.spec.behavior, look.scale.spec
-    held = stabilize(behavior, current, wanted, look.history, look.now, look.settings)
-    final = limit(behavior, look.bounds, current, held.replicas, look.history, look.now)
+    held = stabilize(
+        behavior, current=current, wanted=wanted, history=look.history, now=look.now, settings=look.settings
+    )
+    final = limit(behavior, look.bounds, current=current, wanted=held.replicas, history=look.history, now=look.now)
     conditions = (
         *outcome.conditions,
         Condition("AbleToScale", True, held.reason, held.why or "no recent recommendation stands against it"),
@@ -193,7 +195,7 @@ def _finished(look: _Look, outcome: _Outcome) -> Decision:
     else:
         end = f"So {count(current, 'replica')} become{'s' if current == 1 else ''} {desired}"
         conditions["AbleToScale"] = Condition("AbleToScale", True, "SucceededRescale", f"the scale becomes {desired}")
-        history = record(look.spec.behavior, current, desired, history, look.now)
+        history = record(look.spec.behavior, before=current, after=desired, history=history, now=look.now)
         if look.settings.scale_to_zero:
             zeroed = desired == 0 and look.spec.from_zero
             reason = "ScaledToZero" if zeroed else "NotScaledToZero"
@@ -201,7 +203,14 @@ def _finished(look: _Look, outcome: _Outcome) -> Decision:
             conditions["ScaledToZero"] = Condition("ScaledToZero", zeroed, reason, message)
             history = replace(history, scaled_to_zero=zeroed)
     explanation = ". ".join((*outcome.said, end)) + "."
-    return Decision(current, desired, outcome.proposals, tuple(conditions.values()), explanation, history)
+    return Decision(
+        current=current,
+        desired=desired,
+        proposals=outcome.proposals,
+        conditions=tuple(conditions.values()),
+        explanation=explanation,
+        history=history,
+    )
 
 
 def _line(proposal: Proposal) -> str:

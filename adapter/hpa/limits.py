@@ -48,7 +48,7 @@ def window_down(behavior: Behavior | None, settings: Settings) -> float:
 
 
 def stabilize(
-    behavior: Behavior | None, current: int, wanted: int, history: History, now: float, settings: Settings
+    behavior: Behavior | None, *, current: int, wanted: int, history: History, now: float, settings: Settings
 ) -> Step:
     """Hold a scale-down to the highest, a scale-up to the lowest recommendation within the window of its direction."""
     down = window_down(behavior, settings)
@@ -78,7 +78,7 @@ def remember(
     return (*recent, Recommendation(wanted, now))
 
 
-def record(behavior: Behavior | None, before: int, after: int, history: History, now: float) -> History:
+def record(behavior: Behavior | None, *, before: int, after: int, history: History, now: float) -> History:
     """`history` after a scaling took place; without a behavior nobody will ask for it."""
     if behavior is None:
         return history
@@ -93,18 +93,18 @@ def _recent(events: Iterable[ScaleEvent], rules: Rules, now: float) -> Iterable[
     return (event for event in events if event.time >= now - longest)
 
 
-def limit(behavior: Behavior | None, bounds: Range, current: int, wanted: int, history: History, now: float) -> Step:
+def limit(behavior: Behavior | None, bounds: Range, *, current: int, wanted: int, history: History, now: float) -> Step:
     """Bring `wanted` within the rate of its direction and the HPA's bounds."""
     if behavior is None:
-        return _plain(bounds, current, wanted)
+        return _plain(bounds, current=current, wanted=wanted)
     if wanted > current:
-        return _rising(behavior.up, bounds, current, wanted, history, now)
+        return _rising(behavior.up, bounds, current=current, wanted=wanted, history=history, now=now)
     if wanted < current:
-        return _falling(behavior.down, bounds, current, wanted, history, now)
+        return _falling(behavior.down, bounds, current=current, wanted=wanted, history=history, now=now)
     return Step(wanted, _WITHIN)
 
 
-def _plain(bounds: Range, current: int, wanted: int) -> Step:
+def _plain(bounds: Range, *, current: int, wanted: int) -> Step:
     fastest = max(2 * current, 4)
     if wanted < bounds.min:
         return Step(bounds.min, "TooFewReplicas", _raised(wanted, bounds))
@@ -116,7 +116,7 @@ def _plain(bounds: Range, current: int, wanted: int) -> Step:
     return Step(wanted, _WITHIN)
 
 
-def _rising(rules: Rules, bounds: Range, current: int, wanted: int, history: History, now: float) -> Step:
+def _rising(rules: Rules, bounds: Range, *, current: int, wanted: int, history: History, now: float) -> Step:
     allowed, because = _furthest(rules, current, history, now, rising=True)
     allowed = max(allowed, current)
     if wanted <= min(bounds.max, allowed):
@@ -126,7 +126,7 @@ def _rising(rules: Rules, bounds: Range, current: int, wanted: int, history: His
     return Step(bounds.max, "TooManyReplicas", _lowered(wanted, bounds))
 
 
-def _falling(rules: Rules, bounds: Range, current: int, wanted: int, history: History, now: float) -> Step:
+def _falling(rules: Rules, bounds: Range, *, current: int, wanted: int, history: History, now: float) -> Step:
     allowed, because = _furthest(rules, current, history, now, rising=False)
     allowed = min(allowed, current)
     if wanted >= max(bounds.min, allowed):

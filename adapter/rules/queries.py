@@ -77,6 +77,7 @@ def _matcher(requirement: Requirement) -> Matcher:
 def custom_query(
     bound: BoundRule[Rule],
     series: str,
+    *,
     resource: GroupResource,
     namespace: str,
     names: Sequence[str],
@@ -86,7 +87,15 @@ def custom_query(
 
     Raises QueryError.
     """
-    return object_query(bound, bound.rule.metrics_query, series, resource, namespace, names, (), metric_selector)
+    return object_query(
+        bound,
+        bound.rule.metrics_query,
+        series=series,
+        resource=resource,
+        namespace=namespace,
+        names=names,
+        metric_selector=metric_selector,
+    )
 
 
 def external_query(bound: BoundRule[Rule], series: str, namespace: str, selector: Selector) -> str:
@@ -105,23 +114,31 @@ def external_namespace(bound: BoundRule[Rule], namespaces: Sequence[str]) -> lis
 def container_query(bound: BoundRule[ResourceRule], namespace: str, pods: Sequence[str]) -> str:
     """The query for the usage of the containers of these pods. Raises QueryError."""
     rule = bound.rule
-    return object_query(bound, rule.container_query, "", PODS, namespace, pods, (rule.container_label,), EVERYTHING)
+    return object_query(
+        bound,
+        rule.container_query,
+        resource=PODS,
+        namespace=namespace,
+        names=pods,
+        extra_group_by=(rule.container_label,),
+    )
 
 
 def node_query(bound: BoundRule[ResourceRule], nodes: Sequence[str]) -> str:
     """The query for the usage of these nodes. Raises QueryError."""
-    return object_query(bound, bound.rule.node_query, "", NODES, "", nodes, (), EVERYTHING)
+    return object_query(bound, bound.rule.node_query, resource=NODES, namespace="", names=nodes)
 
 
 def object_query(
     bound: BoundRule[Rule] | BoundRule[ResourceRule],
     template: Template,
-    series: str,
+    *,
+    series: str = "",
     resource: GroupResource,
     namespace: str,
     names: Sequence[str],
-    extra_group_by: Sequence[str],
-    metric_selector: Selector,
+    extra_group_by: Sequence[str] = (),
+    metric_selector: Selector = EVERYTHING,
 ) -> str:
     """What the three queries for objects have in common. Raises QueryError."""
     matchers = selector_matchers(metric_selector)

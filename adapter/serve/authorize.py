@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -25,8 +26,9 @@ ALWAYS_ALLOWED = ("/healthz", "/readyz", "/livez")
 _log = structlog.get_logger(__name__)
 
 
-class Attributes(NamedTuple):
-    """Who wants to do what. Hashable: the key of verdicts."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attributes:
+    """Who wants to do what. Hashable: the key of verdicts. By keyword alone: no two of its texts are to be swapped."""
 
     user: User
     verb: str
@@ -65,19 +67,18 @@ class Authorizer(Protocol):
 def attributes_of(info: RequestInfo, user: User) -> Attributes:
     """What `user` wants with the request."""
     if not info.is_resource:
-        return Attributes(user, info.verb, info.path)
+        return Attributes(user=user, verb=info.verb, path=info.path)
     return Attributes(
-        user,
-        info.verb,
-        "",
-        info.namespace,
-        info.group,
-        info.version,
-        info.resource,
-        info.subresource,
-        info.name,
-        info.field_selector,
-        info.label_selector,
+        user=user,
+        verb=info.verb,
+        namespace=info.namespace,
+        group=info.group,
+        version=info.version,
+        resource=info.resource,
+        subresource=info.subresource,
+        name=info.name,
+        field_selector=info.field_selector,
+        label_selector=info.label_selector,
     )
 
 
@@ -125,6 +126,7 @@ class AccessReviews:
     def __init__(
         self,
         review: Review,
+        *,
         allowed_ttl: float = TTL,
         denied_ttl: float = TTL,
         grace: float = GRACE,
@@ -132,7 +134,7 @@ class AccessReviews:
     ) -> None:
         self._review = review
         self._verdicts: Memo[Attributes, Verdict] = Memo(
-            MAX_VERDICTS, lambda verdict: allowed_ttl if verdict.allowed else denied_ttl, clock, grace
+            MAX_VERDICTS, lambda verdict: allowed_ttl if verdict.allowed else denied_ttl, clock, grace=grace
         )
 
     async def authorize(self, attributes: Attributes) -> Verdict | None:

@@ -79,21 +79,33 @@ class Discovery:
         if group == CUSTOM:
             lines = [
                 wire_discovery.APIResource(
-                    f"{offer.resource}/{offer.metric}", "", offer.namespaced, "MetricValueList", ("get",)
+                    f"{offer.resource}/{offer.metric}",
+                    singular_name="",
+                    namespaced=offer.namespaced,
+                    kind="MetricValueList",
+                    verbs=("get",),
                 )
                 for offer in self._custom
             ]
         elif group == EXTERNAL:
             lines = [
-                wire_discovery.APIResource(name, "", True, "ExternalMetricValueList", ("get",))
+                wire_discovery.APIResource(
+                    name, singular_name="", namespaced=True, kind="ExternalMetricValueList", verbs=("get",)
+                )
                 for name in self._external
             ]
         else:
             lines = [
-                wire_discovery.APIResource("nodes", "", False, "NodeMetrics", ("get", "list")),
-                wire_discovery.APIResource("pods", "", True, "PodMetrics", ("get", "list")),
+                wire_discovery.APIResource(
+                    "nodes", singular_name="", namespaced=False, kind="NodeMetrics", verbs=("get", "list")
+                ),
+                wire_discovery.APIResource(
+                    "pods", singular_name="", namespaced=True, kind="PodMetrics", verbs=("get", "list")
+                ),
             ]
-        return wire_discovery.APIResourceList("APIResourceList", "v1", f"{group}/{version}", lines)
+        return wire_discovery.APIResourceList(
+            "APIResourceList", "v1", group_version=f"{group}/{version}", resources=lines
+        )
 
     def _aggregated(self, version: str) -> wire.ItemList:
         items = [
@@ -115,9 +127,9 @@ class Discovery:
             wire_discovery.ResourceDiscovery(
                 line.name,
                 wire_discovery.GroupVersionKind(group, version, line.kind),
-                _scope(line.namespaced),
-                line.singular_name,
-                line.verbs,
+                scope=_scope(line.namespaced),
+                singular_resource=line.singular_name,
+                verbs=line.verbs,
             )
             for line in self.resources(group, version).resources
         ]
@@ -140,4 +152,6 @@ def _parent(resource: str, offers: Sequence[CustomOffer], version: str) -> wire_
     kind = wire_discovery.GroupVersionKind(CUSTOM, version, "MetricValueList")
     metrics = [wire_discovery.SubresourceDiscovery(offer.metric, kind, ("get",)) for offer in offers]
     none = wire_discovery.GroupVersionKind("", "", "")
-    return wire_discovery.ResourceDiscovery(resource, none, _scope(offers[0].namespaced), "", (), metrics)
+    return wire_discovery.ResourceDiscovery(
+        resource, none, scope=_scope(offers[0].namespaced), singular_resource="", verbs=(), subresources=metrics
+    )

@@ -22,7 +22,9 @@ class Memo(Generic[K, V]):
     for `stale`.
     """
 
-    def __init__(self, size: int, hold: Callable[[V], float], clock: Callable[[], float], grace: float = 0.0) -> None:
+    def __init__(
+        self, size: int, hold: Callable[[V], float], clock: Callable[[], float], *, grace: float = 0.0
+    ) -> None:
         self._hold = hold
         self._clock = clock
         self._kept: TLRUCache[K, _Held[V]] = TLRUCache(size, lambda _, held, __: held.fresh_until + grace, timer=clock)

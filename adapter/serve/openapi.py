@@ -166,12 +166,12 @@ def _says(group: str, version: str, kind: str) -> Json:
 
 def _operations(group: str, version: str) -> list[tuple[str, Json]]:
     return [
-        (f"/apis/{group}/{version}{path}", _item(group, version, path, operation, kind))
+        (f"/apis/{group}/{version}{path}", _item(group, version, path=path, operation=operation, kind=kind))
         for path, operation, kind in _PATHS[group]
     ]
 
 
-def _item(group: str, version: str, path: str, operation: str, kind: str) -> Json:
+def _item(group: str, version: str, *, path: str, operation: str, kind: str) -> Json:
     tag = "".join(word.capitalize() for word in _PACKAGE[group].split("_")) + version.capitalize()
     schema = {"$ref": f"#/components/schemas/{_name(group, version, kind)}"}
     names = [part[1:-1] for part in path.split("/") if part.startswith("{")]

@@ -25,7 +25,13 @@ def custom_question(info: RequestInfo, user: str) -> CustomQuestion:
     if fields.get("metadata.namespace", namespace) != namespace:
         raise bad_request("fieldSelector metadata.namespace doesn't match requested namespace")
     return CustomQuestion(
-        resource, namespace, name, metric, label_selector(info), metric_selector(info, "metricLabelSelector"), user
+        resource=resource,
+        namespace=namespace,
+        name=name,
+        metric=metric,
+        selector=label_selector(info),
+        metric_selector=metric_selector(info, "metricLabelSelector"),
+        user=user,
     )
 
 
@@ -33,7 +39,9 @@ def external_question(info: RequestInfo, user: str) -> ExternalQuestion:
     """The question of a path of external.metrics.k8s.io: `namespaces/<namespace>/<metric>` and nothing else."""
     if not info.namespace or len(info.parts) != 1:
         raise no_such_path()
-    return ExternalQuestion(info.namespace, info.resource, metric_selector(info, "labelSelector"), user)
+    return ExternalQuestion(
+        namespace=info.namespace, metric=info.resource, selector=metric_selector(info, "labelSelector"), user=user
+    )
 
 
 def _custom_path(info: RequestInfo) -> tuple[GroupResource, str, str, str]:
@@ -83,7 +91,7 @@ _remembered = lru_cache(maxsize=4096)(Selector.parse)
 
 def _bad_parameter(parameter: str, problem: str) -> StatusError:
     details = StatusDetails(causes=[StatusCause("FieldValueInvalid", problem, parameter)])
-    return StatusError(400, "BadRequest", f"{parameter}: {problem}", details)
+    return StatusError(400, reason="BadRequest", message=f"{parameter}: {problem}", details=details)
 
 
 def field_selector(info: RequestInfo) -> dict[str, str]:

@@ -59,7 +59,7 @@ def _read(method: str, raw_path: str) -> RequestInfo:
         raise RequestError("the request path must start with '/'")
     segments = _segments(raw)
     path = unquote(raw) if "%" in raw else raw
-    base = RequestInfo(method, path, segments, _query(raw_query), method.lower())
+    base = RequestInfo(method=method, path=path, segments=segments, query=_query(raw_query), verb=method.lower())
     if len(segments) < 4 or segments[0] != "apis" or "" in segments:
         return base
     return _resource_request(base)

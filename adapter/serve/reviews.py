@@ -40,7 +40,7 @@ _log = structlog.get_logger(__name__)
 class Reviews:
     """TokenReviews and SubjectAccessReviews of one API server."""
 
-    def __init__(self, tokens: Client, access: Client | None = None) -> None:
+    def __init__(self, *, tokens: Client, access: Client | None = None) -> None:
         """`access` is for SubjectAccessReviews where that is another client (--authorization-kubeconfig)."""
         self._tokens = tokens
         self._access = access or tokens

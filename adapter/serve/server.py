@@ -219,7 +219,8 @@ class Server:
         self.telemetry.in_flight.set(self._in_flight)
         known = info is not None and info.is_resource and self._documents.serves(info.group, info.version)
         group, version = (info.group, info.version) if known and info else ("", "")
-        self.telemetry.request(group, version, info.verb if info else "", code, seconds)
+        verb = info.verb if info else ""
+        self.telemetry.request(group=group, version=version, verb=verb, code=code, seconds=seconds)
 
 
 async def serve(server: Server, host: str, port: int, tls: Tls | None) -> Listener:

@@ -14,7 +14,7 @@ class StatusError(Exception):
     """A request that ends in an error; `code` is the HTTP status, the text is one sentence with the cause."""
 
     def __init__(
-        self, code: int, reason: str, message: str, details: StatusDetails | None = None, retry_after: int = 0
+        self, code: int, *, reason: str, message: str, details: StatusDetails | None = None, retry_after: int = 0
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -26,27 +26,36 @@ class StatusError(Exception):
     def status(self) -> Status:
         """The object for the wire."""
         details = UNSET if self.details is None else self.details
-        return Status("Status", "v1", NO_LIST_META, "Failure", self.message, self.reason, details, self.code)
+        return Status(
+            kind="Status",
+            api_version="v1",
+            metadata=NO_LIST_META,
+            status="Failure",
+            message=self.message,
+            reason=self.reason,
+            details=details,
+            code=self.code,
+        )
 
 
 def bad_request(message: str) -> StatusError:
     """400: the request itself is wrong."""
-    return StatusError(400, "BadRequest", message)
+    return StatusError(400, reason="BadRequest", message=message)
 
 
 def unauthorized() -> StatusError:
     """401; says no more than Kubernetes does, since the caller is a stranger."""
-    return StatusError(401, "Unauthorized", "Unauthorized")
+    return StatusError(401, reason="Unauthorized", message="Unauthorized")
 
 
 def forbidden(message: str, details: StatusDetails) -> StatusError:
     """403."""
-    return StatusError(403, "Forbidden", message, details)
+    return StatusError(403, reason="Forbidden", message=message, details=details)
 
 
 def not_found(message: str, details: StatusDetails | None = None) -> StatusError:
     """404."""
-    return StatusError(404, "NotFound", message, details)
+    return StatusError(404, reason="NotFound", message=message, details=details)
 
 
 def no_such_path() -> StatusError:
@@ -56,32 +65,57 @@ def no_such_path() -> StatusError:
 
 def method_not_allowed(message: str, details: StatusDetails | None = None) -> StatusError:
     """405."""
-    return StatusError(405, "MethodNotAllowed", message, details)
+    return StatusError(405, reason="MethodNotAllowed", message=message, details=details)
 
 
 def not_acceptable(accepted: Sequence[str]) -> StatusError:
     """406; `accepted` are the media types that would have been right."""
-    return StatusError(406, "NotAcceptable", f"only the following media types are accepted: {', '.join(accepted)}")
+    return StatusError(
+        406, reason="NotAcceptable", message=f"only the following media types are accepted: {', '.join(accepted)}"
+    )
 
 
 def too_many_requests() -> StatusError:
     """429: the server holds as many requests as it may."""
     message = "too many requests are in progress, please try again later"
-    return StatusError(429, "TooManyRequests", message, StatusDetails(retry_after_seconds=RETRY_AFTER), RETRY_AFTER)
+    return StatusError(
+        429,
+        reason="TooManyRequests",
+        message=message,
+        details=StatusDetails(retry_after_seconds=RETRY_AFTER),
+        retry_after=RETRY_AFTER,
+    )
 
 
 def internal() -> StatusError:
     """500: our fault; the log has the cause, the client must not."""
     message = "Internal error occurred: the adapter's log tells more"
-    return StatusError(500, "InternalError", message, StatusDetails(causes=[StatusCause(message="internal error")]))
+    return StatusError(
+        500,
+        reason="InternalError",
+        message=message,
+        details=StatusDetails(causes=[StatusCause(message="internal error")]),
+    )
 
 
 def unavailable(cause: str) -> StatusError:
     """503: it cannot be had now; `cause` is one sentence."""
-    return StatusError(503, "ServiceUnavailable", cause, StatusDetails(retry_after_seconds=RETRY_AFTER), RETRY_AFTER)
+    return StatusError(
+        503,
+        reason="ServiceUnavailable",
+        message=cause,
+        details=StatusDetails(retry_after_seconds=RETRY_AFTER),
+        retry_after=RETRY_AFTER,
+    )
 
 
 def timed_out(seconds: float) -> StatusError:
     """504: no answer within the server's own limit, `seconds`."""
     message = f"the answer took longer than the server's limit of {seconds:g} s"
-    return StatusError(504, "Timeout", message, StatusDetails(retry_after_seconds=RETRY_AFTER), RETRY_AFTER)
+    return StatusError(
+        504,
+        reason="Timeout",
+        message=message,
+        details=StatusDetails(retry_after_seconds=RETRY_AFTER),
+        retry_after=RETRY_AFTER,
+    )

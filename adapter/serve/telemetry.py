@@ -44,7 +44,7 @@ class Telemetry:
         self._ages: dict[str, Histogram] = {}
         self._requests: dict[tuple[str, str, str, str], Histogram] = {}
 
-    def request(self, group: str, version: str, verb: str, code: int, seconds: float) -> None:
+    def request(self, *, group: str, version: str, verb: str, code: int, seconds: float) -> None:
         """Count a request that has been answered."""
         key = (group, version, verb if verb in _VERBS else "other", str(code))
         child = self._requests.get(key)

@@ -67,11 +67,11 @@ def anchors_of(data: Mapping[str, str]) -> Anchors:
     if not usernames:
         raise TrustError("requestheader-username-headers names no header, so no front proxy could say who the user is")
     rules = ProxyRules(
-        _list(data, "requestheader-allowed-names"),
-        usernames,
-        _list(data, "requestheader-group-headers"),
-        _list(data, "requestheader-extra-headers-prefix"),
-        _list(data, "requestheader-uid-headers"),
+        allowed_names=_list(data, "requestheader-allowed-names"),
+        username_headers=usernames,
+        group_headers=_list(data, "requestheader-group-headers"),
+        extra_header_prefixes=_list(data, "requestheader-extra-headers-prefix"),
+        uid_headers=_list(data, "requestheader-uid-headers"),
     )
     return Anchors(clients, FrontProxy(pool, rules))
 
@@ -79,7 +79,7 @@ def anchors_of(data: Mapping[str, str]) -> Anchors:
 class AnchorFiles:
     """The CAs that flags name, read again when the files change; '' for a flag that is not given."""
 
-    def __init__(self, client_ca_file: str, requestheader_client_ca_file: str, rules: ProxyRules) -> None:
+    def __init__(self, *, client_ca_file: str, requestheader_client_ca_file: str, rules: ProxyRules) -> None:
         self._files = (client_ca_file, requestheader_client_ca_file)
         self._rules = rules
         self._seen: object = None

@@ -103,7 +103,13 @@ async def delegated(settings: Settings, stack: AsyncExitStack, registry: Collect
         tokens=await _client_for(settings.authentication_kubeconfig, stack, client),
         access=await _client_for(settings.authorization_kubeconfig, stack, client),
     )
-    return Access(trust, _authentication(settings, trust, reviews), _authorization(settings, reviews), jobs, listed)
+    return Access(
+        trust=trust,
+        authentication=_authentication(settings, trust, reviews),
+        authorization=_authorization(settings, reviews),
+        jobs=jobs,
+        listed=listed,
+    )
 
 
 async def _client_for(kubeconfig: str, stack: AsyncExitStack, client: Client) -> Client:

@@ -21,7 +21,15 @@ RATE = "http_requests_per_second"
 
 
 def question(name: str = "*", selector: str = "app=web", metric: str = RATE, namespace: str = "shop") -> CustomQuestion:
-    return CustomQuestion(PODS, namespace, name, metric, Selector.parse(selector), EVERYTHING, "alice")
+    return CustomQuestion(
+        resource=PODS,
+        namespace=namespace,
+        name=name,
+        metric=metric,
+        selector=Selector.parse(selector),
+        metric_selector=EVERYTHING,
+        user="alice",
+    )
 
 
 async def refresh(world: World) -> None:
@@ -153,7 +161,10 @@ async def test_external_values_are_told_apart_by_selector(world: World) -> None:
     world.source.samples = [
         Sample({"queue": queue, "namespace": "shop"}, value, 1000.0) for queue, value in (("mail", 4.0), ("print", 7.0))
     ]
-    asked = [ExternalQuestion("shop", "jobs_waiting", Selector.parse(f"queue={queue}")) for queue in ("mail", "print")]
+    asked = [
+        ExternalQuestion(namespace="shop", metric="jobs_waiting", selector=Selector.parse(f"queue={queue}"))
+        for queue in ("mail", "print")
+    ]
     answers = [await world.answers.external(one) for one in asked]
     assert [[(dict(value.labels), str(value.value)) for value in answer] for answer in answers] == [
         [({"queue": "mail"}, "4")],
@@ -285,7 +296,7 @@ async def test_after_an_outage_an_external_rate_is_the_last_good_one_until_its_w
     )
     world.source.knows_sample_times = False
     await world.collector.offers.look()
-    asked = ExternalQuestion("shop", "jobs_waiting", EVERYTHING, "alice")
+    asked = ExternalQuestion(namespace="shop", metric="jobs_waiting", selector=EVERYTHING, user="alice")
     world.source.samples = [Sample({}, 8.0, world.now)]
     assert [str(value.value) for value in await world.answers.external(asked)] == ["8"]
     await refresh(world)

@@ -112,7 +112,14 @@ async def test_a_request_for_thousands_of_pods_is_asked_with_times_and_windows(p
 
 async def test_a_query_that_has_too_much_to_be_read_is_served_and_that_is_said() -> None:
     world = await ranking(1, "web", RANKED.replace("<<.GroupBy>>)", "<<.GroupBy>>)" + " + 0" * 500))  # and one =
-    asked = CustomQuestion(PODS, "shop", "*", "requests_ranked", Selector.parse("app=web"), EVERYTHING)
+    asked = CustomQuestion(
+        resource=PODS,
+        namespace="shop",
+        name="*",
+        metric="requests_ranked",
+        selector=Selector.parse("app=web"),
+        metric_selector=EVERYTHING,
+    )
     world.source.samples = [Sample({"namespace": "shop", "pod": f"web-{0:017d}"}, 4.0, 1000.0)]
     with structlog.testing.capture_logs() as lines:
         for world.now in (1000.0, 1010.0):

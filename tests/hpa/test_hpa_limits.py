@@ -41,7 +41,7 @@ def percent(value: int, period: int = 60) -> Policy:
 
 
 def held(rules: Behavior | None, current: int, wanted: int, history: History) -> tuple[int, str]:
-    step = stabilize(rules, current, wanted, history, NOW, DEFAULTS)
+    step = stabilize(rules, current=current, wanted=wanted, history=history, now=NOW, settings=DEFAULTS)
     return step.replicas, step.reason
 
 
@@ -83,7 +83,7 @@ def test_wishes_outside_of_both_windows_are_forgotten():
 
 
 def limited(rules: Behavior | None, current: int, wanted: int, bounds: Range = WIDE, history: History | None = None):
-    step = limit(rules, bounds, current, wanted, history or History(), NOW)
+    step = limit(rules, bounds, current=current, wanted=wanted, history=history or History(), now=NOW)
     return step.replicas, step.reason
 
 
@@ -144,9 +144,11 @@ def test_a_used_up_rate_keeps_the_replicas_and_never_reverses():
 
 def test_the_sentence_names_the_policy_and_where_it_counts_from():
     rules = behavior(up=Rules(policies=(pods(4), percent(10))))
-    step = limit(rules, WIDE, 10, 500, History(ups=(ScaleEvent(3, NOW - 30),)), NOW)
+    step = limit(rules, WIDE, current=10, wanted=500, history=History(ups=(ScaleEvent(3, NOW - 30),)), now=NOW)
     assert step == Step(11, "ScaleUpLimit", "500 is limited to 11 by scaleUp: 4 pods in 60 s, counted from 7")
-    step = limit(behavior(down=Rules(select=SelectPolicy.DISABLED)), WIDE, 10, 1, History(), NOW)
+    step = limit(
+        behavior(down=Rules(select=SelectPolicy.DISABLED)), WIDE, current=10, wanted=1, history=History(), now=NOW
+    )
     assert step.why == "1 is raised to 10 by scaleDown: selectPolicy is Disabled"
 
 
@@ -158,6 +160,6 @@ def test_an_enormous_policy_wraps_as_in_the_controller_and_blocks():
 def test_scalings_are_remembered_only_as_long_as_a_policy_looks_back():
     rules = behavior(up=Rules(policies=(pods(4, 60), pods(9, 300))))
     history = History(ups=(ScaleEvent(1, NOW - 301), ScaleEvent(2, NOW - 300)))
-    assert [e.change for e in record(rules, 3, 7, history, NOW).ups] == [2, 4]
-    assert [e.change for e in record(rules, 7, 3, history, NOW).downs] == [4]
-    assert record(None, 3, 7, history, NOW) is history
+    assert [e.change for e in record(rules, before=3, after=7, history=history, now=NOW).ups] == [2, 4]
+    assert [e.change for e in record(rules, before=7, after=3, history=history, now=NOW).downs] == [4]
+    assert record(None, before=3, after=7, history=history, now=NOW) is history

@@ -107,19 +107,19 @@ def problem(*metrics: pb.Metric) -> str:
     ],
 )
 def test_names_follow_the_rules_of_prometheus(name: str, unit: str, kind: str, monotonic: bool, expected: str) -> None:
-    assert metric_name(name, unit, kind, monotonic) == expected
+    assert metric_name(name, unit=unit, kind=kind, monotonic=monotonic) == expected
 
 
 def test_names_may_go_without_suffixes() -> None:
-    assert metric_name("http.requests", "ms", "sum", True, suffixes=False) == "http_requests"
+    assert metric_name("http.requests", unit="ms", kind="sum", monotonic=True, suffixes=False) == "http_requests"
 
 
 @given(st.text(max_size=20), st.sampled_from(["", "s", "1", "By/s", "{x}"]), st.sampled_from(["gauge", "sum"]))
 def test_a_name_is_valid_and_making_it_again_changes_nothing(name: str, unit: str, kind: str) -> None:
-    made = metric_name(name, unit, kind, kind == "sum")
+    made = metric_name(name, unit=unit, kind=kind, monotonic=kind == "sum")
 
     assert not made or (made.replace(":", "_").isidentifier() and made.isascii())
-    assert metric_name(made, unit, kind, kind == "sum").lstrip("_") == made.lstrip("_")
+    assert metric_name(made, unit=unit, kind=kind, monotonic=kind == "sum").lstrip("_") == made.lstrip("_")
 
 
 def test_label_names_are_made_valid() -> None:
@@ -295,7 +295,15 @@ def test_every_bound_of_an_exponential_histogram_counts_exactly_what_lies_below(
     up, down = by_index(positive), by_index(negative)
     seen = [(middle(index), count) for index, count in up.items()]
     seen += [(-middle(index), count) for index, count in down.items()] + [(0.0, float(zero))]
-    value = Exponential(scale, up, down, zero, 0.0, sum(count for _, count in seen), None)
+    value = Exponential(
+        scale=scale,
+        positive=up,
+        negative=down,
+        zero=zero,
+        zero_threshold=0.0,
+        count=sum(count for _, count in seen),
+        sum=None,
+    )
 
     buckets = value.buckets()
 
@@ -315,7 +323,15 @@ def test_adding_exponential_histograms_of_any_scale_adds_their_counts(
     drawn: list[dict[int, int]], data: st.DataObject
 ) -> None:
     values = [
-        Exponential(data.draw(st.integers(-3, 8)), positive, {}, 1, 0.0, sum(positive.values()) + 1, 1.0)
+        Exponential(
+            scale=data.draw(st.integers(-3, 8)),
+            positive=positive,
+            negative={},
+            zero=1,
+            zero_threshold=0.0,
+            count=sum(positive.values()) + 1,
+            sum=1.0,
+        )
         for positive in drawn
     ]
     total = values[0]

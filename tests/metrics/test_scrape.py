@@ -353,7 +353,15 @@ def pod(
     annotations: dict[str, str], ports: list[tuple[str, int]] | None = None, ip: str = "10.0.0.7", **more: object
 ) -> Target | None:
     prefixed = {f"prometheus.io/{key}": value for key, value in annotations.items()}
-    return pod_target("shop", "web-1", ip, prefixed, {"app": "web", "a/b.c": "d"}, ports or [], **more)  # type: ignore[arg-type]
+    return pod_target(
+        namespace="shop",
+        name="web-1",
+        ip=ip,
+        annotations=prefixed,
+        labels={"app": "web", "a/b.c": "d"},
+        container_ports=ports or [],
+        **more,
+    )  # type: ignore[arg-type]
 
 
 def test_an_annotated_pod_is_a_target() -> None:

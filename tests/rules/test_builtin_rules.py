@@ -29,7 +29,7 @@ def series(name, value, **labels):
 
 def values(evaluate, rule, world):
     """What the rule's own query and the merged one give per pod, which is the same."""
-    own = evaluate(custom_query(rule, "ignored", PODS, "shop", ["a", "b", "c"]), world)
+    own = evaluate(custom_query(rule, "ignored", resource=PODS, namespace="shop", names=["a", "b", "c"]), world)
     one = evaluate(merged(rule, "ignored", PODS, ["shop"]), world)
     found = {labels["pod"]: value for labels, value in own}
     assert {labels["pod"]: value for labels, value in one} == found

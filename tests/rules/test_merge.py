@@ -69,7 +69,12 @@ def resource_rule(case):
 def test_a_custom_rule_becomes_the_query_that_is_written_down(case):
     bound, resource, selector = custom(case)
     namespace = "" if resource in ROOT_SCOPED else "shop"
-    assert custom_query(bound, case["series"], resource, namespace, case["names"], selector) == case["request"]
+    assert (
+        custom_query(
+            bound, case["series"], resource=resource, namespace=namespace, names=case["names"], metric_selector=selector
+        )
+        == case["request"]
+    )
     assert merged(bound, case["series"], resource, ["shop", "bank"], selector) == case["merged"]
     if case["merged"]:
         assert timestamp_query(case["merged"]) == case["timestamp"]
@@ -181,7 +186,9 @@ def test_a_merged_custom_query_gives_what_each_request_gives(case, evaluate, con
     requests = []
     for namespace in namespaces:
         for names in [many, many[:1], many[-1:]] if resource != NAMESPACES else [many[:1], many[1:2]]:
-            promql = custom_query(bound, case["series"], resource, namespace, names, selector)
+            promql = custom_query(
+                bound, case["series"], resource=resource, namespace=namespace, names=names, metric_selector=selector
+            )
 
             def part(whole, namespace=namespace, names=names):
                 found = restricted(whole, **({} if ns is None else {ns: namespace}))
@@ -281,7 +288,7 @@ def agreement(bound, one, evaluate, contradiction, rng):
         whole = attempt(evaluate, contradiction, one, series)
         for namespace in ("shop", "bank") if whole is not None else ():
             for names in (["web-0", "web-1"], ["web-0"]):
-                promql = custom_query(bound, "x", PODS, namespace, names)
+                promql = custom_query(bound, "x", resource=PODS, namespace=namespace, names=names)
                 own = evaluate(promql, series)
                 part = [pair for pair in restricted(whole, namespace=namespace) if pair[0]["pod"] in names]
                 bare = [[(without(labels, {"namespace"}), value) for labels, value in side] for side in (own, part)]

@@ -42,19 +42,21 @@ def custom(query, mapper, section="rules", **resources):
     ("series <<.Series>>", ["bar"], "series foo"),
 ])  # fmt: skip
 def test_the_fields_hold_what_prometheus_adapter_puts_there(mapper, template, names, expected):
-    assert custom_query(custom(template, mapper), "foo", PODS, "ns", names) == expected
+    assert custom_query(custom(template, mapper), "foo", resource=PODS, namespace="ns", names=names) == expected
 
 
 def test_the_metric_selector_comes_first(mapper):
     bound = custom("<<.LabelMatchers>>", mapper)
-    found = custom_query(bound, "foo", PODS, "ns", ["bar"], Selector.parse("verb=GET"))
+    found = custom_query(
+        bound, "foo", resource=PODS, namespace="ns", names=["bar"], metric_selector=Selector.parse("verb=GET")
+    )
     assert found == 'verb="GET",namespace="ns",pod="bar"'
 
 
 def test_namespaces_and_nodes_have_no_namespace(mapper):
     bound = custom("<<.LabelMatchers>> <<.GroupBy>>", mapper)
-    assert custom_query(bound, "foo", NAMESPACES, "", ["shop"]) == 'namespace="shop" namespace'
-    assert custom_query(bound, "foo", NODES, "", ["n1", "n2"]) == 'node=~"n1|n2" node'
+    assert custom_query(bound, "foo", resource=NAMESPACES, namespace="", names=["shop"]) == 'namespace="shop" namespace'
+    assert custom_query(bound, "foo", resource=NODES, namespace="", names=["n1", "n2"]) == 'node=~"n1|n2" node'
 
 
 @pytest.mark.parametrize(("requirement", "expected"), [
@@ -108,10 +110,10 @@ def test_resource_queries_group_by_the_container_as_well(mapper):
 def test_an_empty_query_and_a_failing_template_are_one_sentence(mapper):
     empty = custom('<<if eq .Series "series">>x<<end>>', mapper)
     with pytest.raises(QueryError, match="gives nothing for this request"):
-        custom_query(empty, "foo", PODS, "ns", ["a"], EVERYTHING)
+        custom_query(empty, "foo", resource=PODS, namespace="ns", names=["a"], metric_selector=EVERYTHING)
     failing = custom('x<<if ne .Series "series">><<index .GroupBySlice 7>><<end>>', mapper)
     with pytest.raises(QueryError, match="the index 7 is out of range"):
-        custom_query(failing, "foo", PODS, "ns", ["a"], EVERYTHING)
+        custom_query(failing, "foo", resource=PODS, namespace="ns", names=["a"], metric_selector=EVERYTHING)
 
 
 def test_a_resource_without_a_label_is_one_sentence(mapper):
@@ -119,7 +121,7 @@ def test_a_resource_without_a_label_is_one_sentence(mapper):
         custom("x", mapper).rule._replace(resources=custom("x", mapper).rule.resources._replace(overrides={})), mapper
     )
     with pytest.raises(QueryError, match="no label is given for pods; right would be an override"):
-        custom_query(bound, "foo", PODS, "", ["a"])
+        custom_query(bound, "foo", resource=PODS, namespace="", names=["a"])
 
 
 @given(st.text(max_size=20))

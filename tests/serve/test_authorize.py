@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 import trustme
@@ -127,7 +128,7 @@ async def test_always_allowed_paths(path: str, allowed: bool) -> None:
 
 
 async def test_privileged_groups_and_the_known() -> None:
-    root = ATTRIBUTES._replace(user=User("root", ("system:masters",)))
+    root = replace(ATTRIBUTES, user=User("root", ("system:masters",)))
     await Authorization([PrivilegedGroups()]).check(root)
     await Authorization([AllowAuthenticated()]).check(ATTRIBUTES)
     with pytest.raises(StatusError) as raised:
@@ -186,7 +187,7 @@ async def cluster() -> AsyncIterator[FakeCluster]:
 
 async def test_reviews_over_the_wire(cluster: FakeCluster) -> None:
     async with Client(cluster.connection) as client:
-        reviews = Reviews(client)
+        reviews = Reviews(tokens=client)
         verdict = await reviews.review_access(ATTRIBUTES)
         assert verdict.allowed
         assert await reviews.review_token("unknown") is None

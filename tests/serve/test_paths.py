@@ -105,13 +105,13 @@ async def test_a_selector_of_60_kilobytes_is_read(api: Running) -> None:
 async def test_the_question_is_what_the_path_and_the_parameters_say(api: Running) -> None:
     await api.send(f"{C}/namespaces/ns/deployments.apps/web/lag?metricLabelSelector=verb%3DGET&labelSelector=a")
     question = CustomQuestion(
-        GroupResource("apps", "deployments"),
-        "ns",
-        "web",
-        "lag",
-        Selector.parse("a"),
-        Selector.parse("verb=GET"),
-        "bench-metrics-reader",
+        resource=GroupResource("apps", "deployments"),
+        namespace="ns",
+        name="web",
+        metric="lag",
+        selector=Selector.parse("a"),
+        metric_selector=Selector.parse("verb=GET"),
+        user="bench-metrics-reader",
     )
     assert api.answers.asked == [question]
 

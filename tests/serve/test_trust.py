@@ -26,6 +26,14 @@ BASE = {"client-ca-file": ONE.decode(), "requestheader-client-ca-file": TWO.deco
 HEADERS = {"requestheader-username-headers": '["X-User"]'}
 
 
+def anchor_files(
+    clients: Path | str = "",
+    proxies: Path | str = "",
+    rules: ProxyRules = ProxyRules(),  # noqa: B008 - immutable
+) -> AnchorFiles:
+    return AnchorFiles(client_ca_file=str(clients), requestheader_client_ca_file=str(proxies), rules=rules)
+
+
 def test_the_config_map_says_everything() -> None:
     anchors = anchors_of(
         {
@@ -89,7 +97,7 @@ def test_files_are_read_when_they_are_new(tmp_path: Path) -> None:
     clients, proxies = tmp_path / "clients.pem", tmp_path / "proxies.pem"
     clients.write_bytes(ONE)
     proxies.write_bytes(TWO)
-    files = AnchorFiles(str(clients), str(proxies), ProxyRules(("a",)))
+    files = anchor_files(clients, proxies, ProxyRules(("a",)))
     anchors = files.load()
     assert anchors is not None
     assert isinstance(anchors.front_proxy, FrontProxy)
@@ -98,7 +106,7 @@ def test_files_are_read_when_they_are_new(tmp_path: Path) -> None:
     clients.unlink()
     with pytest.raises(TrustError, match=r"clients\.pem: No such file"):
         files.load()
-    only = AnchorFiles("", "", ProxyRules()).load()
+    only = anchor_files().load()
     assert only == Anchors()
 
 
@@ -106,7 +114,7 @@ def test_files_are_read_when_they_are_new(tmp_path: Path) -> None:
 async def test_files_are_looked_at_every_10_s_and_a_bad_one_changes_nothing(tmp_path: Path) -> None:
     ca = tmp_path / "ca.pem"
     ca.write_bytes(ONE)
-    files = AnchorFiles(str(ca), "", ProxyRules())
+    files = anchor_files(ca)
     trust = Trust(files.load() or Anchors())
     task = asyncio.create_task(keep_anchors(trust, files, every=10))
     ca.write_bytes(b"no certificate at all")

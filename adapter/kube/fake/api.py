@@ -64,7 +64,7 @@ def target_of(path: str) -> Target | None:
     if not rest or len(rest) > 3:
         return None
     plural, name, subresource = (*rest, "", "")[:3]
-    return Target(group, version, namespace, plural, name, subresource)
+    return Target(group=group, version=version, namespace=namespace, plural=plural, name=name, subresource=subresource)
 
 
 def matcher(request: web.Request, target: Target) -> Matcher:

@@ -101,7 +101,13 @@ class Decoder:
 
     def _source(self, resource: Mapping[str, str], metric: Any) -> "_Source":
         kind = metric.WhichOneof("data")
-        name = metric_name(metric.name, metric.unit, kind, kind == "sum" and metric.sum.is_monotonic, self._suffixes)
+        name = metric_name(
+            metric.name,
+            unit=metric.unit,
+            kind=kind,
+            monotonic=kind == "sum" and metric.sum.is_monotonic,
+            suffixes=self._suffixes,
+        )
         return _Source(name, tuple(resource.items()))
 
     def _points(self, source: "_Source", metric: Any, data_point: Any, now: float) -> list[Point]:
@@ -115,11 +121,11 @@ class Decoder:
         temporality = getattr(getattr(metric, kind), "aggregation_temporality", _CUMULATIVE)
         if temporality == _DELTA:
             _check_delta(metric, kind, value)
-            value, zero_at_start = self._streams.delta(base, value, start, end, now)
+            value, zero_at_start = self._streams.delta(base, value, start=start, end=end, now=now)
         elif temporality != _CUMULATIVE:
             raise PointError("its aggregation temporality must be delta or cumulative")
         elif kind != "gauge" and start:
-            zero_at_start = self._streams.restarted(base, start, end, now)
+            zero_at_start = self._streams.restarted(base, start=start, end=end, now=now)
         rows = [(self._row_series(base, suffix, label), number) for suffix, label, number in value.rows()]
         zeros = [(series, 0.0, start) for series, _ in rows] if zero_at_start and start < end else []
         return zeros + [(series, number, end) for series, number in rows]
@@ -263,13 +269,13 @@ def _exponential(data_point: Any, total: float | None) -> Exponential:
     if not 0 <= data_point.zero_threshold < math.inf:
         raise PointError("its zero threshold must be a number from 0")
     return Exponential(
-        data_point.scale,
-        _sparse(data_point.positive),
-        _sparse(data_point.negative),
-        float(data_point.zero_count),
-        data_point.zero_threshold,
-        float(data_point.count),
-        total,
+        scale=data_point.scale,
+        positive=_sparse(data_point.positive),
+        negative=_sparse(data_point.negative),
+        zero=float(data_point.zero_count),
+        zero_threshold=data_point.zero_threshold,
+        count=float(data_point.count),
+        sum=total,
     ).fitted()
 
 

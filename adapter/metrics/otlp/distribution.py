@@ -104,13 +104,13 @@ class Exponential:
         scale = min(self.scale, other.scale)
         one, two = self.at(scale), other.at(scale)
         return Exponential(
-            scale,
-            _added(one.positive, two.positive),
-            _added(one.negative, two.negative),
-            self.zero + other.zero,
-            max(self.zero_threshold, other.zero_threshold),
-            self.count + other.count,
-            _sum(self.sum, other.sum),
+            scale=scale,
+            positive=_added(one.positive, two.positive),
+            negative=_added(one.negative, two.negative),
+            zero=self.zero + other.zero,
+            zero_threshold=max(self.zero_threshold, other.zero_threshold),
+            count=self.count + other.count,
+            sum=_sum(self.sum, other.sum),
         ).fitted()
 
     def at(self, scale: int) -> "Exponential":

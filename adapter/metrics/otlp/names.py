@@ -33,7 +33,7 @@ _NOT_LABEL = re.compile(r"[^a-zA-Z0-9_]")
 _ANNOTATION = re.compile(r"\{[^}]*\}")
 
 
-def metric_name(name: str, unit: str, kind: str, monotonic: bool = False, suffixes: bool = True) -> str:
+def metric_name(name: str, *, unit: str, kind: str, monotonic: bool = False, suffixes: bool = True) -> str:
     """The Prometheus name of a metric; '' where nothing is left of it.
 
     With `suffixes` the unit, `ratio` (a gauge of unit 1) and `total` (a monotonic sum) are appended, each only once.

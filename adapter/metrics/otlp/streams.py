@@ -37,14 +37,14 @@ class Streams:
     def __len__(self) -> int:
         return len(self._streams)
 
-    def delta(self, series: Series, value: V, start: float, end: float, now: float) -> tuple[V, bool]:
+    def delta(self, series: Series, value: V, *, start: float, end: float, now: float) -> tuple[V, bool]:
         """Add what happened in (start, end], Unix s; the total, and whether it was zero at `start`.
 
         A gap is fine. Raises PointError for what was counted already: a repeated, late or overlapping interval.
         """
         stream = self._streams.get(series)
         if stream is None or stream.total is None or type(stream.total) is not type(value):
-            self._streams[series] = self._new(series, start, end, now, value)
+            self._streams[series] = self._new(series, value, start=start, end=end, now=now)
             return value, start > 0
         if end <= stream.end:
             raise PointError("its interval was counted already or comes late")
@@ -54,14 +54,14 @@ class Streams:
         stream.start, stream.end, stream.seen, stream.total = start, end, now, total
         return total, False
 
-    def restarted(self, series: Series, start: float, end: float, now: float) -> bool:
+    def restarted(self, series: Series, *, start: float, end: float, now: float) -> bool:
         """Whether a cumulative stream began anew, at `start`, after its last point: it was zero there.
 
         The first sight of a stream tells nothing: OpenTelemetry lets `start` be when a value was first observed.
         """
         stream = self._streams.get(series)
         if stream is None or stream.total is not None:
-            self._streams[series] = self._new(series, start, end, now, None)
+            self._streams[series] = self._new(series, None, start=start, end=end, now=now)
             return False
         if end <= stream.end:
             return False
@@ -77,7 +77,7 @@ class Streams:
         for series in [series for series, stream in self._streams.items() if stream.seen < now - IDLE_S]:
             del self._streams[series]
 
-    def _new(self, series: Series, start: float, end: float, now: float, total: Value | None) -> _Stream[Value]:
+    def _new(self, series: Series, total: Value | None, *, start: float, end: float, now: float) -> _Stream[Value]:
         if len(self._streams) >= self._limit and series not in self._streams:
             raise PointError(f"there are {self._limit} streams already; it is left out")
         return _Stream(start, end, now, total)

@@ -234,14 +234,14 @@ def kubelet_target(
         raise TargetError(f"node {node} has no address of the types {', '.join(address_types)}")
     host = f"[{address}]" if ":" in address else address
     return Target(
-        f"kubelet/{node}",
-        f"https://{host}:{port}/metrics/resource",
-        {"node": node, "job": "kubelet"},
-        interval_s,
-        NAMES,
-        tls,
-        headers,
-        on_points,
+        id=f"kubelet/{node}",
+        url=f"https://{host}:{port}/metrics/resource",
+        labels={"node": node, "job": "kubelet"},
+        interval_s=interval_s,
+        names=NAMES,
+        ssl=tls,
+        headers=headers,
+        on_points=on_points,
     )
 
 

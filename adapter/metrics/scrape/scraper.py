@@ -165,7 +165,7 @@ class Scraper:
             error = str(failure)
         health.duration_s = time.perf_counter() - started
         if not error:
-            await self._keep(target, parser, health, body, openmetrics, now)
+            await self._keep(target, parser, health, body, openmetrics=openmetrics, now=now)
         self._note(target, health, error, now)
 
     async def _fetch(self, target: Target) -> tuple[bytes, bool]:
@@ -190,7 +190,7 @@ class Scraper:
             raise ScrapeError(f"no answer: {cut(str(error) or type(error).__name__, 200)}") from error
 
     async def _keep(
-        self, target: Target, parser: Parser, health: Health, body: bytes, openmetrics: bool, now: float
+        self, target: Target, parser: Parser, health: Health, body: bytes, *, openmetrics: bool, now: float
     ) -> None:
         whole: list[Point] = []
         samples, before, health.problems = 0, health.problems, []

@@ -44,13 +44,13 @@ class Target:
 
 
 def pod_target(
+    *,
     namespace: str,
     name: str,
     ip: str,
     annotations: Mapping[str, str],
     labels: Mapping[str, str],
     container_ports: Sequence[tuple[str, int]],
-    *,
     promote: Collection[str] = (),
     interval_s: float = POD_INTERVAL_S,
 ) -> Target | None:

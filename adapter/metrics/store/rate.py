@@ -133,7 +133,7 @@ def adaptive_rate(
     if not widest:
         return np.full(len(counts), np.nan), np.zeros(len(counts))
     counted, lasted, present = counted[:, :widest], lasted[:, :widest], present[:, :widest]
-    _cut(counted, lasted, size, dispersion(counts, durations), threshold)
+    _cut(counted=counted, lasted=lasted, size=size, spread=dispersion(counts, durations), threshold=threshold)
     size = np.minimum(size, _fitting(lasted, present, max_window_s))
     newest = np.maximum(size - 1, 0)[:, None]
     window = np.where(size > 0, np.take_along_axis(lasted, newest, axis=1)[:, 0], 0.0)
@@ -147,18 +147,20 @@ def _fitting(lasted: Floats, present: npt.NDArray[np.bool_], seconds: float) -> 
     return np.asarray(fits.sum(axis=1), dtype=np.int64)
 
 
-def _cut(counted: Floats, lasted: Floats, size: Ints, spread: Floats, threshold: float) -> None:
+def _cut(*, counted: Floats, lasted: Floats, size: Ints, spread: Floats, threshold: float) -> None:
     """Shrink `size`, the number of newest intervals of each row, until none of its splits has the evidence needed."""
     rows = np.flatnonzero(size > MIN_NEW)
     while len(rows):
         split, evidence = _best_split(counted[rows], lasted[rows], size[rows])
         cut = evidence > threshold**2 * spread[rows]
         rows, split = rows[cut], split[cut]
-        size[rows] = split - _is_mixed(counted[rows], lasted[rows], size[rows], split, spread[rows])
+        size[rows] = split - _is_mixed(
+            counted=counted[rows], lasted=lasted[rows], size=size[rows], split=split, spread=spread[rows]
+        )
         rows = rows[size[rows] > MIN_NEW]
 
 
-def _is_mixed(counted: Floats, lasted: Floats, size: Ints, split: Ints, spread: Floats) -> npt.NDArray[np.bool_]:
+def _is_mixed(*, counted: Floats, lasted: Floats, size: Ints, split: Ints, spread: Floats) -> npt.NDArray[np.bool_]:
     """Whether the first interval after each row's split is a standard error off the old rate already.
 
     If it is not, the last interval stands alone: it may be the first after a change, or a freak.
