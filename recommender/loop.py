@@ -82,8 +82,8 @@ class Recommender:
         ):
             vpas, pods = self._informers.vpas.error, self._informers.pods.error
             missing = isinstance(vpas, NotFound)
-            cause = "VPA's CRDs are not installed (manifests/crds)" if missing else _said(vpas)
-            log.warning("waiting for VPAs and pods", vpas=cause, pods=_said(pods))
+            cause = "VPA's CRDs are not installed (manifests/crds)" if missing else str(vpas or "")
+            log.warning("waiting for VPAs and pods", vpas=cause, pods=str(pods or ""))
         await self._wait_for_hpas()
         while self._plan.checkpoints:
             try:
@@ -101,7 +101,7 @@ class Recommender:
         """A first number that does not know of an HPA could set it off; without leave to see them we go on at once."""
         hpas, told = self._informers.hpas, ""
         while hpas is not None and not isinstance(hpas.error, Forbidden) and not await hpas.wait_synced(HPA_SECONDS):
-            cause = _said(hpas.error)
+            cause = str(hpas.error or "")
             if cause != told:
                 log.warning("waiting for HPAs", cause=cause)
             told = cause
@@ -259,12 +259,18 @@ class Recommender:
         columns = [
             np.stack((bounds.target, bounds.lower, bounds.upper), axis=1).tolist() for bounds in (made.cpu, made.memory)
         ]
+        spread = self.cluster.spread() if self._plan.tells_spread else {}
         found: dict[tuple[str, str], dict[str, Numbers]] = {}
         at = 0
         for tracked, own in zip(vpas, shared, strict=True):
             found[tracked.vpa.key] = {
-                name: Numbers(tuple(columns[0][at + k]), tuple(columns[1][at + k]), sure[at + k])
-                for k, name in enumerate(own)
+                name: Numbers(
+                    cpu=tuple(columns[0][at + k]),
+                    memory=tuple(columns[1][at + k]),
+                    confidence=sure[at + k],
+                    note=spread[row].note() if row in spread else "",
+                )
+                for k, (name, row) in enumerate(own.items())
             }
             found[tracked.vpa.key] = self._beside_hpas(tracked, found[tracked.vpa.key])
             at += len(own)
@@ -289,7 +295,3 @@ class Recommender:
             await self.checkpoints.collect(self._plan.scope.namespace, {vpa.key for vpa in self._informers.vpas.index})
         except KubeError as error:
             log.warning("orphaned checkpoints not removed", cause=str(error))
-
-
-def _said(error: KubeError | None) -> str:
-    return "" if error is None else str(error)

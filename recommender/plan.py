@@ -49,6 +49,8 @@ class Plan:
     post: PostProcessor
     own_conditions: bool
     """Whether LowConfidence and FetchingHistory are told, which VPA does not."""
+    tells_spread: bool = False
+    """Whether a condition says where one pod uses far more than its fellows."""
     scope: Scope = Scope()
     timing: Timing = Timing()
     workers: int = 10

@@ -102,7 +102,7 @@ async def _act(settings: Settings, client: Client, telemetry: Telemetry, wall: C
 
 async def lead_once(settings: Settings, client: Client, telemetry: Telemetry, wall: Callable[[], float]) -> None:
     """One term of leadership, with a model of its own: what another leader wrote meanwhile is read anew."""
-    observer = Observer()
+    observer = Observer(at_limit=settings.fixed("oom_limit"))
     recommender, informers = build(settings, client, telemetry, observer, wall)
     async with AsyncExitStack() as stack:
         for informer in informers:
@@ -129,7 +129,12 @@ def build(
     if settings.fixed("hpa_loop"):
         hpas = Informer(client, HORIZONTAL_POD_AUTOSCALERS, HorizontalPodAutoscaler, namespace=where)
     expiry = EXPIRY if settings.fixed("removed") else None
-    cluster = ClusterState(Model(chosen.aggregation), "PerVPAConfig=true" in settings.feature_gates, expiry)
+    cluster = ClusterState(
+        Model(chosen.aggregation),
+        per_vpa="PerVPAConfig=true" in settings.feature_gates,
+        expiry=expiry,
+        sidecars=settings.fixed("sidecars"),
+    )
     # A day more than samples: a clock of ours that is wrong by hours must not cost the history.
     ahead = AHEAD + DAY if settings.fixed("clock_jumps") else math.inf
     checkpoints = CheckpointStore(client, cluster, settings.update_worker_count, settings.fixed("current_peak"), ahead)
@@ -155,6 +160,7 @@ def plan(settings: Settings) -> Plan:
         mode=mode(settings),
         post=post_processor(settings),
         own_conditions=settings.mode != "vpa",
+        tells_spread=settings.fixed("pod_spread"),
         scope=Scope(
             settings.recommender_name,
             settings.namespace,

@@ -204,6 +204,20 @@ class Settings:
     )
     fix_current_peak: str = setting("fix-restart-peak", "", "a restart keeps the day's peak; empty: on in mode default")
 
+    fix_oom_limit: str = setting(
+        "fix-oom-limit",
+        "",
+        "an OOM kill at a limit above the request needs more than the limit; empty: on in mode default",
+    )
+    fix_sidecars: str = setting(
+        "fix-sidecars",
+        "",
+        "sidecars (init containers that restart always) are recommended for; empty: on in mode default",
+    )
+    fix_pod_spread: str = setting(
+        "fix-pod-spread", "", "a condition says where one pod uses far more than its fellows; empty: on in mode default"
+    )
+
     def fixed(self, switch: str) -> bool:
         """Whether the fix `fix_<switch>` is on: as its flag says, else on in mode default."""
         text = getattr(self, f"fix_{switch}")

@@ -3,7 +3,7 @@
 from collections import deque
 from typing import Final, NamedTuple
 
-from adapter.kube.objects import unix
+from adapter.kube.objects import ResourceRequirements, unix
 from adapter.units.quantity import Quantity, QuantityError
 from recommender.objects import OOM_KILLED, ContainerStatus, Event, Pod
 
@@ -21,19 +21,21 @@ class Kill(NamedTuple):
     time: float
     """Unix s"""
     memory: int
-    """bytes: the request in force, or what an evicted container used; 0: no request"""
+    """bytes: the request or limit in force, or what an evicted container used; 0: neither"""
 
 
 class Observer:
     """Collects kills from changes of pods and from events until the loop drains them."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_limit: bool = True) -> None:
+        """`at_limit`: whether a kill shows that a limit above the request is too little; VPA heeds requests only."""
+        self._at_limit = at_limit
         self._kills: deque[Kill] = deque(maxlen=QUEUE)
 
     def pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         """The handler for an index of pods."""
         if old is not None and new is not None:
-            self._kills.extend(kills(old, new))
+            self._kills.extend(kills(old, new, self._at_limit))
 
     def event_changed(self, old: Event | None, new: Event | None) -> None:
         """The handler for an index of events."""
@@ -47,18 +49,18 @@ class Observer:
         return found
 
 
-def kills(old: Pod, new: Pod) -> list[Kill]:
+def kills(old: Pod, new: Pod, at_limit: bool = True) -> list[Kill]:
     """Containers that ran out of memory between two states of a pod.
 
     Either it has just ended so, or it was restarted meanwhile and its last run ended so.
     """
     found = []
-    before = {status.name: status for status in old.status.container_statuses}
-    for status in new.status.container_statuses:
+    before = {status.name: status for status in old.all_statuses}
+    for status in new.all_statuses:
         was = before.get(status.name)
         ended = _ended(was, status) if was is not None and old.metadata.uid == new.metadata.uid else None
         if ended is not None:
-            memory = _request(old, status.name, was)
+            memory = _memory(old, status.name, was, at_limit)
             found.append(Kill(new.metadata.namespace, new.metadata.name, status.name, ended, memory))
     return found
 
@@ -74,11 +76,16 @@ def _ended(was: ContainerStatus, status: ContainerStatus) -> float | None:
     return None
 
 
-def _request(pod: Pod, container: str, status: ContainerStatus | None) -> int:
-    """The memory request in force: what the kubelet says the container has, else its spec."""
-    spec = next((c.resources.requests for c in pod.spec.containers if c.name == container), {})
-    held = status.resources.requests if status is not None and status.resources is not None else {}
-    return _bytes(held.get("memory") or spec.get("memory") or "0")
+def _memory(pod: Pod, container: str, status: ContainerStatus | None, at_limit: bool) -> int:
+    """The memory request in force, or the limit if that counts and is larger; as the kubelet says, else the spec.
+
+    What was killed at its limit has used all of it, however little was requested.
+    """
+    spec = next((c.resources for c in pod.running_containers if c.name == container), ResourceRequirements())
+    held = status.resources if status is not None and status.resources is not None else ResourceRequirements()
+    request = _bytes(held.requests.get("memory") or spec.requests.get("memory") or "0")
+    limit = _bytes(held.limits.get("memory") or spec.limits.get("memory") or "0")
+    return max(request, limit) if at_limit else request
 
 
 def evictions(event: Event) -> list[Kill]:

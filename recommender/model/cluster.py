@@ -1,5 +1,6 @@
 """Which container feeds which state: VPAs, their pods, and the rows of the model behind them. No network, no clock."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -10,10 +11,17 @@ from adapter.kube.objects import unix
 from adapter.units.selector import Selector
 from recommender.model.buckets import Rows
 from recommender.model.containers import Model
-from recommender.objects import Pod, Vpa, quantities
+from recommender.model.histogram import NEVER
+from recommender.objects import Pod, PodContainer, Vpa, quantities
 
 EXPIRY: Final = 8 * 86400.0
 """s without a pod after which a container that still has history is forgotten (fix-removed-containers)."""
+
+
+WIDE: Final = 3.0
+"""A pod that uses so many times what the middle one uses is not like its fellows, …"""
+WIDE_LEAST: Final = 100.0
+"""… where that is at least so many millicores more."""
 
 
 class StateKey(NamedTuple):
@@ -32,6 +40,23 @@ class InstanceKey(NamedTuple):
     uid: str
     container: str
     vpa: str
+
+
+class Spread(NamedTuple):
+    """How the pods of a workload differ in one container's CPU."""
+
+    pods: int
+    busiest: str
+    """The pod that uses most, …"""
+    most: float
+    """… millicores, about the mean of the last hour"""
+    middle: float
+    """millicores of the middle one (the lower of two)"""
+
+    def note(self) -> str:
+        """In words, with figures rounded to 1, 2 or 5 times a power of ten, so that they change rarely."""
+        most, middle = round_125(self.most), round_125(self.middle)
+        return f"its pods differ: of {self.pods} {self.busiest} uses about {most}m CPU, the middle one about {middle}m"
 
 
 @dataclass
@@ -55,11 +80,15 @@ class TrackedVpa:
 class ClusterState:
     """All states and instances by name."""
 
-    def __init__(self, model: Model, per_vpa: bool = False, expiry: float | None = EXPIRY) -> None:
+    def __init__(
+        self, model: Model, *, per_vpa: bool = False, expiry: float | None = EXPIRY, sidecars: bool = True
+    ) -> None:
         """`per_vpa`: honour OOM and interval settings of policies (VPA's gate PerVPAConfig).
 
-        `expiry`: s after which containers without pods go; None keeps them for ever, as VPA does.
+        `expiry`: s after which containers without pods go; None keeps them for ever, as VPA does. `sidecars`: whether
+        init containers that run as long as the pod count as its containers; VPA does not look at them.
         """
+        self._sidecars = sidecars
         self.model = model
         self.vpas: dict[tuple[str, str], TrackedVpa] = {}
         self._instances: dict[InstanceKey, int] = {}
@@ -114,9 +143,9 @@ class ClusterState:
         for key, own in pods.items():
             tracked = self.vpas[key]
             tracked.pods = len(own)
-            tracked.requests = _requests(own)
+            tracked.requests = self._requests(own)
             for pod in own:
-                for container in pod.spec.containers:
+                for container in self._containers(pod):
                     state = self.state(tracked, container.name, now)
                     wanted[_instance(pod, container.name, tracked)] = state
         self._leaving = {key: row for key, row in self._instances.items() if key not in wanted}
@@ -168,6 +197,33 @@ class ClusterState:
         if policy.memory_aggregation_interval_seconds:
             states.interval[row] = policy.memory_aggregation_interval_seconds
 
+    def _containers(self, pod: Pod) -> Sequence[PodContainer]:
+        return pod.running_containers if self._sidecars else pod.spec.containers
+
+    def _requests(self, pods: Sequence[Pod]) -> Mapping[str, Mapping[str, str]]:
+        if not pods:
+            return {}
+        newest = max(pods, key=lambda pod: unix(pod.metadata.creation_timestamp) or 0.0)
+        return {container.name: container.resources.requests for container in self._containers(newest)}
+
+    def spread(self) -> dict[int, Spread]:
+        """Row of a state -> how its pods differ, of those whose busiest pod is not like its fellows."""
+        instances = self.model.instances
+        rows = instances.rows()
+        rows = rows[instances.last_cpu[rows] != NEVER]
+        rows = rows[np.lexsort((instances.cpu_level[rows], instances.state[rows]))]
+        states, first, sizes = np.unique(instances.state[rows], return_index=True, return_counts=True)
+        most = instances.cpu_level[rows[first + sizes - 1]]
+        middle = instances.cpu_level[rows[first + (sizes - 1) // 2]]
+        wide = np.flatnonzero((sizes > 1) & (most >= WIDE * middle) & (most - middle >= WIDE_LEAST))
+        busiest = {int(rows[first[at] + sizes[at] - 1]): at for at in wide}
+        pods = {busiest[row]: key.pod for key, row in self._instances.items() if row in busiest} if busiest else {}
+        return {
+            int(states[at]): Spread(int(sizes[at]), pods[at], float(most[at]), float(middle[at]))
+            for at in wide
+            if at in pods
+        }
+
     def _expire(self, now: float) -> None:
         if self._expiry is None:
             return
@@ -197,13 +253,14 @@ def _aim(vpa: Vpa) -> tuple[str, str]:
     return (target.kind, target.name) if target else ("", "")
 
 
-def _requests(pods: Sequence[Pod]) -> Mapping[str, Mapping[str, str]]:
-    if not pods:
-        return {}
-    newest = max(pods, key=lambda pod: unix(pod.metadata.creation_timestamp) or 0.0)
-    return {container.name: container.resources.requests for container in newest.spec.containers}
-
-
 def _instance(pod: Pod, container: str, tracked: TrackedVpa) -> InstanceKey:
     meta = pod.metadata
     return InstanceKey(meta.namespace, meta.name, meta.uid, container, tracked.vpa.metadata.name)
+
+
+def round_125(value: float) -> int:
+    """The nearest of 1, 2, 5, 10, 20, … by ratio; 0 below 1."""
+    if value < 1:
+        return 0
+    power = 10 ** math.floor(math.log10(value))
+    return int(min((step * power for step in (1, 2, 5, 10)), key=lambda near: abs(math.log(near / value))))

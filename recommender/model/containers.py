@@ -20,6 +20,8 @@ CPU_WEIGHT: Final = 0.1
 PEAK_WEIGHT: Final = 1.0
 """The weight of a memory peak."""
 DAY: Final = 86400.0
+LEVEL: Final = 3600.0
+"""s after which a CPU sample weighs 1/e in what an instance is said to use."""
 OOM_MEMORY: Final = 7 * DAY
 """s for which the default mode does not go below what an OOM kill showed to be needed."""
 MISSING: Final = -1
@@ -100,6 +102,8 @@ class Instances(Table):
     state: Amounts
     last_cpu: Floats
     last_memory: Floats
+    cpu_level: Floats
+    """millicores: an average in which a sample an hour old weighs 1/e of a new one"""
     window_end: Floats
     peak: Amounts
     """bytes: the largest usage of the window."""
@@ -107,7 +111,9 @@ class Instances(Table):
     """bytes: the largest need estimated from an OOM kill in the window."""
 
     def __init__(self) -> None:
-        super().__init__(state=0, last_cpu=NEVER, last_memory=NEVER, window_end=NEVER, peak=0, oom_peak=0)
+        super().__init__(
+            state=0, last_cpu=NEVER, last_memory=NEVER, cpu_level=0.0, window_end=NEVER, peak=0, oom_peak=0
+        )
 
 
 class Model:
@@ -147,6 +153,8 @@ class Model:
         taken, at = instances[fresh], times[fresh]
         states = self.instances.state[taken]
         self.states.cpu.add(states, millicores[fresh], CPU_WEIGHT, at)
+        weight = -np.expm1((self.instances.last_cpu[taken] - at) / LEVEL)
+        self.instances.cpu_level[taken] += weight * (millicores[fresh] - self.instances.cpu_level[taken])
         self.instances.last_cpu[taken] = at
         np.maximum.at(self.states.last_sample, states, at)
         first = self.states.first_sample

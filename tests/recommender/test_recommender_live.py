@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from adapter.kube.client import Client
 from adapter.kube.fake.server import FakeCluster
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS, Resource
+from adapter.units.quantity import Quantity
 from recommender.input.oom import Observer
 from recommender.objects import CHECKPOINTS, POD_METRICS, VPAS
 from recommender.serve import Health, build, serve
@@ -278,6 +279,39 @@ async def test_a_kill_counts_although_the_pod_is_gone_in_the_same_minute(cluster
         await tested.loop()
         assert tested.target()["memory"] == "1470157273"
         assert len(tested.made.cluster.model.instances) == 0
+
+
+@pytest.mark.parametrize(("mode", "containers"), [("default", ["app", "proxy"]), ("vpa", ["app"])])
+async def test_a_sidecar_is_recommended_for_but_in_mode_vpa(cluster, mode, containers):
+    made = pod()
+    made["spec"]["initContainers"] = [{"name": "proxy", "restartPolicy": "Always"}, {"name": "migrate"}]
+    await cluster.put(PODS, made)
+    async with bench(cluster, f"--mode={mode}") as tested:
+        await tested.minutes(2, containers=("app", "proxy"))
+        found = tested.status()["recommendation"]["containerRecommendations"]
+        assert [entry["containerName"] for entry in found] == containers
+
+
+@pytest.mark.parametrize("mode", ["default", "vpa"])
+async def test_one_hot_pod_of_twenty_is_said_and_its_memory_covered(cluster, mode):
+    """web-7 uses 2 cores and 2Gi, its 19 fellows 100m and 100Mi. The pooled p90 of CPU cannot show it."""
+    for number in range(1, 21):
+        await cluster.put(PODS, pod(f"web-{number}", f"u{number}"))
+    async with bench(cluster, f"--mode={mode}") as tested:
+        for _ in range(5):
+            for number in range(1, 21):
+                hot = number == 7
+                used = metrics(
+                    tested.now, name=f"web-{number}", cpu="2" if hot else "100m", memory="2Gi" if hot else "100Mi"
+                )
+                await cluster.put(POD_METRICS, used)
+            await tested.loop()
+            tested.now += 60
+        said = tested.condition("RecommendationProvided").get("message", "")
+        note = "app: its pods differ: of 20 web-7 uses about 2000m CPU, the middle one about 100m"
+        assert said == ("" if mode == "vpa" else note)
+        if mode == "default":
+            assert Quantity.parse(tested.target()["memory"]).unit() >= 2 * 1024 * MI
 
 
 async def test_an_eviction_for_want_of_memory_counts_as_a_kill(cluster):

@@ -2,11 +2,12 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from adapter.kube.objects import Container, ContainerState, ContainerStateTerminated, ObjectMeta, ResourceRequirements
 from recommender.input.oom import QUEUE, Observer, evictions, kills
-from recommender.objects import ContainerStatus, Event, InvolvedObject, Pod, PodSpec, PodStatus
+from recommender.objects import ContainerStatus, Event, InvolvedObject, Pod, PodContainer, PodSpec, PodStatus
 
 AT = datetime(2026, 1, 1, 5, tzinfo=UTC)
 RUNNING = ContainerState()
@@ -49,6 +50,24 @@ def test_transitions_of_a_container(before, after, killed):
 
 def test_the_request_is_what_the_kubelet_says_where_it_says_it():
     assert kills(pod(held="3Gi"), pod(KILLED))[0].memory == 3 * 2**30
+
+
+@pytest.mark.parametrize(("at_limit", "worth"), [(True, 2**30), (False, 100 * 2**20)])
+def test_a_kill_at_a_limit_above_the_request_is_worth_the_limit_but_for_vpa(at_limit, worth):
+    resources = ResourceRequirements(requests={"memory": "100Mi"}, limits={"memory": "1Gi"})
+    spec = PodSpec(containers=(PodContainer(name="app", resources=resources),))
+    before, after = (msgspec.structs.replace(one, spec=spec) for one in (pod(), pod(KILLED)))
+    assert [kill.memory for kill in kills(before, after, at_limit)] == [worth]
+
+
+def test_a_sidecar_is_killed_like_a_container():
+    spec = PodSpec(init_containers=(PodContainer(name="app", restart_policy="Always"),))
+
+    def moved(found):
+        status = PodStatus(init_container_statuses=found.status.container_statuses)
+        return msgspec.structs.replace(found, spec=spec, status=status)
+
+    assert [kill.container for kill in kills(moved(pod()), moved(pod(KILLED)))] == ["app"]
 
 
 def event(**notes):
