@@ -7,8 +7,9 @@ import structlog
 from adapter.kube.client import Client
 from adapter.kube.errors import KubeError
 from adapter.kube.informer import Informer
-from adapter.kube.objects import (
-    ConfigMap,
+from adapter.kube.objects import ConfigMap
+from adapter.kube.resources import CONFIG_MAPS, SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS
+from adapter.kube.reviews import (
     NonResourceAttributes,
     ResourceAttributes,
     SubjectAccessReview,
@@ -16,7 +17,6 @@ from adapter.kube.objects import (
     TokenReview,
     TokenReviewSpec,
 )
-from adapter.kube.resources import CONFIG_MAPS, SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS
 from adapter.serve.authenticate import User
 from adapter.serve.authorize import Attributes, Verdict
 from adapter.serve.status import unavailable

@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry
 from adapter.collect.catalogue import Catalogue
 from adapter.collect.follow import mapper_of
 from adapter.rules import builtin
-from adapter.rules.config import RulesError, load
+from adapter.rules.config import load
+from adapter.rules.document import RulesError
 from adapter.rules.model import RuleFile
 from adapter.serve.health import Check, Readiness
 from adapter.serve.server import Server

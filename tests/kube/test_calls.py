@@ -14,8 +14,9 @@ from adapter.kube.autoscaling import Scale
 from adapter.kube.client import JSON_PATCH, Client
 from adapter.kube.config import Connection
 from adapter.kube.fake.server import FakeCluster
-from adapter.kube.objects import ConfigMap, PartialObjectMetadata, SubjectAccessReview, SubjectAccessReviewSpec
+from adapter.kube.objects import ConfigMap, PartialObjectMetadata
 from adapter.kube.resources import CONFIG_MAPS, PODS, SUBJECT_ACCESS_REVIEWS, Resource
+from adapter.kube.reviews import SubjectAccessReview, SubjectAccessReviewSpec
 
 DEPLOYMENTS = Resource("apps", "v1", "deployments")
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapter.rules.go.regexp import Regexp, RegexpError
+from adapter.rules.go.regexp import Regexp
+from adapter.rules.go.translate import RegexpError
 
 CASES = json.loads((pathlib.Path(__file__).parent.parent / "golden" / "rules" / "goregexp.json").read_text())
 

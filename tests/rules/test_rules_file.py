@@ -9,7 +9,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapter.rules.config import OnOddValue, Policy, RulesError, ServedPods, load
+from adapter.rules.config import load
+from adapter.rules.document import RulesError
+from adapter.rules.model import OnOddValue, Policy, ServedPods
 from adapter.rules.resources import GroupResource
 from adapter.units import duration
 

@@ -1,11 +1,10 @@
 """From a Go template's text to its nodes: one pass, text and actions in turn."""
 
 import ast
-import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from adapter.rules.go.functions import FUNCTIONS, NIL, Value
+from adapter.rules.go.lex import Lexer, Token
 from adapter.rules.go.render import (
     Branch,
     Command,
@@ -20,7 +19,6 @@ from adapter.rules.go.render import (
     Text,
     Variable,
     Word,
-    place,
 )
 
 MAX_TEMPLATE = 65536
@@ -29,35 +27,16 @@ MAX_TEMPLATE = 65536
 MAX_DEPTH = 50
 """Blocks and parentheses inside each other."""
 
-_TOKEN = re.compile(
-    r"""(?P<close>(?:[ \t\r\n]+-)?>>)|(?P<space>[ \t\r\n]+)|(?P<string>"(?:[^"\\\n]|\\.)*")|(?P<raw>`[^`]*`)
-    |(?P<char>'(?:[^'\\\n]|\\.)+')|(?P<sign>:=|[=|(),])|(?P<number>[+-]?\.?[0-9][\w.]*(?:(?<=[eE])[+-][0-9]+)?)
-    |(?P<field>\.[^\W\d]\w*)|(?P<dot>\.)|(?P<variable>\$\w*)|(?P<word>[^\W\d]\w*)""",
-    re.VERBOSE,
-)
-_COMMENT = re.compile(r"/\*.*?\*/(?P<close>(?:[ \t\r\n]+-)?>>)", re.DOTALL)
-_SPACE = " \t\r\n"
 _WORDS: Mapping[str, Value] = {"true": True, "false": False, "nil": NIL}
 _UNREAD = ("define", "template", "block", "html", "js", "urlquery", "call")
-
-
-class _Token(NamedTuple):
-    kind: str
-    text: str
-    at: int
-    adjoins: bool
-    """Whether nothing stands between it and the token before."""
 
 
 class Parser:
     """One pass: text and actions in turn; an action is lexed whole, then parsed by descent."""
 
     def __init__(self, source: str) -> None:
-        self.source = source
-        self.position = 0
-        self.trims_next = False
-        self.tokens: list[_Token] = []
-        self.next = 0
+        self.lexer = Lexer(source)
+        self.end = len(source)
         self.scopes: list[set[str]] = [{"$"}]
         self.loops = 0
         self.depth = 0
@@ -70,98 +49,44 @@ class Parser:
 
     # text and blocks
 
-    def block(self, top: bool = False) -> tuple[list[Node], _Token | None]:
+    def block(self, top: bool = False) -> tuple[list[Node], Token | None]:
         """The nodes up to the `else` or `end` that closes the block, and that word; None at the end of the text."""
         nodes: list[Node] = []
         while True:
-            if text := self.text():
+            if text := self.lexer.text():
                 nodes.append(Text(text))
-            if self.position >= len(self.source):
+            if self.lexer.at_end:
                 if not top:
-                    raise self.error("a block is not closed with `end`", len(self.source))
+                    raise self.error("a block is not closed with `end`", self.end)
                 return nodes, None
-            if not self.action():
+            if not self.lexer.action():
                 continue
-            if (token := self.peek()).text in ("end", "else"):
-                self.take()
+            if (token := self.lexer.peek()).text in ("end", "else"):
+                self.lexer.take()
                 return nodes, token
             nodes.append(self.node())
 
-    def text(self) -> str:
-        """The text up to the next action, trimmed where the actions around it say so."""
-        start = self.position
-        found = self.source.find("<<", start)
-        end = len(self.source) if found < 0 else found
-        self.position = end
-        text = self.source[start:end]
-        if self.trims_next:
-            text = text.lstrip(_SPACE)
-        self.trims_next = False
-        return text.rstrip(_SPACE) if self._trims_before(found) else text
-
-    def _trims_before(self, at: int) -> bool:
-        return at >= 0 and self.source[at + 2 : at + 3] == "-" and self.source[at + 3 : at + 4] in tuple(_SPACE)
-
-    def action(self) -> bool:
-        """Lex the action that starts here; False for a comment."""
-        at = self.position
-        self.position += 3 if self._trims_before(at) else 2
-        stripped = len(self.source) - len(self.source[self.position :].lstrip(_SPACE))
-        if self.source.startswith("/*", stripped):
-            self.comment(stripped)
-            return False
-        self.tokens, self.next = [], 0
-        adjoins = False
-        while True:
-            match = _TOKEN.match(self.source, self.position)
-            if match is None:
-                raise self.lexical(at)
-            kind = match.lastgroup or ""
-            self.position = match.end()
-            if kind == "close":
-                self.trims_next = "-" in match[0]
-                self.tokens.append(_Token("end", "", match.start(), False))
-                return True
-            if kind != "space":
-                self.tokens.append(_Token(kind, match[0], match.start(), adjoins))
-            adjoins = kind != "space"
-
-    def comment(self, at: int) -> None:
-        match = _COMMENT.match(self.source, at)
-        if match is None:
-            raise self.error("a comment is not closed with `*/>>`", at)
-        self.trims_next = "-" in match["close"]
-        self.position = match.end()
-
-    def lexical(self, start: int) -> TemplateError:
-        rest = self.source[self.position : self.position + 1]
-        if not rest:
-            return self.error("an action is not closed with `>>`", start)
-        if rest in "\"'`":
-            return self.error("a quoted text is not closed", self.position)
-        return self.error(f"{rest!r} has no meaning in an action", self.position)
-
     def node(self) -> Node:
-        token = self.peek()
+        token = self.lexer.peek()
         if token.kind == "word" and token.text in ("if", "range", "with"):
-            return self.branch(self.take().text)
+            return self.branch(self.lexer.take().text)
         if token.kind == "word" and token.text in ("break", "continue"):
-            self.take()
+            self.lexer.take()
             if not self.loops:
                 raise self.error(f"`{token.text}` stands outside of a range", token.at)
-            self.end_of_action()
+            self.lexer.end_of_action()
             return Jump(token.text)
         if token.kind == "word" and token.text in _UNREAD:
             raise self.error(f"`{token.text}` is not supported in rules", token.at)
         pipe = self.pipe("an action")
-        self.end_of_action()
+        self.lexer.end_of_action()
         return Output(pipe)
 
     def branch(self, kind: str) -> Branch:
         self.enter()
         self.scopes.append(set(self.scopes[-1]))
         pipe = self.pipe(f"`{kind}`", ranges=kind == "range")
-        self.end_of_action()
+        self.lexer.end_of_action()
         self.loops += kind == "range"
         body, ending = self.block()
         self.loops -= kind == "range"
@@ -171,28 +96,28 @@ class Parser:
         return Branch(kind, pipe, tuple(body), otherwise)
 
     def closed(self) -> tuple[Node, ...]:
-        self.end_of_action()
+        self.lexer.end_of_action()
         return ()
 
-    def otherwise(self, kind: str, ending: _Token) -> tuple[Node, ...]:
-        token = self.peek()
+    def otherwise(self, kind: str, ending: Token) -> tuple[Node, ...]:
+        token = self.lexer.peek()
         if token.kind == "word" and token.text == kind and kind in ("if", "with"):
-            return (self.branch(self.take().text),)
-        self.end_of_action()
+            return (self.branch(self.lexer.take().text),)
+        self.lexer.end_of_action()
         nodes, last = self.block()
         if last is None or last.text != "end":
             raise self.error("a second `else` in one block", ending.at)
-        self.end_of_action()
+        self.lexer.end_of_action()
         return tuple(nodes)
 
     # pipelines
 
     def pipe(self, context: str, ranges: bool = False) -> Pipe:
-        at = self.peek().at
+        at = self.lexer.peek().at
         variables, declares = self.declaration(ranges)
         commands = [self.command(context)]
-        while self.peek().text == "|" and self.peek().kind == "sign":
-            self.take()
+        while self.lexer.peek().text == "|" and self.lexer.peek().kind == "sign":
+            self.lexer.take()
             commands.append(self.command(context))
         for command in commands[1:]:
             if not isinstance(command.operands[0], Word):
@@ -204,26 +129,26 @@ class Parser:
     def declaration(self, ranges: bool) -> tuple[tuple[str, ...], bool]:
         """`$x :=`, `$x =` and, in range, `$i, $x :=`; nothing is taken where none is there."""
         names: list[str] = []
-        ahead = self.next
-        while self.tokens[ahead].kind == "variable" and self.tokens[ahead + 1].kind == "sign":
-            names.append(self.tokens[ahead].text)
-            sign = self.tokens[ahead + 1]
+        ahead = self.lexer.next
+        while self.lexer.tokens[ahead].kind == "variable" and self.lexer.tokens[ahead + 1].kind == "sign":
+            names.append(self.lexer.tokens[ahead].text)
+            sign = self.lexer.tokens[ahead + 1]
             ahead += 2
             if sign.text in (":=", "="):
                 if len(names) > (2 if ranges else 1):
                     raise self.error("too many variables are declared at once", sign.at)
                 if sign.text == "=" and any(name not in self.scopes[-1] for name in names):
                     raise self.error(f"the variable {names[0]} is not declared", sign.at)
-                self.next = ahead
+                self.lexer.next = ahead
                 return tuple(names), sign.text == ":="
             if sign.text != ",":
                 break
         return (), False
 
     def command(self, context: str) -> Command:
-        at = self.peek().at
+        at = self.lexer.peek().at
         operands: list[Operand] = []
-        while (token := self.peek()).kind != "end" and not (token.kind == "sign" and token.text in "|)"):
+        while (token := self.lexer.peek()).kind != "end" and not (token.kind == "sign" and token.text in "|)"):
             if operands and token.adjoins and token.kind not in ("field",):
                 raise self.error(f"a space is missing before {token.text!r}", token.at)
             operands.append(self.operand())
@@ -232,11 +157,11 @@ class Parser:
         return Command(tuple(operands), at)
 
     def operand(self) -> Operand:
-        token = self.take()
+        token = self.lexer.take()
         base = self.term(token)
         names: list[str] = []
-        while self.peek().kind == "field" and self.peek().adjoins:
-            names.append(self.take().text[1:])
+        while self.lexer.peek().kind == "field" and self.lexer.peek().adjoins:
+            names.append(self.lexer.take().text[1:])
         if token.kind == "field":
             return Field(None, (token.text[1:], *names), token.at)
         if not names:
@@ -245,7 +170,7 @@ class Parser:
             raise self.error(f"{token.text} has no fields", token.at)
         return Field(base, tuple(names), token.at)
 
-    def term(self, token: _Token) -> Operand:
+    def term(self, token: Token) -> Operand:
         match token.kind:
             case "field" | "dot":
                 return Field(None, (), token.at)
@@ -261,12 +186,12 @@ class Parser:
             raise self.error(f"{token.text!r} cannot stand here", token.at)
         self.enter()
         pipe = self.pipe("parentheses")
-        if (closing := self.take()).text != ")":
+        if (closing := self.lexer.take()).text != ")":
             raise self.error("a parenthesis is not closed", closing.at)
         self.depth -= 1
         return pipe
 
-    def word(self, token: _Token) -> Operand:
+    def word(self, token: Token) -> Operand:
         if token.text in _WORDS:
             return Literal(_WORDS[token.text], token.at)
         if token.text not in FUNCTIONS:
@@ -274,7 +199,7 @@ class Parser:
             raise self.error(f"there is no function {token.text!r}; known are {known}", token.at)
         return Word(token.text, token.at)
 
-    def literal(self, token: _Token) -> Value:
+    def literal(self, token: Token) -> Value:
         if token.kind == "raw":
             return token.text[1:-1]
         try:
@@ -287,28 +212,13 @@ class Parser:
             raise self.error(f"{token.text} is not one character", token.at)
         return ord(text) if token.kind == "char" else text
 
-    # tokens
-
-    def peek(self) -> _Token:
-        return self.tokens[self.next]
-
-    def take(self) -> _Token:
-        token = self.tokens[self.next]
-        if token.kind != "end":
-            self.next += 1
-        return token
-
-    def end_of_action(self) -> None:
-        if (token := self.peek()).kind != "end":
-            raise self.error(f"{token.text!r} cannot stand here", token.at)
-
     def enter(self) -> None:
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise self.error(f"more than {MAX_DEPTH} blocks or parentheses inside each other", self.peek().at)
+            raise self.error(f"more than {MAX_DEPTH} blocks or parentheses inside each other", self.lexer.peek().at)
 
     def error(self, problem: str, at: int) -> TemplateError:
-        return TemplateError(f"{place(self.source, at)}: {problem}")
+        return self.lexer.error(problem, at)
 
 
 def _number(text: str) -> int | float:
