@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -25,7 +26,8 @@ import msgspec
 import numpy as np
 
 from recommender.checkpoint import codec
-from recommender.estimate.recommend import decide, mode
+from recommender.config import mode
+from recommender.estimate.recommend import decide
 from recommender.model.containers import Model
 from recommender.objects import CheckpointStatus
 from recommender.settings import Settings
@@ -52,7 +54,7 @@ class Load:
         return cpu.astype(np.int64), memory.astype(np.int64)
 
 
-def measure(containers: int, name: str) -> dict:
+def measure(containers: int, name: str) -> dict[str, Any]:
     """Seconds per loop and bytes per container of one mode."""
     chosen = mode(Settings(mode=name))
     model, load = Model(chosen.aggregation), Load(containers)
@@ -95,7 +97,7 @@ def observe(model: Model, instances: np.ndarray, samples: tuple[np.ndarray, np.n
     model.observe_memory(instances, samples[1], times)
 
 
-def differ(before, after) -> np.ndarray:
+def differ(before: Any, after: Any) -> np.ndarray:
     """Which containers' numbers changed."""
     changed = np.zeros(len(before.cpu.target), dtype=bool)
     for resource_name in ("cpu", "memory"):
@@ -105,7 +107,7 @@ def differ(before, after) -> np.ndarray:
     return changed
 
 
-def checkpoints(containers: int) -> dict:
+def checkpoints(containers: int) -> dict[str, Any]:
     """Seconds to encode and to decode the checkpoints of all containers, as JSON, without any API."""
     chosen = mode(Settings())
     model, load = Model(chosen.aggregation), Load(containers)
@@ -129,7 +131,7 @@ def checkpoints(containers: int) -> dict:
     return {"encode_seconds": round(encoded - started, 2), "decode_seconds": round(decoded - encoded, 2)}
 
 
-def churn(workloads: int, days: int) -> dict:
+def churn(workloads: int, days: int) -> dict[str, Any]:
     """Bytes held over `days` of rollouts: every hour each workload's pods are all new."""
     chosen = mode(Settings())
     model, load = Model(chosen.aggregation), Load(workloads)
@@ -177,7 +179,7 @@ def built() -> Path | None:
     return binary
 
 
-def go(binary: Path, containers: int) -> dict:
+def go(binary: Path, containers: int) -> dict[str, Any]:
     """What VPA's packages need for the same load."""
     done = subprocess.run(
         [binary, "bench", f"--containers={containers}", f"--minutes={LOOPS}"],
@@ -185,7 +187,8 @@ def go(binary: Path, containers: int) -> dict:
         check=True,
         text=True,
     )
-    return json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def peak_rss() -> int:
@@ -201,7 +204,7 @@ def main() -> int:
     parser.add_argument("--no-go", action="store_true", help="leave VPA's packages out")
     parser.add_argument("--modes", default="vpa,default")
     given = parser.parse_args()
-    found: dict = {"containers": given.containers, "python": sys.version.split()[0]}
+    found: dict[str, Any] = {"containers": given.containers, "python": sys.version.split()[0]}
     found["modes"] = [measure(given.containers, name) for name in given.modes.split(",")]
     found["loop_peak_rss_mb"] = peak_rss()
     found["checkpoints"] = checkpoints(given.containers) | {"peak_rss_mb": peak_rss()}

@@ -231,12 +231,11 @@ async def demonstrate(seconds: float | None, target: int, console: Console) -> N
         file = folder / "objects.yaml"
         file.write_text(yaml.safe_dump_all(objects(ports, target)))
         adapter = Adapter(folder / "credentials", free_port())
-        port = adapter.url.rpartition(":")[2]
         process = await stack.enter_async_context(
             program(
                 "adapter",
                 f"--standalone={file}",
-                f"--secure-port={port}",
+                f"--secure-port={adapter.url.rpartition(':')[2]}",
                 "--bind-address=127.0.0.1",
                 f"--cert-dir={adapter.folder}",
                 f"--scrape-interval={SCRAPE}",

@@ -1,21 +1,15 @@
 """HTTP load on the ready pods of a selector, shared equally as a load balancer would, as pods come and go."""
 
 import asyncio
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
-from pathlib import Path
+from contextlib import AsyncExitStack
 from zlib import crc32
 
-from adapter.kube import config
 from adapter.kube.client import Client
 from adapter.kube.informer import Informer
 from adapter.kube.objects import Pod, condition
 from adapter.kube.resources import PODS
 from loadtest.load import Stream, drive
 
-CLOSING = 0.3
-"""s that connections get to close before their loop ends."""
 SHARE_EVERY = 0.25
 """s between two looks at which pods are ready."""
 
@@ -68,38 +62,3 @@ def takes_traffic(pod: Pod) -> bool:
     """Whether a Service would send requests there."""
     ready = condition(pod.status.conditions, "Ready")
     return ready is not None and ready.status == "True" and pod.metadata.deletion_timestamp is None
-
-
-@contextmanager
-def in_background(kubeconfig: Path, make: Callable[[Client], list[PodsLoad]]) -> Iterator[list[PodsLoad]]:
-    """The loads that `make` builds, run in a thread of their own; for programs that are not asynchronous."""
-    loads: list[PodsLoad] = []
-    started, loop = threading.Event(), asyncio.new_event_loop()
-
-    async def run() -> None:
-        async with Client(await config.connect(str(kubeconfig))) as client, asyncio.TaskGroup() as group:
-            loads.extend(make(client))
-            for load in loads:
-                group.create_task(load.run())
-            started.set()
-
-    def serve() -> None:
-        asyncio.set_event_loop(loop)
-        try:
-            loop.run_until_complete(task)
-        except asyncio.CancelledError:
-            pass
-        finally:
-            started.set()
-            loop.run_until_complete(asyncio.sleep(CLOSING))
-            loop.close()
-
-    task = loop.create_task(run())
-    thread = threading.Thread(target=serve, name="load", daemon=True)
-    thread.start()
-    started.wait(30)
-    try:
-        yield loads
-    finally:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join(10)

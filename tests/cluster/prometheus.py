@@ -21,9 +21,9 @@ from adapter.kube.client import Client
 from adapter.kube.informer import Informer
 from adapter.kube.objects import Pod
 from adapter.kube.resources import PODS
-from loadtest.pods import in_background
 from tests.cluster import packages
 from tests.cluster.adapter import free_port
+from tests.cluster.background import in_background
 from tests.cluster.bed import Bed
 from tests.cluster.processes import run, wait_until
 
@@ -107,7 +107,7 @@ class RunningPrometheus:
         self._generation += anew
         with self._log.open("ab") as stream:
             self._process = subprocess.Popen(
-                [*self._command, f"--storage.tsdb.path={self._data}"],
+                [*map(str, self._command), f"--storage.tsdb.path={self._data}"],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,

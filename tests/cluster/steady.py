@@ -16,8 +16,9 @@ from adapter.kube.informer import Informer
 from adapter.kube.objects import Model, ObjectMeta
 from adapter.kube.resources import Resource
 from adapter.units.quantity import Quantity
-from loadtest.pods import PodsLoad, in_background
+from loadtest.pods import PodsLoad
 from tests.cluster.adapter import CUSTOM, hpa, pods_metric, try_raw
+from tests.cluster.background import in_background
 from tests.cluster.bed import Bed
 from tests.cluster.manifests import PORT, sample_deployment
 from tests.cluster.processes import CommandError, wait_until

@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, cast
 
 import pytest
 
@@ -84,14 +85,14 @@ def test_a_token_for_another_audience_is_refused(bed: Bed, adapter: RunningAdapt
 def test_headers_of_who_is_no_front_proxy_are_not_looked_at(
     bed: Bed, adapter: RunningAdapter, place: Place, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    nobody = adapter.ask(place.path, **ROOT)
+    nobody = adapter.ask(place.path, **cast(Any, ROOT))
     assert 'User "system:anonymous" cannot' in nobody.json["message"]
-    jane = adapter.ask(place.path, bed.certificate("jane"), **ROOT)
+    jane = adapter.ask(place.path, bed.certificate("jane"), **cast(Any, ROOT))
     assert 'User "jane" cannot' in jane.json["message"]
-    namesake = adapter.ask(place.path, bed.certificate("front-proxy-client"), **ROOT)  # of the clients' CA
+    namesake = adapter.ask(place.path, bed.certificate("front-proxy-client"), **cast(Any, ROOT))  # of the clients' CA
     assert 'User "front-proxy-client" cannot' in namesake.json["message"]
     colleague = bed.plane.front_proxy_ca.issue("somebody-else", "somebody-else")  # the right CA, a name not allowed
-    assert adapter.ask(place.path, colleague, **ROOT).status == 401
+    assert adapter.ask(place.path, colleague, **cast(Any, ROOT)).status == 401
     forged = Authority(tmp_path_factory.mktemp("pki"), "front-proxy-ca").issue("forged", "front-proxy-client")
     assert refused_or_401(adapter, place, forged)
 
@@ -99,7 +100,7 @@ def test_headers_of_who_is_no_front_proxy_are_not_looked_at(
 def refused_or_401(adapter: RunningAdapter, place: Place, pair: Pair) -> bool:
     """A certificate of an unknown CA ends in the handshake or in 401; either way it reads nothing."""
     try:
-        return adapter.ask(place.path, pair, **ROOT).status == 401
+        return adapter.ask(place.path, pair, **cast(Any, ROOT)).status == 401
     except OSError:
         return True
 
@@ -107,7 +108,7 @@ def refused_or_401(adapter: RunningAdapter, place: Place, pair: Pair) -> bool:
 def test_the_front_proxy_speaks_for_others_within_their_rights(bed: Bed, adapter: RunningAdapter, place: Place) -> None:
     jane = adapter.ask(place.path, bed.front_proxy, X_Remote_User="jane")
     assert (jane.status, 'User "jane" cannot' in jane.json["message"]) == (403, True)
-    assert adapter.ask(place.path, bed.front_proxy, **ROOT).status == 200
+    assert adapter.ask(place.path, bed.front_proxy, **cast(Any, ROOT)).status == 200
 
 
 def test_a_service_account_with_the_readers_role_reads(bed: Bed, adapter: RunningAdapter, place: Place) -> None:

@@ -64,7 +64,7 @@ def test_a_front_proxy_ca_that_rotates_is_followed_without_a_restart(
     assert adapter.ask(CUSTOM, old, **headers).status == 200
     with steady.undisturbed():
         bed.rotate_front_proxy_ca()
-        began, seen = time.monotonic(), {}
+        began, seen = time.monotonic(), dict[str, float]()
         while not steady.served():
             seen.setdefault(str(try_raw(bed, f"{CUSTOM}/{steady.path}"))[-200:], round(time.monotonic() - began, 1))
             assert time.monotonic() - began < 30, seen

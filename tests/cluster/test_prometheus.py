@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.pods import PodsLoad, in_background
+from loadtest.pods import PodsLoad
 from tests.cluster.adapter import (
     CUSTOM,
     CUSTOM_API_SERVICES,
@@ -19,6 +19,7 @@ from tests.cluster.adapter import (
     running_adapter,
     wait_for_replicas,
 )
+from tests.cluster.background import in_background
 from tests.cluster.bed import Bed
 from tests.cluster.manifests import PORT, sample_deployment
 from tests.cluster.processes import wait_until

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from loadtest.pods import PodsLoad, in_background
+from loadtest.pods import PodsLoad
 from tests.cluster.adapter import (
     API_SERVICES,
     RunningAdapter,
@@ -14,6 +14,7 @@ from tests.cluster.adapter import (
     running_adapter,
     wait_for_replicas,
 )
+from tests.cluster.background import in_background
 from tests.cluster.bed import Bed
 from tests.cluster.manifests import PORT, sample_deployment
 from tests.cluster.processes import wait_until

@@ -1,7 +1,7 @@
 """Builders for the collector's tests: a source that is told what to answer, rules as a file has them, a clock."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -97,7 +97,7 @@ class World:
         self.listed = Followed()
         self.pods: Index[PartialObjectMetadata] = Index()
         self.catalogue = Catalogue(load(rules, "rules.yaml"), ResourceMapper(CORE_RESOURCES))
-        self.directory = Directory({PODS: self.pods}, None, self.catalogue.mapper.api, pods=self.listed)
+        self.directory = Directory({PODS: cast(Any, self.pods)}, None, self.catalogue.mapper.api, pods=self.listed)
         planner = Planner(Limits(), self.directory.wanted, self.directory.size)
         self.planner = planner
         self.registry = CollectorRegistry()

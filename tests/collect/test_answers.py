@@ -269,14 +269,14 @@ async def test_a_source_that_comes_back_empty_between_two_queries_had_an_outage_
     assert await values(served, question()) == {"web-1": "500m", "web-2": "800m"}
 
 
-async def test_series_that_were_gone_had_an_outage_too(served: World) -> None:
+async def test_series_that_were_gone_had_an_outage_too(served: World, monkeypatch: pytest.MonkeyPatch) -> None:
     served.source.knows_sample_times = False
     looked_up = served.source.series
 
     async def nothing(*_: object) -> list[Mapping[str, str]]:
         return []
 
-    served.source.series = nothing  # type: ignore[method-assign]
+    monkeypatch.setattr(served.source, "series", nothing)
     served.now = 1005
     await served.collector.offers.look()
     await refresh(served)

@@ -17,7 +17,7 @@ class Clock:
 def started(clock: Clock, **health: Health) -> Embedded:
     """An embedded source that has just begun, with targets that are doing as said."""
     embedded = Embedded(EmbeddedOptions(), CollectorRegistry(), Index(), Index(), clock=clock)
-    embedded._scraper.health.update(health)
+    embedded._scraper._health.update(health)
     return embedded
 
 

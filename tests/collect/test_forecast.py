@@ -19,7 +19,7 @@ from adapter.kube.resources import PODS, Resource
 from adapter.metrics.sample import Sample
 from tests.collect.conftest import World
 
-RPS = {"type": "Pods", "pods": {"metric": {"name": "http_requests_per_second"}}}
+RPS: dict[str, Any] = {"type": "Pods", "pods": {"metric": {"name": "http_requests_per_second"}}}
 RPS["pods"] |= {"target": {"type": "AverageValue", "averageValue": "10"}}
 JOBS = {"type": "External", "external": {"metric": {"name": "jobs_waiting"}, "target": {"type": "Value", "value": "5"}}}
 CPU = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}

@@ -1,6 +1,7 @@
 """From demand to the fewest queries."""
 
 import asyncio
+from typing import Any
 
 import pytest
 import structlog
@@ -42,7 +43,12 @@ async def test_each_metric_selector_is_a_query_of_its_own(world: World) -> None:
 
 
 async def test_a_plan_does_not_depend_on_the_order_of_demand(world: World) -> None:
-    wants = [rate("c"), rate("a"), rate("b", "verb=GET"), ExternalWant("a", "jobs_waiting")]
+    wants: list[Any] = [
+        rate("c"),
+        rate("a"),
+        rate("b", "verb=GET"),
+        ExternalWant("a", "jobs_waiting"),
+    ]
     assert promql(world, *wants) == promql(world, *reversed(wants))
 
 

@@ -1,7 +1,7 @@
 """CPU and memory of pods and nodes: by resourceRules, and as the API answers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -144,7 +144,7 @@ def answers(world: World) -> Collected:
         },
         {"n1": ResourceUsage(1.5, 4 * 2.0**30, 990.0, 15.0)},
     )
-    directory = Directory({PODS: world.pods, NODES: nodes}, None, world.catalogue.mapper.api)
+    directory = Directory({PODS: cast(Any, world.pods), NODES: nodes}, None, world.catalogue.mapper.api)
     return Collected(
         world.collector,
         directory,

@@ -1,5 +1,7 @@
 """What holds for every HPA, whatever the values."""
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -71,7 +73,9 @@ def look(spec: HpaSpec, load: list[int | None], history: History, current: int) 
 
 @FAST
 @given(specs, loads, memories, st.integers(1, 80))
-def test_the_target_is_within_its_bounds_or_left_alone(spec, load, history, current):
+def test_the_target_is_within_its_bounds_or_left_alone(
+    spec: HpaSpec, load: list[Any], history: History, current: int
+) -> None:
     decision = look(spec, load, history, current)
     inside = (spec.min or 0) <= decision.desired <= spec.max
     assert inside or (decision.desired == current and decision.condition("ScalingActive").status is False)
@@ -79,7 +83,7 @@ def test_the_target_is_within_its_bounds_or_left_alone(spec, load, history, curr
 
 @FAST
 @given(specs, st.lists(st.integers(0, 100_000), min_size=1, max_size=12), memories, st.integers(0, 50_000))
-def test_more_load_never_asks_for_fewer_replicas(spec, load, history, more):
+def test_more_load_never_asks_for_fewer_replicas(spec: HpaSpec, load: list[int], history: History, more: int) -> None:
     before = look(spec, load, history, len(load))
     after = look(spec, [value + more for value in load], history, len(load))
     assert before.desired <= after.desired
@@ -87,14 +91,16 @@ def test_more_load_never_asks_for_fewer_replicas(spec, load, history, more):
 
 @FAST
 @given(st.integers(1, 40), st.integers(9_000, 11_000))
-def test_within_the_tolerance_nothing_moves(number, value):
+def test_within_the_tolerance_nothing_moves(number: int, value: int) -> None:
     spec = HpaSpec(max=60, min=1, metrics=(RPS,))
     assert not look(spec, [value] * number, History(), number).rescales
 
 
 @FAST
 @given(specs, loads, memories, st.integers(1, 60), st.randoms(use_true_random=False))
-def test_the_order_of_the_pods_does_not_matter(spec, load, history, current, rng):
+def test_the_order_of_the_pods_does_not_matter(
+    spec: HpaSpec, load: list[Any], history: History, current: int, rng: Any
+) -> None:
     straight, mixed = pods(len(load)), pods(len(load))
     rng.shuffle(mixed)
     shuffled = list(values(load).values.items())
@@ -106,7 +112,9 @@ def test_the_order_of_the_pods_does_not_matter(spec, load, history, current, rng
 
 @FAST
 @given(specs, loads, memories, st.integers(1, 60))
-def test_beside_an_invalid_metric_the_metrics_never_bring_replicas_down(spec, load, history, current):
+def test_beside_an_invalid_metric_the_metrics_never_bring_replicas_down(
+    spec: HpaSpec, load: list[Any], history: History, current: int
+) -> None:
     both = HpaSpec(spec.max, spec.min, (RPS, ERRORS), spec.behavior)
     decision = decide(both, Scale(current, current), [values(load), Invalid("away")], pods(len(load)), history, NOW)
     assert decision.desired >= min(current, spec.max)
@@ -114,7 +122,7 @@ def test_beside_an_invalid_metric_the_metrics_never_bring_replicas_down(spec, lo
 
 @FAST
 @given(specs, loads, memories, st.integers(0, 60))
-def test_what_is_remembered_stays_small(spec, load, history, current):
+def test_what_is_remembered_stays_small(spec: HpaSpec, load: list[Any], history: History, current: int) -> None:
     for _ in range(3):
         history = look(spec, load, history, current).history
     assert len(history.recommendations) <= 9

@@ -2,16 +2,20 @@
 
 import pytest
 
+from adapter.kube.client import Client
 from adapter.kube.discovery import ApiResource, api_resources
 from adapter.kube.errors import KubeError
 from adapter.kube.fake.discovery import COMMON
+from adapter.kube.fake.server import FakeCluster
 
 OLD = ApiResource("example.org", "v1beta1", "widgets", "widget", "Widget", False)
 NEW = OLD._replace(version="v1")
 
 
 @pytest.mark.parametrize("aggregated", [True, False], ids=["aggregated", "legacy"])
-async def test_every_resource_is_told_with_its_names_and_scope(cluster, client, aggregated):
+async def test_every_resource_is_told_with_its_names_and_scope(
+    cluster: FakeCluster, client: Client, aggregated: bool
+) -> None:
     cluster.aggregated_discovery = aggregated
     cluster.register(NEW)
     cluster.register(OLD)
@@ -21,19 +25,21 @@ async def test_every_resource_is_told_with_its_names_and_scope(cluster, client, 
 
 
 @pytest.mark.parametrize("aggregated", [True, False], ids=["aggregated", "legacy"])
-async def test_a_group_that_is_down_does_not_hide_the_others(cluster, client, aggregated):
+async def test_a_group_that_is_down_does_not_hide_the_others(
+    cluster: FakeCluster, client: Client, aggregated: bool
+) -> None:
     cluster.aggregated_discovery = aggregated
     cluster.broken_groups.add("custom.metrics.k8s.io")
     cluster.register(ApiResource("custom.metrics.k8s.io", "v1beta1", "pods/x", "", "MetricValueList", True))
     assert await api_resources(client) == list(COMMON)
 
 
-async def test_a_server_that_does_not_answer_is_an_error(cluster, client):
+async def test_a_server_that_does_not_answer_is_an_error(cluster: FakeCluster, client: Client) -> None:
     cluster.fail("/api", 500)
     with pytest.raises(KubeError):
         await api_resources(client)
 
 
-def test_a_resource_of_discovery_leads_to_its_paths():
+def test_a_resource_of_discovery_leads_to_its_paths() -> None:
     assert OLD.resource.path(name="w") == "/apis/example.org/v1beta1/widgets/w"
     assert COMMON[2].resource.path("x", "p", "log") == "/api/v1/namespaces/x/pods/p/log"

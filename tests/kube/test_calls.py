@@ -3,10 +3,14 @@
 import asyncio
 import socket
 import ssl
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 import trustme
 from aiohttp import web
+from aiohttp.web_request import Request
+from aiohttp.web_response import Response, StreamResponse
 
 from adapter.kube import client as client_module
 from adapter.kube import errors
@@ -25,7 +29,7 @@ def config_map(name: str, **data: str) -> dict:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
 
 
-async def test_an_object_is_created_read_replaced_patched_and_deleted(client):
+async def test_an_object_is_created_read_replaced_patched_and_deleted(client: Client) -> None:
     collection, path = CONFIG_MAPS.path("x"), CONFIG_MAPS.path("x", "c")
     made = await client.create(collection, config_map("c", a="1"), ConfigMap)
     assert (made.metadata.namespace, made.data) == ("x", {"a": "1"})
@@ -40,7 +44,7 @@ async def test_an_object_is_created_read_replaced_patched_and_deleted(client):
         await client.get(path)
 
 
-async def test_a_write_with_an_old_version_is_a_conflict_and_a_name_taken_another(client):
+async def test_a_write_with_an_old_version_is_a_conflict_and_a_name_taken_another(client: Client) -> None:
     path = CONFIG_MAPS.path("x", "c")
     first = await client.create(CONFIG_MAPS.path("x"), config_map("c"), dict)
     await client.patch(path, {"data": {"a": "1"}}, dict)
@@ -51,7 +55,7 @@ async def test_a_write_with_an_old_version_is_a_conflict_and_a_name_taken_anothe
         await client.create(CONFIG_MAPS.path("x"), config_map("c"), dict)
 
 
-async def test_scale_is_read_and_written_through_the_subresource(cluster, client):
+async def test_scale_is_read_and_written_through_the_subresource(cluster: FakeCluster, client: Client) -> None:
     spec = {"replicas": 2, "selector": {"matchLabels": {"app": "web", "tier": "front"}}}
     await cluster.put(DEPLOYMENTS, {"metadata": {"name": "web"}, "spec": spec})
     path = DEPLOYMENTS.path("default", "web", "scale")
@@ -61,7 +65,7 @@ async def test_scale_is_read_and_written_through_the_subresource(cluster, client
     assert cluster.get(DEPLOYMENTS, "default", "web")["spec"]["replicas"] == 5
 
 
-async def test_a_review_is_asked_with_its_kind_and_answered(cluster, client):
+async def test_a_review_is_asked_with_its_kind_and_answered(cluster: FakeCluster, client: Client) -> None:
     cluster.authorize = lambda spec: spec["user"] == "ann"
     for user, allowed in (("ann", True), ("bob", False)):
         review = SubjectAccessReview(
@@ -71,7 +75,7 @@ async def test_a_review_is_asked_with_its_kind_and_answered(cluster, client):
         assert answer.status.allowed is allowed
 
 
-async def test_only_metadata_comes_where_only_metadata_is_asked_for(cluster, client):
+async def test_only_metadata_comes_where_only_metadata_is_asked_for(cluster: FakeCluster, client: Client) -> None:
     await cluster.put(CONFIG_MAPS, config_map("c", a="1"))
     found = await client.list(CONFIG_MAPS.path(), PartialObjectMetadata, accept=client_module.METADATA_LIST)
     assert [(one.kind, one.metadata.name) for one in found.items] == [("PartialObjectMetadata", "c")]
@@ -92,7 +96,9 @@ async def test_only_metadata_comes_where_only_metadata_is_asked_for(cluster, cli
         (503, errors.ServerError),
     ],
 )
-async def test_a_refusal_becomes_the_error_of_its_meaning(cluster, client, code, kind):
+async def test_a_refusal_becomes_the_error_of_its_meaning(
+    cluster: FakeCluster, client: Client, code: int, kind: type[Any]
+) -> None:
     cluster.fail("/api", code, "Reason", retry_after="7")
     with pytest.raises(errors.KubeError) as raised:
         await client.get("/api/v1/pods")
@@ -103,18 +109,18 @@ async def test_a_refusal_becomes_the_error_of_its_meaning(cluster, client, code,
 
 
 @pytest.mark.parametrize("body", [b"<html>secret", b'{"secret": 1}', b'{"kind":"Secret","message":"secret"}', b"\xff"])
-async def test_a_body_that_is_no_status_is_dropped(body):
+async def test_a_body_that_is_no_status_is_dropped(body: bytes) -> None:
     error = errors.from_response(502, body, "GET /x")
     assert isinstance(error, errors.ServerError)
     assert "secret" not in str(error)
 
 
-def test_a_long_message_is_cut():
+def test_a_long_message_is_cut() -> None:
     error = errors.from_response(500, b'{"kind":"Status","message":"' + b"x" * 10_000 + b'"}', "GET /x")
     assert len(str(error)) < 600
 
 
-async def test_a_server_that_is_not_there_is_unreachable():
+async def test_a_server_that_is_not_there_is_unreachable() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
         async with Client(Connection(f"http://127.0.0.1:{taken.getsockname()[1]}")) as client:
@@ -123,7 +129,7 @@ async def test_a_server_that_is_not_there_is_unreachable():
     assert isinstance(raised.value.__cause__, OSError)
 
 
-async def serve(handler, stack: list) -> Connection:
+async def serve(handler: Callable[..., Any], stack: list) -> Connection:
     """A server with one answer for everything."""
     app = web.Application()
     app.router.add_route("*", "/{any:.*}", handler)
@@ -135,15 +141,15 @@ async def serve(handler, stack: list) -> Connection:
 
 
 @pytest.fixture
-async def stack():
+async def stack() -> AsyncIterator[list[Any]]:
     runners: list[web.AppRunner] = []
     yield runners
     for runner in runners:
         await runner.cleanup()
 
 
-async def test_a_call_that_takes_too_long_is_unreachable(stack):
-    async def hang(request):
+async def test_a_call_that_takes_too_long_is_unreachable(stack: list[Any]) -> None:
+    async def hang(request: Request) -> None:
         await asyncio.sleep(60)
 
     async with Client(await serve(hang, stack), timeout=0.05) as client:
@@ -151,10 +157,10 @@ async def test_a_call_that_takes_too_long_is_unreachable(stack):
             await client.get("/api")
 
 
-async def test_a_get_on_a_connection_that_the_server_just_dropped_is_sent_again(stack):
+async def test_a_get_on_a_connection_that_the_server_just_dropped_is_sent_again(stack: list[Any]) -> None:
     seen = []
 
-    async def close_the_second(request):
+    async def close_the_second(request: Request) -> Response:
         seen.append(request.transport)
         if len(seen) == 2:
             request.transport.abort()
@@ -167,10 +173,10 @@ async def test_a_get_on_a_connection_that_the_server_just_dropped_is_sent_again(
     assert seen[0] is seen[1], "the second call used the kept connection"
 
 
-async def test_a_post_on_a_dropped_connection_is_not_sent_again(stack):
+async def test_a_post_on_a_dropped_connection_is_not_sent_again(stack: list[Any]) -> None:
     seen = []
 
-    async def close_the_second(request):
+    async def close_the_second(request: Request) -> Response:
         seen.append(request.method)
         if len(seen) == 2:
             request.transport.abort()
@@ -183,8 +189,8 @@ async def test_a_post_on_a_dropped_connection_is_not_sent_again(stack):
     assert seen == ["GET", "POST"]
 
 
-async def test_an_answer_that_breaks_off_is_unreachable(stack):
-    async def break_off(request):
+async def test_an_answer_that_breaks_off_is_unreachable(stack: list[Any]) -> None:
+    async def break_off(request: Request) -> StreamResponse:
         answer = web.StreamResponse(headers={"Content-Length": "100"})
         await answer.prepare(request)
         await answer.write(b"{")
@@ -196,10 +202,10 @@ async def test_an_answer_that_breaks_off_is_unreachable(stack):
             await client.get("/api")
 
 
-async def test_an_answer_above_the_bound_is_not_held(stack, monkeypatch):
+async def test_an_answer_above_the_bound_is_not_held(stack: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "MAX_BODY", 1000)
 
-    async def flood(request):
+    async def flood(request: Request) -> Response:
         return web.Response(body=b"x" * 1001)
 
     async with Client(await serve(flood, stack)) as client:
@@ -207,8 +213,8 @@ async def test_an_answer_above_the_bound_is_not_held(stack, monkeypatch):
             await client.get("/api")
 
 
-async def test_a_redirect_is_not_followed_since_it_would_carry_our_token(stack):
-    async def redirect(request):
+async def test_a_redirect_is_not_followed_since_it_would_carry_our_token(stack: list[Any]) -> None:
+    async def redirect(request: Request) -> Response:
         return web.Response(status=307, headers={"Location": "http://127.0.0.1:1/"})
 
     async with Client(await serve(redirect, stack)) as client:
@@ -217,8 +223,8 @@ async def test_a_redirect_is_not_followed_since_it_would_carry_our_token(stack):
     assert raised.value.status == 307
 
 
-async def test_what_is_no_json_or_no_such_object_is_undecodable(stack):
-    async def answer(request):
+async def test_what_is_no_json_or_no_such_object_is_undecodable(stack: list[Any]) -> None:
+    async def answer(request: Request) -> Response:
         return web.Response(body=b"not json" if request.path == "/a" else b'{"data": 7}')
 
     async with Client(await serve(answer, stack)) as client:
@@ -229,7 +235,9 @@ async def test_what_is_no_json_or_no_such_object_is_undecodable(stack):
 
 
 @pytest.mark.parametrize("name", ["a/../../b", "ä b?x=1#y", "a%2Fb"])
-async def test_a_name_from_outside_stays_one_segment_of_the_path(cluster, client, name):
+async def test_a_name_from_outside_stays_one_segment_of_the_path(
+    cluster: FakeCluster, client: Client, name: str
+) -> None:
     with pytest.raises(errors.NotFound):
         await client.get(PODS.path("default", name))
     path = cluster.requests[-1][1]
@@ -239,7 +247,7 @@ async def test_a_name_from_outside_stays_one_segment_of_the_path(cluster, client
 
 
 @pytest.mark.parametrize("name", [".", ".."])
-def test_a_name_that_no_quoting_makes_safe_is_refused(name):
+def test_a_name_that_no_quoting_makes_safe_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="cannot be a name"):
         PODS.path("default", name)
 
@@ -257,14 +265,14 @@ class Tokens:
         return {"Authorization": f"Bearer {'new' if any(self.calls) else 'old'}"}
 
 
-async def test_a_refused_token_is_renewed_and_the_call_sent_again(cluster):
+async def test_a_refused_token_is_renewed_and_the_call_sent_again(cluster: FakeCluster) -> None:
     cluster.bearers, tokens = {"new"}, Tokens()
     async with Client(cluster.connect(tokens)) as client:
         await client.create(CONFIG_MAPS.path("x"), config_map("c"), dict)
     assert tokens.calls == [False, True]
 
 
-async def test_a_token_that_stays_refused_is_tried_twice_and_no_more(cluster):
+async def test_a_token_that_stays_refused_is_tried_twice_and_no_more(cluster: FakeCluster) -> None:
     cluster.bearers, tokens = set(), Tokens()
     async with Client(cluster.connect(tokens)) as client:
         with pytest.raises(errors.Unauthorized):
@@ -272,7 +280,7 @@ async def test_a_token_that_stays_refused_is_tried_twice_and_no_more(cluster):
     assert len(cluster.requests) == 2
 
 
-async def test_tls_is_verified_and_a_stranger_is_unreachable():
+async def test_tls_is_verified_and_a_stranger_is_unreachable() -> None:
     ours, theirs = trustme.CA(), trustme.CA()
     server, trust, mistrust = (
         ssl.create_default_context(purpose)

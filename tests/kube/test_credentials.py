@@ -6,13 +6,15 @@ import os
 import ssl
 import sys
 from pathlib import Path
+from ssl import SSLContext
+from typing import Any
 
 import pytest
 import trustme
 import yaml
 
 from adapter.kube.client import Client
-from adapter.kube.config import ConfigError, connect
+from adapter.kube.config import ConfigError, Connection, connect
 from adapter.kube.fake.server import FakeCluster
 
 NOWHERE = {"PATH": os.environ["PATH"]}
@@ -31,7 +33,9 @@ def clock() -> Clock:
     return Clock()
 
 
-def kubeconfig(folder: Path, user: dict | None = None, *, name: str = "config", server="http://s:1", **cluster) -> str:
+def kubeconfig(
+    folder: Path, user: dict | None = None, *, name: str = "config", server: str = "http://s:1", **cluster: bool | str
+) -> str:
     """A file with one context, 'main', and a second one, 'other', in namespace 'elsewhere'."""
     written = {
         "apiVersion": "v1",
@@ -52,28 +56,28 @@ def kubeconfig(folder: Path, user: dict | None = None, *, name: str = "config", 
     return str(file)
 
 
-async def authorization(connection, refused: bool = False) -> str | None:
+async def authorization(connection: Connection, refused: bool = False) -> str | None:
     return (await connection.credentials.headers(refused)).get("Authorization")
 
 
-async def test_a_token_and_a_server_are_read(tmp_path):
+async def test_a_token_and_a_server_are_read(tmp_path: Path) -> None:
     found = await connect(kubeconfig(tmp_path, {"token": "t"}), environ=NOWHERE)
     assert (found.server, found.namespace, found.tls) == ("http://s:1", "default", None)
     assert await authorization(found) == "Bearer t"
 
 
-async def test_a_name_and_a_password_are_basic_authentication(tmp_path):
+async def test_a_name_and_a_password_are_basic_authentication(tmp_path: Path) -> None:
     found = await connect(kubeconfig(tmp_path, {"username": "ann", "password": "p"}), environ=NOWHERE)
     assert await authorization(found) == "Basic " + base64.b64encode(b"ann:p").decode()
 
 
-async def test_another_context_can_be_chosen(tmp_path):
+async def test_another_context_can_be_chosen(tmp_path: Path) -> None:
     found = await connect(kubeconfig(tmp_path, {"token": "t"}), "other", environ=NOWHERE)
     assert (found.server, found.namespace) == ("http://other:2", "elsewhere")
     assert await authorization(found) is None
 
 
-async def test_the_environment_names_the_files_and_several_are_merged(tmp_path):
+async def test_the_environment_names_the_files_and_several_are_merged(tmp_path: Path) -> None:
     first = kubeconfig(tmp_path, {"token": "first"}, name="first")
     second = kubeconfig(tmp_path, {"token": "second"}, name="second", server="http://unseen:9")
     found = await connect(environ=NOWHERE | {"KUBECONFIG": f"{tmp_path}/missing:{first}:{second}"})
@@ -81,14 +85,18 @@ async def test_the_environment_names_the_files_and_several_are_merged(tmp_path):
     assert await authorization(found) == "Bearer first"
 
 
-async def test_a_context_without_a_user_is_anonymous_even_over_tls(tmp_path):
+async def test_a_context_without_a_user_is_anonymous_even_over_tls(tmp_path: Path) -> None:
     found = await connect(kubeconfig(tmp_path, server="https://s:1"), environ=NOWHERE)
     assert found.tls is not None
     assert await authorization(found) is None
 
 
-async def test_options_of_the_cluster_are_heeded(tmp_path):
-    options = {"tls-server-name": "kubernetes", "proxy-url": "http://p:3", "insecure-skip-tls-verify": True}
+async def test_options_of_the_cluster_are_heeded(tmp_path: Path) -> None:
+    options: dict[str, Any] = {
+        "tls-server-name": "kubernetes",
+        "proxy-url": "http://p:3",
+        "insecure-skip-tls-verify": True,
+    }
     file = kubeconfig(tmp_path, {"token": "t"}, server="https://s:1", **options)
     found = await connect(file, environ=NOWHERE)
     assert (found.server_name, found.proxy) == ("kubernetes", "http://p:3")
@@ -96,11 +104,13 @@ async def test_options_of_the_cluster_are_heeded(tmp_path):
 
 
 @pytest.mark.parametrize("strict", [True, False])
-async def test_strictness_about_certificates_can_be_taken_back(tmp_path, monkeypatch, strict):
+async def test_strictness_about_certificates_can_be_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strict: bool
+) -> None:
     """Python 3.13 is strict by default; here every version is."""
     make = ssl.create_default_context
 
-    def strict_by_default(*args, **options):
+    def strict_by_default(*args: Any, **options: Any) -> SSLContext:
         context = make(*args, **options)
         context.verify_flags |= ssl.VERIFY_X509_STRICT
         return context
@@ -111,7 +121,7 @@ async def test_strictness_about_certificates_can_be_taken_back(tmp_path, monkeyp
     assert bool(found.tls.verify_flags & ssl.VERIFY_X509_STRICT) is strict
 
 
-async def test_a_token_file_is_read_again_after_a_minute_and_its_newline_stripped(tmp_path, clock):
+async def test_a_token_file_is_read_again_after_a_minute_and_its_newline_stripped(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "token").write_text("one\n")
     found = await connect(kubeconfig(tmp_path, {"tokenFile": "token"}), environ=NOWHERE, clock=clock)
     (tmp_path / "token").write_text("two\n")
@@ -121,7 +131,7 @@ async def test_a_token_file_is_read_again_after_a_minute_and_its_newline_strippe
     assert await authorization(found) == "Bearer two"
 
 
-async def test_a_refusal_reads_again_at_once_but_not_every_second(tmp_path, clock):
+async def test_a_refusal_reads_again_at_once_but_not_every_second(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "token").write_text("one")
     found = await connect(kubeconfig(tmp_path, {"tokenFile": "token"}), environ=NOWHERE, clock=clock)
     (tmp_path / "token").write_text("two")
@@ -148,7 +158,7 @@ def plugin(folder: Path, status: str, fails: bool = False) -> dict:
     return {"exec": {"apiVersion": "client.authentication.k8s.io/v1", **command}}
 
 
-async def test_a_plugins_token_is_kept_until_it_expires(tmp_path, clock):
+async def test_a_plugins_token_is_kept_until_it_expires(tmp_path: Path, clock: Clock) -> None:
     status = json.dumps({"token": "COUNT", "expirationTimestamp": "2000-01-01T00:00:00Z"})  # long expired
     found = await connect(kubeconfig(tmp_path, plugin(tmp_path, status)), environ=NOWHERE, clock=clock)
     assert await authorization(found) == "Bearer 0"
@@ -156,7 +166,7 @@ async def test_a_plugins_token_is_kept_until_it_expires(tmp_path, clock):
     assert await authorization(found) == "Bearer 1"
 
 
-async def test_a_plugin_that_names_no_expiry_is_run_again_only_after_a_refusal(tmp_path, clock):
+async def test_a_plugin_that_names_no_expiry_is_run_again_only_after_a_refusal(tmp_path: Path, clock: Clock) -> None:
     status = json.dumps({"token": "COUNT"})
     found = await connect(kubeconfig(tmp_path, plugin(tmp_path, status)), environ=NOWHERE, clock=clock)
     clock.now += 3600
@@ -164,13 +174,13 @@ async def test_a_plugin_that_names_no_expiry_is_run_again_only_after_a_refusal(t
     assert await authorization(found, refused=True) == "Bearer 1"
 
 
-async def test_a_plugin_that_fails_is_told_in_one_sentence(tmp_path):
+async def test_a_plugin_that_fails_is_told_in_one_sentence(tmp_path: Path) -> None:
     file = kubeconfig(tmp_path, plugin(tmp_path, "", fails=True))
     with pytest.raises(ConfigError, match="config: the exec plugin gave no credentials"):
         await connect(file, environ=NOWHERE)
 
 
-async def test_a_plugins_client_certificate_changes_in_place(tmp_path, clock):
+async def test_a_plugins_client_certificate_changes_in_place(tmp_path: Path, clock: Clock) -> None:
     """Two CAs' certificates in turn; the server trusts the second only."""
     ca = trustme.CA()
     wanted = ca.issue_cert("ann@example.org")
@@ -202,7 +212,7 @@ async def test_a_plugins_client_certificate_changes_in_place(tmp_path, clock):
             assert await client.get("/api")
 
 
-async def test_certificates_of_a_kubeconfig_open_the_door(tmp_path):
+async def test_certificates_of_a_kubeconfig_open_the_door(tmp_path: Path) -> None:
     ca = trustme.CA()
     ann = ca.issue_cert("ann@example.org")
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -233,7 +243,7 @@ async def test_certificates_of_a_kubeconfig_open_the_door(tmp_path):
         ("current-context: x\nclusters: 7\ncontexts: {}\nusers: yes", ""),
     ],
 )
-async def test_a_broken_file_is_told_by_its_name(tmp_path, text, said):
+async def test_a_broken_file_is_told_by_its_name(tmp_path: Path, text: str | None, said: str) -> None:
     file = tmp_path / "broken"
     if text is not None:
         file.write_text(text)
@@ -241,13 +251,13 @@ async def test_a_broken_file_is_told_by_its_name(tmp_path, text, said):
         await connect(str(file), environ=NOWHERE)
 
 
-async def test_an_unknown_context_is_told(tmp_path):
+async def test_an_unknown_context_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="third"):
         await connect(kubeconfig(tmp_path, {"token": "t"}), "third", environ=NOWHERE)
 
 
 @pytest.fixture
-def account(tmp_path) -> Path:
+def account(tmp_path: Path) -> Path:
     """A pod's service account, as the kubelet mounts it."""
     folder = tmp_path / "account"
     folder.mkdir()
@@ -260,7 +270,7 @@ def account(tmp_path) -> Path:
 POD = NOWHERE | {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
 
 
-async def test_in_a_pod_the_service_account_is_used_and_its_token_rotates(account, clock):
+async def test_in_a_pod_the_service_account_is_used_and_its_token_rotates(account: Path, clock: Clock) -> None:
     found = await connect(environ=POD, service_account=account, clock=clock)
     assert (found.server, found.namespace) == ("https://10.96.0.1:443", "autoscaling")
     assert (await authorization(found)).lower() == "bearer one"
@@ -269,7 +279,7 @@ async def test_in_a_pod_the_service_account_is_used_and_its_token_rotates(accoun
     assert (await authorization(found)).lower() == "bearer two"
 
 
-async def test_a_token_that_is_missing_for_a_moment_leaves_the_old_one_in_use(account, clock):
+async def test_a_token_that_is_missing_for_a_moment_leaves_the_old_one_in_use(account: Path, clock: Clock) -> None:
     found = await connect(environ=POD, service_account=account, clock=clock)
     (account / "token").rename(account / "gone")
     clock.now += 61
@@ -280,16 +290,16 @@ async def test_a_token_that_is_missing_for_a_moment_leaves_the_old_one_in_use(ac
     assert (await authorization(found)).lower() == "bearer two"
 
 
-async def test_an_ipv6_server_is_bracketed(account):
+async def test_an_ipv6_server_is_bracketed(account: Path) -> None:
     found = await connect(environ=POD | {"KUBERNETES_SERVICE_HOST": "fd00::1"}, service_account=account)
     assert found.server == "https://[fd00::1]:443"
 
 
-async def test_a_pod_without_a_service_account_is_told(tmp_path):
+async def test_a_pod_without_a_service_account_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nothing: Service token file does not exist"):
         await connect(environ=POD, service_account=tmp_path / "nothing")
 
 
-async def test_a_kubeconfig_in_a_pod_wins_over_the_service_account(account, tmp_path):
+async def test_a_kubeconfig_in_a_pod_wins_over_the_service_account(account: Path, tmp_path: Path) -> None:
     found = await connect(kubeconfig(tmp_path, {"token": "t"}), environ=POD, service_account=account)
     assert found.server == "http://s:1"

@@ -1,6 +1,8 @@
 """The label index against brute force, and at the size it is for."""
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +14,7 @@ from adapter.units.selector import EVERYTHING, Selector
 from tests.strategies import requirements
 
 
-def thing(name, namespace="x", version="", uid="", **labels):
+def thing(name: str, namespace: str = "x", version: str = "", uid: str = "", **labels: str) -> PartialObjectMetadata:
     meta = ObjectMeta(name=name, namespace=namespace, labels=labels, resource_version=version, uid=uid)
     return PartialObjectMetadata(metadata=meta)
 
@@ -31,10 +33,10 @@ SELECTORS = st.builds(lambda found: Selector(tuple(found)), st.lists(requirement
 
 @settings(max_examples=300)
 @given(STEPS, st.lists(SELECTORS, min_size=1, max_size=4))
-def test_after_any_history_every_selection_is_that_of_brute_force(steps, selectors):
-    index, held, told = Index(), {}, {}
+def test_after_any_history_every_selection_is_that_of_brute_force(steps: list[Any], selectors: list[Selector]) -> None:
+    index, held, told = Index[Any](), dict[Any, Any](), dict[Any, Any]()
 
-    def note(old, new):
+    def note(old: PartialObjectMetadata | None, new: PartialObjectMetadata | None) -> None:
         key = (old or new).metadata.namespace, (old or new).metadata.name
         assert told.pop(key, None) == old
         if new:
@@ -61,8 +63,8 @@ def test_after_any_history_every_selection_is_that_of_brute_force(steps, selecto
             assert index.select(namespace, selector) == expected
 
 
-def test_the_same_version_again_changes_nothing_and_another_does():
-    index, told = Index(), []
+def test_the_same_version_again_changes_nothing_and_another_does() -> None:
+    index, told = Index[Any](), list[Any]()
     index.on_change(lambda old, new: told.append((old, new)))
     first, second = thing("a", version="1", app="w"), thing("a", version="2", app="w")
     index.put(first)
@@ -73,8 +75,8 @@ def test_the_same_version_again_changes_nothing_and_another_does():
     assert told[1:] == [(first, second)]
 
 
-def test_an_object_made_anew_under_its_name_is_one_gone_and_one_new():
-    index, told = Index(), []
+def test_an_object_made_anew_under_its_name_is_one_gone_and_one_new() -> None:
+    index, told = Index[Any](), list[Any]()
     index.on_change(lambda old, new: told.append((old, new)))
     first, second = thing("a", uid="1"), thing("a", uid="2")
     index.put(first)
@@ -83,16 +85,16 @@ def test_an_object_made_anew_under_its_name_is_one_gone_and_one_new():
     assert len(index) == 1
 
 
-def test_retain_forgets_all_others():
-    index = Index()
+def test_retain_forgets_all_others() -> None:
+    index: Index[Any] = Index()
     for name in "abc":
         index.put(thing(name))
     index.retain([("x", "b"), ("x", "never there")])
     assert [one.metadata.name for one in index] == ["b"]
 
 
-def test_what_is_not_there_is_found_as_nothing():
-    index = Index()
+def test_what_is_not_there_is_found_as_nothing() -> None:
+    index: Index[Any] = Index()
     assert index.get("x", "a") is None
     assert index.remove("x", "a") is None
     assert list(index.namespace("x")) == index.select("x", EVERYTHING) == index.select(None, EVERYTHING) == []
@@ -103,16 +105,16 @@ def test_what_is_not_there_is_found_as_nothing():
     assert not index.namespaces()
 
 
-def test_the_members_of_a_label_set_share_their_labels():
-    index = Index()
+def test_the_members_of_a_label_set_share_their_labels() -> None:
+    index: Index[Any] = Index()
     index.put(thing("a", app="w"))
     index.put(thing("b", app="w"))
     assert index.get("x", "a").metadata.labels is index.get("x", "b").metadata.labels
 
 
 @pytest.mark.parametrize("selector", ["app=a7", "app=a7,tier in (x,y)", "tier!=z,app=a7"])
-def test_three_among_50_000_in_one_namespace_are_found_without_a_scan(selector):
-    index = Index()
+def test_three_among_50_000_in_one_namespace_are_found_without_a_scan(selector: str) -> None:
+    index: Index[Any] = Index()
     for number in range(50_000):
         index.put(thing(f"p{number}", app=f"a{number % 16_667}", tier="x"))
     wanted = Selector.parse(selector)
@@ -121,7 +123,7 @@ def test_three_among_50_000_in_one_namespace_are_found_without_a_scan(selector):
     assert best < 1e-3, "a scan of 50,000 takes tens of milliseconds; the index takes microseconds"
 
 
-def _timed(work) -> float:
+def _timed(work: Callable[..., Any]) -> float:
     began = time.perf_counter()
     work()
     return time.perf_counter() - began

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import copy
+from typing import Any, cast
 
 import pytest
 from structlog.testing import capture_logs
 
+from adapter.kube.client import Client
 from adapter.kube.errors import AlreadyExists, Conflict, NotFound, Unreachable
 from adapter.kube.lease import Election, Terms
 
@@ -24,8 +26,8 @@ class Server:
         self.slow: dict[str, float] = {}
         self.spoken: dict[str, float] = {}
 
-    def client(self, who: str) -> "Caller":
-        return Caller(self, who)
+    def client(self, who: str) -> Client:
+        return cast(Client, Caller(self, who))
 
     def store(self, body: dict) -> dict:
         version = int(self.lease["metadata"]["resourceVersion"]) + 1 if self.lease else 1
@@ -47,19 +49,19 @@ class Caller:
         if self.who in self.server.cut_off or self.server.slow.get(self.who, 0.0) > timeout:
             raise Unreachable("cut off")
 
-    async def get(self, path, kind, *, timeout):
+    async def get(self, path: str, kind: type[dict], *, timeout: float) -> dict[Any, Any]:
         await self.reach(timeout)
         if self.server.lease is None:
             raise NotFound(404, "NotFound", "no lease")
         return copy.deepcopy(self.server.lease)
 
-    async def create(self, path, body, kind, *, timeout):
+    async def create(self, path: str, body: dict[str, Any], kind: type[dict], *, timeout: float) -> dict[str, Any]:
         await self.reach(timeout)
         if self.server.lease is not None:
             raise AlreadyExists(409, "AlreadyExists", "there is one")
         return self.server.store(body)
 
-    async def replace(self, path, body, kind, *, timeout):
+    async def replace(self, path: str, body: dict[Any, Any], kind: type[dict], *, timeout: float) -> dict[Any, Any]:
         await self.reach(timeout)
         if body["metadata"]["resourceVersion"] != self.server.lease["metadata"]["resourceVersion"]:
             raise Conflict(409, "Conflict", "changed")
@@ -103,7 +105,7 @@ def server() -> Server:
     return Server()
 
 
-async def test_the_first_candidate_leads_and_the_second_waits(server):
+async def test_the_first_candidate_leads_and_the_second_waits(server: Server) -> None:
     a, b = Candidate(server, "a"), Candidate(server, "b")
     await asyncio.sleep(100)
     assert (a.acting, b.acting) == (True, False)
@@ -115,7 +117,7 @@ async def test_the_first_candidate_leads_and_the_second_waits(server):
     await b.stop()
 
 
-async def test_a_leader_that_stops_gives_the_lease_back_so_that_nobody_waits_for_its_expiry(server):
+async def test_a_leader_that_stops_gives_the_lease_back_so_that_nobody_waits_for_its_expiry(server: Server) -> None:
     a, b = Candidate(server, "a"), Candidate(server, "b")
     await asyncio.sleep(10)
     await a.stop()
@@ -129,7 +131,7 @@ async def test_a_leader_that_stops_gives_the_lease_back_so_that_nobody_waits_for
     assert server.spec["leaseTransitions"] == 1
 
 
-async def test_a_leader_that_is_cut_off_stops_before_anybody_else_begins(server):
+async def test_a_leader_that_is_cut_off_stops_before_anybody_else_begins(server: Server) -> None:
     a, b = Candidate(server, "a"), Candidate(server, "b")
     await asyncio.sleep(10.5)
     server.cut_off.add("a")
@@ -143,7 +145,7 @@ async def test_a_leader_that_is_cut_off_stops_before_anybody_else_begins(server)
     await a.stop()
 
 
-async def test_a_lease_is_judged_by_when_we_saw_it_change_not_by_what_its_clock_says(server):
+async def test_a_lease_is_judged_by_when_we_saw_it_change_not_by_what_its_clock_says(server: Server) -> None:
     """The dead holder's renewTime is in 1970: a newcomer waits its 15 s all the same."""
     dead = {"holderIdentity": "dead", "leaseDurationSeconds": 15, "renewTime": "1970-01-01T00:00:00.000000Z"}
     server.store({"metadata": {"name": "lease"}, "spec": dead | {"leaseTransitions": 4}})
@@ -156,7 +158,7 @@ async def test_a_lease_is_judged_by_when_we_saw_it_change_not_by_what_its_clock_
     await a.stop()
 
 
-async def test_of_many_that_take_over_at_once_one_wins(server):
+async def test_of_many_that_take_over_at_once_one_wins(server: Server) -> None:
     server.store({"metadata": {"name": "lease"}, "spec": {"holderIdentity": "dead", "leaseDurationSeconds": 15}})
     for name in "abcde":
         server.slow[name] = 0.1  # all read before any writes
@@ -170,7 +172,7 @@ async def test_of_many_that_take_over_at_once_one_wins(server):
         await one.stop()
 
 
-async def test_a_leader_whose_lease_was_taken_stops_at_its_next_look(server):
+async def test_a_leader_whose_lease_was_taken_stops_at_its_next_look(server: Server) -> None:
     a = Candidate(server, "a")
     await asyncio.sleep(5)
     server.store(server.lease | {"spec": server.spec | {"holderIdentity": "thief"}})
@@ -181,7 +183,7 @@ async def test_a_leader_whose_lease_was_taken_stops_at_its_next_look(server):
     assert server.spec["holderIdentity"] == "thief", "what is not ours is not given back"
 
 
-async def test_a_short_outage_is_survived(server):
+async def test_a_short_outage_is_survived(server: Server) -> None:
     a = Candidate(server, "a")
     await asyncio.sleep(5)
     server.cut_off.add("a")
@@ -193,7 +195,7 @@ async def test_a_short_outage_is_survived(server):
     await a.stop()
 
 
-async def test_a_leader_that_lost_the_lease_tries_again(server):
+async def test_a_leader_that_lost_the_lease_tries_again(server: Server) -> None:
     a = Candidate(server, "a")
     await asyncio.sleep(5)
     server.cut_off.add("a")
@@ -205,7 +207,7 @@ async def test_a_leader_that_lost_the_lease_tries_again(server):
     await a.stop()
 
 
-async def test_a_server_too_slow_to_renew_is_as_good_as_none(server):
+async def test_a_server_too_slow_to_renew_is_as_good_as_none(server: Server) -> None:
     a = Candidate(server, "a")
     await asyncio.sleep(5)
     server.slow["a"] = 60.0
@@ -214,7 +216,7 @@ async def test_a_server_too_slow_to_renew_is_as_good_as_none(server):
     await a.stop()
 
 
-async def test_what_others_wrote_into_the_lease_survives(server):
+async def test_what_others_wrote_into_the_lease_survives(server: Server) -> None:
     a = Candidate(server, "a")
     await asyncio.sleep(1)
     server.store(server.lease | {"metadata": server.lease["metadata"] | {"labels": {"kept": "yes"}}})
@@ -226,7 +228,7 @@ async def test_what_others_wrote_into_the_lease_survives(server):
     await a.stop()
 
 
-async def test_a_lease_that_somebody_deleted_is_made_anew(server):
+async def test_a_lease_that_somebody_deleted_is_made_anew(server: Server) -> None:
     a = Candidate(server, "a")
     await asyncio.sleep(1)
     server.lease = None
@@ -236,7 +238,7 @@ async def test_a_lease_that_somebody_deleted_is_made_anew(server):
     await a.stop()
 
 
-async def test_run_returns_when_the_work_is_done_and_raises_what_it_raised(server):
+async def test_run_returns_when_the_work_is_done_and_raises_what_it_raised(server: Server) -> None:
     a = Candidate(server, "a", work=3)
     await a.task
     assert a.spans == [(0, 3)]
@@ -251,12 +253,12 @@ async def test_run_returns_when_the_work_is_done_and_raises_what_it_raised(serve
     assert server.spec["holderIdentity"] == ""
 
 
-def test_terms_that_cannot_work_are_refused():
+def test_terms_that_cannot_work_are_refused() -> None:
     with pytest.raises(ValueError, match="retry < renew < lease"):
         Election(None, "ns", "lease", "a", terms=Terms(lease=10, renew=10))
 
 
-async def test_an_outage_is_said_when_it_begins_and_when_it_ends_not_at_every_try(server):
+async def test_an_outage_is_said_when_it_begins_and_when_it_ends_not_at_every_try(server: Server) -> None:
     server.cut_off.add("a")
     with capture_logs() as logs:
         a = Candidate(server, "a")

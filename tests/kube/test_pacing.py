@@ -1,13 +1,16 @@
 """When the watch tries again after which trouble, in virtual time against a server that is only imagined."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from adapter.kube import errors
-from adapter.kube.client import Listing
+from adapter.kube.client import Client, Listing
+from adapter.kube.errors import Forbidden, NotFound
 from adapter.kube.objects import PartialObjectMetadata
 from adapter.kube.watch import Backoff, Failed, Pacing, Target, list_and_watch
 
@@ -23,17 +26,19 @@ class Script:
     A line is an error (the watch is refused with it), or (seconds, error or None): it lasts so long, then ends.
     """
 
-    def __init__(self, *lines) -> None:
+    def __init__(self, *lines: Any) -> None:
         self.lines = list(lines)
         self.tries: list[tuple[float, str]] = []
         self.lists = 0
 
-    async def list(self, path, kind, *, params, accept):
+    async def list(
+        self, path: str, kind: type[PartialObjectMetadata], *, params: Mapping[str, Any], accept: str
+    ) -> Listing[Any]:
         self.lists += 1
         return Listing([], "10")
 
     @asynccontextmanager
-    async def stream(self, path, *, params, accept):
+    async def stream(self, path: str, *, params: dict[str, str], accept: str) -> AsyncIterator[Any]:
         self.tries.append((asyncio.get_running_loop().time(), params.get("resourceVersion", "")))
         line = self.lines.pop(0) if self.lines else (float("inf"), None)
         if isinstance(line, Exception):
@@ -60,9 +65,9 @@ def bookmark(version: str, annotations: dict[str, str]) -> bytes:
     return msgspec.json.encode({"type": "BOOKMARK", "object": {"metadata": meta}})
 
 
-async def tries(script: Script, count: int, draw=lambda: 1.0) -> list[float]:
+async def tries(script: Script, count: int, draw: Callable[..., Any] = lambda: 1.0) -> list[float]:
     """The times of the first `count` watches, relative to the first."""
-    async with aclosing(list_and_watch(script, PODS, PACING, draw)) as events:
+    async with aclosing(list_and_watch(cast(Client, script), PODS, PACING, draw)) as events:
         async for _ in events:
             if len(script.tries) >= count:
                 break
@@ -72,43 +77,43 @@ async def tries(script: Script, count: int, draw=lambda: 1.0) -> list[float]:
 DOWN = errors.Unreachable("down")
 
 
-async def test_pauses_double_up_to_a_quarter_of_a_minute():
+async def test_pauses_double_up_to_a_quarter_of_a_minute() -> None:
     # 0.5, 1, 2, 4, 8, then 15 s each: sums 0.5, 1.5, 3.5, 7.5, 15.5, 30.5, 45.5, 60.5
     times = await tries(Script(*[DOWN] * 9), 9)
     assert times == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 30.5, 45.5, 60.5]
 
 
-async def test_jitter_cuts_a_pause_by_up_to_half():
+async def test_jitter_cuts_a_pause_by_up_to_half() -> None:
     assert await tries(Script(*[DOWN] * 3), 3, draw=lambda: 0.0) == [0, 0.25, 0.75]
 
 
-async def test_a_watch_that_lasted_forgives_what_was_before():
+async def test_a_watch_that_lasted_forgives_what_was_before() -> None:
     # 0.5 and 1 s of pauses, a watch of 20 s that breaks, and the first pause again
     script = Script(DOWN, DOWN, (20.0, DOWN), DOWN)
     assert await tries(script, 4) == [0, 0.5, 1.5, 1.5 + 20 + 0.5]
 
 
-async def test_a_long_watch_that_ends_well_is_resumed_at_once():
+async def test_a_long_watch_that_ends_well_is_resumed_at_once() -> None:
     assert await tries(Script((400.0, None), (500.0, None)), 3) == [0, 400, 900]
 
 
-async def test_watches_that_end_well_but_at_once_are_not_a_storm():
+async def test_watches_that_end_well_but_at_once_are_not_a_storm() -> None:
     # A proxy that ends every watch after 1 s: 1 + 0.5, 1 + 1, 1 + 2
     assert await tries(Script(*[(1.0, None)] * 4), 4) == [0, 1.5, 3.5, 6.5]
 
 
 @pytest.mark.parametrize("error", [errors.Forbidden(403, "Forbidden", "no"), errors.NotFound(404, "NotFound", "no")])
-async def test_what_only_a_person_changes_is_asked_for_once_a_minute(error):
+async def test_what_only_a_person_changes_is_asked_for_once_a_minute(error: Forbidden | NotFound) -> None:
     assert await tries(Script(error, error, error), 3) == [0, 60, 120]
 
 
-async def test_who_was_let_in_before_is_back_seconds_after_a_server_that_did_not_know_its_roles_yet():
+async def test_who_was_let_in_before_is_back_seconds_after_a_server_that_did_not_know_its_roles_yet() -> None:
     no = errors.Forbidden(403, "Forbidden", "no")
     # admitted for 30 s; then refused, and tried again after 0.5, 1, 2, … 15 s
     assert await tries(Script((30.0, DOWN), no, no, no), 5) == [0, 30.5, 31.5, 33.5, 37.5]
 
 
-async def test_the_servers_own_wish_for_a_pause_is_granted_up_to_a_minute():
+async def test_the_servers_own_wish_for_a_pause_is_granted_up_to_a_minute() -> None:
     busy = [errors.TooManyRequests(429, "TooManyRequests", "busy", seconds) for seconds in (7.0, 3600.0)]
     assert await tries(Script(*busy, DOWN), 3) == [0, 7, 67]
 
@@ -126,13 +131,13 @@ async def test_the_servers_own_wish_for_a_pause_is_granted_up_to_a_minute():
     ],
     ids=lambda value: type(value).__name__,
 )
-async def test_a_version_is_kept_where_the_trouble_does_not_cast_doubt_on_it(error, version):
+async def test_a_version_is_kept_where_the_trouble_does_not_cast_doubt_on_it(error: Any, version: str) -> None:
     script = Script((1.0, error))
     await tries(script, 2)
     assert script.tries[1][1] == version
 
 
-async def test_a_streamed_list_that_is_refused_as_unknown_is_a_paged_list_from_then_on():
+async def test_a_streamed_list_that_is_refused_as_unknown_is_a_paged_list_from_then_on() -> None:
     refused = errors.KubeError(422, "Invalid", "sendInitialEvents is forbidden")
     script = Script(refused, (1.0, errors.Gone(410, "Expired", "too old")))
     await tries(script, 3)
@@ -140,7 +145,7 @@ async def test_a_streamed_list_that_is_refused_as_unknown_is_a_paged_list_from_t
     assert [version for _, version in script.tries] == ["", "10", "10"]
 
 
-async def test_a_long_outage_casts_no_doubt_on_the_version_but_errors_of_the_server_in_a_row_do():
+async def test_a_long_outage_casts_no_doubt_on_the_version_but_errors_of_the_server_in_a_row_do() -> None:
     oops = errors.ServerError(500, "", "oops")
     script = Script((1.0, None), *[DOWN] * 9, oops, DOWN, oops, oops, oops, oops)
     await tries(script, 17)
@@ -150,7 +155,7 @@ async def test_a_long_outage_casts_no_doubt_on_the_version_but_errors_of_the_ser
 GONE = errors.Gone(410, "Expired", "too old")
 
 
-async def test_after_an_outage_the_list_that_410_asks_for_is_not_delayed():
+async def test_after_an_outage_the_list_that_410_asks_for_is_not_delayed() -> None:
     # pauses of 0.5, 1, 2, 4 s; then the server is back, has forgotten our version after 1 s, and 0.5 s suffice
     script = Script((1.0, None), DOWN, DOWN, DOWN, (1.0, GONE))
     times = await tries(script, 6)
@@ -158,16 +163,16 @@ async def test_after_an_outage_the_list_that_410_asks_for_is_not_delayed():
     assert times[5] - times[4] == 1 + 0.5
 
 
-async def test_a_server_that_forgets_every_version_at_once_is_not_listed_in_a_storm():
+async def test_a_server_that_forgets_every_version_at_once_is_not_listed_in_a_storm() -> None:
     # Every watch that follows a list is told 410: pauses of 0.5, 1, 2, 4, 8, then 15 s all the same
     assert await tries(Script(*[(0.0, GONE)] * 7), 7) == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 30.5]
 
 
-async def test_failures_are_told_with_their_pause():
-    async with aclosing(list_and_watch(Script(DOWN), PODS, PACING, lambda: 1.0)) as events:
+async def test_failures_are_told_with_their_pause() -> None:
+    async with aclosing(list_and_watch(cast(Client, Script(DOWN)), PODS, PACING, lambda: 1.0)) as events:
         assert await anext(events) == Failed(DOWN, 0.5)
 
 
-async def test_backoff_never_overflows():
+async def test_backoff_never_overflows() -> None:
     backoff = Backoff(0.5, 30.0, lambda: 1.0)
     assert max(backoff.next() for _ in range(5000)) == 30.0

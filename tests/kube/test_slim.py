@@ -1,5 +1,7 @@
 """Making objects small: nothing that is read later may change, and what repeats is held once."""
 
+from typing import Any
+
 import msgspec
 
 from adapter.kube.compact import Slim
@@ -7,7 +9,7 @@ from adapter.kube.objects import Pod, condition, decode
 from tests.kube.test_views import POD
 
 
-def read(**meta) -> Pod:
+def read(**meta: Any) -> Pod:
     body = POD | {"metadata": POD["metadata"] | meta}
     body["status"] = POD["status"] | {
         "conditions": [{"type": kind, "status": "True"} for kind in ("Initialized", "Ready", "PodScheduled")]
@@ -15,18 +17,18 @@ def read(**meta) -> Pod:
     return decode(msgspec.json.encode(body), Pod)
 
 
-def test_only_the_wanted_annotations_and_conditions_are_kept():
+def test_only_the_wanted_annotations_and_conditions_are_kept() -> None:
     slim = Slim(("prometheus.io/",))
     pod = slim(read(annotations={"prometheus.io/port": "1", "checksum/config": "x"}))
     assert pod.metadata.annotations == {"prometheus.io/port": "1"}
     assert [one.type for one in pod.status.conditions] == ["Ready"]
 
 
-def test_no_annotation_is_kept_where_none_is_wanted():
+def test_no_annotation_is_kept_where_none_is_wanted() -> None:
     assert Slim()(read(annotations={"": "x", "a": "b"})).metadata.annotations == {}
 
 
-def test_everything_else_is_as_it_was():
+def test_everything_else_is_as_it_was() -> None:
     before, after = read(annotations={}), Slim()(read(annotations={}))
     assert after.metadata == before.metadata
     assert after.spec == before.spec
@@ -34,7 +36,7 @@ def test_everything_else_is_as_it_was():
     assert condition(after.status.conditions, "Ready") == condition(before.status.conditions, "Ready")
 
 
-def test_equal_parts_of_two_pods_are_one_and_different_ones_are_not():
+def test_equal_parts_of_two_pods_are_one_and_different_ones_are_not() -> None:
     slim = Slim()
     first, second = slim(read(name="a")), slim(read(name="b"))
     assert first.spec.containers is second.spec.containers
@@ -43,5 +45,5 @@ def test_equal_parts_of_two_pods_are_one_and_different_ones_are_not():
     assert other.metadata.owner_references[0].kind == "Job"
 
 
-def test_a_bare_pod_passes():
+def test_a_bare_pod_passes() -> None:
     assert Slim()(Pod()) == Pod()

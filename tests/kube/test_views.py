@@ -1,6 +1,7 @@
 """Typed views of objects: what is read, how nulls and times are taken, and what an object costs in memory."""
 
 import tracemalloc
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,7 +11,7 @@ from adapter.kube.errors import Undecodable
 from adapter.kube.index import Index
 from adapter.kube.objects import Node, ObjectMeta, PartialObjectMetadata, Pod, condition, decode, rfc3339, unix
 
-POD = {
+POD: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "Pod",
     "metadata": {
@@ -59,7 +60,7 @@ POD = {
 }
 
 
-def test_a_pod_is_read():
+def test_a_pod_is_read() -> None:
     pod = decode(msgspec.json.encode(POD), Pod)
     assert pod.metadata.controller.kind == "ReplicaSet"
     assert pod.spec.init_containers[0].restart_policy == "Always"
@@ -72,7 +73,7 @@ def test_a_pod_is_read():
     assert pod.status.container_statuses[0].last_state.terminated.reason == "OOMKilled"
 
 
-def test_a_node_is_read():
+def test_a_node_is_read() -> None:
     node = decode(
         b'{"status":{"daemonEndpoints":{"kubeletEndpoint":{"Port":10250}},"capacity":{"cpu":"8"},'
         b'"addresses":[{"type":"InternalIP","address":"10.0.0.1"}]}}',
@@ -83,7 +84,7 @@ def test_a_node_is_read():
     assert node.status.capacity == {"cpu": "8"}
 
 
-def test_an_hpa_with_every_type_of_metric_is_read():
+def test_an_hpa_with_every_type_of_metric_is_read() -> None:
     hpa = {
         "metadata": {"name": "web", "generation": 3},
         "spec": {
@@ -143,13 +144,13 @@ def test_an_hpa_with_every_type_of_metric_is_read():
     assert found.status.desired_replicas == 3
 
 
-def test_null_is_as_good_as_absent_everywhere():
+def test_null_is_as_good_as_absent_everywhere() -> None:
     body = b'{"metadata":{"name":"a","labels":null,"ownerReferences":null},"spec":null,"status":{"phase":null}}'
     assert decode(body, Pod) == Pod(metadata=ObjectMeta(name="a"))
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"7", b'{"metadata":7}', b'{"metadata":{"labels":{"a":1}}}', b"\xff\xfe"])
-def test_what_is_no_pod_is_undecodable(body):
+def test_what_is_no_pod_is_undecodable(body: bytes) -> None:
     with pytest.raises(Undecodable):
         decode(body, Pod)
 
@@ -163,24 +164,24 @@ def test_what_is_no_pod_is_undecodable(body):
         (None, None),
     ],
 )
-def test_times_are_unix_seconds(text, seconds):
+def test_times_are_unix_seconds(text: str | None, seconds: float | None) -> None:
     assert unix(text) == seconds
 
 
-def test_a_micro_time_is_written_as_kubernetes_does():
+def test_a_micro_time_is_written_as_kubernetes_does() -> None:
     assert rfc3339(1.25) == "1970-01-01T00:00:01.250000Z"
     assert unix(rfc3339(1_800_000_000.125)) == 1_800_000_000.125
 
 
 @pytest.mark.parametrize(("kind", "most"), [(PartialObjectMetadata, 2000), (Pod, 4500)])
-def test_a_pod_in_the_index_costs_little(kind, most):
+def test_a_pod_in_the_index_costs_little(kind: type[Any], most: int) -> None:
     """Bytes of each of 2,000 pods of 100 ReplicaSets; measured 1,200 and 3,000, where the pod's JSON has 1,900."""
     bodies = []
     for number in range(2000):
         labels = POD["metadata"]["labels"] | {"app": str(number % 100)}
         meta = POD["metadata"] | {"name": f"web-{number}", "labels": labels}
         bodies.append(msgspec.json.encode(POD | {"metadata": meta}))
-    index = Index()
+    index: Index[Any] = Index()
     tracemalloc.start()
     try:
         for body in bodies:

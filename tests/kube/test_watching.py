@@ -4,8 +4,10 @@ import asyncio
 import math
 import time
 from contextlib import aclosing
+from typing import Any
 
 import pytest
+from aiohttp.web_request import Request
 
 from adapter.kube.client import Client
 from adapter.kube.errors import Forbidden
@@ -18,7 +20,7 @@ from adapter.kube.watch import Changed, Heard, Replaced, Target, list_and_watch
 from tests.kube.conftest import SWIFT, eventually, pod
 
 
-def informer(client: Client, kind: type = Pod, **options) -> Informer:
+def informer(client: Client, kind: type = Pod, **options: Any) -> Informer:
     return Informer(client, PODS, kind, pacing=options.pop("pacing", SWIFT), **options)
 
 
@@ -37,7 +39,9 @@ def lists(cluster: FakeCluster) -> int:
 
 
 @pytest.mark.parametrize("streams", [True, False], ids=["streamed list", "paged list"])
-async def test_an_informer_holds_what_there_is_and_follows_what_changes(cluster, client, streams):
+async def test_an_informer_holds_what_there_is_and_follows_what_changes(
+    cluster: FakeCluster, client: Client, streams: bool
+) -> None:
     cluster.streams_lists = streams
     await cluster.put(PODS, pod("old"))
     found = informer(client)
@@ -53,14 +57,14 @@ async def test_an_informer_holds_what_there_is_and_follows_what_changes(cluster,
     await eventually(lambda: cluster.watching == 0)
 
 
-async def test_an_empty_collection_is_synced_too(client):
+async def test_an_empty_collection_is_synced_too(client: Client) -> None:
     found = informer(client)
     async with found.running():
         assert await found.wait_synced(5)
         assert len(found.index) == 0
 
 
-async def test_waiting_for_a_list_that_does_not_come_ends_in_time(cluster, client):
+async def test_waiting_for_a_list_that_does_not_come_ends_in_time(cluster: FakeCluster, client: Client) -> None:
     cluster.fail("/api/v1/pods", 503)
     found = informer(client)
     async with found.running():
@@ -70,7 +74,7 @@ async def test_waiting_for_a_list_that_does_not_come_ends_in_time(cluster, clien
         assert found.error.status == 503
 
 
-async def test_a_watch_that_the_server_ends_is_resumed_without_a_list(cluster, client):
+async def test_a_watch_that_the_server_ends_is_resumed_without_a_list(cluster: FakeCluster, client: Client) -> None:
     cluster.watch_seconds = 0.05
     found = informer(client)
     async with found.running():
@@ -83,7 +87,9 @@ async def test_a_watch_that_the_server_ends_is_resumed_without_a_list(cluster, c
     assert found.error is None
 
 
-async def test_a_watch_that_breaks_is_resumed_without_a_list_and_nothing_is_missed(cluster, client):
+async def test_a_watch_that_breaks_is_resumed_without_a_list_and_nothing_is_missed(
+    cluster: FakeCluster, client: Client
+) -> None:
     found = informer(client)
     async with found.running():
         await found.wait_synced(5)
@@ -94,7 +100,9 @@ async def test_a_watch_that_breaks_is_resumed_without_a_list_and_nothing_is_miss
 
 
 @pytest.mark.parametrize("how", ["in the stream", "as an HTTP status"])
-async def test_after_410_everything_is_listed_and_what_vanished_is_told_as_gone(cluster, client, how):
+async def test_after_410_everything_is_listed_and_what_vanished_is_told_as_gone(
+    cluster: FakeCluster, client: Client, how: str
+) -> None:
     for name in ("stays", "goes", "is made anew"):
         await cluster.put(PODS, pod(name))
     found, told = informer(client), []
@@ -118,7 +126,7 @@ async def test_after_410_everything_is_listed_and_what_vanished_is_told_as_gone(
     assert lists(cluster) == 2
 
 
-async def test_an_event_410_of_an_open_watch_leads_to_a_list(cluster, client):
+async def test_an_event_410_of_an_open_watch_leads_to_a_list(cluster: FakeCluster, client: Client) -> None:
     await cluster.put(PODS, pod("a"))
     found = informer(client)
     async with found.running():
@@ -129,7 +137,7 @@ async def test_an_event_410_of_an_open_watch_leads_to_a_list(cluster, client):
     assert lists(cluster) == 2
 
 
-async def test_a_silent_watch_is_dropped_and_resumed(cluster, client):
+async def test_a_silent_watch_is_dropped_and_resumed(cluster: FakeCluster, client: Client) -> None:
     found = informer(client, pacing=SWIFT._replace(silence=0.1))
     async with found.running():
         await found.wait_synced(5)
@@ -143,7 +151,7 @@ async def test_a_silent_watch_is_dropped_and_resumed(cluster, client):
     assert lists(cluster) == 1
 
 
-async def test_bookmarks_keep_a_quiet_watch_open_and_young(cluster, client):
+async def test_bookmarks_keep_a_quiet_watch_open_and_young(cluster: FakeCluster, client: Client) -> None:
     cluster.bookmark_seconds = 0.04
     found = informer(client, pacing=SWIFT._replace(silence=0.4))
     async with found.running():
@@ -154,7 +162,7 @@ async def test_bookmarks_keep_a_quiet_watch_open_and_young(cluster, client):
         assert found.age(time.time()) < 0.4
 
 
-async def test_a_bookmarks_version_is_where_the_watch_resumes(cluster, client):
+async def test_a_bookmarks_version_is_where_the_watch_resumes(cluster: FakeCluster, client: Client) -> None:
     """Other resources' changes raise the version; without bookmarks the resumed one would be too old."""
     cluster.bookmark_seconds = 0.02
     found = informer(client)
@@ -171,7 +179,7 @@ async def test_a_bookmarks_version_is_where_the_watch_resumes(cluster, client):
     assert lists(cluster) == 1
 
 
-async def test_a_server_that_restarts_is_met_again(cluster, client):
+async def test_a_server_that_restarts_is_met_again(cluster: FakeCluster, client: Client) -> None:
     await cluster.put(PODS, pod("a"))
     found = informer(client)
     async with found.running():
@@ -186,7 +194,9 @@ async def test_a_server_that_restarts_is_met_again(cluster, client):
         assert found.error is None
 
 
-async def test_a_resumed_watch_is_healthy_again_before_it_tells_anything_but_not_young(cluster, client):
+async def test_a_resumed_watch_is_healthy_again_before_it_tells_anything_but_not_young(
+    cluster: FakeCluster, client: Client
+) -> None:
     found = informer(client)
     async with found.running():
         await found.wait_synced(5)
@@ -199,7 +209,7 @@ async def test_a_resumed_watch_is_healthy_again_before_it_tells_anything_but_not
         assert found.age(1e12) == before
 
 
-async def test_a_server_that_is_not_there_yet_is_waited_for(cluster, client):
+async def test_a_server_that_is_not_there_yet_is_waited_for(cluster: FakeCluster, client: Client) -> None:
     await cluster.stop()
     await cluster.put(PODS, pod("a"))
     found = informer(client)
@@ -210,7 +220,9 @@ async def test_a_server_that_is_not_there_yet_is_waited_for(cluster, client):
     assert len(asked(cluster, "sendInitialEvents")) == 1, "a refused connection says nothing about streamed lists"
 
 
-async def test_a_server_that_fails_on_a_version_time_after_time_is_asked_for_a_list(cluster, client):
+async def test_a_server_that_fails_on_a_version_time_after_time_is_asked_for_a_list(
+    cluster: FakeCluster, client: Client
+) -> None:
     found = informer(client)
     async with found.running():
         await found.wait_synced(5)
@@ -223,7 +235,7 @@ async def test_a_server_that_fails_on_a_version_time_after_time_is_asked_for_a_l
 
 
 @pytest.mark.parametrize("streams", [True, False], ids=["streamed list", "paged list"])
-async def test_objects_of_1_5_megabytes_pass(cluster, client, streams):
+async def test_objects_of_1_5_megabytes_pass(cluster: FakeCluster, client: Client, streams: bool) -> None:
     cluster.streams_lists = streams
     large = {"big": "x" * 1_500_000}
     await cluster.put(PODS, pod("listed", annotations=large))
@@ -235,7 +247,7 @@ async def test_objects_of_1_5_megabytes_pass(cluster, client, streams):
         assert found.index.get("default", "watched").metadata.annotations == large
 
 
-async def test_30_000_pods_come_in_60_pages(cluster, client):
+async def test_30_000_pods_come_in_60_pages(cluster: FakeCluster, client: Client) -> None:
     cluster.streams_lists = False
     store = cluster.store.collection("", "pods")
     for number in range(30_000):
@@ -248,13 +260,13 @@ async def test_30_000_pods_come_in_60_pages(cluster, client):
     assert len(asked(cluster, "limit=500")) == 60  # 30,000 / 500
 
 
-async def test_a_token_that_expires_between_pages_starts_the_list_over(cluster, client):
+async def test_a_token_that_expires_between_pages_starts_the_list_over(cluster: FakeCluster, client: Client) -> None:
     cluster.streams_lists = False
     for number in range(1200):
         cluster.store.collection("", "pods").put(pod(f"p{number}"))
     left = [1]
 
-    def expire_once(request):
+    def expire_once(request: Request) -> None:
         if "continue" in request.query and left and left.pop():
             cluster.store.compact()
 
@@ -267,7 +279,7 @@ async def test_a_token_that_expires_between_pages_starts_the_list_over(cluster, 
     assert lists(cluster) - len(asked(cluster, "sendInitialEvents")) == 2
 
 
-async def test_a_slow_consumer_loses_nothing_and_is_not_interrupted(cluster, client):
+async def test_a_slow_consumer_loses_nothing_and_is_not_interrupted(cluster: FakeCluster, client: Client) -> None:
     """A timeout that spanned a yield would cancel the consumer (PEP 789), which sleeps thrice the limit of silence."""
     pacing, seen = SWIFT._replace(silence=0.05), []
     async with aclosing(list_and_watch(client, Target("/api/v1/pods", Pod), pacing)) as events:
@@ -283,7 +295,9 @@ async def test_a_slow_consumer_loses_nothing_and_is_not_interrupted(cluster, cli
     assert seen == [f"p{number}" for number in range(5)]
 
 
-async def test_forbidden_is_told_as_such_retried_slowly_and_forgotten_when_granted(cluster, client):
+async def test_forbidden_is_told_as_such_retried_slowly_and_forgotten_when_granted(
+    cluster: FakeCluster, client: Client
+) -> None:
     fault = cluster.forbid("/api/v1/pods")
     found = informer(client, pacing=SWIFT._replace(refused=0.3))
     async with found.running():
@@ -298,7 +312,9 @@ async def test_forbidden_is_told_as_such_retried_slowly_and_forgotten_when_grant
         assert found.error is None
 
 
-async def test_a_server_that_accepts_the_wish_for_a_streamed_list_and_ignores_it_is_listed_by_pages(cluster, client):
+async def test_a_server_that_accepts_the_wish_for_a_streamed_list_and_ignores_it_is_listed_by_pages(
+    cluster: FakeCluster, client: Client
+) -> None:
     cluster.silent = True
     await cluster.put(PODS, pod("a"))
     found = informer(client, pacing=SWIFT._replace(list_silence=0.1))
@@ -307,7 +323,7 @@ async def test_a_server_that_accepts_the_wish_for_a_streamed_list_and_ignores_it
         assert names(found) == {"a"}
 
 
-async def test_metadata_only_asks_for_metadata_only(cluster, client):
+async def test_metadata_only_asks_for_metadata_only(cluster: FakeCluster, client: Client) -> None:
     await cluster.put(PODS, pod("a", labels={"app": "web"}))
     found = informer(client, PartialObjectMetadata)
     async with found.running():
@@ -317,7 +333,7 @@ async def test_metadata_only_asks_for_metadata_only(cluster, client):
     assert {one.kind for one in found.index} == {"PartialObjectMetadata"}
 
 
-async def test_selectors_and_namespace_narrow_what_is_followed(cluster, client):
+async def test_selectors_and_namespace_narrow_what_is_followed(cluster: FakeCluster, client: Client) -> None:
     for name, namespace, labels in (("a", "x", {"app": "web"}), ("b", "x", {"app": "api"}), ("c", "y", {"app": "web"})):
         await cluster.put(PODS, pod(name, namespace, labels))
     found = informer(client, namespace="x", label_selector="app=web")
@@ -329,7 +345,7 @@ async def test_selectors_and_namespace_narrow_what_is_followed(cluster, client):
         await eventually(lambda: names(found) == {"b"})
 
 
-async def test_one_strange_object_does_not_hide_the_others(cluster, client):
+async def test_one_strange_object_does_not_hide_the_others(cluster: FakeCluster, client: Client) -> None:
     cluster.streams_lists = False
     strange = pod("strange")
     strange["status"]["phase"] = 7
@@ -344,7 +360,7 @@ async def test_one_strange_object_does_not_hide_the_others(cluster, client):
     assert lists(cluster) == 2  # the streamed one was refused; the strange object made for no further
 
 
-async def test_what_a_handler_raises_ends_the_informer_where_it_is_seen(cluster, client):
+async def test_what_a_handler_raises_ends_the_informer_where_it_is_seen(cluster: FakeCluster, client: Client) -> None:
     await cluster.put(PODS, pod("a"))
     found = informer(client)
     found.index.on_change(lambda old, new: 1 / 0)
@@ -353,13 +369,13 @@ async def test_what_a_handler_raises_ends_the_informer_where_it_is_seen(cluster,
             await asyncio.sleep(5)
 
 
-async def test_what_the_body_raises_passes_as_it_is(client):
+async def test_what_the_body_raises_passes_as_it_is(client: Client) -> None:
     with pytest.raises(LookupError):
         async with informer(client).running(), informer(client).running():
             raise LookupError
 
 
-async def test_a_transform_slims_what_is_held(cluster, client):
+async def test_a_transform_slims_what_is_held(cluster: FakeCluster, client: Client) -> None:
     await cluster.put(PODS, pod("a"))
     found = informer(client, transform=lambda one: Pod(metadata=one.metadata))
     async with found.running():
@@ -367,7 +383,7 @@ async def test_a_transform_slims_what_is_held(cluster, client):
         assert found.index.get("default", "a").status.phase == ""
 
 
-async def test_a_bookmark_says_that_the_server_is_there(cluster, client):
+async def test_a_bookmark_says_that_the_server_is_there(cluster: FakeCluster, client: Client) -> None:
     cluster.bookmark_seconds = 0.02
     async with aclosing(list_and_watch(client, Target("/api/v1/pods", Pod), SWIFT)) as events:
         assert isinstance(await anext(events), Replaced)

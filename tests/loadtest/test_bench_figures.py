@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import pytest
 
@@ -184,7 +185,7 @@ def test_several_runs_stand_beside_each_other_with_what_differed() -> None:
 
 
 def test_the_picture_shows_every_contender() -> None:
-    drawn = []
+    drawn: list[Any] = []
     report.draw(results(), drawn.append)
     [figure] = drawn
     assert len(figure.axes) == 8

@@ -101,7 +101,7 @@ def without_hashes(text: str) -> str:
     return re.sub(r"(name: streamgate-adapter-rules)-[a-z0-9]{10}$", r"\1", text, flags=re.MULTILINE)
 
 
-BUILDERS: dict[str, Builder] = {"by hand": by_hand} | ({"by kubectl": by_kubectl} if kubectl() else {})
+BUILDERS: dict[str, Builder] = {"by hand": by_hand, **({"by kubectl": by_kubectl} if kubectl() else {})}
 
 
 class Build:

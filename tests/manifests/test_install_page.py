@@ -1,6 +1,9 @@
 """What docs/install.md names is there: files, roles, metrics."""
 
 import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -10,30 +13,30 @@ from adapter.kube.index import Index
 from adapter.serve.telemetry import Telemetry
 
 
-def page(manifests):
+def page(manifests: Path) -> str:
     return (manifests.parent / "docs/install.md").read_text()
 
 
-def test_the_files_and_folders_that_it_names_are_there(manifests):
+def test_the_files_and_folders_that_it_names_are_there(manifests: Path) -> None:
     paths = set(re.findall(r"manifests/[a-z][\w/.-]*", page(manifests)))
     assert len(paths) > 3
     for path in paths:
         assert (manifests.parent / path).exists(), path
 
 
-def test_every_overlay_and_component_has_its_line(manifests):
+def test_every_overlay_and_component_has_its_line(manifests: Path) -> None:
     text = page(manifests)
     for folder in [*(manifests / "overlays").iterdir(), *(manifests / "components").iterdir()]:
         assert f"\n| `{folder.name}` | " in text
 
 
-def test_every_role_of_ours_has_its_reason(manifests, composed):
+def test_every_role_of_ours_has_its_reason(manifests: Path, composed: Callable[..., Any]) -> None:
     text = page(manifests)
     for role in composed("resource-metrics", "external-metrics").of("ClusterRole"):
         assert f"`{role['metadata']['name']}`" in text
 
 
-def test_the_metrics_that_it_names_are_exposed(manifests):
+def test_the_metrics_that_it_names_are_exposed(manifests: Path) -> None:
     """Those of informers are made where they are wired, one for each resource that is followed."""
     registry = CollectorRegistry()
     Telemetry(registry)

@@ -2,16 +2,19 @@
 
 import re
 import tomllib
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from adapter import __version__
 from adapter.rules.config import load
-from adapter.settings import parse
+from adapter.settings import Settings, parse
 from loadtest.sample.settings import Settings as SampleSettings
+from tests.manifests.conftest import Build
 
 CUSTOM = {"v1beta1.custom.metrics.k8s.io", "v1beta2.custom.metrics.k8s.io"}
 EXTERNAL, RESOURCE = "v1beta1.external.metrics.k8s.io", "v1beta1.metrics.k8s.io"
@@ -24,11 +27,11 @@ FOREIGN_ACCOUNTS = {
 ALL = ("resource-metrics", "external-metrics", "otlp", "network-policy", "cert-manager")
 
 
-def named(objects):
+def named(objects: list[Any]) -> list[Any]:
     return sorted((item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]) for item in objects)
 
 
-def settings_of(build):
+def settings_of(build: Build) -> Settings:
     """The settings that the Deployment's arguments give; raises where one is unknown."""
     settings, without_effect = parse(build.container["args"])
     assert without_effect == []
@@ -38,13 +41,13 @@ def settings_of(build):
 # ---- the files
 
 
-def test_every_file_is_yaml_without_duplicate_objects(manifests):
+def test_every_file_is_yaml_without_duplicate_objects(manifests: Path) -> None:
     for path in manifests.rglob("*.yaml"):
         documents = [document for document in yaml.safe_load_all(path.read_text()) if document]
         assert documents, path
 
 
-def test_every_file_is_named_by_its_kustomization(manifests):
+def test_every_file_is_named_by_its_kustomization(manifests: Path) -> None:
     """But for the patch that is for `kubectl patch`."""
     for plan in manifests.rglob("kustomization.yaml"):
         text = plan.read_text()
@@ -52,18 +55,18 @@ def test_every_file_is_named_by_its_kustomization(manifests):
         assert others == {name for name in others if name in text}, plan
 
 
-def test_all_builders_agree(builds, any_overlay):
+def test_all_builders_agree(builds: Callable[..., Any], any_overlay: str) -> None:
     """By hand and, where there is one, by kubectl: what the tests rest upon without kubectl is what kubectl makes."""
     first, *rest = ({str(key): item for key, item in by_name(build)} for build in builds(any_overlay))
     for other in rest:
         assert other == first
 
 
-def by_name(build):
+def by_name(build: Build) -> zip:
     return zip(named(build.objects), sorted(build.objects, key=lambda item: named([item])), strict=True)
 
 
-def test_no_object_is_there_twice(build, any_overlay):
+def test_no_object_is_there_twice(build: Callable[..., Any], any_overlay: str) -> None:
     names = named(build(any_overlay).objects)
     assert len(names) == len(set(names))
 
@@ -71,7 +74,7 @@ def test_no_object_is_there_twice(build, any_overlay):
 # ---- what calls what
 
 
-def test_the_services_select_the_pods_and_reach_ports_that_they_have(composed):
+def test_the_services_select_the_pods_and_reach_ports_that_they_have(composed: Callable[..., Any]) -> None:
     build = composed("otlp")
     labels = build.deployment["spec"]["template"]["metadata"]["labels"]
     ports = {port["name"] for port in build.container["ports"]}
@@ -80,7 +83,7 @@ def test_the_services_select_the_pods_and_reach_ports_that_they_have(composed):
         assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
 
 
-def test_selectors_of_deployment_budget_and_policy_match_the_pods(composed):
+def test_selectors_of_deployment_budget_and_policy_match_the_pods(composed: Callable[..., Any]) -> None:
     build = composed("network-policy")
     labels = build.deployment["spec"]["template"]["metadata"]["labels"]
     selectors = [
@@ -95,7 +98,9 @@ def test_selectors_of_deployment_budget_and_policy_match_the_pods(composed):
         assert selector["matchLabels"].items() <= labels.items()
 
 
-def test_apiservices_call_a_service_that_is_there_and_are_named_as_they_must(build, overlay):
+def test_apiservices_call_a_service_that_is_there_and_are_named_as_they_must(
+    build: Callable[..., Any], overlay: str
+) -> None:
     found = build(overlay)
     for item in found.of("APIService"):
         spec = item["spec"]
@@ -105,7 +110,7 @@ def test_apiservices_call_a_service_that_is_there_and_are_named_as_they_must(bui
         assert spec["service"]["port"] in {port["port"] for port in service["spec"]["ports"]}
 
 
-def test_hpas_are_sent_to_the_newer_version(build, overlay):
+def test_hpas_are_sent_to_the_newer_version(build: Callable[..., Any], overlay: str) -> None:
     priority = {item["spec"]["version"]: item["spec"]["versionPriority"] for item in build(overlay).of("APIService")
                 if item["spec"]["group"] == "custom.metrics.k8s.io"}  # fmt: skip
     assert priority["v1beta2"] > priority["v1beta1"]
@@ -121,18 +126,20 @@ def test_hpas_are_sent_to_the_newer_version(build, overlay):
         ("drop-in", set()),
     ],
 )
-def test_only_the_overlay_that_says_so_takes_the_place_of_metrics_server_and_keda(build, name, apis):
+def test_only_the_overlay_that_says_so_takes_the_place_of_metrics_server_and_keda(
+    build: Callable[..., Any], name: str, apis: set[Any]
+) -> None:
     assert build(name).apis == apis
 
 
 # ---- the program
 
 
-def test_every_flag_is_one_of_the_adapters(build, overlay):
+def test_every_flag_is_one_of_the_adapters(build: Callable[..., Any], overlay: str) -> None:
     settings_of(build(overlay))
 
 
-def test_it_listens_where_it_is_called_and_probed(composed):
+def test_it_listens_where_it_is_called_and_probed(composed: Callable[..., Any]) -> None:
     build = composed("otlp")
     settings = settings_of(build)
     ports = {port["name"]: port["containerPort"] for port in build.container["ports"]}
@@ -144,13 +151,15 @@ def test_it_listens_where_it_is_called_and_probed(composed):
         assert get["path"] in settings.authorization_always_allow_paths
 
 
-def test_nobody_may_push_but_with_the_component_and_then_there_is_one_replica(build, composed):
+def test_nobody_may_push_but_with_the_component_and_then_there_is_one_replica(
+    build: Callable[..., Any], composed: Callable[..., Any]
+) -> None:
     closed, opened = build("embedded"), composed("otlp")
     assert (settings_of(closed).otlp_grpc_port, settings_of(closed).otlp_http_port) == (0, 0)
     assert (closed.deployment["spec"]["replicas"], opened.deployment["spec"]["replicas"]) == (2, 1)
 
 
-def test_the_network_policy_lets_in_what_is_served(composed):
+def test_the_network_policy_lets_in_what_is_served(composed: Callable[..., Any]) -> None:
     build = composed("otlp", "network-policy")
     rules = build.one("NetworkPolicy", "streamgate-adapter")["spec"]["ingress"]
     allowed = {port["port"] for rule in rules for port in rule["ports"]}
@@ -158,7 +167,7 @@ def test_the_network_policy_lets_in_what_is_served(composed):
     assert "from" not in next(rule for rule in rules if rule["ports"][0]["port"] == settings_of(build).secure_port)
 
 
-def test_only_mounted_folders_are_written_and_every_mount_has_its_volume(composed):
+def test_only_mounted_folders_are_written_and_every_mount_has_its_volume(composed: Callable[..., Any]) -> None:
     build = composed(*ALL)
     volumes = {volume["name"] for volume in build.pod["volumes"]}
     mounts = {mount["mountPath"]: mount for mount in build.container["volumeMounts"]}
@@ -167,7 +176,7 @@ def test_only_mounted_folders_are_written_and_every_mount_has_its_volume(compose
     assert settings_of(build).cert_dir.startswith("/tmp/")
 
 
-def test_it_runs_with_no_more_rights_than_a_pod_can_do_with(build, overlay):
+def test_it_runs_with_no_more_rights_than_a_pod_can_do_with(build: Callable[..., Any], overlay: str) -> None:
     found = build(overlay)
     pod, container = found.pod["securityContext"], found.container["securityContext"]
     assert (pod["runAsNonRoot"], pod["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
@@ -180,7 +189,7 @@ def test_it_runs_with_no_more_rights_than_a_pod_can_do_with(build, overlay):
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-def test_memory_is_bounded_and_cpu_is_not_throttled(build, overlay):
+def test_memory_is_bounded_and_cpu_is_not_throttled(build: Callable[..., Any], overlay: str) -> None:
     resources = build(overlay).container["resources"]
     assert resources["requests"].keys() == {"cpu", "memory"}
     assert resources["limits"].keys() == {"memory"}
@@ -189,7 +198,7 @@ def test_memory_is_bounded_and_cpu_is_not_throttled(build, overlay):
 # ---- rights
 
 
-def test_each_rule_has_its_reason_above_it(manifests):
+def test_each_rule_has_its_reason_above_it(manifests: Path) -> None:
     seen = 0
     for path in manifests.rglob("*.yaml"):
         lines = path.read_text().splitlines()
@@ -202,7 +211,7 @@ def test_each_rule_has_its_reason_above_it(manifests):
     assert seen == len(rules) > 0
 
 
-def test_every_role_only_reads(composed, build):
+def test_every_role_only_reads(composed: Callable[..., Any], build: Callable[..., Any]) -> None:
     for found in (composed(*ALL), build("drop-in")):
         for role in found.of("ClusterRole", "Role"):
             for rule in role["rules"]:
@@ -212,7 +221,7 @@ def test_every_role_only_reads(composed, build):
                 assert "secrets" not in rule.get("resources", ())
 
 
-def test_bindings_name_roles_and_accounts_that_are_there(build, any_overlay):
+def test_bindings_name_roles_and_accounts_that_are_there(build: Callable[..., Any], any_overlay: str) -> None:
     found = build(any_overlay)
     roles = {(item["kind"], item["metadata"]["name"]) for item in found.of("ClusterRole", "Role")} | KUBERNETES_OWN
     accounts = FOREIGN_ACCOUNTS | {
@@ -226,7 +235,7 @@ def test_bindings_name_roles_and_accounts_that_are_there(build, any_overlay):
             assert (subject["namespace"], subject["name"]) in accounts
 
 
-def test_the_pods_run_under_the_account_that_has_the_rights(build, overlay):
+def test_the_pods_run_under_the_account_that_has_the_rights(build: Callable[..., Any], overlay: str) -> None:
     found = build(overlay)
     name, namespace = found.pod["serviceAccountName"], found.deployment["metadata"]["namespace"]
     held = {
@@ -238,7 +247,7 @@ def test_the_pods_run_under_the_account_that_has_the_rights(build, overlay):
     assert found.pod["automountServiceAccountToken"]
 
 
-def test_the_reader_of_the_clusters_cas_stays_in_kube_system(build, overlay):
+def test_the_reader_of_the_clusters_cas_stays_in_kube_system(build: Callable[..., Any], overlay: str) -> None:
     (binding,) = build(overlay).of("RoleBinding")
     assert binding["metadata"]["namespace"] == "kube-system"
 
@@ -246,7 +255,7 @@ def test_the_reader_of_the_clusters_cas_stays_in_kube_system(build, overlay):
 # ---- certificates
 
 
-def test_with_cert_manager_every_apiservice_verifies_a_certificate_that_is_made(composed):
+def test_with_cert_manager_every_apiservice_verifies_a_certificate_that_is_made(composed: Callable[..., Any]) -> None:
     build = composed(*ALL)
     assert len(build.apis) == 4
     for item in build.of("APIService"):
@@ -258,7 +267,7 @@ def test_with_cert_manager_every_apiservice_verifies_a_certificate_that_is_made(
         assert f"{service['name']}.{service['namespace']}.svc" in certificate["spec"]["dnsNames"]
 
 
-def test_with_cert_manager_the_adapter_serves_that_certificate(build):
+def test_with_cert_manager_the_adapter_serves_that_certificate(build: Callable[..., Any]) -> None:
     found = build("cert-manager")
     settings, secret = settings_of(found), found.one("Certificate", "streamgate-adapter")["spec"]["secretName"]
     (volume,) = (item for item in found.pod["volumes"] if item.get("secret") == {"secretName": secret})
@@ -267,7 +276,7 @@ def test_with_cert_manager_the_adapter_serves_that_certificate(build):
     assert settings.tls_private_key_file == f"{mount['mountPath']}/tls.key"
 
 
-def test_every_issuer_that_a_certificate_names_is_there(build):
+def test_every_issuer_that_a_certificate_names_is_there(build: Callable[..., Any]) -> None:
     found = build("cert-manager")
     for certificate in found.of("Certificate"):
         found.one("Issuer", certificate["spec"]["issuerRef"]["name"])
@@ -275,7 +284,7 @@ def test_every_issuer_that_a_certificate_names_is_there(build):
     assert {issuer["spec"]["ca"]["secretName"] for issuer in found.of("Issuer") if "ca" in issuer["spec"]} == made
 
 
-def test_without_it_the_certificate_is_not_verified(build):
+def test_without_it_the_certificate_is_not_verified(build: Callable[..., Any]) -> None:
     for item in build("complete").of("APIService"):
         assert item["spec"]["insecureSkipTLSVerify"] is True
 
@@ -284,7 +293,7 @@ def test_without_it_the_certificate_is_not_verified(build):
 
 
 @pytest.mark.parametrize("name", ["complete", "prometheus"])
-def test_the_rules_file_is_mounted_where_it_is_read_and_has_no_problems(build, name):
+def test_the_rules_file_is_mounted_where_it_is_read_and_has_no_problems(build: Callable[..., Any], name: str) -> None:
     found = build(name)
     settings = settings_of(found)
     (volume,) = (item for item in found.pod["volumes"] if "configMap" in item)
@@ -296,7 +305,9 @@ def test_the_rules_file_is_mounted_where_it_is_read_and_has_no_problems(build, n
     assert rules.custom
 
 
-def test_an_api_is_registered_only_where_the_rules_have_something_for_it(build, overlay):
+def test_an_api_is_registered_only_where_the_rules_have_something_for_it(
+    build: Callable[..., Any], overlay: str
+) -> None:
     """With a file its sections are served; without one custom metrics, and the kubelets' CPU and memory."""
     found = build(overlay)
     maps = found.of("ConfigMap")
@@ -312,7 +323,9 @@ def test_an_api_is_registered_only_where_the_rules_have_something_for_it(build, 
 # ---- the drop-in
 
 
-def test_the_drop_in_changes_the_image_and_adds_rights_under_names_of_its_own(build, manifests):
+def test_the_drop_in_changes_the_image_and_adds_rights_under_names_of_its_own(
+    build: Callable[..., Any], manifests: Path
+) -> None:
     found = build("drop-in")
     assert {item["kind"] for item in found.objects} == {"ClusterRole", "ClusterRoleBinding"}
     assert {item["metadata"]["name"] for item in found.objects} == {"streamgate-drop-in"}
@@ -325,13 +338,15 @@ def test_the_drop_in_changes_the_image_and_adds_rights_under_names_of_its_own(bu
 # ---- the image
 
 
-def test_the_images_tag_is_the_projects_version(build, overlay, manifests):
+def test_the_images_tag_is_the_projects_version(build: Callable[..., Any], overlay: str, manifests: Path) -> None:
     image = f"streamgate/adapter:{__version__}"
     assert build(overlay).container["image"] == image
     assert image in (manifests.parent / "Dockerfile").read_text()
 
 
-def test_the_image_holds_what_is_copied_runs_as_the_pods_user_and_starts_the_adapter(build, manifests):
+def test_the_image_holds_what_is_copied_runs_as_the_pods_user_and_starts_the_adapter(
+    build: Callable[..., Any], manifests: Path
+) -> None:
     top = manifests.parent
     text = (top / "Dockerfile").read_text()
     sources = [word for line in re.findall(r"^COPY (?!--from)(.*) \S+$", text, re.MULTILINE) for word in line.split()]
@@ -349,13 +364,13 @@ def test_the_image_holds_what_is_copied_runs_as_the_pods_user_and_starts_the_ada
     assert set(entries) == set(scripts)
 
 
-def test_the_image_is_installed_from_constraints_and_without_extras(manifests):
+def test_the_image_is_installed_from_constraints_and_without_extras(manifests: Path) -> None:
     text = (Path(manifests).parent / "Dockerfile").read_text()
     (install,) = re.findall(r"pip install (.*)", text)
     assert install == "--no-cache-dir --constraint constraints.txt . prometheus-api-client"
 
 
-def test_the_samples_variables_are_settings_of_the_sample(manifests):
+def test_the_samples_variables_are_settings_of_the_sample(manifests: Path) -> None:
     app = next(yaml.safe_load_all((manifests / "samples/app.yaml").read_text()))
     (container,) = app["spec"]["template"]["spec"]["containers"]
     values = {item["name"].lower(): item["value"] for item in container["env"]}

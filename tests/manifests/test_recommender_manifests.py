@@ -5,7 +5,10 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -16,7 +19,8 @@ from adapter.kube.resources import PODS, Resource
 from recommender.input.targets import KINDS
 from recommender.objects import CHECKPOINTS, POD_METRICS, VPAS
 from recommender.serve import serve
-from recommender.settings import parse
+from recommender.settings import Settings, parse
+from tests.manifests.conftest import Build
 
 NAME = "streamgate-recommender"
 OURS = ("recommender", "beside-vpa")
@@ -25,21 +29,21 @@ EXTRA = "prometheus-api-client"
 
 
 @pytest.fixture(params=OURS)
-def ours(request, build):
+def ours(request: pytest.FixtureRequest, build: Callable[..., Any]) -> Build:
     """Each overlay that installs the recommender."""
     return build(request.param)
 
 
-def pod_of(build):
+def pod_of(build: Build) -> dict[str, Any]:
     return build.one("Deployment", NAME)["spec"]["template"]
 
 
-def container_of(build):
+def container_of(build: Build) -> dict[str, Any]:
     (container,) = pod_of(build)["spec"]["containers"]
     return container
 
 
-def settings_of(build):
+def settings_of(build: Build) -> Settings:
     """The settings that the Deployment's arguments give; raises where one is unknown."""
     return parse(container_of(build)["args"])
 
@@ -47,7 +51,7 @@ def settings_of(build):
 # ---- what is installed
 
 
-def test_vpas_definitions_are_applied_by_themselves(builder, build, manifests):
+def test_vpas_definitions_are_applied_by_themselves(builder: Any, build: Callable[..., Any], manifests: Path) -> None:
     """Deleted together with the recommender they would take every VPA of the cluster along."""
     definitions = builder(manifests / "crds")
     assert {item["kind"] for item in definitions} == {"CustomResourceDefinition"}
@@ -57,12 +61,12 @@ def test_vpas_definitions_are_applied_by_themselves(builder, build, manifests):
         assert build(overlay).of("CustomResourceDefinition") == []
 
 
-def test_beside_vpa_only_vpas_that_name_it_are_served(build):
+def test_beside_vpa_only_vpas_that_name_it_are_served(build: Callable[..., Any]) -> None:
     assert settings_of(build("recommender")).recommender_name == "default"
     assert settings_of(build("beside-vpa")).recommender_name == "streamgate"
 
 
-def test_nothing_is_shared_with_the_adapters_installation(ours, build):
+def test_nothing_is_shared_with_the_adapters_installation(ours: Build, build: Callable[..., Any]) -> None:
     """So that either is removed with `kubectl delete -k` and the other stays."""
     keys = [
         {(item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]) for item in found.objects}
@@ -72,7 +76,9 @@ def test_nothing_is_shared_with_the_adapters_installation(ours, build):
     assert not keys[0] & keys[1]
 
 
-def test_pods_are_changed_only_with_the_component_and_its_role(composed, build):
+def test_pods_are_changed_only_with_the_component_and_its_role(
+    composed: Callable[..., Any], build: Callable[..., Any]
+) -> None:
     plain, acting = build("recommender"), composed("recommender-apply", overlay="recommender")
     assert (settings_of(plain).apply, settings_of(acting).apply) == ("off", "in-place")
     added = {item["metadata"]["name"] for item in acting.objects} - {item["metadata"]["name"] for item in plain.objects}
@@ -82,11 +88,11 @@ def test_pods_are_changed_only_with_the_component_and_its_role(composed, build):
 # ---- the program
 
 
-def test_every_flag_is_one_of_the_recommenders(ours):
+def test_every_flag_is_one_of_the_recommenders(ours: Build) -> None:
     assert settings_of(ours).leader_elect
 
 
-def test_it_is_probed_and_scraped_where_it_listens(ours):
+def test_it_is_probed_and_scraped_where_it_listens(ours: Build) -> None:
     container = container_of(ours)
     (port,) = container["ports"]
     assert settings_of(ours).address == f":{port['containerPort']}"
@@ -95,19 +101,19 @@ def test_it_is_probed_and_scraped_where_it_listens(ours):
         assert container[probe]["httpGet"] == {"path": "/health-check", "port": port["name"]}
 
 
-def test_the_lease_is_the_one_that_its_role_names(ours):
+def test_the_lease_is_the_one_that_its_role_names(ours: Build) -> None:
     settings, role = settings_of(ours), ours.one("Role", NAME)
     assert settings.lease_namespace == role["metadata"]["namespace"]
     assert [rule.get("resourceNames") for rule in role["rules"]] == [[settings.lease_name], None]
 
 
-def test_of_two_pods_only_one_writes(ours):
+def test_of_two_pods_only_one_writes(ours: Build) -> None:
     """A rollout runs two at once; without the lease both would write checkpoints."""
     assert ours.one("Deployment", NAME)["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
     assert settings_of(ours).leader_elect
 
 
-def test_selector_namespaces_and_account_match(ours):
+def test_selector_namespaces_and_account_match(ours: Build) -> None:
     deployment, pod = ours.one("Deployment", NAME), pod_of(ours)
     assert deployment["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
     account = ours.one("ServiceAccount", pod["spec"]["serviceAccountName"])
@@ -118,7 +124,7 @@ def test_selector_namespaces_and_account_match(ours):
     assert pod["spec"]["automountServiceAccountToken"]
 
 
-def test_it_runs_with_no_more_rights_than_a_pod_can_do_with(ours, build):
+def test_it_runs_with_no_more_rights_than_a_pod_can_do_with(ours: Build, build: Callable[..., Any]) -> None:
     """The same as the adapter."""
     adapter = build("embedded")
     spec, container = pod_of(ours)["spec"], container_of(ours)
@@ -132,7 +138,9 @@ def test_it_runs_with_no_more_rights_than_a_pod_can_do_with(ours, build):
 # ---- the image
 
 
-def test_the_adapters_image_is_told_to_start_the_recommender(ours, build, manifests):
+def test_the_adapters_image_is_told_to_start_the_recommender(
+    ours: Build, build: Callable[..., Any], manifests: Path
+) -> None:
     scripts = tomllib.loads((manifests.parent / "pyproject.toml").read_text())["project"]["scripts"]
     container = container_of(ours)
     assert container["image"] == build("embedded").container["image"]
@@ -140,7 +148,9 @@ def test_the_adapters_image_is_told_to_start_the_recommender(ours, build, manife
     assert scripts[NAME] == "recommender.__main__:main"
 
 
-def test_the_drop_in_changes_image_and_command_and_adds_one_role(ours, build, manifests):
+def test_the_drop_in_changes_image_and_command_and_adds_one_role(
+    ours: Build, build: Callable[..., Any], manifests: Path
+) -> None:
     patch = yaml.safe_load((manifests / f"overlays/{DROP_IN}/image.yaml").read_text())
     wanted = {"name": "recommender"} | {key: container_of(ours)[key] for key in ("image", "command")}
     assert patch == {"spec": {"template": {"spec": {"containers": [wanted]}}}}
@@ -169,7 +179,7 @@ sys.exit(main(["--help"]))
 """
 
 
-def test_the_image_has_all_that_the_loop_needs(manifests):
+def test_the_image_has_all_that_the_loop_needs(manifests: Path) -> None:
     """It has no extras but the client for --storage=prometheus."""
     top = manifests.parent
     extras = tomllib.loads((top / "pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -186,7 +196,7 @@ def test_the_image_has_all_that_the_loop_needs(manifests):
 # ---- rights: what the roles grant is what the program asks for, no less and no more
 
 
-def granted(build):
+def granted(build: Build) -> set[tuple[str, str, str]]:
     """(API group, resource, verb) of all roles."""
     return {
         (group, resource, verb)
@@ -198,12 +208,12 @@ def granted(build):
     }
 
 
-def called(requests):
+def called(requests: Any) -> set[tuple[str, str, str]]:
     """(API group, resource, verb) of requests as FakeCluster notes them; /scale of any kind is one resource."""
     return {asked(method, *urlsplit(target)[2:4]) for method, target in requests}
 
 
-def asked(method, path, query):
+def asked(method: str, path: str, query: str) -> tuple[str, str, str]:
     first, *parts = path.strip("/").split("/")
     group = "" if first == "api" else parts.pop(0)
     _version, *parts = parts
@@ -215,7 +225,7 @@ def asked(method, path, query):
     return ("*", "*/scale", verb) if resource.endswith("/scale") else (group, resource, verb)
 
 
-def test_requests_are_told_apart_as_the_api_server_does():
+def test_requests_are_told_apart_as_the_api_server_does() -> None:
     assert asked("GET", "/api/v1/pods", "watch=1") == ("", "pods", "watch")
     assert asked("GET", "/apis/apps/v1/namespaces/shop/deployments/web", "") == ("apps", "deployments", "get")
     assert asked("GET", "/apis/apps/v1/namespaces/shop/deployments", "") == ("apps", "deployments", "list")
@@ -226,13 +236,13 @@ def test_requests_are_told_apart_as_the_api_server_does():
 API_VERSIONS = {"ReplicationController": "v1", "Job": "batch/v1", "CronJob": "batch/v1", "CronTab": "example.com/v1"}
 
 
-def vpa(kind):
+def vpa(kind: str) -> dict[str, Any]:
     target = {"apiVersion": API_VERSIONS.get(kind, "apps/v1"), "kind": kind, "name": "web"}
     spec = {"targetRef": target, "recommenders": [{"name": "streamgate"}], "updatePolicy": {"updateMode": "InPlace"}}
     return {"metadata": {"name": f"web-{kind.lower()}", "namespace": "shop"}, "spec": spec}
 
 
-async def furnish(cluster):
+async def furnish(cluster: FakeCluster) -> None:
     """A VPA for every kind of target, one pod that uses more than it requests, and a checkpoint of nobody."""
     spec = {"selector": {"matchLabels": {"app": "web"}}}
     deployment = {"metadata": {"name": "web", "namespace": "shop"}, "spec": spec}
@@ -250,7 +260,7 @@ async def furnish(cluster):
     await cluster.put(CHECKPOINTS, {"metadata": {"name": "gone-app", "namespace": "shop"}, **orphan})
 
 
-async def worked(settings, wanted):
+async def worked(settings: Settings, wanted: set[tuple[str, str, str]]) -> set[tuple[str, str, str]]:
     """What the program asks for until it has asked for all of `wanted`, or 8 s long, and while it stops."""
     async with FakeCluster() as cluster:
         cluster.streams_lists = False  # an API server that makes it list and watch
@@ -267,7 +277,9 @@ async def worked(settings, wanted):
 
 
 @pytest.mark.parametrize("components", [(), ("recommender-apply",)])
-async def test_what_the_program_asks_for_is_what_its_roles_grant(composed, components):
+async def test_what_the_program_asks_for_is_what_its_roles_grant(
+    composed: Callable[..., Any], components: tuple[Any, ...]
+) -> None:
     """With the Deployment's own flags, but a loop that takes no minute."""
     build = composed(*components, overlay="beside-vpa")
     quick = ["--address=127.0.0.1:0", "--recommender-interval=50ms", "--checkpoints-gc-interval=10ms"]
@@ -278,7 +290,9 @@ async def test_what_the_program_asks_for_is_what_its_roles_grant(composed, compo
 # ---- the page
 
 
-def test_the_page_names_each_role_and_how_vpas_are_named(ours, composed, build, manifests):
+def test_the_page_names_each_role_and_how_vpas_are_named(
+    ours: Build, composed: Callable[..., Any], build: Callable[..., Any], manifests: Path
+) -> None:
     page = (manifests.parent / "docs/install.md").read_text()
     acting = composed("recommender-apply", overlay="recommender")
     for found in (ours, acting, build(DROP_IN)):

@@ -1,12 +1,14 @@
 """The samples work with each other: HPAs find their target, and rules offer what HPAs ask for."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from adapter.rules import builtin
 from adapter.rules.config import load
+from adapter.rules.model import RuleFile
 from adapter.rules.naming import api_name
 from adapter.units.quantity import Quantity
 from loadtest.sample.metrics import Metrics
@@ -16,31 +18,31 @@ OVERLAYS = SAMPLES.parent / "overlays"
 HPAS = sorted(path.name for path in SAMPLES.glob("hpa-*.yaml"))
 
 
-def read(name):
+def read(name: str) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all((SAMPLES / name).read_text()))
 
 
-def hpa(name):
+def hpa(name: str) -> dict[str, Any]:
     (found,) = read(name)
     return found
 
 
-def app():
+def app() -> tuple[Any, ...]:
     deployment, service = read("app.yaml")
     return deployment, service
 
 
-def rules_of(overlay):
+def rules_of(overlay: str) -> RuleFile:
     return load((OVERLAYS / overlay / "rules.yaml").read_text(), overlay)
 
 
-def metric_of(name, kind):
+def metric_of(name: str, kind: str) -> str:
     (metric,) = hpa(name)["spec"]["metrics"]
     return metric[kind]["metric"]["name"]
 
 
 @pytest.mark.parametrize("name", HPAS)
-def test_an_hpa_scales_the_sample_app_within_bounds(name):
+def test_an_hpa_scales_the_sample_app_within_bounds(name: str) -> None:
     deployment, _ = app()
     found = hpa(name)
     target = found["spec"]["scaleTargetRef"]
@@ -50,13 +52,13 @@ def test_an_hpa_scales_the_sample_app_within_bounds(name):
     assert 1 <= found["spec"]["minReplicas"] < found["spec"]["maxReplicas"]
 
 
-def test_the_hpas_share_a_name_so_that_no_two_scale_one_deployment():
+def test_the_hpas_share_a_name_so_that_no_two_scale_one_deployment() -> None:
     assert len(HPAS) == 4
     assert {hpa(name)["metadata"]["name"] for name in HPAS} == {"sample"}
 
 
 @pytest.mark.parametrize("name", HPAS)
-def test_a_target_has_the_value_that_its_type_names(name):
+def test_a_target_has_the_value_that_its_type_names(name: str) -> None:
     (metric,) = hpa(name)["spec"]["metrics"]
     target = metric[metric["type"].lower()]["target"]
     field = target["type"][0].lower() + target["type"][1:]
@@ -66,27 +68,27 @@ def test_a_target_has_the_value_that_its_type_names(name):
         assert Quantity.parse(target[field]) > Quantity.of(0)
 
 
-def test_the_pods_metric_is_on_offer_by_the_built_in_rules_and_by_those_for_prometheus():
+def test_the_pods_metric_is_on_offer_by_the_built_in_rules_and_by_those_for_prometheus() -> None:
     wanted = metric_of("hpa-pods.yaml", "pods")
     assert wanted in {rule.name_as for rule in builtin.rules().custom}
     assert wanted in {api_name(rule, "http_requests_total") for rule in rules_of("prometheus").custom}
 
 
-def test_the_external_metric_is_on_offer_by_the_rules_of_the_complete_overlay_and_the_app_has_it():
+def test_the_external_metric_is_on_offer_by_the_rules_of_the_complete_overlay_and_the_app_has_it() -> None:
     wanted = metric_of("hpa-external.yaml", "external")
     offered = {api_name(rule, wanted): rule.series_query for rule in rules_of("complete").external}
     assert f'__name__="{wanted}"' in offered[wanted]
     assert f"\n{wanted} " in Metrics(started=0.0).text(queued=0)
 
 
-def test_the_app_exposes_the_requests_that_the_rule_counts():
+def test_the_app_exposes_the_requests_that_the_rule_counts() -> None:
     metrics = Metrics(started=0.0)
     metrics.count(200, "GET", 0.05)
     assert "http_requests_total{" in metrics.text(queued=0)
     assert "http_requests_total" in builtin.REQUESTS
 
 
-def test_the_app_is_scraped_and_served_where_it_listens():
+def test_the_app_is_scraped_and_served_where_it_listens() -> None:
     deployment, service = app()
     template = deployment["spec"]["template"]
     (container,) = template["spec"]["containers"]
@@ -101,7 +103,7 @@ def test_the_app_is_scraped_and_served_where_it_listens():
     )
 
 
-def test_the_target_of_requests_is_below_what_one_pod_can_serve():
+def test_the_target_of_requests_is_below_what_one_pod_can_serve() -> None:
     """8 slots / 0.050 s = 160 requests per second; above that an HPA could never bring the average down."""
     deployment, _ = app()
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
@@ -112,7 +114,7 @@ def test_the_target_of_requests_is_below_what_one_pod_can_serve():
     assert 0 < float(target) < capacity
 
 
-def test_the_complete_overlay_begins_with_the_built_in_rules():
+def test_the_complete_overlay_begins_with_the_built_in_rules() -> None:
     """A file replaces the built-in rules, and this one is to add to them."""
     _, _, rest = (OVERLAYS / "complete/rules.yaml").read_text().partition("\n")
     written, _, _ = rest.partition("externalRules:")
@@ -120,7 +122,7 @@ def test_the_complete_overlay_begins_with_the_built_in_rules():
 
 
 @pytest.mark.parametrize("sections", [("external",), ("resource",), ("external", "resource")])
-def test_the_sections_for_other_apis_can_be_appended_to_the_rules_for_prometheus(sections):
+def test_the_sections_for_other_apis_can_be_appended_to_the_rules_for_prometheus(sections: tuple[Any, ...]) -> None:
     texts = [(OVERLAYS / "prometheus/rules.yaml").read_text()]
     texts += [(SAMPLES / "rules" / f"{section}.yaml").read_text() for section in sections]
     rules = load("\n".join(texts), "together")

@@ -2,7 +2,9 @@
 
 import math
 import operator
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +18,7 @@ from adapter.metrics.store.vector import bucket_quantile
 T = 1_000_000.0
 
 
-def build(*series):
+def build(*series: tuple[Any, ...]) -> Store:
     """A store of (name, labels, {time: value})."""
     store = Store()
     for name, labels, samples in series:
@@ -24,7 +26,7 @@ def build(*series):
     return store
 
 
-def ask(store, promql, at=60.0, adaptive=False):
+def ask(store: Store, promql: str, at: float = 60.0, adaptive: bool = False) -> dict[Any, Any]:
     samples = store.query(Query(promql, adaptive), T + at)
     found = {tuple(sorted(sample.labels.items())): sample.value for sample in samples}
     assert len(found) == len(samples)
@@ -32,7 +34,7 @@ def ask(store, promql, at=60.0, adaptive=False):
 
 
 @pytest.fixture
-def shop():
+def shop() -> Store:
     counters = {0: 0, 30: 30, 60: 90}
     return build(
         ("hits", {"pod": "a", "namespace": "x", "code": "200"}, counters),
@@ -74,7 +76,7 @@ def shop():
         ("timestamp(depth)", {"q1": T + 60, "q2": T + 60}),
     ],
 )
-def test_gauges(shop, promql, expected):
+def test_gauges(shop: Store, promql: str, expected: dict[Any, Any]) -> None:
     found = ask(shop, promql)
     assert {dict(labels)["queue"]: value for labels, value in found.items()} == expected
 
@@ -108,18 +110,18 @@ def test_gauges(shop, promql, expected):
         ("1 / 0", {(): math.inf}),
     ],
 )
-def test_groups_and_numbers(shop, promql, expected):
+def test_groups_and_numbers(shop: Store, promql: str, expected: dict[Any, Any]) -> None:
     found = ask(shop, promql)
     assert {tuple(value for _, value in labels): value for labels, value in found.items()} == expected
 
 
-def test_only_plain_and_last_values_keep_the_name_of_the_metric(shop):
+def test_only_plain_and_last_values_keep_the_name_of_the_metric(shop: Store) -> None:
     assert all("__name__" in dict(labels) for labels in ask(shop, "depth"))
     for promql in ("rate(hits[1m])", "depth + 1", "timestamp(depth)", "sum(depth)", "max_over_time(depth[1m])"):
         assert not any("__name__" in dict(labels) for labels in ask(shop, promql))
 
 
-def test_a_sample_has_the_time_of_the_newest_sample_behind_it_and_the_longest_window():
+def test_a_sample_has_the_time_of_the_newest_sample_behind_it_and_the_longest_window() -> None:
     store = build(
         ("hits", {"pod": "a", "code": "200"}, {0: 0, 10: 10, 50: 50}),
         ("hits", {"pod": "a", "code": "500"}, {30: 0, 40: 10}),
@@ -149,7 +151,7 @@ def test_a_sample_has_the_time_of_the_newest_sample_behind_it_and_the_longest_wi
         ("histogram_quantile(scalar(depth), depth)", "the function scalar"),
     ],
 )
-def test_what_is_not_evaluated_is_named_with_what_is(shop, promql, part):
+def test_what_is_not_evaluated_is_named_with_what_is(shop: Store, promql: str, part: str) -> None:
     with pytest.raises(UnsupportedQuery) as refused:
         ask(shop, promql)
     assert str(refused.value).startswith(f"the embedded store does not evaluate {part}")
@@ -172,7 +174,7 @@ def test_what_is_not_evaluated_is_named_with_what_is(shop, promql, part):
         ('depth{queue=~"(a+)+"}', 'the pattern "(a+)+" repeats what holds a repetition'),
     ],
 )
-def test_a_query_that_cannot_be_run_is_refused_with_one_sentence(shop, promql, sentence):
+def test_a_query_that_cannot_be_run_is_refused_with_one_sentence(shop: Store, promql: str, sentence: str) -> None:
     with pytest.raises(UnsupportedQuery) as refused:
         ask(shop, promql)
     assert str(refused.value).startswith(sentence)
@@ -180,23 +182,23 @@ def test_a_query_that_cannot_be_run_is_refused_with_one_sentence(shop, promql, s
 
 
 @pytest.mark.parametrize("inside", ["(" * 99, '\\"' + "(" * 99, "a" * 99_999, "+" * 999, "[" * 99])
-def test_brackets_and_signs_inside_texts_do_not_count(shop, inside):
+def test_brackets_and_signs_inside_texts_do_not_count(shop: Store, inside: str) -> None:
     assert ask(shop, f'depth{{queue!="{inside}"}}  # {"(" * 99}')
 
 
-def test_an_ambiguous_match_is_an_error_of_the_data_not_of_the_query(shop):
+def test_an_ambiguous_match_is_an_error_of_the_data_not_of_the_query(shop: Store) -> None:
     with pytest.raises(SourceError, match=r"several series on the left side of '/' have the same labels") as raised:
         ask(shop, "rate(hits[61s]) / on (pod) sum by (pod) (rate(hits[61s]))")
     assert not isinstance(raised.value, UnsupportedQuery)
 
 
-def test_min_and_max_pass_over_nan_and_sum_does_not():
+def test_min_and_max_pass_over_nan_and_sum_does_not() -> None:
     store = build(("x", {"i": "1"}, {60: math.nan}), ("x", {"i": "2"}, {60: 3.0}))
     assert ask(store, "max(x)") == ask(store, "min(x)") == {(): 3}
     assert math.isnan(ask(store, "sum(x)")[()])
 
 
-def histogram(pod, buckets, factor=1):
+def histogram(pod: str, buckets: dict[str, int], factor: int = 1) -> list[Any]:
     return [
         ("t_bucket", {"pod": pod, "le": le, "path": path}, {0: 0, 60: 60 * factor * count})
         for le, count in buckets.items()
@@ -204,7 +206,7 @@ def histogram(pod, buckets, factor=1):
     ]
 
 
-def test_a_quantile_is_interpolated_inside_its_bucket():
+def test_a_quantile_is_interpolated_inside_its_bucket() -> None:
     store = build(*histogram("a", {"0.1": 50, "0.2": 90, "+Inf": 100}), *histogram("b", {"0.1": 0, "+Inf": 0}))
     promql = "histogram_quantile(0.7, sum by (pod, le) (rate(t_bucket[61s])))"
     found = ask(store, promql)
@@ -230,14 +232,16 @@ def test_a_quantile_is_interpolated_inside_its_bucket():
         (0.5, [math.inf, 1, 1], [20, 5, 5], 1),  # unsorted, and two buckets of one bound
     ],
 )
-def test_quantiles_of_odd_histograms_are_prometheus_ones(q, bounds, counts, expected):
+def test_quantiles_of_odd_histograms_are_prometheus_ones(
+    q: float, bounds: list[Any], counts: list[int], expected: float
+) -> None:
     import numpy as np
 
     found = bucket_quantile(q, np.array(bounds, dtype=float), np.array(counts, dtype=float))
     assert found == expected or (math.isnan(found) and math.isnan(expected))
 
 
-def traffic(pod, counts, interval=5, **labels):
+def traffic(pod: str, counts: list[int], interval: int = 5, **labels: str) -> tuple[Any, ...]:
     total, samples = 0, {0: 0}
     for number, count in enumerate(counts, 1):
         total += count
@@ -248,7 +252,7 @@ def traffic(pod, counts, interval=5, **labels):
 STEP = [50, 48, 53, 47, 51, 49, 52, 50, 46, 54] * 3 + [100, 150, 148]
 
 
-def test_an_adaptive_rate_follows_a_change_that_a_fixed_one_averages_away():
+def test_an_adaptive_rate_follows_a_change_that_a_fixed_one_averages_away() -> None:
     store = build(traffic("a", STEP), traffic("b", STEP[:10] * 3 + [50] * 3))
     promql, at = "sum by (pod) (rate(hits[60s]))", 33 * 5.0
     adaptive = {sample.labels["pod"]: sample for sample in store.query(Query(promql, True), T + at)}
@@ -257,7 +261,7 @@ def test_an_adaptive_rate_follows_a_change_that_a_fixed_one_averages_away():
     assert ask(store, promql, at)[(("pod", "a"),)] < 16
 
 
-def test_an_adaptive_rate_judges_the_sum_of_a_pods_series_and_adds_up_pods():
+def test_an_adaptive_rate_judges_the_sum_of_a_pods_series_and_adds_up_pods() -> None:
     halves = [[count // 2 for count in STEP], [count - count // 2 for count in STEP]]
     store = build(
         *(traffic("a", half, code=str(code)) for code, half in enumerate(halves)),
@@ -273,13 +277,13 @@ def test_an_adaptive_rate_judges_the_sum_of_a_pods_series_and_adds_up_pods():
     assert ask(store, "sum(rate(hits[60s])) / 2", at, adaptive=True) == {(): pytest.approx(29.8)}
 
 
-def test_an_adaptive_rate_of_a_gone_pod_is_not_served():
+def test_an_adaptive_rate_of_a_gone_pod_is_not_served() -> None:
     store = build(traffic("a", [50] * 10), traffic("b", [50] * 30))
     found = ask(store, "sum by (pod) (rate(hits[60s]))", 150, adaptive=True)
     assert found == {(("pod", "b"),): 10}
 
 
-def test_only_a_sum_of_rates_is_adaptive():
+def test_only_a_sum_of_rates_is_adaptive() -> None:
     store = build(traffic("a", STEP))
     for promql in ("rate(hits[60s])", "max by (pod) (rate(hits[60s]))", "sum by (pod) (irate(hits[60s]))", "sum(hits)"):
         assert store.query(Query(promql, True), T + 165) == store.query(Query(promql), T + 165)
@@ -290,7 +294,7 @@ LABELS = st.fixed_dictionaries({}, optional={label: st.sampled_from("123") for l
 COUNTER = st.dictionaries(st.integers(0, 59), st.integers(0, 1000), max_size=6)
 
 
-def brute_rate(samples, since):
+def brute_rate(samples: dict[Any, Any], since: int) -> float | None:
     inside = sorted((time, value) for time, value in samples.items() if since < time)
     if len(inside) < 2:
         return None
@@ -298,11 +302,17 @@ def brute_rate(samples, since):
     return grown / (inside[-1][0] - inside[0][0])
 
 
-def brute_value(samples, _):
+def brute_value(samples: dict[Any, Any], _: int) -> int | None:
     return samples[max(samples)] if samples else None
 
 
-REDUCE = {"sum": sum, "max": max, "min": min, "count": len, "avg": lambda values: sum(values) / len(values)}
+REDUCE: dict[str, Callable[[Any], float]] = {
+    "sum": sum,
+    "max": max,
+    "min": min,
+    "count": len,
+    "avg": lambda values: sum(values) / len(values),
+}
 
 
 @settings(max_examples=150)
@@ -316,11 +326,13 @@ REDUCE = {"sum": sum, "max": max, "min": min, "count": len, "avg": lambda values
     st.booleans(),
     st.sampled_from(["=", "!="]),
 )
-def test_aggregations_are_what_brute_force_finds(series, inner, reduce, labels, by, sign):
+def test_aggregations_are_what_brute_force_finds(
+    series: list[Any], inner: tuple[str, Callable[..., Any]], reduce: str, labels: set[Any], by: bool, sign: str
+) -> None:
     store = build(*((name, tags, dict(sorted(samples.items()))) for name, tags, samples in series))
     expression, brute = inner
     expression = expression.replace("x", f'x{{a{sign}"1"}}')
-    groups = {}
+    groups: dict[Any, Any] = {}
     for name, tags, samples in series:
         keep = (operator.eq if sign == "=" else operator.ne)(tags.get("a", ""), "1")
         value = brute(samples, 30)
@@ -337,14 +349,14 @@ def test_aggregations_are_what_brute_force_finds(series, inner, reduce, labels, 
 @given(
     st.lists(st.tuples(LABELS, st.integers(1, 100)), max_size=6, unique_by=lambda one: tuple(sorted(one[0].items())))
 )
-def test_a_ratio_of_equal_sides_is_one(series):
+def test_a_ratio_of_equal_sides_is_one(series: list[Any]) -> None:
     store = build(*(("x", labels, {60: value}) for labels, value in series))
     assert set(ask(store, "x / x").values()) <= {1.0}
     assert len(ask(store, "x / x")) == len(series)
 
 
 @pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf])
-def test_an_adaptive_rate_passes_over_what_is_no_count(odd):
+def test_an_adaptive_rate_passes_over_what_is_no_count(odd: float) -> None:
     steady = {time: 10.0 * time for time in range(0, 65, 5)}
     store = build(
         ("hits", {"pod": "never"}, dict.fromkeys(steady, odd)),

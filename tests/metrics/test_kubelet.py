@@ -2,6 +2,7 @@
 
 import ssl
 from pathlib import Path
+from typing import cast
 
 import pytest
 import trustme
@@ -125,7 +126,9 @@ def test_a_fresh_container_has_its_start_as_first_reading(age: float, cores: flo
 
     found = kubelet.pods().get(("shop", "web"))
     assert found == (
-        None if cores is None else {"app": ResourceUsage(pytest.approx(cores), MIB, T, pytest.approx(age))}
+        None
+        if cores is None
+        else {"app": ResourceUsage(cast(float, pytest.approx(cores)), MIB, T, cast(float, pytest.approx(age)))}
     )
 
 

@@ -36,7 +36,7 @@ from adapter.metrics.source import UnsupportedQuery
         ("=~", r"\d+", "٣", False),
     ],
 )
-def test_matchers_are_anchored_as_in_prometheus(operator, value, text, expected):
+def test_matchers_are_anchored_as_in_prometheus(operator: str, value: str, text: str, expected: bool) -> None:
     assert Matching("x", Operator(operator), value).matches(text) is expected
 
 
@@ -59,7 +59,7 @@ def test_matchers_are_anchored_as_in_prometheus(operator, value, text, expected)
         (r"\pL.", "is not understood"),
     ],
 )
-def test_patterns_that_cannot_be_bounded_are_refused_with_the_reason(pattern, why):
+def test_patterns_that_cannot_be_bounded_are_refused_with_the_reason(pattern: str, why: str) -> None:
     with pytest.raises(UnsupportedQuery, match=re.escape(why)) as refused:
         full_match(pattern)
     assert "the embedded store takes lists of names (a|b|c)" in str(refused.value)
@@ -78,13 +78,13 @@ def test_patterns_that_cannot_be_bounded_are_refused_with_the_reason(pattern, wh
         r"[^]\]]+.*",
     ],
 )
-def test_patterns_of_daily_use_are_taken(pattern):
+def test_patterns_of_daily_use_are_taken(pattern: str) -> None:
     compiled = re.compile(pattern)
     for text in ("team-a", "x-api-y", "api-12345", "abcabc", "ab", ""):
         assert full_match(pattern)(text) == bool(compiled.fullmatch(text))
 
 
-def test_a_list_of_thousands_of_pods_is_a_set():
+def test_a_list_of_thousands_of_pods_is_a_set() -> None:
     pods = [f"web-{i}.x" for i in range(5000)]
     matches = full_match("|".join(pod.replace(".", r"\.") for pod in pods))
     assert matches("web-4999.x")
@@ -93,7 +93,7 @@ def test_a_list_of_thousands_of_pods_is_a_set():
 
 @settings(max_examples=150)
 @given(st.text("ab|()*+?{}12,.[]\\^$-", max_size=14), st.text("ab1.", max_size=8))
-def test_what_is_taken_is_what_re_matches(pattern, text):
+def test_what_is_taken_is_what_re_matches(pattern: str, text: str) -> None:
     try:
         matches = full_match(pattern)
     except UnsupportedQuery:
@@ -113,7 +113,7 @@ def test_what_is_taken_is_what_re_matches(pattern, text):
         "a?" * 13 + "c.*",
     ],
 )
-def test_the_worst_patterns_that_are_taken_end_soon(pattern):
+def test_the_worst_patterns_that_are_taken_end_soon(pattern: str) -> None:
     matches = full_match(pattern)
     started = time.process_time()
     assert not matches("a" * 250)

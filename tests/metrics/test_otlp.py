@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 from itertools import accumulate
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -27,10 +27,14 @@ def ns(seconds: float) -> int:
     return round(seconds * 1e9)
 
 
-def attributes(values: Mapping[str, object]) -> list[KeyValue]:
+def anything(value: object) -> AnyValue:
     kinds = {str: "string_value", bool: "bool_value", int: "int_value", float: "double_value", bytes: "bytes_value"}
+    return AnyValue(**cast(Any, {kinds[type(value)]: value}))
+
+
+def attributes(values: Mapping[str, object]) -> list[KeyValue]:
     return [
-        KeyValue(key=key, value=value if isinstance(value, AnyValue) else AnyValue(**{kinds[type(value)]: value}))
+        KeyValue(key=key, value=value if isinstance(value, AnyValue) else anything(value))
         for key, value in values.items()
     ]
 
@@ -54,7 +58,7 @@ def gauge(name: str, *points: pb.NumberDataPoint, unit: str = "") -> pb.Metric:
     return pb.Metric(name=name, unit=unit, gauge=pb.Gauge(data_points=points))
 
 
-def counter(name: str, *points: pb.NumberDataPoint, temporality: int = CUMULATIVE, monotonic: bool = True) -> pb.Metric:
+def counter(name: str, *points: pb.NumberDataPoint, temporality: Any = CUMULATIVE, monotonic: bool = True) -> pb.Metric:
     return pb.Metric(
         name=name, sum=pb.Sum(data_points=points, aggregation_temporality=temporality, is_monotonic=monotonic)
     )
@@ -163,7 +167,7 @@ def test_attributes_of_all_kinds_become_text() -> None:
         "a_b": "2",
     }
 
-    ((_, labels, _, _),) = read(Decoder(), gauge("a", number(1, **values)))
+    ((_, labels, _, _),) = read(Decoder(), gauge("a", number(1, **cast(Any, values))))
 
     assert labels == {
         "s": "ü", "b": "true", "i": "7", "d": "0.5", "e": "5", "y": "AA==", "n": '["x",2]', "a_b": "1;2",
@@ -471,7 +475,7 @@ def test_whatever_the_order_the_total_is_the_sum_of_what_was_taken(steps: list[t
         (gauge("a", number(1, at=NOW + 700)), "lies over 600 s ahead"),
         (gauge("...", number(1)), "its name must have"),
         (gauge("a" * 600, number(1)), "its name must have"),
-        (gauge("a", number(1, **{f"l{i}": "v" for i in range(65)})), "at most 64 are read"),
+        (gauge("a", number(1, **cast(Any, {f"l{i}": "v" for i in range(65)}))), "at most 64 are read"),
         (gauge("a", number(1, x="v" * 5000)), "'x' is too long"),
         (gauge("a", number(1, x="v" * 3000, y="v" * 3000)), "its labels have 6029 characters; at most 4096 are read"),
         (counter("a", number(1), temporality=0), "temporality must be delta or cumulative"),

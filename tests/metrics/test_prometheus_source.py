@@ -4,12 +4,18 @@ import asyncio
 import json
 import os
 import ssl
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
+from ssl import SSLContext
+from typing import Any
 
 import aiohttp
 import pytest
 import trustme
 from aiohttp import web
+from aiohttp.web_request import Request
+from aiohttp.web_response import Response
 from structlog.testing import capture_logs
 
 from adapter.metrics.prometheus import wire as wire
@@ -19,7 +25,7 @@ from adapter.metrics.source import Query, SourceError, UnsupportedQuery
 AT = 1_731_200_000.5
 
 
-def vector(*values):
+def vector(*values: str) -> dict[str, Any]:
     result = [{"metric": {"pod": f"web-{i}"}, "value": [AT, text]} for i, text in enumerate(values)]
     return {"status": "success", "data": {"resultType": "vector", "result": result}}
 
@@ -27,12 +33,12 @@ def vector(*values):
 class Fake:
     """Answers every request as `answer` says, and remembers it."""
 
-    def __init__(self):
-        self.seen = []
-        self.answer = lambda request: web.json_response(vector("1.5"))
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+        self.answer: Callable[[Request], Any] = lambda request: web.json_response(vector("1.5"))
         self.url = ""
 
-    async def handle(self, request):
+    async def handle(self, request: Request) -> Response:
         form = await request.post() if request.method == "POST" else request.query
         self.seen.append((request.method, request.path, list(form.items()), dict(request.headers)))
         reply = self.answer(request)
@@ -40,7 +46,7 @@ class Fake:
 
 
 @asynccontextmanager
-async def serving(tls=None):
+async def serving(tls: SSLContext | None = None) -> AsyncIterator[Any]:
     fake = Fake()
     application = web.Application(client_max_size=2**24)
     application.router.add_route("*", "/{path:.*}", fake.handle)
@@ -57,7 +63,7 @@ async def serving(tls=None):
 
 
 @asynccontextmanager
-async def asking(*urls, **settings):
+async def asking(*urls: str, **settings: Any) -> AsyncIterator[Any]:
     source = PrometheusSource(Connection(urls=urls, **settings))
     try:
         yield source
@@ -66,12 +72,12 @@ async def asking(*urls, **settings):
 
 
 @pytest.fixture
-async def fake():
+async def fake() -> AsyncIterator[Fake]:
     async with serving() as fake:
         yield fake
 
 
-async def test_a_vector_becomes_samples_at_the_evaluation_time(fake):
+async def test_a_vector_becomes_samples_at_the_evaluation_time(fake: Fake) -> None:
     fake.answer = lambda request: web.json_response(vector("1.5", "NaN", "+Inf"))
     async with asking(fake.url + "/prefix/") as source:
         samples = await source.query(Query("up"), AT)
@@ -85,7 +91,7 @@ async def test_a_vector_becomes_samples_at_the_evaluation_time(fake):
     assert form == [("query", "up"), ("time", "1731200000.500"), ("timeout", "10s")]
 
 
-async def test_a_scalar_becomes_one_sample_without_labels(fake):
+async def test_a_scalar_becomes_one_sample_without_labels(fake: Fake) -> None:
     fake.answer = lambda r: web.json_response(
         {"status": "success", "data": {"resultType": "scalar", "result": [AT, "7"]}}
     )
@@ -94,7 +100,7 @@ async def test_a_scalar_becomes_one_sample_without_labels(fake):
 
 
 @pytest.mark.parametrize("kind", ["matrix", "string"])
-async def test_matrices_and_strings_are_refused_with_a_sentence(fake, kind):
+async def test_matrices_and_strings_are_refused_with_a_sentence(fake: Fake, kind: str) -> None:
     fake.answer = lambda r: web.json_response({"status": "success", "data": {"resultType": kind, "result": []}})
     async with asking(fake.url) as source:
         with pytest.raises(UnsupportedQuery, match=f"gives a {kind}; a metric needs an instant vector or a scalar"):
@@ -102,7 +108,7 @@ async def test_matrices_and_strings_are_refused_with_a_sentence(fake, kind):
 
 
 @pytest.mark.parametrize("status", [403, 405])
-async def test_after_a_refused_post_get_is_used_for_good(fake, status):
+async def test_after_a_refused_post_get_is_used_for_good(fake: Fake, status: int) -> None:
     fake.answer = lambda r: web.Response(status=status) if r.method == "POST" else web.json_response(vector("1"))
     async with asking(fake.url) as source:
         await source.query(Query("a"), AT)
@@ -110,7 +116,7 @@ async def test_after_a_refused_post_get_is_used_for_good(fake, status):
     assert [method for method, *_ in fake.seen] == ["POST", "GET", "GET"]
 
 
-async def test_where_get_is_refused_too_post_stays_and_the_credentials_are_named(fake):
+async def test_where_get_is_refused_too_post_stays_and_the_credentials_are_named(fake: Fake) -> None:
     fake.answer = lambda r: web.Response(status=403)
     async with asking(fake.url) as source:
         with pytest.raises(SourceError, match="answered 403; check its credentials"):
@@ -120,14 +126,14 @@ async def test_where_get_is_refused_too_post_stays_and_the_credentials_are_named
     assert [method for method, *_ in fake.seen] == ["POST", "GET", "POST"]
 
 
-async def test_a_query_too_long_for_a_url_is_said_to_need_post(fake):
+async def test_a_query_too_long_for_a_url_is_said_to_need_post(fake: Fake) -> None:
     fake.answer = lambda r: web.Response(status=414)
     async with asking(fake.url, use_post=False) as source:
         with pytest.raises(SourceError, match=r"answered 414 to a query of \d+ characters in a URL; allow POST"):
             await source.query(Query("a" * 8001), AT)
 
 
-async def test_the_next_endpoint_answers_and_stays_preferred_until_it_fails():
+async def test_the_next_endpoint_answers_and_stays_preferred_until_it_fails() -> None:
     async with serving() as one, serving() as two, asking(one.url, two.url) as source:
         one.answer = lambda r: web.Response(status=503, text="Service Unavailable")
         await source.query(Query("a"), AT)
@@ -139,14 +145,14 @@ async def test_the_next_endpoint_answers_and_stays_preferred_until_it_fails():
         assert (len(one.seen), len(two.seen)) == (3, 3)
 
 
-async def test_when_all_fail_every_cause_is_in_the_sentence(fake):
+async def test_when_all_fail_every_cause_is_in_the_sentence(fake: Fake) -> None:
     fake.answer = lambda r: web.Response(status=503)
     async with asking("http://127.0.0.1:9", fake.url) as source:
         with pytest.raises(SourceError, match=r"127.0.0.1:9 cannot be asked: .*; .* answered 503; it may be starting"):
             await source.query(Query("a"), AT)
 
 
-async def test_an_error_in_the_query_is_reported_and_not_asked_elsewhere():
+async def test_an_error_in_the_query_is_reported_and_not_asked_elsewhere() -> None:
     error = {"status": "error", "errorType": "bad_data", "error": "parse error: unexpected end"}
     async with serving() as one, serving() as two, asking(one.url, two.url) as source:
         one.answer = lambda r: web.json_response(error, status=400)
@@ -155,8 +161,8 @@ async def test_an_error_in_the_query_is_reported_and_not_asked_elsewhere():
         assert two.seen == []
 
 
-async def test_a_silent_endpoint_costs_one_timeout(fake):
-    async def never(request):
+async def test_a_silent_endpoint_costs_one_timeout(fake: Fake) -> None:
+    async def never(request: Request) -> Any:
         await asyncio.sleep(3)
         return web.Response()
 
@@ -166,10 +172,10 @@ async def test_a_silent_endpoint_costs_one_timeout(fake):
             await source.query(Query("a"), AT)
 
 
-async def test_no_secret_is_in_an_error_or_a_representation(fake):
+async def test_no_secret_is_in_an_error_or_a_representation(fake: Fake) -> None:
     fake.answer = lambda r: web.Response(status=500)
     address = fake.url.replace("http://", "http://user:s3cret@")
-    settings = {"token": "t0ken", "headers": {"X-Key": "k3y"}}
+    settings: dict[str, Any] = {"token": "t0ken", "headers": {"X-Key": "k3y"}}
     async with asking(address, "http://user:s3cret@127.0.0.1:9", **settings) as source:
         with pytest.raises(SourceError) as raised:
             await source.query(Query("a"), AT)
@@ -178,13 +184,13 @@ async def test_no_secret_is_in_an_error_or_a_representation(fake):
 
 
 @pytest.mark.parametrize("url", ["ftp://u:s3cret@x", "prometheus:9090", "http://"])
-def test_a_wrong_url_is_refused_without_repeating_it(url):
+def test_a_wrong_url_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(ValueError, match="must be like https://") as raised:
         Endpoint(url, use_post=True)
     assert "s3cret" not in str(raised.value)
 
 
-async def test_credentials_and_headers_are_sent(fake):
+async def test_credentials_and_headers_are_sent(fake: Fake) -> None:
     address = fake.url.replace("http://", "http://user:p%40ss@")
     async with asking(address, headers={"X-Scope-OrgID": "team"}) as source:
         await source.query(Query("a"), AT)
@@ -196,7 +202,7 @@ async def test_credentials_and_headers_are_sent(fake):
     assert bearer["Authorization"] == "Bearer abc"
 
 
-async def test_the_token_file_is_read_again_when_it_changes(fake, tmp_path):
+async def test_the_token_file_is_read_again_when_it_changes(fake: Fake, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("first\n")
     async with asking(fake.url, token_file=str(file)) as source:
@@ -213,7 +219,7 @@ async def test_the_token_file_is_read_again_when_it_changes(fake, tmp_path):
     assert [headers["Authorization"] for *_, headers in fake.seen] == ["Bearer first", "Bearer second"]
 
 
-async def test_the_ca_file_and_the_client_certificate_are_used(tmp_path):
+async def test_the_ca_file_and_the_client_certificate_are_used(tmp_path: Path) -> None:
     authority = trustme.CA()
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(server)
@@ -233,14 +239,14 @@ async def test_the_ca_file_and_the_client_certificate_are_used(tmp_path):
                 await source.query(Query("a"), AT)
 
 
-async def test_an_answer_over_the_limit_is_not_read_to_its_end(fake):
+async def test_an_answer_over_the_limit_is_not_read_to_its_end(fake: Fake) -> None:
     fake.answer = lambda r: web.json_response(vector(*["1"] * 1000))
     async with asking(fake.url, max_bytes=10_000) as source:
         with pytest.raises(SourceError, match="more than 10000 bytes; aggregate in the query"):
             await source.query(Query("a"), AT)
 
 
-async def test_redirects_are_not_followed(fake):
+async def test_redirects_are_not_followed(fake: Fake) -> None:
     fake.answer = lambda r: web.Response(status=302, headers={"Location": "http://elsewhere.invalid/"})
     async with asking(fake.url) as source:
         with pytest.raises(SourceError, match="answered 302"):
@@ -251,7 +257,7 @@ async def test_redirects_are_not_followed(fake):
 @pytest.mark.parametrize(
     "body", [b"<html>", b"", b"[]", b'{"status":"success"}', b'{"data":{"result":[{"metric":3}]}}']
 )
-async def test_an_answer_that_is_not_prometheus_is_a_source_error(fake, body):
+async def test_an_answer_that_is_not_prometheus_is_a_source_error(fake: Fake, body: bytes) -> None:
     fake.answer = lambda r: web.Response(body=body)
     async with asking(fake.url) as source:
         with pytest.raises(SourceError):
@@ -260,7 +266,7 @@ async def test_an_answer_that_is_not_prometheus_is_a_source_error(fake, body):
             await source.series(["a"], 0, AT)
 
 
-async def test_warnings_are_logged_once(fake):
+async def test_warnings_are_logged_once(fake: Fake) -> None:
     fake.answer = lambda r: web.json_response(vector("1") | {"warnings": ["store gateway is down"]})
     async with asking(fake.url) as source:
         with capture_logs() as logs:
@@ -269,7 +275,7 @@ async def test_warnings_are_logged_once(fake):
     assert [entry["warning"] for entry in logs] == ["store gateway is down"]
 
 
-async def test_series_are_asked_for_with_all_selectors_and_a_limit(fake):
+async def test_series_are_asked_for_with_all_selectors_and_a_limit(fake: Fake) -> None:
     found = [{"__name__": "up", "job": "a"}, {"__name__": "up", "job": "b"}]
     fake.answer = lambda r: web.json_response({"status": "success", "data": found})
     async with asking(fake.url, max_series=5) as source:
@@ -286,8 +292,8 @@ async def test_series_are_asked_for_with_all_selectors_and_a_limit(fake):
     )
 
 
-async def test_a_dropped_connection_is_tried_once_more_and_not_again(fake):
-    def drop(request):
+async def test_a_dropped_connection_is_tried_once_more_and_not_again(fake: Fake) -> None:
+    def drop(request: Request) -> Response:
         request.transport.close()
         return web.Response()
 
@@ -299,10 +305,10 @@ async def test_a_dropped_connection_is_tried_once_more_and_not_again(fake):
     assert len(fake.seen) == 3
 
 
-async def test_no_more_requests_run_than_allowed(fake):
+async def test_no_more_requests_run_than_allowed(fake: Fake) -> None:
     running, most = 0, 0
 
-    async def slow(request):
+    async def slow(request: Request) -> Response:
         nonlocal running, most
         running += 1
         most = max(most, running)
@@ -316,7 +322,7 @@ async def test_no_more_requests_run_than_allowed(fake):
     assert most == 2
 
 
-def drain(slices):
+def drain(slices: Any) -> tuple[Any, ...]:
     count = 0
     while True:
         try:
@@ -327,21 +333,21 @@ def drain(slices):
 
 
 @pytest.mark.parametrize("size", [1, 50, 131_072])
-def test_an_answer_is_the_same_in_slices_of_any_size(monkeypatch, size):
+def test_an_answer_is_the_same_in_slices_of_any_size(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     nasty = ['},{"metric":{', '"},{"a', "\\", '"', '{"result":[', "é", "]}"]
-    result = [{"metric": {"metric": "x", "a": text}, "value": [AT, str(i)]} for i, text in enumerate(nasty)]
+    result: list[Any] = [{"metric": {"metric": "x", "a": text}, "value": [AT, str(i)]} for i, text in enumerate(nasty)]
     warnings = ['a "result":[ of a "data":[', '},{"b']
     answer = {"status": "success", "warnings": warnings, "data": {"resultType": "vector", "result": result}}
     monkeypatch.setattr(wire, "SLICE_BYTES", size)
     for separators in [(",", ":"), (", ", ": ")]:
-        told = []
+        told: list[Any] = []
         slices, samples = drain(wire.samples(bytearray(json.dumps(answer, separators=separators).encode()), told))
         assert [(dict(s.labels), s.value) for s in samples] == [(r["metric"], float(r["value"][1])) for r in result]
         assert told == warnings
         assert slices == (len(nasty) if size == 1 and separators[0] == "," else slices)
 
 
-def test_label_sets_are_the_same_in_slices(monkeypatch):
+def test_label_sets_are_the_same_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "SLICE_BYTES", 1)
     found = [{"__name__": "x", "a": text} for text in ('"},{"b', '},{"', "plain")]
     body = json.dumps({"status": "success", "data": found}, separators=(",", ":")).encode()
@@ -349,7 +355,7 @@ def test_label_sets_are_the_same_in_slices(monkeypatch):
     assert (slices, sets) == (3, found)
 
 
-def test_a_native_histogram_is_left_out():
+def test_a_native_histogram_is_left_out() -> None:
     element = {"metric": {}, "histogram": [AT, {"count": "1", "sum": "2", "buckets": [[0, "1", "2", "3"]]}]}
     answer = {"status": "success", "data": {"resultType": "vector", "result": [element]}}
     assert drain(wire.samples(bytearray(json.dumps(answer).encode()), []))[1] == []

@@ -1,5 +1,7 @@
 """The one reader of PromQL: what it bounds, what it sets aside, and that nothing but its own error leaves it."""
 
+from typing import Any
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -17,7 +19,9 @@ def listing(pods: int, length: int = 21) -> str:
 
 
 @pytest.mark.parametrize(("pods", "length"), [(3_500, 21), (10_000, 21), (10_000, 100)])
-def test_a_query_over_thousands_of_pods_gets_a_timestamp_and_a_coverage_query_about_all_of_them(pods, length):
+def test_a_query_over_thousands_of_pods_gets_a_timestamp_and_a_coverage_query_about_all_of_them(
+    pods: Any, length: Any
+) -> None:
     query = listing(pods, length)
     names = query.partition("=~")[2].partition("}")[0]
     assert timestamp_query(query, ["pod"]) == (
@@ -28,7 +32,7 @@ def test_a_query_over_thousands_of_pods_gets_a_timestamp_and_a_coverage_query_ab
     assert coverage.promql.count(names) == 2
 
 
-def test_a_query_beyond_the_bound_is_refused_aloud():
+def test_a_query_beyond_the_bound_is_refused_aloud() -> None:
     query = listing(11_000, 100)
     assert len(query) > MAX_CHARACTERS
     for asked in (timestamp_query, coverage_query):
@@ -39,7 +43,7 @@ def test_a_query_beyond_the_bound_is_refused_aloud():
 @pytest.mark.parametrize("sign", ["=~", "!~"])
 @pytest.mark.parametrize("quote", ['"', "'", "`"])
 @pytest.mark.parametrize("length", [LONG_PATTERN - 1, LONG_PATTERN, 50_000])
-def test_a_pattern_of_any_length_reads_back_as_it_was_written(sign, quote, length):
+def test_a_pattern_of_any_length_reads_back_as_it_was_written(sign: Any, quote: Any, length: Any) -> None:
     pattern = "a|" * (length // 2)
     tree = parse(f"sum(x{{a='=~', b {sign} # {{ \n {quote}{pattern}{quote}, c='x'}}[1m])".replace("[1m]", ""))
     [selector] = selectors(tree)
@@ -47,19 +51,19 @@ def test_a_pattern_of_any_length_reads_back_as_it_was_written(sign, quote, lengt
     assert Writer().write(selector) == f'x{{a="=~",b{sign}"{pattern}",c="x"}}'
 
 
-def test_a_long_text_that_is_no_pattern_stays_an_equality():
+def test_a_long_text_that_is_no_pattern_stays_an_equality() -> None:
     [selector] = selectors(parse(f'x{{a="{"b" * 1000}"}}'))
     assert list(matchers(selector)) == [("a", "=", "b" * 1000)]
 
 
 @pytest.mark.parametrize("number", ["-1", "-1e18", "253402300800", "1e300", "Inf"])
-def test_a_time_that_cannot_be_is_refused_when_the_query_is_read(number):
+def test_a_time_that_cannot_be_is_refused_when_the_query_is_read(number: Any) -> None:
     with pytest.raises(PromQLError, match="the query is no PromQL: "):
         parse(f"x @ {number}")
 
 
 @pytest.mark.parametrize("query", ["x[2000000000d]", "x offset -2000000000d", "rate(x[5m] offset 99999999999999y)"])
-def test_a_duration_that_cannot_be_is_refused_when_the_query_is_read(query):
+def test_a_duration_that_cannot_be_is_refused_when_the_query_is_read(query: Any) -> None:
     with pytest.raises(PromQLError, match="the query is no PromQL: "):
         parse(query)
 
@@ -75,7 +79,7 @@ PIECES = st.sampled_from([
 @example("x @ -99999999999")
 @example('x{a=~"' + "(" * 300 + '"}')
 @example('x{a=~"' + "(" * 300)
-def test_whatever_the_text_it_is_read_and_written_or_refused_with_one_sentence(text):
+def test_whatever_the_text_it_is_read_and_written_or_refused_with_one_sentence(text: Any) -> None:
     written = outcome(text)
     if isinstance(written, PromQLError):
         assert str(written).strip()
@@ -96,10 +100,10 @@ def outcome(text: str) -> str | PromQLError:
 @example("-" * 200_000)
 @example("a" + "+a" * 100_000)
 @example("a[" * 100_000)
-def test_depth_and_length_never_end_the_process(text):
+def test_depth_and_length_never_end_the_process(text: Any) -> None:
     with pytest.raises(PromQLError):
         parse(text + "(")
 
 
-def test_brackets_and_signs_within_texts_and_comments_do_not_count():
+def test_brackets_and_signs_within_texts_and_comments_do_not_count() -> None:
     assert parse(f"x{{a='{'(-' * 1000}'}} # {'(-' * 1000}")

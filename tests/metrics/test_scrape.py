@@ -5,6 +5,7 @@ import gzip
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -81,7 +82,7 @@ async def scraped(
         return store, scraper
 
 
-async def error_of(url: str, limits: ScrapeLimits | None = None, **arguments: object) -> str:
+async def error_of(url: str, limits: ScrapeLimits | None = None, **arguments: Any) -> str:
     one = target(url, **arguments)
     store, scraper = await scraped(one, until=lambda store, _: store.values("up"), limits=limits)
     assert store.values("up")[0] == 0.0
@@ -111,7 +112,7 @@ async def test_points_come_with_the_targets_labels_and_up(serve: Callable[..., A
 
 
 async def test_openmetrics_and_gzip_are_understood_and_asked_for(serve: Callable[..., Awaitable[str]]) -> None:
-    seen = {}
+    seen: dict[Any, Any] = {}
 
     async def handle(request: web.Request) -> web.Response:
         seen.update(request.headers)
@@ -350,7 +351,7 @@ async def test_a_bomb_is_never_inflated_beyond_the_limit() -> None:
 
 
 def pod(
-    annotations: dict[str, str], ports: list[tuple[str, int]] | None = None, ip: str = "10.0.0.7", **more: object
+    annotations: dict[str, str], ports: list[tuple[str, int]] | None = None, ip: str = "10.0.0.7", **more: Any
 ) -> Target | None:
     prefixed = {f"prometheus.io/{key}": value for key, value in annotations.items()}
     return pod_target(
@@ -361,7 +362,7 @@ def pod(
         labels={"app": "web", "a/b.c": "d"},
         container_ports=ports or [],
         **more,
-    )  # type: ignore[arg-type]
+    )
 
 
 def test_an_annotated_pod_is_a_target() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,38 +20,38 @@ from adapter.metrics.store.store import EmbeddedSource, Store
 T = 1_000_000.0
 
 
-def requests(pod, **labels):
+def requests(pod: str, **labels: str) -> Series:
     return Series.of("requests_total", {"pod": pod, **labels})
 
 
-def fill(store, series, *samples):
+def fill(store: Store, series: Series, *samples: tuple[Any, ...]) -> None:
     store.extend((series, value, T + time) for time, value in samples)
 
 
-def ask(store, promql, at=0.0):
+def ask(store: Store, promql: str, at: float = 0.0) -> dict[Any, Any]:
     return {tuple(sorted(s.labels.items())): s.value for s in store.query(Query(promql), T + at)}
 
 
-def test_the_newest_value_is_served():
+def test_the_newest_value_is_served() -> None:
     store = Store()
     fill(store, requests("a"), (0, 1), (5, 2))
     assert store.query(Query("requests_total"), T + 6) == [({"__name__": "requests_total", "pod": "a"}, 2, T + 5, 0)]
 
 
-def test_values_older_than_the_lookback_are_not_served():
+def test_values_older_than_the_lookback_are_not_served() -> None:
     store = Store(lookback_s=60)
     fill(store, requests("a"), (0, 1))
     assert ask(store, "requests_total", at=59.9)
     assert not ask(store, "requests_total", at=60)
 
 
-def test_samples_after_the_evaluation_are_not_seen():
+def test_samples_after_the_evaluation_are_not_seen() -> None:
     store = Store()
     fill(store, requests("a"), (0, 1), (5, 2), (10, 9))
     assert list(ask(store, "requests_total", at=7).values()) == [2]
 
 
-def test_duplicate_late_and_too_dense_samples_are_dropped_and_counted():
+def test_duplicate_late_and_too_dense_samples_are_dropped_and_counted() -> None:
     store = Store()
     fill(store, requests("a"), (0, 1), (5, 2), (5, 7), (3, 7), (5.5, 7), (6, 3))
     assert ask(store, "sum_over_time(requests_total[1m])", at=10) == {(("pod", "a"),): 1 + 2 + 3}
@@ -58,13 +59,13 @@ def test_duplicate_late_and_too_dense_samples_are_dropped_and_counted():
     assert (seen.stored, seen.duplicate, seen.late, seen.dense) == (3, 1, 1, 1)
 
 
-def test_a_sample_without_a_time_is_dropped():
+def test_a_sample_without_a_time_is_dropped() -> None:
     store = Store()
     store.extend([(requests("a"), 1.0, float("nan"))])
     assert store.statistics.stored == 0
 
 
-def test_who_makes_ever_new_series_fills_a_quarter_of_the_store_and_is_named():
+def test_who_makes_ever_new_series_fills_a_quarter_of_the_store_and_is_named() -> None:
     """A limit of 48,000 is 12,000 for one pod; 5,000 new ones at each of 3 scrapes."""
     store = Store(max_series=48_000)
     for scrape in range(3):
@@ -79,7 +80,7 @@ def test_who_makes_ever_new_series_fills_a_quarter_of_the_store_and_is_named():
     assert (len(store), store.statistics.problem) == (2, "")
 
 
-def test_series_beyond_the_limit_are_refused_and_said_so_until_there_is_room():
+def test_series_beyond_the_limit_are_refused_and_said_so_until_there_is_room() -> None:
     store = Store(max_series=2)
     for pod in "abc":
         fill(store, requests(pod), (0, 1))
@@ -94,7 +95,7 @@ def test_series_beyond_the_limit_are_refused_and_said_so_until_there_is_room():
     assert {dict(labels)["pod"] for labels in ask(store, "requests_total", at=6)} == {"b", "c"}
 
 
-def test_a_gone_target_is_forgotten_in_all_metrics_at_once():
+def test_a_gone_target_is_forgotten_in_all_metrics_at_once() -> None:
     store = Store()
     for name in ("one", "two"):
         for pod in "ab":
@@ -105,7 +106,7 @@ def test_a_gone_target_is_forgotten_in_all_metrics_at_once():
     assert [labels["pod"] for labels in store.series(["one", "two"], T - 1, T)] == ["b", "b"]
 
 
-def test_series_without_samples_expire_after_the_retention():
+def test_series_without_samples_expire_after_the_retention() -> None:
     store = Store(retention_s=300)
     fill(store, requests("old"), (0, 1))
     fill(store, requests("new"), (1, 1))
@@ -115,14 +116,14 @@ def test_series_without_samples_expire_after_the_retention():
     assert [labels["pod"] for labels in store.series(["requests_total"], T, T + 300)] == ["new"]
 
 
-def test_a_series_from_the_future_is_forgotten_since_it_would_never_age():
+def test_a_series_from_the_future_is_forgotten_since_it_would_never_age() -> None:
     store = Store()
     fill(store, requests("a"), (1e9, 1))
     fill(store, requests("b"), (30, 1))
     assert store.expire(T) == 1
 
 
-def test_a_row_given_to_another_series_keeps_nothing_of_the_former():
+def test_a_row_given_to_another_series_keeps_nothing_of_the_former() -> None:
     store = Store()
     fill(store, requests("a", code="200"), *((5 * i, i) for i in range(20)))
     store.forget({"pod": "a"})
@@ -131,13 +132,13 @@ def test_a_row_given_to_another_series_keeps_nothing_of_the_former():
     assert ask(store, 'requests_total{code="200"}', at=100) == {}
 
 
-def test_series_are_listed_by_selector_and_by_the_time_of_their_samples():
+def test_series_are_listed_by_selector_and_by_the_time_of_their_samples() -> None:
     store = Store()
     fill(store, requests("a"), (0, 1))
     fill(store, requests("b", code="500"), (100, 1))
     store.extend([(Series.of("up", {"pod": "a"}), 1.0, T + 100)])
 
-    def listed(*selectors, since=0.0, at=200.0):
+    def listed(*selectors: str, since: float = 0.0, at: float = 200.0) -> list[tuple[str, str]]:
         found = store.series(selectors, T + since, T + at)
         return sorted((labels["__name__"], labels["pod"]) for labels in found)
 
@@ -151,7 +152,7 @@ def test_series_are_listed_by_selector_and_by_the_time_of_their_samples():
 
 
 @pytest.mark.parametrize("interval", [1, 2, 5, 15, 60])
-def test_a_ring_keeps_the_whole_retention_at_any_interval(interval):
+def test_a_ring_keeps_the_whole_retention_at_any_interval(interval: int) -> None:
     ring = Ring(300)
     row = ring.add_row()
     for number in range(1000):
@@ -163,7 +164,7 @@ def test_a_ring_keeps_the_whole_retention_at_any_interval(interval):
     assert ring.times.shape[1] <= max(16, kept + 3)
 
 
-def test_a_ring_cannot_be_blown_up_by_dense_samples():
+def test_a_ring_cannot_be_blown_up_by_dense_samples() -> None:
     ring = Ring(300)
     row = ring.add_row()
     for number in range(5000):
@@ -171,7 +172,7 @@ def test_a_ring_cannot_be_blown_up_by_dense_samples():
     assert ring.times.shape[1] <= 300 / ring_module.FINEST_S + 2
 
 
-def test_rows_of_different_pace_live_in_one_ring():
+def test_rows_of_different_pace_live_in_one_ring() -> None:
     ring = Ring(300)
     fast, slow = ring.add_row(), ring.add_row()
     for number in range(400):
@@ -183,7 +184,7 @@ def test_rows_of_different_pace_live_in_one_ring():
     assert values[1][~np.isnan(values[1])].tolist() == [300, 330, 360, 390]
 
 
-def test_a_family_spreads_over_rings_and_joins_their_tails():
+def test_a_family_spreads_over_rings_and_joins_their_tails() -> None:
     family = Family("x", 300, Strings())
     rows = [family.add(Series.of("x", {"i": str(i)}), i + 1) for i in range(MAX_ROWS + 20)]
     for row in rows:
@@ -201,7 +202,7 @@ def test_a_family_spreads_over_rings_and_joins_their_tails():
     assert times[:2, -1].tolist() == [T + 5, T]
 
 
-def test_texts_that_nobody_uses_are_forgotten_a_minute_later():
+def test_texts_that_nobody_uses_are_forgotten_a_minute_later() -> None:
     """A query under way still finds them."""
     strings = Strings()
     code = strings.acquire("a")
@@ -218,7 +219,7 @@ def test_texts_that_nobody_uses_are_forgotten_a_minute_later():
     assert strings.acquire("a") > code
 
 
-def test_churn_leaves_nothing_behind():
+def test_churn_leaves_nothing_behind() -> None:
     store = Store(max_series=1000)
     sizes = []
     for wave in range(30):
@@ -231,8 +232,8 @@ def test_churn_leaves_nothing_behind():
 
 @settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 9)), max_size=60))
-def test_a_ring_is_what_a_list_would_be(samples):
-    store, kept = Store(), []
+def test_a_ring_is_what_a_list_would_be(samples: list[Any]) -> None:
+    store, kept = Store(), list[Any]()
     for time, value in samples:
         fill(store, requests("a"), (time, value))
         if not kept or time > kept[-1][0]:
@@ -243,7 +244,7 @@ def test_a_ring_is_what_a_list_would_be(samples):
 
 @settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 9)), max_size=30), st.randoms(use_true_random=False))
-def test_repeated_batches_change_nothing(samples, shuffle):
+def test_repeated_batches_change_nothing(samples: list[Any], shuffle: Any) -> None:
     samples = sorted(dict(samples).items())
     once, often = Store(), Store()
     for sample in samples:
@@ -254,7 +255,7 @@ def test_repeated_batches_change_nothing(samples, shuffle):
         assert ask(once, promql, at=30) == ask(often, promql, at=30)
 
 
-def test_a_series_costs_what_is_documented():
+def test_a_series_costs_what_is_documented() -> None:
     """16 B per slot, 64 slots at a 5 s scrape and 300 s, 8 B per label; half as much again for rings that grow."""
     store, number = Store(), 500
     series = [requests(f"p{i}", a="1", b="2", c="3") for i in range(number)]
@@ -267,17 +268,17 @@ def test_a_series_costs_what_is_documented():
     assert grown / number < 1.5 * 1100 + 500
 
 
-def test_the_embedded_source_is_a_source():
+def test_the_embedded_source_is_a_source() -> None:
     source: Source = EmbeddedSource(Store())
     assert (source.name, source.knows_sample_times) == ("embedded", True)
 
 
-async def test_a_long_query_lets_others_run_and_survives_that_series_come_and_go():
+async def test_a_long_query_lets_others_run_and_survives_that_series_come_and_go() -> None:
     store, turns = Store(), 0
     for i in range(3 * MAX_ROWS):
         store.extend([(requests(f"p{i}"), 0.0, T), (requests(f"p{i}"), 10.0, T + 5)])
 
-    async def churn():
+    async def churn() -> None:
         nonlocal turns
         chance = random.Random(1)
         while True:

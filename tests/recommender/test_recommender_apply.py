@@ -1,12 +1,13 @@
 """Acting on recommendations: what a resize asks for, and that nothing happens unless it was asked for."""
 
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from adapter.kube.client import Listing
+from adapter.kube.client import Client, Listing
 from adapter.kube.errors import Forbidden, NotFound, Unreachable
 from adapter.kube.objects import Condition, ObjectMeta, ResourceRequirements
 from adapter.units.quantity import Quantity
@@ -37,11 +38,17 @@ from recommender.updater.resize import facts, resize, scaled, wish
 NOW = 1767243600.0
 
 
-def q(**texts):
+def q(**texts: str) -> dict[str, Quantity]:
     return {name: Quantity.parse(text) for name, text in texts.items()}
 
 
-def pod(name="web-1", requests=None, limits=None, conditions=(), going=False):
+def pod(
+    name: str = "web-1",
+    requests: dict[str, Any] | None = None,
+    limits: dict[str, Any] | None = None,
+    conditions: tuple[Any, ...] = (),
+    going: bool = False,
+) -> Pod:
     resources = ResourceRequirements(requests=requests or {"cpu": "1", "memory": "1Gi"}, limits=limits or {})
     return Pod(
         metadata=ObjectMeta(
@@ -55,7 +62,15 @@ def pod(name="web-1", requests=None, limits=None, conditions=(), going=False):
     )
 
 
-def tracked(mode, target="100m", least=None, *, lower="50m", upper="200m", policy=None):
+def tracked(
+    mode: str,
+    target: str = "100m",
+    least: int | None = None,
+    *,
+    lower: Any = "50m",
+    upper: Any = "200m",
+    policy: Any = None,
+) -> TrackedVpa:
     entry = ContainerRecommendation(
         container_name="app", target={"cpu": target}, lower_bound={"cpu": lower}, upper_bound={"cpu": upper}
     )
@@ -75,24 +90,24 @@ def tracked(mode, target="100m", least=None, *, lower="50m", upper="200m", polic
 class Recorder:
     """Stands for a Client; notes what it is asked to write."""
 
-    def __init__(self, refuse=None, lease=None, ranges=()):
-        self.written, self._refuse, self._lease, self._ranges = [], refuse, lease, list(ranges)
+    def __init__(self, refuse: Any = None, lease: dict[Any, Any] | None = None, ranges: Any = ()) -> None:
+        self.written, self._refuse, self._lease, self._ranges = list[Any](), refuse, lease, list(ranges)
 
-    async def get(self, path, kind):
+    async def get(self, path: str, kind: type[dict]) -> dict[Any, Any]:
         if self._lease is None:
             raise NotFound(404, "NotFound", path)
         return self._lease
 
-    async def list(self, path, kind):
+    async def list(self, path: Any, kind: Any) -> Any:
         assert path.endswith("/limitranges")
         return Listing(self._ranges, "1")
 
-    async def patch(self, path, body, kind, *, content):
+    async def patch(self, path: str, body: dict[str, Any], kind: type[dict], *, content: str) -> None:
         self.written.append(("patch", path, body))
         if self._refuse is not None:
             raise self._refuse
 
-    async def create(self, path, body, kind):
+    async def create(self, path: str, body: dict[str, Any], kind: type[dict]) -> None:
         self.written.append(("create", path, body))
 
 
@@ -109,41 +124,45 @@ class Recorder:
         ("all", "InPlaceOrRecreate", "patch"),
     ],
 )
-async def test_only_what_flag_and_update_mode_both_allow_is_done(how, mode, verb):
+async def test_only_what_flag_and_update_mode_both_allow_is_done(how: str, mode: str, verb: str | None) -> None:
     client = Recorder()
-    await Applier(client, how).act([(tracked(mode), [pod("web-1"), pod("web-2")])], NOW)
+    await Applier(cast(Client, client), how).act([(tracked(mode), [pod("web-1"), pod("web-2")])], NOW)
     assert [entry[0] for entry in client.written] == ([verb] if verb else [])
 
 
-async def test_one_pod_of_a_workload_changes_at_a_time():
+async def test_one_pod_of_a_workload_changes_at_a_time() -> None:
     client = Recorder()
-    done = await Applier(client, "in-place").act([(tracked("InPlace"), [pod(f"web-{n}") for n in range(5)])], NOW)
+    done = await Applier(cast(Client, client), "in-place").act(
+        [(tracked("InPlace"), [pod(f"web-{n}") for n in range(5)])], NOW
+    )
     assert (done, len(client.written)) == (1, 1)
     assert client.written[0][1].endswith("/pods/web-0/resize") or "/pods/web-" in client.written[0][1]
 
 
-async def test_a_pod_of_which_nothing_can_change_is_not_patched_again_and_again():
+async def test_a_pod_of_which_nothing_can_change_is_not_patched_again_and_again() -> None:
     """It has no CPU request, which a resize may not add; the others' turn must not be lost to it."""
     client = Recorder()
     pods = [pod("web-1", requests={"memory": "1Gi"}), pod("web-2")]
-    assert await Applier(client, "in-place").act([(tracked("InPlace"), pods)], NOW) == 1
+    assert await Applier(cast(Client, client), "in-place").act([(tracked("InPlace"), pods)], NOW) == 1
     assert client.written[0][1].endswith("/pods/web-2/resize")
 
 
 @pytest.mark.parametrize(("least", "replicas", "evicted"), [(None, 2, 1), (3, 2, 0), (None, 5, 0), (1, 2, 1)])
-async def test_evictions_heed_the_vpas_min_replicas_and_what_the_target_asks_for(least, replicas, evicted):
+async def test_evictions_heed_the_vpas_min_replicas_and_what_the_target_asks_for(
+    least: int | None, replicas: int, evicted: int
+) -> None:
     """Two pods run. Where five are asked for, int(5 × 0.5) = 2 may be down, and three are."""
     client = Recorder()
     asked = tracked("Recreate", least=least)
     asked.replicas = replicas
-    await Applier(client, "all").act([(asked, [pod("web-1"), pod("web-2")])], NOW)
+    await Applier(cast(Client, client), "all").act([(asked, [pod("web-1"), pod("web-2")])], NOW)
     assert len(client.written) == evicted
 
 
-async def test_what_the_server_refused_is_not_asked_again_but_after_an_hour_or_with_another_number():
+async def test_what_the_server_refused_is_not_asked_again_but_after_an_hour_or_with_another_number() -> None:
     """A real server refuses what the node has no room for with 403."""
     client = Recorder(refuse=Forbidden(403, "Forbidden", "node didn't have enough allocatable resources"))
-    applier, one, less = Applier(client, "in-place"), tracked("InPlace"), tracked("InPlace", target="90m")
+    applier, one, less = Applier(cast(Client, client), "in-place"), tracked("InPlace"), tracked("InPlace", target="90m")
     for asked, at in ((one, 0), (one, 60), (less, 120), (less, 180), (less, 3800)):
         await applier.act([(asked, [pod()])], NOW + at)
     assert [entry[2]["spec"]["containers"][0]["resources"]["requests"]["cpu"] for entry in client.written] == [
@@ -151,17 +170,17 @@ async def test_what_the_server_refused_is_not_asked_again_but_after_an_hour_or_w
     ]  # fmt: skip
 
 
-async def test_a_passing_fault_is_tried_again_at_once():
+async def test_a_passing_fault_is_tried_again_at_once() -> None:
     client = Recorder(refuse=Unreachable("no answer"))
-    applier = Applier(client, "in-place")
+    applier = Applier(cast(Client, client), "in-place")
     for at in (0, 60):
         await applier.act([(tracked("InPlace"), [pod()])], NOW + at)
     assert len(client.written) == 2
 
 
-async def test_a_refused_resize_becomes_an_eviction_where_the_mode_allows_it():
+async def test_a_refused_resize_becomes_an_eviction_where_the_mode_allows_it() -> None:
     client = Recorder(refuse=Forbidden(403, "Forbidden", "no room"))
-    applier = Applier(client, "all")
+    applier = Applier(cast(Client, client), "all")
     for at in (0, 60):
         await applier.act([(tracked("InPlaceOrRecreate"), [pod(), pod("web-2")])], NOW + at)
     assert [entry[0] for entry in client.written] == ["patch", "create"]
@@ -177,10 +196,10 @@ async def test_a_refused_resize_becomes_an_eviction_where_the_mode_allows_it():
         (None, 0),
     ],
 )
-async def test_without_vpas_admission_controller_nothing_is_evicted(lease, evicted):
+async def test_without_vpas_admission_controller_nothing_is_evicted(lease: dict[Any, Any], evicted: int) -> None:
     """On a real cluster every new pod was evicted again, one a loop, without end."""
     client = Recorder(lease=lease)
-    applier = Applier(client, "all", admission=Admission(client, "kube-system"))
+    applier = Applier(cast(Client, client), "all", admission=Admission(cast(Client, client), "kube-system"))
     with capture_logs() as lines:
         for at in (0, 1):
             await applier.act([(tracked("Recreate"), [pod("web-1"), pod("web-2")])], NOW + at)
@@ -188,31 +207,31 @@ async def test_without_vpas_admission_controller_nothing_is_evicted(lease, evict
     assert len([line for line in lines if line["event"].startswith("no pod is evicted")]) == (not evicted)
 
 
-async def test_a_pod_that_is_going_is_left_alone_and_does_not_count():
+async def test_a_pod_that_is_going_is_left_alone_and_does_not_count() -> None:
     client = Recorder()
     pods = [pod("web-1", going=True), pod("web-2")]
-    await Applier(client, "all").act([(tracked("Recreate"), pods)], NOW)
+    await Applier(cast(Client, client), "all").act([(tracked("Recreate"), pods)], NOW)
     assert client.written == []
 
 
-def test_limits_keep_their_ratio_to_requests():
+def test_limits_keep_their_ratio_to_requests() -> None:
     """cpu: 2000m × 300 / 1000 = 600m; memory: 3 GiB × 512 / 1024 = 1.5 GiB."""
     found = scaled(q(cpu="1", memory="1Gi"), q(cpu="2", memory="3Gi"), q(cpu="300m", memory="512Mi"), keep_limits=False)
     assert [str(value) for value in found.requests.values()] == ["300m", "512Mi"]
     assert [str(value) for value in found.limits.values()] == ["600m", "1536Mi"]
 
 
-def test_with_requests_only_the_limit_stays_and_holds_the_request():
+def test_with_requests_only_the_limit_stays_and_holds_the_request() -> None:
     found = scaled(q(cpu="1"), q(cpu="2"), q(cpu="3"), keep_limits=True)
     assert (str(found.requests["cpu"]), found.limits) == ("2", {})
 
 
-def test_a_resource_without_a_request_gets_none():
+def test_a_resource_without_a_request_gets_none() -> None:
     """A new request would change the pod's QoS class, which a resize may not."""
     assert scaled(q(cpu="1"), {}, q(cpu="100m", memory="1Gi"), keep_limits=False).requests.keys() == {"cpu"}
 
 
-def test_the_patch_names_only_containers_with_advice():
+def test_the_patch_names_only_containers_with_advice() -> None:
     policy = ContainerPolicy(container_name="app", controlled_values="RequestsOnly")
     body, in_place = resize(
         pod(limits={"cpu": "2"}), {"app": Advice(q(cpu="100m"))}, ResourcePolicy(container_policies=(policy,))
@@ -232,52 +251,54 @@ def test_the_patch_names_only_containers_with_advice():
         (Condition(type="Ready", status="True"), ""),
     ],
 )
-def test_a_resize_under_way_is_read_from_the_pods_conditions(condition, state):
+def test_a_resize_under_way_is_read_from_the_pods_conditions(condition: Condition, state: str) -> None:
     assert facts(pod(conditions=(condition,))).resize_state == state
 
 
-def ranged(**most):
+def ranged(**most: Any) -> Any:
     item = LimitRangeItem(type="Container", max=most)
     return LimitRange(metadata=ObjectMeta(name="small", namespace="shop"), spec=LimitRangeSpec(limits=(item,)))
 
 
-async def test_a_target_above_what_the_namespace_allows_evicts_nobody():
+async def test_a_target_above_what_the_namespace_allows_evicts_nobody() -> None:
     """A LimitRange allows 1 CPU, which the pod has; 2 are recommended. VPA's admission would give 1 again."""
     client = Recorder(ranges=[ranged(cpu="1")])
     asked = tracked("Recreate", target="2", lower="1500m", upper="3")
-    applier = Applier(client, "all")
+    applier = Applier(cast(Client, client), "all")
     for at in (0, 60):
         await applier.act([(asked, [pod("web-1"), pod("web-2")])], NOW + at)
     assert client.written == []
 
 
-async def test_a_resize_asks_for_what_the_namespace_allows():
+async def test_a_resize_asks_for_what_the_namespace_allows() -> None:
     client = Recorder(ranges=[ranged(cpu="1500m")])
-    await Applier(client, "in-place").act([(tracked("InPlace", "2", lower="1500m", upper="3"), [pod()])], NOW)
+    await Applier(cast(Client, client), "in-place").act(
+        [(tracked("InPlace", "2", lower="1500m", upper="3"), [pod()])], NOW
+    )
     assert client.written[0][2]["spec"]["containers"][0]["resources"]["requests"] == {"cpu": "1500m"}
 
 
-def guaranteed(name="web-1"):
+def guaranteed(name: Any = "web-1") -> Any:
     return pod(name, limits={"cpu": "1", "memory": "1Gi"})
 
 
 @pytest.mark.parametrize("mode", ["InPlace", "InPlaceOrRecreate"])
-async def test_a_guaranteed_pod_of_which_only_requests_are_controlled_is_left_as_it_is(mode):
+async def test_a_guaranteed_pod_of_which_only_requests_are_controlled_is_left_as_it_is(mode: Any) -> None:
     """A request below its limit would change the QoS class: the server refuses that."""
     client = Recorder()
     asked = tracked(mode, policy=ContainerPolicy(container_name="*", controlled_values="RequestsOnly"))
-    await Applier(client, "all").act([(asked, [guaranteed(), guaranteed("web-2")])], NOW)
+    await Applier(cast(Client, client), "all").act([(asked, [guaranteed(), guaranteed("web-2")])], NOW)
     assert client.written == []
 
 
-async def test_a_guaranteed_pod_stays_so_with_requests_and_limits():
+async def test_a_guaranteed_pod_stays_so_with_requests_and_limits() -> None:
     client = Recorder()
-    await Applier(client, "in-place").act([(tracked("InPlace"), [guaranteed()])], NOW)
+    await Applier(cast(Client, client), "in-place").act([(tracked("InPlace"), [guaranteed()])], NOW)
     resources = client.written[0][2]["spec"]["containers"][0]["resources"]
     assert resources == {"requests": {"cpu": "100m"}, "limits": {"cpu": "100m"}}
 
 
-def test_a_pod_does_not_become_guaranteed_by_a_resize():
+def test_a_pod_does_not_become_guaranteed_by_a_resize() -> None:
     """Its requests grow to its limits, both of them; one stays a millicore below."""
     burstable = pod(requests={"cpu": "500m", "memory": "1Gi"}, limits={"cpu": "1", "memory": "1Gi"})
     policy = ResourcePolicy(container_policies=(ContainerPolicy(container_name="*", controlled_values="RequestsOnly"),))
@@ -285,7 +306,7 @@ def test_a_pod_does_not_become_guaranteed_by_a_resize():
     assert body["spec"]["containers"][0]["resources"]["requests"] == {"cpu": "999m", "memory": "1Gi"}
 
 
-def failing(requests, since):
+def failing(requests: Any, since: Any) -> Any:
     """A resize that the kubelet has been at since `since` s ago and that now fails."""
     condition = Condition(
         type="PodResizeInProgress",
@@ -298,34 +319,36 @@ def failing(requests, since):
     return msgspec.structs.replace(made, status=msgspec.structs.replace(made.status, container_statuses=(has,)))
 
 
-async def test_an_error_that_passes_costs_no_pod():
+async def test_an_error_that_passes_costs_no_pod() -> None:
     """It was under way for 50 minutes before it failed: that is no reason to evict ten seconds later."""
     client = Recorder()
-    applier = Applier(client, "all")
+    applier = Applier(cast(Client, client), "all")
     seen = [failing({"cpu": "100m", "memory": "1Gi"}, 3000), pod("web-2", {"cpu": "100m"})]
     for at, evicted in ((0, 0), (10, 0), (290, 0), (310, 1)):
         await applier.act([(tracked("InPlaceOrRecreate"), seen)], NOW + at)
         assert len(client.written) == evicted
 
 
-async def test_after_an_error_another_target_is_asked_for():
+async def test_after_an_error_another_target_is_asked_for() -> None:
     client = Recorder()
-    await Applier(client, "in-place").act([(tracked("InPlace"), [failing({"cpu": "4", "memory": "1Gi"}, 10)])], NOW)
+    await Applier(cast(Client, client), "in-place").act(
+        [(tracked("InPlace"), [failing({"cpu": "4", "memory": "1Gi"}, 10)])], NOW
+    )
     assert client.written[0][2]["spec"]["containers"][0]["resources"]["requests"] == {"cpu": "100m"}
 
 
-def born(name, at):
+def born(name: Any, at: Any) -> Any:
     made = pod(name)
     return msgspec.structs.replace(
         made, status=msgspec.structs.replace(made.status, start_time=datetime.fromtimestamp(at, UTC))
     )
 
 
-async def test_a_pod_that_comes_back_as_it_was_is_evicted_ever_more_rarely():
+async def test_a_pod_that_comes_back_as_it_was_is_evicted_ever_more_rarely() -> None:
     """Nobody gives new pods their requests. Evictions at 0, after 10 minutes, 20 more, 40 more."""
     client, applier = Recorder(), None
-    applier = Applier(client, "all")
-    evicted, since = [], NOW - 60
+    applier = Applier(cast(Client, client), "all")
+    evicted, since = list[Any](), NOW - 60
     for minute in range(75):
         at = NOW + 60.0 * minute
         await applier.act([(tracked("Recreate"), [born(f"web-{minute}", since), born("web-old", since)])], at)
@@ -335,7 +358,7 @@ async def test_a_pod_that_comes_back_as_it_was_is_evicted_ever_more_rarely():
     assert evicted == [0, 10, 30, 70]
 
 
-def test_a_sidecar_is_resized_among_the_init_containers():
+def test_a_sidecar_is_resized_among_the_init_containers() -> None:
     resources = ResourceRequirements(requests={"cpu": "1"})
     sidecar = PodContainer(name="proxy", restart_policy="Always", resources=resources)
     first = PodContainer(name="migrate", resources=resources)

@@ -1,20 +1,23 @@
 """Checkpoints v3: moving from VPA to us and back without losing history, and what damaged ones are refused for."""
 
 import json
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from recommender.checkpoint import codec
 from recommender.checkpoint.codec import CheckpointError
 from recommender.config import mode
 from recommender.estimate.recommend import decide
-from recommender.input.usage_file import read_usage
+from recommender.input.usage_file import Usage, read_usage
 from recommender.model.containers import Model
 from recommender.model.histogram import NEVER
 from recommender.objects import Checkpoint, CheckpointStatus, Histogram
@@ -27,12 +30,12 @@ VPA = mode(Settings(mode="vpa"))
 T0 = 1767243600.0
 
 
-def part(begin, end):
+def part(begin: int, end: int) -> Usage:
     usage = read_usage([GOLDEN / "flags-usage.csv"])
     return usage.select(np.flatnonzero((usage.time >= begin) & (usage.time < end)))
 
 
-def numbers(model, rows, names):
+def numbers(model: Model, rows: NDArray[Any], names: Sequence[str]) -> Iterator[Any]:
     made = decide(model, rows, np.ones(len(rows), dtype=np.int64), 0.0, VPA)
     for index, name in enumerate(names):
         yield {
@@ -48,22 +51,22 @@ def numbers(model, rows, names):
         }
 
 
-def as_status(record):
+def as_status(record: dict[str, Any]) -> CheckpointStatus:
     return msgspec.convert(record, CheckpointStatus, strict=False)
 
 
-def day(number):
+def day(number: int) -> datetime:
     return datetime.fromtimestamp(T0 + number * 86400, UTC)
 
 
-def plain(status):
+def plain(status: CheckpointStatus) -> dict[str, Any]:
     """A status as plain JSON values, without its time of writing."""
     shown = json.loads(msgspec.json.encode(status))
     shown.pop("lastUpdateTime", None)
     return shown
 
 
-def test_what_vpa_wrote_is_read_and_continued_to_vpas_numbers():
+def test_what_vpa_wrote_is_read_and_continued_to_vpas_numbers() -> None:
     """VPA's own checkpoints after 4.4 days, then 1.8 days of samples: in VPA, and in us from the same checkpoints."""
     usage = part(MOVE["cut"], MOVE["end"])
     model = Model(VPA.aggregation)
@@ -74,7 +77,7 @@ def test_what_vpa_wrote_is_read_and_continued_to_vpas_numbers():
         assert ours == {key: value for key, value in theirs.items() if key != "checkpoint"}
 
 
-def test_what_we_write_vpa_reads_and_continues_to_the_same_numbers():
+def test_what_we_write_vpa_reads_and_continues_to_the_same_numbers() -> None:
     """The Go program continued from our checkpoints (ours_continued) exactly as from VPA's own; ours are written anew
     here and are the same as VPA's, value by value."""
     assert MOVE["ours_continued"] == MOVE["theirs_continued"]
@@ -94,7 +97,7 @@ def test_what_we_write_vpa_reads_and_continues_to_the_same_numbers():
         }
 
 
-def test_the_running_windows_peak_is_left_out_so_that_it_is_not_counted_twice():
+def test_the_running_windows_peak_is_left_out_so_that_it_is_not_counted_twice() -> None:
     """One day of 1 GB, then 5 GB in a window that still runs: only the first day's peak is in the checkpoint."""
     model = Model(VPA.aggregation)
     rows = model.states.take(1)
@@ -107,7 +110,7 @@ def test_the_running_windows_peak_is_left_out_so_that_it_is_not_counted_twice():
     assert model.states.memory.saved(rows)[0] == ended.memory_histogram.bucket_weights
 
 
-def test_daily_peaks_survive_a_restart_in_an_annotation():
+def test_daily_peaks_survive_a_restart_in_an_annotation() -> None:
     chosen = mode(Settings())
     usage = part(0, MOVE["end"])
     before = Replay(Model(chosen.aggregation), usage, by_time=True)
@@ -123,7 +126,7 @@ def test_daily_peaks_survive_a_restart_in_an_annotation():
     assert all(len(text) < 700 for text in texts)
 
 
-def test_an_empty_state_is_written_with_null_times_and_read_back_empty():
+def test_an_empty_state_is_written_with_null_times_and_read_back_empty() -> None:
     model = Model(VPA.aggregation)
     rows = model.states.take(1)
     status = codec.encode(model, rows, T0)[0]
@@ -161,7 +164,7 @@ def test_an_empty_state_is_written_with_null_times_and_read_back_empty():
         ),
     ],
 )
-def test_a_damaged_checkpoint_is_refused_with_the_field_and_the_reason(status, why):
+def test_a_damaged_checkpoint_is_refused_with_the_field_and_the_reason(status: CheckpointStatus, why: str) -> None:
     with pytest.raises(CheckpointError, match=why):
         codec.check(status, day(5).timestamp(), day(7).timestamp())
 
@@ -180,7 +183,7 @@ def test_a_damaged_checkpoint_is_refused_with_the_field_and_the_reason(status, w
         f"[0,0,{[1] * 29}]",
     ],
 )
-def test_a_damaged_annotation_is_refused(text):
+def test_a_damaged_annotation_is_refused(text: str) -> None:
     model = Model(VPA.aggregation)
     model.states.take(1)
     with pytest.raises(CheckpointError, match="daily-peaks"):
@@ -193,7 +196,7 @@ def test_a_damaged_annotation_is_refused(text):
     st.floats(0.01, 1e12),
     st.integers(0, 10**6),
 )
-def test_loading_and_saving_again_keeps_the_shape(weights, total, samples):
+def test_loading_and_saving_again_keeps_the_shape(weights: dict[Any, Any], total: float, samples: int) -> None:
     """A checkpoint whose heaviest bucket is 10,000 comes back as it was."""
     if weights:
         heaviest = max(weights, key=weights.get)
@@ -214,7 +217,7 @@ def test_loading_and_saving_again_keeps_the_shape(weights, total, samples):
     assert saved.total_samples_count == samples
 
 
-def test_a_whole_checkpoint_object_is_read_as_kubectl_exports_it():
+def test_a_whole_checkpoint_object_is_read_as_kubectl_exports_it() -> None:
     text = json.dumps(
         {
             "apiVersion": "autoscaling.k8s.io/v1",

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -16,8 +18,8 @@ HEADER = "container,epoch_s,cpu_millicores,memory_bytes\n"
 
 
 @pytest.fixture
-def run(capsys):
-    def call(*arguments):
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    def call(*arguments: Path | str) -> tuple[int, str, str]:
         code = main([str(argument) for argument in arguments])
         out, err = capsys.readouterr()
         return code, out, err
@@ -26,7 +28,7 @@ def run(capsys):
 
 
 @pytest.fixture
-def three_weeks(tmp_path):
+def three_weeks(tmp_path: Path) -> Path:
     """Two containers, hourly for three weeks: one steady at 1 GB, one whose memory steps from 1 to 3 GB on day 15."""
     path = tmp_path / "usage.csv"
     rows = [HEADER]
@@ -39,13 +41,13 @@ def three_weeks(tmp_path):
 
 
 @pytest.fixture
-def requests(tmp_path):
+def requests(tmp_path: Path) -> Path:
     path = tmp_path / "requests.csv"
     path.write_text("container,cpu_millicores,memory_bytes\nshop/Deployment/web/app,4000,17179869184\n")
     return path
 
 
-def test_replay_in_mode_vpa_prints_vpas_numbers_as_json(run):
+def test_replay_in_mode_vpa_prints_vpas_numbers_as_json(run: Callable[..., Any]) -> None:
     """The same file, read by VPA's own packages: golden/vpa-flags.json, 'defaults'."""
     code, out, _ = run("replay", FLAGS, "--mode", "vpa", "--output", "json")
     wanted = json.loads((GOLDEN / "vpa-flags.json").read_text())["defaults"]["results"]
@@ -53,19 +55,19 @@ def test_replay_in_mode_vpa_prints_vpas_numbers_as_json(run):
     assert json.loads(out) == [{key: value for key, value in row.items() if key != "checkpoint"} for row in wanted]
 
 
-def test_replay_takes_the_recommenders_flags(run):
+def test_replay_takes_the_recommenders_flags(run: Callable[..., Any]) -> None:
     _, out, _ = run("replay", FLAGS, "--mode=vpa", "--output=json", "--recommendation-margin-fraction=0.3")
     wanted = json.loads((GOLDEN / "vpa-flags.json").read_text())["margin"]["results"]
     assert [row["target"] for row in json.loads(out)] == [row["target"] for row in wanted]
 
 
-def test_replay_says_how_many_late_samples_it_dropped(run):
+def test_replay_says_how_many_late_samples_it_dropped(run: Callable[..., Any]) -> None:
     _, _, err = run("replay", FLAGS, "--mode", "vpa", "--output", "csv")
     assert "12 CPU samples came after a later one of their container (or twice) and were dropped" in err
 
 
 @pytest.mark.parametrize("mode", ["vpa", "default", "krr", "max"])
-def test_every_mode_gives_whole_numbers_in_order_of_container(run, mode):
+def test_every_mode_gives_whole_numbers_in_order_of_container(run: Callable[..., Any], mode: str) -> None:
     code, out, _ = run("replay", FLAGS, "--mode", mode, "--output", "json")
     rows = json.loads(out)
     assert code == 0
@@ -77,7 +79,7 @@ def test_every_mode_gives_whole_numbers_in_order_of_container(run, mode):
             assert all(isinstance(value, int) and value > 0 for value in row[bound].values()), row
 
 
-def test_order_in_the_file_matters_to_vpa_and_not_to_the_others(run, tmp_path):
+def test_order_in_the_file_matters_to_vpa_and_not_to_the_others(run: Callable[..., Any], tmp_path: Path) -> None:
     rows = [f"a,{1767225600 + 60 * k},{100 + k},{10**9 + k}\n" for k in range(300)]
     (tmp_path / "forth.csv").write_text(HEADER + "".join(rows))
     (tmp_path / "back.csv").write_text(HEADER + "".join(reversed(rows)))
@@ -90,7 +92,7 @@ def test_order_in_the_file_matters_to_vpa_and_not_to_the_others(run, tmp_path):
     assert (made["vpa", "forth"][0]["samples"], made["vpa", "back"][0]["samples"]) == (300, 1)
 
 
-def test_requests_add_columns_to_compare(run, three_weeks, requests):
+def test_requests_add_columns_to_compare(run: Callable[..., Any], three_weeks: Path, requests: Path) -> None:
     _, out, _ = run("replay", three_weeks, "--requests", requests, "--output", "csv")
     rows = {row["container"]: row for row in csv.DictReader(io.StringIO(out))}
     web = rows["shop/Deployment/web/app"]
@@ -98,7 +100,7 @@ def test_requests_add_columns_to_compare(run, three_weeks, requests):
     assert rows["shop/CronJob/nightly/job"]["request.cpu_millicores"] == ""
 
 
-def test_bad_rows_are_named_on_stderr_and_the_rest_is_recommended(run, tmp_path):
+def test_bad_rows_are_named_on_stderr_and_the_rest_is_recommended(run: Callable[..., Any], tmp_path: Path) -> None:
     path = tmp_path / "usage.csv"
     path.write_text(HEADER + "a,0,100,1000\na,60,nan,-4\nb,60,1e30,1\n")
     code, out, err = run("replay", path, "--output", "json")
@@ -123,7 +125,9 @@ def test_bad_rows_are_named_on_stderr_and_the_rest_is_recommended(run, tmp_path)
         (("explain", "stedy", FLAGS), 2, "it has steady"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_sentence(run, arguments, code, why):
+def test_what_cannot_be_done_is_said_in_one_sentence(
+    run: Callable[..., Any], arguments: tuple[Any, ...], code: int, why: str
+) -> None:
     got, _, err = run(*arguments)
     assert (got, err.count("\n")) == (code, 1)
     assert why in err
@@ -139,20 +143,22 @@ def test_what_cannot_be_done_is_said_in_one_sentence(run, arguments, code, why):
         (("report", FLAGS, "--price-gib", "-1"), "-1 is no price"),
     ],
 )
-def test_an_argument_without_use_is_refused_before_anything_is_read(run, capsys, arguments, why):
+def test_an_argument_without_use_is_refused_before_anything_is_read(
+    run: Callable[..., Any], capsys: pytest.CaptureFixture[str], arguments: tuple[str, str, str, str], why: str
+) -> None:
     with pytest.raises(SystemExit, match="2"):
         run(*arguments)
     assert why in capsys.readouterr().err
 
 
-def test_flags_may_stand_apart_from_their_values(run, three_weeks):
+def test_flags_may_stand_apart_from_their_values(run: Callable[..., Any], three_weeks: Path) -> None:
     together = run("replay", "--target-memory-percentile=0.5", three_weeks, "--mode=vpa", "--output=json")
     apart = ("replay", "--target-memory-percentile", "0.5", three_weeks, "--mode", "vpa", "--output", "json")
     assert run(*apart) == together
     assert run("explain", "--mode", "vpa", "shop/Deployment", "--memory-saver", three_weeks)[0] == 0
 
 
-def test_a_backtest_shows_each_policy_with_its_interval(run, three_weeks):
+def test_a_backtest_shows_each_policy_with_its_interval(run: Callable[..., Any], three_weeks: Path) -> None:
     """The step on day 15 is one overrun for everybody but the oracle: nobody could know."""
     code, out, _ = run("backtest", three_weeks, "--kills", "off", "--output", "json", "--price-gib", "0.01")
     rows = {row["policy"]: row for row in json.loads(out)}
@@ -164,7 +170,9 @@ def test_a_backtest_shows_each_policy_with_its_interval(run, three_weeks):
     assert all(row["cost"] > 0 and " to " in row["memory_slack_95"] for row in rows.values())
 
 
-def test_a_backtest_takes_todays_requests_as_a_policy(run, three_weeks, requests):
+def test_a_backtest_takes_todays_requests_as_a_policy(
+    run: Callable[..., Any], three_weeks: Path, requests: Path
+) -> None:
     """1 GB of 16 GiB: 94.2 % idle; the container without a request is not scored."""
     arguments = ("--policies", "max", "--requests", requests, "--output", "json")
     row = json.loads(run("backtest", three_weeks, *arguments)[1])[1]
@@ -172,13 +180,15 @@ def test_a_backtest_takes_todays_requests_as_a_policy(run, three_weeks, requests
     assert row["memory_slack"] == pytest.approx(1 - 10**9 / 17179869184)
 
 
-def test_a_backtest_draws_the_curve_of_cost_against_risk(run, three_weeks, tmp_path):
+def test_a_backtest_draws_the_curve_of_cost_against_risk(
+    run: Callable[..., Any], three_weeks: Path, tmp_path: Path
+) -> None:
     for name, begins in (("curve.png", b"\x89PNG"), ("curve.svg", b"<?xml")):
         run("backtest", three_weeks, "--policies", "max", "--bootstrap", "0", "--plot", tmp_path / name)
         assert (tmp_path / name).read_bytes().startswith(begins)
 
 
-def test_a_report_says_what_could_be_saved(run, three_weeks, requests):
+def test_a_report_says_what_could_be_saved(run: Callable[..., Any], three_weeks: Path, requests: Path) -> None:
     """4 cores and 16 GiB at 0.03 and 0.004 an hour are 134.32 a month; the target is 0.15 cores and about 1.1 GiB."""
     code, out, _ = run(
         "report", three_weeks, "--requests", requests, "--price-core", 0.03, "--price-gib", 0.004, "--output", "json"
@@ -190,7 +200,7 @@ def test_a_report_says_what_could_be_saved(run, three_weeks, requests):
     assert web["days_over"] == 0
 
 
-def test_a_gate_fails_with_its_own_exit_code(run, three_weeks, requests):
+def test_a_gate_fails_with_its_own_exit_code(run: Callable[..., Any], three_weeks: Path, requests: Path) -> None:
     code, _, err = run("report", three_weeks, "--requests", requests, "--fail-on", "over:2", "--output", "csv")
     assert code == 3
     assert "shop/Deployment/web/app: memory request 17179869184 bytes is" in err
@@ -198,7 +208,7 @@ def test_a_gate_fails_with_its_own_exit_code(run, three_weeks, requests):
     assert run("report", three_weeks, "--requests", requests, "--fail-on", "under:99", "--output", "csv")[0] == 3
 
 
-def test_the_page_stands_alone_and_is_safe_with_strange_names(run, tmp_path):
+def test_the_page_stands_alone_and_is_safe_with_strange_names(run: Callable[..., Any], tmp_path: Path) -> None:
     path = tmp_path / "usage.csv"
     path.write_text(HEADER + "<script>alert(1)</script>,0,100,1000000000\n")
     run("report", path, "--html", tmp_path / "page.html", "--title", "A & B")
@@ -209,7 +219,7 @@ def test_the_page_stands_alone_and_is_safe_with_strange_names(run, tmp_path):
     assert "<svg" in page
 
 
-def test_patches_are_for_kubectl_and_kustomize(run, three_weeks, tmp_path):
+def test_patches_are_for_kubectl_and_kustomize(run: Callable[..., Any], three_weeks: Path, tmp_path: Path) -> None:
     run("report", three_weeks, "--patches", tmp_path / "out", "--output", "csv")
     listing = yaml.safe_load((tmp_path / "out" / "kustomization.yaml").read_text())
     names = [patch["path"] for patch in listing["patches"]]
@@ -226,14 +236,14 @@ def test_patches_are_for_kubectl_and_kustomize(run, three_weeks, tmp_path):
     assert nightly["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["name"] == "job"
 
 
-def test_a_path_in_a_name_does_not_leave_the_folder(run, tmp_path):
+def test_a_path_in_a_name_does_not_leave_the_folder(run: Callable[..., Any], tmp_path: Path) -> None:
     path = tmp_path / "usage.csv"
     path.write_text(HEADER + "../../x/Deployment/web/app,0,1,1\na/Deployment/../app,0,1,1\n")
     run("report", path, "--patches", tmp_path / "out", "--output", "csv")
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["kustomization.yaml"]
 
 
-def test_explain_goes_from_samples_to_number(run, three_weeks):
+def test_explain_goes_from_samples_to_number(run: Callable[..., Any], three_weeks: Path) -> None:
     code, out, _ = run("explain", "shop/CronJob/nightly", three_weeks)
     assert code == 0
     for said in ("504 CPU samples from 2026-01-01", "90% of weight is up to", "+15% is", "<- target", "2.8 GiB"):
@@ -241,7 +251,7 @@ def test_explain_goes_from_samples_to_number(run, three_weeks):
     assert "what would change it:" in out
 
 
-def test_exported_checkpoints_are_a_source_too(run, tmp_path):
+def test_exported_checkpoints_are_a_source_too(run: Callable[..., Any], tmp_path: Path) -> None:
     theirs = json.loads((GOLDEN / "vpa-checkpoints.json").read_text())["theirs"]
     items = [
         {
@@ -272,7 +282,7 @@ def test_exported_checkpoints_are_a_source_too(run, tmp_path):
         pytest.param("a: 2026-13-45", id="no date"),
     ],
 )  # fmt: skip
-def test_a_file_without_checkpoints_is_refused(run, tmp_path, text):
+def test_a_file_without_checkpoints_is_refused(run: Callable[..., Any], tmp_path: Path, text: str) -> None:
     path = tmp_path / "checkpoints.json"
     path.write_text(text)
     code, _, err = run("report", "--checkpoints", path)
@@ -280,7 +290,7 @@ def test_a_file_without_checkpoints_is_refused(run, tmp_path, text):
     assert "checkpoints.json: " in err
 
 
-def test_help_lists_every_flag(run):
+def test_help_lists_every_flag(run: Callable[..., Any]) -> None:
     code, out, _ = run("--help")
     assert code == 0
     assert "--target-memory-percentile (0.9)" in out

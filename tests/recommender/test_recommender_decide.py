@@ -1,5 +1,7 @@
 """What VPA's updater would do with a pod."""
 
+from typing import Any
+
 import pytest
 
 from adapter.units.quantity import Quantity
@@ -12,56 +14,56 @@ NOW = 1767243600.0
 HOUR = 3600.0
 
 
-def q(**texts):
+def q(**texts: str) -> dict[str, Quantity]:
     return {name: Quantity.parse(text) for name, text in texts.items()}
 
 
-def pod(requests, age=24 * HOUR, **more):
+def pod(requests: dict[Any, Any], age: float = 24 * HOUR, **more: Any) -> PodFacts:
     return PodFacts("web-1", [Running("app", requests)], NOW - age, **more)
 
 
 BOTH_RUN = Group(2, 2)
 
 
-def decide(seen, advice, mode, now, group=BOTH_RUN, requirements=()):
+def decide(seen: Any, advice: Any, mode: Any, now: Any, group: Any = BOTH_RUN, requirements: Any = ()) -> Any:
     return decisions.decide(seen, advice, now, Terms(mode, group, requirements=requirements))
 
 
 WIDE = Advice(q(cpu="200m"), q(cpu="50m"), q(cpu="1"))
 
 
-def test_a_request_inside_its_bounds_is_left_alone_for_twelve_hours():
+def test_a_request_inside_its_bounds_is_left_alone_for_twelve_hours() -> None:
     made = decide(pod(q(cpu="400m"), age=HOUR), {"app": WIDE}, "Recreate", NOW)
     assert (made.action, made.difference) == (Action.NONE, 0.5)
     assert "younger than 12 h" in made.reason
 
 
-def test_after_twelve_hours_a_difference_of_a_tenth_is_enough():
+def test_after_twelve_hours_a_difference_of_a_tenth_is_enough() -> None:
     assert decide(pod(q(cpu="220m")), {"app": WIDE}, "Recreate", NOW).action is Action.NONE
     assert decide(pod(q(cpu="400m")), {"app": WIDE}, "Recreate", NOW).action is Action.EVICT
 
 
 @pytest.mark.parametrize("request_", ["40m", "2"])
-def test_a_request_outside_its_bounds_is_changed_at_once(request_):
+def test_a_request_outside_its_bounds_is_changed_at_once(request_: str) -> None:
     made = decide(pod(q(cpu=request_), age=60), {"app": WIDE}, "Recreate", NOW)
     assert (made.action, made.cause) == (Action.EVICT, Cause.OUTSIDE)
     assert made.grows == (request_ == "40m")
 
 
-def test_a_missing_request_is_outside_and_grows():
+def test_a_missing_request_is_outside_and_grows() -> None:
     """A missing request counts as 1 milli-unit: |1 − 200| / 1 = 199."""
     made = decide(pod({}, age=60), {"app": WIDE}, "Recreate", NOW)
     assert (made.action, made.grows, made.difference) == (Action.EVICT, True, 199.0)
 
 
-def test_differences_add_up_over_resources_and_containers():
+def test_differences_add_up_over_resources_and_containers() -> None:
     """cpu: |300 − 600| / 300 = 1; memory: |4 − 1| / 4 = 0.75."""
     advice = {"a": Advice(q(cpu="400m", memory="1Gi")), "b": Advice(q(cpu="200m"))}
     both = PodFacts("p", [Running("a", q(cpu="100m", memory="4Gi")), Running("b", q(cpu="200m"))], NOW)
     assert decide(both, advice, "Recreate", NOW).difference == pytest.approx(1.75)
 
 
-def test_a_kill_soon_after_the_start_counts_at_once():
+def test_a_kill_soon_after_the_start_counts_at_once() -> None:
     killed = PodFacts("p", [Running("app", q(cpu="300m"), killed=(NOW - 500, NOW - 100))], NOW - 600)
     assert decide(killed, {"app": WIDE}, "Recreate", NOW).cause is Cause.QUICK_OOM
     long_ago = PodFacts("p", [Running("app", q(cpu="300m"), killed=(NOW - 5000, NOW - 4000))], NOW - 600)
@@ -69,11 +71,11 @@ def test_a_kill_soon_after_the_start_counts_at_once():
 
 
 @pytest.mark.parametrize("mode", ["Off", "Initial"])
-def test_modes_that_never_touch_running_pods(mode):
+def test_modes_that_never_touch_running_pods(mode: str) -> None:
     assert decide(pod(q(cpu="2")), {"app": WIDE}, mode, NOW).action is Action.NONE
 
 
-def test_containers_that_vpa_has_not_observed_are_left_out():
+def test_containers_that_vpa_has_not_observed_are_left_out() -> None:
     made = decide(pod(q(cpu="2"), observed=frozenset({"other"})), {"app": WIDE}, "Recreate", NOW)
     assert made.reason == "no container of the pod has a recommendation"
 
@@ -108,8 +110,8 @@ NONE, IN_PLACE, EVICT = Action.NONE, Action.IN_PLACE, Action.EVICT
     ],
 )
 def test_a_resize_that_is_not_done_is_replaced_by_another_target_and_otherwise_waited_for(
-    state, since, asked, in_place, or_recreate
-):
+    state: Any, since: Any, asked: Any, in_place: Any, or_recreate: Any
+) -> None:
     seen = PodFacts(
         "web-1",
         [Running("app", q(cpu="40m"), asked=q(cpu=asked))],
@@ -123,7 +125,7 @@ def test_a_resize_that_is_not_done_is_replaced_by_another_target_and_otherwise_w
     assert decide(seen, {"app": WIDE}, "Initial", NOW).action is NONE
 
 
-def test_a_deferred_resize_is_taken_back_when_what_the_container_has_is_right_again():
+def test_a_deferred_resize_is_taken_back_when_what_the_container_has_is_right_again() -> None:
     """It has 200m, asked for 8 cores while those were recommended, and 200m is again."""
     running = [Running("app", q(cpu="200m"), asked=q(cpu="8"))]
     waiting = PodFacts("web-1", running, NOW - 60, resizing=NOW - 30, resize_state=ResizeState.DEFERRED)
@@ -143,13 +145,13 @@ def test_a_deferred_resize_is_taken_back_when_what_the_container_has_is_right_ag
     ],
 )
 def test_where_no_resize_is_possible_the_pod_is_made_anew_if_the_mode_may_and_never_to_lose_its_qos_class(
-    in_place, mode, action
-):
+    in_place: Any, mode: Any, action: Any
+) -> None:
     assert decide(pod(q(cpu="40m"), in_place=in_place), {"app": WIDE}, mode, NOW).action is action
 
 
 @pytest.mark.parametrize("mode", ["Recreate", "InPlaceOrRecreate"])
-def test_no_pod_is_evicted_for_one_that_would_be_the_same(mode):
+def test_no_pod_is_evicted_for_one_that_would_be_the_same(mode: Any) -> None:
     """Its request is above the upper bound, and so is the target: whoever wrote them, an eviction changes nothing."""
     odd = {"app": Advice(q(cpu="2"), q(cpu="50m"), q(cpu="1"))}
     made = decide(pod(q(cpu="2"), in_place=InPlace.NOTHING), odd, mode, NOW)
@@ -169,25 +171,25 @@ def test_no_pod_is_evicted_for_one_that_would_be_the_same(mode):
         (Group(4, 4, budget=1), True),
     ],
 )
-def test_evictions_leave_enough_replicas(group, allowed):
+def test_evictions_leave_enough_replicas(group: Group, allowed: bool) -> None:
     made = decide(pod(q(cpu="2")), {"app": WIDE}, "Recreate", NOW, group)
     assert (made.action is Action.EVICT) == allowed
 
 
-def test_a_resize_that_restarts_a_container_needs_room_as_an_eviction_does():
+def test_a_resize_that_restarts_a_container_needs_room_as_an_eviction_does() -> None:
     wide, restarts = {"app": WIDE}, pod(q(cpu="2"), restarts=True)
     assert decide(restarts, wide, "InPlace", NOW, Group(1, 1)).action is Action.NONE
     assert decide(restarts, wide, "InPlace", NOW, Group(2, 2)).action is Action.IN_PLACE
     assert decide(pod(q(cpu="2")), wide, "InPlace", NOW, Group(1, 1)).action is Action.IN_PLACE
 
 
-def test_eviction_requirements_ask_for_a_direction():
+def test_eviction_requirements_ask_for_a_direction() -> None:
     only_up = [EvictionRequirement(resources=("cpu", "memory"), change_requirement="TargetHigherThanRequests")]
     assert decide(pod(q(cpu="2")), {"app": WIDE}, "Recreate", NOW, requirements=only_up).action is Action.NONE
     assert decide(pod(q(cpu="40m")), {"app": WIDE}, "Recreate", NOW, requirements=only_up).action is Action.EVICT
 
 
-def test_pods_that_grow_come_before_larger_differences():
+def test_pods_that_grow_come_before_larger_differences() -> None:
     grows = decide(pod(q(cpu="190m")), {"app": WIDE}, "Recreate", NOW)
     shrinks = decide(pod(q(cpu="900m")), {"app": WIDE}, "Recreate", NOW)
     assert sorted([grows, shrinks], key=lambda made: made.urgency)[-1] is grows

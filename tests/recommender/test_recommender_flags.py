@@ -3,34 +3,37 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from recommender.config import mode
 from recommender.estimate.postprocess import round_up
 from recommender.estimate.recommend import decide
 from recommender.input.usage_file import read_usage
 from recommender.model.containers import Model
+from recommender.model.histogram import Histograms
 from recommender.offline.replay import Replay
-from recommender.settings import parse
+from recommender.settings import Settings, parse
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "recommender"
 CASES = json.loads((GOLDEN / "vpa-flags.json").read_text())
 
 
-def stamp(time):
+def stamp(time: float) -> str:
     return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def bound(of, index, settings):
+def bound(of: tuple[NDArray[Any], NDArray[Any]], index: int, settings: Settings) -> dict[str, int]:
     return {
         "cpu_millicores": round_up(int(of[0][index]), settings.round_cpu),
         "memory_bytes": round_up(int(of[1][index]), settings.round_memory),
     }
 
 
-def saved(histograms, row):
+def saved(histograms: Histograms, row: int) -> dict[str, Any]:
     weights = histograms.saved(np.array([row]))[0]
     return {
         "referenceTimestamp": stamp(histograms.reference[row]),
@@ -40,7 +43,7 @@ def saved(histograms, row):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_flags_change_the_numbers_as_in_vpa(name):
+def test_flags_change_the_numbers_as_in_vpa(name: str) -> None:
     flags = [flag for flag in CASES[name]["flags"] if not flag.startswith("--containers-per-pod")]
     per_pod = 3 if len(flags) < len(CASES[name]["flags"]) else 1
     settings = parse([*flags, "--mode=vpa"])

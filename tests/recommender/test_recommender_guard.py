@@ -1,18 +1,21 @@
 """Beside an HPA on utilisation: run against the HPA controller's own formula (adapter.hpa)."""
 
+from collections.abc import Callable
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.hpa.decide import decide
 from adapter.hpa.model import History, HpaSpec, Metric, PodState, PodValue, PodValues, Scale, Source, Target, TargetType
 from recommender.estimate.hpa_guard import advise, beside
-from recommender.status import Numbers
+from recommender.estimate.postprocess import Numbers
 
 LOAD = 2000
 """millicores that the whole workload uses, however many pods share it"""
 
 
-def replicas(count, percent, request, at):
+def replicas(count: int, percent: int, request: int, at: float) -> int:
     """What the HPA makes of `count` pods that share LOAD, each with `request` millicores."""
     metric = Metric(Source.RESOURCE, "cpu", Target(TargetType.UTILIZATION, percent))
     pods = [
@@ -24,7 +27,7 @@ def replicas(count, percent, request, at):
     return decide(spec, Scale(count, count), [values], pods, History(), at).desired
 
 
-def settle(treat, rounds=20):
+def settle(treat: Callable[..., Any], rounds: int = 20) -> int:
     """Rounds of: the recommender asks for 1.15 × a pod's usage, `treat` has its say, the HPA looks."""
     count, percent, request, at = 8, 50, 500, 1e9
     for _ in range(rounds):
@@ -34,27 +37,27 @@ def settle(treat, rounds=20):
     return count
 
 
-def test_without_a_guard_recommender_and_hpa_drive_each_other_to_the_maximum():
+def test_without_a_guard_recommender_and_hpa_drive_each_other_to_the_maximum() -> None:
     """8 pods of 250m at 500m are 50 %; asking for 287m makes it 87 %, so 14 pods of 143m, so 164m, so 87 % again …"""
     assert settle(lambda request, wanted, percent: (wanted, percent)) == 100
 
 
-def numbers(cpu, memory=10**9):
+def numbers(cpu: int, memory: int = 10**9) -> Numbers:
     return Numbers((cpu, cpu // 2, cpu * 2), (memory, memory // 2, memory * 2), 1.0)
 
 
-def test_holding_the_request_keeps_the_replica_count():
+def test_holding_the_request_keeps_the_replica_count() -> None:
     """What the loop does in a cluster."""
 
-    def treat(request, wanted, percent):
+    def treat(request: int, wanted: int, percent: int) -> tuple[int, int]:
         kept = beside({"app": numbers(wanted)}, {"app": {"cpu": f"{request}m"}}, {("cpu", ""): percent})["app"]
         return kept.cpu[0], percent
 
     assert settle(treat) == 8
 
 
-def test_advising_the_target_lets_the_request_move_and_keeps_the_replica_count():
-    def treat(request, wanted, percent):
+def test_advising_the_target_lets_the_request_move_and_keeps_the_replica_count() -> None:
+    def treat(request: int, wanted: int, percent: int) -> tuple[int, int]:
         made = advise({"app": request}, {"app": wanted}, percent)
         return made.amounts["app"], made.utilisation
 
@@ -62,7 +65,9 @@ def test_advising_the_target_lets_the_request_move_and_keeps_the_replica_count()
 
 
 @given(st.integers(1, 20), st.integers(10, 95), st.integers(100, 4000), st.integers(50, 8000), st.integers(0, 60))
-def test_an_advised_target_decides_as_the_old_one_did(count, percent, request, wanted, extra):
+def test_an_advised_target_decides_as_the_old_one_did(
+    count: int, percent: int, request: int, wanted: int, extra: int
+) -> None:
     """The threshold, request × percentage, is kept to half a millicore in the request: under 1 % at 50 millicores."""
     made = advise({"app": request, "side": extra + 10}, {"app": wanted, "side": extra + 10}, percent)
     before = (request + extra + 10) * percent
@@ -71,12 +76,12 @@ def test_an_advised_target_decides_as_the_old_one_did(count, percent, request, w
     assert made.utilisation >= 1
 
 
-def test_a_container_without_a_request_takes_what_is_wanted():
+def test_a_container_without_a_request_takes_what_is_wanted() -> None:
     kept = beside({"app": numbers(300), "new": numbers(40)}, {"app": {"cpu": "500m"}, "new": {}}, {("cpu", ""): 50})
     assert (kept["app"].cpu[0], kept["new"].cpu[0]) == (500, 40)
 
 
-def test_the_note_says_what_else_would_keep_the_replicas():
+def test_the_note_says_what_else_would_keep_the_replicas() -> None:
     """500m + 100m at 50 % hold 300m; for 200m + 100m that is 100 %."""
     requests = {"app": {"cpu": "500m", "memory": "1Gi"}, "switched-off": {"cpu": "100m"}}
     kept = beside({"app": numbers(200)}, requests, {("cpu", ""): 50})["app"]
@@ -87,13 +92,13 @@ def test_the_note_says_what_else_would_keep_the_replicas():
     assert kept.cpu == (500, 100, 500), "the bounds enclose it"
 
 
-def test_an_hpa_on_one_container_holds_that_one_alone():
+def test_an_hpa_on_one_container_holds_that_one_alone() -> None:
     both = {"app": numbers(200), "side": numbers(30)}
     kept = beside(both, {"app": {"cpu": "500m"}, "side": {"cpu": "50m"}}, {("cpu", "app"): 50})
     assert kept["app"].cpu[0] == 500
     assert kept["side"] == both["side"]
 
 
-def test_nothing_requested_yet_leaves_nothing_to_keep():
+def test_nothing_requested_yet_leaves_nothing_to_keep() -> None:
     assert advise({}, {"app": 300}, 50).utilisation == 50
     assert beside({"app": numbers(300)}, {}, {("cpu", ""): 50}) == {"app": numbers(300)}

@@ -1,5 +1,7 @@
 """Histograms and their storage: VPA's rules in small cases, and whole arrays against one row at a time."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +15,7 @@ DAY = 86400.0
 T0 = 1767225600.0
 
 
-def filled(*samples, half_life=DAY):
+def filled(*samples: tuple[Any, ...], half_life: float = DAY) -> Histograms:
     """One histogram with (millicores, weight, time) samples."""
     made = Histograms(CPU, half_life)
     made.extend(1)
@@ -22,7 +24,7 @@ def filled(*samples, half_life=DAY):
     return made
 
 
-def test_buckets_grow_by_their_ratio_and_end_where_the_next_begins():
+def test_buckets_grow_by_their_ratio_and_end_where_the_next_begins() -> None:
     """VPA's example: first 40, ratio 1.5, up to 500: starts 0, 40, 100, 190, 325, 527.5."""
     buckets = Buckets(maximum=500, first=40, ratio=1.5, per_unit=1)
     assert buckets.starts.tolist() == [0, 40, 100, 190, 325, 527.5]
@@ -32,21 +34,21 @@ def test_buckets_grow_by_their_ratio_and_end_where_the_next_begins():
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, 10**6))
-def test_a_bucket_holds_what_lies_between_its_start_and_its_end(millicores):
+def test_a_bucket_holds_what_lies_between_its_start_and_its_end(millicores: int) -> None:
     bucket = CPU.find(np.array([millicores]))[0]
     assert CPU.starts[bucket] <= millicores / 1000 * (1 + 1e-12) + 1e-12
     assert bucket == CPU.count - 1 or millicores / 1000 < CPU.ends[bucket] * (1 + 1e-12)
 
 
-def test_an_empty_histogram_has_no_percentile():
+def test_an_empty_histogram_has_no_percentile() -> None:
     assert filled().percentiles((0.5,)).tolist() == [[0.0]]
 
 
-def test_a_bucket_lighter_than_epsilon_is_empty():
+def test_a_bucket_lighter_than_epsilon_is_empty() -> None:
     assert filled((500, EPSILON / 2, T0)).percentiles((0.5,)).tolist() == [[0.0]]
 
 
-def test_percentiles_are_ends_of_buckets():
+def test_percentiles_are_ends_of_buckets() -> None:
     """Weights 1, 2, 3, 4 at 100m, 200m, 300m, 400m: the threshold of p 0.6 is 6, reached with the third."""
     made = filled((100, 1, T0), (200, 2, T0), (300, 3, T0), (400, 4, T0))
     ends = [CPU.ends[CPU.find(np.array([amount]))[0]] for amount in (100, 200, 300, 400)]
@@ -55,33 +57,33 @@ def test_percentiles_are_ends_of_buckets():
     assert found == [ends[index] for _, index in wanted]
 
 
-def test_a_place_inside_a_bucket_is_given_where_buckets_are_coarse():
+def test_a_place_inside_a_bucket_is_given_where_buckets_are_coarse() -> None:
     """All weight in bucket 0, 0 to 10m: VPA says 10m; half-way through is 5m. At 2 cores the bucket's end stands."""
     assert filled((3, 1, T0)).percentiles((0.5,), inside=True)[0, 0] == pytest.approx(0.005)
     large = filled((2000, 1, T0))
     assert large.percentiles((0.5,), inside=True) == large.percentiles((0.5,))
 
 
-def test_a_sample_half_a_life_older_weighs_less():
+def test_a_sample_half_a_life_older_weighs_less() -> None:
     """Weights 1 at 100m and, one half-life later, 2 at 200m: 100m has a third."""
     made = filled((100, 1, T0), (200, 1, T0 + DAY))
     low, high = (CPU.ends[CPU.find(np.array([amount]))[0]] for amount in (100, 200))
     assert made.percentiles((0.33, 0.34))[:, 0].tolist() == [low, high]
 
 
-def test_the_reference_is_the_nearest_multiple_of_the_half_life_and_halves_go_up():
+def test_the_reference_is_the_nearest_multiple_of_the_half_life_and_halves_go_up() -> None:
     assert filled((1, 1, T0 + DAY / 2 - 1)).reference[0] == T0
     assert filled((1, 1, T0 + DAY / 2)).reference[0] == T0 + DAY
 
 
-def test_after_a_hundred_half_lives_the_old_is_forgotten_and_the_reference_moves():
+def test_after_a_hundred_half_lives_the_old_is_forgotten_and_the_reference_moves() -> None:
     made = filled((100, 1, T0), (200, 1, T0 + 101 * DAY))
     assert made.reference[0] == T0 + 101 * DAY
     assert made.total[0] == pytest.approx(1.0)
     assert made.percentiles((0.01,))[0, 0] == CPU.ends[CPU.find(np.array([200]))[0]]
 
 
-def test_what_is_subtracted_is_gone():
+def test_what_is_subtracted_is_gone() -> None:
     made = filled((100, 1, T0), (300, 1, T0))
     made.subtract(np.array([0]), np.array([300]), 1.0, np.array([T0]))
     assert made.percentiles((1.0,))[0, 0] == CPU.ends[CPU.find(np.array([100]))[0]]
@@ -90,7 +92,7 @@ def test_what_is_subtracted_is_gone():
     assert made.total[0] == 0.0
 
 
-def test_merging_takes_the_younger_reference():
+def test_merging_takes_the_younger_reference() -> None:
     made = Histograms(CPU, DAY)
     made.extend(2)
     made.add(np.array([0, 1]), np.array([100, 200]), 1.0, np.array([T0, T0 + 3 * DAY]))
@@ -102,7 +104,7 @@ def test_merging_takes_the_younger_reference():
     ]
 
 
-def test_a_copy_lives_its_own_life():
+def test_a_copy_lives_its_own_life() -> None:
     made = filled((100, 1, T0), (90000, 1, T0))
     other = made.copy(np.array([0]))
     other.add(np.array([0]), np.array([5]), 5.0, np.array([T0]))
@@ -110,7 +112,7 @@ def test_a_copy_lives_its_own_life():
     assert other.weights(0).sum() == 7.0
 
 
-def test_cleared_rows_are_empty_and_their_room_is_used_again():
+def test_cleared_rows_are_empty_and_their_room_is_used_again() -> None:
     made = Histograms(CPU, DAY)
     made.extend(100)
     rows = np.arange(100)
@@ -131,7 +133,7 @@ samples = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(samples)
-def test_many_rows_at_once_are_as_each_alone(found):
+def test_many_rows_at_once_are_as_each_alone(found: list[Any]) -> None:
     """Whatever is added to whichever row: a row's state is that of a histogram that got only its samples."""
     together = Histograms(CPU, DAY)
     together.extend(5)
@@ -149,7 +151,7 @@ def test_many_rows_at_once_are_as_each_alone(found):
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 175), st.integers(1, 9)), max_size=80))
-def test_a_ragged_row_holds_what_a_full_one_would(found):
+def test_a_ragged_row_holds_what_a_full_one_would(found: list[Any]) -> None:
     arena = Arena(176)
     arena.extend(8)
     full = np.zeros((8, 176))

@@ -3,8 +3,10 @@
 import itertools
 import json
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlparse
 
 import numpy as np
@@ -19,6 +21,7 @@ from adapter.kube.resources import PODS
 from adapter.units.selector import Selector
 from recommender.__main__ import main
 from recommender.config import history, mode
+from recommender.estimate.recommend import Mode
 from recommender.input import history as prometheus
 from recommender.input.backfill import load_history
 from recommender.input.history import MAX_POINTS, HistoryError, chunks
@@ -26,7 +29,7 @@ from recommender.input.owners import spelled
 from recommender.model.cluster import ClusterState
 from recommender.model.containers import Model
 from recommender.model.workloads import Workload, of_metrics, of_name, of_owner, of_pod
-from recommender.objects import POD_METRICS, Container, Pod, PodSpec, PodStatus, TargetRef, Vpa, VpaSpec
+from recommender.objects import POD_METRICS, Pod, PodContainer, PodSpec, PodStatus, TargetRef, Vpa, VpaSpec
 from recommender.offline.report_sources import watch
 from recommender.settings import parse
 
@@ -38,11 +41,11 @@ GB = 10**9
 class FakePrometheus:
     """Answers range queries for one pod: 0.1 cores and 1 GB, 2 GB on the last day; counts what it is asked."""
 
-    def __init__(self, namespace="shop", pod="web-6d4cf56db6-x2x2x", broken=0):
+    def __init__(self, namespace: str = "shop", pod: str = "web-6d4cf56db6-x2x2x", broken: int = 0) -> None:
         self.namespace, self.pod, self.broken = namespace, pod, broken
-        self.asked = []
+        self.asked: list[Any] = []
 
-    def ranges(self, query, start, end, step):
+    def ranges(self, query: str, start: float, end: float, step: float) -> list[Any]:
         self.asked.append((query, start, end, step))
         if self.broken:
             self.broken -= 1
@@ -53,7 +56,7 @@ class FakePrometheus:
             return [{"metric": labels, "values": [[at, "0.1"] for at in times]}]
         return [{"metric": labels, "values": [[at, str(2 * GB if at > NOW - DAY else GB)] for at in times]}]
 
-    def instant(self, query):
+    def instant(self, query: str) -> list[Any]:
         if query.startswith("count"):
             return [{"metric": {"namespace": self.namespace}, "value": [0, "1"]}]
         if query.startswith("kube_pod_container_resource_requests"):
@@ -68,20 +71,20 @@ class FakePrometheus:
         return []
 
 
-def cluster_of(chosen, pod="web-6d4cf56db6-x2x2x"):
+def cluster_of(chosen: Mode, pod: str = "web-6d4cf56db6-x2x2x") -> ClusterState:
     cluster = ClusterState(Model(chosen.aggregation))
     meta = ObjectMeta(name="web", namespace="shop")
     cluster.serve([Vpa(metadata=meta)])
     own = Pod(
         metadata=ObjectMeta(name=pod, namespace="shop", uid="u"),
-        spec=PodSpec(containers=(Container(name="app"),)),
+        spec=PodSpec(containers=(PodContainer(name="app"),)),
         status=PodStatus(phase="Running"),
     )
     cluster.follow({("shop", "web"): [own]}, NOW)
     return cluster
 
 
-async def test_history_fills_the_state_as_live_samples_would_have():
+async def test_history_fills_the_state_as_live_samples_would_have() -> None:
     settings = parse(["--history-length=8d", "--history-resolution=1h"])
     cluster = cluster_of(mode(settings))
     count = await load_history(cluster, history(settings), NOW, FakePrometheus())
@@ -94,11 +97,11 @@ async def test_history_fills_the_state_as_live_samples_would_have():
 class Remembered(FakePrometheus):
     """Knows of a pod that is gone what `told` says: its owner, or its labels."""
 
-    def __init__(self, told, **labels):
+    def __init__(self, told: str, **labels: str) -> None:
         super().__init__(pod=labels["pod"])
         self.told, self.labels = told, labels
 
-    def instant(self, query):
+    def instant(self, query: str) -> list[Any]:
         self.asked.append(query)
         return [{"metric": self.labels, "value": [0, "1"]}] if query.startswith(self.told) else []
 
@@ -116,7 +119,9 @@ class Remembered(FakePrometheus):
         ),
     ],
 )  # fmt: skip
-async def test_what_pods_used_that_are_gone_counts_for_their_workload(source, flags):
+async def test_what_pods_used_that_are_gone_counts_for_their_workload(
+    source: FakePrometheus | Remembered, flags: tuple[Any, ...]
+) -> None:
     """A rollout an hour ago must not cost eight days of history."""
     settings = parse(list(flags))
     cluster = cluster_of(mode(settings))
@@ -128,12 +133,12 @@ async def test_what_pods_used_that_are_gone_counts_for_their_workload(source, fl
     assert len(cluster.model.instances) == 1, "the instance of the pod that is gone is gone too"
 
 
-def test_labels_have_one_spelling_in_metrics():
+def test_labels_have_one_spelling_in_metrics() -> None:
     assert spelled("app.kubernetes.io/part-of") == spelled("app_kubernetes_io_part_of")
     assert spelled("ownerTeam") == "owner_team"
 
 
-async def test_history_of_other_peoples_pods_is_left_alone():
+async def test_history_of_other_peoples_pods_is_left_alone() -> None:
     settings = parse([])
     cluster = cluster_of(mode(settings))
     other = Remembered("last_over_time(kube_pod_labels", namespace="shop", pod="web-7f9d8c6b5-zzzzz", label_app="api")
@@ -141,13 +146,13 @@ async def test_history_of_other_peoples_pods_is_left_alone():
     assert await load_history(cluster, history(settings), NOW, other) == 0
 
 
-async def test_a_namespace_that_cannot_be_had_is_left_out_and_the_program_goes_on():
+async def test_a_namespace_that_cannot_be_had_is_left_out_and_the_program_goes_on() -> None:
     settings = parse([])
     cluster = cluster_of(mode(settings))
     assert await load_history(cluster, history(settings), NOW, FakePrometheus(broken=1)) == 0
 
 
-def test_label_names_are_the_modern_ones_unless_named_otherwise_or_in_mode_vpa():
+def test_label_names_are_the_modern_ones_unless_named_otherwise_or_in_mode_vpa() -> None:
     query = history(parse([])).queries("shop")[1]
     assert 'pod=~".+"' in query
     assert 'container!="POD"' in query
@@ -155,13 +160,13 @@ def test_label_names_are_the_modern_ones_unless_named_otherwise_or_in_mode_vpa()
     assert 'my_pod=~".+"' in history(parse(["--container-pod-name-label=my_pod"])).queries("shop")[1]
 
 
-def test_memory_between_two_points_counts_but_not_in_mode_vpa():
+def test_memory_between_two_points_counts_but_not_in_mode_vpa() -> None:
     assert "(max_over_time(container_memory_working_set_bytes{" in history(parse([])).queries("shop")[1]
     assert "max_over_time" not in history(parse(["--mode=vpa"])).queries("shop")[1]
 
 
 @given(st.floats(60, 90 * DAY), st.floats(1, 7200))
-def test_queries_cover_the_time_in_parts_below_the_servers_limits(length, step):
+def test_queries_cover_the_time_in_parts_below_the_servers_limits(length: float, step: float) -> None:
     parts = list(chunks(0.0, length, step))
     assert parts[0][0] == 0.0
     assert parts[-1][1] <= length
@@ -173,18 +178,18 @@ def test_queries_cover_the_time_in_parts_below_the_servers_limits(length, step):
 
 
 @contextmanager
-def server(answer):
+def server(answer: Callable[..., Any]) -> Iterator[Any]:
     """A Prometheus on loopback: `answer(path, parameters)` gives (status, JSON)."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
+        def do_GET(self) -> None:
             url = urlparse(self.path)
             code, body = answer(url.path, {key: values[0] for key, values in parse_qs(url.query).items()})
             self.send_response(code)
             self.end_headers()
             self.wfile.write(json.dumps(body).encode())
 
-        def log_message(self, *_):
+        def log_message(self, *_: str) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as made:
@@ -197,11 +202,11 @@ def server(answer):
             thread.join()
 
 
-def served(fake, failures=0):
+def served(fake: FakePrometheus, failures: int = 0) -> Callable[..., Any]:
     """`fake` as a server that first fails a few times."""
     left = failures
 
-    def answer(path, given):
+    def answer(path: str, given: dict[str, str]) -> tuple[Any, ...]:
         nonlocal left
         if left:
             left -= 1
@@ -215,7 +220,9 @@ def served(fake, failures=0):
     return answer
 
 
-def test_a_report_from_prometheus_names_workloads_and_knows_requests(capsys, monkeypatch):
+def test_a_report_from_prometheus_names_workloads_and_knows_requests(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(prometheus, "PAUSE", 0.001)
     monkeypatch.setattr("time.time", lambda: NOW)
     fake = FakePrometheus()
@@ -228,10 +235,17 @@ def test_a_report_from_prometheus_names_workloads_and_knows_requests(capsys, mon
     assert row["target"]["memory"] > 2 * GB
 
 
-def test_a_prometheus_that_is_away_is_said_in_one_sentence(capsys, monkeypatch):
+def test_a_prometheus_that_is_away_is_said_in_one_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(prometheus, "PAUSE", 0.001)
     asked = []
-    with server(lambda path, given: asked.append(path) or (503, {"what": "a\nlong\nstory"})) as url:
+
+    def away(path: str, given: object) -> tuple[int, object]:
+        asked.append(path)
+        return 503, {"what": "a\nlong\nstory"}
+
+    with server(away) as url:
         assert main(["report", "--prometheus", url, "--namespace=shop"]) == 1
     (said,) = capsys.readouterr().err.splitlines()
     assert said.startswith("streamgate-recommender: http://127.0.0.1")
@@ -243,7 +257,7 @@ def test_a_prometheus_that_is_away_is_said_in_one_sentence(capsys, monkeypatch):
     )
 
 
-async def test_a_report_from_metrics_k8s_io_follows_owners():
+async def test_a_report_from_metrics_k8s_io_follows_owners() -> None:
     async with FakeCluster() as cluster, Client(cluster.connection) as client:
         await cluster.put(PODS, {
             "metadata": {"name": "web-abc-x", "namespace": "shop", "labels": {"pod-template-hash": "abc"},
@@ -269,11 +283,11 @@ async def test_a_report_from_metrics_k8s_io_follows_owners():
         ("lonely", ("Pod", "lonely")),
     ],
 )
-def test_a_pods_name_tells_its_workload_where_nothing_else_does(pod, workload):
+def test_a_pods_name_tells_its_workload_where_nothing_else_does(pod: str, workload: tuple[str, str]) -> None:
     assert of_name(pod) == workload
 
 
-def test_owners_tell_better_than_names():
+def test_owners_tell_better_than_names() -> None:
     assert of_owner("Job", "nightly-29131200") == ("CronJob", "nightly")
     assert of_owner("Job", "once") == ("Job", "once")
     owner = OwnerReference(kind="StatefulSet", name="db", controller=True)

@@ -1,5 +1,7 @@
 """What a pod can get of a recommendation: LimitRanges, pod-level resources, limits that stay."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,17 +12,17 @@ from recommender.updater.facts import Advice
 from recommender.updater.limits import Asked, Room, held, room
 
 
-def q(**texts):
+def q(**texts: Any) -> Any:
     return {name: Quantity.parse(text) for name, text in texts.items()}
 
 
-def target(asked, wanted, space):
+def target(asked: Any, wanted: Any, space: Any) -> Any:
     """What is left of targets: container -> text of its CPU."""
     found = held({name: Advice(q(cpu=text)) for name, text in wanted.items()}, asked, space)
     return {name: str(own.target["cpu"]) for name, own in found.items()}
 
 
-def test_without_limits_nothing_changes():
+def test_without_limits_nothing_changes() -> None:
     assert target([Asked("app", q(cpu="1"))], {"app": "3", "gone": "1"}, Room()) == {"app": "3"}
 
 
@@ -39,17 +41,19 @@ def test_without_limits_nothing_changes():
         ({"cpu": "1"}, {"cpu": "16"}, True, Room(ratio=q(cpu="4")), "4"),  # 16 / 4
     ],
 )
-def test_a_target_of_three_cores_is_held_to_what_one_container_can_get(requests, limits, keeps, space, got):
+def test_a_target_of_three_cores_is_held_to_what_one_container_can_get(
+    requests: Any, limits: Any, keeps: Any, space: Any, got: Any
+) -> None:
     assert target([Asked("app", q(**requests), q(**limits), keeps_limits=keeps)], {"app": "3"}, space) == {"app": got}
 
 
-def test_the_room_of_a_pod_is_shared_in_proportion_after_what_others_take():
+def test_the_room_of_a_pod_is_shared_in_proportion_after_what_others_take() -> None:
     """Of 4 cores the container without advice has 1; 3 are left for 2 + 4 wanted: half of each."""
     asked = [Asked("a", q(cpu="1")), Asked("b", q(cpu="1")), Asked("other", q(cpu="1"))]
     assert target(asked, {"a": "2", "b": "4"}, Room(pod_most=q(cpu="4"))) == {"a": "1", "b": "2"}
 
 
-def test_all_limit_ranges_of_a_namespace_and_the_pods_own_limits_hold_together():
+def test_all_limit_ranges_of_a_namespace_and_the_pods_own_limits_hold_together() -> None:
     items = [
         LimitRangeItem(type="Container", min={"cpu": "10m"}, max={"cpu": "2"}),
         LimitRangeItem(type="Container", min={"cpu": "20m"}, max={"cpu": "3"}),
@@ -64,7 +68,7 @@ millis = st.integers(1, 64_000)
 
 
 @given(st.lists(st.tuples(millis, st.integers(1, 4), millis), min_size=1, max_size=4), millis, millis)
-def test_no_container_and_no_pod_ever_gets_more_than_is_allowed(containers, most, pod_most):
+def test_no_container_and_no_pod_ever_gets_more_than_is_allowed(containers: Any, most: Any, pod_most: Any) -> None:
     """Each has request r and limit r x k and shall get w. Its new limit is w x k; all are whole millicores."""
     asked, wanted = [], {}
     for number, (request, times, want) in enumerate(containers):

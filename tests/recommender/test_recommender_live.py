@@ -1,8 +1,10 @@
 """The loop against a small API server on loopback: statuses, conditions, checkpoints, kills, restarts."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from prometheus_client import generate_latest
@@ -13,6 +15,8 @@ from adapter.kube.fake.server import FakeCluster
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS, Resource
 from adapter.units.quantity import Quantity
 from recommender.input.oom import Observer
+from recommender.loop import Recommender
+from recommender.model.cluster import ClusterState
 from recommender.objects import CHECKPOINTS, POD_METRICS, VPAS
 from recommender.serve import Health, build, serve
 from recommender.settings import parse
@@ -23,11 +27,18 @@ T0 = 1767243600.0
 MI = 2**20
 
 
-def stamp(time):
+def stamp(time: float) -> str:
     return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def pod(name="web-1", uid="u1", restarts=0, ended=None, phase="Running", containers=("app",)):
+def pod(
+    name: str = "web-1",
+    uid: str = "u1",
+    restarts: int = 0,
+    ended: float | None = None,
+    phase: str = "Running",
+    containers: tuple[Any, ...] = ("app",),
+) -> dict[str, Any]:
     state = {"terminated": {"reason": "OOMKilled", "finishedAt": stamp(ended)}} if ended else {"running": {}}
     return {
         "metadata": {"name": name, "namespace": "shop", "uid": uid, "labels": {"app": "web"}},
@@ -39,12 +50,14 @@ def pod(name="web-1", uid="u1", restarts=0, ended=None, phase="Running", contain
     }
 
 
-def vpa(name="web", **spec):
+def vpa(name: str = "web", **spec: Any) -> dict[str, Any]:
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
     return {"metadata": {"name": name, "namespace": "shop"}, "spec": {"targetRef": target, **spec}}
 
 
-def metrics(time, cpu="100m", memory="900Mi", name="web-1", containers=("app",)):
+def metrics(
+    time: float, cpu: str = "100m", memory: str = "900Mi", name: str = "web-1", containers: tuple[Any, ...] = ("app",)
+) -> dict[str, Any]:
     return {
         "metadata": {"name": name, "namespace": "shop"},
         "timestamp": stamp(time),
@@ -54,7 +67,7 @@ def metrics(time, cpu="100m", memory="900Mi", name="web-1", containers=("app",))
 
 
 @pytest.fixture
-async def cluster():
+async def cluster() -> AsyncIterator[FakeCluster | ClusterState]:
     async with FakeCluster() as made:
         await made.put(DEPLOYMENTS, {
             "metadata": {"name": "web", "namespace": "shop"}, "spec": {"selector": {"matchLabels": {"app": "web"}}}
@@ -68,35 +81,36 @@ async def cluster():
 class Bench:
     """A recommender whose loops are run by hand, at times that the test says."""
 
-    def __init__(self, cluster, begin):
+    def __init__(self, cluster: FakeCluster, begin: float) -> None:
         self.cluster, self.now = cluster, begin
+        self.made: Recommender
 
-    async def minutes(self, count, **usage):
+    async def minutes(self, count: int, **usage: Any) -> None:
         for _ in range(count):
             await self.cluster.put(POD_METRICS, metrics(self.now, **usage))
             await self.loop()
             self.now += 60
 
-    async def loop(self):
+    async def loop(self) -> None:
         await self.made.once(self.now)
         await self.settle()
 
-    async def settle(self):
+    async def settle(self) -> None:
         await asyncio.sleep(0.02)  # watches bring what was written
 
-    def status(self, name="web"):
+    def status(self, name: str = "web") -> dict[Any, Any]:
         return self.cluster.get(VPAS, "shop", name).get("status", {})
 
-    def target(self, container="app"):
+    def target(self, container: str = "app") -> dict[str, str]:
         found = self.status()["recommendation"]["containerRecommendations"]
         return next(entry["target"] for entry in found if entry["containerName"] == container)
 
-    def condition(self, kind):
+    def condition(self, kind: str) -> dict[str, Any]:
         return next((c for c in self.status().get("conditions", []) if c["type"] == kind), None)
 
 
 @asynccontextmanager
-async def bench(cluster, *flags, begin=T0):
+async def bench(cluster: FakeCluster, *flags: str, begin: float = T0) -> AsyncIterator[Any]:
     tested = Bench(cluster, begin)
     async with Client(cluster.connection) as client:
         observer = Observer()
@@ -108,7 +122,7 @@ async def bench(cluster, *flags, begin=T0):
             yield tested
 
 
-async def test_a_vpa_gets_a_recommendation_and_its_conditions(cluster):
+async def test_a_vpa_gets_a_recommendation_and_its_conditions(cluster: FakeCluster) -> None:
     async with bench(cluster, "--mode=vpa") as tested:
         await tested.minutes(3)
         assert tested.target() == {"cpu": "126m", "memory": "1102117711"}
@@ -118,7 +132,7 @@ async def test_a_vpa_gets_a_recommendation_and_its_conditions(cluster):
         assert tested.status()["observedGeneration"] == 1
 
 
-async def test_low_confidence_is_said_until_there_is_half_a_day_of_samples(cluster):
+async def test_low_confidence_is_said_until_there_is_half_a_day_of_samples(cluster: FakeCluster) -> None:
     async with bench(cluster) as tested:
         await tested.minutes(2)
         assert tested.condition("LowConfidence")["status"] == "True"
@@ -135,7 +149,7 @@ async def test_low_confidence_is_said_until_there_is_half_a_day_of_samples(clust
         assert tested.condition("LowConfidence") is None, "nobody would keep it up to date"
 
 
-async def test_missing_crds_are_named(cluster, monkeypatch):
+async def test_missing_crds_are_named(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recommender.loop.SYNC_SECONDS", 0.05)
     cluster.fail("/apis/autoscaling.k8s.io/v1/verticalpodautoscalers", 404)
     with capture_logs() as lines, pytest.raises(TimeoutError):
@@ -144,7 +158,7 @@ async def test_missing_crds_are_named(cluster, monkeypatch):
     assert "VPA's CRDs are not installed (manifests/crds)" in [line.get("vpas") for line in lines]
 
 
-async def test_nothing_is_written_where_nothing_changed(cluster):
+async def test_nothing_is_written_where_nothing_changed(cluster: FakeCluster) -> None:
     async with bench(cluster) as tested:
         await tested.minutes(2)
         written = sum(verb == "PATCH" and "/status" in path for verb, path in cluster.requests)
@@ -152,7 +166,7 @@ async def test_nothing_is_written_where_nothing_changed(cluster):
         assert sum(verb == "PATCH" and "/status" in path for verb, path in cluster.requests) == written
 
 
-async def test_policy_holds_the_target_and_not_the_uncapped_one(cluster):
+async def test_policy_holds_the_target_and_not_the_uncapped_one(cluster: FakeCluster) -> None:
     policy = {"containerName": "*", "maxAllowed": {"memory": "512Mi"}, "minAllowed": {"cpu": "1"}}
     await cluster.put(VPAS, vpa(resourcePolicy={"containerPolicies": [policy]}))
     async with bench(cluster, "--mode=vpa") as tested:
@@ -162,7 +176,9 @@ async def test_policy_holds_the_target_and_not_the_uncapped_one(cluster):
         assert entry["uncappedTarget"] == {"cpu": "126m", "memory": "1102117711"}
 
 
-async def test_a_container_that_is_switched_off_is_left_out_and_frees_its_share_of_the_minimum(cluster):
+async def test_a_container_that_is_switched_off_is_left_out_and_frees_its_share_of_the_minimum(
+    cluster: FakeCluster,
+) -> None:
     policy = {"containerName": "side", "mode": "Off"}
     await cluster.put(VPAS, vpa(resourcePolicy={"containerPolicies": [policy]}))
     await cluster.put(PODS, pod(containers=("app", "side")))
@@ -173,7 +189,7 @@ async def test_a_container_that_is_switched_off_is_left_out_and_frees_its_share_
         assert tested.target() == {"cpu": "25m", "memory": "250Mi"}
 
 
-async def test_other_recommenders_vpas_are_left_alone(cluster):
+async def test_other_recommenders_vpas_are_left_alone(cluster: FakeCluster) -> None:
     await cluster.put(VPAS, vpa("theirs", recommenders=[{"name": "other"}]))
     async with bench(cluster) as tested:
         await tested.minutes(1)
@@ -184,14 +200,14 @@ async def test_other_recommenders_vpas_are_left_alone(cluster):
         assert tested.status("theirs")["recommendation"]["containerRecommendations"]
 
 
-async def test_vpas_in_ignored_namespaces_are_left_alone(cluster):
+async def test_vpas_in_ignored_namespaces_are_left_alone(cluster: FakeCluster) -> None:
     async with bench(cluster, "--ignored-vpa-object-namespaces=kube-system,shop") as tested:
         await tested.minutes(1)
         assert tested.status() == {}
         assert not tested.made.cluster.vpas
 
 
-async def test_a_vpa_without_pods_says_so(cluster):
+async def test_a_vpa_without_pods_says_so(cluster: FakeCluster) -> None:
     await cluster.remove(PODS, "shop", "web-1")
     async with bench(cluster) as tested:
         await tested.loop()
@@ -199,7 +215,7 @@ async def test_a_vpa_without_pods_says_so(cluster):
         assert tested.condition("RecommendationProvided")["reason"] == "NoPodsMatched"
 
 
-async def test_a_target_that_does_not_exist_is_named(cluster):
+async def test_a_target_that_does_not_exist_is_named(cluster: FakeCluster) -> None:
     await cluster.remove(DEPLOYMENTS, "shop", "web")
     async with bench(cluster) as tested:
         await tested.loop()
@@ -211,7 +227,7 @@ async def test_a_target_that_does_not_exist_is_named(cluster):
         assert tested.condition("ConfigUnsupported") is None
 
 
-async def test_a_target_that_another_controller_made_is_refused_as_by_vpa(cluster):
+async def test_a_target_that_another_controller_made_is_refused_as_by_vpa(cluster: FakeCluster) -> None:
     owner = {"kind": "Deployment", "name": "web", "controller": True}
     await cluster.put(Resource("apps", "v1", "replicasets"), {
         "metadata": {"name": "web-1", "namespace": "shop", "ownerReferences": [owner]},
@@ -225,7 +241,7 @@ async def test_a_target_that_another_controller_made_is_refused_as_by_vpa(cluste
         assert "recommendation" not in tested.status()
 
 
-async def test_a_target_that_cannot_be_asked_for_a_while_keeps_its_pods_and_history(cluster):
+async def test_a_target_that_cannot_be_asked_for_a_while_keeps_its_pods_and_history(cluster: FakeCluster) -> None:
     async with bench(cluster, "--mode=vpa") as tested:
         await tested.minutes(2)
         fault = cluster.fail("/apis/apps", 503)
@@ -236,7 +252,7 @@ async def test_a_target_that_cannot_be_asked_for_a_while_keeps_its_pods_and_hist
         assert tested.made.cluster.instances == 1
 
 
-async def test_a_stale_condition_that_vpa_never_clears_is_cleared(cluster):
+async def test_a_stale_condition_that_vpa_never_clears_is_cleared(cluster: FakeCluster) -> None:
     stuck = vpa()
     stuck["status"] = {"conditions": [{"type": "FetchingHistory", "status": "True"}]}
     await cluster.put(VPAS, stuck)
@@ -245,7 +261,7 @@ async def test_a_stale_condition_that_vpa_never_clears_is_cleared(cluster):
         assert tested.condition("FetchingHistory") is None
 
 
-async def test_a_kill_raises_the_target_at_once(cluster):
+async def test_a_kill_raises_the_target_at_once(cluster: FakeCluster) -> None:
     """1000Mi at the kill, so 1200Mi are needed; VPA's numbers: its bucket's end and 15 % are 1470157273."""
     async with bench(cluster, "--mode=vpa") as tested:
         await tested.minutes(3)
@@ -257,7 +273,7 @@ async def test_a_kill_raises_the_target_at_once(cluster):
 
 
 @pytest.mark.parametrize("seen_before", [True, False])
-async def test_a_kill_that_ends_its_pod_counts_as_well(cluster, seen_before):
+async def test_a_kill_that_ends_its_pod_counts_as_well(cluster: FakeCluster, seen_before: bool) -> None:
     """A Job's pod may not restart: it has failed in the same moment; the one not seen before failed within a minute."""
     async with bench(cluster, "--mode=vpa") as tested:
         if seen_before:
@@ -269,7 +285,7 @@ async def test_a_kill_that_ends_its_pod_counts_as_well(cluster, seen_before):
         assert tested.made.cluster.instances == 1
 
 
-async def test_a_kill_counts_although_the_pod_is_gone_in_the_same_minute(cluster):
+async def test_a_kill_counts_although_the_pod_is_gone_in_the_same_minute(cluster: FakeCluster) -> None:
     async with bench(cluster, "--mode=vpa") as tested:
         await tested.minutes(3)
         await cluster.put(PODS, pod(ended=tested.now, phase="Failed"))
@@ -282,7 +298,7 @@ async def test_a_kill_counts_although_the_pod_is_gone_in_the_same_minute(cluster
 
 
 @pytest.mark.parametrize(("mode", "containers"), [("default", ["app", "proxy"]), ("vpa", ["app"])])
-async def test_a_sidecar_is_recommended_for_but_in_mode_vpa(cluster, mode, containers):
+async def test_a_sidecar_is_recommended_for_but_in_mode_vpa(cluster: FakeCluster, mode: Any, containers: Any) -> None:
     made = pod()
     made["spec"]["initContainers"] = [{"name": "proxy", "restartPolicy": "Always"}, {"name": "migrate"}]
     await cluster.put(PODS, made)
@@ -293,7 +309,7 @@ async def test_a_sidecar_is_recommended_for_but_in_mode_vpa(cluster, mode, conta
 
 
 @pytest.mark.parametrize("mode", ["default", "vpa"])
-async def test_one_hot_pod_of_twenty_is_said_and_its_memory_covered(cluster, mode):
+async def test_one_hot_pod_of_twenty_is_said_and_its_memory_covered(cluster: FakeCluster, mode: Any) -> None:
     """web-7 uses 2 cores and 2Gi, its 19 fellows 100m and 100Mi. The pooled p90 of CPU cannot show it."""
     for number in range(1, 21):
         await cluster.put(PODS, pod(f"web-{number}", f"u{number}"))
@@ -314,7 +330,7 @@ async def test_one_hot_pod_of_twenty_is_said_and_its_memory_covered(cluster, mod
             assert Quantity.parse(tested.target()["memory"]).unit() >= 2 * 1024 * MI
 
 
-async def test_an_eviction_for_want_of_memory_counts_as_a_kill(cluster):
+async def test_an_eviction_for_want_of_memory_counts_as_a_kill(cluster: FakeCluster) -> None:
     async with bench(cluster, "--mode=vpa") as tested:
         await tested.minutes(2)
         await cluster.put(Resource("", "v1", "events"), {
@@ -330,7 +346,7 @@ async def test_an_eviction_for_want_of_memory_counts_as_a_kill(cluster):
 
 
 @pytest.mark.parametrize("mode", ["vpa", "default"])
-async def test_a_restart_resumes_from_checkpoints(cluster, mode):
+async def test_a_restart_resumes_from_checkpoints(cluster: FakeCluster, mode: str) -> None:
     """In mode vpa the running day's peak is lost, as in VPA; in ours not even that."""
     async with bench(cluster, f"--mode={mode}") as tested:
         await tested.minutes(1, memory="2000Mi")
@@ -346,7 +362,7 @@ async def test_a_restart_resumes_from_checkpoints(cluster, mode):
         assert tested.target() == before
 
 
-async def test_a_restart_on_the_first_day_has_no_dip_in_mode_default(cluster):
+async def test_a_restart_on_the_first_day_has_no_dip_in_mode_default(cluster: FakeCluster) -> None:
     async with bench(cluster) as tested:
         await tested.minutes(3, memory="2000Mi")
         before = tested.target()
@@ -369,7 +385,9 @@ ABSURD = {"bucketWeights": {"100": 10000}, "totalWeight": 1e30}
         {"version": "v3", "cpuHistogram": ABSURD, "firstSampleStart": FAR, "lastSampleStart": "2020-01-01T00:00:00Z"},
     ],
 )
-async def test_a_damaged_checkpoint_is_left_out_and_gives_no_wrong_number(cluster, status):
+async def test_a_damaged_checkpoint_is_left_out_and_gives_no_wrong_number(
+    cluster: FakeCluster, status: dict[Any, Any]
+) -> None:
     meta, spec = {"name": "web-app", "namespace": "shop"}, {"vpaObjectName": "web", "containerName": "app"}
     await cluster.put(CHECKPOINTS, {"metadata": meta, "spec": spec, "status": status})
     async with bench(cluster) as tested:
@@ -377,11 +395,11 @@ async def test_a_damaged_checkpoint_is_left_out_and_gives_no_wrong_number(cluste
         assert tested.target()["cpu"] == "124m"
 
 
-def samples(cluster, name="web-app"):
+def samples(cluster: FakeCluster, name: str = "web-app") -> int:
     return cluster.get(CHECKPOINTS, "shop", name)["status"]["totalSamplesCount"]
 
 
-async def test_a_vpa_that_is_made_again_or_comes_back_has_its_history(cluster):
+async def test_a_vpa_that_is_made_again_or_comes_back_has_its_history(cluster: FakeCluster) -> None:
     """Three samples each time it is ours, none while it is away; 6 and 9 in all."""
     async with bench(cluster) as tested:
         await tested.minutes(3)
@@ -401,7 +419,7 @@ async def test_a_vpa_that_is_made_again_or_comes_back_has_its_history(cluster):
         assert samples(cluster) == 9
 
 
-async def test_a_vpa_whose_checkpoints_cannot_be_read_waits_and_they_are_not_overwritten(cluster):
+async def test_a_vpa_whose_checkpoints_cannot_be_read_waits_and_they_are_not_overwritten(cluster: FakeCluster) -> None:
     async with bench(cluster) as tested:
         await tested.minutes(3)
         await cluster.remove(VPAS, "shop", "web")
@@ -417,7 +435,7 @@ async def test_a_vpa_whose_checkpoints_cannot_be_read_waits_and_they_are_not_ove
         assert samples(cluster) == 4
 
 
-async def test_a_vpa_that_turns_to_another_target_begins_anew(cluster):
+async def test_a_vpa_that_turns_to_another_target_begins_anew(cluster: FakeCluster) -> None:
     """The old target used 900Mi, the new one uses 100Mi: the minimum of 250Mi is all that it needs."""
     selector = {"selector": {"matchLabels": {"app": "api"}}}
     await cluster.put(DEPLOYMENTS, {"metadata": {"name": "api", "namespace": "shop"}, "spec": selector})
@@ -437,7 +455,7 @@ async def test_a_vpa_that_turns_to_another_target_begins_anew(cluster):
         assert tested.target()["memory"] == "250Mi"
 
 
-async def test_with_all_containers_switched_off_there_is_no_recommendation(cluster):
+async def test_with_all_containers_switched_off_there_is_no_recommendation(cluster: FakeCluster) -> None:
     async with bench(cluster) as tested:
         await tested.minutes(1)
         off = {"containerPolicies": [{"containerName": "*", "mode": "Off"}]}
@@ -448,7 +466,7 @@ async def test_with_all_containers_switched_off_there_is_no_recommendation(clust
         assert tested.condition("RecommendationProvided")["status"] == "False"
 
 
-async def test_checkpoints_of_vpas_that_are_gone_are_removed(cluster):
+async def test_checkpoints_of_vpas_that_are_gone_are_removed(cluster: FakeCluster) -> None:
     async with bench(cluster) as tested:
         await tested.minutes(1)
         assert cluster.get(CHECKPOINTS, "shop", "web-app")
@@ -460,7 +478,7 @@ async def test_checkpoints_of_vpas_that_are_gone_are_removed(cluster):
         assert len(tested.made.cluster.model.states) == 0
 
 
-async def test_with_prometheus_as_storage_there_are_no_checkpoints(cluster):
+async def test_with_prometheus_as_storage_there_are_no_checkpoints(cluster: FakeCluster) -> None:
     """As in VPA: history and checkpoints together would count samples twice."""
     async with bench(cluster, "--storage=prometheus") as tested:
         await tested.minutes(2)
@@ -468,7 +486,7 @@ async def test_with_prometheus_as_storage_there_are_no_checkpoints(cluster):
         assert cluster.get(CHECKPOINTS, "shop", "web-app") is None
 
 
-async def test_annotations_of_others_on_a_checkpoint_survive(cluster):
+async def test_annotations_of_others_on_a_checkpoint_survive(cluster: FakeCluster) -> None:
     await cluster.put(CHECKPOINTS, {
         "metadata": {"name": "web-app", "namespace": "shop", "annotations": {"owner": "ops"}},
         "spec": {"vpaObjectName": "web", "containerName": "app"}, "status": {"version": "v3"},
@@ -478,7 +496,7 @@ async def test_annotations_of_others_on_a_checkpoint_survive(cluster):
         assert cluster.get(CHECKPOINTS, "shop", "web-app")["metadata"]["annotations"]["owner"] == "ops"
 
 
-async def test_the_loop_goes_on_while_metrics_are_away_and_keeps_its_numbers(cluster):
+async def test_the_loop_goes_on_while_metrics_are_away_and_keeps_its_numbers(cluster: FakeCluster) -> None:
     async with bench(cluster) as tested:
         await tested.minutes(2)
         before = tested.target()
@@ -488,7 +506,7 @@ async def test_the_loop_goes_on_while_metrics_are_away_and_keeps_its_numbers(clu
         assert tested.target() == before
 
 
-async def test_a_cluster_without_metrics_is_told_what_is_missing(cluster):
+async def test_a_cluster_without_metrics_is_told_what_is_missing(cluster: FakeCluster) -> None:
     async with bench(cluster) as tested:
         cluster.fail("/apis/metrics.k8s.io", 404)
         with capture_logs() as lines:
@@ -496,7 +514,7 @@ async def test_a_cluster_without_metrics_is_told_what_is_missing(cluster):
     assert [line["cause"] for line in lines] == ["metrics.k8s.io is not served: metrics-server is missing"]
 
 
-async def test_statuses_that_could_not_be_written_are_written_in_the_next_loop(cluster):
+async def test_statuses_that_could_not_be_written_are_written_in_the_next_loop(cluster: FakeCluster) -> None:
     async with bench(cluster) as tested:
         fault = cluster.fail("/apis/autoscaling.k8s.io/v1/namespaces/shop/verticalpodautoscalers/web/status", 500)
         await tested.minutes(1)
@@ -506,7 +524,7 @@ async def test_statuses_that_could_not_be_written_are_written_in_the_next_loop(c
         assert tested.target()["cpu"]
 
 
-async def test_own_metrics_count_vpas_as_vpa_does(cluster):
+async def test_own_metrics_count_vpas_as_vpa_does(cluster: FakeCluster) -> None:
     await cluster.put(VPAS, vpa("lost", targetRef={"kind": "Deployment", "name": "no", "apiVersion": "apps/v1"}))
     async with bench(cluster) as tested:
         await tested.minutes(1)
@@ -518,7 +536,7 @@ async def test_own_metrics_count_vpas_as_vpa_does(cluster):
     assert "process_resident_memory_bytes" in shown
 
 
-async def test_an_outage_is_one_line_a_loop_however_many_vpas_there_are(cluster):
+async def test_an_outage_is_one_line_a_loop_however_many_vpas_there_are(cluster: FakeCluster) -> None:
     for number in range(20):
         await cluster.put(VPAS, vpa(f"web-{number:02}"))
     async with bench(cluster) as tested:
@@ -530,7 +548,7 @@ async def test_an_outage_is_one_line_a_loop_however_many_vpas_there_are(cluster)
     assert told == {"statuses not written": 21, "checkpoints not written": 21}
 
 
-async def test_a_sample_from_the_future_does_not_wipe_history(cluster):
+async def test_a_sample_from_the_future_does_not_wipe_history(cluster: FakeCluster) -> None:
     """In VPA it makes all else too old to count: the idle minute after it stands for everything."""
     async with bench(cluster) as tested:
         await tested.minutes(3)
@@ -541,7 +559,7 @@ async def test_a_sample_from_the_future_does_not_wipe_history(cluster):
         assert tested.target() == before
 
 
-async def test_health_is_lost_where_loops_do_not_end(cluster):
+async def test_health_is_lost_where_loops_do_not_end(cluster: FakeCluster) -> None:
     settings = parse(["--address=127.0.0.1:0", "--recommender-interval=1s"])
     now = [T0]
     telemetry = Telemetry()
@@ -561,13 +579,15 @@ async def test_health_is_lost_where_loops_do_not_end(cluster):
 
 @pytest.mark.parametrize("mode", ["vpa", "default"])
 @pytest.mark.parametrize("interrupted", [False, True])
-async def test_fetching_history_holds_while_it_is_fetched_and_never_after(cluster, mode, interrupted):
+async def test_fetching_history_holds_while_it_is_fetched_and_never_after(
+    cluster: FakeCluster, mode: str, interrupted: bool
+) -> None:
     async with bench(cluster, f"--mode={mode}", "--storage=prometheus") as tested:
         await tested.minutes(1)
         before = tested.target()
         reading, go_on = asyncio.Event(), asyncio.Event()
 
-        async def history(cluster, now):
+        async def history(cluster: ClusterState, now: float) -> int:
             reading.set()
             await go_on.wait()
             return 0
@@ -586,7 +606,7 @@ async def test_fetching_history_holds_while_it_is_fetched_and_never_after(cluste
         assert tested.target() == before
 
 
-async def test_usage_can_come_from_external_metrics(cluster):
+async def test_usage_can_come_from_external_metrics(cluster: FakeCluster) -> None:
     """One of the two metrics is away, and one value names no container: the rest counts.
 
     300m are in the bucket that ends at 0.01 (1.05^19 - 1) / 0.05 cores: 305m, and 15 % are 45m.
@@ -605,7 +625,7 @@ async def test_usage_can_come_from_external_metrics(cluster):
         assert tested.target() == {"cpu": "350m", "memory": "250Mi"}
 
 
-async def test_rollouts_do_not_grow_memory(cluster):
+async def test_rollouts_do_not_grow_memory(cluster: FakeCluster) -> None:
     async with bench(cluster) as tested:
         held = []
         for number in range(12):
@@ -620,7 +640,7 @@ async def test_rollouts_do_not_grow_memory(cluster):
         assert len(tested.made.cluster.model.states) == 1
 
 
-async def test_a_request_that_an_hpa_counts_on_stays_as_it_is(cluster):
+async def test_a_request_that_an_hpa_counts_on_stays_as_it_is(cluster: FakeCluster) -> None:
     """The pod requests 1000Mi and no CPU; the HPA holds memory at 70 %. CPU is recommended as ever."""
     metric = {
         "type": "Resource",
@@ -645,14 +665,14 @@ async def test_a_request_that_an_hpa_counts_on_stays_as_it_is(cluster):
         assert "message" not in tested.condition("RecommendationProvided")
 
 
-async def test_without_leave_to_see_hpas_all_else_works(cluster):
+async def test_without_leave_to_see_hpas_all_else_works(cluster: FakeCluster) -> None:
     cluster.forbid("/apis/autoscaling/v2")
     async with bench(cluster) as tested:
         await tested.minutes(1)
         assert tested.target()["cpu"]
 
 
-async def test_strange_metrics_change_nothing(cluster):
+async def test_strange_metrics_change_nothing(cluster: FakeCluster) -> None:
     async with bench(cluster, "--mode=vpa") as tested:
         await tested.minutes(2)
         before = tested.target()
@@ -663,7 +683,7 @@ async def test_strange_metrics_change_nothing(cluster):
         assert tested.target() == before
 
 
-async def test_the_whole_program_serves_leads_and_stops_in_order(cluster):
+async def test_the_whole_program_serves_leads_and_stops_in_order(cluster: FakeCluster) -> None:
     settings = parse(["--address=127.0.0.1:0", "--leader-elect", "--recommender-interval=1s"])
     stop = asyncio.Event()
     serving = asyncio.create_task(serve(settings, cluster.connection, stop))

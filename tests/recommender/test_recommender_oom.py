@@ -1,11 +1,17 @@
 """Which changes of pods and which events are OOM kills."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import pytest
 
-from adapter.kube.objects import Container, ContainerState, ContainerStateTerminated, ObjectMeta, ResourceRequirements
+from adapter.kube.objects import (
+    ContainerState,
+    ContainerStateTerminated,
+    ObjectMeta,
+    ResourceRequirements,
+)
 from recommender.input.oom import QUEUE, Observer, evictions, kills
 from recommender.objects import ContainerStatus, Event, InvolvedObject, Pod, PodContainer, PodSpec, PodStatus
 
@@ -15,10 +21,16 @@ KILLED = ContainerState(terminated=ContainerStateTerminated(reason="OOMKilled", 
 ENDED = ContainerState(terminated=ContainerStateTerminated(reason="Completed", finished_at=AT))
 
 
-def pod(state=RUNNING, restarts=0, last=RUNNING, uid="u", held=None):
+def pod(
+    state: ContainerState = RUNNING,
+    restarts: int = 0,
+    last: ContainerState = RUNNING,
+    uid: str = "u",
+    held: str | None = None,
+) -> Pod:
     resources = ResourceRequirements(requests={"memory": held}) if held else None
     status = ContainerStatus(name="app", state=state, last_state=last, restart_count=restarts, resources=resources)
-    container = Container(name="app", resources=ResourceRequirements(requests={"memory": "1Gi"}))
+    container = PodContainer(name="app", resources=ResourceRequirements(requests={"memory": "1Gi"}))
     return Pod(
         metadata=ObjectMeta(name="web-1", namespace="shop", uid=uid),
         spec=PodSpec(containers=(container,)),
@@ -41,36 +53,36 @@ def pod(state=RUNNING, restarts=0, last=RUNNING, uid="u", held=None):
         (pod(), pod(KILLED, uid="other"), False),  # another pod of the same name
     ],
 )
-def test_transitions_of_a_container(before, after, killed):
+def test_transitions_of_a_container(before: Pod, after: Pod, killed: bool) -> None:
     found = kills(before, after)
     assert bool(found) == killed
     if killed:
         assert found[0] == ("shop", "web-1", "app", AT.timestamp(), 2**30)
 
 
-def test_the_request_is_what_the_kubelet_says_where_it_says_it():
+def test_the_request_is_what_the_kubelet_says_where_it_says_it() -> None:
     assert kills(pod(held="3Gi"), pod(KILLED))[0].memory == 3 * 2**30
 
 
 @pytest.mark.parametrize(("at_limit", "worth"), [(True, 2**30), (False, 100 * 2**20)])
-def test_a_kill_at_a_limit_above_the_request_is_worth_the_limit_but_for_vpa(at_limit, worth):
+def test_a_kill_at_a_limit_above_the_request_is_worth_the_limit_but_for_vpa(at_limit: Any, worth: Any) -> None:
     resources = ResourceRequirements(requests={"memory": "100Mi"}, limits={"memory": "1Gi"})
     spec = PodSpec(containers=(PodContainer(name="app", resources=resources),))
     before, after = (msgspec.structs.replace(one, spec=spec) for one in (pod(), pod(KILLED)))
     assert [kill.memory for kill in kills(before, after, at_limit)] == [worth]
 
 
-def test_a_sidecar_is_killed_like_a_container():
+def test_a_sidecar_is_killed_like_a_container() -> None:
     spec = PodSpec(init_containers=(PodContainer(name="app", restart_policy="Always"),))
 
-    def moved(found):
+    def moved(found: Any) -> Any:
         status = PodStatus(init_container_statuses=found.status.container_statuses)
         return msgspec.structs.replace(found, spec=spec, status=status)
 
     assert [kill.container for kill in kills(moved(pod()), moved(pod(KILLED)))] == ["app"]
 
 
-def event(**notes):
+def event(**notes: str) -> Event:
     return Event(
         metadata=ObjectMeta(name="e", namespace="shop", annotations=notes),
         involved_object=InvolvedObject(kind="Pod", namespace="shop", name="web-1"),
@@ -79,7 +91,7 @@ def event(**notes):
     )
 
 
-def test_an_eviction_names_containers_and_what_they_used():
+def test_an_eviction_names_containers_and_what_they_used() -> None:
     found = evictions(
         event(offending_containers="a,b", offending_containers_usage="1Gi,2Gi", starved_resource="memory")
     )
@@ -94,11 +106,11 @@ def test_an_eviction_names_containers_and_what_they_used():
         {"offending_containers": "a,b", "offending_containers_usage": "1Gi", "starved_resource": "memory"},
     ],
 )
-def test_other_evictions_are_none_of_ours(notes):
+def test_other_evictions_are_none_of_ours(notes: dict[Any, Any]) -> None:
     assert evictions(event(**notes)) == []
 
 
-def test_kills_wait_for_the_loop_and_the_oldest_are_dropped_beyond_a_bound():
+def test_kills_wait_for_the_loop_and_the_oldest_are_dropped_beyond_a_bound() -> None:
     observer = Observer()
     for _ in range(QUEUE + 5):
         observer.pod_changed(pod(), pod(KILLED))

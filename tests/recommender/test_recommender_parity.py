@@ -1,10 +1,14 @@
 """Equality with VPA's Go recommender: both reference traces and the 14 vectors, every value."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from recommender.estimate.estimators import Estimation, recommend
 from recommender.input.usage_file import read_usage
@@ -17,7 +21,7 @@ HOUR = 3600
 VECTORS = ("zero_first", "normal", "prom1h", "live1m", "idle", "oom", *(f"weekly_lag{lag}" for lag in range(8)))
 
 
-def described(model, rows):
+def described(model: Model, rows: NDArray[Any]) -> Iterator[Any]:
     """What the reference says of each row, from our model."""
     states = model.states
     made = recommend(states, rows, np.ones(len(rows), dtype=np.int64), Estimation())
@@ -36,12 +40,14 @@ def described(model, rows):
         }
 
 
-def stamp(time):
+def stamp(time: float) -> str:
     return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @pytest.mark.parametrize("trace", ["bitbrains-rnd-2013-07", "kubernetes-pods"])
-def test_a_real_trace_gives_vpas_numbers_weights_and_times_exactly(golden, reference, trace):
+def test_a_real_trace_gives_vpas_numbers_weights_and_times_exactly(
+    golden: Path, reference: dict[str, Any], trace: str
+) -> None:
     usage = read_usage([golden / f"{trace}.csv.gz"])
     replay = Replay(Model(VPA), usage, by_time=False)
     replay.run()
@@ -50,14 +56,14 @@ def test_a_real_trace_gives_vpas_numbers_weights_and_times_exactly(golden, refer
         assert ours == reference[trace][name], name
 
 
-def test_bucket_starts_and_the_least_amount_of_each_bucket_are_vpas(golden):
+def test_bucket_starts_and_the_least_amount_of_each_bucket_are_vpas(golden: Path) -> None:
     theirs = json.loads((golden / "vpa-buckets.json").read_text())
     for name, buckets in (("cpu", CPU), ("memory", MEMORY)):
         assert buckets.starts.tolist() == theirs[name]["starts"]
         assert buckets.least.tolist() == theirs[name]["least"]
 
 
-def samples(name, t0):
+def samples(name: str, t0: int) -> list[Any]:
     """(time, millicores, bytes) of a vector, from its rule."""
     if name in ("zero_first", "normal"):
         return [(t0 + 60 * k, 100, 0 if name == "zero_first" and k == 0 else 3 * 10**9) for k in range(1440)]
@@ -75,7 +81,7 @@ def samples(name, t0):
 
 
 @pytest.mark.parametrize("name", VECTORS)
-def test_a_vector_gives_vpas_numbers(golden, name):
+def test_a_vector_gives_vpas_numbers(golden: Path, name: str) -> None:
     vectors = json.loads((golden / "vpa-vectors.json").read_text())
     wanted = next(case for case in vectors["cases"] if case["name"] == name)
     model = Model(VPA)
@@ -98,7 +104,7 @@ def test_a_vector_gives_vpas_numbers(golden, name):
     assert ours["ref"] == wanted["checkpoint"]["cpuReferenceTimestamp"]
 
 
-def test_without_vpas_bug_a_zero_at_first_does_not_hide_the_day():
+def test_without_vpas_bug_a_zero_at_first_does_not_hide_the_day() -> None:
     """VPA recommends its minimum of 250 MiB for a steady 3 GB that once read 0; the fixed model sees the 3 GB."""
     model = Model(Aggregation())
     rows = model.states.take(1)

@@ -6,7 +6,7 @@ from recommender.config import mode
 from recommender.settings import Settings, SettingsError, parse, seconds, usage
 
 
-def test_vpas_deployment_runs_unchanged():
+def test_vpas_deployment_runs_unchanged() -> None:
     """The flags that VPA's own manifests and common installations pass."""
     made = parse(
         [
@@ -32,7 +32,7 @@ def test_vpas_deployment_runs_unchanged():
     assert made.interval == 30
 
 
-def test_defaults_are_vpas():
+def test_defaults_are_vpas() -> None:
     made = Settings()
     assert (made.margin, made.pod_min_cpu, made.pod_min_memory, made.target_memory) == (0.15, 25.0, 250.0, 0.9)
     assert (made.memory_half_life, made.memory_interval_count, made.oom_bump) == (86400, 8, 104857600.0)
@@ -42,12 +42,12 @@ def test_defaults_are_vpas():
 @pytest.mark.parametrize(
     ("text", "value"), [("24h0m0s", 86400), ("1m30s", 90), ("1.5h", 5400), ("250ms", 0.25), ("0", 0), ("100us", 1e-4)]
 )
-def test_durations_are_gos(text, value):
+def test_durations_are_gos(text: str, value: float) -> None:
     assert seconds(text) == pytest.approx(value)
 
 
 @pytest.mark.parametrize("text", ["", "5", "1d", "h", "1h-", "-1h", "1h 2m"])
-def test_what_is_no_duration_is_refused(text):
+def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no duration"):
         seconds(text)
 
@@ -86,18 +86,18 @@ def test_what_is_no_duration_is_refused(text):
         ("--container-recommendation-max-allowed-cpu=-1", "0 or more is wanted"),
     ],
 )
-def test_a_bad_flag_is_named_with_what_would_be_right(flag, why):
+def test_a_bad_flag_is_named_with_what_would_be_right(flag: str, why: str) -> None:
     with pytest.raises(SettingsError, match=why):
         parse([flag])
 
 
-def test_the_log_level_is_understood_in_all_of_gos_forms():
+def test_the_log_level_is_understood_in_all_of_gos_forms() -> None:
     for given in (["-v=6"], ["--v=6"], ["-v", "6"], ["-v6"]):
         assert parse(given).verbosity == "6"
     assert parse(["--address=[::1]:8942"]).address == "[::1]:8942"
 
 
-def test_fixes_follow_the_mode_unless_their_switch_says_otherwise():
+def test_fixes_follow_the_mode_unless_their_switch_says_otherwise() -> None:
     assert mode(parse([])).cost is not None
     assert mode(parse(["--mode=vpa"])).cost is None
     assert mode(parse(["--fix-memory-target=false"])).cost is None
@@ -107,7 +107,7 @@ def test_fixes_follow_the_mode_unless_their_switch_says_otherwise():
     assert not mode(parse(["--mode=vpa", "--fix-zero-first-peak"])).aggregation.first_zero_peak
 
 
-def test_help_names_every_flag_once():
+def test_help_names_every_flag_once() -> None:
     flags = [line.split()[0] for line in usage().splitlines()]
     assert len(flags) == len(set(flags))
     assert {"--recommender-name", "--overrun-price-gib", "--mode"} <= set(flags)

@@ -2,13 +2,16 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from recommender.__main__ import main
 from recommender.estimate.policy import CostPolicy
-from recommender.input.usage_file import read_usage
+from recommender.input.usage_file import Usage, read_usage
 from recommender.model.containers import DAY
 from recommender.offline.backtest import POLICIES, Walk, walk
 from recommender.offline.score import Tally, summary
@@ -30,7 +33,7 @@ HEADER = "container,epoch_s,cpu_millicores,memory_bytes\n"
 MIB = 1024**2
 
 
-def written(path, containers=8, days=16, seed=3):
+def written(path: Path, containers: int = 8, days: int = 16, seed: int = 3) -> Path:
     """Two-hourly usage of containers whose daily peaks scatter, each around a level of its own."""
     random = np.random.default_rng(seed)
     rows = [HEADER]
@@ -43,31 +46,31 @@ def written(path, containers=8, days=16, seed=3):
 
 
 @pytest.fixture(scope="module")
-def usage(tmp_path_factory):
+def usage(tmp_path_factory: pytest.TempPathFactory) -> Usage:
     return read_usage([written(tmp_path_factory.mktemp("tuning") / "usage.csv")])
 
 
 @pytest.fixture(scope="module")
-def course(usage):
+def course(usage: Usage) -> Course:
     return Course.record(usage, HOW)
 
 
 @pytest.fixture(scope="module")
-def baseline(usage):
+def baseline(usage: Usage) -> Tally:
     return walk(usage, POLICIES["vpa-fixed"](usage, HOW), HOW)
 
 
-def knobs(**changed):
+def knobs(**changed: bool | float) -> dict[str, Any]:
     return {name: values[0] for name, values in KNOBS.items()} | changed
 
 
-def tally(asked, idle, overruns):
+def tally(asked: list[int], idle: list[int], overruns: list[int]) -> Tally:
     made = Tally.empty(len(asked))
     made.memory_asked[:], made.memory_idle[:], made.overruns[:] = asked, idle, overruns
     return made
 
 
-def test_a_policy_scored_on_the_record_has_the_tally_of_a_walk_of_its_own(usage, course):
+def test_a_policy_scored_on_the_record_has_the_tally_of_a_walk_of_its_own(usage: Usage, course: Course) -> None:
     walked = walk(usage, POLICIES["default"](usage, HOW), HOW)
     recorded = course.tally(CostPolicy())
     for column in ("memory_asked", "memory_idle", "days", "overruns"):
@@ -75,7 +78,7 @@ def test_a_policy_scored_on_the_record_has_the_tally_of_a_walk_of_its_own(usage,
     assert walked.days.sum() == 8 * 9
 
 
-def test_margins_are_against_the_baseline_on_the_members_alone():
+def test_margins_are_against_the_baseline_on_the_members_alone() -> None:
     """Members 0 and 1: idle 30 of 100 against 20 of 100, so +0.1; own shares (0.2, 0.4) against (0.1, 0.3): +0.1."""
     ours = Scores.of([tally([50, 50, 900], [10, 20, 0], [1, 2, 50])])
     base = tally([50, 50, 900], [5, 15, 800], [2, 4, 0])
@@ -85,7 +88,7 @@ def test_margins_are_against_the_baseline_on_the_members_alone():
     assert margins.median[0] == pytest.approx(0.1)
 
 
-def test_margins_are_the_differences_of_the_summaries_that_backtest_shows(course, baseline):
+def test_margins_are_the_differences_of_the_summaries_that_backtest_shows(course: Course, baseline: Tally) -> None:
     members, ours = np.array([1, 2, 2, 5, 7]), course.tally(CostPolicy())
     one, two = summary(baseline, members, 7200.0), summary(ours, members, 7200.0)
     margins = Scores.of([ours]).against(baseline, members)
@@ -94,32 +97,32 @@ def test_margins_are_the_differences_of_the_summaries_that_backtest_shows(course
     assert margins.median[0] == pytest.approx(two.median_slack - one.median_slack)
 
 
-def test_containers_without_a_score_do_not_count_in_the_median():
+def test_containers_without_a_score_do_not_count_in_the_median() -> None:
     ours = Scores.of([tally([0, 100], [0, 50], [0, 0])])
     margins = ours.against(tally([0, 100], [0, 40], [0, 0]), np.array([0, 1]))
     assert margins.median[0] == pytest.approx(0.1)
     assert ours.against(tally([0, 0], [0, 0], [0, 0]), np.array([0])).median[0] == 0
 
 
-def test_goals_are_met_at_their_bounds_and_not_beyond():
+def test_goals_are_met_at_their_bounds_and_not_beyond() -> None:
     overruns, slack, median = (0.6, 0.61, 0.6, 0.6), (0.0, 0.0, 0.001, 0.0), (0.02, 0.02, 0.02, 0.021)
     assert Margins(*map(np.array, (overruns, slack, median))).met.tolist() == [True, False, False, False]
 
 
-def test_the_least_margin_is_that_of_the_goal_nearest_to_being_missed():
+def test_the_least_margin_is_that_of_the_goal_nearest_to_being_missed() -> None:
     """0.5 is aimed at: (0.5 - 0.4) / 0.1 = 1; 0.03 / 0.015 = 2; (0.02 - 0.015) / 0.01 = 0.5, the least."""
     margins = Margins(np.array([0.4]), np.array([-0.03]), np.array([0.015]))
     assert margins.least[0] == pytest.approx(0.5)
 
 
-def test_the_middle_is_geometric_for_amounts_and_a_majority_for_weekly():
+def test_the_middle_is_geometric_for_amounts_and_a_majority_for_weekly() -> None:
     made = middle([knobs(price=10.0, scale=0.25, days=14, weekly=True)] * 2 + [knobs(price=80.0, scale=1.0, days=28)])
     assert made["price"] == pytest.approx(20)  # (10 × 10 × 80) ** (1/3)
     assert made["scale"] == pytest.approx(0.5)
     assert (made["days"], made["weekly"]) == (14, 1)
 
 
-def test_the_middle_of_the_best_tenth_is_chosen():
+def test_the_middle_of_the_best_tenth_is_chosen() -> None:
     """20 settings, two of them well within the goals."""
     settings = [knobs(price=1000.0)] * 18 + [knobs(price=16.0), knobs(price=25.0)]
     good = np.array([0.9] * 18 + [0.3, 0.3])
@@ -127,7 +130,7 @@ def test_the_middle_of_the_best_tenth_is_chosen():
     assert made["price"] == pytest.approx(20)
 
 
-def test_candidates_vary_every_knob_and_are_the_same_each_time():
+def test_candidates_vary_every_knob_and_are_the_same_each_time() -> None:
     drawn = candidates(200, seed=0)
     assert drawn == candidates(200, seed=0)
     assert {name: {one[name] for one in drawn} for name in KNOBS} == {name: set(KNOBS[name]) for name in KNOBS}
@@ -135,14 +138,16 @@ def test_candidates_vary_every_knob_and_are_the_same_each_time():
     assert policy(drawn[0]).days == drawn[0]["days"]
 
 
-def test_halves_part_the_containers():
+def test_halves_part_the_containers() -> None:
     tune, held_out = halves(9, seed=4)
     assert (len(tune), len(held_out)) == (4, 5)
     assert sorted([*tune, *held_out]) == list(range(9))
     assert halves(9, seed=5)[0].tolist() != tune.tolist()
 
 
-def test_what_is_chosen_does_not_depend_on_the_half_it_is_judged_on(usage, course, baseline):
+def test_what_is_chosen_does_not_depend_on_the_half_it_is_judged_on(
+    usage: Usage, course: Course, baseline: Tally
+) -> None:
     """The held-out containers' usage is multiplied by seven: the same knobs are chosen, other figures are reported."""
     held_out = halves(8, seed=0)[1]
     factor = np.where(np.isin(usage.container, held_out) & (usage.time % 86400 < 7200), 7, 1)
@@ -154,10 +159,10 @@ def test_what_is_chosen_does_not_depend_on_the_half_it_is_judged_on(usage, cours
     assert one.tuned.slack[0] != two.tuned.slack[0]
 
 
-def test_a_constant_chosen_in_hindsight_costs_no_more_than_one_chosen_for_another_price(course):
+def test_a_constant_chosen_in_hindsight_costs_no_more_than_one_chosen_for_another_price(course: Course) -> None:
     """The cost at 10 GiB-days an overrun; a day is 12 samples, so GiB × samples / 12 are GiB-days."""
 
-    def cost(scored):
+    def cost(scored: Tally) -> NDArray[Any]:
         return scored.memory_asked / 1024**3 / 12 + 10 * scored.overruns
 
     known = cost(course.hindsight(10.0))
@@ -166,7 +171,9 @@ def test_a_constant_chosen_in_hindsight_costs_no_more_than_one_chosen_for_anothe
     assert (course.hindsight(1000.0).overruns == 0).all()
 
 
-def test_the_command_shows_means_ranges_and_how_often_the_goals_were_met(capsys, tmp_path):
+def test_the_command_shows_means_ranges_and_how_often_the_goals_were_met(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     path = written(tmp_path / "usage.csv")
     details = tmp_path / "splits.csv"
     code = main(
@@ -193,11 +200,13 @@ def test_the_command_shows_means_ranges_and_how_often_the_goals_were_met(capsys,
         (("--tune", "2", "--warmup-days", "90"), "ends within the warm-up of 90"),
     ],
 )
-def test_what_cannot_be_tuned_is_said_in_one_sentence(capsys, tmp_path, arguments, why):
+def test_what_cannot_be_tuned_is_said_in_one_sentence(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: tuple[str, str, str, str], why: str
+) -> None:
     assert main(["backtest", str(written(tmp_path / "usage.csv")), *arguments]) == 2
     assert why in capsys.readouterr().err
 
 
-def test_too_few_containers_cannot_be_split(capsys, tmp_path):
+def test_too_few_containers_cannot_be_split(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["backtest", str(written(tmp_path / "usage.csv", containers=3)), "--tune", "2"]) == 2
     assert "3 are too few, 4 needed" in capsys.readouterr().err

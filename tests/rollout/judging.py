@@ -1,6 +1,7 @@
 """Builders for the judge's tests: gates, windows, whole recordings."""
 
 import json
+from typing import Any
 
 import numpy as np
 
@@ -15,18 +16,27 @@ START = 1_700_000_000.0
 EVERY = 10.0
 
 
-def gates(*raw, strategy="canary", **top) -> Gates:
+def gates(*raw: dict[Any, Any], strategy: str = "canary", **top: float) -> Gates:
     return parse({strategy: {}, "gates": list(raw), **top})
 
 
-def counts(requests, bad):
+def counts(requests: int, bad: int) -> Counts:
     return Counts(requests - bad, bad)
 
 
-def window(index, *, stable=None, canary=None, metric="errors", health=None, step=None, **gauges) -> Window:
+def window(
+    index: int,
+    *,
+    stable: tuple[int, int] | None = None,
+    canary: tuple[int, int] | None = None,
+    metric: str = "errors",
+    health: dict[Any, Any] | None = None,
+    step: int | None = None,
+    **gauges: tuple[Any, ...],
+) -> Window:
     """Window `index` of EVERY seconds. Arms are (requests, bad); gauges are NAME=(stable, canary)."""
     arms = {arm: counts(*pair) for arm, pair in ((Arm.STABLE, stable), (Arm.CANARY, canary)) if pair is not None}
-    metrics = {metric: arms}
+    metrics: dict[str, dict[Arm, Any]] = {metric: arms}
     for name, pair in gauges.items():
         metrics[name] = {
             arm: Gauge(value) for arm, value in zip((Arm.STABLE, Arm.CANARY), pair, strict=True) if value is not None
@@ -35,12 +45,21 @@ def window(index, *, stable=None, canary=None, metric="errors", health=None, ste
     return Window(time=START + EVERY * index, metrics=metrics, health=ill, step=step)
 
 
-def steady(count, *, stable=(900, 1), canary=(100, 0), first=0, **more):
+def steady(
+    count: int,
+    *,
+    stable: tuple[int, int] | None = (900, 1),
+    canary: tuple[int, int] | None = (100, 0),
+    first: int = 0,
+    **more: Any,
+) -> list[Window]:
     """`count` equal windows."""
     return [window(first + index, stable=stable, canary=canary, **more) for index in range(count)]
 
 
-def drawn(count, *, stable, canary, seed, requests=(900, 100)):
+def drawn(
+    count: int, *, stable: float, canary: float, seed: int, requests: tuple[int, int] = (900, 100)
+) -> list[Window]:
     """Windows with independent bad requests at the two rates."""
     rng = np.random.default_rng(seed)
     return [
@@ -56,7 +75,7 @@ def drawn(count, *, stable, canary, seed, requests=(900, 100)):
 def line(window: Window) -> str:
     """A window as a recording has it."""
 
-    def reading(value):
+    def reading(value: Counts | Gauge) -> dict[Any, Any]:
         return {"value": value.value} if isinstance(value, Gauge) else {"good": value.good, "bad": value.bad}
 
     metrics = {

@@ -6,7 +6,7 @@ finalizers, orphaning), and can be made to fail or to die at any write.
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from adapter.kube import errors
 from adapter.kube.client import Client
@@ -59,11 +59,11 @@ class LocalClient(Client):
         assert target is not None
         collection = self.cluster.store.collection(target.group, target.plural)
         if ask.method == "GET" and not target.name:
-            return api.listed(ask, target, collection, self.cluster.store.version)
+            return api.listed(cast(Any, ask), target, collection, self.cluster.store.version)
         held = collection.objects.get((target.namespace, target.name))
         if ask.method == "DELETE" and held is not None:
             return delete(collection, held, await ask.json())
-        answer = await api.called(ask, target, collection)
+        answer = await api.called(cast(Any, ask), target, collection)
         meta = answer.get("metadata", {})
         if ask.method == "PATCH" and meta.get("deletionTimestamp") and not meta.get("finalizers"):
             collection.remove(target.namespace, target.name)

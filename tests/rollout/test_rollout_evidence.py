@@ -2,11 +2,13 @@
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from adapter.rollout.evidence import dispersion, events, gauges, likelihood, mixture
 from adapter.rollout.evidence.codec import EvidenceError, pack, unpack
@@ -16,22 +18,24 @@ from adapter.rollout.evidence.likelihood import RHOS, SIGNS
 CANARY = Bar(limit=0.01, margin=0.5, concurrent=True)
 
 
-def probabilities(count, part):
+def probabilities(count: int, part: float) -> NDArray[Any]:
     """Of 0..count hits."""
     return np.array([math.comb(count, hits) * part**hits * (1 - part) ** (count - hits) for hits in range(count + 1)])
 
 
-def column(*values):
+def column(*values: int) -> NDArray[Any]:
     return np.array(values, dtype=float)[:, None]
 
 
-def interval(canary, bad, stable, bad_stable):
+def interval(canary: int, bad: int, stable: float, bad_stable: int) -> Interval:
     return Interval(*(np.asarray(float(part)) for part in (canary, bad, stable, bad_stable)))
 
 
 @pytest.mark.parametrize("most", [1.0, 1.5])
 @pytest.mark.parametrize(("canary", "stable"), [(100, 900), (50, 50), (990, 10)])
-def test_the_share_of_bad_events_has_expectation_one_where_the_canary_is_as_bad_as_allowed(canary, stable, most):
+def test_the_share_of_bad_events_has_expectation_one_where_the_canary_is_as_bad_as_allowed(
+    canary: int, stable: int, most: float
+) -> None:
     """Of 7 bad events each is the canary's with chance most x canary / (most x canary + stable)."""
     chance = probabilities(7, most * canary / (most * canary + stable))
     ratios = likelihood.share(canary=column(canary), stable=column(stable), most=most, rhos=RHOS)
@@ -40,7 +44,7 @@ def test_the_share_of_bad_events_has_expectation_one_where_the_canary_is_as_bad_
         assert chance @ np.exp(logs) == pytest.approx(np.ones(len(RHOS)))
 
 
-def test_the_rate_has_expectation_one_at_the_limit_and_less_below_it():
+def test_the_rate_has_expectation_one_at_the_limit_and_less_below_it() -> None:
     ratios = likelihood.rate(np.array([[0.05]]), RHOS)
     bad, good = column(*range(21)), column(*range(20, -1, -1))
     for logs in (likelihood.product_of(ratios, bad, good, np.array(1.0)), likelihood.mean_of(ratios, bad, good)):
@@ -49,7 +53,7 @@ def test_the_rate_has_expectation_one_at_the_limit_and_less_below_it():
 
 
 @pytest.mark.parametrize("size", [1, 3, 6])
-def test_bursts_no_larger_than_the_spread_keep_the_expectation_at_most_one(size):
+def test_bursts_no_larger_than_the_spread_keep_the_expectation_at_most_one(size: int) -> None:
     """4 bursts of `size` events, each wholly the canary's with chance 0.5; the spread is 6."""
     chance = probabilities(4, 0.5)
     ratios = likelihood.share(canary=column(100), stable=column(100), most=1.0, rhos=RHOS)
@@ -59,7 +63,7 @@ def test_bursts_no_larger_than_the_spread_keep_the_expectation_at_most_one(size)
 
 
 @pytest.mark.parametrize("sizes", [(1, 50), (40, 3, 2), (7,)])
-def test_the_mean_over_events_keeps_the_expectation_for_bursts_of_any_size(sizes):
+def test_the_mean_over_events_keeps_the_expectation_for_bursts_of_any_size(sizes: tuple[Any, ...]) -> None:
     ratios = likelihood.share(canary=column(100), stable=column(300), most=1.0, rhos=RHOS)
     total = np.zeros(len(RHOS))
     for mask in range(2 ** len(sizes)):
@@ -71,12 +75,12 @@ def test_the_mean_over_events_keeps_the_expectation_for_bursts_of_any_size(sizes
     assert total == pytest.approx(np.ones(len(RHOS)))
 
 
-def test_a_sign_has_expectation_one_for_a_fair_coin():
+def test_a_sign_has_expectation_one_for_a_fair_coin() -> None:
     both = np.exp(likelihood.sign(np.array([[True], [False]])))
     assert both.mean(axis=0) == pytest.approx(np.ones(len(SIGNS)))
 
 
-def test_a_mixture_multiplies_per_alternative_then_averages():
+def test_a_mixture_multiplies_per_alternative_then_averages() -> None:
     """Two alternatives, ratios 2 and 1/2 three times.
 
     Whole: (8 + 1/8) / 2. Late: starts at interval 0, 1, 2 weigh 1/2, 1/6, 1/12, the rest (1/4) has not begun:
@@ -90,7 +94,7 @@ def test_a_mixture_multiplies_per_alternative_then_averages():
 
 
 @given(st.lists(st.sampled_from([0.0, -0.7, 0.4]), max_size=30))
-def test_a_mixture_of_ones_is_one_and_no_mixture_falls_below_its_unborn_part(logs):
+def test_a_mixture_of_ones_is_one_and_no_mixture_falls_below_its_unborn_part(logs: list[Any]) -> None:
     """After n intervals half of 1 / (n + 1) has not begun yet, and stays 1."""
     found = mixture.begin((), 1)
     for log in logs:
@@ -100,7 +104,7 @@ def test_a_mixture_of_ones_is_one_and_no_mixture_falls_below_its_unborn_part(log
         assert mixture.value(found) == pytest.approx(0)
 
 
-def test_single_events_have_a_spread_of_about_one_and_bursts_have_their_size():
+def test_single_events_have_a_spread_of_about_one_and_bursts_have_their_size() -> None:
     """Bursts of 5 events each: events x 5, so the spread is 5."""
     rng = np.random.default_rng(1)
     for size in (1, 5):
@@ -111,7 +115,7 @@ def test_single_events_have_a_spread_of_about_one_and_bursts_have_their_size():
         assert float(dispersion.cautious(found)) == pytest.approx(size * dispersion.SAFETY, rel=0.1)
 
 
-def test_a_slow_change_of_the_rate_is_no_burst():
+def test_a_slow_change_of_the_rate_is_no_burst() -> None:
     rng = np.random.default_rng(2)
     found = dispersion.begin(())
     for index in range(2000):
@@ -120,13 +124,13 @@ def test_a_slow_change_of_the_rate_is_no_burst():
     assert float(dispersion.plain(found)) == pytest.approx(1, rel=0.1)
 
 
-def test_before_anything_was_seen_bursts_are_feared_against_a_release_and_not_in_its_favour():
+def test_before_anything_was_seen_bursts_are_feared_against_a_release_and_not_in_its_favour() -> None:
     nothing = dispersion.begin(())
     assert float(dispersion.cautious(nothing)) == dispersion.FIRST * dispersion.SAFETY
     assert float(dispersion.plain(nothing)) == 1
 
 
-def test_356_clean_requests_show_a_rate_below_one_percent():
+def test_356_clean_requests_show_a_rate_below_one_percent() -> None:
     """The mean of four likelihood ratios reaches 20 at 356 requests, with no bad one."""
     alone = Bar(limit=0.01, margin=None, concurrent=False)
     for requests, enough in ((355, False), (356, True)):
@@ -134,7 +138,7 @@ def test_356_clean_requests_show_a_rate_below_one_percent():
         assert bool(events.in_favour(found, alone) >= math.log(20)) is enough
 
 
-def test_windows_may_be_cut_anywhere_for_what_is_a_sum():
+def test_windows_may_be_cut_anywhere_for_what_is_a_sum() -> None:
     """Evidence in favour and the alternatives that hold from the start, with events taken as single ones."""
     parts = [(40, 1, 400, 2), (60, 0, 600, 1), (100, 2, 1000, 5)]
     ratios = likelihood.share(canary=column(200), stable=column(2000), most=1.5, rhos=RHOS)
@@ -151,7 +155,7 @@ def test_windows_may_be_cut_anywhere_for_what_is_a_sum():
     assert split == pytest.approx(whole)
 
 
-def test_evidence_in_favour_is_capped_so_that_a_long_past_is_soon_outweighed():
+def test_evidence_in_favour_is_capped_so_that_a_long_past_is_soon_outweighed() -> None:
     found = events.begin()
     for _ in range(1000):
         found = events.hear(found, CANARY, interval(1000, 0, 9000, 9))
@@ -159,7 +163,7 @@ def test_evidence_in_favour_is_capped_so_that_a_long_past_is_soon_outweighed():
 
 
 @pytest.mark.parametrize("stable", [0.0, 900.0])
-def test_the_limit_is_lifted_only_where_stable_itself_is_above_it(stable):
+def test_the_limit_is_lifted_only_where_stable_itself_is_above_it(stable: float) -> None:
     bar = Bar(limit=0.01, margin=None, concurrent=True)
     alone = events.hear(events.begin(), bar, interval(100, 30, 0, 0))
     healthy = events.hear(events.begin(), bar, interval(100, 30, stable, 0))
@@ -169,7 +173,7 @@ def test_the_limit_is_lifted_only_where_stable_itself_is_above_it(stable):
     assert float(events.against(shared)) < 0
 
 
-def test_a_gauges_windows_are_worse_fine_or_neither():
+def test_a_gauges_windows_are_worse_fine_or_neither() -> None:
     bar = Bar(limit=8.0, margin=0.5, concurrent=True)
     cases = {(2.0, 2.9): (False, True), (2.0, 3.1): (True, True), (2.0, 9.0): (True, False), (9.0, 9.0): (False, True)}
     for (stable, canary), expected in cases.items():
@@ -178,7 +182,9 @@ def test_a_gauges_windows_are_worse_fine_or_neither():
 
 
 @given(st.floats(0.1, 100), st.floats(0.1, 100), st.floats(0.5, 10), st.booleans())
-def test_a_gauge_compared_with_stable_does_not_depend_on_its_unit(stable, canary, unit, lower):
+def test_a_gauge_compared_with_stable_does_not_depend_on_its_unit(
+    stable: float, canary: float, unit: float, lower: bool
+) -> None:
     bar = Bar(limit=None, margin=0.5, concurrent=True)
     if abs(canary / stable - 1.5) < 1e-6 or abs(canary / stable - 0.5) < 1e-6:
         return
@@ -187,7 +193,7 @@ def test_a_gauge_compared_with_stable_does_not_depend_on_its_unit(stable, canary
     assert tuple(map(bool, one)) == tuple(map(bool, other))
 
 
-def test_what_is_kept_survives_json_and_goes_on_as_if_nothing_happened():
+def test_what_is_kept_survives_json_and_goes_on_as_if_nothing_happened() -> None:
     found = events.begin()
     for index in range(5):
         found = events.hear(found, CANARY, interval(100, index, 900, 1))
@@ -197,7 +203,7 @@ def test_what_is_kept_survives_json_and_goes_on_as_if_nothing_happened():
 
 
 @pytest.mark.parametrize("raw", [None, [], {}, [[0.0], 1], "x", [[["a"] * 4]], [[float("nan")] * 4] * 3])
-def test_what_is_no_evidence_is_refused(raw):
+def test_what_is_no_evidence_is_refused(raw: Any) -> None:
     with pytest.raises(EvidenceError):
         unpack(gauges.begin(), raw)
 
@@ -205,7 +211,7 @@ def test_what_is_no_evidence_is_refused(raw):
 @given(
     st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500), st.integers(0, 500), st.integers(0, 500)), max_size=20)
 )
-def test_every_number_stays_finite(parts):
+def test_every_number_stays_finite(parts: list[Any]) -> None:
     found = events.begin()
     for canary, bad, stable, bad_stable in parts:
         if canary:

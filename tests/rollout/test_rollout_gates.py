@@ -1,6 +1,7 @@
 """The gates of a policy: typed values, or a sentence with the field's path for each thing that is wrong."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,11 +30,11 @@ PLAIN = st.recursive(
 )
 
 
-def problems(*raw, **top):
+def problems(*raw: dict[Any, Any], **top: dict[Any, Any]) -> list[str]:
     return read({"gates": list(raw), **top})[1]
 
 
-def test_a_gate_has_its_fields_and_the_defaults_of_the_others():
+def test_a_gate_has_its_fields_and_the_defaults_of_the_others() -> None:
     (gate,) = gates(ERRORS).gates
     assert (gate.name, gate.metric, gate.total, gate.kind) == ("errors", "errors", "requests", Kind.EVENTS)
     assert (gate.limit, gate.margin, gate.share, gate.scope, gate.stage) == (0.01, 0.5, 1, Scope.RELEASE, Stage.CANARY)
@@ -41,7 +42,7 @@ def test_a_gate_has_its_fields_and_the_defaults_of_the_others():
     assert gate.no_evidence == Timeout(after_seconds=600, then=Then.HOLD)
 
 
-def test_rules_of_time_and_a_gauges_direction_are_read():
+def test_rules_of_time_and_a_gauges_direction_are_read() -> None:
     (gate,) = gates(
         {
             **QUEUE,
@@ -55,11 +56,11 @@ def test_rules_of_time_and_a_gauges_direction_are_read():
     assert gate.no_evidence == Timeout(after_seconds=600, then=Then.ROLLBACK)
 
 
-def test_a_gate_without_a_name_has_its_metrics():
+def test_a_gate_without_a_name_has_its_metrics() -> None:
     assert gates({"metric": "http_errors_total", "total": "all", "limit": 0.1}).gates[0].name == "http-errors-total"
 
 
-def test_alpha_is_shared_equally_or_by_shares():
+def test_alpha_is_shared_equally_or_by_shares() -> None:
     """Of 0.05: two gates need 2 / 0.05 = 40; with shares 3 and 1 they need 4/3 / 0.05 = 26.7 and 4 / 0.05 = 80."""
     two = gates(ERRORS, QUEUE)
     assert [two.bar(gate) for gate in two.gates] == pytest.approx([40, 40])
@@ -67,7 +68,7 @@ def test_alpha_is_shared_equally_or_by_shares():
     assert [unequal.bar(gate) for gate in unequal.gates] == pytest.approx([26.667, 80], rel=1e-4)
 
 
-def test_gates_of_blue_green_are_asked_after_the_switch_unless_they_say_before():
+def test_gates_of_blue_green_are_asked_after_the_switch_unless_they_say_before() -> None:
     found = gates(LIMIT, {**LIMIT, "name": "probes", "stage": "pre"}, strategy="blueGreen")
     assert [gate.name for gate in found.of(Stage.POST)] == ["errors"]
     assert [gate.name for gate in found.of(Stage.PRE)] == ["probes"]
@@ -103,7 +104,7 @@ def test_gates_of_blue_green_are_asked_after_the_switch_unless_they_say_before()
         ({"threshold": 1}, "spec.gates[0].threshold: no such field", "onUndecided"),
     ],
 )
-def test_each_problem_names_the_field_and_what_would_be_right(changed, where, right):
+def test_each_problem_names_the_field_and_what_would_be_right(changed: dict[Any, Any], where: str, right: str) -> None:
     raw = {key: value for key, value in {**ERRORS, **changed}.items() if value is not None}
     (problem,) = problems(raw)
     assert problem.startswith(where)
@@ -118,7 +119,7 @@ def test_each_problem_names_the_field_and_what_would_be_right(changed, where, ri
         ({**LIMIT, "stage": "canary"}, "spec.gates[0].stage: canary is no stage"),
     ],
 )
-def test_blue_green_refuses_what_needs_concurrent_traffic(raw, where):
+def test_blue_green_refuses_what_needs_concurrent_traffic(raw: dict[str, Any], where: str) -> None:
     (problem,) = problems(raw, blueGreen={})
     assert problem.startswith(where)
 
@@ -138,17 +139,17 @@ def test_blue_green_refuses_what_needs_concurrent_traffic(raw, where):
         ({"gates": [LIMIT, {**MARGIN, "name": "b", "total": "other"}]}, "spec.gates: gates on 'errors' differ"),
     ],
 )
-def test_problems_of_the_whole_name_it(spec, where):
+def test_problems_of_the_whole_name_it(spec: Any, where: str) -> None:
     (problem,) = read(spec)[1]
     assert problem.startswith(where)
 
 
-def test_a_lower_gauge_may_not_fall_to_nothing():
+def test_a_lower_gauge_may_not_fall_to_nothing() -> None:
     (problem,) = problems({**QUEUE, "worse": "lower", "margin": 1})
     assert problem.startswith("spec.gates[0].margin: 1 lets a gauge")
 
 
-def test_the_error_carries_every_problem():
+def test_the_error_carries_every_problem() -> None:
     with pytest.raises(GatesError) as caught:
         parse({"gates": [{**LIMIT, "kind": "x"}, {**LIMIT, "limit": 7}]})
     assert [problem.split(":")[0] for problem in caught.value.problems] == [
@@ -158,13 +159,13 @@ def test_the_error_carries_every_problem():
     ]
 
 
-def test_the_other_gates_are_read_beside_a_bad_one():
+def test_the_other_gates_are_read_beside_a_bad_one() -> None:
     found, said = read({"gates": [{**LIMIT, "kind": "x"}, QUEUE]})
     assert [gate.name for gate in found.gates] == ["errors", "queue"]
     assert len(said) == 1
 
 
-def test_problems_are_listed_up_to_a_bound():
+def test_problems_are_listed_up_to_a_bound() -> None:
     many = [{f"field{index}": 1 for index in range(20)}] * 4
     said = problems(*many)
     assert len(said) == MOST_PROBLEMS + 1
@@ -172,13 +173,13 @@ def test_problems_are_listed_up_to_a_bound():
 
 
 @given(st.dictionaries(st.sampled_from(["gates", "alpha", "blueGreen", "canary"]), PLAIN) | PLAIN)
-def test_nothing_but_sentences_comes_of_rubbish(spec):
+def test_nothing_but_sentences_comes_of_rubbish(spec: Any) -> None:
     _, said = read(spec)
     assert all(problem.startswith("spec") and "\n" not in problem for problem in said)
 
 
 @given(st.dictionaries(st.sampled_from([*ERRORS, "kind", "worse", "share", "scope", "stage", "onUndecided"]), PLAIN))
-def test_a_rubbish_gate_is_a_problem_or_a_gate_within_bounds(raw):
+def test_a_rubbish_gate_is_a_problem_or_a_gate_within_bounds(raw: dict[Any, Any]) -> None:
     found, said = read({"gates": [raw]})
     json.dumps(said)
     if not said:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,17 +12,17 @@ from adapter.rollout.explain import Outcome, as_json
 from adapter.rollout.judge import begin, hear, judge, verdict
 from adapter.rollout.model.gates import Gates
 from adapter.rollout.model.verdict import Said, Stage
-from adapter.rollout.model.window import Arm
+from adapter.rollout.model.window import Arm, Window
 from tests.rollout.judging import ERRORS, EVERY, LIMIT, MARGIN, QUEUE, drawn, gates, steady, window
 
 HOLD, PROMOTE, ROLLBACK = Said.HOLD, Said.PROMOTE, Said.ROLLBACK
 
 
-def said(policy, windows, stage=Stage.CANARY):
+def said(policy: Gates, windows: list[Window], stage: Stage = Stage.CANARY) -> Said:
     return judge(policy, windows, stage).verdict.said
 
 
-def first(policy, windows, wanted, stage=Stage.CANARY):
+def first(policy: Gates, windows: list[Window], wanted: Said, stage: Stage = Stage.CANARY) -> int | None:
     """The window at which the judge first says `wanted`."""
     record = begin(policy.of(stage))
     for index, each in enumerate(windows):
@@ -32,34 +33,34 @@ def first(policy, windows, wanted, stage=Stage.CANARY):
 
 
 class TestWithTraffic:
-    def test_five_percent_of_errors_beside_a_thousandth_are_rolled_back_within_600_requests(self):
+    def test_five_percent_of_errors_beside_a_thousandth_are_rolled_back_within_600_requests(self) -> None:
         """The canary has 100 requests per window."""
         for seed in range(20):
             at = first(gates(ERRORS), drawn(60, stable=0.001, canary=0.05, seed=seed), ROLLBACK)
             assert at is not None
             assert at < 6
 
-    def test_a_release_like_the_stable_one_is_promoted_when_its_rate_is_shown_below_the_limit(self):
+    def test_a_release_like_the_stable_one_is_promoted_when_its_rate_is_shown_below_the_limit(self) -> None:
         assert first(gates(ERRORS), steady(20), PROMOTE) is not None
         assert said(gates(ERRORS), steady(20)) is PROMOTE
 
-    def test_a_margin_alone_is_shown_by_the_bad_requests_of_both(self):
+    def test_a_margin_alone_is_shown_by_the_bad_requests_of_both(self) -> None:
         windows = drawn(400, stable=0.02, canary=0.02, seed=1, requests=(1000, 1000))
         assert first(gates(MARGIN), windows, PROMOTE) is not None
 
-    def test_without_bad_requests_anywhere_a_margin_alone_holds(self):
+    def test_without_bad_requests_anywhere_a_margin_alone_holds(self) -> None:
         assert said(gates(MARGIN), steady(300, stable=(900, 0))) is HOLD
 
-    def test_a_limit_alone_rolls_back_what_is_above_it(self):
+    def test_a_limit_alone_rolls_back_what_is_above_it(self) -> None:
         assert said(gates(LIMIT), drawn(60, stable=0.001, canary=0.05, seed=1)) is ROLLBACK
 
-    def test_an_outage_of_both_rolls_nothing_back(self):
+    def test_an_outage_of_both_rolls_nothing_back(self) -> None:
         for raw in (ERRORS, LIMIT, MARGIN):
             for part in (0.1, 0.3, 0.9):
                 windows = drawn(100, stable=part, canary=part, seed=3)
                 assert first(gates(raw), windows, ROLLBACK) is None, (raw, part)
 
-    def test_what_was_good_and_slowly_gets_bad_is_rolled_back(self):
+    def test_what_was_good_and_slowly_gets_bad_is_rolled_back(self) -> None:
         """From 0.1 % to 5 % over 200 windows, after 100 good ones."""
         good = drawn(100, stable=0.001, canary=0.001, seed=4)
         for index in range(200):
@@ -68,12 +69,12 @@ class TestWithTraffic:
         assert said(gates(ERRORS), good) is ROLLBACK
         assert said(gates({**LIMIT, "stage": "post"}, strategy="blueGreen"), good, Stage.POST) is ROLLBACK
 
-    def test_at_full_weight_without_stable_traffic_the_limit_counts(self):
+    def test_at_full_weight_without_stable_traffic_the_limit_counts(self) -> None:
         windows = steady(3) + steady(40, stable=(0, 0), canary=(1000, 60), first=3)
         assert said(gates(ERRORS), windows) is ROLLBACK
         assert said(gates(MARGIN), windows) is HOLD
 
-    def test_promotion_waits_while_the_evidence_leans_the_other_way(self):
+    def test_promotion_waits_while_the_evidence_leans_the_other_way(self) -> None:
         """4 of 2,400 are below 1 %, but stable had none of 21,600."""
         windows = [window(index, stable=(900, 0), canary=(100, 1)) for index in range(4)]
         windows += steady(20, stable=(900, 0), first=4)
@@ -82,14 +83,14 @@ class TestWithTraffic:
         assert found.against >= found.against_bar**0.5
         assert found.outcome is Outcome.UNDECIDED
 
-    def test_a_hold_says_how_many_more_requests_and_minutes_are_wanted(self):
+    def test_a_hold_says_how_many_more_requests_and_minutes_are_wanted(self) -> None:
         """3 windows of 100 clean requests, 10 s apart, of the 356 that are wanted; each 100 take 10 s."""
         found = judge(gates(LIMIT), steady(3)).gates[0]
         assert found.more in (56, 57)
         assert found.seconds == pytest.approx(found.more / 100 * EVERY)
         assert f"needs about {found.more} more requests" in found.sentence
 
-    def test_what_it_asks_for_is_about_enough(self):
+    def test_what_it_asks_for_is_about_enough(self) -> None:
         windows = steady(2)
         more = judge(gates(LIMIT), windows).gates[0].more
         assert said(gates(LIMIT), windows + steady(-(-more // 100), first=2)) is PROMOTE
@@ -98,29 +99,29 @@ class TestWithTraffic:
 class TestBlueGreen:
     POLICY = gates({**LIMIT, "stage": "post"}, strategy="blueGreen")
 
-    def test_a_full_switch_is_judged_by_the_limit_both_ways(self):
+    def test_a_full_switch_is_judged_by_the_limit_both_ways(self) -> None:
         assert said(self.POLICY, steady(20, stable=None), Stage.POST) is PROMOTE
         assert said(self.POLICY, steady(20, stable=None, canary=(100, 6)), Stage.POST) is ROLLBACK
 
-    def test_stable_numbers_do_not_count(self):
+    def test_stable_numbers_do_not_count(self) -> None:
         ill = steady(20, stable=(900, 500), canary=(100, 6))
         assert said(self.POLICY, ill, Stage.POST) is ROLLBACK
 
 
 class TestGauges:
-    def test_six_windows_worse_than_stable_roll_back_alone(self):
+    def test_six_windows_worse_than_stable_roll_back_alone(self) -> None:
         """1.98^6, 1.8^6, 1.5^6 and 1.2^6 have the mean 27.2; half of it and later starts make 20 and more."""
         assert first(gates(QUEUE), steady(20, queue=(2.0, 6.0)), ROLLBACK) == 5
 
-    def test_windows_no_worse_promote(self):
+    def test_windows_no_worse_promote(self) -> None:
         assert first(gates(QUEUE), steady(20, queue=(2.0, 2.1)), PROMOTE) is not None
 
-    def test_a_gauge_that_should_be_high(self):
+    def test_a_gauge_that_should_be_high(self) -> None:
         lower = gates({**QUEUE, "worse": "lower"})
         assert said(lower, steady(20, queue=(2.0, 1.0))) is ROLLBACK
         assert said(lower, steady(20, queue=(2.0, 6.0))) is PROMOTE
 
-    def test_a_limit_holds_where_stable_is_within_it(self):
+    def test_a_limit_holds_where_stable_is_within_it(self) -> None:
         limit = gates({"metric": "queue", "kind": "gauge", "limit": 5})
         assert said(limit, steady(20, queue=(2.0, 6.0))) is ROLLBACK
         assert said(limit, steady(20, queue=(7.0, 6.0))) is HOLD
@@ -138,7 +139,7 @@ NOTHING = {
 
 class TestWithoutEvidence:
     @pytest.mark.parametrize("windows", NOTHING.values(), ids=NOTHING)
-    def test_it_is_never_a_pass_and_never_an_instant_end(self, windows):
+    def test_it_is_never_a_pass_and_never_an_instant_end(self, windows: list[Window]) -> None:
         found = judge(gates(ERRORS), windows)
         assert found.verdict.said is HOLD
         assert found.verdict.blind
@@ -146,41 +147,41 @@ class TestWithoutEvidence:
 
     @pytest.mark.parametrize("windows", NOTHING.values(), ids=NOTHING)
     @pytest.mark.parametrize(("then", "end"), [("rollback", ROLLBACK), ("promote", PROMOTE), ("hold", HOLD)])
-    def test_its_own_clock_decides(self, windows, then, end):
+    def test_its_own_clock_decides(self, windows: list[Window], then: str, end: Said) -> None:
         """After 300 s: the window at 300 s is number 30."""
         policy = gates({**ERRORS, "noEvidence": {"afterSeconds": 300, "then": then}})
         assert said(policy, windows[:30]) is HOLD
         assert said(policy, windows[:31]) is end
 
-    def test_a_metrics_outage_of_a_minute_changes_no_verdict(self):
+    def test_a_metrics_outage_of_a_minute_changes_no_verdict(self) -> None:
         outage = steady(6, canary=None, first=10)
         assert said(gates(ERRORS), steady(10) + outage) is PROMOTE
         assert said(gates(ERRORS), steady(10) + outage + steady(5, first=16)) is PROMOTE
         strict = gates({**ERRORS, "noEvidence": {"afterSeconds": 120, "then": "rollback"}})
         assert said(strict, steady(10) + outage) is PROMOTE
 
-    def test_the_clock_starts_anew_with_each_evidence(self):
+    def test_the_clock_starts_anew_with_each_evidence(self) -> None:
         policy = gates({**ERRORS, "noEvidence": {"afterSeconds": 100, "then": "rollback"}})
         windows = [each for index in range(0, 60, 6) for each in (*steady(1, first=index), *NOTHING_AT(index))]
         assert said(policy, windows) is not ROLLBACK
 
-    def test_undecided_does_not_promote_while_nothing_is_heard(self):
+    def test_undecided_does_not_promote_while_nothing_is_heard(self) -> None:
         policy = gates({**ERRORS, "onUndecided": {"afterSeconds": 60, "then": "promote"}})
         assert said(policy, steady(2) + steady(20, canary=None, first=2)) is HOLD
 
-    def test_an_earlier_rollback_stays(self):
+    def test_an_earlier_rollback_stays(self) -> None:
         bad = steady(10, canary=(100, 20))
         assert said(gates(ERRORS), bad + steady(200, canary=None, first=10)) is ROLLBACK
         assert said(gates(ERRORS), bad + steady(500, first=10)) is ROLLBACK
 
 
-def NOTHING_AT(index):  # noqa: N802 - a table of windows
+def NOTHING_AT(index: int) -> list[Window]:  # noqa: N802 - a table of windows
     return steady(5, canary=None, first=index + 1)
 
 
 class TestUndecided:
     @pytest.mark.parametrize(("then", "end"), [("rollback", ROLLBACK), ("promote", PROMOTE), ("hold", HOLD)])
-    def test_a_rule_ends_it(self, then, end):
+    def test_a_rule_ends_it(self, then: str, end: Said) -> None:
         policy = gates({**MARGIN, "onUndecided": {"afterSeconds": 300, "then": then}})
         windows = steady(31, stable=(900, 0))
         assert said(policy, windows[:30]) is HOLD
@@ -188,39 +189,39 @@ class TestUndecided:
 
 
 class TestBreaker:
-    def test_half_of_a_hundred_requests_failing_is_enough_for_one_window(self):
+    def test_half_of_a_hundred_requests_failing_is_enough_for_one_window(self) -> None:
         found = judge(gates(ERRORS), [window(0, stable=(900, 1), canary=(100, 55))])
         assert found.verdict.said is ROLLBACK
         assert "55 of the newest 100 requests were bad, stable's 1 of 900" in found.verdict.reason
 
-    def test_few_requests_have_to_fail_in_two_windows(self):
+    def test_few_requests_have_to_fail_in_two_windows(self) -> None:
         """20 of both together."""
         windows = [window(index, stable=(90, 0), canary=(10, 6)) for index in range(2)]
         slow = gates({**ERRORS, "share": 0.01}, *({**QUEUE, "name": f"q{index}"} for index in range(3)))
         assert said(slow, windows[:1]) is HOLD
         assert said(slow, windows) is ROLLBACK
 
-    def test_stable_failing_as_well_is_an_outage_of_both(self):
+    def test_stable_failing_as_well_is_an_outage_of_both(self) -> None:
         assert said(gates(ERRORS), steady(20, stable=(900, 400), canary=(100, 60))) is not ROLLBACK
 
-    def test_a_limit_that_allows_it_is_heeded(self):
+    def test_a_limit_that_allows_it_is_heeded(self) -> None:
         lenient = gates({**LIMIT, "limit": 0.7})
         assert said(lenient, [window(0, stable=(900, 1), canary=(100, 60))]) is HOLD
 
-    def test_crash_loops_of_half_the_pods_end_it_at_once(self):
+    def test_crash_loops_of_half_the_pods_end_it_at_once(self) -> None:
         ill = {Arm.STABLE: (4, {}), Arm.CANARY: (2, {"crash_looping": 1})}
         assert said(gates(ERRORS), [window(0, health=ill)]) is ROLLBACK
 
-    def test_pods_gone_unready_end_it_with_the_second_window(self):
+    def test_pods_gone_unready_end_it_with_the_second_window(self) -> None:
         ill = {Arm.STABLE: (4, {}), Arm.CANARY: (2, {"unready": 2})}
         assert said(gates(ERRORS), steady(1, health=ill)) is HOLD
         assert said(gates(ERRORS), steady(2, health=ill)) is ROLLBACK
 
-    def test_pods_of_both_going_unready_are_an_outage_of_both(self):
+    def test_pods_of_both_going_unready_are_an_outage_of_both(self) -> None:
         ill = {Arm.STABLE: (4, {"unready": 2, "crash_looping": 2}), Arm.CANARY: (2, {"unready": 1, "crash_looping": 1})}
         assert said(gates(ERRORS), steady(3, health=ill)) is not ROLLBACK
 
-    def test_after_a_switch_there_is_no_stable_to_excuse_it(self):
+    def test_after_a_switch_there_is_no_stable_to_excuse_it(self) -> None:
         policy = gates({**LIMIT, "stage": "post"}, strategy="blueGreen")
         assert said(policy, [window(0, canary=(100, 55))], Stage.POST) is ROLLBACK
 
@@ -228,13 +229,13 @@ class TestBreaker:
 class TestSteps:
     POLICY = gates({**LIMIT, "scope": "step"})
 
-    def test_each_step_has_to_show_it_anew(self):
+    def test_each_step_has_to_show_it_anew(self) -> None:
         windows = steady(10, step=0)
         assert said(self.POLICY, windows) is PROMOTE
         assert said(self.POLICY, windows + steady(1, first=10, step=1)) is HOLD
         assert said(self.POLICY, windows + steady(10, first=10, step=1)) is PROMOTE
 
-    def test_the_evidence_against_carries_on(self):
+    def test_the_evidence_against_carries_on(self) -> None:
         """The same windows lead to the same end whatever the steps."""
         windows = drawn(60, stable=0.001, canary=0.03, seed=7)
         stepped = [replace(each, step=index // 3) for index, each in enumerate(windows)]
@@ -242,13 +243,13 @@ class TestSteps:
 
 
 class TestRecord:
-    def test_a_window_that_does_not_end_later_is_not_heard(self):
+    def test_a_window_that_does_not_end_later_is_not_heard(self) -> None:
         policy = gates(ERRORS)
         record = hear(policy, begin(policy.gates), window(5, stable=(900, 1), canary=(100, 1)))
         assert hear(policy, record, window(5, stable=(900, 1), canary=(100, 90))) is record
         assert hear(policy, record, window(4, stable=(900, 1), canary=(100, 90))) is record
 
-    def test_a_restart_after_every_window_changes_nothing(self):
+    def test_a_restart_after_every_window_changes_nothing(self) -> None:
         policy = gates(ERRORS, QUEUE)
         windows = [
             replace(each, metrics={**each.metrics, **other.metrics})
@@ -266,14 +267,14 @@ class TestRecord:
                 [gate["against"] for gate in other["gates"]], rel=1e-4
             )
 
-    def test_its_size_depends_on_the_gates_alone(self):
+    def test_its_size_depends_on_the_gates_alone(self) -> None:
         policy = gates(ERRORS)
         record = begin(policy.gates)
         for each in drawn(500, stable=0.01, canary=0.01, seed=9):
             record = hear(policy, record, each)
         assert len(json.dumps(dump(record))) < 2000
 
-    def test_a_gate_that_asks_another_question_starts_anew_and_the_others_go_on(self):
+    def test_a_gate_that_asks_another_question_starts_anew_and_the_others_go_on(self) -> None:
         policy = gates(ERRORS, QUEUE)
         windows = steady(5, queue=(2.0, 6.0))
         record = begin(policy.gates)
@@ -284,11 +285,11 @@ class TestRecord:
         assert [gate.windows for gate in found.gates] == [0, 5]
 
     @pytest.mark.parametrize("raw", [None, [], {}, {"gates": 5}])
-    def test_what_is_no_record_is_refused(self, raw):
+    def test_what_is_no_record_is_refused(self, raw: Any) -> None:
         with pytest.raises(EvidenceError):
             load(gates(ERRORS).gates, raw)
 
-    def test_damaged_parts_are_refused(self):
+    def test_damaged_parts_are_refused(self) -> None:
         policy = gates(ERRORS)
         good = dump(begin(policy.gates))
         for field, value in (("evidence", [1]), ("windows", -1), ("heard", "?"), ("failing", ["a", "b"])):
@@ -297,6 +298,6 @@ class TestRecord:
                 load(policy.gates, bad)
 
 
-def test_a_policy_without_gates_promotes_and_its_breaker_still_works():
+def test_a_policy_without_gates_promotes_and_its_breaker_still_works() -> None:
     assert said(Gates(), steady(1)) is PROMOTE
     assert said(Gates(), [window(0, health={Arm.CANARY: (2, {"crash_looping": 2})})]) is ROLLBACK

@@ -1,6 +1,8 @@
 """What no recording may break: the judge as a function."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -8,8 +10,9 @@ from hypothesis import strategies as st
 
 from adapter.rollout.explain import as_json
 from adapter.rollout.judge import judge
+from adapter.rollout.model.gates import Gates
 from adapter.rollout.model.verdict import Said
-from adapter.rollout.model.window import Arm, Counts
+from adapter.rollout.model.window import Arm, Counts, Window
 from tests.rollout.judging import ERRORS, LIMIT, MARGIN, QUEUE, gates, window
 
 ARMS = st.none() | st.tuples(st.integers(0, 300), st.integers(0, 300)).map(lambda pair: (max(pair), min(pair)))
@@ -18,19 +21,19 @@ GAUGES = st.tuples(st.none() | st.floats(0, 10), st.none() | st.floats(0, 10))
 
 
 @st.composite
-def recordings(draw, most=25):
+def recordings(draw: Callable[..., Any], most: int = 25) -> list[Window]:
     parts = draw(st.lists(st.tuples(ARMS | LIKELY, ARMS | LIKELY, GAUGES), min_size=1, max_size=most))
     return [
         window(index, stable=stable, canary=canary, queue=queue) for index, (stable, canary, queue) in enumerate(parts)
     ]
 
 
-def said(policy, windows):
+def said(policy: Gates, windows: list[Window]) -> Said:
     return judge(policy, windows).verdict.said
 
 
 @given(recordings())
-def test_the_order_of_the_gates_does_not_matter(windows):
+def test_the_order_of_the_gates_does_not_matter(windows: list[Window]) -> None:
     raw = [ERRORS, {**LIMIT, "name": "limit"}, QUEUE]
     one, other = judge(gates(*raw), windows), judge(gates(*raw[::-1]), windows)
     assert one.verdict.said is other.verdict.said
@@ -38,7 +41,7 @@ def test_the_order_of_the_gates_does_not_matter(windows):
 
 
 @given(recordings())
-def test_neighbours_count_only_by_their_number(windows):
+def test_neighbours_count_only_by_their_number(windows: list[Window]) -> None:
     """What a gate says is the same beside any other gate."""
     beside_a_gauge = judge(gates(ERRORS, QUEUE), windows).gates[0]
     beside_a_silent_one = judge(gates(ERRORS, {**MARGIN, "name": "other", "metric": "nobody"}), windows).gates[0]
@@ -46,7 +49,7 @@ def test_neighbours_count_only_by_their_number(windows):
 
 
 @given(recordings())
-def test_more_gates_make_no_rollback_of_one_gate_easier(windows):
+def test_more_gates_make_no_rollback_of_one_gate_easier(windows: list[Window]) -> None:
     alone, beside = (judge(policy, windows).gates[0] for policy in (gates(ERRORS), gates(ERRORS, QUEUE)))
     assert beside.against == alone.against
     assert beside.against_bar == pytest.approx(2 * alone.against_bar)
@@ -54,7 +57,7 @@ def test_more_gates_make_no_rollback_of_one_gate_easier(windows):
 
 @given(recordings(), st.data())
 @settings(max_examples=200)
-def test_more_bad_requests_of_the_canary_never_turn_a_rollback_into_promotion(windows, data):
+def test_more_bad_requests_of_the_canary_never_turn_a_rollback_into_promotion(windows: list[Window], data: Any) -> None:
     policy = gates(data.draw(st.sampled_from([ERRORS, LIMIT, MARGIN])))
     if said(policy, windows) is not Said.ROLLBACK:
         return
@@ -70,7 +73,7 @@ def test_more_bad_requests_of_the_canary_never_turn_a_rollback_into_promotion(wi
 
 
 @given(recordings(), recordings(10))
-def test_a_rollback_stays_whatever_comes_after(windows, after):
+def test_a_rollback_stays_whatever_comes_after(windows: list[Window], after: list[Window]) -> None:
     policy = gates(ERRORS, QUEUE)
     if said(policy, windows) is Said.ROLLBACK:
         late = [replace(each, time=each.time + 1e6) for each in after]
@@ -78,14 +81,14 @@ def test_a_rollback_stays_whatever_comes_after(windows, after):
 
 
 @given(recordings(), st.floats(-1e6, 1e8))
-def test_the_hour_does_not_matter(windows, shift):
+def test_the_hour_does_not_matter(windows: list[Window], shift: float) -> None:
     policy = gates(ERRORS, QUEUE)
     moved = [replace(each, time=each.time + round(shift)) for each in windows]
     assert as_json(judge(policy, windows)) == as_json(judge(policy, moved))
 
 
 @given(recordings())
-def test_windows_without_evidence_change_nothing_but_the_clocks(windows):
+def test_windows_without_evidence_change_nothing_but_the_clocks(windows: list[Window]) -> None:
     """Empty windows between the others, no time passing for the rules."""
     policy = gates(ERRORS, QUEUE)
     mixed = [each for one in windows for each in (one, replace(one, time=one.time + 1, metrics={}, health={}))]

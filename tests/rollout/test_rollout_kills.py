@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any, cast
 
 import pytest
 
@@ -88,7 +89,7 @@ async def writes_of(strategy: str, end: str) -> int:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(("strategy", "end"), CASES)
-async def test_killed_at_any_single_write(strategy, end, after):
+async def test_killed_at_any_single_write(strategy: Any, end: Any, after: Any) -> None:
     writes = await writes_of(strategy, end)
     assert writes > 20
     for number in range(writes):
@@ -98,7 +99,7 @@ async def test_killed_at_any_single_write(strategy, end, after):
 
 
 @pytest.mark.parametrize(("strategy", "end"), CASES)
-async def test_killed_before_and_after_every_write_of_one_release(strategy, end):
+async def test_killed_before_and_after_every_write_of_one_release(strategy: Any, end: Any) -> None:
     """Each write is first not made, then made by a controller that does not live to know it."""
 
     def hurt(shop: Shop) -> None:
@@ -133,7 +134,7 @@ ERRORS: dict[str, Callable[[], KubeError]] = {
 
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize(("strategy", "end"), CASES)
-async def test_calls_fail_again_and_again(strategy, end, error):
+async def test_calls_fail_again_and_again(strategy: Any, end: Any, error: Any) -> None:
     """Every third write, or every 23rd call of any kind; a timeout comes after the write was made."""
     guards = error in ("409", "422")
 
@@ -153,17 +154,17 @@ async def test_calls_fail_again_and_again(strategy, end, error):
 
 
 @pytest.mark.parametrize(("strategy", "end"), CASES)
-async def test_two_controllers_that_both_act_do_no_harm(strategy, end):
+async def test_two_controllers_that_both_act_do_no_harm(strategy: Any, end: Any) -> None:
     """Leases may overlap for a moment; guards and the status' version see to the rest."""
 
     def hurt(shop: Shop) -> None:
         first, other = shop.turns, Turns(shop.client, shop.ears)
 
         class Both:
-            async def turn(self, namespace: str, name: str, now: float):
+            async def turn(self, namespace: str, name: str, now: float) -> Any:
                 await other.turn(namespace, name, now)
                 return await first.turn(namespace, name, now)
 
-        shop.turns = Both()
+        shop.turns = cast(Turns, Both())
 
     holds(await released(strategy, end, hurt), strategy, end)

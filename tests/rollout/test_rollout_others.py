@@ -1,5 +1,7 @@
 """Others on the same objects: the HPA, GitOps, people with kubectl, and the policy's own deletion."""
 
+from typing import Any
+
 import pytest
 
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS
@@ -18,7 +20,7 @@ BACKWARDS = ["Returning", "Removing", "Restoring"]
 PHASES = [(name, phase) for name, phases in FORWARDS.items() for phase in [*phases, *BACKWARDS]]
 
 
-async def reached(strategy: str, phase: str, **options) -> Shop:
+async def reached(strategy: str, phase: str, **options: Any) -> Shop:
     """A release that has just come to `phase`, backwards ones by a verdict."""
     shop = await Shop(BOTH[strategy], **options).ready()
     bad = "Verifying" if strategy == "blue-green" else "Stepping 1"
@@ -32,7 +34,7 @@ async def reached(strategy: str, phase: str, **options) -> Shop:
 
 @pytest.mark.parametrize(("strategy", "phase"), PHASES)
 @pytest.mark.parametrize("replicas", [2, 7])
-async def test_the_hpa_scales_in_every_phase(strategy, phase, replicas):
+async def test_the_hpa_scales_in_every_phase(strategy: Any, phase: Any, replicas: Any) -> None:
     shop = await reached(strategy, phase)
     shop.scale(replicas)
     await shop.until(lambda: shop.outcomes)
@@ -42,7 +44,7 @@ async def test_the_hpa_scales_in_every_phase(strategy, phase, replicas):
 
 @STRATEGIES
 @pytest.mark.parametrize("least", [1, None, 2])
-async def test_the_hpas_floor_is_held_at_the_size_before_and_put_back(strategy, least):
+async def test_the_hpas_floor_is_held_at_the_size_before_and_put_back(strategy: Any, least: Any) -> None:
     shop = Shop(strategy, replicas=4)
     shop.put(HORIZONTAL_POD_AUTOSCALERS, autoscaler(least))
     await shop.ready()
@@ -53,7 +55,7 @@ async def test_the_hpas_floor_is_held_at_the_size_before_and_put_back(strategy, 
     assert shop.get(HORIZONTAL_POD_AUTOSCALERS)["spec"].get("minReplicas") == least
 
 
-async def test_a_floor_that_somebody_else_sets_in_mid_release_is_theirs():
+async def test_a_floor_that_somebody_else_sets_in_mid_release_is_theirs() -> None:
     shop = Shop(BLUE_GREEN, replicas=4, hpa=True)
     await shop.ready()
     shop.release("web:2")
@@ -63,7 +65,7 @@ async def test_a_floor_that_somebody_else_sets_in_mid_release_is_theirs():
     assert shop.get(HORIZONTAL_POD_AUTOSCALERS)["spec"]["minReplicas"] == 6
 
 
-async def test_an_hpa_of_another_controller_is_not_written():
+async def test_an_hpa_of_another_controller_is_not_written() -> None:
     shop = Shop(BLUE_GREEN, replicas=4)
     owned = autoscaler()
     owned["metadata"]["ownerReferences"] = [{"kind": "ScaledObject", "name": "web", "uid": "k", "controller": True}]
@@ -75,7 +77,7 @@ async def test_an_hpa_of_another_controller_is_not_written():
 
 
 @pytest.mark.parametrize(("strategy", "phase"), PHASES)
-async def test_somebody_unpauses_the_deployment_in_any_phase(strategy, phase):
+async def test_somebody_unpauses_the_deployment_in_any_phase(strategy: Any, phase: Any) -> None:
     shop = await reached(strategy, phase)
     fewest = []
     shop.every_step.append(lambda: fewest.append(len(shop.pods())))
@@ -97,10 +99,10 @@ async def test_somebody_unpauses_the_deployment_in_any_phase(strategy, phase):
 
 
 @pytest.mark.parametrize("phase", FORWARDS["blue-green"][:5])
-async def test_gitops_puts_the_selector_back_in_mid_release(phase):
+async def test_gitops_puts_the_selector_back_in_mid_release(phase: Any) -> None:
     shop = await reached("blue-green", phase)
 
-    def apply(found):
+    def apply(found: Any) -> None:
         found["spec"]["selector"] = {"app": "web"}
         found["metadata"].pop("labels", None)
 
@@ -110,7 +112,7 @@ async def test_gitops_puts_the_selector_back_in_mid_release(phase):
 
 
 @pytest.mark.parametrize(("strategy", "phase"), PHASES)
-async def test_the_policy_is_deleted_in_any_phase(strategy, phase):
+async def test_the_policy_is_deleted_in_any_phase(strategy: Any, phase: Any) -> None:
     shop = await reached(strategy, phase, hpa=True)
     shop.delete_policy()
     await shop.until(lambda: shop.get(POLICIES) is None)
@@ -129,7 +131,9 @@ async def test_the_policy_is_deleted_in_any_phase(strategy, phase):
     assert shop.pods() == shop.pods("web:9")
 
 
-async def test_the_policy_is_deleted_after_a_rollback_the_stable_template_is_put_back_before_the_pause_is_lifted():
+async def test_the_policy_is_deleted_after_a_rollback_the_stable_template_is_put_back_before_the_pause_is_lifted() -> (
+    None
+):
     shop = await Shop(BLUE_GREEN).ready()
     shop.ears.say = lambda phase: rolls_back() if phase == "Verifying" else FREE
     shop.release("web:2")
@@ -143,19 +147,19 @@ async def test_the_policy_is_deleted_after_a_rollback_the_stable_template_is_put
 
 
 @STRATEGIES
-async def test_the_deployment_is_deleted_in_mid_release(strategy):
+async def test_the_deployment_is_deleted_in_mid_release(strategy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     shop = await Shop(strategy).ready()
     shop.release("web:2")
     await shop.until(lambda: shop.phase in ("Previewing", "Stepping"))
     shop.simulator.remove(DEPLOYMENTS, shop.get(DEPLOYMENTS))
-    shop._look = lambda: None  # nobody is there to answer
+    monkeypatch.setattr(shop, "_look", lambda: None)  # nobody is there to answer
     await shop.until(lambda: shop.phase == "Pending")
     assert shop.all(DEPLOYMENTS) == []
     assert shop.get(SERVICES)["spec"]["selector"] == {"app": "web"}
 
 
 @STRATEGIES
-async def test_undo_puts_the_stable_template_back_and_then_the_one_before(strategy):
+async def test_undo_puts_the_stable_template_back_and_then_the_one_before(strategy: Any) -> None:
     shop = await Shop(strategy).ready()
     shop.release("web:2")
     await shop.settled("Promoted")
@@ -172,7 +176,7 @@ async def test_undo_puts_the_stable_template_back_and_then_the_one_before(strate
 
 
 @STRATEGIES
-async def test_restart_is_a_gated_release_of_the_same_image(strategy):
+async def test_restart_is_a_gated_release_of_the_same_image(strategy: Any) -> None:
     shop = await Shop(strategy).ready()
     before = set(shop.pods())
     shop.command("restart")
@@ -181,7 +185,7 @@ async def test_restart_is_a_gated_release_of_the_same_image(strategy):
     shop.clean("web:1")
 
 
-async def test_a_person_holds_a_step_and_lets_it_go():
+async def test_a_person_holds_a_step_and_lets_it_go() -> None:
     shop = await Shop(CANARY).ready()
     shop.release("web:2")
     await shop.until(lambda: shop.mark == "Stepping 0")
@@ -192,7 +196,7 @@ async def test_a_person_holds_a_step_and_lets_it_go():
     await shop.settled("Promoted")
 
 
-async def test_promote_full_waits_for_no_soak_but_for_every_pod():
+async def test_promote_full_waits_for_no_soak_but_for_every_pod() -> None:
     shop = await Shop(
         {"canary": {"steps": [{"weight": 25, "pauseSeconds": 9000}, {"weight": 50, "manual": True}]}}
     ).ready()
@@ -203,7 +207,7 @@ async def test_promote_full_waits_for_no_soak_but_for_every_pod():
     shop.clean("web:2")
 
 
-async def test_a_manual_step_waits_for_promote():
+async def test_a_manual_step_waits_for_promote() -> None:
     shop = await Shop({"canary": {"steps": [{"weight": 25, "manual": True, "pauseSeconds": 1}]}}).ready()
     shop.release("web:2")
     await shop.until(lambda: shop.mark == "Stepping 0")
@@ -213,7 +217,7 @@ async def test_a_manual_step_waits_for_promote():
     await shop.settled("Promoted")
 
 
-async def test_scaling_and_annotations_begin_no_release():
+async def test_scaling_and_annotations_begin_no_release() -> None:
     shop = await Shop().ready()
     shop.scale(5)
     shop.edit(DEPLOYMENTS, lambda found: found["metadata"].setdefault("annotations", {}).update(team="shop"))

@@ -1,5 +1,7 @@
 """Whole releases on simulated controllers: from a new template to promotion and to rollback."""
 
+from typing import Any
+
 import pytest
 
 from adapter.rollout.model.actions import DEPLOYMENTS, REPLICA_SETS, SERVICES
@@ -9,7 +11,7 @@ from tests.rollout.shop import BLUE_GREEN, CANARY, Shop, rolls_back, service
 STRATEGIES = pytest.mark.parametrize("strategy", [BLUE_GREEN, CANARY], ids=["blue-green", "canary"])
 
 
-async def test_taking_over_touches_no_pod_and_pauses():
+async def test_taking_over_touches_no_pod_and_pauses() -> None:
     shop = Shop()
     before = shop.pods()
     await shop.ready()
@@ -19,7 +21,7 @@ async def test_taking_over_touches_no_pod_and_pauses():
 
 
 @STRATEGIES
-async def test_a_good_release_is_promoted_and_its_judged_pods_stay(strategy):
+async def test_a_good_release_is_promoted_and_its_judged_pods_stay(strategy: Any) -> None:
     shop = await Shop(strategy).ready()
     shop.release("web:2")
     await shop.until(lambda: shop.phase == "Adopting")
@@ -30,7 +32,7 @@ async def test_a_good_release_is_promoted_and_its_judged_pods_stay(strategy):
     shop.clean("web:2")
 
 
-async def test_blue_green_sends_nothing_to_the_new_pods_before_the_switch_and_nothing_to_the_old_ones_after():
+async def test_blue_green_sends_nothing_to_the_new_pods_before_the_switch_and_nothing_to_the_old_ones_after() -> None:
     shop = await Shop(BLUE_GREEN).ready()
     shop.release("web:2")
     await shop.settled("Promoted")
@@ -40,7 +42,7 @@ async def test_blue_green_sends_nothing_to_the_new_pods_before_the_switch_and_no
     assert all(images == {"web:2"} for images in served[first:])
 
 
-async def test_a_canary_by_ratio_goes_through_its_steps():
+async def test_a_canary_by_ratio_goes_through_its_steps() -> None:
     shop = await Shop(CANARY).ready()
     shop.release("web:2")
     counts = []
@@ -53,7 +55,7 @@ async def test_a_canary_by_ratio_goes_through_its_steps():
 
 
 @STRATEGIES
-async def test_a_bad_release_is_rolled_back_and_not_tried_again(strategy):
+async def test_a_bad_release_is_rolled_back_and_not_tried_again(strategy: Any) -> None:
     shop = await Shop(strategy).ready()
     before = set(shop.pods())
     bad = "Verifying" if strategy is BLUE_GREEN else "Stepping"
@@ -69,7 +71,7 @@ async def test_a_bad_release_is_rolled_back_and_not_tried_again(strategy):
 
 
 @STRATEGIES
-async def test_retry_tries_the_refused_template_again(strategy):
+async def test_retry_tries_the_refused_template_again(strategy: Any) -> None:
     shop = await Shop(strategy).ready()
     shop.ears.say = lambda phase: rolls_back() if phase in ("Verifying", "Stepping") else FREE
     shop.release("web:2")
@@ -81,7 +83,7 @@ async def test_retry_tries_the_refused_template_again(strategy):
 
 
 @STRATEGIES
-async def test_abort_goes_back(strategy):
+async def test_abort_goes_back(strategy: Any) -> None:
     shop = await Shop(strategy).ready()
     shop.release("web:2")
     await shop.until(lambda: shop.phase in ("Verifying", "Stepping"))
@@ -91,7 +93,7 @@ async def test_abort_goes_back(strategy):
 
 
 @STRATEGIES
-async def test_back_to_a_template_of_before_takes_the_judged_pods_not_a_retained_replica_set(strategy):
+async def test_back_to_a_template_of_before_takes_the_judged_pods_not_a_retained_replica_set(strategy: Any) -> None:
     shop = await Shop(strategy).ready()
     for image in ("web:2", "web:3", "web:2", "web:1"):
         shop.release(image)
@@ -103,7 +105,7 @@ async def test_back_to_a_template_of_before_takes_the_judged_pods_not_a_retained
 
 
 @STRATEGIES
-async def test_an_edit_in_mid_release_begins_the_next_one(strategy):
+async def test_an_edit_in_mid_release_begins_the_next_one(strategy: Any) -> None:
     shop = await Shop(strategy).ready()
     shop.release("web:2")
     await shop.until(lambda: shop.phase in ("Previewing", "Stepping"))
@@ -115,7 +117,7 @@ async def test_an_edit_in_mid_release_begins_the_next_one(strategy):
 
 
 @STRATEGIES
-async def test_putting_the_stable_template_back_ends_the_release(strategy):
+async def test_putting_the_stable_template_back_ends_the_release(strategy: Any) -> None:
     shop = await Shop(strategy).ready()
     shop.release("web:2")
     await shop.until(lambda: shop.phase in ("Previewing", "Stepping"))
@@ -126,7 +128,7 @@ async def test_putting_the_stable_template_back_ends_the_release(strategy):
 
 
 @STRATEGIES
-async def test_pods_that_crash_loop_roll_back_at_once(strategy):
+async def test_pods_that_crash_loop_roll_back_at_once(strategy: Any) -> None:
     shop = await Shop(strategy).ready()
     shop.simulator.health = lambda pod: "crash" if "web:2" in str(pod["spec"]) else "ok"
     shop.release("web:2")
@@ -136,7 +138,7 @@ async def test_pods_that_crash_loop_roll_back_at_once(strategy):
 
 
 @STRATEGIES
-async def test_pods_that_are_never_ready_roll_back_at_the_deadline(strategy):
+async def test_pods_that_are_never_ready_roll_back_at_the_deadline(strategy: Any) -> None:
     shop = await Shop(strategy, progressDeadlineSeconds=20).ready()
     shop.simulator.health = lambda pod: "never" if "web:2" in str(pod["spec"]) else "ok"
     shop.release("web:2")
@@ -145,9 +147,9 @@ async def test_pods_that_are_never_ready_roll_back_at_the_deadline(strategy):
     shop.clean("web:1")
 
 
-async def test_green_that_crash_loops_after_the_switch_is_switched_back():
+async def test_green_that_crash_loops_after_the_switch_is_switched_back() -> None:
     shop = await Shop(BLUE_GREEN).ready()
-    sick = []
+    sick: list[Any] = []
     shop.simulator.health = lambda pod: "crash" if sick and "web:2" in str(pod["spec"]) else "ok"
     shop.release("web:2")
     await shop.until(lambda: shop.phase == "Verifying")
@@ -160,7 +162,7 @@ async def test_green_that_crash_loops_after_the_switch_is_switched_back():
 
 
 @STRATEGIES
-async def test_undecided_gates_hold_the_last_step_for_ever(strategy):
+async def test_undecided_gates_hold_the_last_step_for_ever(strategy: Any) -> None:
     shop = await Shop(strategy).ready()
     shop.ears.say = lambda phase: Verdict(Said.HOLD, "not enough requests")
     shop.release("web:2")
@@ -170,7 +172,7 @@ async def test_undecided_gates_hold_the_last_step_for_ever(strategy):
     await shop.settled("Promoted")
 
 
-async def test_without_evidence_not_even_the_first_step_ends():
+async def test_without_evidence_not_even_the_first_step_ends() -> None:
     shop = await Shop(CANARY).ready()
     shop.ears.say = lambda phase: Verdict(Said.HOLD, "nothing is heard", blind=True)
     shop.release("web:2")
@@ -179,7 +181,7 @@ async def test_without_evidence_not_even_the_first_step_ends():
 
 
 @STRATEGIES
-async def test_a_second_service_on_the_same_pods_is_moved_too(strategy):
+async def test_a_second_service_on_the_same_pods_is_moved_too(strategy: Any) -> None:
     shop = await Shop(strategy).ready()
     shop.release("web:2")
     await shop.until(lambda: shop.phase in ("Previewing", "Stepping"))
@@ -193,7 +195,7 @@ async def test_a_second_service_on_the_same_pods_is_moved_too(strategy):
 
 
 @STRATEGIES
-async def test_a_release_at_no_replicas_is_taken_at_once(strategy):
+async def test_a_release_at_no_replicas_is_taken_at_once(strategy: Any) -> None:
     shop = await Shop(strategy, replicas=0).ready()
     shop.release("web:2")
     await shop.some(20)
@@ -206,7 +208,7 @@ async def test_a_release_at_no_replicas_is_taken_at_once(strategy):
 
 
 @STRATEGIES
-async def test_where_adoption_does_not_come_the_deployment_rolls_without_losing_a_pod(strategy):
+async def test_where_adoption_does_not_come_the_deployment_rolls_without_losing_a_pod(strategy: Any) -> None:
     shop = await Shop(strategy).ready()
     shop.simulator.adopts = False
     fewest = []
@@ -222,7 +224,7 @@ async def test_where_adoption_does_not_come_the_deployment_rolls_without_losing_
 
 
 @STRATEGIES
-async def test_what_a_typed_view_would_drop_reaches_the_pods(strategy):
+async def test_what_a_typed_view_would_drop_reaches_the_pods(strategy: Any) -> None:
     shop = await Shop(strategy).ready()
     shop.release("web:2")
     await shop.settled("Promoted")

@@ -1,7 +1,9 @@
 """`replay` and `lint` as commands: what they print, with which exit code, and their words for bad input."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -19,10 +21,10 @@ BLUE_GREEN = str(SAMPLES / "blue-green-setup.yaml")
 
 
 @pytest.fixture
-def run(capsys):
-    def call(*arguments):
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    def call(*arguments: Path | str) -> tuple[int, str, str]:
         try:
-            code = main([str(argument) for argument in arguments])
+            code: Any = main([str(argument) for argument in arguments])
         except SystemExit as end:
             code = end.code
         out, err = capsys.readouterr()
@@ -32,8 +34,8 @@ def run(capsys):
 
 
 @pytest.fixture
-def policy(tmp_path):
-    def write(*gates, strategy="canary", **more):
+def policy(tmp_path: Path) -> Callable[..., Any]:
+    def write(*gates: dict[str, Any], strategy: str = "canary", **more: Any) -> Path:
         document = {
             "apiVersion": "streamgate.io/v1alpha1",
             "kind": "RolloutPolicy",
@@ -48,8 +50,8 @@ def policy(tmp_path):
 
 
 @pytest.fixture
-def recorded(tmp_path):
-    def write(lines):
+def recorded(tmp_path: Path) -> Callable[..., Any]:
+    def write(lines: Any) -> Path:
         path = tmp_path / "windows.jsonl"
         path.write_bytes(b"".join(each if isinstance(each, bytes) else f"{each}\n".encode() for each in lines))
         return path
@@ -57,7 +59,7 @@ def recorded(tmp_path):
     return write
 
 
-def last(out):
+def last(out: str) -> dict[Any, Any]:
     return json.loads(out.splitlines()[-1])
 
 
@@ -110,7 +112,9 @@ BAD_FILES = {
 
 
 class TestReplay:
-    def test_a_line_per_window_and_the_end_last(self, run, policy, recorded):
+    def test_a_line_per_window_and_the_end_last(
+        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+    ) -> None:
         windows = drawn(30, stable=0.001, canary=0.05, seed=1)
         code, out, err = run("replay", policy(ERRORS), recorded(map(line, windows)), "--output", "json")
         assert (code, err) == (0, "")
@@ -121,7 +125,9 @@ class TestReplay:
         assert [each["verdict"] for each in told] == ["hold"] * end["at_window"] + ["rollback"]
         assert told[0]["time"] == START
 
-    def test_promotion_is_said_where_it_was_reached_for_good(self, run, policy, recorded):
+    def test_promotion_is_said_where_it_was_reached_for_good(
+        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+    ) -> None:
         windows = steady(60)
         _, out, _ = run("replay", policy(ERRORS), recorded(map(line, windows)), "--output", "json")
         end = last(out)
@@ -129,21 +135,27 @@ class TestReplay:
         told = [json.loads(each)["verdict"] for each in out.splitlines()[:-1]]
         assert told == ["hold"] * end["at_window"] + ["promote"] * (60 - end["at_window"])
 
-    def test_the_text_has_the_same(self, run, policy, recorded):
+    def test_the_text_has_the_same(
+        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+    ) -> None:
         code, out, _ = run("replay", policy(ERRORS), recorded(map(line, steady(20))))
         assert code == 0
         assert len(out.splitlines()) == 21
         assert out.splitlines()[-1].startswith("promote at ")
 
     @pytest.mark.parametrize("gap", [None, {}, {"canary": None, "stable": None}, {"canary": {"good": 0, "bad": 0}}])
-    def test_no_evidence_holds(self, run, policy, recorded, gap):
+    def test_no_evidence_holds(
+        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any], gap: dict[Any, Any]
+    ) -> None:
         lines = [json.dumps({"time": index, "metrics": {"errors": gap}}) for index in range(30)]
         code, out, err = run("replay", policy(ERRORS), recorded(lines), "--output", "json")
         assert (code, err, last(out)["verdict"], last(out)["at_window"]) == (0, "", "hold", 29)
         assert "no evidence" in last(out)["reason"]
 
     @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "null"])
-    def test_numbers_that_are_none_are_no_evidence(self, run, policy, recorded, word):
+    def test_numbers_that_are_none_are_no_evidence(
+        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any], word: str
+    ) -> None:
         arms = f'{{"stable": {{"good": 9, "bad": 1}}, "canary": {{"good": {word}, "bad": 0}}}}'
         code, out, err = run(
             "replay", policy(ERRORS), recorded([f'{{"time": 1, "metrics": {{"errors": {arms}}}}}']), "--output", "json"
@@ -151,7 +163,9 @@ class TestReplay:
         assert (code, err, last(out)["verdict"]) == (0, "", "hold")
 
     @pytest.mark.parametrize("bad", BAD_LINES, ids=range(len(BAD_LINES)))
-    def test_a_bad_line_is_named_and_left_out_and_the_rest_is_judged(self, run, policy, recorded, bad):
+    def test_a_bad_line_is_named_and_left_out_and_the_rest_is_judged(
+        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any], bad: str
+    ) -> None:
         good = list(map(line, steady(30)))
         code, out, err = run("replay", policy(ERRORS), recorded([*good[:10], bad, *good[10:]]), "--output", "json")
         assert code == 1
@@ -161,13 +175,17 @@ class TestReplay:
         assert "windows.jsonl, line 11: " in said
         assert BAD_LINES[bad] in said
 
-    def test_bytes_that_are_no_text_are_named(self, run, policy, recorded):
+    def test_bytes_that_are_no_text_are_named(
+        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+    ) -> None:
         code, _, err = run("replay", policy(ERRORS), recorded([line(steady(1)[0]), b"\xff\xfe\x00\n"]))
         assert code == 1
         assert "line 2: this is no JSON" in err
 
     @pytest.mark.parametrize("metrics", BAD_VALUES, ids=range(len(BAD_VALUES)))
-    def test_a_bad_value_is_named_and_is_no_evidence(self, run, policy, recorded, metrics):
+    def test_a_bad_value_is_named_and_is_no_evidence(
+        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any], metrics: str
+    ) -> None:
         code, out, err = run(
             "replay", policy(ERRORS), recorded([f'{{"time": 1, "metrics": {metrics}}}']), "--output", "json"
         )
@@ -175,62 +193,82 @@ class TestReplay:
         assert last(out)["verdict"] == "hold"
         assert f"line 1: {BAD_VALUES[metrics]}" in err
 
-    def test_many_problems_are_counted(self, run, policy, recorded):
+    def test_many_problems_are_counted(
+        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+    ) -> None:
         code, _, err = run("replay", policy(ERRORS), recorded(["{"] * 100 + [line(steady(1)[0])]))
         assert code == 1
         assert len(err.splitlines()) == 21
         assert "80 more problems" in err
 
-    def test_a_line_without_end_is_named_and_takes_no_memory(self, run, policy, recorded):
+    def test_a_line_without_end_is_named_and_takes_no_memory(
+        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+    ) -> None:
         huge = b'{"time": 1, "x": "' + b"x" * (recording.MOST_BYTES + 10) + b'"}\n'
         code, out, err = run("replay", policy(ERRORS), recorded([huge, line(steady(1)[0])]), "--output", "json")
         assert code == 1
         assert "line 1: the line has more than" in err
         assert len(out.splitlines()) == 2
 
-    def test_no_window_is_a_failure(self, run, policy, recorded):
+    def test_no_window_is_a_failure(
+        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+    ) -> None:
         code, out, err = run("replay", policy(ERRORS), recorded([]), "--output", "json")
         assert (code, last(out)) == (1, {"verdict": "hold", "at_window": None, "reason": "no window could be read"})
         assert "right would be a line of JSON per window" in err
 
-    def test_blank_lines_a_mark_of_byte_order_and_carriage_returns_do_no_harm(self, run, policy, recorded):
+    def test_blank_lines_a_mark_of_byte_order_and_carriage_returns_do_no_harm(
+        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+    ) -> None:
         lines = [b"\xef\xbb\xbf" + line(steady(1)[0]).encode() + b"\r\n", b"\n", b"  \r\n"]
         assert run("replay", policy(ERRORS), recorded(lines))[::2] == (0, "")
 
-    def test_metrics_that_no_gate_names_are_ignored(self, run, policy, recorded):
+    def test_metrics_that_no_gate_names_are_ignored(
+        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+    ) -> None:
         lines = [line(each) for each in steady(20, other=(1.0, 2.0))]
         assert run("replay", policy(ERRORS), recorded(lines))[0] == 0
 
-    def test_blue_green_is_judged_by_what_follows_the_switch(self, run, policy, recorded):
+    def test_blue_green_is_judged_by_what_follows_the_switch(
+        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+    ) -> None:
         windows = steady(20, stable=None, canary=(100, 6))
         found = run("replay", policy(LIMIT, strategy="blueGreen"), recorded(map(line, windows)), "--output", "json")
         assert last(found[1])["verdict"] == "rollback"
 
-    def test_a_policy_with_problems_is_refused_by_name(self, run, policy, recorded):
+    def test_a_policy_with_problems_is_refused_by_name(
+        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+    ) -> None:
         code, out, err = run("replay", policy({**ERRORS, "limit": 7}), recorded([]))
         assert (code, out) == (1, "")
         assert "policy.yaml: spec.gates[0].limit: 7 is out of range" in err
 
-    def test_a_policy_without_gates_is_refused(self, run, policy, recorded):
+    def test_a_policy_without_gates_is_refused(
+        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+    ) -> None:
         code, _, err = run("replay", policy(), recorded([]))
         assert code == 1
         assert "the policy names no gate" in err
 
-    def test_files_that_are_not_there_are_named(self, run, policy, recorded, tmp_path):
+    def test_files_that_are_not_there_are_named(
+        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any], tmp_path: Path
+    ) -> None:
         for arguments in (("nowhere.yaml", recorded([])), (policy(ERRORS), "nowhere.jsonl"), (tmp_path, recorded([]))):
             code, out, err = run("replay", *arguments)
             assert (code, out) == (1, "")
             assert "cannot be read: " in err
 
     @pytest.mark.parametrize("arguments", [[], ["one"], ["a", "b", "c"], ["a", "b", "--output", "xml"], ["-", "-"]])
-    def test_wrong_arguments_have_code_2(self, run, arguments):
+    def test_wrong_arguments_have_code_2(self, run: Callable[..., Any], arguments: list[Any]) -> None:
         assert run("replay", *arguments)[0] == 2
 
 
 class TestSamples:
     """The two samples of the manifests, over recordings made for the gates that `lint` lists."""
 
-    def recording(self, run, sample, bad, *, beside=0.001, gauge=1.0):
+    def recording(
+        self, run: Callable[..., Any], sample: str, bad: float, *, beside: float = 0.001, gauge: float = 1.0
+    ) -> list[str]:
         lines = []
         gates = json.loads(run("lint", sample, "--output", "json")[1])["gates"]
         for index in range(120):
@@ -238,7 +276,7 @@ class TestSamples:
             for gate in gates:
                 if gate["kind"] == "events":
                     one = {"stable": drawn(1, stable=beside, canary=bad, seed=index)[0].metrics["errors"]}
-                    arms = one["stable"]
+                    arms: Any = one["stable"]
                     metrics[gate["metric"]] = {arm.value: {"good": arms[arm].good, "bad": arms[arm].bad} for arm in Arm}
                 else:
                     metrics[gate["metric"]] = {"stable": {"value": 1.0}, "canary": {"value": gauge}}
@@ -247,22 +285,24 @@ class TestSamples:
 
     @pytest.mark.parametrize("sample", [CANARY, BLUE_GREEN])
     @pytest.mark.parametrize(("bad", "end"), [(0.001, "promote"), (0.05, "rollback")])
-    def test_a_good_one_is_promoted_and_a_bad_one_rolled_back(self, run, recorded, sample, bad, end):
+    def test_a_good_one_is_promoted_and_a_bad_one_rolled_back(
+        self, run: Callable[..., Any], recorded: Callable[..., Any], sample: str, bad: float, end: str
+    ) -> None:
         found = run("replay", sample, recorded(self.recording(run, sample, bad)), "--output", "json")
         assert (found[0], last(found[1])["verdict"]) == (0, end)
 
-    def test_a_gauge_beyond_stables_is_rolled_back(self, run, recorded):
+    def test_a_gauge_beyond_stables_is_rolled_back(self, run: Callable[..., Any], recorded: Callable[..., Any]) -> None:
         found = run("replay", CANARY, recorded(self.recording(run, CANARY, 0.001, gauge=5.0)), "--output", "json")
         assert last(found[1])["verdict"] == "rollback"
 
     @pytest.mark.parametrize("sample", [CANARY, BLUE_GREEN])
-    def test_they_have_no_problem(self, run, sample):
+    def test_they_have_no_problem(self, run: Callable[..., Any], sample: str) -> None:
         code, out, _ = run("lint", sample, "--output", "json")
         assert (code, json.loads(out)["problems"]) == (0, [])
 
 
 class TestLint:
-    def test_gates_and_problems_are_listed(self, run, policy):
+    def test_gates_and_problems_are_listed(self, run: Callable[..., Any], policy: Callable[..., Any]) -> None:
         code, out, err = run("lint", policy(ERRORS, QUEUE), "--output", "json")
         assert (code, err) == (0, "")
         found = json.loads(out)
@@ -272,23 +312,29 @@ class TestLint:
             ("queue", "gauge", None),
         ]
 
-    def test_a_problem_is_a_failure_and_the_gate_is_still_listed(self, run, policy):
+    def test_a_problem_is_a_failure_and_the_gate_is_still_listed(
+        self, run: Callable[..., Any], policy: Callable[..., Any]
+    ) -> None:
         code, out, _ = run("lint", policy({**ERRORS, "metric": 5}, QUEUE), "--output", "json")
         found = json.loads(out)
         assert code == 1
         assert [gate["metric"] for gate in found["gates"]] == ["queue"]
         assert [each.split(":")[0] for each in found["problems"]] == ["spec.gates[0].metric"]
 
-    def test_relative_gates_of_blue_green_are_refused(self, run, policy):
+    def test_relative_gates_of_blue_green_are_refused(
+        self, run: Callable[..., Any], policy: Callable[..., Any]
+    ) -> None:
         code, out, _ = run("lint", policy(ERRORS, strategy="blueGreen"))
         assert code == 1
         assert "spec.gates[0].margin: blue-green" in out
 
-    def test_no_gate_is_a_problem(self, run, policy):
+    def test_no_gate_is_a_problem(self, run: Callable[..., Any], policy: Callable[..., Any]) -> None:
         assert run("lint", policy())[0] == 1
 
     @pytest.mark.parametrize("text", BAD_FILES, ids=range(len(BAD_FILES)))
-    def test_a_file_that_cannot_be_used_is_one_sentence(self, run, tmp_path, text):
+    def test_a_file_that_cannot_be_used_is_one_sentence(
+        self, run: Callable[..., Any], tmp_path: Path, text: str
+    ) -> None:
         path = tmp_path / "x.yaml"
         path.write_text(text)
         code, out, err = run("lint", path, "--output", "json")
@@ -297,7 +343,9 @@ class TestLint:
         assert found["problems"][0].startswith(str(path))
         assert BAD_FILES[text] in found["problems"][0]
 
-    def test_a_file_with_other_objects_and_a_list_is_read(self, run, policy, tmp_path):
+    def test_a_file_with_other_objects_and_a_list_is_read(
+        self, run: Callable[..., Any], policy: Callable[..., Any], tmp_path: Path
+    ) -> None:
         found = yaml.safe_load(policy(ERRORS).read_text())
         for documents in (
             [{"kind": "Service"}, found, None],
@@ -307,27 +355,29 @@ class TestLint:
             path.write_text(yaml.safe_dump_all(documents))
             assert run("lint", path)[0] == 0
 
-    def test_numbers_are_read_as_kubernetes_reads_them(self, run, policy, tmp_path):
+    def test_numbers_are_read_as_kubernetes_reads_them(
+        self, run: Callable[..., Any], policy: Callable[..., Any], tmp_path: Path
+    ) -> None:
         """PyYAML alone takes 1e-2 for a text."""
         path = tmp_path / "e.yaml"
         path.write_text(policy(ERRORS).read_text().replace("0.01", "1e-2"))
         assert json.loads(run("lint", path, "--output", "json")[1])["gates"][0]["limit"] == 0.01
 
-    def test_bytes_that_are_no_text_are_named(self, run, tmp_path):
+    def test_bytes_that_are_no_text_are_named(self, run: Callable[..., Any], tmp_path: Path) -> None:
         path = tmp_path / "x.yaml"
         path.write_bytes(b"a: \xff")
         assert "byte 4 is no UTF-8" in run("lint", path)[1]
 
 
 class TestVerbs:
-    def test_help_names_every_verb(self, run):
+    def test_help_names_every_verb(self, run: Callable[..., Any]) -> None:
         code, out, _ = run("--help")
         assert code == 0
         assert "replay" in out
         assert "lint" in out
 
     @pytest.mark.parametrize("arguments", [["frobnicate"], ["--frobnicate"]])
-    def test_an_unknown_verb_has_code_2(self, run, arguments):
+    def test_an_unknown_verb_has_code_2(self, run: Callable[..., Any], arguments: list[str]) -> None:
         code, out, err = run(*arguments)
         assert (code, out) == (2, "")
         assert "is no verb" in err
@@ -338,7 +388,7 @@ class TestVerbs:
         st.binary(max_size=60) | st.sampled_from([b"{}", b'{"time": 5}', b'{"time": 6, "metrics": {}}']), max_size=9
     )
 )
-def test_whatever_lines_say_windows_and_sentences_come_of_it(lines):
+def test_whatever_lines_say_windows_and_sentences_come_of_it(lines: list[Any]) -> None:
     newest = -1.0
     for found in recording.read(lines):
         if isinstance(found, Window):
@@ -359,7 +409,7 @@ JSON = st.recursive(
 
 
 @given(st.fixed_dictionaries({"time": st.just(5), "metrics": JSON, "pods": JSON, "health": JSON, "step": JSON}))
-def test_whatever_a_window_holds_its_readings_are_numbers(raw):
+def test_whatever_a_window_holds_its_readings_are_numbers(raw: dict[Any, Any]) -> None:
     for found in recording.read([json.dumps(raw).encode()], pods=True):
         if isinstance(found, Window):
             for arms in found.metrics.values():
@@ -367,7 +417,7 @@ def test_whatever_a_window_holds_its_readings_are_numbers(raw):
                     assert not isinstance(reading, Counts) or (reading.good >= 0 <= reading.bad)
 
 
-def test_pods_are_read_beside_the_sums_and_beside_the_metrics():
+def test_pods_are_read_beside_the_sums_and_beside_the_metrics() -> None:
     beside_sums = {"time": 1, "metrics": {"errors": {"pods": {"stable": {"a": {"good": 3, "bad": 1}}}}}}
     beside_metrics = {"time": 1, "metrics": {}, "pods": {"stable": {"a": {"errors": {"good": 3, "bad": 1}}}}}
     for raw in (beside_sums, beside_metrics):

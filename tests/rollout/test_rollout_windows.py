@@ -1,6 +1,7 @@
 """Cumulative counters -> windows: what a reset, a first sample, a missing series and a dying pod count for."""
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,13 +15,15 @@ RELEASE = 900.0
 """When the release began; older pods were born before."""
 
 
-def sample(pod, time, total, bad=None, arm=Arm.CANARY, born=None):
+def sample(
+    pod: str, time: float, total: float, bad: int | None = None, arm: Arm = Arm.CANARY, born: float | None = None
+) -> Sample:
     return Sample(arm, pod, time, total, bad, born)
 
 
-def through(*scrapes, metric="errors", since=RELEASE):
+def through(*scrapes: tuple[Any, ...], metric: str = "errors", since: float = RELEASE) -> tuple[Any, ...]:
     """Windows and notes of scrapes (now, samples)."""
-    cursor, windows, notes = Cursor(since), [], []
+    cursor, windows, notes = Cursor(since), list[Any](), list[Any]()
     for now, samples in scrapes:
         found = cut(cursor, Scrape(counters={metric: samples}), now)
         cursor = found.cursor
@@ -30,35 +33,35 @@ def through(*scrapes, metric="errors", since=RELEASE):
     return windows, notes
 
 
-def last(*scrapes, arm=Arm.CANARY):
+def last(*scrapes: tuple[Any, ...], arm: Arm = Arm.CANARY) -> Counts | None:
     windows, _ = through(*scrapes)
     return windows[-1].metrics["errors"].get(arm)
 
 
-def test_a_pod_counts_from_its_last_sample_to_its_new_one():
+def test_a_pod_counts_from_its_last_sample_to_its_new_one() -> None:
     assert last((NOW, [sample("a", NOW, 100, 5)]), (NOW + 5, [sample("a", NOW + 5, 160, 8)])) == Counts(57, 3)
 
 
-def test_the_first_sample_of_an_older_pod_is_where_counting_begins():
+def test_the_first_sample_of_an_older_pod_is_where_counting_begins() -> None:
     assert last((NOW, [sample("a", NOW, 100, 5)])) is None
     assert last((NOW, [sample("a", NOW, 100, 5, born=RELEASE - 1)])) is None
 
 
-def test_a_pod_born_during_the_release_counts_in_full():
+def test_a_pod_born_during_the_release_counts_in_full() -> None:
     assert last((NOW, [sample("a", NOW, 100, 5, born=RELEASE + 1)])) == Counts(95, 5)
 
 
-def test_the_first_bad_requests_count_in_full():
+def test_the_first_bad_requests_count_in_full() -> None:
     """A healthy service has no series of bad ones."""
     scrapes = (NOW, [sample("a", NOW, 100)]), (NOW + 5, [sample("a", NOW + 5, 160, 7)])
     assert last(*scrapes) == Counts(53, 7)
 
 
-def test_no_series_of_bad_requests_beside_a_total_is_no_bad_request():
+def test_no_series_of_bad_requests_beside_a_total_is_no_bad_request() -> None:
     assert last((NOW, [sample("a", NOW, 100)]), (NOW + 5, [sample("a", NOW + 5, 160)])) == Counts(60, 0)
 
 
-def test_a_series_of_bad_requests_that_goes_and_comes_back_counts_once():
+def test_a_series_of_bad_requests_that_goes_and_comes_back_counts_once() -> None:
     scrapes = (
         (NOW, [sample("a", NOW, 100, 5)]),
         (NOW + 5, [sample("a", NOW + 5, 160)]),
@@ -67,13 +70,13 @@ def test_a_series_of_bad_requests_that_goes_and_comes_back_counts_once():
     assert last(*scrapes) == Counts(39, 1)
 
 
-def test_after_a_reset_both_counters_grew_by_their_new_values():
+def test_after_a_reset_both_counters_grew_by_their_new_values() -> None:
     """100 -> 30: the process began anew, and its 4 bad requests are of the 30."""
     scrapes = (NOW, [sample("a", NOW, 100, 20)]), (NOW + 5, [sample("a", NOW + 5, 30, 4)])
     assert last(*scrapes) == Counts(26, 4)
 
 
-def test_a_reset_says_how_much_may_be_lost():
+def test_a_reset_says_how_much_may_be_lost() -> None:
     """20 requests/s before, 5 s between the samples: 100."""
     scrapes = (
         (NOW, [sample("a", NOW, 0, 0)]),
@@ -84,7 +87,7 @@ def test_a_reset_says_how_much_may_be_lost():
     assert notes == ["errors of pod a: it restarted; about 100 requests at most were not counted"]
 
 
-def test_a_pod_that_is_gone_is_said_once_with_a_bound():
+def test_a_pod_that_is_gone_is_said_once_with_a_bound() -> None:
     """20 requests/s, silent for 61 s: 1,220."""
     scrapes = [
         (NOW, [sample("a", NOW, 0), sample("b", NOW, 0)]),
@@ -95,11 +98,11 @@ def test_a_pod_that_is_gone_is_said_once_with_a_bound():
     assert notes == ["errors of pod a: it is gone or silent; about 1220 requests at most were not counted"]
 
 
-def test_there_can_be_no_more_bad_requests_than_requests():
+def test_there_can_be_no_more_bad_requests_than_requests() -> None:
     assert last((NOW, [sample("a", NOW, 100, 5)]), (NOW + 5, [sample("a", NOW + 5, 110, 50)])) == Counts(0, 10)
 
 
-def test_arms_are_summed_over_their_pods():
+def test_arms_are_summed_over_their_pods() -> None:
     first = [sample("a", NOW, 0), sample("b", NOW, 0), sample("s", NOW, 0, arm=Arm.STABLE)]
     then = [sample("a", NOW + 5, 10, 1), sample("b", NOW + 5, 20, 2), sample("s", NOW + 5, 300, arm=Arm.STABLE)]
     windows, _ = through((NOW, first), (NOW + 5, then))
@@ -107,7 +110,7 @@ def test_arms_are_summed_over_their_pods():
     assert windows[-1].pods[Arm.CANARY] == {"a": {"errors": Counts(9, 1)}, "b": {"errors": Counts(18, 2)}}
 
 
-def test_no_window_is_given_out_before_every_pod_has_a_new_sample():
+def test_no_window_is_given_out_before_every_pod_has_a_new_sample() -> None:
     both = [sample("a", NOW, 0), sample("b", NOW, 0)]
     half = [sample("a", NOW + 5, 10), sample("b", NOW, 0)]
     full = [sample("a", NOW + 5, 10), sample("b", NOW + 6, 20)]
@@ -116,7 +119,7 @@ def test_no_window_is_given_out_before_every_pod_has_a_new_sample():
     assert windows[-1].metrics["errors"][Arm.CANARY] == Counts(30, 0)
 
 
-def test_a_single_stuck_pod_is_waited_for_only_so_long_and_then_counts_later():
+def test_a_single_stuck_pod_is_waited_for_only_so_long_and_then_counts_later() -> None:
     both = [sample("a", NOW, 0), sample("b", NOW, 0)]
     half = [sample("a", NOW + PATIENCE, 10), sample("b", NOW, 0)]
     full = [sample("a", NOW + 20, 15), sample("b", NOW + 20, 40)]
@@ -124,7 +127,7 @@ def test_a_single_stuck_pod_is_waited_for_only_so_long_and_then_counts_later():
     assert [window.metrics["errors"][Arm.CANARY] for window in windows[1:]] == [Counts(10, 0), Counts(45, 0)]
 
 
-def test_an_arm_without_anything_new_is_waited_for_until_it_is_stale():
+def test_an_arm_without_anything_new_is_waited_for_until_it_is_stale() -> None:
     first = [sample("a", NOW, 0), sample("s", NOW, 0, arm=Arm.STABLE)]
     stuck = [sample("a", NOW, 0), sample("s", NOW + 30, 90, arm=Arm.STABLE)]
     late = [sample("a", NOW, 0), sample("s", NOW + 61, 200, arm=Arm.STABLE)]
@@ -134,32 +137,32 @@ def test_an_arm_without_anything_new_is_waited_for_until_it_is_stale():
     assert notes == ["errors of pod a: the sample is 61 s old, more than 60 s; taken as no evidence"]
 
 
-def test_after_an_outage_counting_goes_on_from_the_last_sample():
-    scrapes = (NOW, [sample("a", NOW, 100)]), (NOW + 90, []), (NOW + 200, [sample("a", NOW + 200, 500)])
+def test_after_an_outage_counting_goes_on_from_the_last_sample() -> None:
+    scrapes: Any = (NOW, [sample("a", NOW, 100)]), (NOW + 90, []), (NOW + 200, [sample("a", NOW + 200, 500)])
     assert last(*scrapes) == Counts(400, 0)
 
 
-def test_a_pod_born_during_the_release_that_was_silent_does_not_count_twice():
+def test_a_pod_born_during_the_release_that_was_silent_does_not_count_twice() -> None:
     born = [sample("a", NOW, 100, born=RELEASE + 1)]
     again = [sample("a", NOW + 200, 500, born=RELEASE + 1)]
     windows, _ = through((NOW, born), (NOW + 90, []), (NOW + 200, again))
     assert sum(each.metrics["errors"][Arm.CANARY].all for each in (windows[0], windows[-1])) == 500
 
 
-def test_marks_of_pods_that_are_gone_are_kept_for_an_hour_and_no_longer():
+def test_marks_of_pods_that_are_gone_are_kept_for_an_hour_and_no_longer() -> None:
     cursor = cut(Cursor(RELEASE), Scrape(counters={"errors": [sample("a", NOW, 1)]}), NOW).cursor
     for at, kept in ((NOW + MEMORY, 1), (NOW + MEMORY + 1, 0)):
         assert len(cut(cursor, Scrape(counters={"errors": []}), at).cursor.counters["errors"]) == kept
 
 
 @pytest.mark.parametrize("total", [math.nan, math.inf, -1.0])
-def test_what_is_no_count_is_no_evidence(total):
+def test_what_is_no_count_is_no_evidence(total: float) -> None:
     windows, notes = through((NOW, [sample("a", NOW, 5)]), (NOW + 5, [sample("a", NOW + 5, total)]))
     assert windows[-1].metrics["errors"] == {}
     assert notes == ["errors of pod a: a counter that is no finite number of at least 0; taken as no evidence"]
 
 
-def test_several_values_of_one_pod_are_no_evidence():
+def test_several_values_of_one_pod_are_no_evidence() -> None:
     windows, notes = through(
         (NOW, [sample("a", NOW, 5)]), (NOW + 5, [sample("a", NOW + 5, 9), sample("a", NOW + 4, 8)])
     )
@@ -167,7 +170,7 @@ def test_several_values_of_one_pod_are_no_evidence():
     assert "2 values where one is wanted" in notes[0]
 
 
-def test_gauges_are_the_mean_over_an_arms_pods():
+def test_gauges_are_the_mean_over_an_arms_pods() -> None:
     levels = [
         Level(Arm.CANARY, "a", NOW, 2.0),
         Level(Arm.CANARY, "b", NOW, 4.0),
@@ -187,7 +190,7 @@ STEPS = st.lists(
 """Requests, bad among them at most, whether the process restarts before, whether the judge looks."""
 
 
-def counted(steps, *, scale=1, looks=None):
+def counted(steps: list[Any], *, scale: int = 1, looks: str | None = None) -> tuple[list[int], list[float]]:
     """(true, counted) sums of a pod that was there from 0: what it served while watched, and what windows say."""
     total = bad = 0
     truth = [0, 0]
@@ -202,23 +205,23 @@ def counted(steps, *, scale=1, looks=None):
         found = cut(cursor, Scrape(counters={"errors": [sample("a", NOW + index, total, bad)]}), NOW + index)
         cursor = found.cursor
         if found.window and Arm.CANARY in found.window.metrics["errors"]:
-            counts = found.window.metrics["errors"][Arm.CANARY]
+            counts: Any = found.window.metrics["errors"][Arm.CANARY]
             seen = [seen[0] + counts.all, seen[1] + counts.bad]
     return truth, seen
 
 
 @given(STEPS)
-def test_however_often_one_looks_the_sums_are_the_same(steps):
+def test_however_often_one_looks_the_sums_are_the_same(steps: list[Any]) -> None:
     assert counted(steps)[1] == counted(steps, looks="every time")[1] == counted(steps)[0]
 
 
 @given(STEPS, st.integers(1, 1000))
-def test_sums_are_linear(steps, scale):
+def test_sums_are_linear(steps: list[Any], scale: int) -> None:
     assert counted(steps, scale=scale)[1] == [scale * each for each in counted(steps)[1]]
 
 
 @given(STEPS)
-def test_a_restart_right_after_a_look_loses_nothing(steps):
+def test_a_restart_right_after_a_look_loses_nothing(steps: list[Any]) -> None:
     """Restarts fall between two looks with nothing served in between; the counter begins at 0 again."""
     total = bad = 0
     truth = seen = 0.0
@@ -230,12 +233,14 @@ def test_a_restart_right_after_a_look_loses_nothing(steps):
         found = cut(cursor, Scrape(counters={"errors": [sample("a", NOW + index, total, bad)]}), NOW + index)
         cursor = found.cursor
         assert found.window is not None
-        seen += found.window.metrics["errors"][Arm.CANARY].all
+        counts = found.window.metrics["errors"][Arm.CANARY]
+        assert isinstance(counts, Counts)
+        seen += counts.all
     assert seen == truth
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(allow_nan=True), st.none() | st.floats()), max_size=8))
-def test_whatever_pods_say_counts_are_finite_and_not_negative(parts):
+def test_whatever_pods_say_counts_are_finite_and_not_negative(parts: list[Any]) -> None:
     cursor = Cursor(RELEASE)
     for index in range(3):
         samples = [
@@ -246,12 +251,13 @@ def test_whatever_pods_say_counts_are_finite_and_not_negative(parts):
         cursor = found.cursor
         if found.window:
             for counts in found.window.metrics["errors"].values():
+                assert isinstance(counts, Counts)
                 assert counts.good >= 0
                 assert counts.bad >= 0
                 assert math.isfinite(counts.all)
 
 
-def test_a_scrape_may_lack_a_metric_for_a_while():
+def test_a_scrape_may_lack_a_metric_for_a_while() -> None:
     first = Scrape(counters={"errors": [sample("a", NOW, 5)]})
     cursor = cut(Cursor(RELEASE), first, NOW).cursor
     found = cut(cursor, Scrape(), NOW + 5)

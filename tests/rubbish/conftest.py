@@ -14,8 +14,9 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
@@ -58,7 +59,7 @@ class Pods:
             thread.join(10)
             self._server.server_close()
 
-    def answer(self, rfile: BinaryIO, wfile: BinaryIO) -> None:
+    def answer(self, rfile: BufferedIOBase, wfile: BufferedIOBase) -> None:
         """One scrape, until whoever scrapes has had enough."""
         kind = rfile.readline().split()[1].decode().strip("/")
         while rfile.readline().strip():

@@ -9,6 +9,8 @@ import operator
 import pathlib
 import re
 from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
 
 import promql_parser as ast
 import pytest
@@ -24,7 +26,7 @@ class Contradiction(Exception):  # noqa: N818 - a state of the data
     """Prometheus would fail the query."""
 
 
-def _reduced(operation, values):
+def _reduced(operation: str, values: list[float]) -> float:
     mean = math.fsum(values) / len(values)
     spread = math.fsum((value - mean) ** 2 for value in values) / len(values)
     return {
@@ -33,11 +35,16 @@ def _reduced(operation, values):
     }[operation]  # fmt: skip
 
 
-ARITHMETIC = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": lambda a, b: a / b if b else math.nan}
+ARITHMETIC: dict[str, Callable[[float, float], float]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": lambda a, b: a / b if b else math.nan,
+}
 COMPARISON = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le, "==": operator.eq}
 
 
-def _matches(labels, selector):
+def _matches(labels: dict[str, str], selector: Any) -> bool:
     wanted = list(matchers(selector)) + ([("__name__", "=", selector.name)] if selector.name else [])
     for name, op, value in wanted:
         found = labels.get(name, "")
@@ -47,15 +54,15 @@ def _matches(labels, selector):
     return True
 
 
-def _keep(labels, names):
+def _keep(labels: dict[Any, Any], names: set[Any]) -> dict[Any, Any]:
     return {name: value for name, value in labels.items() if name in names}
 
 
-def _drop(labels, names):
+def _drop(labels: dict[Any, Any], names: set[str]) -> dict[Any, Any]:
     return {name: value for name, value in labels.items() if name not in names}
 
 
-def _unique(vector):
+def _unique(vector: list[Any]) -> list[Any]:
     keys = [tuple(sorted(labels.items())) for labels, _ in vector]
     if len(set(keys)) != len(keys):
         raise Contradiction("two elements with the same labels")
@@ -63,10 +70,10 @@ def _unique(vector):
 
 
 class Evaluator:
-    def __init__(self, world):
+    def __init__(self, world: list[Any]) -> None:
         self.world = world
 
-    def of(self, node):
+    def of(self, node: Any) -> Any:
         if isinstance(node, ast.NumberLiteral):
             return node.val
         if isinstance(node, ast.ParenExpr):
@@ -85,7 +92,7 @@ class Evaluator:
             return self.aggregate(node)
         return self.binary(node)
 
-    def call(self, node):
+    def call(self, node: Any) -> Any:
         name = node.func.name
         if name == "time":
             return 1000.0
@@ -102,7 +109,7 @@ class Evaluator:
             return _unique([(_drop(labels, {"__name__"}), min(value, limit)) for labels, value in vector])
         return _unique([(_drop(labels, {"__name__"}), value * factor) for labels, value in vector])
 
-    def histogram(self, node):
+    def histogram(self, node: Any) -> list[Any]:
         """No quantile, but a number of all buckets of a group, which is all that grouping has to get right."""
         groups = defaultdict(list)
         for labels, value in self.of(node.args[1]):
@@ -113,7 +120,7 @@ class Evaluator:
             for rest, found in groups.items()
         ]
 
-    def label_replace(self, node):
+    def label_replace(self, node: Any) -> list[Any]:
         vector, target, replacement, source, pattern = self.of(node.args[0]), *(arg.val for arg in node.args[1:])
         result = []
         for labels, value in vector:
@@ -123,7 +130,7 @@ class Evaluator:
             result.append((labels, value))
         return _unique(result)
 
-    def aggregate(self, node):
+    def aggregate(self, node: Any) -> list[Any]:
         groups = defaultdict(list)
         names = set(node.modifier.labels) if node.modifier else set()
         for labels, value in self.of(node.expr):
@@ -131,7 +138,7 @@ class Evaluator:
             groups[tuple(sorted(left.items()))].append(value)
         return [(dict(key), _reduced(str(node.op), values)) for key, values in groups.items()]
 
-    def binary(self, node):
+    def binary(self, node: Any) -> Any:
         left, right, op = self.of(node.lhs), self.of(node.rhs), str(node.op)
         if isinstance(left, float) and isinstance(right, float):
             return ARITHMETIC[op](left, right)
@@ -141,7 +148,7 @@ class Evaluator:
             return self.paired(op, pairs)
         names = set(node.modifier.matching.labels) if node.modifier and node.modifier.matching else set()
 
-        def signature(labels):
+        def signature(labels: dict[Any, Any]) -> tuple[Any, ...]:
             kept = _keep(labels, names) if is_on(node) else _drop(labels, names | {"__name__"})
             return tuple(sorted(kept.items()))
 
@@ -149,13 +156,15 @@ class Evaluator:
             return self.sets(op, left, right, signature)
         return self.joined(node, left, right, signature, names)
 
-    def sets(self, op, left, right, signature):
+    def sets(self, op: str, left: list[Any], right: list[Any], signature: Callable[..., Any]) -> list[Any]:
         known = {signature(labels) for labels, _ in (left if op == "or" else right)}
         if op == "or":
             return left + [(labels, value) for labels, value in right if signature(labels) not in known]
         return [(labels, value) for labels, value in left if (signature(labels) in known) == (op == "and")]
 
-    def joined(self, node, left, right, signature, names):
+    def joined(
+        self, node: Any, left: list[Any], right: list[Any], signature: Callable[..., Any], names: set[Any]
+    ) -> list[Any]:
         side = grouping_side(node)
         many, one = (right, left) if side == "group_right" else (left, right)
         by_signature = {}
@@ -179,29 +188,29 @@ class Evaluator:
             pairs.append((out, *((other, value) if side == "group_right" else (value, other)), value))
         return _unique(self.paired(str(node.op), pairs))
 
-    def paired(self, op, pairs):
+    def paired(self, op: str, pairs: list[Any]) -> list[Any]:
         if op in ARITHMETIC:
             return [(_drop(labels, {"__name__"}), ARITHMETIC[op](a, b)) for labels, a, b, _ in pairs]
         return [(labels, value) for labels, a, b, value in pairs if COMPARISON[op](a, b)]
 
 
 @pytest.fixture(scope="session")
-def evaluate():
+def evaluate() -> Callable[..., Any]:
     """evaluate(promql, world) -> [(labels, value)]; raises Contradiction where Prometheus would fail the query."""
     return lambda promql, world: Evaluator(world).of(ast.parse(promql))
 
 
 @pytest.fixture(scope="session")
-def contradiction():
+def contradiction() -> type[Contradiction]:
     return Contradiction
 
 
 @pytest.fixture(scope="session")
-def golden():
+def golden() -> Any:
     """golden('custom.yaml') -> what stands in tests/golden/rules."""
     return lambda name: yaml.safe_load((GOLDEN / name).read_text())
 
 
 @pytest.fixture(scope="session")
-def mapper():
+def mapper() -> ResourceMapper:
     return ResourceMapper(CORE_RESOURCES)

@@ -1,5 +1,8 @@
 """The rules that hold without a file."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from adapter.metrics.sample import Series
@@ -8,9 +11,9 @@ from adapter.metrics.store.store import Store
 from adapter.rules import builtin
 from adapter.rules.config import load
 from adapter.rules.merge import merged, timestamp_query, why_not
-from adapter.rules.naming import bind, combine, offers
+from adapter.rules.naming import BoundRule, bind, combine, offers
 from adapter.rules.queries import custom_query
-from adapter.rules.resources import PODS
+from adapter.rules.resources import PODS, ResourceMapper
 
 METRICS = {
     "http_requests_per_second", "http_errors_per_second", "http_errors_ratio", "http_request_duration_seconds_p50",
@@ -19,15 +22,15 @@ METRICS = {
 
 
 @pytest.fixture(scope="module")
-def rules(mapper):
+def rules(mapper: ResourceMapper) -> dict[str, Any]:
     return {rule.name_as: bind(rule, mapper) for rule in builtin.rules().custom}
 
 
-def series(name, value, **labels):
+def series(name: str, value: int, **labels: str) -> tuple[dict[str, str], float]:
     return {"__name__": name, "namespace": "shop", **labels}, float(value)
 
 
-def values(evaluate, rule, world):
+def values(evaluate: Callable[..., Any], rule: BoundRule[Any], world: list[Any]) -> dict[str, float]:
     """What the rule's own query and the merged one give per pod, which is the same."""
     own = evaluate(custom_query(rule, "ignored", resource=PODS, namespace="shop", names=["a", "b", "c"]), world)
     one = evaluate(merged(rule, "ignored", PODS, ["shop"]), world)
@@ -36,7 +39,7 @@ def values(evaluate, rule, world):
     return found
 
 
-def test_they_are_a_file_like_any_other(rules):
+def test_they_are_a_file_like_any_other(rules: dict[str, Any]) -> None:
     file = load(builtin.text(), "copy")
     assert file.problems == ()
     assert {rule.name_as for rule in file.custom} == METRICS == set(rules)
@@ -44,13 +47,13 @@ def test_they_are_a_file_like_any_other(rules):
     assert all(rule.policy.adaptive for rule in file.custom)
 
 
-def test_every_one_is_merged_and_has_a_time(rules):
+def test_every_one_is_merged_and_has_a_time(rules: dict[str, Any]) -> None:
     for rule in rules.values():
         assert why_not(rule, PODS) == ""
         assert timestamp_query(merged(rule, "x", PODS, ["shop"])).startswith("max by (pod, namespace) (timestamp(")
 
 
-def test_they_collide_with_no_other(rules):
+def test_they_collide_with_no_other(rules: dict[str, Any]) -> None:
     found = [{"__name__": name, "pod": "a", "namespace": "shop"} for name in (*builtin.REQUESTS, *builtin.LATENCIES)]
     parts = [(rule.rule, [((o.resource, o.metric), o) for o in offers(rule, found)]) for rule in rules.values()]
     chosen, problems = combine(parts)
@@ -58,7 +61,7 @@ def test_they_collide_with_no_other(rules):
     assert {metric for _, metric in chosen} == METRICS
 
 
-def test_each_pod_is_counted_by_the_first_name_it_exposes(rules, evaluate):
+def test_each_pod_is_counted_by_the_first_name_it_exposes(rules: dict[str, Any], evaluate: Callable[..., Any]) -> None:
     world = [
         series("http_requests_total", 10, pod="a", code="200"),
         series("http_requests_total", 4, pod="a", code="500"),
@@ -69,7 +72,7 @@ def test_each_pod_is_counted_by_the_first_name_it_exposes(rules, evaluate):
     assert values(evaluate, rules["http_requests_per_second"], world) == {"a": 7.0, "b": 3.0}
 
 
-def test_errors_are_answers_with_5xx_and_none_is_zero(rules, evaluate):
+def test_errors_are_answers_with_5xx_and_none_is_zero(rules: dict[str, Any], evaluate: Callable[..., Any]) -> None:
     world = [
         series("http_requests_total", 10, pod="a", code="200"),
         series("http_requests_total", 30, pod="a", code="503"),
@@ -80,7 +83,7 @@ def test_errors_are_answers_with_5xx_and_none_is_zero(rules, evaluate):
     assert values(evaluate, rules["http_errors_ratio"], world) == {"a": 0.75, "b": 0.0, "c": 1.0}
 
 
-def test_a_latency_comes_from_the_buckets_of_one_name(rules, evaluate):
+def test_a_latency_comes_from_the_buckets_of_one_name(rules: dict[str, Any], evaluate: Callable[..., Any]) -> None:
     world = [
         series("http_request_duration_seconds_bucket", 2, pod="a", le="0.1", path="/x"),
         series("http_request_duration_seconds_bucket", 4, pod="a", le="0.1", path="/y"),
@@ -91,7 +94,7 @@ def test_a_latency_comes_from_the_buckets_of_one_name(rules, evaluate):
     assert values(evaluate, rules["http_request_duration_seconds_p95"], world) == {"a": 11.0}
 
 
-def test_the_embedded_store_evaluates_every_one(rules):
+def test_the_embedded_store_evaluates_every_one(rules: dict[str, Any]) -> None:
     store = Store(max_series=100, retention_s=300.0)
     pods = {"a": ("http_requests_total", "code"), "b": ("http_server_requests_seconds_count", "status")}
     for second in range(0, 121, 10):

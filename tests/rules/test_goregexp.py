@@ -4,6 +4,7 @@ import contextlib
 import json
 import pathlib
 import warnings
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -24,7 +25,7 @@ TAKEN = [case for case in CASES if case["valid"] and case["pattern"] not in NOT_
 
 
 @pytest.mark.parametrize("case", TAKEN, ids=lambda case: f"{case['pattern']!r} {case['as']!r}")
-def test_what_go_matches_is_matched_and_expanded_the_same(case):
+def test_what_go_matches_is_matched_and_expanded_the_same(case: dict[Any, Any]) -> None:
     regexp = Regexp(case["pattern"])
     match = regexp.search(case["text"])
     assert bool(match) == case["match"]
@@ -36,18 +37,18 @@ def test_what_go_matches_is_matched_and_expanded_the_same(case):
 
 
 @pytest.mark.parametrize("pattern", [case["pattern"] for case in CASES if not case["valid"]])
-def test_what_go_refuses_is_refused(pattern):
+def test_what_go_refuses_is_refused(pattern: str) -> None:
     with pytest.raises(RegexpError, match="does not compile: "):
         Regexp(pattern)
 
 
 @pytest.mark.parametrize("pattern", sorted(NOT_CARRIED_OVER))
-def test_what_is_not_carried_over_says_so(pattern):
+def test_what_is_not_carried_over_says_so(pattern: str) -> None:
     with pytest.raises(RegexpError, match=r"not supported|no new group's name|nothing to repeat"):
         Regexp(pattern)
 
 
-def test_a_name_without_braces_is_as_long_as_it_can_be():
+def test_a_name_without_braces_is_as_long_as_it_can_be() -> None:
     regexp = Regexp("^(.*)_total$")
     match = regexp.search("http_requests_total")
     assert regexp.expand("$1_per_second", match) == ""  # the group named 1_per_second, which is not there
@@ -81,7 +82,7 @@ PIECES = [
 
 @settings(max_examples=150)
 @given(st.lists(st.sampled_from(PIECES), max_size=10).map("".join))
-def test_any_text_compiles_or_is_refused_and_warns_of_nothing(pattern):
+def test_any_text_compiles_or_is_refused_and_warns_of_nothing(pattern: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with contextlib.suppress(RegexpError):

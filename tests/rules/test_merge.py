@@ -3,6 +3,9 @@
 import math
 import pathlib
 import random
+from collections.abc import Callable
+from random import Random
+from typing import Any
 
 import promql_parser as ast
 import pytest
@@ -22,11 +25,12 @@ from adapter.rules.merge import (
     timestamp_query,
     why_not,
 )
-from adapter.rules.naming import bind
+from adapter.rules.naming import BoundRule, bind
 from adapter.rules.partition import MARK, Keyed, Keys, NotMergeable, examine
 from adapter.rules.queries import container_query, custom_query, external_query, label_of, node_query
 from adapter.rules.resources import CORE_RESOURCES, NAMESPACES, NODES, PODS, ROOT_SCOPED, GroupResource, ResourceMapper
 from adapter.units.selector import Selector
+from tests.rules.conftest import Contradiction
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "rules"
 MAPPER = ResourceMapper(CORE_RESOURCES)
@@ -36,12 +40,12 @@ RESOURCE = yaml.safe_load((GOLDEN / "resource.yaml").read_text())
 WORLDS = 60
 
 
-def cases(found, mergeable=None, key="merged"):
+def cases(found: list[dict[str, Any]], mergeable: bool | None = None, key: str = "merged") -> Any:
     chosen = [case for case in found if mergeable is None or bool(case[key]) == mergeable]
     return pytest.mark.parametrize("case", chosen, ids=[case["name"] for case in chosen])
 
 
-def custom(case):
+def custom(case: dict[str, Any]) -> tuple[Any, ...]:
     """The bound rule, the resource and the metric's selector of a golden case."""
     file = load(yaml.safe_dump({"rules": [case["rule"]]}), "golden")
     assert not file.problems
@@ -53,20 +57,20 @@ def custom(case):
     )
 
 
-def external(case):
+def external(case: dict[str, Any]) -> tuple[Any, ...]:
     file = load(yaml.safe_dump({"externalRules": [case["rule"]]}), "golden")
     assert not file.problems
     return bind(file.external[0], MAPPER), [Selector.parse(text) for text in case["selectors"]]
 
 
-def resource_rule(case):
+def resource_rule(case: dict[Any, Any]) -> BoundRule[Any]:
     file = load(yaml.safe_dump({"resourceRules": {"cpu": case["rule"], "memory": case["rule"]}}), "golden")
     assert not file.problems
     return bind(file.resource.cpu, MAPPER)
 
 
 @cases(CUSTOM)
-def test_a_custom_rule_becomes_the_query_that_is_written_down(case):
+def test_a_custom_rule_becomes_the_query_that_is_written_down(case: dict[str, Any]) -> None:
     bound, resource, selector = custom(case)
     namespace = "" if resource in ROOT_SCOPED else "shop"
     assert (
@@ -84,7 +88,7 @@ def test_a_custom_rule_becomes_the_query_that_is_written_down(case):
 
 
 @cases(EXTERNAL)
-def test_an_external_rule_becomes_the_query_that_is_written_down(case):
+def test_an_external_rule_becomes_the_query_that_is_written_down(case: dict[str, Any]) -> None:
     bound, selectors_ = external(case)
     assert [external_query(bound, case["series"], "shop", each) for each in selectors_] == case["requests"]
     found = merged_external(bound, case["series"], ["shop", "bank"], selectors_)
@@ -94,7 +98,7 @@ def test_an_external_rule_becomes_the_query_that_is_written_down(case):
 
 
 @cases(RESOURCE)
-def test_a_resource_rule_becomes_the_queries_that_are_written_down(case):
+def test_a_resource_rule_becomes_the_queries_that_are_written_down(case: dict[Any, Any]) -> None:
     bound = resource_rule(case)
     assert container_query(bound, "shop", ["web-0", "web-1"]) == case["containers"]
     assert node_query(bound, ["n1", "n2"]) == case["nodes"]
@@ -116,7 +120,7 @@ VALUES = {
 }  # fmt: skip
 
 
-def world(promql, by, rng):
+def world(promql: str, by: set[Any], rng: Random) -> list[Any]:
     """Random series for the selectors of a query, with labels that its matchers and groupings may look at."""
     series = {}
     wanted = sorted(VALUES)
@@ -134,30 +138,34 @@ def world(promql, by, rng):
     return [(dict(key), value) for key, value in series.items()]
 
 
-def attempt(evaluate, contradiction, promql, series):
+def attempt(
+    evaluate: Callable[..., Any], contradiction: type[Contradiction], promql: str, series: list[Any]
+) -> list[Any] | None:
     try:
         return evaluate(promql, series)
     except contradiction:
         return None
 
 
-def as_set(vector):
+def as_set(vector: Any) -> list[Any]:
     return sorted(
         (tuple(sorted(labels.items())), "NaN" if math.isnan(value) else round(value, 9)) for labels, value in vector
     )
 
 
-def without(labels, names):
+def without(labels: dict[Any, Any], names: Any) -> dict[Any, Any]:
     return {name: value for name, value in labels.items() if name not in names}
 
 
-def restricted(vector, **wanted):
+def restricted(vector: list[Any], **wanted: str) -> list[Any]:
     return [
         (labels, value) for labels, value in vector if all(labels.get(name) == value for name, value in wanted.items())
     ]
 
 
-def comparisons(evaluate, contradiction, one, requests, by):
+def comparisons(
+    evaluate: Callable[..., Any], contradiction: type[Contradiction], one: str, requests: list[Any], by: set[Any]
+) -> int:
     """Over random worlds: for each request (its query, its part of the merged result), how many elements agreed."""
     agreed = 0
     for seed in range(WORLDS):
@@ -176,7 +184,9 @@ def comparisons(evaluate, contradiction, one, requests, by):
 
 
 @cases(CUSTOM, mergeable=True)
-def test_a_merged_custom_query_gives_what_each_request_gives(case, evaluate, contradiction):
+def test_a_merged_custom_query_gives_what_each_request_gives(
+    case: dict[str, Any], evaluate: Callable[..., Any], contradiction: type[Contradiction]
+) -> None:
     bound, resource, selector = custom(case)
     label, root = label_of(bound, resource), resource in ROOT_SCOPED
     namespaces = [""] if root else ["shop", "bank"]
@@ -190,7 +200,7 @@ def test_a_merged_custom_query_gives_what_each_request_gives(case, evaluate, con
                 bound, case["series"], resource=resource, namespace=namespace, names=names, metric_selector=selector
             )
 
-            def part(whole, namespace=namespace, names=names):
+            def part(whole: list[Any], namespace: str = namespace, names: list[str] = names) -> list[Any]:
                 found = restricted(whole, **({} if ns is None else {ns: namespace}))
                 return [(labels, value) for labels, value in found if labels[label] in names]
 
@@ -199,15 +209,17 @@ def test_a_merged_custom_query_gives_what_each_request_gives(case, evaluate, con
 
 
 @cases(EXTERNAL, mergeable=True)
-def test_a_merged_external_query_gives_what_each_request_gives(case, evaluate, contradiction):
+def test_a_merged_external_query_gives_what_each_request_gives(
+    case: dict[str, Any], evaluate: Callable[..., Any], contradiction: type[Contradiction]
+) -> None:
     bound, selectors_ = external(case)
     found = merged_external(bound, case["series"], ["shop", "bank"], selectors_)
-    requests = []
+    requests: list[Any] = []
     for namespace in ["shop", "bank"]:
         for selector in selectors_:
             wanted = dict(selector.equals) | ({found.namespace_label: namespace} if found.namespace_label else {})
 
-            def part(whole, wanted=wanted):
+            def part(whole: list[Any], wanted: dict[Any, Any] = wanted) -> list[Any]:
                 return [(without(labels, found.added), value) for labels, value in restricted(whole, **wanted)]
 
             requests.append((external_query(bound, case["series"], namespace, selector), part, set()))
@@ -216,7 +228,9 @@ def test_a_merged_external_query_gives_what_each_request_gives(case, evaluate, c
 
 
 @cases(RESOURCE, mergeable=True, key="merged_containers")
-def test_merged_usage_of_containers_is_what_each_request_gives(case, evaluate, contradiction):
+def test_merged_usage_of_containers_is_what_each_request_gives(
+    case: dict[str, Any], evaluate: Callable[..., Any], contradiction: type[Contradiction]
+) -> None:
     bound = resource_rule(case)
     requests = [
         (container_query(bound, namespace, names), lambda whole, namespace=namespace, names=names: [
@@ -229,10 +243,12 @@ def test_merged_usage_of_containers_is_what_each_request_gives(case, evaluate, c
 
 
 @cases(RESOURCE, mergeable=True, key="merged_nodes")
-def test_merged_usage_of_nodes_is_what_each_request_gives(case, evaluate, contradiction):
+def test_merged_usage_of_nodes_is_what_each_request_gives(
+    case: dict[str, Any], evaluate: Callable[..., Any], contradiction: type[Contradiction]
+) -> None:
     bound = resource_rule(case)
     label = label_of(bound, NODES)
-    requests = [
+    requests: list[Any] = [
         (
             node_query(bound, names),
             lambda whole, names=names: [pair for pair in whole if pair[0][label] in names],
@@ -258,7 +274,9 @@ JOINS = [
 ]  # fmt: skip
 
 
-def test_whatever_is_merged_at_all_gives_what_each_request_gives(evaluate, contradiction):
+def test_whatever_is_merged_at_all_gives_what_each_request_gives(
+    evaluate: Callable[..., Any], contradiction: type[Contradiction]
+) -> None:
     """Every pair of shapes under every join: most are refused; those that are merged must agree, in many worlds."""
     rule = load(yaml.safe_dump({"rules": [pods_rule("x")]}), "t").custom[0]
     merges = agreed = 0
@@ -276,12 +294,14 @@ def test_whatever_is_merged_at_all_gives_what_each_request_gives(evaluate, contr
     assert agreed > 2000
 
 
-def pods_rule(query):
+def pods_rule(query: str) -> dict[str, Any]:
     overrides = {"namespace": {"resource": "namespace"}, "pod": {"resource": "pod"}}
     return {"seriesQuery": "x", "resources": {"overrides": overrides}, "metricsQuery": query}
 
 
-def agreement(bound, one, evaluate, contradiction, rng):
+def agreement(
+    bound: BoundRule[Any], one: str, evaluate: Callable[..., Any], contradiction: type[Contradiction], rng: Random
+) -> int:
     agreed = 0
     for _ in range(2):
         series = world(one, {"namespace", "pod", "code"}, rng)
@@ -300,24 +320,24 @@ def agreement(bound, one, evaluate, contradiction, rng):
 # --- single decisions
 
 
-def test_all_namespaces_need_a_namespace_but_no_list():
+def test_all_namespaces_need_a_namespace_but_no_list() -> None:
     bound, resource, selector = custom(CUSTOM[0])
     promql = merged(bound, "x", resource, None, selector)
     assert promql == 'sum by (pod, namespace) (rate(x{namespace!="",pod!=""}[2m]))'
 
 
-def test_an_inequality_in_the_metric_selector_is_not_merged():
+def test_an_inequality_in_the_metric_selector_is_not_merged() -> None:
     bound, resource, _ = custom(CUSTOM[0])
     assert merged(bound, "x", resource, ["a"], Selector.parse("code>5")) is None
 
 
-def test_a_resource_without_a_label_is_explained():
+def test_a_resource_without_a_label_is_explained() -> None:
     bound, _, _ = custom(CUSTOM[0])
     assert merged(bound, "x", NODES, None) is None
     assert "no label is given for nodes" in why_not(bound, NODES)
 
 
-def test_what_is_no_promql_is_asked_per_request_with_the_reason():
+def test_what_is_no_promql_is_asked_per_request_with_the_reason() -> None:
     bound = bind(
         load(yaml.safe_dump({"rules": [pods_rule("sum(<<.Series>>{,<<.LabelMatchers>>}")]}), "t").custom[0], MAPPER
     )
@@ -325,23 +345,23 @@ def test_what_is_no_promql_is_asked_per_request_with_the_reason():
     assert "the query is no PromQL: " in why_not(bound, PODS)
 
 
-def test_a_very_deep_query_is_left_alone():
+def test_a_very_deep_query_is_left_alone() -> None:
     bound = bind(load(yaml.safe_dump({"rules": [pods_rule("(" * 5000 + ANY + ")" * 5000)]}), "t").custom[0], MAPPER)
     assert merged(bound, "x", PODS, ["a"]) is None
     assert "nested deeper than 100 brackets" in why_not(bound, PODS)
 
 
-def test_timestamps_are_asked_for_the_given_labels():
+def test_timestamps_are_asked_for_the_given_labels() -> None:
     assert timestamp_query('avg_over_time(x{pod!=""}[3m])', ["pod"]) == 'max by (pod) (timestamp(x{pod!=""}))'
 
 
 @pytest.mark.parametrize("promql", ["vector(1)", "time()", "sum by (pod) (x)", 'sum by (pod) (x{pod="a"} @ 100)'])
-def test_where_no_selector_tells_objects_apart_there_is_no_timestamp_query(promql):
+def test_where_no_selector_tells_objects_apart_there_is_no_timestamp_query(promql: str) -> None:
     assert timestamp_query(promql) is None
 
 
 @pytest.mark.parametrize("promql", ["sum(", "", "not promql"])
-def test_about_what_is_no_promql_nothing_can_be_asked(promql):
+def test_about_what_is_no_promql_nothing_can_be_asked(promql: Any) -> None:
     for asked in (timestamp_query, coverage_query):
         with pytest.raises(PromQLError, match="the query is no PromQL: "):
             asked(promql, [])
@@ -353,7 +373,7 @@ def test_about_what_is_no_promql_nothing_can_be_asked(promql):
     "1e+300 * x", "-x ^ 2", '{__name__="foo.bar",a="b"}', 'x{"a.b"="c"}', "a / on (p) group_left (q) b", "x > bool 1",
     'count_values("v", x)', "quantile(0.9, x)", "sum by () (x)", "a and on (x) b unless c", "(2 ^ 3) ^ 2", "a atan2 b",
 ])  # fmt: skip
-def test_a_query_is_written_as_it_was_read(promql):
+def test_a_query_is_written_as_it_was_read(promql: str) -> None:
     tree = ast.parse(promql)
     written = Writer().write(tree)
     assert repr(ast.parse(written)) == repr(tree)
@@ -380,7 +400,9 @@ def test_a_query_is_written_as_it_was_read(promql):
         ('rate(x{pod!=""}[1m] @ 5)', ["pod"], None),
     ],
 )
-def test_the_coverage_query_counts_the_samples_of_a_rates_window(promql, by, coverage):
+def test_the_coverage_query_counts_the_samples_of_a_rates_window(
+    promql: str, by: list[Any], coverage: str | None
+) -> None:
     found = coverage_query(promql, by)
     assert (found and found.promql) == coverage
 

@@ -1,5 +1,7 @@
 """The query of one request, as prometheus-adapter builds it."""
 
+from typing import Any
+
 import pytest
 import yaml
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from adapter.rules.config import load
 from adapter.rules.go.regexp import Regexp
-from adapter.rules.naming import bind
+from adapter.rules.naming import BoundRule, bind
 from adapter.rules.queries import (
     QueryError,
     container_query,
@@ -17,13 +19,13 @@ from adapter.rules.queries import (
     node_query,
     selector_matchers,
 )
-from adapter.rules.resources import NAMESPACES, NODES, PODS
+from adapter.rules.resources import NAMESPACES, NODES, PODS, ResourceMapper
 from adapter.units.selector import EVERYTHING, Operator, Requirement, Selector
 
 OVERRIDES = {"namespace": {"resource": "namespace"}, "pod": {"resource": "pod"}, "node": {"resource": "node"}}
 
 
-def custom(query, mapper, section="rules", **resources):
+def custom(query: str, mapper: ResourceMapper, section: str = "rules", **resources: bool) -> BoundRule[Any]:
     raw = {"seriesQuery": "x", "resources": {"overrides": OVERRIDES, **resources}, "metricsQuery": query}
     file = load(yaml.safe_dump({section: [raw]}), "c")
     assert not file.problems
@@ -41,11 +43,13 @@ def custom(query, mapper, section="rules", **resources):
     ("<<.LabelValuesByName>>", ["bar"], "map[namespace:ns pod:bar]"),
     ("series <<.Series>>", ["bar"], "series foo"),
 ])  # fmt: skip
-def test_the_fields_hold_what_prometheus_adapter_puts_there(mapper, template, names, expected):
+def test_the_fields_hold_what_prometheus_adapter_puts_there(
+    mapper: ResourceMapper, template: str, names: list[str], expected: str
+) -> None:
     assert custom_query(custom(template, mapper), "foo", resource=PODS, namespace="ns", names=names) == expected
 
 
-def test_the_metric_selector_comes_first(mapper):
+def test_the_metric_selector_comes_first(mapper: ResourceMapper) -> None:
     bound = custom("<<.LabelMatchers>>", mapper)
     found = custom_query(
         bound, "foo", resource=PODS, namespace="ns", names=["bar"], metric_selector=Selector.parse("verb=GET")
@@ -53,7 +57,7 @@ def test_the_metric_selector_comes_first(mapper):
     assert found == 'verb="GET",namespace="ns",pod="bar"'
 
 
-def test_namespaces_and_nodes_have_no_namespace(mapper):
+def test_namespaces_and_nodes_have_no_namespace(mapper: ResourceMapper) -> None:
     bound = custom("<<.LabelMatchers>> <<.GroupBy>>", mapper)
     assert custom_query(bound, "foo", resource=NAMESPACES, namespace="", names=["shop"]) == 'namespace="shop" namespace'
     assert custom_query(bound, "foo", resource=NODES, namespace="", names=["n1", "n2"]) == 'node=~"n1|n2" node'
@@ -71,12 +75,12 @@ def test_namespaces_and_nodes_have_no_namespace(mapper):
     (Requirement("a", Operator.DOES_NOT_EXIST), 'a=""'),
     (Requirement("a", Operator.EQUALS, ('q"u\\o\n',)), r'a="q\"u\\o\n"'),
 ])  # fmt: skip
-def test_a_requirement_becomes_a_matcher(requirement, expected):
+def test_a_requirement_becomes_a_matcher(requirement: Requirement, expected: str) -> None:
     assert [str(matcher) for matcher in selector_matchers(Selector([requirement]))] == [expected]
 
 
 @pytest.mark.parametrize("operator", [Operator.GREATER, Operator.LESS])
-def test_inequalities_have_no_counterpart(operator):
+def test_inequalities_have_no_counterpart(operator: Operator) -> None:
     with pytest.raises(QueryError, match="has no counterpart in PromQL; right would be"):
         selector_matchers(Selector([Requirement("a", operator, ("1",))]))
 
@@ -89,13 +93,13 @@ def test_inequalities_have_no_counterpart(operator):
     ("by (<<.GroupBy>>) <<.GroupBySlice>>", True, "", "by () []"),
 ])  # fmt: skip
 def test_an_external_query_has_no_grouping_and_a_namespace_only_where_namespaced(
-    mapper, template, namespaced, selector, expected
-):
+    mapper: ResourceMapper, template: str, namespaced: bool, selector: str, expected: str
+) -> None:
     bound = custom(template, mapper, section="externalRules", namespaced=namespaced)
     assert external_query(bound, "foo", "ns", Selector.parse(selector)) == expected
 
 
-def test_resource_queries_group_by_the_container_as_well(mapper):
+def test_resource_queries_group_by_the_container_as_well(mapper: ResourceMapper) -> None:
     raw = {
         "containerQuery": "sum(c{<<.LabelMatchers>>}) by (<<.GroupBy>>)",
         "nodeQuery": "sum(n{<<.LabelMatchers>>}) by (<<.GroupBy>>)",
@@ -107,7 +111,7 @@ def test_resource_queries_group_by_the_container_as_well(mapper):
     assert node_query(bound, ["n"]) == 'sum(n{node="n"}) by (node)'
 
 
-def test_an_empty_query_and_a_failing_template_are_one_sentence(mapper):
+def test_an_empty_query_and_a_failing_template_are_one_sentence(mapper: ResourceMapper) -> None:
     empty = custom('<<if eq .Series "series">>x<<end>>', mapper)
     with pytest.raises(QueryError, match="gives nothing for this request"):
         custom_query(empty, "foo", resource=PODS, namespace="ns", names=["a"], metric_selector=EVERYTHING)
@@ -116,7 +120,7 @@ def test_an_empty_query_and_a_failing_template_are_one_sentence(mapper):
         custom_query(failing, "foo", resource=PODS, namespace="ns", names=["a"], metric_selector=EVERYTHING)
 
 
-def test_a_resource_without_a_label_is_one_sentence(mapper):
+def test_a_resource_without_a_label_is_one_sentence(mapper: ResourceMapper) -> None:
     bound = bind(
         custom("x", mapper).rule._replace(resources=custom("x", mapper).rule.resources._replace(overrides={})), mapper
     )
@@ -125,7 +129,7 @@ def test_a_resource_without_a_label_is_one_sentence(mapper):
 
 
 @given(st.text(max_size=20))
-def test_an_escaped_text_matches_itself_alone(text):
+def test_an_escaped_text_matches_itself_alone(text: str) -> None:
     regexp = Regexp(f"^(?s:{escape(text)})$")
     assert regexp.search(text)
     assert not regexp.search(text + "x")

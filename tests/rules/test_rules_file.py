@@ -3,6 +3,7 @@
 import contextlib
 import re
 import textwrap
+from typing import Any
 
 import pytest
 import yaml
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from adapter.rules.config import load
 from adapter.rules.document import RulesError
-from adapter.rules.model import OnOddValue, Policy, ServedPods
+from adapter.rules.model import OnOddValue, Policy, RuleFile, ServedPods
 from adapter.rules.resources import GroupResource
 from adapter.units import duration
 
@@ -23,13 +24,13 @@ GOOD = {
 }
 
 
-def read(*rules, **sections):
+def read(*rules: Any, **sections: Any) -> RuleFile:
     return load(
         yaml.safe_dump({**({"rules": list(rules)} if rules else {}), **sections}, sort_keys=False), "config.yaml"
     )
 
 
-def test_a_whole_file_is_read():
+def test_a_whole_file_is_read() -> None:
     text = textwrap.dedent("""
         rules:
         - seriesQuery: '{__name__=~"^container_.*",pod!=""}'
@@ -74,16 +75,16 @@ def test_a_whole_file_is_read():
     assert (file.resource.cpu.container_label, file.resource.memory.container_label) == ("container", "name")
 
 
-def test_a_section_that_is_absent_or_empty_is_not_served():
+def test_a_section_that_is_absent_or_empty_is_not_served() -> None:
     file = load("rules: []\nexternalRules:\n", "c")
     assert (file.custom, file.external, file.resource) == (None, None, None)
 
 
-def test_a_section_of_which_no_rule_works_is_served_empty():
+def test_a_section_of_which_no_rule_works_is_served_empty() -> None:
     assert read({"seriesQuery": "x"}).custom == ()
 
 
-def broken(**changes):
+def broken(**changes: Any) -> dict[Any, Any]:
     rule = {**GOOD, **changes}
     return {key: value for key, value in rule.items() if value != "-"}
 
@@ -144,7 +145,7 @@ def broken(**changes):
     ("text", r"rules\[1\], line \d+: expected a mapping, got a text"),
     (None, r"rules\[1\], line \d+: expected a mapping"),
 ])  # fmt: skip
-def test_a_mistake_costs_its_rule_alone_and_is_one_sentence(rule, problem):
+def test_a_mistake_costs_its_rule_alone_and_is_one_sentence(rule: Any, problem: str) -> None:
     file = read(GOOD, rule, GOOD)
     assert len(file.custom) == 2
     (sentence,) = file.problems
@@ -152,12 +153,12 @@ def test_a_mistake_costs_its_rule_alone_and_is_one_sentence(rule, problem):
     assert re.search(problem, sentence)
 
 
-def test_the_line_is_that_of_the_field():
+def test_the_line_is_that_of_the_field() -> None:
     text = "rules:\n- seriesQuery: a\n  metricsQuery: b\n  name:\n    matches: a\n    as: b\n    to: c\n"
     assert load(text, "c").problems[0].startswith("c: rules[0].name, line 5: 'to' is no field")
 
 
-def test_one_half_of_the_resource_rules_can_work_alone():
+def test_one_half_of_the_resource_rules_can_work_alone() -> None:
     half = {"containerQuery": "a", "nodeQuery": "b", "containerLabel": "c"}
     file = read(resourceRules={"cpu": half, "memory": {**half, "nodeQuery": "<<"}, "window": "x", "disk": {}})
     assert file.resource.cpu is not None
@@ -182,24 +183,24 @@ def test_one_half_of_the_resource_rules_can_work_alone():
     ("a: 1\n---\nb: 2", "this is no YAML"),
     ("\x00", "this is no YAML"),
 ])  # fmt: skip
-def test_what_is_no_rules_file_is_refused_with_the_line(text, problem):
+def test_what_is_no_rules_file_is_refused_with_the_line(text: str, problem: str) -> None:
     with pytest.raises(RulesError, match=problem):
         load(text, "c")
 
 
-def test_aliases_cannot_make_a_small_file_grow_without_bound():
+def test_aliases_cannot_make_a_small_file_grow_without_bound() -> None:
     lines = ["a: &a0 [x,x,x,x,x,x,x,x,x,x]"] + [f"b{n}: &a{n} [{','.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
     with pytest.raises(RulesError, match="too many values"):
         load("\n".join(lines), "c")
 
 
-def test_scalars_are_texts_as_in_go():
+def test_scalars_are_texts_as_in_go() -> None:
     file = read({**GOOD, "name": {"as": 5}, "seriesQuery": True})
     assert file.problems == ()
     assert (file.custom[0].name_as, file.custom[0].series_query) == ("5", "true")
 
 
-def test_a_generation_changes_with_the_rule_and_not_with_its_place():
+def test_a_generation_changes_with_the_rule_and_not_with_its_place() -> None:
     first, second, third = read(GOOD, {**GOOD, "name": {"as": "x"}}, GOOD).custom
     assert first.generation == third.generation != second.generation
     (external,) = read(externalRules=[GOOD]).external
@@ -209,18 +210,18 @@ def test_a_generation_changes_with_the_rule_and_not_with_its_place():
 @pytest.mark.parametrize(("text", "seconds"), [
     ("5m", 300.0), ("1h30m", 5400.0), ("500ms", 0.5), ("1d", 86400.0), ("0", 0.0), ("1.5h", 5400.0), ("2w", 1209600.0),
 ])  # fmt: skip
-def test_durations_are_those_of_prometheus_and_go(text, seconds):
+def test_durations_are_those_of_prometheus_and_go(text: str, seconds: float) -> None:
     assert duration.parse(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("text", ["", "5", "m", "5x", "-5m", "5m ", "1e3s"])
-def test_what_is_no_duration_is_refused(text):
+def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no duration; right would be like 5m"):
         duration.parse(text)
 
 
 @given(st.integers(0, 10**12))
-def test_a_duration_that_is_shown_reads_back(milliseconds):
+def test_a_duration_that_is_shown_reads_back(milliseconds: int) -> None:
     assert duration.parse(duration.show(milliseconds)) * 1000 == pytest.approx(milliseconds, abs=0.01)
 
 
@@ -230,6 +231,6 @@ PIECES = ["rules:", "externalRules:", "\n", "- ", "  ", "seriesQuery: a", "metri
 
 @settings(max_examples=150)
 @given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
-def test_any_text_is_read_or_refused_never_more(text):
+def test_any_text_is_read_or_refused_never_more(text: str) -> None:
     with contextlib.suppress(RulesError):
         assert all(problem.startswith("c: ") for problem in load(text, "c").problems)

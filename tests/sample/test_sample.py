@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -302,5 +303,5 @@ def test_the_program_serves_pushes_and_ends_cleanly_on_sigterm(
         child.send_signal(signal.SIGTERM)
         assert child.wait(5) == 0
         assert child.stderr.read() == ""
-    last = messages[-1]["resourceMetrics"][0]["scopeMetrics"][0]["metrics"][0]
+    last = cast(Any, messages[-1])["resourceMetrics"][0]["scopeMetrics"][0]["metrics"][0]
     assert (last["name"], last["sum"]["dataPoints"][0]["asInt"]) == ("http_requests_total", "1")

@@ -13,6 +13,7 @@ import trustme
 
 from adapter.serve.authenticate import (
     Authentication,
+    Authenticator,
     BearerTokens,
     ClientCertificates,
     FrontProxyHeaders,
@@ -107,7 +108,11 @@ class Caller:
 async def bed() -> AsyncIterator[Bed]:
     bed = Bed()
     bed.trust.learn(config_map(pem(PROXIES)))
-    ways = [FrontProxyHeaders(bed.trust), ClientCertificates(bed.trust), BearerTokens(review_token)]
+    ways: list[Authenticator] = [
+        FrontProxyHeaders(bed.trust),
+        ClientCertificates(bed.trust),
+        BearerTokens(review_token),
+    ]
     rights = Authorization([PrivilegedGroups(), AlwaysAllowedPaths(), AccessReviews(bed.review)])
     server = Server(FakeAnswers(), Authentication(ways), rights)
     bed.tls = Tls(SERVING, bed.trust)

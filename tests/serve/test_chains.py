@@ -1,6 +1,7 @@
 """Which CA vouches for a client's certificate: chains, times, usages."""
 
 import datetime
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -51,7 +52,7 @@ class Authority:
             builder = builder.add_extension(extra, critical=True)
         return builder.sign(self.key, hashes.SHA256())
 
-    def leaf(self, name: str = "front-proxy", usages: list[ObjectIdentifier] | None = None, **times: float) -> bytes:
+    def leaf(self, name: str = "front-proxy", usages: list[ObjectIdentifier] | None = None, **times: Any) -> bytes:
         usages = [ExtendedKeyUsageOID.CLIENT_AUTH] if usages is None else usages
         leaf = x509.BasicConstraints(ca=False, path_length=None)
         return self.sign(_name(name), KEYS[3], leaf, usages, **times).public_bytes(Encoding.DER)

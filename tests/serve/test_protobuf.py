@@ -1,6 +1,7 @@
 """Kubernetes' protobuf: what is written can be read back field by field, and says what JSON says."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ from msgspec import UNSET
 from adapter.serve import protobuf, wire
 from tests.serve.conftest import Running
 
-FIELDS = dict[int, list[int | bytes]]
+FIELDS = dict[int, list[Any]]
 
 
 def fields(message: bytes) -> FIELDS:

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -24,9 +24,7 @@ from adapter.wiring.whole import Adapter, wired
 VECTOR = {"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "value": [1, "1"]}]}}
 
 
-def kubeconfig(
-    folder: Path, user: Mapping[str, object], server: str = "https://kubernetes:1", **cluster: object
-) -> str:
+def kubeconfig(folder: Path, user: Mapping[str, object], server: str = "https://kubernetes:1", **cluster: Any) -> str:
     """A file with one context."""
     written = {
         "current-context": "main",
@@ -151,7 +149,10 @@ async def test_the_certificate_in_a_kubeconfig_is_shown_to_prometheus(tmp_path: 
 async def test_prometheus_is_not_verified_only_where_the_kubeconfig_says_so(tmp_path: Path) -> None:
     async with secured(trustme.CA()) as (url, _):
         assert (
-            await ask(url, prometheus_auth_config=kubeconfig(tmp_path, {}, **{"insecure-skip-tls-verify": True})) == 1
+            await ask(
+                url, prometheus_auth_config=kubeconfig(tmp_path, {}, **cast(Any, {"insecure-skip-tls-verify": True}))
+            )
+            == 1
         )
         with pytest.raises(SourceError, match="certificate verify failed"):
             await ask(url, prometheus_auth_config=kubeconfig(tmp_path, {}))

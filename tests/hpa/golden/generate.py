@@ -14,6 +14,7 @@ import re
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 MODULES = HERE.parents[1] / "cluster/tools/kubernetes/go.mod"
@@ -159,7 +160,8 @@ def ask(scenarios: list[dict], oracle: Path | None) -> list[list[dict]]:
     with tempfile.TemporaryDirectory() as folder:
         asked, answered = Path(folder, "scenarios"), Path(folder, "answers")
         asked.write_text("".join(json.dumps(one) + "\n" for one in scenarios))
-        command = [oracle.resolve()] if oracle else ["go", "test", "-modfile", MODULES.resolve(), "-count", "1", "."]
+        from_source: list[Any] = ["go", "test", "-modfile", MODULES.resolve(), "-count", "1", "."]
+        command = [oracle.resolve()] if oracle else from_source
         environment = os.environ | {"SCENARIOS": str(asked), "ANSWERS": str(answered)}
         done = subprocess.run(command, cwd=HERE / "oracle", env=environment, capture_output=True, text=True)
         if done.returncode:
