@@ -1,0 +1,284 @@
+"""A frozen dataclass of settings <-> Go's flags: every spelling that Go's flag package and pflag take.
+
+`--a=b`, `--a b`, `-a=b`, `-a b`, bare booleans (`--flag`, never `--flag false`), flags of one letter with their value
+beside them (`-v4`), underscores for hyphens (as Kubernetes' components normalise names), `--` before what is no flag.
+Abbreviations are not understood, as in Go. The last of several values counts; lists add up.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+from adapter.program.kinds import KINDS, Seconds, is_bare
+
+S = TypeVar("S")
+LONGEST_NAMED: Final = 200
+"""Characters of somebody's text that a sentence repeats."""
+
+
+class SettingsError(ValueError):
+    """A flag is unknown or its value is no good; the text names the flag, the value and what is wanted."""
+
+
+class HelpWanted(Exception):  # noqa: N818 - it is a request
+    """`--help` or `--version` was given; the text is what to print."""
+
+
+class Bounds(NamedTuple):
+    """What a value may be, both ends included but for `above`."""
+
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    choices: tuple[str, ...] = ()
+
+
+def setting(
+    flag: str,
+    default: Any,
+    text: str,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    choices: Sequence[str] = (),
+    each: bool = False,
+) -> Any:
+    """A field of settings that `--flag` sets; `text` says meaning, unit and reason.
+
+    `each`: a list of which every `--flag` gives one member, commas and all (pflag's StringArray).
+    """
+    bounds = Bounds(least=least, above=above, most=most, choices=tuple(choices))
+    return field(default=default, metadata={"flag": flag, "help": text, "bounds": bounds, "each": each})
+
+
+@dataclass(frozen=True)
+class Common:
+    """The settings that every program has."""
+
+    verbosity: int = setting("v", 0, "log level as klog's: from 5 on also what helps to find a fault", least=0)
+
+
+class Ignored(NamedTuple):
+    """Flags of the peers that have nothing to act on here: taken, and named once in the log."""
+
+    bare: frozenset[str] = frozenset()
+    """Booleans, which need no value."""
+    valued: frozenset[str] = frozenset()
+
+    def __or__(self, other: "Ignored") -> "Ignored":
+        return Ignored(self.bare | other.bare, self.valued | other.valued)
+
+
+NOTHING: Final = Ignored()
+
+
+def ignored(*, bare: str = "", valued: str = "") -> Ignored:
+    """From names separated by blanks."""
+    return Ignored(frozenset(bare.split()), frozenset(valued.split()))
+
+
+KLOG: Final = ignored(
+    bare="add-dir-header alsologtostderr legacy-stderr-threshold-behavior logtostderr one-output skip-headers "
+    "skip-log-headers",
+    valued="alsologtostderrthreshold log-backtrace-at log-dir log-file log-file-max-size log-flush-frequency "
+    "stderrthreshold vmodule",
+)
+"""klog's: we write JSON lines to stderr."""
+
+
+class Parsed(NamedTuple, Generic[S]):
+    """What a command line says."""
+
+    settings: S
+    ignored: tuple[str, ...]
+    """Flags among it that have no effect, each once, sorted."""
+
+
+def no_objection(_: Any) -> Iterator[str]:
+    """A check that finds nothing wrong."""
+    return iter(())
+
+
+class _Flag(NamedTuple):
+    """A flag with what is known of it; `entry` is None for one without effect."""
+
+    name: str
+    bare: bool
+    entry: "dataclasses.Field[Any] | None"
+
+
+@dataclass(frozen=True)
+class Flags(Generic[S]):
+    """The command line of one program."""
+
+    program: str
+    about: str
+    """What it does, in half a sentence."""
+    settings: type[S]
+    """A frozen dataclass whose fields are made by `setting`."""
+    version: str = ""
+    ignored: Ignored = NOTHING
+    check: Callable[[S], Iterable[str]] = no_objection
+    """Says what of the settings does not go together, each in a sentence that holds both values."""
+    skips_first: bool = False
+    """A first argument that is no flag is passed over, as where a peer's chart gives the program's name."""
+
+    def parse(self, arguments: Sequence[str]) -> Parsed[S]:
+        """The settings that `arguments` give. Raises SettingsError, HelpWanted, nothing else."""
+        values: dict[str, Any] = {}
+        without_effect = set()
+        for flag, text in self._scan(arguments):
+            if flag.entry is None:
+                without_effect.add(flag.name)
+            else:
+                _put(values, flag.entry, text)
+        return Parsed(self.checked(self.settings(**values)), tuple(sorted(without_effect)))
+
+    def checked(self, settings: S) -> S:
+        """`settings` if they are within bounds and go together. Raises SettingsError."""
+        for entry in self._entries().values():
+            value = getattr(settings, entry.name)
+            if wanted := _outside(entry.metadata["bounds"], value):
+                raise SettingsError(f"--{entry.metadata['flag']}={_clip(_shown(entry, value))}: {wanted} is wanted")
+        for objection in self.check(settings):
+            raise SettingsError(objection)
+        return settings
+
+    def render(self, settings: S) -> list[str]:
+        """Arguments that give `settings`; only what differs from the defaults."""
+        made = []
+        for flag, entry in self._entries().items():
+            value = getattr(settings, entry.name)
+            if value == entry.default:
+                continue
+            shown = value if entry.metadata["each"] and value else [_shown(entry, value)]
+            made += [f"--{flag}={text}" for text in shown]
+        return made
+
+    def usage(self) -> str:
+        """What `--help` prints: every flag with its default and meaning."""
+        lines = [f"{self.program}: {self.about}", ""]
+        for flag, entry in self._entries().items():
+            choices = ", ".join(choice or "''" for choice in entry.metadata["bounds"].choices)
+            text = entry.metadata["help"] + (f" (one of {choices})" if choices else "")
+            lines.append(f"  --{flag} ({_shown(entry, entry.default) or 'none'})\n        {text}")
+        taken = sorted(self.ignored.bare | self.ignored.valued)
+        return "\n".join([*lines, *(["", "Accepted without effect: " + ", ".join(taken)] if taken else [])])
+
+    def split(self, arguments: Sequence[str], *, but: Sequence[str] = ()) -> tuple[list[str], list[str]]:
+        """Arguments of a verb: (our flags with their values, all else); flags named in `but` are the verb's.
+
+        Without it argparse would take `1d` of `--history-length 1d` for a file.
+        """
+        ours: list[str] = []
+        others: list[str] = []
+        rest = iter(arguments)
+        for argument in rest:
+            found = self._look_up(argument)
+            if found is None or found[0].name in but or found[0].name in ("help", "h", "version"):
+                others.append(argument)
+                continue
+            flag, text = found
+            ours.append(argument)
+            if text is None and not flag.bare and (value := next(rest, None)) is not None:
+                ours.append(value)
+        return ours, others
+
+    def _entries(self) -> Mapping[str, "dataclasses.Field[Any]"]:
+        return {entry.metadata["flag"]: entry for entry in dataclasses.fields(self.settings)}  # type: ignore[arg-type]
+
+    def _scan(self, arguments: Sequence[str]) -> Iterator[tuple[_Flag, str]]:
+        given = list(arguments)
+        skipped = self.skips_first and given and not given[0].startswith("-")
+        rest = iter(given[1:] if skipped else given)
+        before: _Flag | None = None
+        for argument in rest:
+            found = self._look_up(argument)
+            if argument == "--" or found is None:
+                self._refuse(argument, rest, before)
+                continue
+            flag, text = found
+            if flag.name in ("help", "h"):
+                raise HelpWanted(self.usage())
+            if flag.name == "version":
+                raise HelpWanted(f"{self.program} {self.version}")
+            if text is None:
+                text = "true" if flag.bare else next(rest, None)
+            if text is None:
+                raise SettingsError(f"--{flag.name} needs a value")
+            before = flag
+            yield flag, text
+
+    def _refuse(self, argument: str, rest: Iterator[str], before: _Flag | None) -> None:
+        """Raises SettingsError, but for a `--` that nothing follows."""
+        if argument == "--":
+            if (argument := next(rest, "")) == "":
+                return
+        elif argument.startswith("-"):
+            name = _clip(argument.partition("=")[0])
+            raise SettingsError(f"{name!r} is no flag of {self.program}; --help lists them")
+        hint = ""
+        if before is not None and before.bare:
+            hint = f"; a value of --{before.name} is given as --{before.name}={_clip(argument)}"
+        raise SettingsError(f"{_clip(argument)!r} is no flag; flags look like --name=value{hint}")
+
+    def _look_up(self, argument: str) -> tuple[_Flag, str | None] | None:
+        """The flag of an argument and the value written into it, if any; None where it is no flag of ours."""
+        match = _FORM.fullmatch(argument)
+        if match is None:
+            return None
+        name, text = match[2].replace("_", "-"), match[3]
+        if flag := self._named(name):
+            return flag, text
+        if match[1] == "-" and (flag := self._named(argument[1])) and len(argument) > 2:  # pflag's -v4
+            return (flag, argument[2:]) if not flag.bare else None
+        return None
+
+    def _named(self, name: str) -> _Flag | None:
+        if entry := self._entries().get(name):
+            return _Flag(name, is_bare(entry.type), entry)
+        if name in self.ignored.bare or name in ("help", "h") or (name == "version" and self.version):
+            return _Flag(name, True, None)
+        return _Flag(name, False, None) if name in self.ignored.valued else None
+
+
+_FORM: Final = re.compile(r"(--?)([A-Za-z][A-Za-z0-9_-]*)(?:=(.*))?", re.DOTALL)
+
+
+def _put(values: dict[str, Any], entry: "dataclasses.Field[Any]", text: str) -> None:
+    flag = entry.metadata["flag"]
+    if entry.metadata["each"]:
+        values[entry.name] = (*values.get(entry.name, ()), *([text] if text else ()))
+        return
+    try:
+        value = KINDS[entry.type].read(text)
+    except ValueError as error:
+        raise SettingsError(f"--{flag}={_clip(text)}: {error}") from None
+    values[entry.name] = (*values.get(entry.name, ()), *value) if isinstance(value, tuple) else value
+
+
+def _shown(entry: "dataclasses.Field[Any]", value: Any) -> str:
+    return KINDS[entry.type].show(value)
+
+
+def _outside(bounds: Bounds, value: Any) -> str:
+    """What is wanted instead of `value`; empty where it is within bounds."""
+    if bounds.choices and value not in bounds.choices:
+        return "one of " + ", ".join(choice or "''" for choice in bounds.choices)
+    shown = KINDS[Seconds].show if isinstance(value, Seconds) else "{:g}".format
+    if bounds.least is not None and bounds.most is not None and not bounds.least <= value <= bounds.most:
+        return f"{shown(bounds.least)} to {shown(bounds.most)}"
+    if bounds.least is not None and not value >= bounds.least:
+        return f"{shown(bounds.least)} or more"
+    if bounds.above is not None and not value > bounds.above:
+        return f"more than {shown(bounds.above)}"
+    if bounds.most is not None and not value <= bounds.most:
+        return f"{shown(bounds.most)} or less"
+    return ""
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= LONGEST_NAMED else text[:LONGEST_NAMED] + "…"
