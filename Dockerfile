@@ -7,7 +7,7 @@ WORKDIR /src
 COPY pyproject.toml constraints.txt LICENSE ./
 COPY adapter adapter
 COPY recommender recommender
-COPY loadtest loadtest
+COPY loadtest/sample loadtest/sample
 # Exact versions, no extras: what tests and reports need stays out. The one thing more is what the recommender's flag
 # --storage=prometheus asks Prometheus with.
 RUN python -m venv /opt/streamgate \
