@@ -1,8 +1,9 @@
 """What the API server asks of the values, and what it gets: the seam between `collect` and `serve`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct
 
 from adapter.rules.naming import GroupResource as GroupResource
 from adapter.units.quantity import Quantity
@@ -27,8 +28,7 @@ class CustomOffer(NamedTuple):
     namespaced: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CustomQuestion:
+class CustomQuestion(Struct, frozen=True, kw_only=True):
     """One request of custom.metrics.k8s.io."""
 
     resource: GroupResource
@@ -55,8 +55,7 @@ class CustomValue(NamedTuple):
     """s, None where it is unknown."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExternalQuestion:
+class ExternalQuestion(Struct, frozen=True, kw_only=True):
     """One request of external.metrics.k8s.io."""
 
     namespace: str

@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from cachetools import LRUCache
+from msgspec.structs import replace
 
 from adapter.collect import explain
 from adapter.collect.answer import (

@@ -2,11 +2,10 @@
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import structlog
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from adapter.serve.authenticate import AUTHENTICATED, User
 from adapter.serve.memo import Memo
@@ -26,8 +25,7 @@ ALWAYS_ALLOWED = ("/healthz", "/readyz", "/livez")
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attributes:
+class Attributes(Struct, frozen=True, kw_only=True):
     """Who wants to do what. Hashable: the key of verdicts. By keyword alone: no two of its texts are to be swapped."""
 
     user: User

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
 import trustme
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from adapter.kube.client import Client
