@@ -6,7 +6,8 @@ Imported as `tests.strategies`; run pytest from the top of the tree.
 from hypothesis import strategies as st
 
 from adapter.units.quantity import NANO, Format, Quantity
-from adapter.units.selector import Operator, Requirement, Selector
+from adapter.units.requirement import Operator, Requirement
+from adapter.units.selector import Selector
 
 LABEL_NAMES = st.from_regex(r"\A[A-Za-z0-9]([-A-Za-z0-9_.]{0,10}[A-Za-z0-9])?\Z", fullmatch=True)
 """The name part of a Kubernetes label's key."""

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
-from adapter.rules.naming import GroupResource as GroupResource
+from adapter.kube.resources import GroupResource
 from adapter.units.quantity import Quantity
 from adapter.units.selector import Selector
 

@@ -13,7 +13,6 @@ from adapter.collect.answer import (
     CustomValue,
     ExternalQuestion,
     ExternalValue,
-    GroupResource,
     Missing,
     NodeUsage,
     ObjectReference,
@@ -28,6 +27,7 @@ from adapter.collect.judge import Judged, judged, quantity
 from adapter.collect.plan import custom_offered, mergeable
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.usage import UsageSource, quantities
+from adapter.kube.resources import GroupResource
 from adapter.metrics.scrape.kubelet import ResourceUsage
 from adapter.rules.resources import NODES, PODS, UnknownResource
 from adapter.units.selector import Selector

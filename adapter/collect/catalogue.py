@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from adapter.collect.answer import CustomOffer
+from adapter.kube.resources import GroupResource
 from adapter.rules.model import Rule, RuleFile
 from adapter.rules.naming import BoundRule, Offer, bind, combine, external_offers, offers
-from adapter.rules.resources import GroupResource, ResourceMapper
+from adapter.rules.resources import ResourceMapper
 
 LabelSets = Sequence[Mapping[str, str]]
 

@@ -5,7 +5,8 @@ from typing import TypeAlias
 
 from adapter.collect.demand import CustomWant, ExternalWant, Want
 from adapter.kube.autoscaling import HorizontalPodAutoscaler, MetricSpec
-from adapter.rules.resources import PODS, ROOT_SCOPED, GroupResource
+from adapter.kube.resources import GroupResource
+from adapter.rules.resources import PODS, ROOT_SCOPED
 from adapter.units.selector import EVERYTHING, Selector, SelectorError
 
 ResourceOf: TypeAlias = Callable[[str, str], GroupResource | None]

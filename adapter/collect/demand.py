@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
-from adapter.collect.answer import GroupResource
+from adapter.kube.resources import GroupResource
 from adapter.units.selector import EVERYTHING, Selector
 
 

@@ -10,10 +10,10 @@ from adapter.collect.answer import Unavailable
 from adapter.collect.demand import CustomWant
 from adapter.kube.client import Client
 from adapter.kube.errors import KubeError
-from adapter.kube.index import HasMetadata, Index
-from adapter.kube.objects import PartialObjectMetadata
-from adapter.kube.resources import Resource
-from adapter.rules.resources import PODS, ApiResource, GroupResource
+from adapter.kube.index import Index
+from adapter.kube.objects import HasMetadata, PartialObjectMetadata
+from adapter.kube.resources import ApiResource, GroupResource, Resource
+from adapter.rules.resources import PODS
 from adapter.units.selector import Selector
 
 LIST_TTL = 10.0

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
-from adapter.collect.answer import GroupResource
 from adapter.collect.catalogue import Catalogue
 from adapter.collect.declared import wants_of
 from adapter.collect.demand import Demand
@@ -14,7 +13,9 @@ from adapter.kube.client import Client
 from adapter.kube.discovery import api_resources
 from adapter.kube.errors import KubeError
 from adapter.kube.index import Index
-from adapter.rules.resources import CORE_RESOURCES, ApiResource, ResourceMapper, UnknownResource
+from adapter.kube.known import KNOWN
+from adapter.kube.resources import ApiResource, GroupResource
+from adapter.rules.resources import ResourceMapper, UnknownResource
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +25,7 @@ DISCOVER_EVERY = 300.0
 
 def mapper_of(resources: Iterable[ApiResource]) -> ResourceMapper:
     """A mapper of what the cluster has, and of what every cluster has for the case that it did not tell."""
-    return ResourceMapper([*resources, *CORE_RESOURCES])
+    return ResourceMapper([*resources, *KNOWN])
 
 
 def resource_of(mapper: ResourceMapper, api_version: str, kind: str) -> GroupResource | None:
@@ -76,10 +77,7 @@ async def follow_resources(
     while True:
         pause = every
         try:
-            found = [
-                ApiResource(item.group, item.version, item.plural, item.singular, item.kind, item.namespaced)
-                for item in await api_resources(client)
-            ]
+            found = await api_resources(client)
             if found != known:
                 known = found
                 catalogue.bind(mapper_of(found))

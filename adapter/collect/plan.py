@@ -12,14 +12,16 @@ from typing import NamedTuple
 from adapter.collect.catalogue import Catalogue, Offered
 from adapter.collect.demand import CustomWant, ExternalWant, Want
 from adapter.collect.snapshot import Limits
+from adapter.kube.resources import GroupResource
 from adapter.metrics.promql.read import PromQLError
 from adapter.metrics.source import Query
 from adapter.rules import merge
 from adapter.rules.model import OnOddValue, Policy, Rule
 from adapter.rules.naming import NamingError
 from adapter.rules.queries import QueryError, custom_query, external_query
-from adapter.rules.resources import NAMESPACES, GroupResource
-from adapter.units.selector import Operator, Selector
+from adapter.rules.resources import NAMESPACES
+from adapter.units.requirement import Operator
+from adapter.units.selector import Selector
 
 SHARD = 2_000
 """Results expected of one query at most: what decodes in about 5 ms."""

@@ -11,8 +11,7 @@ import msgspec
 from cachetools import LRUCache
 from msgspec.structs import force_setattr
 
-from adapter.kube.index import HasMetadata
-from adapter.kube.objects import Condition, ObjectMeta, PartialObjectMetadata, Pod
+from adapter.kube.objects import Condition, HasMetadata, ObjectMeta, PartialObjectMetadata, Pod
 
 T = TypeVar("T", bound=HasMetadata)
 

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import structlog
 
 from adapter.kube.client import JSON, Client
 from adapter.kube.errors import KubeError, NotFound
 from adapter.kube.objects import Model, ObjectMeta
-from adapter.kube.resources import Resource, segment
+from adapter.kube.resources import ApiResource, segment
 
 log = structlog.get_logger(__name__)
 
@@ -17,23 +16,6 @@ AGGREGATED = f"application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryL
 TIMEOUT = 10.0
 """Seconds for one call: an aggregated API that hangs must not hold up the others."""
 AT_ONCE = 8
-
-
-class ApiResource(NamedTuple):
-    """One resource in one version, as discovery tells it. Subresources are left out."""
-
-    group: str
-    version: str
-    plural: str
-    singular: str
-    """'' where the server does not tell (old CRDs)."""
-    kind: str
-    namespaced: bool
-
-    @property
-    def resource(self) -> Resource:
-        """What to ask a client for."""
-        return Resource(self.group, self.version, self.plural, self.namespaced)
 
 
 async def api_resources(client: Client) -> list[ApiResource]:

@@ -7,34 +7,12 @@ members of a set share one dictionary of labels. Knows nothing of servers: an in
 
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from msgspec.structs import force_setattr
 
-from adapter.kube.objects import ObjectMeta
-
-
-class HasMetadata(Protocol):
-    """Any typed view of an object."""
-
-    @property
-    def metadata(self) -> ObjectMeta:
-        """Its metadata."""
-        ...
-
-
-class LabelSelector(Protocol):
-    """What an index asks of a selector."""
-
-    @property
-    def equals(self) -> Mapping[str, str]:
-        """The requirements that name exactly one value."""
-        ...
-
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether all requirements hold."""
-        ...
-
+from adapter.kube.objects import HasMetadata
+from adapter.units.selector import Selector
 
 T = TypeVar("T", bound=HasMetadata)
 Handler: TypeAlias = Callable[[T | None, T | None], object]
@@ -87,7 +65,7 @@ class _Namespace(Generic[T]):
             if not self._postings[pair]:
                 del self._postings[pair]
 
-    def select(self, selector: LabelSelector) -> Iterator[T]:
+    def select(self, selector: Selector) -> Iterator[T]:
         """The objects whose labels match, in no order."""
         for group in self._candidates(selector.equals):
             if selector.matches(group.labels):
@@ -172,7 +150,7 @@ class Index(Generic[T]):
         space = self._namespaces.get(name)
         return space.objects.values() if space else ()
 
-    def select(self, namespace: str | None, selector: LabelSelector) -> list[T]:
+    def select(self, namespace: str | None, selector: Selector) -> list[T]:
         """The objects whose labels match, in a namespace or (None) in all, sorted by namespace and name."""
         if namespace is not None:
             space = self._namespaces.get(namespace)

@@ -12,7 +12,8 @@ import structlog
 
 from adapter.kube.client import Client
 from adapter.kube.errors import Forbidden, KubeError
-from adapter.kube.index import HasMetadata, Index
+from adapter.kube.index import Index
+from adapter.kube.objects import HasMetadata
 from adapter.kube.resources import Resource
 from adapter.kube.watch import (
     PATIENT,

@@ -6,7 +6,7 @@ Quantities stay text (`adapter.units.quantity` reads them); times are `datetime`
 """
 
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -50,6 +50,15 @@ class ObjectMeta(Model, frozen=True):
     def controller(self) -> OwnerReference | None:
         """The owner that manages the object."""
         return next((owner for owner in self.owner_references if owner.controller), None)
+
+
+class HasMetadata(Protocol):
+    """Any typed view of an object."""
+
+    @property
+    def metadata(self) -> ObjectMeta:
+        """Its metadata."""
+        ...
 
 
 class ListMeta(Model, frozen=True):

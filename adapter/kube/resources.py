@@ -1,4 +1,4 @@
-"""Which resource of the API is meant, and the path it is reached by."""
+"""Resources of the API: how they are called, which one is meant, and the path it is reached by. Pure."""
 
 from typing import NamedTuple
 from urllib.parse import quote
@@ -33,6 +33,43 @@ class Resource(NamedTuple):
         if subresource:
             parts.append(subresource)
         return "/" + "/".join(segment(part) for part in parts)
+
+
+class GroupResource(NamedTuple):
+    """A resource by its plural name and API group ('' for the core group), as in `deployments.apps`."""
+
+    group: str
+    resource: str
+
+    def __str__(self) -> str:
+        return f"{self.resource}.{self.group}" if self.group else self.resource
+
+
+class ApiResource(NamedTuple):
+    """One resource in one version, as discovery tells it."""
+
+    group: str
+    version: str
+    plural: str
+    singular: str
+    """'' where the server does not tell (old CRDs)."""
+    kind: str
+    namespaced: bool
+
+    @property
+    def resource(self) -> Resource:
+        """What to ask a client for."""
+        return Resource(self.group, self.version, self.plural, self.namespaced)
+
+    @property
+    def group_resource(self) -> GroupResource:
+        """Its plural name and group."""
+        return GroupResource(self.group, self.plural)
+
+    @property
+    def api_version(self) -> str:
+        """As in an object's apiVersion: 'v1', 'apps/v1'."""
+        return self.resource.api_version
 
 
 def segment(text: str) -> str:

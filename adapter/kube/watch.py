@@ -12,7 +12,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 import structlog
@@ -31,7 +31,7 @@ from adapter.kube.errors import (
     Unreachable,
 )
 from adapter.kube.lines import Lines
-from adapter.kube.objects import Model, ObjectMeta, PartialObjectMetadata, decode
+from adapter.kube.objects import HasMetadata, Model, ObjectMeta, PartialObjectMetadata, decode
 
 log = structlog.get_logger(__name__)
 
@@ -39,16 +39,6 @@ MAX_RESUMES = 4
 """Failures of the server in a row after which its watches are no longer resumed, but everything is listed."""
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 """The annotation of the bookmark that ends a streamed list."""
-
-
-class HasMetadata(Protocol):
-    """Any typed view of an object."""
-
-    @property
-    def metadata(self) -> ObjectMeta:
-        """Its metadata."""
-        ...
-
 
 T = TypeVar("T", bound=HasMetadata)
 Initial: TypeAlias = dict[tuple[str, str], T]

@@ -9,13 +9,13 @@ from typing import TypeVar
 
 import msgspec
 
+from adapter.kube.resources import GroupResource
 from adapter.rules.document import Path, Plain, path_of
 from adapter.rules.go.functions import Value
 from adapter.rules.go.regexp import Regexp
 from adapter.rules.go.template import Template, TemplateError
 from adapter.rules.go.translate import RegexpError
 from adapter.rules.model import OnOddValue, Policy, ResourceMapping, SeriesFilter, ServedPods
-from adapter.rules.resources import GroupResource
 from adapter.rules.schema import (
     RawFilter,
     RawMapping,

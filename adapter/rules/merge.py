@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import promql_parser as ast
 
+from adapter.kube.resources import GroupResource
 from adapter.metrics.promql.read import PromQLError, parse
 from adapter.metrics.promql.walk import children, is_without, matchers, selectors
 from adapter.metrics.promql.write import Writer, label, span
@@ -33,8 +34,9 @@ from adapter.rules.queries import (
     render,
     selector_matchers,
 )
-from adapter.rules.resources import NAMESPACES, NODES, PODS, ROOT_SCOPED, GroupResource
-from adapter.units.selector import EVERYTHING, Operator, Selector
+from adapter.rules.resources import NAMESPACES, NODES, PODS, ROOT_SCOPED
+from adapter.units.requirement import Operator
+from adapter.units.selector import EVERYTHING, Selector
 from adapter.units.text import quote
 
 

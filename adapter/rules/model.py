@@ -4,9 +4,9 @@ import enum
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from adapter.kube.resources import GroupResource
 from adapter.rules.go.regexp import Regexp
 from adapter.rules.go.template import Template
-from adapter.rules.resources import GroupResource
 
 
 class OnOddValue(enum.Enum):

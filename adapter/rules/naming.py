@@ -7,12 +7,12 @@ for namespaces, nodes and persistent volumes; of two rules that give one API nam
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
+from adapter.kube.resources import GroupResource
 from adapter.rules.go.regexp import Regexp
 from adapter.rules.go.template import Template, TemplateError
 from adapter.rules.go.translate import RegexpError
 from adapter.rules.model import ResourceMapping, ResourceRule, Rule
 from adapter.rules.resources import ROOT_SCOPED, ResourceMapper, UnknownResource, sanitise
-from adapter.rules.resources import GroupResource as GroupResource
 
 AnyRule = TypeVar("AnyRule", Rule, ResourceRule)
 

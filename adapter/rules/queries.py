@@ -7,12 +7,14 @@ names in `pod=~"a|b"` are escaped, so that a dot in a name means itself.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from adapter.kube.resources import GroupResource
 from adapter.rules.go.functions import Value
 from adapter.rules.go.template import Template, TemplateError
 from adapter.rules.model import ResourceRule, Rule
 from adapter.rules.naming import BoundRule, NamingError
-from adapter.rules.resources import NAMESPACES, NODES, PODS, GroupResource
-from adapter.units.selector import EVERYTHING, Operator, Requirement, Selector
+from adapter.rules.resources import NAMESPACES, NODES, PODS
+from adapter.units.requirement import Operator, Requirement
+from adapter.units.selector import EVERYTHING, Selector
 from adapter.units.text import quote
 
 _SPECIAL = frozenset("\\.+*?()|[]{}^$")

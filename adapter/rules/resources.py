@@ -1,39 +1,8 @@
 """The API resources of the cluster as the rules need them: `pod`, `pods` or `Deployment` -> the resource meant."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
-
-class GroupResource(NamedTuple):
-    """A resource by its plural name and API group ('' for the core group), as in `deployments.apps`."""
-
-    group: str
-    resource: str
-
-    def __str__(self) -> str:
-        return f"{self.resource}.{self.group}" if self.group else self.resource
-
-
-class ApiResource(NamedTuple):
-    """One line of the cluster's discovery."""
-
-    group: str
-    version: str
-    plural: str
-    singular: str
-    kind: str
-    namespaced: bool
-
-    @property
-    def group_resource(self) -> GroupResource:
-        """Its plural name and group."""
-        return GroupResource(self.group, self.plural)
-
-    @property
-    def api_version(self) -> str:
-        """As in an object's apiVersion: 'v1', 'apps/v1'."""
-        return f"{self.group}/{self.version}" if self.group else self.version
-
+from adapter.kube.resources import ApiResource, GroupResource
 
 NAMESPACES = GroupResource("", "namespaces")
 NODES = GroupResource("", "nodes")
@@ -101,42 +70,3 @@ def _sanitised(group: str, wanted: str) -> bool:
 
 def _beginning(group: str, wanted: str) -> bool:
     return group.startswith(wanted)
-
-
-def _table(text: str) -> Iterable[ApiResource]:
-    for line in text.split("\n"):
-        if words := line.split():
-            group, version, plural, singular, kind, scope = words
-            yield ApiResource(group.strip("-"), version, plural, singular, kind, scope == "namespaced")
-
-
-CORE_RESOURCES: Sequence[ApiResource] = tuple(
-    _table("""
-- v1 pods                   pod                   Pod                   namespaced
-- v1 nodes                  node                  Node                  cluster
-- v1 namespaces             namespace             Namespace             cluster
-- v1 services               service               Service               namespaced
-- v1 endpoints              endpoints             Endpoints             namespaced
-- v1 configmaps             configmap             ConfigMap             namespaced
-- v1 secrets                secret                Secret                namespaced
-- v1 serviceaccounts        serviceaccount        ServiceAccount        namespaced
-- v1 persistentvolumes      persistentvolume      PersistentVolume      cluster
-- v1 persistentvolumeclaims persistentvolumeclaim PersistentVolumeClaim namespaced
-- v1 replicationcontrollers replicationcontroller ReplicationController namespaced
-- v1 resourcequotas         resourcequota         ResourceQuota         namespaced
-- v1 limitranges            limitrange            LimitRange            namespaced
-apps v1 deployments         deployment            Deployment            namespaced
-apps v1 statefulsets        statefulset           StatefulSet           namespaced
-apps v1 replicasets         replicaset            ReplicaSet            namespaced
-apps v1 daemonsets          daemonset             DaemonSet             namespaced
-batch v1 jobs               job                   Job                   namespaced
-batch v1 cronjobs           cronjob               CronJob               namespaced
-autoscaling v2 horizontalpodautoscalers horizontalpodautoscaler HorizontalPodAutoscaler namespaced
-networking.k8s.io v1 ingresses       ingress       Ingress       namespaced
-networking.k8s.io v1 networkpolicies networkpolicy NetworkPolicy namespaced
-policy v1 poddisruptionbudgets poddisruptionbudget PodDisruptionBudget namespaced
-discovery.k8s.io v1 endpointslices endpointslice EndpointSlice namespaced
-storage.k8s.io v1 storageclasses storageclass StorageClass cluster
-""")
-)
-"""The resources that every supported cluster has, for the time before its discovery could be read."""

@@ -2,18 +2,19 @@
 
 from functools import lru_cache
 
-from adapter.collect.answer import CustomQuestion, ExternalQuestion, GroupResource
+from adapter.collect.answer import CustomQuestion, ExternalQuestion
+from adapter.kube.resources import GroupResource
 from adapter.serve.requestinfo import RequestInfo
 from adapter.serve.status import StatusError, bad_request, no_such_path
 from adapter.serve.wire import StatusCause, StatusDetails
-from adapter.units.selector import Operator, Selector, SelectorError
+from adapter.units.requirement import INEQUALITIES
+from adapter.units.selector import Selector, SelectorError
 
 MAX_REMEMBERED = 512
 """Characters up to which a selector that has been read is remembered."""
 EVERYTHING = Selector()
 NAMESPACES = GroupResource("", "namespaces")
 _FIELDS = ("metadata.name", "metadata.namespace")
-_INEQUALITIES = (Operator.GREATER, Operator.LESS)
 
 
 def custom_question(info: RequestInfo, user: str) -> CustomQuestion:
@@ -71,7 +72,7 @@ def metric_selector(info: RequestInfo, parameter: str) -> Selector:
     """
     selector = _selector(info, parameter, strict=False)
     for requirement in selector.requirements:
-        if requirement.operator in _INEQUALITIES:
+        if requirement.operator in INEQUALITIES:
             raise _bad_parameter(parameter, f"{requirement}: '>' and '<' cannot be asked of a metric's labels")
     return selector
 

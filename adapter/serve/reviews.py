@@ -21,19 +21,12 @@ from adapter.serve.authenticate import User
 from adapter.serve.authorize import Attributes, Verdict
 from adapter.serve.status import unavailable
 from adapter.serve.trust import CONFIG_MAP, CONFIG_MAP_NAMESPACE, Trust
-from adapter.units.selector import Operator, Requirement, Selector, SelectorError
+from adapter.units.requirement import EXPRESSION_OF, Requirement
+from adapter.units.selector import Selector, SelectorError
 
 TIMEOUT = 10.0
 """s for one review, as in Kubernetes."""
 
-_OPERATORS = {
-    Operator.EQUALS: "In",
-    Operator.NOT_EQUALS: "NotIn",
-    Operator.IN: "In",
-    Operator.NOT_IN: "NotIn",
-    Operator.EXISTS: "Exists",
-    Operator.DOES_NOT_EXIST: "DoesNotExist",
-}
 _log = structlog.get_logger(__name__)
 
 
@@ -115,13 +108,13 @@ def _labels(text: str) -> dict[str, Any] | None:
         requirements = Selector.parse(text, strict_values=False).requirements
     except SelectorError:
         return None
-    if not requirements or any(requirement.operator not in _OPERATORS for requirement in requirements):
+    if not requirements or any(requirement.operator not in EXPRESSION_OF for requirement in requirements):
         return None
     return {"requirements": [_label(requirement) for requirement in requirements]}
 
 
 def _label(requirement: Requirement) -> dict[str, Any]:
-    written: dict[str, Any] = {"key": requirement.key, "operator": _OPERATORS[requirement.operator]}
+    written: dict[str, Any] = {"key": requirement.key, "operator": EXPRESSION_OF[requirement.operator]}
     return {**written, "values": list(requirement.values)} if requirement.values else written
 
 

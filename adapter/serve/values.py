@@ -25,17 +25,10 @@ from adapter.serve.encode import BATCH, batches
 from adapter.serve.questions import custom_question, external_question, field_selector, label_selector
 from adapter.serve.requestinfo import RequestInfo
 from adapter.serve.status import StatusError, method_not_allowed, no_such_path, not_found, unavailable
-from adapter.units.selector import Operator, Selector
+from adapter.units.requirement import EXPRESSION_OF, Operator
+from adapter.units.selector import Selector
 
 T = TypeVar("T")
-
-_EXPRESSIONS = {
-    Operator.NOT_EQUALS: "NotIn",
-    Operator.IN: "In",
-    Operator.NOT_IN: "NotIn",
-    Operator.EXISTS: "Exists",
-    Operator.DOES_NOT_EXIST: "DoesNotExist",
-}
 
 
 class Values:
@@ -203,7 +196,7 @@ def _echo(selector: Selector) -> wire.LabelSelector:
     """The selector as metav1.ParseToLabelSelector writes it: `=` in matchLabels, the rest in matchExpressions."""
     labels = {key: values[0] for key, operator, values in selector.requirements if operator is Operator.EQUALS}
     expressions = [
-        wire.LabelSelectorRequirement(key, _EXPRESSIONS[operator], values or UNSET)
+        wire.LabelSelectorRequirement(key, EXPRESSION_OF[operator], values or UNSET)
         for key, operator, values in selector.requirements
         if operator is not Operator.EQUALS
     ]

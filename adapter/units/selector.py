@@ -3,11 +3,20 @@
 Grammar, validation and meaning are those of k8s.io/apimachinery/pkg/labels (of which `==` is read as `=`).
 """
 
-import enum
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import NamedTuple
+
+from adapter.units.requirement import (
+    EXPRESSIONS,
+    INEQUALITIES,
+    LISTS,
+    Operator,
+    Requirement,
+    integer,
+    key_problem,
+    value_problem,
+)
 
 MAX_TEXT = 65536
 """Characters of a selector; a URL that holds a longer one is refused before it comes here."""
@@ -15,74 +24,16 @@ MAX_TEXT = 65536
 _SPACE = " \t\r\n"
 _TOKEN = re.compile(r"[ \t\r\n]*(==|!=|[=!<>(),]|[^ \t\r\n=!<>(),]+|$)")
 _SYMBOLS = frozenset(("==", "!=", *"=!<>(),"))
-_NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-_PREFIX = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
-_INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
 class SelectorError(ValueError):
     """A selector that cannot be read; the message names the place and what would be right."""
 
 
-class Operator(enum.Enum):
-    """What a requirement asks of a label's value."""
-
-    EQUALS = "="
-    NOT_EQUALS = "!="
-    IN = "in"
-    NOT_IN = "notin"
-    EXISTS = "exists"
-    DOES_NOT_EXIST = "!"
-    GREATER = "gt"
-    LESS = "lt"
-
-
 _BINARY = {
     "=": Operator.EQUALS, "==": Operator.EQUALS, "!=": Operator.NOT_EQUALS, "in": Operator.IN,
     "notin": Operator.NOT_IN, ">": Operator.GREATER, "<": Operator.LESS,
 }  # fmt: skip
-_EXPRESSIONS = {
-    "In": Operator.IN, "NotIn": Operator.NOT_IN, "Exists": Operator.EXISTS, "DoesNotExist": Operator.DOES_NOT_EXIST,
-}  # fmt: skip
-_LISTS = (Operator.IN, Operator.NOT_IN)
-_PRESENCE = (Operator.EXISTS, Operator.DOES_NOT_EXIST)
-_INEQUALITIES = {Operator.GREATER: ">", Operator.LESS: "<"}
-
-
-class Requirement(NamedTuple):
-    """One condition on one label; `values` is sorted, without duplicates."""
-
-    key: str
-    operator: Operator
-    values: tuple[str, ...] = ()
-
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether `labels` meet it; != and notin hold where the label is absent, > and < only between integers."""
-        value = labels.get(self.key)
-        match self.operator:
-            case Operator.EQUALS | Operator.IN:
-                return value is not None and value in self.values
-            case Operator.NOT_EQUALS | Operator.NOT_IN:
-                return value is None or value not in self.values
-            case Operator.EXISTS:
-                return value is not None
-            case Operator.DOES_NOT_EXIST:
-                return value is None
-        number, bound = _integer(value), _integer(self.values[0])
-        if number is None or bound is None:
-            return False
-        return number > bound if self.operator is Operator.GREATER else number < bound
-
-    def order(self) -> tuple[str, str, tuple[str, ...]]:
-        """Where it stands in a selector."""
-        return self.key, self.operator.value, self.values
-
-    def __str__(self) -> str:
-        if self.operator in _PRESENCE:
-            return f"!{self.key}" if self.operator is Operator.DOES_NOT_EXIST else self.key
-        if self.operator in _LISTS:
-            return f"{self.key} {self.operator.value} ({','.join(self.values)})"
-        return f"{self.key}{_INEQUALITIES.get(self.operator, self.operator.value)}{self.values[0]}"
 
 
 class Selector:
@@ -167,14 +118,14 @@ class _Reader:
         key = self.take()
         if not key or key in _SYMBOLS:
             raise self.error(f"found {key!r} where a label's name belongs", key)
-        self.check(key, _key_problem(key), key)
+        self.check(key, key_problem(key), key)
         if absent or self.peek() in ("", ","):
             return Requirement(key, Operator.DOES_NOT_EXIST if absent else Operator.EXISTS)
         token = self.take()
         if token not in _BINARY:
             raise self.error(f"found {token!r} where one of = == != in notin > < belongs", token)
         operator = _BINARY[token]
-        values = self.values() if operator in _LISTS else [self.value()]
+        values = self.values() if operator in LISTS else [self.value()]
         return Requirement(key, operator, tuple(sorted({self.checked(value, operator) for value in values})))
 
     def value(self) -> str:
@@ -225,8 +176,8 @@ class _Reader:
 
     def checked(self, value: str, operator: Operator) -> str:
         if self.strict_values:
-            self.check(value, _value_problem(value), value)
-        if operator in _INEQUALITIES and _integer(value) is None:
+            self.check(value, value_problem(value), value)
+        if operator in INEQUALITIES and integer(value) is None:
             raise self.error(f"{value!r} must be a 64-bit integer after > and <", value)
         return value
 
@@ -257,45 +208,22 @@ def _match_expressions(selector: Mapping[str, object], strict_values: bool) -> I
         place = f"matchExpressions[{index}]"
         if not isinstance(expression, Mapping):
             raise SelectorError(f"{place} must be a map with key, operator and values")
-        operator = _EXPRESSIONS.get(str(expression.get("operator")))
+        operator = EXPRESSIONS.get(str(expression.get("operator")))
         if operator is None:
-            raise SelectorError(f"{place}.operator must be one of {', '.join(_EXPRESSIONS)}")
+            raise SelectorError(f"{place}.operator must be one of {', '.join(EXPRESSIONS)}")
         values = expression.get("values") or []
-        if not isinstance(values, list) or bool(values) != (operator in _LISTS):
+        if not isinstance(values, list) or bool(values) != (operator in LISTS):
             raise SelectorError(f"{place}.values must be a list, empty only for Exists and DoesNotExist")
         yield _from_field(place, expression.get("key"), operator, values, strict_values)
 
 
 def _from_field(place: str, key: object, operator: Operator, values: list[object], strict: bool) -> Requirement:
-    if not isinstance(key, str) or (problem := _key_problem(key)):
+    if not isinstance(key, str) or (problem := key_problem(key)):
         raise SelectorError(f"{place}: {str(key)[:260]!r} {problem if isinstance(key, str) else 'must be a text'}")
     texts: set[str] = set()
     for value in values:
-        if not isinstance(value, str) or (strict and (problem := _value_problem(value))):
+        if not isinstance(value, str) or (strict and (problem := value_problem(value))):
             reason = problem if isinstance(value, str) else "must be a text"
             raise SelectorError(f"{place}: the value {str(value)[:260]!r} {reason}")
         texts.add(value)
     return Requirement(key, operator, tuple(sorted(texts)))
-
-
-def _key_problem(key: str) -> str:
-    """What keeps `key` from being a qualified name; '' where nothing does."""
-    prefix, slash, name = key.rpartition("/")
-    if slash and (len(prefix) > 253 or not _PREFIX.fullmatch(prefix)):
-        return "must have a DNS name of at most 253 lower-case characters before its only '/'"
-    if not _NAME.fullmatch(name):
-        return "must be 1 to 63 letters, digits, '-', '_' or '.', with a letter or digit at both ends"
-    return ""
-
-
-def _value_problem(value: str) -> str:
-    if value and not _NAME.fullmatch(value):
-        return "must be at most 63 letters, digits, '-', '_' or '.', with a letter or digit at both ends"
-    return ""
-
-
-def _integer(text: str | None) -> int | None:
-    if text is None or len(text) > 20 or not _INTEGER.fullmatch(text):
-        return None
-    number = int(text)
-    return number if -(2**63) <= number < 2**63 else None

@@ -16,6 +16,7 @@ from adapter.collect.plan import Planner
 from adapter.collect.schedule import Schedule
 from adapter.collect.snapshot import Limits
 from adapter.collect.telemetry import CollectTelemetry
+from adapter.kube.resources import ApiResource, GroupResource
 from adapter.rules import resources
 from adapter.rules.model import RuleFile
 from adapter.settings import Settings
@@ -72,7 +73,7 @@ def collecting(
 
 
 def _directory(cluster: Cluster, catalogue: Catalogue) -> Directory:
-    def api_of(resource: resources.GroupResource) -> resources.ApiResource:
+    def api_of(resource: GroupResource) -> ApiResource:
         return catalogue.mapper.api(resource)  # the mapper is another one after each discovery
 
     indexes = {resources.PODS: cluster.pods, resources.NODES: cluster.nodes}

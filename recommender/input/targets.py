@@ -5,22 +5,13 @@ from typing import Any, Final, NamedTuple
 
 from adapter.kube.client import Client
 from adapter.kube.errors import KubeError, NotFound
+from adapter.kube.known import CONTROLLERS
 from adapter.kube.resources import Resource
 from adapter.units.selector import Selector, SelectorError
 from recommender.objects import TargetRef, Vpa
 
 FRESH: Final = 600.0
 """s for which a selector is believed; one that could not be had is asked for again in the next loop."""
-KINDS: Final[Mapping[str, str]] = {
-    "Deployment": "deployments",
-    "StatefulSet": "statefulsets",
-    "DaemonSet": "daemonsets",
-    "ReplicaSet": "replicasets",
-    "ReplicationController": "replicationcontrollers",
-    "Job": "jobs",
-    "CronJob": "cronjobs",
-}
-"""Well-known controllers; others are asked for their /scale."""
 
 
 class Found(NamedTuple):
@@ -76,9 +67,9 @@ class Targets:
 
     async def _selector(self, namespace: str, target: TargetRef) -> tuple[Selector | None, int]:
         group, _, version = target.api_version.rpartition("/")
-        plural = KINDS.get(target.kind)
-        resource = Resource(group, version or "v1", plural or f"{target.kind.lower()}s")
-        if plural is None:
+        known = CONTROLLERS.get(target.kind)
+        resource = Resource(group, version or "v1", known.plural if known else f"{target.kind.lower()}s")
+        if known is None:  # others are asked for their /scale
             scale = await self._client.get(resource.path(namespace, target.name, "scale"), dict)
             text = (scale.get("status") or {}).get("selector") or ""
             return Selector.parse(text) if text else None, _replicas(scale)
@@ -90,7 +81,7 @@ class Targets:
 def _check_topmost(meta: Mapping[str, Any]) -> None:
     """Raises ValueError for a target that a well-known controller has made: VPA's rule, its pods are that one's."""
     for owner in meta.get("ownerReferences") or ():
-        if owner.get("controller") and owner.get("kind") in KINDS:
+        if owner.get("controller") and owner.get("kind") in CONTROLLERS:
             raise ValueError(f"it is made by {owner['kind']} {owner.get('name')}, which spec.targetRef should name")
 
 

@@ -7,16 +7,9 @@ from typing import Any, Final
 
 import yaml
 
+from adapter.kube.known import CONTROLLERS
 from recommender.offline.report import Entry, Identity
 
-API_VERSIONS: Final = {
-    "Deployment": "apps/v1",
-    "StatefulSet": "apps/v1",
-    "DaemonSet": "apps/v1",
-    "ReplicaSet": "apps/v1",
-    "CronJob": "batch/v1",
-    "Job": "batch/v1",
-}
 _NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?")
 
 
@@ -28,8 +21,8 @@ def patches(found: Sequence[Entry], kind: str) -> tuple[dict[str, dict[str, Any]
         identity = Identity.parse(entry.container, kind)
         if not identity.is_workload or not all(_NAME.fullmatch(part) for part in identity):
             left_out.append(f"{entry.container}: namespace/kind/name/container is wanted for a patch")
-        elif identity.kind not in API_VERSIONS:
-            left_out.append(f"{entry.container}: {identity.kind} is none of {', '.join(API_VERSIONS)}")
+        elif identity.kind not in CONTROLLERS:
+            left_out.append(f"{entry.container}: {identity.kind} is none of {', '.join(CONTROLLERS)}")
         else:
             workloads.setdefault(identity[:3], []).append((identity.container, entry))
     made = {f"{ns}-{k.lower()}-{name}.yaml": _patch(ns, k, name, own) for (ns, k, name), own in workloads.items()}
@@ -57,4 +50,4 @@ def _patch(namespace: str, kind: str, name: str, own: Sequence[tuple[str, Entry]
     template: dict[str, Any] = {"template": {"spec": {"containers": containers}}}
     spec = {"jobTemplate": {"spec": template}} if kind == "CronJob" else template
     metadata = {"name": name, "namespace": namespace}
-    return {"apiVersion": API_VERSIONS[kind], "kind": kind, "metadata": metadata, "spec": spec}
+    return {"apiVersion": CONTROLLERS[kind].api_version, "kind": kind, "metadata": metadata, "spec": spec}

@@ -15,11 +15,12 @@ from adapter.collect.plan import Planner
 from adapter.collect.snapshot import Limits
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.kube.index import Index
+from adapter.kube.known import KNOWN
 from adapter.kube.objects import ObjectMeta, PartialObjectMetadata
 from adapter.metrics.sample import Sample
 from adapter.metrics.source import ALWAYS, Query, RefusedQuery, Since, SourceError
 from adapter.rules.config import load
-from adapter.rules.resources import CORE_RESOURCES, PODS, ResourceMapper
+from adapter.rules.resources import PODS, ResourceMapper
 
 RULES = """
 rules:
@@ -96,7 +97,7 @@ class World:
         self.demand = Demand()
         self.listed = Followed()
         self.pods: Index[PartialObjectMetadata] = Index()
-        self.catalogue = Catalogue(load(rules, "rules.yaml"), ResourceMapper(CORE_RESOURCES))
+        self.catalogue = Catalogue(load(rules, "rules.yaml"), ResourceMapper(KNOWN))
         self.directory = Directory({PODS: cast(Any, self.pods)}, None, self.catalogue.mapper.api, pods=self.listed)
         planner = Planner(Limits(), self.directory.wanted, self.directory.size)
         self.planner = planner

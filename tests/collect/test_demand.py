@@ -2,10 +2,10 @@
 
 import msgspec
 
-from adapter.collect.answer import GroupResource
 from adapter.collect.declared import wants_of
 from adapter.collect.demand import CustomWant, Demand, ExternalWant, Remembered
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
+from adapter.kube.resources import GroupResource
 from adapter.units.selector import EVERYTHING, Selector
 
 PODS = GroupResource("", "pods")

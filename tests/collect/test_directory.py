@@ -9,13 +9,14 @@ from adapter.collect.directory import Directory
 from adapter.kube.client import Client
 from adapter.kube.fake.server import FakeCluster
 from adapter.kube.index import Index
-from adapter.kube.resources import Resource
-from adapter.rules.resources import CORE_RESOURCES, NODES, PODS, GroupResource, ResourceMapper
+from adapter.kube.known import KNOWN
+from adapter.kube.resources import GroupResource, Resource
+from adapter.rules.resources import NODES, PODS, ResourceMapper
 from adapter.units.selector import EVERYTHING, Selector
 from tests.collect.conftest import Followed
 
 DEPLOYMENTS = GroupResource("apps", "deployments")
-api = ResourceMapper(CORE_RESOURCES).api
+api = ResourceMapper(KNOWN).api
 
 
 async def test_kinds_that_nobody_follows_are_listed_once_for_all_who_ask() -> None:

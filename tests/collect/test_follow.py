@@ -5,14 +5,13 @@ from contextlib import suppress
 
 import msgspec
 
-from adapter.collect.answer import GroupResource
 from adapter.collect.demand import CustomWant
 from adapter.collect.follow import follow_hpas, follow_resources
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.client import Client
-from adapter.kube.discovery import ApiResource
 from adapter.kube.fake.server import FakeCluster
 from adapter.kube.index import Index
+from adapter.kube.resources import ApiResource, GroupResource
 from adapter.rules.resources import PODS
 from tests.collect.conftest import World
 

@@ -11,12 +11,13 @@ from adapter.collect.directory import Directory
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.usage import RuledUsage
 from adapter.kube.index import Index
+from adapter.kube.known import KNOWN
 from adapter.kube.objects import ObjectMeta, PartialObjectMetadata
 from adapter.metrics.sample import Sample
 from adapter.metrics.scrape.kubelet import ResourceUsage
 from adapter.metrics.source import ALWAYS, Query, Since, SourceError
 from adapter.rules.config import load
-from adapter.rules.resources import CORE_RESOURCES, NODES, PODS, ResourceMapper
+from adapter.rules.resources import NODES, PODS, ResourceMapper
 from adapter.units.selector import EVERYTHING, Selector
 from tests.collect.conftest import World
 
@@ -64,7 +65,7 @@ class Tables:
 def ruled(source: Tables) -> RuledUsage:
     rules = load(RULES, "rules.yaml").resource
     assert rules is not None
-    return RuledUsage(source, rules, lambda: ResourceMapper(CORE_RESOURCES), 15.0, clock=lambda: 1000.0)
+    return RuledUsage(source, rules, lambda: ResourceMapper(KNOWN), 15.0, clock=lambda: 1000.0)
 
 
 async def test_four_queries_tell_the_usage_of_all_containers_and_nodes() -> None:

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from adapter.kube.fake.server import FakeCluster
+from adapter.kube.known import CONTROLLERS
 from adapter.kube.resources import PODS, Resource
-from recommender.input.targets import KINDS
 from recommender.objects import CHECKPOINTS, POD_METRICS, VPAS
 from recommender.serve import serve
 from recommender.settings import Settings, parse
@@ -247,7 +247,7 @@ async def furnish(cluster: FakeCluster) -> None:
     spec = {"selector": {"matchLabels": {"app": "web"}}}
     deployment = {"metadata": {"name": "web", "namespace": "shop"}, "spec": spec}
     await cluster.put(Resource("apps", "v1", "deployments"), deployment)
-    for kind in (*KINDS, "CronTab"):
+    for kind in (*CONTROLLERS, "CronTab"):
         await cluster.put(VPAS, vpa(kind))
     meta = {"name": "web-1", "namespace": "shop", "uid": "u1", "labels": {"app": "web"}}
     resources = {"requests": {"cpu": "10m", "memory": "32Mi"}}

@@ -18,7 +18,7 @@ from aiohttp.web_request import Request
 from aiohttp.web_response import Response
 from structlog.testing import capture_logs
 
-from adapter.metrics.prometheus import wire as wire
+from adapter.metrics.prometheus import wire
 from adapter.metrics.prometheus.client import Connection, Endpoint, PrometheusSource
 from adapter.metrics.source import Query, SourceError, UnsupportedQuery
 

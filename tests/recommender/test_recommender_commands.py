@@ -236,6 +236,14 @@ def test_patches_are_for_kubectl_and_kustomize(run: Callable[..., Any], three_we
     assert nightly["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["name"] == "job"
 
 
+def test_a_replication_controller_is_patched_as_the_core_groups(run: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "usage.csv"
+    path.write_text(HEADER + "shop/ReplicationController/old/app,0,1,1\n")
+    run("report", path, "--patches", tmp_path / "out", "--output", "csv")
+    patch = yaml.safe_load((tmp_path / "out" / "shop-replicationcontroller-old.yaml").read_text())
+    assert (patch["apiVersion"], patch["kind"]) == ("v1", "ReplicationController")
+
+
 def test_a_path_in_a_name_does_not_leave_the_folder(run: Callable[..., Any], tmp_path: Path) -> None:
     path = tmp_path / "usage.csv"
     path.write_text(HEADER + "../../x/Deployment/web/app,0,1,1\na/Deployment/../app,0,1,1\n")

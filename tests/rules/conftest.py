@@ -16,8 +16,9 @@ import promql_parser as ast
 import pytest
 import yaml
 
+from adapter.kube.known import KNOWN
 from adapter.metrics.promql.walk import grouping_side, is_on, is_without, matchers
-from adapter.rules.resources import CORE_RESOURCES, ResourceMapper
+from adapter.rules.resources import ResourceMapper
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "rules"
 
@@ -213,4 +214,4 @@ def golden() -> Any:
 
 @pytest.fixture(scope="session")
 def mapper() -> ResourceMapper:
-    return ResourceMapper(CORE_RESOURCES)
+    return ResourceMapper(KNOWN)

@@ -11,6 +11,8 @@ import promql_parser as ast
 import pytest
 import yaml
 
+from adapter.kube.known import KNOWN
+from adapter.kube.resources import GroupResource
 from adapter.metrics.promql.read import PromQLError, parse
 from adapter.metrics.promql.walk import matchers, selectors
 from adapter.metrics.promql.write import Writer
@@ -28,12 +30,12 @@ from adapter.rules.merge import (
 from adapter.rules.naming import BoundRule, bind
 from adapter.rules.partition import MARK, Keyed, Keys, NotMergeable, examine
 from adapter.rules.queries import container_query, custom_query, external_query, label_of, node_query
-from adapter.rules.resources import CORE_RESOURCES, NAMESPACES, NODES, PODS, ROOT_SCOPED, GroupResource, ResourceMapper
+from adapter.rules.resources import NAMESPACES, NODES, PODS, ROOT_SCOPED, ResourceMapper
 from adapter.units.selector import Selector
 from tests.rules.conftest import Contradiction
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "rules"
-MAPPER = ResourceMapper(CORE_RESOURCES)
+MAPPER = ResourceMapper(KNOWN)
 CUSTOM = yaml.safe_load((GOLDEN / "custom.yaml").read_text())
 EXTERNAL = yaml.safe_load((GOLDEN / "external.yaml").read_text())
 RESOURCE = yaml.safe_load((GOLDEN / "resource.yaml").read_text())

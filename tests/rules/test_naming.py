@@ -6,19 +6,12 @@ from typing import Any
 import pytest
 import yaml
 
+from adapter.kube.known import KNOWN
+from adapter.kube.resources import ApiResource, GroupResource
 from adapter.rules.config import load
 from adapter.rules.model import Rule
 from adapter.rules.naming import NamingError, Offer, api_name, bind, combine, external_offers, offers
-from adapter.rules.resources import (
-    CORE_RESOURCES,
-    NAMESPACES,
-    NODES,
-    PODS,
-    ApiResource,
-    GroupResource,
-    ResourceMapper,
-    UnknownResource,
-)
+from adapter.rules.resources import NAMESPACES, NODES, PODS, ResourceMapper, UnknownResource
 
 DEPLOYMENTS = GroupResource("apps", "deployments")
 INGRESSES = GroupResource("networking.k8s.io", "ingresses")
@@ -130,7 +123,7 @@ def test_an_unknown_resource_costs_only_its_label_until_the_cluster_has_it(mappe
         " right would be one it serves"
     )
     assert [offer.resource for offer in offers(before, series)] == [PODS]
-    after = bind(named, ResourceMapper([*CORE_RESOURCES, BRANDS]))
+    after = bind(named, ResourceMapper([*KNOWN, BRANDS]))
     assert after.problems == ()
     assert [offer.resource for offer in offers(after, series)] == [PODS, GroupResource("cheese.io", "brands")]
 

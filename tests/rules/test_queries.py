@@ -20,7 +20,8 @@ from adapter.rules.queries import (
     selector_matchers,
 )
 from adapter.rules.resources import NAMESPACES, NODES, PODS, ResourceMapper
-from adapter.units.selector import EVERYTHING, Operator, Requirement, Selector
+from adapter.units.requirement import Operator, Requirement
+from adapter.units.selector import EVERYTHING, Selector
 
 OVERRIDES = {"namespace": {"resource": "namespace"}, "pod": {"resource": "pod"}, "node": {"resource": "node"}}
 

@@ -10,10 +10,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapter.kube.resources import GroupResource
 from adapter.rules.config import load
 from adapter.rules.document import RulesError
 from adapter.rules.model import OnOddValue, Policy, RuleFile, ServedPods
-from adapter.rules.resources import GroupResource
 from adapter.units import duration
 
 GOOD = {

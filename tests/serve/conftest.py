@@ -15,7 +15,6 @@ from adapter.collect.answer import (
     CustomValue,
     ExternalQuestion,
     ExternalValue,
-    GroupResource,
     Missing,
     NodeUsage,
     ObjectReference,
@@ -23,6 +22,7 @@ from adapter.collect.answer import (
     Unavailable,
     Usage,
 )
+from adapter.kube.resources import GroupResource
 from adapter.serve.authenticate import Authentication, BearerTokens, User
 from adapter.serve.authorize import (
     AccessReviews,

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from adapter.collect.answer import CustomQuestion, GroupResource, Missing, Unavailable
+from adapter.collect.answer import CustomQuestion, Missing, Unavailable
+from adapter.kube.resources import GroupResource
 from adapter.units.selector import Selector
 from tests.serve.conftest import FakeAnswers, Running, running
 

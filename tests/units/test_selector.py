@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.units.selector import EVERYTHING, Operator, Requirement, Selector, SelectorError
+from adapter.units.requirement import Operator, Requirement
+from adapter.units.selector import EVERYTHING, Selector, SelectorError
 from tests.strategies import selectors
 
 KEYS = st.sampled_from(["a", "b", "c", "in", "notin"])

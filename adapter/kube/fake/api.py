@@ -10,6 +10,7 @@ from aiohttp import web
 
 from adapter.kube.fake import store
 from adapter.kube.fake.store import Collection, Matcher, Object
+from adapter.units.selector import SelectorError
 
 SCALED = {"deployments", "replicasets", "statefulsets", "replicationcontrollers"}
 """What has a scale subresource without being asked."""
@@ -69,7 +70,10 @@ def target_of(path: str) -> Target | None:
 
 def matcher(request: web.Request, target: Target) -> Matcher:
     """Whether an object is in what was asked for."""
-    by_label = store.label_matcher(request.query.get("labelSelector", ""))
+    try:
+        by_label = store.label_matcher(request.query.get("labelSelector", ""))
+    except SelectorError as error:
+        raise Refusal(400, "BadRequest", str(error)) from error
     by_field = store.field_matcher(request.query.get("fieldSelector", ""))
 
     def matches(found: Object) -> bool:

@@ -2,31 +2,9 @@
 
 from collections.abc import Sequence
 
-from adapter.kube.discovery import ApiResource
 from adapter.kube.fake.api import Refusal
 from adapter.kube.fake.store import Object
-
-COMMON = (
-    ApiResource("", "v1", "namespaces", "namespace", "Namespace", False),
-    ApiResource("", "v1", "nodes", "node", "Node", False),
-    ApiResource("", "v1", "pods", "pod", "Pod", True),
-    ApiResource("", "v1", "services", "service", "Service", True),
-    ApiResource("", "v1", "configmaps", "configmap", "ConfigMap", True),
-    ApiResource("", "v1", "secrets", "secret", "Secret", True),
-    ApiResource("", "v1", "persistentvolumeclaims", "persistentvolumeclaim", "PersistentVolumeClaim", True),
-    ApiResource("", "v1", "replicationcontrollers", "replicationcontroller", "ReplicationController", True),
-    ApiResource("apps", "v1", "deployments", "deployment", "Deployment", True),
-    ApiResource("apps", "v1", "replicasets", "replicaset", "ReplicaSet", True),
-    ApiResource("apps", "v1", "statefulsets", "statefulset", "StatefulSet", True),
-    ApiResource("apps", "v1", "daemonsets", "daemonset", "DaemonSet", True),
-    ApiResource("batch", "v1", "jobs", "job", "Job", True),
-    ApiResource("batch", "v1", "cronjobs", "cronjob", "CronJob", True),
-    ApiResource(
-        "autoscaling", "v2", "horizontalpodautoscalers", "horizontalpodautoscaler", "HorizontalPodAutoscaler", True
-    ),
-    ApiResource("coordination.k8s.io", "v1", "leases", "lease", "Lease", True),
-    ApiResource("networking.k8s.io", "v1", "ingresses", "ingress", "Ingress", True),
-)
+from adapter.kube.resources import ApiResource
 
 
 def discovery(path: str, resources: Sequence[ApiResource], broken: set[str], accept: str) -> Object | None:

@@ -17,12 +17,12 @@ from typing import Self, TypeAlias
 from aiohttp import web
 
 from adapter.kube.config import Connection, Credentials, Fixed
-from adapter.kube.discovery import ApiResource
 from adapter.kube.fake import api, store, watch
 from adapter.kube.fake.api import Refusal, Target
-from adapter.kube.fake.discovery import COMMON, discovery
+from adapter.kube.fake.discovery import discovery
 from adapter.kube.fake.store import Collection, Object
-from adapter.kube.resources import Resource
+from adapter.kube.known import KNOWN
+from adapter.kube.resources import ApiResource, Resource
 
 Fault: TypeAlias = Callable[[web.Request], Refusal | None]
 
@@ -33,7 +33,7 @@ class FakeCluster:
     def __init__(self, *, certificate: ssl.SSLContext | None = None, trust: ssl.SSLContext | None = None) -> None:
         """`certificate`: the server's context, for TLS; `trust`: the clients' context for it."""
         self.store = store.FakeStore()
-        self.resources: list[ApiResource] = list(COMMON)
+        self.resources: list[ApiResource] = list(KNOWN)
         self.broken_groups: set[str] = set()
         """API groups whose discovery answers 503, as when an aggregated server is down."""
         self.requests: deque[tuple[str, str]] = deque(maxlen=10_000)

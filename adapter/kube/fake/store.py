@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
+from adapter.units.selector import Selector
+
 Object: TypeAlias = dict[str, Any]
 Matcher: TypeAlias = Callable[[Object], bool]
 
@@ -155,21 +157,9 @@ def _apply(place: Any, last: str, operation: Mapping[str, Any]) -> None:
 
 
 def label_matcher(selector: str) -> Matcher:
-    """Kubernetes' label selectors: `a=b`, `a!=b`, `a in (b,c)`, `a notin (b,c)`, `a`, `!a`."""
-    tests = [_label_test(part.strip()) for part in re.split(r",(?![^(]*\))", selector) if part.strip()]
-    return lambda found: all(test(found["metadata"].get("labels") or {}) for test in tests)
-
-
-def _label_test(text: str) -> Callable[[Mapping[str, str]], bool]:
-    if sets := re.fullmatch(r"(\S+)\s+(in|notin)\s*\(([^)]*)\)", text):
-        key, values = sets[1], {value.strip() for value in sets[3].split(",")}
-        wanted = sets[2] == "in"
-        return lambda labels: (labels.get(key) in values) == wanted
-    if pair := re.fullmatch(r"([^!=\s]+)\s*(!=|==|=)\s*(\S*)", text):
-        key, value = pair[1], pair[3]
-        equal = pair[2] != "!="
-        return lambda labels: (labels.get(key) == value) == equal
-    return lambda labels: (text.lstrip("!") in labels) != text.startswith("!")
+    """What `labelSelector` asks for. Raises SelectorError."""
+    wanted = Selector.parse(selector)
+    return lambda found: wanted.matches(found["metadata"].get("labels") or {})
 
 
 def field_matcher(selector: str) -> Matcher:

@@ -13,7 +13,7 @@ import structlog
 from cachetools import TTLCache
 
 from adapter.files import Identity, identity
-from adapter.metrics.prometheus import wire as wire
+from adapter.metrics.prometheus import wire
 from adapter.metrics.sample import Sample
 from adapter.metrics.slices import Slices, run_in_turns
 from adapter.metrics.source import ALWAYS, Query, RefusedQuery, Since, SourceError
