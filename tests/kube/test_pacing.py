@@ -1,6 +1,7 @@
 """When the watch tries again after which trouble, in virtual time against a server that is only imagined."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, cast
@@ -11,7 +12,9 @@ import pytest
 from adapter.kube import errors
 from adapter.kube.client import Client, Listing
 from adapter.kube.errors import Forbidden, NotFound
+from adapter.kube.informer import Informer
 from adapter.kube.objects import PartialObjectMetadata
+from adapter.kube.resources import PODS as POD_RESOURCE
 from adapter.kube.watch import Backoff, Failed, Pacing, Target, list_and_watch
 
 pytestmark = pytest.mark.looptime
@@ -43,7 +46,7 @@ class Script:
         line = self.lines.pop(0) if self.lines else (float("inf"), None)
         if isinstance(line, Exception):
             raise line
-        yield Play(*line)
+        yield line if isinstance(line, Play) else Play(*line)
 
 
 class Play:
@@ -58,6 +61,19 @@ class Play:
         if self.error:
             raise self.error
         return []
+
+
+class Quiet(Play):
+    """A watch on which nothing happens but a bookmark every so many seconds."""
+
+    async def read(self, silence: float) -> list[bytes]:
+        if not self.listed:
+            return await super().read(silence)
+        if self.seconds > silence:
+            await asyncio.sleep(silence)
+            raise errors.Unreachable(f"silent for {silence:g} s")
+        await asyncio.sleep(self.seconds)
+        return [bookmark("11", {})]
 
 
 def bookmark(version: str, annotations: dict[str, str]) -> bytes:
@@ -176,3 +192,46 @@ async def test_failures_are_told_with_their_pause() -> None:
 async def test_backoff_never_overflows() -> None:
     backoff = Backoff(0.5, 30.0, lambda: 1.0)
     assert max(backoff.next() for _ in range(5000)) == 30.0
+
+
+def follower(script: Script) -> Informer[PartialObjectMetadata]:
+    clock = asyncio.get_running_loop().time
+    return Informer(cast(Client, script), POD_RESOURCE, PartialObjectMetadata, clock=clock, draw=lambda: 1.0)
+
+
+async def test_waiting_for_a_list_that_does_not_come_ends_in_time() -> None:
+    """The server refuses every try; whoever waits for 7 s gets his answer after 7 s, between two tries."""
+    script = Script(*[errors.from_response(503, b"", "GET /api/v1/pods")] * 10)
+    found, now = follower(script), asyncio.get_running_loop().time
+    async with found.running():
+        began = now()
+        assert not await found.wait_synced(7)
+        assert now() - began == 7
+        assert len(script.tries) == 4  # at 0, 0.5, 1.5 and 3.5 s; the next would be at 7.5 s
+        assert not found.synced
+        assert found.age(now()) == math.inf
+        assert isinstance(found.error, errors.KubeError)
+        assert found.error.status == 503
+
+
+async def test_bookmarks_keep_a_quiet_watch_open_and_young() -> None:
+    """A bookmark each 75 s, and 120 s of silence would be too long: in an hour one try, never older than 75 s."""
+    script = Script(Quiet(75, None))
+    found, now = follower(script), asyncio.get_running_loop().time
+    async with found.running():
+        assert await found.wait_synced(5)
+        for _ in range(60):
+            await asyncio.sleep(60)
+            assert found.age(now()) <= 75
+    assert len(script.tries) == 1
+
+
+async def test_a_watch_that_falls_silent_is_dropped_after_two_minutes() -> None:
+    """120 s of silence, then 0.5 s: a second try, which lasts."""
+    script = Script(Quiet(600, None))
+    found = follower(script)
+    async with found.running():
+        await asyncio.sleep(119)
+        assert len(script.tries) == 1
+        await asyncio.sleep(2)
+        assert [round(at, 1) for at, _ in script.tries] == [0, 120.5]

@@ -1,8 +1,6 @@
 """From the API server to the index and back to health after every kind of trouble, over real sockets."""
 
 import asyncio
-import math
-import time
 from contextlib import aclosing
 from typing import Any
 
@@ -62,16 +60,6 @@ async def test_an_empty_collection_is_synced_too(client: Client) -> None:
     async with found.running():
         assert await found.wait_synced(5)
         assert len(found.index) == 0
-
-
-async def test_waiting_for_a_list_that_does_not_come_ends_in_time(cluster: FakeCluster, client: Client) -> None:
-    cluster.fail("/api/v1/pods", 503)
-    found = informer(client)
-    async with found.running():
-        assert not await found.wait_synced(0.05)
-        assert not found.synced
-        assert found.age(time.time()) == math.inf
-        assert found.error.status == 503
 
 
 async def test_a_watch_that_the_server_ends_is_resumed_without_a_list(cluster: FakeCluster, client: Client) -> None:
@@ -149,17 +137,6 @@ async def test_a_silent_watch_is_dropped_and_resumed(cluster: FakeCluster, clien
         cluster.silent = False
         await eventually(lambda: names(found) == {"unheard"})
     assert lists(cluster) == 1
-
-
-async def test_bookmarks_keep_a_quiet_watch_open_and_young(cluster: FakeCluster, client: Client) -> None:
-    cluster.bookmark_seconds = 0.04
-    found = informer(client, pacing=SWIFT._replace(silence=0.4))
-    async with found.running():
-        await found.wait_synced(5)
-        before = len(cluster.requests)
-        await asyncio.sleep(0.8)
-        assert len(cluster.requests) == before
-        assert found.age(time.time()) < 0.4
 
 
 async def test_a_bookmarks_version_is_where_the_watch_resumes(cluster: FakeCluster, client: Client) -> None:
