@@ -12,6 +12,7 @@ from recommender.input.oom import Kill
 from recommender.model.buckets import Amounts, Floats, Rows
 from recommender.model.cluster import ClusterState
 from recommender.model.containers import MAX_AMOUNT, MISSING, Model
+from recommender.model.runs import observe_runs
 from recommender.objects import PodMetrics
 
 
@@ -66,8 +67,11 @@ def feed_kills(cluster: ClusterState, kills: Iterable[Kill]) -> int:
 
 
 def feed_rows(model: Model, instances: Rows, times: Floats, cpu: Amounts, memory: Amounts) -> None:
-    """Feeds many samples per instance, each instance's in the order given: the k-th of all of them at once."""
+    """Feeds many samples per instance, each instance's in order of time."""
     order = np.argsort(instances, kind="stable")
+    if not model.config.first_zero_peak:  # which asks for every sample by itself
+        observe_runs(model, instances[order], times[order], cpu[order], memory[order])
+        return
     sizes = np.unique(instances[order], return_counts=True)[1]
     first = np.cumsum(sizes) - sizes
     for step in range(int(sizes.max(initial=0))):

@@ -2,27 +2,29 @@
 
 import csv
 import gzip
-import math
 import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from io import BufferedIOBase
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from recommender.input.cells import OOM_COLUMN, all_amounts, all_numbers, read_amount, read_cell, read_epoch, read_name
 from recommender.model.buckets import Amounts, Floats, Rows
-from recommender.model.containers import MAX_AMOUNT, MAX_EPOCH, MISSING
+from recommender.model.containers import MAX_EPOCH, MISSING
 
 COLUMNS: Final = ("container", "epoch_s", "cpu_millicores", "memory_bytes")
-OOM_COLUMN: Final = "oom_request_bytes"
 MAX_ROWS: Final = 100_000_000
 """Lines of one file and rows of all together: a small csv.gz can unfold to anything."""
 MAX_OF_ONE: Final = 2_000_000
 """Rows of one container: four years of a row a minute."""
+BATCH: Final = 20_000
+"""Lines that are read at once"""
 MAX_LINE: Final = 65536
 """bytes"""
 NAMED_PROBLEMS: Final = 20
@@ -106,8 +108,8 @@ def read_requests(path: Path) -> tuple[Mapping[str, tuple[int, int]], Problems]:
     places = _header(path, lines, wanted)
     for number, cells in lines:
         try:
-            name = _name(_cell(cells, places["container"]))
-            found[name] = tuple(max(_amount(cells, places, column), 0) for column in wanted[1:])  # type: ignore[assignment]
+            container = read_name(read_cell(cells, places["container"]))
+            found[container] = tuple(max(read_amount(cells, places, column), 0) for column in wanted[1:])  # type: ignore[assignment]
         except ValueError as error:
             problems.add(f"{path}, line {number}: {error}")
     return found, problems
@@ -129,6 +131,29 @@ class _Rows:
         self.memory.append(amounts[1])
         self.oom.append(amounts[2])
 
+    def extend(self, lines: Sequence[list[str]], places: Mapping[str, int]) -> bool:
+        """Appends many lines at once if nothing about any of them is doubtful; else nothing, and returns False."""
+        wanted = max(places.values())
+        if any(len(cells) <= wanted for cells in lines):
+            return False
+        columns = {column: [cells[place] for cells in lines] for column, place in places.items()}
+        amounts = [all_amounts(columns[column]) for column in (*COLUMNS[2:], OOM_COLUMN) if column in columns]
+        times = all_numbers(columns["epoch_s"])
+        if times is None or any(amount is None for amount in amounts) or not (times < MAX_EPOCH).all():
+            return False
+        try:
+            names = {text: read_name(text.strip()) for text in set(columns["container"])}
+        except ValueError:
+            return False
+        index = {text: self.index.setdefault(name, len(self.index)) for text, name in names.items()}
+        self.container.extend(map(index.__getitem__, columns["container"]))
+        self.time.frombytes(times.tobytes())
+        missing = np.full(len(lines), MISSING)
+        for column, amount in zip((self.cpu, self.memory, self.oom), [*amounts, missing], strict=False):
+            assert amount is not None
+            column.frombytes(amount.tobytes())
+        return True
+
     def usage(self, problems: Problems) -> Usage:
         names = sorted(self.index)
         place = np.empty(len(names), dtype=np.int64)
@@ -142,18 +167,32 @@ class _Rows:
 def _read(path: Path, rows: _Rows, problems: Problems) -> None:
     lines = _lines(path)
     places = _header(path, lines, COLUMNS, OOM_COLUMN)
-    for number, cells in lines:
-        if len(rows.time) >= MAX_ROWS:
-            raise UsageError(f"{path}, line {number}: more than {MAX_ROWS} rows; split the file by container")
+    for numbered in _batches(lines):
+        if len(rows.time) + len(numbered) > MAX_ROWS:
+            raise UsageError(f"{path}, line {numbered[0][0]}: more than {MAX_ROWS} rows; split the file by container")
+        if not rows.extend([cells for _, cells in numbered], places):
+            _read_singly(path, numbered, places, rows, problems)
+
+
+def _read_singly(
+    path: Path, numbered: Sequence[tuple[int, list[str]]], places: Mapping[str, int], rows: _Rows, problems: Problems
+) -> None:
+    """Line by line, so that what is wrong can be named."""
+    for number, cells in numbered:
         try:
-            name = _name(_cell(cells, places["container"]))
-            time = _epoch(_cell(cells, places["epoch_s"]))
-            cpu, memory = (_amount(cells, places, column) for column in COLUMNS[2:])
-            oom = _amount(cells, places, OOM_COLUMN) if OOM_COLUMN in places else MISSING
+            container = read_name(read_cell(cells, places["container"]))
+            time = read_epoch(read_cell(cells, places["epoch_s"]))
+            cpu, memory = (read_amount(cells, places, column) for column in COLUMNS[2:])
+            oom = read_amount(cells, places, OOM_COLUMN) if OOM_COLUMN in places else MISSING
         except ValueError as error:
             problems.add(f"{path}, line {number}: {error}")
         else:
-            rows.append(name, time, (cpu, memory, oom))
+            rows.append(container, time, (cpu, memory, oom))
+
+
+def _batches(lines: Iterator[tuple[int, list[str]]]) -> Iterator[list[tuple[int, list[str]]]]:
+    while batch := list(islice(lines, BATCH)):
+        yield batch
 
 
 def _header(path: Path, lines: Iterator[tuple[int, list[str]]], wanted: Sequence[str], *extra: str) -> dict[str, int]:
@@ -204,46 +243,3 @@ def _cells(line: str) -> list[str]:
         return next(csv.reader([line]))
     except csv.Error:  # a carriage return inside; no name has one, so the row is going to be named as bad
         return line.split(",")
-
-
-def _cell(cells: list[str], place: int) -> str:
-    if place >= len(cells):
-        raise ValueError(f"{len(cells)} cells, at least {place + 1} are wanted")
-    return cells[place].strip()
-
-
-def _name(text: str) -> str:
-    if not text or "\ufffd" in text or not text.isprintable() or len(text) > 1024:
-        raise ValueError(f"container {text[:40]!r} is no name (1 to 1024 printable characters of UTF-8 are wanted)")
-    return text
-
-
-def _epoch(text: str) -> float:
-    value = _number(text, "epoch_s")
-    if not 0 <= value < MAX_EPOCH:
-        raise ValueError(f"epoch_s {text[:40]!r} is not in 0 to {MAX_EPOCH:.0f}: Unix seconds are wanted")
-    return value
-
-
-def _amount(cells: list[str], places: Mapping[str, int], column: str) -> int:
-    """A whole amount; fractions are rounded up, as Kubernetes does with quantities; empty is MISSING."""
-    place = places[column]
-    if place >= len(cells) and column == OOM_COLUMN:
-        return MISSING
-    text = _cell(cells, place)
-    if not text:
-        return MISSING
-    value = _number(text, column)
-    if not 0 <= value <= MAX_AMOUNT:
-        raise ValueError(f"{column} {text[:40]!r} is not in 0 to {MAX_AMOUNT}")
-    return math.ceil(value)
-
-
-def _number(text: str, column: str) -> float:
-    try:
-        value = float("" if "_" in text else text)
-    except ValueError:
-        raise ValueError(f"{column} {text[:40]!r} is not a number") from None
-    if not math.isfinite(value):
-        raise ValueError(f"{column} {text[:40]!r} is not finite")
-    return value

@@ -65,6 +65,14 @@ class Histograms:
         self.total[rows], self.reference[rows] = 0.0, NEVER
         self.minimum[rows], self.maximum[rows] = self.buckets.count - 1, 0
 
+    def begin(self, rows: Rows, times: Floats) -> None:
+        """Fixes the reference time of those of the rows that are empty, as if their first sample were the earliest."""
+        empty = self.reference[rows] == NEVER
+        earliest = np.full(len(self), np.inf)
+        np.minimum.at(earliest, rows[empty], times[empty])
+        fresh = np.unique(rows[empty])
+        self._decay(fresh, earliest[fresh])
+
     def add(self, rows: Rows, amounts: Amounts, weight: float, times: Floats) -> None:
         """Adds one sample per entry, in order; a row may occur more than once."""
         weights = weight * self._decay(rows, times)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from recommender.input.usage_file import Usage
 from recommender.model.buckets import Amounts, Floats, Rows
 from recommender.model.containers import MISSING, Model
+from recommender.model.runs import observe_runs
 
 
 class Replay:
@@ -43,6 +44,16 @@ class Replay:
         """
         self._limit = None if limit is None else np.where(limit > 0, limit, np.iinfo(np.int64).max)
         self._alive[:] = True
+
+    def run_all(self) -> None:
+        """Feeds everything; at once where that gives the same: by time, without kills, not in mode vpa."""
+        usage = self.usage
+        ordered = not np.any((np.diff(usage.time) < 0) & (np.diff(usage.container) == 0))
+        if not ordered or (usage.oom != MISSING).any() or self.model.config.first_zero_peak or self._limit is not None:
+            self.run()
+            return
+        self.late += observe_runs(self.model, self.instances[usage.container], usage.time, usage.cpu, usage.memory)
+        self._next = self._end.copy()
 
     def run(self, until: float = np.inf, told: Callable[[int], None] | None = None) -> None:
         """Feeds what comes before Unix time `until` (per container: up to its first row that does not).

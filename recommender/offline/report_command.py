@@ -126,8 +126,7 @@ def _load_usage(paths: Sequence[Path], chosen: Mode) -> Known:
     usage = read_usage(paths)
     output.complain(usage.problems)
     replay = Replay(Model(chosen.aggregation), usage, by_time=True)
-    with output.progress("samples", len(usage.time)) as advance:
-        replay.run(told=advance)
+    replay.run_all()
     return Known(replay.model, replay.rows, usage.names, float(usage.time.max()), {})
 
 
