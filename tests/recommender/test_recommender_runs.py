@@ -1,7 +1,9 @@
 """What is taken at once, lines and samples, is what would be known had it been taken one by one."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -10,23 +12,27 @@ from hypothesis import strategies as st
 
 from recommender.input import usage_file
 from recommender.input.usage_file import read_usage
+from recommender.model.buckets import Amounts, Floats, Rows
 from recommender.model.containers import MISSING, Aggregation, Model
+from recommender.model.histogram import Histograms
 from recommender.model.runs import observe_runs
 
+Sample: TypeAlias = tuple[int, float, int, int]
+"""instance, seconds since its last one, millicores, MB"""
 T0 = 1767225600.0
 GAPS = st.sampled_from([0.0, 60.0, 3600.0, 30 * 3600.0, 40 * 86400.0])
 AMOUNTS = st.one_of(st.just(MISSING), st.integers(0, 10**4))
 SAMPLES = st.lists(st.tuples(st.integers(0, 2), GAPS, AMOUNTS, AMOUNTS), max_size=40)
 
 
-def fresh():
+def fresh() -> tuple[Model, Rows]:
     """Three instances, the last two of one workload."""
     model = Model(Aggregation(daily_peaks=True))
     one, two = model.states.take(2)
     return model, model.start(np.array([one, two, two]))
 
 
-def columns(rows):
+def columns(rows: Sequence[Sample]) -> tuple[Rows, Floats, Amounts, Amounts]:
     """Grouped by instance, each with a clock of its own."""
     grouped = sorted(rows, key=lambda row: row[0])
     clock = [T0, T0 + 5, T0 + 7]
@@ -40,7 +46,7 @@ def columns(rows):
     return instances, np.array(times), cpu, size
 
 
-def one_by_one(model, running, instances, times, cpu, memory):
+def one_by_one(model: Model, running: Rows, instances: Rows, times: Floats, cpu: Amounts, memory: Amounts) -> None:
     for k in np.argsort(times, kind="stable"):
         at = running[instances[k : k + 1]]
         if cpu[k] != MISSING:
@@ -49,19 +55,22 @@ def one_by_one(model, running, instances, times, cpu, memory):
             model.observe_memory(at, memory[k : k + 1], times[k : k + 1])
 
 
-def weighed(histograms, rows):
+def weighed(histograms: Histograms, rows: Rows) -> list[float]:
     """The logarithm of each row's weight, wherever its reference time lies; 0 where it is empty."""
     filled = histograms.total[rows] > 0
     total = np.log2(np.where(filled, histograms.total[rows], 1.0))
-    return np.where(filled, total + (histograms.reference[rows] - T0) / histograms.half_life, 0.0).tolist()
+    found: list[float] = np.where(
+        filled, total + (histograms.reference[rows] - T0) / histograms.half_life, 0.0
+    ).tolist()
+    return found
 
 
 @given(SAMPLES, SAMPLES)
-def test_a_run_gives_what_single_samples_give(before, after):
+def test_a_run_gives_what_single_samples_give(before: list[Sample], after: list[Sample]) -> None:
     """In two runs, so that the second goes on from where the first ended."""
     (at_once, a), (single, b) = fresh(), fresh()
-    for rows in (before, after):
-        found = columns(rows)
+    for samples in (before, after):
+        found = columns(samples)
         late = observe_runs(at_once, a[found[0]], *found[1:])
         one_by_one(single, b, *found)
         assert late >= 0
@@ -84,7 +93,7 @@ LINES = st.lists(st.tuples(st.sampled_from(["a", " b", "", "c\x07"]), CELLS, CEL
 
 
 @given(LINES)
-def test_lines_read_at_once_are_those_read_singly(lines):
+def test_lines_read_at_once_are_those_read_singly(lines: list[tuple[str, str, str, str]]) -> None:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "usage.csv")
         text = "".join(f"{','.join(cells)}\n" for cells in [*lines, ("last", "60", "1", "2")])
