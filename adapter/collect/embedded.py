@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, Self
 
 import grpc
 import structlog
-from cachetools import TTLCache
 from prometheus_client import CollectorRegistry, Gauge
 
 from adapter.collect.targets import pod_targets
@@ -23,6 +22,7 @@ from adapter.metrics.scrape.kubelet import KubeletUsage, kubelet_target
 from adapter.metrics.scrape.scraper import ScrapeLimits, Scraper
 from adapter.metrics.scrape.target import Target, TargetError
 from adapter.metrics.store.store import EmbeddedSource, Store
+from adapter.program.logs import Once
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +92,7 @@ class Embedded:
         self._started = self._expired = clock()
         self._forgotten: list[Mapping[str, str]] = []
         self._reported: set[str] = set()
-        self._told: TTLCache[str, None] = TTLCache(maxsize=256, ttl=TELL_AGAIN)
+        self._dropped = Once(again=TELL_AGAIN)
         timeout = min(options.scrape_timeout, options.scrape_interval)
         limits = ScrapeLimits(options.scrape_max_bytes, timeout, concurrent=options.scrape_concurrency)
         self._scraper = Scraper(self.store.extend, self._gone, limits, clock)
@@ -137,8 +137,7 @@ class Embedded:
 
     def _tell_dropped(self) -> None:
         problem = self.store.statistics.problem
-        if problem and problem not in self._told:
-            self._told[problem] = None
+        if problem and self._dropped.first(problem):
             log.warning("samples dropped", problem=problem)
 
     def waiting(self) -> str:

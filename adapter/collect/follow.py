@@ -15,10 +15,13 @@ from adapter.kube.errors import KubeError
 from adapter.kube.index import Index
 from adapter.kube.known import KNOWN
 from adapter.kube.resources import ApiResource, GroupResource
+from adapter.program.logs import Once
 from adapter.rules.resources import ResourceMapper, UnknownResource
 
 log = structlog.get_logger(__name__)
 
+HPA_PROBLEMS = 4096
+"""Sentences about HPAs that are remembered, so that each is told once."""
 DISCOVER_EVERY = 300.0
 """s between looks at the cluster's API resources: new kinds come with CRDs, which are rarely installed."""
 
@@ -44,7 +47,7 @@ def follow_hpas(
 
     To be called when the catalogue has learnt of new resources: it reads all HPAs anew, as some may describe such.
     """
-    reported: set[str] = set()
+    once = Once(most=HPA_PROBLEMS, again=None)
 
     def changed(old: HorizontalPodAutoscaler | None, new: HorizontalPodAutoscaler | None) -> None:
         if new is None:
@@ -55,9 +58,8 @@ def follow_hpas(
             return  # HPAs write their status every 15 s
         wants, problems = wants_of(new, lambda version, kind: resource_of(catalogue.mapper, version, kind))
         demand.declare(new.metadata.namespace, new.metadata.name, wants)
-        for problem in set(problems) - reported:
+        for problem in filter(once.first, problems):
             log.warning("HPA", problem=problem)
-        reported.update(problems)
         wake()
 
     def read_all() -> None:

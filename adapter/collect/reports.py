@@ -4,18 +4,23 @@ from collections.abc import Iterable
 
 import structlog
 
+from adapter.program.logs import Once
+
 log = structlog.get_logger(__name__)
+
+SENTENCES = 4096
+"""Remembered: one for each rule and demand that wants mending, with room for those that come and go."""
 
 
 class Reports:
     """Tells sentences that were not told before, or that are news again."""
 
     def __init__(self) -> None:
-        self._told: set[str] = set()
+        self._once = Once(most=SENTENCES, again=None)
 
     def problem(self, sentence: str) -> None:
         """Something about a rule that is to be mended."""
-        if self._is_news(sentence):
+        if self._once.first(sentence):
             log.warning("rule", problem=sentence)
 
     def problems(self, sentences: Iterable[str]) -> None:
@@ -25,15 +30,9 @@ class Reports:
 
     def note(self, sentence: str) -> None:
         """What an operator may want to know; it may well be meant so."""
-        if self._is_news(sentence):
+        if self._once.first(sentence):
             log.info("demand", note=sentence)
 
     def over(self, sentence: str) -> None:
         """It is true no more; when it is again, that is news."""
-        self._told.discard(sentence)
-
-    def _is_news(self, sentence: str) -> bool:
-        if sentence in self._told:
-            return False
-        self._told.add(sentence)
-        return True
+        self._once.over(sentence)
