@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from recommender.estimate.estimators import Estimation, Fractions
-from recommender.estimate.policy import CostPolicy
+from recommender.estimate.policy import RiskPolicy
 from recommender.estimate.recommend import Mode
 from recommender.input.history import History
 from recommender.model.containers import Aggregation
@@ -46,8 +46,8 @@ def mode(settings: Settings) -> Mode:
         pod_minimum_memory=settings.pod_min_memory,
         inside_buckets=settings.fixed("cpu_buckets"),
     )
-    cost = CostPolicy(price=settings.overrun_price) if settings.fixed("memory") else None
-    return Mode(aggregation, estimation, cost)
+    policy = RiskPolicy(ceiling=settings.max_daily_risk) if settings.fixed("memory") else None
+    return Mode(aggregation, estimation, policy, settings.fixed("no_samples"))
 
 
 def history(settings: Settings) -> History:

@@ -11,10 +11,10 @@ from adapter.kube.client import Client
 from adapter.kube.errors import Forbidden, KubeError, NotFound
 from adapter.kube.objects import unix
 from recommender.checkpoint.store import JSON_PATCH, CheckpointStore
-from recommender.estimate.estimators import confidence
+from recommender.estimate.estimators import Bounds, confidence
 from recommender.estimate.hpa_guard import beside, watched
 from recommender.estimate.postprocess import Numbers
-from recommender.estimate.recommend import decide
+from recommender.estimate.recommend import decide, known, since
 from recommender.input import external_metrics
 from recommender.input.feed import feed_kills, feed_metrics
 from recommender.input.targets import Targets
@@ -123,9 +123,11 @@ class Recommender:
                 await self._publish(now)
             if self._applier is not None:
                 with telemetry.step("Apply"):
-                    vpas = self.cluster.vpas.items()
+                    ready = [
+                        (key, tracked) for key, tracked in self.cluster.vpas.items() if self._is_known(tracked, now)
+                    ]
                     acted = await self._applier.act(
-                        [(tracked, self._followed.get(key, ())) for key, tracked in vpas], now
+                        [(tracked, self._followed.get(key, ())) for key, tracked in ready], now
                     )
                     telemetry.writes.labels("pod", "good").inc(acted)
             if self._plan.checkpoints:
@@ -256,17 +258,15 @@ class Recommender:
         containers = np.array([len(own) for own in shared for _ in own], dtype=np.int64)
         made = decide(self.cluster.model, rows, containers, now, self._plan.mode)
         sure = confidence(self.cluster.model.states, rows, self._plan.mode.estimation.cpu_confidence).tolist()
-        columns = [
-            np.stack((bounds.target, bounds.lower, bounds.upper), axis=1).tolist() for bounds in (made.cpu, made.memory)
-        ]
+        cpu, memory = _triples(made.cpu), _triples(made.memory)
         spread = self.cluster.spread() if self._plan.tells_spread else {}
         found: dict[tuple[str, str], dict[str, Numbers]] = {}
         at = 0
         for tracked, own in zip(vpas, shared, strict=True):
             found[tracked.vpa.key] = {
                 name: Numbers(
-                    cpu=tuple(columns[0][at + k]),
-                    memory=tuple(columns[1][at + k]),
+                    cpu=cpu[at + k],
+                    memory=memory[at + k],
                     confidence=sure[at + k],
                     note=spread[row].note() if row in spread else "",
                 )
@@ -275,6 +275,18 @@ class Recommender:
             found[tracked.vpa.key] = self._beside_hpas(tracked, found[tracked.vpa.key])
             at += len(own)
         return found
+
+    def _is_known(self, tracked: TrackedVpa, now: float) -> bool:
+        """Whether everything that is recommended for has had samples for long enough to be acted on.
+
+        What has no number waits for nobody; but VPA gives one to what was never sampled.
+        """
+        rows = np.array(list(self.cluster.shared_by(tracked).values()), dtype=np.int64)
+        states, mode = self.cluster.model.states, self._plan.mode
+        sampled = np.stack(known(states, rows))
+        due = sampled.any(axis=0) if mode.needs_samples else np.ones(len(rows), dtype=np.bool_)
+        ready = since(states, rows) <= now - self._plan.least_history
+        return bool(due.any() and (ready[due]).all() and (mode.needs_samples or sampled.all()))
 
     def _beside_hpas(self, tracked: TrackedVpa, numbers: dict[str, Numbers]) -> dict[str, Numbers]:
         """Keeps the requests on which an HPA of the same target counts."""
@@ -295,3 +307,9 @@ class Recommender:
             await self.checkpoints.collect(self._plan.scope.namespace, {vpa.key for vpa in self._informers.vpas.index})
         except KubeError as error:
             log.warning("orphaned checkpoints not removed", cause=str(error))
+
+
+def _triples(bounds: Bounds) -> list[tuple[int, int, int] | None]:
+    """(target, lower, upper) of each container; None where there is no number."""
+    columns = (column.tolist() for column in (bounds.target, bounds.lower, bounds.upper, bounds.known))
+    return [(target, lower, upper) if has else None for target, lower, upper, has in zip(*columns, strict=True)]

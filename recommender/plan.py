@@ -10,6 +10,7 @@ from recommender.estimate.postprocess import PostProcessor
 from recommender.estimate.recommend import Mode
 from recommender.input.external_metrics import External
 from recommender.input.oom import Observer
+from recommender.model.containers import DAY
 from recommender.objects import Pod, Vpa
 
 DEFAULT_NAME: Final = "default"
@@ -53,6 +54,8 @@ class Plan:
     """Whether a condition says where one pod uses far more than its fellows."""
     scope: Scope = Scope()
     timing: Timing = Timing()
+    least_history: float = DAY
+    """s since the first sample before pods are acted on"""
     workers: int = 10
     """Targets asked and statuses written at once."""
     checkpoints: bool = True

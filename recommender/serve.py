@@ -172,6 +172,7 @@ def plan(settings: Settings) -> Plan:
             settings.checkpoints_gc_interval,
             AHEAD if settings.fixed("clock_jumps") else math.inf,
         ),
+        least_history=settings.apply_min_history,
         workers=settings.update_worker_count,
         # As in VPA: history and checkpoints together would count samples twice.
         checkpoints=settings.storage != "prometheus",

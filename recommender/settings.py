@@ -20,6 +20,9 @@ MAX_HALF_LIFE: Final = 2 * 365 * 86400.0
 MAX_DURATION: Final = 2.0**63 * 1e-9
 """s: Go's longest."""
 MAX_NUMBER: Final = 2.0**63
+MIN_RISK: Final = 0.001
+MAX_RISK: Final = 0.5
+"""Above it the target would be less than the usual peak."""
 
 
 class SettingsError(ValueError):
@@ -162,13 +165,16 @@ class Settings:
     verbosity: str = setting("v", "4", "log level: 0 to 3 is info, more is debug")
     # ours
     mode: str = setting("mode", "default", "vpa: VPA's numbers to the last bit, its bugs included; default: ours")
-    overrun_price: float = setting(
-        "overrun-price-gib", 20.0, "what a day with a memory overrun is worth avoiding, in GiB-days of memory"
+    max_daily_risk: float = setting(
+        "max-daily-risk", 0.05, "the chance a day that memory use passes its target, at most; with --fix-memory-target"
     )
     apply: str = setting(
         "apply",
         "off",
         "off: only recommend; in-place: resize pods of VPAs in mode InPlace or InPlaceOrRecreate; all: evict as well",
+    )
+    apply_min_history: Seconds = setting(
+        "apply-min-history", Seconds(86400), "s since a container's first sample before its pods are acted on"
     )
     use_admission_status: bool = setting(
         "use-admission-controller-status", True, "as VPA's updater: evict only while VPA's admission controller answers"
@@ -182,7 +188,7 @@ class Settings:
     fix_memory: str = setting(
         "fix-memory-target",
         "",
-        "memory by cost of daily peaks instead of the p90 of a day's half-life; empty: on in mode default",
+        "memory by the risk of daily peaks instead of the p90 of a day's half-life; empty: on in mode default",
     )
     fix_cpu_buckets: str = setting(
         "fix-small-values", "", "percentiles inside a bucket, not its end: idle is not 11m; empty: on in mode default"
@@ -201,6 +207,11 @@ class Settings:
         "fix-hpa-loop",
         "",
         "requests that an HPA on utilisation counts on are kept, so as not to set it off; empty: on in mode default",
+    )
+    fix_no_samples: str = setting(
+        "fix-no-samples",
+        "",
+        "a resource of which no sample is known gets no number, instead of the minimum; empty: on in mode default",
     )
     fix_current_peak: str = setting("fix-restart-peak", "", "a restart keeps the day's peak; empty: on in mode default")
 
@@ -224,6 +235,11 @@ class Settings:
         return self.mode == "default" if text == "" else bool(text == "true")
 
 
+REPLACED: Final[Mapping[str, str]] = {
+    "overrun-price-gib": "a price in GiB let small containers overrun and large ones not; --max-daily-risk=0.05 is "
+    "the chance a day at most, the same for all",
+}
+"""Flags that are no more, and what took their place."""
 IGNORED: Final = frozenset(
     (
         "add-dir-header", "alsologtostderr", "alsologtostderrthreshold", "legacy-stderr-threshold-behavior",
@@ -254,6 +270,22 @@ def parse(arguments: Sequence[str]) -> Settings:
     settings = Settings(**values)
     _check(settings)
     return settings
+
+
+def idle(settings: Settings) -> list[str]:
+    """One sentence per flag that is given and means nothing, or less than it says, beside the others."""
+    changed = {entry.metadata["flag"] for entry in fields(Settings) if getattr(settings, entry.name) != entry.default}
+    by_risk = settings.fixed("memory")
+    said = {
+        "target-memory-percentile": by_risk and "memory targets come from --max-daily-risk",
+        "recommendation-margin-fraction": by_risk
+        and "it is added to CPU only, memory targets come from --max-daily-risk",
+        "memory-histogram-decay-half-life": by_risk and "it moves memory's bounds only, not its target",
+        "memory-aggregation-interval": by_risk and "it moves memory's bounds only, a target's peaks are a day's",
+        "max-daily-risk": not by_risk and "memory is VPA's percentile",
+        "apply-min-history": settings.apply == "off" and "nothing is acted on with --apply=off",
+    }
+    return [f"--{flag}: {reason}" for flag, reason in said.items() if reason and flag in changed]
 
 
 def split(arguments: Sequence[str], own: Sequence[str] = ()) -> tuple[list[str], list[str]]:
@@ -300,6 +332,8 @@ def _pairs(arguments: Sequence[str], known: dict[str, "Field[Any]"]) -> Iterator
     for argument in rest:
         name, equals, text = _SHORT.sub(r"v=\1", argument.lstrip("-")).partition("=")
         flag = name.replace("_", "-")
+        if argument.startswith("-") and flag in REPLACED:
+            raise SettingsError(f"--{flag} is no more: {REPLACED[flag]}")
         if not argument.startswith("-") or (flag not in known and flag not in IGNORED):
             raise SettingsError(f"{argument!r} is no flag of the recommender; --help lists them")
         if not equals:
@@ -378,6 +412,10 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"--mode={settings.mode!r}: one of {', '.join(MODES)} is wanted")
     if settings.apply not in ("off", "in-place", "all"):
         raise SettingsError(f"--apply={settings.apply!r}: one of off, in-place, all is wanted")
+    if not MIN_RISK <= settings.max_daily_risk <= MAX_RISK:
+        raise SettingsError(
+            f"--max-daily-risk={settings.max_daily_risk:g}: a chance from {MIN_RISK} to {MAX_RISK} is wanted"
+        )
     if settings.storage not in ("", "checkpoint", "prometheus"):
         raise SettingsError(f"--storage={settings.storage!r}: checkpoint or prometheus is wanted")
     if settings.namespace and settings.ignored_namespaces:
@@ -405,7 +443,6 @@ def _check_numbers(settings: Settings) -> None:
         "memory-aggregation-interval-count": settings.memory_interval_count >= 1,
         "update-worker-count": settings.update_worker_count >= 1,
         "kube-api-qps": settings.kube_api_qps > 0,
-        "overrun-price-gib": settings.overrun_price > 0,
     }
     for flag, good in positive.items():
         if not good:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from adapter.kube.objects import Condition
-from recommender.estimate.postprocess import Numbers, PostProcessor
+from recommender.estimate.postprocess import RESOURCES, Numbers, PostProcessor
 from recommender.objects import PodRecommendation, Vpa, VpaStatus
 
 PROVIDED: Final = "RecommendationProvided"
@@ -36,14 +36,15 @@ def status(
     Where there are no numbers, those made for this very spec stay (no pod yet after a restart without checkpoints);
     those made for another one, that had another target or did not switch all containers off, go.
     """
-    found = [post.recommendation(vpa, name, numbers[name]) for name in sorted(numbers)]
+    sampled = [name for name in sorted(numbers) if len(numbers[name].unknown) < len(RESOURCES)]
+    found = [post.recommendation(vpa, name, numbers[name]) for name in sampled]
     same = vpa.status.observed_generation == vpa.metadata.generation
     kept = vpa.status.recommendation if same else None
     made = PodRecommendation(container_recommendations=tuple(found)) if found else kept
-    low = [name for name in sorted(numbers) if numbers[name].confidence < CONFIDENT]
+    low = _low(numbers) if own_conditions else None
     note = "; ".join(f"{name}: {numbers[name].note}" for name in sorted(numbers) if numbers[name].note)
     provided = has_recommendation(VpaStatus(recommendation=made))
-    wanted = _wanted(provided, pods, problem, low if own_conditions else None, note)
+    wanted = _wanted(provided, pods, problem, low, note)
     conditions = _merged(vpa.status.conditions, wanted, now)
     return VpaStatus(recommendation=made, conditions=conditions, observed_generation=vpa.metadata.generation)
 
@@ -69,8 +70,18 @@ def patch(new: VpaStatus) -> list[dict[str, Any]]:
     return [{"op": "add", "path": "/status", "value": msgspec.to_builtins(new)}]
 
 
+def _low(numbers: Mapping[str, Numbers]) -> str:
+    """What is known too little of, in a sentence; '' if nothing is."""
+    sampled = [name for name in sorted(numbers) if "cpu" not in numbers[name].unknown]
+    short = [name for name in sampled if numbers[name].confidence < CONFIDENT]
+    none = [f"{name} ({' and '.join(numbers[name].unknown)})" for name in sorted(numbers) if numbers[name].unknown]
+    said = [f"no sample yet, so no number: {', '.join(none)}"] if none else []
+    said += [f"less than {CONFIDENT * 24:g} h of samples: {', '.join(short)}"] if short else []
+    return "; ".join(said)
+
+
 def _wanted(
-    provided: bool, pods: int, problem: str, low: Sequence[str] | None, note: str
+    provided: bool, pods: int, problem: str, low: str | None, note: str
 ) -> dict[str, tuple[bool, str, str] | None]:
     """Condition -> (status, reason, message); None: the condition is to go."""
     none = ("NoPodsMatched", "No pods match this VPA object") if not pods else ("", "")
@@ -82,8 +93,7 @@ def _wanted(
         FETCHING_HISTORY: None,
     }
     if low is not None:
-        message = f"less than {CONFIDENT * 24:g} h of samples: {', '.join(low)}" if low else ""
-        wanted[LOW_CONFIDENCE] = (bool(low), "ShortHistory" if low else "", message)
+        wanted[LOW_CONFIDENCE] = (bool(low), "ShortHistory" if low else "", low)
     return wanted
 
 

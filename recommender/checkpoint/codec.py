@@ -15,7 +15,7 @@ from adapter.kube.objects import unix
 from recommender.model.buckets import Rows
 from recommender.model.containers import MAX_AMOUNT, MAX_EPOCH, PEAK_WEIGHT, Model, States
 from recommender.model.histogram import NEVER, Histograms
-from recommender.model.peaks import DAYS
+from recommender.model.peaks import DAYS, amount
 from recommender.objects import CheckpointStatus, Histogram
 
 VERSION: Final = "v3"
@@ -40,6 +40,8 @@ class Extra(NamedTuple):
     """bytes, newest day first"""
     oom: int = 0
     oom_time: float = NEVER
+    repeated: tuple[int, ...] | None = None
+    """bytes, newest day first: what of each peak other readings support; older annotations have none: all of it"""
 
 
 def encode(model: Model, rows: Rows, now: float) -> list[CheckpointStatus]:
@@ -115,11 +117,14 @@ def check(
 def encode_extra(states: States, rows: Rows) -> list[str]:
     """The annotation's text for each of `rows`; empty where there are no daily peaks."""
     peaks = states.peaks
-    newest = np.ceil(peaks.recent(rows, DAYS).astype(np.float64)).astype(np.int64).tolist()
+    known = peaks.days(rows, 0.0)
+    newest, repeated = amount(known.highest).tolist(), amount(known.repeated).tolist()
     columns = (peaks.anchor, peaks.day, peaks.oom, peaks.oom_time)
     anchor, day, oom, oom_time = (column[rows].tolist() for column in columns)
     return [
-        "" if anchor[at] == NEVER else _dump(Extra(anchor[at], day[at], _trimmed(newest[at]), oom[at], oom_time[at]))
+        ""
+        if anchor[at] == NEVER
+        else _dump(Extra(anchor[at], day[at], _trimmed(newest[at]), oom[at], oom_time[at], _trimmed(repeated[at])))
         for at in range(len(rows))
     ]
 
@@ -130,9 +135,11 @@ def restore_extra(states: States, row: int, text: str) -> None:
         extra = msgspec.json.decode(text, type=Extra)
     except msgspec.DecodeError as error:
         raise CheckpointError(f"annotation {ANNOTATION}: {error}") from error
+    repeated = extra.peaks if extra.repeated is None else extra.repeated
     good = (
         len(extra.peaks) <= DAYS
-        and all(0 <= peak <= MAX_AMOUNT for peak in (*extra.peaks, extra.oom))
+        and len(repeated) <= len(extra.peaks)
+        and all(0 <= peak <= MAX_AMOUNT for peak in (*extra.peaks, *repeated, extra.oom))
         and all(time == NEVER or 0 <= time < MAX_EPOCH for time in (extra.anchor, extra.oom_time))
         and 0 <= extra.day < 10**6
     )
@@ -141,10 +148,9 @@ def restore_extra(states: States, row: int, text: str) -> None:
             f"annotation {ANNOTATION}: at most {DAYS} peaks from 0 to {MAX_AMOUNT} and times in Unix s are wanted"
         )
     peaks = states.peaks
-    column = (extra.day - np.arange(len(extra.peaks))) % DAYS
-    peaks.ring[row] = 0.0
-    peaks.ring[row, column] = extra.peaks
-    peaks.anchor[row], peaks.day[row], peaks.changed[row] = extra.anchor, extra.day, True
+    highest, supported = np.array(extra.peaks, dtype=np.int64), np.array(repeated, dtype=np.int64)
+    peaks.load(row, extra.day, highest, np.minimum(supported, highest[: len(supported)]))
+    peaks.anchor[row] = extra.anchor
     peaks.oom[row], peaks.oom_time[row] = extra.oom, extra.oom_time
 
 

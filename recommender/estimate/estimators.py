@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recommender.model.buckets import Amounts, Floats, Rows
 from recommender.model.containers import DAY, States, truncated
@@ -49,6 +50,8 @@ class Bounds:
     target: Amounts
     lower: Amounts
     upper: Amounts
+    known: NDArray[np.bool_]
+    """Whether there is a number: where there is none, the others are 0. VPA gives one even without any sample."""
 
 
 @dataclass(frozen=True)
@@ -121,4 +124,5 @@ def _bounds(
         target=np.maximum(target, minimum),
         lower=np.maximum(with_confidence(lower, 0.001, -2.0, confidences), minimum),
         upper=np.maximum(with_confidence(upper, 1.0, 1.0, confidences), minimum),
+        known=np.ones(len(rows), dtype=np.bool_),
     )

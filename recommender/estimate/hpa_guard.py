@@ -58,10 +58,10 @@ def beside(
             continue
         current = _requested(requests, resource)
         names = [name for name in current if container in ("", name)]
-        wanted = {name: getattr(numbers[name], resource)[0] if name in numbers else current[name] for name in names}
+        wanted = {name: _wanted(numbers.get(name), resource, current[name]) for name in names}
         advised = advise({name: current[name] for name in names}, wanted, percent)
         for name in names:
-            if name in made:
+            if name in made and getattr(made[name], resource) is not None:
                 made[name] = _kept(made[name], resource, name, present=current[name], percent=percent, advised=advised)
     return made
 
@@ -86,6 +86,12 @@ def _requested(requests: Mapping[str, Mapping[str, str]], resource: str) -> dict
     found = {name: quantities(texts).get(resource) for name, texts in requests.items()}
     amounts = {name: value for name, value in found.items() if value is not None and value.nano > 0}
     return {name: value.milli() if resource == "cpu" else value.unit() for name, value in amounts.items()}
+
+
+def _wanted(numbers: Numbers | None, resource: str, present: int) -> int:
+    """The target, or what is requested where there is none."""
+    bounds = getattr(numbers, resource, None)
+    return present if bounds is None else int(bounds[0])
 
 
 def _kept(numbers: Numbers, resource: str, name: str, *, present: int, percent: int, advised: Advised) -> Numbers:

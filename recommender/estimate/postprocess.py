@@ -93,13 +93,18 @@ def _capped(value: Quantity | None, name: str, limits: Limits) -> Quantity | Non
 
 @dataclass(frozen=True)
 class Numbers:
-    """What the engine says of one container: (target, lower, upper) of each resource."""
+    """What the engine says of one container: (target, lower, upper) of each resource; None where nothing is known."""
 
-    cpu: tuple[int, int, int]
-    memory: tuple[int, int, int]
+    cpu: tuple[int, int, int] | None
+    memory: tuple[int, int, int] | None
     confidence: float
     note: str = ""
     """Why they are not what the history alone would say; '' where they are."""
+
+    @property
+    def unknown(self) -> list[str]:
+        """The resources of which nothing is known."""
+        return [name for name in RESOURCES if getattr(self, name) is None]
 
 
 @dataclass(frozen=True)
@@ -118,10 +123,10 @@ class PostProcessor:
         controlled: Sequence[str] = RESOURCES
         if policy is not None and policy.controlled_resources is not None:
             controlled = policy.controlled_resources
-        bounds = [
-            amount(cpu if "cpu" in controlled else None, memory if "memory" in controlled else None, self.rounding)
-            for cpu, memory in zip(numbers.cpu, numbers.memory, strict=True)
-        ]
+        nothing = (None, None, None)
+        cpu = numbers.cpu if numbers.cpu and "cpu" in controlled else nothing
+        memory = numbers.memory if numbers.memory and "memory" in controlled else nothing
+        bounds = [amount(*pair, self.rounding) for pair in zip(cpu, memory, strict=True)]
         if self.integer_cpu and vpa.metadata.annotations.get(INTEGER_CPU.format(container)) == "true":
             bounds = [whole_cpus(bound) for bound in bounds]
         least, most = (quantities(policy.min_allowed), quantities(policy.max_allowed)) if policy else ({}, {})

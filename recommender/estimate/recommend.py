@@ -1,16 +1,17 @@
 """One recommendation for many containers: VPA's estimators, and on top of them what the default mode does better."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recommender.estimate.estimators import Bounds, Estimation, Recommendation, minimums, recommend
-from recommender.estimate.policy import CostPolicy
+from recommender.estimate.policy import RiskPolicy
 from recommender.model.buckets import Amounts, Floats, Rows
-from recommender.model.containers import OOM_MEMORY, Aggregation, Model
-from recommender.model.peaks import DAYS
+from recommender.model.containers import Aggregation, Model, States
+from recommender.model.histogram import NEVER
+from recommender.model.peaks import Days
 
 LOOK_AGAIN: Final = 3600.0
 """s after which a target is reckoned anew although no peak changed: the day has moved on."""
@@ -22,21 +23,45 @@ class Mode:
 
     aggregation: Aggregation
     estimation: Estimation
-    cost: CostPolicy | None
+    policy: RiskPolicy | None
     """None: memory as VPA does it."""
+    needs_samples: bool = False
+    """Whether a resource of which no sample is known gets no number; VPA says the minimum."""
 
 
 def decide(model: Model, rows: Rows, containers: Amounts, now: float, chosen: Mode) -> Recommendation:
     """The recommendation for states `rows`, each one of `containers` in its pod, at Unix time `now`, s."""
     found = recommend(model.states, rows, containers, chosen.estimation)
-    if chosen.cost is None:
-        return found
-    minimum = minimums(containers, chosen.estimation)[1]
-    return replace(found, memory=by_cost(model, rows, found.memory, minimum, now, chosen.cost))
+    cpu, memory = found.cpu, found.memory
+    if chosen.policy is not None:
+        memory = by_risk(model, rows, memory, minimums(containers, chosen.estimation)[1], now, chosen.policy)
+    if chosen.needs_samples:
+        sampled = known(model.states, rows)
+        cpu, memory = _of_known(cpu, sampled[0]), _of_known(memory, sampled[1])
+    return Recommendation(cpu, memory)
 
 
-def by_cost(model: Model, rows: Rows, memory: Bounds, minimum: Amounts, now: float, cost: CostPolicy) -> Bounds:
-    """VPA's memory bounds with the target replaced by the cheapest one; the bounds are moved to enclose it.
+def known(states: States, rows: Rows) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Of which of `rows` any sample of CPU, and any of memory, is known."""
+    return states.cpu.total[rows] > 0, (states.memory.total[rows] > 0) | (states.peaks.anchor[rows] != NEVER)
+
+
+def since(states: States, rows: Rows) -> Floats:
+    """Unix time, s (n): from when on every resource that has samples has had them; infinite where that is not known.
+
+    Memory's first sample is the daily peaks' (a checkpoint of VPA's own has none of them), else taken as CPU's.
+    """
+    cpu, memory = known(states, rows)
+    first, anchor = states.first_sample[rows], states.peaks.anchor[rows]
+    memory_first = np.where(anchor != NEVER, anchor, first)
+    begun = np.maximum(np.where(cpu, first, -np.inf), np.where(memory, memory_first, -np.inf))
+    never = (cpu & (first == NEVER)) | (memory & (memory_first == NEVER)) | ~(cpu | memory)
+    found: Floats = np.where(never, np.inf, begun)
+    return found
+
+
+def by_risk(model: Model, rows: Rows, memory: Bounds, minimum: Amounts, now: float, policy: RiskPolicy) -> Bounds:
+    """VPA's memory bounds with the target replaced by the policy's; the bounds are moved to enclose it.
 
     Looks anew only at states whose peaks have changed, or that were looked at an hour ago; a model is asked with one
     policy only.
@@ -44,45 +69,38 @@ def by_cost(model: Model, rows: Rows, memory: Bounds, minimum: Amounts, now: flo
     """
     states, peaks = model.states, model.states.peaks
     stale = rows[peaks.changed[rows] | (np.abs(now - states.looked[rows]) >= LOOK_AGAIN)]
-    states.cheapest[stale] = cost.targets(peaks.recent(stale, cost.ring), peaks.elapsed(stale, now))
+    states.wanted[stale] = policy.targets(peaks.days(stale, now))
     states.looked[stale] = now
     peaks.changed[stale] = False
-    return _enclosed(states.cheapest[rows], _needed(model, rows, now), memory, minimum)
+    return _enclosed(states.wanted[rows], memory, minimum)
 
 
 @dataclass(frozen=True)
 class Evidence:
     """All that the memory targets of n containers are decided from at one time, but the policy."""
 
-    peaks: NDArray[np.float32]
-    """(n, ring), as CostPolicy.targets takes them"""
-    elapsed: Floats
+    days: Days
     memory: Bounds
     """VPA's way"""
     minimum: Amounts
-    needed: Amounts
-    """bytes: what an OOM kill that is still remembered showed to be needed, else 0"""
 
-    def decide(self, cost: CostPolicy) -> Bounds:
-        """What `by_cost` makes of it with this policy."""
-        return _enclosed(cost.targets(self.peaks, self.elapsed), self.needed, self.memory, self.minimum)
+    def decide(self, policy: RiskPolicy) -> Bounds:
+        """What `by_risk` makes of it with this policy."""
+        return _enclosed(policy.targets(self.days), self.memory, self.minimum)
 
 
 def evidence(model: Model, rows: Rows, containers: Amounts, now: float, estimation: Estimation) -> Evidence:
     """What is known of states `rows` at Unix time `now`, s; many policies can decide from it."""
     memory = recommend(model.states, rows, containers, estimation).memory
-    peaks = model.states.peaks
-    known = peaks.recent(rows, DAYS), peaks.elapsed(rows, now)
-    return Evidence(*known, memory, minimums(containers, estimation)[1], _needed(model, rows, now))
+    return Evidence(model.states.peaks.days(rows, now), memory, minimums(containers, estimation)[1])
 
 
-def _needed(model: Model, rows: Rows, now: float) -> Amounts:
-    peaks = model.states.peaks
-    needed: Amounts = np.where(peaks.oom_time[rows] >= now - OOM_MEMORY, peaks.oom[rows], 0)
-    return needed
-
-
-def _enclosed(cheapest: Amounts, needed: Amounts, memory: Bounds, minimum: Amounts) -> Bounds:
-    wanted = np.maximum(cheapest, needed)
+def _enclosed(wanted: Amounts, memory: Bounds, minimum: Amounts) -> Bounds:
     target = np.where(wanted > 0, np.maximum(wanted, minimum), memory.target)
-    return Bounds(target, np.minimum(memory.lower, target), np.maximum(memory.upper, target))
+    return Bounds(target, np.minimum(memory.lower, target), np.maximum(memory.upper, target), memory.known)
+
+
+def _of_known(bounds: Bounds, sampled: NDArray[np.bool_]) -> Bounds:
+    """No numbers where nothing was sampled."""
+    target, lower, upper = (np.where(sampled, each, 0) for each in (bounds.target, bounds.lower, bounds.upper))
+    return Bounds(target, lower, upper, sampled)

@@ -18,6 +18,8 @@ from recommender.model.containers import DAY, MISSING
 log = structlog.get_logger(__name__)
 MAX_POINTS: Final = 10_000
 """Per series and query; Prometheus refuses above 11,000."""
+LEAST_RATE: Final = 300.0
+"""s: a rate over less finds no two samples where a scrape is missed, or comes but once a minute."""
 MAX_SERIES: Final = 20_000
 """Per query; beyond it a namespace is too large for one answer and is cut off."""
 RETRIES: Final = 3
@@ -47,7 +49,7 @@ class History:
     pod_label: str
     container_label: str
     peaks: bool
-    """Whether memory is the largest since the point before, or as VPA asks only what it is at each point"""
+    """Whether memory is the largest since the point before, and CPU a rate over enough samples, or both as VPA asks"""
     labels_metric: str
     """The metric of pods' labels, with …"""
     label_prefix: str
@@ -75,8 +77,9 @@ class History:
         by = f"{self.namespace_label}, {self.pod_label}, {self.container_label}"
         chosen, window = self.selector(namespace), f"[{max(self.resolution, 60):.0f}s]"
         memory = f"{self.memory_metric}{chosen}"
+        wide = f"[{max(self.resolution, LEAST_RATE):.0f}s]" if self.peaks else window
         return (
-            f"sum by ({by}) (rate({self.cpu_metric}{chosen}{window}))",
+            f"sum by ({by}) (rate({self.cpu_metric}{chosen}{wide}))",
             f"max by ({by}) ({f'max_over_time({memory}{window})' if self.peaks else memory})",
         )
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from recommender.model.buckets import CPU, MEMORY, Amounts, Floats, Rows
 from recommender.model.histogram import NEVER, Histograms
-from recommender.model.peaks import Peaks
+from recommender.model.peaks import OOM_MEMORY, Peaks
 from recommender.model.table import Table
 
 CPU_WEIGHT: Final = 0.1
@@ -22,8 +22,6 @@ PEAK_WEIGHT: Final = 1.0
 DAY: Final = 86400.0
 LEVEL: Final = 3600.0
 """s after which a CPU sample weighs 1/e in what an instance is said to use."""
-OOM_MEMORY: Final = 7 * DAY
-"""s for which the default mode does not go below what an OOM kill showed to be needed."""
 MISSING: Final = -1
 """Stands for 'no such sample' in arrays of amounts."""
 MAX_AMOUNT: Final = 10**14
@@ -62,14 +60,14 @@ class States(Table):
     bump_bytes: Floats
     interval: Floats
     """s: length of this container's memory window."""
-    cheapest: Amounts
-    """bytes: the default mode's memory target, as of …"""
+    wanted: Amounts
+    """bytes: what the default mode's policy asks for, as of …"""
     looked: Floats
     """… Unix time, s"""
 
     def __init__(self, config: Aggregation) -> None:
         super().__init__(
-            first_sample=NEVER, last_sample=NEVER, samples=0, cheapest=0, looked=NEVER,
+            first_sample=NEVER, last_sample=NEVER, samples=0, wanted=0, looked=NEVER,
             bump_ratio=config.oom_bump_ratio, bump_bytes=config.oom_min_bump, interval=config.memory_interval,
         )  # fmt: skip
         self.cpu = Histograms(CPU, config.cpu_half_life)
@@ -188,7 +186,6 @@ class Model:
         needed = np.maximum(used + truncated(self.states.bump_bytes[states]), share)
         self._window(taken, needed, times[fresh], self.instances.oom_peak)
         if self.config.daily_peaks:
-            self.states.peaks.add(states, needed, times[fresh])
             self.states.peaks.add_oom(states, needed, times[fresh], OOM_MEMORY)
         return fresh
 

@@ -1,6 +1,6 @@
 """Daily memory peaks of the last four weeks, a ring per state: what the default policy decides from."""
 
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,20 +11,76 @@ from recommender.model.histogram import NEVER
 DAY: Final = 86400.0
 DAYS: Final = 28
 """Days that are kept: four weeks, so that every weekday is there four times."""
+OOM_MEMORY: Final = 7 * DAY
+"""s for which what an OOM kill showed to be needed is remembered."""
+LEAST: Final = 1e6
+"""bytes: the lowest level; smaller amounts count as this"""
+STEP: Final = 0.0003
+"""Logarithmic distance of two levels, so 0.03 %; uint16 reaches 3e14 bytes."""
+FOURFOLD: Final = int(np.log(4.0) / STEP)
+"""How many levels one more reading can lift what counts as repeated: at most 4 times."""
+MOST_AT_ONCE: Final = 15
+"""Readings of a state that count at once: 4 to the power of this spans all levels, so more would change nothing."""
+Levels: TypeAlias = NDArray[np.uint16]
+"""Amounts of memory on a logarithmic scale; 0 is none."""
+
+
+class Days(NamedTuple):
+    """What is known of the days of n states at one time; newest first; level 0 where a day had no sample."""
+
+    highest: Levels
+    """(n, days): the largest reading"""
+    repeated: Levels
+    """(n, days): what stays of it if any one reading is taken away; 0 where there was but one"""
+    elapsed: Floats
+    """(n): how much of the newest day is over, 0 to 1"""
+    needed: Amounts
+    """(n): bytes that an OOM kill which is still remembered showed to be needed; 0: none"""
+    killed: Amounts
+    """(n): the day of that kill, 0 is the newest"""
+
+    @classmethod
+    def of(cls, peaks: Floats, elapsed: float = 1.0) -> "Days":
+        """Days whose peaks, bytes (n, days), were seen again and again; without kills."""
+        highest, count = level(peaks), len(peaks)
+        none = np.zeros(count, dtype=np.int64)
+        return cls(highest, highest, np.full(count, elapsed), none, none)
+
+    def part(self, rows: Rows | slice) -> "Days":
+        """Only some of the states."""
+        return Days(self.highest[rows], self.repeated[rows], self.elapsed[rows], self.needed[rows], self.killed[rows])
+
+
+def level(amounts: Floats | Amounts) -> Levels:
+    """Bytes as levels, rounded down; 0 stays 0."""
+    place = np.log(np.maximum(amounts, LEAST) / LEAST) / STEP + 1e-6  # what `amount` gives is its own level again
+    found: Levels = np.where(amounts > 0, np.minimum(place + 1, 65535), 0).astype(np.uint16)
+    return found
+
+
+def amount(levels: NDArray[np.integer]) -> Amounts:
+    """Levels as bytes, rounded up to a whole one."""
+    bytes_ = np.ceil(LEAST * np.exp((levels.astype(np.float64) - 1) * STEP))
+    found: Amounts = np.where(levels > 0, bytes_, 0).astype(np.int64)
+    return found
 
 
 class Peaks:
-    """Of each state the largest memory of each of the last 28 days; a state's days begin with its first sample.
+    """Of each state two summaries of each of the last 28 days; a state's days begin with its first sample.
 
-    Takes 144 bytes a state. Amounts are float32 rounded up: at most 0.000012 % too large.
+    Beside the day's largest reading that is the largest one that others support: one more reading can lift it to at
+    most 4 times what it was, and never above the second largest. So a lone reading of any size moves it little, and a
+    level that holds is reached within some readings. Takes 148 bytes a state; amounts are at most 0.03 % too small.
     """
 
     def __init__(self) -> None:
-        self.ring: NDArray[np.float32] = np.zeros((0, DAYS), dtype=np.float32)
-        """bytes; 0 where that day had no sample; day d is in column d % 28"""
+        self.ring: Levels = np.zeros((0, DAYS), dtype=np.uint16)
+        """the largest; 0 where that day had no sample; day d is in column d % 28"""
+        self.repeated: Levels = np.zeros((0, DAYS), dtype=np.uint16)
+        """the largest that is supported; 0 where that day had one sample at most"""
         self.anchor: Floats = np.zeros(0)
         """Unix time, s, at which day 0 began"""
-        self.day: Amounts = np.zeros(0, dtype=np.int64)
+        self.day: NDArray[np.int32] = np.zeros(0, dtype=np.int32)
         """the newest day that is in the ring"""
         self.oom: Amounts = np.zeros(0, dtype=np.int64)
         """bytes: the largest need after an OOM kill that is still remembered"""
@@ -35,66 +91,100 @@ class Peaks:
     @property
     def nbytes(self) -> int:
         """Bytes held."""
-        return sum(
-            column.nbytes for column in (self.ring, self.anchor, self.day, self.oom, self.oom_time, self.changed)
-        )
+        own = (self.ring, self.repeated, self.anchor, self.day, self.oom, self.oom_time, self.changed)
+        return sum(column.nbytes for column in own)
 
     def extend(self, rows: int) -> None:
         """Adds `rows` empty states at the end."""
-        self.ring = np.append(self.ring, np.zeros((rows, DAYS), dtype=np.float32), axis=0)
+        empty = np.zeros((rows, DAYS), dtype=np.uint16)
+        self.ring, self.repeated = np.append(self.ring, empty, axis=0), np.append(self.repeated, empty, axis=0)
         self.anchor = np.append(self.anchor, np.full(rows, NEVER))
-        self.day = np.append(self.day, np.zeros(rows, dtype=np.int64))
+        self.day = np.append(self.day, np.zeros(rows, dtype=np.int32))
         self.oom = np.append(self.oom, np.zeros(rows, dtype=np.int64))
         self.oom_time = np.append(self.oom_time, np.full(rows, NEVER))
         self.changed = np.append(self.changed, np.ones(rows, dtype=np.bool_))
 
     def clear(self, rows: Rows) -> None:
         """Forgets rows."""
-        self.ring[rows], self.day[rows], self.oom[rows] = 0.0, 0, 0
+        self.ring[rows], self.repeated[rows], self.day[rows], self.oom[rows] = 0, 0, 0, 0
         self.anchor[rows], self.oom_time[rows], self.changed[rows] = NEVER, NEVER, True
 
     def add(self, rows: Rows, amounts: Amounts, times: Floats) -> None:
         """Takes memory samples in; those older than four weeks are dropped. A row may occur more than once."""
         self._anchor(rows, times)
-        day = np.floor((times - self.anchor[rows]) / DAY).astype(np.int64)
+        day = np.floor((times - self.anchor[rows]) / DAY).astype(np.int32)
         self.roll(rows, day)
         kept = (day > self.day[rows] - DAYS) & (day >= 0)
-        rows, column = rows[kept], day[kept] % DAYS
-        rounded = np.nextafter(amounts[kept].astype(np.float32), np.float32(np.inf))
-        raised = rounded > self.ring[rows, column]
-        np.maximum.at(self.ring, (rows[raised], column[raised]), rounded[raised])
-        self.changed[rows[raised]] = True
+        cells = rows[kept] * DAYS + day[kept] % DAYS
+        levels = level(np.maximum(amounts[kept], 1))
+        news = levels > self.repeated.reshape(-1)[cells]
+        for each, read in _rounds(cells[news], levels[news]):
+            self._read(each, read)
 
     def add_oom(self, rows: Rows, needed: Amounts, times: Floats, memory: float) -> None:
         """Takes OOM kills in: what each would have needed; a larger need within `memory` seconds is not forgotten."""
         stale = self.oom_time[rows] < times - memory
         self.oom[rows] = np.where(stale, needed, np.maximum(needed, self.oom[rows]))
         self.oom_time[rows] = np.maximum(self.oom_time[rows], times)
+        self.changed[rows] = True
 
-    def roll(self, rows: Rows, day: Amounts) -> None:
+    def roll(self, rows: Rows, day: NDArray[np.int32]) -> None:
         """Moves the rings on to `day` where that is newer; the days in between had no samples."""
         newer = day > self.day[rows]
         if not newer.any():
             return
         moved, index = np.unique(rows[newer], return_inverse=True)
-        target = np.zeros(len(moved), dtype=np.int64)
+        target = np.zeros(len(moved), dtype=np.int32)
         np.maximum.at(target, index, day[newer])
         gap = np.minimum(target - self.day[moved], DAYS)
         for step in range(int(gap.max())):
             passed = gap > step
-            self.ring[moved[passed], (target[passed] - step) % DAYS] = 0.0
+            at = moved[passed], (target[passed] - step) % DAYS
+            self.ring[at], self.repeated[at] = 0, 0
         self.day[moved] = target
         self.changed[moved] = True
 
-    def recent(self, rows: Rows, days: int) -> NDArray[np.float32]:
-        """The last `days` peaks, newest first: (n, days); 0 where a day had no sample."""
-        columns = (self.day[rows][:, None] - np.arange(days)) % DAYS
-        return np.take_along_axis(self.ring[rows], columns, axis=1)
+    def recent(self, rows: Rows, days: int) -> Amounts:
+        """The last `days` peaks, bytes, newest first: (n, days); 0 where a day had no sample."""
+        return amount(self._newest_first(self.ring, rows, days))
 
     def elapsed(self, rows: Rows, now: float) -> Floats:
         """How much of each state's newest day is over at Unix time `now`, s: 0 to 1."""
         passed: Floats = np.clip((now - self.anchor[rows]) / DAY - self.day[rows], 0.0, 1.0)
         return passed
+
+    def days(self, rows: Rows, now: float) -> Days:
+        """All that is known of `rows` at Unix time `now`, s."""
+        remembered = self.oom_time[rows] >= now - OOM_MEMORY
+        age = self.day[rows] - np.floor((self.oom_time[rows] - self.anchor[rows]) / DAY)
+        return Days(
+            self._newest_first(self.ring, rows, DAYS),
+            self._newest_first(self.repeated, rows, DAYS),
+            self.elapsed(rows, now),
+            np.where(remembered, self.oom[rows], 0),
+            np.where(remembered, np.clip(age, 0, DAYS - 1), 0).astype(np.int64),
+        )
+
+    def load(self, row: int, day: int, highest: Amounts, repeated: Amounts) -> None:
+        """Fills a state's days, newest first, bytes; those not given are empty."""
+        for ring, given in ((self.ring, highest), (self.repeated, repeated)):
+            ring[row] = 0
+            ring[row, (day - np.arange(len(given))) % DAYS] = level(given)
+        self.day[row], self.changed[row] = day, True
+
+    def _read(self, cells: Rows, levels: Levels) -> None:
+        """One reading for each of some cells (unique) of the rings: the rule of this class."""
+        ring, repeated = self.ring.reshape(-1), self.repeated.reshape(-1)
+        highest, known = ring[cells], repeated[cells]
+        second = np.minimum(levels, highest)
+        lifted = np.maximum(known, np.minimum(second, known.astype(np.int64) + FOURFOLD))
+        repeated[cells] = np.where(known > 0, lifted, second)
+        ring[cells] = np.maximum(highest, levels)
+        self.changed[cells // DAYS] = True
+
+    def _newest_first(self, ring: Levels, rows: Rows, days: int) -> Levels:
+        columns = (self.day[rows][:, None] - np.arange(days)) % DAYS
+        return np.take_along_axis(ring[rows], columns, axis=1)
 
     def _anchor(self, rows: Rows, times: Floats) -> None:
         unset = self.anchor[rows] == NEVER
@@ -102,3 +192,16 @@ class Peaks:
             fresh = rows[unset]
             self.anchor[fresh] = np.inf
             np.minimum.at(self.anchor, fresh, times[unset])
+
+
+def _rounds(cells: Rows, levels: Levels) -> list[tuple[Rows, Levels]]:
+    """The readings in rounds in which no cell is there twice, each cell's smallest first; only its largest count."""
+    if len(np.unique(cells)) == len(cells):
+        return [(cells, levels)]
+    order = np.lexsort((-levels.astype(np.int64), cells))
+    cells, levels = cells[order], levels[order]
+    first = np.flatnonzero(np.append(True, cells[1:] != cells[:-1]))
+    rank = np.arange(len(cells)) - np.repeat(first, np.diff(np.append(first, len(cells))))
+    return [
+        (cells[rank == place], levels[rank == place]) for place in range(int(min(rank.max(), MOST_AT_ONCE)), -1, -1)
+    ]

@@ -1,15 +1,14 @@
 """Walks forward over usage: decide from the past only, score the next interval, replay OOM kills."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recommender.config import mode
-from recommender.estimate.policy import CostPolicy
-from recommender.estimate.recommend import Mode
+from recommender.estimate.policy import RiskPolicy
 from recommender.input.usage_file import Usage
 from recommender.model.buckets import Amounts
 from recommender.model.containers import DAY
@@ -42,10 +41,10 @@ POLICIES: Final[Mapping[str, Callable[[Usage, Walk], Contender]]] = {
 interval's maximum (which nobody can know: the least slack without an overrun), ours."""
 
 
-def priced(gib_days: float) -> Callable[[Usage], Contender]:
-    """Our policy with another price of an overrun: a point of the cost-against-risk curve."""
-    chosen = mode(Settings())
-    return lambda usage: Modelled(usage, Mode(chosen.aggregation, chosen.estimation, CostPolicy(price=gib_days)))
+def ceiled(risk: float) -> Callable[[Usage], Contender]:
+    """Our policy with another ceiling of the risk: a point of the cost-against-risk curve."""
+    chosen = replace(mode(Settings()), policy=RiskPolicy(ceiling=risk))
+    return lambda usage: Modelled(usage, chosen)
 
 
 def margined(margin: float) -> Callable[[Usage], Contender]:

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from recommender.input.usage_file import Usage, read_requests, read_usage
 from recommender.model.containers import DAY
 from recommender.offline import output
-from recommender.offline.backtest import POLICIES, Walk, margined, priced, sample_step, walk
+from recommender.offline.backtest import POLICIES, Walk, ceiled, margined, sample_step, walk
 from recommender.offline.contenders import Contender, Fixed
 from recommender.offline.score import Prices, Summary, Tally, bootstrap, interval, summary
 from recommender.offline.tuning import MEDIAN, OVERRUNS, Course, Margins, Split, splits
 from recommender.settings import SettingsError
 
-PRICES = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
-"""GiB-days: points of our curve."""
+CEILINGS = (0.01, 0.02, 0.035, 0.05, 0.1, 0.2)
+"""Points of our curve."""
 MARGINS = (0.0, 0.15, 0.4, 0.8, 1.5)
 """Points of VPA's curve."""
 LEAST_TO_TUNE = 4
@@ -226,10 +226,10 @@ def _plot(usage: Usage, tallies: Mapping[str, Tally], members: NDArray[np.int64]
     from recommender.offline.plot import curve
 
     step = sample_step(usage)
-    ours = [summary(walk(usage, priced(price)(usage), how), members, step) for price in PRICES]
+    ours = [summary(walk(usage, ceiled(risk)(usage), how), members, step) for risk in CEILINGS]
     theirs = [summary(walk(usage, margined(margin)(usage), how), members, step) for margin in MARGINS]
     points = {name: summary(tally, members, step) for name, tally in tallies.items()}
-    lines = {"default, by price of an overrun": ours, "vpa-fixed, by margin": theirs}
+    lines = {"default, by --max-daily-risk": ours, "vpa-fixed, by margin": theirs}
     curve(path, points, lines)
 
 

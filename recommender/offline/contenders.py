@@ -51,8 +51,8 @@ class Modelled:
         """See Contender."""
         rows = self._replay.rows
         made = decide(self._replay.model, rows, np.ones(len(rows), dtype=np.int64), at, self._mode)
-        known = self._replay.started
-        return Targets(np.where(known, made.cpu.target, 0), np.where(known, made.memory.target, 0))
+        started = self._replay.started
+        return Targets(np.where(started, made.cpu.target, 0), np.where(started, made.memory.target, 0))
 
 
 class Windowed:

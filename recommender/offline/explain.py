@@ -1,21 +1,17 @@
 """From samples to number, step by step: why one container's recommendation is what it is."""
 
 from datetime import UTC, datetime
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recommender.estimate.estimators import confidence, minimums, with_confidence, with_margin
-from recommender.estimate.policy import CostPolicy
+from recommender.estimate.policy import RiskPolicy
 from recommender.estimate.recommend import Mode, decide
 from recommender.model.buckets import Floats
 from recommender.model.containers import DAY, Model, truncated
 from recommender.model.histogram import NEVER
+from recommender.model.peaks import Days, amount
 from recommender.offline.output import cores, size
-
-Ring: TypeAlias = NDArray[np.float32]
-"""Daily peaks of one container, newest first: (1, days)."""
 
 
 def explain(model: Model, row: int, name: str, chosen: Mode, now: float) -> list[str]:
@@ -25,14 +21,14 @@ def explain(model: Model, row: int, name: str, chosen: Mode, now: float) -> list
     lines = [f"{name}", *_history(model, row)]
     lines += ["", f"CPU: {cores(int(made.cpu.target[0]))}", *_percentile(model, row, chosen, "cpu")]
     lines += ["", f"Memory: {size(int(made.memory.target[0]))} ({int(made.memory.target[0])} bytes)"]
-    ring = model.states.peaks.recent(rows, 28)
-    if chosen.cost is None or not ring.any():
+    days = model.states.peaks.days(rows, now)
+    if chosen.policy is None or not days.highest.any():
         return lines + _percentile(model, row, chosen, "memory")
-    passed = model.states.peaks.elapsed(rows, now)
-    lines += _cost(chosen.cost, ring, passed, int(made.memory.target[0]))
-    lines += _days(model, row, ring, int(made.memory.target[0]))
+    target = int(made.memory.target[0])
+    lines += _risks(chosen.policy, days, target)
+    lines += _days(model, row, days, target)
     lines += _kill(model, row, now)
-    return lines + _what_if(chosen.cost, ring, int(made.memory.target[0]))
+    return lines + _what_if(chosen.policy, days, target)
 
 
 def _history(model: Model, row: int) -> list[str]:
@@ -70,28 +66,29 @@ def _percentile(model: Model, row: int, chosen: Mode, resource: str) -> list[str
     return lines
 
 
-def _cost(cost: CostPolicy, ring: Ring, passed: Floats, target: int) -> list[str]:
-    """The choice: memory paid against the risk, at the target and around it."""
-    levels, chance, price = cost.curve(ring[:, : cost.ring], passed)
-    lines = [f"  a day above the target is worth {size(int(price[0]))}-days of memory; the cheapest sum is chosen:"]
+def _risks(policy: RiskPolicy, days: Days, target: int) -> list[str]:
+    """The choice: the chance of a day above the target, and above what is around it."""
+    lines = [f"  the least amount that a day passes with a chance of at most {policy.ceiling:.1%}:"]
     for share in (0.6, 0.8, 1.0, 1.25, 1.6):
-        amount = target * share
-        risk = float(np.interp(amount, levels[0], chance[0]))
-        worth = size(int(amount + risk * price[0]))
+        risk = float(policy.risk(days, np.array([int(target * share)]))[0])
         mark = " <- target" if share == 1.0 else ""
-        lines.append(f"    {size(int(amount)):>10} + risk {risk:6.1%} x price = {worth:>10}{mark}")
+        lines.append(f"    {size(int(target * share)):>10}  risk {risk:6.1%}{mark}")
+    if float(policy.risk(days, np.array([target]))[0]) > policy.ceiling:
+        lines.append("  more than that, because a single reading that no other supports raises it to 4 times at most")
     return lines
 
 
-def _days(model: Model, row: int, ring: Ring, target: int) -> list[str]:
+def _days(model: Model, row: int, days: Days, target: int) -> list[str]:
     """Which days made the number."""
     peaks = model.states.peaks
     lines = ["  daily peaks, newest first:"]
-    for age, peak in enumerate(ring[0].tolist()):
-        if peak:
-            start = peaks.anchor[row] + (peaks.day[row] - age) * DAY
-            over = "  above the target" if peak > target else ""
-            lines.append(f"    {_day(start)}  {size(int(peak)):>10}{over}")
+    for age, (peak, repeated) in enumerate(zip(amount(days.highest[0]), amount(days.repeated[0]), strict=True)):
+        if not peak:
+            continue
+        start = peaks.anchor[row] + (peaks.day[row] - age) * DAY
+        over = "  above the target" if peak > target else ""
+        alone = f"  one reading; the others say {size(int(repeated))}" if 0 < repeated * 4 < peak else ""
+        lines.append(f"    {_day(start)}  {size(int(peak)):>10}{over}{alone}")
     return lines
 
 
@@ -102,20 +99,19 @@ def _kill(model: Model, row: int, now: float) -> list[str]:
     return [f"  killed for want of memory at {_day(peaks.oom_time[row])}: {size(int(peaks.oom[row]))} were needed"]
 
 
-def _what_if(cost: CostPolicy, ring: Ring, target: int) -> list[str]:
+def _what_if(policy: RiskPolicy, days: Days, target: int) -> list[str]:
     """What would change it: a new peak tomorrow, or the largest day gone."""
-    seen = ring[:, : cost.ring]
+    peaks = amount(days.highest).astype(np.float64)
     lines = ["  what would change it:"]
+
+    def after(newer: Floats) -> str:
+        return size(int(policy.targets(Days.of(np.concatenate((newer, peaks), axis=1)[:, : peaks.shape[1]]))[0]))
+
     for factor in (1.25, 2.0):
-        peak = np.float32(seen.max() * factor)
-        after = cost.targets(np.concatenate((np.array([[peak]], dtype=np.float32), seen[:, :-1]), axis=1))
-        lines.append(f"    a peak of {size(int(peak))} on the next day: {size(int(after[0]))}")
-    without = seen.copy()
-    without[0, int(seen[0].argmax())] = 0
-    if without.any():
-        lines.append(f"    without the day of the largest peak: {size(int(cost.targets(without)[0]))}")
-    quiet = np.concatenate((np.full((1, 7), np.median(seen[seen > 0]), dtype=np.float32), seen[:, :-7]), axis=1)
-    lines.append(f"    after a week of days like the median: {size(int(cost.targets(quiet)[0]))} (now {size(target)})")
+        peak = peaks.max() * factor
+        lines.append(f"    a peak of {size(int(peak))} on the next day: {after(np.array([[peak]]))}")
+    quiet = np.full((1, 8), np.median(peaks[peaks > 0]))
+    lines.append(f"    after eight days like the median: {after(quiet)} (now {size(target)})")
     return lines
 
 

@@ -7,9 +7,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from recommender.estimate.recommend import Mode, decide
-from recommender.model.buckets import Floats, Rows
+from recommender.model.buckets import Rows
 from recommender.model.containers import Model
-from recommender.model.peaks import DAYS
+from recommender.model.peaks import DAYS, Days
 from recommender.offline.score import GIB, Prices
 
 HOURS_A_MONTH: Final = 730.0
@@ -117,7 +117,7 @@ def entries(
 ) -> list[Entry]:
     """One entry per container: states `rows` are those of `names`."""
     made = decide(model, rows, np.ones(len(rows), dtype=np.int64), now, chosen)
-    ring, passed = model.states.peaks.recent(rows, DAYS), model.states.peaks.elapsed(rows, now)
+    days, ring = model.states.peaks.days(rows, now), model.states.peaks.recent(rows, DAYS)
     found = []
     for at, name in enumerate(names):
         target = Request(int(made.cpu.target[at]), int(made.memory.target[at]))
@@ -130,8 +130,8 @@ def entries(
                 request=request,
                 target=target,
                 peaks=peaks,
-                risk=_risk(chosen, ring[at : at + 1], passed[at : at + 1], target.memory),
-                risk_now=_risk(chosen, ring[at : at + 1], passed[at : at + 1], request.memory) if request else None,
+                risk=_risk(chosen, days.part(slice(at, at + 1)), target.memory),
+                risk_now=_risk(chosen, days.part(slice(at, at + 1)), request.memory) if request else None,
                 days_over=sum(peak > request.memory for peak in peaks) if request and peaks else None,
                 saving=_saving(request, target, prices) if request and prices else None,
             )
@@ -178,12 +178,11 @@ def _history(ring: "np.ndarray[Any, Any]") -> list[int]:
     return newest_first[::-1]
 
 
-def _risk(chosen: Mode, ring: "np.ndarray[Any, Any]", passed: Floats, amount: int) -> float | None:
+def _risk(chosen: Mode, days: Days, amount: int) -> float | None:
     """The policy's own chance that the next day's peak is above `amount`; None without daily peaks."""
-    if chosen.cost is None or not ring.any():
+    if chosen.policy is None or not days.highest.any():
         return None
-    levels, chance, _ = chosen.cost.curve(ring[:, : chosen.cost.ring], passed)
-    return float(np.interp(amount, levels[0], chance[0]))
+    return float(chosen.policy.risk(days, np.array([amount]))[0])
 
 
 def _saving(request: Request, target: Request, prices: Prices) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.config import mode
-from recommender.estimate.policy import CostPolicy
+from recommender.estimate.policy import RiskPolicy
 from recommender.estimate.recommend import Evidence, evidence
 from recommender.input.usage_file import Usage
 from recommender.model.buckets import Floats
@@ -25,16 +25,15 @@ from recommender.offline.score import GIB, Tally
 from recommender.settings import Settings
 
 KNOBS: Final[Mapping[str, tuple[float, ...]]] = {
-    "price": (10.0, 12.0, 14.0, 16.0, 18.0, 20.0, 24.0, 28.0),
-    "scale": (0.0, 0.25, 0.5, 0.75),
-    "days": (14, 21, 28),
-    "half_life": (1.5, 2.25, 3.0, 4.5),
-    "weekly": (False, True),
-    "spread": (0.03, 0.055, 0.08),
-    "surprise": (0.3, 0.6, 0.9),
+    "ceiling": (0.03, 0.04, 0.05, 0.06, 0.08),
+    "days": (7, 8, 9, 10),
+    "half_life": (1.0, 1.5, 2.25, 3.0),
+    "spread": (0.07, 0.09, 0.115, 0.15),
+    "far": (0.03, 0.06, 0.09),
+    "young": (0.0, 0.09, 0.2),
     "tail": (1.2, 1.6, 2.5),
 }
-"""Every knob of CostPolicy and the values that are tried; none is left at its default."""
+"""The knobs of RiskPolicy and the values tried; all but the two that speak of kills, which are not replayed here."""
 OVERRUNS: Final = 0.6
 """Goal: at most this share of the baseline's overrun days."""
 MEDIAN: Final = 0.02
@@ -121,7 +120,7 @@ class Course:
             steps.append((seen, replay.started, replay.usage.container[scored], replay.usage.memory[scored]))
         return cls(steps, len(usage.names))
 
-    def tally(self, policy: CostPolicy) -> Tally:
+    def tally(self, policy: RiskPolicy) -> Tally:
         """The policy's tally, of memory alone: what `walk` finds without kills."""
         tally = Tally.empty(self.count)
         for seen, started, containers, used in self.steps:
@@ -159,19 +158,18 @@ def candidates(count: int, seed: int) -> list[dict[str, float]]:
     return [{name: values[random.integers(len(values))] for name, values in KNOBS.items()} for _ in range(count)]
 
 
-def policy(knobs: Mapping[str, float]) -> CostPolicy:
+def policy(knobs: Mapping[str, float]) -> RiskPolicy:
     """The policy with these knobs."""
-    given: dict[str, Any] = {**knobs, "days": int(knobs["days"]), "weekly": bool(knobs["weekly"])}
-    return CostPolicy(**given)
+    given: dict[str, Any] = {**knobs, "days": int(knobs["days"])}
+    return RiskPolicy(**given)
 
 
 def middle(settings: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The middle of some settings: geometric for amounts, the median of days, a majority for weekly."""
+    """The middle of some settings: geometric for ratios, the median of days, the mean of what may be 0."""
     found = {name: np.array([setting[name] for setting in settings], dtype=float) for name in KNOBS}
-    ratios = ("price", "half_life", "spread", "surprise", "tail")
+    ratios = ("ceiling", "half_life", "spread", "far", "tail")
     middles = {name: float(np.exp(np.log(found[name]).mean())) for name in ratios}
-    plain = {"scale": float(found["scale"].mean()), "days": float(np.round(np.median(found["days"])))}
-    return {**middles, **plain, "weekly": float(found["weekly"].mean() >= 0.5)}
+    return {**middles, "young": float(found["young"].mean()), "days": float(np.round(np.median(found["days"])))}
 
 
 def chosen(settings: Sequence[Mapping[str, float]], margins: Margins) -> dict[str, float]:
@@ -207,7 +205,7 @@ def splits(
     """
     settings = candidates(tries, seed=seeds[0])
     scores = Scores.of([_counted(course.tally(policy(knobs)), told) for knobs in settings])
-    ours = Scores.of([course.tally(CostPolicy())])
+    ours = Scores.of([course.tally(RiskPolicy())])
     known = Scores.of([course.hindsight(price) for price in PRICES])
     for seed in seeds:
         tune, held_out = halves(course.count, seed)

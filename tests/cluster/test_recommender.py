@@ -40,7 +40,7 @@ def test_vpas_twin_continues_from_our_checkpoint(recommender: Program, web: Web)
 def test_a_pod_is_resized_in_place_without_a_restart(recommender: Program, web: Web) -> None:
     """The sample requests 10m and 32Mi; the minimums are 25m and, by policy, 100Mi."""
     web.watch("InPlace")
-    recommender.start("--apply=in-place")
+    recommender.start("--apply=in-place", "--apply-min-history=1s")
 
     def requests() -> dict[str, str]:
         return dict(web.pod().get("resources", {}).get("requests", {}))

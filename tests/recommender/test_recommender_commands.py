@@ -302,4 +302,4 @@ def test_help_lists_every_flag(run: Callable[..., Any]) -> None:
     code, out, _ = run("--help")
     assert code == 0
     assert "--target-memory-percentile (0.9)" in out
-    assert "--overrun-price-gib" in out
+    assert "--max-daily-risk" in out

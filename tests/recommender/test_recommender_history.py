@@ -91,7 +91,7 @@ async def test_history_fills_the_state_as_live_samples_would_have() -> None:
     row = cluster.vpas["shop", "web"].containers["app"]
     assert count == 8 * 24
     assert cluster.model.states.samples[row] == 8 * 24
-    assert cluster.model.states.peaks.recent(np.array([row]), 2)[0, 0] >= 2 * GB
+    assert cluster.model.states.peaks.recent(np.array([row]), 2)[0, 0] == pytest.approx(2 * GB, rel=0.001)
 
 
 class Remembered(FakePrometheus):

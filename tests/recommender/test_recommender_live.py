@@ -21,6 +21,7 @@ from recommender.objects import CHECKPOINTS, POD_METRICS, VPAS
 from recommender.serve import Health, build, serve
 from recommender.settings import parse
 from recommender.telemetry import Telemetry
+from recommender.updater.apply import Applier
 
 DEPLOYMENTS = Resource("apps", "v1", "deployments")
 T0 = 1767243600.0
@@ -632,7 +633,52 @@ async def test_usage_can_come_from_external_metrics(cluster: FakeCluster) -> Non
         await tested.loop()
         row = tested.made.cluster.vpas["shop", "web"].containers["app"]
         assert tested.made.cluster.model.states.samples[row] == 1
-        assert tested.target() == {"cpu": "350m", "memory": "250Mi"}
+        assert tested.target() == {"cpu": "350m"}, "of memory nothing is known"
+
+
+async def test_what_was_never_sampled_gets_no_number_but_a_sentence(cluster):
+    """A Deployment and its VPA made together: metrics come a minute late, and one container's never."""
+    await cluster.put(PODS, pod(containers=("app", "side")))
+    await cluster.remove(POD_METRICS, "shop", "web-1")
+    async with bench(cluster) as tested:
+        await tested.loop()
+        assert tested.condition("RecommendationProvided")["status"] == "False"
+        assert tested.status().get("recommendation") is None
+        said = "no sample yet, so no number: app (cpu and memory), side (cpu and memory)"
+        assert tested.condition("LowConfidence")["message"] == said
+        await tested.minutes(1)
+        assert tested.condition("RecommendationProvided")["status"] == "True"
+        found = tested.status()["recommendation"]["containerRecommendations"]
+        assert [entry["containerName"] for entry in found] == ["app"]
+        assert "side (cpu and memory)" in tested.condition("LowConfidence")["message"]
+
+
+async def test_mode_vpa_gives_the_minimum_without_any_sample_as_vpa_does(cluster):
+    await cluster.remove(POD_METRICS, "shop", "web-1")
+    async with bench(cluster, "--mode=vpa") as tested:
+        await tested.loop()
+        assert tested.target() == {"cpu": "25m", "memory": "250Mi"}
+
+
+@pytest.mark.parametrize("mode", ["default", "vpa"])
+@pytest.mark.parametrize(("hours", "acts"), [(0, 0), (23, 0), (25, 1)])
+async def test_pods_are_acted_on_after_a_day_of_samples_and_not_before(cluster, monkeypatch, mode, hours, acts):
+    """Nothing was sampled at first, of which mode vpa says the minimum; then there is a sample, later another."""
+    asked = []
+
+    async def act(self, vpas, now):
+        asked.append(len(vpas))
+        return 0
+
+    monkeypatch.setattr(Applier, "act", act)
+    await cluster.remove(POD_METRICS, "shop", "web-1")
+    async with bench(cluster, f"--mode={mode}", "--apply=in-place") as tested:
+        await tested.loop()
+        if hours:
+            await tested.minutes(1)
+            tested.now = T0 + hours * 3600
+            await tested.minutes(1)
+    assert asked[-1] == acts
 
 
 async def test_rollouts_do_not_grow_memory(cluster: FakeCluster) -> None:

@@ -98,10 +98,10 @@ def test_the_log_level_is_understood_in_all_of_gos_forms() -> None:
 
 
 def test_fixes_follow_the_mode_unless_their_switch_says_otherwise() -> None:
-    assert mode(parse([])).cost is not None
-    assert mode(parse(["--mode=vpa"])).cost is None
-    assert mode(parse(["--fix-memory-target=false"])).cost is None
-    assert mode(parse(["--mode=vpa", "--fix-memory-target"])).cost is not None
+    assert mode(parse([])).policy is not None
+    assert mode(parse(["--mode=vpa"])).policy is None
+    assert mode(parse(["--fix-memory-target=false"])).policy is None
+    assert mode(parse(["--mode=vpa", "--fix-memory-target"])).policy is not None
     assert mode(parse(["--mode=vpa", "--fix-memory-target"])).aggregation.daily_peaks
     assert mode(parse(["--mode=vpa"])).aggregation.first_zero_peak
     assert not mode(parse(["--mode=vpa", "--fix-zero-first-peak"])).aggregation.first_zero_peak
@@ -110,4 +110,4 @@ def test_fixes_follow_the_mode_unless_their_switch_says_otherwise() -> None:
 def test_help_names_every_flag_once() -> None:
     flags = [line.split()[0] for line in usage().splitlines()]
     assert len(flags) == len(set(flags))
-    assert {"--recommender-name", "--overrun-price-gib", "--mode"} <= set(flags)
+    assert {"--recommender-name", "--max-daily-risk", "--mode"} <= set(flags)

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from recommender.__main__ import main
-from recommender.estimate.policy import CostPolicy
+from recommender.estimate.policy import RiskPolicy
 from recommender.input.usage_file import Usage, read_usage
 from recommender.model.containers import DAY
 from recommender.offline.backtest import POLICIES, Walk, walk
@@ -72,7 +72,7 @@ def tally(asked: list[int], idle: list[int], overruns: list[int]) -> Tally:
 
 def test_a_policy_scored_on_the_record_has_the_tally_of_a_walk_of_its_own(usage: Usage, course: Course) -> None:
     walked = walk(usage, POLICIES["default"](usage, HOW), HOW)
-    recorded = course.tally(CostPolicy())
+    recorded = course.tally(RiskPolicy())
     for column in ("memory_asked", "memory_idle", "days", "overruns"):
         assert getattr(recorded, column).tolist() == getattr(walked, column).tolist(), column
     assert walked.days.sum() == 8 * 9
@@ -89,7 +89,7 @@ def test_margins_are_against_the_baseline_on_the_members_alone() -> None:
 
 
 def test_margins_are_the_differences_of_the_summaries_that_backtest_shows(course: Course, baseline: Tally) -> None:
-    members, ours = np.array([1, 2, 2, 5, 7]), course.tally(CostPolicy())
+    members, ours = np.array([1, 2, 2, 5, 7]), course.tally(RiskPolicy())
     one, two = summary(baseline, members, 7200.0), summary(ours, members, 7200.0)
     margins = Scores.of([ours]).against(baseline, members)
     assert margins.overruns[0] == pytest.approx(two.overruns / max(one.overruns, 1))
@@ -115,26 +115,26 @@ def test_the_least_margin_is_that_of_the_goal_nearest_to_being_missed() -> None:
     assert margins.least[0] == pytest.approx(0.5)
 
 
-def test_the_middle_is_geometric_for_amounts_and_a_majority_for_weekly() -> None:
-    made = middle([knobs(price=10.0, scale=0.25, days=14, weekly=True)] * 2 + [knobs(price=80.0, scale=1.0, days=28)])
-    assert made["price"] == pytest.approx(20)  # (10 × 10 × 80) ** (1/3)
-    assert made["scale"] == pytest.approx(0.5)
-    assert (made["days"], made["weekly"]) == (14, 1)
+def test_the_middle_is_geometric_for_ratios_and_the_median_of_days() -> None:
+    made = middle([knobs(ceiling=0.01, young=0.25, days=7)] * 2 + [knobs(ceiling=0.08, young=1.0, days=10)])
+    assert made["ceiling"] == pytest.approx(0.02)  # (0.01 × 0.01 × 0.08) ** (1/3)
+    assert made["young"] == pytest.approx(0.5)  # (0.25 + 0.25 + 1) / 3
+    assert made["days"] == 7
 
 
 def test_the_middle_of_the_best_tenth_is_chosen() -> None:
     """20 settings, two of them well within the goals."""
-    settings = [knobs(price=1000.0)] * 18 + [knobs(price=16.0), knobs(price=25.0)]
+    settings = [knobs(ceiling=0.5)] * 18 + [knobs(ceiling=0.016), knobs(ceiling=0.025)]
     good = np.array([0.9] * 18 + [0.3, 0.3])
     made = chosen(settings, Margins(good, np.full(20, -0.1), np.full(20, -0.1)))
-    assert made["price"] == pytest.approx(20)
+    assert made["ceiling"] == pytest.approx(0.02)
 
 
 def test_candidates_vary_every_knob_and_are_the_same_each_time() -> None:
     drawn = candidates(200, seed=0)
     assert drawn == candidates(200, seed=0)
     assert {name: {one[name] for one in drawn} for name in KNOBS} == {name: set(KNOBS[name]) for name in KNOBS}
-    assert set(KNOBS) == {name for name in vars(CostPolicy()) if not name.startswith("_")}
+    assert set(KNOBS) == {name for name in vars(RiskPolicy()) if not name.startswith(("_", "cut"))}
     assert policy(drawn[0]).days == drawn[0]["days"]
 
 
@@ -190,7 +190,7 @@ def test_the_command_shows_means_ranges_and_how_often_the_goals_were_met(
     assert all(0 <= row[share] <= 1 for row in rows for share in ("overruns_met", "slack_met", "median_met", "all_met"))
     lines = details.read_text().splitlines()
     assert len(lines) == 1 + 3
-    assert lines[0].startswith("seed,knobs.price,")
+    assert lines[0].startswith("seed,knobs.ceiling,")
 
 
 @pytest.mark.parametrize(

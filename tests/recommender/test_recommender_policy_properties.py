@@ -1,0 +1,193 @@
+"""What the memory policy keeps for any history: monotone, linear, prompt, unmoved by lone readings, under a ceiling."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from recommender.config import mode
+from recommender.estimate.policy import RiskPolicy
+from recommender.estimate.recommend import decide
+from recommender.model.containers import DAY, Model
+from recommender.model.peaks import Days, amount, level
+from recommender.settings import Settings
+
+MIB, GIB, TB = 1024**2, 1024**3, 10**12
+T0 = 1767225600.0
+OURS = mode(Settings())
+FREE = mode(Settings(pod_min_memory=0.0))
+"""Without the floor of 250 MiB, which hides what is below."""
+bytes_ = st.floats(np.log(2e6), np.log(1e12)).map(lambda x: int(np.exp(x)))
+days = st.lists(st.lists(bytes_, min_size=1, max_size=6), min_size=1, max_size=24)
+
+
+def evenings(histories, chosen=FREE, kills=(), at=None):
+    """The memory targets, bytes, after each day, of containers whose days are readings spread evenly over the day.
+
+    Days have as many readings in all of them. `kills`: (container, day, request); `at`: days after the start.
+    """
+    model = Model(chosen.aggregation)
+    rows = model.states.take(len(histories))
+    instances, alone = model.start(rows), np.ones(len(rows), dtype=np.int64)
+    for day, readings in enumerate(zip(*histories, strict=True)):
+        for place, amounts in enumerate(zip(*readings, strict=True)):
+            now = T0 + (day + place / len(readings[0])) * DAY
+            model.observe_memory(instances, np.array(amounts, dtype=np.int64), np.full(len(rows), now))
+        for one, killed, request in kills:
+            if killed == day:
+                time = np.array([T0 + (day + 0.99) * DAY])
+                model.observe_oom(instances[one : one + 1], np.array([request]), time)
+        now = T0 + (day + 1 if at is None else at) * DAY
+        yield lambda now=now: decide(model, rows, alone, now, chosen).memory.target.tolist()
+
+
+def targets(histories, chosen=FREE, kills=(), at=None):
+    """The targets after the last day."""
+    return list(evenings(histories, chosen, kills, at))[-1]()
+
+
+def flat(history):
+    return [(day, place) for day, readings in enumerate(history) for place in range(len(readings))]
+
+
+def with_reading(history, at, value):
+    day, place = at
+    return [
+        [*readings[:place], value, *readings[place + 1 :]] if d == day else readings
+        for d, readings in enumerate(history)
+    ]
+
+
+@settings(max_examples=150, deadline=None)
+@given(days, st.data())
+def test_a_larger_reading_never_lowers_the_target(history, data):
+    at = data.draw(st.sampled_from(flat(history)))
+    larger = with_reading(history, at, data.draw(st.integers(history[at[0]][at[1]], TB)))
+    hours = data.draw(st.floats(0.0, 1.0))
+    low, high = targets([history, larger], at=len(history) - 1 + hours)
+    assert low <= high
+
+
+@settings(max_examples=100, deadline=None)
+@given(days, st.data())
+def test_a_kill_never_lowers_the_target(history, data):
+    killed = data.draw(st.integers(0, len(history) - 1))
+    kills = [(1, killed, data.draw(st.integers(0, TB)))]
+    low, high = targets([history, history], kills=kills)
+    assert low <= high
+
+
+@settings(max_examples=100, deadline=None)
+@given(days, st.floats(0.01, 100.0))
+def test_readings_times_c_give_the_target_times_c(history, c):
+    """Within 5 %, between the lowest level (1 MB) and the largest amount (100 TB)."""
+    low = min(min(readings) for readings in history)
+    assume(low * c > 1e6)
+    scaled = [[int(value * c) for value in readings] for readings in history]
+    plain, times = targets([history, scaled])
+    assert times == pytest.approx(plain * c, rel=0.05)
+
+
+@settings(max_examples=100, deadline=None)
+@given(days, bytes_)
+def test_a_level_held_for_a_day_is_covered_at_the_next_decision(history, new):
+    """Held: six readings of it, so that the sixth is 4^5 = 1,024 times the day before and more is not asked of it."""
+    assume(new < 1000 * min(min(readings) for readings in history))
+    history = [[*readings, *[readings[-1]] * (6 - len(readings))] for readings in history]
+    assert targets([[*history, [new] * 6]])[0] >= new
+
+
+@settings(max_examples=60, deadline=None)
+@given(days, bytes_)
+def test_a_level_that_fell_is_followed_after_ten_days(history, new):
+    history = [*history, *[[new] * 6] * 10]
+    lowest = targets([[[new] * 6] * 10])[0]
+    assert targets([history])[0] <= 1.2 * lowest
+
+
+@settings(max_examples=150, deadline=None)
+@given(days, st.integers(10**6, TB), st.data())
+def test_one_reading_more_asks_for_four_times_as_much_at_most(history, value, data):
+    """Whatever the history, that of lone readings included: each can lift the target to 4 times, no more."""
+    day = data.draw(st.integers(0, len(history) - 1))
+    history = [readings if d != day or len(readings) > 1 else readings * 2 for d, readings in enumerate(history)]
+    model = Model(FREE.aggregation)
+    rows = model.states.take(2)
+    instances = model.start(rows)
+    for number, readings in enumerate(history):
+        spread = [*readings, *([value] if number == day else [])]
+        for place, read in enumerate(spread):
+            which = instances[1:] if number == day and place == len(readings) else instances
+            now = np.full(len(which), T0 + (number + place / 8) * DAY)
+            model.observe_memory(which, np.full(len(which), read), now)
+    without, with_ = decide(model, rows, np.array([1, 1]), T0 + len(history) * DAY, FREE).memory.target
+    assert with_ <= 4 * without * 1.001
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.floats(-0.1, 0.1), min_size=24, max_size=24), st.sampled_from([10 * GIB, TB]), st.integers(0, 23))
+def test_a_lone_reading_is_forgotten_after_a_week(noise, value, hour):
+    """Two weeks of noise about 100 MiB and one reading beyond: at most 4 times for 7 days, then nothing is left."""
+    usual = [int(100 * MIB * np.exp(x)) for x in noise]
+    spike = [*usual[:hour], value, *usual[hour + 1 :]]
+    days = [decided() for decided in evenings([[*[usual] * 14, spike, *[usual] * 11], [usual] * 26])]
+    for later, (with_, without) in enumerate(days[14:]):
+        assert with_ <= 4 * without * 1.001 if later < 7 else with_ <= 1.1 * without
+
+
+@settings(max_examples=60, deadline=None)
+@given(days, st.floats(0.01, 0.5))
+def test_no_supported_history_gets_a_target_above_the_ceiling(history, ceiling):
+    peaks = np.array([[max(readings) for readings in history][::-1]], dtype=float)
+    known, policy = Days.of(np.pad(peaks, ((0, 0), (0, 28 - peaks.shape[1])))), RiskPolicy(ceiling=ceiling)
+    assert policy.risk(known, policy.targets(known))[0] <= ceiling
+
+
+@settings(max_examples=60, deadline=None)
+@given(days)
+def test_a_lower_ceiling_never_lowers_the_target(history):
+    peaks = np.array([[max(readings) for readings in history][::-1]], dtype=float)
+    known = Days.of(np.pad(peaks, ((0, 0), (0, 28 - peaks.shape[1]))))
+    asked = [RiskPolicy(ceiling=ceiling).targets(known)[0] for ceiling in (0.3, 0.1, 0.05, 0.02, 0.01)]
+    assert asked == sorted(asked)
+
+
+def test_where_a_lone_reading_and_the_ceiling_conflict_the_risk_is_said():
+    """One reading of 10 GiB yesterday: a third of the weight says more, 4 times 130 MiB is asked for."""
+    peaks = np.zeros((1, 28))
+    peaks[0, :15] = 100 * MIB
+    repeated = level(peaks)
+    peaks[0, 0] = 10 * GIB
+    known = Days.of(peaks)._replace(repeated=repeated)
+    target = RiskPolicy().targets(known)
+    assert target[0] < 600 * MIB
+    assert RiskPolicy().risk(known, target)[0] > 0.3
+
+
+def test_a_kill_is_a_lower_bound_of_what_was_needed():
+    """The same day's peak of 1.2 GB, seen or cut by a kill: cut, it asks for more, and for less as days pass."""
+    seen, cut = targets([[[10**9] * 4] * 14] * 2, kills=[(1, 13, 10**9)])
+    assert cut > 1.2 * max(seen, 1.2e9)
+    later = targets([[[10**9] * 4] * 22], kills=[(0, 13, 10**9)])[0]
+    assert later < 1.4 * 10**9
+
+
+@given(st.integers(10**6, 10**14))
+def test_a_level_is_the_amount_to_three_in_ten_thousand(value):
+    back = amount(level(np.array([value])))
+    assert value * 0.9996 <= back[0] <= value + 1
+    assert level(back) == level(np.array([value]))
+
+
+@given(st.lists(bytes_, min_size=1, max_size=40))
+def test_readings_at_once_count_like_readings_one_by_one(values):
+    """Replicas of one container, all read in the same minute."""
+    ordered = sorted(values)
+    together, apart = (Model(OURS.aggregation).states for _ in range(2))
+    rows = together.take(1)
+    apart.take(1)
+    together.peaks.add(np.repeat(rows, len(values)), np.array(values), np.full(len(values), T0))
+    for value in ordered:
+        apart.peaks.add(rows, np.array([value]), np.array([T0]))
+    assert together.peaks.ring.tolist() == apart.peaks.ring.tolist()
+    assert together.peaks.repeated.tolist() == apart.peaks.repeated.tolist()
