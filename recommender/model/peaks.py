@@ -17,8 +17,8 @@ LEAST: Final = 1e6
 """bytes: the lowest level; smaller amounts count as this"""
 STEP: Final = 0.0003
 """Logarithmic distance of two levels, so 0.03 %; uint16 reaches 3e14 bytes."""
-FOURFOLD: Final = int(np.log(4.0) / STEP)
-"""How many levels one more reading can lift what counts as repeated: at most 4 times."""
+FOURFOLD: Final = int(np.log(4.0) / STEP) // 64 * 64
+"""How many levels one more reading can lift what counts as repeated: 4 times, less what the policy's grid asks for."""
 MOST_AT_ONCE: Final = 15
 """Readings of a state that count at once: 4 to the power of this spans all levels, so more would change nothing."""
 Levels: TypeAlias = NDArray[np.uint16]
