@@ -1,7 +1,7 @@
 """The loop against a small API server on loopback: statuses, conditions, checkpoints, kills, restarts."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -636,7 +636,7 @@ async def test_usage_can_come_from_external_metrics(cluster: FakeCluster) -> Non
         assert tested.target() == {"cpu": "350m"}, "of memory nothing is known"
 
 
-async def test_what_was_never_sampled_gets_no_number_but_a_sentence(cluster):
+async def test_what_was_never_sampled_gets_no_number_but_a_sentence(cluster: FakeCluster) -> None:
     """A Deployment and its VPA made together: metrics come a minute late, and one container's never."""
     await cluster.put(PODS, pod(containers=("app", "side")))
     await cluster.remove(POD_METRICS, "shop", "web-1")
@@ -653,7 +653,7 @@ async def test_what_was_never_sampled_gets_no_number_but_a_sentence(cluster):
         assert "side (cpu and memory)" in tested.condition("LowConfidence")["message"]
 
 
-async def test_mode_vpa_gives_the_minimum_without_any_sample_as_vpa_does(cluster):
+async def test_mode_vpa_gives_the_minimum_without_any_sample_as_vpa_does(cluster: FakeCluster) -> None:
     await cluster.remove(POD_METRICS, "shop", "web-1")
     async with bench(cluster, "--mode=vpa") as tested:
         await tested.loop()
@@ -662,11 +662,13 @@ async def test_mode_vpa_gives_the_minimum_without_any_sample_as_vpa_does(cluster
 
 @pytest.mark.parametrize("mode", ["default", "vpa"])
 @pytest.mark.parametrize(("hours", "acts"), [(0, 0), (23, 0), (25, 1)])
-async def test_pods_are_acted_on_after_a_day_of_samples_and_not_before(cluster, monkeypatch, mode, hours, acts):
+async def test_pods_are_acted_on_after_a_day_of_samples_and_not_before(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, mode: str, hours: int, acts: int
+) -> None:
     """Nothing was sampled at first, of which mode vpa says the minimum; then there is a sample, later another."""
-    asked = []
+    asked: list[int] = []
 
-    async def act(self, vpas, now):
+    async def act(self: Applier, vpas: Sequence[object], now: float) -> int:
         asked.append(len(vpas))
         return 0
 

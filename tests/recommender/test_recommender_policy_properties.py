@@ -1,5 +1,8 @@
 """What the memory policy keeps for any history: monotone, linear, prompt, unmoved by lone readings, under a ceiling."""
 
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -7,11 +10,14 @@ from hypothesis import strategies as st
 
 from recommender.config import mode
 from recommender.estimate.policy import RiskPolicy
-from recommender.estimate.recommend import decide
+from recommender.estimate.recommend import Mode, decide
+from recommender.model.buckets import Rows
 from recommender.model.containers import DAY, Model
 from recommender.model.peaks import Days, amount, level
 from recommender.settings import Settings
 
+History = list[list[int]]
+Kill = tuple[int, int, int]
 MIB, GIB, TB = 1024**2, 1024**3, 10**12
 T0 = 1767225600.0
 OURS = mode(Settings())
@@ -21,14 +27,21 @@ bytes_ = st.floats(np.log(2e6), np.log(1e12)).map(lambda x: int(np.exp(x)))
 days = st.lists(st.lists(bytes_, min_size=1, max_size=6), min_size=1, max_size=24)
 
 
-def evenings(histories, chosen=FREE, kills=(), at=None):
+def _decided(model: Model, rows: Rows, chosen: Mode, now: float) -> list[int]:
+    made = decide(model, rows, np.ones(len(rows), dtype=np.int64), now, chosen)
+    return [int(target) for target in made.memory.target]
+
+
+def evenings(
+    histories: Sequence[History], chosen: Mode = FREE, kills: Sequence[Kill] = (), at: float | None = None
+) -> Iterator[Callable[[], list[int]]]:
     """The memory targets, bytes, after each day, of containers whose days are readings spread evenly over the day.
 
     Days have as many readings in all of them. `kills`: (container, day, request); `at`: days after the start.
     """
     model = Model(chosen.aggregation)
     rows = model.states.take(len(histories))
-    instances, alone = model.start(rows), np.ones(len(rows), dtype=np.int64)
+    instances = model.start(rows)
     for day, readings in enumerate(zip(*histories, strict=True)):
         for place, amounts in enumerate(zip(*readings, strict=True)):
             now = T0 + (day + place / len(readings[0])) * DAY
@@ -38,19 +51,21 @@ def evenings(histories, chosen=FREE, kills=(), at=None):
                 time = np.array([T0 + (day + 0.99) * DAY])
                 model.observe_oom(instances[one : one + 1], np.array([request]), time)
         now = T0 + (day + 1 if at is None else at) * DAY
-        yield lambda now=now: decide(model, rows, alone, now, chosen).memory.target.tolist()
+        yield partial(_decided, model, rows, chosen, now)
 
 
-def targets(histories, chosen=FREE, kills=(), at=None):
+def targets(
+    histories: Sequence[History], chosen: Mode = FREE, kills: Sequence[Kill] = (), at: float | None = None
+) -> list[int]:
     """The targets after the last day."""
     return list(evenings(histories, chosen, kills, at))[-1]()
 
 
-def flat(history):
+def flat(history: History) -> list[tuple[int, int]]:
     return [(day, place) for day, readings in enumerate(history) for place in range(len(readings))]
 
 
-def with_reading(history, at, value):
+def with_reading(history: History, at: tuple[int, int], value: int) -> History:
     day, place = at
     return [
         [*readings[:place], value, *readings[place + 1 :]] if d == day else readings
@@ -60,7 +75,7 @@ def with_reading(history, at, value):
 
 @settings(max_examples=150, deadline=None)
 @given(days, st.data())
-def test_a_larger_reading_never_lowers_the_target(history, data):
+def test_a_larger_reading_never_lowers_the_target(history: History, data: st.DataObject) -> None:
     at = data.draw(st.sampled_from(flat(history)))
     larger = with_reading(history, at, data.draw(st.integers(history[at[0]][at[1]], TB)))
     hours = data.draw(st.floats(0.0, 1.0))
@@ -70,7 +85,7 @@ def test_a_larger_reading_never_lowers_the_target(history, data):
 
 @settings(max_examples=100, deadline=None)
 @given(days, st.data())
-def test_a_kill_never_lowers_the_target(history, data):
+def test_a_kill_never_lowers_the_target(history: History, data: st.DataObject) -> None:
     killed = data.draw(st.integers(0, len(history) - 1))
     kills = [(1, killed, data.draw(st.integers(0, TB)))]
     low, high = targets([history, history], kills=kills)
@@ -79,7 +94,7 @@ def test_a_kill_never_lowers_the_target(history, data):
 
 @settings(max_examples=100, deadline=None)
 @given(days, st.floats(0.01, 100.0))
-def test_readings_times_c_give_the_target_times_c(history, c):
+def test_readings_times_c_give_the_target_times_c(history: History, c: float) -> None:
     """Within 5 %, between the lowest level (1 MB) and the largest amount (100 TB)."""
     low = min(min(readings) for readings in history)
     assume(low * c > 1e6)
@@ -90,7 +105,7 @@ def test_readings_times_c_give_the_target_times_c(history, c):
 
 @settings(max_examples=100, deadline=None)
 @given(days, bytes_)
-def test_a_level_held_for_a_day_is_covered_at_the_next_decision(history, new):
+def test_a_level_held_for_a_day_is_covered_at_the_next_decision(history: History, new: int) -> None:
     """Held: six readings of it, so that the sixth is 4^5 = 1,024 times the day before and more is not asked of it."""
     assume(new < 1000 * min(min(readings) for readings in history))
     history = [[*readings, *[readings[-1]] * (6 - len(readings))] for readings in history]
@@ -99,7 +114,7 @@ def test_a_level_held_for_a_day_is_covered_at_the_next_decision(history, new):
 
 @settings(max_examples=60, deadline=None)
 @given(days, bytes_)
-def test_a_level_that_fell_is_followed_after_ten_days(history, new):
+def test_a_level_that_fell_is_followed_after_ten_days(history: History, new: int) -> None:
     history = [*history, *[[new] * 6] * 10]
     lowest = targets([[[new] * 6] * 10])[0]
     assert targets([history])[0] <= 1.2 * lowest
@@ -107,7 +122,9 @@ def test_a_level_that_fell_is_followed_after_ten_days(history, new):
 
 @settings(max_examples=150, deadline=None)
 @given(days, st.integers(10**6, TB), st.data())
-def test_one_reading_more_asks_for_four_times_as_much_at_most(history, value, data):
+def test_one_reading_more_asks_for_four_times_as_much_at_most(
+    history: History, value: int, data: st.DataObject
+) -> None:
     """Whatever the history, that of lone readings included: each can lift the target to 4 times, no more."""
     day = data.draw(st.integers(0, len(history) - 1))
     history = [readings if d != day or len(readings) > 1 else readings * 2 for d, readings in enumerate(history)]
@@ -126,7 +143,7 @@ def test_one_reading_more_asks_for_four_times_as_much_at_most(history, value, da
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.floats(-0.1, 0.1), min_size=24, max_size=24), st.sampled_from([10 * GIB, TB]), st.integers(0, 23))
-def test_a_lone_reading_is_forgotten_after_a_week(noise, value, hour):
+def test_a_lone_reading_is_forgotten_after_a_week(noise: list[float], value: int, hour: int) -> None:
     """Two weeks of noise about 100 MiB and one reading beyond: at most 4 times for 7 days, then nothing is left."""
     usual = [int(100 * MIB * np.exp(x)) for x in noise]
     spike = [*usual[:hour], value, *usual[hour + 1 :]]
@@ -137,7 +154,7 @@ def test_a_lone_reading_is_forgotten_after_a_week(noise, value, hour):
 
 @settings(max_examples=60, deadline=None)
 @given(days, st.floats(0.01, 0.5))
-def test_no_supported_history_gets_a_target_above_the_ceiling(history, ceiling):
+def test_no_supported_history_gets_a_target_above_the_ceiling(history: History, ceiling: float) -> None:
     peaks = np.array([[max(readings) for readings in history][::-1]], dtype=float)
     known, policy = Days.of(np.pad(peaks, ((0, 0), (0, 28 - peaks.shape[1])))), RiskPolicy(ceiling=ceiling)
     assert policy.risk(known, policy.targets(known))[0] <= ceiling
@@ -145,14 +162,14 @@ def test_no_supported_history_gets_a_target_above_the_ceiling(history, ceiling):
 
 @settings(max_examples=60, deadline=None)
 @given(days)
-def test_a_lower_ceiling_never_lowers_the_target(history):
+def test_a_lower_ceiling_never_lowers_the_target(history: History) -> None:
     peaks = np.array([[max(readings) for readings in history][::-1]], dtype=float)
     known = Days.of(np.pad(peaks, ((0, 0), (0, 28 - peaks.shape[1]))))
     asked = [RiskPolicy(ceiling=ceiling).targets(known)[0] for ceiling in (0.3, 0.1, 0.05, 0.02, 0.01)]
     assert asked == sorted(asked)
 
 
-def test_where_a_lone_reading_and_the_ceiling_conflict_the_risk_is_said():
+def test_where_a_lone_reading_and_the_ceiling_conflict_the_risk_is_said() -> None:
     """One reading of 10 GiB yesterday: a third of the weight says more, 4 times 130 MiB is asked for."""
     peaks = np.zeros((1, 28))
     peaks[0, :15] = 100 * MIB
@@ -164,7 +181,7 @@ def test_where_a_lone_reading_and_the_ceiling_conflict_the_risk_is_said():
     assert RiskPolicy().risk(known, target)[0] > 0.3
 
 
-def test_a_kill_is_a_lower_bound_of_what_was_needed():
+def test_a_kill_is_a_lower_bound_of_what_was_needed() -> None:
     """The same day's peak of 1.2 GB, seen or cut by a kill: cut, it asks for more, and for less as days pass."""
     seen, cut = targets([[[10**9] * 4] * 14] * 2, kills=[(1, 13, 10**9)])
     assert cut > 1.2 * max(seen, 1.2e9)
@@ -173,14 +190,14 @@ def test_a_kill_is_a_lower_bound_of_what_was_needed():
 
 
 @given(st.integers(10**6, 10**14))
-def test_a_level_is_the_amount_to_three_in_ten_thousand(value):
+def test_a_level_is_the_amount_to_three_in_ten_thousand(value: int) -> None:
     back = amount(level(np.array([value])))
     assert value * 0.9996 <= back[0] <= value + 1
     assert level(back) == level(np.array([value]))
 
 
 @given(st.lists(bytes_, min_size=1, max_size=40))
-def test_readings_at_once_count_like_readings_one_by_one(values):
+def test_readings_at_once_count_like_readings_one_by_one(values: list[int]) -> None:
     """Replicas of one container, all read in the same minute."""
     ordered = sorted(values)
     together, apart = (Model(OURS.aggregation).states for _ in range(2))
