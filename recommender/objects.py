@@ -8,7 +8,8 @@ from typing import Final
 
 import msgspec
 
-from adapter.kube.objects import Condition, Container, ContainerState, Model, ObjectMeta, ResourceRequirements
+from adapter.kube import objects
+from adapter.kube.objects import Condition, Container, Model, ObjectMeta, ResourceRequirements
 from adapter.kube.resources import Resource
 from adapter.units.quantity import Quantity, QuantityError
 
@@ -204,22 +205,15 @@ class Event(Model, frozen=True):
     last_timestamp: datetime | None = None
 
 
-class ContainerStatus(Model, frozen=True):
-    """What a container does now, how it ended before, and the resources that it really has."""
+class ContainerStatus(objects.ContainerStatus, frozen=True):
+    """With the resources that the container really has."""
 
-    name: str = ""
-    restart_count: int = 0
-    state: ContainerState = ContainerState()
-    last_state: ContainerState = ContainerState()
     resources: ResourceRequirements | None = None
 
 
-class PodStatus(Model, frozen=True):
-    """v1 PodStatus, as far as we read it."""
+class PodStatus(objects.PodStatus, frozen=True):
+    """With the class that says which pods are killed first."""
 
-    phase: str = ""
-    start_time: datetime | None = None
-    conditions: tuple[Condition, ...] = ()
     container_statuses: tuple[ContainerStatus, ...] = ()
     init_container_statuses: tuple[ContainerStatus, ...] = ()
     qos_class: str = ""
@@ -237,12 +231,11 @@ class PodContainer(Container, frozen=True):
     resize_policy: tuple[ResizePolicy, ...] = ()
 
 
-class PodSpec(Model, frozen=True):
-    """v1 PodSpec; `resources` are the pod-level ones."""
+class PodSpec(objects.PodSpec, frozen=True):
+    """With containers that say what a resize does to them."""
 
     containers: tuple[PodContainer, ...] = ()
     init_containers: tuple[PodContainer, ...] = ()
-    resources: ResourceRequirements | None = None
 
     @property
     def sidecars(self) -> tuple[PodContainer, ...]:
@@ -250,10 +243,9 @@ class PodSpec(Model, frozen=True):
         return tuple(container for container in self.init_containers if container.restart_policy == "Always")
 
 
-class Pod(Model, frozen=True):
-    """v1 Pod."""
+class Pod(objects.Pod, frozen=True):
+    """As the recommender reads it."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
 

@@ -115,7 +115,8 @@ class Behavior:
     down: Rules = Rules()
 
 
-_CPU_80 = Metric(Source.RESOURCE, "cpu", Target(TargetType.UTILIZATION, 80))
+CPU_80 = Metric(Source.RESOURCE, "cpu", Target(TargetType.UTILIZATION, 80))
+"""What an HPA without metrics scales on."""
 _UP = Rules(0, SelectPolicy.MAX, (Policy(PolicyType.PODS, 4, 15), Policy(PolicyType.PERCENT, 100, 15)))
 _DOWN = Rules(None, SelectPolicy.MAX, (Policy(PolicyType.PERCENT, 100, 15),))
 
@@ -141,7 +142,7 @@ def defaulted(spec: HpaSpec) -> HpaSpec:
     The scale-down window stays None: the controller's own flag supplies it (Settings.downscale_stabilization).
     """
     behavior = spec.behavior and Behavior(_filled(spec.behavior.up, _UP), _filled(spec.behavior.down, _DOWN))
-    return replace(spec, min=1 if spec.min is None else spec.min, metrics=spec.metrics or (_CPU_80,), behavior=behavior)
+    return replace(spec, min=1 if spec.min is None else spec.min, metrics=spec.metrics or (CPU_80,), behavior=behavior)
 
 
 def _filled(rules: Rules, default: Rules) -> Rules:

@@ -7,9 +7,10 @@ both may be, the one that `target.type` names.
 
 from collections.abc import Mapping
 
-from adapter.hpa.fields import Field
+from adapter.hpa.fields import Field, HpaError
 from adapter.hpa.model import (
     ALLOWED_TARGETS,
+    CPU_80,
     Behavior,
     History,
     HpaSpec,
@@ -57,6 +58,21 @@ def read_spec(hpa: Mapping[str, object]) -> HpaSpec:
     if found.min == 0 and not found.from_zero:
         raise low.error("can be 0 only with an Object or External metric")
     return found
+
+
+def read_metrics(hpa: Mapping[str, object]) -> tuple[list[Metric], list[HpaError]]:
+    """The metrics of an HPA that can be read, and why others cannot, as in a Kubernetes that knows more than we do.
+
+    Raises HpaError where there is no list of them.
+    """
+    found, refused = list[Metric](), list[HpaError]()
+    items = list(Field("", hpa).of("spec").of("metrics").items())
+    for item in items:
+        try:
+            found.append(_metric(item))
+        except HpaError as error:
+            refused.append(error)
+    return (found if items else [CPU_80]), refused
 
 
 def read_history(hpa: Mapping[str, object]) -> History:

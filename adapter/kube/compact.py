@@ -21,8 +21,9 @@ MAX_SHARED = 20_000
 """Distinct parts that are remembered; one that falls out is only shared less."""
 
 
-class Slim:
-    """Drops all annotations but those that start with one of `annotations`, and all pod conditions but the needed."""
+class Compactor:
+    """Drops all annotations but those that start with one of `annotations`, and the conditions that nobody reads, and
+    lets equal parts of different objects be one."""
 
     def __init__(self, annotations: tuple[str, ...] = ()) -> None:
         self._annotations = annotations
@@ -31,31 +32,31 @@ class Slim:
 
     def __call__(self, found: T) -> T:
         """`found` itself, made small: it has just been decoded, and nobody else holds it."""
-        self._slim_meta(found.metadata)
+        self._compact_meta(found.metadata)
         if isinstance(found, Pod):
-            self._slim_pod(found)
+            self._compact_pod(found)
         elif isinstance(found, PartialObjectMetadata):
             force_setattr(found, "api_version", sys.intern(found.api_version))
             force_setattr(found, "kind", sys.intern(found.kind))
         return found
 
-    def _slim_meta(self, meta: ObjectMeta) -> None:
+    def _compact_meta(self, meta: ObjectMeta) -> None:
         kept = {key: value for key, value in meta.annotations.items() if key.startswith(self._annotations)}
-        force_setattr(meta, "annotations", self._shared(kept))
-        force_setattr(meta, "owner_references", self._shared(meta.owner_references))
+        force_setattr(meta, "annotations", self._first_equal(kept))
+        force_setattr(meta, "owner_references", self._first_equal(meta.owner_references))
         force_setattr(meta, "namespace", sys.intern(meta.namespace))
 
-    def _slim_pod(self, pod: Pod) -> None:
+    def _compact_pod(self, pod: Pod) -> None:
         spec, status = pod.spec, pod.status
         for field in ("containers", "init_containers", "resources"):
-            force_setattr(spec, field, self._shared(getattr(spec, field)))
+            force_setattr(spec, field, self._first_equal(getattr(spec, field)))
         force_setattr(spec, "node_name", sys.intern(spec.node_name))
         force_setattr(status, "phase", sys.intern(status.phase))
         force_setattr(status, "conditions", tuple(map(_interned, filter(_is_needed, status.conditions))))
         for each in (*status.container_statuses, *status.init_container_statuses):
             force_setattr(each, "name", sys.intern(each.name))
 
-    def _shared(self, part: Any) -> Any:
+    def _first_equal(self, part: Any) -> Any:
         """The first of all parts that are equal to this one; parts have no hash, their encoding has."""
         if not part:
             return part if part is None else self._parts.setdefault((type(part), b""), part)

@@ -10,16 +10,17 @@ class Problems:
     def __init__(self, shown: int = SHOWN) -> None:
         self.count = 0
         self._shown = shown
-        self._sentences: list[str] = []
+        self.named: list[str] = []
+        """The first sentences."""
 
     def add(self, sentence: str) -> None:
         """Count one more, and keep its text while there is room."""
         self.count += 1
-        if len(self._sentences) < self._shown:
-            self._sentences.append(sentence)
+        if len(self.named) < self._shown:
+            self.named.append(sentence)
 
     def take(self) -> list[str]:
         """The sentences, then one with the number of those left out; starts anew."""
-        sentences, left_out = self._sentences, self.count - len(self._sentences)
-        self._sentences, self.count = [], 0
+        sentences, left_out = self.named, self.count - len(self.named)
+        self.named, self.count = [], 0
         return [*sentences, f"and {left_out} more"] if left_out else sentences

@@ -12,7 +12,7 @@ from adapter.collect.directory import Listed
 from adapter.kube import config
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.client import Client
-from adapter.kube.compact import Slim
+from adapter.kube.compact import Compactor
 from adapter.kube.index import Index
 from adapter.kube.informer import Informer
 from adapter.kube.objects import Node, PartialObjectMetadata, Pod
@@ -41,7 +41,7 @@ async def connected(settings: Settings, stack: AsyncExitStack, registry: Collect
     """Follow pods, nodes and HPAs of the cluster. Raises StartError."""
     client = await client_of(settings.lister_kubeconfig or settings.kubeconfig, stack)
     kind = PartialObjectMetadata if settings.prometheus_url else Pod
-    pods: Informer[Any] = Informer(client, PODS, kind, transform=Slim((ANNOTATION,)))
+    pods: Informer[Any] = Informer(client, PODS, kind, transform=Compactor((ANNOTATION,)))
     nodes = Informer(client, NODES, Node)  # prometheus-adapter's role may not list nodes or HPAs: nobody waits for them
     hpas = Informer(client, HORIZONTAL_POD_AUTOSCALERS, HorizontalPodAutoscaler)
     jobs = [

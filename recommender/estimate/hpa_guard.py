@@ -9,6 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+import msgspec
+
+from adapter.hpa.model import TargetType
+from adapter.hpa.read import read_metrics
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.units.quantity import Format, Quantity
 from recommender.estimate.postprocess import RESOURCES, Numbers
@@ -73,11 +77,9 @@ def watched(hpas: Iterable[HorizontalPodAutoscaler], target: TargetRef) -> dict[
         about = hpa.spec.scale_target_ref
         if (about.kind, about.name) != (target.kind, target.name):
             continue
-        for metric in hpa.spec.metrics:
-            own = metric.resource or metric.container_resource
-            if own is not None and own.target.average_utilization is not None:
-                container = metric.container_resource.container if metric.container_resource else ""
-                found[own.name, container] = own.target.average_utilization
+        for metric in read_metrics(msgspec.to_builtins(hpa))[0]:
+            if metric.target.type is TargetType.UTILIZATION:
+                found[metric.name, metric.container] = metric.target.value
     return found
 
 

@@ -6,7 +6,7 @@ import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from io import BufferedIOBase
 from itertools import islice
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from adapter.metrics.problems import Problems
 from recommender.input.cells import OOM_COLUMN, all_amounts, all_numbers, read_amount, read_cell, read_epoch, read_name
 from recommender.model.buckets import Amounts, Floats, Rows
 from recommender.model.containers import MAX_EPOCH, MISSING
@@ -33,20 +34,6 @@ NAMED_PROBLEMS: Final = 20
 
 class UsageError(Exception):
     """A file cannot be used at all; the text is one sentence with the file, the cause and what would be right."""
-
-
-@dataclass
-class Problems:
-    """What was wrong, counted, the first few in words."""
-
-    count: int = 0
-    named: list[str] = field(default_factory=list)
-
-    def add(self, text: str) -> None:
-        """Counts one more, and keeps its text if there is room."""
-        self.count += 1
-        if len(self.named) < NAMED_PROBLEMS:
-            self.named.append(text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +71,7 @@ def read_usage(paths: Iterable[Path]) -> Usage:
     Raises UsageError: a file is unreadable, has wrong columns, or there is no good row at all.
     """
     rows = _Rows()
-    problems = Problems()
+    problems = Problems(NAMED_PROBLEMS)
     paths = tuple(paths)
     for path in paths:
         _read(path, rows, problems)
@@ -103,7 +90,7 @@ def read_requests(path: Path) -> tuple[Mapping[str, tuple[int, int]], Problems]:
     """container -> (cpu in millicores, memory in bytes) of a csv with those three columns. Raises UsageError."""
     wanted = ("container", "cpu_millicores", "memory_bytes")
     found: dict[str, tuple[int, int]] = {}
-    problems = Problems()
+    problems = Problems(NAMED_PROBLEMS)
     lines = _lines(path)
     places = _header(path, lines, wanted)
     for number, cells in lines:

@@ -6,10 +6,11 @@ from typing import Any, Final
 import msgspec
 import yaml
 
+from adapter.metrics.problems import Problems
 from recommender.checkpoint import codec
 from recommender.checkpoint.codec import CheckpointError
 from recommender.estimate.recommend import Mode
-from recommender.input.usage_file import Problems, UsageError
+from recommender.input.usage_file import NAMED_PROBLEMS, UsageError
 from recommender.model.containers import Model
 from recommender.objects import Checkpoint
 from recommender.settings import MAX_HALF_LIFE
@@ -25,7 +26,7 @@ def read_checkpoints(path: Path, now: float) -> tuple[dict[str, Checkpoint], Pro
     Raises UsageError.
     """
     found: dict[str, Checkpoint] = {}
-    problems = Problems()
+    problems = Problems(NAMED_PROBLEMS)
     items = _items(path)
     if len(items) > MAX_CHECKPOINTS:
         raise UsageError(f"{path}: more than {MAX_CHECKPOINTS} checkpoints; export them by namespace")
@@ -49,7 +50,7 @@ def resume(found: dict[str, Checkpoint], chosen: Mode) -> tuple[Model, list[str]
     names = sorted(found)
     rows = model.states.take(len(names))
     codec.restore(model.states, rows, [found[name].status for name in names])
-    problems = Problems()
+    problems = Problems(NAMED_PROBLEMS)
     for row, name in zip(rows.tolist(), names, strict=True):
         text = found[name].metadata.annotations.get(codec.ANNOTATION)
         if text and chosen.aggregation.daily_peaks:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, Final, TextIO
 
-from recommender.input.usage_file import Problems
+from adapter.metrics.problems import Problems
 
 FORMATS: Final = ("table", "json", "csv")
 Record = Mapping[str, Any]

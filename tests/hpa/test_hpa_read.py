@@ -23,7 +23,7 @@ from adapter.hpa.model import (
     Target,
     TargetType,
 )
-from adapter.hpa.read import read_history, read_spec
+from adapter.hpa.read import read_history, read_metrics, read_spec
 
 FULL = """
 apiVersion: autoscaling/v2
@@ -251,3 +251,11 @@ def test_whatever_the_object_it_is_read_or_refused_with_its_own_error(changes: l
             read(changed)
         except HpaError as refusal:
             assert str(refusal).startswith(("spec", "status"))  # noqa: PT017 - either outcome is right
+
+
+def test_a_metric_of_a_kind_that_is_not_known_hides_no_other(full: dict) -> None:
+    full["spec"]["metrics"][1] = {"type": "Carbon", "carbon": {}}
+    found, [refusal] = read_metrics(full)
+    assert len(found) == 8
+    assert "spec.metrics[1].type must be one of" in str(refusal)
+    assert read_metrics({"spec": {}}) == ([Metric(Source.RESOURCE, "cpu", Target(UTILIZATION, 80))], [])

@@ -3,13 +3,16 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.hpa.decide import decide
 from adapter.hpa.model import History, HpaSpec, Metric, PodState, PodValue, PodValues, Scale, Source, Target, TargetType
-from recommender.estimate.hpa_guard import advise, beside
+from adapter.kube.autoscaling import HorizontalPodAutoscaler
+from recommender.estimate.hpa_guard import advise, beside, watched
 from recommender.estimate.postprocess import Numbers
+from recommender.objects import TargetRef
 
 LOAD = 2000
 """millicores that the whole workload uses, however many pods share it"""
@@ -102,3 +105,25 @@ def test_an_hpa_on_one_container_holds_that_one_alone() -> None:
 def test_nothing_requested_yet_leaves_nothing_to_keep() -> None:
     assert advise({}, {"app": 300}, 50).utilisation == 50
     assert beside({"app": numbers(300)}, {}, {("cpu", ""): 50}) == {"app": numbers(300)}
+
+
+def test_the_hpas_on_utilisation_of_the_target_are_watched() -> None:
+    def hpa(name: str, *metrics: dict[str, Any]) -> HorizontalPodAutoscaler:
+        spec = {"scaleTargetRef": {"kind": "Deployment", "name": name}, "maxReplicas": 9, "metrics": list(metrics)}
+        return msgspec.convert({"metadata": {"name": name}, "spec": spec}, HorizontalPodAutoscaler)
+
+    cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}
+    memory = {"name": "memory", "target": {"type": "AverageValue", "averageValue": "1Gi"}}
+    web = hpa(
+        "web",
+        {"type": "Resource", "resource": cpu},
+        {"type": "Resource", "resource": memory},
+        {"type": "ContainerResource", "containerResource": {**cpu, "container": "app"}},
+        {"type": "Carbon"},  # of a Kubernetes that knows more than we do
+    )
+    target = TargetRef(kind="Deployment", name="web")
+    assert watched([web, hpa("other", {"type": "Resource", "resource": cpu})], target) == {
+        ("cpu", ""): 60,
+        ("cpu", "app"): 60,
+    }
+    assert watched([hpa("web")], target) == {("cpu", ""): 80}  # what an HPA without metrics scales on

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from adapter.metrics.labels import label_name
+
 RESOURCE_LABELS: Mapping[str, str] = {
     "k8s.namespace.name": "namespace",
     "k8s.pod.name": "pod",
@@ -29,7 +31,6 @@ _PER_UNITS = {
     "s": "second", "m": "minute", "min": "minute", "h": "hour", "d": "day", "w": "week", "mo": "month", "y": "year",
 }  # fmt: skip
 _NOT_METRIC = re.compile(r"[^a-zA-Z0-9:]+")
-_NOT_LABEL = re.compile(r"[^a-zA-Z0-9_]")
 _ANNOTATION = re.compile(r"\{[^}]*\}")
 
 
@@ -63,12 +64,6 @@ def _unit_words(unit: str, kind: str) -> list[str]:
 def _unit_name(known: Mapping[str, str], unit: str) -> str:
     unit = unit.strip()
     return "_".join(word for word in _NOT_METRIC.sub("_", known.get(unit, unit)).split("_") if word)
-
-
-def label_name(name: str) -> str:
-    """The label's name of an attribute: what a label cannot have becomes '_'."""
-    clean = _NOT_LABEL.sub("_", name)
-    return f"key_{clean}" if clean[:1].isdigit() else clean
 
 
 def attribute_labels(attributes: Iterable[tuple[str, str]]) -> dict[str, str]:

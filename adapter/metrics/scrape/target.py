@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from ssl import SSLContext
 
-from adapter.metrics.otlp.names import label_name
+from adapter.metrics.labels import label_name
 from adapter.metrics.sample import Point
 from adapter.metrics.series_text import cut
 

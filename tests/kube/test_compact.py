@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from adapter.kube.compact import Slim
+from adapter.kube.compact import Compactor
 from adapter.kube.objects import Pod, condition, decode
 from tests.kube.test_views import POD
 
@@ -18,18 +18,18 @@ def read(**meta: Any) -> Pod:
 
 
 def test_only_the_wanted_annotations_and_conditions_are_kept() -> None:
-    slim = Slim(("prometheus.io/",))
-    pod = slim(read(annotations={"prometheus.io/port": "1", "checksum/config": "x"}))
+    compact = Compactor(("prometheus.io/",))
+    pod = compact(read(annotations={"prometheus.io/port": "1", "checksum/config": "x"}))
     assert pod.metadata.annotations == {"prometheus.io/port": "1"}
     assert [one.type for one in pod.status.conditions] == ["Ready"]
 
 
 def test_no_annotation_is_kept_where_none_is_wanted() -> None:
-    assert Slim()(read(annotations={"": "x", "a": "b"})).metadata.annotations == {}
+    assert Compactor()(read(annotations={"": "x", "a": "b"})).metadata.annotations == {}
 
 
 def test_everything_else_is_as_it_was() -> None:
-    before, after = read(annotations={}), Slim()(read(annotations={}))
+    before, after = read(annotations={}), Compactor()(read(annotations={}))
     assert after.metadata == before.metadata
     assert after.spec == before.spec
     assert after.status.container_statuses == before.status.container_statuses
@@ -37,13 +37,13 @@ def test_everything_else_is_as_it_was() -> None:
 
 
 def test_equal_parts_of_two_pods_are_one_and_different_ones_are_not() -> None:
-    slim = Slim()
-    first, second = slim(read(name="a")), slim(read(name="b"))
+    compact = Compactor()
+    first, second = compact(read(name="a")), compact(read(name="b"))
     assert first.spec.containers is second.spec.containers
     assert first.metadata.owner_references is second.metadata.owner_references
-    other = slim(read(ownerReferences=[{"kind": "Job", "name": "j"}]))
+    other = compact(read(ownerReferences=[{"kind": "Job", "name": "j"}]))
     assert other.metadata.owner_references[0].kind == "Job"
 
 
 def test_a_bare_pod_passes() -> None:
-    assert Slim()(Pod()) == Pod()
+    assert Compactor()(Pod()) == Pod()
