@@ -2,7 +2,8 @@
 
 import pytest
 
-from adapter.settings import HelpWanted, Settings, SettingsError, parse
+from adapter.program.flags import HelpWanted, SettingsError
+from adapter.settings import FLAGS, Settings, parse
 
 
 def settings(*arguments: str) -> Settings:
@@ -37,7 +38,7 @@ def test_a_bare_boolean_does_not_swallow_the_next_flag() -> None:
 
 def test_a_flag_of_a_peer_without_effect_is_taken_and_named() -> None:
     given, ignored = parse(["--client-qps=50", "--profiling=false", "--vmodule", "a=2", "--secure-port", "443"])
-    assert (given.secure_port, ignored) == (443, ["client-qps", "profiling", "vmodule"])
+    assert (given.secure_port, ignored) == (443, ("client-qps", "profiling", "vmodule"))
 
 
 def test_repeated_and_comma_separated_lists_add_up() -> None:
@@ -52,14 +53,22 @@ def test_repeated_and_comma_separated_lists_add_up() -> None:
     ("arguments", "sentence"),
     [
         (["--secure-prt=1"], "unknown flag --secure-prt; --help lists the flags"),
-        (["--secure-port"], "--secure-port needs a value"),
-        (["--secure-port=x"], "--secure-port=x: a whole number from 0 up would be right"),
+        (["--secure-port=65536"], "--secure-port=65536: 0 to 65535 is wanted"),
+        (["--scrape-interval=500ms"], "--scrape-interval=500ms: 1s or more is wanted"),
+        (["--retention=1d"], "--retention=1d: a duration like 1h30m, 90s or 1.5s is wanted"),
+        (["--prometheus-verb=PUT"], "--prometheus-verb=PUT: one of GET, POST, get, post is wanted"),
         (
-            ["--scrape-interval=5 parsecs"],
-            "--scrape-interval=5 parsecs: '5 parsecs' is no duration; right would be like 5m, 90s or 1h30m",
+            ["--tls-cert-file=a"],
+            "--tls-cert-file=a and --tls-private-key-file= go together: give both or neither",
         ),
-        (["--kubelet-insecure-tls=maybe"], "--kubelet-insecure-tls=maybe: true or false would be right"),
-        (["--tls-cert-file=a"], "--tls-cert-file and --tls-private-key-file go together: give both or neither"),
+        (
+            ["--prometheus-auth-incluster", "--prometheus-auth-config=k"],
+            "--prometheus-auth-incluster and --prometheus-auth-config=k are two answers to one question: give one",
+        ),
+        (
+            ["--prometheus-header=X=1", "--prometheus-header=a secret"],
+            "--prometheus-header, the 2. of them: name=value is wanted",
+        ),
         (["x", "y"], "'y' is no flag; flags look like --name=value"),
     ],
 )
@@ -72,3 +81,13 @@ def test_a_bad_flag_gets_one_sentence(arguments: list[str], sentence: str) -> No
 def test_help_tells_every_flag_with_its_default() -> None:
     with pytest.raises(HelpWanted, match=r"--scrape-interval \(5s\)"):
         parse(["--help"])
+
+
+def test_a_flag_without_effect_takes_the_value_that_follows_as_in_go() -> None:
+    given, ignored = parse(["--client-qps", "-5", "--secure_port=443", "-v4"])
+    assert (given.secure_port, given.verbosity, ignored) == (443, 4, ("client-qps",))
+
+
+def test_settings_read_as_they_were_rendered() -> None:
+    given = settings("--prometheus-header=X=1", "--tls-san=a,b", "--scrape-timeout=2500ms", "--kubelet-insecure-tls")
+    assert parse(FLAGS.render(given)).settings == given

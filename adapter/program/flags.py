@@ -198,7 +198,7 @@ class Flags(Generic[S]):
         for argument in rest:
             found = self._look_up(argument)
             if argument == "--" or found is None:
-                self._refuse(argument, rest, before)
+                _refuse(argument, rest, before)
                 continue
             flag, text = found
             if flag.name in ("help", "h"):
@@ -211,19 +211,6 @@ class Flags(Generic[S]):
                 raise SettingsError(f"--{flag.name} needs a value")
             before = flag
             yield flag, text
-
-    def _refuse(self, argument: str, rest: Iterator[str], before: _Flag | None) -> None:
-        """Raises SettingsError, but for a `--` that nothing follows."""
-        if argument == "--":
-            if (argument := next(rest, "")) == "":
-                return
-        elif argument.startswith("-"):
-            name = _clip(argument.partition("=")[0])
-            raise SettingsError(f"{name!r} is no flag of {self.program}; --help lists them")
-        hint = ""
-        if before is not None and before.bare:
-            hint = f"; a value of --{before.name} is given as --{before.name}={_clip(argument)}"
-        raise SettingsError(f"{_clip(argument)!r} is no flag; flags look like --name=value{hint}")
 
     def _look_up(self, argument: str) -> tuple[_Flag, str | None] | None:
         """The flag of an argument and the value written into it, if any; None where it is no flag of ours."""
@@ -246,6 +233,19 @@ class Flags(Generic[S]):
 
 
 _FORM: Final = re.compile(r"(--?)([A-Za-z][A-Za-z0-9_-]*)(?:=(.*))?", re.DOTALL)
+
+
+def _refuse(argument: str, rest: Iterator[str], before: _Flag | None) -> None:
+    """Raises SettingsError, but for a `--` that nothing follows."""
+    if argument == "--":
+        if (argument := next(rest, "")) == "":
+            return
+    elif match := _FORM.fullmatch(argument):
+        raise SettingsError(f"unknown flag {_clip(match[1] + match[2])}; --help lists the flags")
+    hint = ""
+    if before is not None and before.bare:
+        hint = f"; a value of --{before.name} is given as --{before.name}={_clip(argument)}"
+    raise SettingsError(f"{_clip(argument)!r} is no flag; flags look like --name=value{hint}")
 
 
 def _put(values: dict[str, Any], entry: "dataclasses.Field[Any]", text: str) -> None:

@@ -18,8 +18,8 @@ from adapter.kube.informer import Informer
 from adapter.kube.objects import Node, PartialObjectMetadata, Pod
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, NODES, PODS
 from adapter.metrics.scrape.target import ANNOTATION
+from adapter.program.run import Job, StartError
 from adapter.settings import Settings
-from adapter.wiring.parts import Job, StartError
 
 
 @dataclass(frozen=True)

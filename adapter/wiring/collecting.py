@@ -17,11 +17,11 @@ from adapter.collect.schedule import Schedule
 from adapter.collect.snapshot import Limits
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.kube.resources import ApiResource, GroupResource
+from adapter.program.run import Job
 from adapter.rules import resources
 from adapter.rules.model import RuleFile
 from adapter.settings import Settings
 from adapter.wiring.cluster import Cluster
-from adapter.wiring.parts import Job
 from adapter.wiring.source import Values
 
 EMBEDDED_REFRESH = 0.5

@@ -13,6 +13,7 @@ from adapter import __version__
 from adapter.collect.answer import Answers
 from adapter.collect.directory import Listed
 from adapter.kube.client import Client
+from adapter.program.run import Job, StartError
 from adapter.serve.authenticate import (
     Authentication,
     BearerTokens,
@@ -29,7 +30,6 @@ from adapter.serve.tls import FilePair, SelfMadePair, Tls, keep_fresh
 from adapter.serve.trust import AnchorFiles, Anchors, ProxyRules, Trust, TrustError, keep_anchors
 from adapter.settings import Settings
 from adapter.wiring.cluster import client_of, followed
-from adapter.wiring.parts import Job, StartError
 
 log = structlog.get_logger("streamgate")
 

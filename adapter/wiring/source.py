@@ -16,6 +16,7 @@ from adapter.kube import config
 from adapter.metrics.prometheus.client import Connection, PrometheusSource
 from adapter.metrics.scrape.kubelet import kubelet_tls
 from adapter.metrics.source import Source
+from adapter.program.run import Job, StartError
 from adapter.rules.model import RuleFile
 from adapter.serve.certs import KeyPair
 from adapter.serve.health import Check
@@ -23,7 +24,6 @@ from adapter.serve.tls import Tls
 from adapter.serve.trust import Trust
 from adapter.settings import Settings
 from adapter.wiring.cluster import Cluster
-from adapter.wiring.parts import Job, StartError
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ import structlog
 from adapter.files import Identity, identity
 from adapter.kube.documents import DocumentError, read_objects
 from adapter.kube.index import Index
+from adapter.program.run import Job, StartError
 from adapter.serve.authority import ClientAuthority, write_credentials
 from adapter.serve.certs import KeyPair
 from adapter.serve.chains import Pool
 from adapter.serve.trust import Anchors
 from adapter.wiring.cluster import Cluster
-from adapter.wiring.parts import Job, StartError
 
 log = structlog.get_logger("streamgate")
 

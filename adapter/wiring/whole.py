@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from adapter.collect.catalogue import Catalogue
 from adapter.collect.follow import mapper_of
+from adapter.program.run import Job, StartError
 from adapter.rules import builtin
 from adapter.rules.config import load
 from adapter.rules.document import RulesError
@@ -21,7 +22,6 @@ from adapter.wiring import serving as servers
 from adapter.wiring import source as sources
 from adapter.wiring import standalone
 from adapter.wiring.collecting import Collecting, collecting
-from adapter.wiring.parts import Job, StartError
 
 
 @dataclass(frozen=True)

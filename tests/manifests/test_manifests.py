@@ -34,7 +34,7 @@ def named(objects: list[Any]) -> list[Any]:
 def settings_of(build: Build) -> Settings:
     """The settings that the Deployment's arguments give; raises where one is unknown."""
     settings, without_effect = parse(build.container["args"])
-    assert without_effect == []
+    assert without_effect == ()
     return settings
 
 

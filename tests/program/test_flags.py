@@ -159,8 +159,8 @@ def test_flags_without_effect_are_named_once_and_take_their_values() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--secure-prt=1"], "'--secure-prt' is no flag of sample; --help lists them"),
-        (["--v4"], "'--v4' is no flag of sample; --help lists them"),
+        (["--secure-prt=1"], "unknown flag --secure-prt; --help lists the flags"),
+        (["--v4"], "unknown flag --v4; --help lists the flags"),
         (["--workers"], "--workers needs a value"),
         (["--workers=x"], "--workers=x: a whole number is wanted"),
         (["--workers=1__0"], "--workers=1__0: a whole number is wanted"),

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from adapter.__main__ import main
+from adapter.program.run import StartError
 from adapter.settings import Settings
-from adapter.wiring.parts import StartError
 from adapter.wiring.whole import read_rules
 from tests.rubbish.conftest import RATE, ROOT, Pods, Running, command, environment, until
 

@@ -16,8 +16,8 @@ from aiohttp import web
 from adapter.kube.fake.server import FakeCluster
 from adapter.metrics.prometheus.client import PrometheusSource
 from adapter.metrics.source import Query, SourceError
+from adapter.program.run import StartError
 from adapter.settings import Settings
-from adapter.wiring.parts import StartError
 from adapter.wiring.source import kubelet_access, prometheus
 from adapter.wiring.whole import Adapter, wired
 
