@@ -7,7 +7,7 @@ CLUSTER_PYTEST := $(PY) -m pytest -o addopts="-q --strict-markers --strict-confi
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test lint format cluster-up cluster-down cluster-status cluster-test scale-latency \
-        bench-adapter bench-exposition bench-recommender rates clean
+        bench-adapter bench-exposition bench-recommender rates judge clean
 
 help: ## print this menu
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-18s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ bench-recommender: .venv/installed ## 100,000 containers through the recommender
 
 rates: .venv/installed ## simulate the change-point rate; writes the table and plot of docs/rates.md
 	@$(PY) loadtest/simulate_rates.py
+
+judge: .venv/installed ## simulate releases before the rollout's judge; writes the tables and plot of docs/rollouts.md
+	@$(PY) -m loadtest.simulate_rollouts
 
 clean: ## remove .venv and caches of tools (binaries of the test bed stay in their own cache)
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

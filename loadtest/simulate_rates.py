@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adapter.metrics.store.rate import THRESHOLD, adaptive_rate
+from loadtest.page import rewrite
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Estimator: TypeAlias = Callable[[Floats, float], Floats]
@@ -238,16 +239,6 @@ def draw_step(path: Path) -> None:
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
-def rewrite(document: Path, parts: dict[str, str]) -> None:
-    """Put each part between its two marks."""
-    text = document.read_text(encoding="utf-8")
-    for name, part in parts.items():
-        begin, end = f"<!-- {name}: written by loadtest/simulate_rates.py -->", f"<!-- end of {name} -->"
-        before, rest = text.split(begin)
-        text = f"{before}{begin}\n{part}\n{end}{rest.split(end)[1]}"
-    document.write_text(text, encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Simulate the change-point rate against fixed windows.")
     parser.add_argument("--hours", type=float, default=0, help="print tables over so many hours, and write nothing")
@@ -258,7 +249,7 @@ def main() -> None:
         PICTURES.mkdir(exist_ok=True)
         draw_curve(PICTURES / "rates.png")
         draw_step(PICTURES / "rates-step.png")
-        rewrite(DOCUMENT, parts)
+        rewrite(DOCUMENT, parts, "loadtest/simulate_rates.py")
 
 
 if __name__ == "__main__":

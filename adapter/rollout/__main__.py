@@ -9,6 +9,7 @@ from typing import Final
 from adapter.rollout.cli.files import VerbError, complain
 
 VERBS: Final[Mapping[str, str]] = {
+    "calibrate": "how many identical releases a policy would have rolled back",
     "lint": "check a RolloutPolicy without a cluster",
     "replay": "run a policy's gates over recorded windows",
 }

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from adapter.rollout.model.fields import finite, shown
+from adapter.rollout.model.fields import finite, named, shown
 from adapter.rollout.model.window import Arm, Arms, Counts, Gauge, Health, Reading, Window
 
 MOST_BYTES: Final = 8 << 20
@@ -86,7 +86,7 @@ def _window(raw: Mapping[str, Any], time: float, problems: list[str], *, pods: b
                 _metric_pods(name, arms.get("pods"), by_pod, problems)
     return Window(
         time=time,
-        metrics={name: _arms(arms, f"metrics.{_short(name)}", problems) for name, arms in metrics.items()},
+        metrics={name: _arms(arms, f"metrics.{named(name)}", problems) for name, arms in metrics.items()},
         health=_health(raw.get("health"), problems),
         step=step if isinstance(step, int) and not isinstance(step, bool) else None,
         pods=by_pod,
@@ -104,7 +104,7 @@ def _arms(raw: object, path: str, problems: list[str]) -> Arms:
         if name == "pods":
             continue
         if name not in list(Arm):
-            problems.append(f"{path}.{_short(name)}: no such arm; right would be stable or canary")
+            problems.append(f"{path}.{named(name)}: no such arm; right would be stable or canary")
             continue
         reading = _reading(value, f"{path}.{name}", problems)
         if reading:
@@ -176,18 +176,18 @@ def _top_pods(raw: object, found: dict[Arm, dict[str, ReadingMap]], problems: li
     """`pods` beside `metrics`: arm -> pod -> metric -> reading."""
     for arm, pod, values in _each_pod(raw, "pods", problems):
         if not isinstance(values, dict):
-            problems.append(f"pods.{arm.value}.{_short(pod)}: {shown(values)} is no mapping of metrics' names")
+            problems.append(f"pods.{arm.value}.{named(pod)}: {shown(values)} is no mapping of metrics' names")
             continue
         for name, value in values.items():
-            reading = _reading(value, f"pods.{arm.value}.{_short(pod)}.{_short(name)}", problems)
+            reading = _reading(value, f"pods.{arm.value}.{named(pod)}.{named(name)}", problems)
             if reading:
                 found.setdefault(arm, {}).setdefault(pod, {})[name] = reading
 
 
 def _metric_pods(name: str, raw: object, found: dict[Arm, dict[str, ReadingMap]], problems: list[str]) -> None:
     """`pods` beside a metric's sums: arm -> pod -> reading."""
-    for arm, pod, value in _each_pod(raw, f"metrics.{_short(name)}.pods", problems):
-        reading = _reading(value, f"metrics.{_short(name)}.pods.{arm.value}.{_short(pod)}", problems)
+    for arm, pod, value in _each_pod(raw, f"metrics.{named(name)}.pods", problems):
+        reading = _reading(value, f"metrics.{named(name)}.pods.{arm.value}.{named(pod)}", problems)
         if reading:
             found.setdefault(arm, {}).setdefault(pod, {})[name] = reading
 
@@ -204,7 +204,3 @@ def _each_pod(raw: object, path: str, problems: list[str]) -> Iterator[tuple[Arm
             yield from ((arm, pod, value) for pod, value in pods.items())
         elif pods is not None:
             problems.append(f"{path}.{arm.value}: {shown(pods)} is no mapping; right would be pods' names")
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 60 else f"{name[:57]}..."

@@ -7,7 +7,7 @@ import numpy as np
 
 from adapter.rollout.evidence import dispersion
 from adapter.rollout.evidence.events import Bar, Events
-from adapter.rollout.evidence.gauges import Gauges
+from adapter.rollout.evidence.gauges import Gauges, as_one
 from adapter.rollout.evidence.likelihood import BELOW, BELOW_STABLE, RHOS, SIGNS, Floats, rate, share
 from adapter.rollout.evidence.mixture import average
 
@@ -43,7 +43,7 @@ def windows(gauges: Gauges, against: float, favour: float) -> float | None:
     """About how many more windows; None: neither bar comes nearer."""
     seen, worse = float(gauges.seen[0]), float(gauges.seen[1])
     part = worse / max(seen, 1)
-    up, down = np.log(2 * SIGNS), np.log(2 * (1 - SIGNS))
+    up, down = np.log(2 * SIGNS) / as_one(gauges), np.log(2 * (1 - SIGNS)) / as_one(gauges)
     bad = _until(against + math.log(2), gauges.against.whole, part * up + (1 - part) * down)
     good = _until(favour, gauges.fine, part * down + (1 - part) * up)
     return _sane(min(bad, good))

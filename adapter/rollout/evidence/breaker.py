@@ -5,13 +5,19 @@ them and are at least half as bad, it is an outage of both and rolls nothing bac
 """
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+
+from adapter.rollout.evidence.likelihood import Floats
 from adapter.rollout.model.window import Arm, Counts, Health
+
+Bools: TypeAlias = npt.NDArray[np.bool_]
 
 BAD: Final = 0.5
 """The part of requests or pods from which on it is plain."""
-AT_ONCE: Final = 100
+AT_ONCE: Final = 500
 """Requests that one window must have; a single burst is then no likely cause."""
 OF_TWO: Final = 20
 """Requests that two bad windows in a row must have together."""
@@ -26,20 +32,30 @@ class Failing(NamedTuple):
     bad: float = 0.0
 
 
+def plain(canary: Floats, bad: Floats, stable: Floats, bad_stable: Floats, limit: float) -> Bools:
+    """Whether a window is plainly bad: half of the canary's requests (or more than `limit`), and not of stable's."""
+    most = max(BAD, limit)
+    shared = (stable > 0) & (bad_stable * canary >= SHARED * bad * stable)
+    return np.asarray((canary > 0) & (bad >= most * canary) & ~shared)
+
+
+def acts(before: Floats, now: Floats) -> Bools:
+    """Whether the requests of two plainly bad windows in a row, or of this one, are enough; 0: it was not bad."""
+    return np.asarray((now >= AT_ONCE) | ((before > 0) & (now > 0) & (before + now >= OF_TWO)))
+
+
 def requests(before: Failing, canary: Counts, stable: Counts | None, limit: float) -> tuple[Failing, str]:
     """What to remember, and why to roll back at once ('': no reason). `limit`: a bad rate that the gate allows."""
-    bad = max(BAD, limit)
-    if canary.all <= 0 or canary.bad < bad * canary.all:
-        return Failing(), ""
-    if stable and stable.all > 0 and stable.bad / stable.all >= SHARED * canary.bad / canary.all:
+    beside = stable or Counts(0.0, 0.0)
+    here, bad, there, bad_there = (np.asarray(part) for part in (canary.all, canary.bad, beside.all, beside.bad))
+    if not plain(here, bad, there, bad_there, limit):
         return Failing(), ""
     now = Failing(canary.all, canary.bad)
-    both = before.requests + now.requests
-    if now.requests >= AT_ONCE or (before.requests > 0 and both >= OF_TWO):
-        total = before.bad + now.bad
-        beside = f", stable's {stable.bad:.0f} of {stable.all:.0f}" if stable and stable.all > 0 else ""
-        return now, f"{total:.0f} of the newest {both:.0f} requests were bad{beside}"
-    return now, ""
+    if not acts(np.asarray(before.requests), np.asarray(now.requests)):
+        return now, ""
+    both, total = before.requests + now.requests, before.bad + now.bad
+    said = f", stable's {beside.bad:.0f} of {beside.all:.0f}" if beside.all > 0 else ""
+    return now, f"{total:.0f} of the newest {both:.0f} requests were bad{said}"
 
 
 def pods(before: bool, health: Mapping[Arm, Health]) -> tuple[bool, str]:

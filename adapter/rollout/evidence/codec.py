@@ -7,7 +7,7 @@ import numpy as np
 
 Tree = TypeVar("Tree", bound="tuple[Any, ...]")
 
-DIGITS = 9
+DIGITS = 12
 
 
 class EvidenceError(ValueError):

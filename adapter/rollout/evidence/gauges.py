@@ -3,9 +3,13 @@
 A window is *worse* if the canary's value is beyond what is allowed beside stable's (or, where only a limit is given,
 beyond the limit while stable's is not), and *fine* if it is within the limit or within what is allowed beside stable's.
 For a release like the stable one, worse has a chance of at most one half, whatever the value's distribution.
+
+Windows that follow each other are alike: a queue that is long now is long in ten seconds. How much, is learnt from the
+relative difference of the arms around its mean; k windows that are as good as one count as the k-th root of their
+product, whose expectation is at most 1 however they hang together (Hoelder's inequality).
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +18,14 @@ from adapter.rollout.evidence import mixture
 from adapter.rollout.evidence.events import CAP, Bar
 from adapter.rollout.evidence.likelihood import SIGNS, Floats, sign
 from adapter.rollout.evidence.mixture import Mixture
+
+ALIKE: Final = 0.3
+"""The correlation of neighbouring windows that is assumed before any was seen..."""
+WEIGHT: Final = 4.0
+"""... as if so many windows had shown it."""
+MOST_ALIKE: Final = 0.95
+STILL: Final = 1e-6
+"""A sum of squares below this is none."""
 
 
 class Gauges(NamedTuple):
@@ -24,21 +36,42 @@ class Gauges(NamedTuple):
     """(..., 4) logs."""
     seen: Floats
     """(..., 4): windows, worse ones, the last value of the canary and of stable."""
+    course: Floats
+    """(..., 4) of the relative difference: its sum, of its squares, of its squared steps, the last one."""
 
 
 def begin(shape: tuple[int, ...] = ()) -> Gauges:
-    return Gauges(mixture.begin(shape, len(SIGNS)), np.zeros((*shape, len(SIGNS))), np.zeros((*shape, 4)))
+    return Gauges(mixture.begin(shape, len(SIGNS)), np.zeros((*shape, len(SIGNS))), *np.zeros((2, *shape, 4)))
 
 
 def hear(gauges: Gauges, bar: Bar, canary: Floats, stable: Floats, *, lower_is_worse: bool) -> Gauges:
     """A window's values (...); `stable` counts only where the bar is concurrent."""
     worse, fine = compare(bar, canary, stable, lower_is_worse=lower_is_worse)
-    seen = np.stack([gauges.seen[..., 0] + 1, gauges.seen[..., 1] + worse, canary, stable], axis=-1)
+    windows = as_one(gauges)[..., None]
     return Gauges(
-        mixture.hear(gauges.against, sign(worse[..., None])),
-        np.minimum(gauges.fine + sign(fine[..., None]), CAP),
-        seen,
+        mixture.hear(gauges.against, sign(worse[..., None]) / windows),
+        np.minimum(gauges.fine + sign(fine[..., None]) / windows, CAP),
+        np.stack([gauges.seen[..., 0] + 1, gauges.seen[..., 1] + worse, canary, stable], axis=-1),
+        _course(gauges, canary, stable if bar.concurrent else np.asarray(bar.limit or 0.0)),
     )
+
+
+def as_one(gauges: Gauges) -> Floats:
+    """How many windows say as much as one that stands alone: 1 and more."""
+    total, squares, steps, _ = np.moveaxis(gauges.course, -1, 0)
+    count = gauges.seen[..., 0]
+    spread = squares - total**2 / np.maximum(count, 1)
+    moved = (count >= 2) & (spread > STILL)
+    alike = np.where(moved, 1 - steps / (2 * np.where(moved, spread, 1.0)), ALIKE)
+    alike = (WEIGHT * ALIKE + count * np.clip(alike, -1, 1)) / (WEIGHT + count)
+    return np.asarray(np.maximum((1 + alike) / (1 - np.minimum(alike, MOST_ALIKE)), 1))
+
+
+def _course(gauges: Gauges, canary: Floats, beside: Floats) -> Floats:
+    size = np.abs(canary) + np.abs(beside)
+    now = np.divide(canary - beside, size, out=np.zeros(np.shape(size)), where=size > 0)
+    step = np.where(gauges.seen[..., 0] > 0, now - gauges.course[..., 3], 0.0)
+    return np.concatenate([gauges.course[..., :3] + np.stack([now, now**2, step**2], axis=-1), now[..., None]], axis=-1)
 
 
 def compare(
@@ -69,3 +102,17 @@ def against(gauges: Gauges) -> Floats:
 def in_favour(gauges: Gauges) -> Floats:
     """The log of the e-value for it."""
     return mixture.average(gauges.fine)
+
+
+def only(new: Gauges, old: Gauges, heard: npt.NDArray[np.bool_]) -> Gauges:
+    """`new` for those releases that heard something, else `old`."""
+
+    def pick(one: Floats, other: Floats) -> Floats:
+        return np.where(heard[..., None], one, other)
+
+    return Gauges(
+        Mixture(*(pick(one, other) for one, other in zip(new.against, old.against, strict=True))),
+        pick(new.fine, old.fine),
+        pick(new.seen, old.seen),
+        pick(new.course, old.course),
+    )

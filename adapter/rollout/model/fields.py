@@ -19,7 +19,7 @@ class Fields:
     def only(self, known: Sequence[str]) -> None:
         for key in self._raw:
             if key not in known:
-                self.wrong(str(key)[:80], f"no such field; right would be one of {', '.join(known)}")
+                self.wrong(named(key), f"no such field; right would be one of {', '.join(known)}")
 
     def text(self, field: str, pattern: re.Pattern[str], right: str, *, required: bool = False) -> str:
         value = self._raw.get(field)
@@ -102,4 +102,11 @@ def shown(value: object) -> str:
         text = " ".join(repr(value).split())
     except ValueError:  # an integer of thousands of digits
         return "a number of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def named(key: object) -> str:
+    """A key for a sentence: short, printable, one line."""
+    text = str(key)
+    text = text if text.isprintable() and text else repr(text)
     return text if len(text) <= 60 else f"{text[:57]}..."

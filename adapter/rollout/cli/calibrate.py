@@ -1,0 +1,131 @@
+"""`calibrate POLICY WINDOWS`: how many identical releases would this policy have rolled back?"""
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from adapter.rollout import recording
+from adapter.rollout.calibrate import BLOCK, NEVER, CalibrationError, Outcomes, Recorded, calibrate, left_out, record
+from adapter.rollout.cli import files
+from adapter.rollout.evidence.chance import upper
+from adapter.rollout.model.gates import Gates
+from adapter.rollout.model.verdict import Stage
+from adapter.rollout.model.window import Window
+from adapter.rollout.replay import stage_of
+
+ABOUT = f"""Make identical releases of a recording of stable pods: whole pods are split into two arms, in blocks of
+{BLOCK} windows. Says how many of them the policy would roll back or promote, and how many it finds that are worse."""
+MOST_RELEASES = 100_000
+
+
+def run(given: Sequence[str]) -> int:
+    """Runs the verb; returns the exit code."""
+    told = _parser().parse_args(given)
+    gates, blue_green = files.read_gates(told.policy)
+    stage = stage_of(blue_green=blue_green)
+    complaints = files.Complaints(told.windows)
+    try:
+        with files.open_windows(told.windows) as file:
+            recorded = record(gates.of(stage), _windows(files.lines(file), complaints))
+    except CalibrationError as error:
+        raise files.VerbError(f"{told.windows}: {error}") from None
+    complaints.end()
+    found = _found(gates, stage, recorded, told)
+    print(json.dumps(found) if told.output == "json" else "\n".join([found["sentence"], *found["notes"]]))
+    return int(bool(complaints.count))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = files.arguments("calibrate", ABOUT)
+    parser.add_argument("policy", metavar="POLICY", help="YAML file with one RolloutPolicy")
+    parser.add_argument("windows", metavar="WINDOWS", help="JSON lines of windows, best with `pods`; - for stdin")
+    parser.add_argument("--releases", type=_count, default=1000, help="default: 1000")
+    parser.add_argument(
+        "--share", type=_share, default=0.25, help="part of the pods that play the canary; default: 0.25"
+    )
+    parser.add_argument("--worse", type=_factor, default=5.0, help="how many times as bad a bad one is; default: 5")
+    parser.add_argument("--seed", type=int, default=1, help="of the drawing; default: 1")
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= MOST_RELEASES:
+        raise argparse.ArgumentTypeError(f"{number} is out of range; right would be 1 to {MOST_RELEASES}")
+    return number
+
+
+def _share(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is out of range; right would be between 0 and 1")
+    return number
+
+
+def _factor(text: str) -> float:
+    number = float(text)
+    if not 1 < number <= 1e6:
+        raise argparse.ArgumentTypeError(f"{text} is out of range; right would be above 1")
+    return number
+
+
+def _windows(lines: Iterator[bytes], complaints: files.Complaints) -> Iterator[Window]:
+    for found in recording.read(lines, pods=True):
+        if isinstance(found, Window):
+            yield found
+        else:
+            complaints.say(found)
+
+
+def _found(gates: Gates, stage: Stage, recorded: Recorded, told: argparse.Namespace) -> dict[str, Any]:
+    missing = left_out(gates, stage, recorded)
+    if len(missing) == len(gates.of(stage)):
+        raise files.VerbError(f"{told.windows}: no gate can be judged: no stable values of {', '.join(missing)}")
+    same, bad = (
+        calibrate(
+            gates,
+            stage,
+            recorded,
+            releases=told.releases,
+            share=told.share,
+            worse=worse,
+            rng=np.random.default_rng((abs(told.seed), int(worse > 1))),
+        )
+        for worse in (1.0, told.worse)
+    )
+    lower = not recorded.whole
+    back, caught = int((same.rolled_back < NEVER).sum()), int((bad.rolled_back < NEVER).sum())
+    good = int(((same.promoted < NEVER) & (same.rolled_back == NEVER)).sum())
+    most = upper(back, told.releases)
+    notes = [f"gate {name} is left out: the recording has no stable values of it, pod by pod" for name in missing]
+    if lower:
+        notes.append(
+            "the recording names no pods, so every request was split for itself: bursts are lost, "
+            "and the figure of false rollbacks is a lower bound"
+        )
+    sentence = (
+        f"this policy would roll back {back:,} of {told.releases:,} identical releases"
+        f" ({'a lower bound; ' if lower else ''}at most {most:.1%} with 95 % confidence), and promote {good:,};"
+        f" of as many that are {told.worse:g} times as bad it would roll back {caught:,}{_after(bad)}"
+    )
+    return {
+        "releases": told.releases,
+        "rolled_back": back,
+        "upper_95": round(most, 6),
+        "promoted": good,
+        "worse": told.worse,
+        "worse_rolled_back": caught,
+        "lower_bound": lower,
+        "windows": recorded.windows,
+        "pods": recorded.pods if recorded.whole else 0,
+        "sentence": sentence,
+        "notes": notes,
+    }
+
+
+def _after(ends: Outcomes) -> str:
+    caught = ends.rolled_back[ends.rolled_back < NEVER]
+    return f", half of them within {int(np.median(caught)) + 1} windows" if len(caught) else ""
