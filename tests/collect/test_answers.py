@@ -336,3 +336,14 @@ async def test_while_pods_are_not_listed_yet_all_of_them_are_503_and_a_named_one
     assert await values(served, question("web-1", "")) == {"web-1": "1500m"}
     served.listed.waits_for = ""
     assert await values(served, question()) == {"web-1": "1500m", "web-2": "2500m"}
+
+
+async def test_explain_of_what_nobody_has_asked_for_yet_says_so(world: World) -> None:
+    world.pod("web-1", app="web")
+    told = world.answers.explain(question())
+    assert (told["answer"], told["lastError"]) == ("asked for when requested", "")
+    world.source.fault = "Prometheus cannot be reached"
+    with pytest.raises(Unavailable):
+        await world.answers.custom(question())
+    told = world.answers.explain(question())
+    assert (told["answer"], told["lastError"]) == ("asked for when requested", "Prometheus cannot be reached")

@@ -295,3 +295,12 @@ async def test_tls_is_verified_and_a_stranger_is_unreachable() -> None:
         async with Client(Connection(cluster.url, mistrust)) as client:
             with pytest.raises(errors.Unreachable, match="CERTIFICATE_VERIFY_FAILED"):
                 await client.get("/api")
+
+
+def test_the_kernel_asks_a_quiet_peer_for_life() -> None:
+    """After 30 s, then each 5 s, three times: a dead one is found within 30 + 3 x 5 = 45 s."""
+    with client_module._watched_socket((socket.AF_INET, socket.SOCK_STREAM, 0)) as made:
+        assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
+        found = [made.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in names if hasattr(socket, name)]
+    assert found == [30, 5, 3][: len(found)]

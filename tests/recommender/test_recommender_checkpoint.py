@@ -230,3 +230,13 @@ def test_a_whole_checkpoint_object_is_read_as_kubectl_exports_it() -> None:
     found = msgspec.json.decode(text, type=Checkpoint)
     assert (found.spec.vpa_object_name, found.spec.container_name) == ("web", "app")
     assert found.status.cpu_histogram.bucket_weights[8] > 0
+
+
+@pytest.mark.parametrize(("weight", "is_taken"), [(0, True), (2**32 - 1, True), (2**32, False), (-1, False)])
+def test_a_weight_is_what_vpas_uint32_holds(weight: int, is_taken: bool) -> None:
+    status = CheckpointStatus(version="v3", cpu_histogram=Histogram(bucket_weights={3: weight}, total_weight=1.0))
+    if is_taken:
+        codec.check(status)
+    else:
+        with pytest.raises(CheckpointError, match=rf"cpuHistogram.bucketWeights: weight {weight} is not in 0 to "):
+            codec.check(status)

@@ -1,16 +1,19 @@
 """What is kept of a workload and for how long, and whose checkpoint is written first; time is an argument."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import msgspec
+import pytest
 
-from adapter.kube.client import Client
+from adapter.kube.client import Client, Listing
 from adapter.kube.errors import Unreachable
+from adapter.kube.objects import ObjectMeta
 from recommender.checkpoint.store import CheckpointStore
 from recommender.model.cluster import ClusterState
 from recommender.model.containers import Aggregation, Model
-from recommender.objects import Pod, Vpa
+from recommender.objects import Checkpoint, CheckpointStatus, Histogram, Pod, Vpa
 
 DAY = 86400.0
 T0 = 1767225600.0
@@ -115,3 +118,27 @@ async def test_one_that_could_not_be_written_stays_first() -> None:
     server.paths.clear()
     assert await store.store(server.now, lambda: server.now, server.now) == (1, 0)
     assert server.paths == ["a"]
+
+
+@pytest.mark.parametrize(("memory_days", "cpu_days"), [(2, 1), (1, 2)])
+async def test_a_reference_may_be_ahead_by_the_longer_half_life(memory_days: int, cpu_days: int) -> None:
+    """Rounded to the nearest half-life after a window's end: now + 1 day + 2 days is taken, a second more is not."""
+    aggregation = Aggregation(
+        memory_interval=DAY, memory_half_life=memory_days * DAY, cpu_half_life=cpu_days * DAY, memory_interval_count=8
+    )
+    for late, count in ((0, 1), (1, 0)):
+        reference = datetime.fromtimestamp(T0 + 3 * DAY + late, UTC)
+        listed = Listed(Histogram(reference_timestamp=reference))
+        store = CheckpointStore(cast(Client, listed), ClusterState(Model(aggregation)), 1, False, ahead=0.0)
+        assert await store.load("", T0) == count
+
+
+class Listed:
+    """An API server that holds one checkpoint."""
+
+    def __init__(self, memory: Histogram) -> None:
+        status = CheckpointStatus(version="v3", memory_histogram=memory)
+        self.items = [Checkpoint(metadata=ObjectMeta(name="web-app", namespace="shop"), status=status)]
+
+    async def list(self, path: str, kind: object) -> Listing[Checkpoint]:
+        return Listing(self.items, "1")

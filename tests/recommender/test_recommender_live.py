@@ -755,3 +755,15 @@ async def test_the_whole_program_serves_leads_and_stops_in_order(cluster: FakeCl
     stop.set()
     await serving
     assert cluster.get(lease, "kube-system", "vpa-recommender-lease")["spec"]["holderIdentity"] == ""
+
+
+@pytest.mark.parametrize("selector", [None, {}, {"matchLabels": {}}])
+async def test_a_target_that_selects_everything_is_refused(
+    cluster: FakeCluster, selector: dict[str, Any] | None
+) -> None:
+    """An empty selector means all pods of the namespace: none of them is this workload's for certain."""
+    spec = {} if selector is None else {"selector": selector}
+    await cluster.put(DEPLOYMENTS, {"metadata": {"name": "web", "namespace": "shop"}, "spec": spec})
+    async with bench(cluster) as tested:
+        await tested.loop()
+        assert tested.condition("ConfigUnsupported")["message"] == "Deployment shop/web has no selector of pods"

@@ -181,3 +181,12 @@ async def test_yaml_is_json_with_sorted_keys(api: Running) -> None:
         "kind: NodeMetrics",
         "metadata:",
     ]
+
+
+@pytest.mark.parametrize("path", ["", "/namespaces/bench-golden/pods/*/golden_depth"])
+async def test_pretty_json_is_indented_by_two_as_kubernetes_does(api: Running, path: str) -> None:
+    asked = f"/apis/custom.metrics.k8s.io/v1beta2{path}?pretty=true"
+    lines = (await api.send(asked, Accept="application/json")).body.decode().splitlines()
+    assert lines[0] == "{"
+    assert lines[1].startswith('  "')
+    assert lines[-1] == "}"

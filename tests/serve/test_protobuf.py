@@ -115,3 +115,41 @@ def test_any_labels_come_through(name: str, labels: dict[str, str], time: int) -
 
 def test_a_table_has_no_protobuf() -> None:
     assert not protobuf.supports(wire.Table("Table", "meta.k8s.io/v1", wire.NO_LIST_META, (), ()))
+
+
+GROUP = "/apis/custom.metrics.k8s.io"
+
+
+async def test_discovery_says_what_json_says(api: Running) -> None:
+    """APIGroup: name 1, versions 2, preferred 3 (meta/v1, generated.proto); a version is groupVersion 1, version 2."""
+    said = (await api.send(GROUP)).json
+    kind, content = unknown((await api.send(GROUP, **ACCEPT)).body)[1:]
+    group = fields(content)
+    versions = [{"groupVersion": one["groupVersion"], "version": one["version"]} for one in said["versions"]]
+    assert (kind, group[1][0].decode()) == ("APIGroup", said["name"])
+    assert [version(one) for one in group[2]] == versions
+    assert [version(one) for one in group[3]] == [said["preferredVersion"]]
+    assert set(group) == {1, 2, 3}
+
+
+async def test_a_list_of_resources_says_what_json_says(api: Running) -> None:
+    """APIResourceList: groupVersion 1, resources 2; of each name 1, namespaced 2, kind 3, verbs 4."""
+    said = (await api.send(f"{GROUP}/v1beta2")).json
+    kind, content = unknown((await api.send(f"{GROUP}/v1beta2", **ACCEPT)).body)[1:]
+    found = fields(content)
+    assert (kind, found[1][0].decode()) == ("APIResourceList", said["groupVersion"])
+    assert set(found) == {1, 2}
+    assert len(said["resources"]) > 1
+    for one, wanted in zip(map(fields, found[2]), said["resources"], strict=True):
+        assert (one[1][0].decode(), bool(one[2][0]), one[3][0].decode()) == (
+            wanted["name"],
+            wanted["namespaced"],
+            wanted["kind"],
+        )
+        assert [verb.decode() for verb in fields(one[4][0])[1]] == wanted["verbs"]
+
+
+def version(message: bytes) -> dict[str, str]:
+    found = fields(message)
+    assert set(found) == {1, 2}
+    return {"groupVersion": found[1][0].decode(), "version": found[2][0].decode()}
