@@ -140,7 +140,7 @@ class Answers(Protocol):
         """The pods that match in a namespace (None: in all), sorted by namespace and name."""
         ...
 
-    async def explain_hpa(self, namespace: str, name: str, user: str) -> Mapping[str, object]:
+    async def explain_hpa(self, *, namespace: str, name: str, user: str) -> Mapping[str, object]:
         """What an HPA will do with the values that are served now, and why. Raises Missing, Unavailable."""
         ...
 

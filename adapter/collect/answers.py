@@ -237,11 +237,11 @@ class Collected:
 
     # ---- what it tells of itself
 
-    async def explain_hpa(self, namespace: str, name: str, user: str) -> Mapping[str, object]:
+    async def explain_hpa(self, *, namespace: str, name: str, user: str) -> Mapping[str, object]:
         """See `Answers`."""
         if self._forecaster is None:
             raise Unavailable("HPAs are not followed")
-        return await self._forecaster.explain(self, namespace, name, user)
+        return await self._forecaster.explain(self, namespace=namespace, name=name, user=user)
 
     def explain(self, question: CustomQuestion) -> Mapping[str, object]:
         """See `Answers`. The same look-ups as `custom`, told instead of served."""

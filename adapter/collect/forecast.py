@@ -39,7 +39,7 @@ from adapter.kube.index import Index
 from adapter.kube.objects import Pod
 from adapter.kube.resources import PODS, Resource
 from adapter.rules.resources import PODS as POD_METRICS
-from adapter.units.selector import Selector, SelectorError
+from adapter.units.selector import EVERYTHING, Selector, SelectorError
 
 MEMORY = (
     "The controller's memory of the last minutes is not known here: stabilization windows and policies count from now."
@@ -68,15 +68,15 @@ class Forecaster:
         self._clock = clock
         self._turn = asyncio.Lock()
 
-    async def explain(self, answers: Answers, namespace: str, name: str, user: str) -> Mapping[str, object]:
+    async def explain(self, answers: Answers, *, namespace: str, name: str, user: str) -> Mapping[str, object]:
         """The decision for an HPA, in words and numbers. Raises Missing, Unavailable."""
         try:
             async with asyncio.timeout(TIMEOUT):
-                return await self._explain(answers, namespace, name, user)
+                return await self._explain(answers, namespace=namespace, name=name, user=user)
         except TimeoutError as error:
             raise Unavailable(f"scale, pods and values were not here within {TIMEOUT:g} s") from error
 
-    async def _explain(self, answers: Answers, namespace: str, name: str, user: str) -> Mapping[str, object]:
+    async def _explain(self, answers: Answers, *, namespace: str, name: str, user: str) -> Mapping[str, object]:
         hpa = self._hpas.get(namespace, name)
         if hpa is None:
             raise Missing(f"no HorizontalPodAutoscaler {namespace}/{name} is known here")
@@ -88,7 +88,7 @@ class Forecaster:
         async with self._turn:
             scale, selector = await self._scale(hpa)
             pods = await self._pods(namespace, selector)
-        asked = _Asked(answers, self._catalogue, namespace, selector, user)
+        asked = _Asked(answers, self._catalogue, namespace=namespace, selector=selector, user=user)
         written = hpa.spec.metrics or (None,) * len(spec.metrics)
         observed = [await asked.of(metric, one) for metric, one in zip(spec.metrics, written, strict=True)]
         decision = decide(spec, scale, observed, pods, history, self._clock())
@@ -136,7 +136,9 @@ class Forecaster:
 class _Asked:
     """The values that one HPA's metrics find, asked for as the HPA controller asks."""
 
-    def __init__(self, answers: Answers, catalogue: Catalogue, namespace: str, selector: Selector, user: str) -> None:
+    def __init__(
+        self, answers: Answers, catalogue: Catalogue, *, namespace: str, selector: Selector, user: str
+    ) -> None:
         self._answers = answers
         self._catalogue = catalogue
         self._namespace = namespace
@@ -161,13 +163,15 @@ class _Asked:
                 namespace=self._namespace, metric=want.metric, selector=want.selector, user=self._user
             )
             return ExternalValues([item.value.milli() for item in await self._answers.external(external)])
-        name = written.object.described_object.name if written.object else "*"
+        name, selector = "*", self._selector
+        if written.object:
+            name, selector = written.object.described_object.name, EVERYTHING
         question = CustomQuestion(
             resource=want.resource,
             namespace=want.namespace,
             name=name,
             metric=want.metric,
-            selector=self._selector,
+            selector=selector,
             metric_selector=want.metric_selector,
             user=self._user,
         )

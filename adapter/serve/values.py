@@ -52,7 +52,7 @@ class Values:
         """How the answer to a custom metric comes about, or what an HPA will do: whichever the path names."""
         match info.parts:
             case ("horizontalpodautoscalers" | "horizontalpodautoscalers.autoscaling", name) if info.namespace:
-                return await self._explain_hpa(info.namespace, name, user)
+                return await self._explain_hpa(namespace=info.namespace, name=name, user=user)
         question = custom_question(info, user)
         try:
             return self._answers.explain(question)
@@ -61,9 +61,9 @@ class Values:
         except Unavailable as error:
             raise unavailable(str(error)) from error
 
-    async def _explain_hpa(self, namespace: str, name: str, user: str) -> Mapping[str, object]:
+    async def _explain_hpa(self, *, namespace: str, name: str, user: str) -> Mapping[str, object]:
         try:
-            return await self._answers.explain_hpa(namespace, name, user)
+            return await self._answers.explain_hpa(namespace=namespace, name=name, user=user)
         except Missing as error:
             raise not_found(str(error), wire.StatusDetails(name, "autoscaling", "horizontalpodautoscalers")) from error
         except Unavailable as error:

@@ -48,7 +48,7 @@ class Shop(NamedTuple):
         self.hpas.put(msgspec.convert({"metadata": meta, "spec": spec}, HorizontalPodAutoscaler))
 
     async def explain(self, name: str = "web") -> dict[str, Any]:
-        return dict(await self.forecaster.explain(self.world.answers, "shop", name, "alice"))
+        return dict(await self.forecaster.explain(self.world.answers, namespace="shop", name=name, user="alice"))
 
 
 def pod(name: str, app: str = "web", phase: str = "Running") -> dict[str, Any]:
@@ -91,7 +91,7 @@ async def test_whole_pods_that_are_held_are_not_asked_for(shop: Shop) -> None:
         held.put(msgspec.convert(pod(name), Pod))
     shop.declare(RPS)
     forecaster = Forecaster(shop.hpas, held, shop.forecaster._client, shop.world.catalogue, lambda: shop.world.now)
-    assert (await forecaster.explain(shop.world.answers, "shop", "web", ""))["pods"] == 2
+    assert (await forecaster.explain(shop.world.answers, namespace="shop", name="web", user=""))["pods"] == 2
     assert [path for _, path in shop.cluster.requests if "/pods" in path] == []
 
 

@@ -170,7 +170,7 @@ class FakeAnswers:
             if namespace in (None, pod.namespace) and name in (None, pod.name) and selector.matches(pod.labels)
         ]
 
-    async def explain_hpa(self, namespace: str, name: str, user: str) -> Mapping[str, object]:
+    async def explain_hpa(self, *, namespace: str, name: str, user: str) -> Mapping[str, object]:
         await self._asked((namespace, name))
         return {"hpa": f"{namespace}/{name}", "desired": 3}
 
