@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from adapter.collect.plan import Planned
 from adapter.collect.snapshot import Reading
 from adapter.metrics.source import Query
-from adapter.rules.merge import Coverage
+from adapter.rules.samples import Coverage
 
 WINDOWS = 1.5
 """How long rates are doubted: for a full window, and the time until the first scrape."""

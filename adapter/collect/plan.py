@@ -15,7 +15,7 @@ from adapter.collect.snapshot import Limits
 from adapter.kube.resources import GroupResource
 from adapter.metrics.promql.read import PromQLError
 from adapter.metrics.source import Query
-from adapter.rules import merge
+from adapter.rules import merge, samples
 from adapter.rules.model import OnOddValue, Policy, Rule
 from adapter.rules.naming import NamingError
 from adapter.rules.queries import QueryError, custom_query, external_query
@@ -45,7 +45,7 @@ class Planned(NamedTuple):
     limits: Limits
     external: merge.MergedExternal | None = None
     """How the elements of a merged external query are told apart."""
-    coverage: merge.Coverage | None = None
+    coverage: samples.Coverage | None = None
     """Tells whose rates are over full windows; None where there are no rates."""
     unread: str = ""
     """Why nobody can ask for sample times and full windows: the query could not be read; '' where it could."""
@@ -202,8 +202,8 @@ class Planner:
             wants, rule, query, None, object_label=object_label, namespace_label=namespace_label, limits=limits
         )
         try:
-            asked = merge.timestamp_query(promql, labels) if object_label else None
-            coverage = merge.coverage_query(promql, labels)
+            asked = samples.timestamp_query(promql, labels) if object_label else None
+            coverage = samples.coverage_query(promql, labels)
         except PromQLError as error:
             return planned._replace(unread=f"served without the age of its samples or a look at its windows: {error}")
         return planned._replace(times=Query(asked) if asked else None, coverage=coverage)

@@ -16,14 +16,14 @@ def pod_state(pod: Pod) -> PodState:
     sidecars = [one for one in pod.spec.init_containers if one.restart_policy == "Always"]
     own = _milli(pod.spec.resources.requests) if pod.spec.resources else {}
     return PodState(
-        pod.metadata.name,
-        pod.status.phase,
-        pod.metadata.deletion_timestamp is not None,
-        unix(pod.status.start_time),
-        ready.status if ready else None,
-        (unix(ready.last_transition_time) if ready else None) or 0.0,
-        {one.name: _milli(one.resources.requests) for one in (*pod.spec.containers, *sidecars)},
-        _effective(pod) | own if own else None,
+        name=pod.metadata.name,
+        phase=pod.status.phase,
+        deleted=pod.metadata.deletion_timestamp is not None,
+        start=unix(pod.status.start_time),
+        ready=ready.status if ready else None,
+        ready_since=(unix(ready.last_transition_time) if ready else None) or 0.0,
+        requests={one.name: _milli(one.resources.requests) for one in (*pod.spec.containers, *sidecars)},
+        pod_requests=_effective(pod) | own if own else None,
     )
 
 

@@ -87,12 +87,12 @@ def _of_group(group: _Group) -> Iterator[ApiResource]:
             log.warning("discovery is stale", group=group.metadata.name, version=version.version)
         for told in version.resources:
             yield ApiResource(
-                group.metadata.name,
-                version.version,
-                told.resource,
-                told.singular_resource,
-                told.response_kind.kind,
-                told.scope == "Namespaced",
+                group=group.metadata.name,
+                version=version.version,
+                plural=told.resource,
+                singular=told.singular_resource,
+                kind=told.response_kind.kind,
+                namespaced=told.scope == "Namespaced",
             )
 
 
@@ -121,7 +121,14 @@ async def _of_version(client: Client, turns: asyncio.Semaphore, group: str, vers
         log.warning("discovery left out a group", group=group, version=version, cause=str(error))
         return []
     return [
-        ApiResource(group, version, one.name, one.singular_name, one.kind, one.namespaced)
+        ApiResource(
+            group=group,
+            version=version,
+            plural=one.name,
+            singular=one.singular_name,
+            kind=one.kind,
+            namespaced=one.namespaced,
+        )
         for one in told.resources
         if "/" not in one.name
     ]

@@ -9,7 +9,14 @@ def _table(text: str) -> Iterable[ApiResource]:
     for line in text.split("\n"):
         if words := line.split():
             group, version, plural, singular, kind, scope = words
-            yield ApiResource(group.strip("-"), version, plural, singular, kind, scope == "namespaced")
+            yield ApiResource(
+                group=group.strip("-"),
+                version=version,
+                plural=plural,
+                singular=singular,
+                kind=kind,
+                namespaced=scope == "namespaced",
+            )
 
 
 KNOWN: Sequence[ApiResource] = tuple(

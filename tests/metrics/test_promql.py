@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from adapter.metrics.promql.read import LONG_PATTERN, MAX_CHARACTERS, PromQLError, parse
 from adapter.metrics.promql.walk import matchers, selectors
 from adapter.metrics.promql.write import Writer
-from adapter.rules.merge import coverage_query, timestamp_query
+from adapter.rules.samples import coverage_query, timestamp_query
 
 
 def listing(pods: int, length: int = 21) -> str:

@@ -10,10 +10,11 @@ from adapter.metrics.source import Query
 from adapter.metrics.store.store import Store
 from adapter.rules import builtin
 from adapter.rules.config import load
-from adapter.rules.merge import merged, timestamp_query, why_not
+from adapter.rules.merge import merged, why_not
 from adapter.rules.naming import BoundRule, bind, combine, offers
 from adapter.rules.queries import custom_query
 from adapter.rules.resources import PODS, ResourceMapper
+from adapter.rules.samples import timestamp_query
 
 METRICS = {
     "http_requests_per_second", "http_errors_per_second", "http_errors_ratio", "http_request_duration_seconds_p50",

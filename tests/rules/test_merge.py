@@ -19,18 +19,17 @@ from adapter.metrics.promql.write import Writer
 from adapter.rules.config import load
 from adapter.rules.go.template import Template
 from adapter.rules.merge import (
-    coverage_query,
     merged,
     merged_containers,
     merged_external,
     merged_nodes,
-    timestamp_query,
     why_not,
 )
 from adapter.rules.naming import BoundRule, bind
 from adapter.rules.partition import MARK, Keyed, Keys, NotMergeable, examine
 from adapter.rules.queries import container_query, custom_query, external_query, label_of, node_query
 from adapter.rules.resources import NAMESPACES, NODES, PODS, ROOT_SCOPED, ResourceMapper
+from adapter.rules.samples import coverage_query, timestamp_query
 from adapter.units.selector import Selector
 from tests.rules.conftest import Contradiction
 
