@@ -36,7 +36,7 @@ from recommender.model.cluster import EXPIRY, ClusterState
 from recommender.model.containers import DAY, Model
 from recommender.objects import EVENTS, VPAS, Event, Pod, Vpa
 from recommender.plan import Informers, Plan, Scope, Timing
-from recommender.settings import Settings
+from recommender.settings import Settings, idle
 from recommender.telemetry import Telemetry
 from recommender.updater.admission import Admission
 from recommender.updater.apply import Applier
@@ -72,6 +72,8 @@ async def serve(
     settings: Settings, connection: Connection, stop: asyncio.Event, wall: Callable[[], float] = time.time
 ) -> None:
     """Serves until `stop` is set; then the lease is given back."""
+    for line in idle(settings):
+        log.warning("a flag has no effect, or less than it says", flag=line)
     telemetry = Telemetry()
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(Throttled(connection, settings.kube_api_qps, settings.kube_api_burst))

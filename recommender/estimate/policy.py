@@ -85,7 +85,7 @@ class RiskPolicy:
     """How far a day like a past one may lie from it: the standard deviation of the logarithm."""
     far: float = 0.06
     """The chance that a day is not like the past one, but above it, whatever the history …"""
-    young: float = 0.09
+    young: float = 0.085
     """… and this over the number of days seen besides: what day-to-day ratios of other containers say."""
     tail: float = 1.6
     """Farther ones are rarer: the chance of r times the past peak falls as r to the minus this."""

@@ -62,8 +62,8 @@ Risk is the chance that tomorrow's peak is above the amount.</p>
 def _weight(entry: Entry) -> tuple[float, float]:
     """What matters most comes first: money, else memory."""
     if entry.request is None:
-        return 0.0, float(entry.target.memory)
-    return abs(entry.saving or 0.0), abs(entry.request.memory - entry.target.memory)
+        return 0.0, float(entry.target.memory or 0)
+    return abs(entry.saving or 0.0), abs(entry.request.memory - (entry.target.memory or entry.request.memory))
 
 
 def _cards(sums: dict[str, Any], currency: str) -> str:
@@ -105,9 +105,9 @@ def _row(entry: Entry, currency: str) -> str:
     cells = [
         f"<td>{escape(entry.container)}</td>",
         _number(cores(now.cpu) if now else "–"),
-        _number(cores(entry.target.cpu)),
+        _number("–" if entry.target.cpu is None else cores(entry.target.cpu)),
         _number(size(now.memory) if now else "–"),
-        _number(size(entry.target.memory)),
+        _number("–" if entry.target.memory is None else size(entry.target.memory)),
         f"<td>{_spark(entry)}</td>",
         _number(_percent(entry.risk_now)),
         _number(_percent(entry.risk)),
@@ -119,7 +119,7 @@ def _row(entry: Entry, currency: str) -> str:
 
 def _spark(entry: Entry) -> str:
     """Bars of the daily peaks with lines at target and request."""
-    if not entry.peaks:
+    if not entry.peaks or entry.target.memory is None:
         return "<span class='dim'>no daily peaks</span>"
     top = max(*entry.peaks, entry.target.memory, 1) * 1.1
     step = WIDTH / max(len(entry.peaks), 7)

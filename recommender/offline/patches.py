@@ -8,7 +8,7 @@ from typing import Any, Final
 import yaml
 
 from adapter.kube.known import CONTROLLERS
-from recommender.offline.report import Entry, Identity
+from recommender.offline.report import Entry, Identity, Target
 
 _NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?")
 
@@ -23,6 +23,8 @@ def patches(found: Sequence[Entry], kind: str) -> tuple[dict[str, dict[str, Any]
             left_out.append(f"{entry.container}: namespace/kind/name/container is wanted for a patch")
         elif identity.kind not in CONTROLLERS:
             left_out.append(f"{entry.container}: {identity.kind} is none of {', '.join(CONTROLLERS)}")
+        elif len(entry.unknown) == len(entry.target):
+            left_out.append(f"{entry.container}: nothing was sampled of it")
         else:
             workloads.setdefault(identity[:3], []).append((identity.container, entry))
     made = {f"{ns}-{k.lower()}-{name}.yaml": _patch(ns, k, name, own) for (ns, k, name), own in workloads.items()}
@@ -42,11 +44,14 @@ def write(directory: Path, made: dict[str, dict[str, Any]]) -> None:
     (directory / "kustomization.yaml").write_text(yaml.safe_dump(listing, sort_keys=False))
 
 
+def _requests(target: Target) -> dict[str, str]:
+    """Of the resources that have a target."""
+    texts = {"cpu": f"{target.cpu}m", "memory": str(target.memory)}
+    return {name: texts[name] for name, value in target._asdict().items() if value is not None}
+
+
 def _patch(namespace: str, kind: str, name: str, own: Sequence[tuple[str, Entry]]) -> dict[str, Any]:
-    containers = [
-        {"name": container, "resources": {"requests": {"cpu": f"{e.target.cpu}m", "memory": str(e.target.memory)}}}
-        for container, e in own
-    ]
+    containers = [{"name": container, "resources": {"requests": _requests(e.target)}} for container, e in own]
     template: dict[str, Any] = {"template": {"spec": {"containers": containers}}}
     spec = {"jobTemplate": {"spec": template}} if kind == "CronJob" else template
     metadata = {"name": name, "namespace": namespace}

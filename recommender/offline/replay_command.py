@@ -16,8 +16,9 @@ from recommender.model.containers import MISSING, Model
 from recommender.offline import output
 from recommender.offline.contenders import Krr, Largest
 from recommender.offline.replay import Replay
-from recommender.settings import MODES, Settings, parse, split
+from recommender.settings import MODES, Settings, idle, parse, split
 
+SHOWN = 5
 WINDOWED = {"krr": Krr, "max": Largest}
 
 
@@ -43,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "streamgate-recommender replay",
         description=__doc__,
-        epilog="The recommender's own flags are understood too, e.g. --target-memory-percentile=0.95.",
+        epilog="The recommender's own flags are understood too, e.g. --max-daily-risk=0.02.",
         allow_abbrev=False,
     )
     parser.add_argument("usage", type=Path, help="csv or csv.gz: container,epoch_s,cpu_millicores,memory_bytes")
@@ -61,9 +62,15 @@ def _modelled(usage: Usage, settings: Settings) -> list[output.Record]:
     replay.run()
     if replay.late:
         output.say(f"{replay.late} CPU samples came after a later one of their container (or twice) and were dropped")
+    for line in idle(settings):
+        output.say(line)
     alone = np.ones(len(usage.names), dtype=np.int64)
     made = decide(replay.model, replay.rows, alone, float(usage.time.max()), chosen)
     samples = replay.model.states.samples[replay.rows]
+    for resource, bounds in (("CPU", made.cpu), ("memory", made.memory)):
+        none = [name for name, known in zip(usage.names, bounds.known, strict=True) if not known]
+        if none:
+            output.say(f"no sample of {resource}, so no number for it: {_some(none)}")
     return [
         {"container": name, "samples": int(samples[index]), **_bounds(made.cpu, made.memory, index, settings)}
         for index, name in enumerate(usage.names)
@@ -71,13 +78,23 @@ def _modelled(usage: Usage, settings: Settings) -> list[output.Record]:
 
 
 def _bounds(cpu: Bounds, memory: Bounds, index: int, settings: Settings) -> dict[str, Any]:
+    """The three bounds; a resource of which nothing is known is left empty."""
+
+    def shown(bounds: Bounds, bound: str, scale: int) -> int | str:
+        return round_up(int(getattr(bounds, bound)[index]), scale) if bounds.known[index] else ""
+
     return {
-        shown: {
-            "cpu_millicores": round_up(int(getattr(cpu, bound)[index]), settings.round_cpu),
-            "memory_bytes": round_up(int(getattr(memory, bound)[index]), settings.round_memory),
+        name: {
+            "cpu_millicores": shown(cpu, bound, settings.round_cpu),
+            "memory_bytes": shown(memory, bound, settings.round_memory),
         }
-        for shown, bound in (("target", "target"), ("lowerBound", "lower"), ("upperBound", "upper"))
+        for name, bound in (("target", "target"), ("lowerBound", "lower"), ("upperBound", "upper"))
     }
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _windowed(usage: Usage, name: str) -> list[output.Record]:
@@ -89,7 +106,7 @@ def _windowed(usage: Usage, name: str) -> list[output.Record]:
     counts = np.bincount(usage.container[usage.cpu != MISSING], minlength=len(usage.names))
     records: list[output.Record] = []
     for index, container in enumerate(usage.names):
-        bound = {"cpu_millicores": int(targets.cpu[index]), "memory_bytes": int(targets.memory[index])}
+        bound = {"cpu_millicores": int(targets.cpu[index]) or "", "memory_bytes": int(targets.memory[index]) or ""}
         record = {"container": container, "samples": int(counts[index])}
         records.append(record | {"target": bound, "lowerBound": bound, "upperBound": bound})
     return records
@@ -100,12 +117,7 @@ def _compared(record: output.Record, requests: Mapping[str, tuple[int, int]]) ->
     request = requests.get(record["container"])
     if request is None:
         return record
+    asked = dict(zip(("cpu_millicores", "memory_bytes"), request, strict=True))
     target = record["target"]
-    return {
-        **record,
-        "request": {"cpu_millicores": request[0], "memory_bytes": request[1]},
-        "change": {
-            "cpu_millicores": target["cpu_millicores"] - request[0],
-            "memory_bytes": target["memory_bytes"] - request[1],
-        },
-    }
+    change = {name: "" if target[name] == "" else target[name] - amount for name, amount in asked.items()}
+    return {**record, "request": asked, "change": change}

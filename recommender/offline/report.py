@@ -50,6 +50,15 @@ class Request(NamedTuple):
     """bytes"""
 
 
+class Target(NamedTuple):
+    """What a container needs; None where nothing is known of the resource."""
+
+    cpu: int | None
+    """millicores"""
+    memory: int | None
+    """bytes"""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One container of the report; amounts in millicores and bytes, money per month."""
@@ -57,7 +66,7 @@ class Entry:
     container: str
     samples: int
     request: Request | None
-    target: Request
+    target: Target
     peaks: Sequence[int]
     """bytes: daily memory peaks, oldest first; empty where only a histogram is known"""
     risk: float | None
@@ -75,7 +84,15 @@ class Entry:
         if self.request is None:
             return "no request"
         pairs = (("little", self.too_little), ("much", self.too_much))
-        return ", ".join(f"too {how} {' and '.join(names)}" for how, names in pairs if names) or "good"
+        said = [f"too {how} {' and '.join(names)}" for how, names in pairs if names]
+        if self.unknown:
+            said.append(f"no sample of {' and '.join(self.unknown)}")
+        return ", ".join(said) or "good"
+
+    @property
+    def unknown(self) -> list[str]:
+        """Resources of which nothing is known."""
+        return [name for name, value in self.target._asdict().items() if value is None]
 
     @property
     def too_little(self) -> list[str]:
@@ -88,8 +105,15 @@ class Entry:
         return self._compared(lambda request, target: request > TOO_MUCH * target)
 
     def _compared(self, is_so: Callable[[int, int], bool]) -> list[str]:
-        asked = self.request
-        return [name for name in Request._fields if asked and is_so(getattr(asked, name), getattr(self.target, name))]
+        return [name for name, request, target in self.pairs if is_so(request, target)]
+
+    @property
+    def pairs(self) -> list[tuple[str, int, int]]:
+        """(resource, request, target) where both are known."""
+        if self.request is None:
+            return []
+        asked, wanted = self.request._asdict(), self.target._asdict()
+        return [(name, asked[name], wanted[name]) for name in asked if wanted[name] is not None]
 
     def record(self) -> dict[str, Any]:
         """For tables, JSON and CSV."""
@@ -97,7 +121,7 @@ class Entry:
             "container": self.container,
             "samples": self.samples,
             "request": self.request._asdict() if self.request else {"cpu": "", "memory": ""},
-            "target": self.target._asdict(),
+            "target": {name: "" if value is None else value for name, value in self.target._asdict().items()},
             "risk": "" if self.risk is None else round(self.risk, 4),
             "risk_now": "" if self.risk_now is None else round(self.risk_now, 4),
             "days_over": "" if self.days_over is None else self.days_over,
@@ -120,7 +144,7 @@ def entries(
     days, ring = model.states.peaks.days(rows, now), model.states.peaks.recent(rows, DAYS)
     found = []
     for at, name in enumerate(names):
-        target = Request(int(made.cpu.target[at]), int(made.memory.target[at]))
+        target = Target(*(int(one.target[at]) if one.known[at] else None for one in (made.cpu, made.memory)))
         peaks = _history(ring[at])
         request = requests.get(name)
         found.append(
@@ -142,8 +166,9 @@ def entries(
 def totals(found: Sequence[Entry]) -> dict[str, Any]:
     """Sums over the fleet, of containers whose request is known."""
     known = [entry for entry in found if entry.request]
-    asked = Request(*(sum(getattr(e.request, name) for e in known) for name in Request._fields))
-    wanted = Request(*(sum(getattr(e.target, name) for e in known) for name in Request._fields))
+    pairs = [pair for entry in known for pair in entry.pairs]
+    asked = Request(*(sum(request for resource, request, _ in pairs if resource == name) for name in Request._fields))
+    wanted = Request(*(sum(target for resource, _, target in pairs if resource == name) for name in Request._fields))
     savings = [entry.saving for entry in known if entry.saving is not None]
     return {
         "containers": len(found),
@@ -159,10 +184,8 @@ def failures(found: Sequence[Entry], gates: Mapping[str, float]) -> list[str]:
     """One sentence per container and gate that does not hold: `over` and `under` are multiples of the target."""
     said = []
     for entry in found:
-        if entry.request is None:
-            continue
-        for name, unit in (("cpu", "millicores"), ("memory", "bytes")):
-            request, target = getattr(entry.request, name), getattr(entry.target, name)
+        for name, request, target in entry.pairs:
+            unit = "millicores" if name == "cpu" else "bytes"
             share = request / max(target, 1)
             if "over" in gates and share > gates["over"]:
                 said.append(f"{entry.container}: {name} request {request} {unit} is {share:.2f} x the target {target}")
@@ -178,13 +201,18 @@ def _history(ring: "np.ndarray[Any, Any]") -> list[int]:
     return newest_first[::-1]
 
 
-def _risk(chosen: Mode, days: Days, amount: int) -> float | None:
+def _risk(chosen: Mode, days: Days, amount: int | None) -> float | None:
     """The policy's own chance that the next day's peak is above `amount`; None without daily peaks."""
-    if chosen.policy is None or not days.highest.any():
+    if chosen.policy is None or amount is None or not days.highest.any():
         return None
     return float(chosen.policy.risk(days, np.array([amount]))[0])
 
 
-def _saving(request: Request, target: Request, prices: Prices) -> float:
-    cores, gib = (request.cpu - target.cpu) / 1000, (request.memory - target.memory) / GIB
-    return (cores * prices.core + gib * prices.gib) * HOURS_A_MONTH
+def _saving(request: Request, target: Target, prices: Prices) -> float | None:
+    """Of the resources that have a target; None where none has."""
+    known = [
+        (asked - wanted) / unit * price
+        for asked, wanted, unit, price in zip(request, target, (1000, GIB), prices, strict=True)
+        if wanted is not None
+    ]
+    return sum(known) * HOURS_A_MONTH if known else None

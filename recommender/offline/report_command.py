@@ -21,7 +21,7 @@ from recommender.offline.replay import Replay
 from recommender.offline.report import Entry, Request, entries, failures, totals
 from recommender.offline.report_sources import SAMPLE_EVERY, Known, from_metrics, from_prometheus
 from recommender.offline.score import Prices
-from recommender.settings import Settings, SettingsError, parse, seconds, split
+from recommender.settings import Settings, SettingsError, idle, parse, seconds, split
 
 FAILED: Final = 3
 """The exit code where a --fail-on gate does not hold."""
@@ -33,6 +33,8 @@ def run(arguments: Sequence[str]) -> int:
     flags, others = split(arguments)
     given, unknown = parser().parse_known_args(others)
     settings = parse([*flags, *unknown])
+    for line in idle(settings):
+        output.say(line)
     chosen = mode(settings)
     gates = _gates(given.fail_on)
     prices = Prices(given.price_core, given.price_gib) if given.price_core or given.price_gib else None

@@ -30,7 +30,7 @@ KNOBS: Final[Mapping[str, tuple[float, ...]]] = {
     "half_life": (1.0, 1.5, 2.25, 3.0),
     "spread": (0.07, 0.09, 0.115, 0.15),
     "far": (0.03, 0.06, 0.09),
-    "young": (0.0, 0.09, 0.2),
+    "young": (0.0, 0.085, 0.2),
     "tail": (1.2, 1.6, 2.5),
 }
 """The knobs of RiskPolicy and the values tried; all but the two that speak of kills, which are not replayed here."""

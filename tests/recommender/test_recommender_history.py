@@ -165,6 +165,13 @@ def test_memory_between_two_points_counts_but_not_in_mode_vpa() -> None:
     assert "max_over_time" not in history(parse(["--mode=vpa"])).queries("shop")[1]
 
 
+def test_a_rate_sees_several_scrapes_of_a_minute_apart_however_fine_the_resolution() -> None:
+    """At 60 s there is one sample in a minute, and no rate; VPA's query stays as it is."""
+    assert history(parse(["--history-resolution=1m"])).queries("shop")[0].endswith("[300s]))")
+    assert history(parse(["--history-resolution=1h"])).queries("shop")[0].endswith("[3600s]))")
+    assert history(parse(["--history-resolution=1m", "--mode=vpa"])).queries("shop")[0].endswith("[60s]))")
+
+
 @given(st.floats(60, 90 * DAY), st.floats(1, 7200))
 def test_queries_cover_the_time_in_parts_below_the_servers_limits(length: float, step: float) -> None:
     parts = list(chunks(0.0, length, step))

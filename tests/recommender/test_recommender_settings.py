@@ -3,7 +3,7 @@
 import pytest
 
 from recommender.config import mode
-from recommender.settings import Settings, SettingsError, parse, seconds, usage
+from recommender.settings import Settings, SettingsError, idle, parse, seconds, usage
 
 
 def test_vpas_deployment_runs_unchanged() -> None:
@@ -111,3 +111,32 @@ def test_help_names_every_flag_once() -> None:
     flags = [line.split()[0] for line in usage().splitlines()]
     assert len(flags) == len(set(flags))
     assert {"--recommender-name", "--max-daily-risk", "--mode"} <= set(flags)
+
+
+def test_a_price_in_gib_is_refused_with_what_took_its_place() -> None:
+    with pytest.raises(SettingsError, match=r"--max-daily-risk=0\.05 is the chance a day at most"):
+        parse(["--overrun-price-gib=20"])
+
+
+@pytest.mark.parametrize("risk", ["0", "0.6", "-1", "nan"])
+def test_a_risk_is_a_chance_of_at_most_a_half(risk: str) -> None:
+    with pytest.raises(SettingsError, match="--max-daily-risk"):
+        parse([f"--max-daily-risk={risk}"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        ([], []),
+        (["--target-memory-percentile=0.99"], ["--target-memory-percentile"]),
+        (["--recommendation-margin-fraction=0.3"], ["--recommendation-margin-fraction"]),
+        (["--memory-histogram-decay-half-life=48h"], ["--memory-histogram-decay-half-life"]),
+        (["--max-daily-risk=0.01"], []),
+        (["--mode=vpa", "--target-memory-percentile=0.99", "--recommendation-margin-fraction=0.3"], []),
+        (["--mode=vpa", "--max-daily-risk=0.01"], ["--max-daily-risk"]),
+        (["--apply-min-history=1h"], ["--apply-min-history"]),
+        (["--apply-min-history=1h", "--apply=in-place"], []),
+    ],
+)
+def test_a_flag_that_means_nothing_beside_the_others_is_named(flags: list[str], named: list[str]) -> None:
+    assert [line.partition(":")[0] for line in idle(parse(flags))] == named
