@@ -22,7 +22,7 @@ Builder = Callable[[Path], list[Object]]
 TOP = Path(__file__).resolve().parents[2]
 MANIFESTS = TOP / "manifests"
 OVERLAYS = sorted(path.name for path in (MANIFESTS / "overlays").iterdir())
-WITHOUT_ADAPTER = {"drop-in", "recommender", "beside-vpa", "recommender-drop-in"}
+WITHOUT_ADAPTER = {"drop-in", "recommender", "beside-vpa", "recommender-drop-in", "rollout"}
 KNOWN = {"apiVersion", "kind", "resources", "components", "patches", "configMapGenerator"}
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
@@ -17,10 +16,12 @@ import yaml
 from adapter.kube.fake.server import FakeCluster
 from adapter.kube.known import CONTROLLERS
 from adapter.kube.resources import PODS, Resource
+from adapter.rollout.model.policy import POLICIES
 from recommender.objects import CHECKPOINTS, POD_METRICS, VPAS
 from recommender.serve import serve
 from recommender.settings import Settings, parse
 from tests.manifests.conftest import Build
+from tests.manifests.rights import asked, called, granted
 
 NAME = "streamgate-recommender"
 OURS = ("recommender", "beside-vpa")
@@ -56,7 +57,7 @@ def test_vpas_definitions_are_applied_by_themselves(builder: Any, build: Callabl
     definitions = builder(manifests / "crds")
     assert {item["kind"] for item in definitions} == {"CustomResourceDefinition"}
     names = {item["metadata"]["name"] for item in definitions}
-    assert names == {f"{resource.plural}.{resource.group}" for resource in (VPAS, CHECKPOINTS)}
+    assert names == {f"{resource.plural}.{resource.group}" for resource in (VPAS, CHECKPOINTS, POLICIES)}
     for overlay in (*OURS, DROP_IN):
         assert build(overlay).of("CustomResourceDefinition") == []
 
@@ -194,35 +195,6 @@ def test_the_image_has_all_that_the_loop_needs(manifests: Path) -> None:
 
 
 # ---- rights: what the roles grant is what the program asks for, no less and no more
-
-
-def granted(build: Build) -> set[tuple[str, str, str]]:
-    """(API group, resource, verb) of all roles."""
-    return {
-        (group, resource, verb)
-        for role in build.of("ClusterRole", "Role")
-        for rule in role["rules"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
-    }
-
-
-def called(requests: Any) -> set[tuple[str, str, str]]:
-    """(API group, resource, verb) of requests as FakeCluster notes them; /scale of any kind is one resource."""
-    return {asked(method, *urlsplit(target)[2:4]) for method, target in requests}
-
-
-def asked(method: str, path: str, query: str) -> tuple[str, str, str]:
-    first, *parts = path.strip("/").split("/")
-    group = "" if first == "api" else parts.pop(0)
-    _version, *parts = parts
-    if parts[0] == "namespaces" and len(parts) > 2:
-        parts = parts[2:]
-    resource = "/".join([parts[0], *parts[2:]])
-    reading = "watch" if "watch" in parse_qs(query) else "get" if len(parts) > 1 else "list"
-    verb = {"GET": reading, "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}[method]
-    return ("*", "*/scale", verb) if resource.endswith("/scale") else (group, resource, verb)
 
 
 def test_requests_are_told_apart_as_the_api_server_does() -> None:

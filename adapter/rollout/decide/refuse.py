@@ -1,6 +1,9 @@
 """Why a policy is not followed as things are: one sentence that says what to change."""
 
+import msgspec
+
 from adapter.rollout.decide.context import MARK, Context
+from adapter.rollout.model.gates import read
 from adapter.rollout.model.template import host_ports, labels_of
 from adapter.rollout.traffic.choose import router
 
@@ -18,6 +21,8 @@ def _policy(ctx: Context) -> str:
         return "spec.targetRef: only a Deployment of apps/v1 can be released; name one"
     if (spec.blue_green is None) == (spec.canary is None):
         return "spec: exactly one of blueGreen and canary is wanted"
+    if problems := read(msgspec.to_builtins(spec))[1]:
+        return problems[0]
     if spec.canary is None:
         return ""
     weights = [step.weight for step in spec.canary.steps]

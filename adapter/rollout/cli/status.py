@@ -1,0 +1,91 @@
+"""`status POLICY`: what a policy does and waits for, its arms, gates and history, as a tree."""
+
+import time
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from adapter.kube.client import Client
+from adapter.rollout.cli import cluster, files
+from adapter.rollout.decide.context import Context
+from adapter.rollout.decide.wants import canary_pods, stable_pods
+from adapter.rollout.evidence.codec import EvidenceError
+from adapter.rollout.evidence.record import load
+from adapter.rollout.hear import stage_of
+from adapter.rollout.judge import verdict
+from adapter.rollout.model.gates import GatesError, parse
+from adapter.rollout.model.observation import Json, Observation, Pod
+from adapter.rollout.model.policy import RolloutPolicy
+from adapter.rollout.model.status import seconds
+from adapter.rollout.model.verdict import FREE
+from adapter.rollout.observe import Reader
+
+ABOUT = "Show what a policy does and waits for."
+
+
+def run(given: Sequence[str]) -> int:
+    """Runs the verb; returns the exit code."""
+    parser = files.arguments("status", ABOUT)
+    cluster.flags(parser)
+    parser.add_argument("-w", "--watch", action="store_true", help="again every second, until interrupted")
+    told = parser.parse_args(list(given))
+
+    async def work(client: Client, namespace: str) -> None:
+        policy, raw = await cluster.policy_of(client, namespace, told.policy)
+        if told.output == "json":
+            print(msgspec.json.encode(raw.get("status") or {}).decode())
+            return
+        seen = await Reader(client).observe(policy, raw)
+        print("\n".join(tree(policy, raw, seen, time.time())))
+
+    try:
+        cluster.with_client(told, work)
+        while told.watch:
+            time.sleep(1)
+            print()
+            cluster.with_client(told, work)
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+def tree(policy: RolloutPolicy, raw: Json, seen: Observation, now: float) -> Iterator[str]:
+    """The lines for people."""
+    status, ctx = policy.status, Context(policy, policy.status, seen, FREE, now)
+    kind = "blue-green" if policy.spec.blue_green else "canary"
+    yield f"RolloutPolicy {policy.metadata.name}: {kind} of Deployment {policy.spec.target_ref.name}"
+    yield f"  phase     {status.phase}" + (" (held by a person)" if status.held else "")
+    yield f"  now       {status.message or 'waits for the controller'}"
+    if status.stable.hash and seen.deployment:
+        yield f"  stable    {status.stable.hash}, template {status.stable.fingerprint}: {_pods(stable_pods(ctx))}"
+    if release := status.release:
+        took = seconds(release.started_at, now)
+        yield f"  release   {release.number}, template {release.fingerprint}, for {took:.0f} s"
+        yield f"  new       {release.hash or release.sibling}: {_pods(canary_pods(ctx))}"
+        if policy.spec.canary:
+            yield f"  step      {release.step + 1} of {ctx.steps}, weight {release.weight} %"
+        yield from (f"  gate      {sentence}" for sentence in gates(policy, raw))
+    if status.refused:
+        yield f"  refused   template {status.refused}: retry, undo, or write another one"
+    if seen.hpa:
+        yield f"  hpa       {seen.hpa.name}, minReplicas {seen.hpa.min_replicas}, maxReplicas {seen.hpa.max_replicas}"
+    for past in status.history:
+        yield f"  history   {past.number}: {past.outcome}. {past.reason}"
+
+
+def gates(policy: RolloutPolicy, raw: Json) -> list[str]:
+    """A sentence for each gate that is asked now, with its numbers."""
+    stage = stage_of(policy)
+    try:
+        found = parse(raw.get("spec"))
+        if stage is None or policy.status.evidence is None:
+            return []
+        record = load(found.of(stage), policy.status.evidence)
+    except (GatesError, EvidenceError) as error:
+        return [str(error)]
+    return [view.sentence for view in verdict(found, record, stage).gates]
+
+
+def _pods(pods: Sequence[Pod]) -> str:
+    ready = sum(pod.ready for pod in pods)
+    return f"{ready} of {len(pods)} pods ready"

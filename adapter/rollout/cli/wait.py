@@ -1,0 +1,60 @@
+"""`wait POLICY`: until the release that is under way, or about to begin, has ended."""
+
+import argparse
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from adapter.kube.client import Client
+from adapter.kube.errors import KubeError
+from adapter.rollout.cli import cluster
+from adapter.rollout.model.actions import DEPLOYMENTS
+from adapter.rollout.model.observation import Deployment
+from adapter.rollout.model.policy import RolloutPolicy
+from adapter.rollout.model.status import Outcome, Phase
+
+ABOUT: Final = "Wait for a release's end. Exit code 0: promoted, 1: not promoted, 2: still under way at the timeout."
+TIMED_OUT: Final = 2
+
+
+def run(given: Sequence[str]) -> int:
+    """Runs the verb; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="streamgate-rollout wait", description=ABOUT, allow_abbrev=False)
+    cluster.flags(parser)
+    parser.add_argument("--timeout", type=float, default=3600.0, metavar="SECONDS", help="default: 3600")
+    told = parser.parse_args(list(given))
+
+    async def work(client: Client, namespace: str) -> int:
+        await cluster.policy_of(client, namespace, told.policy)
+        try:
+            async with asyncio.timeout(told.timeout):
+                return await wait(client, namespace, told.policy)
+        except TimeoutError:
+            return TIMED_OUT
+
+    return cluster.with_client(told, work)
+
+
+async def wait(client: Client, namespace: str, name: str) -> int:
+    """0 where the Deployment's present template is the stable one, 1 where it was not promoted."""
+    while True:
+        try:
+            policy, _ = await cluster.policy_of(client, namespace, name)
+            raw = await client.get(DEPLOYMENTS.path(namespace, policy.spec.target_ref.name), dict)
+            code = ended(policy, Deployment(raw))
+        except KubeError:
+            code = None  # an API server that is away for a moment is no end of a release
+        if code is not None:
+            return code
+        await asyncio.sleep(1.0)
+
+
+def ended(policy: RolloutPolicy, deployment: Deployment) -> int | None:
+    """The exit code, or None while the release goes on or has not begun."""
+    status = policy.status
+    if status.phase is not Phase.IDLE or status.edit is not None:
+        return None
+    if deployment.fingerprint == status.stable.fingerprint:
+        last = status.history[0].outcome if status.history else Outcome.PROMOTED
+        return 0 if last is Outcome.PROMOTED else 1
+    return 1 if deployment.fingerprint == status.refused else None

@@ -1,0 +1,181 @@
+"""Reads the gates' metrics pod by pod, and asks the judge.
+
+They come from custom.metrics.k8s.io through the API server, from the very samples that the HPA scales on. What cannot
+be read is no evidence; the judge has clocks for that. Where counting stands is held in memory alone: after a restart it
+begins at the newest window that the status remembers, so that no request counts twice.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import structlog
+
+from adapter.kube.client import Client
+from adapter.kube.errors import KubeError, NotFound
+from adapter.kube.objects import Model, unix
+from adapter.rollout.decide.context import Context
+from adapter.rollout.decide.wants import canary_pods, stable_pods
+from adapter.rollout.evidence.codec import EvidenceError
+from adapter.rollout.evidence.record import Record, begin, dump, load
+from adapter.rollout.judge import hear, verdict
+from adapter.rollout.model.gates import Gate, Gates, GatesError, Kind, parse
+from adapter.rollout.model.observation import Json, Observation, Pod
+from adapter.rollout.model.policy import RolloutPolicy
+from adapter.rollout.model.status import Phase
+from adapter.rollout.model.verdict import FREE, Said, Stage, Verdict
+from adapter.rollout.model.window import Arm, Health
+from adapter.rollout.turns import Heard
+from adapter.rollout.windows import Cursor, Level, Sample, Scrape, cut
+from adapter.units.quantity import Quantity, QuantityError
+
+log = structlog.get_logger(__name__)
+PATH: Final = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/{namespace}/pods/*/{metric}"
+EVERY: Final = 2.0
+"""Seconds between two looks at the metrics of one release; scrapes are rarer than that."""
+MOST_RELEASES: Final = 1000
+"""Releases whose counting is held in memory."""
+
+
+class _Described(Model, frozen=True):
+    name: str = ""
+
+
+class _Value(Model, frozen=True):
+    described_object: _Described = _Described()
+    timestamp: str | None = None
+    value: str = ""
+
+
+class _Values(Model, frozen=True):
+    items: tuple[_Value, ...] = ()
+
+
+class MetricsEars:
+    """The judge's ears in a cluster."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._cursors: dict[str, Cursor] = {}
+        self._looked: dict[str, float] = {}
+
+    async def hear(self, policy: RolloutPolicy, raw: Json, seen: Observation, now: float) -> Heard:
+        """The verdict for the policy's present phase; what it read goes into the record of the release."""
+        stage, release = stage_of(policy), policy.status.release
+        if stage is None or release is None:
+            return Heard()
+        try:
+            gates = parse(raw.get("spec"))
+        except GatesError as error:
+            return Heard(Verdict(Said.HOLD, str(error), blind=True))
+        asked = gates.of(stage)
+        if not asked:
+            return Heard()
+        record = _record(policy, asked)
+        if now - self._looked.get(release.id, 0.0) < EVERY:
+            return Heard(verdict(gates, record, stage).verdict)
+        self._looked[release.id] = now
+        return await self._listen(Context(policy, policy.status, seen, FREE, now), gates, stage, record)
+
+    async def _listen(self, ctx: Context, gates: Gates, stage: Stage, record: Record) -> Heard:
+        """One look at the metrics, cut into a window where there is a new one."""
+        key = ctx.release.id
+        began = ctx.release.since.timestamp() if ctx.release.since else ctx.now
+        cursor = self._cursors.get(key) or Cursor(record.time if record.time is not None else began)
+        found = cut(cursor, await self._scrape(ctx, gates.of(stage)), ctx.now)
+        self._keep(key, found.cursor)
+        for note in found.notes:
+            log.info("window", release=key, note=note)
+        if found.window is None:
+            return Heard(verdict(gates, record, stage).verdict)
+        record = hear(gates, record, found.window, stage)
+        return Heard(verdict(gates, record, stage).verdict, dump(record))
+
+    def _keep(self, key: str, cursor: Cursor) -> None:
+        self._cursors[key] = cursor
+        while len(self._cursors) > MOST_RELEASES:
+            oldest = next(iter(self._cursors))
+            del self._cursors[oldest]
+            self._looked.pop(oldest, None)
+
+    async def _scrape(self, ctx: Context, asked: Sequence[Gate]) -> Scrape:
+        arms = {Arm.STABLE: stable_pods(ctx), Arm.CANARY: canary_pods(ctx)}
+        pods = {pod.name: (arm, pod) for arm, found in arms.items() for pod in found}
+        names = sorted({name for gate in asked for name in (gate.metric, gate.total) if name})
+        answers = await asyncio.gather(*(self._values(ctx, name) for name in names))
+        values = dict(zip(names, answers, strict=True))
+        events = {gate.metric: gate.total for gate in asked if gate.kind is Kind.EVENTS}
+        levels = {gate.metric for gate in asked if gate.kind is Kind.GAUGE}
+        return Scrape(
+            counters={bad: _samples(pods, values[total], values[bad]) for bad, total in events.items()},
+            gauges={name: _levels(pods, values[name]) for name in sorted(levels)},
+            health={arm: _health(found) for arm, found in arms.items()},
+            step=ctx.release.step if ctx.steps else None,
+        )
+
+    async def _values(self, ctx: Context, metric: str) -> list[_Value]:
+        """The metric of the Deployment's pods; nothing where it is not served now."""
+        path = PATH.format(namespace=ctx.policy.metadata.namespace, metric=metric)
+        labels = (ctx.deployment.spec.get("selector") or {}).get("matchLabels") or {}
+        params = {"labelSelector": ",".join(f"{key}={value}" for key, value in sorted(labels.items()))}
+        try:
+            return list((await self._client.get(path, _Values, params=params, timeout=5.0)).items)
+        except NotFound:
+            return []
+        except KubeError as error:
+            log.info("metric not read", metric=metric, cause=str(error))
+            return []
+
+
+def stage_of(policy: RolloutPolicy) -> Stage | None:
+    """Which gates are asked in the present phase; None where none is."""
+    phase = policy.status.phase
+    if policy.spec.canary is not None:
+        return Stage.CANARY if phase in (Phase.STEPPING, Phase.FILLING, Phase.SWITCHING) else None
+    return {Phase.PREVIEWING: Stage.PRE, Phase.VERIFYING: Stage.POST}.get(phase)
+
+
+def _record(policy: RolloutPolicy, asked: tuple[Gate, ...]) -> Record:
+    """What the status remembers; nothing where it cannot be read."""
+    try:
+        return begin(asked) if policy.status.evidence is None else load(asked, policy.status.evidence)
+    except EvidenceError as error:
+        log.warning("evidence begins anew", policy=policy.metadata.name, cause=str(error))
+        return begin(asked)
+
+
+def _samples(pods: Mapping[str, tuple[Arm, Pod]], totals: Iterable[_Value], bads: Iterable[_Value]) -> list[Sample]:
+    """Totals with the bad ones among them, by pod; a pod that is no longer there has no arm, and does not count."""
+    bad = {each.described_object.name: _number(each) for each in bads}
+    found = []
+    for each in totals:
+        name, time = each.described_object.name, unix(each.timestamp)
+        if name in pods and time is not None:
+            arm, pod = pods[name]
+            born = unix(pod.status.get("startTime"))
+            found.append(Sample(arm, name, time, _number(each), bad.get(name), born))
+    return found
+
+
+def _levels(pods: Mapping[str, tuple[Arm, Pod]], values: Iterable[_Value]) -> list[Level]:
+    found = []
+    for each in values:
+        name, time = each.described_object.name, unix(each.timestamp)
+        if name in pods and time is not None:
+            found.append(Level(pods[name][0], name, time, _number(each)))
+    return found
+
+
+def _number(value: _Value) -> float:
+    """The quantity; NaN, which is no evidence, for what is none."""
+    try:
+        return Quantity.parse(value.value).nano / 1e9
+    except QuantityError:
+        return float("nan")
+
+
+def _health(pods: Sequence[Pod]) -> Health:
+    """Pods that are starting are not unready: `breaker` asks for those that were ready before, which are running."""
+    running = [pod for pod in pods if pod.status.get("phase") == "Running" and not pod.going]
+    loops = sum(pod.crash_loops for pod in running)
+    return Health(pods=len(running), unready=0, crash_looping=loops)
