@@ -28,6 +28,7 @@ async def run(settings: Settings) -> None:
     )
     await asked_to_end.wait()
     service.draining = True
+    server.wind_down()
     await asyncio.sleep(settings.drain_s)
     await server.stop(END_S)
     if pushing:

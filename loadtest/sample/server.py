@@ -64,6 +64,10 @@ class Server:
         self._listener = await asyncio.start_server(self._connection, host, port, limit=MAX_HEAD, backlog=1024)
         return int(self._listener.sockets[0].getsockname()[1])
 
+    def wind_down(self) -> None:
+        """From now on every answer is its connection's last; new connections are still served."""
+        self._stopping = True
+
     async def stop(self, seconds: float) -> None:
         self._stopping = True
         assert self._listener is not None

@@ -1,0 +1,152 @@
+"""The rollout controller as a process, and clients of a Service that count every request."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.cluster.adapter import ROOT
+from tests.cluster.bed import Bed
+from tests.cluster.kubectl import Kubectl
+from tests.cluster.manifests import sample_deployment
+from tests.cluster.processes import wait_until
+
+DEFINITION = ROOT / "manifests" / "crds" / "rolloutpolicy.yaml"
+CLIENTS = 20
+"""Half of them open a connection for every request."""
+PAUSE = 0.08
+"""s between two requests of a client: 20 / 0.08 are 250 a second."""
+
+
+class Controller:
+    """`streamgate-rollout run`, in one namespace."""
+
+    def __init__(self, bed: Bed, namespace: str, log: Path) -> None:
+        self._flags = [f"--kubeconfig={bed.kubeconfig}", f"--namespace={namespace}", "--address=127.0.0.1:0"]
+        self._flags += [f"--leader-elect-resource-namespace={namespace}", "--leader-elect-lease-duration=3"]
+        self._flags += ["--leader-elect-renew-deadline=2", "--leader-elect-retry-period=0.5"]
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self._log.open("ab") as stream:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "adapter.rollout", "run", *self._flags],
+                cwd=ROOT, stdout=stream, stderr=stream, stdin=subprocess.DEVNULL, env=dict(os.environ),
+            )  # fmt: skip
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(20)
+            self._process = None
+
+
+@contextmanager
+def running_controller(bed: Bed, namespace: str, log: Path) -> Iterator[Controller]:
+    controller = Controller(bed, namespace, log)
+    controller.start()
+    try:
+        yield controller
+    finally:
+        controller.end()
+
+
+class Clients:
+    """What clients of one address saw: answers by code, failures by cause."""
+
+    def __init__(self, address: str) -> None:
+        self._url = f"http://{address}/"
+        self.answers: Counter[int] = Counter()
+        self.failures: list[str] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="clients", daemon=True)
+
+    def __enter__(self) -> "Clients":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(20)
+
+    async def _run(self) -> None:
+        await asyncio.gather(*(self._client(fresh=number % 2 == 0) for number in range(CLIENTS)))
+
+    async def _client(self, *, fresh: bool) -> None:
+        connector = aiohttp.TCPConnector(force_close=fresh, limit=1)
+        async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=5)) as session:
+            while not self._stop.is_set():
+                began = time.monotonic()
+                try:
+                    async with session.get(self._url) as answer:
+                        await answer.read()
+                        self.answers[answer.status] += 1
+                except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                    self.failures.append(f"{time.time():.1f} {'new' if fresh else 'kept'}: {error!r}")
+                await asyncio.sleep(max(0.0, PAUSE - (time.monotonic() - began)))
+
+
+class Shop:
+    """The Deployment `web` of three pods in a namespace, with a RolloutPolicy."""
+
+    def __init__(self, bed: Kubectl, namespace: str, spec: dict[str, Any]) -> None:
+        self.bed, self.namespace = bed, namespace
+        bed.apply(self._objects("1"))
+        bed.rollout("web", namespace)
+        bed.apply(DEFINITION)
+        bed.wait("crd/rolloutpolicies.streamgate.io", "condition=Established", 30)
+        bed.apply({
+            "apiVersion": "streamgate.io/v1alpha1",
+            "kind": "RolloutPolicy",
+            "metadata": {"name": "web", "namespace": namespace},
+            "spec": {"targetRef": {"name": "web"}, "settleSeconds": 3, **spec},
+        })  # fmt: skip
+
+    def _objects(self, version: str) -> list[dict[str, Any]]:
+        return sample_deployment("web", self.namespace, 3, WORK_MS=2, DRAIN_S=3, POD_VERSION=version)
+
+    @property
+    def address(self) -> str:
+        return str(self.bed.get("service", "web", "-n", self.namespace)["spec"]["clusterIP"])
+
+    def release(self, version: str) -> None:
+        self.bed.kubectl("set", "env", "deployment/web", f"POD_VERSION={version}", "-n", self.namespace)
+
+    def status(self) -> dict[str, Any]:
+        return dict(self.bed.get("rolloutpolicy", "web", "-n", self.namespace).get("status", {}))
+
+    def pods(self, version: str = "") -> dict[str, int]:
+        """Pods that are not ending -> restarts of their container."""
+        found = self.bed.get("pods", "-n", self.namespace, "-l", "app=web")["items"]
+        return {
+            pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["restartCount"]
+            for pod in found
+            if not pod["metadata"].get("deletionTimestamp") and version in ("", version_of(pod))
+        }
+
+    def until(self, phase: str, seconds: float = 60) -> None:
+        assert wait_until(lambda: self.status().get("phase") == phase, seconds, every=0.2), self.status()
+
+    def ended(self, outcome: str, releases: int, seconds: float = 120) -> None:
+        def done() -> bool:
+            status = self.status()
+            return status.get("phase") == "Idle" and len(status.get("history", [])) == releases
+
+        assert wait_until(done, seconds, every=0.3), self.status()
+        assert self.status()["history"][0]["outcome"] == outcome, self.status()
+
+
+def version_of(pod: dict[str, Any]) -> str:
+    variables = pod["spec"]["containers"][0]["env"]
+    return str(next((each["value"] for each in variables if each["name"] == "POD_VERSION"), ""))

@@ -1,0 +1,89 @@
+"""Releases on a real control plane, under load: no request fails, and promotion restarts no judged pod."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.cluster.adapter import ROOT
+from tests.cluster.processes import CommandError
+from tests.cluster.rollout import Clients, Shop, running_controller
+
+BLUE_GREEN = {"blueGreen": {"previewSeconds": 2, "verifySeconds": 5}}
+CANARY = {"canary": {"steps": [{"weight": 25, "pauseSeconds": 4}, {"weight": 50, "pauseSeconds": 4}]}}
+
+
+def verb(bed, shop, *arguments):
+    """A verb of the command line; its exit code."""
+    flags = [f"--kubeconfig={bed.kubeconfig}", "-n", shop.namespace]
+    command = [sys.executable, "-m", "adapter.rollout", arguments[0], "web", *arguments[1:], *flags]
+    return subprocess.run(command, cwd=ROOT, check=False, timeout=120).returncode
+
+
+@pytest.mark.parametrize("spec", [BLUE_GREEN, CANARY], ids=["blue-green", "canary"])
+def test_a_promotion_and_a_rollback_under_load_lose_no_request(bed, namespace, tmp_path, spec):
+    shop = Shop(bed, namespace, spec)
+    with running_controller(bed, namespace, tmp_path / "rollout.log") as controller:
+        shop.until("Idle")
+        with Clients(shop.address) as clients:
+            shop.release("2")
+            shop.until("Adopting")
+            controller.end(signal.SIGKILL)  # at its most delicate
+            controller.start()
+            judged = shop.pods("2")
+            shop.ended("Promoted", 1)
+            assert shop.pods() == judged  # the same pods, and not a restart
+            assert len(judged) == 3
+            assert verb(bed, shop, "wait", "--timeout=5") == 0
+            shop.release("3")
+            shop.until("Verifying" if "blueGreen" in spec else "Stepping")
+            assert verb(bed, shop, "abort") == 0
+            shop.ended("Aborted", 2)
+            assert shop.pods() == judged
+            assert verb(bed, shop, "wait", "--timeout=5") == 1
+        print(f"{clients.answers.total()} requests, failed: {clients.failures}")
+        assert clients.failures == []
+        assert clients.answers.keys() == {200}
+        assert clients.answers.total() > 2000
+        selector = bed.get("service", "web", "-n", namespace)["spec"]["selector"]
+        assert selector == {"app": "web"}
+        bed.kubectl("delete", "rolloutpolicy", "web", "-n", namespace, "--timeout=60s")
+        found = bed.get("deployment", "web", "-n", namespace)
+        assert not found["spec"].get("paused")
+        bed.rollout("web", namespace)
+        assert shop.pods() == judged
+
+
+BAD = {
+    "both strategies": {**BLUE_GREEN, **CANARY},
+    "no strategy": {},
+    "weight 101": {"canary": {"steps": [{"weight": 101}], "traffic": {"httpRoute": {"name": "a", "service": "b"}}}},
+    "falling weights": {"canary": {"steps": [{"weight": 40}, {"weight": 20}]}},
+    "the same weight twice": {"canary": {"steps": [{"weight": 40}, {"weight": 40}]}},
+    "60 percent by the ratio of pods": {"canary": {"steps": [{"weight": 60}]}},
+    "no step": {"canary": {"steps": []}},
+    "gate without metric": {**CANARY, "gates": [{"limit": 0.1, "total": "a"}]},
+    "gate without total": {**CANARY, "gates": [{"metric": "a", "limit": 0.1}]},
+    "gate without limit": {**CANARY, "gates": [{"metric": "a", "total": "b"}]},
+    "margin in blue-green": {**BLUE_GREEN, "gates": [{"metric": "a", "total": "b", "margin": 1}]},
+    "limit of 1": {**CANARY, "gates": [{"metric": "a", "total": "b", "limit": 1}]},
+    "a StatefulSet": {**CANARY, "targetRef": {"kind": "StatefulSet", "name": "web"}},
+}
+
+
+def test_bad_policies_are_refused_at_admission_and_the_samples_are_not(bed, namespace):
+    Shop(bed, namespace, CANARY)
+    for name, spec in BAD.items():
+        policy = {
+            "apiVersion": "streamgate.io/v1alpha1",
+            "kind": "RolloutPolicy",
+            "metadata": {"name": "bad", "namespace": namespace},
+            "spec": {"targetRef": {"name": "web"}, **spec},
+        }
+        with pytest.raises(CommandError) as refused:
+            bed.apply(policy)
+        assert "spec" in str(refused.value), name
+    for sample in ("canary-setup.yaml", "blue-green-setup.yaml"):
+        bed.kubectl("apply", "--dry-run=server", "-f", str(ROOT / "manifests/samples" / sample))
+    bed.kubectl("apply", "--dry-run=server", "-f", str(ROOT / "manifests/samples/rollout-author.yaml"))
