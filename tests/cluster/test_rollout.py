@@ -3,18 +3,21 @@
 import signal
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cluster.adapter import ROOT
+from tests.cluster.bed import Bed
 from tests.cluster.processes import CommandError
 from tests.cluster.rollout import Clients, Shop, running_controller
 
-BLUE_GREEN = {"blueGreen": {"previewSeconds": 2, "verifySeconds": 5}}
-CANARY = {"canary": {"steps": [{"weight": 25, "pauseSeconds": 4}, {"weight": 50, "pauseSeconds": 4}]}}
+BLUE_GREEN: dict[str, Any] = {"blueGreen": {"previewSeconds": 2, "verifySeconds": 5}}
+CANARY: dict[str, Any] = {"canary": {"steps": [{"weight": 25, "pauseSeconds": 4}, {"weight": 50, "pauseSeconds": 4}]}}
 
 
-def verb(bed, shop, *arguments):
+def verb(bed: Bed, shop: Any, *arguments: str) -> Any:
     """A verb of the command line; its exit code."""
     flags = [f"--kubeconfig={bed.kubeconfig}", "-n", shop.namespace]
     command = [sys.executable, "-m", "adapter.rollout", arguments[0], "web", *arguments[1:], *flags]
@@ -22,7 +25,9 @@ def verb(bed, shop, *arguments):
 
 
 @pytest.mark.parametrize("spec", [BLUE_GREEN, CANARY], ids=["blue-green", "canary"])
-def test_a_promotion_and_a_rollback_under_load_lose_no_request(bed, namespace, tmp_path, spec):
+def test_a_promotion_and_a_rollback_under_load_lose_no_request(
+    bed: Bed, namespace: str, tmp_path: Path, spec: dict[str, Any]
+) -> None:
     shop = Shop(bed, namespace, spec)
     with running_controller(bed, namespace, tmp_path / "rollout.log") as controller:
         shop.until("Idle")
@@ -42,7 +47,6 @@ def test_a_promotion_and_a_rollback_under_load_lose_no_request(bed, namespace, t
             shop.ended("Aborted", 2)
             assert shop.pods() == judged
             assert verb(bed, shop, "wait", "--timeout=5") == 1
-        print(f"{clients.answers.total()} requests, failed: {clients.failures}")
         assert clients.failures == []
         assert clients.answers.keys() == {200}
         assert clients.answers.total() > 2000
@@ -55,7 +59,7 @@ def test_a_promotion_and_a_rollback_under_load_lose_no_request(bed, namespace, t
         assert shop.pods() == judged
 
 
-BAD = {
+BAD: dict[str, dict[str, Any]] = {
     "both strategies": {**BLUE_GREEN, **CANARY},
     "no strategy": {},
     "weight 101": {"canary": {"steps": [{"weight": 101}], "traffic": {"httpRoute": {"name": "a", "service": "b"}}}},
@@ -72,7 +76,7 @@ BAD = {
 }
 
 
-def test_bad_policies_are_refused_at_admission_and_the_samples_are_not(bed, namespace):
+def test_bad_policies_are_refused_at_admission_and_the_samples_are_not(bed: Bed, namespace: str) -> None:
     Shop(bed, namespace, CANARY)
     for name, spec in BAD.items():
         policy = {

@@ -18,7 +18,7 @@ def granted(build: Build) -> set[tuple[str, str, str]]:
     }
 
 
-def called(requests: Any) -> set[tuple[str, str, str]]:
+def called(requests: Iterable[tuple[str, str]]) -> set[tuple[str, str, str]]:
     """(API group, resource, verb) of requests as FakeCluster notes them; /scale of any kind is one resource."""
     return {asked(method, *urlsplit(target)[2:4]) for method, target in requests}
 

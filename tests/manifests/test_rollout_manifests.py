@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -21,25 +23,25 @@ NAME = "streamgate-rollout"
 ROUTERS = {"rollout-gateway": "httpRoute", "rollout-nginx": "nginx"}
 
 
-def container_of(build):
+def container_of(build: Any) -> Any:
     (container,) = build.one("Deployment", NAME)["spec"]["template"]["spec"]["containers"]
     return container
 
 
-def settings_of(build, *more):
+def settings_of(build: Any, *more: str) -> Any:
     verb, *flags = container_of(build)["args"]
     assert verb == "run"
     assert verb in VERBS
     return parse([*flags, *more])
 
 
-def test_the_definition_is_applied_by_itself(build, manifests):
+def test_the_definition_is_applied_by_itself(build: Any, manifests: Path) -> None:
     (definition,) = yaml.safe_load_all((manifests / "crds/rolloutpolicy.yaml").read_text())
     assert definition["metadata"]["name"] == f"{POLICIES.plural}.{POLICIES.group}"
     assert build("rollout").of("CustomResourceDefinition") == []
 
 
-def test_it_is_probed_and_scraped_where_it_listens(build):
+def test_it_is_probed_and_scraped_where_it_listens(build: Any) -> None:
     found = build("rollout")
     (port,) = container_of(found)["ports"]
     assert settings_of(found).address == f":{port['containerPort']}"
@@ -47,14 +49,14 @@ def test_it_is_probed_and_scraped_where_it_listens(build):
         assert container_of(found)[probe]["httpGet"] == {"path": "/healthz", "port": port["name"]}
 
 
-def test_the_lease_is_the_one_that_its_role_names(build):
+def test_the_lease_is_the_one_that_its_role_names(build: Any) -> None:
     settings, role = settings_of(build("rollout")), build("rollout").one("Role", NAME)
     assert settings.leader_elect
     assert settings.leader_elect_resource_namespace == role["metadata"]["namespace"]
     assert [rule.get("resourceNames") for rule in role["rules"]] == [[settings.leader_elect_resource_name], None]
 
 
-def test_it_runs_with_no_more_rights_than_a_pod_can_do_with(build):
+def test_it_runs_with_no_more_rights_than_a_pod_can_do_with(build: Any) -> None:
     found, adapter = build("rollout"), build("embedded")
     spec = found.one("Deployment", NAME)["spec"]["template"]["spec"]
     assert spec["securityContext"] == adapter.pod["securityContext"]
@@ -67,7 +69,7 @@ def test_it_runs_with_no_more_rights_than_a_pod_can_do_with(build):
 GATES = [{"metric": "http_errors_total", "total": "http_requests_total", "limit": 0.01, "stage": "pre"}]
 
 
-async def worked(settings):
+async def worked(settings: Any) -> Any:
     """What the program asks for while it starts, leads and stops."""
     async with FakeCluster() as cluster:
         cluster.streams_lists = False
@@ -82,7 +84,7 @@ async def worked(settings):
         return called(cluster.requests)
 
 
-async def released(shop, calls):
+async def released(shop: Any, calls: set[tuple[str, str]]) -> None:
     """A promotion, one back to the first template, a rollback, and the policy's end."""
     await shop.ready()
     for image in ("web:2", "web:1"):
@@ -100,7 +102,7 @@ async def released(shop, calls):
     calls |= set(shop.client.calls)
 
 
-async def heard(calls):
+async def heard(calls: set[tuple[str, str]]) -> None:
     """The gates' metrics are asked for, and so is a claim of the template."""
     shop = await Shop(BLUE_GREEN, gates=GATES, allowParallel=True).ready()
     shop.put(CLAIMS, {"metadata": {"name": "data", "namespace": NAMESPACE}, "spec": {"accessModes": ["ReadWriteMany"]}})
@@ -112,8 +114,8 @@ async def heard(calls):
     calls |= set(shop.client.calls)
 
 
-async def test_what_the_program_asks_for_is_what_its_roles_grant(build):
-    calls = set()
+async def test_what_the_program_asks_for_is_what_its_roles_grant(build: Any) -> None:
+    calls: set[tuple[str, str]] = set()
     await released(Shop(BLUE_GREEN, hpa=True), calls)
     await heard(calls)
     asked = called(calls) | await worked(settings_of(build("rollout"), "--address=127.0.0.1:0"))
@@ -123,7 +125,7 @@ async def test_what_the_program_asks_for_is_what_its_roles_grant(build):
 
 
 @pytest.mark.parametrize("component", ROUTERS)
-async def test_what_a_router_asks_for_is_what_its_component_grants(composed, build, component):
+async def test_what_a_router_asks_for_is_what_its_component_grants(composed: Any, build: Any, component: str) -> None:
     strategy = {
         "canary": {
             "steps": [{"weight": 20, "pauseSeconds": 1}, {"weight": 90, "pauseSeconds": 1}],
@@ -132,7 +134,7 @@ async def test_what_a_router_asks_for_is_what_its_component_grants(composed, bui
     }
     shop = Shop(strategy)
     route(shop)
-    calls = set()
+    calls: set[tuple[str, str]] = set()
     await shop.ready()
     shop.release("web:2")
     await shop.settled("Promoted")
@@ -142,14 +144,14 @@ async def test_what_a_router_asks_for_is_what_its_component_grants(composed, bui
     shop.clean("web:2")
 
 
-async def test_triggers_are_read_with_the_rights_of_their_component(composed, build):
+async def test_triggers_are_read_with_the_rights_of_their_component(composed: Any, build: Any) -> None:
     shop = await Shop(CANARY, triggers={"configMaps": ["web"], "secrets": ["web"]}).ready()
     await shop.some(2)
     more = granted(composed("rollout-triggers", overlay="rollout")) - granted(build("rollout"))
     assert more == called(shop.client.calls) - granted(build("rollout"))
 
 
-def route(shop):
+def route(shop: Any) -> None:
     """An HTTPRoute that a gateway accepts at once, and an Ingress."""
     meta = {"name": "web", "namespace": NAMESPACE}
     shop.put(HTTP_ROUTES, {"metadata": meta, "spec": {"rules": [{"backendRefs": [{"name": "web", "port": 80}]}]}})
@@ -157,7 +159,7 @@ def route(shop):
     path = {"path": "/", "pathType": "Prefix", "backend": backend}
     shop.put(INGRESSES, {"metadata": meta, "spec": {"rules": [{"http": {"paths": [path]}}]}})
 
-    def accept():
+    def accept() -> None:
         found = shop.get(HTTP_ROUTES)
         held = {"status": "True", "observedGeneration": found["metadata"]["generation"]}
         found["status"] = {
@@ -168,7 +170,7 @@ def route(shop):
     shop.every_step.append(accept)
 
 
-def test_the_author_sample_lets_the_controller_through(manifests, build):
+def test_the_author_sample_lets_the_controller_through(manifests: Path, build: Any) -> None:
     policy, binding = yaml.safe_load_all((manifests / "samples/rollout-author.yaml").read_text())
     assert binding["spec"]["policyName"] == policy["metadata"]["name"]
     account = build("rollout").one("ServiceAccount", NAME)["metadata"]
