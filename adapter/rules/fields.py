@@ -170,7 +170,7 @@ def _seconds(text: str, path: Path) -> float | None:
     if not text:
         return None
     try:
-        seconds = float(text) if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text) else duration.parse(text)
+        seconds = float(text) if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text) else duration.parse_mixed(text)
     except ValueError as error:
         raise Wrong(path, str(error)) from None
     if not seconds > 0:
@@ -197,7 +197,7 @@ def _truth(text: str, path: Path) -> bool:
 def window(_path: Path, text: Plain) -> float:
     """resourceRules' window, s; 0 where there is none."""
     try:
-        return duration.parse(text) if isinstance(text, str) else 0.0
+        return duration.parse_mixed(text) if isinstance(text, str) else 0.0
     except ValueError as error:
         raise Wrong((), str(error)) from None
 

@@ -1,4 +1,6 @@
-"""Durations as rules files write them: `5m`, `1h30m`, `500ms`, `1d`; also Go's `1.5h`."""
+"""Durations, s: Go's (`parse_go`: `1h30m`, `1.5s`, `100us`), Prometheus' (`parse_prometheus`: `8d`, `1h30m`), and both
+mixed, as rules files may have them (`parse_mixed`: `1.5h`, `1d`).
+"""
 
 import re
 
@@ -6,10 +8,10 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 60
 _PART = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ms|[smhdwy])")
 
 
-def parse(text: str) -> float:
+def parse_mixed(text: str) -> float:
     """Seconds of a duration without sign; `0` needs no unit. Raises ValueError with a sentence.
 
-    The units are those of prometheus/common's model.Duration.
+    The units are those of prometheus/common's model.Duration, in any order, with decimals as Go takes them.
     """
     if text.strip() == "0":
         return 0.0

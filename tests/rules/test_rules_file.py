@@ -211,18 +211,18 @@ def test_a_generation_changes_with_the_rule_and_not_with_its_place() -> None:
     ("5m", 300.0), ("1h30m", 5400.0), ("500ms", 0.5), ("1d", 86400.0), ("0", 0.0), ("1.5h", 5400.0), ("2w", 1209600.0),
 ])  # fmt: skip
 def test_durations_are_those_of_prometheus_and_go(text: str, seconds: float) -> None:
-    assert duration.parse(text) == pytest.approx(seconds)
+    assert duration.parse_mixed(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("text", ["", "5", "m", "5x", "-5m", "5m ", "1e3s"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no duration; right would be like 5m"):
-        duration.parse(text)
+        duration.parse_mixed(text)
 
 
 @given(st.integers(0, 10**12))
 def test_a_duration_that_is_shown_reads_back(milliseconds: int) -> None:
-    assert duration.parse(duration.show(milliseconds)) * 1000 == pytest.approx(milliseconds, abs=0.01)
+    assert duration.parse_mixed(duration.show(milliseconds)) * 1000 == pytest.approx(milliseconds, abs=0.01)
 
 
 PIECES = ["rules:", "externalRules:", "\n", "- ", "  ", "seriesQuery: a", "metricsQuery: <<.Series>>", "name: {as: b}",
