@@ -23,9 +23,11 @@ from adapter.collect.collector import Collector, Held
 from adapter.collect.demand import CustomWant, ExternalWant, Objects, Want
 from adapter.collect.directory import Directory
 from adapter.collect.forecast import Forecaster
-from adapter.collect.judge import Judged, judged, quantity
+from adapter.collect.judge import Judged, LeftOut, judged, quantity
 from adapter.collect.plan import custom_offered, mergeable
+from adapter.collect.snapshot import Reading
 from adapter.collect.telemetry import CollectTelemetry
+from adapter.collect.transition import Span
 from adapter.collect.usage import UsageSource, quantities
 from adapter.kube.resources import GroupResource
 from adapter.metrics.scrape.kubelet import ResourceUsage
@@ -77,17 +79,20 @@ class Collected:
         """See `Answers`."""
         question = self._meant(question)
         names = await self._names(question)
+        transitions = self._collector.transitions
+        if transitions is not None and question.name == "*" and question.resource == PODS:
+            transitions.groups.asked(question.namespace, question.selector, self._clock())
         held = await self._held(self._want(question), question.user)
         kind, api_version = self._kind(question.resource)
         values = []
-        for name, found in self._judge(question.namespace, names, held).items():
-            if found is None or found.value is None:
+        for name, found in self._judge(question, names, held).items():
+            if found is None or found.reading is None or found.value is None:
                 continue
             described = ObjectReference(kind, question.namespace, name, api_version)
             window = found.reading.window or None
             values.append(CustomValue(described, quantity(found.value), found.reading.time, window))
         if not values and question.name != "*":
-            raise Missing(self._absence(question.namespace, question.name, held))
+            raise Missing(self._absence(question, held))
         return values
 
     async def external(self, question: ExternalQuestion) -> Sequence[ExternalValue]:
@@ -103,7 +108,7 @@ class Collected:
         return [
             ExternalValue(labels, quantity(item.value), item.reading.time, item.reading.window or None)
             for labels, item in sorted(found, key=lambda pair: sorted(pair[0].items()))
-            if item.value is not None
+            if item.value is not None and item.reading is not None
         ]
 
     def _meant(self, question: CustomQuestion) -> CustomQuestion:
@@ -171,26 +176,45 @@ class Collected:
             raise Unavailable(held.error)
         return held
 
-    def _judge(self, namespace: str, names: Iterable[str], held: Held) -> dict[str, Judged | None]:
+    def _judge(self, question: CustomQuestion, names: Iterable[str], held: Held) -> dict[str, Judged | None]:
         """What becomes of each named object's value; None where there is none."""
         table, limits, now = held.table, held.planned.limits, self._clock()
         assert table is not None
+        young = self._young(question, held, now)
         found: dict[str, Judged | None] = {}
         for name in names:
-            reading = table.readings.get((namespace, name))
-            found[name] = (
-                None if reading is None else judged(reading, limits, sample_interval=table.sample_interval, now=now)
-            )
+            reading = table.readings.get((question.namespace, name))
+            if why := young(name, reading):
+                found[name] = Judged(reading, None, LeftOut.TRANSITION, why)
+            elif reading is None:
+                found[name] = None
+            else:
+                found[name] = judged(reading, limits, sample_interval=table.sample_interval, now=now)
         self._count(held, [item for item in found.values() if item is not None])
         return found
+
+    def _young(self, question: CustomQuestion, held: Held, now: float) -> Callable[[str, Reading | None], str]:
+        """Says of a pod's reading why it is left out for the pod's own state, '' where it is not."""
+        transitions, planned = self._collector.transitions, held.planned
+        if transitions is None or not planned.ready_pods:
+            return lambda _name, _reading: ""
+        window = planned.coverage.window if planned.coverage is not None else 0.0
+        span = Span(window, held.table.sample_interval if held.table is not None else 0.0)
+        selector = question.selector if question.name == "*" else None
+
+        def why(name: str, reading: Reading | None) -> str:
+            return transitions.left_out((question.namespace, name), reading, selector=selector, span=span, now=now)
+
+        return why
 
     def _count(self, held: Held, found: Iterable[Judged]) -> None:
         for item in found:
             if item.left_out is not None:
                 self._telemetry.left_out.labels(held.planned.rule.place, item.left_out.value).inc()
 
-    def _absence(self, namespace: str, name: str, held: Held) -> str:
-        found = self._judge(namespace, [name], held)[name]
+    def _absence(self, question: CustomQuestion, held: Held) -> str:
+        name = question.name
+        found = self._judge(question, [name], held)[name]
         return f"{name} has no sample" if found is None else f"the value of {name} is left out: {found.why}"
 
     # ---- CPU and memory
@@ -271,8 +295,9 @@ class Collected:
         return explain.of_values(
             held.planned,
             held.table,
-            self._judge(question.namespace, names, held),
+            self._judge(question, names, held),
             explain.Origin(source.name, source.knows_sample_times),
+            namespace=question.namespace,
             error=held.error,
             now=self._clock(),
         )

@@ -19,6 +19,7 @@ from adapter.collect.reports import Reports
 from adapter.collect.schedule import Replanning, Schedule, Timetable
 from adapter.collect.snapshot import Table
 from adapter.collect.telemetry import CollectTelemetry
+from adapter.collect.transition import Transitions
 from adapter.metrics.source import Query, RefusedQuery, Source, SourceError
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,7 @@ class Collector:
         planner: Planner,
         telemetry: CollectTelemetry,
         *,
+        transitions: Transitions | None = None,
         schedule: Schedule = Schedule(),  # noqa: B008 - immutable
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -61,7 +63,8 @@ class Collector:
         self._clock = clock
         self._reports = Reports()
         self.offers = OfferLookup(source, catalogue, telemetry, self._reports, schedule=schedule, clock=clock)
-        self._evaluator = Evaluator(source, telemetry, self._reports)
+        self.transitions = transitions
+        self._evaluator = Evaluator(source, telemetry, self._reports, transitions)
         self._replanning = Replanning()
         self._timetable = Timetable()
         self._running: dict[Query, asyncio.Task[Held]] = {}

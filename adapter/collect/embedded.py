@@ -13,9 +13,10 @@ import grpc
 import structlog
 from prometheus_client import CollectorRegistry, Gauge
 
+from adapter.collect.presence import Presences
 from adapter.collect.targets import pod_targets
 from adapter.kube.index import Index
-from adapter.kube.objects import Node
+from adapter.kube.objects import Node, Pod
 from adapter.metrics.otlp.decode import Decoder
 from adapter.metrics.otlp.receive import Intake, serve_grpc, serve_http
 from adapter.metrics.scrape.kubelet import KubeletUsage, kubelet_target
@@ -81,7 +82,9 @@ class Embedded:
         pods: Index[Any],
         nodes: Index[Node],
         clock: Callable[[], float] = time.time,
+        presences: Presences | None = None,
     ) -> None:
+        """Without `presences` every pod takes traffic as far as anybody knows."""
         self.store = Store(options.max_series, options.retention, lookback_s=max(60.0, 4 * options.scrape_interval))
         self.source = EmbeddedSource(self.store)
         self.usage = KubeletUsage()
@@ -89,6 +92,7 @@ class Embedded:
         self._pods = pods
         self._nodes = nodes
         self._clock = clock
+        self._presences = presences
         self._started = self._expired = clock()
         self._forgotten: list[Mapping[str, str]] = []
         self._reported: set[str] = set()
@@ -148,11 +152,17 @@ class Embedded:
         return f"{len(waiting)} targets were not scraped twice yet, {waiting[0]} among them" if waiting else ""
 
     def _follow(self) -> None:
-        targets, problems = pod_targets(self._pods, self._options.scrape_interval)
+        targets, problems = pod_targets(self._pods, self._options.scrape_interval, self._takes_traffic)
         for problem in set(problems) - self._reported:
             log.warning("not scraped", problem=problem)
         self._reported = set(problems)
         self._scraper.set_targets([*targets, *self._kubelets()])
+
+    def _takes_traffic(self, pod: Pod) -> bool:
+        if self._presences is None:
+            return True
+        found = self._presences.of(pod.metadata.namespace, pod.metadata.name)
+        return found is not None and found.takes_traffic
 
     def _kubelets(self) -> list[Target]:
         access = self._options.kubelets

@@ -9,6 +9,7 @@ from adapter.collect.plan import Planned
 from adapter.collect.reports import Reports
 from adapter.collect.snapshot import Reading, Table, elements_for, merge_times, newest, tabulate
 from adapter.collect.telemetry import CollectTelemetry
+from adapter.collect.transition import Moments, Settled, Transitions
 from adapter.metrics.sample import Sample
 from adapter.metrics.source import Query, Source, SourceError
 
@@ -36,15 +37,22 @@ class _Times(NamedTuple):
 class Evaluator:
     """Turns planned queries into tables; it remembers samples' times and outages from one evaluation to the next."""
 
-    def __init__(self, source: Source, telemetry: CollectTelemetry, reports: Reports) -> None:
+    def __init__(
+        self, source: Source, telemetry: CollectTelemetry, reports: Reports, transitions: Transitions | None = None
+    ) -> None:
+        """Without `transitions` all pods are as long there as anybody knows."""
         self._source = source
         self._telemetry = telemetry
         self._reports = reports
+        self._transitions = transitions
+        self._settled_last: dict[Query, Settled] = {}
         self._times: dict[Query, _Times] = {}
         self._doubts = Doubts()
 
     async def table(self, planned: Planned, at: float, last: Last) -> Table:
         """The result at Unix time `at`, s. Raises SourceError."""
+        if self._transitions is not None and planned.ready_pods and self._source.knows_sample_times:
+            return await self._settled(planned, self._transitions, at)
         samples = await self._source.query(planned.query, at)
         if not planned.object_label:
             external = tuple((s.labels, Reading(s.value, s.time, s.window)) for s in samples)
@@ -55,6 +63,19 @@ class Evaluator:
         known = await self._sample_times(planned, planned.times, at)
         return table._replace(readings=merge_times(table.readings, known.times), sample_interval=known.interval)
 
+    async def _settled(self, planned: Planned, transitions: Transitions, at: float) -> Table:
+        """Of pods that take traffic, rates of one group over the same time; see `adapter.collect.transition`."""
+        moments = transitions.moments({want.namespace for want in planned.wants}, at)
+        readings = await self._readings_since(planned, moments, at)
+        if (cut := moments.cut(readings)) is not None:
+            moments, readings = cut, await self._readings_since(planned, cut, at)
+        settled = moments.settle(readings, self._settled_last.get(planned.query, Settled({})), at)
+        self._settled_last[planned.query] = settled
+        return Table(at, settled.readings, waits=settled.waits)
+
+    async def _readings_since(self, planned: Planned, moments: Moments, at: float) -> dict[tuple[str, str], Reading]:
+        return _readings(planned, await self._source.query(planned.query, at, moments.since(at)))
+
     def returned(self, planned: Planned, now: float) -> None:
         """Its series were gone, and are there again."""
         self._doubts.begin(planned, now)
@@ -62,6 +83,7 @@ class Evaluator:
     def keep(self, queries: Collection[Query], now: float) -> None:
         """Forget what is known of all but `queries`; doubts hold on for a while, as queries come again."""
         self._times = {query: times for query, times in self._times.items() if query in queries}
+        self._settled_last = {query: last for query, last in self._settled_last.items() if query in queries}
         self._doubts.forget(now)
 
     async def _believed(self, planned: Planned, table: Table, last: Last) -> Table:

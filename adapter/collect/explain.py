@@ -31,7 +31,14 @@ def of_rule(offered: Offered, want: CustomWant, demand: Demand) -> dict[str, obj
 
 
 def of_values(
-    planned: Planned, table: Table, found: Mapping[str, Judged | None], origin: Origin, *, error: str, now: float
+    planned: Planned,
+    table: Table,
+    found: Mapping[str, Judged | None],
+    origin: Origin,
+    *,
+    namespace: str,
+    error: str,
+    now: float,
 ) -> dict[str, object]:
     """What was asked and what came of it; `found` by object, `error` of the last evaluation."""
     sampled = origin.knows_sample_times or planned.times is not None
@@ -44,7 +51,7 @@ def of_values(
         "lastError": error,
         "unread": planned.unread,
         "maxAgeSeconds": round(age_limit(planned.limits, table.sample_interval), 1),
-        "objects": {name: _of_object(judged, now) for name, judged in found.items()},
+        "objects": {name: _of_object(judged, now) | _of_wait(table, namespace, name) for name, judged in found.items()},
     }
 
 
@@ -52,6 +59,8 @@ def _of_object(found: Judged | None, now: float) -> dict[str, object]:
     if found is None:
         return {"missing": "the query's result has no sample for it"}
     reading = found.reading
+    if reading is None:
+        return {"missing": found.why}
     told: dict[str, object] = {
         "value": reading.value,
         "ageSeconds": round(now - reading.time, 1),
@@ -59,3 +68,11 @@ def _of_object(found: Judged | None, now: float) -> dict[str, object]:
     }
     fate = {"leftOut": found.why} if found.value is None else {"served": str(quantity(found.value))}
     return told | fate
+
+
+def _of_wait(table: Table, namespace: str, name: str) -> dict[str, object]:
+    """For whom a value from before a change of the load waits."""
+    other = table.waits.get((namespace, name))
+    if other is None:
+        return {}
+    return {"fromBefore": f"the load of these pods was shared anew, and {other[1]} has no whole interval since"}

@@ -5,7 +5,7 @@ of them before and some after that moment counts the same requests twice, or not
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -107,8 +107,8 @@ class Groups:
         """The group, if it was asked for lately."""
         return self._groups.get(GroupKey(namespace, selector))
 
-    def items(self, now: float) -> list[tuple[GroupKey, Group]]:
-        """All groups that were asked for lately; the others are forgotten."""
+    def within(self, namespaces: Collection[str], now: float) -> list[tuple[GroupKey, Group]]:
+        """The groups of these namespaces that were asked for lately; all others not asked for are forgotten."""
         while self._groups and now - next(iter(self._groups.values())).asked > KEPT:
             self._groups.popitem(last=False)
-        return list(self._groups.items())
+        return [(key, group) for key, group in self._groups.items() if key.namespace in namespaces]

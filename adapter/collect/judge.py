@@ -15,12 +15,14 @@ class LeftOut(enum.Enum):
 
     AGE = "age"
     VALUE = "value"
+    TRANSITION = "transition"
 
 
 class Judged(NamedTuple):
     """A reading and what becomes of it."""
 
-    reading: Reading
+    reading: Reading | None
+    """None where there is none and the pod's state says why."""
     value: float | None
     """None where it is left out."""
     left_out: LeftOut | None = None

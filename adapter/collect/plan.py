@@ -16,10 +16,10 @@ from adapter.kube.resources import GroupResource
 from adapter.metrics.promql.read import PromQLError
 from adapter.metrics.source import Query
 from adapter.rules import merge, samples
-from adapter.rules.model import OnOddValue, Policy, Rule
+from adapter.rules.model import OnOddValue, Policy, Rule, ServedPods
 from adapter.rules.naming import NamingError
 from adapter.rules.queries import QueryError, custom_query, external_query
-from adapter.rules.resources import NAMESPACES
+from adapter.rules.resources import NAMESPACES, PODS
 from adapter.units.requirement import Operator
 from adapter.units.selector import Selector
 
@@ -54,6 +54,13 @@ class Planned(NamedTuple):
     def namespace(self) -> str:
         """The namespace of the whole result, where `namespace_label` is None."""
         return self.wants[0].namespace
+
+    @property
+    def ready_pods(self) -> bool:
+        """Whether values are of pods, and only of those that take traffic."""
+        first = self.wants[0]
+        of_pods = isinstance(first, CustomWant) and first.resource == PODS
+        return of_pods and self.rule.policy.pods is not ServedPods.ANY
 
     @property
     def merged(self) -> bool:

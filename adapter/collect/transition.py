@@ -4,15 +4,30 @@ The rules are in `presence` (who takes traffic), `groups` (whose values are aver
 same time). Here they are put to one query's readings. No network, no clock.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from adapter.collect.groups import GroupKey, Groups
-from adapter.collect.presence import Presences
+from adapter.collect.presence import Presence, Presences
+from adapter.collect.snapshot import Reading
 from adapter.collect.unison import Cohort, Key, Readings, Total, latest_cut, overlay, settled, starts
+from adapter.units.selector import Selector
 
 RECENT = 300.0
 """s after which a change has left every window: as long as the embedded store keeps samples."""
+
+
+ROUNDING = 1e-3
+"""s by which a window may begin too early: sums of floating-point numbers."""
+
+
+class Span(NamedTuple):
+    """What a rate of the source's own is taken over."""
+
+    window: float = 0.0
+    """s; 0 where the value is no rate, or the source says it with each value."""
+    interval: float = 0.0
+    """s between two samples, where known."""
 
 
 class Settled(NamedTuple):
@@ -71,14 +86,53 @@ class Moments(NamedTuple):
         return Settled(overlay(readings, kept), totals, waits)
 
 
-def moments(groups: Groups, presences: Presences, interval: float, now: float) -> Moments:
-    """What is known at Unix time `now`, before any reading."""
-    held = groups.items(now)
-    cohorts = [Cohort(groups.taking(key, group), group.changed, group.former) for key, group in held]
+class Transitions:
+    """Presences and groups as the evaluation of queries and the answers ask for them."""
 
-    def born(key: Key) -> float:
-        found = presences.of(*key)
-        return found.since if found is not None else now
+    def __init__(self, presences: Presences, groups: Groups, interval: float) -> None:
+        """`interval`, s: between two samples of one pod, where the source takes them itself; else 0."""
+        self.presences, self.groups = presences, groups
+        self._interval = interval
 
-    begins = [starts(cohort, born) for cohort in cohorts]
-    return Moments([key for key, _ in held], cohorts, begins, [None] * len(cohorts), interval)
+    def moments(self, namespaces: Collection[str], now: float) -> Moments:
+        """What is known at Unix time `now` of these namespaces' groups, before any reading."""
+        held = self.groups.within(namespaces, now)
+        cohorts = [Cohort(self.groups.taking(key, group), group.changed, group.former) for key, group in held]
+
+        def born(key: Key) -> float:
+            found = self.presences.of(*key)
+            return found.since if found is not None else now
+
+        begins = [starts(cohort, born) for cohort in cohorts]
+        return Moments([key for key, _ in held], cohorts, begins, [None] * len(cohorts), self._interval)
+
+    def left_out(self, pod: Key, reading: Reading | None, *, selector: Selector | None, span: Span, now: float) -> str:
+        """Why the pod's value is not served at `now`, one sentence without a full stop; '' where it is.
+
+        `selector` is that of the request, None where it names the pod alone.
+        """
+        found = self.presences.of(*pod)
+        if found is None or (found.takes_traffic and reading is None):
+            return ""
+        if not found.takes_traffic or reading is None:
+            return found.told(now)
+        group = self.groups.find(pod[0], selector) if selector is not None else None
+        return too_young(found, reading, span, group.left if group is not None else 0.0, now)
+
+
+def too_young(found: Presence, reading: Reading, span: Span, left: float, now: float) -> str:
+    """Why a value of a pod that takes traffic says too little yet; '' where it does not.
+
+    `left`, Unix s, is when a pod of its group last ceased to take traffic. Over windows of fixed length a new pod's
+    rate rises as the others fall, and their sum is right all the time; but one that has gone takes its own away.
+    """
+    begin = reading.time - (reading.window or span.window)
+    if begin >= found.since - ROUNDING:
+        return ""
+    if reading.window or not span.window:
+        return f"{found.told(now)}, and no whole interval since"
+    if left > reading.time - span.window:
+        return f"{found.told(now)}; another pod has left, so its rate counts when its {span.window:g} s are whole"
+    if reading.time < found.since + span.interval:
+        return f"{found.told(now)}, and no sample since"
+    return ""

@@ -9,13 +9,15 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Gauge
 
 from adapter.collect.directory import Listed
+from adapter.collect.presence import Presences
+from adapter.collect.targets import UNREADY
 from adapter.kube import config
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.client import Client
 from adapter.kube.compact import Compactor
 from adapter.kube.index import Index
 from adapter.kube.informer import Informer
-from adapter.kube.objects import Node, PartialObjectMetadata, Pod
+from adapter.kube.objects import Node, Pod
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, NODES, PODS
 from adapter.metrics.scrape.target import ANNOTATION
 from adapter.program.run import Job, StartError
@@ -28,8 +30,9 @@ class Cluster:
 
     client: Client | None
     """None where there is no Kubernetes."""
-    pods: Index[Any]
-    """Whole Pods for the embedded source, else their metadata."""
+    pods: Index[Pod]
+    presences: Presences | None
+    """Which of the pods take traffic; None where nobody tells."""
     pods_listed: Listed | None
     """None where all are here from the start."""
     nodes: Index[Node]
@@ -40,8 +43,9 @@ class Cluster:
 async def connected(settings: Settings, stack: AsyncExitStack, registry: CollectorRegistry) -> Cluster:
     """Follow pods, nodes and HPAs of the cluster. Raises StartError."""
     client = await client_of(settings.lister_kubeconfig or settings.kubeconfig, stack)
-    kind = PartialObjectMetadata if settings.prometheus_url else Pod
-    pods: Informer[Any] = Informer(client, PODS, kind, transform=Compactor((ANNOTATION,)))
+    pods = Informer(client, PODS, Pod, transform=Compactor((ANNOTATION, UNREADY)))
+    presences = Presences(time.time)
+    pods.index.on_change(presences.changed)
     nodes = Informer(client, NODES, Node)  # prometheus-adapter's role may not list nodes or HPAs: nobody waits for them
     hpas = Informer(client, HORIZONTAL_POD_AUTOSCALERS, HorizontalPodAutoscaler)
     jobs = [
@@ -49,7 +53,15 @@ async def connected(settings: Settings, stack: AsyncExitStack, registry: Collect
         followed("nodes", nodes, registry),
         followed("hpas", hpas, registry),
     ]
-    return Cluster(client=client, pods=pods.index, pods_listed=pods, nodes=nodes.index, hpas=hpas.index, jobs=jobs)
+    return Cluster(
+        client=client,
+        pods=pods.index,
+        presences=presences,
+        pods_listed=pods,
+        nodes=nodes.index,
+        hpas=hpas.index,
+        jobs=jobs,
+    )
 
 
 async def client_of(kubeconfig: str, stack: AsyncExitStack) -> Client:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -12,10 +13,13 @@ from adapter.collect.demand import Demand
 from adapter.collect.directory import Directory
 from adapter.collect.follow import follow_hpas, follow_resources
 from adapter.collect.forecast import Forecaster
+from adapter.collect.groups import Groups
 from adapter.collect.plan import Planner
 from adapter.collect.schedule import Schedule
 from adapter.collect.snapshot import Limits
 from adapter.collect.telemetry import CollectTelemetry
+from adapter.collect.transition import Transitions
+from adapter.kube.index import Index
 from adapter.kube.resources import ApiResource, GroupResource
 from adapter.program.run import Job
 from adapter.rules import resources
@@ -54,7 +58,15 @@ def collecting(
     directory = _directory(cluster, catalogue)
     limits = Limits(max_age=float(settings.value_max_age), refresh=_refresh(settings))
     planner = Planner(limits, directory.wanted, directory.size)
-    collector = Collector(values.source, catalogue, demand, planner, telemetry, schedule=_schedule(settings))
+    collector = Collector(
+        values.source,
+        catalogue,
+        demand,
+        planner,
+        telemetry,
+        transitions=_transitions(settings, cluster),
+        schedule=_schedule(settings),
+    )
     jobs = [Job("collector", collector.run)]
     read_hpas = follow_hpas(cluster.hpas, demand, catalogue, collector.wake)
     if cluster.client is not None:
@@ -76,8 +88,15 @@ def _directory(cluster: Cluster, catalogue: Catalogue) -> Directory:
     def api_of(resource: GroupResource) -> ApiResource:
         return catalogue.mapper.api(resource)  # the mapper is another one after each discovery
 
-    indexes = {resources.PODS: cluster.pods, resources.NODES: cluster.nodes}
+    indexes: dict[GroupResource, Index[Any]] = {resources.PODS: cluster.pods, resources.NODES: cluster.nodes}
     return Directory(indexes, cluster.client, api_of, pods=cluster.pods_listed)
+
+
+def _transitions(settings: Settings, cluster: Cluster) -> Transitions | None:
+    if cluster.presences is None:
+        return None
+    interval = 0.0 if settings.prometheus_url else float(settings.scrape_interval)
+    return Transitions(cluster.presences, Groups(cluster.presences, cluster.pods.select), interval)
 
 
 def _refresh(settings: Settings) -> float:

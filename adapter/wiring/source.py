@@ -99,7 +99,8 @@ async def embedded(
     if cluster.client is not None:
         kubelets, renewal = await kubelet_access(settings)
         jobs.append(renewal)
-    store = Embedded(_options(settings, kubelets), registry, cluster.pods, cluster.nodes)
+    options = _options(settings, kubelets)
+    store = Embedded(options, registry, cluster.pods, cluster.nodes, presences=cluster.presences)
     await stack.enter_async_context(store)
     jobs.append(Job("targets", store.run))
     if settings.otlp_grpc_port or settings.otlp_http_port:

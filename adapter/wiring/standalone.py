@@ -26,7 +26,7 @@ LOOK_EVERY = 1.0
 
 def cluster(file: Path) -> Cluster:
     """What a file of Pods and HorizontalPodAutoscalers holds, kept up to date. Raises StartError."""
-    found = Cluster(client=None, pods=Index(), pods_listed=None, nodes=Index(), hpas=Index(), jobs=())
+    found = Cluster(client=None, pods=Index(), presences=None, pods_listed=None, nodes=Index(), hpas=Index(), jobs=())
     seen = identity(file)
     try:
         _take(file, found)

@@ -1,7 +1,8 @@
 """Builders for the collector's tests: a source that is told what to answer, rules as a file has them, a clock."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -11,12 +12,15 @@ from adapter.collect.catalogue import Catalogue
 from adapter.collect.collector import Collector
 from adapter.collect.demand import Demand
 from adapter.collect.directory import Directory
+from adapter.collect.groups import Groups
 from adapter.collect.plan import Planner
+from adapter.collect.presence import Presences
 from adapter.collect.snapshot import Limits
 from adapter.collect.telemetry import CollectTelemetry
+from adapter.collect.transition import Transitions
 from adapter.kube.index import Index
 from adapter.kube.known import KNOWN
-from adapter.kube.objects import ObjectMeta, PartialObjectMetadata
+from adapter.kube.objects import Condition, ObjectMeta, PartialObjectMetadata, Pod, PodStatus
 from adapter.metrics.sample import Sample
 from adapter.metrics.source import ALWAYS, Query, RefusedQuery, Since, SourceError
 from adapter.rules.config import load
@@ -89,21 +93,37 @@ class Followed:
 
 
 class World:
-    """A collector with its surroundings; `now` is Unix time, moved by hand."""
+    """A collector with its surroundings; `now` is Unix time, moved by hand.
 
-    def __init__(self, rules: str = RULES) -> None:
+    With `interval`, s, between samples it knows which pods take traffic; 0: the source takes the samples.
+    """
+
+    def __init__(self, rules: str = RULES, *, interval: float | None = None) -> None:
         self.now = 1000.0
         self.source = ToldSource()
         self.demand = Demand()
         self.listed = Followed()
-        self.pods: Index[PartialObjectMetadata] = Index()
+        self.pods: Index[Any] = Index()
+        transitions = None
+        if interval is not None:
+            presences = Presences(lambda: self.now)
+            self.pods.on_change(presences.changed)
+            transitions = Transitions(presences, Groups(presences, self.pods.select), interval)
         self.catalogue = Catalogue(load(rules, "rules.yaml"), ResourceMapper(KNOWN))
-        self.directory = Directory({PODS: cast(Any, self.pods)}, None, self.catalogue.mapper.api, pods=self.listed)
+        self.directory = Directory({PODS: self.pods}, None, self.catalogue.mapper.api, pods=self.listed)
         planner = Planner(Limits(), self.directory.wanted, self.directory.size)
         self.planner = planner
         self.registry = CollectorRegistry()
         telemetry = CollectTelemetry(self.registry)
-        self.collector = Collector(self.source, self.catalogue, self.demand, planner, telemetry, clock=lambda: self.now)
+        self.collector = Collector(
+            self.source,
+            self.catalogue,
+            self.demand,
+            planner,
+            telemetry,
+            transitions=transitions,
+            clock=lambda: self.now,
+        )
         self.answers = Collected(
             self.collector,
             self.directory,
@@ -117,6 +137,12 @@ class World:
     def pod(self, name: str, namespace: str = "shop", **labels: str) -> None:
         """A pod exists."""
         self.pods.put(PartialObjectMetadata(metadata=ObjectMeta(name=name, namespace=namespace, labels=labels)))
+
+    def ready_pod(self, name: str, ready: bool = True, namespace: str = "shop", **labels: str) -> None:
+        """A pod whose readiness is known from now on."""
+        since = datetime.fromtimestamp(self.now, UTC)
+        status = PodStatus("Running", conditions=(Condition("Ready", str(ready), last_transition_time=since),))
+        self.pods.put(Pod(metadata=ObjectMeta(name=name, namespace=namespace, labels=labels), status=status))
 
     def left_out(self, rule: str, why: str) -> float:
         """How many values of a rule were left out of answers for a reason."""

@@ -118,7 +118,7 @@ def test_a_change_of_three_pods_is_a_change_of_their_group(cluster: Cluster) -> 
     cluster.at(0, *(pod(name, ready=NOW - 100) for name in "abc"))
     cluster.groups.asked("shop", WEB, NOW)
     cluster.at(5, pod("d", unready=NOW))
-    ((_, group),) = cluster.groups.items(cluster.now)
+    ((_, group),) = cluster.groups.within({"shop", "elsewhere"}, cluster.now)
     assert group.changed == 0  # one that takes no traffic yet moves no load
     cluster.at(9, pod("d", ready=NOW + 9))
     assert (group.changed, group.left) == (NOW + 9, 0)
@@ -129,7 +129,7 @@ def test_a_change_of_three_pods_is_a_change_of_their_group(cluster: Cluster) -> 
 def test_one_pod_of_twenty_is_within_the_tolerance_and_two_are_not(cluster: Cluster) -> None:
     cluster.at(0, *(pod(f"p{number}", ready=NOW - 100) for number in range(20)))
     cluster.groups.asked("shop", WEB, NOW)
-    ((_, group),) = cluster.groups.items(cluster.now)
+    ((_, group),) = cluster.groups.within({"shop", "elsewhere"}, cluster.now)
     cluster.at(1, pod("p0", unready=NOW + 1))
     assert group.changed == 0  # 1 of the 19 that are left; a tenth of them is 1.9
     cluster.at(2, pod("p1", unready=NOW + 2))
@@ -139,7 +139,7 @@ def test_one_pod_of_twenty_is_within_the_tolerance_and_two_are_not(cluster: Clus
 def test_comings_and_goings_a_minute_apart_do_not_add_up(cluster: Cluster) -> None:
     cluster.at(0, *(pod(f"p{number}", ready=NOW - 100) for number in range(20)))
     cluster.groups.asked("shop", WEB, NOW)
-    ((_, group),) = cluster.groups.items(cluster.now)
+    ((_, group),) = cluster.groups.within({"shop", "elsewhere"}, cluster.now)
     for number in range(5):
         cluster.at(61 * number, pod(f"p{number}", unready=NOW + 61 * number))
     assert group.changed == 0
@@ -150,7 +150,7 @@ def test_pods_of_others_change_nothing(cluster: Cluster) -> None:
     cluster.groups.asked("shop", Selector.parse("app=api"), NOW)
     cluster.at(1, pod(ready=NOW))
     cluster.at(2, pod(unready=NOW))
-    assert [group.changed for _, group in cluster.groups.items(cluster.now)] == [0, 0]
+    assert [group.changed for _, group in cluster.groups.within({"shop", "elsewhere"}, cluster.now)] == [0, 0]
 
 
 def test_who_takes_traffic(cluster: Cluster) -> None:
@@ -161,7 +161,7 @@ def test_who_takes_traffic(cluster: Cluster) -> None:
 def test_a_pod_whose_labels_change_leaves_its_group(cluster: Cluster) -> None:
     cluster.at(0, *(pod(name, ready=NOW - 100) for name in "ab"))
     cluster.groups.asked("shop", WEB, NOW)
-    ((key, group),) = cluster.groups.items(NOW)
+    ((key, group),) = cluster.groups.within({"shop", "elsewhere"}, NOW)
     moved = pod("b", ready=NOW - 100)
     cluster.at(3, replace(moved, metadata=replace(moved.metadata, labels={"app": "other"})))
     assert cluster.groups.taking(key, group) == {("shop", "a")}
@@ -170,12 +170,16 @@ def test_a_pod_whose_labels_change_leaves_its_group(cluster: Cluster) -> None:
 
 def test_a_group_that_nobody_asks_for_is_forgotten_after_ten_minutes(cluster: Cluster) -> None:
     cluster.groups.asked("shop", WEB, NOW)
-    assert len(cluster.groups.items(NOW + 600)) == 1
-    assert not cluster.groups.items(NOW + 601)
+    assert len(cluster.groups.within({"shop", "elsewhere"}, NOW + 600)) == 1
+    assert not cluster.groups.within({"shop", "elsewhere"}, NOW + 601)
 
 
 def test_the_number_of_groups_is_bounded(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adapter.collect.groups.MOST", 3)
     for number in range(10):
         cluster.groups.asked("shop", Selector.parse(f"app=w{number}"), NOW + number)
-    assert [str(key.selector) for key, _ in cluster.groups.items(NOW + 10)] == ["app=w7", "app=w8", "app=w9"]
+    assert [str(key.selector) for key, _ in cluster.groups.within({"shop", "elsewhere"}, NOW + 10)] == [
+        "app=w7",
+        "app=w8",
+        "app=w9",
+    ]

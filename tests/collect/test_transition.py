@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ import pytest
 from adapter.collect.groups import Groups
 from adapter.collect.presence import Presences
 from adapter.collect.snapshot import Reading, tabulate
-from adapter.collect.transition import Settled, moments
+from adapter.collect.transition import Settled, Span, Transitions
 from adapter.hpa.decide import decide
 from adapter.hpa.model import (
     Behavior,
@@ -64,12 +65,14 @@ class Running:
     created: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.phase = zlib.crc32(self.name.encode()) % 500 / 100
+        self.phase = zlib.crc32(self.name.encode()) % 1500 / 100
         self.created = self.born
 
 
 class World:
     """Pods, load, store and what the adapter knows; `ordinary` leaves out all that this file is about."""
+
+    interval, refresh, span, history = INTERVAL, 1.0, Span(), 130.0
 
     def __init__(self, seed: int, target: float, *, ordinary: bool = False) -> None:
         self.now = START
@@ -78,7 +81,7 @@ class World:
         self.pods: dict[str, Running] = {}
         self.index: Index[Pod] = Index()
         self.presences = Presences(lambda: self.now)
-        self.groups = Groups(self.presences, self.index.select)
+        self.transitions = Transitions(self.presences, Groups(self.presences, self.index.select), INTERVAL)
         self.index.on_change(self.presences.changed)
         self.store = Store()
         self.served = Settled({})
@@ -86,7 +89,7 @@ class World:
         self._number = 0
         for _ in range(REPLICAS):
             self.add(0)
-        self.run(180 + float(self.rng.uniform(0, 15)))
+        self.run(self.history + float(self.rng.uniform(0, 15)))
         self.wanted.clear()
 
     # ---- what happens to pods
@@ -145,10 +148,11 @@ class World:
         for pod in taking:
             pod.count += self.rng.poisson(self.load * STEP * pod.share / shares)
         for pod in self.pods.values():
-            if (pod.ready or self.ordinary) and (self.now - pod.phase) % INTERVAL < STEP:
+            if (pod.ready or self.ordinary) and (self.now - pod.phase) % self.interval < STEP:
                 series = Series.of("hits", {"namespace": "shop", "pod": pod.name})
                 self.store.extend([(series, pod.count, self.now)])
-        self._serve()
+        if self.now % self.refresh < STEP:
+            self._serve()
         if self.now % 1 < STEP:
             self.wanted.append(self._decide())
 
@@ -160,8 +164,8 @@ class World:
                 )
             )
             return
-        self.groups.asked("shop", WEB, self.now)
-        known = moments(self.groups, self.presences, INTERVAL, self.now)
+        self.transitions.groups.asked("shop", WEB, self.now)
+        known = self.transitions.moments({"shop"}, self.now)
         readings = self._ask(known.since(self.now))
         if cut := known.cut(readings):
             known, readings = cut, self._ask(cut.since(self.now))
@@ -172,12 +176,18 @@ class World:
             self.store.query(QUERY, self.now, since), object_label="pod", namespace_label="namespace", namespace=""
         )
 
+    def _left_out(self, pod: Running, reading: Reading) -> str:
+        if self.ordinary:
+            return ""
+        key = ("shop", pod.name)
+        return self.transitions.left_out(key, reading, selector=WEB, span=self.span, now=self.now)
+
     def _decide(self) -> int | None:
         """What the HPA would want of 3 replicas now; None where it has no value of any pod and holds."""
         values = {}
         for pod in self.pods.values():
             reading = self.served.readings.get(("shop", pod.name))
-            if reading is not None and (pod.ready or self.ordinary):
+            if reading is not None and not self._left_out(pod, reading):
                 values[pod.name] = PodValue(round(reading.value * 1000), reading.time)
         if not values:
             return None
@@ -190,6 +200,50 @@ class World:
         scale = Scale(REPLICAS, len([pod for pod in self.pods.values() if not pod.ends]))
         past = History(recommendations=(Recommendation(1, self.now - 7200),))
         return decide(spec, scale, [PodValues(values)], pods, past, self.now).desired
+
+
+class PrometheusWorld(World):
+    """The same with Prometheus' own rates: each pod scraped every 15 s, `rate(hits[2m])` asked every 5 s."""
+
+    interval, refresh, span, history = 15.0, 5.0, Span(120.0, 15.0), 300.0
+
+    def __init__(self, seed: int, target: float, *, ordinary: bool = False) -> None:
+        self.scraped: dict[str, list[tuple[float, float]]] = {}
+        super().__init__(seed, target, ordinary=ordinary)
+
+    def _forget(self, pod: Running) -> None:
+        """Prometheus forgets nothing."""
+
+    def _serve(self) -> None:
+        for pod in self.pods.values():
+            if self.now - pod.created >= 2:  # it listens, whether it is ready or not
+                samples = self.scraped.setdefault(pod.name, [])
+                if not samples or self.now - samples[-1][0] >= self.interval:
+                    samples.append((self.now, pod.count))
+        self.transitions.groups.asked("shop", WEB, self.now)
+        readings = {}
+        for name in self.pods:
+            rate = prometheus_rate(self.scraped.get(name, []), self.now, self.span.window)
+            if rate is not None:
+                readings["shop", name] = Reading(rate, self.scraped[name][-1][0], 0.0)
+        self.served = Settled(readings)
+
+
+def prometheus_rate(samples: list[tuple[float, float]], now: float, window: float) -> float | None:
+    """Prometheus' rate() of a counter (promql/functions.go, extrapolatedRate)."""
+    inside = [(time, value) for time, value in samples if now - window < time <= now]
+    if len(inside) < 2:
+        return None
+    pairs = list(pairwise(inside))
+    grown = sum(after if after < before else after - before for (_, before), (_, after) in pairs)
+    (first, start_value), (last, _) = inside[0], inside[-1]
+    sampled, usual = last - first, (last - first) / len(pairs)
+    head, tail = first - (now - window), now - last
+    head = usual / 2 if head >= 1.1 * usual else head
+    tail = usual / 2 if tail >= 1.1 * usual else tail
+    if grown > 0 and start_value >= 0:
+        head = min(head, sampled * start_value / grown)
+    return grown * (sampled + head + tail) / sampled / window
 
 
 # ---- disturbances, none of which changes the load
@@ -251,27 +305,36 @@ DISTURBANCES: dict[str, Callable[[World], None]] = {
 }
 
 
-def wrong_seconds(disturb: Callable[[World], None], seed: int, target: float, *, ordinary: bool = False) -> int:
-    """Seconds in which the HPA would want another size than 3, until two minutes after the disturbance."""
-    world = World(seed, target, ordinary=ordinary)
+def wrong_seconds(
+    disturb: Callable[[World], None],
+    seed: int,
+    target: float,
+    *,
+    ordinary: bool = False,
+    kind: type[World] = World,
+) -> int:
+    """Seconds in which the HPA would want another size than 3, until long after the disturbance."""
+    world = kind(seed, target, ordinary=ordinary)
     disturb(world)
-    world.run(120)
+    world.run(1.5 * world.span.window or 120)
     return sum(wanted not in (None, REPLICAS) for wanted in world.wanted)
 
 
+@pytest.mark.parametrize("kind", [World, PrometheusWorld])
 @pytest.mark.parametrize("edge", EDGES)
 @pytest.mark.parametrize("disturbance", DISTURBANCES)
-def test_no_disturbance_makes_the_hpa_want_another_size(disturbance: str, edge: str) -> None:
-    assert wrong_seconds(DISTURBANCES[disturbance], 1, EDGES[edge]) == 0
+def test_no_disturbance_makes_the_hpa_want_another_size(disturbance: str, edge: str, kind: type[World]) -> None:
+    assert wrong_seconds(DISTURBANCES[disturbance], 1, EDGES[edge], kind=kind) == 0
 
 
-def test_without_the_rules_the_same_disturbances_do() -> None:
+@pytest.mark.parametrize("kind", [World, PrometheusWorld])
+def test_without_the_rules_the_same_disturbances_do(kind: type[World]) -> None:
     """Else the test above could not fail."""
     wrong = {
-        name: sum(wrong_seconds(disturb, 0, target, ordinary=True) for target in EDGES.values())
+        name: sum(wrong_seconds(disturb, 0, target, ordinary=True, kind=kind) for target in EDGES.values())
         for name, disturb in DISTURBANCES.items()
     }
-    assert sum(seconds > 0 for seconds in wrong.values()) >= 8, wrong
+    assert sum(seconds > 0 for seconds in wrong.values()) >= 6, wrong
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -283,3 +346,54 @@ def test_a_real_step_is_found_no_later(seed: int) -> None:
         return next(second for second, wanted in enumerate(world.wanted) if wanted == 5)
 
     assert until_five(ordinary=False) <= until_five(ordinary=True) + 1
+
+
+# ---- what is told of a single pod
+
+
+def told(world: World, pod: Running, reading: Reading | None, *, span: Span = Span(), alone: bool = False) -> str:  # noqa: B008
+    selector = None if alone else WEB
+    return world.transitions.left_out(("shop", pod.name), reading, selector=selector, span=span, now=world.now)
+
+
+@pytest.fixture
+def quiet() -> World:
+    return World(0, 50)
+
+
+def test_a_pod_that_is_not_ready_says_for_how_long(quiet: World) -> None:
+    pod = quiet.add(1e9)
+    quiet.now += 12
+    assert told(quiet, pod, None) == "not ready for 12 s"
+    assert told(quiet, pod, Reading(0, quiet.now, 5)) == "not ready for 12 s"
+
+
+def test_a_window_from_before_the_pod_was_ready_is_no_value(quiet: World) -> None:
+    pod = quiet.add(0)
+    quiet.run(STEP)
+    quiet.now += 7
+    since = quiet.now - 7
+    assert told(quiet, pod, Reading(50, since + 5, 5)) == ""
+    assert told(quiet, pod, Reading(50, since + 5, 6)) == "ready for 7 s, and no whole interval since"
+    assert told(quiet, pod, Reading(50, since - 1, 0)) == "ready for 7 s, and no whole interval since"
+    assert told(quiet, pod, Reading(50, since + 1, 0)) == ""  # a plain value was sampled since
+
+
+def test_a_fixed_window_counts_in_part_while_nobody_has_left(quiet: World) -> None:
+    """rate over 120 s of a pod that is ready for 40 s: a third of its rate, and the others' are as much too high."""
+    span = Span(120.0, 15.0)
+    pod = quiet.add(0)
+    quiet.run(STEP)
+    quiet.now += 40
+    assert told(quiet, pod, Reading(16, quiet.now, 0), span=span) == ""
+    assert told(quiet, pod, Reading(0, quiet.now - 30, 0), span=span) == "ready for 40 s, and no sample since"
+    quiet.ready(quiet.pods["web-0"], False)
+    sentence = "ready for 40 s; another pod has left, so its rate counts when its 120 s are whole"
+    assert told(quiet, pod, Reading(16, quiet.now, 0), span=span) == sentence
+    assert told(quiet, pod, Reading(16, quiet.now, 0), span=span, alone=True) == ""  # nobody averages it
+    quiet.now += 81
+    assert told(quiet, pod, Reading(50, quiet.now, 0), span=span) == ""
+
+
+def test_of_a_pod_that_nobody_knows_nothing_is_left_out(quiet: World) -> None:
+    assert quiet.transitions.left_out(("shop", "x"), None, selector=WEB, span=Span(), now=quiet.now) == ""

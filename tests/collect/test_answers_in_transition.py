@@ -1,0 +1,154 @@
+"""What an HPA gets while its pods come and go: through the collector and the answers, with either kind of source."""
+
+import asyncio
+
+import pytest
+
+from adapter.collect.answer import CustomQuestion, Missing
+from adapter.collect.demand import CustomWant
+from adapter.metrics.sample import Sample
+from adapter.metrics.source import ALWAYS, Query, Since
+from adapter.rules.resources import PODS
+from adapter.units.selector import EVERYTHING, Selector
+from tests.collect.conftest import RULES, World
+
+pytestmark = pytest.mark.looptime
+
+RATE = "http_requests_per_second"
+ANY = RULES.replace("[1m])) by (<<.GroupBy>>)'", "[1m])) by (<<.GroupBy>>)'\n  x-streamgate: {pods: any}")
+
+
+def question(name: str = "*") -> CustomQuestion:
+    return CustomQuestion(
+        resource=PODS,
+        namespace="shop",
+        name=name,
+        metric=RATE,
+        selector=Selector.parse("app=web"),
+        metric_selector=EVERYTHING,
+        user="hpa",
+    )
+
+
+def told_of(world: World, pod: str) -> dict[str, object]:
+    """What explain says of a pod."""
+    objects = world.answers.explain(question())["objects"]
+    assert isinstance(objects, dict)
+    return dict(objects[pod])
+
+
+async def asked(world: World) -> dict[str, str]:
+    """Evaluate and ask, as an HPA does every 15 s."""
+    if not world.collector.catalogue.custom:
+        await world.collector.offers.look()
+        await world.answers.custom(question())
+    await asyncio.gather(*world.collector.start_due())
+    return {value.described.name: str(value.value) for value in await world.answers.custom(question())}
+
+
+def sampled(world: World, window: float, **values: float) -> None:
+    """What the source says of pods, over a window that ends now."""
+    world.source.samples = [
+        Sample({"namespace": "shop", "pod": name.replace("_", "-")}, value, world.now, window)
+        for name, value in values.items()
+    ]
+
+
+def embedded(rules: str = RULES) -> World:
+    """Two pods of long ago that share 100 requests/s, scraped every 5 s."""
+    return begun(World(rules, interval=5.0), 60.0)
+
+
+def prometheus(rules: str = RULES) -> World:
+    """The same with Prometheus, which says no window and no sample times with its values."""
+    world = World(rules, interval=0.0)
+    world.source.knows_sample_times = False
+    return begun(world, 0.0)
+
+
+def begun(world: World, window: float) -> World:
+    for name in ("web-1", "web-2"):
+        world.ready_pod(name, app="web")
+    world.demand.declare("shop", "web", [CustomWant(PODS, "shop", RATE)])
+    world.now += 1000
+    sampled(world, window, web_1=50, web_2=50)
+    return world
+
+
+@pytest.mark.parametrize("make", [embedded, prometheus])
+async def test_a_pod_that_takes_no_traffic_has_no_value_and_says_why(make: type[World]) -> None:
+    world = make()
+    world.ready_pod("web-3", ready=False, app="web")
+    world.now += 12
+    sampled(world, 5, web_1=50, web_2=50, web_3=0)
+    assert await asked(world) == {"web-1": "50", "web-2": "50"}
+    assert "not ready for 12 s" in told_of(world, "web-3").values()
+    assert world.left_out("rules[0], line 3", "transition") >= 1
+    with pytest.raises(Missing, match="the value of web-3 is left out: not ready for 12 s"):
+        await world.answers.custom(question("web-3"))
+
+
+@pytest.mark.parametrize("make", [embedded, prometheus])
+async def test_a_rule_for_any_pod_serves_it_all_the_same(make: type[World]) -> None:
+    world = make(ANY)
+    world.ready_pod("web-3", ready=False, app="web")
+    sampled(world, 5, web_1=50, web_2=50, web_3=0)
+    assert await asked(world) == {"web-1": "50", "web-2": "50", "web-3": "0"}
+
+
+async def test_a_pod_that_crashes_loses_its_value_at_once() -> None:
+    world = embedded()
+    assert await asked(world) == {"web-1": "50", "web-2": "50"}
+    world.ready_pod("web-2", ready=False, app="web")  # nothing was evaluated since
+    values = await world.answers.custom(question())
+    assert [value.described.name for value in values] == ["web-1"]
+
+
+async def test_values_of_before_are_served_until_all_have_one_since() -> None:
+    world = embedded()
+    await asked(world)
+    world.now += 1
+    world.ready_pod("web-3", app="web")
+    world.now += 6
+    sampled(world, 5, web_1=33, web_3=33)  # web-2 was not scraped twice yet
+    assert await asked(world) == {"web-1": "50", "web-2": "50"}
+    assert (
+        told_of(world, "web-1")["fromBefore"]
+        == "the load of these pods was shared anew, and web-2 has no whole interval since"
+    )
+    world.now += 5
+    sampled(world, 5, web_1=33, web_2=33, web_3=33)
+    # 99 requests/s in 5 s, 100 in the 55 s before: (99 * 5 + 100 * 55) / 60 = 99.917, a third of it each
+    assert await asked(world) == {"web-1": "33305m", "web-2": "33305m", "web-3": "33305m"}
+
+
+async def test_with_prometheus_a_pod_that_replaces_another_waits_for_its_window() -> None:
+    world = prometheus()
+    assert await asked(world) == {"web-1": "50", "web-2": "50"}
+    world.pods.remove("shop", "web-2")
+    world.ready_pod("web-3", app="web")
+    world.now += 56
+    sampled(world, 0, web_1=50, web_3=49)
+    assert await asked(world) == {"web-1": "50"}
+    world.now += 6  # rate over 1m is whole: 62 s
+    sampled(world, 0, web_1=50, web_3=50)
+    assert await asked(world) == {"web-1": "50", "web-3": "50"}
+
+
+async def test_the_source_is_told_since_when_samples_count() -> None:
+    world = embedded()
+    told: list[object] = []
+    answer = world.source.query
+
+    async def noted(query: Query, at: float, since: Since = ALWAYS) -> list[Sample]:
+        told.append(since)
+        return await answer(query, at)
+
+    world.source.query = noted  # type: ignore[method-assign]
+    await asked(world)
+    world.ready_pod("web-3", app="web")
+    changed = world.now
+    world.now += 5
+    await asked(world)
+    assert told[0] == {}
+    assert told[-1] == dict.fromkeys((("shop", name) for name in ("web-1", "web-2", "web-3")), changed)
