@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from adapter import __version__
 from recommender.input.usage_file import UsageError
 from recommender.logs import log_to_stderr
 from recommender.offline import backtest_command, explain_command, replay_command, report_command
@@ -29,6 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given and given[0] in VERBS:
             log_to_stderr("0")
             return VERBS[given[0]](given[1:])
+        if "--version" in given:
+            print(f"streamgate-recommender {__version__}")  # noqa: T201 - it is what was asked for
+            return 0
+        if given and not given[0].startswith("-"):
+            raise SettingsError(f"{given[0]!r} is no verb; one of {', '.join(VERBS)} is wanted, or flags for the loop")
         if "--help" in given or "-h" in given:
             print(HELP.format(verbs=", ".join(VERBS), flags=usage()))  # noqa: T201 - it is what was asked for
             return 0

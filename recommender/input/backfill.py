@@ -24,7 +24,7 @@ async def load_history(cluster: ClusterState, history: History, now: float, sour
     for namespace in sorted({key[0] for key in cluster.vpas}):
         try:
             rows = await asyncio.to_thread(read_namespace, history, namespace, now, asked)
-            owners = await asyncio.to_thread(Owners, asked, namespace, history.length)
+            owners = await asyncio.to_thread(Owners, asked, namespace, history)
             matcher = PodMatcher(
                 [tracked for key, tracked in cluster.vpas.items() if key[0] == namespace], labels, owners
             )

@@ -55,15 +55,28 @@ class History:
     label_prefix: str
     labels_namespace: str
     labels_pod: str
+    matchers: str = ""
+    """More label matchers, in every query: which cluster, in a Prometheus of several"""
 
     def selector(self, namespace: str) -> str:
         """The label matchers of one namespace's containers."""
-        job = f'job="{self.job}", ' if self.job else ""
         container = self.container_label
-        return (
-            f'{{{job}{self.namespace_label}="{namespace}", {self.pod_label}=~".+", '
-            f'{container}!="POD", {container}!=""}}'
-        )
+        own = [f'{self.namespace_label}="{namespace}"', f'{self.pod_label}=~".+"', f'{container}!="POD"']
+        return self._matching(*self._job(), *own, f'{container}!=""')
+
+    def chosen(self, **labels: str) -> str:
+        """The label matchers of what is not a container's usage: these labels, and what is asked of all."""
+        return self._matching(*(f'{name}="{value}"' for name, value in labels.items()))
+
+    def of_all(self, any_job: bool = False) -> str:
+        """The label matchers of all containers, of the job that is asked for or of any."""
+        return self._matching(*(() if any_job else self._job()), f'{self.container_label}!=""')
+
+    def _job(self) -> Sequence[str]:
+        return (f'job="{self.job}"',) if self.job else ()
+
+    def _matching(self, *wanted: str) -> str:
+        return "{" + ", ".join(filter(None, (*wanted, self.matchers))) + "}"
 
     def nothing(self, namespace: str) -> str:
         """What to say where a namespace has no samples."""
@@ -78,8 +91,11 @@ class History:
         chosen, window = self.selector(namespace), f"[{max(self.resolution, 60):.0f}s]"
         memory = f"{self.memory_metric}{chosen}"
         wide = f"[{max(self.resolution, LEAST_RATE):.0f}s]" if self.peaks else window
+        used = f"rate({self.cpu_metric}{chosen}{wide})"
+        # What two jobs, or two replicas of an agent, scrape of one container is not twice its usage.
+        apart = f"max by ({by}) (sum by ({by}, job, instance) ({used}))"
         return (
-            f"sum by ({by}) (rate({self.cpu_metric}{chosen}{wide}))",
+            apart if self.peaks else f"sum by ({by}) ({used})",
             f"max by ({by}) ({f'max_over_time({memory}{window})' if self.peaks else memory})",
         )
 

@@ -19,13 +19,15 @@ _OTHER: Final = re.compile(r"[^a-z0-9]")
 
 
 class Owners:
-    """Which workloads the pods of one namespace belonged to, as kube-state-metrics told during `length` s."""
+    """Which workloads the pods of one namespace belonged to, as kube-state-metrics told."""
 
-    def __init__(self, source: Prometheus, namespace: str, length: float) -> None:
+    def __init__(self, source: Prometheus, namespace: str, history: History) -> None:
         """Asks two queries. Raises HistoryError."""
-        chosen, window = f'namespace="{namespace}"', f"[{length:.0f}s]"
-        pods = source.instant(f'last_over_time(kube_pod_owner{{{chosen}, owner_is_controller="true"}}{window})')
-        sets = source.instant(f'last_over_time(kube_replicaset_owner{{{chosen}, owner_kind="Deployment"}}{window})')
+        window = f"[{history.length:.0f}s]"
+        owned = history.chosen(namespace=namespace, owner_is_controller="true")
+        made = history.chosen(namespace=namespace, owner_kind="Deployment")
+        pods = source.instant(f"last_over_time(kube_pod_owner{owned}{window})")
+        sets = source.instant(f"last_over_time(kube_replicaset_owner{made}{window})")
         self._pods = {label(one, "pod"): Workload(label(one, "owner_kind"), label(one, "owner_name")) for one in pods}
         self._sets = {label(one, "replicaset"): label(one, "owner_name") for one in sets}
 

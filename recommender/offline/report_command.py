@@ -121,7 +121,7 @@ def _load_checkpoints(path: Path, chosen: Mode) -> Known:
     output.complain(problems, "checkpoints were left out")
     model, names, problems = resume(found, chosen)
     output.complain(problems, "annotations were left out")
-    return Known(model, model.live_states(), names, now, {})
+    return Known(model=model, rows=model.live_states(), names=names, now=now)
 
 
 def _load_usage(paths: Sequence[Path], chosen: Mode) -> Known:
@@ -129,7 +129,7 @@ def _load_usage(paths: Sequence[Path], chosen: Mode) -> Known:
     output.complain(usage.problems)
     replay = Replay(Model(chosen.aggregation), usage, by_time=True)
     replay.run_all()
-    return Known(replay.model, replay.rows, usage.names, float(usage.time.max()), {})
+    return Known(model=replay.model, rows=replay.rows, names=usage.names, now=float(usage.time.max()))
 
 
 def _seconds(text: str) -> float:

@@ -3,41 +3,60 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
+from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.client import Client
 from adapter.kube.config import ConfigError, connect
 from adapter.kube.errors import KubeError
 from adapter.kube.objects import unix
-from adapter.kube.resources import PODS
+from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS
 from adapter.units.quantity import Quantity, QuantityError
+from recommender.estimate.hpa_guard import watched
 from recommender.input import history as prometheus_history
 from recommender.input.feed import feed_rows
 from recommender.input.history import History, HistoryError, Prometheus, chunks, points, read_namespace
+from recommender.input.history import Rows as Samples
 from recommender.input.owners import Owners, label
 from recommender.input.usage_file import UsageError
 from recommender.model import workloads
 from recommender.model.buckets import Rows
 from recommender.model.containers import MISSING, Model
 from recommender.model.workloads import Workload
-from recommender.objects import POD_METRICS, Pod, PodMetrics
+from recommender.objects import POD_METRICS, Pod, PodMetrics, TargetRef
+from recommender.offline.output import say
 from recommender.offline.report import Request
 
+NAMES_OTHERS: Final = "; --container-namespace-label and its like name others, --prometheus-cadvisor-job-name= any job"
 SAMPLE_EVERY: Final = 15.0
 """s between two looks at metrics.k8s.io, which is fresh that often."""
 MAX_NAMESPACES: Final = 5000
 
 
-class Known(NamedTuple):
+Utilised = Mapping[tuple[str, str], int]
+"""(resource, container or '' for all) -> %: what an HPA of a workload holds of its requests"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
     """A model, what is in it, and what its containers request now."""
 
     model: Model
     rows: Rows
+    """The states of …"""
     names: Sequence[str]
+    """… these containers."""
     now: float
-    requests: Mapping[str, Request]
+    """Unix s: the time of the report"""
+    requests: Mapping[str, Request] = field(default_factory=dict)
+    """By container."""
+    hpas: Mapping[tuple[str, str, str], Utilised] = field(default_factory=dict)
+    """By namespace, kind and name of the workload."""
+    pods: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """container -> pod -> row of its instance; empty where the source knows no pods"""
 
 
 class Gathering:
@@ -49,6 +68,8 @@ class Gathering:
         self.instances: dict[tuple[str, str, str], int] = {}
         """(namespace, pod, container) -> its row of the model"""
         self.requests: dict[str, Request] = {}
+        self.hpas: dict[tuple[str, str, str], dict[tuple[str, str], int]] = {}
+        self._pods: dict[str, dict[str, int]] = {}
 
     def instance(self, namespace: str, pod: str, container: str, workload: Workload) -> int:
         """The row of a pod's container."""
@@ -58,6 +79,7 @@ class Gathering:
             if name not in self._states:
                 self._states[name] = int(self.model.states.take(1)[0])
             self.instances[key] = int(self.model.start(np.array([self._states[name]]))[0])
+            self._pods.setdefault(name, {})[pod] = self.instances[key]
         return self.instances[key]
 
     def request(self, namespace: str, container: str, workload: Workload, resource: str, amount: int) -> None:
@@ -72,7 +94,15 @@ class Gathering:
             raise UsageError("no container with samples was found")
         names = sorted(self._states)
         rows = np.array([self._states[name] for name in names], dtype=np.int64)
-        return Known(self.model, rows, names, now, self.requests)
+        return Known(
+            model=self.model,
+            rows=rows,
+            names=names,
+            now=now,
+            requests=self.requests,
+            hpas=self.hpas,
+            pods=self._pods,
+        )
 
 
 def from_prometheus(
@@ -86,12 +116,17 @@ def from_prometheus(
     """What Prometheus remembers of `namespaces` (none: all that have containers). Raises UsageError."""
     try:
         asked = source or prometheus_history.connect(history)
-        wanted = list(namespaces) or _namespaces(asked, history)
+        present = _namespaces(asked, history)
+        wanted = list(namespaces) or present
+        _doubt_two_of_one(asked, history)
         gathering = Gathering(model)
         parts = sum(1 for _ in chunks(now - history.length, now, history.resolution))
         told = progress("queries", 2 * parts * len(wanted))
         for namespace in wanted:
-            _read(gathering, asked, history, namespace, now, told)
+            owners = Owners(asked, namespace, history)
+            _take_rows(gathering, owners, namespace, read_namespace(history, namespace, now, asked, told))
+            _read_requests(gathering, owners, asked, history, namespace)
+            _read_hpas(gathering, asked, history, namespace)
     except HistoryError as error:
         raise UsageError(str(error)) from error
     if not gathering.instances:
@@ -115,6 +150,7 @@ async def _watch(model: Model, kubeconfig: str, namespace: str, seconds: float, 
 async def watch(model: Model, client: Client, namespace: str, seconds: float, told: Callable[[int], None]) -> Known:
     """See `from_metrics`."""
     gathering = Gathering(model)
+    await _list_hpas(gathering, client, namespace)
     looks = max(round(seconds / SAMPLE_EVERY), 1)
     for look in range(looks):
         pods = await client.list(PODS.path(namespace), Pod)
@@ -126,12 +162,26 @@ async def watch(model: Model, client: Client, namespace: str, seconds: float, to
     return gathering.known(time.time())
 
 
+async def _list_hpas(gathering: Gathering, client: Client, namespace: str) -> None:
+    """HPAs on the utilisation of a request; without leave to see them that is said, and none is known."""
+    try:
+        found = (await client.list(HORIZONTAL_POD_AUTOSCALERS.path(namespace), HorizontalPodAutoscaler)).items
+    except KubeError as error:
+        say(f"HPAs are not known, so a target may work against one: {error}")
+        return
+    for hpa in found:
+        about = hpa.spec.scale_target_ref
+        held = watched([hpa], TargetRef(kind=about.kind, name=about.name))
+        if held:
+            gathering.hpas.setdefault((hpa.metadata.namespace, about.kind, about.name), {}).update(held)
+
+
 def _take(gathering: Gathering, pods: Iterable[Pod], metrics: Iterable[PodMetrics]) -> None:
     owners: dict[tuple[str, str], Workload] = {}
     for pod in pods:
         meta = pod.metadata
         workload = owners[meta.namespace, meta.name] = workloads.of_pod(meta)
-        for container in pod.spec.containers:
+        for container in pod.running_containers:
             for resource, text in container.resources.requests.items():
                 if resource in Request._fields:
                     gathering.request(meta.namespace, container.name, workload, resource, _amount(resource, text))
@@ -147,11 +197,7 @@ def _take(gathering: Gathering, pods: Iterable[Pod], metrics: Iterable[PodMetric
     _feed(gathering.model, instances, times, cpu, memory)
 
 
-def _read(
-    gathering: Gathering, source: Prometheus, history: History, namespace: str, now: float, told: Callable[[int], None]
-) -> None:
-    rows = read_namespace(history, namespace, now, source, told)
-    owners = Owners(source, namespace, history.length)
+def _take_rows(gathering: Gathering, owners: Owners, namespace: str, rows: Samples) -> None:
     instances, times, cpu, memory = [], [], [], []
     for (pod, container), samples in rows.items():
         row = gathering.instance(namespace, pod, container, owners.of(pod))
@@ -161,7 +207,10 @@ def _read(
             cpu.append(samples[at][0])
             memory.append(samples[at][1])
     _feed(gathering.model, instances, times, cpu, memory)
-    for series in source.instant(f'kube_pod_container_resource_requests{{namespace="{namespace}"}}'):
+
+
+def _read_requests(gathering: Gathering, owners: Owners, source: Prometheus, history: History, namespace: str) -> None:
+    for series in source.instant(f"kube_pod_container_resource_requests{history.chosen(namespace=namespace)}"):
         resource = label(series, "resource")
         if resource in Request._fields:
             workload = owners.of(label(series, "pod"))
@@ -170,16 +219,51 @@ def _read(
                 gathering.request(namespace, label(series, "container"), workload, resource, amount)
 
 
+def _read_hpas(gathering: Gathering, source: Prometheus, history: History, namespace: str) -> None:
+    """HPAs on the utilisation of a request, as kube-state-metrics knows them."""
+    chosen = history.chosen(namespace=namespace)
+    targets = {
+        label(series, "horizontalpodautoscaler"): (
+            namespace,
+            label(series, "scaletargetref_kind"),
+            label(series, "scaletargetref_name"),
+        )
+        for series in source.instant(f"kube_horizontalpodautoscaler_info{chosen}")
+    }
+    utilised = history.chosen(namespace=namespace, metric_target_type="utilization")
+    for series in source.instant(f"kube_horizontalpodautoscaler_spec_target_metric{utilised}"):
+        target = targets.get(label(series, "horizontalpodautoscaler"))
+        for _, value in points([series.get("value", ())]):
+            if target and label(series, "metric_name") in Request._fields:
+                held = gathering.hpas.setdefault(target, {})
+                held[label(series, "metric_name"), label(series, "container")] = round(value)
+
+
 def _namespaces(source: Prometheus, history: History) -> list[str]:
+    """Those with containers now; before thousands of queries it is said that none has any, and what could be meant."""
     by = history.namespace_label
-    found = source.instant(f'count by ({by}) ({history.memory_metric}{{{history.container_label}!=""}})')
+    found = source.instant(f"count by ({by}) ({history.memory_metric}{history.of_all()})")
     names = sorted({label(series, by) for series in found} - {""})
     if not names:
+        jobs = source.instant(f"count by (job) ({history.memory_metric}{history.of_all(any_job=True)})")
+        known = ", ".join(sorted({label(series, "job") for series in jobs} - {""})[:10])
+        other = f"; it has {known}: --prometheus-cadvisor-job-name={known.split(', ')[0]}" if known else ""
         raise HistoryError(
-            f"{history.url}: no {history.memory_metric} with the labels {by} and {history.container_label}; "
-            "--container-namespace-label and its like name others"
+            f"{history.url}: no {history.memory_metric}{history.of_all()} with the label {by}{other or NAMES_OTHERS}"
         )
     return names[:MAX_NAMESPACES]
+
+
+def _doubt_two_of_one(source: Prometheus, history: History) -> None:
+    """Says so where one pod's container is reported from two nodes at once: two clusters in one Prometheus."""
+    by, memory = f"{history.namespace_label}, {history.pod_label}, {history.container_label}", history.memory_metric
+    own = f"count by ({by}) (count by ({by}, instance) ({memory}{history.of_all()}))"
+    for series in source.instant(f"count by ({history.namespace_label}) ({own} > 1)"):
+        for _, count in points([series.get("value", ())]):
+            say(
+                f"namespace {label(series, history.namespace_label)}: {count:.0f} containers are reported by more than "
+                "one instance; where these are clusters, --prometheus-matcher names one: cluster=eu"
+            )
 
 
 def _feed(
