@@ -74,6 +74,23 @@ def test_the_pods_metric_is_on_offer_by_the_built_in_rules_and_by_those_for_prom
     assert wanted in {api_name(rule, "http_requests_total") for rule in rules_of("prometheus").custom}
 
 
+@pytest.mark.parametrize("name", ["canary-setup.yaml", "blue-green-setup.yaml"])
+def test_the_gates_ask_for_what_the_built_in_rules_offer_and_the_app_has(name: str) -> None:
+    (policy,) = read(name)
+    wanted = {gate[field] for gate in policy["spec"]["gates"] for field in ("metric", "total") if field in gate}
+    assert wanted <= {rule.name_as for rule in builtin.rules().custom}
+    assert policy["spec"]["targetRef"]["name"] == app()[0]["metadata"]["name"]
+
+
+def test_the_counters_for_gates_are_on_offer_by_rules_in_prometheus_adapters_format() -> None:
+    file = load((SAMPLES / "rules" / "rollout.yaml").read_text(), "rollout")
+    assert file.problems == ()
+    assert {api_name(rule, "http_requests_total") for rule in file.custom} == {
+        "http_requests_total",
+        "http_errors_total",
+    }
+
+
 def test_the_external_metric_is_on_offer_by_the_rules_of_the_complete_overlay_and_the_app_has_it() -> None:
     wanted = metric_of("hpa-external.yaml", "external")
     offered = {api_name(rule, wanted): rule.series_query for rule in rules_of("complete").external}

@@ -19,7 +19,9 @@ from adapter.rules.samples import timestamp_query
 METRICS = {
     "http_requests_per_second", "http_errors_per_second", "http_errors_ratio", "http_request_duration_seconds_p50",
     "http_request_duration_seconds_p90", "http_request_duration_seconds_p95", "http_request_duration_seconds_p99",
+    "http_requests_total", "http_errors_total", "http_slow_requests_total",
 }  # fmt: skip
+COUNTERS = {"http_requests_total", "http_errors_total", "http_slow_requests_total"}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def test_they_are_a_file_like_any_other(rules: dict[str, Any]) -> None:
     assert file.problems == ()
     assert {rule.name_as for rule in file.custom} == METRICS == set(rules)
     assert (file.external, file.resource) == (None, None)
-    assert all(rule.policy.adaptive for rule in file.custom)
+    assert {rule.name_as for rule in file.custom if not rule.policy.adaptive} == COUNTERS
 
 
 def test_every_one_is_merged_and_has_a_time(rules: dict[str, Any]) -> None:
@@ -84,6 +86,23 @@ def test_errors_are_answers_with_5xx_and_none_is_zero(rules: dict[str, Any], eva
     assert values(evaluate, rules["http_errors_ratio"], world) == {"a": 0.75, "b": 0.0, "c": 1.0}
 
 
+def test_counters_are_served_as_they_are_counted(rules: dict[str, Any], evaluate: Callable[..., Any]) -> None:
+    """Releases are judged on what they grow by; a pod that had no error has 0 of them, and not nothing."""
+    bucket = "http_request_duration_seconds_bucket"
+    world = [
+        series("http_requests_total", 10, pod="a", code="200"),
+        series("http_requests_total", 30, pod="a", code="503"),
+        series("http_server_request_duration_seconds_count", 6, pod="b", http_response_status_code="200"),
+        series(bucket, 31, pod="a", le="1"),
+        series(bucket, 40, pod="a", le="+Inf"),
+        series(bucket, 5, pod="b", le="1.0"),
+        series(bucket, 6, pod="b", le="+Inf"),
+    ]
+    assert values(evaluate, rules["http_requests_total"], world) == {"a": 40.0, "b": 6.0}
+    assert values(evaluate, rules["http_errors_total"], world) == {"a": 30.0, "b": 0.0}
+    assert values(evaluate, rules["http_slow_requests_total"], world) == {"a": 9.0, "b": 1.0}
+
+
 def test_a_latency_comes_from_the_buckets_of_one_name(rules: dict[str, Any], evaluate: Callable[..., Any]) -> None:
     world = [
         series("http_request_duration_seconds_bucket", 2, pod="a", le="0.1", path="/x"),
@@ -117,6 +136,9 @@ def test_the_embedded_store_evaluates_every_one(rules: dict[str, Any]) -> None:
     assert found["http_requests_per_second", "a"] == pytest.approx(3 + 1)
     assert found["http_requests_per_second", "b"] == pytest.approx(3 + 1)
     assert found["http_errors_per_second", "b"] == pytest.approx(1)
+    assert found["http_requests_total", "b"] == 4 * 120
+    assert found["http_errors_total", "b"] == 120
+    assert found["http_slow_requests_total", "a"] == 0
     assert found["http_errors_ratio", "a"] == pytest.approx(1 / (3 + 1))
     assert found["http_request_duration_seconds_p50", "a"] == pytest.approx(
         0.1
