@@ -50,7 +50,13 @@ def adapter(pods: Pods, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
     rules: Path = folder / "rules.yaml"
     rules.write_text(RULES)
     names = ("good", *RUBBISH)
-    flags = [f"--config={rules}", "--scrape-interval=1s", "--scrape-timeout=900ms", "--max-series=40000"]
+    flags = [
+        f"--config={rules}",
+        "--scrape-interval=1s",
+        "--scrape-timeout=900ms",
+        "--max-series=40000",
+        "--scrape-max-bytes=4194304",
+    ]
     with Running(folder, dict.fromkeys(names, pods.port), flags).running() as adapter:
         # What is tested below is an adapter that has met all of it.
         assert until(lambda: all(pods.scrapes.get(name, 0) > 2 for name in names), 20), pods.scrapes
@@ -92,11 +98,11 @@ def test_good_lines_among_bad_ones_are_kept(adapter: Running) -> None:
 
 
 SENTENCES = {
-    "large": r"the body has more than 10485760 bytes",
-    "endless": r"the body has more than 10485760 bytes|no complete answer within 0\.9 s",
+    "large": r"the body has more than 4194304 bytes",
+    "endless": r"the body has more than 4194304 bytes|no complete answer within 0\.9 s",
     "never": r"no complete answer within 0\.9 s",
     "slow": r"no complete answer within 0\.9 s",
-    "zipped": r"the body has more than 10485760 bytes when inflated",
+    "zipped": r"the body has more than 4194304 bytes when inflated",
     "html": r"it answered with 'text/html', which is not text of Prometheus or OpenMetrics",
     "error": r"it answered with status 500",
 }
