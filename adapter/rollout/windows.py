@@ -1,8 +1,9 @@
 """Cumulative counters per pod -> what each arm's requests grew by, in intervals that do not overlap. Pure.
 
-A window is given out when every pod that still speaks has a new sample (after PATIENCE, when each arm has one), and
-takes each pod from its last sample to its new one, so that no sample enters twice and the arms have about the same
-stretch of time. Rules:
+A window is given out when every pod that still speaks has counted more (after PATIENCE, when each arm has a new
+sample), and takes each pod from its last sample to its new one, so that no sample enters twice and the arms have about
+the same stretch of time. prometheus-adapter gives the time of the question for a sample's: there, only that something
+was counted shows that there is a new one. Rules:
 
 * A total that fell was reset: it grew by its new value (Prometheus' rule), and so did its bad ones.
 * Bad requests that are not there beside a total of the same pod and scrape are as many as before, 0 at first: a healthy
@@ -135,10 +136,11 @@ def _unusable(time: float, values: tuple[float, ...], now: float, often: int) ->
 
 
 def _waits(counted: Mapping[str, Last], samples: Mapping[str, Sample], *, hurried: bool) -> bool:
-    """Whether a pod that still speaks has nothing new yet; `hurried`: whether an arm has nothing new at all."""
-    old = {pod for pod, sample in samples.items() if pod in counted and sample.time <= counted[pod].time}
+    """Whether a pod that still speaks has counted nothing yet; `hurried`: whether an arm has no new sample at all."""
+    known = {pod: counted[pod] for pod in samples if pod in counted}
     if not hurried:
-        return bool(old)
+        return any(samples[pod].time <= last.time or samples[pod].total == last.total for pod, last in known.items())
+    old = {pod for pod, last in known.items() if samples[pod].time <= last.time}
     arms = {sample.arm for sample in samples.values()}
     return arms != {sample.arm for pod, sample in samples.items() if pod not in old}
 

@@ -119,6 +119,28 @@ def test_no_window_is_given_out_before_every_pod_has_a_new_sample() -> None:
     assert windows[-1].metrics["errors"][Arm.CANARY] == Counts(30, 0)
 
 
+def test_a_server_without_sample_times_gives_the_same_windows() -> None:
+    """prometheus-adapter says "now" for every sample: looks between two scrapes show nothing new."""
+    scrapes = [
+        (NOW + at, [sample("a", NOW + at, 10 * (at // 10)), sample("s", NOW + at, 90 * (at // 10), arm=Arm.STABLE)])
+        for at in range(0, 31, 2)
+    ]
+    windows, _ = through(*scrapes)
+    assert [window.time for window in windows] == [NOW, NOW + 10, NOW + 20, NOW + 30]
+    assert all(
+        window.metrics["errors"] == {Arm.CANARY: Counts(10, 0), Arm.STABLE: Counts(90, 0)} for window in windows[1:]
+    )
+
+
+def test_an_arm_without_traffic_makes_windows_of_no_traffic() -> None:
+    scrapes = [
+        (NOW + at, [sample("a", NOW + at, 7), sample("s", NOW + at, 9 * at, arm=Arm.STABLE)]) for at in range(0, 46, 5)
+    ]
+    windows, _ = through(*scrapes)
+    assert [window.time - NOW for window in windows] == [0, 15, 30, 45]
+    assert [window.metrics["errors"].get(Arm.CANARY) for window in windows[1:]] == [Counts(0, 0)] * 3
+
+
 def test_a_single_stuck_pod_is_waited_for_only_so_long_and_then_counts_later() -> None:
     both = [sample("a", NOW, 0), sample("b", NOW, 0)]
     half = [sample("a", NOW + PATIENCE, 10), sample("b", NOW, 0)]
