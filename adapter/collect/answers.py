@@ -1,12 +1,12 @@
 """The answers themselves: a look-up in what is held, the policy on age and odd values, and the story behind each."""
 
 import time
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
 from cachetools import LRUCache
 from msgspec.structs import replace
 
-from adapter.collect import explain
+from adapter.collect import consumption, explain
 from adapter.collect.answer import (
     CustomOffer,
     CustomQuestion,
@@ -28,14 +28,11 @@ from adapter.collect.plan import custom_offered, mergeable
 from adapter.collect.snapshot import Reading
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.transition import Span
-from adapter.collect.usage import UsageSource, quantities
+from adapter.collect.usage import UsageSource
+from adapter.kube.objects import HasMetadata
 from adapter.kube.resources import GroupResource
-from adapter.metrics.scrape.kubelet import ResourceUsage
 from adapter.rules.resources import NODES, PODS, UnknownResource
 from adapter.units.selector import Selector
-
-USAGE_MAX_AGE = 60.0
-"""s beyond which CPU and memory are left out: four of the kubelets' 15 s."""
 
 
 class Collected:
@@ -222,42 +219,14 @@ class Collected:
     def node_usage(self, name: str | None, selector: Selector) -> Sequence[NodeUsage]:
         """See `Answers`."""
         assert self._usage is not None
-        known = self._usage.nodes()
-        found = []
-        for node in self._directory.indexes[NODES].select("", selector):
-            used = known.get(node.metadata.name)
-            if used is not None and name in (None, node.metadata.name) and self._fresh(used):
-                usage = quantities(used)
-                found.append(
-                    NodeUsage(node.metadata.name, node.metadata.labels, time=used.time, window=used.window, usage=usage)
-                )
-        return found
+        found = self._directory.indexes[NODES].select("", selector)
+        return consumption.of_nodes(_named(found, name), self._usage.nodes(), self._clock())
 
     def pod_usage(self, namespace: str | None, name: str | None, selector: Selector) -> Sequence[PodUsage]:
         """See `Answers`."""
         assert self._usage is not None
-        known = self._usage.pods()
-        found = []
-        for pod in self._directory.indexes[PODS].select(namespace, selector):
-            meta = pod.metadata
-            used = known.get((meta.namespace, meta.name))
-            if used and name in (None, meta.name) and all(map(self._fresh, used.values())):
-                containers = tuple((container, quantities(used[container])) for container in sorted(used))
-                oldest = min(used.values(), key=lambda consumption: consumption.time)
-                found.append(
-                    PodUsage(
-                        namespace=meta.namespace,
-                        name=meta.name,
-                        labels=meta.labels,
-                        time=oldest.time,
-                        window=oldest.window,
-                        containers=containers,
-                    )
-                )
-        return found
-
-    def _fresh(self, used: ResourceUsage) -> bool:
-        return self._clock() - used.time <= USAGE_MAX_AGE
+        found = self._directory.indexes[PODS].select(namespace, selector)
+        return consumption.of_pods(_named(found, name), self._usage.pods(), self._clock())
 
     # ---- what it tells of itself
 
@@ -301,3 +270,8 @@ class Collected:
             error=held.error,
             now=self._clock(),
         )
+
+
+def _named(found: Iterable[HasMetadata], name: str | None) -> Iterator[HasMetadata]:
+    """Those of that name; all where it is None."""
+    return (item for item in found if name in (None, item.metadata.name))

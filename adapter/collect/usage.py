@@ -7,7 +7,6 @@ from typing import Protocol
 
 import structlog
 
-from adapter.collect.answer import Usage
 from adapter.metrics.sample import Sample
 from adapter.metrics.scrape.kubelet import ResourceUsage
 from adapter.metrics.source import Query, Source, SourceError
@@ -15,7 +14,6 @@ from adapter.rules import merge
 from adapter.rules.model import ResourceRule, ResourceRules
 from adapter.rules.naming import BoundRule, NamingError, bind
 from adapter.rules.resources import NAMESPACES, NODES, PODS, ResourceMapper
-from adapter.units.quantity import Format, Quantity, Resolution
 
 log = structlog.get_logger(__name__)
 
@@ -37,12 +35,6 @@ class UsageSource(Protocol):
     def nodes(self) -> Mapping[str, ResourceUsage]:
         """By node name."""
         ...
-
-
-def quantities(consumption: ResourceUsage) -> Usage:
-    """As the API writes it: CPU to the nanocore, memory to the byte in powers of 1024."""
-    cpu = Quantity.of(max(0.0, consumption.cpu), resolution=Resolution.NANO)
-    return Usage(cpu, Quantity.of(max(0.0, consumption.memory), Format.BINARY_SI, Resolution.UNIT))
 
 
 class RuledUsage:

@@ -1,0 +1,55 @@
+"""CPU and memory as metrics.k8s.io serves them: fresh values of whole pods and of nodes. Pure: time is an argument."""
+
+from collections.abc import Iterable, Mapping
+
+from adapter.collect.answer import NodeUsage, PodUsage, Usage
+from adapter.kube.objects import HasMetadata
+from adapter.metrics.scrape.kubelet import ResourceUsage
+from adapter.units.quantity import Format, Quantity, Resolution
+
+MAX_AGE = 60.0
+"""s beyond which CPU and memory are left out: four of the kubelets' 15 s."""
+
+
+def quantities(consumption: ResourceUsage) -> Usage:
+    """As the API writes it: CPU to the nanocore, memory to the byte in powers of 1024."""
+    cpu = Quantity.of(max(0.0, consumption.cpu), resolution=Resolution.NANO)
+    return Usage(cpu, Quantity.of(max(0.0, consumption.memory), Format.BINARY_SI, Resolution.UNIT))
+
+
+def of_nodes(nodes: Iterable[HasMetadata], known: Mapping[str, ResourceUsage], now: float) -> list[NodeUsage]:
+    """The nodes with a fresh value in `known`, by name."""
+    found = []
+    for node in nodes:
+        meta, used = node.metadata, known.get(node.metadata.name)
+        if used is not None and _is_fresh(used, now):
+            found.append(NodeUsage(meta.name, meta.labels, time=used.time, window=used.window, usage=quantities(used)))
+    return found
+
+
+def of_pods(
+    pods: Iterable[HasMetadata], known: Mapping[tuple[str, str], Mapping[str, ResourceUsage]], now: float
+) -> list[PodUsage]:
+    """The pods with fresh values of all containers in `known`, by namespace and name."""
+    found = []
+    for pod in pods:
+        meta = pod.metadata
+        used = known.get((meta.namespace, meta.name))
+        if not used or not all(_is_fresh(one, now) for one in used.values()):
+            continue
+        oldest = min(used.values(), key=lambda one: one.time)
+        found.append(
+            PodUsage(
+                namespace=meta.namespace,
+                name=meta.name,
+                labels=meta.labels,
+                time=oldest.time,
+                window=oldest.window,
+                containers=tuple((container, quantities(used[container])) for container in sorted(used)),
+            )
+        )
+    return found
+
+
+def _is_fresh(used: ResourceUsage, now: float) -> bool:
+    return now - used.time <= MAX_AGE
