@@ -1,18 +1,26 @@
 """From flags to what both the loop and the offline verbs are made with: the mode, and where history is."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from adapter.program.flags import SettingsError
+from adapter.units.quantity import Quantity
 from recommender.estimate.estimators import Estimation, Fractions
 from recommender.estimate.policy import RiskPolicy
+from recommender.estimate.postprocess import PostProcessor, Rounding
 from recommender.estimate.recommend import Mode
+from recommender.input.external_metrics import External
 from recommender.input.history import History
 from recommender.model.containers import Aggregation
-from recommender.settings import Settings, SettingsError, prometheus_seconds
+from recommender.plan import Plan, Scope, Timing
+from recommender.settings import Settings
 
+AHEAD = 3600.0
+"""s that samples may be ahead of our clock (fix-clock-jumps)."""
 MODERN: Final[Mapping[str, str]] = {
     "pod_label": "pod",
     "container_label": "container",
@@ -75,9 +83,9 @@ def _history(settings: Settings, token: str) -> History:
         verify=not settings.prometheus_insecure,
         headers={"Authorization": f"Bearer {token}"} if token else {},
         auth=(settings.username, settings.password) if settings.username else None,
-        timeout=prometheus_seconds(settings.query_timeout),
-        length=prometheus_seconds(settings.history_length),
-        resolution=max(prometheus_seconds(settings.history_resolution), 1.0),
+        timeout=settings.query_timeout,
+        length=settings.history_length,
+        resolution=max(settings.history_resolution, 1.0),
         job=settings.cadvisor_job,
         cpu_metric=settings.history_cpu,
         memory_metric=settings.history_memory,
@@ -89,4 +97,48 @@ def _history(settings: Settings, token: str) -> History:
         label_prefix=named("pod_label_prefix"),
         labels_namespace=named("pod_namespace_label"),
         labels_pod=named("pod_name_label"),
+    )
+
+
+def plan(settings: Settings) -> Plan:
+    """How the loop works, from the flags."""
+    return Plan(
+        mode=mode(settings),
+        post=post_processor(settings),
+        own_conditions=settings.mode != "vpa",
+        tells_spread=settings.fixed("pod_spread"),
+        scope=Scope(
+            settings.recommender_name,
+            settings.namespace,
+            frozenset(name for name in settings.ignored_namespaces.split(",") if name),
+        ),
+        timing=Timing(
+            settings.interval,
+            settings.checkpoints_timeout,
+            settings.checkpoints_gc_interval,
+            AHEAD if settings.fixed("clock_jumps") else math.inf,
+        ),
+        least_history=settings.apply_min_history,
+        workers=settings.update_worker_count,
+        # As in VPA: history and checkpoints together would count samples twice.
+        checkpoints=settings.storage != "prometheus",
+        external=external(settings),
+    )
+
+
+def external(settings: Settings) -> External | None:
+    """What is read of external.metrics.k8s.io, if that is asked for."""
+    metrics = {"cpu": settings.external_cpu, "memory": settings.external_memory}
+    named = {resource: metric for resource, metric in metrics.items() if metric}
+    label = history(settings).container_label
+    return External(named, label) if settings.use_external_metrics else None
+
+
+def post_processor(settings: Settings) -> PostProcessor:
+    """How numbers become quantities."""
+    most = {"cpu": settings.max_cpu, "memory": settings.max_memory}
+    return PostProcessor(
+        rounding=Rounding(settings.round_cpu, settings.round_memory, settings.humanize_memory),
+        most={name: Quantity.parse(text) for name, text in most.items() if text},
+        integer_cpu=settings.integer_cpu,
     )

@@ -10,6 +10,7 @@ import structlog
 from adapter.kube.client import Client
 from adapter.kube.errors import Forbidden, KubeError, NotFound
 from adapter.kube.objects import unix
+from adapter.program.logs import Trouble
 from recommender.checkpoint.store import JSON_PATCH, CheckpointStore
 from recommender.estimate.estimators import Bounds, confidence
 from recommender.estimate.hpa_guard import beside, watched
@@ -18,7 +19,6 @@ from recommender.estimate.recommend import decide, known, since
 from recommender.input import external_metrics
 from recommender.input.feed import feed_kills, feed_metrics
 from recommender.input.targets import Targets
-from recommender.logs import Trouble
 from recommender.model.cluster import ClusterState, TrackedVpa
 from recommender.objects import POD_METRICS, VPAS, Pod, PodMetrics, Vpa, VpaStatus
 from recommender.plan import Informers, Plan

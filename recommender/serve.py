@@ -2,17 +2,12 @@
 
 import asyncio
 import math
-import os
-import signal
-import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
 import structlog
-from aiohttp import web
-from prometheus_client import generate_latest
 
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.client import Client
@@ -20,52 +15,40 @@ from adapter.kube.config import ConfigError, Connection, connect
 from adapter.kube.errors import KubeError
 from adapter.kube.index import Index
 from adapter.kube.informer import Informer
-from adapter.kube.lease import Election, Terms
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS
 from adapter.kube.throttle import Throttled
-from adapter.units.quantity import Quantity
+from adapter.program import run as program
+from adapter.program.health import Health
+from adapter.program.leader import lead
 from recommender.checkpoint.store import CheckpointStore
-from recommender.config import history, mode
-from recommender.estimate.postprocess import PostProcessor, Rounding
+from recommender.config import AHEAD, history, mode, plan
 from recommender.input.backfill import load_history
-from recommender.input.external_metrics import External
 from recommender.input.oom import Observer
-from recommender.logs import log_to_stderr
 from recommender.loop import Recommender
 from recommender.model.cluster import EXPIRY, ClusterState
 from recommender.model.containers import DAY, Model
 from recommender.objects import EVENTS, VPAS, Event, Pod, Vpa
-from recommender.plan import Informers, Plan, Scope, Timing
-from recommender.settings import Settings, idle
+from recommender.plan import Informers
+from recommender.settings import FLAGS, Settings, idle
 from recommender.telemetry import Telemetry
 from recommender.updater.admission import Admission
 from recommender.updater.apply import Applier
 
 log = structlog.get_logger(__name__)
-AHEAD = 3600.0
-"""s that samples may be ahead of our clock (fix-clock-jumps)."""
 STALE_LOOPS = 5
 """Intervals without a whole loop after which we call ourselves ill, as VPA does."""
 
 
-def run(settings: Settings) -> int:
+def run(arguments: Sequence[str]) -> int:
     """Runs until SIGTERM or SIGINT; returns the exit code."""
-    log_to_stderr(settings.verbosity)
+    return program.main(FLAGS, _connected, arguments)
+
+
+async def _connected(settings: Settings, stop: asyncio.Event) -> None:
     try:
-        asyncio.run(_main(settings))
+        await serve(settings, await connect(settings.kubeconfig), stop)
     except (KubeError, ConfigError, OSError) as error:
-        log.error("cannot start", cause=str(error))
-        return 1
-    return 0
-
-
-async def _main(settings: Settings) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
-    connection = await connect(settings.kubeconfig)
-    await serve(settings, connection, stop)
+        raise program.StartError(f"cannot go on: {error}") from error
 
 
 async def serve(
@@ -75,31 +58,28 @@ async def serve(
     for line in idle(settings):
         log.warning("a flag has no effect, or less than it says", flag=line)
     telemetry = Telemetry()
+
+    async def act() -> None:
+        await lead(settings, client, lambda: lead_once(settings, client, telemetry, wall))
+
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(Throttled(connection, settings.kube_api_qps, settings.kube_api_burst))
-        await stack.enter_async_context(Health(settings, telemetry, wall))
-        acting = asyncio.ensure_future(_act(settings, client, telemetry, wall))
-        stopping = asyncio.ensure_future(stop.wait())
-        try:
-            await asyncio.wait((acting, stopping), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            acting.cancel()
-            stopping.cancel()
-            await asyncio.wait((acting, stopping))
-        if not acting.cancelled():
-            acting.result()
+        ails = ailing(settings, telemetry, wall)
+        await stack.enter_async_context(Health(settings.address, telemetry.registry, ails, path="/health-check"))
+        await program.supervise([program.Job("recommender", act, ends_program=True)], stop)
 
 
-async def _act(settings: Settings, client: Client, telemetry: Telemetry, wall: Callable[[], float]) -> None:
-    async def lead() -> None:
-        await lead_once(settings, client, telemetry, wall)
+def ailing(settings: Settings, telemetry: Telemetry, wall: Callable[[], float]) -> Callable[[], str]:
+    """Ill where we lead and have not ended a loop for five intervals; one that waits or reads history is well."""
+    began = wall()
 
-    if not settings.leader_elect:
-        await lead()
-        return
-    identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{os.getpid()}"
-    terms = Terms(settings.lease_duration, settings.renew_deadline, settings.retry_period)
-    await Election(client, settings.lease_namespace, settings.lease_name, identity, terms=terms).run(lead)
+    def ails() -> str:
+        last = max(telemetry.ended, telemetry.changed, began)
+        late = wall() - last > STALE_LOOPS * settings.interval
+        ill = late and telemetry.acting and not telemetry.is_loading
+        return f"no whole loop for {wall() - last:.0f} s" if ill else ""
+
+    return ails
 
 
 async def lead_once(settings: Settings, client: Client, telemetry: Telemetry, wall: Callable[[], float]) -> None:
@@ -154,80 +134,3 @@ def build(
         applier=applier,
     )
     return made, (vpas, followed, evictions, *([hpas] if hpas else []))
-
-
-def plan(settings: Settings) -> Plan:
-    """How the loop works, from the flags."""
-    return Plan(
-        mode=mode(settings),
-        post=post_processor(settings),
-        own_conditions=settings.mode != "vpa",
-        tells_spread=settings.fixed("pod_spread"),
-        scope=Scope(
-            settings.recommender_name,
-            settings.namespace,
-            frozenset(name for name in settings.ignored_namespaces.split(",") if name),
-        ),
-        timing=Timing(
-            settings.interval,
-            settings.checkpoints_timeout,
-            settings.checkpoints_gc_interval,
-            AHEAD if settings.fixed("clock_jumps") else math.inf,
-        ),
-        least_history=settings.apply_min_history,
-        workers=settings.update_worker_count,
-        # As in VPA: history and checkpoints together would count samples twice.
-        checkpoints=settings.storage != "prometheus",
-        external=external(settings),
-    )
-
-
-def external(settings: Settings) -> External | None:
-    """What is read of external.metrics.k8s.io, if that is asked for."""
-    metrics = {"cpu": settings.external_cpu, "memory": settings.external_memory}
-    named = {resource: metric for resource, metric in metrics.items() if metric}
-    label = history(settings).container_label
-    return External(named, label) if settings.use_external_metrics else None
-
-
-def post_processor(settings: Settings) -> PostProcessor:
-    """How numbers become quantities."""
-    most = {"cpu": settings.max_cpu, "memory": settings.max_memory}
-    return PostProcessor(
-        rounding=Rounding(settings.round_cpu, settings.round_memory, settings.humanize_memory),
-        most={name: Quantity.parse(text) for name, text in most.items() if text},
-        integer_cpu=settings.integer_cpu,
-    )
-
-
-class Health:
-    """Serves /metrics and /health-check for the length of an `async with`."""
-
-    def __init__(self, settings: Settings, telemetry: Telemetry, wall: Callable[[], float]) -> None:
-        self._settings, self._telemetry, self._wall = settings, telemetry, wall
-        self._began = wall()
-        self._runner: web.AppRunner | None = None
-
-    async def __aenter__(self) -> None:
-        app = web.Application()
-        app.router.add_get("/metrics", self._metrics)
-        app.router.add_get("/health-check", self.answer)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-        await self._runner.setup()
-        host, _, port = self._settings.address.rpartition(":")
-        await web.TCPSite(self._runner, host.strip("[]") or None, int(port)).start()
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._runner is not None
-        await self._runner.cleanup()
-
-    async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._telemetry.registry), content_type="text/plain", charset="utf-8")
-
-    async def answer(self, _: web.Request | None = None) -> web.Response:
-        """Ill where we lead and have not ended a loop for five intervals; one that waits or reads history is well."""
-        last = max(self._telemetry.ended, self._telemetry.changed, self._began)
-        late = self._wall() - last > STALE_LOOPS * self._settings.interval
-        if late and self._telemetry.acting and not self._telemetry.is_loading:
-            return web.Response(status=500, text=f"no whole loop for {self._wall() - last:.0f} s\n")
-        return web.Response(text="OK\n")

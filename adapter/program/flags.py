@@ -121,6 +121,8 @@ class Flags(Generic[S]):
     """A frozen dataclass whose fields are made by `setting`."""
     version: str = ""
     ignored: Ignored = NOTHING
+    replaced: Mapping[str, str] = field(default_factory=dict)
+    """Flags that are no more, and what took their place."""
     check: Callable[[S], Iterable[str]] = no_objection
     """Says what of the settings does not go together, each in a sentence that holds both values."""
     skips_first: bool = False
@@ -198,6 +200,7 @@ class Flags(Generic[S]):
         for argument in rest:
             found = self._look_up(argument)
             if argument == "--" or found is None:
+                self._say_replaced(argument)
                 _refuse(argument, rest, before)
                 continue
             flag, text = found
@@ -211,6 +214,11 @@ class Flags(Generic[S]):
                 raise SettingsError(f"--{flag.name} needs a value")
             before = flag
             yield flag, text
+
+    def _say_replaced(self, argument: str) -> None:
+        name = argument.lstrip("-").partition("=")[0].replace("_", "-")
+        if argument.startswith("-") and name in self.replaced:
+            raise SettingsError(f"--{name} is no more: {self.replaced[name]}")
 
     def _look_up(self, argument: str) -> tuple[_Flag, str | None] | None:
         """The flag of an argument and the value written into it, if any; None where it is no flag of ours."""

@@ -11,9 +11,9 @@ import structlog
 
 from adapter.kube.client import Client
 from adapter.kube.errors import KubeError, NotFound
+from adapter.program.logs import Trouble
 from recommender.checkpoint import codec
 from recommender.checkpoint.codec import CheckpointError
-from recommender.logs import Trouble
 from recommender.model.cluster import ClusterState, TrackedVpa
 from recommender.objects import CHECKPOINTS, Checkpoint
 

@@ -12,7 +12,7 @@ from adapter.kube.client import Client
 from adapter.kube.errors import KubeError
 from adapter.kube.objects import Model, ObjectMeta
 from adapter.kube.resources import Resource
-from recommender.logs import Trouble
+from adapter.program.logs import Trouble
 from recommender.model.cluster import TrackedVpa
 from recommender.objects import ContainerMetrics, PodMetrics
 

@@ -31,7 +31,7 @@ class Walk:
 
 POLICIES: Final[Mapping[str, Callable[[Usage, Walk], Contender]]] = {
     "vpa": lambda usage, how: Modelled(usage, mode(Settings(mode="vpa"))),
-    "vpa-fixed": lambda usage, how: Modelled(usage, mode(Settings(mode="vpa", fix_zero_peak="true"))),
+    "vpa-fixed": lambda usage, how: Modelled(usage, mode(Settings(mode="vpa", fix_zero_peak=True))),
     "krr": lambda usage, how: Krr(usage),
     "max": lambda usage, how: Largest(usage),
     "oracle": lambda usage, how: Oracle(usage, how.interval),
@@ -49,7 +49,7 @@ def ceiled(risk: float) -> Callable[[Usage], Contender]:
 
 def margined(margin: float) -> Callable[[Usage], Contender]:
     """VPA's policy (vpa-fixed) with another safety margin: a point of its curve."""
-    return lambda usage: Modelled(usage, mode(Settings(mode="vpa", fix_zero_peak="true", margin=margin)))
+    return lambda usage: Modelled(usage, mode(Settings(mode="vpa", fix_zero_peak=True, margin=margin)))
 
 
 def intervals(ordered: Usage, how: Walk) -> Iterator[tuple[float, NDArray[np.int64]]]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adapter.program.flags import SettingsError
 from recommender.input.usage_file import Usage, read_requests, read_usage
 from recommender.model.containers import DAY
 from recommender.offline import output
@@ -16,7 +17,6 @@ from recommender.offline.backtest import POLICIES, Walk, ceiled, margined, sampl
 from recommender.offline.contenders import Contender, Fixed
 from recommender.offline.score import Prices, Summary, Tally, bootstrap, interval, summary
 from recommender.offline.tuning import MEDIAN, OVERRUNS, Course, Margins, Split, splits
-from recommender.settings import SettingsError
 
 CEILINGS = (0.01, 0.02, 0.035, 0.05, 0.1, 0.2)
 """Points of our curve."""

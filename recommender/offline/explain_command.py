@@ -4,11 +4,12 @@ import argparse
 import difflib
 from collections.abc import Sequence
 
+from adapter.program.flags import SettingsError
 from recommender.config import mode
 from recommender.offline import output
 from recommender.offline.explain import explain
 from recommender.offline.report_command import load, sources
-from recommender.settings import SettingsError, parse, split
+from recommender.settings import FLAGS, parse
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -16,9 +17,9 @@ def run(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser("streamgate-recommender explain", description=__doc__, allow_abbrev=False)
     parser.add_argument("workload", help="a container as the source names it, or the beginning of several names")
     sources(parser)
-    flags, others = split(arguments)
+    flags, others = FLAGS.split(arguments)
     given, unknown = parser.parse_known_args(others)
-    settings = parse([*flags, *unknown])
+    settings = parse([*flags, *unknown]).settings
     chosen = mode(settings)
     known = load(given, settings)
     wanted = [name for name in known.names if name == given.workload] or [

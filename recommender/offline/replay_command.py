@@ -16,7 +16,7 @@ from recommender.model.containers import MISSING, Model
 from recommender.offline import output
 from recommender.offline.contenders import Krr, Largest
 from recommender.offline.replay import Replay
-from recommender.settings import MODES, Settings, idle, parse, split
+from recommender.settings import FLAGS, MODES, Settings, idle, parse
 
 SHOWN = 5
 WINDOWED = {"krr": Krr, "max": Largest}
@@ -24,9 +24,9 @@ WINDOWED = {"krr": Krr, "max": Largest}
 
 def run(arguments: Sequence[str]) -> int:
     """Runs the verb; returns the exit code."""
-    flags, others = split(arguments, own=("mode",))
+    flags, others = FLAGS.split(arguments, but=("mode",))
     given, unknown = _parser().parse_known_args(others)
-    settings = parse([*flags, *unknown, f"--mode={given.mode if given.mode in MODES else 'default'}"])
+    settings = parse([*flags, *unknown, f"--mode={given.mode if given.mode in MODES else 'default'}"]).settings
     usage = read_usage([given.usage])
     requests: Mapping[str, tuple[int, int]] | None = None
     if given.requests:

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from adapter.program.flags import SettingsError
+from adapter.units import duration
 from recommender.config import history, mode
 from recommender.estimate.recommend import Mode
 from recommender.input.usage_file import read_requests, read_usage
@@ -21,7 +23,7 @@ from recommender.offline.replay import Replay
 from recommender.offline.report import Entry, Request, entries, failures, totals
 from recommender.offline.report_sources import SAMPLE_EVERY, Known, from_metrics, from_prometheus
 from recommender.offline.score import Prices
-from recommender.settings import Settings, SettingsError, idle, parse, seconds, split
+from recommender.settings import FLAGS, Settings, idle, parse
 
 FAILED: Final = 3
 """The exit code where a --fail-on gate does not hold."""
@@ -30,9 +32,9 @@ _GATE: Final = re.compile(r"(over|under):(\d+(?:\.\d+)?)")
 
 def run(arguments: Sequence[str]) -> int:
     """Runs the verb; returns the exit code."""
-    flags, others = split(arguments)
+    flags, others = FLAGS.split(arguments)
     given, unknown = parser().parse_known_args(others)
-    settings = parse([*flags, *unknown])
+    settings = parse([*flags, *unknown]).settings
     for line in idle(settings):
         output.say(line)
     chosen = mode(settings)
@@ -134,7 +136,7 @@ def _load_usage(paths: Sequence[Path], chosen: Mode) -> Known:
 
 def _seconds(text: str) -> float:
     try:
-        return seconds(text)
+        return duration.parse_go(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{error}; 10m is one") from error
 

@@ -46,7 +46,7 @@ def container_of(build: Build) -> dict[str, Any]:
 
 def settings_of(build: Build) -> Settings:
     """The settings that the Deployment's arguments give; raises where one is unknown."""
-    return parse(container_of(build)["args"])
+    return parse(container_of(build)["args"]).settings
 
 
 # ---- what is installed
@@ -175,7 +175,7 @@ from recommender.config import history
 from recommender.input.history import connect
 from recommender.settings import parse
 import recommender.serve
-connect(history(parse(["--storage=prometheus"])))
+connect(history(parse(["--storage=prometheus"]).settings))
 sys.exit(main(["--help"]))
 """
 
@@ -255,7 +255,7 @@ async def test_what_the_program_asks_for_is_what_its_roles_grant(
     """With the Deployment's own flags, but a loop that takes no minute."""
     build = composed(*components, overlay="beside-vpa")
     quick = ["--address=127.0.0.1:0", "--recommender-interval=50ms", "--checkpoints-gc-interval=10ms"]
-    settings = parse([*container_of(build)["args"], *quick])
+    settings = parse([*container_of(build)["args"], *quick]).settings
     assert await worked(settings, granted(build)) == granted(build)
 
 

@@ -46,7 +46,7 @@ def saved(histograms: Histograms, row: int) -> dict[str, Any]:
 def test_flags_change_the_numbers_as_in_vpa(name: str) -> None:
     flags = [flag for flag in CASES[name]["flags"] if not flag.startswith("--containers-per-pod")]
     per_pod = 3 if len(flags) < len(CASES[name]["flags"]) else 1
-    settings = parse([*flags, "--mode=vpa"])
+    settings = parse([*flags, "--mode=vpa"]).settings
     chosen = mode(settings)
     usage = read_usage([GOLDEN / "flags-usage.csv"])
     replay = Replay(Model(chosen.aggregation), usage, by_time=False)

@@ -85,7 +85,7 @@ def cluster_of(chosen: Mode, pod: str = "web-6d4cf56db6-x2x2x") -> ClusterState:
 
 
 async def test_history_fills_the_state_as_live_samples_would_have() -> None:
-    settings = parse(["--history-length=8d", "--history-resolution=1h"])
+    settings = parse(["--history-length=8d", "--history-resolution=1h"]).settings
     cluster = cluster_of(mode(settings))
     count = await load_history(cluster, history(settings), NOW, FakePrometheus())
     row = cluster.vpas["shop", "web"].containers["app"]
@@ -123,7 +123,7 @@ async def test_what_pods_used_that_are_gone_counts_for_their_workload(
     source: FakePrometheus | Remembered, flags: tuple[Any, ...]
 ) -> None:
     """A rollout an hour ago must not cost eight days of history."""
-    settings = parse(list(flags))
+    settings = parse(list(flags)).settings
     cluster = cluster_of(mode(settings))
     tracked = cluster.vpas["shop", "web"]
     tracked.vpa = Vpa(metadata=tracked.vpa.metadata, spec=VpaSpec(target_ref=TargetRef("apps/v1", "Deployment", "web")))
@@ -139,7 +139,7 @@ def test_labels_have_one_spelling_in_metrics() -> None:
 
 
 async def test_history_of_other_peoples_pods_is_left_alone() -> None:
-    settings = parse([])
+    settings = parse([]).settings
     cluster = cluster_of(mode(settings))
     other = Remembered("last_over_time(kube_pod_labels", namespace="shop", pod="web-7f9d8c6b5-zzzzz", label_app="api")
     cluster.vpas["shop", "web"].selector = Selector.parse("app=web")
@@ -147,29 +147,29 @@ async def test_history_of_other_peoples_pods_is_left_alone() -> None:
 
 
 async def test_a_namespace_that_cannot_be_had_is_left_out_and_the_program_goes_on() -> None:
-    settings = parse([])
+    settings = parse([]).settings
     cluster = cluster_of(mode(settings))
     assert await load_history(cluster, history(settings), NOW, FakePrometheus(broken=1)) == 0
 
 
 def test_label_names_are_the_modern_ones_unless_named_otherwise_or_in_mode_vpa() -> None:
-    query = history(parse([])).queries("shop")[1]
+    query = history(parse([]).settings).queries("shop")[1]
     assert 'pod=~".+"' in query
     assert 'container!="POD"' in query
-    assert 'pod_name=~".+"' in history(parse(["--mode=vpa"])).queries("shop")[1]
-    assert 'my_pod=~".+"' in history(parse(["--container-pod-name-label=my_pod"])).queries("shop")[1]
+    assert 'pod_name=~".+"' in history(parse(["--mode=vpa"]).settings).queries("shop")[1]
+    assert 'my_pod=~".+"' in history(parse(["--container-pod-name-label=my_pod"]).settings).queries("shop")[1]
 
 
 def test_memory_between_two_points_counts_but_not_in_mode_vpa() -> None:
-    assert "(max_over_time(container_memory_working_set_bytes{" in history(parse([])).queries("shop")[1]
-    assert "max_over_time" not in history(parse(["--mode=vpa"])).queries("shop")[1]
+    assert "(max_over_time(container_memory_working_set_bytes{" in history(parse([]).settings).queries("shop")[1]
+    assert "max_over_time" not in history(parse(["--mode=vpa"]).settings).queries("shop")[1]
 
 
 def test_a_rate_sees_several_scrapes_of_a_minute_apart_however_fine_the_resolution() -> None:
     """At 60 s there is one sample in a minute, and no rate; VPA's query stays as it is."""
-    assert history(parse(["--history-resolution=1m"])).queries("shop")[0].endswith("[300s]))")
-    assert history(parse(["--history-resolution=1h"])).queries("shop")[0].endswith("[3600s]))")
-    assert history(parse(["--history-resolution=1m", "--mode=vpa"])).queries("shop")[0].endswith("[60s]))")
+    assert history(parse(["--history-resolution=1m"]).settings).queries("shop")[0].endswith("[300s]))")
+    assert history(parse(["--history-resolution=1h"]).settings).queries("shop")[0].endswith("[3600s]))")
+    assert history(parse(["--history-resolution=1m", "--mode=vpa"]).settings).queries("shop")[0].endswith("[60s]))")
 
 
 @given(st.floats(60, 90 * DAY), st.floats(1, 7200))
@@ -275,7 +275,7 @@ async def test_a_report_from_metrics_k8s_io_follows_owners() -> None:
             "metadata": {"name": "web-abc-x", "namespace": "shop"}, "timestamp": "2026-01-08T00:00:00Z",
             "containers": [{"name": "app", "usage": {"cpu": "100m", "memory": "300Mi"}}],
         })  # fmt: skip
-        known = await watch(Model(mode(parse([])).aggregation), client, "", 1.0, lambda _: None)
+        known = await watch(Model(mode(parse([]).settings).aggregation), client, "", 1.0, lambda _: None)
     assert known.names == ["shop/Deployment/web/app"]
     assert known.requests["shop/Deployment/web/app"] == (500, 2**30)
     assert known.model.states.samples[known.rows].tolist() == [1]

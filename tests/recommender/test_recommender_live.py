@@ -18,7 +18,7 @@ from recommender.input.oom import Observer
 from recommender.loop import Recommender
 from recommender.model.cluster import ClusterState
 from recommender.objects import CHECKPOINTS, POD_METRICS, VPAS
-from recommender.serve import Health, build, serve
+from recommender.serve import ailing, build, serve
 from recommender.settings import parse
 from recommender.telemetry import Telemetry
 from recommender.updater.apply import Applier
@@ -115,7 +115,7 @@ async def bench(cluster: FakeCluster, *flags: str, begin: float = T0) -> AsyncIt
     tested = Bench(cluster, begin)
     async with Client(cluster.connection) as client:
         observer = Observer()
-        tested.made, informers = build(parse(list(flags)), client, Telemetry(), observer, lambda: tested.now)
+        tested.made, informers = build(parse(list(flags)).settings, client, Telemetry(), observer, lambda: tested.now)
         async with AsyncExitStack() as stack:
             for informer in informers:
                 await stack.enter_async_context(informer.running())
@@ -571,21 +571,21 @@ async def test_a_sample_from_the_future_does_not_wipe_history(cluster: FakeClust
 
 
 async def test_health_is_lost_where_loops_do_not_end(cluster: FakeCluster) -> None:
-    settings = parse(["--address=127.0.0.1:0", "--recommender-interval=1s"])
+    settings = parse(["--address=127.0.0.1:0", "--recommender-interval=1s"]).settings
     now = [T0]
     telemetry = Telemetry()
-    health = Health(settings, telemetry, lambda: now[0])
-    assert (await health.answer()).status == 200
+    ails = ailing(settings, telemetry, lambda: now[0])
+    assert ails() == ""
     now[0] += 60
     telemetry.lead(True, now[0])
-    assert (await health.answer()).status == 200, "a stand-by that takes over gets its time for the first loop"
+    assert ails() == "", "a stand-by that takes over gets its time for the first loop"
     now[0] += 6
-    assert (await health.answer()).status == 500
+    assert ails() == "no whole loop for 6 s"
     telemetry.end(now[0])
-    assert (await health.answer()).status == 200
+    assert ails() == ""
     telemetry.lead(False, now[0])
     now[0] += 60
-    assert (await health.answer()).status == 200, "a replica that waits is well"
+    assert ails() == "", "a replica that waits is well"
 
 
 @pytest.mark.parametrize("mode", ["vpa", "default"])
@@ -609,7 +609,7 @@ async def test_fetching_history_holds_while_it_is_fetched_and_never_after(
         said = tested.condition("FetchingHistory")
         assert (said and said["status"]) == (None if mode == "vpa" else "True")
         assert tested.target() == before
-        assert (await Health(parse([]), tested.made.telemetry, lambda: T0 + 9999).answer()).status == 200
+        assert ailing(parse([]).settings, tested.made.telemetry, lambda: T0 + 9999)() == ""
         loop.cancel() if interrupted else go_on.set()
         await asyncio.wait([loop])
         await tested.settle()
@@ -742,7 +742,7 @@ async def test_strange_metrics_change_nothing(cluster: FakeCluster) -> None:
 
 
 async def test_the_whole_program_serves_leads_and_stops_in_order(cluster: FakeCluster) -> None:
-    settings = parse(["--address=127.0.0.1:0", "--leader-elect", "--recommender-interval=1s"])
+    settings = parse(["--address=127.0.0.1:0", "--leader-elect", "--recommender-interval=1s"]).settings
     stop = asyncio.Event()
     serving = asyncio.create_task(serve(settings, cluster.connection, stop))
     for _ in range(200):

@@ -2,8 +2,10 @@
 
 import pytest
 
+from adapter.program.flags import SettingsError
+from adapter.program.kinds import KINDS, Seconds
 from recommender.config import mode
-from recommender.settings import Settings, SettingsError, idle, parse, seconds, usage
+from recommender.settings import FLAGS, Settings, idle, parse
 
 
 def test_vpas_deployment_runs_unchanged() -> None:
@@ -24,7 +26,7 @@ def test_vpas_deployment_runs_unchanged() -> None:
             "--feature-gates=PerVPAConfig=true",
             "-recommender-interval=30s",
         ]
-    )
+    ).settings
     assert (made.pod_min_cpu, made.pod_min_memory, made.target_cpu) == (15.0, 100.0, 0.95)
     assert (made.storage, made.prometheus) == ("prometheus", "http://prometheus:9090")
     assert made.memory_saver
@@ -43,46 +45,50 @@ def test_defaults_are_vpas() -> None:
     ("text", "value"), [("24h0m0s", 86400), ("1m30s", 90), ("1.5h", 5400), ("250ms", 0.25), ("0", 0), ("100us", 1e-4)]
 )
 def test_durations_are_gos(text: str, value: float) -> None:
-    assert seconds(text) == pytest.approx(value)
+    assert KINDS[Seconds].read(text) == pytest.approx(value)
 
 
-@pytest.mark.parametrize("text", ["", "5", "1d", "h", "1h-", "-1h", "1h 2m"])
+@pytest.mark.parametrize("text", ["", "5", "1d", "h", "1h-", "1h 2m"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no duration"):
-        seconds(text)
+    with pytest.raises(ValueError, match="a duration like"):
+        KINDS[Seconds].read(text)
 
 
 @pytest.mark.parametrize(
     ("flag", "why"),
     [
-        ("--nonsense", "is no flag of the recommender"),
-        ("stray", "is no flag of the recommender"),
+        ("--nonsense", "unknown flag --nonsense; --help lists the flags"),
+        ("stray", "'stray' is no flag; flags look like --name=value"),
         ("--address", "--address needs a value"),
         ("--memory-saver=perhaps", "true or false is wanted"),
         ("--update-worker-count=ten", "a whole number is wanted"),
         ("--update-worker-count=0", "1 or more is wanted"),
-        ("--recommendation-margin-fraction=-0.1", "a positive number is wanted"),
-        ("--target-memory-percentile=nan", "a fraction from 0 to 1 is wanted"),
-        ("--recommender-interval=1", "a duration like 1m30s is wanted"),
-        ("--recommender-interval=0", "a duration above 0 is wanted"),
-        ("--cpu-histogram-decay-half-life=20000h", "at most two years"),
-        ("--oom-bump-up-ratio=0.5", "1 or more is wanted"),
+        ("--recommendation-margin-fraction=-0.1", "0 to 9.22337e"),
+        ("--kube-api-qps=0", "more than 0 is wanted"),
+        ("--target-memory-percentile=90", "0 to 1 is wanted"),
+        ("--recommender-interval=1", "a duration like 1h30m, 90s or 1.5s is wanted"),
+        ("--recommender-interval=0", "more than 0s is wanted"),
+        ("--cpu-histogram-decay-half-life=20000h", "17520h or less is wanted"),
+        ("--oom-bump-up-ratio=0.5", "1 to 9.22337e"),
         ("--round-memory-bytes=0", "1 or more is wanted"),
         ("--mode=best", "one of default, vpa is wanted"),
-        ("--storage=disk", "checkpoint or prometheus is wanted"),
-        ("--history-length=8days", "a duration like 8d or 1h is wanted"),
-        ("--container-recommendation-max-allowed-cpu=lots", "--container-recommendation-max-allowed-cpu='lots'"),
-        ("--leader-elect-resource-lock=endpoints", "only leases are supported"),
+        ("--storage=disk", "one of '', checkpoint, prometheus is wanted"),
+        ("--history-length=8days", "a duration like 8d or 1h30m is wanted"),
+        ("--container-recommendation-max-allowed-cpu=lots", "--container-recommendation-max-allowed-cpu=lots: "),
+        ("--leader-elect-resource-lock=endpoints", "one of leases is wanted"),
         ("--fix-memory-target=maybe", "true or false is wanted"),
         ("--use-external-metrics", "wants --external-metrics-cpu-metric"),
         ("--address=here", "host:port or :port is wanted"),
         ("--address=:99999", "host:port or :port is wanted"),
-        ("--kube-api-burst=nan", "--kube-api-burst=nan: a number"),
-        ("--recommendation-margin-fraction=inf", "a number below"),
-        ("--round-memory-bytes=99999999999999999999", "a number below"),
+        ("--kube-api-burst=nan", "--kube-api-burst=nan: a finite number is wanted"),
+        ("--recommendation-margin-fraction=inf", "a finite number is wanted"),
+        ("--round-memory-bytes=99999999999999999999", "a whole number of at most 64 bits is wanted"),
         ("--recommender-interval=99999999999999999999h", "at most 290 years"),
-        ("--history-length=0d", "a duration like 8d or 1h is wanted"),
-        ("--leader-elect-lease-duration=5s", "must be longer than"),
+        ("--history-length=0d", "more than 0s is wanted"),
+        (
+            "--leader-elect-lease-duration=5s",
+            "lease-duration=5s must be longer than --leader-elect-renew-deadline=10s",
+        ),
         ("--container-recommendation-max-allowed-cpu=-1", "0 or more is wanted"),
     ],
 )
@@ -93,22 +99,22 @@ def test_a_bad_flag_is_named_with_what_would_be_right(flag: str, why: str) -> No
 
 def test_the_log_level_is_understood_in_all_of_gos_forms() -> None:
     for given in (["-v=6"], ["--v=6"], ["-v", "6"], ["-v6"]):
-        assert parse(given).verbosity == "6"
-    assert parse(["--address=[::1]:8942"]).address == "[::1]:8942"
+        assert parse(given).settings.verbosity == 6
+    assert parse(["--address=[::1]:8942"]).settings.address == "[::1]:8942"
 
 
 def test_fixes_follow_the_mode_unless_their_switch_says_otherwise() -> None:
-    assert mode(parse([])).policy is not None
-    assert mode(parse(["--mode=vpa"])).policy is None
-    assert mode(parse(["--fix-memory-target=false"])).policy is None
-    assert mode(parse(["--mode=vpa", "--fix-memory-target"])).policy is not None
-    assert mode(parse(["--mode=vpa", "--fix-memory-target"])).aggregation.daily_peaks
-    assert mode(parse(["--mode=vpa"])).aggregation.first_zero_peak
-    assert not mode(parse(["--mode=vpa", "--fix-zero-first-peak"])).aggregation.first_zero_peak
+    assert mode(parse([]).settings).policy is not None
+    assert mode(parse(["--mode=vpa"]).settings).policy is None
+    assert mode(parse(["--fix-memory-target=false"]).settings).policy is None
+    assert mode(parse(["--mode=vpa", "--fix-memory-target"]).settings).policy is not None
+    assert mode(parse(["--mode=vpa", "--fix-memory-target"]).settings).aggregation.daily_peaks
+    assert mode(parse(["--mode=vpa"]).settings).aggregation.first_zero_peak
+    assert not mode(parse(["--mode=vpa", "--fix-zero-first-peak"]).settings).aggregation.first_zero_peak
 
 
 def test_help_names_every_flag_once() -> None:
-    flags = [line.split()[0] for line in usage().splitlines()]
+    flags = [line.split()[0] for line in FLAGS.usage().splitlines() if line.startswith("  --")]
     assert len(flags) == len(set(flags))
     assert {"--recommender-name", "--max-daily-risk", "--mode"} <= set(flags)
 
@@ -139,4 +145,4 @@ def test_a_risk_is_a_chance_of_at_most_a_half(risk: str) -> None:
     ],
 )
 def test_a_flag_that_means_nothing_beside_the_others_is_named(flags: list[str], named: list[str]) -> None:
-    assert [line.partition(":")[0] for line in idle(parse(flags))] == named
+    assert [line.partition(":")[0] for line in idle(parse(flags).settings)] == named
