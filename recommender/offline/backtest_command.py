@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adapter.program import tables
 from adapter.program.flags import SettingsError
 from recommender.input.usage_file import Usage, read_requests, read_usage
 from recommender.model.containers import DAY
-from recommender.offline import output
 from recommender.offline.backtest import POLICIES, Walk, ceiled, margined, sample_step, walk
 from recommender.offline.contenders import Contender, Fixed
 from recommender.offline.score import Prices, Summary, Tally, bootstrap, interval, summary
@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
     if unknown:
         raise SettingsError(f"--policies: {', '.join(unknown)} is none of {', '.join(POLICIES)}")
     usage = read_usage(given.usage)
-    output.complain(usage.problems)
+    tables.complain(usage.problems)
     how = Walk(given.interval_hours * 3600, given.warmup_days * DAY, (given.kills or "on") == "on")
     span = float(np.ptp(usage.time))
     if span / how.interval > MOST_DECISIONS:
@@ -45,14 +45,14 @@ def run(arguments: Sequence[str]) -> int:
     if given.tune:
         return _tune(usage, given, how)
     contenders = _contenders(names, usage, how, given.requests)
-    with output.progress("walking", len(contenders)) as told:
+    with tables.progress("walking", len(contenders)) as told:
         tallies = {name: _told(walk(usage, contender, how), told) for name, contender in contenders.items()}
     if not any(tally.days.sum() for tally in tallies.values()):
         raise SettingsError(NOTHING.format(days=given.warmup_days))
     members = np.arange(len(usage.names))
     prices = Prices(given.price_core, given.price_gib) if given.price_core or given.price_gib else None
     records = rows(tallies, members, sample_step(usage), given.bootstrap, prices, given.baseline)
-    output.write(records, given.output, f"{len(members)} containers, {how.interval / 3600:g} h ahead")
+    tables.write(records, given.output, f"{len(members)} containers, {how.interval / 3600:g} h ahead")
     if given.plot:
         _plot(usage, tallies, members, how, given.plot)
     return 0
@@ -62,7 +62,7 @@ def _contenders(names: Sequence[str], usage: Usage, how: Walk, requests: Path | 
     found = {name: POLICIES[name](usage, how) for name in names}
     if requests:
         amounts, problems = read_requests(requests)
-        output.complain(problems, "bad rows of requests were left out")
+        tables.complain(problems, "bad rows of requests were left out")
         found["requests"] = Fixed(usage, amounts)
     return found
 
@@ -79,19 +79,19 @@ def _tune(usage: Usage, given: argparse.Namespace, how: Walk) -> int:
     baseline = walk(usage, POLICIES[given.baseline](usage, how), how)
     if not baseline.days.sum():
         raise SettingsError(NOTHING.format(days=given.warmup_days))
-    with output.progress("trying settings", given.candidates + given.tune) as told:
+    with tables.progress("trying settings", given.candidates + given.tune) as told:
         course = Course.record(usage, how)
         seeds = range(given.seed, given.seed + given.tune)
         found = list(splits(course, baseline, seeds, given.candidates, told))
     title = f"on the half not chosen on, against {given.baseline}: {given.tune} splits of {len(usage.names)} containers"
-    output.write(tuned_rows(found), given.output, title)
+    tables.write(tuned_rows(found), given.output, title)
     if given.splits_to:
         with given.splits_to.open("w", newline="") as file:
-            output.write([_split(split) for split in found], "csv", title, file)
+            tables.write([_split(split) for split in found], "csv", title, file)
     return 0
 
 
-def tuned_rows(found: Sequence[Split]) -> list[output.Record]:
+def tuned_rows(found: Sequence[Split]) -> list[tables.Record]:
     """What became of the splits: means, the middle 95 % of them, and in which share of the halves each goal was met."""
     certain = float(np.mean([split.gain[1] < 1 for split in found]))
     return [
@@ -111,7 +111,7 @@ def _goals(margins: Sequence[Margins]) -> dict[str, Any]:
     return record | {"all_met": float(every.met.mean())}
 
 
-def _split(split: Split) -> output.Record:
+def _split(split: Split) -> tables.Record:
     shown = {"tuned": split.tuned, "default": split.default, "hindsight": split.hindsight}
     margins = {name: {key: float(value[0]) for key, value in one._asdict().items()} for name, one in shown.items()}
     return {
@@ -155,12 +155,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--candidates", type=_count, default=500, help="settings to choose from with --tune")
     parser.add_argument("--splits-to", type=Path, help="csv with --tune: each split, what was chosen and how it did")
-    parser.add_argument("--price-core", type=output.price, default=0.0, help="money per core and hour")
-    parser.add_argument("--price-gib", type=output.price, default=0.0, help="money per GiB and hour")
+    parser.add_argument("--price-core", type=tables.price, default=0.0, help="money per core and hour")
+    parser.add_argument("--price-gib", type=tables.price, default=0.0, help="money per GiB and hour")
     parser.add_argument("--bootstrap", type=_number, default=1000, help="rounds, over containers")
     parser.add_argument("--seed", type=_number, default=0, help="of the splits of --tune")
     parser.add_argument("--plot", type=_picture, help="file.png or .svg for the cost-against-risk curve")
-    parser.add_argument("--output", choices=(*output.FORMATS, "markdown"), default="table")
+    parser.add_argument("--output", choices=(*tables.FORMATS, "markdown"), default="table")
     return parser
 
 
@@ -171,11 +171,11 @@ def rows(
     rounds: int,
     prices: Prices | None,
     baseline: str,
-) -> list[output.Record]:
+) -> list[tables.Record]:
     """One record per policy, with 95 % intervals of a bootstrap over containers, paired with the baseline's."""
     drawn = bootstrap(list(tallies.values()), members, step, rounds, seed=1) if rounds else []
     made = {name: summary(tally, members, step, prices) for name, tally in tallies.items()}
-    records: list[output.Record] = []
+    records: list[tables.Record] = []
     for index, name in enumerate(tallies):
         record = _record(name, made[name], [one[index] for one in drawn], prices is not None)
         if baseline in made:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from adapter.program.tables import cores, size
 from recommender.estimate.estimators import confidence, minimums, with_confidence, with_margin
 from recommender.estimate.policy import RiskPolicy
 from recommender.estimate.recommend import Mode, decide
@@ -11,7 +12,6 @@ from recommender.model.buckets import Floats
 from recommender.model.containers import DAY, Model, truncated
 from recommender.model.histogram import NEVER
 from recommender.model.peaks import Days, amount
-from recommender.offline.output import cores, size
 
 
 def explain(model: Model, row: int, name: str, chosen: Mode, now: float) -> list[str]:

@@ -4,9 +4,9 @@ import argparse
 import difflib
 from collections.abc import Sequence
 
+from adapter.program import tables
 from adapter.program.flags import SettingsError
 from recommender.config import mode
-from recommender.offline import output
 from recommender.offline.explain import explain
 from recommender.offline.report_command import load, sources
 from recommender.settings import FLAGS, parse
@@ -30,5 +30,5 @@ def run(arguments: Sequence[str]) -> int:
         raise SettingsError(f"no container {given.workload!r} in the source; it has {', '.join(near)} …")
     place = {name: int(row) for name, row in zip(known.names, known.rows, strict=True)}
     for name in wanted:
-        output.lines(explain(known.model, place[name], name, chosen, known.now))
+        tables.lines(explain(known.model, place[name], name, chosen, known.now))
     return 0

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any, Final
 
-from recommender.offline.output import cores, size
+from adapter.program.tables import cores, size
 from recommender.offline.report import Entry
 
 WIDTH: Final = 220

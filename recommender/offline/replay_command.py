@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from adapter.program import tables
 from recommender.config import mode
 from recommender.estimate.estimators import Bounds
 from recommender.estimate.postprocess import round_up
 from recommender.estimate.recommend import decide
 from recommender.input.usage_file import Usage, read_requests, read_usage
 from recommender.model.containers import MISSING, Model
-from recommender.offline import output
 from recommender.offline.contenders import Krr, Largest
 from recommender.offline.replay import Replay
 from recommender.settings import FLAGS, MODES, Settings, idle, parse
@@ -31,12 +31,12 @@ def run(arguments: Sequence[str]) -> int:
     requests: Mapping[str, tuple[int, int]] | None = None
     if given.requests:
         requests, problems = read_requests(given.requests)
-        output.complain(problems, "bad rows of requests were left out")
+        tables.complain(problems, "bad rows of requests were left out")
     records = _windowed(usage, given.mode) if given.mode in WINDOWED else _modelled(usage, settings)
     if requests is not None:
         records = [_compared(record, requests) for record in records]
-    output.complain(usage.problems)
-    output.write(records, given.output, f"{given.mode}: {given.usage}")
+    tables.complain(usage.problems)
+    tables.write(records, given.output, f"{given.mode}: {given.usage}")
     return 0
 
 
@@ -52,25 +52,25 @@ def _parser() -> argparse.ArgumentParser:
         "--requests", type=Path, help="csv: container,cpu_millicores,memory_bytes; adds columns to compare"
     )
     parser.add_argument("--mode", choices=(*MODES, *WINDOWED), default="default")
-    parser.add_argument("--output", choices=(*output.FORMATS, "markdown"), default="table")
+    parser.add_argument("--output", choices=(*tables.FORMATS, "markdown"), default="table")
     return parser
 
 
-def _modelled(usage: Usage, settings: Settings) -> list[output.Record]:
+def _modelled(usage: Usage, settings: Settings) -> list[tables.Record]:
     chosen = mode(settings)
     replay = Replay(Model(chosen.aggregation), usage, by_time=settings.mode != "vpa")
     replay.run()
     if replay.late:
-        output.say(f"{replay.late} CPU samples came after a later one of their container (or twice) and were dropped")
+        tables.say(f"{replay.late} CPU samples came after a later one of their container (or twice) and were dropped")
     for line in idle(settings):
-        output.say(line)
+        tables.say(line)
     alone = np.ones(len(usage.names), dtype=np.int64)
     made = decide(replay.model, replay.rows, alone, float(usage.time.max()), chosen)
     samples = replay.model.states.samples[replay.rows]
     for resource, bounds in (("CPU", made.cpu), ("memory", made.memory)):
         none = [name for name, known in zip(usage.names, bounds.known, strict=True) if not known]
         if none:
-            output.say(f"no sample of {resource}, so no number for it: {_some(none)}")
+            tables.say(f"no sample of {resource}, so no number for it: {_some(none)}")
     return [
         {"container": name, "samples": int(samples[index]), **_bounds(made.cpu, made.memory, index, settings)}
         for index, name in enumerate(usage.names)
@@ -97,14 +97,14 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
-def _windowed(usage: Usage, name: str) -> list[output.Record]:
+def _windowed(usage: Usage, name: str) -> list[tables.Record]:
     """A policy without bounds of its own: the target stands for them."""
     policy = WINDOWED[name](usage)
     end = float(np.nextafter(usage.time.max(), np.inf))
     policy.see(end, None)
     targets = policy.decide(end)
     counts = np.bincount(usage.container[usage.cpu != MISSING], minlength=len(usage.names))
-    records: list[output.Record] = []
+    records: list[tables.Record] = []
     for index, container in enumerate(usage.names):
         bound = {"cpu_millicores": int(targets.cpu[index]) or "", "memory_bytes": int(targets.memory[index]) or ""}
         record = {"container": container, "samples": int(counts[index])}
@@ -112,7 +112,7 @@ def _windowed(usage: Usage, name: str) -> list[output.Record]:
     return records
 
 
-def _compared(record: output.Record, requests: Mapping[str, tuple[int, int]]) -> output.Record:
+def _compared(record: tables.Record, requests: Mapping[str, tuple[int, int]]) -> tables.Record:
     """The record with the container's request and the difference; without them where none is given."""
     request = requests.get(record["container"])
     if request is None:

@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from adapter.program import tables
 from adapter.program.flags import SettingsError
 from adapter.units import duration
 from recommender.config import history, mode
 from recommender.estimate.recommend import Mode
 from recommender.input.usage_file import read_requests, read_usage
 from recommender.model.containers import Model
-from recommender.offline import output, patches
+from recommender.offline import patches
 from recommender.offline.checkpoint_files import read_checkpoints, resume
 from recommender.offline.page import page
 from recommender.offline.replay import Replay
@@ -36,7 +37,7 @@ def run(arguments: Sequence[str]) -> int:
     given, unknown = parser().parse_known_args(others)
     settings = parse([*flags, *unknown]).settings
     for line in idle(settings):
-        output.say(line)
+        tables.say(line)
     chosen = mode(settings)
     gates = _gates(given.fail_on)
     prices = Prices(given.price_core, given.price_gib) if given.price_core or given.price_gib else None
@@ -48,7 +49,7 @@ def run(arguments: Sequence[str]) -> int:
         _write_patches(found, given.patches, given.kind)
     failed = failures(found, gates)
     for line in failed:
-        output.say(line)
+        tables.say(line)
     return FAILED if failed else 0
 
 
@@ -57,10 +58,10 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser("streamgate-recommender report", description=__doc__, allow_abbrev=False)
     sources(made)
     made.add_argument("--requests", type=Path, help="csv: container,cpu_millicores,memory_bytes in force")
-    made.add_argument("--price-core", type=output.price, default=0.0, help="money per core and hour")
-    made.add_argument("--price-gib", type=output.price, default=0.0, help="money per GiB and hour")
+    made.add_argument("--price-core", type=tables.price, default=0.0, help="money per core and hour")
+    made.add_argument("--price-gib", type=tables.price, default=0.0, help="money per GiB and hour")
     made.add_argument("--currency", default="$")
-    made.add_argument("--output", choices=(*output.FORMATS, "markdown"), default="table")
+    made.add_argument("--output", choices=(*tables.FORMATS, "markdown"), default="table")
     made.add_argument("--html", type=Path, help="write one self-contained page as well")
     made.add_argument("--title", default="What workloads ask for, and what they need")
     made.add_argument("--patches", type=Path, help="write patches for kubectl and kustomize into this folder")
@@ -114,21 +115,21 @@ def load(given: argparse.Namespace, settings: Settings) -> Known:
 
 
 def _bar(stack: ExitStack, what: str, total: int) -> Callable[[int], None]:
-    return stack.enter_context(output.progress(what, total))
+    return stack.enter_context(tables.progress(what, total))
 
 
 def _load_checkpoints(path: Path, chosen: Mode) -> Known:
     now = time.time()
     found, problems = read_checkpoints(path, now)
-    output.complain(problems, "checkpoints were left out")
+    tables.complain(problems, "checkpoints were left out")
     model, names, problems = resume(found, chosen)
-    output.complain(problems, "annotations were left out")
+    tables.complain(problems, "annotations were left out")
     return Known(model=model, rows=model.live_states(), names=names, now=now)
 
 
 def _load_usage(paths: Sequence[Path], chosen: Mode) -> Known:
     usage = read_usage(paths)
-    output.complain(usage.problems)
+    tables.complain(usage.problems)
     replay = Replay(Model(chosen.aggregation), usage, by_time=True)
     replay.run_all()
     return Known(model=replay.model, rows=replay.rows, names=usage.names, now=float(usage.time.max()))
@@ -146,16 +147,16 @@ def requests_of(path: Path | None) -> dict[str, Request]:
     if path is None:
         return {}
     found, problems = read_requests(path)
-    output.complain(problems, "bad rows of requests were left out")
+    tables.complain(problems, "bad rows of requests were left out")
     return {name: Request(*amounts) for name, amounts in found.items()}
 
 
 def _show(found: Sequence[Entry], given: argparse.Namespace) -> None:
     records = [entry.record() for entry in found]
-    output.write(records, given.output, given.title)
+    tables.write(records, given.output, given.title)
     sums = totals(found)
     if given.output == "table":
-        output.write([sums], "table", "In all")
+        tables.write([sums], "table", "In all")
     if given.html:
         given.html.write_text(page(found, sums, given.title, given.currency), encoding="utf-8")
 
@@ -163,11 +164,11 @@ def _show(found: Sequence[Entry], given: argparse.Namespace) -> None:
 def _write_patches(found: Sequence[Entry], directory: Path, kind: str) -> None:
     made, left_out = patches.patches(found, kind)
     for line in left_out[:20]:
-        output.say(f"no patch for {line}")
+        tables.say(f"no patch for {line}")
     if len(left_out) > 20:
-        output.say(f"no patch for {len(left_out) - 20} more")
+        tables.say(f"no patch for {len(left_out) - 20} more")
     patches.write(directory, made)
-    output.say(f"{len(made)} patches in {directory}")
+    tables.say(f"{len(made)} patches in {directory}")
 
 
 def _gates(texts: Sequence[str]) -> dict[str, float]:

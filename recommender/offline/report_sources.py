@@ -14,6 +14,7 @@ from adapter.kube.config import ConfigError, connect
 from adapter.kube.errors import KubeError
 from adapter.kube.objects import unix
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS
+from adapter.program.tables import say
 from adapter.units.quantity import Quantity, QuantityError
 from recommender.estimate.hpa_guard import watched
 from recommender.input import history as prometheus_history
@@ -27,7 +28,6 @@ from recommender.model.buckets import Rows
 from recommender.model.containers import MISSING, Model
 from recommender.model.workloads import Workload
 from recommender.objects import POD_METRICS, Pod, PodMetrics, TargetRef
-from recommender.offline.output import say
 from recommender.offline.report import Request
 
 NAMES_OTHERS: Final = "; --container-namespace-label and its like name others, --prometheus-cadvisor-job-name= any job"

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from recommender.offline.output import readable, table
+from adapter.program.tables import readable, table
 
 
 def test_without_rich_a_table_is_one_in_markdown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Tables, JSON and CSV for the command line."""
+"""Records -> a table for people (rich), Markdown, JSON or CSV; progress of long work; for the command line."""
 
 import csv
 import json
