@@ -51,6 +51,9 @@ cluster-test: .venv/installed ## the tests on a real control plane
 scale-latency: .venv/installed ## from load step to the HPA's final size, on the test bed: figures and a histogram
 	@$(PY) -m loadtest.scale_latency
 
+steady: .venv/installed ## pods come, go and crash under a steady load: no HPA may move; beside prometheus-adapter
+	@$(PY) -m loadtest.steady --write-docs
+
 bench-adapter: .venv/installed ## our adapter against prometheus-adapter v0.12.0 on the test bed; writes docs/benchmarks.md
 	@$(PY) -m loadtest.bench_adapter --write-docs
 

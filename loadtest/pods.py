@@ -21,8 +21,12 @@ class PodsLoad:
         self._rate = rate
         self.streams: dict[str, Stream] = {}
         """By pod name; also of pods that are gone, for their counts."""
+        self.shares: dict[str, float] = {}
+        """By pod name: how much of the load it gets relative to the others, 1 where it is not named."""
         self._port = port
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._ending: dict[str, asyncio.Task[None]] = {}
+        """Drivers that were told to end; a second one on the same stream would double the pod's load."""
         self._informer = Informer(client, PODS, Pod, namespace=namespace, label_selector=selector)
 
     @property
@@ -47,15 +51,19 @@ class PodsLoad:
                 await asyncio.sleep(SHARE_EVERY)
 
     def _share(self) -> None:
-        ready = {pod.metadata.name: pod for pod in self._informer.index if takes_traffic(pod)}
+        self._ending = {name: task for name, task in self._ending.items() if not task.done()}
+        found = {pod.metadata.name: pod for pod in self._informer.index if takes_traffic(pod)}
+        ready = {name: pod for name, pod in found.items() if name not in self._ending}
+        whole = sum(self.shares.get(name, 1.0) for name in ready)
         for name, pod in ready.items():
             if name not in self._tasks:
                 self.streams.setdefault(name, Stream(pod.status.pod_ip, self._port))  # it may have been unready
                 self._tasks[name] = asyncio.create_task(drive(self.streams[name], seed=crc32(name.encode())))
-            self.streams[name].rate = self._rate / len(ready)
+            self.streams[name].rate = self._rate * self.shares.get(name, 1.0) / whole
         for name in self._tasks.keys() - ready.keys():
             self.streams[name].rate = 0.0
-            self._tasks.pop(name).cancel()
+            self._ending[name] = self._tasks.pop(name)
+            self._ending[name].cancel()
 
 
 def takes_traffic(pod: Pod) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import random
 import time
 from collections import deque
@@ -82,13 +83,15 @@ class Service:
             return self._settings(request)
         if request.path == "/metrics":
             return Response(200, self.metrics.text(self._slots.waiting), "text/plain; version=0.0.4; charset=utf-8")
+        if request.path == "/fault":
+            return self._fault(request)
         if request.path == "/healthz":
             return Response()
         if request.path == "/readyz":
             return self._ready()
         if request.path == "/":
             return await self._work(request)
-        return Response(404, "there are /, /metrics, /healthz, /readyz and /settings\n")
+        return Response(404, "there are /, /metrics, /healthz, /readyz, /settings and /fault\n")
 
     def _ready(self) -> Response:
         if self.draining:
@@ -107,6 +110,21 @@ class Service:
                 return Response(400, f"{error}\n")
             self._slots.admit()
         return Response(200, json.dumps(asdict(self.settings)) + "\n", "application/json")
+
+    def _fault(self, request: Request) -> Response:
+        """POST `?unready_s=10` is not ready for so long, `?crash=1` ends the process at once, as a fault would."""
+        if request.method != "POST":
+            return Response(405, "a fault is asked for by POST\n")
+        if request.query.get("crash"):
+            os._exit(1)
+        try:
+            seconds = float(request.query["unready_s"])
+        except (KeyError, ValueError):
+            return Response(400, "unready_s=SECONDS or crash=1 would be right\n")
+        if not 0 <= seconds <= 3600:
+            return Response(400, f"unready_s: {seconds} is not within 0 to 3600\n")
+        self.ready_at = time.monotonic() + seconds
+        return Response()
 
     async def _work(self, request: Request) -> Response:
         """A request's work; `?work_ms=` and the like hold for it alone."""

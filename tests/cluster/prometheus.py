@@ -32,10 +32,10 @@ SCRAPE_S = 5
 PASSWORD_HASH = "$2b$04$abcdefghijklmnopqrstuubY41VsYFMPPTi67ohSJgoejF.zm5HHO"
 
 
-def scrape_config(targets: Path) -> dict[str, Any]:
+def scrape_config(targets: Path, scrape_s: int) -> dict[str, Any]:
     """One job for the pods in the file `targets`, which is read again whenever it changes."""
     job = {"job_name": "pods", "file_sd_configs": [{"files": [str(targets)]}]}
-    every = {"scrape_interval": f"{SCRAPE_S}s", "scrape_timeout": f"{SCRAPE_S - 1}s"}
+    every = {"scrape_interval": f"{scrape_s}s", "scrape_timeout": f"{scrape_s - 1}s"}
     return {"global": every, "scrape_configs": [job]}
 
 
@@ -76,11 +76,11 @@ def target_of(pod: Pod) -> dict[str, Any]:
 class RunningPrometheus:
     """One process of Prometheus; it can be ended, killed and started again, with its data or without."""
 
-    def __init__(self, folder: Path, targets: Path) -> None:
+    def __init__(self, folder: Path, targets: Path, scrape_s: int = SCRAPE_S) -> None:
         self._program = packages.ensure(["prometheus"])["prometheus"]
         self._folder, self._log = folder, folder / "prometheus.log"
         config, self._web = folder / "prometheus.yml", folder / "web.yml"
-        config.write_text(yaml.safe_dump(scrape_config(targets)))
+        config.write_text(yaml.safe_dump(scrape_config(targets, scrape_s)))
         self._web.write_text("{}")
         self.port = free_port("127.0.0.1")
         self.url = f"http://127.0.0.1:{self.port}"
@@ -143,11 +143,11 @@ class RunningPrometheus:
 
 
 @contextmanager
-def running_prometheus(bed: Bed, folder: Path) -> Iterator[RunningPrometheus]:
+def running_prometheus(bed: Bed, folder: Path, *, scrape_s: int = SCRAPE_S) -> Iterator[RunningPrometheus]:
     """A Prometheus that answers; ended afterwards."""
     folder.mkdir(parents=True, exist_ok=True)
     targets = folder / "targets.json"
-    prometheus = RunningPrometheus(folder, targets)
+    prometheus = RunningPrometheus(folder, targets, scrape_s)
     with in_background(bed.kubeconfig, lambda client: [TargetsFile(client, targets)]):
         try:
             prometheus.start()

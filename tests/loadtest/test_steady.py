@@ -1,0 +1,66 @@
+"""The bench of steady HPAs: its script, what it reads, and what it would have an HPA want."""
+
+import json
+from collections import Counter
+from datetime import UTC, datetime
+
+import pytest
+
+from adapter.kube.objects import Condition, ObjectMeta, Pod, PodStatus
+from loadtest.steady import rows, scripts
+from loadtest.steady_bench.contenders import EMBEDDED
+from loadtest.steady_bench.disturbances import DISTURBANCES, SHORT
+from loadtest.steady_bench.watch import Tally, read, wanted
+
+NOW = 1_000_000.0
+TARGET = 47.2
+
+
+def pods(number: int, ready: str = "True") -> list[Pod]:
+    since = datetime.fromtimestamp(NOW - 600, UTC)
+    status = PodStatus("Running", start_time=since, conditions=(Condition("Ready", ready, last_transition_time=since),))
+    return [Pod(metadata=ObjectMeta(name=f"web-{place}"), status=status) for place in range(number)]
+
+
+def answer(*values: str) -> bytes:
+    items = [
+        {"describedObject": {"name": f"web-{place}"}, "value": value, "timestamp": "2026-11-26T08:00:00Z"}
+        for place, value in enumerate(values)
+    ]
+    return json.dumps({"items": items}).encode()
+
+
+@pytest.mark.parametrize(
+    ("values", "size"),
+    [
+        (("50", "50", "50"), 3),  # 50 / 47.2 = 1.059, within the tolerance
+        (("50", "50", "57"), 4),  # 157 / 3 / 47.2 = 1.109
+        (("50", "0", "0"), 2),  # 50 / 47.2 = 1.06 pods
+        (("50",), 3),  # two without a value count as at their target on the way down, as 0 on the way up
+        ((), None),
+    ],
+)
+def test_what_the_hpa_would_want(values: tuple[str, ...], size: int | None) -> None:
+    assert wanted(TARGET, read(answer(*values)), pods(3), NOW) == size
+
+
+def test_every_kind_of_disturbance_comes_equally_often_and_in_a_known_order() -> None:
+    plans = scripts(30, 4, 1, short=False)
+    assert Counter(name for plan in plans for name in plan) == dict.fromkeys(DISTURBANCES, 2)
+    assert sorted(map(len, plans)) == [7, 7, 8, 8]
+    assert plans == scripts(30, 4, 1, short=False) != scripts(30, 4, 2, short=False)
+
+
+def test_the_short_run_has_the_kinds_that_moved_most() -> None:
+    assert {name for plan in scripts(8, 2, 1, short=True) for name in plan} == set(SHORT)
+    assert set(SHORT) <= set(DISTURBANCES)
+
+
+def test_the_table_ends_each_contender_with_its_sums() -> None:
+    tally = Tally()
+    for phase, seconds in (("load moves", 40), ("deleted pod", 60)):
+        tally.looks[EMBEDDED.name, phase] = seconds
+        tally.wrong[EMBEDDED.name, phase] = seconds // 20
+    found = [row for row in rows(tally) if row[0] == EMBEDDED.name]
+    assert found[-1] == [EMBEDDED.name, "all", "100", "0", "5"]
+    assert [row[1] for row in found] == ["deleted pod", "load moves", "all"]
