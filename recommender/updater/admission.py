@@ -8,6 +8,7 @@ from adapter.kube.client import Client
 from adapter.kube.errors import KubeError
 from adapter.kube.objects import unix
 from adapter.kube.resources import LEASES
+from adapter.program.logs import Once
 
 NAME: Final = "vpa-admission-controller"
 """The Lease that it renews, as VPA's updater knows it."""
@@ -22,14 +23,15 @@ class Admission:
     def __init__(self, client: Client, namespace: str) -> None:
         """`namespace`: of its Lease."""
         self._client, self._path = client, LEASES.path(namespace, NAME)
-        self._told = ""
+        self._once = Once(again=None)
 
     async def answers(self, now: float) -> bool:
         """Whether it has renewed its Lease within a minute before `now`, Unix s; if not, one log line says so."""
         trouble = await self._trouble(now)
-        if trouble and trouble != self._told:
+        if not trouble:
+            self._once.over("admission")
+        elif self._once.first("admission", trouble):
             log.warning("no pod is evicted: it would come back as it was", cause=trouble)
-        self._told = trouble
         return not trouble
 
     async def _trouble(self, now: float) -> str:
