@@ -17,6 +17,10 @@ from tests.rollout.judging import ERRORS, EVERY, LIMIT, QUEUE, START, drawn, lin
 
 SAMPLES = Path(__file__).resolve().parents[2] / "manifests" / "samples"
 CANARY = str(SAMPLES / "canary-setup.yaml")
+STRATEGIES: dict[str, dict[str, Any]] = {
+    "canary": {"canary": {"steps": [{"weight": 10}]}},
+    "blueGreen": {"blueGreen": {}},
+}
 BLUE_GREEN = str(SAMPLES / "blue-green-setup.yaml")
 
 
@@ -40,7 +44,7 @@ def policy(tmp_path: Path) -> Callable[..., Any]:
             "apiVersion": "streamgate.io/v1alpha1",
             "kind": "RolloutPolicy",
             "metadata": {"name": "web"},
-            "spec": {strategy: {}, "gates": list(gates), **more},
+            "spec": {"targetRef": {"name": "web"}, **STRATEGIES[strategy], "gates": list(gates), **more},
         }
         path = tmp_path / "policy.yaml"
         path.write_text(yaml.safe_dump(document))

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from adapter.rollout import documents
 from adapter.rollout.cli import files
+from adapter.rollout.model import shape
 from adapter.rollout.model.gates import Gate, read
 
 ABOUT = "Check a RolloutPolicy without a cluster. Exit code 1 if there is a problem."
@@ -14,13 +15,15 @@ ABOUT = "Check a RolloutPolicy without a cluster. Exit code 1 if there is a prob
 def gate_problems(policy: Mapping[str, Any]) -> list[str]:
     """What is wrong with the gates."""
     spec = documents.spec_of(policy)
-    problems = read(policy.get("spec"))[1]
+    if not isinstance(policy.get("spec"), Mapping):
+        return []  # `shape` says so
+    problems = read(spec)[1]
     if not problems and not spec.get("gates"):
         problems.append("spec.gates: no gate is given, so every release would pass; right would be at least one")
     return problems
 
 
-CHECKS: Final[tuple[Callable[[Mapping[str, Any]], list[str]], ...]] = (gate_problems,)
+CHECKS: Final[tuple[Callable[[Mapping[str, Any]], list[str]], ...]] = (shape.problems, gate_problems)
 """Raw policy -> sentences, each with the field's path."""
 
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from types import NoneType
 from typing import Any, Final, TypeVar
@@ -66,18 +66,72 @@ class Fields:
         self.wrong(field, f"{shown(value)} is none of {', '.join(words)}")
         return default
 
-    def mapping(self, field: str, right: str) -> "Fields | None":
+    def has(self, field: str) -> bool:
+        return self._raw.get(field) is not None
+
+    def whole(self, field: str, least: int, most: int, *, required: bool = False) -> int | None:
+        """A whole number from `least` to `most`."""
+        value = self._raw.get(field)
+        if value is None:
+            if required:
+                self.wrong(field, f"missing; right would be from {least} to {most}")
+            return None
+        number = finite(value)
+        if number is None or number != round(number):
+            self.wrong(field, f"{shown(value)} is no whole number; right would be from {least} to {most}")
+            return None
+        if not least <= number <= most:
+            self.wrong(field, f"{number:.15g} is out of range; right would be from {least} to {most}")
+            return None
+        return round(number)
+
+    def flag(self, field: str) -> None:
+        value = self._raw.get(field)
+        if value is not None and not isinstance(value, bool):
+            self.wrong(field, f"{shown(value)} is neither true nor false")
+
+    def texts(self, field: str, pattern: re.Pattern[str], most: int) -> None:
+        """A list of at most `most` texts."""
+        value = self._raw.get(field)
+        if value is None:
+            return
+        if not isinstance(value, list) or len(value) > most:
+            self.wrong(field, f"right would be a list of at most {most} names")
+            return
+        for index, text in enumerate(value):
+            if not isinstance(text, str) or not pattern.match(text):
+                self.wrong(f"{field}[{index}]", f"{shown(text)} is no name")
+
+    def each(self, field: str, least: int, most: int, right: str) -> "Iterator[Fields]":
+        """The mappings of a list of `least` to `most`."""
+        value = self._raw.get(field)
+        if not isinstance(value, list) or not least <= len(value) <= most:
+            found = f"{len(value)} entries" if isinstance(value, list) else shown(value)
+            self.wrong(field, f"{found}; right would be {right}, {least} to {most} of them")
+            return
+        for index, inner in enumerate(value):
+            if isinstance(inner, Mapping):
+                yield Fields(inner, f"{self._at(field)}[{index}]", self._problems)
+            else:
+                self.wrong(f"{field}[{index}]", f"{shown(inner)} is no mapping; right would be {right}")
+
+    def mapping(self, field: str, right: str, *, required: bool = False) -> "Fields | None":
         """The fields of a mapping inside; None if there is none."""
         value = self._raw.get(field)
         if value is None:
+            if required:
+                self.wrong(field, f"missing; right would be {right}")
             return None
         if not isinstance(value, Mapping):
             self.wrong(field, f"{shown(value)} is no mapping; right would be {right}")
             return None
-        return Fields(value, f"{self._path}.{field}", self._problems)
+        return Fields(value, self._at(field), self._problems)
 
     def wrong(self, field: str, text: str) -> None:
-        self._problems.append(f"{self._path}.{field}: {text}")
+        self._problems.append(f"{self._at(field)}: {text}")
+
+    def _at(self, field: str) -> str:
+        return f"{self._path}.{field}" if self._path else field
 
 
 def finite(value: object) -> float | None:

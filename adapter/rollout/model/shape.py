@@ -1,0 +1,123 @@
+"""What is wrong with a policy but for its gates, read from the raw object: the API server's checks, for files. Pure.
+
+Bounds and rules are those of manifests/crds/rolloutpolicy.yaml.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from adapter.rollout.model.fields import Fields
+
+MOST_SECONDS: Final = 604800
+MOST_STEPS: Final = 20
+MOST_TRIGGERS: Final = 16
+MOST_BY_RATIO: Final = 50
+"""Percent that the ratio of pods can give while all stable pods stay."""
+
+SPEC: Final = (
+    "targetRef",
+    "blueGreen",
+    "canary",
+    "gates",
+    "alpha",
+    "settleSeconds",
+    "progressDeadlineSeconds",
+    "allowParallel",
+    "triggers",
+)
+BLUE_GREEN: Final = ("previewService", "previewSeconds", "verifySeconds", "manual")
+STEP: Final = ("weight", "pauseSeconds", "manual")
+SECONDS: Final = {
+    "settleSeconds": (0, 3600),
+    "progressDeadlineSeconds": (10, MOST_SECONDS),
+    "previewSeconds": (0, MOST_SECONDS),
+    "verifySeconds": (0, MOST_SECONDS),
+    "pauseSeconds": (0, MOST_SECONDS),
+}
+
+_LABEL: Final = re.compile(r".{1,63}\Z", re.DOTALL)
+_NAME: Final = re.compile(r".{1,253}\Z", re.DOTALL)
+
+
+def problems(policy: Mapping[str, Any]) -> list[str]:
+    """A sentence, with the field's path, for each thing that is wrong."""
+    said: list[str] = []
+    Fields(policy, "", said).mapping("metadata", "the object's name and namespace", required=True)
+    metadata = policy.get("metadata")
+    if isinstance(metadata, Mapping):
+        Fields(metadata, "metadata", said).text("name", _LABEL, "a name of at most 63 characters", required=True)
+    spec = Fields(policy, "", said).mapping("spec", "targetRef, a strategy and gates", required=True)
+    if spec is None:
+        return said
+    spec.only(SPEC)
+    if target := spec.mapping("targetRef", "{apiVersion: apps/v1, kind: Deployment, name: NAME}", required=True):
+        _target(target)
+    for field in ("settleSeconds", "progressDeadlineSeconds"):
+        spec.whole(field, *SECONDS[field])
+    spec.flag("allowParallel")
+    if triggers := spec.mapping("triggers", "configMaps and secrets"):
+        triggers.only(("configMaps", "secrets"))
+        for field in ("configMaps", "secrets"):
+            triggers.texts(field, _NAME, MOST_TRIGGERS)
+    _strategy(spec)
+    return said
+
+
+def _target(target: Fields) -> None:
+    target.only(("apiVersion", "kind", "name"))
+    target.text("apiVersion", re.compile(r"apps/v1\Z"), "apps/v1")
+    target.text("kind", re.compile(r"Deployment\Z"), "Deployment")
+    target.text("name", _NAME, "the Deployment's name", required=True)
+
+
+def _strategy(spec: Fields) -> None:
+    blue_green = spec.mapping("blueGreen", "verifySeconds and the like, or {}")
+    canary = spec.mapping("canary", "steps")
+    if spec.has("blueGreen") == spec.has("canary"):
+        spec.wrong("canary", "exactly one of blueGreen and canary is wanted")
+    if blue_green:
+        blue_green.only(BLUE_GREEN)
+        blue_green.text("previewService", _LABEL, "a Service's name")
+        for field in ("previewSeconds", "verifySeconds"):
+            blue_green.whole(field, *SECONDS[field])
+        blue_green.flag("manual")
+    if canary:
+        canary.only(("steps", "traffic"))
+        _steps(canary, routed=_traffic(canary))
+
+
+def _traffic(canary: Fields) -> bool:
+    """Whether a router makes the share."""
+    traffic = canary.mapping("traffic", "httpRoute or nginx")
+    if traffic is None:
+        return False
+    traffic.only(("httpRoute", "nginx"))
+    for field in ("httpRoute", "nginx"):
+        if route := traffic.mapping(field, "{name: ROUTE, service: SERVICE}"):
+            route.only(("name", "service"))
+            route.text("name", _NAME, "the route's name", required=True)
+            route.text("service", _LABEL, "the Service's name", required=True)
+    if traffic.has("httpRoute") and traffic.has("nginx"):
+        traffic.wrong("nginx", "httpRoute and nginx exclude each other")
+    return traffic.has("httpRoute") or traffic.has("nginx")
+
+
+def _steps(canary: Fields, *, routed: bool) -> None:
+    weights: list[int] = []
+    for step in canary.each("steps", 1, MOST_STEPS, "a list of steps such as {weight: 10, pauseSeconds: 60}"):
+        step.only(STEP)
+        weight = step.whole("weight", 1, 100, required=True)
+        step.whole("pauseSeconds", *SECONDS["pauseSeconds"])
+        step.flag("manual")
+        if weight is None:
+            continue
+        if weights and weight <= weights[-1]:
+            step.wrong("weight", f"{weight} is not above the {weights[-1]} before it; weights rise from step to step")
+        if weight > MOST_BY_RATIO and not routed:
+            step.wrong(
+                "weight",
+                f"the ratio of pods gives at most {MOST_BY_RATIO} percent while all stable pods stay;"
+                " right would be less, or an httpRoute in spec.canary.traffic",
+            )
+        weights.append(weight)

@@ -1,0 +1,129 @@
+"""What `lint` says of a policy but for its gates, and that the API server's definition says the same."""
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.rollout.model import shape
+from tests.rollout.test_rollout_gates_crd import SPEC
+
+CANARY: dict[str, Any] = {
+    "metadata": {"name": "web"},
+    "spec": {
+        "targetRef": {"name": "web"},
+        "canary": {"steps": [{"weight": 10, "pauseSeconds": 5}, {"weight": 50, "manual": True}]},
+    },
+}
+BLUE_GREEN: dict[str, Any] = {
+    "metadata": {"name": "web"},
+    "spec": {
+        "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+        "blueGreen": {"previewService": "web-next", "previewSeconds": 0, "manual": False},
+        "settleSeconds": 0,
+        "progressDeadlineSeconds": 10,
+        "allowParallel": True,
+        "triggers": {"configMaps": ["a"], "secrets": []},
+    },
+}
+ROUTE = {"httpRoute": {"name": "r", "service": "web"}}
+
+
+def changed(policy: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """A copy with `value` at `path`, which is written as in the messages; None takes the field away."""
+    found = copy.deepcopy(policy)
+    inner: Any = found
+    *way, last = [int(part) if part.isdigit() else part for part in path.replace("[", ".").replace("]", "").split(".")]
+    for part in way:
+        inner = inner[part]
+    if value is None:
+        del inner[last]
+    else:
+        inner[last] = value
+    return found
+
+
+@pytest.mark.parametrize("policy", [CANARY, BLUE_GREEN, changed(CANARY, "spec.canary.traffic", ROUTE)])
+def test_a_good_policy_has_no_problem(policy: dict[str, Any]) -> None:
+    assert shape.problems(policy) == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "path", "value", "words"),
+    [
+        (CANARY, "metadata.name", None, "missing"),
+        (CANARY, "metadata.name", "n" * 64, "at most 63"),
+        (CANARY, "spec", None, "missing"),
+        (CANARY, "spec", [], "a list is no mapping"),
+        (CANARY, "spec.replicas", 5, "no such field"),
+        (CANARY, "spec.targetRef", None, "missing"),
+        (CANARY, "spec.targetRef.name", None, "missing"),
+        (CANARY, "spec.targetRef.kind", "StatefulSet", "right would be Deployment"),
+        (CANARY, "spec.targetRef.apiVersion", "v1", "right would be apps/v1"),
+        (CANARY, "spec.settleSeconds", 3601, "from 0 to 3600"),
+        (CANARY, "spec.settleSeconds", "5s", "no whole number"),
+        (CANARY, "spec.settleSeconds", 1.5, "no whole number"),
+        (CANARY, "spec.progressDeadlineSeconds", 9, "from 10 to 604800"),
+        (CANARY, "spec.allowParallel", "yes", "neither true nor false"),
+        (CANARY, "spec.triggers", {"configMaps": "a"}, "a list of at most 16 names"),
+        (CANARY, "spec.canary", None, "exactly one of blueGreen and canary"),
+        (CANARY, "spec.blueGreen", {}, "exactly one of blueGreen and canary"),
+        (CANARY, "spec.canary.steps", [], "0 entries"),
+        (CANARY, "spec.canary.steps", [{"weight": 1}] * 21, "21 entries"),
+        (CANARY, "spec.canary.steps[0]", 5, "5 is no mapping"),
+        (CANARY, "spec.canary.steps[0].weight", None, "missing"),
+        (CANARY, "spec.canary.steps[1].weight", 101, "from 1 to 100"),
+        (CANARY, "spec.canary.steps[1].weight", 0, "from 1 to 100"),
+        (CANARY, "spec.canary.steps[1].weight", True, "no whole number"),
+        (CANARY, "spec.canary.steps[1].weight", 10, "rise from step to step"),
+        (CANARY, "spec.canary.steps[1].weight", 51, "at most 50 percent"),
+        (CANARY, "spec.canary.steps[0].pauseSeconds", -1, "from 0 to 604800"),
+        (CANARY, "spec.canary.steps[0].duration", 5, "no such field"),
+        (CANARY, "spec.canary.traffic", {**ROUTE, "nginx": ROUTE["httpRoute"]}, "exclude each other"),
+        (CANARY, "spec.canary.traffic", {"httpRoute": {"name": "r"}}, "service: missing"),
+        (BLUE_GREEN, "spec.blueGreen.steps", [], "no such field"),
+        (BLUE_GREEN, "spec.blueGreen.verifySeconds", 1e9, "from 0 to 604800"),
+        (BLUE_GREEN, "spec.triggers.secrets", [5], "5 is no name"),
+    ],
+)
+def test_each_problem_names_the_field_and_what_would_be_right(
+    policy: dict[str, Any], path: str, value: Any, words: str
+) -> None:
+    (problem,) = shape.problems(changed(policy, path, value))
+    assert words in problem
+    field = path.rsplit(".", 1)[0] if "no such" not in words else path
+    assert problem.startswith(field.removesuffix(".blueGreen"))
+
+
+def test_the_fields_and_bounds_are_those_of_the_definition() -> None:
+    assert set(SPEC) == set(shape.SPEC)
+    blue_green, canary = SPEC["blueGreen"]["properties"], SPEC["canary"]["properties"]
+    steps = canary["steps"]
+    step = steps["items"]["properties"]
+    assert set(blue_green) == set(shape.BLUE_GREEN)
+    assert set(canary) == {"steps", "traffic"}
+    assert set(step) == set(shape.STEP)
+    assert (steps["minItems"], steps["maxItems"]) == (1, shape.MOST_STEPS)
+    assert (step["weight"]["minimum"], step["weight"]["maximum"]) == (1, 100)
+    assert {each["maxItems"] for each in SPEC["triggers"]["properties"].values()} == {shape.MOST_TRIGGERS}
+    for field, bounds in shape.SECONDS.items():
+        (found,) = (where[field] for where in (SPEC, blue_green, step) if field in where)
+        assert (found["minimum"], found["maximum"]) == bounds, field
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*shape.SPEC, "steps"]), inner),
+    max_leaves=12,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {}, optional={"metadata": PLAIN, "spec": PLAIN | st.dictionaries(st.sampled_from(shape.SPEC), PLAIN)}
+    )
+)
+def test_nothing_but_sentences_comes_of_rubbish(policy: dict[str, Any]) -> None:
+    assert all("\n" not in problem for problem in shape.problems(policy))
