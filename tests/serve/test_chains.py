@@ -154,6 +154,26 @@ def test_a_ring_of_cas_ends() -> None:
     assert not Presented(shown).verified_by(ROOT.pool, NOW)
 
 
+@pytest.mark.parametrize(("false_starts", "good"), [(6, True), (7, False)])
+def test_a_stranger_cannot_have_more_than_32_signatures_checked(false_starts: int, good: bool) -> None:
+    """Each false start is a true issuer of the leaf (1) that none of 4 namesakes of its own issuer signed (4).
+
+    Then the true chain: the leaf by its issuer, and that by the root. 6 x 5 + 2 = 32 are enough, 7 x 5 + 2 are not.
+    """
+    upper, middle = Authority("upper", 1), Authority("middle", 2, ROOT)
+    starts = [Authority("middle", 2, upper).der for _ in range(false_starts)]
+    namesakes = [Authority("upper", 0).der for _ in range(4)]
+    assert Presented([middle.leaf(), *starts, *namesakes, middle.der]).verified_by(ROOT.pool, NOW) is good
+
+
+@pytest.mark.parametrize(("strangers", "good"), [(14, True), (15, False)])
+def test_of_what_is_shown_the_first_16_certificates_are_read(strangers: int, good: bool) -> None:
+    """The leaf, 14 strangers and its issuer are 16."""
+    middle = Authority("middle", 2, ROOT)
+    shown = [middle.leaf(), *(Authority("stranger", 1).der for _ in range(strangers)), middle.der]
+    assert Presented(shown).verified_by(ROOT.pool, NOW) is good
+
+
 def test_the_subject_gives_name_groups_and_uid() -> None:
     subject = x509.Name(
         [
