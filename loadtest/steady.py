@@ -3,8 +3,8 @@
 On the test bed, with real containers: four Deployments of 3 pods at 150 requests/s each, whose HPAs have their target
 near either edge of the tolerance and no stabilisation window, so that every conclusion shows. Each is disturbed in turn
 by rolling updates, deletions, crashes, flaps and moves of load. The real HPAs follow one contender (`--behind`); what
-they would want by each of the others is computed at each second with the HPA's own formula. Needs root and about 35 minutes
-(`--disturbances 12 --short` takes 4); `--write-docs` rewrites the figures of docs/steady.md.
+they would want by each of the others is computed at each second with the HPA's own formula. Needs root and about 35
+minutes (`--disturbances 12 --short` takes 4); `--write-docs` rewrites the figures of docs/steady.md.
 """
 
 import argparse
