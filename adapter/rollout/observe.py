@@ -65,15 +65,15 @@ class Reader:
         )
         deployment = Deployment(found) if found else None
         selector = _selector(deployment) if deployment else mine
-        extras = [each for each in services if each.labels.get(POLICY_LABEL) == policy.metadata.name]
-        ours = _ours(policy, deployment, services)
-        sets, pods, slices, route, ingresses = await asyncio.gather(
+        sets, pods, route, ingresses = await asyncio.gather(
             self._list(REPLICA_SETS, where, ReplicaSet, selector),
             self._list(PODS, where, Pod, selector),
-            self._slices(where, [each.name for each in [*ours, *extras]]),
             self._route(policy),
             self._ingresses(policy, mine),
         )
+        extras = [each for each in services if each.labels.get(POLICY_LABEL) == policy.metadata.name]
+        ours = _ours(policy, _served(policy, deployment, sets), services)
+        slices = await self._slices(where, [each.name for each in [*ours, *extras]])
         return Observation(
             deployment=deployment,
             siblings=tuple(siblings),
@@ -180,29 +180,22 @@ def _selector(deployment: Deployment) -> str:
     return ",".join(parts)
 
 
-def _ours(policy: RolloutPolicy, deployment: Deployment | None, services: Iterable[Service]) -> list[Service]:
-    """Services whose traffic a release moves: that select the pods, or that a release has marked."""
-    blue_green = policy.spec.blue_green
-    preview = blue_green.preview_service if blue_green else ""
+def _served(policy: RolloutPolicy, deployment: Deployment | None, sets: Iterable[ReplicaSet]) -> list[Json]:
+    """Templates whose pods may have traffic: the one in the Deployment, and the stable one."""
+    stable = [each.template for each in sets if each.hash == policy.status.stable.hash]
+    return [*([deployment.template] if deployment else []), *stable]
+
+
+def _ours(policy: RolloutPolicy, templates: Iterable[Json], services: Iterable[Service]) -> list[Service]:
+    """Services whose traffic a release moves: that select the pods of a template, or that a release has marked."""
     release = policy.status.release.id if policy.status.release else ""
     found = []
     for each in services:
-        if each.labels.get(POLICY_LABEL) == policy.metadata.name:
-            continue
         marked = bool(release) and each.labels.get(MARK, "").startswith(f"{release}-")
-        if (
-            marked
-            or (deployment and (each.selects(deployment.template) or _selects_pods(each, deployment)))
-            or (each.name == preview and deployment and each.selects(deployment.template))
-        ):
+        mine = each.labels.get(POLICY_LABEL) == policy.metadata.name
+        if not mine and (marked or any(each.selects(template) for template in templates)):
             found.append(each)
     return found
-
-
-def _selects_pods(service: Service, deployment: Deployment) -> bool:
-    """Whether it selects every pod of the Deployment, also where the new template's labels would not match."""
-    labels = (deployment.spec.get("selector") or {}).get("matchLabels") or {}
-    return service.selects({"metadata": {"labels": labels}})
 
 
 def _scales(hpa: Hpa, name: str) -> bool:
@@ -222,7 +215,8 @@ def _older(policy: RolloutPolicy, policies: Iterable[Seen]) -> list[str]:
     mine = (policy.metadata.creation_timestamp, policy.metadata.name)
     found = []
     for each in policies:
-        target = (each.spec.get("targetRef") or {}).get("name")
+        ref = each.spec.get("targetRef")
+        target = ref.get("name") if isinstance(ref, dict) else None  # its neighbour's fault is its own
         if each.name == policy.metadata.name or target != policy.spec.target_ref.name:
             continue
         other = msgspec.convert(each.meta.get("creationTimestamp"), type(policy.metadata.creation_timestamp) | None)

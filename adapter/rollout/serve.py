@@ -2,14 +2,11 @@
 
 import asyncio
 import os
-import signal
 import socket
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import structlog
 from aiohttp import web
 from prometheus_client import generate_latest
 
@@ -18,38 +15,20 @@ from adapter.kube.config import ConfigError, Connection, connect
 from adapter.kube.errors import KubeError
 from adapter.kube.lease import Election, Terms
 from adapter.kube.throttle import Throttled
+from adapter.program.kinds import Address
+from adapter.program.run import Job, StartError, supervise
 from adapter.rollout.hear import MetricsEars
 from adapter.rollout.loop import Loop
 from adapter.rollout.settings import Settings
 from adapter.rollout.telemetry import Telemetry
 
-log = structlog.get_logger(__name__)
 
-
-def run(settings: Settings) -> int:
-    """Runs until SIGTERM or SIGINT; returns the exit code."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
-    )
+async def start(settings: Settings, stop: asyncio.Event) -> None:
+    """Connects and serves until `stop` is set. Raises StartError."""
     try:
-        asyncio.run(_main(settings))
+        await serve(settings, await connect(settings.kubeconfig), stop)
     except (KubeError, ConfigError, OSError) as error:
-        log.error("cannot start", cause=str(error))
-        return 1
-    return 0
-
-
-async def _main(settings: Settings) -> None:
-    stop = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    await serve(settings, await connect(settings.kubeconfig), stop)
+        raise StartError(str(error)) from error
 
 
 async def serve(
@@ -61,16 +40,8 @@ async def serve(
         Throttled(connection, rate=settings.kube_api_qps, burst=settings.kube_api_burst) as client,
         _health(settings.address, telemetry),
     ):
-        acting = asyncio.ensure_future(_act(settings, client, telemetry, wall))
-        stopping = asyncio.ensure_future(stop.wait())
-        try:
-            await asyncio.wait((acting, stopping), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            acting.cancel()
-            stopping.cancel()
-            await asyncio.wait((acting, stopping))
-        if not acting.cancelled():
-            acting.result()
+        lead = Job("lead", lambda: _act(settings, client, telemetry, wall), ends_program=True)
+        await supervise([lead], stop)
 
 
 async def _act(settings: Settings, client: Client, telemetry: Telemetry, wall: Callable[[], float]) -> None:
@@ -81,15 +52,12 @@ async def _act(settings: Settings, client: Client, telemetry: Telemetry, wall: C
         await lead()
         return
     identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{os.getpid()}"
-    terms = Terms(
-        settings.leader_elect_lease_duration, settings.leader_elect_renew_deadline, settings.leader_elect_retry_period
-    )
-    where, name = settings.leader_elect_resource_namespace, settings.leader_elect_resource_name
-    await Election(client, where, name, identity, terms=terms).run(lead)
+    terms = Terms(settings.lease_duration, settings.renew_deadline, settings.retry_period)
+    await Election(client, settings.lease_namespace, settings.lease_name, identity, terms=terms).run(lead)
 
 
 @asynccontextmanager
-async def _health(address: str, telemetry: Telemetry) -> AsyncIterator[None]:
+async def _health(address: Address, telemetry: Telemetry) -> AsyncIterator[None]:
     """Serves /metrics and /healthz; the latter is well as long as the event loop turns."""
 
     async def metrics(_: web.Request) -> web.Response:
@@ -104,8 +72,7 @@ async def _health(address: str, telemetry: Telemetry) -> AsyncIterator[None]:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
-        host, _, port = address.rpartition(":")
-        await web.TCPSite(runner, host.strip("[]") or None, int(port)).start()
+        await web.TCPSite(runner, address.host or None, address.port).start()
         yield
     finally:
         await runner.cleanup()

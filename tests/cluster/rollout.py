@@ -33,8 +33,8 @@ class Controller:
 
     def __init__(self, bed: Bed, namespace: str, log: Path) -> None:
         self._flags = [f"--kubeconfig={bed.kubeconfig}", f"--namespace={namespace}", "--address=127.0.0.1:0"]
-        self._flags += [f"--leader-elect-resource-namespace={namespace}", "--leader-elect-lease-duration=3"]
-        self._flags += ["--leader-elect-renew-deadline=2", "--leader-elect-retry-period=0.5"]
+        self._flags += [f"--leader-elect-resource-namespace={namespace}", "--leader-elect-lease-duration=3s"]
+        self._flags += ["--leader-elect-renew-deadline=2s", "--leader-elect-retry-period=500ms"]
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -52,8 +52,8 @@ def test_it_is_probed_and_scraped_where_it_listens(build: Any) -> None:
 def test_the_lease_is_the_one_that_its_role_names(build: Any) -> None:
     settings, role = settings_of(build("rollout")), build("rollout").one("Role", NAME)
     assert settings.leader_elect
-    assert settings.leader_elect_resource_namespace == role["metadata"]["namespace"]
-    assert [rule.get("resourceNames") for rule in role["rules"]] == [[settings.leader_elect_resource_name], None]
+    assert settings.lease_namespace == role["metadata"]["namespace"]
+    assert [rule.get("resourceNames") for rule in role["rules"]] == [[settings.lease_name], None]
 
 
 def test_it_runs_with_no_more_rights_than_a_pod_can_do_with(build: Any) -> None:

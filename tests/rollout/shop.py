@@ -54,7 +54,7 @@ class Shop:
             self.simulator.step()
         body = {
             "metadata": {"name": "web", "namespace": NAMESPACE},
-            "spec": {"targetRef": {"name": "web"}, **strategy, "settleSeconds": 2, **spec},
+            "spec": {"targetRef": {"name": "web"}, "settleSeconds": 2, **strategy, **spec},
         }
         self.put(POLICIES, {"apiVersion": "streamgate.io/v1alpha1", "kind": "RolloutPolicy", **body})
 

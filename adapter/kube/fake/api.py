@@ -4,6 +4,7 @@ import bisect
 import copy
 import itertools
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from aiohttp import web
@@ -119,8 +120,7 @@ async def called(request: web.Request, target: Target, collection: Collection) -
     if held is None:
         raise Refusal(404, "NotFound", f'{target.plural} "{target.name}" not found')
     if request.method == "DELETE":
-        collection.remove(target.namespace, target.name)
-        return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+        return _deleted(collection, held, await request.json() if request.can_read_body else {})
     scaled = target.subresource == "scale"
     if scaled and target.plural not in SCALED and "replicas" not in held.get("spec", {}):
         raise Refusal(404, "NotFound", "the server could not find the requested resource")
@@ -136,7 +136,24 @@ async def called(request: web.Request, target: Target, collection: Collection) -
         after = {**held, "status": after.get("status", {})}
     kept = {key: held["metadata"][key] for key in IDENTITY if key in held["metadata"]}
     stored = collection.put(copy.deepcopy({**after, "metadata": {**after.get("metadata", {}), **kept}}))
+    if stored["metadata"].get("deletionTimestamp") and not stored["metadata"].get("finalizers"):
+        collection.remove(target.namespace, target.name)
     return scale_of(stored) if scaled else stored
+
+
+def _deleted(collection: Collection, held: Object, options: Object) -> Object:
+    """A deletion: preconditions first; finalizers put it off, and so does orphaning, which is a collector's work."""
+    meta = held["metadata"]
+    for key, value in (options.get("preconditions") or {}).items():
+        if meta[key] != value:
+            raise Refusal(409, "Conflict", f"precondition failed: {key} is {meta[key]}, not {value}")
+    waits = [*(meta.get("finalizers") or ()), *(["orphan"] if options.get("propagationPolicy") == "Orphan" else [])]
+    if waits:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        marked = {**meta, "deletionTimestamp": meta.get("deletionTimestamp", now), "finalizers": waits}
+        return collection.put(copy.deepcopy({**held, "metadata": marked}))
+    collection.remove(meta.get("namespace", ""), meta["name"])
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
 
 
 def _created(target: Target, collection: Collection, found: Object) -> Object:

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from adapter.rollout.settings import parse
+from adapter.program import run as program
+from adapter.rollout.settings import FLAGS
 
 
 def run(given: Sequence[str]) -> int:
     """Runs until SIGTERM or SIGINT; returns the exit code."""
-    settings = parse(given)
-    from adapter.rollout.serve import run as serve  # the network is loaded only where it is needed
+    from adapter.rollout.serve import start  # the network is loaded only where it is needed
 
-    return serve(settings)
+    return program.main(FLAGS, start, given)

@@ -1,0 +1,136 @@
+"""Gates in a whole release: metrics come from custom.metrics.k8s.io, pod by pod, and the judge decides."""
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from adapter.kube import errors
+from adapter.kube.resources import PODS
+from adapter.rollout.hear import MetricsEars
+from adapter.rollout.turns import Turns
+from tests.rollout.local import LocalClient
+from tests.rollout.shop import BLUE_GREEN, CANARY, Shop, image_of
+
+GATE = {"metric": "http_errors", "total": "http_requests", "limit": 0.02}
+EVERY = 5
+"""s between two scrapes."""
+
+
+class Metrics:
+    """Counters of all pods, as an adapter serves them; a pod without errors has no series of them."""
+
+    def __init__(self, shop: Shop, rates: dict[str, float]) -> None:
+        """`rates`: image -> share of bad requests."""
+        self._shop, self._rates, self._random = shop, rates, random.Random(1)
+        self.totals: dict[str, int] = {}
+        self.bad: dict[str, int] = {}
+        self.scraped: tuple[float, dict[str, int], dict[str, int]] = (shop.now, {}, {})
+        self.away: Callable[[], bool] = lambda: False
+        shop.every_step.append(self.step)
+
+    def step(self) -> None:
+        """A second: 100 requests to each pod that the Service names."""
+        for pod in self._shop.all(PODS):
+            name = pod["metadata"]["name"]
+            if name not in self._shop.pods():
+                continue
+            bad = sum(self._random.random() < self._rates.get(image_of(pod), 0.0) for _ in range(100))
+            self.totals[name] = self.totals.get(name, 0) + 100
+            if bad:
+                self.bad[name] = self.bad.get(name, 0) + bad
+        if self._shop.now - self.scraped[0] >= EVERY:
+            self.scraped = (self._shop.now, dict(self.totals), dict(self.bad))
+
+    def answer(self, metric: str) -> dict[str, Any]:
+        time, totals, bad = self.scraped
+        stamp = datetime.fromtimestamp(time, UTC).isoformat()
+        found = totals if metric == "http_requests" else bad
+        items = []
+        for name, value in found.items():
+            items.append({"describedObject": {"name": name}, "timestamp": stamp, "value": str(value)})
+        return {"items": items}
+
+
+class Served(LocalClient):
+    """The API server with a metrics API beside it."""
+
+    metrics: Metrics
+
+    async def _answer(self, ask: Any) -> Any:
+        if not ask.path.startswith("/apis/custom.metrics.k8s.io/"):
+            return await super()._answer(ask)
+        if self.metrics.away():
+            raise errors.ServerError(503, "ServiceUnavailable", "the adapter is away")
+        return self.metrics.answer(ask.path.rsplit("/", 1)[1])
+
+
+async def judged(strategy: dict[str, Any], bad: float, *, gate: dict[str, Any] | None = None) -> tuple[Shop, Metrics]:
+    """A shop whose release has `bad` errors where stable has one in a thousand."""
+    shop = Shop(strategy, gates=[gate or GATE])
+    shop.client.__class__ = Served
+    client: Any = shop.client
+    client.metrics = Metrics(shop, {"web:1": 0.001, "web:2": bad})
+    shop.turns = Turns(shop.client, MetricsEars(shop.client))
+    await shop.ready()
+    shop.release("web:2")
+    return shop, client.metrics
+
+
+STRATEGIES = pytest.mark.parametrize("strategy", [BLUE_GREEN, CANARY], ids=["blue-green", "canary"])
+
+
+@STRATEGIES
+async def test_as_good_as_the_stable_one_it_is_promoted(strategy: dict[str, Any]) -> None:
+    shop, _ = await judged(strategy, 0.001)
+    await shop.settled("Promoted")
+    shop.clean("web:2")
+
+
+@STRATEGIES
+async def test_ten_percent_of_errors_are_rolled_back_by_themselves(strategy: dict[str, Any]) -> None:
+    shop, _ = await judged(strategy, 0.1)
+    await shop.settled("RolledBack")
+    assert "http-errors" in shop.status["history"][0]["reason"]
+    shop.clean("web:1")
+
+
+async def test_half_of_the_requests_failing_is_seen_at_once() -> None:
+    shop, _ = await judged(BLUE_GREEN, 0.6)
+    await shop.until(lambda: shop.phase == "Verifying")
+    live = shop.now
+    await shop.until(lambda: shop.phase == "Returning")
+    assert shop.now - live <= 3 * EVERY
+
+
+async def test_metrics_that_are_away_for_a_minute_change_no_verdict() -> None:
+    shop, metrics = await judged(CANARY, 0.001)
+    await shop.until(lambda: shop.mark == "Stepping 0")
+    away = shop.now
+    metrics.away = lambda: shop.now - away < 60
+    await shop.settled("Promoted")
+    assert shop.now - away > 60  # blind it took no step
+    shop.clean("web:2")
+
+
+async def test_metrics_that_stay_away_hold_and_then_follow_the_policy() -> None:
+    rule = {"noEvidence": {"afterSeconds": 100, "then": "rollback"}}
+    shop, metrics = await judged(CANARY, 0.001, gate={**GATE, **rule})
+    metrics.away = lambda: True
+    await shop.some(90)
+    assert shop.mark == "Stepping 0"
+    await shop.settled("RolledBack")
+    shop.clean("web:1")
+
+
+async def test_evidence_outlives_a_controller_and_nothing_counts_twice() -> None:
+    shop, _ = await judged({"canary": {"steps": [{"weight": 50, "pauseSeconds": 40}]}}, 0.001)
+    await shop.until(lambda: shop.status.get("evidence"))
+    await shop.some(10)
+    windows = shop.status["evidence"]["gates"][0]["windows"]
+    shop.turns = Turns(shop.client, MetricsEars(shop.client))  # killed, and another one started
+    await shop.some(1)
+    assert shop.status["evidence"]["gates"][0]["windows"] >= windows
+    await shop.settled("Promoted")

@@ -1,0 +1,172 @@
+"""The program against the API server on loopback: informers wake it, one of two leads, verbs ask and show."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from adapter.kube.fake.server import FakeCluster, notify
+from adapter.kube.resources import LEASES, PODS
+from adapter.rollout.__main__ import main
+from adapter.rollout.decide.idle import HINT
+from adapter.rollout.model.actions import DEPLOYMENTS, ENDPOINT_SLICES, EVENTS, REPLICA_SETS, SERVICES
+from adapter.rollout.model.policy import POLICIES
+from adapter.rollout.serve import serve
+from adapter.rollout.settings import parse
+from tests.rollout.shop import Shop
+
+SWIFT = ["--address=127.0.0.1:0", "--leader-elect-lease-duration=1s", "--leader-elect-renew-deadline=700ms"]
+SWIFT += ["--leader-elect-retry-period=100ms"]
+QUICK: dict[str, Any] = {"blueGreen": {"previewSeconds": 0, "verifySeconds": 1}}
+
+
+async def eventually(true: Callable[[], object], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never became true"
+        await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def living(spec: dict[str, Any]) -> AsyncIterator[Shop]:
+    """A shop behind a server, whose controllers look ten times a second and tell watchers."""
+    shop = Shop({**spec, "settleSeconds": 0})
+    shop.simulator.boot, shop.simulator.grace = 1, 1
+
+    async def live() -> None:
+        while True:
+            shop.simulator.step()
+            for resource in (POLICIES, DEPLOYMENTS, REPLICA_SETS, SERVICES, ENDPOINT_SLICES, PODS):
+                await notify(shop.cluster.store.collection(resource.group, resource.plural))
+            await asyncio.sleep(0.1)
+
+    async with shop.cluster:
+        task = asyncio.create_task(live())
+        try:
+            yield shop
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+
+@asynccontextmanager
+async def serving(cluster: FakeCluster) -> AsyncIterator[asyncio.Task[None]]:
+    stop = asyncio.Event()
+    task = asyncio.create_task(serve(parse(SWIFT), cluster.connection, stop))
+    try:
+        yield task
+    finally:
+        stop.set()
+        await task
+
+
+async def test_a_release_runs_by_itself() -> None:
+    async with living(QUICK) as shop, serving(shop.cluster):
+        await eventually(lambda: shop.phase == "Idle" and shop.get(DEPLOYMENTS)["spec"].get("paused"))
+        shop.release("web:2")
+        await eventually(lambda: shop.outcomes == ["Promoted"])
+        shop.clean("web:2")
+        told = {"TakenOver", "Released", "Switched", "Promoted"}
+        await eventually(lambda: told <= {found["reason"] for found in shop.all(EVENTS)})
+    lease = shop.cluster.get(LEASES, "streamgate-rollout", "streamgate-rollout")
+    assert lease["spec"]["holderIdentity"] == ""  # given back
+
+
+async def test_of_two_one_acts_and_the_other_takes_over() -> None:
+    async with living(QUICK) as shop, serving(shop.cluster):
+        await eventually(lambda: shop.phase == "Idle")
+        async with serving(shop.cluster):
+            holder = shop.cluster.get(LEASES, "streamgate-rollout", "streamgate-rollout")["spec"]["holderIdentity"]
+            shop.release("web:2")
+            await eventually(lambda: shop.outcomes == ["Promoted"])
+            assert holder
+
+
+async def test_a_policy_that_fails_delays_no_other() -> None:
+    async with living(QUICK) as shop:
+        broken = {"metadata": {"name": "broken", "namespace": "shop"}, "spec": {"targetRef": "no object"}}
+        shop.put(POLICIES, broken)
+        async with serving(shop.cluster):
+            await eventually(lambda: shop.phase == "Idle")
+            shop.release("web:2")
+            await eventually(lambda: shop.outcomes == ["Promoted"])
+
+
+# ---- verbs
+
+
+@pytest.fixture
+async def verb(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs a verb in a thread of its own, as it brings its own event loop."""
+
+    async def call(shop: Shop, *arguments: str) -> tuple[int, str]:
+        config = tmp_path / "config"
+        context = {"name": "c", "context": {"cluster": "c", "user": "u", "namespace": "shop"}}
+        config.write_text(
+            json.dumps(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "current-context": "c",
+                    "contexts": [context],
+                    "clusters": [{"name": "c", "cluster": {"server": shop.cluster.url}}],
+                    "users": [{"name": "u", "user": {}}],
+                }
+            )
+        )
+        capsys.readouterr()
+        code = await asyncio.to_thread(main, [*arguments, f"--kubeconfig={config}"])
+        out, err = capsys.readouterr()
+        return code, out + err
+
+    return call
+
+
+async def test_verbs_show_and_ask(verb: Any) -> None:
+    spec = {"canary": {"steps": [{"weight": 25, "pauseSeconds": 0, "manual": True}]}}
+    async with living(spec) as shop, serving(shop.cluster):
+        await eventually(lambda: shop.phase == "Idle")
+        code, said = await verb(shop, "status", "web")
+        assert code == 0
+        assert "phase     Idle" in said
+        assert "3 of 3 pods ready" in said
+        shop.release("web:2")
+        await eventually(lambda: "promote" in shop.status.get("message", ""))
+        code, said = await verb(shop, "status", "web")
+        assert "step      1 of 1, weight 25 %" in said
+        assert "1 of 1 pods ready" in said
+        assert (await verb(shop, "wait", "web", "--timeout=0.2"))[0] == 2
+        assert (await verb(shop, "promote", "web"))[0] == 0
+        assert (await verb(shop, "wait", "web", "--timeout=20"))[0] == 0
+        code, said = await verb(shop, "history", "web")
+        assert "Promoted" in said
+        shop.release("web:3")
+        await eventually(lambda: "promote" in shop.status.get("message", ""))
+        assert (await verb(shop, "abort", "web"))[0] == 0
+        assert (await verb(shop, "wait", "web", "--timeout=20"))[0] == 1
+        assert (await verb(shop, "undo", "web"))[0] == 0
+        await eventually(lambda: shop.template["spec"]["containers"][0]["image"] == "web:2")
+
+
+async def test_plan_shows_the_exact_writes_and_makes_none(verb: Any) -> None:
+    async with living(QUICK) as shop:
+        async with serving(shop.cluster):
+            await eventually(lambda: HINT in shop.get(DEPLOYMENTS)["metadata"].get("annotations", {}))
+        shop.release("web:2")
+        before = len(shop.cluster.requests)
+        code, said = await verb(shop, "plan", "web", "--output=json")
+        assert code == 0
+        assert {one["write"] for one in json.loads(said)} == {"create controllerrevisions"}
+        assert {method for method, _ in list(shop.cluster.requests)[before:]} == {"GET"}
+
+
+async def test_verbs_say_what_is_wrong_in_a_sentence(verb: Any) -> None:
+    async with living(QUICK) as shop:
+        code, said = await verb(shop, "status", "nosuch")
+        assert (code, said) == (1, "streamgate-rollout: there is no RolloutPolicy nosuch in namespace shop\n")
+        code, said = await verb(shop, "promote", "nosuch", "-n", "../etc")
+        assert code == 1

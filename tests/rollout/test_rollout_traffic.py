@@ -1,0 +1,191 @@
+"""Shares: the table of pods, the weights of a route, ingress-nginx' annotations."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.rollout.model.actions import HTTP_ROUTES, INGRESSES, SERVICES
+from adapter.rollout.model.policy import RouteRef
+from adapter.rollout.model.verdict import FREE
+from adapter.rollout.traffic.gateway import Gateway
+from adapter.rollout.traffic.replicas import Replicas
+from tests.rollout.shop import NAMESPACE, Shop, rolls_back
+
+TABLE = {  # stable pods -> weight -> new pods: n * w / (100 - w), nearest, at least 1
+    1: {1: 1, 10: 1, 25: 1, 50: 1},
+    2: {1: 1, 10: 1, 25: 1, 40: 1, 50: 2},  # 2 * 40 / 60 = 1.33
+    3: {10: 1, 25: 1, 33: 1, 50: 3},  # 3 * 33 / 67 = 1.48
+    10: {1: 1, 5: 1, 10: 1, 20: 3, 25: 3, 50: 10},  # 10 * 20 / 80 = 2.5, 10 * 25 / 75 = 3.33
+    100: {1: 1, 2: 2, 10: 11, 50: 100},
+}
+
+
+@pytest.mark.parametrize(("full", "weights"), TABLE.items())
+def test_pods_for_a_share(full: int, weights: dict[int, int]) -> None:
+    assert {weight: Replicas().pods(full, weight) for weight in weights} == weights
+
+
+@given(st.integers(0, 500), st.integers(1, 50), st.integers(1, 50))
+def test_pods_by_ratio_are_bounded_and_rise_with_the_weight(full: int, one: int, two: int) -> None:
+    less, more = sorted((one, two))
+    assert Replicas().pods(full, less) <= Replicas().pods(full, more) <= full
+    assert (Replicas().pods(full, less) > 0) == (full > 0)
+
+
+NAMES = ("web", "other", "new")
+
+
+@st.composite
+def rules(draw: Any) -> list[dict[str, Any]]:
+    """A rule's backends: the Service once, others beside it, with and without weights."""
+    others = draw(st.lists(st.sampled_from(["a", "b", "c"]), unique=True, max_size=3))
+    refs: list[dict[str, Any]] = [{"name": name, "port": 80} for name in ["web", *others]]
+    for ref in refs:
+        if draw(st.booleans()):
+            ref["weight"] = draw(st.integers(0, 10_000))
+    return draw(st.permutations(refs))
+
+
+@given(rules(), st.lists(st.integers(1, 100), min_size=1, max_size=4))
+def test_weights_are_exact_others_keep_their_part_and_all_is_put_back(
+    refs: list[dict[str, Any]], steps: list[int]
+) -> None:
+    gateway, held = Gateway(RouteRef(name="web", service="web")), refs
+    before = {ref["name"]: ref.get("weight", 1) for ref in refs}
+    for weight in steps:
+        held = gateway._wanted(held, "new", weight)
+        now = {ref["name"]: ref["weight"] for ref in held}
+        assert now["new"] == before["web"] * weight
+        assert now["new"] + now["web"] == before["web"] * 100
+        assert all(now[name] == before[name] * 100 for name in before.keys() - {"web"})
+        assert max(now.values()) <= 1_000_000
+        assert gateway._wanted(held, "new", weight) == held  # what was written is what is wanted
+    back = gateway._wanted(held, "new", 0)
+    assert {ref["name"]: ref["weight"] for ref in back} == before
+    assert [ref["name"] for ref in back] == [ref["name"] for ref in refs]
+    assert gateway._wanted(back, "new", 0) == back
+
+
+def test_a_rule_that_does_not_name_the_service_is_not_touched() -> None:
+    gateway = Gateway(RouteRef(name="web", service="web"))
+    for refs in ([{"name": "other"}], [{"name": "web", "namespace": "far"}], [{"name": "web", "kind": "Bucket"}], []):
+        assert gateway._wanted(refs, "new", 10) is refs
+
+
+def routed(weights: tuple[int, ...] = (10, 90), *, resolved: bool = True) -> Shop:
+    """A shop whose traffic comes through an HTTPRoute with an unrelated rule; the gateway answers a step later."""
+    steps = [{"weight": weight, "pauseSeconds": 3} for weight in weights]
+    shop = Shop({"canary": {"steps": steps, "traffic": {"httpRoute": {"name": "web", "service": "web"}}}})
+    other = {"matches": [{"path": {"value": "/api"}}], "backendRefs": [{"name": "api", "port": 81, "weight": 7}]}
+    meta = {"name": "web", "namespace": NAMESPACE, "annotations": {"team": "shop"}}
+    mine = {"backendRefs": [{"name": "web", "port": 80}]}
+    shop.put(HTTP_ROUTES, {"metadata": meta, "spec": {"rules": [other, mine]}})
+
+    def answer() -> None:
+        found = shop.get(HTTP_ROUTES)
+        held = {"observedGeneration": found["metadata"]["generation"]}
+        conditions = [{"type": "Accepted", "status": "True", **held}]
+        conditions.append({"type": "ResolvedRefs", "status": str(resolved), **held})
+        status = {"parents": [{"conditions": conditions}]}
+        if found.get("status") != status:
+            shop.put(HTTP_ROUTES, {**found, "status": status})
+
+    shop.every_step.append(answer)
+    return shop
+
+
+def refs(shop: Shop) -> list[tuple[str, int]]:
+    rule = shop.get(HTTP_ROUTES)["spec"]["rules"][1]
+    return [(ref["name"], ref.get("weight", 1)) for ref in rule["backendRefs"]]
+
+
+@pytest.mark.parametrize("end", ["Promoted", "RolledBack"])
+async def test_a_canary_by_route_goes_through_its_weights_and_leaves_no_trace(end: str) -> None:
+    shop = await routed().ready()
+    shop.ears.say = lambda _: rolls_back() if end == "RolledBack" and refs(shop)[-1][1] == 90 else FREE
+    seen: list[list[tuple[str, int]]] = []
+    shop.every_step.append(lambda: seen.append(refs(shop)))
+    other = shop.get(HTTP_ROUTES)["spec"]["rules"][0]
+    shop.release("web:2")
+    await shop.settled(end)
+    sibling = next(name for held in seen for name, _ in held if name != "web")
+    weights = [dict(held).get(sibling, 0) for held in seen]
+    assert list(dict.fromkeys(weights)) == [0, 10, 90]
+    assert refs(shop) == [("web", 1)]
+    assert shop.get(HTTP_ROUTES)["spec"]["rules"][0] == other
+    assert [found["metadata"]["name"] for found in shop.all(SERVICES)] == ["web"]
+    shop.clean("web:2" if end == "Promoted" else "web:1")
+
+
+async def test_the_sibling_is_sized_before_its_weight_moves() -> None:
+    shop = await routed((10, 90)).ready()
+    short: list[str] = []
+
+    def look() -> None:
+        weight = sum(weight for name, weight in refs(shop) if name != "web")
+        ready = sum(1 for found in shop.all(SERVICES) if found["metadata"]["name"] != "web") and len(shop.pods("web:2"))
+        if ready * 100 < 3 * weight:  # 3 stable pods: 3 * w / 100 new ones, rounded up
+            short.append(f"{ready} pods for {weight} %")
+
+    shop.every_step.append(look)
+    shop.release("web:2")
+    await shop.until(lambda: shop.phase == "Verifying")
+    assert short == []
+
+
+async def test_a_backend_that_the_gateway_cannot_resolve_goes_no_further() -> None:
+    shop = await routed(resolved=False).ready()
+    shop.release("web:2")
+    await shop.some(40)
+    assert shop.mark == "Stepping 0"
+    assert "ResolvedRefs" in shop.status["message"]
+
+
+async def test_gitops_puts_the_route_back_in_mid_release() -> None:
+    shop = await routed((10, 90)).ready()
+    shop.release("web:2")
+    await shop.until(lambda: shop.mark == "Stepping 1" and len(refs(shop)) == 2)
+    mine = {"backendRefs": [{"name": "web", "port": 80}]}
+    shop.edit(HTTP_ROUTES, lambda found: found["spec"]["rules"].__setitem__(1, mine))
+    await shop.settled("Promoted")
+    assert refs(shop) == [("web", 1)]
+    shop.clean("web:2")
+
+
+GOLDEN_INGRESS = {
+    "ingressClassName": "nginx",
+    "rules": [
+        {
+            "host": "shop.example",
+            "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "SIBLING"}}}]},
+        }
+    ],
+}
+
+
+async def test_ingress_nginx_gets_a_second_ingress_with_its_annotations() -> None:
+    traffic = {"nginx": {"name": "web", "service": "web"}}
+    shop = Shop({"canary": {"steps": [{"weight": 20, "pauseSeconds": 3}], "traffic": traffic}})
+    paths = [
+        {"path": path, "pathType": "Prefix", "backend": {"service": {"name": name}}}
+        for path, name in (("/", "web"), ("/api", "api"))
+    ]
+    spec = {"ingressClassName": "nginx", "rules": [{"host": "shop.example", "http": {"paths": paths}}]}
+    shop.put(INGRESSES, {"metadata": {"name": "web", "namespace": NAMESPACE}, "spec": spec})
+    await shop.ready()
+    shop.release("web:2")
+    await shop.until(lambda: len(shop.all(INGRESSES)) == 2)
+    found = next(found for found in shop.all(INGRESSES) if found["metadata"]["name"] != "web")
+    name = found["metadata"]["name"]
+    assert found["metadata"]["annotations"] == {
+        "nginx.ingress.kubernetes.io/canary": "true",
+        "nginx.ingress.kubernetes.io/canary-weight": "20",
+    }
+    golden = str(GOLDEN_INGRESS).replace("SIBLING", name)
+    assert str(found["spec"]) == golden
+    await shop.settled("Promoted")
+    assert [each["metadata"]["name"] for each in shop.all(INGRESSES)] == ["web"]
+    assert shop.get(INGRESSES)["spec"] == spec
+    shop.clean("web:2")
