@@ -7,10 +7,11 @@ CLUSTER_PYTEST := $(PY) -m pytest -o addopts="-q --strict-markers --strict-confi
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test lint format cluster-up cluster-down cluster-status cluster-test scale-latency \
-        bench-adapter bench-exposition bench-recommender rates judge clean
+        bench-adapter bench-exposition bench-recommender rates judge clean \
+        blue-green-deploy blue-green-rollback canary-deploy canary-monitor
 
 help: ## print this menu
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-18s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-20s %s\n", $$1, $$2}'
 
 .venv/installed: pyproject.toml constraints.txt
 	@echo "making .venv (once)"
@@ -68,6 +69,23 @@ rates: .venv/installed ## simulate the change-point rate; writes the table and p
 
 judge: .venv/installed ## simulate releases before the rollout's judge; writes the tables and plot of docs/rollouts.md
 	@$(PY) -m loadtest.simulate_rollouts
+
+POLICY ?= sample
+NAMESPACE ?= default
+ROLLOUT = @$(PY) -m adapter.rollout
+
+blue-green-deploy: .venv/installed ## a release: IMAGE=… for the Deployment of POLICY=sample; waits for its end
+	@test -n "$(IMAGE)" || { echo "which image? make $@ IMAGE=registry/name:tag" >&2; exit 2; }
+	kubectl -n $(NAMESPACE) set image deployment/$(or $(DEPLOYMENT),$(POLICY)) '*=$(IMAGE)'
+	$(ROLLOUT) wait $(POLICY) -n $(NAMESPACE)
+
+blue-green-rollback: .venv/installed ## all traffic of POLICY=sample back to the stable pods
+	$(ROLLOUT) abort $(POLICY) -n $(NAMESPACE)
+
+canary-deploy: blue-green-deploy ## the same: the policy says how
+
+canary-monitor: .venv/installed ## what the release of POLICY=sample does and waits for, every second
+	$(ROLLOUT) status $(POLICY) -n $(NAMESPACE) --watch
 
 clean: ## remove .venv and caches of tools (binaries of the test bed stay in their own cache)
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

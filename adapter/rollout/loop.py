@@ -18,13 +18,15 @@ from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, Resource
 from adapter.rollout.model.actions import DEPLOYMENTS, ENDPOINT_SLICES, REPLICA_SETS, SERVICES
 from adapter.rollout.model.policy import POLICIES
 from adapter.rollout.telemetry import Telemetry
-from adapter.rollout.turns import Ears, Turns
+from adapter.rollout.turns import CALM, Ears, Turns
 
 log = structlog.get_logger(__name__)
 WATCHED: Final = (DEPLOYMENTS, REPLICA_SETS, SERVICES, ENDPOINT_SLICES, HORIZONTAL_POD_AUTOSCALERS)
 """Changes of these wake the policies of their namespace. Only metadata is fetched: turns read what they need."""
 SHORTEST: Final = 0.2
-"""Seconds between two turns of one policy, unless its own decision asks for the next."""
+"""Seconds between two turns in mid-release, unless a decision asks for the next at once."""
+SHORTEST_CALM: Final = 2.0
+"""The same where nothing is released: a busy namespace must not cost a turn per change."""
 MOST_AT_ONCE: Final = 16
 """Turns that read and write at the same time."""
 ILL: Final = 5.0
@@ -94,11 +96,10 @@ class Loop:
         while True:
             wake.clear()
             again = await self._turn(key)
-            if again > SHORTEST:
-                await asyncio.sleep(SHORTEST)
-                await _either(wake, again - SHORTEST)
-            else:
-                await asyncio.sleep(again)
+            least = min(again, SHORTEST if again < CALM else SHORTEST_CALM)
+            await asyncio.sleep(least)
+            if again > least:
+                await _either(wake, again - least)
 
     async def _turn(self, key: Key) -> float:
         """One turn; seconds until the next."""

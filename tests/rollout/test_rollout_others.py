@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS
+from adapter.kube.resources import CONFIG_MAPS, HORIZONTAL_POD_AUTOSCALERS, PODS
 from adapter.rollout.model.actions import DEPLOYMENTS, REPLICA_SETS, SERVICES
 from adapter.rollout.model.policy import POLICIES
 from adapter.rollout.model.verdict import FREE
-from tests.rollout.shop import BLUE_GREEN, CANARY, Shop, autoscaler, rolls_back
+from tests.rollout.shop import BLUE_GREEN, CANARY, Shop, autoscaler, rolls_back, service
 
 BOTH = {"blue-green": BLUE_GREEN, "canary": CANARY}
 STRATEGIES = pytest.mark.parametrize("strategy", BOTH.values(), ids=BOTH)
@@ -224,3 +224,88 @@ async def test_scaling_and_annotations_begin_no_release() -> None:
     await shop.some(20)
     assert shop.status.get("number", 0) == 0
     assert len(shop.pods()) == 5
+
+
+@STRATEGIES
+@pytest.mark.parametrize("late", [0, 1])
+async def test_a_template_that_is_written_while_the_judged_pods_are_adopted_waits_for_its_own_release(
+    strategy: Any, late: int
+) -> None:
+    """Then the Deployment is pointed at neither of its ReplicaSets; it must not scale both down, nor roll ungated."""
+    shop = await Shop(strategy).ready()
+    fewest: list[int] = []
+    shop.every_step.append(lambda: fewest.append(len(shop.pods())))
+    shop.release("web:2")
+    await shop.until(lambda: len(shop.all(DEPLOYMENTS)) == 2)
+    await shop.until(lambda: len(shop.all(DEPLOYMENTS)) == 1 or shop.all(DEPLOYMENTS)[1]["metadata"].get("finalizers"))
+    await shop.some(late)
+    shop.release("web:3")
+    await shop.until(lambda: len(shop.outcomes) == 2, steps=200)
+    await shop.some(10)
+    assert shop.outcomes == ["Promoted", "Promoted"]
+    assert min(fewest) >= 3
+    shop.clean("web:3")
+
+
+async def test_the_preview_service_shows_the_new_pods_before_the_switch_and_only_then() -> None:
+    preview = {"blueGreen": {**BLUE_GREEN["blueGreen"], "previewService": "preview"}}
+    shop = Shop(preview)
+    shop.put(SERVICES, service("preview"))
+    await shop.ready()
+    shop.release("web:2")
+    await shop.until(lambda: shop.phase == "Previewing" and (shop.status["release"].get("reached")))
+    chosen = {found["metadata"]["name"]: found["spec"]["selector"]["pod-template-hash"] for found in shop.all(SERVICES)}
+    hashes = {image: pod.rsplit("-", 2)[1] for image in ("web:1", "web:2") for pod in shop.pods(image)}
+    assert chosen == {"web": hashes["web:1"], "preview": hashes["web:2"]}
+    await shop.settled("Promoted")
+    shop.clean("web:2")
+
+
+async def test_a_changed_config_map_is_a_release_and_an_unchanged_one_is_none() -> None:
+    shop = Shop(BLUE_GREEN, triggers={"configMaps": ["web"]})
+    shop.put(CONFIG_MAPS, {"metadata": {"name": "web", "namespace": "shop"}, "data": {"colour": "blue"}})
+    await shop.ready()
+    await shop.some(5)
+    shop.edit(CONFIG_MAPS, lambda found: found["metadata"].update(labels={"touched": "yes"}))
+    await shop.some(5)
+    assert shop.status.get("number", 0) == 0
+    shop.edit(CONFIG_MAPS, lambda found: found["data"].update(colour="green"))
+    await shop.settled("Promoted")
+    shop.clean("web:1")
+    assert shop.status["number"] == 1
+    await shop.some(10)
+    assert shop.status["number"] == 1
+
+
+async def test_a_drained_node_takes_a_new_pod_and_the_release_goes_on() -> None:
+    shop = await Shop(BLUE_GREEN).ready()
+    shop.release("web:2")
+    await shop.until(lambda: shop.phase == "Verifying")
+    (victim, *_) = [pod for pod in shop.all(PODS) if pod["metadata"]["name"] in shop.pods("web:2")]
+    shop.simulator.end(victim)
+    await shop.settled("Promoted")
+    shop.clean("web:2")
+
+
+async def test_abort_works_while_stable_is_short_of_a_pod() -> None:
+    shop = await Shop(BLUE_GREEN).ready()
+    shop.release("web:2")
+    await shop.until(lambda: shop.phase == "Verifying")
+    (victim, *_) = [pod for pod in shop.all(PODS) if pod["metadata"]["name"] in shop.pods("web:1")]
+    known = set(shop.pods())
+    shop.simulator.health = lambda pod: "ok" if pod["metadata"]["name"] in known else "never"
+    shop.simulator.end(victim)
+    shop.command("abort")
+    await shop.until(lambda: shop.phase == "Removing", steps=15)
+    assert shop.seen[-1] == {"web:1"}
+
+
+@STRATEGIES
+async def test_a_namespace_that_goes_is_not_held_up(strategy: Any) -> None:
+    shop = await Shop(strategy).ready()
+    meta = {"name": "shop", "deletionTimestamp": "2026-11-26T08:00:00Z"}
+    shop.cluster.store.collection("", "namespaces").put({"metadata": meta})
+    shop.delete_policy()
+    await shop.some(2)
+    assert shop.get(POLICIES) is None
+    assert shop.get(DEPLOYMENTS)["spec"]["paused"]  # nothing was put back: it goes anyway
