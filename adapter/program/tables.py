@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 import sys
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -43,15 +44,20 @@ def table(rows: Sequence[Record], title: str, file: TextIO | None = None) -> Non
         return
 
     shown = Table(title=title, title_justify="left")
+    widths: list[int] = []
     for column in _columns(rows):
         amounts = column.rpartition(".")[2] in ("cpu", "memory")
         numbers = amounts or all(isinstance(row.get(column, 0), int | float) for row in rows)
-        shown.add_column(column, justify="right" if numbers else "left", overflow="fold")
+        words = re.split(r"[ ._]", column)  # a heading may break between its words, never inside one
+        least = max(map(len, words))
+        widths.append(least + 3)
+        shown.add_column(" ".join(words), justify="right" if numbers else "left", overflow="fold", min_width=least)
     for row in rows:
         shown.add_row(*(text(row.get(column, "")) for column in _columns(rows)))
     out = file or sys.stdout
     wide = out.isatty() if hasattr(out, "isatty") else False
-    Console(file=out, width=None if wide else 200).print(shown)
+    console = Console(file=out, width=None if wide else 200)
+    console.print(shown, width=max(console.width, sum(widths) + 1), crop=False)
 
 
 def markdown(rows: Sequence[Record], out: TextIO) -> None:

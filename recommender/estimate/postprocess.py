@@ -117,6 +117,10 @@ class PostProcessor:
     integer_cpu: bool
     """Whether the annotation INTEGER_CPU is honoured."""
 
+    def amounts(self, cpu: int | None, memory: int | None) -> Amount:
+        """Millicores and bytes as they would stand in a recommendation for which no policy says anything."""
+        return capped(amount(cpu, memory, self.rounding), policy_limits({}, {}, self.most))
+
     def recommendation(self, vpa: Vpa, container: str, numbers: Numbers) -> ContainerRecommendation:
         """One container's recommendation, rounded, whole CPUs where asked for, held to its policy's limits."""
         policy = vpa.spec.resource_policy.of(container)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import yaml
 
 from adapter.kube.known import CONTROLLERS
-from recommender.offline.report import Entry, Identity, Target
+from recommender.offline.entry import Entry, Identity, Target
 
 _NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?")
 
@@ -23,6 +23,10 @@ def patches(found: Sequence[Entry], kind: str) -> tuple[dict[str, dict[str, Any]
             left_out.append(f"{entry.container}: namespace/kind/name/container is wanted for a patch")
         elif identity.kind not in CONTROLLERS:
             left_out.append(f"{entry.container}: {identity.kind} is none of {', '.join(CONTROLLERS)}")
+        elif entry.is_silent:
+            left_out.append(f"{entry.container}: {entry.verdict}")
+        elif entry.is_short:
+            left_out.append(f"{entry.container}: {entry.history * 24:.1f} h of history, a day is wanted")
         elif len(entry.unknown) == len(entry.target):
             left_out.append(f"{entry.container}: nothing was sampled of it")
         else:

@@ -1,181 +1,127 @@
 """What each container could save and what it risks: pure, from a model to records."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from recommender.estimate.estimators import Recommendation
+from recommender.estimate.hpa_guard import beside
+from recommender.estimate.postprocess import Numbers, PostProcessor
 from recommender.estimate.recommend import Mode, decide
 from recommender.model.buckets import Rows
-from recommender.model.containers import Model
-from recommender.model.peaks import DAYS, Days
+from recommender.model.containers import DAY, Model
+from recommender.model.histogram import NEVER
+from recommender.model.peaks import DAYS
+from recommender.offline.entry import DAYS_A_MONTH, FACTORS, HOURS_A_MONTH, Entry, Identity, Request, Target
 from recommender.offline.score import GIB, Prices
-
-HOURS_A_MONTH: Final = 730.0
-TOO_MUCH: Final = 1.5
-"""A request above so many targets is too much. VPA's upper bound would say so only after a long history."""
-
-
-class Identity(NamedTuple):
-    """Where a container belongs, as far as its name tells: namespace/kind/name/container, or fewer parts."""
-
-    namespace: str
-    kind: str
-    name: str
-    container: str
-
-    @classmethod
-    def parse(cls, text: str, kind: str = "") -> "Identity":
-        """From four parts, or three (without the kind, for which `kind` stands), or just a container's name."""
-        parts = text.split("/")
-        if len(parts) == 4:
-            return cls(*parts)
-        if len(parts) == 3:
-            return cls(parts[0], kind, parts[1], parts[2])
-        return cls("", "", "", text)
-
-    @property
-    def is_workload(self) -> bool:
-        """Whether it is enough for a patch."""
-        return all(self)
-
-
-class Request(NamedTuple):
-    """What a container asks for now."""
-
-    cpu: int
-    """millicores"""
-    memory: int
-    """bytes"""
-
-
-class Target(NamedTuple):
-    """What a container needs; None where nothing is known of the resource."""
-
-    cpu: int | None
-    """millicores"""
-    memory: int | None
-    """bytes"""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One container of the report; amounts in millicores and bytes, money per month."""
-
-    container: str
-    samples: int
-    request: Request | None
-    target: Target
-    peaks: Sequence[int]
-    """bytes: daily memory peaks, oldest first; empty where only a histogram is known"""
-    risk: float | None
-    """chance that tomorrow's memory peak is above the target"""
-    risk_now: float | None
-    """the same for the request in force"""
-    days_over: int | None
-    """days of `peaks` on which the request in force was passed"""
-    saving: float | None
-    """money per month; below 0 where the target is more than the request"""
-
-    @property
-    def verdict(self) -> str:
-        """In some words: what is wrong with the request; what is too little comes first."""
-        if self.request is None:
-            return "no request"
-        pairs = (("little", self.too_little), ("much", self.too_much))
-        said = [f"too {how} {' and '.join(names)}" for how, names in pairs if names]
-        if self.unknown:
-            said.append(f"no sample of {' and '.join(self.unknown)}")
-        return ", ".join(said) or "good"
-
-    @property
-    def unknown(self) -> list[str]:
-        """Resources of which nothing is known."""
-        return [name for name, value in self.target._asdict().items() if value is None]
-
-    @property
-    def too_little(self) -> list[str]:
-        """Resources of which less is asked for than the target."""
-        return self._compared(lambda request, target: request < target)
-
-    @property
-    def too_much(self) -> list[str]:
-        """Resources of which far more is asked for than the target."""
-        return self._compared(lambda request, target: request > TOO_MUCH * target)
-
-    def _compared(self, is_so: Callable[[int, int], bool]) -> list[str]:
-        return [name for name, request, target in self.pairs if is_so(request, target)]
-
-    @property
-    def pairs(self) -> list[tuple[str, int, int]]:
-        """(resource, request, target) where both are known."""
-        if self.request is None:
-            return []
-        asked, wanted = self.request._asdict(), self.target._asdict()
-        return [(name, asked[name], wanted[name]) for name in asked if wanted[name] is not None]
-
-    def record(self) -> dict[str, Any]:
-        """For tables, JSON and CSV."""
-        return {
-            "container": self.container,
-            "samples": self.samples,
-            "request": self.request._asdict() if self.request else {"cpu": "", "memory": ""},
-            "target": {name: "" if value is None else value for name, value in self.target._asdict().items()},
-            "risk": "" if self.risk is None else round(self.risk, 4),
-            "risk_now": "" if self.risk_now is None else round(self.risk_now, 4),
-            "days_over": "" if self.days_over is None else self.days_over,
-            "saving": "" if self.saving is None else round(self.saving, 2),
-            "verdict": self.verdict,
-        }
 
 
 def entries(
     model: Model,
     rows: Rows,
     names: Sequence[str],
-    requests: Mapping[str, Request],
-    chosen: Mode,
     now: float,
-    prices: Prices | None,
+    *,
+    chosen: Mode,
+    post: PostProcessor,
+    requests: Mapping[str, Request],
+    hpas: Mapping[tuple[str, str, str], Mapping[tuple[str, str], int]] | None = None,
+    kind: str = "Deployment",
+    prices: Prices | None = None,
 ) -> list[Entry]:
-    """One entry per container: states `rows` are those of `names`."""
-    made = decide(model, rows, np.ones(len(rows), dtype=np.int64), now, chosen)
-    days, ring = model.states.peaks.days(rows, now), model.states.peaks.recent(rows, DAYS)
-    found = []
-    for at, name in enumerate(names):
-        target = Target(*(int(one.target[at]) if one.known[at] else None for one in (made.cpu, made.memory)))
-        peaks = _history(ring[at])
-        request = requests.get(name)
-        found.append(
-            Entry(
-                container=name,
-                samples=int(model.states.samples[rows[at]]),
-                request=request,
-                target=target,
-                peaks=peaks,
-                risk=_risk(chosen, days.part(slice(at, at + 1)), target.memory),
-                risk_now=_risk(chosen, days.part(slice(at, at + 1)), request.memory) if request else None,
-                days_over=sum(peak > request.memory for peak in peaks) if request and peaks else None,
-                saving=_saving(request, target, prices) if request and prices else None,
-            )
+    """One entry per container: states `rows` are those of `names`, at Unix time `now`, s.
+
+    Containers of one workload share its pods' minimum, as in the live loop; `kind` is that of those named without one.
+    What an HPA of the workload (`hpas`, by namespace, kind and name) counts on stays at its request.
+    """
+    pods = _workloads(names, kind)
+    sharing = {name: len(own) for own in pods.values() for name in own}
+    made = decide(model, rows, np.array([sharing[name] for name in names], dtype=np.int64), now, chosen)
+    found = {name: _numbers(made, at, post) for at, name in enumerate(names)}
+    for workload, own in pods.items():
+        held = (hpas or {}).get(workload, {})
+        if held:
+            found.update(_beside(found, own, requests, held))
+    targets = [Target(*(bounds and bounds[0] for bounds in (found[name].cpu, found[name].memory))) for name in names]
+    risks = _Risks(model, rows, now, chosen)
+    at_target, at_request = (
+        risks.of([target.memory for target in targets]),
+        risks.of([requests[name].memory if name in requests else None for name in names]),
+    )
+    multiples = [
+        risks.of([target.memory and round(target.memory * factor) for target in targets]) for factor in FACTORS
+    ]
+    seen = _seen(model, rows)
+    ring = model.states.peaks.recent(rows, DAYS)
+    return [
+        _entry(
+            name,
+            request=requests.get(name),
+            target=targets[at],
+            samples=int(model.states.samples[rows[at]]),
+            peaks=_history(ring[at]),
+            risk=(at_target[at], at_request[at]),
+            risks=[risk for one in multiples if (risk := one[at]) is not None],
+            seen=seen[at],
+            now=now,
+            note=found[name].note,
+            prices=prices,
         )
-    return found
+        for at, name in enumerate(names)
+    ]
+
+
+def _entry(
+    name: str,
+    *,
+    request: Request | None,
+    target: Target,
+    samples: int,
+    peaks: Sequence[int],
+    risk: tuple[float | None, float | None],
+    risks: Sequence[float],
+    seen: tuple[float | None, float | None],
+    now: float,
+    note: str,
+    prices: Prices | None,
+) -> Entry:
+    return Entry(
+        container=name,
+        samples=samples,
+        request=request,
+        target=target,
+        peaks=peaks,
+        risk=risk[0],
+        risk_now=risk[1],
+        days_over=sum(peak > request.memory for peak in peaks) if request and peaks else None,
+        saving=_saving(request, target, prices) if request and prices else None,
+        first=seen[0],
+        last=seen[1],
+        silent=0.0 if seen[1] is None else max(now - seen[1], 0.0) / DAY,
+        note=note,
+        risks=risks,
+    )
 
 
 def totals(found: Sequence[Entry]) -> dict[str, Any]:
-    """Sums over the fleet, of containers whose request is known."""
-    known = [entry for entry in found if entry.request]
+    """Sums over the containers that count; days with an overrun are those expected in a month."""
+    known = [entry for entry in found if entry.counts]
     pairs = [pair for entry in known for pair in entry.pairs]
     asked = Request(*(sum(request for resource, request, _ in pairs if resource == name) for name in Request._fields))
     wanted = Request(*(sum(target for resource, _, target in pairs if resource == name) for name in Request._fields))
     savings = [entry.saving for entry in known if entry.saving is not None]
+    risks = [(entry.risk_now, entry.risk) for entry in known if entry.risk is not None and entry.risk_now is not None]
     return {
         "containers": len(found),
-        "with_request": len(known),
+        "with_request": sum(1 for entry in found if entry.request),
+        "counted": len(known),
         "request": asked._asdict(),
         "target": wanted._asdict(),
         "saving": round(sum(savings), 2) if savings else "",
+        "overrun_days_now": round(sum(now for now, _ in risks) * DAYS_A_MONTH, 1) if risks else "",
+        "overrun_days_target": round(sum(target for _, target in risks) * DAYS_A_MONTH, 1) if risks else "",
         "at_risk": sum(1 for entry in known if entry.days_over),
     }
 
@@ -184,7 +130,7 @@ def failures(found: Sequence[Entry], gates: Mapping[str, float]) -> list[str]:
     """One sentence per container and gate that does not hold: `over` and `under` are multiples of the target."""
     said = []
     for entry in found:
-        for name, request, target in entry.pairs:
+        for name, request, target in () if entry.is_silent else entry.pairs:
             unit = "millicores" if name == "cpu" else "bytes"
             share = request / max(target, 1)
             if "over" in gates and share > gates["over"]:
@@ -201,11 +147,80 @@ def _history(ring: "np.ndarray[Any, Any]") -> list[int]:
     return newest_first[::-1]
 
 
-def _risk(chosen: Mode, days: Days, amount: int | None) -> float | None:
-    """The policy's own chance that the next day's peak is above `amount`; None without daily peaks."""
-    if chosen.policy is None or amount is None or not days.highest.any():
-        return None
-    return float(chosen.policy.risk(days, np.array([amount]))[0])
+class _Risks:
+    """The policy's own chance that the next day's peak is above an amount, for many containers."""
+
+    def __init__(self, model: Model, rows: Rows, now: float, chosen: Mode) -> None:
+        self._policy, self._days = chosen.policy, model.states.peaks.days(rows, now)
+
+    def of(self, amounts: Sequence[int | None]) -> list[float | None]:
+        """By container; None without daily peaks or an amount."""
+        if self._policy is None or not amounts:
+            return [None] * len(amounts)
+        found = self._policy.risk(self._days, np.array([amount or 0 for amount in amounts], dtype=np.int64))
+        has = [bool(day.any()) for day in self._days.highest]
+        return [
+            float(risk) if amount is not None and known else None
+            for risk, amount, known in zip(found, amounts, has, strict=True)
+        ]
+
+
+def _workloads(names: Sequence[str], kind: str) -> dict[tuple[str, str, str], list[str]]:
+    """Which containers belong together; one whose workload is not known stands alone."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for name in names:
+        identity = Identity.parse(name, kind)
+        key = identity[:3] if identity.is_workload else ("", "", name)
+        found.setdefault(key, []).append(name)
+    return found
+
+
+def _numbers(made: Recommendation, at: int, post: PostProcessor) -> Numbers:
+    """One container's numbers, rounded and held to the maxima that hold everywhere."""
+    bounds: list[tuple[int | None, int | None]] = []
+    for name in ("target", "lower", "upper"):
+        values = [int(getattr(one, name)[at]) if one.known[at] else None for one in (made.cpu, made.memory)]
+        amounts = post.amounts(*values)
+        cpu, memory = amounts.cpu, amounts.memory
+        bounds.append((None if cpu is None else cpu.milli(), None if memory is None else memory.unit()))
+    cpus, sizes = ([each for each in column if each is not None] for column in zip(*bounds, strict=True))
+    return Numbers(
+        cpu=(cpus[0], cpus[1], cpus[2]) if cpus else None,
+        memory=(sizes[0], sizes[1], sizes[2]) if sizes else None,
+        confidence=1.0,
+    )
+
+
+def _beside(
+    found: Mapping[str, Numbers],
+    own: Sequence[str],
+    requests: Mapping[str, Request],
+    held: Mapping[tuple[str, str], int],
+) -> dict[str, Numbers]:
+    """The numbers of one workload's containers with what its HPA counts on kept."""
+    short = {name.rpartition("/")[2]: name for name in own}
+    asked = {
+        container: {"cpu": f"{requests[name].cpu}m", "memory": str(requests[name].memory)}
+        for container, name in short.items()
+        if name in requests
+    }
+    kept = beside({container: found[name] for container, name in short.items()}, asked, held)
+    for resource, container in held:
+        for name in kept.keys() - asked.keys() if not container else {container} & kept.keys() - asked.keys():
+            note = f"an HPA holds its {resource}, and its request is not known"
+            kept[name] = replace(kept[name], **{resource: None}, note=note)  # type: ignore[arg-type]
+    return {short[container]: numbers for container, numbers in kept.items()}
+
+
+def _seen(model: Model, rows: Rows) -> list[tuple[float | None, float | None]]:
+    """(first, last) sample's Unix time, s; None where no sample was seen."""
+    states, peaks = model.states, model.states.peaks
+    first, last, anchor = states.first_sample[rows], states.last_sample[rows], peaks.anchor[rows]
+    begun = np.where(anchor == NEVER, first, np.where(first == NEVER, anchor, np.minimum(first, anchor)))
+    ended = np.where(anchor == NEVER, last, np.maximum(last, anchor + peaks.day[rows] * DAY))
+    return [
+        (None, None) if start == NEVER else (float(start), float(end)) for start, end in zip(begun, ended, strict=True)
+    ]
 
 
 def _saving(request: Request, target: Target, prices: Prices) -> float | None:

@@ -10,24 +10,30 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from adapter.program import tables
 from adapter.program.flags import SettingsError
 from adapter.units import duration
-from recommender.config import history, mode
+from recommender.config import history, mode, post_processor
 from recommender.estimate.recommend import Mode
-from recommender.input.usage_file import read_requests, read_usage
+from recommender.input.history import History
+from recommender.input.usage_file import UsageError, read_requests, read_usage
 from recommender.model.containers import Model
-from recommender.offline import patches
+from recommender.offline import doubts, patches
 from recommender.offline.checkpoint_files import read_checkpoints, resume
-from recommender.offline.page import page
+from recommender.offline.entry import Entry, Request
+from recommender.offline.page import Basis, page
 from recommender.offline.replay import Replay
-from recommender.offline.report import Entry, Request, entries, failures, totals
+from recommender.offline.report import entries, failures, totals
 from recommender.offline.report_sources import SAMPLE_EVERY, Known, from_metrics, from_prometheus
 from recommender.offline.score import Prices
 from recommender.settings import FLAGS, Settings, idle, parse
 
 FAILED: Final = 3
 """The exit code where a --fail-on gate does not hold."""
+_MATCHER: Final = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)(=~|!~|!=|=)(.*)")
+_HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _GATE: Final = re.compile(r"(over|under):(\d+(?:\.\d+)?)")
 
 
@@ -42,9 +48,22 @@ def run(arguments: Sequence[str]) -> int:
     gates = _gates(given.fail_on)
     prices = Prices(given.price_core, given.price_gib) if given.price_core or given.price_gib else None
     known = load(given, settings)
-    requests = {**known.requests, **requests_of(given.requests)}
-    found = entries(known.model, known.rows, known.names, requests, chosen, known.now, prices)
-    _show(found, given)
+    listed = requests_of(given.requests)
+    for line in doubts.of_requests(listed, set(known.names)):
+        tables.say(line)
+    found = entries(
+        known.model,
+        known.rows,
+        known.names,
+        known.now,
+        chosen=chosen,
+        post=post_processor(settings),
+        requests={**known.requests, **listed},
+        hpas=known.hpas,
+        kind=given.kind,
+        prices=prices,
+    )
+    _show(found, given, Basis(chosen.policy.ceiling if chosen.policy else None, known.now))
     if given.patches:
         _write_patches(found, given.patches, given.kind)
     failed = failures(found, gates)
@@ -84,6 +103,22 @@ def sources(made: argparse.ArgumentParser) -> None:
     made.add_argument("--checkpoints", type=Path, help="what `kubectl get vpacheckpoint -A -o json` (or yaml) wrote")
     made.add_argument("--prometheus", metavar="URL", help="read --history-length from a Prometheus")
     made.add_argument(
+        "--prometheus-matcher",
+        action="append",
+        default=[],
+        type=_matcher,
+        metavar="LABEL=VALUE",
+        help="only series with this label, in every query: cluster=eu; or !=, =~, !~",
+    )
+    made.add_argument(
+        "--prometheus-header",
+        action="append",
+        default=[],
+        type=_header,
+        metavar="NAME:VALUE",
+        help="sent with every query: X-Scope-OrgID:tenant",
+    )
+    made.add_argument(
         "--metrics-api", type=_seconds, metavar="DURATION", help="watch metrics.k8s.io for so long, e.g. 10m"
     )
     made.add_argument(
@@ -104,14 +139,37 @@ def load(given: argparse.Namespace, settings: Settings) -> Known:
     model = Model(chosen.aggregation)
     with ExitStack() as stack:
         if given.prometheus:
-            bar = partial(_bar, stack)
-            return from_prometheus(
-                model, history(replace(settings, prometheus=given.prometheus)), given.namespace, time.time(), bar
-            )
+            source = _prometheus(given, settings)
+            return from_prometheus(model, source, given.namespace, time.time(), partial(_bar, stack))
         if len(given.namespace) > 1:
             raise SettingsError("--metrics-api takes one --namespace, or none for all")
         told = _bar(stack, "looks", max(round(given.metrics_api / SAMPLE_EVERY), 1))
         return from_metrics(model, settings.kubeconfig, "".join(given.namespace), given.metrics_api, told)
+
+
+def _prometheus(given: argparse.Namespace, settings: Settings) -> History:
+    source = history(replace(settings, prometheus=given.prometheus))
+    headers = {**source.headers, **dict(given.prometheus_header)}
+    return replace(source, headers=headers, matchers=", ".join(given.prometheus_matcher))
+
+
+def _matcher(text: str) -> str:
+    """A label matcher of PromQL. Raises ArgumentTypeError."""
+    match = _MATCHER.fullmatch(text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r}: LABEL=VALUE is wanted, with =, !=, =~ or !~")
+    label, sign, value = match.groups()
+    bare = value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
+    escaped = bare if bare is not value else value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{label}{sign}"{escaped}"'
+
+
+def _header(text: str) -> tuple[str, str]:
+    """A header's name and value. Raises ArgumentTypeError."""
+    name, colon, value = text.partition(":")
+    if not colon or not _HEADER.fullmatch(name.strip()) or not value.strip().isprintable():
+        raise argparse.ArgumentTypeError(f"{text[:40]!r}: NAME:VALUE is wanted, such as X-Scope-OrgID:tenant")
+    return name.strip(), value.strip()
 
 
 def _bar(stack: ExitStack, what: str, total: int) -> Callable[[int], None]:
@@ -130,9 +188,17 @@ def _load_checkpoints(path: Path, chosen: Mode) -> Known:
 def _load_usage(paths: Sequence[Path], chosen: Mode) -> Known:
     usage = read_usage(paths)
     tables.complain(usage.problems)
+    kept, said = doubts.strays(usage, time.time())
+    if not kept.any():
+        raise UsageError(f"{', '.join(map(str, paths))}: every row is in the future; epoch_s is Unix seconds")
+    usage = usage if kept.all() else usage.select(np.flatnonzero(kept))
+    for line in (*said, *doubts.order(usage), *doubts.of_usage(usage)):
+        tables.say(line)
     replay = Replay(Model(chosen.aggregation), usage, by_time=True)
     replay.run_all()
-    return Known(model=replay.model, rows=replay.rows, names=usage.names, now=float(usage.time.max()))
+    left = np.bincount(usage.container, minlength=len(usage.names)) > 0
+    names = [name for name, there in zip(usage.names, left, strict=True) if there]
+    return Known(model=replay.model, rows=replay.rows[left], names=names, now=float(usage.time.max()))
 
 
 def _seconds(text: str) -> float:
@@ -151,14 +217,14 @@ def requests_of(path: Path | None) -> dict[str, Request]:
     return {name: Request(*amounts) for name, amounts in found.items()}
 
 
-def _show(found: Sequence[Entry], given: argparse.Namespace) -> None:
+def _show(found: Sequence[Entry], given: argparse.Namespace, basis: Basis) -> None:
     records = [entry.record() for entry in found]
     tables.write(records, given.output, given.title)
     sums = totals(found)
     if given.output == "table":
         tables.write([sums], "table", "In all")
     if given.html:
-        given.html.write_text(page(found, sums, given.title, given.currency), encoding="utf-8")
+        given.html.write_text(page(found, sums, basis, title=given.title, currency=given.currency), encoding="utf-8")
 
 
 def _write_patches(found: Sequence[Entry], directory: Path, kind: str) -> None:

@@ -28,7 +28,7 @@ from recommender.model.buckets import Rows
 from recommender.model.containers import MISSING, Model
 from recommender.model.workloads import Workload
 from recommender.objects import POD_METRICS, Pod, PodMetrics, TargetRef
-from recommender.offline.report import Request
+from recommender.offline.entry import Request
 
 NAMES_OTHERS: Final = "; --container-namespace-label and its like name others, --prometheus-cadvisor-job-name= any job"
 SAMPLE_EVERY: Final = 15.0

@@ -168,7 +168,7 @@ def test_memory_between_two_points_counts_but_not_in_mode_vpa() -> None:
 def test_a_rate_sees_several_scrapes_of_a_minute_apart_however_fine_the_resolution() -> None:
     """At 60 s there is one sample in a minute, and no rate; VPA's query stays as it is."""
     assert history(parse(["--history-resolution=1m"]).settings).queries("shop")[0].endswith("[300s])))")
-    assert history(parse(["--history-resolution=1h"]).settings).queries("shop")[0].endswith("[3600s]))")
+    assert history(parse(["--history-resolution=1h"]).settings).queries("shop")[0].endswith("[3600s])))")
     assert history(parse(["--history-resolution=1m", "--mode=vpa"]).settings).queries("shop")[0].endswith("[60s]))")
 
 

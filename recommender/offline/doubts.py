@@ -1,0 +1,114 @@
+"""What looks wrong in a usage file or a list of requests though each row is good by itself: in words. Pure."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.input.usage_file import Usage
+from recommender.model.containers import DAY
+from recommender.offline.entry import Request
+
+AHEAD: Final = DAY
+"""s that a row may be ahead of our clock: another machine's may be wrong by hours."""
+APART: Final = 90 * DAY
+"""s between two groups of rows of which the smaller is taken for wrong dates …"""
+FEW: Final = 0.05
+"""… if it is no more than this share of all rows (one row is always few, beside ten)."""
+NAMED: Final = 5
+CORES: Final = 16
+"""A file without any amount above this speaks of cores, not of millicores; nothing real idles at so little all over."""
+TINY: Final = 2**20
+"""bytes: no container runs in less than 1 MiB; such amounts are MiB, or KiB."""
+
+
+def strays(usage: Usage, now: float) -> tuple[NDArray[np.bool_], list[str]]:
+    """(which rows to keep, a sentence for each of those that are not): dates that cannot be, or stand years apart.
+
+    "Now" of a report is its newest row, so one wrong date, of any container, would make all others' history too old.
+    `now`: Unix s by our clock.
+    """
+    kept = usage.time <= now + AHEAD
+    while (apart := _apart(usage.time, kept)).any():
+        kept &= ~apart
+    places = np.flatnonzero(~kept)
+    said = [
+        f"{usage.names[usage.container[place]]} at {_date(usage.time[place])}: "
+        + ("that is in the future" if usage.time[place] > now + AHEAD else "that is far from all other rows")
+        + "; left out"
+        for place in places[:NAMED]
+    ]
+    more = len(places) - len(said)
+    return kept, said + ([f"{more} more rows with such dates were left out"] if more else [])
+
+
+def order(usage: Usage) -> list[str]:
+    """What is said of rows that are there twice, and of those that come after a later one of their container."""
+    grouped = usage.ordered(by_time=False)
+    same = np.diff(grouped.container) == 0
+    back = int(np.count_nonzero(same & (np.diff(grouped.time) < 0)))
+    by_time = usage.ordered(by_time=True)
+    twice = int(np.count_nonzero((np.diff(by_time.container) == 0) & (np.diff(by_time.time) == 0)))
+    said = []
+    if twice:
+        said.append(f"{twice} rows have the time of another row of their container: of CPU the first one counts")
+    if back:
+        said.append(f"{back} rows come after a later one of their container: they were put in order of time")
+    return said
+
+
+def of_usage(usage: Usage) -> list[str]:
+    """Whether amounts look like other units than the columns say."""
+    cpu, memory = int(usage.cpu.max(initial=0)), int(usage.memory.max(initial=0))
+    said = []
+    if 0 < cpu <= CORES and len(usage.cpu) > 1:
+        said.append(f"no cpu_millicores is above {cpu}: are these cores? 1 core is 1000")
+    if 0 < memory < TINY:
+        said.append(f"no memory_bytes is above {memory}: are these MiB? 1 MiB is {TINY}")
+    return said
+
+
+def of_requests(requests: Mapping[str, Request], names: Collection[str]) -> list[str]:
+    """Whether a list of requests is of other containers, or in other units."""
+    if not requests:
+        return []
+    said = []
+    known = [name for name in requests if name in names]
+    if not known:
+        said.append(
+            f"none of the {len(requests)} containers with requests is in the source: they are named like "
+            f"{_some(requests)}, those of the source like {_some(names)}"
+        )
+    cores = [name for name, request in requests.items() if 0 < request.cpu <= CORES]
+    small = [name for name, request in requests.items() if 0 < request.memory < TINY]
+    if cores:
+        said.append(f"cpu_millicores of {len(cores)} requests are {CORES} or less ({_some(cores)}): are these cores?")
+    if small:
+        said.append(f"memory_bytes of {len(small)} requests are below 1 MiB ({_some(small)}): are these MiB?")
+    return said
+
+
+def _apart(times: NDArray[np.float64], kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The few rows before the first, or after the last, wide gap in time."""
+    moments = np.sort(times[kept])
+    few = max(1 if len(moments) > 10 else 0, int(len(moments) * FEW))
+    wide = np.flatnonzero(np.diff(moments) > APART)
+    found = np.zeros(len(times), dtype=np.bool_)
+    if not len(wide):
+        return found
+    if len(moments) - 1 - wide[-1] <= few:
+        found = kept & (times > moments[wide[-1]])
+    elif wide[0] + 1 <= few:
+        found = kept & (times <= moments[wide[0]])
+    return found
+
+
+def _date(time: float) -> str:
+    return datetime.fromtimestamp(float(time), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _some(names: Collection[str]) -> str:
+    shown: Sequence[str] = sorted(names)[:3]
+    return ", ".join(shown) + (" …" if len(names) > len(shown) else "")
