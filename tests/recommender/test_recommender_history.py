@@ -6,11 +6,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from inspect import signature
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlparse
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -186,12 +189,14 @@ def test_queries_cover_the_time_in_parts_below_the_servers_limits(length: float,
 
 @contextmanager
 def server(answer: Callable[..., Any]) -> Iterator[Any]:
-    """A Prometheus on loopback: `answer(path, parameters)` gives (status, JSON)."""
+    """A Prometheus on loopback: `answer(path, parameters)`, or with the headers besides, gives (status, JSON)."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             url = urlparse(self.path)
-            code, body = answer(url.path, {key: values[0] for key, values in parse_qs(url.query).items()})
+            given = {key: values[0] for key, values in parse_qs(url.query).items()}
+            wants_headers = len(signature(answer).parameters) == 3
+            code, body = answer(url.path, given, self.headers) if wants_headers else answer(url.path, given)
             self.send_response(code)
             self.end_headers()
             self.wfile.write(json.dumps(body).encode())
@@ -240,6 +245,107 @@ def test_a_report_from_prometheus_names_workloads_and_knows_requests(
     assert row["request"] == {"cpu": 2000, "memory": 8 * GB}
     assert row["samples"] == 72
     assert row["target"]["memory"] > 2 * GB
+
+
+class Several(FakePrometheus):
+    """One that an HPA at 80 % CPU is known to as well, and that is scraped by the job "kubelet" alone."""
+
+    def instant(self, query: str) -> list[Any]:
+        if query.startswith("count by (job)"):
+            return [{"metric": {"job": "kubelet"}, "value": [0, "9"]}]
+        if query.startswith("count") and 'job="kubernetes-cadvisor"' in query:
+            return []
+        if query.startswith("count by (namespace) (count by"):
+            return [{"metric": {"namespace": "shop"}, "value": [0, "3"]}]
+        hpa = {"horizontalpodautoscaler": "web", "namespace": "shop"}
+        if query.startswith("kube_horizontalpodautoscaler_info"):
+            target = {"scaletargetref_kind": "Deployment", "scaletargetref_name": "web"}
+            return [{"metric": {**hpa, **target}, "value": [0, "1"]}]
+        if query.startswith("kube_horizontalpodautoscaler_spec_target_metric"):
+            return [{"metric": {**hpa, "metric_name": "cpu"}, "value": [0, "80"]}]
+        return super().instant(query)
+
+
+REPORT = ("report", "--history-length=3d", "--output=json")
+
+
+def test_the_job_that_a_prometheus_has_is_hinted_at_before_any_history_is_asked_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: NOW)
+    fake = Several()
+    with server(served(fake)) as url:
+        assert main([*REPORT, "--prometheus", url]) == 1
+        said = capsys.readouterr().err
+        assert "it has kubelet: --prometheus-cadvisor-job-name=kubelet" in said
+        assert fake.asked == []
+        assert main([*REPORT, "--prometheus", url, "--prometheus-cadvisor-job-name=kubelet"]) == 0
+
+
+def test_what_an_hpa_counts_on_stays_in_a_report_and_its_patches(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """2 cores are requested and 0.1 used; the HPA holds 80 % of the request. Memory is none of its business."""
+    monkeypatch.setattr("time.time", lambda: NOW)
+    with server(served(Several())) as url:
+        patches = ("--patches", str(tmp_path), "--prometheus-cadvisor-job-name=")
+        assert main([*REPORT, "--prometheus", url, *patches]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["target"]["cpu"] == 2000
+    assert row["target"]["memory"] < 8 * GB
+    assert row["note"].startswith("cpu stays at its request, an HPA holds it at 80 % of that")
+    (container,) = yaml.safe_load((tmp_path / "shop-deployment-web.yaml").read_text())["spec"]["template"]["spec"][
+        "containers"
+    ]
+    assert container["resources"]["requests"]["cpu"] == "2000m"
+
+
+def test_matchers_are_in_every_query_and_headers_at_every_request(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: NOW)
+    fake, queries, tenants = FakePrometheus(), [], []
+    plain = served(fake)
+
+    def answer(path: str, given: dict[str, str], headers: Any) -> tuple[Any, ...]:
+        queries.append(given["query"])
+        tenants.append(headers.get("X-Scope-OrgID"))
+        found: tuple[Any, ...] = plain(path, given)
+        return found
+
+    with server(answer) as url:
+        more = (
+            "--prometheus-matcher=cluster=eu",
+            '--prometheus-matcher=zone=~"a|b"',
+            "--prometheus-header=X-Scope-OrgID: me",
+        )
+        assert main([*REPORT, "--prometheus", url, *more]) == 0
+    capsys.readouterr()
+    assert len(queries) > 8
+    assert all('cluster="eu", zone=~"a|b"}' in query for query in queries)
+    assert set(tenants) == {"me"}
+
+
+def test_one_container_from_two_instances_at_once_is_doubted_and_not_added_up(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: NOW)
+    with server(served(Several())) as url:
+        assert main([*REPORT, "--prometheus", url, "--prometheus-cadvisor-job-name="]) == 0
+    assert "namespace shop: 3 containers are reported by more than one instance" in capsys.readouterr().err
+    cpu, memory = history(parse([]).settings).queries("shop")
+    assert cpu.startswith("max by (namespace, pod, container) (sum by (namespace, pod, container, job, instance) (")
+    assert memory.startswith("max by (namespace, pod, container) (")
+
+
+@pytest.mark.parametrize(
+    "flag",
+    ["--prometheus-matcher=eu", "--prometheus-matcher=9a=b", "--prometheus-header=X", "--prometheus-header=a b:c"],
+)
+def test_a_matcher_or_header_without_use_is_refused(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([*REPORT, "--prometheus", "http://127.0.0.1:9", flag])
+    assert "is wanted" in capsys.readouterr().err
 
 
 def test_a_prometheus_that_is_away_is_said_in_one_sentence(
