@@ -1,11 +1,13 @@
 """From samples to number, step by step: why one container's recommendation is what it is."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Final
 
 import numpy as np
 
 from adapter.program.tables import cores, size
-from recommender.estimate.estimators import confidence, minimums, with_confidence, with_margin
+from recommender.estimate.estimators import Recommendation, confidence, minimums, with_confidence, with_margin
 from recommender.estimate.policy import RiskPolicy
 from recommender.estimate.recommend import Mode, decide
 from recommender.model.buckets import Floats
@@ -13,17 +15,33 @@ from recommender.model.containers import DAY, Model, truncated
 from recommender.model.histogram import NEVER
 from recommender.model.peaks import Days, amount
 
+MANY: Final = 2
+"""Fewer pods do not differ."""
+SHOWN: Final = 10
+"""Pods that are listed, the least busy one last."""
 
-def explain(model: Model, row: int, name: str, chosen: Mode, now: float) -> list[str]:
-    """Lines for people."""
+
+def explain(
+    model: Model,
+    row: int,
+    name: str,
+    *,
+    chosen: Mode,
+    now: float,
+    containers: int = 1,
+    pods: Mapping[str, int] | None = None,
+) -> list[str]:
+    """Lines for people; `containers` share the pod, `pods` are the rows of its instances by name, where known."""
     rows = np.array([row])
-    made = decide(model, rows, np.array([1]), now, chosen)
-    lines = [f"{name}", *_history(model, row)]
-    lines += ["", f"CPU: {cores(int(made.cpu.target[0]))}", *_percentile(model, row, chosen, "cpu")]
-    lines += ["", f"Memory: {size(int(made.memory.target[0]))} ({int(made.memory.target[0])} bytes)"]
+    made = decide(model, rows, np.array([containers]), now, chosen)
+    lines = [f"{name}", *_history(model, row), *_pods(model, pods or {})]
+    lines += ["", *_cpu(model, row, chosen, made, containers), ""]
+    if not made.memory.known[0]:
+        return [*lines, "Memory: no sample, so no number"]
+    lines += [f"Memory: {size(int(made.memory.target[0]))} ({int(made.memory.target[0])} bytes)"]
     days = model.states.peaks.days(rows, now)
     if chosen.policy is None or not days.highest.any():
-        return lines + _percentile(model, row, chosen, "memory")
+        return lines + _percentile(model, row, chosen, "memory", containers)
     target = int(made.memory.target[0])
     lines += _risks(chosen.policy, days, target)
     lines += _days(model, row, days, target)
@@ -39,7 +57,29 @@ def _history(model: Model, row: int) -> list[str]:
     return [f"  {count} CPU samples from {_day(first)} to {_day(last)} ({(last - first) / DAY:.1f} days)"]
 
 
-def _percentile(model: Model, row: int, chosen: Mode, resource: str) -> list[str]:
+def _cpu(model: Model, row: int, chosen: Mode, made: Recommendation, containers: int) -> list[str]:
+    if not made.cpu.known[0]:
+        return ["CPU: no sample, so no number"]
+    return [f"CPU: {cores(int(made.cpu.target[0]))}", *_percentile(model, row, chosen, "cpu", containers)]
+
+
+def _pods(model: Model, pods: Mapping[str, int]) -> list[str]:
+    """How the pods differ: those that use most first. A target is for all of them, so it must do for the busiest."""
+    if len(pods) < MANY:
+        return []
+    table = model.instances
+    used = sorted(
+        ((float(table.cpu_level[at]), int(max(table.peak[at], table.oom_peak[at])), pod) for pod, at in pods.items()),
+        reverse=True,
+    )
+    lines = [f"  {len(pods)} pods; CPU about the mean of each one's last hour, memory the peak of its last day:"]
+    shown = used if len(used) <= SHOWN else [*used[: SHOWN - 1], used[-1]]
+    for level, peak, pod in shown:
+        lines.append(f"    {pod}: {cores(round(level))}, {size(peak)}")
+    return lines
+
+
+def _percentile(model: Model, row: int, chosen: Mode, resource: str, containers: int) -> list[str]:
     """VPA's chain: percentile, margin, confidence, minimum."""
     histograms = getattr(model.states, resource)
     settings, shown = chosen.estimation, cores if resource == "cpu" else size
@@ -48,7 +88,7 @@ def _percentile(model: Model, row: int, chosen: Mode, resource: str) -> list[str
     values = histograms.percentiles(tuple(fractions), rows, settings.inside_buckets)[:, 0] * histograms.buckets.per_unit
     interval = settings.cpu_confidence if resource == "cpu" else settings.memory_confidence
     sure = confidence(model.states, rows, interval)
-    least = int(minimums(np.array([1]), settings)[0 if resource == "cpu" else 1][0])
+    least = int(minimums(np.array([containers]), settings)[0 if resource == "cpu" else 1][0])
     lines = []
     for bound, fraction, value, factor in zip(
         ("target", "lower", "upper"), fractions, values, (None, (0.001, -2.0), (1.0, 1.0)), strict=True

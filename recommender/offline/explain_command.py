@@ -8,6 +8,7 @@ from adapter.program import tables
 from adapter.program.flags import SettingsError
 from recommender.config import mode
 from recommender.offline.explain import explain
+from recommender.offline.report import workloads
 from recommender.offline.report_command import load, sources
 from recommender.settings import FLAGS, parse
 
@@ -29,6 +30,17 @@ def run(arguments: Sequence[str]) -> int:
         near = difflib.get_close_matches(given.workload, known.names, 3) or known.names[:3]
         raise SettingsError(f"no container {given.workload!r} in the source; it has {', '.join(near)} …")
     place = {name: int(row) for name, row in zip(known.names, known.rows, strict=True)}
+    sharing = {name: len(own) for own in workloads(known.names, "Deployment").values() for name in own}
     for name in wanted:
-        tables.lines(explain(known.model, place[name], name, chosen, known.now))
+        own = known.pods.get(name, {})
+        shown = explain(
+            known.model,
+            place[name],
+            name,
+            chosen=chosen,
+            now=known.now,
+            containers=sharing[name],
+            pods=own,
+        )
+        tables.lines(shown)
     return 0

@@ -36,7 +36,7 @@ def entries(
     Containers of one workload share its pods' minimum, as in the live loop; `kind` is that of those named without one.
     What an HPA of the workload (`hpas`, by namespace, kind and name) counts on stays at its request.
     """
-    pods = _workloads(names, kind)
+    pods = workloads(names, kind)
     sharing = {name: len(own) for own in pods.values() for name in own}
     made = decide(model, rows, np.array([sharing[name] for name in names], dtype=np.int64), now, chosen)
     found = {name: _numbers(made, at, post) for at, name in enumerate(names)}
@@ -165,7 +165,7 @@ class _Risks:
         ]
 
 
-def _workloads(names: Sequence[str], kind: str) -> dict[tuple[str, str, str], list[str]]:
+def workloads(names: Sequence[str], kind: str) -> dict[tuple[str, str, str], list[str]]:
     """Which containers belong together; one whose workload is not known stands alone."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for name in names:

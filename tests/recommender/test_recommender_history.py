@@ -338,6 +338,32 @@ def test_one_container_from_two_instances_at_once_is_doubted_and_not_added_up(
     assert memory.startswith("max by (namespace, pod, container) (")
 
 
+class Uneven(FakePrometheus):
+    """Twenty pods: web-7 uses 2 cores, the others a tenth of one."""
+
+    def ranges(self, query: str, start: float, end: float, step: float) -> list[Any]:
+        times = np.arange(start, end + 1, step)
+        found = []
+        for number in range(20):
+            used = str(GB) if "rate" not in query else "2" if number == 7 else "0.1"
+            metric = {"namespace": "shop", "pod": f"web-{number}", "container": "app"}
+            found.append({"metric": metric, "values": [[at, used] for at in times]})
+        return found
+
+
+def test_explain_lists_the_pods_the_busiest_first(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: NOW)
+    with server(served(Uneven())) as url:
+        assert main(["explain", "shop/StatefulSet/web/app", "--prometheus", url, "--history-length=1d"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    at = lines.index("  20 pods; CPU about the mean of each one's last hour, memory the peak of its last day:")
+    assert lines[at + 1].startswith("    web-7: 2.0 cores, ")
+    assert lines[at + 2].startswith("    web-9: 100 m, ")
+    assert len([line for line in lines if line.startswith("    web-")]) == 10
+
+
 @pytest.mark.parametrize(
     "flag",
     ["--prometheus-matcher=eu", "--prometheus-matcher=9a=b", "--prometheus-header=X", "--prometheus-header=a b:c"],
