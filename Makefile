@@ -7,7 +7,7 @@ CLUSTER_PYTEST := $(PY) -m pytest -o addopts="-q --strict-markers --strict-confi
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test lint format cluster-up cluster-down cluster-status cluster-test scale-latency \
-        bench-adapter bench-exposition bench-recommender rates judge clean \
+        bench-adapter bench-exposition bench-recommender recommender-tables rates judge clean \
         blue-green-deploy blue-green-rollback canary-deploy canary-monitor
 
 help: ## print this menu
@@ -63,6 +63,9 @@ bench-exposition: .venv/installed ## our exposition parser against prometheus_cl
 
 bench-recommender: .venv/installed ## 100,000 containers through the recommender
 	@$(PY) loadtest/bench_recommender.py
+
+recommender-tables: .venv/installed ## backtest the recommender's memory policy; writes the tables and plot of docs/recommender.md (CHECK=more.csv.gz)
+	@$(PY) -m loadtest.recommender_tables $(foreach file,$(CHECK),--check $(file))
 
 rates: .venv/installed ## simulate the change-point rate; writes the table and plot of docs/rates.md
 	@$(PY) loadtest/simulate_rates.py

@@ -11,7 +11,8 @@ from recommender.config import mode
 from recommender.estimate.policy import RiskPolicy
 from recommender.input.usage_file import Usage
 from recommender.model.buckets import Amounts
-from recommender.model.containers import DAY
+from recommender.model.containers import DAY, MISSING
+from recommender.offline.calibration import AROUND, Calibrations
 from recommender.offline.contenders import Contender, Krr, Largest, Modelled, Oracle, Targets
 from recommender.offline.score import Tally
 from recommender.settings import Settings
@@ -63,8 +64,8 @@ def intervals(ordered: Usage, how: Walk) -> Iterator[tuple[float, NDArray[np.int
         yield float(edge), by_slot[borders[index] : borders[index + 1]]
 
 
-def walk(usage: Usage, contender: Contender, how: Walk) -> Tally:
-    """The tally of one policy over the whole file."""
+def walk(usage: Usage, contender: Contender, how: Walk, calibrations: Calibrations | None = None) -> Tally:
+    """The tally of one policy over the whole file; `calibrations` takes in the risks that it prints, if it does."""
     ordered = usage.ordered(by_time=True)
     tally = Tally.empty(len(usage.names))
     before: Targets | None = None
@@ -72,8 +73,22 @@ def walk(usage: Usage, contender: Contender, how: Walk) -> Tally:
         contender.see(edge, _limit(before, how))
         targets = contender.decide(edge)
         tally.add(ordered, rows, targets.cpu, targets.memory, before.memory if before else None)
+        if calibrations is not None and isinstance(contender, Modelled):
+            _calibrate(calibrations, contender, edge, targets.memory, ordered.select(rows))
         before = targets
     return tally
+
+
+def _calibrate(calibrations: Calibrations, contender: Modelled, at: float, targets: Amounts, after: Usage) -> None:
+    """Compares the risks printed at Unix time `at`, s, with what was used after it."""
+    risks = contender.risks(at, [(targets * multiple).astype(np.int64) for multiple in AROUND])
+    if risks is None:
+        return
+    present = after.memory != MISSING
+    peaks = np.zeros(len(targets), dtype=np.int64)
+    np.maximum.at(peaks, after.container[present], after.memory[present])
+    seen = np.bincount(after.container[present], minlength=len(targets)) > 0
+    calibrations.add(targets, risks, peaks, seen & (targets > 0))
 
 
 def _limit(before: Targets | None, how: Walk) -> Amounts | None:

@@ -14,6 +14,7 @@ from adapter.program.flags import SettingsError
 from recommender.input.usage_file import Usage, read_requests, read_usage
 from recommender.model.containers import DAY
 from recommender.offline.backtest import POLICIES, Walk, ceiled, margined, sample_step, walk
+from recommender.offline.calibration import Calibrations
 from recommender.offline.contenders import Contender, Fixed
 from recommender.offline.score import Prices, Summary, Tally, bootstrap, interval, summary
 from recommender.offline.tuning import MEDIAN, OVERRUNS, Course, Margins, Split, splits
@@ -45,17 +46,34 @@ def run(arguments: Sequence[str]) -> int:
     if given.tune:
         return _tune(usage, given, how)
     contenders = _contenders(names, usage, how, given.requests)
+    risks = {name: Calibrations(len(usage.names)) for name in contenders}
     with tables.progress("walking", len(contenders)) as told:
-        tallies = {name: _told(walk(usage, contender, how), told) for name, contender in contenders.items()}
+        tallies = {name: _told(walk(usage, made, how, risks[name]), told) for name, made in contenders.items()}
     if not any(tally.days.sum() for tally in tallies.values()):
         raise SettingsError(NOTHING.format(days=given.warmup_days))
     members = np.arange(len(usage.names))
     prices = Prices(given.price_core, given.price_gib) if given.price_core or given.price_gib else None
     records = rows(tallies, members, sample_step(usage), given.bootstrap, prices, given.baseline)
     tables.write(records, given.output, f"{len(members)} containers, {how.interval / 3600:g} h ahead")
+    _show_risks(risks, given)
     if given.plot:
         _plot(usage, tallies, members, how, given.plot)
     return 0
+
+
+def _show_risks(risks: Mapping[str, Calibrations], given: argparse.Namespace) -> None:
+    """Whether the printed risks are true: beside a table, into a file, as a picture, as is asked for."""
+    for made in (made for made in risks.values() if made.has_any):
+        records, title = made.records(given.bootstrap), "Is the printed risk true? Realised over printed, by bucket"
+        if given.output in ("table", "markdown"):
+            tables.write(records, given.output, title)
+        if given.calibration_to:
+            with given.calibration_to.open("w", newline="") as file:
+                tables.write(records, "csv", title, file)
+        if given.calibration_plot:
+            from recommender.offline.plot import calibration
+
+            calibration(given.calibration_plot, {"": made.around.buckets(given.bootstrap)})
 
 
 def _contenders(names: Sequence[str], usage: Usage, how: Walk, requests: Path | None) -> dict[str, Contender]:
@@ -160,6 +178,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--bootstrap", type=_number, default=1000, help="rounds, over containers")
     parser.add_argument("--seed", type=_number, default=0, help="of the splits of --tune")
     parser.add_argument("--plot", type=_picture, help="file.png or .svg for the cost-against-risk curve")
+    parser.add_argument("--calibration-to", type=Path, help="csv: printed risks and what became of them")
+    parser.add_argument("--calibration-plot", type=_picture, help="file.png or .svg of the same")
     parser.add_argument("--output", choices=(*tables.FORMATS, "markdown"), default="table")
     return parser
 

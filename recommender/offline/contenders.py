@@ -1,6 +1,6 @@
 """Policies that are compared with each other: each sees a usage file up to a time and says what to ask for next."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import numpy as np
@@ -53,6 +53,13 @@ class Modelled:
         made = decide(self._replay.model, rows, np.ones(len(rows), dtype=np.int64), at, self._mode)
         started = self._replay.started
         return Targets(np.where(started, made.cpu.target, 0), np.where(started, made.memory.target, 0))
+
+    def risks(self, at: float, amounts: Sequence[Amounts]) -> Sequence[Floats] | None:
+        """The chance (n) of a day above each of `amounts` (n), bytes, at Unix time `at`, s; None without a policy."""
+        if self._mode.policy is None:
+            return None
+        days = self._replay.model.states.peaks.days(self._replay.rows, at)
+        return [self._mode.policy.risk(days, each) for each in amounts]
 
 
 class Windowed:
