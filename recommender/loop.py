@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
-import numpy as np
 import structlog
 
 from adapter.kube.client import Client
@@ -12,10 +11,8 @@ from adapter.kube.errors import Forbidden, KubeError, NotFound
 from adapter.kube.objects import unix
 from adapter.program.logs import Trouble
 from recommender.checkpoint.store import JSON_PATCH, CheckpointStore
-from recommender.estimate.estimators import Bounds, confidence
-from recommender.estimate.hpa_guard import beside, watched
+from recommender.estimate.numbers import is_known, numbers_of
 from recommender.estimate.postprocess import Numbers
-from recommender.estimate.recommend import decide, known, since
 from recommender.input import external_metrics
 from recommender.input.feed import feed_kills, feed_metrics
 from recommender.input.targets import Targets
@@ -123,12 +120,7 @@ class Recommender:
                 await self._publish(now)
             if self._applier is not None:
                 with telemetry.step("Apply"):
-                    ready = [
-                        (key, tracked) for key, tracked in self.cluster.vpas.items() if self._is_known(tracked, now)
-                    ]
-                    acted = await self._applier.act(
-                        [(tracked, self._followed.get(key, ())) for key, tracked in ready], now
-                    )
+                    acted = await self._applier.act(self._ready(now), now)
                     telemetry.writes.labels("pod", "good").inc(acted)
             if self._plan.checkpoints:
                 with telemetry.step("MaintainCheckpoints"):
@@ -252,49 +244,24 @@ class Recommender:
         trouble.say(log, "statuses not written")
 
     def _numbers(self, vpas: Sequence[TrackedVpa], now: float) -> dict[tuple[str, str], dict[str, Numbers]]:
-        """Every VPA's numbers by container, computed in one go."""
-        shared = [self.cluster.shared_by(tracked) for tracked in vpas]
-        rows = np.array([row for own in shared for row in own.values()], dtype=np.int64)
-        containers = np.array([len(own) for own in shared for _ in own], dtype=np.int64)
-        made = decide(self.cluster.model, rows, containers, now, self._plan.mode)
-        sure = confidence(self.cluster.model.states, rows, self._plan.mode.estimation.cpu_confidence).tolist()
-        cpu, memory = _triples(made.cpu), _triples(made.memory)
-        spread = self.cluster.spread() if self._plan.tells_spread else {}
-        found: dict[tuple[str, str], dict[str, Numbers]] = {}
-        at = 0
-        for tracked, own in zip(vpas, shared, strict=True):
-            found[tracked.vpa.key] = {
-                name: Numbers(
-                    cpu=cpu[at + k],
-                    memory=memory[at + k],
-                    confidence=sure[at + k],
-                    note=spread[row].note() if row in spread else "",
-                )
-                for k, (name, row) in enumerate(own.items())
-            }
-            found[tracked.vpa.key] = self._beside_hpas(tracked, found[tracked.vpa.key])
-            at += len(own)
-        return found
+        hpas = self._informers.hpas
+        return numbers_of(
+            self.cluster,
+            vpas,
+            now,
+            mode=self._plan.mode,
+            tells_spread=self._plan.tells_spread,
+            hpas=None if hpas is None else hpas.index.namespace,
+        )
 
-    def _is_known(self, tracked: TrackedVpa, now: float) -> bool:
-        """Whether everything that is recommended for has had samples for long enough to be acted on.
-
-        What has no number waits for nobody; but VPA gives one to what was never sampled.
-        """
-        rows = np.array(list(self.cluster.shared_by(tracked).values()), dtype=np.int64)
-        states, mode = self.cluster.model.states, self._plan.mode
-        sampled = np.stack(known(states, rows))
-        due = sampled.any(axis=0) if mode.needs_samples else np.ones(len(rows), dtype=np.bool_)
-        ready = since(states, rows) <= now - self._plan.least_history
-        return bool(due.any() and (ready[due]).all() and (mode.needs_samples or sampled.all()))
-
-    def _beside_hpas(self, tracked: TrackedVpa, numbers: dict[str, Numbers]) -> dict[str, Numbers]:
-        """Keeps the requests on which an HPA of the same target counts."""
-        target = tracked.vpa.spec.target_ref
-        if self._informers.hpas is None or target is None:
-            return numbers
-        by = watched(self._informers.hpas.index.namespace(tracked.vpa.metadata.namespace), target)
-        return beside(numbers, tracked.requests, by)
+    def _ready(self, now: float) -> list[tuple[TrackedVpa, Sequence[Pod]]]:
+        """VPAs that have been sampled for long enough to be acted on, with their pods."""
+        least, mode = self._plan.least_history, self._plan.mode
+        return [
+            (tracked, self._followed.get(key, ()))
+            for key, tracked in self.cluster.vpas.items()
+            if is_known(self.cluster, tracked, now, mode=mode, least=least)
+        ]
 
     async def _maintain(self, now: float) -> None:
         written, failed = await self.checkpoints.store(now, self._wall, now + self._plan.timing.checkpoint_budget)
@@ -307,9 +274,3 @@ class Recommender:
             await self.checkpoints.collect(self._plan.scope.namespace, {vpa.key for vpa in self._informers.vpas.index})
         except KubeError as error:
             log.warning("orphaned checkpoints not removed", cause=str(error))
-
-
-def _triples(bounds: Bounds) -> list[tuple[int, int, int] | None]:
-    """(target, lower, upper) of each container; None where there is no number."""
-    columns = (column.tolist() for column in (bounds.target, bounds.lower, bounds.upper, bounds.known))
-    return [(target, lower, upper) if has else None for target, lower, upper, has in zip(*columns, strict=True)]
