@@ -121,12 +121,18 @@ def encode_extra(states: States, rows: Rows) -> list[str]:
     newest, repeated = amount(known.highest).tolist(), amount(known.repeated).tolist()
     columns = (peaks.anchor, peaks.day, peaks.oom, peaks.oom_time)
     anchor, day, oom, oom_time = (column[rows].tolist() for column in columns)
-    return [
-        ""
-        if anchor[at] == NEVER
-        else _dump(Extra(anchor[at], day[at], _trimmed(newest[at]), oom[at], oom_time[at], _trimmed(repeated[at])))
-        for at in range(len(rows))
-    ]
+
+    def extra(at: int) -> Extra:
+        return Extra(
+            anchor=anchor[at],
+            day=day[at],
+            peaks=_trimmed(newest[at]),
+            oom=oom[at],
+            oom_time=oom_time[at],
+            repeated=_trimmed(repeated[at]),
+        )
+
+    return ["" if anchor[at] == NEVER else _dump(extra(at)) for at in range(len(rows))]
 
 
 def restore_extra(states: States, row: int, text: str) -> None:

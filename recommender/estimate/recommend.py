@@ -34,7 +34,8 @@ def decide(model: Model, rows: Rows, containers: Amounts, now: float, chosen: Mo
     found = recommend(model.states, rows, containers, chosen.estimation)
     cpu, memory = found.cpu, found.memory
     if chosen.policy is not None:
-        memory = by_risk(model, rows, memory, minimums(containers, chosen.estimation)[1], now, chosen.policy)
+        minimum = minimums(containers, chosen.estimation)[1]
+        memory = by_risk(model, rows, now, memory=memory, minimum=minimum, policy=chosen.policy)
     if chosen.needs_samples:
         sampled = known(model.states, rows)
         cpu, memory = _of_known(cpu, sampled[0]), _of_known(memory, sampled[1])
@@ -60,7 +61,7 @@ def since(states: States, rows: Rows) -> Floats:
     return found
 
 
-def by_risk(model: Model, rows: Rows, memory: Bounds, minimum: Amounts, now: float, policy: RiskPolicy) -> Bounds:
+def by_risk(model: Model, rows: Rows, now: float, *, memory: Bounds, minimum: Amounts, policy: RiskPolicy) -> Bounds:
     """VPA's memory bounds with the target replaced by the policy's; the bounds are moved to enclose it.
 
     Looks anew only at states whose peaks have changed, or that were looked at an hour ago; a model is asked with one

@@ -1,6 +1,7 @@
 """`backtest`: what policies would have cost, and risked, on past usage."""
 
 import argparse
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from recommender.model.containers import DAY
 from recommender.offline.backtest import POLICIES, Walk, ceiled, margined, sample_step, walk
 from recommender.offline.calibration import Calibrations
 from recommender.offline.contenders import Contender, Fixed
+from recommender.offline.doubts import without_strays
 from recommender.offline.score import Prices, Summary, Tally, bootstrap, interval, summary
 from recommender.offline.tuning import MEDIAN, OVERRUNS, Course, Margins, Split, splits
 
@@ -37,6 +39,7 @@ def run(arguments: Sequence[str]) -> int:
         raise SettingsError(f"--policies: {', '.join(unknown)} is none of {', '.join(POLICIES)}")
     usage = read_usage(given.usage)
     tables.complain(usage.problems)
+    usage = without_strays(usage, time.time())
     how = Walk(given.interval_hours * 3600, given.warmup_days * DAY, (given.kills or "on") == "on")
     span = float(np.ptp(usage.time))
     if span / how.interval > MOST_DECISIONS:
@@ -53,7 +56,9 @@ def run(arguments: Sequence[str]) -> int:
         raise SettingsError(NOTHING.format(days=given.warmup_days))
     members = np.arange(len(usage.names))
     prices = Prices(given.price_core, given.price_gib) if given.price_core or given.price_gib else None
-    records = rows(tallies, members, sample_step(usage), given.bootstrap, prices, given.baseline)
+    records = rows(
+        tallies, members, step=sample_step(usage), rounds=given.bootstrap, prices=prices, baseline=given.baseline
+    )
     tables.write(records, given.output, f"{len(members)} containers, {how.interval / 3600:g} h ahead")
     _show_risks(risks, given)
     if given.plot:
@@ -187,6 +192,7 @@ def _parser() -> argparse.ArgumentParser:
 def rows(
     tallies: Mapping[str, Tally],
     members: NDArray[np.int64],
+    *,
     step: float,
     rounds: int,
     prices: Prices | None,

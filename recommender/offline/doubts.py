@@ -1,13 +1,15 @@
-"""What looks wrong in a usage file or a list of requests though each row is good by itself: in words. Pure."""
+"""What looks wrong in a usage file or a list of requests though each row is good by itself: in words."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.input.usage_file import Usage
+from adapter.program import tables
+from recommender.input.usage_file import Usage, UsageError
 from recommender.model.containers import DAY
 from recommender.offline.entry import Request
 
@@ -42,6 +44,20 @@ def strays(usage: Usage, now: float) -> tuple[NDArray[np.bool_], list[str]]:
     ]
     more = len(places) - len(said)
     return kept, said + ([f"{more} more rows with such dates were left out"] if more else [])
+
+
+def without_strays(usage: Usage, now: float) -> Usage:
+    """The usage without the rows that `strays` finds, each of which is said. Raises UsageError where none is left."""
+    kept, said = strays(usage, now)
+    if not kept.any():
+        raise UsageError("every row is in the future; epoch_s is Unix seconds")
+    for line in said:
+        tables.say(line)
+    if kept.all():
+        return usage
+    left = usage.select(np.flatnonzero(kept))
+    present = np.unique(left.container)
+    return replace(left, names=[usage.names[at] for at in present], container=np.searchsorted(present, left.container))
 
 
 def order(usage: Usage) -> list[str]:

@@ -1,6 +1,7 @@
 """`replay`: what a policy recommends at the end of a usage file."""
 
 import argparse
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from recommender.estimate.recommend import decide
 from recommender.input.usage_file import Usage, read_requests, read_usage
 from recommender.model.containers import MISSING, Model
 from recommender.offline.contenders import Krr, Largest
+from recommender.offline.doubts import without_strays
 from recommender.offline.replay import Replay
 from recommender.settings import FLAGS, MODES, Settings, idle, parse
 
@@ -58,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _modelled(usage: Usage, settings: Settings) -> list[tables.Record]:
     chosen = mode(settings)
+    if settings.mode != "vpa":  # which takes every row as it comes
+        usage = without_strays(usage, time.time())
     replay = Replay(Model(chosen.aggregation), usage, by_time=settings.mode != "vpa")
     replay.run()
     if replay.late:

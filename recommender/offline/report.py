@@ -37,19 +37,13 @@ def entries(
     What an HPA of the workload (`hpas`, by namespace, kind and name) counts on stays at its request.
     """
     pods = workloads(names, kind)
-    sharing = {name: len(own) for own in pods.values() for name in own}
-    made = decide(model, rows, np.array([sharing[name] for name in names], dtype=np.int64), now, chosen)
-    found = {name: _numbers(made, at, post) for at, name in enumerate(names)}
-    for workload, own in pods.items():
-        held = (hpas or {}).get(workload, {})
-        if held:
-            found.update(_beside(found, own, requests, held))
+    found = _found(model, rows, names, now, chosen=chosen, post=post, pods=pods)
+    for workload, held in (hpas or {}).items():
+        found.update(_beside(found, pods.get(workload, ()), requests, held))
     targets = [Target(*(bounds and bounds[0] for bounds in (found[name].cpu, found[name].memory))) for name in names]
     risks = _Risks(model, rows, now, chosen)
-    at_target, at_request = (
-        risks.of([target.memory for target in targets]),
-        risks.of([requests[name].memory if name in requests else None for name in names]),
-    )
+    at_target = risks.of([target.memory for target in targets])
+    at_request = risks.of([requests[name].memory if name in requests else None for name in names])
     multiples = [
         risks.of([target.memory and round(target.memory * factor) for target in targets]) for factor in FACTORS
     ]
@@ -71,6 +65,21 @@ def entries(
         )
         for at, name in enumerate(names)
     ]
+
+
+def _found(
+    model: Model,
+    rows: Rows,
+    names: Sequence[str],
+    now: float,
+    *,
+    chosen: Mode,
+    post: PostProcessor,
+    pods: Mapping[tuple[str, str, str], Sequence[str]],
+) -> dict[str, Numbers]:
+    sharing = {name: len(own) for own in pods.values() for name in own}
+    made = decide(model, rows, np.array([sharing[name] for name in names], dtype=np.int64), now, chosen)
+    return {name: _numbers(made, at, post) for at, name in enumerate(names)}
 
 
 def _entry(

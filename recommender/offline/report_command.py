@@ -10,15 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from adapter.program import tables
 from adapter.program.flags import SettingsError
 from adapter.units import duration
 from recommender.config import history, mode, post_processor
 from recommender.estimate.recommend import Mode
 from recommender.input.history import History
-from recommender.input.usage_file import UsageError, read_requests, read_usage
+from recommender.input.usage_file import read_requests, read_usage
 from recommender.model.containers import Model
 from recommender.offline import doubts, patches
 from recommender.offline.checkpoint_files import read_checkpoints, resume
@@ -188,17 +186,12 @@ def _load_checkpoints(path: Path, chosen: Mode) -> Known:
 def _load_usage(paths: Sequence[Path], chosen: Mode) -> Known:
     usage = read_usage(paths)
     tables.complain(usage.problems)
-    kept, said = doubts.strays(usage, time.time())
-    if not kept.any():
-        raise UsageError(f"{', '.join(map(str, paths))}: every row is in the future; epoch_s is Unix seconds")
-    usage = usage if kept.all() else usage.select(np.flatnonzero(kept))
-    for line in (*said, *doubts.order(usage), *doubts.of_usage(usage)):
+    usage = doubts.without_strays(usage, time.time())
+    for line in (*doubts.order(usage), *doubts.of_usage(usage)):
         tables.say(line)
     replay = Replay(Model(chosen.aggregation), usage, by_time=True)
     replay.run_all()
-    left = np.bincount(usage.container, minlength=len(usage.names)) > 0
-    names = [name for name, there in zip(usage.names, left, strict=True) if there]
-    return Known(model=replay.model, rows=replay.rows[left], names=names, now=float(usage.time.max()))
+    return Known(model=replay.model, rows=replay.rows, names=usage.names, now=float(usage.time.max()))
 
 
 def _seconds(text: str) -> float:

@@ -212,12 +212,12 @@ def splits(
         knobs = chosen(settings, scores.against(baseline, tune))
         tuned = Scores.of([_counted(course.tally(policy(knobs)), told)])
         yield Split(
-            seed,
-            knobs,
-            tuned.against(baseline, held_out),
-            ours.against(baseline, held_out),
-            _best(known.against(baseline, held_out)),
-            _gain(tuned, baseline, held_out, seed),
+            seed=seed,
+            knobs=knobs,
+            tuned=tuned.against(baseline, held_out),
+            default=ours.against(baseline, held_out),
+            hindsight=_best(known.against(baseline, held_out)),
+            gain=_gain(tuned, baseline, held_out, seed),
         )
 
 

@@ -58,6 +58,18 @@ def test_a_row_years_away_is_named_and_changes_nothing(
     assert re.search(rf"^{of} at \d{{4}}-\d\d-\d\dT.*; left out$", err, re.MULTILINE)
 
 
+@pytest.mark.parametrize("verb", ["replay", "explain"])
+def test_the_other_verbs_leave_such_a_row_out_too(
+    capsys: pytest.CaptureFixture[str], usage: Callable[..., Path], verb: str
+) -> None:
+    said = []
+    for rows in (hourly("app"), [*hourly("app"), ("other", T0 + 5 * 365 * DAY, 100, 1024 * MI)]):
+        assert main([verb, *(["app"] if verb == "explain" else []), str(usage(rows))]) == 0
+        said.append(capsys.readouterr())
+    assert said[0].out == said[1].out
+    assert re.search(r"^other at 20\d\d-\S+: .*; left out$", said[1].err, re.MULTILINE)
+
+
 def test_two_true_spans_of_time_are_both_kept(usage: Callable[..., Path]) -> None:
     """A container that ended half a year before the other began is old, not wrong."""
     kept, said = doubts.strays(
