@@ -22,6 +22,9 @@ from tests.cluster.manifests import sample_deployment
 from tests.cluster.processes import wait_until
 
 DEFINITION = ROOT / "manifests" / "crds" / "rolloutpolicy.yaml"
+ORDER = ("Switching", "Verifying", "Adopting", "Finishing", "Idle")
+BACK = ("Returning", "Removing", "Restoring", "Idle")
+LATER = {phase: order[number:] for order in (ORDER, BACK) for number, phase in enumerate(order)}
 CLIENTS = 20
 """Half of them open a connection for every request."""
 PAUSE = 0.08
@@ -135,8 +138,10 @@ class Shop:
             if not pod["metadata"].get("deletionTimestamp") and version in ("", version_of(pod))
         }
 
-    def until(self, phase: str, seconds: float = 60) -> None:
-        assert wait_until(lambda: self.status().get("phase") == phase, seconds, every=0.2), self.status()
+    def until(self, phase: str, seconds: float = 60, *, or_later: bool = False) -> None:
+        """Until the phase is seen; some last but for a moment, so that one of those after it may do."""
+        wanted = LATER[phase] if or_later else (phase,)
+        assert wait_until(lambda: self.status().get("phase") in wanted, seconds, every=0.2), self.status()
 
     def ended(self, outcome: str, releases: int, seconds: float = 120) -> None:
         def done() -> bool:

@@ -33,9 +33,10 @@ def test_a_promotion_and_a_rollback_under_load_lose_no_request(
         shop.until("Idle")
         with Clients(shop.address) as clients:
             shop.release("2")
-            shop.until("Adopting")
-            controller.end(signal.SIGKILL)  # at its most delicate
-            controller.start()
+            for phase in ("Switching", "Verifying", "Adopting"):  # where traffic and pods change hands
+                shop.until(phase, or_later=True)
+                controller.end(signal.SIGKILL)
+                controller.start()
             judged = shop.pods("2")
             shop.ended("Promoted", 1)
             assert shop.pods() == judged  # the same pods, and not a restart
@@ -44,6 +45,9 @@ def test_a_promotion_and_a_rollback_under_load_lose_no_request(
             shop.release("3")
             shop.until("Verifying" if "blueGreen" in spec else "Stepping")
             assert verb(bed, shop, "abort") == 0
+            shop.until("Returning", or_later=True)
+            controller.end(signal.SIGKILL)
+            controller.start()
             shop.ended("Aborted", 2)
             assert shop.pods() == judged
             assert verb(bed, shop, "wait", "--timeout=5") == 1
