@@ -35,7 +35,7 @@ from adapter.rollout.model.observation import (
     Service,
     Slice,
 )
-from adapter.rollout.model.policy import POLICIES, RolloutPolicy
+from adapter.rollout.model.policy import POLICIES, RolloutPolicy, in_force
 from adapter.rollout.model.status import Phase
 from adapter.rollout.model.template import claims, labels_of
 
@@ -49,9 +49,12 @@ class Reader:
         self._client = client
 
     async def policy(self, namespace: str, name: str) -> tuple[RolloutPolicy, Json] | None:
-        """The policy, typed and raw; None where it is gone. Raises KubeError."""
+        """The policy with the strategy in force, typed and raw; None where it is gone. Raises KubeError."""
         raw = await self._get(POLICIES, namespace, name)
-        return None if raw is None else (msgspec.convert(_pruned(raw), RolloutPolicy), raw)
+        if raw is None:
+            return None
+        raw = in_force(raw)
+        return msgspec.convert(_pruned(raw), RolloutPolicy), raw
 
     async def observe(self, policy: RolloutPolicy, raw: Json) -> Observation:
         """All that belongs to the policy. Raises KubeError; an object that is not there is no error."""

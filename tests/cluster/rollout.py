@@ -22,8 +22,8 @@ from tests.cluster.manifests import sample_deployment
 from tests.cluster.processes import wait_until
 
 DEFINITION = ROOT / "manifests" / "crds" / "rolloutpolicy.yaml"
-ORDER = ("Switching", "Verifying", "Adopting", "Finishing", "Idle")
-BACK = ("Returning", "Removing", "Restoring", "Idle")
+ORDER = ("Switching", "Verifying", "Adopting", "Finishing")
+BACK = ("Returning", "Removing", "Restoring")
 LATER = {phase: order[number:] for order in (ORDER, BACK) for number, phase in enumerate(order)}
 CLIENTS = 20
 """Half of them open a connection for every request."""

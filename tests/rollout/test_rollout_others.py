@@ -16,6 +16,7 @@ FORWARDS = {
     "blue-green": ["Preparing", "Starting", "Previewing", "Switching", "Verifying", "Adopting", "Finishing"],
     "canary": ["Preparing", "Stepping 0", "Stepping 1", "Filling", "Switching", "Verifying", "Adopting", "Finishing"],
 }
+STRATEGY_KEYS = ("blueGreen", "canary")
 BACKWARDS = ["Returning", "Removing", "Restoring"]
 PHASES = [(name, phase) for name, phases in FORWARDS.items() for phase in [*phases, *BACKWARDS]]
 
@@ -309,3 +310,44 @@ async def test_a_namespace_that_goes_is_not_held_up(strategy: Any) -> None:
     await shop.some(2)
     assert shop.get(POLICIES) is None
     assert shop.get(DEPLOYMENTS)["spec"]["paused"]  # nothing was put back: it goes anyway
+
+
+@pytest.mark.parametrize(("strategy", "phase"), PHASES)
+async def test_an_edit_of_the_strategy_is_for_the_next_release(strategy: Any, phase: Any) -> None:
+    shop = await reached(strategy, phase)
+    other = CANARY if strategy == "blue-green" else BLUE_GREEN
+
+    def edit(found: Any) -> None:
+        found["spec"] = {**{key: value for key, value in found["spec"].items() if key not in STRATEGY_KEYS}, **other}
+
+    shop.edit(POLICIES, edit)
+    await shop.until(lambda: shop.outcomes)
+    await shop.some(5)
+    backwards = phase in BACKWARDS
+    assert shop.outcomes == ["RolledBack" if backwards else "Promoted"]
+    done = [mark for mark in shop.phases if mark in FORWARDS[strategy]]
+    assert backwards or done == FORWARDS[strategy]
+    shop.clean("web:1" if backwards else "web:2")
+    shop.ears.say = lambda _: FREE
+    shop.phases.clear()
+    shop.release("web:3")
+    await shop.settled("Promoted")
+    assert ("Stepping 0" in shop.phases) == (other is CANARY)
+
+
+@STRATEGIES
+async def test_abort_is_heard_until_the_sibling_is_orphaned(strategy: Any) -> None:
+    shop = await Shop(strategy).ready()
+    shop.release("web:2")
+    await shop.until(lambda: shop.phase == "Verifying")
+    shop.simulator.health = lambda pod: "ok" if pod["metadata"]["name"] in known else "never"
+    known = set(shop.pods())
+    shop.scale(4)  # the fourth pod never comes: nothing is adopted
+    shop.edit(POLICIES, lambda found: found["status"].update(phase="Adopting"))
+    await shop.some(5)
+    assert shop.phase == "Adopting"
+    shop.command("abort")
+    await shop.until(lambda: shop.outcomes, steps=40)
+    assert shop.outcomes == ["Aborted"]
+    assert set(shop.pods("web:1")) >= known & set(shop.pods("web:1"))
+    assert not shop.blackouts

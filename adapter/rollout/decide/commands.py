@@ -27,7 +27,7 @@ def commanded(ctx: Context) -> Decision | None:
     if command is None or ctx.deleting:
         return None
     status = msgspec.structs.replace(ctx.status, command=command.id)
-    if command.verb == "abort" and ctx.status.phase in ABORTABLE:
+    if command.verb == "abort" and ctx.abortable:
         reason = "a person said abort"
         told = Told("Aborting", reason)
         heard = ctx._replace(status=status)
@@ -40,7 +40,7 @@ def commanded(ctx: Context) -> Decision | None:
 
 
 def _heard(ctx: Context, status: Status, command: Command) -> Status | None:
-    releasing = status.release is not None and status.phase in ABORTABLE
+    releasing = status.release is not None and ctx.abortable
     replace = msgspec.structs.replace
     match command.verb:
         case "promote" if releasing:

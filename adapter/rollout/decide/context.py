@@ -27,7 +27,7 @@ ABORTABLE: Final = frozenset(
         Phase.VERIFYING,
     }
 )
-"""Phases from which there is a way back."""
+"""Phases from which there is a way back whatever was seen."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,14 @@ class Context(NamedTuple):
     def deleting(self) -> bool:
         """Whether the policy is being deleted."""
         return self.policy.metadata.deletion_timestamp is not None
+
+    @property
+    def abortable(self) -> bool:
+        """Whether there is a way back: until the sibling is orphaned."""
+        if self.status.phase is not Phase.ADOPTING or self.status.release is None:
+            return self.status.phase in ABORTABLE
+        found = self.seen.sibling(self.release.sibling)
+        return found is not None and not found.going
 
     @property
     def steps(self) -> int:

@@ -37,8 +37,7 @@ def starting(ctx: Context) -> Decision:
 
 def previewing(ctx: Context) -> Decision:
     spec = ctx.policy.spec.blue_green
-    if spec is None:
-        return go(ctx, Phase.RETURNING, "the strategy was changed", outcome=Outcome.SUPERSEDED, **moved(ctx))
+    assert spec is not None  # the strategy in force is the release's
 
     def met(ctx: Context) -> Decision:
         return soaked(ctx, spec.preview_seconds, "looks at the new pods", manual=spec.manual) or _switch(ctx)
@@ -47,13 +46,9 @@ def previewing(ctx: Context) -> Decision:
 
 
 def stepping(ctx: Context) -> Decision:
-    if ctx.policy.spec.canary is None or not ctx.steps:
-        return go(ctx, Phase.RETURNING, "the strategy was changed", outcome=Outcome.SUPERSEDED, **moved(ctx))
-    steps = ctx.policy.spec.canary.steps
-    number = min(ctx.release.step, len(steps) - 1)
+    assert ctx.policy.spec.canary is not None  # the strategy in force is the release's
+    steps, number = ctx.policy.spec.canary.steps, ctx.release.step
     step, last = steps[number], number == len(steps) - 1
-    if ctx.release.weight != step.weight:
-        return Decision(ctx.with_release(weight=step.weight), again=0.0)
 
     def met(ctx: Context) -> Decision:
         promise = f"holds step {number + 1} of {len(steps)}, weight {step.weight}"
@@ -95,13 +90,14 @@ def verifying(ctx: Context) -> Decision:
 
 
 def adopting(ctx: Context) -> Decision:
-    """The sibling at full size, no other ReplicaSet of its template, then orphaned; from there only forwards."""
+    """The sibling at full size, no other ReplicaSet of its template, then orphaned; from there only forwards.
+
+    Before that `trouble` ends the release as in the phases before.
+    """
     found = ctx.seen.sibling(ctx.release.sibling)
     if found is None or found.going:
         return _adopted(ctx)
-    if ctx.deployment.fingerprint != ctx.release.fingerprint:
-        return go(ctx, Phase.RETURNING, "another template was written", outcome=Outcome.SUPERSEDED, **moved(ctx))
-    todo = first(lambda: _live(ctx), lambda: _saturated(ctx), lambda: wants.retained_gone(ctx))
+    todo = first(lambda: _live(ctx), lambda: wants.retained_gone(ctx))
     why = "its ReplicaSet is adopted by the Deployment; the judged pods stay"
     orphan = delete(DEPLOYMENTS, found, why, propagation="Orphan")
     return pursue(ctx, todo, lambda _: Decision(say(ctx.status, f"writes: {why}"), (orphan,), again=POLL))
@@ -124,15 +120,6 @@ def _adopted(ctx: Context) -> Decision:
     if ctx.for_seconds() > ADOPTION_SECONDS:
         return roll(ctx, Roll(to=judged, then=judged, next=Phase.FINISHING), "the judged pods were not adopted")
     return stay(ctx, "waits for the Deployment to adopt the judged pods", POLL)
-
-
-def _saturated(ctx: Context) -> Todo:
-    """Kubernetes scales the old pods down at once only where the adopted ReplicaSet says that it has all it should."""
-    found = next((known for known in ctx.seen.replica_sets if known.uid == ctx.release.replica_set), None)
-    wanted = str(ctx.deployment.replicas)
-    if found and found.annotations.get("deployment.kubernetes.io/desired-replicas") == wanted and found.settled:
-        return Todo()
-    return Todo(unmet=f"the new ReplicaSet to have {wanted} available pods")
 
 
 def finishing(ctx: Context) -> Decision:

@@ -21,7 +21,7 @@ from adapter.rollout.model.actions import (
     put,
 )
 from adapter.rollout.model.observation import ReplicaSet, Seen
-from adapter.rollout.model.policy import FINALIZER, POLICIES
+from adapter.rollout.model.policy import FINALIZER, POLICIES, STRATEGIES
 from adapter.rollout.model.status import Phase, Release, Revision, Roll, Saved, at, with_condition
 
 HINT = "streamgate.io/release-with"
@@ -104,6 +104,7 @@ def _begin(ctx: Context) -> Decision:
         fingerprint=found.fingerprint,
         sibling=names.sibling(found, number, found.fingerprint),
         replicas=found.replicas,
+        strategy=_strategy(ctx),
         started_at=at(ctx.now),
         since=at(ctx.now),
     )
@@ -119,6 +120,11 @@ def _begin(ctx: Context) -> Decision:
     if hpa and hpa.owner:
         about += f"; HPA {hpa.name} belongs to another controller, so its minReplicas is not held"
     return Decision(msgspec.structs.replace(status, evidence=None), (), (Told("Released", about),), 0.0)
+
+
+def _strategy(ctx: Context) -> dict[str, Any]:
+    spec = msgspec.to_builtins(ctx.policy.spec)
+    return {key: spec[key] for key in STRATEGIES if key in spec}
 
 
 def _without_pods(ctx: Context) -> Decision:

@@ -3,14 +3,14 @@
 from typing import Final, NamedTuple
 
 from adapter.rollout.decide import wants
-from adapter.rollout.decide.context import ABORTABLE, Context
+from adapter.rollout.decide.context import Context
 from adapter.rollout.model.status import Outcome, Phase, seconds
 from adapter.rollout.model.verdict import Said
 
 UNREADY_SECONDS: Final = 10.0
 """So long fewer than half of the new pods may be available once they have traffic: a drained node is no fault."""
 
-LIVE: Final = frozenset({Phase.STEPPING, Phase.FILLING, Phase.SWITCHING, Phase.VERIFYING})
+LIVE: Final = frozenset({Phase.STEPPING, Phase.FILLING, Phase.SWITCHING, Phase.VERIFYING, Phase.ADOPTING})
 
 
 class Trouble(NamedTuple):
@@ -22,7 +22,7 @@ class Trouble(NamedTuple):
 
 def trouble(ctx: Context) -> Trouble | None:
     """The first reason to go back; None while there is none."""
-    if ctx.status.phase not in ABORTABLE:
+    if not ctx.abortable:
         return None
     if ctx.deleting and not _is_decided(ctx):
         return Trouble(Outcome.DELETED, "the policy is being deleted")
@@ -31,7 +31,8 @@ def trouble(ctx: Context) -> Trouble | None:
 
 def _is_decided(ctx: Context) -> bool:
     """Whether the final verdict is in: then a deletion of the policy finishes forwards."""
-    return ctx.steps > 0 and ctx.status.phase in (Phase.FILLING, Phase.SWITCHING, Phase.VERIFYING)
+    late = (Phase.FILLING, Phase.SWITCHING, Phase.VERIFYING)
+    return ctx.status.phase is Phase.ADOPTING or (ctx.steps > 0 and ctx.status.phase in late)
 
 
 def _edited(ctx: Context) -> Trouble | None:

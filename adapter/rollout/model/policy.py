@@ -19,6 +19,9 @@ COMMAND: Final = "streamgate.io/command"
 """The annotation by which a person asks for something: JSON, a `Command`."""
 
 
+STRATEGIES: Final = ("blueGreen", "canary")
+
+
 class TargetRef(Model, frozen=True):
     """The workload; only Deployments are released."""
 
@@ -98,6 +101,20 @@ class RolloutPolicy(Model, frozen=True):
         """Whether the number of pods makes the share: Services then select both arms during the steps."""
         canary = self.spec.canary
         return canary is not None and canary.traffic.http_route is None and canary.traffic.nginx is None
+
+
+def in_force(raw: dict[str, Any]) -> dict[str, Any]:
+    """The raw policy with the strategy by which its release began, where one is under way.
+
+    Steps, routes and the stages of gates must not change under a release: what was added by the one strategy would be
+    looked for by the other. Everything else of an edit counts at once.
+    """
+    release = (raw.get("status") or {}).get("release") or {}
+    strategy = release.get("strategy")
+    if not strategy or not isinstance(raw.get("spec"), dict):
+        return raw
+    others = {key: value for key, value in raw["spec"].items() if key not in STRATEGIES}
+    return {**raw, "spec": {**others, **strategy}}
 
 
 class Command(Model, frozen=True):

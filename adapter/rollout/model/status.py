@@ -94,6 +94,8 @@ class Release(Model, frozen=True):
     """The uid of the sibling's ReplicaSet, by which it is known again after its adoption."""
     replicas: int = 0
     """The stable size when the release began."""
+    strategy: dict[str, Any] = {}  # noqa: RUF012 - msgspec makes a fresh one for every object
+    """`blueGreen` or `canary` as the policy had it when the release began: an edit of it is for the next one."""
     started_at: datetime | None = None
     since: datetime | None = None
     """When the phase (or step) began."""
