@@ -230,3 +230,42 @@ async def test_what_a_typed_view_would_drop_reaches_the_pods(strategy: Any) -> N
     await shop.settled("Promoted")
     (active,) = [found for found in shop.all(REPLICA_SETS) if found["spec"]["replicas"]]
     assert active["spec"]["template"]["spec"]["odd"] == {"kept": [1]}
+
+
+async def test_no_new_pod_starts_before_the_slices_have_seen_the_narrowed_selector() -> None:
+    """They list the right pods already: only the mark says that they will go on to."""
+    shop = await Shop(BLUE_GREEN).ready()
+    endpoints, shop.simulator._endpoints = shop.simulator._endpoints, lambda: None  # type: ignore[method-assign]
+    shop.release("web:2")
+    await shop.some(20)
+    assert shop.phase == "Preparing"
+    assert shop.pods("web:2") == []
+    assert "EndpointSlices of Service web" in shop.status["message"]
+    shop.simulator._endpoints = endpoints  # type: ignore[method-assign]
+    await shop.settled("Promoted")
+
+
+@STRATEGIES
+@pytest.mark.parametrize("settle", [0, 9])
+async def test_pods_without_traffic_are_kept_for_settle_seconds(strategy: Any, settle: int) -> None:
+    shop = await Shop({**strategy, "settleSeconds": settle}).ready()
+    shop.release("web:2")
+    await shop.until(lambda: shop.phase in ("Verifying", "Stepping"))
+    shop.command("abort")
+    await shop.settled("Aborted")
+    assert shop.since["Removing"] - shop.since["Returning"] >= settle
+    shop.release("web:3")
+    await shop.settled("Promoted")
+    assert shop.since["Adopting"] - shop.since["Verifying"] >= settle
+
+
+async def test_a_soak_goes_on_while_the_hpa_scales() -> None:
+    shop = await Shop({"blueGreen": {"previewSeconds": 0, "verifySeconds": 30}}).ready()
+    shop.release("web:2")
+    await shop.until(lambda: shop.phase == "Verifying")
+    await shop.some(20)
+    shop.scale(5)
+    await shop.settled("Promoted")
+    # 30 s from the first second in which all was there, whatever was scaled on the way, and some turns.
+    assert 30 <= shop.since["Adopting"] - shop.since["Verifying"] <= 34
+    shop.clean("web:2", replicas=5)
