@@ -25,7 +25,7 @@ from recommender.model.peaks import Days
 from recommender.offline.backtest import POLICIES, Walk, halves, walk
 from recommender.offline.calibration import Bucket, Calibrations
 from recommender.offline.plot import calibration
-from recommender.offline.score import Tally
+from recommender.offline.score import Tally, summary
 
 Floats: TypeAlias = NDArray[np.float64]
 ROOT: Final = Path(__file__).parent.parent
@@ -164,6 +164,23 @@ def compared(found: Sequence[tuple[str, Outcome, Outcome]]) -> str:
     return "\n".join(lines)
 
 
+def policies(usage: Usage) -> str:
+    """Every policy on one set of machines, kills off and on."""
+    members = np.arange(len(usage.names))
+    lines = [
+        "| policy | memory slack: kills off | kills on | overrun days: kills off | kills on | "
+        "changes of memory a day: kills off | kills on |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, made in POLICIES.items():
+        walks = (Walk(kills=False), Walk(kills=True))
+        off, on = (summary(walk(usage, made(usage, how), how), members, step=300.0) for how in walks)
+        slack = f"{off.memory_slack:.3f} | {on.memory_slack:.3f}"
+        days = f"{off.overruns} ({off.overrun_rate:.1%}) | {on.overruns} ({on.overrun_rate:.1%})"
+        lines.append(f"| {name} | {slack} | {days} | {off.changes:.2f} | {on.changes:.2f} |")
+    return "\n".join(lines)
+
+
 def calibrated(found: Sequence[tuple[str, Outcome, Outcome]], rounds: int) -> str:
     """Realised over printed by bucket, kills off and on."""
     lines = [
@@ -198,6 +215,7 @@ def main() -> None:
     halved = ("July, means over halves", *walked[0][1:])
     tables = {
         "room": room(),
+        "policies": policies(july),
         "backtests": compared([walked[0], halved, *walked[1:], *synthetic]),
         "calibration": calibrated(walked, given.rounds),
     }
@@ -209,7 +227,7 @@ def main() -> None:
 
 
 def _name(path: Path) -> str:
-    return path.name.removesuffix(".csv.gz")
+    return path.name.removesuffix(".csv.gz").removeprefix("bitbrains-rnd-")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,10 @@ FINE: Final = 16
 """Levels between two ratios that the tables tell apart: 0.5 %."""
 TOP: Final = 65535 // GRID
 WEEK: Final = 7
+RECKONED: Final = (0.0, 0.05, 0.27, 0.75, 1.0)
+"""Shares of weight above an amount, and …"""
+REALISED: Final = (0.0, 0.05, 0.215, 0.72, 1.0)
+"""… what they came to on July's machines: one recent day above says less of the next than its weight."""
 LEAST_WEEKDAYS: Final = 2
 """How many of the same weekday make it evidence of its own."""
 
@@ -183,7 +187,7 @@ class RiskPolicy:
         for one in seen.weekdays:
             again = one.chance * self._like[_place(at - (one.repeated if without else one.highest))]
             chance = np.maximum(chance, again)
-        return chance
+        return np.interp(chance, RECKONED, REALISED)
 
     def _above_day(self, seen: Seen, levels: NDArray[np.int64], at: NDArray[np.int64]) -> Floats:
         """(n, days): the chance of being above `at` for a day that is compared with each of the past ones."""
