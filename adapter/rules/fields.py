@@ -14,7 +14,6 @@ from adapter.rules.document import Path, Plain, path_of
 from adapter.rules.go.functions import Value
 from adapter.rules.go.regexp import Regexp
 from adapter.rules.go.template import Template, TemplateError
-from adapter.rules.go.translate import RegexpError
 from adapter.rules.model import OnOddValue, Policy, ResourceMapping, SeriesFilter, ServedPods
 from adapter.rules.schema import (
     RawFilter,
@@ -26,6 +25,7 @@ from adapter.rules.schema import (
     Strict,
 )
 from adapter.units import duration
+from adapter.units.regexp import RegexpError
 
 _YES = frozenset(("y", "yes", "true", "on"))
 _NO = frozenset(("n", "no", "false", "off"))

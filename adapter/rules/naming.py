@@ -10,9 +10,9 @@ from typing import Generic, NamedTuple, TypeVar
 from adapter.kube.resources import GroupResource
 from adapter.rules.go.regexp import Regexp
 from adapter.rules.go.template import Template, TemplateError
-from adapter.rules.go.translate import RegexpError
 from adapter.rules.model import ResourceMapping, ResourceRule, Rule
 from adapter.rules.resources import ROOT_SCOPED, ResourceMapper, UnknownResource, sanitise
+from adapter.units.regexp import RegexpError
 
 AnyRule = TypeVar("AnyRule", Rule, ResourceRule)
 

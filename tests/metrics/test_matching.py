@@ -1,12 +1,13 @@
-"""Label matchers and the bound on their patterns."""
+"""Label matchers, and what bounds their patterns."""
 
 import re
-import time
+import warnings
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from adapter.metrics import matching
 from adapter.metrics.matching import Matching, Operator, full_match
 from adapter.metrics.source import UnsupportedQuery
 
@@ -43,26 +44,19 @@ def test_matchers_are_anchored_as_in_prometheus(operator: str, value: str, text:
 @pytest.mark.parametrize(
     ("pattern", "why"),
     [
-        ("(a+)+b", "repeats what holds a repetition or a choice"),
-        ("(a|aa)+b", "repeats what holds a repetition or a choice"),
-        ("(?:x(a*)y)*", "repeats what holds a repetition or a choice"),
-        ("(?P<n>a{1,9}){9}", "repeats what holds a repetition or a choice"),
-        ("a++", "repeats what holds a repetition or a choice"),
-        (".*a.*b.*c.*d", "could take too long to match"),
-        ("a?" * 15 + "a" * 15, "could take too long to match"),
-        ("(a|b)" * 15, "could take too long to match"),
-        ("x{1,30000}", "could take too long to match"),
-        ("[a-z]" * 201, "has 1005 characters"),
-        ("[[:alpha:]]+", "has a POSIX class"),
-        ("a(", "is not understood"),
-        ("[a--c].", "is not understood"),
-        (r"\pL.", "is not understood"),
+        ("a(", "missing )"),
+        ("a++", "bad repetition operator"),
+        ("x{1,30000}", "invalid repetition size"),
+        (r"(?=a)", "invalid perl operator"),
+        (r"(\pL{100}){9}", "pattern too large"),
+        ("a)|(b", "unexpected )"),
+        ("[a-z]" * 820, "has 4100 characters"),
+        ("a.\ud800", "not valid Unicode"),
     ],
 )
-def test_patterns_that_cannot_be_bounded_are_refused_with_the_reason(pattern: str, why: str) -> None:
-    with pytest.raises(UnsupportedQuery, match=re.escape(why)) as refused:
+def test_patterns_that_cannot_be_read_are_refused_with_the_reason(pattern: str, why: str) -> None:
+    with pytest.raises(UnsupportedQuery, match=re.escape(why)):
         full_match(pattern)
-    assert "the embedded store takes lists of names (a|b|c)" in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +70,9 @@ def test_patterns_that_cannot_be_bounded_are_refused_with_the_reason(pattern: st
         "a?b?c?",
         "(abc)+",
         r"[^]\]]+.*",
+        "(a+)+b",
+        ".*a.*b.*c.*d",
+        "(a|b)" * 15,
     ],
 )
 def test_patterns_of_daily_use_are_taken(pattern: str) -> None:
@@ -92,29 +89,50 @@ def test_a_list_of_thousands_of_pods_is_a_set() -> None:
 
 
 @settings(max_examples=150)
-@given(st.text("ab|()*+?{}12,.[]\\^$-", max_size=14), st.text("ab1.", max_size=8))
+@given(st.text("ab|()*+?12,.[]\\^$-", max_size=14), st.text("ab1.", max_size=8))
 def test_what_is_taken_is_what_re_matches(pattern: str, text: str) -> None:
-    try:
-        matches = full_match(pattern)
-    except UnsupportedQuery:
-        return
-    assert matches(text) == bool(re.compile(pattern, re.ASCII | re.DOTALL).fullmatch(text))
+    """Where both read the pattern: of the whole text they can match the same (captures aside)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        try:
+            expected = re.compile(pattern, re.ASCII | re.DOTALL)
+            matches = full_match(pattern)
+        except (re.error, UnsupportedQuery):
+            return
+    assume("$" not in pattern or "\n" not in text)
+    assert matches(text) == bool(expected.fullmatch(text))
 
 
 @pytest.mark.parametrize(
     "pattern",
     [
-        ".*.*c",
-        "(a|a).*.*c",
-        "(a|a)" * 14 + "c",
-        "(?:a|b)" + "a?" * 6 + "a*c",
-        "a{1,100}a*c",
-        ".*b.*.*",
-        "a?" * 13 + "c.*",
+        "((([a-z0-9/-]{,}){,}!))",
+        "(((a{0,50}){0,10}){0,2}!)",
+        r"[^x]*[^x]*\.*!",
+        "(a+)+!",
+        "(a|aa)+!",
+        "(a|a)" * 100 + "a*!",
+        "a?" * 500 + "a*!",
+        ".*.*.*.*.*.*.*.*!",
     ],
 )
-def test_the_worst_patterns_that_are_taken_end_soon(pattern: str) -> None:
-    matches = full_match(pattern)
-    started = time.process_time()
-    assert not matches("a" * 250)
-    assert time.process_time() - started < 0.3
+def test_no_pattern_backtracks(pattern: str) -> None:
+    """On a backtracking engine none of these comes back within the tests' time."""
+    assert not full_match(pattern)("a" * 100_000)
+
+
+def test_braces_without_a_least_count_are_plain_text_as_in_go() -> None:
+    assert full_match("a{,2}")("a{,2}")
+    assert not full_match("a{,2}")("aa")
+
+
+def test_a_lone_surrogate_in_a_value_is_one_character() -> None:
+    assert full_match("a.b")("a\ud800b")
+
+
+def test_what_is_remembered_is_bounded_in_bytes() -> None:
+    for index in range(100):
+        full_match(rf"000{index}\w{{200}}")
+        full_match("|".join(f"{index}-{number}" for number in range(2000)))
+    assert matching._remembered.currsize <= matching.CACHE_BYTES
+    assert sum(size for _, size in matching._remembered.values()) == matching._remembered.currsize

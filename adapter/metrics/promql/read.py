@@ -2,14 +2,14 @@
 
 The `promql-parser` package has three weaknesses, all kept in here. Its recursion ends the process where a query is
 nested or chained too deeply. It panics on some numbers (`x @ -1`), or fails only when a node is looked at. And it
-compiles every pattern, which for a list of thousands of pods takes long and then fails: long patterns are set aside.
+compiles every pattern into as much as 12 MB, which only the source needs: it is not shown any (they are set aside).
 """
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 
 import promql_parser as ast
+from cachetools import LRUCache
 
 from adapter.metrics.promql.walk import SET_ASIDE, children
 from adapter.metrics.source import UnsupportedQuery
@@ -20,10 +20,8 @@ MAX_DEPTH = 100
 """Open brackets at any place: time grows with the square of the depth, the stack overflows at thousands."""
 MAX_OPERATORS = 500
 """Of the whole query, signs of matchers included: `a + b + c` is nested, too."""
-LONG_PATTERN = 256
-"""Characters of a pattern, from which on the parser does not see it."""
-SHORT = 4096
-"""Characters of a query, up to which a thousand trees are remembered; of longer ones a few."""
+CACHE_BYTES = 24 * 2**20
+"""Of all trees that are remembered."""
 
 _TOKEN = re.compile(
     r"""(?P<text>"(?:[^"\\]++|\\.)*+"?|'(?:[^'\\]++|\\.)*+'?|`[^`]*+`?)|(?P<comment>\#[^\n]*)|(?P<match>[=!]~)"""
@@ -36,9 +34,22 @@ class PromQLError(UnsupportedQuery):
     """A text that is no PromQL, that is beyond the bounds, or that cannot be written again; one sentence."""
 
 
+_remembered: LRUCache[str, tuple[ast.Expr, int]] = LRUCache(CACHE_BYTES, getsizeof=lambda found: found[1])
+
+
 def parse(text: str) -> ast.Expr:
     """The tree of a query; whatever `walk` and `write` look at can be looked at. Raises PromQLError."""
-    return _short(text) if len(text) <= SHORT else _long(text)
+    if (remembered := _remembered.get(text)) is not None:
+        return remembered[0]
+    tree, size = _parsed(text), _size(text)
+    if size <= CACHE_BYTES:
+        _remembered[text] = tree, size
+    return tree
+
+
+def _size(text: str) -> int:
+    """Bytes of a query and its tree, estimated from above: measured are 4 kB, 4 a character and 300 a node."""
+    return 4096 + 8 * len(text) + 512 * sum(map(text.count, "=+-*/%^<>(,"))
 
 
 def _parsed(text: str) -> ast.Expr:
@@ -57,12 +68,8 @@ def _parsed(text: str) -> ast.Expr:
     return expression
 
 
-_short = lru_cache(maxsize=1024)(_parsed)
-_long = lru_cache(maxsize=4)(_parsed)
-
-
 def _prepared(text: str) -> Iterator[str]:
-    """The text in pieces, its long patterns marked as set aside. Raises PromQLError beyond the bounds."""
+    """The text in pieces, its patterns marked as set aside. Raises PromQLError beyond the bounds."""
     at = depth = operators = 0
     matching: re.Match[str] | None = None
     for token in _TOKEN.finditer(text):
@@ -74,7 +81,7 @@ def _prepared(text: str) -> Iterator[str]:
             raise PromQLError(f"the query is nested deeper than {MAX_DEPTH} brackets")
         if operators > MAX_OPERATORS:
             raise PromQLError(f"the query has more than {MAX_OPERATORS} operators")
-        if matching is not None and len(token["text"] or "") > LONG_PATTERN:
+        if matching is not None and token["text"]:
             yield text[at : matching.start()] + ("=" if matching[0] == "=~" else "!=")
             yield text[matching.end() : token.start() + 1] + SET_ASIDE
             at = token.start() + 1

@@ -19,12 +19,12 @@ from adapter.metrics.slices import Slices
 from adapter.metrics.source import ALWAYS, Query, Since, UnsupportedQuery
 from adapter.metrics.store import rate
 from adapter.metrics.store.family import Family, Strings
+from adapter.metrics.store.operators import arithmetic, matched, operator_of
 from adapter.metrics.store.ranges import LAST, RANGE_FUNCTIONS, RangeFunction
 from adapter.metrics.store.ring import Floats, Ints
 from adapter.metrics.store.supported import kept_labels, matchings, unsupported
 from adapter.metrics.store.vector import (
     AGGREGATIONS,
-    ARITHMETIC,
     NAME,
     SET_OPERATORS,
     Groups,
@@ -118,7 +118,7 @@ class _Evaluation:
         if isinstance(node, ast.VectorSelector):
             return (yield from self._instant(node))
         if isinstance(node, ast.UnaryExpr):
-            return _arithmetic("*", -1.0, (yield from self.of(node.expr)))
+            return arithmetic("*", -1.0, (yield from self.of(node.expr)))
         if isinstance(node, ast.Call):
             return (yield from self._call(node))
         if isinstance(node, ast.AggregateExpr):
@@ -247,31 +247,17 @@ class _Evaluation:
         return Vector(columns, rates, newest, windows).take(np.flatnonzero(fresh))
 
     def _binary(self, node: ast.BinaryExpr) -> Slices[Vector | float]:
-        operator, matching = _operator(node), node.modifier and node.modifier.matching
+        operator, matching = operator_of(node), node.modifier and node.modifier.matching
         left, right = (yield from self.of(node.lhs)), (yield from self.of(node.rhs))
         if not isinstance(left, Vector) or not isinstance(right, Vector):
             if operator in SET_OPERATORS:
                 raise unsupported(f"'{operator}' of a number")
-            return _arithmetic(operator, left, right)
-        keys = _matched(left, matching), _matched(right, matching)
+            return arithmetic(operator, left, right)
+        keys = matched(left, matching), matched(right, matching)
         yield
         if operator in SET_OPERATORS:
             return select_by(left, right, keys, operator)
         return combine(*keys, operator)
-
-
-def _operator(node: ast.BinaryExpr) -> str:
-    """Raises UnsupportedQuery."""
-    operator, modifier = str(node.op), node.modifier
-    if operator not in ARITHMETIC and operator not in SET_OPERATORS:
-        raise unsupported(f"the operator {operator}")
-    cardinalities = (ast.VectorMatchCardinality.OneToOne, ast.VectorMatchCardinality.ManyToMany, None)
-    if modifier is not None and modifier.card not in cardinalities:
-        raise unsupported("group_left and group_right")
-    fill = modifier.fill_values if modifier is not None else None
-    if fill is not None and not (fill.lhs is None and fill.rhs is None):
-        raise unsupported("fill")
-    return operator
 
 
 _KINDS = {"SubqueryExpr": "subqueries", "StringLiteral": "strings", "MatrixSelector": "a bare range ([…])"}
@@ -284,23 +270,5 @@ def _bound(text: str) -> float:
         return np.nan
 
 
-def _arithmetic(operator: str, left: Vector | float, right: Vector | float) -> Vector | float:
-    """The operator where one side at least is a number."""
-    vector = left if isinstance(left, Vector) else right
-    one, other = (np.asarray(side.values if isinstance(side, Vector) else side) for side in (left, right))
-    with np.errstate(all="ignore"):
-        values = ARITHMETIC[operator](one.astype(float), other.astype(float))
-    return vector.with_values(values).drop((NAME,)) if isinstance(vector, Vector) else float(values)
-
-
 def _regroup(vector: Vector, modifier: ast.AggModifier | None) -> Vector:
     return vector.keep(kept_labels(vector.columns, modifier))
-
-
-def _matched(vector: Vector, matching: ast.LabelModifier | None) -> Vector:
-    """With the labels that a binary operator matches on, which are the result's too."""
-    if matching is None:
-        return vector.drop((NAME,))
-    if matching.type == ast.LabelModifierType.Include:
-        return vector.keep(matching.labels)
-    return vector.drop((NAME, *matching.labels))
