@@ -20,6 +20,7 @@ from recommender.estimate.recommend import decide
 from recommender.input.usage_file import Usage, read_usage
 from recommender.model.containers import Model
 from recommender.model.histogram import NEVER
+from recommender.model.peaks import amount
 from recommender.objects import Checkpoint, CheckpointStatus, Histogram
 from recommender.offline.replay import Replay
 from recommender.settings import Settings
@@ -123,7 +124,36 @@ def test_daily_peaks_survive_a_restart_in_an_annotation() -> None:
     old, new = before.model.states.peaks, after.states.peaks
     assert new.recent(rows, 28).tolist() == old.recent(before.rows, 28).tolist()
     assert new.oom[rows].tolist() == old.oom[before.rows].tolist()
-    assert all(len(text) < 700 for text in texts)
+    assert (
+        new.repeated[rows[:, None], np.arange(28)].tolist()
+        == old.repeated[before.rows[:, None], np.arange(28)].tolist()
+    )
+    assert all(len(text) < 1000 for text in texts)
+
+
+def test_an_annotation_of_before_there_were_two_numbers_a_day_is_read_with_every_peak_supported() -> None:
+    """Two days, 3 GB and 1 GB; written by a release that knew of peaks only."""
+    model = Model(mode(Settings()).aggregation)
+    rows = model.states.take(1)
+    codec.restore_extra(model.states, 0, f"[{T0},1,[3000000000,1000000000],0,-62135596800.0]")
+    known = model.states.peaks.days(rows, T0 + 2 * 86400)
+    assert known.highest.tolist() == known.repeated.tolist()
+    assert amount(known.highest[0, :3]).tolist() == pytest.approx([3 * 10**9, 10**9, 0], rel=0.0005)
+
+
+def test_a_lone_reading_is_still_one_after_a_restart() -> None:
+    """100 MB all day but for one reading of 10 GB: 4 times is asked for before and after, not 100 times."""
+    chosen = mode(Settings())
+    before, after = Model(chosen.aggregation), Model(chosen.aggregation)
+    rows, _ = before.states.take(1), after.states.take(1)
+    instance = before.start(rows)
+    for hour in range(240):
+        size = 10**10 if hour == 230 else 10**8
+        before.observe_memory(instance, np.array([size]), np.array([T0 + 3600.0 * hour]))
+    codec.restore_extra(after.states, 0, codec.encode_extra(before.states, rows)[0])
+    one = np.ones(1, dtype=np.int64)
+    asked = [decide(model, rows, one, T0 + 10 * 86400, chosen).memory.target[0] for model in (before, after)]
+    assert asked[0] == asked[1] < 6 * 10**8
 
 
 def test_an_empty_state_is_written_with_null_times_and_read_back_empty() -> None:
@@ -181,6 +211,8 @@ def test_a_damaged_checkpoint_is_refused_with_the_field_and_the_reason(status: C
         "[1e300,0,[1]]",
         "[0,0,[1],5,1e300]",
         f"[0,0,{[1] * 29}]",
+        "[0,0,[1],5,0,[1,2]]",
+        "[0,0,[1],5,0,[-1]]",
     ],
 )
 def test_a_damaged_annotation_is_refused(text: str) -> None:
