@@ -1,7 +1,7 @@
 """Patches that put a report's targets into workloads, for kubectl and kustomize."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,8 +13,10 @@ from recommender.offline.entry import Entry, Identity, Target
 _NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?")
 
 
-def patches(found: Sequence[Entry], kind: str) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """(file name -> strategic merge patch, containers left out and why)."""
+def patches(
+    found: Sequence[Entry], kind: str, init: Collection[str] = ()
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """(file name -> strategic merge patch, containers left out and why); `init` are init containers, by name."""
     workloads: dict[tuple[str, str, str], list[tuple[str, Entry]]] = {}
     left_out = []
     for entry in found:
@@ -31,7 +33,7 @@ def patches(found: Sequence[Entry], kind: str) -> tuple[dict[str, dict[str, Any]
             left_out.append(f"{entry.container}: nothing was sampled of it")
         else:
             workloads.setdefault(identity[:3], []).append((identity.container, entry))
-    made = {f"{ns}-{k.lower()}-{name}.yaml": _patch(ns, k, name, own) for (ns, k, name), own in workloads.items()}
+    made = {f"{ns}-{k.lower()}-{name}.yaml": _patch(ns, k, name, own, init) for (ns, k, name), own in workloads.items()}
     return made, left_out
 
 
@@ -54,9 +56,14 @@ def _requests(target: Target) -> dict[str, str]:
     return {name: texts[name] for name, value in target._asdict().items() if value is not None}
 
 
-def _patch(namespace: str, kind: str, name: str, own: Sequence[tuple[str, Entry]]) -> dict[str, Any]:
-    containers = [{"name": container, "resources": {"requests": _requests(e.target)}} for container, e in own]
-    template: dict[str, Any] = {"template": {"spec": {"containers": containers}}}
+def _patch(
+    namespace: str, kind: str, name: str, own: Sequence[tuple[str, Entry]], init: Collection[str]
+) -> dict[str, Any]:
+    places: dict[str, list[dict[str, Any]]] = {}
+    for container, entry in own:
+        place = "initContainers" if entry.container in init else "containers"
+        places.setdefault(place, []).append({"name": container, "resources": {"requests": _requests(entry.target)}})
+    template: dict[str, Any] = {"template": {"spec": places}}
     spec = {"jobTemplate": {"spec": template}} if kind == "CronJob" else template
     metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": CONTROLLERS[kind].api_version, "kind": kind, "metadata": metadata, "spec": spec}

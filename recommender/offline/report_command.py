@@ -3,7 +3,7 @@
 import argparse
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -63,7 +63,7 @@ def run(arguments: Sequence[str]) -> int:
     )
     _show(found, given, Basis(chosen.policy.ceiling if chosen.policy else None, known.now))
     if given.patches:
-        _write_patches(found, given.patches, given.kind)
+        _write_patches(found, given.patches, given.kind, known.init)
     failed = failures(found, gates)
     for line in failed:
         tables.say(line)
@@ -220,8 +220,8 @@ def _show(found: Sequence[Entry], given: argparse.Namespace, basis: Basis) -> No
         given.html.write_text(page(found, sums, basis, title=given.title, currency=given.currency), encoding="utf-8")
 
 
-def _write_patches(found: Sequence[Entry], directory: Path, kind: str) -> None:
-    made, left_out = patches.patches(found, kind)
+def _write_patches(found: Sequence[Entry], directory: Path, kind: str, init: Collection[str]) -> None:
+    made, left_out = patches.patches(found, kind, init)
     for line in left_out[:20]:
         tables.say(f"no patch for {line}")
     if len(left_out) > 20:

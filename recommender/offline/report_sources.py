@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -55,6 +55,8 @@ class Known:
     """By container."""
     hpas: Mapping[tuple[str, str, str], Utilised] = field(default_factory=dict)
     """By namespace, kind and name of the workload."""
+    init: Collection[str] = ()
+    """Those that are init containers, sidecars among them."""
     pods: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """container -> pod -> row of its instance; empty where the source knows no pods"""
 
@@ -69,6 +71,7 @@ class Gathering:
         """(namespace, pod, container) -> its row of the model"""
         self.requests: dict[str, Request] = {}
         self.hpas: dict[tuple[str, str, str], dict[tuple[str, str], int]] = {}
+        self.init: set[str] = set()
         self._pods: dict[str, dict[str, int]] = {}
 
     def instance(self, namespace: str, pod: str, container: str, workload: Workload) -> int:
@@ -101,6 +104,7 @@ class Gathering:
             now=now,
             requests=self.requests,
             hpas=self.hpas,
+            init=self.init,
             pods=self._pods,
         )
 
@@ -126,6 +130,7 @@ def from_prometheus(
             owners = Owners(asked, namespace, history)
             _take_rows(gathering, owners, namespace, read_namespace(history, namespace, now, asked, told))
             _read_requests(gathering, owners, asked, history, namespace)
+            _read_init(gathering, owners, asked, history, namespace)
             _read_hpas(gathering, asked, history, namespace)
     except HistoryError as error:
         raise UsageError(str(error)) from error
@@ -181,6 +186,8 @@ def _take(gathering: Gathering, pods: Iterable[Pod], metrics: Iterable[PodMetric
     for pod in pods:
         meta = pod.metadata
         workload = owners[meta.namespace, meta.name] = workloads.of_pod(meta)
+        for sidecar in pod.spec.sidecars:
+            gathering.init.add(f"{meta.namespace}/{workload.kind}/{workload.name}/{sidecar.name}")
         for container in pod.running_containers:
             for resource, text in container.resources.requests.items():
                 if resource in Request._fields:
@@ -217,6 +224,13 @@ def _read_requests(gathering: Gathering, owners: Owners, source: Prometheus, his
             for _, value in points([series.get("value", ())]):
                 amount = int(value * (1000 if resource == "cpu" else 1))
                 gathering.request(namespace, label(series, "container"), workload, resource, amount)
+
+
+def _read_init(gathering: Gathering, owners: Owners, source: Prometheus, history: History, namespace: str) -> None:
+    """Which containers are init containers, as kube-state-metrics knows them."""
+    for series in source.instant(f"kube_pod_init_container_info{history.chosen(namespace=namespace)}"):
+        workload = owners.of(label(series, "pod"))
+        gathering.init.add(f"{namespace}/{workload.kind}/{workload.name}/{label(series, 'container')}")
 
 
 def _read_hpas(gathering: Gathering, source: Prometheus, history: History, namespace: str) -> None:

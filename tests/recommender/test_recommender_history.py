@@ -338,6 +338,25 @@ def test_one_container_from_two_instances_at_once_is_doubted_and_not_added_up(
     assert memory.startswith("max by (namespace, pod, container) (")
 
 
+class Beside(FakePrometheus):
+    """One whose container is a sidecar, so an init container."""
+
+    def instant(self, query: str) -> list[Any]:
+        if query.startswith("kube_pod_init_container_info"):
+            return [{"metric": {"pod": self.pod, "container": "app"}, "value": [0, "1"]}]
+        return super().instant(query)
+
+
+def test_a_sidecar_is_patched_where_it_stands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Under `containers` it would be a container without an image, which the server refuses."""
+    monkeypatch.setattr("time.time", lambda: NOW)
+    with server(served(Beside())) as url:
+        assert main([*REPORT, "--prometheus", url, "--patches", str(tmp_path)]) == 0
+    spec = yaml.safe_load((tmp_path / "shop-deployment-web.yaml").read_text())["spec"]["template"]["spec"]
+    assert list(spec) == ["initContainers"]
+    assert spec["initContainers"][0]["name"] == "app"
+
+
 class Uneven(FakePrometheus):
     """Twenty pods: web-7 uses 2 cores, the others a tenth of one."""
 
