@@ -107,7 +107,7 @@ def _batch(rng: np.random.Generator, service: Service, bar: Bar, ratio: float, c
         known = events.hear(known, bar, now)
         against = events.against(known)
         before, failing = failing, np.where(breaker.plain(*now, bar.limit or 0.0), here, 0.0)
-        tripped = breaker.acts(before, failing)
+        tripped = breaker.acts(before, failing, now.bad)
         first(ends.rolled_back, (against >= bars[0]) | tripped, window)
         passed = (events.in_favour(known, bar) >= bars[1]) & (against < bars[0] / 2)
         first(ends.promoted, passed & (ends.rolled_back > window), window)

@@ -138,7 +138,7 @@ def _learn(record: GateRecord, canary: Reading | None, stable: Reading | None) -
     for arm, reading in ((STABLE, stable), (CANARY, canary)):
         if isinstance(reading, Counts) and reading.all > 0:
             evidence = events.learn(evidence, arm, np.asarray(reading.all), np.asarray(reading.bad))
-    return replace(record, evidence=evidence, failing=breaker.Failing())
+    return replace(record, evidence=evidence)
 
 
 def _interval(canary: Counts, stable: Counts | None) -> Interval:

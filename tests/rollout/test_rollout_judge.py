@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from adapter.rollout.evidence import breaker
 from adapter.rollout.evidence.codec import EvidenceError
 from adapter.rollout.evidence.record import dump, load
 from adapter.rollout.explain import Outcome, as_json
@@ -13,7 +14,7 @@ from adapter.rollout.judge import begin, hear, judge, verdict
 from adapter.rollout.model.gates import Gates
 from adapter.rollout.model.verdict import Said, Stage
 from adapter.rollout.model.window import Arm, Window
-from tests.rollout.judging import ERRORS, EVERY, LIMIT, MARGIN, QUEUE, drawn, gates, steady, window
+from tests.rollout.judging import ERRORS, EVERY, LIMIT, MARGIN, QUEUE, counts, drawn, gates, steady, window
 
 HOLD, PROMOTE, ROLLBACK = Said.HOLD, Said.PROMOTE, Said.ROLLBACK
 
@@ -203,16 +204,25 @@ class TestUndecided:
 
 
 class TestBreaker:
-    def test_half_of_500_requests_failing_is_enough_for_one_window(self) -> None:
-        found = judge(gates(ERRORS), [window(0, stable=(900, 1), canary=(500, 260))])
-        assert found.verdict.said is ROLLBACK
-        assert "260 of the newest 500 requests were bad, stable's 1 of 900" in found.verdict.reason
+    def test_150_requests_failing_that_are_half_of_all_are_enough_for_one_window(self) -> None:
+        cases = {(290, 149): False, (301, 150): False, (300, 150): True, (150, 150): True}
+        for (requests, bad), enough in cases.items():
+            found = breaker.requests(breaker.Failing(), counts(requests, bad), counts(900, 1), 0.0)
+            assert bool(found[1]) is enough, (requests, bad)
+        told = judge(gates(ERRORS), [window(0, stable=(900, 1), canary=(500, 260))])
+        assert told.verdict.said is ROLLBACK
+        assert "260 of the newest 500 requests were bad, stable's 1 of 900" in told.verdict.reason
 
     def test_few_requests_have_to_fail_in_two_windows(self) -> None:
         """20 of both together."""
         windows = [window(index, stable=(90, 0), canary=(10, 6)) for index in range(2)]
         slow = gates({**ERRORS, "share": 0.01}, *({**QUEUE, "name": f"q{index}"} for index in range(3)))
         assert said(slow, windows[:1]) is HOLD
+        assert said(slow, windows) is ROLLBACK
+
+    def test_a_window_without_evidence_in_between_does_not_excuse_them(self) -> None:
+        windows = [window(index, stable=(90, 0), canary=(10, 6) if index != 1 else None) for index in range(3)]
+        slow = gates({**ERRORS, "share": 0.01}, *({**QUEUE, "name": f"q{index}"} for index in range(3)))
         assert said(slow, windows) is ROLLBACK
 
     def test_stable_failing_as_well_is_an_outage_of_both(self) -> None:

@@ -50,8 +50,11 @@ def test_neighbours_count_only_by_their_number(windows: list[Window]) -> None:
 
 @given(recordings())
 def test_more_gates_make_no_rollback_of_one_gate_easier(windows: list[Window]) -> None:
-    alone, beside = (judge(policy, windows).gates[0] for policy in (gates(ERRORS), gates(ERRORS, QUEUE)))
-    assert beside.against == alone.against
+    one, two = gates(ERRORS), gates(ERRORS, QUEUE)
+    if said(one, windows) is Said.ROLLBACK:  # no more is heard then
+        return
+    alone, beside = judge(one, windows).gates[0], judge(two, windows).gates[0]
+    assert beside.against == alone.against or said(two, windows) is Said.ROLLBACK
     assert beside.against_bar == pytest.approx(2 * alone.against_bar)
 
 

@@ -17,8 +17,8 @@ Bools: TypeAlias = npt.NDArray[np.bool_]
 
 BAD: Final = 0.5
 """The part of requests or pods from which on it is plain."""
-AT_ONCE: Final = 500
-"""Requests that one window must have; a single burst is then no likely cause."""
+AT_ONCE: Final = 150
+"""Bad requests that are enough in one window; a single burst is then no likely cause."""
 OF_TWO: Final = 20
 """Requests that two bad windows in a row must have together."""
 SHARED: Final = 0.5
@@ -39,9 +39,9 @@ def plain(canary: Floats, bad: Floats, stable: Floats, bad_stable: Floats, limit
     return np.asarray((canary > 0) & (bad >= most * canary) & ~shared)
 
 
-def acts(before: Floats, now: Floats) -> Bools:
-    """Whether the requests of two plainly bad windows in a row, or of this one, are enough; 0: it was not bad."""
-    return np.asarray((now >= AT_ONCE) | ((before > 0) & (now > 0) & (before + now >= OF_TWO)))
+def acts(before: Floats, now: Floats, bad: Floats) -> Bools:
+    """Whether it is enough: the requests of the plainly bad windows before and `now` (0: not bad), `bad` ones now."""
+    return np.asarray((now > 0) & ((bad >= AT_ONCE) | ((before > 0) & (before + now >= OF_TWO))))
 
 
 def requests(before: Failing, canary: Counts, stable: Counts | None, limit: float) -> tuple[Failing, str]:
@@ -51,7 +51,7 @@ def requests(before: Failing, canary: Counts, stable: Counts | None, limit: floa
     if not plain(here, bad, there, bad_there, limit):
         return Failing(), ""
     now = Failing(canary.all, canary.bad)
-    if not acts(np.asarray(before.requests), np.asarray(now.requests)):
+    if not acts(np.asarray(before.requests), here, bad):
         return now, ""
     both, total = before.requests + now.requests, before.bad + now.bad
     said = f", stable's {beside.bad:.0f} of {beside.all:.0f}" if beside.all > 0 else ""

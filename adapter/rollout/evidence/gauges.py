@@ -4,9 +4,10 @@ A window is *worse* if the canary's value is beyond what is allowed beside stabl
 beyond the limit while stable's is not), and *fine* if it is within the limit or within what is allowed beside stable's.
 For a release like the stable one, worse has a chance of at most one half, whatever the value's distribution.
 
-Windows that follow each other are alike: a queue that is long now is long in ten seconds. How much, is learnt from the
-relative difference of the arms around its mean; k windows that are as good as one count as the k-th root of their
-product, whose expectation is at most 1 however they hang together (Hoelder's inequality).
+Windows that follow each other are alike: a queue that is long now is long in ten seconds. How much, is learnt from how
+much farther the arms' relative difference moves in two windows than in one, so that a release that turns bad, once,
+does not count as windows that are alike. k windows that are as good as one count as the k-th root of their product,
+whose expectation is at most 1 however they hang together (Hoelder's inequality).
 """
 
 from typing import Final, NamedTuple
@@ -25,7 +26,7 @@ WEIGHT: Final = 4.0
 """... as if so many windows had shown it."""
 MOST_ALIKE: Final = 0.95
 STILL: Final = 1e-6
-"""A sum of squares below this is none."""
+"""A mean square below this is none."""
 
 
 class Gauges(NamedTuple):
@@ -37,7 +38,7 @@ class Gauges(NamedTuple):
     seen: Floats
     """(..., 4): windows, worse ones, the last value of the canary and of stable."""
     course: Floats
-    """(..., 4) of the relative difference: its sum, of its squares, of its squared steps, the last one."""
+    """(..., 4) of the relative difference: sums of its squared steps over one window and over two; its last two."""
 
 
 def begin(shape: tuple[int, ...] = ()) -> Gauges:
@@ -57,12 +58,15 @@ def hear(gauges: Gauges, bar: Bar, canary: Floats, stable: Floats, *, lower_is_w
 
 
 def as_one(gauges: Gauges) -> Floats:
-    """How many windows say as much as one that stands alone: 1 and more."""
-    total, squares, steps, _ = np.moveaxis(gauges.course, -1, 0)
+    """How many windows say as much as one that stands alone: 1 and more.
+
+    With a correlation r from one window to the next, steps over two windows are 1 + r times those over one.
+    """
     count = gauges.seen[..., 0]
-    spread = squares - total**2 / np.maximum(count, 1)
-    moved = (count >= 2) & (spread > STILL)
-    alike = np.where(moved, 1 - steps / (2 * np.where(moved, spread, 1.0)), ALIKE)
+    one = gauges.course[..., 0] / np.maximum(count - 1, 1)
+    two = gauges.course[..., 1] / np.maximum(count - 2, 1)
+    moved = (count >= 3) & (one > STILL)
+    alike = np.where(moved, two / np.where(moved, one, 1.0) - 1, ALIKE)
     alike = (WEIGHT * ALIKE + count * np.clip(alike, -1, 1)) / (WEIGHT + count)
     return np.asarray(np.maximum((1 + alike) / (1 - np.minimum(alike, MOST_ALIKE)), 1))
 
@@ -70,8 +74,10 @@ def as_one(gauges: Gauges) -> Floats:
 def _course(gauges: Gauges, canary: Floats, beside: Floats) -> Floats:
     size = np.abs(canary) + np.abs(beside)
     now = np.divide(canary - beside, size, out=np.zeros(np.shape(size)), where=size > 0)
-    step = np.where(gauges.seen[..., 0] > 0, now - gauges.course[..., 3], 0.0)
-    return np.concatenate([gauges.course[..., :3] + np.stack([now, now**2, step**2], axis=-1), now[..., None]], axis=-1)
+    count, (one, two, last, before) = gauges.seen[..., 0], np.moveaxis(gauges.course, -1, 0)
+    one = one + np.where(count >= 1, (now - last) ** 2, 0.0)
+    two = two + np.where(count >= 2, (now - before) ** 2, 0.0)
+    return np.stack([one, two, now, last], axis=-1)
 
 
 def compare(
