@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Final
 
@@ -56,6 +56,22 @@ def mode(settings: Settings) -> Mode:
     )
     policy = RiskPolicy(ceiling=settings.max_daily_risk) if settings.fixed("memory") else None
     return Mode(aggregation, estimation, policy, settings.fixed("no_samples"))
+
+
+def idle(settings: Settings) -> list[str]:
+    """One sentence per flag that is given and means nothing, or less than it says, beside the others."""
+    changed = {entry.metadata["flag"] for entry in fields(Settings) if getattr(settings, entry.name) != entry.default}
+    by_risk = settings.fixed("memory")
+    said = {
+        "target-memory-percentile": by_risk and "memory targets come from --max-daily-risk",
+        "recommendation-margin-fraction": by_risk
+        and "it is added to CPU only, memory targets come from --max-daily-risk",
+        "memory-histogram-decay-half-life": by_risk and "it moves memory's bounds only, not its target",
+        "memory-aggregation-interval": by_risk and "it moves memory's bounds only, a target's peaks are a day's",
+        "max-daily-risk": not by_risk and "memory is VPA's percentile",
+        "apply-min-history": settings.apply == "off" and "nothing is acted on with --apply=off",
+    }
+    return [f"--{flag}: {reason}" for flag, reason in said.items() if reason and flag in changed]
 
 
 def history(settings: Settings) -> History:

@@ -21,7 +21,7 @@ from adapter.program import run as program
 from adapter.program.health import Health
 from adapter.program.leader import lead
 from recommender.checkpoint.store import CheckpointStore
-from recommender.config import AHEAD, history, mode, plan
+from recommender.config import AHEAD, history, idle, mode, plan
 from recommender.input.backfill import load_history
 from recommender.input.oom import Observer
 from recommender.loop import Recommender
@@ -29,7 +29,7 @@ from recommender.model.cluster import EXPIRY, ClusterState
 from recommender.model.containers import DAY, Model
 from recommender.objects import EVENTS, VPAS, Event, Pod, Vpa
 from recommender.plan import Informers
-from recommender.settings import FLAGS, Settings, idle
+from recommender.settings import FLAGS, Settings
 from recommender.telemetry import Telemetry
 from recommender.updater.admission import Admission
 from recommender.updater.apply import Applier

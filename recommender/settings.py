@@ -5,7 +5,7 @@ nothing else; our own stand at the end. `adapter.program.flags` says which spell
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final
 
 from adapter import __version__
@@ -215,22 +215,16 @@ class Settings(LeaderSettings):
         "a day whose first memory sample is 0 counts all the same; unset: on in mode default",
     )
     fix_memory: bool | None = setting(
-        "fix-memory-target",
-        None,
-        "memory by the risk of daily peaks instead of the p90 of a day's half-life; unset: on in mode default",
+        "fix-memory-target", None, "memory by the risk of daily peaks, not a percentile; unset: on in mode default"
     )
     fix_cpu_buckets: bool | None = setting(
         "fix-small-values", None, "percentiles inside a bucket, not its end: idle is not 11m; unset: on in mode default"
     )
     fix_removed: bool | None = setting(
-        "fix-removed-containers",
-        None,
-        "containers gone for 8 days do not shrink the others' minimum; unset: on in mode default",
+        "fix-removed-containers", None, "containers gone for 8 days do not count any more; unset: on in mode default"
     )
     fix_clock_jumps: bool | None = setting(
-        "fix-clock-jumps",
-        None,
-        "samples more than an hour ahead of our clock are refused; unset: on in mode default",
+        "fix-clock-jumps", None, "samples over an hour ahead of our clock are refused; unset: on in mode default"
     )
     fix_hpa_loop: bool | None = setting(
         "fix-hpa-loop",
@@ -238,9 +232,7 @@ class Settings(LeaderSettings):
         "requests that an HPA on utilisation counts on are kept, so as not to set it off; unset: on in mode default",
     )
     fix_no_samples: bool | None = setting(
-        "fix-no-samples",
-        None,
-        "a resource of which no sample is known gets no number, instead of the minimum; unset: on in mode default",
+        "fix-no-samples", None, "a resource without any sample gets no number; unset: on in mode default"
     )
     fix_current_peak: bool | None = setting(
         "fix-restart-peak", None, "a restart keeps the day's peak; unset: on in mode default"
@@ -257,31 +249,13 @@ class Settings(LeaderSettings):
         "sidecars (init containers that restart always) are recommended for; unset: on in mode default",
     )
     fix_pod_spread: bool | None = setting(
-        "fix-pod-spread",
-        None,
-        "a condition says where one pod uses far more than its fellows; unset: on in mode default",
+        "fix-pod-spread", None, "a condition says where one pod is unlike the others; unset: on in mode default"
     )
 
     def fixed(self, switch: str) -> bool:
         """Whether the fix `fix_<switch>` is on: as its flag says, else on in mode default."""
         said: bool | None = getattr(self, f"fix_{switch}")
         return self.mode == "default" if said is None else said
-
-
-def idle(settings: Settings) -> list[str]:
-    """One sentence per flag that is given and means nothing, or less than it says, beside the others."""
-    changed = {entry.metadata["flag"] for entry in fields(Settings) if getattr(settings, entry.name) != entry.default}
-    by_risk = settings.fixed("memory")
-    said = {
-        "target-memory-percentile": by_risk and "memory targets come from --max-daily-risk",
-        "recommendation-margin-fraction": by_risk
-        and "it is added to CPU only, memory targets come from --max-daily-risk",
-        "memory-histogram-decay-half-life": by_risk and "it moves memory's bounds only, not its target",
-        "memory-aggregation-interval": by_risk and "it moves memory's bounds only, a target's peaks are a day's",
-        "max-daily-risk": not by_risk and "memory is VPA's percentile",
-        "apply-min-history": settings.apply == "off" and "nothing is acted on with --apply=off",
-    }
-    return [f"--{flag}: {reason}" for flag, reason in said.items() if reason and flag in changed]
 
 
 REPLACED: Final[Mapping[str, str]] = {

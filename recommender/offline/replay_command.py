@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from adapter.program import tables
-from recommender.config import mode
+from recommender.config import idle, mode
 from recommender.estimate.estimators import Bounds
 from recommender.estimate.postprocess import round_up
 from recommender.estimate.recommend import decide
@@ -18,7 +18,7 @@ from recommender.model.containers import MISSING, Model
 from recommender.offline.contenders import Krr, Largest
 from recommender.offline.doubts import without_strays
 from recommender.offline.replay import Replay
-from recommender.settings import FLAGS, MODES, Settings, idle, parse
+from recommender.settings import FLAGS, MODES, Settings, parse
 
 SHOWN = 5
 WINDOWED = {"krr": Krr, "max": Largest}

@@ -13,7 +13,7 @@ from typing import Final
 from adapter.program import tables
 from adapter.program.flags import SettingsError
 from adapter.units import duration
-from recommender.config import history, mode, post_processor
+from recommender.config import history, idle, mode, post_processor
 from recommender.estimate.recommend import Mode
 from recommender.input.history import History
 from recommender.input.usage_file import read_requests, read_usage
@@ -26,7 +26,7 @@ from recommender.offline.replay import Replay
 from recommender.offline.report import entries, failures, totals
 from recommender.offline.report_sources import SAMPLE_EVERY, Known, from_metrics, from_prometheus
 from recommender.offline.score import Prices
-from recommender.settings import FLAGS, Settings, idle, parse
+from recommender.settings import FLAGS, Settings, parse
 
 FAILED: Final = 3
 """The exit code where a --fail-on gate does not hold."""

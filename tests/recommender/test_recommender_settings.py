@@ -4,8 +4,8 @@ import pytest
 
 from adapter.program.flags import SettingsError
 from adapter.program.kinds import KINDS, Seconds
-from recommender.config import mode
-from recommender.settings import FLAGS, Settings, idle, parse
+from recommender.config import idle, mode
+from recommender.settings import FLAGS, Settings, parse
 
 
 def test_vpas_deployment_runs_unchanged() -> None:
