@@ -269,3 +269,19 @@ async def test_a_soak_goes_on_while_the_hpa_scales() -> None:
     # 30 s from the first second in which all was there, whatever was scaled on the way, and some turns.
     assert 30 <= shop.since["Adopting"] - shop.since["Verifying"] <= 34
     shop.clean("web:2", replicas=5)
+
+
+async def test_going_back_waits_for_slices_that_have_seen_its_own_write() -> None:
+    """They still list the stable pods as before the switch, whose selector they may yet follow."""
+    shop = await Shop(BLUE_GREEN).ready()
+    shop.release("web:2")
+    await shop.until(lambda: shop.phase == "Previewing")
+    endpoints, shop.simulator._endpoints = shop.simulator._endpoints, lambda: None  # type: ignore[method-assign]
+    await shop.until(lambda: shop.phase == "Switching")
+    await shop.some(3)
+    shop.command("abort")
+    await shop.some(10)
+    assert shop.phase == "Returning"
+    shop.simulator._endpoints = endpoints  # type: ignore[method-assign]
+    await shop.settled("Aborted")
+    shop.clean("web:1")
