@@ -113,8 +113,9 @@ def _carried(cohort: Cohort, before: Readings, total: Total | None, moment: floa
     if total is not None:
         moved = total.moment < moment
         return Total(moment, total.now, total.lasted, total.now, total.lasted) if moved else total
-    known = [before[key] for key in cohort.former or cohort.members if key in before and before[key].window > 0]
-    if not known or len(known) < len(cohort.former or cohort.members):
+    whose = cohort.former if moment == cohort.changed else cohort.members  # else the rates show that load has moved
+    known = [before[key] for key in whose if key in before and before[key].window > 0]
+    if not known or len(known) < len(whose):
         return None
     value, window = sum(reading.value for reading in known), min(reading.window for reading in known)
     return Total(moment, value, window, value, window)

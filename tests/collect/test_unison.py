@@ -70,6 +70,14 @@ def test_what_all_have_together_is_taken_over_the_time_before_too() -> None:
     assert kept.total == Total(990, 150, 60, 150.75, 60)
 
 
+def test_where_load_moves_long_after_the_last_change_the_members_had_the_total() -> None:
+    """C has gone long ago: what A and B had together counts, not what C and A had."""
+    new, before = {A: rate(76, 995), B: rate(83, 995)}, {A: rate(100, 940), B: rate(50, 940)}
+    cohort = Cohort((A, B), 500, (A, C))
+    kept = settled(cohort, new, before, None, moment=995, interval=INTERVAL, now=NOW)
+    assert kept.total == Total(995, 150, 60, 150.75, 60)  # (150 * 55 + 159 * 5) / 60
+
+
 def test_a_load_that_did_change_is_followed_at_once() -> None:
     """240 after 150: the distance, 90, is 14 standard errors of sqrt(157.5 * (1/55 + 1/5)) = 5.9."""
     new = {A: rate(80, 995), B: rate(80, 995), D: rate(80, 995)}
