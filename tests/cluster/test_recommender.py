@@ -2,6 +2,7 @@
 
 import signal
 import time
+from typing import Any
 
 from adapter.units.quantity import Quantity
 from tests.cluster.adapter import hpa
@@ -48,6 +49,25 @@ def test_a_pod_is_resized_in_place_without_a_restart(recommender: Program, web: 
     eventually(lambda: requests().get("memory") == "100Mi", 120, "not resized")
     assert web.pod()["restartCount"] == 0
     assert Quantity.parse(requests()["cpu"]) >= Quantity.parse("25m")
+
+
+def at_least(memory: str) -> dict[str, Any]:
+    return {"containerPolicies": [{"containerName": "*", "minAllowed": {"memory": memory}}]}
+
+
+def test_a_resize_asks_for_what_the_namespace_allows(recommender: Program, web: Web) -> None:
+    """1Gi is recommended to a container of 32Mi with a limit of 256Mi; a LimitRange allows limits of 512Mi: 64Mi."""
+    web.bed.apply({
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": {"name": "small", "namespace": web.namespace},
+        "spec": {"limits": [{"type": "Container", "max": {"memory": "512Mi"}}]},
+    })  # fmt: skip
+    web.watch("InPlace", policy=at_least("1Gi"))
+    recommender.start("--apply=in-place", "--apply-min-history=1s")
+    eventually(lambda: web.pod().get("resources", {}).get("requests", {}).get("memory") == "64Mi", 120, "not resized")
+    assert web.target()["memory"] == "1Gi"
+    assert "pod not changed" not in recommender.log.read_text()
 
 
 def test_an_hpa_that_turns_up_holds_the_request_and_the_vpa_says_so(recommender: Program, web: Web) -> None:
