@@ -1,15 +1,18 @@
 """The query that answers one request, built exactly as prometheus-adapter builds it.
 
 `.LabelMatchers` holds the metric's selector, then the namespace, then the objects' names. One thing is done better:
-names in `pod=~"a|b"` are escaped, so that a dot in a name means itself.
+names in `pod=~"a|b"` are escaped, so that a dot in a name means itself. And names and values from outside keep to their
+places (`insert`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from adapter.kube.resources import GroupResource
+from adapter.metrics.promql.write import label as label_text
 from adapter.rules.go.functions import Value
 from adapter.rules.go.template import Template, TemplateError
+from adapter.rules.insert import Inserter, InsertError, Name, Promql
 from adapter.rules.model import ResourceRule, Rule
 from adapter.rules.naming import BoundRule, NamingError
 from adapter.rules.resources import NAMESPACES, NODES, PODS
@@ -62,6 +65,8 @@ def selector_matchers(selector: Selector) -> list[Matcher]:
 
 def _matcher(requirement: Requirement) -> Matcher:
     key, operator, values = requirement.key, requirement.operator, sorted(requirement.values)
+    if label_text(key) != key:
+        raise QueryError(f"{key!r} is no label's name in Prometheus; right would be letters, digits and _")
     shown = "|".join(values)
     if operator in (Operator.GREATER, Operator.LESS):
         raise QueryError(
@@ -162,14 +167,16 @@ def render(template: Template, series: str, matchers: Sequence[Matcher], group_b
     """The template with these values, as prometheus-adapter fills it in. Raises QueryError."""
     shown = {matcher.label: matcher.shown for matcher in matchers}
     fields: Mapping[str, Value] = {
-        "Series": series,
-        "LabelMatchers": ",".join(map(str, matchers)),
+        "Series": Name(series),
+        "LabelMatchers": Promql(",".join(map(str, matchers))),
         "LabelValuesByName": shown,
-        "GroupBy": ",".join(group_by),
-        "GroupBySlice": list(group_by),
+        "GroupBy": Promql(",".join(group_by)),
+        "GroupBySlice": list(map(Promql, group_by)),
     }
     try:
-        query = template.render(fields)
+        query = template.render(fields, Inserter())
+    except InsertError as error:
+        raise QueryError(f"no query can be built: {error}") from None
     except TemplateError as error:
         raise QueryError(f"the query's template does not work: {error}") from None
     if not query:

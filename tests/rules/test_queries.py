@@ -38,10 +38,10 @@ def custom(query: str, mapper: ResourceMapper, section: str = "rules", **resourc
     ("<<.LabelMatchers>>", ["bar", "baz"], 'namespace="ns",pod=~"bar|baz"'),
     ("<<.LabelMatchers>>", ["b.r", "baz"], r'namespace="ns",pod=~"b\\.r|baz"'),
     ("<<.LabelMatchers>>", ["b.r"], 'namespace="ns",pod="b.r"'),
-    ('<<index .LabelValuesByName "pod">>', ["b.r", "baz"], "b.r|baz"),
-    ('<<index .LabelValuesByName "namespace">> <<.GroupBy>>', ["bar"], "ns pod"),
-    ("<<.GroupBySlice>>", ["bar"], "[pod]"),
-    ("<<.LabelValuesByName>>", ["bar"], "map[namespace:ns pod:bar]"),
+    ('"<<index .LabelValuesByName "pod">>"', ["b.r", "baz"], '"b.r|baz"'),
+    ('"<<index .LabelValuesByName "namespace">>" <<.GroupBy>>', ["bar"], '"ns" pod'),
+    ("'<<.GroupBySlice>>' <<index .GroupBySlice 0>>", ["bar"], "'[pod]' pod"),
+    ("'<<.LabelValuesByName>>'", ["bar"], "'map[namespace:ns pod:bar]'"),
     ("series <<.Series>>", ["bar"], "series foo"),
 ])  # fmt: skip
 def test_the_fields_hold_what_prometheus_adapter_puts_there(
@@ -90,8 +90,8 @@ def test_inequalities_have_no_counterpart(operator: Operator) -> None:
     ("<<.LabelMatchers>>", True, "", 'namespace="ns"'),
     ("<<.LabelMatchers>>", False, "foo=bar", 'foo="bar"'),
     ("<<.LabelMatchers>>", True, "foo=bar,qux in (baz,bar)", 'foo="bar",qux=~"bar|baz",namespace="ns"'),
-    ("<<.LabelValuesByName>>", False, "foo in (bar,baz)", "map[foo:bar|baz]"),
-    ("by (<<.GroupBy>>) <<.GroupBySlice>>", True, "", "by () []"),
+    ("`<<.LabelValuesByName>>`", False, "foo in (bar,baz)", "`map[foo:bar|baz]`"),
+    ("by (<<.GroupBy>>) '<<.GroupBySlice>>'", True, "", "by () '[]'"),
 ])  # fmt: skip
 def test_an_external_query_has_no_grouping_and_a_namespace_only_where_namespaced(
     mapper: ResourceMapper, template: str, namespaced: bool, selector: str, expected: str

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 from adapter.rules.go import functions
 from adapter.rules.go.functions import NIL, NO_VALUE, FunctionError, Value, show, truth
+from adapter.rules.go.writer import Writer
 
 MAX_OUTPUT = 1 << 20
 """Characters that one rendering may give."""
@@ -98,7 +99,8 @@ class _Jumped(Exception):  # noqa: N818 - control flow of range
 class Run:
     """One rendering: the variables in scope and what has been written."""
 
-    def __init__(self, source: str, fields: Mapping[str, Value]) -> None:
+    def __init__(self, source: str, fields: Mapping[str, Value], writer: Writer) -> None:
+        self.writer = writer
         self.source = source
         self.fields = fields
         self.variables: list[tuple[str, object]] = [("$", fields)]
@@ -116,11 +118,11 @@ class Run:
         for node in nodes:
             match node:
                 case Text(text):
-                    self.write(text)
+                    self.write(self.writer.literal(text))
                 case Output(pipe):
                     value = self.pipe(pipe, dot)
                     if not pipe.variables:
-                        self.write(show(self.plain(value, pipe.at)))
+                        self.write(self.writer.inserted(show(self.plain(value, pipe.at))))
                 case Branch():
                     self.branch(node, dot)
                 case Jump(kind):
@@ -259,9 +261,9 @@ class Run:
         return TemplateError(f"{place(self.source, at)}: {problem}")
 
 
-def render(source: str, nodes: Sequence[Node], fields: Mapping[str, Value]) -> str:
+def render(source: str, nodes: Sequence[Node], fields: Mapping[str, Value], writer: Writer) -> str:
     """The text that `nodes` (parsed from `source`) give. Raises TemplateError."""
-    run = Run(source, fields)
+    run = Run(source, fields, writer)
     try:
         run.nodes(nodes, fields)
     except RecursionError:

@@ -11,6 +11,7 @@ from adapter.rules.go import render
 from adapter.rules.go.functions import Value
 from adapter.rules.go.parse import MAX_TEMPLATE, Parser
 from adapter.rules.go.render import Branch, Command, Field, Node, Operand, Output, Pipe, TemplateError, Variable
+from adapter.rules.go.writer import AS_IT_IS, Writer
 
 __all__ = ["MAX_TEMPLATE", "Template", "TemplateError"]
 
@@ -29,9 +30,9 @@ class Template:
             raise TemplateError(f"the template has {len(text)} characters; at most {MAX_TEMPLATE} are read")
         return cls(text, Parser(text).parse())
 
-    def render(self, fields: Mapping[str, Value]) -> str:
+    def render(self, fields: Mapping[str, Value], writer: Writer = AS_IT_IS) -> str:
         """The text for these fields ('Series' for `.Series`). Raises TemplateError where Go's Execute fails."""
-        return render.render(self.text, self._nodes, fields)
+        return render.render(self.text, self._nodes, fields, writer)
 
     def uses(self, field: str) -> bool:
         """Whether the field is mentioned, or all of them at once by a bare dot."""
