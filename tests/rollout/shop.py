@@ -11,7 +11,8 @@ from adapter.rollout.model.policy import COMMAND, POLICIES
 from adapter.rollout.model.verdict import FREE, Said, Verdict
 from adapter.rollout.turns import Deaf, Heard, Turns
 from tests.rollout.local import Killed, LocalClient
-from tests.rollout.simulator import Simulator, copied, is_ready, owner
+from tests.rollout.objects import copied, is_ready, owner
+from tests.rollout.simulator import Simulator
 
 Object = dict[str, Any]
 NAMESPACE = "shop"

@@ -159,65 +159,6 @@ async def test_the_deployment_is_deleted_in_mid_release(strategy: Any, monkeypat
     assert shop.get(SERVICES)["spec"]["selector"] == {"app": "web"}
 
 
-@STRATEGIES
-async def test_undo_puts_the_stable_template_back_and_then_the_one_before(strategy: Any) -> None:
-    shop = await Shop(strategy).ready()
-    shop.release("web:2")
-    await shop.settled("Promoted")
-    shop.command("undo", key="a")
-    await shop.settled("Promoted")
-    shop.clean("web:1")
-    shop.ears.say = lambda phase: rolls_back() if phase in ("Verifying", "Stepping") else FREE
-    shop.release("web:3")
-    await shop.settled("RolledBack")
-    shop.command("undo", key="b")
-    await shop.some(10)
-    assert shop.template["spec"]["containers"][0]["image"] == "web:1"
-    assert shop.phase == "Idle"
-
-
-@STRATEGIES
-async def test_restart_is_a_gated_release_of_the_same_image(strategy: Any) -> None:
-    shop = await Shop(strategy).ready()
-    before = set(shop.pods())
-    shop.command("restart")
-    await shop.settled("Promoted")
-    assert not before & set(shop.pods())
-    shop.clean("web:1")
-
-
-async def test_a_person_holds_a_step_and_lets_it_go() -> None:
-    shop = await Shop(CANARY).ready()
-    shop.release("web:2")
-    await shop.until(lambda: shop.mark == "Stepping 0")
-    shop.command("pause", key="a")
-    await shop.some(60)
-    assert shop.mark == "Stepping 0"
-    shop.command("resume", key="b")
-    await shop.settled("Promoted")
-
-
-async def test_promote_full_waits_for_no_soak_but_for_every_pod() -> None:
-    shop = await Shop(
-        {"canary": {"steps": [{"weight": 25, "pauseSeconds": 9000}, {"weight": 50, "manual": True}]}}
-    ).ready()
-    shop.release("web:2")
-    await shop.until(lambda: shop.mark == "Stepping 0")
-    shop.command("promote", full=True)
-    await shop.settled("Promoted")
-    shop.clean("web:2")
-
-
-async def test_a_manual_step_waits_for_promote() -> None:
-    shop = await Shop({"canary": {"steps": [{"weight": 25, "manual": True, "pauseSeconds": 1}]}}).ready()
-    shop.release("web:2")
-    await shop.until(lambda: shop.mark == "Stepping 0")
-    await shop.some(50)
-    assert shop.mark == "Stepping 0"
-    shop.command("promote")
-    await shop.settled("Promoted")
-
-
 async def test_scaling_and_annotations_begin_no_release() -> None:
     shop = await Shop().ready()
     shop.scale(5)
@@ -333,21 +274,3 @@ async def test_an_edit_of_the_strategy_is_for_the_next_release(strategy: Any, ph
     shop.release("web:3")
     await shop.settled("Promoted")
     assert ("Stepping 0" in shop.phases) == (other is CANARY)
-
-
-@STRATEGIES
-async def test_abort_is_heard_until_the_sibling_is_orphaned(strategy: Any) -> None:
-    shop = await Shop(strategy).ready()
-    shop.release("web:2")
-    await shop.until(lambda: shop.phase == "Verifying")
-    shop.simulator.health = lambda pod: "ok" if pod["metadata"]["name"] in known else "never"
-    known = set(shop.pods())
-    shop.scale(4)  # the fourth pod never comes: nothing is adopted
-    shop.edit(POLICIES, lambda found: found["status"].update(phase="Adopting"))
-    await shop.some(5)
-    assert shop.phase == "Adopting"
-    shop.command("abort")
-    await shop.until(lambda: shop.outcomes, steps=40)
-    assert shop.outcomes == ["Aborted"]
-    assert set(shop.pods("web:1")) >= known & set(shop.pods("web:1"))
-    assert not shop.blackouts
