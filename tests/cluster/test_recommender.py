@@ -7,6 +7,7 @@ from typing import Any
 from adapter.units.quantity import Quantity
 from tests.cluster.adapter import hpa
 from tests.cluster.bed import Bed
+from tests.cluster.manifests import sample_deployment
 from tests.cluster.recommender import Program, Web, eventually
 
 
@@ -68,6 +69,30 @@ def test_a_resize_asks_for_what_the_namespace_allows(recommender: Program, web: 
     eventually(lambda: web.pod().get("resources", {}).get("requests", {}).get("memory") == "64Mi", 120, "not resized")
     assert web.target()["memory"] == "1Gi"
     assert "pod not changed" not in recommender.log.read_text()
+
+
+def test_a_resize_that_the_kubelet_defers_is_replaced_by_another_target(recommender: Program, web: Web) -> None:
+    """Another pod has 60 % of the node's memory and 60 % are asked for: not now. Then 100Mi are: at once."""
+    (pod,) = web.bed.get("pods", "-n", web.namespace, "-l", "app=web")["items"]
+    node = web.bed.get("node", pod["spec"]["nodeName"])
+    most = str(Quantity.parse(node["status"]["allocatable"]["memory"]).unit() * 6 // 10)
+    filler = sample_deployment("filler", web.namespace)
+    filler[0]["spec"]["template"]["spec"]["nodeName"] = node["metadata"]["name"]
+    filler[0]["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": {"memory": most}}
+    web.bed.apply(filler)
+    web.bed.rollout("filler", web.namespace)
+    web.watch("InPlace", policy=at_least(most))
+    recommender.start("--apply=in-place", "--apply-min-history=1s")
+
+    def pending() -> list[str]:
+        (pod,) = web.bed.get("pods", "-n", web.namespace, "-l", "app=web")["items"]
+        return [one.get("reason", "") for one in pod["status"]["conditions"] if one["type"] == "PodResizePending"]
+
+    eventually(lambda: pending() == ["Deferred"], 120, "not deferred")
+    web.watch("InPlace")
+    eventually(lambda: web.pod().get("resources", {}).get("requests", {}).get("memory") == "100Mi", 60, "not replaced")
+    assert pending() == []
+    assert web.pod()["restartCount"] == 0
 
 
 def test_an_hpa_that_turns_up_holds_the_request_and_the_vpa_says_so(recommender: Program, web: Web) -> None:
