@@ -7,7 +7,7 @@ CLUSTER_PYTEST := $(PY) -m pytest -o addopts="-q --strict-markers --strict-confi
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test lint format cluster-up cluster-down cluster-status cluster-test scale-latency \
-        bench-adapter bench-exposition bench-recommender recommender-tables rates judge clean \
+        bench-adapter bench-exposition bench-recommender recommender-tables rates judge steady steady-short clean \
         blue-green-deploy blue-green-rollback canary-deploy canary-monitor
 
 help: ## print this menu
@@ -54,6 +54,9 @@ scale-latency: .venv/installed ## from load step to the HPA's final size, on the
 
 steady: .venv/installed ## pods come, go and crash under a steady load: no HPA may move; beside prometheus-adapter
 	@$(PY) -m loadtest.steady --write-docs
+
+steady-short: .venv/installed ## four of these disturbances, in five minutes
+	@$(PY) -m loadtest.steady --short --disturbances 4 --lanes 2 --warm-up 60
 
 bench-adapter: .venv/installed ## our adapter against prometheus-adapter v0.12.0 on the test bed; writes docs/benchmarks.md
 	@$(PY) -m loadtest.bench_adapter --write-docs
