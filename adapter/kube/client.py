@@ -20,9 +20,10 @@ from yarl import URL
 
 from adapter.kube import errors
 from adapter.kube.config import Connection
+from adapter.kube.decoding import decode
 from adapter.kube.errors import Gone, KubeError, Undecodable, Unreachable
 from adapter.kube.lines import Lines
-from adapter.kube.objects import ListMeta, Model, decode
+from adapter.kube.objects import ListMeta, Model
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)

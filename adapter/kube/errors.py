@@ -99,7 +99,7 @@ def from_response(code: int, body: bytes, doing: str, retry_after: float | None 
     """The error that an answer with HTTP status `code` means; `doing` says what was asked ('GET /api/v1/pods')."""
     try:
         status = _decoder.decode(body)
-    except (msgspec.DecodeError, ValueError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         status = Status()
     if status.kind != "Status":
         status = Status()

@@ -6,11 +6,9 @@ Quantities stay text (`adapter.units.quantity` reads them); times are `datetime`
 """
 
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
-
-from adapter.kube.errors import Undecodable
 
 T = TypeVar("T")
 
@@ -230,39 +228,7 @@ class Node(Model, frozen=True):
     status: NodeStatus = NodeStatus()
 
 
-# ----------------------------------------------------------------------------------------------------------- decoding
-
-
-_decoders: dict[type, msgspec.json.Decoder[Any]] = {}
-
-
-def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
-    """Built once per type: building costs far more than decoding."""
-    found = _decoders.get(kind)
-    if found is None:
-        found = _decoders[kind] = msgspec.json.Decoder(kind)
-    return found
-
-
-def decode(body: bytes | msgspec.Raw, kind: type[T]) -> T:
-    """`body`, JSON, as a `kind`. A null counts as absent, as it does in Go. Raises Undecodable."""
-    try:
-        return _decoder(kind).decode(body)
-    except msgspec.ValidationError as first:
-        try:  # Nulls are rare, so they are looked for only where the fast way failed.
-            return msgspec.convert(_without_nulls(msgspec.json.decode(body)), kind)
-        except msgspec.ValidationError:
-            raise Undecodable(f"the server's answer is no {kind.__name__}: {first}") from first
-    except msgspec.DecodeError as error:
-        raise Undecodable(f"the server's answer is not JSON: {error}") from error
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_without_nulls(item) for item in value]
-    return value
+# ------------------------------------------------------------------------------------------------------------- times
 
 
 def unix(time: datetime | str | None) -> float | None:

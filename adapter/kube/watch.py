@@ -19,6 +19,7 @@ import structlog
 
 from adapter.kube import errors
 from adapter.kube.client import JSON, METADATA, METADATA_LIST, NONE, Client
+from adapter.kube.decoding import decode
 from adapter.kube.errors import (
     Forbidden,
     Gone,
@@ -31,7 +32,7 @@ from adapter.kube.errors import (
     Unreachable,
 )
 from adapter.kube.lines import Lines
-from adapter.kube.objects import HasMetadata, Model, ObjectMeta, PartialObjectMetadata, decode
+from adapter.kube.objects import HasMetadata, Model, ObjectMeta, PartialObjectMetadata
 
 log = structlog.get_logger(__name__)
 

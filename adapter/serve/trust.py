@@ -170,7 +170,7 @@ def _list(data: Mapping[str, str], key: str) -> tuple[str, ...]:
         return ()
     try:
         return tuple(filter(None, _names.decode(text)))
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise TrustError(f"{key}: must be a JSON list of texts: {error}") from error
 
 

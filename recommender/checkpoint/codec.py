@@ -139,7 +139,7 @@ def restore_extra(states: States, row: int, text: str) -> None:
     """Fills a state's daily peaks from the annotation. Raises CheckpointError."""
     try:
         extra = msgspec.json.decode(text, type=Extra)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise CheckpointError(f"annotation {ANNOTATION}: {error}") from error
     repeated = extra.peaks if extra.repeated is None else extra.repeated
     good = (

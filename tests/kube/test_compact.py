@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 
 from adapter.kube.compact import Compactor
-from adapter.kube.objects import Pod, condition, decode
+from adapter.kube.decoding import decode
+from adapter.kube.objects import Pod, condition
 from tests.kube.test_views import POD
 
 

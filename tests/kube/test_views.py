@@ -7,9 +7,10 @@ import msgspec
 import pytest
 
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
+from adapter.kube.decoding import decode
 from adapter.kube.errors import Undecodable
 from adapter.kube.index import Index
-from adapter.kube.objects import Node, ObjectMeta, PartialObjectMetadata, Pod, condition, decode, rfc3339, unix
+from adapter.kube.objects import Node, ObjectMeta, PartialObjectMetadata, Pod, condition, rfc3339, unix
 
 POD: dict[str, Any] = {
     "apiVersion": "v1",

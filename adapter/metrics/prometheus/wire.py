@@ -53,7 +53,7 @@ def envelope(body: bytes | bytearray) -> Envelope:
     """Raises SourceError where the body is none."""
     try:
         return _envelope.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise SourceError("the answer is no JSON of Prometheus' API; does the URL lead to Prometheus?") from None
 
 
@@ -85,7 +85,7 @@ def samples(body: bytearray, warnings: list[str]) -> Slices[list[Sample]]:
         for piece, is_rest in pieces(body, b"result"):
             found += _rest(piece, warnings) if is_rest else _vector(_elements.decode(piece))
             yield
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise SourceError(f"the answer to the query is not as Prometheus' API says: {error}") from None
     return found
 
@@ -115,7 +115,7 @@ def label_sets(body: bytearray, warnings: list[str]) -> Slices[list[Mapping[str,
         for piece, is_rest in pieces(body, b"data"):
             found += _label_sets.decode(_accepted(piece, warnings).data if is_rest else piece)
             yield
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError(f"the list of series is not as Prometheus' API says: {error}") from None
     return found
 

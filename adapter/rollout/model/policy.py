@@ -130,6 +130,6 @@ def command_of(policy: RolloutPolicy) -> Command | None:
     text = policy.metadata.annotations.get(COMMAND, "")
     try:
         found = msgspec.json.decode(text, type=Command) if text else None
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
     return found if found and found.id and found.id != policy.status.command else None

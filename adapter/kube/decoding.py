@@ -1,0 +1,56 @@
+"""The one decoder of what the Kubernetes API sends."""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from adapter.kube.errors import Undecodable
+from adapter.units.nesting import pruned
+
+T = TypeVar("T")
+
+_decoders: dict[type, msgspec.json.Decoder[Any]] = {}
+
+
+def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    """Built once per type: building costs far more than decoding."""
+    found = _decoders.get(kind)
+    if found is None:
+        found = _decoders[kind] = msgspec.json.Decoder(kind)
+    return found
+
+
+def decode(body: bytes | msgspec.Raw, kind: type[T]) -> T:
+    """`body`, JSON, as a `kind`. A null counts as absent, as it does in Go. Raises Undecodable.
+
+    What is nested too deeply to be decoded is left out: managedFields, say, which we do not read.
+    """
+    try:
+        return _decoded(body, kind)
+    except RecursionError:
+        pass
+    try:
+        return _decoded(pruned(bytes(body)), kind)
+    except RecursionError:
+        raise Undecodable(f"the server's answer is no {kind.__name__}: it is nested too deeply") from None
+
+
+def _decoded(body: bytes | msgspec.Raw, kind: type[T]) -> T:
+    """Raises Undecodable, RecursionError."""
+    try:
+        return _decoder(kind).decode(body)
+    except msgspec.ValidationError as first:
+        try:  # Nulls are rare, so they are looked for only where the fast way failed.
+            return msgspec.convert(_without_nulls(msgspec.json.decode(body)), kind)
+        except msgspec.ValidationError:
+            raise Undecodable(f"the server's answer is no {kind.__name__}: {first}") from first
+    except msgspec.DecodeError as error:
+        raise Undecodable(f"the server's answer is not JSON: {error}") from error
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    return value
