@@ -9,6 +9,7 @@ import structlog
 from adapter.kube.client import Client
 from adapter.kube.errors import Forbidden, KubeError, NotFound
 from adapter.kube.objects import unix
+from adapter.once import Once
 from adapter.program.logs import Trouble
 from recommender.checkpoint.store import JSON_PATCH, CheckpointStore
 from recommender.estimate.numbers import is_known, numbers_of
@@ -96,12 +97,11 @@ class Recommender:
 
     async def _wait_for_hpas(self) -> None:
         """A first number that does not know of an HPA could set it off; without leave to see them we go on at once."""
-        hpas, told = self._informers.hpas, ""
+        hpas, once = self._informers.hpas, Once(again=None)
         while hpas is not None and not isinstance(hpas.error, Forbidden) and not await hpas.wait_synced(HPA_SECONDS):
             cause = str(hpas.error or "")
-            if cause != told:
+            if cause and once.first("HPAs", cause):
                 log.warning("waiting for HPAs", cause=cause)
-            told = cause
 
     async def once(self, now: float) -> None:
         """One loop; a step that fails is logged and the next one works with what is known."""

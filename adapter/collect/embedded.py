@@ -23,7 +23,7 @@ from adapter.metrics.scrape.kubelet import KubeletUsage, kubelet_target
 from adapter.metrics.scrape.scraper import ScrapeLimits, Scraper
 from adapter.metrics.scrape.target import Target, TargetError
 from adapter.metrics.store.store import EmbeddedSource, Store
-from adapter.program.logs import Once
+from adapter.once import Once
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +36,8 @@ AT_ONCE = 1000
 """Series forgotten between two turns of the loop: some milliseconds."""
 TELL_AGAIN = 600.0
 """s after which the log says once more that the store drops samples."""
+UNSCRAPED = 4096
+"""Pods of which the log says why they are not scraped, at once."""
 
 
 class KubeletAccess(NamedTuple):
@@ -95,7 +97,7 @@ class Embedded:
         self._presences = presences
         self._started = self._expired = clock()
         self._forgotten: list[Mapping[str, str]] = []
-        self._reported: set[str] = set()
+        self._unscraped = Once(most=UNSCRAPED, again=None)
         self._dropped = Once(again=TELL_AGAIN)
         timeout = min(options.scrape_timeout, options.scrape_interval)
         limits = ScrapeLimits(options.scrape_max_bytes, timeout, concurrent=options.scrape_concurrency)
@@ -153,9 +155,8 @@ class Embedded:
 
     def _follow(self) -> None:
         targets, problems = pod_targets(self._pods, self._options.scrape_interval, self._takes_traffic)
-        for problem in set(problems) - self._reported:
+        for problem in self._unscraped.news(problems):
             log.warning("not scraped", problem=problem)
-        self._reported = set(problems)
         self._scraper.set_targets([*targets, *self._kubelets()])
 
     def _takes_traffic(self, pod: Pod) -> bool:

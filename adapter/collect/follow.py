@@ -15,7 +15,7 @@ from adapter.kube.errors import KubeError
 from adapter.kube.index import Index
 from adapter.kube.known import KNOWN
 from adapter.kube.resources import ApiResource, GroupResource
-from adapter.program.logs import Once
+from adapter.once import Once
 from adapter.rules.resources import ResourceMapper, UnknownResource
 
 log = structlog.get_logger(__name__)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import structlog
 
-from adapter.program.logs import Once
+from adapter.once import Once
 
 log = structlog.get_logger(__name__)
 

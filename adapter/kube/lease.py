@@ -20,6 +20,7 @@ from adapter.kube.client import Client
 from adapter.kube.errors import Conflict, KubeError, NotFound
 from adapter.kube.objects import rfc3339
 from adapter.kube.resources import LEASES
+from adapter.once import Once
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +75,7 @@ class Election:
         self._lease: Any = None  # as the server sent it last
         self._seen_at = 0.0  # loop time when it was last seen to change
         self._renewed_at: float | None = None
-        self._trouble = ""
+        self._trouble = Once(again=None)
 
     @property
     def leader(self) -> bool:
@@ -157,11 +158,10 @@ class Election:
 
     def _say(self, trouble: str) -> None:
         """Logs a trouble when it begins or changes, and its end: a try every 2 s must not be a line every 2 s."""
-        if trouble and trouble != self._trouble:
+        if trouble and self._trouble.first(self._name, trouble):
             log.warning("lease not reached", lease=self._name, cause=trouble)
-        elif self._trouble and not trouble:
+        elif not trouble and self._trouble.over(self._name):
             log.info("lease reached again", lease=self._name)
-        self._trouble = trouble
 
     async def _read(self) -> bool:
         """Looks at the Lease, and notes when it was seen to change; False where there is none."""

@@ -2,12 +2,9 @@
 
 import logging
 import sys
-import time
-from collections.abc import Callable, Hashable
 from typing import Any, Final
 
 import structlog
-from cachetools import LRUCache, TTLCache
 from structlog.tracebacks import ExceptionDictTransformer
 
 DEBUG_FROM: Final = 5
@@ -51,31 +48,6 @@ class _Stderr(logging.StreamHandler[Any]):
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
         super().emit(record)
-
-
-class Once:
-    """Lets a message through once per key, for at most so many keys: a trouble that lasts must not be a line a second.
-
-    A key is told again after `again` s (None: never, unless too many other keys came since), when its text is another
-    one, and after `over`.
-    """
-
-    def __init__(
-        self, *, most: int = 256, again: float | None = 600.0, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._said: LRUCache[Hashable, str] | TTLCache[Hashable, str]
-        self._said = LRUCache(most) if again is None else TTLCache(most, again, clock)
-
-    def first(self, key: Hashable, text: str = "") -> bool:
-        """Whether to say it: `text` was not said of `key` yet."""
-        if self._said.get(key) == text:
-            return False
-        self._said[key] = text
-        return True
-
-    def over(self, key: Hashable) -> bool:
-        """The trouble of `key` is over; whether it had been said."""
-        return self._said.pop(key, None) is not None
 
 
 class Trouble:

@@ -8,7 +8,7 @@ from adapter.kube.client import Client
 from adapter.kube.errors import KubeError
 from adapter.kube.objects import unix
 from adapter.kube.resources import LEASES
-from adapter.program.logs import Once
+from adapter.once import Once
 
 NAME: Final = "vpa-admission-controller"
 """The Lease that it renews, as VPA's updater knows it."""

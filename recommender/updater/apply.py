@@ -10,6 +10,7 @@ import structlog
 from adapter.kube.client import Client
 from adapter.kube.errors import KubeError, NotFound, ServerError, TooManyRequests, Unreachable
 from adapter.kube.resources import PODS
+from adapter.once import Once
 from recommender.model.cluster import TrackedVpa
 from recommender.objects import LIMIT_RANGES, LimitRange, Pod
 from recommender.updater.admission import Admission
@@ -58,7 +59,7 @@ class Applier:
         self._evicts = False
         self._backoff = Backoff()
         self._ranges: Mapping[str, Sequence[LimitRange]] = {}
-        self._told = ""
+        self._unread = Once(again=None)
 
     async def act(self, vpas: Sequence[tuple[TrackedVpa, Sequence[Pod]]], now: float) -> int:
         """Acts where a VPA's update mode asks for it; returns on how many pods."""
@@ -75,11 +76,10 @@ class Applier:
         try:
             found = (await self._client.list(LIMIT_RANGES.path(self._namespace), LimitRange)).items
         except KubeError as error:
-            if str(error) != self._told:
+            if self._unread.first(LIMIT_RANGES, str(error)):
                 log.warning("LimitRanges not read: what they allow is not known", cause=str(error))
-            self._told = str(error)
             return
-        self._told = ""
+        self._unread.over(LIMIT_RANGES)
         ranges: dict[str, list[LimitRange]] = {}
         for one in found:
             ranges.setdefault(one.metadata.namespace, []).append(one)

@@ -7,12 +7,10 @@ from typing import Any
 
 import pytest
 import structlog
-from hypothesis import given
-from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from adapter.program import logs
-from adapter.program.logs import Once, Trouble
+from adapter.program.logs import Trouble
 
 
 @pytest.fixture(autouse=True)
@@ -79,30 +77,6 @@ def test_the_lines_of_libraries_are_json_too_and_come_once(capsys: pytest.Captur
     logging.getLogger("asyncio").warning("slow %s", "callback")
     logging.getLogger("asyncio").info("not told")
     assert [(line["level"], line["event"]) for line in lines(capsys)] == [("warning", "slow callback")]
-
-
-def test_once_lets_a_key_through_again_after_its_time_with_another_text_and_after_it_was_over() -> None:
-    now = [0.0]
-    once = Once(again=600, clock=lambda: now[0])
-    assert [once.first("a"), once.first("a"), once.first("b")] == [True, False, True]
-    now[0] = 600
-    assert once.first("a")
-    assert [once.first("c", "lost"), once.first("c", "lost"), once.first("c", "gone")] == [True, False, True]
-    assert [once.over("c"), once.over("c"), once.first("c", "gone")] == [True, False, True]
-
-
-def test_once_without_an_end_never_says_it_again() -> None:
-    once = Once(again=None)
-    assert [once.first("a"), once.first("a")] == [True, False]
-
-
-@given(st.lists(st.integers(0, 9)), st.integers(1, 9), st.none() | st.just(600.0))
-def test_once_holds_no_more_keys_than_it_may(keys: list[int], most: int, again: float | None) -> None:
-    once = Once(most=most, again=again, clock=lambda: 0.0)
-    said = [key for key in keys if once.first(key)]
-    if len(set(keys)) <= most:
-        assert said == list(dict.fromkeys(keys))
-    assert sum(once.over(key) for key in range(10)) == min(most, len(set(keys)))
 
 
 def test_the_trouble_of_a_round_is_one_line() -> None:

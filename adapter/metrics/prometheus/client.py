@@ -10,13 +10,13 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import aiohttp
 import structlog
-from cachetools import TTLCache
 
 from adapter.files import Identity, identity
 from adapter.metrics.prometheus import wire
 from adapter.metrics.sample import Sample
 from adapter.metrics.slices import Slices, run_in_turns
 from adapter.metrics.source import ALWAYS, Query, RefusedQuery, Since, SourceError
+from adapter.once import Once
 
 T = TypeVar("T")
 Form = list[tuple[str, str]]
@@ -120,7 +120,7 @@ class PrometheusSource:
         tls_files = [connection.ca_file, connection.certificate_file, connection.key_file]
         self._tls = _Loaded(tls_files, self._make_tls)
         self._turns = asyncio.Semaphore(connection.concurrency)
-        self._told: TTLCache[str, None] = TTLCache(maxsize=256, ttl=600)
+        self._warned = Once()
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -146,8 +146,7 @@ class PrometheusSource:
         warnings: list[str] = []
         result = await run_in_turns(decode(warnings))
         for warning in warnings[:10]:
-            if warning not in self._told:
-                self._told[warning] = None
+            if self._warned.first(warning):
                 log.warning("prometheus warns", warning=warning[:500])
         return result
 
