@@ -112,7 +112,9 @@ class BearerTokens:
 
     def __init__(self, review: ReviewToken, ttl: float = TOKEN_TTL, clock: Clock = time.monotonic) -> None:
         self._review = review
-        self._verdicts: Memo[bytes, tuple[User | None]] = Memo(MAX_TOKENS, lambda _: ttl, clock)
+        self._verdicts: Memo[bytes, tuple[User | None]] = Memo(
+            MAX_TOKENS, lambda _: ttl, clock, apart=lambda _, found: found[0] is None
+        )
 
     async def authenticate(self, caller: Caller) -> User | None:
         """The token's user; 401 for a token that is nobody's."""

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from sys import getsizeof
 from typing import NamedTuple, Protocol
 
 import structlog
 from msgspec import UNSET, Struct
+from msgspec.structs import astuple
 
 from adapter.serve.authenticate import AUTHENTICATED, User
 from adapter.serve.memo import Memo
@@ -13,8 +15,12 @@ from adapter.serve.requestinfo import RequestInfo
 from adapter.serve.status import StatusError, forbidden
 from adapter.serve.wire import StatusDetails
 
-MAX_VERDICTS = 8192
-"""Verdicts that are remembered: HPAs in as many namespaces ask from one user each."""
+MAX_VERDICT_BYTES = 16 * 2**20
+"""Of all verdicts that are remembered: those of HPAs in 8,192 namespaces."""
+MAX_KEY = 10_000
+"""Characters of one question; as in Kubernetes, the answer to a longer one is not remembered."""
+VERDICT_BYTES = 1024
+"""Of one verdict, beside the texts of its question."""
 TTL = 10.0
 """s, as --authorization-webhook-cache-(un)authorized-ttl default to."""
 GRACE = 30.0
@@ -132,7 +138,12 @@ class AccessReviews:
     ) -> None:
         self._review = review
         self._verdicts: Memo[Attributes, Verdict] = Memo(
-            MAX_VERDICTS, lambda verdict: allowed_ttl if verdict.allowed else denied_ttl, clock, grace=grace
+            MAX_VERDICT_BYTES,
+            lambda verdict: allowed_ttl if verdict.allowed else denied_ttl,
+            clock,
+            grace=grace,
+            weigh=_weight,
+            apart=_denies_stranger,
         )
 
     async def authorize(self, attributes: Attributes) -> Verdict | None:
@@ -145,6 +156,21 @@ class AccessReviews:
                 raise
             _log.warning("access cannot be reviewed; the last allowance still holds", cause=error.message)
             return held
+
+
+def _weight(attributes: Attributes) -> int:
+    """Bytes that a verdict on these takes; 0 where they are too long to be remembered."""
+    user = attributes.user
+    texts = [user.name, user.uid, *user.groups]
+    for key, values in user.extra:
+        texts += key, *values
+    texts += astuple(attributes)[1:]
+    return 0 if sum(map(len, texts)) > MAX_KEY else VERDICT_BYTES + sum(map(getsizeof, texts))
+
+
+def _denies_stranger(attributes: Attributes, verdict: Verdict) -> bool:
+    """Anybody can have any number of these."""
+    return not verdict.allowed and AUTHENTICATED not in attributes.user.groups
 
 
 class Authorization:

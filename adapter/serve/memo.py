@@ -13,32 +13,67 @@ V = TypeVar("V")
 class _Held(NamedTuple, Generic[V]):
     value: V
     fresh_until: float
+    weight: int
+
+
+def each_alike(key: object) -> int:
+    """Weighs keys so that a size is a number of results."""
+    return 1
+
+
+def nobody(key: object, value: object) -> bool:
+    """Keeps no result apart."""
+    return False
 
 
 class Memo(Generic[K, V]):
-    """A cache of at most `size` results.
+    """A cache of results whose keys weigh at most `size` together.
 
-    `clock` gives monotonic seconds. A result is fresh as long as `hold(result)` says, and kept `grace` seconds longer
-    for `stale`.
+    `weigh` gives a key's weight; 0 means that its result is not kept. Results that are `apart` have their own room,
+    an eighth as large, so that however many there are they drive out no others. `clock` gives monotonic seconds. A
+    result is fresh as long as `hold(result)` says, and kept `grace` seconds longer for `stale`.
     """
 
     def __init__(
-        self, size: int, hold: Callable[[V], float], clock: Callable[[], float], *, grace: float = 0.0
+        self,
+        size: int,
+        hold: Callable[[V], float],
+        clock: Callable[[], float],
+        *,
+        grace: float = 0.0,
+        weigh: Callable[[K], int] = each_alike,
+        apart: Callable[[K, V], bool] = nobody,
     ) -> None:
         self._hold = hold
         self._clock = clock
-        self._kept: TLRUCache[K, _Held[V]] = TLRUCache(size, lambda _, held, __: held.fresh_until + grace, timer=clock)
+        self._weigh = weigh
+        self._is_apart = apart
+
+        def room(most: int) -> TLRUCache[K, _Held[V]]:
+            return TLRUCache(
+                most, lambda _, held, __: held.fresh_until + grace, timer=clock, getsizeof=lambda held: held.weight
+            )
+
+        self._kept, self._apart = room(size), room(max(size // 8, 1))
         self._flights: dict[K, asyncio.Task[V]] = {}
 
     def fresh(self, key: K) -> V | None:
         """The result that is held for `key`, if it is fresh."""
-        held = self._kept.get(key)
+        held = self._held(key)
         return held.value if held is not None and self._clock() < held.fresh_until else None
 
     def stale(self, key: K) -> V | None:
         """The result that is held for `key`, fresh or within its grace."""
-        held = self._kept.get(key)
+        held = self._held(key)
         return None if held is None else held.value
+
+    def _held(self, key: K) -> _Held[V] | None:
+        return self._kept.get(key) or self._apart.get(key)
+
+    @property
+    def weight(self) -> int:
+        """Of all that is kept."""
+        return int(self._kept.currsize + self._apart.currsize)
 
     async def get(self, key: K, look_up: Callable[[], Awaitable[V]]) -> V:
         """The fresh result for `key`, looked up if need be; raises what `look_up` raises, and does not hold that.
@@ -57,8 +92,16 @@ class Memo(Generic[K, V]):
 
     async def _fly(self, key: K, look_up: Callable[[], Awaitable[V]]) -> V:
         value = await look_up()
-        self._kept[key] = _Held(value, self._clock() + self._hold(value))
+        self._keep(key, value)
         return value
+
+    def _keep(self, key: K, value: V) -> None:
+        """In the one room or the other, and in the other no longer."""
+        room, other = (self._apart, self._kept) if self._is_apart(key, value) else (self._kept, self._apart)
+        other.pop(key, None)
+        weight = self._weigh(key)
+        if 0 < weight <= room.maxsize:
+            room[key] = _Held(value, self._clock() + self._hold(value), weight)
 
     def _land(self, key: K, flight: "asyncio.Task[V]") -> None:
         del self._flights[key]

@@ -11,8 +11,10 @@ from structlog.testing import capture_logs
 from adapter.kube.client import Client
 from adapter.kube.fake.server import FakeCluster
 from adapter.kube.resources import CONFIG_MAPS
-from adapter.serve.authenticate import User
+from adapter.serve.authenticate import ANONYMOUS, User
 from adapter.serve.authorize import (
+    MAX_KEY,
+    MAX_VERDICT_BYTES,
     AccessReviews,
     AllowAuthenticated,
     AlwaysAllowedPaths,
@@ -240,3 +242,42 @@ async def test_the_grace_is_30_s_unless_it_is_said_otherwise() -> None:
     asked.now = 40.0
     with pytest.raises(StatusError, match="access cannot be reviewed"):
         await reviews.authorize(ATTRIBUTES)
+
+
+async def test_what_is_remembered_is_bounded_in_bytes_and_long_questions_are_not_remembered() -> None:
+    asked = Asked()
+    reviews = asked.reviews
+    for number in range(3000):
+        await reviews.authorize(Attributes(user=ANN, verb="get", path=f"/{number}" + "x" * 9_000))
+    assert 0 < reviews._verdicts.weight <= MAX_VERDICT_BYTES * 9 // 8
+    long = Attributes(user=ANN, verb="get", path="/" + "x" * MAX_KEY)
+    before, weight = asked.count, reviews._verdicts.weight
+    assert await reviews.authorize(long) == await reviews.authorize(long)
+    assert (asked.count - before, reviews._verdicts.weight) == (2, weight)
+
+
+async def test_denials_of_strangers_drive_out_nobodys_verdict() -> None:
+    asked = Asked()
+    reviews = asked.reviews
+    await reviews.authorize(ATTRIBUTES)
+    asked.verdict = Verdict(False)
+    denied = Attributes(user=ANN, verb="get", path="/ann")
+    await reviews.authorize(denied)
+    for number in range(30_000):
+        await reviews.authorize(Attributes(user=ANONYMOUS, verb="get", path=f"/{number}" + "x" * 500))
+    count = asked.count
+    assert await reviews.authorize(ATTRIBUTES) == Verdict(True)
+    assert await reviews.authorize(denied) == Verdict(False)
+    assert asked.count == count, "both are still remembered"
+
+
+async def test_a_stranger_who_is_allowed_later_is_allowed() -> None:
+    asked = Asked()
+    asked.verdict = Verdict(False)
+    reviews = asked.reviews
+    stranger = Attributes(user=ANONYMOUS, verb="get", path="/metrics")
+    assert await reviews.authorize(stranger) == Verdict(False)
+    asked.now, asked.verdict = 6.0, Verdict(True)
+    assert await reviews.authorize(stranger) == Verdict(True)
+    assert await reviews.authorize(stranger) == Verdict(True)
+    assert asked.count == 2
