@@ -178,7 +178,7 @@ class Settings(Common):
         "paths that need no authorisation",
     )
     max_requests_inflight: int = setting(
-        "max-requests-inflight", 400, "requests under way at once; further ones get 429", least=1
+        "max-requests-inflight", 400, "requests under way at once; further ones get 429; 0: no limit", least=0
     )
 
 

@@ -58,7 +58,10 @@ class Limits(NamedTuple):
     """What one server bears."""
 
     requests: int = 400
-    """In progress at once, above which others than system:masters get 429; twice as many are refused unread."""
+    """In progress at once, above which others than system:masters get 429; twice as many are refused unread.
+
+    0: no limit, as of kube-apiserver's flag of this name.
+    """
     seconds: float = 10.0
     """For one request."""
 
@@ -110,7 +113,7 @@ class Server:
         return answer
 
     async def _within_limits(self, request: web.BaseRequest, info: RequestInfo) -> web.Response:
-        if self._in_flight > 2 * self._limits.requests and info.segments[:1] not in _HEALTH:
+        if self._exceeds(2 * self._limits.requests) and info.segments[:1] not in _HEALTH:
             self.telemetry.refused.inc()
             raise too_many_requests()
         try:
@@ -127,6 +130,9 @@ class Server:
                 raise timed_out(self._limits.seconds) from None
             raise
 
+    def _exceeds(self, limit: int) -> bool:
+        return 0 < limit < self._in_flight
+
     async def _identify(self, request: web.BaseRequest) -> User:
         connection = request.protocol
         presented = connection.presented if isinstance(connection, Connection) else None
@@ -141,7 +147,7 @@ class Server:
     def _admit(self, user: User, info: RequestInfo) -> None:
         """Above the limit only the aggregator's probes (system:masters) and the kubelet's come through."""
         exempt = PRIVILEGED in user.groups or info.segments[:1] in _HEALTH
-        if self._in_flight > self._limits.requests and not exempt:
+        if self._exceeds(self._limits.requests) and not exempt:
             self.telemetry.refused.inc()
             raise too_many_requests()
 

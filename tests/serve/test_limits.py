@@ -40,6 +40,14 @@ async def test_too_many_at_once_are_told_to_come_back_but_probes_and_masters_are
         assert (await api.send(DEPTH)).status == 200
 
 
+async def test_zero_is_no_limit_as_of_the_flag_of_kube_apiserver(start: Callable[..., Any]) -> None:
+    async with start(FakeAnswers(gate=asyncio.Event()), Limits(requests=0)) as api:
+        held = [asyncio.create_task(api.send(DEPTH)) for _ in range(20)]
+        await waiting(api, 20)
+        api.answers.gate.set()
+        assert [(await task).status for task in held] == [200] * 20
+
+
 async def test_a_request_that_takes_too_long_ends(start: Callable[..., Any]) -> None:
     async with start(FakeAnswers(gate=asyncio.Event()), Limits(seconds=0.05)) as api:
         answer = await api.send(DEPTH)
