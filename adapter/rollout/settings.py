@@ -2,17 +2,18 @@
 
 # ruff: noqa: RUF009 - `setting` makes the field; it is not a default value
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from adapter import __version__
-from adapter.program.flags import KLOG, Common, Flags, setting
-from adapter.program.kinds import Address, Seconds
+from adapter.program.flags import KLOG, Flags, setting
+from adapter.program.kinds import Address
+from adapter.program.leader import LeaderSettings, check
 
 
 @dataclass(frozen=True)
-class Settings(Common):
+class Settings(LeaderSettings):
     """All settings; a field's metadata holds its flag and its meaning."""
 
     namespace: str = setting("namespace", "", "the only namespace to serve; empty: all")
@@ -22,24 +23,10 @@ class Settings(Common):
     )
     kube_api_burst: float = setting("kube-api-burst", 100.0, "requests that may be sent at once", least=1)
     address: Address = setting("address", Address(":8944"), "where /metrics and /healthz are served")
+    # leadership, further flags in LeaderSettings
     leader_elect: bool = setting("leader-elect", True, "of several replicas only the one that holds the Lease acts")
     lease_namespace: str = setting("leader-elect-resource-namespace", "streamgate-rollout", "the Lease's namespace")
     lease_name: str = setting("leader-elect-resource-name", "streamgate-rollout", "the Lease's name")
-    lease_duration: Seconds = setting(
-        "leader-elect-lease-duration", Seconds(15), "a leader that is silent so long is replaced", above=0
-    )
-    renew_deadline: Seconds = setting(
-        "leader-elect-renew-deadline", Seconds(10), "a leader that cannot renew so long stops", above=0
-    )
-    retry_period: Seconds = setting("leader-elect-retry-period", Seconds(2), "time between two tries", above=0)
-
-
-def _together(settings: Settings) -> Iterator[str]:
-    if not settings.lease_duration > settings.renew_deadline > settings.retry_period:
-        yield (
-            f"--leader-elect-lease-duration={settings.lease_duration:g}s must be longer than -renew-deadline="
-            f"{settings.renew_deadline:g}s, and that longer than -retry-period={settings.retry_period:g}s"
-        )
 
 
 FLAGS: Final = Flags(
@@ -48,7 +35,7 @@ FLAGS: Final = Flags(
     settings=Settings,
     version=__version__,
     ignored=KLOG,
-    check=_together,
+    check=check,
 )
 
 
