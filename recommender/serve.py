@@ -23,6 +23,7 @@ from adapter.program.leader import lead
 from recommender.checkpoint.store import CheckpointStore
 from recommender.config import AHEAD, history, idle, mode, plan
 from recommender.input.backfill import load_history
+from recommender.input.hpas import UnreadMetrics
 from recommender.input.oom import Observer
 from recommender.loop import Recommender
 from recommender.model.cluster import EXPIRY, ClusterState
@@ -109,7 +110,9 @@ def build(
     evictions = Informer(client, EVENTS, Event, namespace=where, index=events, field_selector="reason=Evicted")
     hpas = None
     if settings.fixed("hpa_loop"):
-        hpas = Informer(client, HORIZONTAL_POD_AUTOSCALERS, HorizontalPodAutoscaler, namespace=where)
+        beside: Index[HorizontalPodAutoscaler] = Index()
+        beside.on_change(UnreadMetrics().hpa_changed)
+        hpas = Informer(client, HORIZONTAL_POD_AUTOSCALERS, HorizontalPodAutoscaler, namespace=where, index=beside)
     expiry = EXPIRY if settings.fixed("removed") else None
     cluster = ClusterState(
         Model(chosen.aggregation),

@@ -723,6 +723,28 @@ async def test_a_request_that_an_hpa_counts_on_stays_as_it_is(cluster: FakeClust
         assert "message" not in tested.condition("RecommendationProvided")
 
 
+async def test_a_metric_of_an_hpa_that_cannot_be_read_is_said_once_with_its_field(cluster: FakeCluster) -> None:
+    def hpa(*metrics: dict[str, object], replicas: int = 1) -> dict[str, object]:
+        spec = {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "maxReplicas": 9, "metrics": list(metrics)}
+        status = {"currentReplicas": replicas}
+        return {"metadata": {"name": "web", "namespace": "shop"}, "spec": spec, "status": status}
+
+    memory = {"name": "memory", "target": {"type": "Utilization", "averageUtilization": 70}}
+    good, strange = {"type": "Resource", "resource": memory}, {"type": "Carbon"}
+    with capture_logs() as lines:
+        await cluster.put(HORIZONTAL_POD_AUTOSCALERS, hpa(good, strange))
+        async with bench(cluster) as tested:
+            await tested.settle()
+            for changed in (hpa(good, strange, replicas=2), hpa(good, strange, strange), hpa(good), hpa(good, strange)):
+                await cluster.put(HORIZONTAL_POD_AUTOSCALERS, changed)
+                await tested.settle()
+            await tested.minutes(2, memory="100Mi")
+            assert tested.target()["memory"] == "1000Mi"  # what can be read is heeded
+    said = [(line["hpa"], line["count"], line["cause"]) for line in lines if "of an HPA not read" in line["event"]]
+    assert [(name, count) for name, count, _ in said] == [("shop/web", 1), ("shop/web", 1)]
+    assert all(cause.startswith("spec.metrics[1]") for _, _, cause in said)
+
+
 async def test_without_leave_to_see_hpas_all_else_works(cluster: FakeCluster) -> None:
     cluster.forbid("/apis/autoscaling/v2")
     async with bench(cluster) as tested:
