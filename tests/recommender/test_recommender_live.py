@@ -724,13 +724,14 @@ async def test_a_request_that_an_hpa_counts_on_stays_as_it_is(cluster: FakeClust
 
 
 async def test_a_metric_of_an_hpa_that_cannot_be_read_is_said_once_with_its_field(cluster: FakeCluster) -> None:
-    def hpa(*metrics: dict[str, object], replicas: int = 1) -> dict[str, object]:
+    def hpa(*metrics: dict[str, Any], replicas: int = 1) -> dict[str, Any]:
         spec = {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "maxReplicas": 9, "metrics": list(metrics)}
         status = {"currentReplicas": replicas}
         return {"metadata": {"name": "web", "namespace": "shop"}, "spec": spec, "status": status}
 
     memory = {"name": "memory", "target": {"type": "Utilization", "averageUtilization": 70}}
-    good, strange = {"type": "Resource", "resource": memory}, {"type": "Carbon"}
+    good: dict[str, Any] = {"type": "Resource", "resource": memory}
+    strange: dict[str, Any] = {"type": "Carbon"}
     with capture_logs() as lines:
         await cluster.put(HORIZONTAL_POD_AUTOSCALERS, hpa(good, strange))
         async with bench(cluster) as tested:
