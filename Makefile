@@ -7,7 +7,7 @@ CLUSTER_PYTEST := $(PY) -m pytest -o addopts="-q --strict-markers --strict-confi
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test lint format cluster-up cluster-down cluster-status cluster-test scale-latency \
-        bench-adapter bench-exposition bench-recommender recommender-tables rates judge steady steady-short clean \
+        bench-adapter bench-exposition bench-parsers bench-recommender recommender-tables rates judge steady steady-short clean \
         blue-green-deploy blue-green-rollback canary-deploy canary-monitor
 
 help: ## print this menu
@@ -63,6 +63,9 @@ bench-adapter: .venv/installed ## our adapter against prometheus-adapter v0.12.0
 
 bench-exposition: .venv/installed ## our exposition parser against prometheus_client's
 	@$(PY) loadtest/bench_exposition.py
+
+bench-parsers: .venv/installed ## time against size of everything that reads bytes from outside
+	@$(PY) -m loadtest.bench_parsers
 
 bench-recommender: .venv/installed ## 100,000 containers through the recommender
 	@$(PY) loadtest/bench_recommender.py

@@ -16,7 +16,9 @@ MAX_SHAPES = 2000
 
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _QUOTED = r'"((?:[^"\\]++|\\.)*+)"'
-_LABEL = re.compile(rf"[ \t]*(?:([a-zA-Z_][a-zA-Z0-9_]*+)|{_QUOTED})[ \t]*(?:=[ \t]*{_QUOTED}[ \t]*)?(,|$)", re.DOTALL)
+_LABEL = re.compile(
+    rf"[ \t]*+(?:([a-zA-Z_][a-zA-Z0-9_]*+)|{_QUOTED})[ \t]*+(?:=[ \t]*+{_QUOTED}[ \t]*+)?(,|$)", re.DOTALL
+)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "\\": "\\", '"': '"'}
 _HOLE = "\0"

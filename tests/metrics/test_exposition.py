@@ -336,3 +336,19 @@ def test_ten_megabytes_of_rubbish_are_read_in_short_slices() -> None:
         assert parsed.points == []
         assert len(parsed.problems) == 1
     assert time.process_time() - start < 20  # a guard against quadratic work, not a measurement
+
+
+BLANK_LINES = [b" " * 16_000 + b"x", b"\t" * 16_000, b"x" + b" " * 16_000 + b"y", b"x{" + b" " * 16_000]
+
+
+@pytest.mark.parametrize("line", BLANK_LINES)
+def test_no_line_of_blanks_is_read_twice(line: bytes) -> None:
+    """16 MB: with time that grows with the square of a line's length this would take minutes."""
+    assert Parser().parse((line + b"\n") * 1000, 1.0, openmetrics=True).points == []
+
+
+def test_a_line_is_measured_before_it_is_looked_at() -> None:
+    found = Parser().parse(b" " * 2**20 + b"x\na 1\n# EOF\n", 1.0, openmetrics=True)
+    assert len(found.points) == 1
+    assert len(found.problems) == 1
+    assert found.problems[0].endswith("has 1048578 bytes; at most 16384 are read")

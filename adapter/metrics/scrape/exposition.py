@@ -20,7 +20,7 @@ FUTURE_S = 600.0
 CACHED_KEY_BYTES = 512
 """The cache holds `cache_lines` keys of this size on average, at most."""
 
-_HEAD = re.compile(rb'[ \t]*[a-zA-Z0-9_:]*[ \t]*\{(?:[^"}]++|"(?:[^"\\]++|\\.)*+")*+\}', re.DOTALL)
+_HEAD = re.compile(rb'[ \t]*+[a-zA-Z0-9_:]*+[ \t]*+\{(?:[^"}]++|"(?:[^"\\]++|\\.)*+")*+\}', re.DOTALL)
 _HASH, _UNDERSCORE = ord("#"), ord("_")
 _NOT_WANTED = ""
 
@@ -102,9 +102,11 @@ class Parser:
     def _read(self, lines: list[bytes], reading: "_Reading", part: Parsed) -> None:
         """Hot: everything in this loop is done for each line of each scrape."""
         points, known, now, wanted = part.points, self._cache.entries, reading.now, self._wanted
-        openmetrics, latest = reading.openmetrics, now + FUTURE_S
+        openmetrics, latest, longest = reading.openmetrics, now + FUTURE_S, self._limits.line_bytes
         for number, line in enumerate(lines, reading.line + 1):
             try:
+                if len(line) > longest:
+                    raise LineError(f"{cut(line)} has {len(line)} bytes; at most {longest} are read")
                 head, brace, tail = line.rpartition(b"}")
                 if not brace or (openmetrics and _HASH in line):
                     head, tail = _split(line, openmetrics)
@@ -133,8 +135,6 @@ class Parser:
             if not text or text[0] == _HASH:
                 self._comment(text, number, reading, part)
                 return None
-            if len(line) > self._limits.line_bytes:
-                raise LineError(f"{cut(line)} has {len(line)} bytes; at most {self._limits.line_bytes} are read")
             entry = self._series(head)
             self._cache.add(head, entry)
         if isinstance(entry, Series):
@@ -158,7 +158,7 @@ class Parser:
         if fields[:2] == [b"#", b"TYPE"]:
             if len(fields) != 4:
                 self._problems.add(f"line {number}: a TYPE line must have a name and a type")
-            elif reading.kinds < self._limits.kinds and len(text) <= self._limits.line_bytes:
+            elif reading.kinds < self._limits.kinds:
                 reading.kinds += 1
                 part.kinds[fields[2].decode(errors="replace").strip('"')] = fields[3].decode(errors="replace")
 
