@@ -107,7 +107,7 @@ def _arrays(
                     requests[metric][at], bad[metric][at] = each.all, each.bad
                 else:
                     values[metric][at] = each.value
-    return Recorded(requests, bad, values, len(rows), len(names), whole)
+    return Recorded(requests=requests, bad=bad, values=values, windows=len(rows), pods=len(names), whole=whole)
 
 
 def calibrate(
@@ -133,14 +133,16 @@ def calibrate(
         for gate in asked:
             bar = bar_of(gate, stage)
             if gate.kind is Kind.EVENTS:
-                now = _counts(gate, recorded, at, canary, share, worse, rng)
+                now = _counts(gate, recorded, at, canary, share=share, worse=worse, rng=rng)
                 heard = known[gate.name] = events.hear(known[gate.name], bar, now)
                 before, plain = failing[gate.name], breaker.plain(*now, gate.limit or 0.0)
                 failing[gate.name] = np.where(plain, now.canary, 0.0)
                 back |= breaker.acts(before, failing[gate.name], now.bad)
                 against, favour = events.against(heard), events.in_favour(heard, bar)
             else:
-                told = signs[gate.name] = _signs(gate, bar, signs[gate.name], recorded, at, canary, worse)
+                told = signs[gate.name] = _signs(
+                    gate, bar, signs[gate.name], recorded=recorded, at=at, canary=canary, worse=worse
+                )
                 against, favour = gauges.against(told), gauges.in_favour(told)
             edge = math.log(policy.bar(gate))
             back |= against >= edge
@@ -186,6 +188,7 @@ def _counts(
     recorded: Recorded,
     at: npt.NDArray[np.int64],
     canary: Bools,
+    *,
     share: float,
     worse: float,
     rng: np.random.Generator,
@@ -213,6 +216,7 @@ def _signs(
     gate: Gate,
     bar: Bar,
     known: gauges.Gauges,
+    *,
     recorded: Recorded,
     at: npt.NDArray[np.int64],
     canary: Bools,

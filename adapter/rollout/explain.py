@@ -53,6 +53,7 @@ def view(
     gate: Gate,
     record: GateRecord,
     outcome: Outcome,
+    *,
     logs: tuple[float, float],
     bars: tuple[float, float],
     bar: Bar,
@@ -62,11 +63,12 @@ def view(
     more = seconds = None
     if outcome is Outcome.UNDECIDED:
         more, seconds = _needs(record, bars, bar)
+    sentence = _sentence(gate, record, outcome, logs=logs, bars=bars, rule=rule, more=more, seconds=seconds)
     return GateView(
         name=gate.name,
         metric=gate.metric,
         outcome=outcome,
-        sentence=f"{gate.name}: {_sentence(gate, record, outcome, logs, bars, rule, more, seconds)}",
+        sentence=f"{gate.name}: {sentence}",
         against=shown(logs[0]),
         against_bar=shown(bars[0]),
         in_favour=shown(logs[1]),
@@ -86,6 +88,7 @@ def _sentence(
     gate: Gate,
     record: GateRecord,
     outcome: Outcome,
+    *,
     logs: tuple[float, float],
     bars: tuple[float, float],
     rule: str,

@@ -153,7 +153,7 @@ def _samples(pods: Mapping[str, tuple[Arm, Pod]], totals: Iterable[_Value], bads
         if name in pods and time is not None:
             arm, pod = pods[name]
             born = unix(pod.status.get("startTime"))
-            found.append(Sample(arm, name, time, _number(each), bad.get(name), born))
+            found.append(Sample(arm=arm, pod=name, time=time, total=_number(each), bad=bad.get(name), born=born))
     return found
 
 

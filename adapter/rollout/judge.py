@@ -170,7 +170,7 @@ def _view(policy: Gates, gate: Gate, record: GateRecord, now: float, stage: Stag
     else:
         outcome, late = _by_rule(gate.on_undecided, now - (record.since or now), Outcome.UNDECIDED)
     bars = (against_bar, favour_bar)
-    return view(gate, record, outcome, (against, favour), bars, bar_of(gate, stage), late)
+    return view(gate, record, outcome, logs=(against, favour), bars=bars, bar=bar_of(gate, stage), rule=late)
 
 
 def _quiet(record: GateRecord, now: float) -> float:

@@ -35,7 +35,9 @@ def pending(ctx: Context) -> Decision:
         return _finalize(ctx)
     if why := refusal(ctx):
         return refused(ctx, why)
-    status = with_condition(ctx.status, "Refused", False, "Accepted", "the policy can be followed", ctx.now)
+    status = with_condition(
+        ctx.status, "Refused", False, reason="Accepted", message="the policy can be followed", now=ctx.now
+    )
     found = serving(ctx)
     if found is None:
         return Decision(say(status, "waits until the Deployment's own rollout is complete"))
@@ -72,13 +74,15 @@ def idle(ctx: Context) -> Decision:
         return Decision(ctx.status, todo.actions, again=POLL)
     if why := refusal(ctx):
         return refused(ctx, why)
-    status = with_condition(ctx.status, "Refused", False, "Accepted", "the policy can be followed", ctx.now)
+    status = with_condition(
+        ctx.status, "Refused", False, reason="Accepted", message="the policy can be followed", now=ctx.now
+    )
     return _compared(ctx._replace(status=status))
 
 
 def refused(ctx: Context, why: str) -> Decision:
     """The policy is not followed; the condition says what to change."""
-    status = with_condition(ctx.status, "Refused", True, "CannotBeFollowed", why, ctx.now)
+    status = with_condition(ctx.status, "Refused", True, reason="CannotBeFollowed", message=why, now=ctx.now)
     told = (Told("Refused", why, True),) if status != ctx.status else ()
     return Decision(say(status, f"refused: {why}"), (), told)
 
@@ -144,9 +148,9 @@ def _ungated(ctx: Context) -> Decision:
         ctx.status,
         "Interfered",
         True,
-        "Unpaused",
-        "somebody else un-paused the Deployment: its roll was not gated",
-        ctx.now,
+        reason="Unpaused",
+        message="somebody else un-paused the Deployment: its roll was not gated",
+        now=ctx.now,
     )
     ctx = ctx._replace(status=status)
     if found is not None:

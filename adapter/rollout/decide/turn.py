@@ -75,11 +75,13 @@ def _orphaned(ctx: Context) -> Decision:
 def _conditions(ctx: Context, status: Status) -> Status:
     """Conditions that follow from the status alone."""
     ready = status.phase is Phase.IDLE
-    status = with_condition(status, "Ready", ready, status.phase.value, f"the phase is {status.phase.value}", ctx.now)
+    status = with_condition(
+        status, "Ready", ready, reason=status.phase.value, message=f"the phase is {status.phase.value}", now=ctx.now
+    )
     limit = ctx.policy.spec.progress_deadline_seconds
     waiting = status.release.waiting_since if status.release else None
     stuck = status.phase not in ABORTABLE and seconds(waiting, ctx.now) > limit
     if stuck or any(found.type == "Stuck" and found.status == "True" for found in status.conditions):
         reason, message = ("NoProgress", status.message) if stuck else ("Progress", "")
-        status = with_condition(status, "Stuck", stuck, reason, message, ctx.now)
+        status = with_condition(status, "Stuck", stuck, reason=reason, message=message, now=ctx.now)
     return status

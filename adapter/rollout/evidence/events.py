@@ -61,12 +61,12 @@ class Interval(NamedTuple):
 
 def begin(shape: tuple[int, ...] = ()) -> Events:
     return Events(
-        mixture.begin(shape, len(RHOS)),
-        np.zeros((*shape, len(BELOW))),
-        np.zeros((*shape, len(BELOW_STABLE))),
-        dispersion.begin(shape),
-        np.zeros((*shape, 2)),
-        np.zeros((*shape, 4)),
+        against=mixture.begin(shape, len(RHOS)),
+        below_limit=np.zeros((*shape, len(BELOW))),
+        below_stable=np.zeros((*shape, len(BELOW_STABLE))),
+        spread=dispersion.begin(shape),
+        recent=np.zeros((*shape, 2)),
+        seen=np.zeros((*shape, 4)),
     )
 
 
@@ -89,12 +89,12 @@ def hear(events: Events, bar: Bar, now: Interval) -> Events:
         ratios = np.where((lone | ~compared)[..., None], _rate(now, limit, cautious), ratios)
     spread = dispersion.hear(events.spread, STABLE, now.stable, now.bad_stable)
     return Events(
-        mixture.hear(events.against, ratios),
-        np.minimum(events.below_limit + _below(bar, now, plain), CAP),
-        np.minimum(events.below_stable + _below_stable(bar, now, plain, compared), CAP),
-        dispersion.hear(spread, CANARY, now.canary, now.bad),
-        recent,
-        events.seen + np.stack(now, axis=-1),
+        against=mixture.hear(events.against, ratios),
+        below_limit=np.minimum(events.below_limit + _below(bar, now, plain), CAP),
+        below_stable=np.minimum(events.below_stable + _below_stable(bar, now, plain, compared), CAP),
+        spread=dispersion.hear(spread, CANARY, now.canary, now.bad),
+        recent=recent,
+        seen=events.seen + np.stack(now, axis=-1),
     )
 
 

@@ -82,7 +82,7 @@ def patch(resource: Resource, found: Seen, operations: Sequence[Operation], why:
 
 def delete(resource: Resource, found: Seen, why: str, *, propagation: str = "Background") -> Delete:
     """A deletion of the object as it was seen."""
-    return Delete(resource, found.name, found.uid, found.version, propagation, why)
+    return Delete(resource, name=found.name, uid=found.uid, version=found.version, propagation=propagation, why=why)
 
 
 def test(path: str, value: Any) -> Operation:

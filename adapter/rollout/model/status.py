@@ -197,7 +197,7 @@ def seconds(since: datetime | None, now: float) -> float:
     return 0.0 if since is None else max(0.0, now - since.timestamp())
 
 
-def with_condition(status: Status, kind: str, value: bool, reason: str, message: str, now: float) -> Status:
+def with_condition(status: Status, kind: str, value: bool, *, reason: str, message: str, now: float) -> Status:
     """`status` with the condition set; its transition time moves only when its value does."""
     word = "True" if value else "False"
     old = next((found for found in status.conditions if found.type == kind), None)
