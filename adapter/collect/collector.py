@@ -21,6 +21,7 @@ from adapter.collect.snapshot import Table
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.transition import Transitions
 from adapter.metrics.source import Query, RefusedQuery, Source, SourceError
+from adapter.program.run import ends_program
 
 log = structlog.get_logger(__name__)
 
@@ -162,7 +163,9 @@ class Collector:
             error = str(failure)
             if isinstance(failure, RefusedQuery) and self._planner.keep_apart(planned.wants):
                 self._replanning.ask()
-        except Exception:
+        except BaseException as failure:
+            if ends_program(failure):
+                raise
             error = "the result could not be read; the log says more"
             log.exception("query", rule=place, promql=planned.query.promql[:1024])
         if error:

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 
 import pytest
+from structlog.testing import capture_logs
 
 from adapter.collect.demand import CustomWant
 from adapter.rules.resources import PODS
@@ -78,3 +79,26 @@ async def test_a_slow_query_is_asked_for_less_often() -> None:
         await asyncio.gather(*world.collector.start_due())
         world.now += 1
     assert len(world.source.queries) == 3  # 1000, 1040, 1080 of 1000 to 1106
+
+
+class Panic(BaseException):
+    """As a Rust extension's, which is no Exception."""
+
+
+@pytest.mark.parametrize("error", [Panic(), RecursionError(), MemoryError(), ValueError()])
+async def test_a_query_that_fails_as_nobody_expected_costs_that_query_alone(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    world = World()
+    await world.collector.offers.look()
+    world.demand.declare("shop", "web", [RATE])
+
+    async def failing(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(world.collector._evaluator, "table", failing)
+    with capture_logs() as said:
+        [held] = await asyncio.gather(*world.collector.start_due())
+    assert held.error == "the result could not be read; the log says more"
+    assert [line["event"] for line in said if line["log_level"] == "error"] == ["query"]
+    assert not world.collector._running

@@ -1,8 +1,9 @@
 """The adapter wired of its parts: what /readyz waits for, and credentials for Prometheus and for kubelets."""
 
+import asyncio
 import base64
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -12,11 +13,13 @@ import pytest
 import trustme
 import yaml
 from aiohttp import web
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from adapter.kube.fake.server import FakeCluster
 from adapter.metrics.prometheus.client import PrometheusSource
 from adapter.metrics.source import Query, SourceError
-from adapter.program.run import StartError
+from adapter.program.run import Failures, Job, StartError, supervise
 from adapter.settings import Settings
 from adapter.wiring.source import kubelet_access, prometheus
 from adapter.wiring.whole import Adapter, wired
@@ -73,6 +76,66 @@ async def test_in_a_cluster_pods_and_its_authorities_are_waited_for_too(tmp_path
         names = [job.name for job in adapter.jobs]
         assert len(set(names)) == len(names)
         assert {"pods", "nodes", "hpas", "collector", "API resources", "authentication", "CA files"} <= set(names)
+
+
+# ---- jobs
+
+
+class Panic(BaseException):
+    """As a Rust extension's, which is no Exception."""
+
+
+def deeper() -> None:
+    deeper()
+
+
+def failing_once(job: Job, error: type[BaseException], note: Callable[[str], None]) -> Job:
+    """The job, whose first run fails as an input would make it fail; the second says so to `note` and ends at once."""
+    failed = False
+
+    async def run() -> None:
+        nonlocal failed
+        if failed:
+            note(job.name)
+            return
+        failed = True
+        if error is RecursionError:
+            deeper()
+        raise error("an input that nobody thought of")
+
+    return job._replace(run=run)
+
+
+@pytest.mark.parametrize("error", [Panic, RecursionError, MemoryError, asyncio.CancelledError, AssertionError])
+@pytest.mark.parametrize("prometheus_url", ["", "http://127.0.0.1:1"], ids=["embedded", "Prometheus"])
+async def test_no_job_of_the_adapter_ends_it_and_each_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prometheus_url: str, error: type[BaseException]
+) -> None:
+    monkeypatch.setattr("adapter.program.run.FIRST_PAUSE", 0.01)
+    registry, stop, ran = CollectorRegistry(), asyncio.Event(), list[str]()
+    async with FakeCluster() as cluster, AsyncExitStack() as stack:
+        settings = Settings(
+            kubeconfig=kubeconfig(tmp_path, {"token": "t"}, cluster.url),
+            prometheus_url=prometheus_url,
+            cert_dir=str(tmp_path),
+            secure_port=0,
+            bind_address="127.0.0.1",
+        )
+        jobs = (await wired(settings, stack)).jobs
+        assert not any(job.ends_program for job in jobs)
+
+        def note(name: str) -> None:
+            ran.append(name)
+            if len(ran) == len(jobs):
+                stop.set()
+
+        with capture_logs() as said:
+            async with asyncio.timeout(20):
+                await supervise([failing_once(job, error, note) for job in jobs], stop, Failures(registry))
+    names = {job.name for job in jobs}
+    assert set(ran) == names == {line["job"] for line in said if line["event"].startswith("a job failed")}
+    for name in names:
+        assert registry.get_sample_value("streamgate_job_failures_total", {"job": name}) == 1
 
 
 # ---- credentials for Prometheus
