@@ -184,7 +184,7 @@ def test_the_image_has_all_that_the_loop_needs(manifests: Path) -> None:
     """It has no extras but the client for --storage=prometheus."""
     top = manifests.parent
     extras = tomllib.loads((top / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    wanted = {re.split(r"[><=]", entry)[0] for entry in [*extras["reports"], *extras["loadtest"]]}
+    wanted = {re.split(r"[><=]", entry)[0] for entry in extras["reports"]}
     assert EXTRA in wanted
     assert f"{EXTRA}==" in (top / "constraints.txt").read_text()
     modules = {name.replace("-", "_") for name in wanted - {EXTRA}} | {"pandas"}
