@@ -16,7 +16,6 @@ from adapter.collect.catalogue import Catalogue
 from adapter.collect.declared import want_of
 from adapter.collect.demand import ExternalWant
 from adapter.collect.follow import resource_of
-from adapter.collect.podstate import pod_state
 from adapter.hpa.decide import Decision, decide
 from adapter.hpa.fields import HpaError
 from adapter.hpa.model import (
@@ -38,6 +37,7 @@ from adapter.kube.errors import KubeError
 from adapter.kube.index import Index
 from adapter.kube.objects import Pod
 from adapter.kube.resources import PODS, Resource
+from adapter.program.podstate import pod_state
 from adapter.rules.resources import PODS as POD_METRICS
 from adapter.units.selector import EVERYTHING, Selector, SelectorError
 

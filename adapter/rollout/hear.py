@@ -12,8 +12,7 @@ from typing import Final
 import structlog
 
 from adapter.kube.client import Client
-from adapter.kube.errors import KubeError, NotFound
-from adapter.kube.objects import Model, unix
+from adapter.kube.objects import unix
 from adapter.rollout.decide.context import Context
 from adapter.rollout.decide.wants import canary_pods, stable_pods
 from adapter.rollout.evidence.codec import EvidenceError
@@ -25,42 +24,35 @@ from adapter.rollout.model.policy import RolloutPolicy
 from adapter.rollout.model.status import Phase
 from adapter.rollout.model.verdict import FREE, Said, Stage, Verdict
 from adapter.rollout.model.window import Arm, Health
+from adapter.rollout.stable import Stable
 from adapter.rollout.turns import Heard
+from adapter.rollout.values import Value, Values, nano
 from adapter.rollout.windows import Cursor, Level, Sample, Scrape, cut
-from adapter.units.quantity import Quantity, QuantityError
 
 log = structlog.get_logger(__name__)
-PATH: Final = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/{namespace}/pods/*/{metric}"
 EVERY: Final = 2.0
 """Seconds between two looks at the metrics of one release; scrapes are rarer than that."""
 MOST_RELEASES: Final = 1000
 """Releases whose counting is held in memory."""
 
 
-class _Described(Model, frozen=True):
-    name: str = ""
-
-
-class _Value(Model, frozen=True):
-    described_object: _Described = _Described()
-    timestamp: str | None = None
-    value: str = ""
-
-
-class _Values(Model, frozen=True):
-    items: tuple[_Value, ...] = ()
-
-
 class MetricsEars:
     """The judge's ears in a cluster."""
 
     def __init__(self, client: Client) -> None:
-        self._client = client
+        self._values = Values(client)
+        self._stable = Stable(self._values)
         self._cursors: dict[str, Cursor] = {}
         self._looked: dict[str, float] = {}
 
     async def hear(self, policy: RolloutPolicy, raw: Json, seen: Observation, now: float) -> Heard:
         """The verdict for the policy's present phase; what it read goes into the record of the release."""
+        if policy.status.release is None or seen.deployment is None:
+            return Heard()
+        wanted = await self._stable.wanted(Context(policy, policy.status, seen, FREE, now))
+        return (await self._judged(policy, raw, seen, now))._replace(floor=wanted)
+
+    async def _judged(self, policy: RolloutPolicy, raw: Json, seen: Observation, now: float) -> Heard:
         stage, release = stage_of(policy), policy.status.release
         if stage is None or release is None:
             return Heard()
@@ -73,7 +65,7 @@ class MetricsEars:
             return Heard()
         record = _record(policy, asked)
         if now - self._looked.get(release.id, 0.0) < EVERY:
-            return Heard(verdict(gates, record, stage).verdict)
+            return Heard(verdict(gates, record, stage, step_of(policy)).verdict)
         self._looked[release.id] = now
         return await self._listen(Context(policy, policy.status, seen, FREE, now), gates, stage, record)
 
@@ -87,9 +79,9 @@ class MetricsEars:
         for note in found.notes:
             log.info("window", release=key, note=note)
         if found.window is None:
-            return Heard(verdict(gates, record, stage).verdict)
+            return Heard(verdict(gates, record, stage, step_of(ctx.policy)).verdict)
         record = hear(gates, record, found.window, stage)
-        return Heard(verdict(gates, record, stage).verdict, dump(record))
+        return Heard(verdict(gates, record, stage, step_of(ctx.policy)).verdict, dump(record))
 
     def _keep(self, key: str, cursor: Cursor) -> None:
         self._cursors[key] = cursor
@@ -102,29 +94,16 @@ class MetricsEars:
         arms = {Arm.STABLE: stable_pods(ctx), Arm.CANARY: canary_pods(ctx)}
         pods = {pod.name: (arm, pod) for arm, found in arms.items() for pod in found}
         names = sorted({name for gate in asked for name in (gate.metric, gate.total) if name})
-        answers = await asyncio.gather(*(self._values(ctx, name) for name in names))
+        answers = await asyncio.gather(*(self._values.custom(ctx, name) for name in names))
         values = dict(zip(names, answers, strict=True))
         events = {gate.metric: gate.total for gate in asked if gate.kind is Kind.EVENTS}
         levels = {gate.metric for gate in asked if gate.kind is Kind.GAUGE}
         return Scrape(
             counters={bad: _samples(pods, values[total], values[bad]) for bad, total in events.items()},
             gauges={name: _levels(pods, values[name]) for name in sorted(levels)},
-            health={arm: _health(found) for arm, found in arms.items()},
-            step=ctx.release.step if ctx.steps else None,
+            health={arm: health(found) for arm, found in arms.items()},
+            step=step_of(ctx.policy),
         )
-
-    async def _values(self, ctx: Context, metric: str) -> list[_Value]:
-        """The metric of the Deployment's pods; nothing where it is not served now."""
-        path = PATH.format(namespace=ctx.policy.metadata.namespace, metric=metric)
-        labels = (ctx.deployment.spec.get("selector") or {}).get("matchLabels") or {}
-        params = {"labelSelector": ",".join(f"{key}={value}" for key, value in sorted(labels.items()))}
-        try:
-            return list((await self._client.get(path, _Values, params=params, timeout=5.0)).items)
-        except NotFound:
-            return []
-        except KubeError as error:
-            log.info("metric not read", metric=metric, cause=str(error))
-            return []
 
 
 def stage_of(policy: RolloutPolicy) -> Stage | None:
@@ -133,6 +112,12 @@ def stage_of(policy: RolloutPolicy) -> Stage | None:
     if policy.spec.canary is not None:
         return Stage.CANARY if phase in (Phase.STEPPING, Phase.FILLING, Phase.SWITCHING) else None
     return {Phase.PREVIEWING: Stage.PRE, Phase.VERIFYING: Stage.POST}.get(phase)
+
+
+def step_of(policy: RolloutPolicy) -> int | None:
+    """The canary's step; None where there are none."""
+    release = policy.status.release
+    return release.step if release and policy.spec.canary else None
 
 
 def _record(policy: RolloutPolicy, asked: tuple[Gate, ...]) -> Record:
@@ -144,7 +129,7 @@ def _record(policy: RolloutPolicy, asked: tuple[Gate, ...]) -> Record:
         return begin(asked)
 
 
-def _samples(pods: Mapping[str, tuple[Arm, Pod]], totals: Iterable[_Value], bads: Iterable[_Value]) -> list[Sample]:
+def _samples(pods: Mapping[str, tuple[Arm, Pod]], totals: Iterable[Value], bads: Iterable[Value]) -> list[Sample]:
     """Totals with the bad ones among them, by pod; a pod that is no longer there has no arm, and does not count."""
     bad = {each.described_object.name: _number(each) for each in bads}
     found = []
@@ -157,7 +142,7 @@ def _samples(pods: Mapping[str, tuple[Arm, Pod]], totals: Iterable[_Value], bads
     return found
 
 
-def _levels(pods: Mapping[str, tuple[Arm, Pod]], values: Iterable[_Value]) -> list[Level]:
+def _levels(pods: Mapping[str, tuple[Arm, Pod]], values: Iterable[Value]) -> list[Level]:
     found = []
     for each in values:
         name, time = each.described_object.name, unix(each.timestamp)
@@ -166,16 +151,15 @@ def _levels(pods: Mapping[str, tuple[Arm, Pod]], values: Iterable[_Value]) -> li
     return found
 
 
-def _number(value: _Value) -> float:
+def _number(value: Value) -> float:
     """The quantity; NaN, which is no evidence, for what is none."""
-    try:
-        return Quantity.parse(value.value).nano / 1e9
-    except QuantityError:
-        return float("nan")
+    found = nano(value.value)
+    return float("nan") if found is None else found / 1e9
 
 
-def _health(pods: Sequence[Pod]) -> Health:
-    """Pods that are starting are not unready: `breaker` asks for those that were ready before, which are running."""
+def health(pods: Sequence[Pod]) -> Health:
+    """Pods that are starting are not unready: `breaker` asks for those that were ready before."""
     running = [pod for pod in pods if pod.status.get("phase") == "Running" and not pod.going]
     loops = sum(pod.crash_loops for pod in running)
-    return Health(pods=len(running), unready=0, crash_looping=loops)
+    unready = sum(pod.went_unready for pod in running)
+    return Health(pods=len(running), unready=unready, crash_looping=loops)

@@ -47,8 +47,11 @@ def hear(policy: Gates, record: Record, window: Window, stage: Stage = Stage.CAN
     return Record(gates=tuple(now for now, _ in heard), time=window.time, unready=unready, ended=ended)
 
 
-def verdict(policy: Gates, record: Record, stage: Stage = Stage.CANARY) -> Judgement:
-    """What follows from what was heard."""
+def verdict(policy: Gates, record: Record, stage: Stage = Stage.CANARY, step: int | None = None) -> Judgement:
+    """What follows from what was heard; at `step` of a canary (None: whichever was heard last).
+
+    A gate of scope step that heard nothing since the step began has not passed it, whatever the step before showed.
+    """
     asked = policy.of(stage)
     known = {gate.key: gate for gate in record.gates}
     records = [known.get(key(gate)) or blank(gate) for gate in asked]
@@ -60,9 +63,18 @@ def verdict(policy: Gates, record: Record, stage: Stage = Stage.CANARY) -> Judge
     by_rule = [one for one in views if one.outcome is Outcome.FAILED]
     if by_rule:
         return Judgement(Verdict(Said.ROLLBACK, by_rule[0].sentence, blind), views)
-    waiting = [one for one in views if one.outcome is not Outcome.PASSED]
-    if waiting:
-        return Judgement(Verdict(Said.HOLD, "; ".join(one.sentence for one in waiting), blind), views)
+    new = [
+        gate.scope is Scope.STEP and step not in (None, each.step) for gate, each in zip(asked, records, strict=True)
+    ]
+    waiting = [one.outcome is not Outcome.PASSED or fresh for one, fresh in zip(views, new, strict=True)]
+    if any(waiting):
+        said = [
+            f"{one.sentence}{', before this step' * fresh}"
+            for one, fresh, on in zip(views, new, waiting, strict=True)
+            if on
+        ]
+        held = any(on and gate.scope is Scope.STEP for gate, on in zip(asked, waiting, strict=True))
+        return Judgement(Verdict(Said.HOLD, "; ".join(said), blind, held), views)
     reason = "; ".join(one.sentence for one in views) or "the policy names no gate here"
     return Judgement(Verdict(Said.PROMOTE, reason, blind), views)
 

@@ -54,7 +54,7 @@ class Reader:
         if raw is None:
             return None
         raw = in_force(raw)
-        return msgspec.convert(_pruned(raw), RolloutPolicy), raw
+        return msgspec.convert(pruned(raw), RolloutPolicy), raw
 
     async def observe(self, policy: RolloutPolicy, raw: Json) -> Observation:
         """All that belongs to the policy. Raises KubeError; an object that is not there is no error."""
@@ -67,7 +67,7 @@ class Reader:
             self._list(HORIZONTAL_POD_AUTOSCALERS, where, Hpa),
         )
         deployment = Deployment(found) if found else None
-        selector = _selector(deployment) if deployment else mine
+        selector = selector_text(deployment.spec.get("selector") or {}) if deployment else mine
         sets, pods, route, ingresses = await asyncio.gather(
             self._list(REPLICA_SETS, where, ReplicaSet, selector),
             self._list(PODS, where, Pod, selector),
@@ -160,16 +160,15 @@ class Reader:
         return [kind(raw) for raw in listing.items]
 
 
-def _pruned(raw: Any) -> Any:
+def pruned(raw: Any) -> Any:
     """Without nulls, which count as absent, as in Go."""
     if isinstance(raw, dict):
-        return {key: _pruned(value) for key, value in raw.items() if value is not None}
-    return [_pruned(value) for value in raw] if isinstance(raw, list) else raw
+        return {key: pruned(value) for key, value in raw.items() if value is not None}
+    return [pruned(value) for value in raw] if isinstance(raw, list) else raw
 
 
-def _selector(deployment: Deployment) -> str:
-    """The Deployment's selector as a query has it."""
-    selector = deployment.spec.get("selector") or {}
+def selector_text(selector: Json) -> str:
+    """A LabelSelector as a query has it."""
     parts = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
     for each in selector.get("matchExpressions") or ():
         key, values = each["key"], ",".join(each.get("values") or ())

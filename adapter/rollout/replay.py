@@ -45,7 +45,7 @@ def replay(policy: Gates, windows: Iterable[Window], stage: Stage) -> Iterator[T
 
 def end(before: End, told: Told) -> End:
     """How it ends if `told` was the last window."""
-    said, reason, _ = told.judgement.verdict
+    said, reason = told.judgement.verdict[:2]
     if said is Said.PROMOTE and before.said is Said.PROMOTE:
         return before
     return End(said, told.at, reason)

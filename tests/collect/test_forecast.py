@@ -8,7 +8,6 @@ import pytest
 
 from adapter.collect.answer import Missing, Unavailable
 from adapter.collect.forecast import Forecaster
-from adapter.collect.podstate import pod_state
 from adapter.hpa.model import PodState
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.client import Client
@@ -17,6 +16,7 @@ from adapter.kube.index import Index
 from adapter.kube.objects import Pod
 from adapter.kube.resources import PODS, Resource
 from adapter.metrics.sample import Sample
+from adapter.program.podstate import pod_state
 from tests.collect.conftest import World
 
 RPS: dict[str, Any] = {"type": "Pods", "pods": {"metric": {"name": "http_requests_per_second"}}}

@@ -104,7 +104,7 @@ async def released(shop: Any, calls: set[tuple[str, str]]) -> None:
 
 async def heard(calls: set[tuple[str, str]]) -> None:
     """The gates' metrics are asked for, and so is a claim of the template."""
-    shop = await Shop(BLUE_GREEN, gates=GATES, allowParallel=True).ready()
+    shop = await Shop(BLUE_GREEN, hpa=True, gates=GATES, allowParallel=True).ready()
     shop.put(CLAIMS, {"metadata": {"name": "data", "namespace": NAMESPACE}, "spec": {"accessModes": ["ReadWriteMany"]}})
     volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
     shop.turns = Turns(shop.client, MetricsEars(shop.client))

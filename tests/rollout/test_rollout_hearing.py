@@ -9,7 +9,10 @@ import pytest
 
 from adapter.kube import errors
 from adapter.kube.resources import PODS
-from adapter.rollout.hear import MetricsEars
+from adapter.rollout.evidence import breaker
+from adapter.rollout.hear import MetricsEars, health
+from adapter.rollout.model.observation import Pod
+from adapter.rollout.model.window import Arm, Health
 from adapter.rollout.turns import Turns
 from tests.rollout.local import LocalClient
 from tests.rollout.shop import BLUE_GREEN, CANARY, Shop, image_of
@@ -134,3 +137,47 @@ async def test_evidence_outlives_a_controller_and_nothing_counts_twice() -> None
     await shop.some(1)
     assert shop.status["evidence"]["gates"][0]["windows"] >= windows
     await shop.settled("Promoted")
+
+
+async def test_a_gate_of_scope_step_holds_every_step_until_it_passes() -> None:
+    strategy = {"canary": {"steps": [{"weight": 25, "pauseSeconds": 1}, {"weight": 50, "pauseSeconds": 1}]}}
+    times = {}
+    for scope in ("release", "step"):
+        shop, _ = await judged(strategy, 0.001, gate={**GATE, "limit": 0.01, "scope": scope})
+        await shop.settled("Promoted")
+        times[scope] = [
+            shop.since["Stepping 1"] - shop.since["Stepping 0"],
+            shop.since["Filling"] - shop.since["Stepping 1"],
+        ]
+    assert times["step"][0] > times["release"][0]  # undecided is enough to leave the first step only there
+    assert times["step"][1] > times["release"][1]  # what the first step showed does not count in the second
+
+
+def pod(name: str, *, ready: str, changed: int, phase: str = "Running") -> Pod:
+    stamps = [datetime.fromtimestamp(1_800_000_000 + second, UTC).isoformat() for second in (0, changed)]
+    condition = {"type": "Ready", "status": ready, "lastTransitionTime": stamps[1]}
+    return Pod(
+        {"metadata": {"name": name}, "status": {"phase": phase, "startTime": stamps[0], "conditions": [condition]}}
+    )
+
+
+def test_a_pod_that_starts_is_not_unready_and_one_that_was_ready_is() -> None:
+    found = [
+        pod("starts", ready="False", changed=0),
+        pod("is-ready", ready="True", changed=9),
+        pod("was-ready", ready="False", changed=60),
+        pod("lost", ready="Unknown", changed=60),
+        pod("ended", ready="False", changed=60, phase="Succeeded"),
+    ]
+    assert health(found) == Health(pods=4, unready=2, crash_looping=0)
+
+
+@pytest.mark.parametrize(("stable", "ends"), [("True", True), ("False", False)], ids=["alone", "shared"])
+def test_new_pods_that_go_unready_roll_back_and_a_shared_outage_does_not(stable: str, ends: bool) -> None:
+    arms = {
+        Arm.CANARY: health([pod("a", ready="False", changed=60), pod("b", ready="True", changed=9)]),
+        Arm.STABLE: health([pod("c", ready=stable, changed=60)]),
+    }
+    before, _ = breaker.pods(False, arms)
+    _, why = breaker.pods(before, arms)
+    assert bool(why) is ends

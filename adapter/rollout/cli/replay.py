@@ -49,6 +49,6 @@ def _windows(lines: Iterator[bytes], complaints: files.Complaints) -> Iterator[W
 def _line(told: Told, output: str) -> str:
     if output == "json":
         return json.dumps({"window": told.at, "time": told.time, **as_json(told.judgement)})
-    said, reason, _ = told.judgement.verdict
+    said, reason = told.judgement.verdict[:2]
     time = datetime.fromtimestamp(told.time, UTC).strftime("%H:%M:%S")
     return f"{told.at:5}  {time}  {said.value:8}  {reason}"

@@ -40,7 +40,8 @@ def stay(ctx: Context, message: str, again: float | None = None) -> Decision:
 def soaked(ctx: Context, least: float, promise: str, *, last: bool = True, manual: bool = False) -> Decision | None:
     """Why the phase is not left yet; None where it may be: time is over, the judge agrees, nobody holds it.
 
-    Before the `last` step an undecided judge is enough, as its evidence carries on; one that hears nothing is not.
+    Before the `last` step an undecided judge is enough, as its evidence carries on; one that hears nothing is not, nor
+    one whose gate of scope step has not passed.
     """
     left = least - ctx.for_seconds()
     if ctx.status.held:
@@ -49,7 +50,7 @@ def soaked(ctx: Context, least: float, promise: str, *, last: bool = True, manua
         return None
     if left > 0:
         return stay(ctx, f"{promise} for {least:g} s", left)
-    if ctx.verdict.said is Said.HOLD and (ctx.verdict.blind or last):
+    if ctx.verdict.said is Said.HOLD and (ctx.verdict.blind or ctx.verdict.step or last):
         return stay(ctx, "waits for the gates", POLL)
     if manual and not ctx.release.promote:
         return stay(ctx, "waits for a person to say promote")

@@ -12,6 +12,7 @@ import msgspec
 
 from adapter.rollout.decide import names
 from adapter.rollout.decide.context import DONE, MARK, POLICY_LABEL, Context, Todo
+from adapter.rollout.floor import held
 from adapter.rollout.model.actions import (
     DEPLOYMENTS,
     HORIZONTAL_POD_AUTOSCALERS,
@@ -85,12 +86,12 @@ def floor(ctx: Context) -> Todo:
     if hpa.min_replicas != saved.min_replicas and hpa.min_replicas not in saved.held:
         saved = msgspec.structs.replace(saved, min_replicas=hpa.min_replicas)
         return Todo(status=msgspec.structs.replace(ctx.status, saved=saved))
-    least = max(saved.min_replicas or 1, ctx.release.replicas, ctx.seen.wanted or 0, 1)
-    wanted = min(least, hpa.max_replicas)
+    wanted = held(least=saved.min_replicas, before=ctx.release.replicas, wanted=ctx.seen.wanted, most=hpa.max_replicas)
     if (hpa.min_replicas or 1) == wanted:
         return DONE
-    if wanted not in saved.held:
-        saved = msgspec.structs.replace(saved, held=(*saved.held[-20:], wanted))
+    if saved.held[-1:] != (wanted,):  # the newest last, so that the one in force is never among those forgotten
+        known = tuple(one for one in saved.held if one != wanted)
+        saved = msgspec.structs.replace(saved, held=(*known[-20:], wanted))
         return Todo(status=msgspec.structs.replace(ctx.status, saved=saved))
     why = f"minReplicas {wanted} while the release lasts: pods of the sibling must not hold the HPA back"
     return Todo((patch(HORIZONTAL_POD_AUTOSCALERS, hpa, [put("/spec/minReplicas", wanted)], why),))

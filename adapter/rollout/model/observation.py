@@ -7,11 +7,14 @@ that decisions need.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
+from adapter.kube.objects import unix
 from adapter.rollout.model.template import HASH, fingerprint, labels_of, without_hash
 
 Json: TypeAlias = dict[str, Any]
+FIRST_STATUS: Final = 2.0
+"""Seconds from a pod's startTime within which the kubelet writes that it is not ready yet; times are whole seconds."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,16 @@ class Pod(Seen):
         """Whether its Ready condition holds."""
         conditions = self.status.get("conditions") or ()
         return any(found.get("type") == "Ready" and found.get("status") == "True" for found in conditions)
+
+    @property
+    def went_unready(self) -> bool:
+        """Whether it was ready and is not any more: its Ready condition changed after its first status was written."""
+        start = unix(self.status.get("startTime"))
+        for found in self.status.get("conditions") or ():
+            if found.get("type") == "Ready" and found.get("status") != "True":
+                changed = unix(found.get("lastTransitionTime"))
+                return start is not None and changed is not None and changed > start + FIRST_STATUS
+        return False
 
     @property
     def crash_loops(self) -> bool:

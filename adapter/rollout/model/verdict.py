@@ -13,11 +13,15 @@ class Said(StrEnum):
 
 
 class Verdict(NamedTuple):
-    """The answer with its numbers in a sentence; `blind`: nothing was heard of late, so no step is taken either."""
+    """The answer with its numbers in a sentence; `blind`: nothing was heard of late, so no step is taken either.
+
+    `step`: a gate that every step has to pass has not passed this one.
+    """
 
     said: Said
     reason: str = ""
     blind: bool = False
+    step: bool = False
 
 
 class Stage(StrEnum):

@@ -1,0 +1,95 @@
+"""Values of one Deployment's pods, from the metrics APIs through the API server: what the HPA itself reads."""
+
+from typing import Final, TypeVar
+
+import structlog
+
+from adapter.kube.client import Client
+from adapter.kube.errors import KubeError, NotFound
+from adapter.kube.objects import Model
+from adapter.rollout.decide.context import Context
+from adapter.rollout.model.observation import Json
+from adapter.rollout.observe import selector_text
+from adapter.units.quantity import Quantity, QuantityError
+
+log = structlog.get_logger(__name__)
+CUSTOM: Final = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/{namespace}/pods/*/{metric}"
+USAGE: Final = "/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods"
+TIMEOUT: Final = 5.0
+
+M = TypeVar("M", bound=Model)
+
+
+class Named(Model, frozen=True):
+    """The name of an object."""
+
+    name: str = ""
+
+
+class Value(Model, frozen=True):
+    """One item of a MetricValueList."""
+
+    described_object: Named = Named()
+    timestamp: str | None = None
+    value: str = ""
+
+
+class ContainerUsage(Model, frozen=True):
+    """A container of a PodMetrics: resource -> quantity."""
+
+    name: str = ""
+    usage: dict[str, str] = {}  # noqa: RUF012 - msgspec makes a fresh one for every object
+
+
+class PodUsage(Model, frozen=True):
+    """PodMetrics."""
+
+    metadata: Named = Named()
+    timestamp: str | None = None
+    window: str = ""
+    containers: tuple[ContainerUsage, ...] = ()
+
+
+class _Values(Model, frozen=True):
+    items: tuple[Value, ...] = ()
+
+
+class _Usages(Model, frozen=True):
+    items: tuple[PodUsage, ...] = ()
+
+
+class Values:
+    """Asks for what belongs to a policy's Deployment. What is not served now is nothing, and is logged."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def custom(self, ctx: Context, metric: str, selector: Json | None = None) -> list[Value]:
+        """A metric of the Deployment's pods; `selector` is the metric's own, as an HPA has it."""
+        more = {"metricLabelSelector": selector_text(selector)} if selector else {}
+        found = await self._ask(CUSTOM, ctx, _Values, metric, more)
+        return list(found.items) if found else []
+
+    async def usage(self, ctx: Context) -> list[PodUsage]:
+        """CPU and memory of the Deployment's pods."""
+        found = await self._ask(USAGE, ctx, _Usages, "", {})
+        return list(found.items) if found else []
+
+    async def _ask(self, path: str, ctx: Context, kind: type[M], metric: str, more: dict[str, str]) -> M | None:
+        where = path.format(namespace=ctx.policy.metadata.namespace, metric=metric)
+        params = {"labelSelector": selector_text(ctx.deployment.spec.get("selector") or {}), **more}
+        try:
+            return await self._client.get(where, kind, params=params, timeout=TIMEOUT)
+        except NotFound:
+            return None
+        except KubeError as error:
+            log.info("metric not read", path=where, cause=str(error))
+            return None
+
+
+def nano(text: str) -> int | None:
+    """A quantity in thousand millionths; None where it is none."""
+    try:
+        return Quantity.parse(text).nano
+    except QuantityError:
+        return None
