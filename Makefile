@@ -6,7 +6,7 @@ SECONDS ?=
 CLUSTER_PYTEST := $(PY) -m pytest -o addopts="-q --strict-markers --strict-config --import-mode=importlib" --timeout=600
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format cluster-up cluster-down cluster-status cluster-test scale-latency \
+.PHONY: help install run test lint format cluster-up cluster-down cluster-status cluster-test image scale-latency \
         bench-adapter bench-exposition bench-parsers bench-recommender recommender-tables rates judge steady steady-short clean \
         blue-green-deploy blue-green-rollback canary-deploy canary-monitor
 
@@ -48,6 +48,9 @@ cluster-status: .venv/installed ## what runs of it, and where its logs are
 
 cluster-test: .venv/installed ## the tests on a real control plane
 	@$(CLUSTER_PYTEST) -rs --durations=5 tests/cluster
+
+image: .venv/installed ## the images of the Dockerfile by buildah, and a look into them; needs root (BUILDAH_FLAGS=…)
+	@$(PY) -m tests.cluster.image $(BUILDAH_FLAGS)
 
 scale-latency: .venv/installed ## from load step to the HPA's final size, on the test bed: figures and a histogram
 	@$(PY) -m loadtest.scale_latency

@@ -366,8 +366,10 @@ def test_the_image_holds_what_is_copied_runs_as_the_pods_user_and_starts_the_ada
 
 def test_the_image_is_installed_from_constraints_and_without_extras(manifests: Path) -> None:
     text = (Path(manifests).parent / "Dockerfile").read_text()
-    (install,) = re.findall(r"pip install (.*)", text)
-    assert install == "--no-cache-dir --constraint constraints.txt . prometheus-api-client"
+    needed, own = re.findall(r"pip install --no-cache-dir (.*)", text)
+    assert "['project']['dependencies']" in text
+    assert needed == "--constraint constraints.txt --requirement needed.txt prometheus-api-client"
+    assert own == "--no-deps --prefix /program ."
 
 
 def test_the_samples_variables_are_settings_of_the_sample(manifests: Path) -> None:
