@@ -1,5 +1,6 @@
 """CPU and memory as metrics.k8s.io serves them: fresh values of whole pods and of nodes. Pure: time is an argument."""
 
+import math
 from collections.abc import Iterable, Mapping
 
 from adapter.collect.answer import NodeUsage, PodUsage, Usage
@@ -9,12 +10,33 @@ from adapter.units.quantity import Format, Quantity, Resolution
 
 MAX_AGE = 60.0
 """s beyond which CPU and memory are left out: four of the kubelets' 15 s."""
+MAX_CORES = float(2**62 // 10**3)
+"""Readers take CPU as int64 milli-units; a larger value is served as this."""
+MAX_BYTES = float(2**62)
+"""Readers take memory as an int64."""
 
 
 def quantities(consumption: ResourceUsage) -> Usage:
-    """As the API writes it: CPU to the nanocore, memory to the byte in powers of 1024."""
-    cpu = Quantity.of(max(0.0, consumption.cpu), resolution=Resolution.NANO)
-    return Usage(cpu, Quantity.of(max(0.0, consumption.memory), Format.BINARY_SI, Resolution.UNIT))
+    """As the API writes it: CPU to the nanocore, memory to the byte in powers of 1024; within what an int64 holds."""
+    cpu = Quantity.of(max(0.0, min(consumption.cpu, MAX_CORES)), resolution=Resolution.NANO)
+    memory = Quantity.of(max(0.0, min(consumption.memory, MAX_BYTES)), Format.BINARY_SI, Resolution.UNIT)
+    return Usage(cpu, memory)
+
+
+def sayable(consumption: ResourceUsage) -> bool:
+    """Whether both are numbers that a quantity can say."""
+    return math.isfinite(consumption.cpu) and math.isfinite(consumption.memory)
+
+
+def unsayable(pods: Mapping[tuple[str, str], Mapping[str, ResourceUsage]]) -> str:
+    """Which pods are left out for the value of a container, one sentence; '' where none is."""
+    odd = [
+        f"container {container} of {namespace}/{name} has a CPU of {used.cpu} and memory of {used.memory}"
+        for (namespace, name), containers in pods.items()
+        for container, used in containers.items()
+        if not sayable(used)
+    ]
+    return f"{odd[0][:300]}; for such values {len(odd)} containers keep their pods out" if odd else ""
 
 
 def of_nodes(nodes: Iterable[HasMetadata], known: Mapping[str, ResourceUsage], now: float) -> list[NodeUsage]:
@@ -22,7 +44,7 @@ def of_nodes(nodes: Iterable[HasMetadata], known: Mapping[str, ResourceUsage], n
     found = []
     for node in nodes:
         meta, used = node.metadata, known.get(node.metadata.name)
-        if used is not None and _is_fresh(used, now):
+        if used is not None and _is_fresh(used, now) and sayable(used):
             found.append(NodeUsage(meta.name, meta.labels, time=used.time, window=used.window, usage=quantities(used)))
     return found
 
@@ -35,7 +57,7 @@ def of_pods(
     for pod in pods:
         meta = pod.metadata
         used = known.get((meta.namespace, meta.name))
-        if not used or not all(_is_fresh(one, now) for one in used.values()):
+        if not used or not all(_is_fresh(one, now) and sayable(one) for one in used.values()):
             continue
         oldest = min(used.values(), key=lambda one: one.time)
         found.append(

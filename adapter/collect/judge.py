@@ -1,6 +1,7 @@
 """What becomes of a reading: served as which quantity, or left out and why. Pure: time is an argument."""
 
 import enum
+import math
 from typing import NamedTuple
 
 from adapter.collect.snapshot import Limits, Reading, admitted, age_limit
@@ -34,7 +35,7 @@ class Judged(NamedTuple):
 def judged(reading: Reading, limits: Limits, *, sample_interval: float, now: float) -> Judged:
     """`reading` by the rule's limits at `now`, Unix s; `sample_interval`, s, as `Table` has it."""
     age, limit = now - reading.time, age_limit(limits, sample_interval)
-    if age > limit:
+    if not -math.inf < age <= limit:  # nor where the time is no number
         return Judged(reading, None, LeftOut.AGE, f"its sample is {age:.0f} s old, the limit is {limit:.0f} s")
     value = admitted(reading.value, limits)
     if value is None:
@@ -43,5 +44,5 @@ def judged(reading: Reading, limits: Limits, *, sample_interval: float, now: flo
 
 
 def quantity(value: float) -> Quantity:
-    """In milli-units, truncated as prometheus-adapter does, within what an int64 holds."""
-    return Quantity.of_milli(max(-MAX_MILLI, min(int(value * 1000), MAX_MILLI)))
+    """In milli-units, truncated as prometheus-adapter does, within what an int64 holds; not for NaN."""
+    return Quantity.of_milli(int(max(-MAX_MILLI, min(value * 1000, MAX_MILLI))))

@@ -7,9 +7,11 @@ from typing import Protocol
 
 import structlog
 
+from adapter.collect.consumption import unsayable
 from adapter.metrics.sample import Sample
 from adapter.metrics.scrape.kubelet import ResourceUsage
 from adapter.metrics.source import Query, Source, SourceError
+from adapter.once import Once
 from adapter.rules import merge
 from adapter.rules.model import ResourceRule, ResourceRules
 from adapter.rules.naming import BoundRule, NamingError, bind
@@ -58,6 +60,7 @@ class RuledUsage:
         self._clock = clock
         self._pods: Pods = {}
         self._nodes: Mapping[str, ResourceUsage] = {}
+        self._odd = Once()
 
     def pods(self) -> Pods:
         """As of the last collection that worked."""
@@ -84,6 +87,8 @@ class RuledUsage:
             self._pods = await self._collect_pods(at)
             self._nodes = await self._collect_nodes(at)
             self.error = ""
+            if (odd := unsayable(self._pods)) and self._odd.first("pods", odd):
+                log.warning("usage left out", problem=odd)
         except (SourceError, NamingError) as error:
             if not self.error:
                 log.warning("usage not collected", cause=str(error))

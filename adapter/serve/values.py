@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct
 
 from adapter.collect.answer import (
     Answers,
@@ -159,7 +159,7 @@ def _items_v1beta1(
 ) -> Sequence[wire.MetricValueV1beta1]:
     return [
         wire.MetricValueV1beta1(
-            _described(value), metric, wire.moment(int(value.time)), _seconds(value.window), str(value.value), selector
+            _described(value), metric, wire.moment(value.time), wire.seconds(value.window), str(value.value), selector
         )
         for value in values
     ]
@@ -171,7 +171,7 @@ def _items_v1beta2(
     identifier = wire.MetricIdentifier(metric, selector)
     return [
         wire.MetricValueV1beta2(
-            _described(value), identifier, wire.moment(int(value.time)), _seconds(value.window), str(value.value)
+            _described(value), identifier, wire.moment(value.time), wire.seconds(value.window), str(value.value)
         )
         for value in values
     ]
@@ -182,13 +182,9 @@ def _described(value: CustomValue) -> wire.Described:
     return wire.Described(reference.kind, reference.namespace or UNSET, reference.name, reference.api_version)
 
 
-def _seconds(window: float | None) -> int | UnsetType:
-    return UNSET if window is None else round(window)
-
-
 def _external_item(metric: str, value: ExternalValue) -> wire.ExternalMetricValue:
     return wire.ExternalMetricValue(
-        metric, value.labels, wire.moment(int(value.time)), _seconds(value.window), str(value.value)
+        metric, value.labels, wire.moment(value.time), wire.seconds(value.window), str(value.value)
     )
 
 
@@ -204,13 +200,13 @@ def _echo(selector: Selector) -> wire.LabelSelector:
 
 
 def _node_parts(node: NodeUsage) -> tuple[wire.ObjectMeta, datetime, wire.Duration, Mapping[str, str]]:
-    at = wire.moment(int(node.time))
+    at = wire.moment(node.time)
     meta = wire.ObjectMeta(node.name, UNSET, at, node.labels or UNSET)
     return meta, at, wire.Duration(node.window), _usage(node.usage)
 
 
 def _pod_parts(pod: PodUsage) -> tuple[wire.ObjectMeta, datetime, wire.Duration, Sequence[wire.ContainerMetrics]]:
-    at = wire.moment(int(pod.time))
+    at = wire.moment(pod.time)
     meta = wire.ObjectMeta(pod.name, pod.namespace, at, pod.labels or UNSET)
     containers = [wire.ContainerMetrics(name, _usage(usage)) for name, usage in pod.containers]
     return meta, at, wire.Duration(pod.window), containers

@@ -4,6 +4,7 @@ Times are whole seconds (metav1.Time), quantities are canonical texts. How they 
 `protobuf`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -13,12 +14,24 @@ from msgspec import UNSET, Struct, UnsetType
 
 _EPOCH_LIMIT = 253402300799
 """The last second of the year 9999, which is as far as RFC 3339 goes."""
+_MAX_INT64 = 2**63 - 1
+
+
+def moment(unix: float) -> datetime:
+    """A Unix time in s as it is written: UTC, in whole seconds, never before 1970 and never after 9999."""
+    return _moment(int(min(max(0, unix), _EPOCH_LIMIT)))
 
 
 @lru_cache(maxsize=4096)
-def moment(unix: int) -> datetime:
-    """A Unix time in whole seconds as it is written: UTC, never before 1970 and never after 9999."""
-    return datetime.fromtimestamp(min(max(unix, 0), _EPOCH_LIMIT), UTC)
+def _moment(unix: int) -> datetime:
+    return datetime.fromtimestamp(unix, UTC)
+
+
+def seconds(window: float | None) -> int | UnsetType:
+    """A window in s as it is written: whole, as an int64 holds it; unset where it is unknown or no number."""
+    if window is None or not math.isfinite(window):
+        return UNSET
+    return round(max(-_MAX_INT64, min(window, _MAX_INT64)))
 
 
 class Duration:
@@ -27,7 +40,8 @@ class Duration:
     __slots__ = ("nanoseconds",)
 
     def __init__(self, seconds: float) -> None:
-        self.nanoseconds = round(seconds * 1e9)
+        nanoseconds = seconds * 1e9 if math.isfinite(seconds) else 0.0
+        self.nanoseconds = round(max(-_MAX_INT64, min(nanoseconds, _MAX_INT64)))
 
     def __str__(self) -> str:
         """As Go's time.Duration prints whole milliseconds of one second or more."""

@@ -6,6 +6,7 @@ lone point) are refused here.
 """
 
 import enum
+import math
 import re
 
 NANO = 10**9
@@ -97,10 +98,10 @@ class Quantity:
         Raises QuantityError for NaN and infinities, which no quantity can say.
         """
         steps = resolution.value
-        try:
-            whole = int(value * steps)
-        except (ValueError, OverflowError):
-            raise QuantityError(f"{value} is not a quantity: it must be finite") from None
+        if not math.isfinite(value):
+            raise QuantityError(f"{value} is not a quantity: it must be finite")
+        scaled = value * steps
+        whole = int(scaled) if math.isfinite(scaled) else int(value) * steps  # so large a float is whole
         return cls(whole * (NANO // steps), format)
 
     @classmethod

@@ -112,7 +112,7 @@ def test_a_number_is_cut_towards_zero(value: float, form: Format, resolution: Re
     assert str(Quantity.of(value, form, resolution)) == canonical
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), 1e308])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_number_without_a_quantity_is_refused(value: float) -> None:
     with pytest.raises(QuantityError, match="finite"):
         Quantity.of(value)

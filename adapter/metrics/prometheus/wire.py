@@ -4,6 +4,7 @@ An answer of 100,000 samples (10 MB) takes 200 ms to decode. Its array is split 
 decoded on its own, and what remains around the array is decoded as the envelope.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 
@@ -97,7 +98,7 @@ def _rest(piece: bytes, warnings: list[str]) -> list[Sample]:
         return _vector(_elements.decode(result.result))
     if result.result_type == "scalar":
         time, value = _scalar.decode(result.result)
-        return [Sample({}, float(value), time)]
+        return [Sample({}, _number(value), time)]
     raise UnsupportedQuery(
         f"the query gives a {result.result_type}; a metric needs an instant vector or a scalar,"
         " such as sum(rate(x[1m]))"
@@ -105,7 +106,15 @@ def _rest(piece: bytes, warnings: list[str]) -> list[Sample]:
 
 
 def _vector(elements: list[_Element]) -> list[Sample]:
-    return [Sample(element.metric, float(element.value[1]), element.value[0]) for element in elements if element.value]
+    return [Sample(one.metric, _number(one.value[1]), one.value[0]) for one in elements if one.value]
+
+
+def _number(text: str) -> float:
+    """NaN where it is none, which costs that element alone."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def label_sets(body: bytearray, warnings: list[str]) -> Slices[list[Mapping[str, str]]]:

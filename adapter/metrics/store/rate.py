@@ -105,6 +105,7 @@ MEDIAN_OF_CHI2 = 0.455
 """The median of chi-square with one degree of freedom."""
 
 
+@np.errstate(all="ignore")
 def adaptive_rate(
     counts: Floats,
     durations: Floats,
@@ -137,8 +138,7 @@ def adaptive_rate(
     size = np.minimum(size, _fitting(lasted, present, max_window_s))
     newest = np.maximum(size - 1, 0)[:, None]
     window = np.where(size > 0, np.take_along_axis(lasted, newest, axis=1)[:, 0], 0.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(size > 0, np.take_along_axis(counted, newest, axis=1)[:, 0] / window, np.nan), window
+    return np.where(size > 0, np.take_along_axis(counted, newest, axis=1)[:, 0] / window, np.nan), window
 
 
 def _fitting(lasted: Floats, present: npt.NDArray[np.bool_], seconds: float) -> Ints:

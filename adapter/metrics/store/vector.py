@@ -82,6 +82,7 @@ class Groups:
         self.firsts: Ints = self.order[self.starts]
         """One element of each group, to read its labels from."""
 
+    @np.errstate(all="ignore")
     def reduce(self, function: np.ufunc, values: Floats) -> Floats:
         if not len(self.starts):
             return np.zeros(0)
