@@ -184,17 +184,29 @@ class Settings(Common):
 
 _WITHOUT_EFFECT: Final = KLOG | ignored(
     bare="""
-    audit-log-compress audit-log-truncate-enabled contention-profiling deprecated-kubelet-completely-insecure
-    disable-http2 enable-priority-and-fairness kubelet-use-node-status-port log-json-split-stream log-text-split-stream
-    permit-address-sharing permit-port-sharing profiling
+    audit-log-batch-throttle-enable audit-log-compress audit-log-truncate-enabled audit-webhook-batch-throttle-enable
+    audit-webhook-truncate-enabled contention-profiling deprecated-kubelet-completely-insecure disable-http2
+    disable-http2-serving emulation-forward-compatible enable-priority-and-fairness kubelet-use-node-status-port
+    log-json-split-stream log-text-split-stream permit-address-sharing permit-port-sharing profiling
+    runtime-config-emulation-forward-compatible shutdown-send-retry-after
     """,
     valued="""
-    audit-log-format audit-log-maxage audit-log-maxbackup audit-log-maxsize audit-log-mode audit-log-path
-    audit-policy-file audit-webhook-config-file authentication-token-webhook-config-file authorization-webhook-version
-    client-burst client-qps discovery-interval egress-selector-config-file feature-gates
-    http2-max-streams-per-connection kubelet-client-certificate kubelet-client-key kubelet-read-only-port
-    kubelet-request-timeout log-json-info-buffer-size logging-format min-request-timeout node-selector
-    requestheader-uid-headers shutdown-delay-duration tls-sni-cert-key
+    admission-control-config-file advertise-address audit-log-batch-buffer-size audit-log-batch-max-size
+    audit-log-batch-max-wait audit-log-batch-throttle-burst audit-log-batch-throttle-qps audit-log-format
+    audit-log-maxage audit-log-maxbackup audit-log-maxsize audit-log-mode audit-log-path
+    audit-log-truncate-max-batch-size audit-log-truncate-max-event-size audit-log-version audit-policy-file
+    audit-webhook-batch-buffer-size audit-webhook-batch-initial-backoff audit-webhook-batch-max-size
+    audit-webhook-batch-max-wait audit-webhook-batch-throttle-burst audit-webhook-batch-throttle-qps
+    audit-webhook-config-file audit-webhook-initial-backoff audit-webhook-mode audit-webhook-truncate-max-batch-size
+    audit-webhook-truncate-max-event-size audit-webhook-version authentication-token-webhook-config-file
+    authorization-webhook-version client-burst client-qps cors-allowed-origins debug-socket-path
+    disable-admission-plugins discovery-interval egress-selector-config-file enable-admission-plugins external-hostname
+    feature-gates goaway-chance http2-max-streams-per-connection kubelet-client-certificate kubelet-client-key
+    kubelet-read-only-port kubelet-request-timeout livez-grace-period log-json-info-buffer-size
+    log-text-info-buffer-size logging-format max-mutating-requests-inflight min-request-timeout node-selector
+    request-timeout requestheader-uid-headers runtime-config shutdown-delay-duration
+    shutdown-watch-termination-grace-period storage-initialization-timeout strict-transport-security-directives
+    tls-curve-preferences tls-sni-cert-key tracing-config-file
     """,
 )
 

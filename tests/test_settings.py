@@ -1,9 +1,13 @@
 """The adapter's command line: the peers' flags in Go's forms."""
 
+from pathlib import Path
+
 import pytest
 
 from adapter.program.flags import HelpWanted, SettingsError
 from adapter.settings import FLAGS, Settings, parse
+
+GOLDEN = Path(__file__).parent / "golden"
 
 
 def settings(*arguments: str) -> Settings:
@@ -39,6 +43,25 @@ def test_a_bare_boolean_does_not_swallow_the_next_flag() -> None:
 def test_a_flag_of_a_peer_without_effect_is_taken_and_named() -> None:
     given, ignored = parse(["--client-qps=50", "--profiling=false", "--vmodule", "a=2", "--secure-port", "443"])
     assert (given.secure_port, ignored) == (443, ("client-qps", "profiling", "vmodule"))
+
+
+def _peers_flags() -> list[tuple[str, str]]:
+    lines = (GOLDEN / "prometheus-adapter" / "flags.txt").read_text().splitlines()
+    return [(name, kind) for name, _, kind in (line.partition(" ") for line in lines if not line.startswith("#"))]
+
+
+EXAMPLE = {"duration": "1m", "int": "7", "ip": "10.0.0.1", "strings": "a,b", "tls-min-version": "VersionTLS12"}
+EXAMPLE |= {"metrics-max-age": "10m", "prometheus-header": "X=1", "prometheus-verb": "GET", "v": "2"}
+
+
+@pytest.mark.parametrize(("name", "kind"), _peers_flags())
+def test_every_flag_of_prometheus_adapter_and_its_server_is_taken(name: str, kind: str) -> None:
+    own = set(Settings.__dataclass_fields__)
+    given = [f"--{name}"] if kind == "bool" else [f"--{name}", EXAMPLE.get(name, EXAMPLE.get(kind, "a"))]
+    if name in ("tls-cert-file", "tls-private-key-file"):
+        given += ["--tls-cert-file=a", "--tls-private-key-file=a"]
+    _, ignored = parse([*given, *given])
+    assert ignored == (() if name.replace("-", "_") in own or name == "v" else (name,))  # named once, if without effect
 
 
 def test_repeated_and_comma_separated_lists_add_up() -> None:
