@@ -103,9 +103,12 @@ def _spec(attributes: Attributes) -> SubjectAccessReviewSpec:
 
 
 def _labels(text: str) -> dict[str, Any] | None:
-    """The selector as requirements; one that cannot be read is left out, as in Kubernetes: that asks for more."""
+    """The selector as requirements; one that Kubernetes cannot read is left out, as it does: that asks for more.
+
+    A metric's selector may hold what no label's value can be (`queue in (o.*)`); a review with that is refused (422).
+    """
     try:
-        requirements = Selector.parse(text, strict_values=False).requirements
+        requirements = Selector.parse(text).requirements
     except SelectorError:
         return None
     if not requirements or any(requirement.operator not in EXPRESSION_OF for requirement in requirements):
@@ -122,10 +125,10 @@ def _fields(text: str) -> dict[str, Any] | None:
     requirements = []
     for term in filter(None, text.split(",")):
         key, equals, value = term.partition("=")
-        if not equals:
-            return None
         operator = "NotIn" if key.endswith("!") else "In"
-        requirements.append({"key": key.rstrip("!"), "operator": operator, "values": [value.removeprefix("=")]})
+        if not equals or not (key := key.removesuffix("!")):
+            return None
+        requirements.append({"key": key, "operator": operator, "values": [value.removeprefix("=")]})
     return {"requirements": requirements} if requirements else None
 
 

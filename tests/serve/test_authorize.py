@@ -174,11 +174,18 @@ def test_a_review_says_what_kubernetes_own_does() -> None:
 
 
 def test_a_selector_that_cannot_be_reviewed_is_left_out() -> None:
-    for selector in ("a%3E3", "a%3D%3D%3D"):
+    for selector in ("a%3E3", "a%3D%3D%3D", "a+in+(o.*)", "a%3Dx/y,b%3Dc"):
         info = read_request("GET", f"/apis/metrics.k8s.io/v1beta1/pods?labelSelector={selector}")
         asked = _spec(attributes_of(info, ANN)).resource_attributes
         assert asked is not None
         assert asked.label_selector is None
+
+
+@pytest.mark.parametrize("query", ["labelSelector=queue+in+(o.*)", "labelSelector=a%3D" + "x" * 64, "fieldSelector=%3Dx"])
+async def test_what_no_review_can_take_does_not_keep_an_ordinary_user_out(cluster: FakeCluster, query: str) -> None:
+    info = read_request("GET", f"/apis/external.metrics.k8s.io/v1beta1/namespaces/ns/q?{query}")
+    async with Client(cluster.connection) as client:
+        assert (await Reviews(tokens=client).review_access(attributes_of(info, ANN))).allowed
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from adapter.kube.fake import store
 from adapter.kube.fake.store import Collection, Matcher, Object
+from adapter.units.requirement import key_problem, value_problem
 from adapter.units.selector import SelectorError
 
 SCALED = {"deployments", "replicasets", "statefulsets", "replicationcontrollers"}
@@ -204,8 +205,20 @@ def scale_of(found: Object) -> Object:
     }
 
 
+def _review_problem(asked: Object) -> str:
+    """What keeps the selectors of resourceAttributes from being reviewed; '' where nothing does."""
+    for requirement in (asked.get("labelSelector") or {}).get("requirements", ()):
+        problems = [key_problem(requirement["key"]), *map(value_problem, requirement.get("values", ()))]
+        if problem := next(filter(None, problems), ""):
+            return f"labelSelector.requirements: {requirement['key']!r}: {problem}"
+    fields = (asked.get("fieldSelector") or {}).get("requirements", ())
+    return "" if all(requirement["key"] for requirement in fields) else "fieldSelector.requirements: key: is missing"
+
+
 def access_review(review: Object, authorize: Callable[[Object], bool]) -> Object:
-    """A SubjectAccessReview with its verdict."""
+    """A SubjectAccessReview with its verdict. Raises Refusal (422), as pkg/apis/authorization/validation does."""
+    if problem := _review_problem(review["spec"].get("resourceAttributes") or {}):
+        raise Refusal(422, "Invalid", problem)
     allowed = authorize(review["spec"])
     return {**review, "status": {"allowed": allowed, "reason": "" if allowed else "no rule of the fake allows it"}}
 
