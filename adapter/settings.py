@@ -27,7 +27,7 @@ class Settings(Common):
     prometheus_verb: str = setting(
         "prometheus-verb",
         "POST",
-        "POST or GET; POST falls back to GET for good on 403 or 405",
+        "POST or GET; POST falls back to GET for good where a gateway refuses it",
         choices=("GET", "POST", "get", "post"),
     )
     prometheus_ca_file: str = setting("prometheus-ca-file", "", "CA certificates to verify Prometheus with")

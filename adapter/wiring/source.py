@@ -1,8 +1,9 @@
 """Where values come from: Prometheus, or the embedded store; CPU and memory by resourceRules or from kubelets."""
 
 import asyncio
+import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +14,9 @@ from adapter.collect.catalogue import Catalogue
 from adapter.collect.embedded import Embedded, EmbeddedOptions, KubeletAccess, OtlpDoors
 from adapter.collect.usage import RuledUsage, UsageSource
 from adapter.kube import config
-from adapter.metrics.prometheus.client import Connection, PrometheusSource
+from adapter.metrics.prometheus.client import PrometheusSource
+from adapter.metrics.prometheus.connection import RIGHT, Connection, Endpoint
+from adapter.metrics.prometheus.proxy import ProxyError, checked, proxy_for
 from adapter.metrics.scrape.kubelet import kubelet_tls
 from adapter.metrics.source import Source
 from adapter.program.run import Job, StartError
@@ -39,10 +42,7 @@ class Values:
 
 async def from_prometheus(settings: Settings, stack: AsyncExitStack, rules: RuleFile, catalogue: Catalogue) -> Values:
     """Values from a Prometheus-compatible API. Raises StartError."""
-    try:
-        source = PrometheusSource(await prometheus(settings))
-    except ValueError as error:
-        raise StartError(f"--prometheus-url: {error}") from error
+    source = PrometheusSource(await prometheus(settings))
     stack.push_async_callback(source.close)
     if rules.resource is None:
         return Values(source, None, (), None)
@@ -50,15 +50,16 @@ async def from_prometheus(settings: Settings, stack: AsyncExitStack, rules: Rule
     return Values(source, usage, [Job("usage", usage.run)], Check("usage", usage.waiting))
 
 
-async def prometheus(settings: Settings) -> Connection:
+async def prometheus(settings: Settings, environ: Mapping[str, str] = os.environ) -> Connection:
     """How to reach Prometheus by the flags. Raises StartError.
 
     As in prometheus-adapter a token file goes before the kubeconfig's user, and certificates by flags before its.
     """
-    token_file = settings.prometheus_token_file
-    if settings.prometheus_auth_incluster and not token_file:
-        token_file = str(config.SERVICE_ACCOUNT / "token")
-    urls = tuple(url.strip() for url in settings.prometheus_url.split(","))
+    token_file, own_ca = settings.prometheus_token_file, ""
+    if settings.prometheus_auth_incluster:
+        token_file = token_file or str(config.SERVICE_ACCOUNT / "token")
+        own_ca = str(config.SERVICE_ACCOUNT / "ca.crt")
+    urls = _urls(settings.prometheus_url)
     flags = settings.prometheus_ca_file or settings.prometheus_client_tls_cert_file
     user = await _user(settings.prometheus_auth_config, urls) if settings.prometheus_auth_config else None
     return Connection(
@@ -67,13 +68,38 @@ async def prometheus(settings: Settings) -> Connection:
         credentials=user.credentials if user else None,
         tls=user.tls if user and not flags else None,
         ca_file=settings.prometheus_ca_file,
+        more_ca_file=own_ca,
         certificate_file=settings.prometheus_client_tls_cert_file,
         key_file=settings.prometheus_client_tls_key_file,
+        server_name=user.server_name if user and not flags else "",
+        proxies=_proxies(urls, user.proxy if user else "", environ),
         headers=dict(header.split("=", 1) for header in settings.prometheus_header),
         use_post=settings.prometheus_verb.upper() == "POST",
         timeout_s=settings.prometheus_timeout,
         concurrency=settings.prometheus_concurrency,
     )
+
+
+def _urls(text: str) -> tuple[str, ...]:
+    urls = tuple(url.strip() for url in text.split(",") if url.strip())
+    try:
+        if not urls:
+            raise ValueError(f"it names no server; {RIGHT}")
+        for url in urls:
+            Endpoint(url, use_post=True)
+    except ValueError as error:
+        raise StartError(f"--prometheus-url: {error}") from error
+    return urls
+
+
+def _proxies(urls: Sequence[str], named: str, environ: Mapping[str, str]) -> Sequence[str]:
+    """The proxy for each URL: the one that the kubeconfig names, else as the environment says."""
+    try:
+        if named:
+            return [checked("the kubeconfig's proxy-url", named)] * len(urls)
+        return [proxy_for(url, environ) for url in urls]
+    except ProxyError as error:
+        raise StartError(f"the proxy for Prometheus: {error}") from error
 
 
 async def _user(kubeconfig: str, urls: Sequence[str]) -> config.Connection:

@@ -19,7 +19,8 @@ from aiohttp.web_response import Response
 from structlog.testing import capture_logs
 
 from adapter.metrics.prometheus import wire
-from adapter.metrics.prometheus.client import Connection, Endpoint, PrometheusSource
+from adapter.metrics.prometheus.client import PrometheusSource
+from adapter.metrics.prometheus.connection import Connection, Endpoint
 from adapter.metrics.source import Query, SourceError, UnsupportedQuery
 
 AT = 1_731_200_000.5
@@ -107,7 +108,7 @@ async def test_matrices_and_strings_are_refused_with_a_sentence(fake: Fake, kind
             await source.query(Query("x[1m]"), AT)
 
 
-@pytest.mark.parametrize("status", [403, 405])
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 411, 415, 501])
 async def test_after_a_refused_post_get_is_used_for_good(fake: Fake, status: int) -> None:
     fake.answer = lambda r: web.Response(status=status) if r.method == "POST" else web.json_response(vector("1"))
     async with asking(fake.url) as source:
@@ -156,9 +157,9 @@ async def test_an_error_in_the_query_is_reported_and_not_asked_elsewhere() -> No
     error = {"status": "error", "errorType": "bad_data", "error": "parse error: unexpected end"}
     async with serving() as one, serving() as two, asking(one.url, two.url) as source:
         one.answer = lambda r: web.json_response(error, status=400)
-        with pytest.raises(SourceError, match="answered 400: bad_data: parse error: unexpected end"):
+        with pytest.raises(UnsupportedQuery, match="answered 400: bad_data: parse error: unexpected end"):
             await source.query(Query("sum("), AT)
-        assert two.seen == []
+        assert (two.seen, [method for method, *_ in one.seen]) == ([], ["POST"])
 
 
 async def test_a_silent_endpoint_costs_one_timeout(fake: Fake) -> None:
@@ -183,11 +184,35 @@ async def test_no_secret_is_in_an_error_or_a_representation(fake: Fake) -> None:
     assert not any(secret in shown for secret in ("s3cret", "t0ken", "k3y"))
 
 
-@pytest.mark.parametrize("url", ["ftp://u:s3cret@x", "prometheus:9090", "http://"])
-def test_a_wrong_url_is_refused_without_repeating_it(url: str) -> None:
-    with pytest.raises(ValueError, match="must be like https://") as raised:
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("ftp://u:s3cret@x", "the URL does not begin with http:// or https://"),
+        ("prometheus:9090", "'prometheus:9090' does not begin with http:// or https://"),
+        ("127.0.0.1:9090", "'127.0.0.1:9090' does not begin with http:// or https://"),
+        ("http://", "'http://' names no host and port that can be asked"),
+        ("http://a..b", "'http://a..b' names no host and port that can be asked"),
+        ("http://*", "names no host and port"),
+        ("http://a b", "names no host and port"),
+        ("http://ä", "names no host and port"),
+        ("http://a:0", "names no host and port"),
+        ("http://a:99999", "'http://a:99999' is none: Port out of range 0-65535"),
+        ("http://u:s3cret@a:x", "the URL is none: Port could not be cast"),
+        ("http://[::1", "'http://[::1' is none: Invalid IPv6 URL"),
+    ],
+)
+def test_a_wrong_url_is_refused_without_repeating_a_secret(url: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match="right would be like https://") as raised:
         Endpoint(url, use_post=True)
+    assert sentence in str(raised.value)
     assert "s3cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9090", "https://[fe80::1]:9090/p", "http://a_b.c-d.svc.:80", "http://x"]
+)
+def test_a_right_url_is_taken(url: str) -> None:
+    assert Endpoint(url, use_post=True).url == url.rstrip("/")
 
 
 async def test_credentials_and_headers_are_sent(fake: Fake) -> None:
@@ -247,11 +272,26 @@ async def test_an_answer_over_the_limit_is_not_read_to_its_end(fake: Fake) -> No
 
 
 async def test_redirects_are_not_followed(fake: Fake) -> None:
-    fake.answer = lambda r: web.Response(status=302, headers={"Location": "http://elsewhere.invalid/"})
+    fake.answer = lambda r: web.Response(
+        status=302, headers={"Location": "https://u:s3cret@else.where/p/api/v1/query?x"}
+    )
     async with asking(fake.url) as source:
-        with pytest.raises(SourceError, match="answered 302"):
+        with pytest.raises(
+            SourceError, match=r"answered 302: it redirects to https://else.where/p, which is not followed"
+        ) as raised:
             await source.query(Query("a"), AT)
     assert len(fake.seen) == 1
+    assert "s3cret" not in str(raised.value)
+
+
+async def test_a_proxy_is_asked_for_the_url_with_its_own_credentials(fake: Fake) -> None:
+    proxy = fake.url.replace("http://", "http://pro:p%40ss@")
+    async with asking("http://prometheus.invalid:9090", proxies=[proxy], token="abc") as source:
+        assert len(await source.query(Query("a"), AT)) == 1
+    headers = fake.seen[0][3]
+    assert headers["Host"] == "prometheus.invalid:9090"
+    assert headers["Proxy-Authorization"] == aiohttp.encode_basic_auth("pro", "p@ss")
+    assert headers["Authorization"] == "Bearer abc"
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,9 @@ def test_a_selector_that_cannot_be_reviewed_is_left_out() -> None:
         assert asked.label_selector is None
 
 
-@pytest.mark.parametrize("query", ["labelSelector=queue+in+(o.*)", "labelSelector=a%3D" + "x" * 64, "fieldSelector=%3Dx"])
+@pytest.mark.parametrize(
+    "query", ["labelSelector=queue+in+(o.*)", "labelSelector=a%3D" + "x" * 64, "fieldSelector=%3Dx"]
+)
 async def test_what_no_review_can_take_does_not_keep_an_ordinary_user_out(cluster: FakeCluster, query: str) -> None:
     info = read_request("GET", f"/apis/external.metrics.k8s.io/v1beta1/namespaces/ns/q?{query}")
     async with Client(cluster.connection) as client:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -219,6 +220,72 @@ async def test_prometheus_is_not_verified_only_where_the_kubeconfig_says_so(tmp_
         )
         with pytest.raises(SourceError, match="certificate verify failed"):
             await ask(url, prometheus_auth_config=kubeconfig(tmp_path, {}))
+
+
+async def test_a_plugin_of_a_kubeconfig_says_who_asks_prometheus(tmp_path: Path) -> None:
+    authority, plugin = trustme.CA(), tmp_path / "plugin"
+    said = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "made"}}
+    plugin.write_text(f"#!/bin/sh\necho '{json.dumps(said)}'\n")
+    plugin.chmod(0o700)
+    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin), "args": []}}
+    file = kubeconfig(tmp_path, user, **{"certificate-authority-data": text(authority.cert_pem.bytes())})
+    async with secured(authority) as (url, seen):
+        assert await ask(url, prometheus_auth_config=file) == 1
+        assert seen == ["Bearer made"]
+    plugin.write_text("#!/bin/sh\nexit 3\n")
+    with pytest.raises(StartError, match=f"--prometheus-auth-config={file}: .*exec"):
+        await ask("https://127.0.0.1:1", prometheus_auth_config=file)
+
+
+async def test_within_the_cluster_the_service_accounts_token_and_ca_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    monkeypatch.setattr("adapter.kube.config.SERVICE_ACCOUNT", tmp_path)
+    (tmp_path / "token").write_text("account\n")
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
+    async with secured(authority) as (url, seen):
+        assert await ask(url, prometheus_auth_incluster=True) == 1
+        assert seen == ["Bearer account"]
+        trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
+        with pytest.raises(SourceError, match="certificate verify failed"):  # --prometheus-ca-file goes before it
+            await ask(url, prometheus_auth_incluster=True, prometheus_ca_file=str(tmp_path / "other.pem"))
+
+
+async def test_a_kubeconfig_names_the_server_and_the_proxy_of_prometheus(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    cluster = {
+        "certificate-authority-data": text(authority.cert_pem.bytes()),
+        "tls-server-name": "127.0.0.1",
+        "proxy-url": "http://proxy:3128",
+    }
+    connection = await prometheus(
+        Settings(
+            prometheus_url="https://p:9090", prometheus_auth_config=kubeconfig(tmp_path, {"token": "t"}, **cluster)
+        )
+    )
+    assert (connection.server_name, connection.proxies) == ("127.0.0.1", ["http://proxy:3128"])
+    async with secured(authority) as (url, _):
+        direct = cluster | {"proxy-url": ""}
+        assert await ask(
+            url.replace("127.0.0.1", "localhost"), prometheus_auth_config=kubeconfig(tmp_path, {"token": "t"}, **direct)
+        )
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:9090", " ", ",", "https://p:9090,prometheus:9090", "http://h:x"])
+@pytest.mark.parametrize("auth_config", [False, True])
+async def test_a_url_without_a_scheme_is_one_sentence(tmp_path: Path, url: str, auth_config: bool) -> None:
+    file = kubeconfig(tmp_path, {"token": "t"}) if auth_config else ""
+    with pytest.raises(StartError, match=r"^--prometheus-url: .*; right would be like https://"):
+        await prometheus(Settings(prometheus_url=url, prometheus_auth_config=file))
+
+
+async def test_the_environments_proxy_is_used_and_a_wrong_one_is_one_sentence() -> None:
+    settings = Settings(prometheus_url="http://p:9090,https://q")
+    found = await prometheus(settings, {"HTTPS_PROXY": "http://proxy:3128"})
+    assert found.proxies == ["", "http://proxy:3128"]
+    with pytest.raises(StartError, match="the proxy for Prometheus: HTTPS_PROXY gives no proxy that can be used"):
+        await prometheus(settings, {"HTTPS_PROXY": "socks5://proxy:1080"})
 
 
 async def test_a_token_file_and_a_ca_by_flags_go_before_the_kubeconfigs(tmp_path: Path) -> None:

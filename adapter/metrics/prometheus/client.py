@@ -3,84 +3,28 @@
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
-from urllib.parse import parse_qsl, unquote, urlsplit
+from typing import Generic, TypeVar
+from urllib.parse import unquote, urlsplit
 
 import aiohttp
 import structlog
 
 from adapter.files import Identity, identity
 from adapter.metrics.prometheus import wire
+from adapter.metrics.prometheus.connection import Connection, Endpoint, Form
+from adapter.metrics.prometheus.verdict import Failed, Reply, judged, refuses_verb
 from adapter.metrics.sample import Sample
 from adapter.metrics.slices import Slices, run_in_turns
-from adapter.metrics.source import ALWAYS, Query, RefusedQuery, Since, SourceError
+from adapter.metrics.source import ALWAYS, Query, Since, SourceError
 from adapter.once import Once
 
 T = TypeVar("T")
-Form = list[tuple[str, str]]
 
 log = structlog.get_logger(__name__)
 
 LONG_URL = 8000
 """Characters of a query from which on servers and proxies commonly refuse it in a URL."""
-
-
-class Credentials(Protocol):
-    """Who we are, renewed by itself; a kubeconfig's user is one."""
-
-    async def headers(self, refused: bool = False) -> Mapping[str, str]:
-        """The headers of a request; `refused` says that the server has just refused the last ones. Never raises."""
-        ...
-
-
-@dataclass(frozen=True)
-class Connection:
-    """How to reach Prometheus and who we are there."""
-
-    urls: Sequence[str]
-    """Endpoints with the same data, the preferred first. A path is the prefix of /api/v1, userinfo is basic auth."""
-    token: str = field(default="", repr=False)
-    token_file: str = ""
-    """Read anew when it changes, as are the files below."""
-    username: str = ""
-    password: str = field(default="", repr=False)
-    credentials: Credentials | None = field(default=None, repr=False)
-    """Where there is neither a token nor a username."""
-    tls: ssl.SSLContext | None = None
-    """None: made of the files below."""
-    ca_file: str = ""
-    certificate_file: str = ""
-    key_file: str = ""
-    verify: bool = True
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    use_post: bool = True
-    timeout_s: float = 10.0
-    """For one request to one endpoint."""
-    concurrency: int = 8
-    max_bytes: int = 64 * 2**20
-    """Of one answer."""
-    max_series: int = 100_000
-    """Asked of /api/v1/series."""
-
-
-class Endpoint:
-    """One URL without its secrets, and what was learnt about it."""
-
-    def __init__(self, url: str, use_post: bool) -> None:
-        """Raises ValueError."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("the URL of Prometheus must be like https://prometheus.monitoring.svc:9090/prefix")
-        self.url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
-        self.parameters: Form = parse_qsl(parts.query)
-        self.username, self.password = unquote(parts.username or ""), unquote(parts.password or "")
-        self.use_post = use_post
-
-
-class _Failed(Exception):  # noqa: N818 - one endpoint's failure is not yet an error
-    """This endpoint did not answer; another one may."""
 
 
 class _Loaded(Generic[T]):
@@ -116,8 +60,14 @@ class PrometheusSource:
             raise ValueError("at least one URL of Prometheus is needed")
         self._connection = connection
         self._endpoints = [Endpoint(url, connection.use_post) for url in connection.urls]
+        self._proxies = dict(zip(self._endpoints, map(_proxy, connection.proxies), strict=False))
         self._token = _Loaded([connection.token_file], self._read_token)
-        tls_files = [connection.ca_file, connection.certificate_file, connection.key_file]
+        tls_files = [
+            connection.ca_file,
+            connection.more_ca_file,
+            connection.certificate_file,
+            connection.key_file,
+        ]
         self._tls = _Loaded(tls_files, self._make_tls)
         self._turns = asyncio.Semaphore(connection.concurrency)
         self._warned = Once()
@@ -157,7 +107,7 @@ class PrometheusSource:
             for endpoint in list(self._endpoints):
                 try:
                     body = await self._ask_one(endpoint, path, form)
-                except _Failed as failure:
+                except Failed as failure:
                     failures.append(f"{endpoint.url} {failure}")
                     continue
                 self._prefer(endpoint)
@@ -170,36 +120,38 @@ class PrometheusSource:
             self._endpoints = [endpoint, *(other for other in self._endpoints if other is not endpoint)]
 
     async def _ask_one(self, endpoint: Endpoint, path: str, form: Form) -> bytearray:
-        """Raises _Failed where another endpoint should be tried, SourceError where that would not help."""
-        status, body = await self._send_again(endpoint, path, form, endpoint.use_post)
-        if endpoint.use_post and status in (403, 405):
-            refused, (status, body) = status, await self._send_again(endpoint, path, form, use_post=False)
-            if status not in (403, 405):
+        """Raises Failed where another endpoint should be tried, SourceError where that would not help."""
+        reply = await self._send_again(endpoint, path, form, endpoint.use_post)
+        if endpoint.use_post and refuses_verb(reply):
+            refused, reply = reply, await self._send_again(endpoint, path, form, use_post=False)
+            if reply.status == 200 or not refuses_verb(reply):
                 endpoint.use_post = False
-                log.info("Prometheus refuses POST, asking by GET from now on", endpoint=endpoint.url, status=refused)
-        if status == 200:
-            return body
-        if status == 401 and self._connection.credentials:
+                log.info(
+                    "Prometheus refuses POST, asking by GET from now on", endpoint=endpoint.url, status=refused.status
+                )
+        if reply.status == 200:
+            return reply.body
+        if reply.status == 401 and self._connection.credentials:
             await self._connection.credentials.headers(refused=True)  # for the next query
         long = sum(len(value) for _, value in form)
-        if not endpoint.use_post and status in (400, 413, 414, 431) and long > LONG_URL:
+        if not endpoint.use_post and reply.status in (400, 413, 414, 431) and long > LONG_URL:
             raise SourceError(
-                f"{endpoint.url} answered {status} to a query of {long} characters in a URL; allow POST to it"
+                f"{endpoint.url} answered {reply.status} to a query of {long} characters in a URL; allow POST to it"
             )
-        raise _judged(status, body)
+        raise judged(reply)
 
-    async def _send_again(self, endpoint: Endpoint, path: str, form: Form, use_post: bool) -> tuple[int, bytearray]:
+    async def _send_again(self, endpoint: Endpoint, path: str, form: Form, use_post: bool) -> Reply:
         """Send; once more if the server closed the kept-alive connection just then."""
         try:
             return await self._send(endpoint, path, form, use_post)
         except (aiohttp.ServerDisconnectedError, ConnectionResetError):
             pass
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise _Failed(self._cause(error)) from None
+            raise Failed(self._cause(error)) from None
         try:
             return await self._send(endpoint, path, form, use_post)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise _Failed(self._cause(error)) from None
+            raise Failed(self._cause(error)) from None
 
     def _cause(self, error: Exception) -> str:
         if isinstance(error, TimeoutError):
@@ -208,15 +160,19 @@ class PrometheusSource:
             return "closed the connection without an answer"
         return f"cannot be asked: {error}"[:300]
 
-    async def _send(self, endpoint: Endpoint, path: str, form: Form, use_post: bool) -> tuple[int, bytearray]:
+    async def _send(self, endpoint: Endpoint, path: str, form: Form, use_post: bool) -> Reply:
         parameters = endpoint.parameters + form
+        proxy, proxy_headers = self._proxies.get(endpoint, (None, {}))
         async with self._open_session().request(
             "POST" if use_post else "GET",
             f"{endpoint.url}/api/v1/{path}",
             data=parameters if use_post else None,
             params=None if use_post else parameters,
-            headers=await self._headers(endpoint),
+            headers=await self._headers(endpoint) | (proxy_headers if endpoint.url.startswith("http:") else {}),
             ssl=self._tls.get() if endpoint.url.startswith("https") else True,
+            server_hostname=self._connection.server_name or None,
+            proxy=proxy,
+            proxy_headers=proxy_headers,
             allow_redirects=False,  # it would carry our credentials elsewhere
         ) as response:
             body = bytearray()
@@ -227,7 +183,7 @@ class PrometheusSource:
                         f"{endpoint.url} answered with more than {self._connection.max_bytes} bytes;"
                         " aggregate in the query or select less"
                     )
-            return response.status, body
+            return Reply(response.status, body, response.headers.get("Location", ""))
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -261,6 +217,8 @@ class PrometheusSource:
         if self._connection.tls is not None:
             return self._connection.tls
         context = ssl.create_default_context(cafile=self._connection.ca_file or None)
+        if self._connection.more_ca_file and not self._connection.ca_file:
+            context.load_verify_locations(self._connection.more_ca_file)
         if not self._connection.verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
@@ -269,21 +227,13 @@ class PrometheusSource:
         return context
 
 
-def _judged(status: int, body: bytearray) -> Exception:
-    """What an answer other than 200 means: _Failed or SourceError."""
-    try:
-        answer = wire.envelope(body)
-    except SourceError:
-        answer = wire.Envelope()
-    if answer.error_type and (status in (400, 422, 429) or answer.error_type in ("timeout", "canceled")):
-        kind = RefusedQuery if answer.error_type == "execution" else SourceError
-        return kind(f"Prometheus answered {status}: {wire.refusal(answer)}")
-    if answer.error_type:
-        return _Failed(f"answered {status}: {wire.refusal(answer)}")
-    hints = {
-        401: "; check its credentials",
-        403: "; check its credentials",
-        404: "; check the URL's path",
-        503: "; it may be starting",
-    }
-    return _Failed(f"answered {status}{hints.get(status, '')}")
+def _proxy(url: str) -> tuple[str | None, dict[str, str]]:
+    """A proxy's URL without its userinfo, and the headers that are made of it."""
+    if not url:
+        return None, {}
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    if not parts.username:
+        return f"{parts.scheme}://{host}", {}
+    credentials = aiohttp.encode_basic_auth(unquote(parts.username), unquote(parts.password or ""))
+    return f"{parts.scheme}://{host}", {"Proxy-Authorization": credentials}
