@@ -7,6 +7,7 @@ begins at the newest window that the status remembers, so that no request counts
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 import structlog
@@ -34,6 +35,7 @@ EVERY: Final = 2.0
 """Seconds between two looks at the metrics of one release; scrapes are rarer than that."""
 MOST_RELEASES: Final = 1000
 """Releases whose counting is held in memory."""
+EMPTY: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class MetricsEars:
@@ -101,7 +103,7 @@ class MetricsEars:
         return Scrape(
             counters={bad: _samples(pods, values[total], values[bad]) for bad, total in events.items()},
             gauges={name: _levels(pods, values[name]) for name in sorted(levels)},
-            health={arm: health(found) for arm, found in arms.items()},
+            health={arm: health(found, ctx.release.restarts) for arm, found in arms.items()},
             step=step_of(ctx.policy),
         )
 
@@ -157,9 +159,12 @@ def _number(value: Value) -> float:
     return float("nan") if found is None else found / 1e9
 
 
-def health(pods: Sequence[Pod]) -> Health:
-    """Pods that are starting are not unready: `breaker` asks for those that were ready before."""
+def health(pods: Sequence[Pod], restarts: Mapping[str, int] = EMPTY) -> Health:
+    """Pods that are starting are not unready: `breaker` asks for those that were ready before.
+
+    `restarts`: pod -> restarts that do not count, as they came before the release.
+    """
     running = [pod for pod in pods if pod.status.get("phase") == "Running" and not pod.going]
-    loops = sum(pod.crash_loops for pod in running)
+    loops = sum(pod.crash_loops(restarts.get(pod.name, 0)) for pod in running)
     unready = sum(pod.went_unready for pod in running)
     return Health(pods=len(running), unready=unready, crash_looping=loops)

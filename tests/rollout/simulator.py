@@ -40,6 +40,8 @@ class Simulator:
         self.adopts = True
         self.health: Callable[[Object], str] = lambda pod: "ok"
         """Of a pod: ok, crash (crash-loops), never (is never ready)."""
+        self.restarts: dict[str, int] = {}
+        """Pod -> how often its container was restarted so far."""
         self.made = itertools.count()
         self.gone: list[str] = []
         """Names of all pods that ended."""
@@ -88,7 +90,8 @@ class Simulator:
             waiting = (
                 {"waiting": {"reason": "CrashLoopBackOff"}} if health == "crash" and self.ages[uid] > self.boot else {}
             )
-            status["containerStatuses"] = [{"name": "web", "ready": ready, "restartCount": 0, "state": waiting}]
+            restarts = self.restarts.get(pod["metadata"]["name"], 0)
+            status["containerStatuses"] = [{"name": "web", "ready": ready, "restartCount": restarts, "state": waiting}]
             if pod.get("status") != status:
                 self.put(PODS, {**pod, "status": status})
 

@@ -28,7 +28,8 @@ def preparing(ctx: Context) -> Decision:
     )
     after = Phase.STEPPING if ctx.steps else Phase.STARTING
     weight = ctx.policy.spec.canary.steps[0].weight if ctx.policy.spec.canary and ctx.steps else 0
-    return pursue(ctx, todo, lambda _: go(ctx, after, "the sibling starts", weight=weight))
+    changes = {"weight": weight, "restarts": wants.restarts(ctx)}
+    return pursue(ctx, todo, lambda _: go(ctx, after, "the sibling starts", **changes))
 
 
 def starting(ctx: Context) -> Decision:

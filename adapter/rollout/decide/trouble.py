@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 
 from adapter.rollout.decide import wants
 from adapter.rollout.decide.context import Context
+from adapter.rollout.evidence.breaker import SHARED
 from adapter.rollout.model.status import Outcome, Phase, seconds
 from adapter.rollout.model.verdict import Said
 
@@ -61,13 +62,12 @@ def _judged(ctx: Context) -> Trouble | None:
 
 
 def _crashing(ctx: Context) -> Trouble | None:
-    """Relative to the stable pods: an outage that both share rolls nothing back."""
+    """Relative to the stable pods over the same time: an outage that both share rolls nothing back."""
     new, stable = wants.canary_pods(ctx), wants.stable_pods(ctx)
-    loops = [pod.name for pod in new if pod.crash_loops]
-    if loops and not any(pod.crash_loops for pod in stable):
-        return Trouble(
-            Outcome.ROLLED_BACK, f"{len(loops)} of {len(new)} new pods crash-loop ({loops[0]}), no stable one does"
-        )
+    loops, others = wants.looping(ctx, new), wants.looping(ctx, stable)
+    if loops and (not others or len(others) * len(new) < SHARED * len(loops) * len(stable)):
+        beside = f"{len(others)} of {len(stable)} stable ones do" if others else "no stable one does"
+        return Trouble(Outcome.ROLLED_BACK, f"{len(loops)} of {len(new)} new pods crash-loop ({loops[0]}), {beside}")
     if ctx.status.phase not in LIVE or ctx.release.reached is None:
         return None
     ready, steady = sum(pod.ready for pod in new), sum(pod.ready for pod in stable)

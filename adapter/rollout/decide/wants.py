@@ -6,7 +6,7 @@ that was lost is made again, and one that was made is not.
 
 from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -31,6 +31,8 @@ from adapter.rollout.model.observation import Deployment, Json, Pod, ReplicaSet,
 from adapter.rollout.model.status import Saved
 from adapter.rollout.model.template import HASH
 
+MOST_RESTARTED: Final = 200
+"""Pods whose restarts are remembered, for the status' size."""
 Want: TypeAlias = Callable[[], Todo]
 
 
@@ -254,6 +256,18 @@ def canary_pods(ctx: Context) -> list[Pod]:
     found = ctx.seen.sibling(ctx.release.sibling)
     sets = {known.uid for known in ctx.seen.owned(found.uid)} if found else set()
     return ctx.seen.pods_of(sets | ({ctx.release.replica_set} - {""}))
+
+
+def looping(ctx: Context, pods: Iterable[Pod]) -> list[str]:
+    """The names of those that crash-loop, by what they crashed since the release's first pod could start."""
+    before = ctx.status.release.restarts if ctx.status.release else {}
+    return [pod.name for pod in pods if pod.crash_loops(before.get(pod.name, 0))]
+
+
+def restarts(ctx: Context) -> dict[str, int]:
+    """What the stable pods have restarted until now; the MOST_RESTARTED with most."""
+    found = sorted(((pod.name, pod.restarts) for pod in stable_pods(ctx) if pod.restarts), key=lambda each: -each[1])
+    return dict(found[:MOST_RESTARTED])
 
 
 def _original_sets(ctx: Context) -> set[str]:

@@ -13,6 +13,8 @@ from adapter.kube.objects import unix
 from adapter.rollout.model.template import HASH, fingerprint, labels_of, without_hash
 
 Json: TypeAlias = dict[str, Any]
+LOOPS: Final = 3
+"""Restarts within a release from which on a pod counts as crash-looping."""
 FIRST_STATUS: Final = 2.0
 """Seconds from a pod's startTime within which the kubelet writes that it is not ready yet; times are whole seconds."""
 
@@ -172,13 +174,19 @@ class Pod(Seen):
         return False
 
     @property
-    def crash_loops(self) -> bool:
-        """Whether a container crashed three times or waits to be started after a crash."""
-        for found in self.status.get("containerStatuses") or ():
-            waiting = (found.get("state") or {}).get("waiting") or {}
-            if waiting.get("reason") == "CrashLoopBackOff" or int(found.get("restartCount") or 0) >= 3:
-                return True
-        return False
+    def restarts(self) -> int:
+        """Restarts since the pod began, of the container that has most."""
+        return max((int(found.get("restartCount") or 0) for found in self._containers), default=0)
+
+    def crash_loops(self, before: int = 0) -> bool:
+        """Whether a container waits to be started after a crash, or was started LOOPS times more than `before`."""
+        waiting = [(found.get("state") or {}).get("waiting") or {} for found in self._containers]
+        return self.restarts >= before + LOOPS or any(found.get("reason") == "CrashLoopBackOff" for found in waiting)
+
+    @property
+    def _containers(self) -> list[Json]:
+        """Statuses of all containers, those that run first included: a pod may loop in one of them for ever."""
+        return [*(self.status.get("initContainerStatuses") or ()), *(self.status.get("containerStatuses") or ())]
 
 
 @dataclass(frozen=True)

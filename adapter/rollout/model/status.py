@@ -106,6 +106,8 @@ class Release(Model, frozen=True):
     step: int = 0
     weight: int = 0
     """Percent of the traffic that the sibling was given."""
+    restarts: dict[str, int] = {}  # noqa: RUF012
+    """Pod -> restarts that a stable pod had when the first new pod could start: what came before does not count."""
     shift: int = 0
     """How often traffic was moved; part of the mark on Services, so that no old slice can pass for a new one."""
     promote: bool = False
