@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from adapter import __version__
-from adapter.program.flags import KLOG, Common, Flags, ignored, setting
+from adapter.program.flags import Common, Flags, setting
+from adapter.program.ignored import KLOG, ignored
 from adapter.program.kinds import Seconds
 
 

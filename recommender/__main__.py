@@ -4,9 +4,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from adapter.program import logs
-from adapter.program.flags import HelpWanted, SettingsError
-from adapter.program.run import Exit, fail
+from adapter.program import logs, verbs
+from adapter.program.flags import HelpWanted
 from recommender.input.usage_file import UsageError
 from recommender.offline import backtest_command, explain_command, replay_command, report_command
 from recommender.settings import FLAGS
@@ -26,24 +25,16 @@ streamgate-recommender VERB --help    offline: {verbs}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a verb or the loop; returns the exit code: 0 good, 1 failed, 2 wrong arguments."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        if given and given[0] in VERBS:
-            logs.set_up()
-            return VERBS[given[0]](given[1:])
-        if given and not given[0].startswith("-"):
-            raise SettingsError(f"{given[0]!r} is no verb; one of {', '.join(VERBS)} is wanted, or flags for the loop")
-        return _serve(given)
-    except HelpWanted as wanted:
-        print(wanted)  # noqa: T201 - it is what was asked for
-        return Exit.GOOD
-    except SettingsError as error:
-        return fail(FLAGS.program, error, Exit.WRONG_ARGUMENTS)
-    except UsageError as error:
-        return fail(FLAGS.program, error, Exit.FAILED)
-    except BrokenPipeError:
-        return Exit.GOOD
-    except OSError as error:  # reading has errors of its own
-        return fail(FLAGS.program, f"cannot be written: {error}", Exit.FAILED)
+    return verbs.run(FLAGS.program, lambda: _run(given), failures=(UsageError,))
+
+
+def _run(given: Sequence[str]) -> int:
+    if given and given[0] in VERBS:
+        logs.set_up()
+        return VERBS[given[0]](given[1:])
+    if given and not given[0].startswith("-"):
+        raise verbs.unknown(given[0], VERBS, or_else=", or flags for the loop")
+    return _serve(given)
 
 
 def _serve(arguments: Sequence[str]) -> int:

@@ -10,7 +10,8 @@ from typing import Final
 
 from adapter import __version__
 from adapter.program import leader
-from adapter.program.flags import KLOG, Flags, setting
+from adapter.program.flags import Flags, setting
+from adapter.program.ignored import KLOG
 from adapter.program.kinds import Address, PrometheusSeconds, Seconds
 from adapter.program.leader import LeaderSettings
 from adapter.units.quantity import Quantity, QuantityError

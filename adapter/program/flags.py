@@ -2,15 +2,17 @@
 
 `--a=b`, `--a b`, `-a=b`, `-a b`, bare booleans (`--flag`, never `--flag false`), flags of one letter with their value
 beside them (`-v4`), underscores for hyphens (as Kubernetes' components normalise names), `--` before what is no flag.
-Abbreviations are not understood, as in Go. The last of several values counts; lists add up.
+Abbreviations are not understood, as in Go. The last of several values counts; lists add up. A verb's operands (files,
+names) stand anywhere among its flags, as with kubectl.
 """
 
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, NoReturn, TypeVar
 
+from adapter.program.ignored import NOTHING, Ignored
 from adapter.program.kinds import KINDS, Seconds, is_bare
 
 S = TypeVar("S")
@@ -45,13 +47,20 @@ def setting(
     most: float | None = None,
     choices: Sequence[str] = (),
     each: bool = False,
+    short: str = "",
 ) -> Any:
     """A field of settings that `--flag` sets; `text` says meaning, unit and reason.
 
     `each`: a list of which every `--flag` gives one member, commas and all (pflag's StringArray).
+    `short`: the letter that stands for it behind one hyphen, as kubectl's `-n`.
     """
     bounds = Bounds(least=least, above=above, most=most, choices=tuple(choices))
-    return field(default=default, metadata={"flag": flag, "help": text, "bounds": bounds, "each": each})
+    return field(default=default, metadata={"flag": flag, "help": text, "bounds": bounds, "each": each, "short": short})
+
+
+def operand(name: str, text: str) -> Any:
+    """A field of settings that an argument gives which is no flag; several are given in the order of their fields."""
+    return field(default="", metadata={"operand": name, "help": text})
 
 
 @dataclass(frozen=True)
@@ -59,34 +68,6 @@ class Common:
     """The settings that every program has."""
 
     verbosity: int = setting("v", 0, "log level as klog's: from 5 on also what helps to find a fault", least=0)
-
-
-class Ignored(NamedTuple):
-    """Flags of the peers that have nothing to act on here: taken, and named once in the log."""
-
-    bare: frozenset[str] = frozenset()
-    """Booleans, which need no value."""
-    valued: frozenset[str] = frozenset()
-
-    def __or__(self, other: "Ignored") -> "Ignored":
-        return Ignored(self.bare | other.bare, self.valued | other.valued)
-
-
-NOTHING: Final = Ignored()
-
-
-def ignored(*, bare: str = "", valued: str = "") -> Ignored:
-    """From names separated by blanks."""
-    return Ignored(frozenset(bare.split()), frozenset(valued.split()))
-
-
-KLOG: Final = ignored(
-    bare="add-dir-header alsologtostderr legacy-stderr-threshold-behavior logtostderr one-output skip-headers "
-    "skip-log-headers",
-    valued="alsologtostderrthreshold log-backtrace-at log-dir log-file log-file-max-size log-flush-frequency "
-    "stderrthreshold vmodule",
-)
-"""klog's: we write JSON lines to stderr."""
 
 
 class Parsed(NamedTuple, Generic[S]):
@@ -137,6 +118,9 @@ class Flags(Generic[S]):
                 without_effect.add(flag.name)
             else:
                 _put(values, flag.entry, text)
+        for entry in self._operands():
+            if entry.name not in values:
+                raise SettingsError(f"{entry.metadata['operand']} is missing: {entry.metadata['help']}")
         return Parsed(self.checked(self.settings(**values)), tuple(sorted(without_effect)))
 
     def checked(self, settings: S) -> S:
@@ -162,19 +146,19 @@ class Flags(Generic[S]):
 
     def usage(self) -> str:
         """What `--help` prints: every flag with its default and meaning."""
-        lines = [f"{self.program}: {self.about}", ""]
+        operands = [(entry.metadata["operand"], entry.metadata["help"]) for entry in self._operands()]
+        lines = [f"{' '.join([self.program, *(name for name, _ in operands)])}: {self.about}", ""]
+        lines += [f"  {name}\n        {text}" for name, text in operands]
         for flag, entry in self._entries().items():
             choices = ", ".join(choice or "''" for choice in entry.metadata["bounds"].choices)
             text = entry.metadata["help"] + (f" (one of {choices})" if choices else "")
-            lines.append(f"  --{flag} ({_shown(entry, entry.default) or 'none'})\n        {text}")
+            short = f"-{entry.metadata['short']}, " if entry.metadata["short"] else ""
+            lines.append(f"  {short}--{flag} ({_shown(entry, entry.default) or 'none'})\n        {text}")
         taken = sorted(self.ignored.bare | self.ignored.valued)
         return "\n".join([*lines, *(["", "Accepted without effect: " + ", ".join(taken)] if taken else [])])
 
     def split(self, arguments: Sequence[str], *, but: Sequence[str] = ()) -> tuple[list[str], list[str]]:
-        """Arguments of a verb: (our flags with their values, all else); flags named in `but` are the verb's.
-
-        Without it argparse would take `1d` of `--history-length 1d` for a file.
-        """
+        """Arguments of a verb that argparse reads: (our flags with their values, all else, flags in `but` as well)."""
         ours: list[str] = []
         others: list[str] = []
         rest = iter(arguments)
@@ -190,18 +174,27 @@ class Flags(Generic[S]):
         return ours, others
 
     def _entries(self) -> Mapping[str, "dataclasses.Field[Any]"]:
-        return {entry.metadata["flag"]: entry for entry in dataclasses.fields(self.settings)}  # type: ignore[arg-type]
+        return {entry.metadata["flag"]: entry for entry in self._fields() if "flag" in entry.metadata}
+
+    def _operands(self) -> Sequence["dataclasses.Field[Any]"]:
+        return [entry for entry in self._fields() if "operand" in entry.metadata]
+
+    def _fields(self) -> Sequence["dataclasses.Field[Any]"]:
+        return dataclasses.fields(self.settings)  # type: ignore[arg-type]
 
     def _scan(self, arguments: Sequence[str]) -> Iterator[tuple[_Flag, str]]:
         given = list(arguments)
         skipped = self.skips_first and given and not given[0].startswith("-")
-        rest = iter(given[1:] if skipped else given)
+        rest, operands = iter(given[1:] if skipped else given), iter(self._operands())
         before: _Flag | None = None
+        ended = False
         for argument in rest:
-            found = self._look_up(argument)
-            if argument == "--" or found is None:
-                self._say_replaced(argument)
-                _refuse(argument, rest, before)
+            if argument == "--" and not ended:
+                ended = True
+                continue
+            found = None if ended else self._look_up(argument)
+            if found is None:
+                yield self._operand(argument, operands, ended=ended, before=before), argument
                 continue
             flag, text = found
             if flag.name in ("help", "h"):
@@ -215,10 +208,28 @@ class Flags(Generic[S]):
             before = flag
             yield flag, text
 
-    def _say_replaced(self, argument: str) -> None:
+    def _operand(
+        self, argument: str, operands: Iterator["dataclasses.Field[Any]"], *, ended: bool, before: _Flag | None
+    ) -> _Flag:
+        """The operand that `argument` gives. Raises SettingsError where it can be none."""
+        if not ended and argument.startswith("-") and argument != "-":
+            self._refuse_flag(argument)
+        if (entry := next(operands, None)) is not None:
+            return _Flag(entry.metadata["operand"], False, entry)
+        hint = ""
+        if before is not None and before.bare:
+            hint = f"; a value of --{before.name} is given as --{before.name}={_clip(argument)}"
+        if taken := " ".join(entry.metadata["operand"] for entry in self._operands()):
+            raise SettingsError(f"{_clip(argument)!r} is too much: besides flags only {taken} is taken{hint}")
+        raise SettingsError(f"{_clip(argument)!r} is no flag; flags look like --name=value{hint}")
+
+    def _refuse_flag(self, argument: str) -> NoReturn:
         name = argument.lstrip("-").partition("=")[0].replace("_", "-")
-        if argument.startswith("-") and name in self.replaced:
+        if name in self.replaced:
             raise SettingsError(f"--{name} is no more: {self.replaced[name]}")
+        if match := _FORM.fullmatch(argument):
+            raise SettingsError(f"unknown flag {_clip(match[1] + match[2])}; --help lists the flags")
+        raise SettingsError(f"{_clip(argument)!r} is no flag; flags look like --name=value")
 
     def _look_up(self, argument: str) -> tuple[_Flag, str | None] | None:
         """The flag of an argument and the value written into it, if any; None where it is no flag of ours."""
@@ -228,9 +239,14 @@ class Flags(Generic[S]):
         name, text = match[2].replace("_", "-"), match[3]
         if flag := self._named(name):
             return flag, text
-        if match[1] == "-" and (flag := self._named(argument[1])) and len(argument) > 2:  # pflag's -v4
-            return (flag, argument[2:]) if not flag.bare else None
+        if match[1] == "-" and (flag := self._lettered(argument[1])):
+            beside = None if flag.bare else (flag, argument[2:])  # pflag's -v4
+            return (flag, text) if len(match[2]) == 1 else beside
         return None
+
+    def _lettered(self, letter: str) -> _Flag | None:
+        long = (flag for flag, entry in self._entries().items() if entry.metadata["short"] == letter)
+        return self._named(next(long, letter))
 
     def _named(self, name: str) -> _Flag | None:
         if entry := self._entries().get(name):
@@ -243,21 +259,11 @@ class Flags(Generic[S]):
 _FORM: Final = re.compile(r"(--?)([A-Za-z][A-Za-z0-9_-]*)(?:=(.*))?", re.DOTALL)
 
 
-def _refuse(argument: str, rest: Iterator[str], before: _Flag | None) -> None:
-    """Raises SettingsError, but for a `--` that nothing follows."""
-    if argument == "--":
-        if (argument := next(rest, "")) == "":
-            return
-    elif match := _FORM.fullmatch(argument):
-        raise SettingsError(f"unknown flag {_clip(match[1] + match[2])}; --help lists the flags")
-    hint = ""
-    if before is not None and before.bare:
-        hint = f"; a value of --{before.name} is given as --{before.name}={_clip(argument)}"
-    raise SettingsError(f"{_clip(argument)!r} is no flag; flags look like --name=value{hint}")
-
-
 def _put(values: dict[str, Any], entry: "dataclasses.Field[Any]", text: str) -> None:
-    flag = entry.metadata["flag"]
+    flag = entry.metadata.get("flag")
+    if flag is None:
+        values[entry.name] = text
+        return
     if entry.metadata["each"]:
         values[entry.name] = (*values.get(entry.name, ()), *([text] if text else ()))
         return

@@ -19,6 +19,10 @@ class PrometheusSeconds(Seconds):
     """A duration in Prometheus' form, with days, weeks and years: `8d`."""
 
 
+class PlainSeconds(Seconds):
+    """A duration in Go's form, or a bare number of seconds, as of kubectl's --request-timeout."""
+
+
 class Address(str):
     """Where to listen: `:8942`, `127.0.0.1:8942`, `[::1]:8942`."""
 
@@ -51,6 +55,7 @@ _TRUTH: Final = {
 """strconv.ParseBool."""
 _INTEGER: Final = re.compile(r"([+-]?)(0[xX]_?[0-9a-fA-F_]+|0[bB]_?[01_]+|0[oO]_?[0-7_]+|0[0-7_]*|[1-9][0-9_]*)")
 _DECIMAL: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_BARE: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
 _HEXADECIMAL: Final = re.compile(r"[+-]?0[xX]([0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)[pP][+-]?[0-9]+")
 _ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]*):([0-9]{1,5})")
 
@@ -129,6 +134,10 @@ def _show_truth(value: bool) -> str:
     return str(value).lower()
 
 
+def _plain(text: str) -> PlainSeconds:
+    return PlainSeconds(duration.parse_go(f"{text}s" if _BARE.fullmatch(text) else text))
+
+
 def _switch(text: str) -> bool | None:
     return truth(text) if text else None
 
@@ -144,6 +153,7 @@ KINDS: Final[Mapping[Any, Kind]] = {
         lambda text: PrometheusSeconds(duration.parse_prometheus(text)),
         lambda value: duration.show(round(value * 1000)),
     ),
+    PlainSeconds: Kind(_plain, _show_seconds),
     Address: Kind(address, str),
     tuple[str, ...]: Kind(listed, _show_list),
 }

@@ -13,9 +13,10 @@ FRAMES: Final = 30
 """Of a traceback: a RecursionError has a thousand."""
 
 
-def set_up(verbosity: int = 0) -> None:
+def set_up(verbosity: int = 0, *, least: int = logging.INFO) -> None:
     """One form for our lines and for those of the libraries (aiohttp, asyncio, grpc): JSON with level and UTC time.
 
+    `least` is the level from which on lines are written below -v=5: a verb for people says by itself what went wrong.
     Tracebacks are dicts without the values of variables, which may be secrets.
     """
     shared: list[structlog.typing.Processor] = [
@@ -27,7 +28,7 @@ def set_up(verbosity: int = 0) -> None:
     rendered = structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[*shared, rendered],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbosity >= DEBUG_FROM else logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbosity >= DEBUG_FROM else least),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
     root = logging.getLogger()

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
-from adapter.program import logs
+from adapter.program import logs, tables
 from adapter.program.flags import Flags, HelpWanted, SettingsError
 
 log = structlog.get_logger(__name__)
@@ -82,7 +82,7 @@ def main(
     try:
         parsed = flags.parse(sys.argv[1:] if arguments is None else arguments)
     except HelpWanted as wanted:
-        print(wanted)  # noqa: T201 - it is what was asked for
+        tables.lines([str(wanted)])
         return Exit.GOOD
     except SettingsError as error:
         return fail(flags.program, error, Exit.WRONG_ARGUMENTS)
@@ -103,7 +103,7 @@ def main(
 
 def fail(program: str, error: object, code: Exit) -> int:
     """One sentence on stderr; returns the code."""
-    print(f"{program}: {error}", file=sys.stderr)  # noqa: T201 - a command line speaks on stderr
+    tables.say(f"{program}: {error}")
     return code
 
 

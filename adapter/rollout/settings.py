@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from adapter import __version__
-from adapter.program.flags import KLOG, Flags, setting
+from adapter.program.flags import Flags, setting
+from adapter.program.ignored import KLOG
 from adapter.program.kinds import Address
 from adapter.program.leader import LeaderSettings, check
 

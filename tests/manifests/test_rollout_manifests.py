@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from adapter.kube.fake.server import FakeCluster
-from adapter.rollout.__main__ import VERBS
+from adapter.rollout.cli.verbs import VERBS
 from adapter.rollout.hear import MetricsEars
 from adapter.rollout.model.actions import CLAIMS, DEPLOYMENTS, HTTP_ROUTES, INGRESSES
 from adapter.rollout.model.policy import POLICIES

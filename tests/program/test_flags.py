@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.program.flags import KLOG, Common, Flags, HelpWanted, SettingsError, ignored, setting
+from adapter.program.flags import Common, Flags, HelpWanted, SettingsError, setting
+from adapter.program.ignored import KLOG, ignored
 from adapter.program.kinds import KINDS, Address, PrometheusSeconds, Seconds
 
 

@@ -172,7 +172,8 @@ def test_exit_codes(
 
 PROGRAM = """
 import sys
-from adapter.program.flags import Common, Flags, ignored
+from adapter.program.flags import Common, Flags
+from adapter.program.ignored import ignored
 from adapter.program.run import main
 async def serve(settings, stop):
     print("ready", flush=True)

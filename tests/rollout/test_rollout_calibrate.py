@@ -55,10 +55,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
         document = {"apiVersion": "streamgate.io/v1alpha1", "kind": "RolloutPolicy"}
         policy.write_text(yaml.safe_dump({**document, "spec": {strategy: {}, "gates": gates}}))
         windows.write_text("\n".join(recording))
-        try:
-            code: object = main(["calibrate", str(policy), str(windows), "--output", "json", *more])
-        except SystemExit as end:
-            code = end.code
+        code = main(["calibrate", str(policy), str(windows), "--output", "json", *more])
         out, err = capsys.readouterr()
         return code, json.loads(out) if out else None, err
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import structlog
 
 from adapter.kube.fake.server import FakeCluster, notify
 from adapter.kube.resources import LEASES, PODS
@@ -100,7 +101,7 @@ async def test_a_policy_that_fails_delays_no_other() -> None:
 
 
 @pytest.fixture
-async def verb(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> Any:
+async def verb(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> AsyncIterator[Any]:
     """Runs a verb in a thread of its own, as it brings its own event loop."""
 
     async def call(shop: Shop, *arguments: str) -> tuple[int, str]:
@@ -123,7 +124,8 @@ async def verb(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> Any:
         out, err = capsys.readouterr()
         return code, out + err
 
-    return call
+    yield call
+    structlog.reset_defaults()
 
 
 async def test_verbs_show_and_ask(verb: Any) -> None:

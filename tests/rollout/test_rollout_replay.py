@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from adapter.rollout import recording
 from adapter.rollout.__main__ import main
+from adapter.rollout.cli.verbs import VERBS
 from adapter.rollout.model.window import Arm, Counts, Window
 from tests.rollout.judging import ERRORS, EVERY, LIMIT, QUEUE, START, drawn, line, steady
 
@@ -27,10 +28,7 @@ BLUE_GREEN = str(SAMPLES / "blue-green-setup.yaml")
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     def call(*arguments: Path | str) -> tuple[int, str, str]:
-        try:
-            code: Any = main([str(argument) for argument in arguments])
-        except SystemExit as end:
-            code = end.code
+        code = main([str(argument) for argument in arguments])
         out, err = capsys.readouterr()
         return code, out, err
 
@@ -384,7 +382,46 @@ class TestVerbs:
     def test_an_unknown_verb_has_code_2(self, run: Callable[..., Any], arguments: list[str]) -> None:
         code, out, err = run(*arguments)
         assert (code, out) == (2, "")
-        assert "is no verb" in err
+        assert "is no verb; one of calibrate, run, status, " in err
+
+    @pytest.mark.parametrize("verb", VERBS)
+    def test_every_verb_says_its_flags_and_refuses_others_in_a_sentence(
+        self, run: Callable[..., Any], verb: str
+    ) -> None:
+        code, out, err = run(verb, "--help")
+        assert (code, err) == (0, "")
+        assert out.startswith(f"streamgate-rollout {verb}")
+        code, out, err = run(verb, "--nope=1", "a", "b")
+        assert (code, out, len(err.splitlines())) == (2, "", 1)
+        assert "unknown flag --nope; --help lists the flags" in err
+
+    @pytest.mark.parametrize("flag", [["-o", "json"], ["-ojson"], ["-output=json"], ["--output", "json"]])
+    def test_flags_are_spelt_as_in_go(
+        self, run: Callable[..., Any], policy: Callable[..., Any], flag: list[str]
+    ) -> None:
+        assert json.loads(run("lint", *flag, policy(ERRORS))[1])["problems"] == []
+
+    @pytest.mark.parametrize(
+        ("arguments", "sentence"),
+        [
+            (["lint"], "FILE is missing: YAML file with one RolloutPolicy; - for stdin"),
+            (["lint", "a", "b"], "'b' is too much: besides flags only FILE is taken"),
+            (["lint", "a", "-o", "xml"], "--output=xml: one of text, json is wanted"),
+            (["replay", "-", "-"], "only one of POLICY and WINDOWS can be -"),
+            (["calibrate", "a", "b", "--share=1"], "--share=1: less than 1 is wanted"),
+            (["calibrate", "a", "b", "--releases=0"], "--releases=0: 1 to 100000 is wanted"),
+            (["calibrate", "a", "b", "--worse=1"], "--worse=1.0: more than 1 is wanted"),
+            (["wait", "web", "--timeout=soon"], "--timeout=soon: a duration like 1h30m, 90s or 1.5s is wanted"),
+            (["status"], "POLICY is missing: the RolloutPolicy's name"),
+            ([], "a verb is missing; one of "),
+        ],
+    )
+    def test_a_wrong_argument_is_named_in_one_sentence(
+        self, run: Callable[..., Any], arguments: list[str], sentence: str
+    ) -> None:
+        code, out, err = run(*arguments)
+        assert (code, out, len(err.splitlines())) == (2, "", 1)
+        assert f": {sentence}" in err
 
 
 @given(

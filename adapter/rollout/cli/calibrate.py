@@ -1,15 +1,18 @@
 """`calibrate POLICY WINDOWS`: how many identical releases would this policy have rolled back?"""
 
-import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from adapter.program import tables
+from adapter.program.flags import setting
 from adapter.rollout import recording
 from adapter.rollout.calibrate import BLOCK, NEVER, CalibrationError, Outcomes, Recorded, calibrate, left_out, record
 from adapter.rollout.cli import files
+from adapter.rollout.cli.settings import Recording, flags, one_stdin
 from adapter.rollout.evidence.chance import upper
 from adapter.rollout.model.gates import Gates
 from adapter.rollout.model.verdict import Stage
@@ -21,9 +24,25 @@ ABOUT = f"""Make identical releases of a recording of stable pods: whole pods ar
 MOST_RELEASES = 100_000
 
 
+@dataclass(frozen=True)
+class Calibration(Recording):
+    """What `calibrate` takes."""
+
+    releases: int = setting("releases", 1000, "how many are made", least=1, most=MOST_RELEASES)
+    share: float = setting("share", 0.25, "part of the pods that play the canary, below 1", above=0)
+    worse: float = setting("worse", 5.0, "how many times as bad a bad one is, up to a million", above=1, most=1e6)
+    seed: int = setting("seed", 1, "of the drawing")
+
+
+def _check(told: Calibration) -> Iterable[str]:
+    if not told.share < 1:
+        yield f"--share={told.share:g}: less than 1 is wanted"
+    yield from one_stdin(told)
+
+
 def run(given: Sequence[str]) -> int:
     """Runs the verb; returns the exit code."""
-    told = _parser().parse_args(given)
+    told = flags("calibrate", ABOUT, Calibration, _check).parse(given).settings
     gates, blue_green = files.read_gates(told.policy)
     stage = stage_of(blue_green=blue_green)
     complaints = files.Complaints(told.windows)
@@ -34,42 +53,8 @@ def run(given: Sequence[str]) -> int:
         raise files.VerbError(f"{told.windows}: {error}") from None
     complaints.end()
     found = _found(gates, stage, recorded, told)
-    print(json.dumps(found) if told.output == "json" else "\n".join([found["sentence"], *found["notes"]]))
+    tables.lines([json.dumps(found)] if told.output == "json" else [found["sentence"], *found["notes"]])
     return int(bool(complaints.count))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = files.arguments("calibrate", ABOUT)
-    parser.add_argument("policy", metavar="POLICY", help="YAML file with one RolloutPolicy")
-    parser.add_argument("windows", metavar="WINDOWS", help="JSON lines of windows, best with `pods`; - for stdin")
-    parser.add_argument("--releases", type=_count, default=1000, help="default: 1000")
-    parser.add_argument(
-        "--share", type=_share, default=0.25, help="part of the pods that play the canary; default: 0.25"
-    )
-    parser.add_argument("--worse", type=_factor, default=5.0, help="how many times as bad a bad one is; default: 5")
-    parser.add_argument("--seed", type=int, default=1, help="of the drawing; default: 1")
-    return parser
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= MOST_RELEASES:
-        raise argparse.ArgumentTypeError(f"{number} is out of range; right would be 1 to {MOST_RELEASES}")
-    return number
-
-
-def _share(text: str) -> float:
-    number = float(text)
-    if not 0 < number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is out of range; right would be between 0 and 1")
-    return number
-
-
-def _factor(text: str) -> float:
-    number = float(text)
-    if not 1 < number <= 1e6:
-        raise argparse.ArgumentTypeError(f"{text} is out of range; right would be above 1")
-    return number
 
 
 def _windows(lines: Iterator[bytes], complaints: files.Complaints) -> Iterator[Window]:
@@ -80,7 +65,7 @@ def _windows(lines: Iterator[bytes], complaints: files.Complaints) -> Iterator[W
             complaints.say(found)
 
 
-def _found(gates: Gates, stage: Stage, recorded: Recorded, told: argparse.Namespace) -> dict[str, Any]:
+def _found(gates: Gates, stage: Stage, recorded: Recorded, told: Calibration) -> dict[str, Any]:
     missing = left_out(gates, stage, recorded)
     if len(missing) == len(gates.of(stage)):
         raise files.VerbError(f"{told.windows}: no gate can be judged: no stable values of {', '.join(missing)}")

@@ -1,12 +1,13 @@
 """Files that verbs read, and what they say about them."""
 
-import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from adapter.program import tables
 from adapter.rollout import documents, recording
+from adapter.rollout.cli.settings import PROGRAM
 from adapter.rollout.model.gates import Gates, GatesError, parse
 
 MOST_SAID: Final = 20
@@ -27,16 +28,16 @@ class Complaints:
     def say(self, problem: object) -> None:
         self.count += 1
         if self.count <= MOST_SAID:
-            complain(f"{self._place}, {problem}")
+            say(f"{self._place}, {problem}")
 
     def end(self) -> None:
         if self.count > MOST_SAID:
-            complain(f"{self._place}: {self.count - MOST_SAID} more problems are not listed")
+            say(f"{self._place}: {self.count - MOST_SAID} more problems are not listed")
 
 
-def complain(text: str) -> None:
-    """One sentence to the user."""
-    print(f"streamgate-rollout: {text}", file=sys.stderr)
+def say(text: str) -> None:
+    """One sentence on stderr, with the program's name before it, as for the error that ends a verb."""
+    tables.say(f"{PROGRAM}: {text}")
 
 
 def read_bytes(path: str) -> bytes:
@@ -66,7 +67,7 @@ def read_gates(path: str) -> tuple[Gates, bool]:
         gates = parse(spec)
     except GatesError as error:
         for problem in error.problems:
-            complain(f"{path}: {problem}")
+            say(f"{path}: {problem}")
         raise VerbError(f"{path}: the gates cannot be used") from None
     if not gates.gates:
         raise VerbError(f"{path}: spec.gates: the policy names no gate; there is nothing to judge")
@@ -90,13 +91,6 @@ def open_windows(path: str) -> BinaryIO:
         return Path(path).open("rb")
     except (OSError, ValueError) as error:
         raise VerbError(f"{path}: cannot be read: {_why(error)}") from None
-
-
-def arguments(verb: str, about: str) -> argparse.ArgumentParser:
-    """A verb's parser with what all verbs have."""
-    parser = argparse.ArgumentParser(prog=f"streamgate-rollout {verb}", description=about, allow_abbrev=False)
-    parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="default: text")
-    return parser
 
 
 def _why(error: Exception) -> str:

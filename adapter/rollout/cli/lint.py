@@ -2,14 +2,25 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
+from adapter.program import tables
+from adapter.program.flags import operand
 from adapter.rollout import documents
 from adapter.rollout.cli import files
+from adapter.rollout.cli.settings import FILE, Output, flags
 from adapter.rollout.model import shape
 from adapter.rollout.model.gates import Gate, read
 
 ABOUT = "Check a RolloutPolicy without a cluster. Exit code 1 if there is a problem."
+
+
+@dataclass(frozen=True)
+class Lint(Output):
+    """What `lint` takes."""
+
+    file: str = operand("FILE", FILE)
 
 
 def gate_problems(policy: Mapping[str, Any]) -> list[str]:
@@ -29,9 +40,7 @@ CHECKS: Final[tuple[Callable[[Mapping[str, Any]], list[str]], ...]] = (shape.pro
 
 def run(given: Sequence[str]) -> int:
     """Runs the verb; returns the exit code."""
-    parser = files.arguments("lint", ABOUT)
-    parser.add_argument("file", metavar="FILE", help="YAML file with one RolloutPolicy; - for stdin")
-    told = parser.parse_args(given)
+    told = flags("lint", ABOUT, Lint).parse(given).settings
     gates: tuple[Gate, ...] = ()
     try:
         policy = documents.policy_of(files.read_bytes(told.file), told.file)
@@ -41,9 +50,9 @@ def run(given: Sequence[str]) -> int:
         gates = read(policy.get("spec"))[0].gates
         problems = [problem for check in CHECKS for problem in check(policy)]
     if told.output == "json":
-        print(json.dumps({"gates": [_gate(gate) for gate in gates], "problems": problems}))
+        tables.lines([json.dumps({"gates": [_gate(gate) for gate in gates], "problems": problems})])
     else:
-        print("\n".join(problems or [f"{told.file}: {len(gates)} gates, no problem"]))
+        tables.lines(problems or [f"{told.file}: {len(gates)} gates, no problem"])
     return int(bool(problems))
 
 

@@ -7,8 +7,10 @@ from typing import Any
 import msgspec
 
 from adapter.kube.client import Client
+from adapter.program import tables
 from adapter.rollout.act import verb
-from adapter.rollout.cli import cluster, files
+from adapter.rollout.cli import cluster
+from adapter.rollout.cli.settings import ShownPolicy, flags
 from adapter.rollout.decide.context import Decision
 from adapter.rollout.decide.turn import decide
 from adapter.rollout.model.actions import Action, Create, Patch
@@ -23,19 +25,15 @@ MOST_TURNS = 20
 
 def run(given: Sequence[str]) -> int:
     """Runs the verb; returns the exit code."""
-    parser = files.arguments("plan", ABOUT)
-    cluster.flags(parser)
-    told = parser.parse_args(list(given))
+    told = flags("plan", ABOUT, ShownPolicy).parse(given).settings
 
     async def work(client: Client, namespace: str) -> None:
         policy, raw = await cluster.policy_of(client, namespace, told.policy)
         last = ahead(policy, await Reader(client).observe(policy, raw), time.time())
         if told.output == "json":
-            print(msgspec.json.encode([shown(action) for action in last.actions]).decode())
-            return
-        print(f"phase {last.status.phase}: {last.status.message}")
-        for line in lines(last.actions):
-            print(line)
+            tables.lines([msgspec.json.encode([shown(action) for action in last.actions]).decode()])
+        else:
+            tables.lines([f"phase {last.status.phase}: {last.status.message}", *lines(last.actions)])
 
     cluster.with_client(told, work)
     return 0

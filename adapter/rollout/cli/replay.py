@@ -4,8 +4,10 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+from adapter.program import tables
 from adapter.rollout import recording
 from adapter.rollout.cli import files
+from adapter.rollout.cli.settings import Recording, flags, one_stdin
 from adapter.rollout.explain import as_json
 from adapter.rollout.model.window import Window
 from adapter.rollout.replay import NO_WINDOW, Told, end, replay, stage_of
@@ -17,24 +19,20 @@ stderr, and the verdict is that of the others."""
 
 def run(given: Sequence[str]) -> int:
     """Runs the verb; returns the exit code."""
-    parser = files.arguments("replay", ABOUT)
-    parser.add_argument("policy", metavar="POLICY", help="YAML file with one RolloutPolicy; - for stdin")
-    parser.add_argument("windows", metavar="WINDOWS", help="JSON lines of windows; - for stdin")
-    told = parser.parse_args(given)
-    if told.policy == told.windows == "-":
-        parser.error("only one of POLICY and WINDOWS can be -")
+    told = flags("replay", ABOUT, Recording, one_stdin).parse(given).settings
     gates, blue_green = files.read_gates(told.policy)
     complaints = files.Complaints(told.windows)
     last = NO_WINDOW
     with files.open_windows(told.windows) as file:
         for one in replay(gates, _windows(files.lines(file), complaints), stage_of(blue_green=blue_green)):
             last = end(last, one)
-            print(_line(one, told.output))
+            tables.lines([_line(one, told.output)])
     complaints.end()
     said = {"verdict": last.said.value, "at_window": last.at_window, "reason": last.reason}
-    print(json.dumps(said) if told.output == "json" else f"{last.said.value} at {last.at_window}: {last.reason}")
+    text = f"{last.said.value} at {last.at_window}: {last.reason}"
+    tables.lines([json.dumps(said) if told.output == "json" else text])
     if last is NO_WINDOW:
-        files.complain(f"{told.windows}: {last.reason}; right would be a line of JSON per window")
+        files.say(f"{told.windows}: {last.reason}; right would be a line of JSON per window")
     return int(bool(complaints.count) or last is NO_WINDOW)
 
 

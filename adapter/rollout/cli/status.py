@@ -2,11 +2,15 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
 from adapter.kube.client import Client
-from adapter.rollout.cli import cluster, files
+from adapter.program import tables
+from adapter.program.flags import setting
+from adapter.rollout.cli import cluster
+from adapter.rollout.cli.settings import ShownPolicy, flags
 from adapter.rollout.decide.context import Context
 from adapter.rollout.decide.wants import canary_pods, stable_pods
 from adapter.rollout.evidence.codec import EvidenceError
@@ -23,26 +27,30 @@ from adapter.rollout.observe import Reader
 ABOUT = "Show what a policy does and waits for."
 
 
+@dataclass(frozen=True)
+class Status(ShownPolicy):
+    """What `status` takes."""
+
+    watch: bool = setting("watch", False, "again every second, until interrupted", short="w")
+
+
 def run(given: Sequence[str]) -> int:
     """Runs the verb; returns the exit code."""
-    parser = files.arguments("status", ABOUT)
-    cluster.flags(parser)
-    parser.add_argument("-w", "--watch", action="store_true", help="again every second, until interrupted")
-    told = parser.parse_args(list(given))
+    told = flags("status", ABOUT, Status).parse(given).settings
 
     async def work(client: Client, namespace: str) -> None:
         policy, raw = await cluster.policy_of(client, namespace, told.policy)
         if told.output == "json":
-            print(msgspec.json.encode(raw.get("status") or {}).decode())
+            tables.lines([msgspec.json.encode(raw.get("status") or {}).decode()])
             return
         seen = await Reader(client).observe(policy, raw)
-        print("\n".join(tree(policy, raw, seen, time.time())))
+        tables.lines(tree(policy, raw, seen, time.time()))
 
     try:
         cluster.with_client(told, work)
         while told.watch:
             time.sleep(1)
-            print()
+            tables.lines([""])
             cluster.with_client(told, work)
     except KeyboardInterrupt:
         return 0

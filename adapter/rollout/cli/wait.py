@@ -1,13 +1,16 @@
 """`wait POLICY`: until the release that is under way, or about to begin, has ended."""
 
-import argparse
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from adapter.kube.client import Client
 from adapter.kube.errors import KubeError
+from adapter.program.flags import setting
+from adapter.program.kinds import PlainSeconds
 from adapter.rollout.cli import cluster
+from adapter.rollout.cli.settings import OfPolicy, flags
 from adapter.rollout.model.actions import DEPLOYMENTS
 from adapter.rollout.model.observation import Deployment
 from adapter.rollout.model.policy import RolloutPolicy
@@ -17,12 +20,16 @@ ABOUT: Final = "Wait for a release's end. Exit code 0: promoted, 1: not promoted
 TIMED_OUT: Final = 2
 
 
+@dataclass(frozen=True)
+class Wait(OfPolicy):
+    """What `wait` takes."""
+
+    timeout: PlainSeconds = setting("timeout", PlainSeconds(3600), "such as 10m; a bare number is of seconds", least=0)
+
+
 def run(given: Sequence[str]) -> int:
     """Runs the verb; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="streamgate-rollout wait", description=ABOUT, allow_abbrev=False)
-    cluster.flags(parser)
-    parser.add_argument("--timeout", type=float, default=3600.0, metavar="SECONDS", help="default: 3600")
-    told = parser.parse_args(list(given))
+    told = flags("wait", ABOUT, Wait).parse(given).settings
 
     async def work(client: Client, namespace: str) -> int:
         await cluster.policy_of(client, namespace, told.policy)

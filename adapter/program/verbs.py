@@ -1,0 +1,40 @@
+"""Verbs of a command line: which there are, and what becomes of one that ends with an error."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+
+from adapter.program import tables
+from adapter.program.flags import HelpWanted, SettingsError
+from adapter.program.run import Exit, fail
+
+
+def run(program: str, verb: Callable[[], int], *, failures: tuple[type[Exception], ...]) -> int:
+    """The exit code of `verb`; an error in `failures`, a wrong flag or a full disk is one sentence on stderr."""
+    try:
+        code = verb()
+        sys.stdout.flush()
+        return code
+    except HelpWanted as wanted:
+        tables.lines([str(wanted)])
+        return Exit.GOOD
+    except SettingsError as error:
+        return fail(program, error, Exit.WRONG_ARGUMENTS)
+    except failures as error:
+        return fail(program, error, Exit.FAILED)
+    except BrokenPipeError:
+        _hush()
+        return Exit.GOOD
+    except OSError as error:  # reading has errors of its own
+        return fail(program, f"cannot be written: {error}", Exit.FAILED)
+
+
+def unknown(given: str, verbs: Iterable[str], *, or_else: str = "") -> SettingsError:
+    """The error for a word that is no verb, or for none."""
+    said = f"{given[:60]!r} is no verb" if given else "a verb is missing"
+    return SettingsError(f"{said}; one of {', '.join(verbs)} is wanted{or_else}")
+
+
+def _hush() -> None:
+    """Whoever read our output is gone; so that the end of Python is silent as well."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

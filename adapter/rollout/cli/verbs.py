@@ -1,0 +1,26 @@
+"""The table of verbs."""
+
+from collections.abc import Mapping
+from typing import Final
+
+VERBS: Final[Mapping[str, str]] = {
+    "calibrate": "how many identical releases a policy would have rolled back",
+    "run": "the controller itself, in a cluster",
+    "status": "what a policy does and waits for",
+    "history": "the last releases and how they ended",
+    "plan": "the writes that come next, none of them made",
+    "wait": "until a release has ended: 0 promoted, 1 not promoted, 2 timed out",
+    "promote": "end the manual pause of the present step; --full: wait for no soak and no gate any more",
+    "pause": "hold the release where it is",
+    "resume": "let a held release go on",
+    "abort": "send all traffic back to the stable pods and end the release",
+    "retry": "release the template again that was rolled back",
+    "undo": "put the stable template back, or, where it is written, the one before it",
+    "restart": "release the present template with new pods",
+    "lint": "check a RolloutPolicy without a cluster",
+    "replay": "run a policy's gates over recorded windows",
+}
+"""Verb -> what it does; its module is adapter.rollout.cli.VERB, with `run(arguments) -> exit code`."""
+
+COMMANDS: Final = frozenset({"promote", "pause", "resume", "abort", "retry", "undo", "restart"})
+"""Verbs that one module has in common: its `run` gets the verb as well."""
