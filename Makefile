@@ -7,7 +7,7 @@ CLUSTER_PYTEST := $(PY) -m pytest -o addopts="-q --strict-markers --strict-confi
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test lint format cluster-up cluster-down cluster-status cluster-test image scale-latency \
-        bench-adapter bench-exposition bench-parsers bench-recommender recommender-tables rates judge steady steady-short clean \
+        bench-adapter bench-exposition bench-parsers bench-recommender recommender-tables rates judge steady steady-short attack clean \
         blue-green-deploy blue-green-rollback canary-deploy canary-monitor
 
 help: ## print this menu
@@ -60,6 +60,9 @@ steady: .venv/installed ## pods come, go and crash under a steady load: no HPA m
 
 steady-short: .venv/installed ## four of these disturbances, in five minutes
 	@$(PY) -m loadtest.steady --short --disturbances 4 --lanes 2 --warm-up 60
+
+attack: .venv/installed ## every hostile input against a running adapter while an HPA asks: table of waits and memory (ATTACK="--only …")
+	@$(PY) -m tests.attack $(ATTACK)
 
 bench-adapter: .venv/installed ## our adapter against prometheus-adapter v0.12.0 on the test bed; writes docs/benchmarks.md
 	@$(PY) -m loadtest.bench_adapter --write-docs

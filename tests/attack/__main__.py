@@ -1,0 +1,173 @@
+"""`make attack`: every input of the list against a running adapter, while a bystander asks as an HPA does.
+
+Prints a table and fails where one is not borne: a bystander who waits over 1 s or is refused, over 64 MiB more than
+before, an adapter that has ended or a job of it that has failed. The worst of three tries counts. Idle figures, taken
+just before each attack, stand beside: they are the machine's own.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from adapter.program.tables import say, write
+from tests.attack.attack import Attack, attacks
+from tests.attack.field import ROOT, Field, Source
+
+LONGEST = 1.0
+"""s that a bystander may wait."""
+MEMORY = 64 * 2**20
+"""Bytes that an attack may cost."""
+IDLE = 1.0
+"""s of looking at the machine before each attack."""
+AFTER = 0.5
+"""s of looking on when an attack is over: what it left may still be at work."""
+MOST = 30.0
+"""s for which the bystander's next answers are waited for then."""
+
+
+class Met(NamedTuple):
+    """What a bystander met for some time."""
+
+    waited: float
+    """s at most."""
+    failed: Mapping[str, int]
+    """How often what failed."""
+
+
+class Bystander:
+    """The process that asks; see `tests.attack.bystander`."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def met(self) -> Met:
+        """Since the last call, and until both ways of asking have been answered once more."""
+        waited, failed, deadline = 0.0, Counter[str](), time.monotonic() + MOST
+        told = self._told()
+        while True:
+            waited = max(waited, told["hpa"], told["kubelet"])
+            failed.update(told["failed"])
+            if all(told["answered"]) or time.monotonic() > deadline:
+                return Met(waited, failed)
+            time.sleep(0.5)
+            told = self._told()
+
+    def _told(self) -> dict[str, Any]:
+        """What it met since the last call."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        found: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return found
+
+
+class Try(NamedTuple):
+    """What one run of an attack did."""
+
+    seconds: float
+    gained: int
+    """Bytes."""
+    waited: float
+    """s, of the bystander at most."""
+    problems: tuple[str, ...]
+    """Beside time and memory."""
+
+
+@contextmanager
+def bystander(field: Field) -> Iterator[Bystander]:
+    """Somebody who asks as long as the context lasts."""
+    command = [sys.executable, "-m", "tests.attack.bystander", str(field.port), str(field.folder / "proxy.pem")]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield Bystander(process)
+        finally:
+            process.kill()
+
+
+def once(attack: Attack, field: Field, other: Bystander, before: int) -> Try:
+    """One try, against memory of `before` bytes."""
+    field.measure_anew()
+    other.met()
+    began = time.monotonic()
+    problems = []
+    try:
+        attack.run(field)
+    except (AssertionError, OSError) as error:
+        problems.append(f"the attack did not get in: {type(error).__name__}: {error}"[:300])
+    seconds = time.monotonic() - began
+    time.sleep(AFTER)
+    met = other.met()
+    problems += [f"{who} ({count} times)" for who, count in met.failed.items()]
+    if not field.lives:
+        problems.append("the adapter has ended")
+    failed = field.log.read_text(errors="replace").count('"a job failed')
+    if failed:
+        problems.append(f"{failed} jobs failed")
+    return Try(seconds, field.memory().most - before, met.waited, tuple(problems))
+
+
+def row(attack: Attack, source: Source, tries: int) -> dict[str, Any]:
+    """The worst of all tries, as a row of the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        field = Field(Path(folder), source, attack.flags)
+        with field.standing(), bystander(field) as other:
+            time.sleep(0.5)  # its first connection
+            other.met()
+            time.sleep(IDLE)
+            idle = other.met()
+            before = field.memory().now
+            found = [once(attack, field, other, before) for _ in range(tries)]
+    problems = sorted({problem for one in found for problem in one.problems})
+    waited, gained = max(one.waited for one in found), max(one.gained for one in found)
+    if waited > LONGEST:
+        problems.append(f"the bystander waited over {LONGEST:g} s")
+    if gained > MEMORY:
+        problems.append(f"more than {MEMORY >> 20} MiB")
+    return {
+        "input": attack.name,
+        "section": attack.section,
+        "source": source.value,
+        "seconds": round(max(one.seconds for one in found), 1),
+        "RSS before, MiB": before >> 20,
+        "RSS gained, MiB": round(gained / 2**20, 1),
+        "idle wait, s": round(idle.waited, 3),
+        "longest wait, s": round(waited, 3),
+        "verdict": "; ".join(problems) or "borne",
+    }
+
+
+def main(arguments: Sequence[str]) -> int:
+    """0 where all were borne, else 1."""
+    parser = argparse.ArgumentParser(prog="make attack", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--only", default="", help="attacks whose names contain this")
+    parser.add_argument("--section", type=int, action="append", default=[], help="attacks of this section; repeatable")
+    parser.add_argument("--tries", type=int, default=3, help="of each attack; the worst counts")
+    parser.add_argument("--form", default="table", choices=("table", "markdown", "json"))
+    given = parser.parse_args(arguments)
+    began = time.monotonic()
+    rows = []
+    for attack in attacks():
+        if given.only not in attack.name or (given.section and attack.section not in given.section):
+            continue
+        for source in attack.sources:
+            rows.append(row(attack, source, given.tries))
+            say(" | ".join(str(value) for value in rows[-1].values()))
+    title = f"attacks on a running adapter, the worst of {given.tries}; {time.monotonic() - began:.0f} s in all"
+    write(rows, given.form, title)
+    bad = [found for found in rows if found["verdict"] != "borne"]
+    if bad:
+        say(f"{len(bad)} of {len(rows)} attacks were not borne")
+    return 1 if bad or not rows else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

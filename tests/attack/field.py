@@ -1,0 +1,318 @@
+"""The field on which attacks run: an adapter over TLS, its surroundings, and what an attacker may do there."""
+
+import json
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import trustme
+import yaml
+
+from tests.attack.world import TENANT
+
+ROOT = Path(__file__).parents[2]
+NAMESPACE = "shop"
+PODS = ("web-0", "web-1", "web-2")
+CUSTOM = "/apis/custom.metrics.k8s.io/v1beta2"
+RULES = r"""
+rules:
+- seriesQuery: '{__name__=~"^.*_depth$",pod!=""}'
+  resources: &labels {overrides: {namespace: {resource: namespace}, pod: {resource: pod}}}
+  metricsQuery: max(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)
+- seriesQuery: '{__name__=~"^.*_total$",pod!=""}'
+  resources: *labels
+  name: {matches: "^(.*)_total$", as: "${1}_per_second"}
+  metricsQuery: sum(rate(<<.Series>>{<<.LabelMatchers>>}[20s])) by (<<.GroupBy>>)
+externalRules:
+- seriesQuery: '{__name__=~"^.*_jobs$"}'
+  resources: *labels
+  metricsQuery: sum(<<.Series>>{<<.LabelMatchers>>})
+"""
+
+
+class Source(Enum):
+    """Where the adapter has its values from."""
+
+    EMBEDDED = "embedded"
+    PROMETHEUS = "Prometheus"
+
+
+class Reply(NamedTuple):
+    """An answer."""
+
+    status: int
+    body: bytes
+
+
+class Memory(NamedTuple):
+    """Bytes that the adapter has in memory: now, and at most since `Field.measure_anew`."""
+
+    now: int
+    most: int
+
+
+class Field:
+    """One adapter and its world, for one attack."""
+
+    def __init__(self, folder: Path, source: Source, flags: Sequence[str]) -> None:
+        self.folder, self.source = folder, source
+        self.log = folder / "adapter.log"
+        self.port, self.otlp_grpc, self.otlp_http = free_port(), free_port(), free_port()
+        self._flags = flags
+        self._count = 0
+        self._tls = client_context()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @contextmanager
+    def standing(self) -> Iterator["Field"]:
+        """All of it started and the three pods' values served, until the end of the context."""
+        with ExitStack() as stack:
+            world = stack.enter_context(_child("tests.attack.world", log=self.folder / "world.log"))
+            assert world.stdout is not None
+            ports = json.loads(world.stdout.readline())
+            self.pages_port, self.kubernetes_port = ports["pages"], ports["kubernetes"]
+            self._furnish()
+            self.process = stack.enter_context(_child("adapter", *self._arguments(), log=self.log))
+            _until(self._serves, 30, lambda: f"the adapter serves no values; its log:\n{self.log.read_text()[-3000:]}")
+            yield self
+
+    @property
+    def lives(self) -> bool:
+        """Whether the adapter is still the process that was started."""
+        return self.process is not None and self.process.poll() is None
+
+    # ---- what an attacker may do
+
+    def count(self) -> int:
+        """0, 1, 2 …: for names and inputs that were not there before."""
+        self._count += 1
+        return self._count - 1
+
+    def hold(self, seconds: float) -> None:
+        """Let the input work for so long."""
+        time.sleep(seconds)
+
+    def page(self, pod: str, text: str | bytes, *, content_type: str = "text/plain", encoding: str = "") -> None:
+        """From now on `pod` answers scrapes with this, after its queue's depth where `text` is not bytes."""
+        body = text if isinstance(text, bytes) else f"queue_depth 7\n{text}".encode()
+        self._put(f"pages/{pod}", body, {"X-Type": content_type, "X-Encoding": encoding})
+
+    def series(self, more: Sequence[tuple[Mapping[str, str], str]]) -> None:
+        """From now on Prometheus knows these too: labels and value."""
+        self._put("series", json.dumps([*_usual_series(), *more]).encode())
+
+    def prometheus_answers(self, path: str, body: bytes) -> None:
+        """From now on Prometheus answers this at /api/v1/`path`, whatever it is asked."""
+        self._put(f"answers/{path}", body)
+
+    def prometheus_takes(self, seconds: float) -> None:
+        """From now on Prometheus takes so long for each answer."""
+        self._put("delay", str(seconds).encode())
+
+    def asked(self) -> dict[str, int]:
+        """How often pages (/pages/NAME) and Prometheus' paths (/api/v1/PATH) were asked for."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.pages_port}/asked", timeout=10) as answer:
+            found: dict[str, int] = json.load(answer)
+            return found
+
+    def kubernetes(self, method: str, path: str, found: Mapping[str, Any] | None = None) -> None:
+        """Create (POST), replace (PUT) or delete (DELETE) an object by the path of Kubernetes' API."""
+        self.send_to_kubernetes(method, path, None if found is None else json.dumps(found).encode())
+
+    def send_to_kubernetes(self, method: str, path: str, body: bytes | None) -> None:
+        """The same with an object as it is written."""
+        url, headers = f"http://127.0.0.1:{self.kubernetes_port}{path}", {"Content-Type": "application/json"}
+        request = urllib.request.Request(url, method=method, data=body, headers=headers)
+        urllib.request.urlopen(request, timeout=10).close()
+
+    def add_pod(self, name: str, **labels: str) -> None:
+        """A pod of namespace shop; it is scraped where there is a page of its name."""
+        self.kubernetes("POST", f"/api/v1/namespaces/{NAMESPACE}/pods", _pod(name, self.pages_port, labels))
+
+    def add_hpa(self, name: str, metrics: Sequence[Mapping[str, Any]], namespace: str = NAMESPACE) -> None:
+        """An HPA on Deployment web with these metrics, as its spec has them."""
+        path = f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers"
+        self.kubernetes("POST", path, _hpa(name, namespace, metrics))
+
+    def ask(self, path: str, token: str = TENANT, timeout: float = 30) -> Reply:
+        """The answer to a tenant; '' as token: to a stranger."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        request = urllib.request.Request(f"https://127.0.0.1:{self.port}{path}", headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=timeout, context=self._tls) as answer:
+                return Reply(answer.status, answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Reply(error.code, error.read())
+
+    def connect(self, port: int = 0, tls: bool = True, timeout: float = 5) -> socket.socket:
+        """A connection to the API's port, or another one of ours, that has said nothing yet."""
+        plain = socket.create_connection(("127.0.0.1", port or self.port), timeout)
+        return self._tls.wrap_socket(plain) if tls else plain
+
+    # ---- what is measured
+
+    def measure_anew(self) -> None:
+        """Begin to look for the most memory from here."""
+        assert self.process is not None
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+    def memory(self) -> Memory:
+        """Of the adapter; of the end where it has ended."""
+        assert self.process is not None
+        try:
+            status = Path(f"/proc/{self.process.pid}/status").read_text()
+        except OSError:
+            return Memory(0, 0)
+        found = dict(line.split(":", 1) for line in status.splitlines())
+        now, most = (int(found.get(key, "0 kB").split()[0]) * 1024 for key in ("VmRSS", "VmHWM"))
+        return Memory(now, most)
+
+    # ---- how it is furnished
+
+    def _furnish(self) -> None:
+        for number, name in enumerate(PODS):
+            self.page(name, f"queue_requests_total {number}\nshop_jobs 3\n")
+            self.add_pod(name, app="web")
+        self.series(())
+        deployment = {
+            "metadata": {"name": "web", "namespace": NAMESPACE},
+            "spec": {"replicas": len(PODS), "selector": {"matchLabels": {"app": "web"}}},
+        }
+        self.kubernetes("POST", f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments", deployment)
+        self.add_hpa("web", [pods_metric("queue_depth")])
+
+    def _arguments(self) -> list[str]:
+        clients, proxies = trustme.CA(), trustme.CA()
+        clients.cert_pem.write_to_path(self.folder / "clients.crt")
+        proxies.cert_pem.write_to_path(self.folder / "proxies.crt")
+        proxies.issue_cert(common_name="front-proxy-client").private_key_and_cert_chain_pem.write_to_path(
+            self.folder / "proxy.pem"
+        )
+        (self.folder / "rules.yaml").write_text(RULES)
+        config = {
+            "current-context": "a",
+            "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+            "clusters": [{"name": "a", "cluster": {"server": f"http://127.0.0.1:{self.kubernetes_port}"}}],
+            "users": [{"name": "a", "user": {"token": "adapter"}}],
+        }
+        (self.folder / "kubeconfig").write_text(yaml.safe_dump(config))
+        embedded = ["--scrape-interval=1s", "--scrape-timeout=900ms", "--otlp-bind-address=127.0.0.1"]
+        embedded += [f"--otlp-grpc-port={self.otlp_grpc}", f"--otlp-http-port={self.otlp_http}"]
+        prometheus = [f"--prometheus-url=http://127.0.0.1:{self.pages_port}", "--metrics-relist-interval=2s"]
+        return [
+            f"--lister-kubeconfig={self.folder / 'kubeconfig'}",
+            f"--config={self.folder / 'rules.yaml'}",
+            f"--cert-dir={self.folder / 'certificates'}",
+            f"--client-ca-file={self.folder / 'clients.crt'}",
+            f"--requestheader-client-ca-file={self.folder / 'proxies.crt'}",
+            "--authentication-skip-lookup",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={self.port}",
+            "--refresh-interval=1s",
+            *(embedded if self.source is Source.EMBEDDED else prometheus),
+            *self._flags,
+        ]
+
+    def _serves(self) -> bool:
+        assert self.lives, self.log.read_text()[-3000:]
+        try:
+            ready = self.ask("/readyz").status == 200
+            return ready and self.ask(f"{CUSTOM}/namespaces/{NAMESPACE}/pods/*/queue_depth").body.count(b"web-") >= 3
+        except OSError:
+            return False
+
+    def _put(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        url = f"http://127.0.0.1:{self.pages_port}/{path}"
+        request = urllib.request.Request(url, data=body, method="PUT", headers=dict(headers or {}))
+        urllib.request.urlopen(request, timeout=30).close()
+
+
+def pods_metric(name: str, selector: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A metric of pods as an HPA's spec has it."""
+    metric = {"name": name} | ({"selector": selector} if selector else {})
+    return {"type": "Pods", "pods": {"metric": metric, "target": {"type": "AverageValue", "averageValue": "5"}}}
+
+
+def client_context() -> ssl.SSLContext:
+    """Of a client that shows no certificate and believes every server."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def free_port() -> int:
+    """A port of loopback that nobody has just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _usual_series() -> list[tuple[dict[str, str], str]]:
+    here = [{"namespace": NAMESPACE, "pod": pod} for pod in PODS]
+    names = ("queue_depth", "queue_requests_total", "shop_jobs")
+    return [({"__name__": name, **labels}, "7") for name in names for labels in here]
+
+
+def _pod(name: str, port: int, labels: Mapping[str, str]) -> dict[str, Any]:
+    notes = {"scrape": "true", "port": str(port), "path": f"/pages/{name}"}
+    annotations = {f"prometheus.io/{key}": value for key, value in notes.items()}
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    return {
+        "metadata": {"name": name, "namespace": NAMESPACE, "labels": dict(labels), "annotations": annotations},
+        "status": {
+            "phase": "Running",
+            "podIP": "127.0.0.1",
+            "startTime": "2026-01-01T00:00:00Z",
+            "conditions": [ready],
+        },
+    }
+
+
+def _hpa(name: str, namespace: str, metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    spec = {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 10, "metrics": list(metrics)}
+    return {"metadata": {"name": name, "namespace": namespace}, "spec": spec}
+
+
+@contextmanager
+def _child(module: str, *arguments: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A program of this tree that ends with the context."""
+    environment = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
+    with (
+        log.open("wb") as stream,
+        subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=stream if module == "adapter" else subprocess.PIPE,
+            stderr=stream,
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _until(true: Callable[[], bool], seconds: float, otherwise: Callable[[], str]) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            raise AssertionError(otherwise())
+        time.sleep(0.1)
