@@ -31,7 +31,7 @@ from adapter.collect.transition import Span
 from adapter.collect.usage import UsageSource
 from adapter.kube.objects import HasMetadata
 from adapter.kube.resources import GroupResource
-from adapter.rules.resources import NODES, PODS, UnknownResource
+from adapter.rules.resources import NODES, PERSISTENT_VOLUMES, PODS, UnknownResource
 from adapter.units.selector import Selector
 
 
@@ -109,14 +109,18 @@ class Collected:
         ]
 
     def _meant(self, question: CustomQuestion) -> CustomQuestion:
-        """With the resource that the cluster knows by that name: `deployments` for `deployments.apps`."""
+        """With the resource that the cluster knows by that name: `deployments` for `deployments.apps`.
+
+        An HPA asks for a node's or volume's metric in its own namespace, where there is none: meant is the one object.
+        """
         catalogue, resource = self._collector.catalogue, question.resource
-        if (resource, question.metric) in catalogue.custom:
-            return question
-        try:
-            return replace(question, resource=catalogue.mapper.resolve(resource.group, resource.resource))
-        except UnknownResource as error:
-            raise Missing(str(error)) from error
+        if (resource, question.metric) not in catalogue.custom:
+            try:
+                resource = catalogue.mapper.resolve(resource.group, resource.resource)
+            except UnknownResource as error:
+                raise Missing(str(error)) from error
+        unbound = resource in (NODES, PERSISTENT_VOLUMES) and question.name != "*"
+        return replace(question, resource=resource, namespace="" if unbound else question.namespace)
 
     def _want(self, question: CustomQuestion) -> CustomWant:
         """Raises Missing."""
@@ -124,7 +128,7 @@ class Collected:
         try:
             offered = custom_offered(self._collector.catalogue, resource, question.metric)
         except LookupError as error:
-            raise Missing(error.args[0]) from error
+            raise self._unserved(error) from error
         key = self._collector.catalogue.revision, resource, question.metric, bool(namespace), selector
         shared = self._shared.get(key)
         if shared is None:
@@ -133,6 +137,12 @@ class Collected:
         return CustomWant(
             resource, namespace=namespace, metric=question.metric, metric_selector=selector, objects=objects
         )
+
+    def _unserved(self, error: LookupError) -> Missing | Unavailable:
+        """What to tell whoever asks for a metric that nothing serves."""
+        if not self._collector.offers.done:
+            return Unavailable("which series there are is being looked up for the first time; ask again")
+        return Missing(error.args[0])
 
     async def _names(self, question: CustomQuestion) -> Sequence[str]:
         """The objects that are asked for. Raises Missing, Unavailable."""
@@ -166,7 +176,7 @@ class Collected:
             try:
                 held = await self._collector.fetch(want)
             except LookupError as error:
-                raise Missing(error.args[0]) from error
+                raise self._unserved(error) from error
         if held is None:
             raise Unavailable("the source has not answered within 1 s; the query goes on, ask again")
         if held.table is None:
@@ -241,10 +251,10 @@ class Collected:
         try:
             question = self._meant(question)
             want = self._want(question)
-        except Missing as missing:
+        except (Missing, Unavailable) as missing:
             return {
                 "metric": question.metric,
-                "answer": "404",
+                "answer": "404" if isinstance(missing, Missing) else "503",
                 "why": str(missing),
                 "rules": list(self._collector.catalogue.problems),
             }

@@ -141,6 +141,8 @@ class Collector:
         self._telemetry.planned.labels("per request").set(len(self.plan.planned) - merged)
         self._telemetry.hpas.set(len(self.demand.declarers))
         self._telemetry.remembered.set(len(self.demand.remembered))
+        if not self.offers.done:
+            return  # nobody knows yet which series there are
         for want in wants & self.plan.unserved.keys():
             where = f"{want.metric} in namespace {want.namespace or '(all)'}"
             self._reports.note(f"{where} is wanted, but {self.plan.unserved[want]}")

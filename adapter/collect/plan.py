@@ -4,7 +4,6 @@ Where a rule's template allows it, one query serves every namespace that wants t
 elsewhere each distinct request is its own query, built as prometheus-adapter builds it.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -13,10 +12,11 @@ from adapter.collect.catalogue import Catalogue, Offered
 from adapter.collect.demand import CustomWant, ExternalWant, Want
 from adapter.collect.snapshot import Limits
 from adapter.kube.resources import GroupResource
-from adapter.metrics.promql.read import PromQLError
+from adapter.metrics.promql.meaning import is_rate
+from adapter.metrics.promql.read import PromQLError, parse
 from adapter.metrics.source import Query
 from adapter.rules import merge, samples
-from adapter.rules.model import OnOddValue, Policy, Rule, ServedPods
+from adapter.rules.model import OnNegative, Policy, Rule, ServedPods
 from adapter.rules.naming import NamingError
 from adapter.rules.queries import QueryError, custom_query, external_query
 from adapter.rules.resources import NAMESPACES, PODS
@@ -25,8 +25,6 @@ from adapter.units.selector import Selector
 
 SHARD = 2_000
 """Results expected of one query at most: what decodes in about 5 ms."""
-
-_RATE = re.compile(r"\b(rate|irate|increase)\s*\(")
 
 
 class Planned(NamedTuple):
@@ -217,7 +215,14 @@ class Planner:
 
     def limits(self, rule: Rule, promql: str) -> Limits:
         """The rule's policy over the defaults. Below zero a rate is wrong, a gauge is not."""
-        return merged_limits(rule.policy, self._defaults, is_rate=bool(_RATE.search(promql)))
+        return merged_limits(rule.policy, self._defaults, is_rate=_is_rate(promql))
+
+
+def _is_rate(promql: str) -> bool:
+    try:
+        return is_rate(parse(promql))
+    except PromQLError:
+        return False
 
 
 def _groups(wants: Iterable[Want]) -> Iterable[list[Want]]:
@@ -244,7 +249,7 @@ def _equalities(selector: Selector) -> bool:
 
 def merged_limits(policy: Policy, defaults: Limits, is_rate: bool) -> Limits:
     """What holds for a rule with `policy`."""
-    negative = policy.negative or (OnOddValue.OMIT if is_rate else None)
+    negative = policy.negative or (OnNegative.OMIT if is_rate else OnNegative.SERVE)
     return Limits(
         defaults.max_age if policy.max_age is None else policy.max_age,
         defaults.refresh if policy.refresh is None else policy.refresh,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from adapter.metrics.sample import Sample
 from adapter.rules.merge import MergedExternal
-from adapter.rules.model import OnOddValue
+from adapter.rules.model import OnNegative, OnOddValue
 
 
 class Limits(NamedTuple):
@@ -21,8 +21,8 @@ class Limits(NamedTuple):
     """s between two evaluations."""
     odd: OnOddValue = OnOddValue.OMIT
     """For NaN and the infinities."""
-    negative: OnOddValue | None = OnOddValue.OMIT
-    """For values below 0; None: they are served, as a gauge may well be negative."""
+    negative: OnNegative = OnNegative.OMIT
+    """For values below 0, which a gauge may well have."""
 
 
 class Reading(NamedTuple):
@@ -54,8 +54,8 @@ def admitted(value: float, limits: Limits) -> float | None:
     """`value` as `limits` let it through, or None where it must be left out."""
     if math.isnan(value) or math.isinf(value):
         return 0.0 if limits.odd is OnOddValue.ZERO else None
-    if value < 0 and limits.negative is not None:
-        return 0.0 if limits.negative is OnOddValue.ZERO else None
+    if value < 0 and limits.negative is not OnNegative.SERVE:
+        return 0.0 if limits.negative is OnNegative.ZERO else None
     return value
 
 

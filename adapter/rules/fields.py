@@ -14,7 +14,7 @@ from adapter.rules.document import Path, Plain, path_of
 from adapter.rules.go.functions import Value
 from adapter.rules.go.regexp import Regexp
 from adapter.rules.go.template import Template, TemplateError
-from adapter.rules.model import OnOddValue, Policy, ResourceMapping, SeriesFilter, ServedPods
+from adapter.rules.model import OnNegative, OnOddValue, Policy, ResourceMapping, SeriesFilter, ServedPods
 from adapter.rules.schema import (
     RawFilter,
     RawMapping,
@@ -159,7 +159,7 @@ def policy(raw: RawPolicy) -> Policy:
     return Policy(
         max_age=_seconds(raw.max_age, (*path, "maxAge")),
         nan=_choice(OnOddValue, raw.nan, (*path, "nan")),
-        negative=_choice(OnOddValue, raw.negative, (*path, "negative")),
+        negative=_choice(OnNegative, raw.negative, (*path, "negative")),
         refresh=_seconds(raw.refresh, (*path, "refresh")),
         adaptive=_truth(raw.adaptive, (*path, "adaptive")) if raw.adaptive else None,
         pods=_choice(ServedPods, raw.pods, (*path, "pods")),

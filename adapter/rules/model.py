@@ -10,12 +10,22 @@ from adapter.rules.go.template import Template
 
 
 class OnOddValue(enum.Enum):
-    """What becomes of a value that is no number (NaN), not finite, or negative."""
+    """What becomes of a value that is no number (NaN) or not finite."""
 
     OMIT = "omit"
     """The object has no value."""
     ZERO = "zero"
     """It counts as 0, as prometheus-adapter answers for NaN."""
+
+
+class OnNegative(enum.Enum):
+    """What becomes of a value below zero."""
+
+    OMIT = "omit"
+    """The object has no value."""
+    ZERO = "zero"
+    SERVE = "serve"
+    """It is served as it is, as prometheus-adapter does."""
 
 
 class ServedPods(enum.Enum):
@@ -34,7 +44,8 @@ class Policy(NamedTuple):
     """s; an older sample counts as missing."""
     nan: OnOddValue | None = None
     """Also for infinities."""
-    negative: OnOddValue | None = None
+    negative: OnNegative | None = None
+    """None: below zero a rate is left out, all else is served."""
     refresh: float | None = None
     """s between two questions to the source."""
     adaptive: bool | None = None

@@ -5,6 +5,8 @@ for namespaces, nodes and persistent volumes; of two rules that give one API nam
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
 from typing import Generic, NamedTuple, TypeVar
 
 from adapter.kube.resources import GroupResource
@@ -80,13 +82,24 @@ class BoundRule(Generic[AnyRule]):
 
     def _reversed(self, label: str) -> GroupResource | None:
         match = self._reverse.search(label) if self._reverse else None
-        if match is None:
-            return None
-        named = match.groupdict()
         try:
-            return self._mapper.resolve(named.get("group") or "", named["resource"])
+            if match is not None:
+                named = match.groupdict()
+                return self._mapper.resolve(named.get("group") or "", named["resource"])
         except UnknownResource:
-            return None
+            pass  # `networking_k8s_io_ingress` is read as `networking` and `k8s_io_ingress`
+        return self._written.get(label)
+
+    @cached_property
+    def _written(self) -> Mapping[str, GroupResource]:
+        """The label that the template writes for each resource of the cluster -> that resource."""
+        if self.rule.resources.template is None:
+            return {}
+        found: dict[str, GroupResource] = {}
+        for resource in self._mapper.resources:
+            with suppress(NamingError):
+                found.setdefault(self._templated(resource.group_resource), resource.group_resource)
+        return found
 
 
 def bind(rule: AnyRule, mapper: ResourceMapper) -> BoundRule[AnyRule]:

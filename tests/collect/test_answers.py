@@ -3,15 +3,21 @@
 import asyncio
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from adapter.collect.answer import CustomQuestion, ExternalQuestion, Missing, Unavailable
 from adapter.collect.demand import CustomWant
 from adapter.collect.evaluate import TIMES_EVERY
+from adapter.kube.index import Index
+from adapter.kube.objects import ObjectMeta, PartialObjectMetadata
+from adapter.kube.resources import GroupResource
 from adapter.metrics.sample import Sample
 from adapter.metrics.source import Query, SourceError
-from adapter.rules.resources import PODS
+from adapter.rules.resources import NODES, PODS
 from adapter.units.selector import EVERYTHING, Selector
 from tests.collect.conftest import World
 
@@ -347,3 +353,64 @@ async def test_explain_of_what_nobody_has_asked_for_yet_says_so(world: World) ->
         await world.answers.custom(question())
     told = world.answers.explain(question())
     assert (told["answer"], told["lastError"]) == ("asked for when requested", "Prometheus cannot be reached")
+
+
+OBJECTS = """
+rules:
+- seriesQuery: 'queue_depth{namespace!="",pod!=""}'
+  resources: {overrides: {pod: {resource: node}, namespace: {resource: namespace}}}
+  metricsQuery: 'sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)'
+"""
+
+
+@pytest.mark.parametrize("override", ["node", "persistentvolume"])
+async def test_an_hpa_asks_for_a_node_or_a_volume_in_its_own_namespace_and_is_answered_from_memory(
+    override: str,
+) -> None:
+    """The HPA controller asks for all kinds but Namespace in the HPA's namespace (podautoscaler/metrics/client.go)."""
+    world = World(OBJECTS.replace("node", override))
+    await world.collector.offers.look()
+    resource = GroupResource("", f"{override}s")
+    world.demand.declare("shop", "web", [CustomWant(resource, "", "queue_depth")])
+    world.source.samples = [Sample({"pod": "a1"}, 7.0, world.now)]
+    await refresh(world)
+    before = len(world.source.queries)
+    asked = replace(question("a1", "", "queue_depth"), resource=resource)
+    [value] = await world.answers.custom(asked)
+    assert (value.described.name, value.described.namespace, str(value.value)) == ("a1", "", "7")
+    assert len(world.source.queries) == before
+    assert (await world.answers.custom(replace(asked, namespace="")))[0].value == value.value
+
+
+async def test_all_nodes_are_no_business_of_one_namespace() -> None:
+    world = World(OBJECTS)
+    await world.collector.offers.look()
+    nodes: Index[Any] = Index()
+    nodes.put(PartialObjectMetadata(metadata=ObjectMeta(name="a1")))
+    world.directory.indexes = {NODES: nodes}
+    world.source.samples = [Sample({"pod": "a1"}, 7.0, world.now)]
+    assert len(await world.answers.custom(replace(question("*", "", "queue_depth", ""), resource=NODES))) == 1
+    with pytest.raises(Missing, match="no nodes in namespace shop match"):
+        await world.answers.custom(replace(question("*", "", "queue_depth"), resource=NODES))
+
+
+async def test_before_the_first_look_at_the_series_nobody_is_told_that_there_are_none() -> None:
+    world = World()
+    world.pod("web-1", app="web")
+    world.demand.declare("shop", "web", [CustomWant(PODS, "shop", RATE), CustomWant(PODS, "shop", "nope")])
+    with capture_logs() as said:
+        await refresh(world)
+        asked = ExternalQuestion(namespace="shop", metric="jobs_waiting", selector=EVERYTHING)
+        for answer in (world.answers.custom(question()), world.answers.external(asked)):
+            with pytest.raises(Unavailable, match="looked up for the first time"):
+                await answer
+        assert world.answers.explain(question())["answer"] == "503"
+    assert not said
+    await world.collector.offers.look()
+    with capture_logs() as said:
+        await refresh(world)
+    assert [line["note"] for line in said] == [
+        "nope in namespace shop is wanted, but no rule finds series for metric nope of pods"
+    ]
+    with pytest.raises(Missing, match="no rule finds series for metric nope"):
+        await world.answers.custom(question(metric="nope"))

@@ -11,7 +11,7 @@ from adapter.collect.demand import CustomWant, ExternalWant, Objects
 from adapter.collect.plan import SHARD, Planner
 from adapter.collect.snapshot import Limits
 from adapter.metrics.sample import Sample
-from adapter.rules.model import OnOddValue
+from adapter.rules.model import OnNegative
 from adapter.rules.resources import PODS
 from adapter.units.selector import EVERYTHING, Selector
 from tests.collect.conftest import World
@@ -90,7 +90,42 @@ async def test_an_unknown_metric_is_named_and_keeps_nothing_from_being_served(wo
 async def test_below_zero_a_rate_is_left_out_and_a_gauge_is_served(world: World) -> None:
     plan = world.planner.plan([rate("shop"), ExternalWant("shop", "jobs_waiting")], world.catalogue)
     negative = {planned.rule.series_query[:4]: planned.limits.negative for planned in plan.planned}
-    assert negative == {"http": OnOddValue.OMIT, "jobs": None}
+    assert negative == {"http": OnNegative.OMIT, "jobs": OnNegative.SERVE}
+
+
+NET = """
+rules:
+- seriesQuery: 'http_requests_total{namespace!="",pod!=""}'
+  resources: {overrides: {namespace: {resource: namespace}, pod: {resource: pod}}}
+  name: {as: "net"}
+  metricsQuery: >-
+    sum(rate(<<.Series>>{way="in",<<.LabelMatchers>>}[1m])) by (<<.GroupBy>>)
+    - sum(rate(<<.Series>>{way="out",<<.LabelMatchers>>}[1m])) by (<<.GroupBy>>)
+  x-streamgate: {POLICY}
+"""
+
+
+@pytest.mark.parametrize(
+    ("policy", "served"),
+    [("", "-500m"), ("negative: serve", "-500m"), ("negative: zero", "0"), ("negative: omit", None)],
+)
+async def test_a_difference_of_rates_may_be_below_zero_unless_the_rule_says_otherwise(
+    policy: str, served: str | None
+) -> None:
+    world = World(NET.replace("POLICY", policy))
+    await world.collector.offers.look()
+    world.pod("web-1", app="web")
+    world.serves(("shop", "web-1", -0.5))
+    asked = CustomQuestion(
+        resource=PODS,
+        namespace="shop",
+        name="*",
+        metric="net",
+        selector=EVERYTHING,
+        metric_selector=EVERYTHING,
+    )
+    values = [str(value.value) for value in await world.answers.custom(asked)]
+    assert values == ([served] if served else [])
 
 
 async def test_a_merged_query_that_the_data_contradict_is_asked_apart_from_then_on(world: World) -> None:

@@ -7,7 +7,7 @@ import pytest
 from adapter.collect.judge import LeftOut, judged, quantity
 from adapter.collect.snapshot import Limits, Reading, admitted, age_limit, merge_times, tabulate
 from adapter.metrics.sample import Sample
-from adapter.rules.model import OnOddValue
+from adapter.rules.model import OnNegative, OnOddValue
 
 
 def test_a_merged_result_is_told_apart_by_its_namespace_label() -> None:
@@ -34,7 +34,7 @@ def test_nan_infinity_and_negative_values_are_left_out_by_default(value: float) 
     assert admitted(value, Limits()) is None
 
 
-@pytest.mark.parametrize("limits", [Limits(), Limits(negative=OnOddValue.ZERO), Limits(negative=None)])
+@pytest.mark.parametrize("limits", [Limits(), Limits(negative=OnNegative.ZERO), Limits(negative=OnNegative.SERVE)])
 def test_zero_is_a_value_an_idle_pod_counts(limits: Limits) -> None:
     assert admitted(0.0, limits) == 0.0
     assert admitted(-0.0, limits) == 0.0
@@ -42,8 +42,8 @@ def test_zero_is_a_value_an_idle_pod_counts(limits: Limits) -> None:
 
 def test_a_policy_can_ask_for_prometheus_adapters_zero_instead() -> None:
     assert admitted(math.nan, Limits(odd=OnOddValue.ZERO)) == 0.0
-    assert admitted(-1.0, Limits(negative=OnOddValue.ZERO)) == 0.0
-    assert admitted(-1.0, Limits(negative=None)) == -1.0
+    assert admitted(-1.0, Limits(negative=OnNegative.ZERO)) == 0.0
+    assert admitted(-1.0, Limits(negative=OnNegative.SERVE)) == -1.0
 
 
 def test_the_age_limit_is_the_longest_of_policy_refreshes_and_sample_intervals() -> None:

@@ -101,8 +101,17 @@ def test_a_template_works_both_ways(mapper: ResourceMapper) -> None:
     assert bound.label(DEPLOYMENTS) == "kube_apps_deployment"
     assert bound.label(INGRESSES) == "kube_networking_k8s_io_ingress"
     assert bound.resource("kube_apps_deployment") == DEPLOYMENTS
+    assert bound.resource("kube_networking_k8s_io_ingress") == INGRESSES  # not `k8s_io_ingress` of `networking`
+    assert bound.resource("kube__pod") == PODS
     assert bound.resource("kube_apps_cheese") is None
     assert bound.resource("pod") is None
+
+
+@pytest.mark.parametrize("template", ["kube_<<.Group>>_<<.Resource>>", "<<.Resource>>_<<.Group>>", "x<<.Resource>>"])
+def test_every_label_that_a_template_writes_is_found_again(mapper: ResourceMapper, template: str) -> None:
+    bound = bind(rule({"template": template}), mapper)
+    for resource in mapper.resources:
+        assert bound.resource(bound.label(resource.group_resource)) == resource.group_resource
 
 
 def test_an_override_goes_before_the_template(mapper: ResourceMapper) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from adapter.kube.resources import GroupResource
 from adapter.rules.config import load
 from adapter.rules.document import RulesError
-from adapter.rules.model import OnOddValue, Policy, RuleFile, ServedPods
+from adapter.rules.model import OnNegative, OnOddValue, Policy, RuleFile, ServedPods
 from adapter.units import duration
 
 GOOD = {
@@ -41,7 +41,7 @@ def test_a_whole_file_is_read() -> None:
             namespaced: false
           name: {matches: "^container_(.*)_total$", as: ""}
           metricsQuery: "sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)"
-          x-streamgate: {maxAge: 90s, nan: zero, negative: omit, refresh: 2, adaptive: true, pods: any}
+          x-streamgate: {maxAge: 90s, nan: zero, negative: serve, refresh: 2, adaptive: true, pods: any}
         externalRules:
         - seriesQuery: queue_depth
           metricsQuery: max(<<.Series>>{<<.LabelMatchers>>})
@@ -69,7 +69,7 @@ def test_a_whole_file_is_read() -> None:
         True,
     ]  # the last is name.matches
     assert not all(each.accepts("container_x_seconds_total") for each in rule.filters)
-    assert rule.policy == Policy(90.0, OnOddValue.ZERO, OnOddValue.OMIT, 2.0, True, ServedPods.ANY)
+    assert rule.policy == Policy(90.0, OnOddValue.ZERO, OnNegative.SERVE, 2.0, True, ServedPods.ANY)
     assert file.external[0].policy == Policy()
     assert file.resource.window == 180.0
     assert (file.resource.cpu.container_label, file.resource.memory.container_label) == ("container", "name")
