@@ -1,6 +1,6 @@
 """One planned query put to the source, and its result as a table: values, their samples' times, which are believed."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import NamedTuple
 
 from adapter.collect.demand import CustomWant, Want
@@ -9,9 +9,10 @@ from adapter.collect.plan import Planned
 from adapter.collect.reports import Reports
 from adapter.collect.snapshot import Reading, Table, elements_for, merge_times, newest, tabulate
 from adapter.collect.telemetry import CollectTelemetry
-from adapter.collect.transition import Moments, Settled, Transitions
+from adapter.collect.transition import Settled, Transitions
+from adapter.collect.unison import Key, Readings
 from adapter.metrics.sample import Sample
-from adapter.metrics.source import Query, Source, SourceError
+from adapter.metrics.source import Query, Since, Source, SourceError
 
 TIMES_EVERY = 15.0
 """s between two questions for the samples' own times, where the source does not give them with the values."""
@@ -65,16 +66,18 @@ class Evaluator:
 
     async def _settled(self, planned: Planned, transitions: Transitions, at: float) -> Table:
         """Of pods that take traffic, rates of one group over the same time; see `adapter.collect.transition`."""
-        moments = transitions.moments({want.namespace for want in planned.wants}, at)
-        readings = await self._readings_since(planned, moments, at)
-        if (cut := moments.cut(readings)) is not None:
-            moments, readings = cut, await self._readings_since(planned, cut, at)
-        settled = moments.settle(readings, self._settled_last.get(planned.query, Settled({})), at)
+
+        async def ask(since: Since) -> Readings:
+            return _readings(planned, await self._source.query(planned.query, at, since))
+
+        async def silent(pods: Since) -> Collection[Key]:
+            return await self._source.silent(planned.query, at, pods)
+
+        before = self._settled_last.get(planned.query, Settled({}))
+        namespaces = {want.namespace for want in planned.wants}
+        settled = await settle(transitions, namespaces, before, ask=ask, silent=silent, at=at)
         self._settled_last[planned.query] = settled
         return Table(at, settled.readings, waits=settled.waits)
-
-    async def _readings_since(self, planned: Planned, moments: Moments, at: float) -> dict[tuple[str, str], Reading]:
-        return _readings(planned, await self._source.query(planned.query, at, moments.since(at)))
 
     def returned(self, planned: Planned, now: float) -> None:
         """Its series were gone, and are there again."""
@@ -121,6 +124,34 @@ class Evaluator:
             known = known._replace(step=step, interval=min(step, before.step or step))
         self._times[planned.query] = known
         return known
+
+
+async def settle(
+    transitions: Transitions,
+    namespaces: Collection[str],
+    before: Settled,
+    *,
+    ask: Callable[[Since], Awaitable[Readings]],
+    silent: Callable[[Since], Awaitable[Collection[Key]]],
+    at: float,
+) -> Settled:
+    """What to serve of a query at Unix time `at`, s; `before` was served last.
+
+    `ask` gives the query's readings, of some pods since a moment; `silent` is `Source.silent` of the query.
+    """
+    groups = transitions.groups
+    if coming := groups.coming(namespaces, at):
+        groups.heard(coming.keys() - await silent(coming), at)
+    moments = transitions.moments(namespaces, at)
+    readings = await ask(moments.since(at))
+    if (cut := moments.cut(readings)) is not None:
+        moments, readings = cut, await ask(cut.since(at))
+    groups.heard(readings.keys(), at)
+    lacking = moments.lacking(readings, at)
+    kept = moments.settle(readings, before, await silent(lacking) if lacking else (), at)
+    if (relaxed := moments.relaxed(kept, at)) is not None:
+        kept = moments.served_anyway(await ask(relaxed.since(at)), kept, at)
+    return moments.serve(readings, kept)
 
 
 def _readings(planned: Planned, samples: list[Sample]) -> dict[tuple[str, str], Reading]:

@@ -44,6 +44,8 @@ class Group:
     """(namespace, name) of those that took traffic before that, or before the first of a chain of changes."""
     left: float = 0.0
     """When one of them last ceased to take traffic, Unix s; 0: never seen."""
+    coming: dict[tuple[str, str], float] = field(default_factory=dict)
+    """Pods that began to take traffic, Unix s, and have given no sample since."""
     turns: list[float] = field(default_factory=list)
     """Of each pod that came or went and does not count as a change yet, the time."""
     taking: frozenset[tuple[str, str]] | None = None
@@ -77,23 +79,54 @@ class Groups:
         self._groups.move_to_end(key)
 
     def turned(self, pod: Pod, now: float) -> None:
-        """`pod` begins or ceases to take traffic at Unix time `now`."""
-        meta = pod.metadata
-        found = self._presences.of(meta.namespace, meta.name)
-        gone = found is None or not found.takes_traffic
-        for key, group in self._groups.items():
-            if key.namespace == meta.namespace and key.selector.matches(meta.labels):
-                group.left = now if gone else group.left
-                self._note(key, group, now)
+        """`pod` begins or ceases to take traffic at Unix time `now`.
 
-    def _note(self, key: GroupKey, group: Group, now: float) -> None:
+        One that begins counts as a change when it has given a sample (`heard`): a pod that never gives one, whether it
+        stays or comes and goes, leaves the others' values as they are. One that gave none and ends never came.
+        """
+        meta = pod.metadata
+        name = meta.namespace, meta.name
+        for key, group in self._groups.items():
+            if key.namespace != meta.namespace or not key.selector.matches(meta.labels):
+                continue
+            before, group.taking = self.counted(key, group), None
+            if name in self.taking(key, group):
+                group.coming[name] = now
+                continue
+            group.left = now
+            if group.coming.pop(name, None) is None:
+                self._note(key, group, before, now)
+
+    def heard(self, names: Collection[tuple[str, str]], now: float) -> None:
+        """These pods have given a sample by Unix time `now`: those of `coming` take traffic since they began to."""
+        for key, group in self._groups.items():
+            for name in sorted(group.coming.keys() & names, key=group.coming.__getitem__):
+                before, since = self.counted(key, group), group.coming.pop(name)
+                if now - since <= SPAN:
+                    self._note(key, group, before, since)
+
+    def _note(self, key: GroupKey, group: Group, before: frozenset[tuple[str, str]], now: float) -> None:
+        """A pod came or went at Unix time `now`; `before` counted until then."""
         group.turns = [time for time in group.turns if now - time <= SPAN] + [now]
-        before, group.taking = group.taking, None
-        if len(group.turns) > TOLERANCE * max(len(self.taking(key, group)), 1):
+        if len(group.turns) > TOLERANCE * max(len(self.counted(key, group)), 1):
             if now - group.changed > CHAIN:
-                group.former = before or frozenset()
-            group.changed = now
+                group.former = before
+            group.changed = max(now, group.changed)
             group.turns.clear()
+
+    def coming(self, namespaces: Collection[str], now: float) -> dict[tuple[str, str], float]:
+        """The pods of these namespaces that began to take traffic in the last SPAN, and were not heard of since."""
+        return {
+            name: since
+            for key, group in self._groups.items()
+            if group.coming and key.namespace in namespaces
+            for name, since in group.coming.items()
+            if now - since <= SPAN
+        }
+
+    def counted(self, key: GroupKey, group: Group) -> frozenset[tuple[str, str]]:
+        """(namespace, name) of those that take traffic, without those that have given no sample since they began."""
+        return self.taking(key, group) - group.coming.keys()
 
     def taking(self, key: GroupKey, group: Group) -> frozenset[tuple[str, str]]:
         """(namespace, name) of the group's pods that take traffic."""

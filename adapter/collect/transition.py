@@ -4,13 +4,25 @@ The rules are in `presence` (who takes traffic), `groups` (whose values are aver
 same time). Here they are put to one query's readings. No network, no clock.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from adapter.collect.groups import GroupKey, Groups
 from adapter.collect.presence import Presence, Presences
 from adapter.collect.snapshot import Reading
-from adapter.collect.unison import Cohort, Key, Readings, Total, latest_cut, overlay, settled, starts
+from adapter.collect.unison import (
+    WINDOW,
+    Cohort,
+    Kept,
+    Key,
+    Past,
+    Readings,
+    latest_cut,
+    overdue,
+    overlay,
+    settled,
+    starts,
+)
 from adapter.units.selector import Selector
 
 RECENT = 300.0
@@ -34,8 +46,8 @@ class Settled(NamedTuple):
     """The values of one query as they are served."""
 
     readings: Readings
-    totals: Mapping[GroupKey, Total] = {}
-    """What groups whose load was shared anew have in all."""
+    past: Mapping[GroupKey, Past] = {}
+    """What to remember of groups whose load was shared anew."""
     waits: Mapping[Key, Key] = {}
     """Pods whose values are those of before -> one of the pods that have no whole interval since."""
 
@@ -51,6 +63,8 @@ class Moments(NamedTuple):
     """Per cohort: the moment since which the rates of all its members ought to be taken; None where they are."""
     interval: float
     """s between two samples of one pod."""
+    born: Callable[[Key], float]
+    """Since when a pod takes traffic, Unix s."""
 
     def since(self, now: float) -> dict[Key, float]:
         """What to tell the source: of pods in transition alone, the others' samples all count."""
@@ -67,23 +81,57 @@ class Moments(NamedTuple):
         cuts = [latest_cut(readings, begins, self.interval) for begins in self.begins]
         return self._replace(cuts=cuts) if any(cut is not None for cut in cuts) else None
 
-    def settle(self, readings: Readings, before: Settled, now: float) -> Settled:
-        """The readings to serve; `before` is what was served last."""
-        kept = [
+    def lacking(self, readings: Readings, now: float) -> dict[Key, float]:
+        """Members of groups that have just changed, and that have no reading since -> since when they take traffic."""
+        found: dict[Key, float] = {}
+        for begins, cohort, cut in zip(self.begins, self.cohorts, self.cuts, strict=True):
+            if now - max(cohort.changed, cut or 0.0) <= WINDOW:
+                found.update({key: self.born(key) for key in begins if key not in readings})
+        return found
+
+    def settle(self, readings: Readings, before: Settled, silent: Collection[Key], now: float) -> list[Kept]:
+        """What becomes of each group's readings; `before` is what was served last, see `settled` for `silent`."""
+        return [
             settled(
                 cohort,
                 readings,
                 before.readings,
-                before.totals.get(key),
+                before.past.get(key, Past()),
+                silent=silent,
                 moment=max(cohort.changed, cut or 0.0),
                 interval=self.interval,
                 now=now,
             )
             for key, cohort, cut in zip(self.keys, self.cohorts, self.cuts, strict=True)
         ]
-        totals = {key: one.total for key, one in zip(self.keys, kept, strict=True) if one.total is not None}
+
+    def relaxed(self, kept: Sequence[Kept], now: float) -> "Moments | None":
+        """With the samples of groups that waited too long taken since they began to; None where there are none."""
+        late = [one.held if overdue(one, self.interval, now) else None for one in kept]
+        if not any(late):
+            return None
+        begins = [
+            {key: max(self.born(key), held) for key in begins} if held is not None else begins
+            for begins, held in zip(self.begins, late, strict=True)
+        ]
+        cuts = [None if held is not None else cut for cut, held in zip(self.cuts, late, strict=True)]
+        return self._replace(begins=begins, cuts=cuts)
+
+    def serve(self, readings: Readings, kept: Sequence[Kept]) -> Settled:
+        """The readings to serve, and what to remember."""
+        pairs = list(zip(self.keys, kept, strict=True))
+        past = {key: Past(one.total, one.held) for key, one in pairs if one.total or one.held is not None}
         waits = {key: min(one.waiting) for one in kept if one.waiting for key in one.readings}
-        return Settled(overlay(readings, kept), totals, waits)
+        return Settled(overlay(readings, kept), past, waits)
+
+    def served_anyway(self, readings: Readings, kept: Sequence[Kept], now: float) -> list[Kept]:
+        """`kept` with the `readings` of `relaxed` in the place of those that waited too long."""
+        return [
+            one._replace(readings={key: readings.get(key) for key in one.readings}, waiting=())
+            if overdue(one, self.interval, now)
+            else one
+            for one in kept
+        ]
 
 
 class Transitions:
@@ -97,14 +145,14 @@ class Transitions:
     def moments(self, namespaces: Collection[str], now: float) -> Moments:
         """What is known at Unix time `now` of these namespaces' groups, before any reading."""
         held = self.groups.within(namespaces, now)
-        cohorts = [Cohort(self.groups.taking(key, group), group.changed, group.former) for key, group in held]
+        cohorts = [Cohort(self.groups.counted(key, group), group.changed, group.former) for key, group in held]
 
         def born(key: Key) -> float:
             found = self.presences.of(*key)
             return found.since if found is not None else now
 
         begins = [starts(cohort, born) for cohort in cohorts]
-        return Moments([key for key, _ in held], cohorts, begins, [None] * len(cohorts), self._interval)
+        return Moments([key for key, _ in held], cohorts, begins, [None] * len(cohorts), self._interval, born)
 
     def left_out(self, pod: Key, reading: Reading | None, *, selector: Selector | None, span: Span, now: float) -> str:
         """Why the pod's value is not served at `now`, one sentence without a full stop; '' where it is.

@@ -3,7 +3,8 @@
 Each pod's rate finds a change by itself, some seconds before or after the others'. When load moves between pods the
 same requests then count twice for a while (75 at the pods that had it, 50 already at the one that has it now), or not
 at all. So the rates of one group are taken since one moment: the latest that any of its pods knows of. Until each pod
-has a whole interval since then, the values of before are kept; that ends in time, whoever does not answer.
+has a whole interval since then, the values of before are kept. Pods that give no value are not waited for, and where
+changes follow each other too quickly for any whole interval, the rates since the first of them are served in the end.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -15,7 +16,10 @@ Key = tuple[str, str]
 """(namespace, pod)"""
 Readings = Mapping[Key, Reading]
 PATIENCE: Final = 3.0
-"""Sample intervals for which a group waits for its last pod: two are needed after a change, one may be missed."""
+"""Sample intervals for which a group waits, whatever happens: two are needed after a change, one may be missed.
+
+What is served is therefore never older than 1 + PATIENCE intervals and the time that a scrape and an evaluation take.
+"""
 WINDOW: Final = 60.0
 """s of requests that tell what a group has in all: the longest window of the built-in rules."""
 THRESHOLD: Final = 4.5
@@ -49,6 +53,14 @@ class Total(NamedTuple):
     """… and the s that it was taken over."""
 
 
+class Past(NamedTuple):
+    """What the evaluation before remembered of a group."""
+
+    total: Total | None = None
+    held: float | None = None
+    """As `Kept.held`."""
+
+
 class Kept(NamedTuple):
     """What becomes of one group's values."""
 
@@ -58,6 +70,8 @@ class Kept(NamedTuple):
     """Members that the others wait for; empty where nobody waits."""
     total: Total | None = None
     """What to remember of it."""
+    held: float | None = None
+    """Since when some member has had no whole interval after a change, Unix s; None where all have one."""
 
 
 def began(reading: Reading) -> float:
@@ -87,37 +101,57 @@ def settled(
     cohort: Cohort,
     readings: Readings,
     before: Readings,
-    total: Total | None,
+    past: Past,
     *,
+    silent: Collection[Key] = (),
     moment: float,
     interval: float,
     now: float,
 ) -> Kept:
     """The readings to serve of a group whose load was shared anew at `moment`, Unix s: the new ones once all have one.
 
-    `readings` are taken since `moment`; `before` is what was served last, with the `total` remembered then. After
-    PATIENCE intervals the new ones hold in any case, and who has none has no value.
+    `readings` are taken since `moment`; `before` is what was served last, and `past` what was remembered then. Nobody
+    waits for those who are `silent`. After PATIENCE intervals the new ones hold in any case, and who has none has no
+    value; where `moment` itself is younger than that, see `overdue`.
     """
-    if now - moment > WINDOW:
-        return Kept({key: readings.get(key) for key in cohort.members}, ())
-    total = _carried(cohort, before, total, moment)
-    missing = [key for key in cohort.members if key not in readings]
-    if missing and now - moment <= PATIENCE * interval:
-        return Kept({key: before.get(key) for key in cohort.members}, missing, total)
     new = {key: readings.get(key) for key in cohort.members}
-    return Kept(new, (), total) if missing or total is None else _in_all(new, total)
+    if now - moment > WINDOW:
+        return Kept(new, ())
+    awaited = [key for key in cohort.members if key not in readings and key not in silent]
+    total = _carried(cohort, before, past.total, moment, silent)
+    if awaited and now - moment <= PATIENCE * interval:
+        held = moment if past.held is None else min(past.held, moment)
+        if now - held <= PATIENCE * interval:
+            return Kept({key: before.get(key) for key in cohort.members}, awaited, total, held)
+        return Kept(new, awaited, None, held)
+    speaking = {key: reading for key, reading in new.items() if key not in silent}
+    if awaited or total is None:
+        return Kept(new, (), total)
+    pooled = _in_all(speaking, total)
+    return pooled._replace(readings=new | dict(pooled.readings))
 
 
-def _carried(cohort: Cohort, before: Readings, total: Total | None, moment: float) -> Total | None:
+def overdue(kept: Kept, interval: float, now: float) -> bool:
+    """Whether a group has waited for PATIENCE intervals, though its latest change is younger than that.
+
+    Then its rates since `kept.held` are the best there are: averages over all these changes.
+    """
+    return kept.held is not None and now - kept.held > PATIENCE * interval
+
+
+def _carried(
+    cohort: Cohort, before: Readings, total: Total | None, moment: float, silent: Collection[Key]
+) -> Total | None:
     """What the group had before `moment`: as remembered, else as it was served; None where that is not known of all."""
     if total is not None:
         moved = total.moment < moment
         return Total(moment, total.now, total.lasted, total.now, total.lasted) if moved else total
     whose = cohort.former if moment == cohort.changed else cohort.members  # else the rates show that load has moved
-    known = [before[key] for key in whose if key in before and before[key].window > 0]
-    if not known or len(known) < len(whose):
+    known = [before.get(key) for key in whose if key in before or key not in silent]
+    found = [reading for reading in known if reading is not None and reading.window > 0]
+    if not found or len(found) < len(known):
         return None
-    value, window = sum(reading.value for reading in known), min(reading.window for reading in known)
+    value, window = sum(reading.value for reading in found), min(reading.window for reading in found)
     return Total(moment, value, window, value, window)
 
 

@@ -15,8 +15,10 @@ class Query(NamedTuple):
     """True: where the source can, the window of `rate(x[W])` shrinks from W after a change of the rate."""
 
 
-Since: TypeAlias = Mapping[tuple[str, str], float]
-"""(namespace, pod) -> Unix time, s, from which on its samples count: what came before is of another life or load."""
+Pod: TypeAlias = tuple[str, str]
+"""Namespace and name."""
+Since: TypeAlias = Mapping[Pod, float]
+"""Pod -> Unix time, s, from which on its samples count: what came before is of another life or load."""
 ALWAYS: Final[Since] = MappingProxyType({})
 """All samples of every pod count."""
 
@@ -50,6 +52,14 @@ class Source(Protocol):
 
         A source that holds the samples itself leaves out those before `since`; one that is asked over a network cannot.
         Raises SourceError.
+        """
+        ...
+
+    async def silent(self, query: Query, at: float, pods: Since) -> frozenset[Pod]:
+        """Those of `pods` that are not worth waiting for at Unix time `at`, s.
+
+        The last scrape of such a pod failed, or held no number that `query` reads, or there was none since the time
+        that `pods` tells. A source that is asked over a network cannot tell: it names none.
         """
         ...
 

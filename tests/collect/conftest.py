@@ -58,6 +58,7 @@ class ToldSource:
         self.times: list[Sample] = []
         self.coverage: list[Sample] = []
         self.queries: list[Query] = []
+        self.mute: set[tuple[str, str]] = set()
         self.fault = ""
         self.refusal = ""
         self.gate: Callable[[], Any] | None = None
@@ -76,6 +77,9 @@ class ToldSource:
 
     async def count(self, query: Query, at: float) -> list[Sample]:
         return self.coverage
+
+    async def silent(self, query: Query, at: float, pods: Since) -> frozenset[tuple[str, str]]:
+        return frozenset(pods.keys() & self.mute)
 
     async def series(self, selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
         if self.fault:

@@ -121,9 +121,30 @@ def test_a_change_of_three_pods_is_a_change_of_their_group(cluster: Cluster) -> 
     ((_, group),) = cluster.groups.within({"shop", "elsewhere"}, cluster.now)
     assert group.changed == 0  # one that takes no traffic yet moves no load
     cluster.at(9, pod("d", ready=NOW + 9))
+    assert group.changed == 0  # whether it gives values is not known yet
+    assert cluster.groups.coming({"shop"}, cluster.now) == {("shop", "d"): NOW + 9}
+    cluster.at(11)
+    cluster.groups.heard({("shop", "d")}, cluster.now)
     assert (group.changed, group.left) == (NOW + 9, 0)
+    assert group.former == {("shop", name) for name in "abc"}
+    assert not cluster.groups.coming({"shop"}, cluster.now)
     cluster.at(12, pod("a", ready=NOW - 100, ends=True))
     assert (group.changed, group.left) == (NOW + 12, NOW + 12)
+
+
+def test_a_pod_that_never_gave_a_sample_comes_and_goes_unnoticed(cluster: Cluster) -> None:
+    cluster.at(0, *(pod(name, ready=NOW - 100) for name in "abc"))
+    cluster.groups.asked("shop", WEB, NOW)
+    ((key, group),) = cluster.groups.within({"shop"}, cluster.now)
+    cluster.at(5, pod("d", ready=NOW + 5))
+    assert cluster.groups.counted(key, group) == {("shop", name) for name in "abc"}
+    cluster.at(8, pod("d", unready=NOW + 8))
+    assert (group.changed, group.left) == (0, NOW + 8)
+    cluster.at(9, pod("d", ready=NOW + 9))
+    assert not cluster.groups.coming({"shop"}, NOW + 69.1)  # a minute later nobody asks after it any more
+    cluster.groups.heard({("shop", "d")}, NOW + 69.1)
+    assert cluster.groups.counted(key, group) == {("shop", name) for name in "abcd"}
+    assert group.changed == 0  # that it came is too long ago
 
 
 def test_one_pod_of_twenty_is_within_the_tolerance_and_two_are_not(cluster: Cluster) -> None:

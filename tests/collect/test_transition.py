@@ -6,19 +6,24 @@ at either edge of its tolerance: at 47.2 requests/s per pod the ratio is 50 / 47
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from adapter.collect.evaluate import settle
 from adapter.collect.groups import Groups
 from adapter.collect.presence import Presences
 from adapter.collect.snapshot import Reading, tabulate
 from adapter.collect.transition import Settled, Span, Transitions
+from adapter.collect.unison import PATIENCE
 from adapter.hpa.decide import decide
 from adapter.hpa.model import (
     Behavior,
@@ -38,7 +43,10 @@ from adapter.hpa.model import (
 from adapter.kube.index import Index
 from adapter.kube.objects import Condition, ObjectMeta, Pod, PodStatus
 from adapter.metrics.sample import Series
-from adapter.metrics.source import Query
+from adapter.metrics.scrape.scraper import FIRST_S
+from adapter.metrics.slices import run
+from adapter.metrics.source import Query, Since
+from adapter.metrics.store.silent import silent
 from adapter.metrics.store.store import Store
 from adapter.units.selector import Selector
 
@@ -61,12 +69,32 @@ class Running:
     count: float = 0.0
     share: float = 1.0
     """Of the load, relative to the others."""
+    mute: bool = False
+    """Its page lacks the metric."""
     phase: float = field(init=False)
     created: float = field(init=False)
+    next_scrape: float = field(init=False)
+    turned: float = -1e9
+    """When it last became ready or unready."""
 
     def __post_init__(self) -> None:
         self.phase = zlib.crc32(self.name.encode()) % 1500 / 100
-        self.created = self.born
+        self.created = self.next_scrape = self.born
+
+    def turn(self, now: float, interval: float, least: float = 0.0) -> float:
+        """When it is scraped next, `least` or more s from `now`."""
+        wait = interval - (now - self.phase) % interval
+        return now + (wait if wait > max(least, interval / 100) else wait + interval)
+
+
+def finished(evaluation: Coroutine[Any, Any, Settled]) -> Settled:
+    """What comes of an evaluation that waits for nobody."""
+    try:
+        evaluation.send(None)
+    except StopIteration as done:
+        found: Settled = done.value
+        return found
+    raise AssertionError("it waits")
 
 
 class World:
@@ -103,6 +131,8 @@ class World:
 
     def ready(self, pod: Running, is_ready: bool, again_in: float = 1e9) -> None:
         pod.ready, pod.ready_at = is_ready, self.now + again_in
+        pod.turned = self.now
+        pod.next_scrape = min(self.now + FIRST_S, pod.turn(self.now, self.interval))
         if not is_ready:
             self._forget(pod)
         self._tell(pod)
@@ -148,13 +178,20 @@ class World:
         for pod in taking:
             pod.count += self.rng.poisson(self.load * STEP * pod.share / shares)
         for pod in self.pods.values():
-            if (pod.ready or self.ordinary) and (self.now - pod.phase) % self.interval < STEP:
-                series = Series.of("hits", {"namespace": "shop", "pod": pod.name})
-                self.store.extend([(series, pod.count, self.now)])
+            if (pod.ready or self.ordinary) and self.now >= pod.next_scrape:
+                self._scrape(pod)
         if self.now % self.refresh < STEP:
             self._serve()
         if self.now % 1 < STEP:
             self.wanted.append(self._decide())
+
+    def _scrape(self, pod: Running) -> None:
+        """As `adapter.metrics.scrape.scraper` does."""
+        labels = {"namespace": "shop", "pod": pod.name}
+        first = self.now - pod.turned < FIRST_S + STEP
+        pod.next_scrape = pod.turn(self.now, self.interval, self.interval / 2 if first else 0.0)
+        hits = [] if pod.mute else [(Series.of("hits", labels), pod.count, self.now)]
+        self.store.extend([*hits, (Series.of("up", labels), 1.0, self.now)])
 
     def _serve(self) -> None:
         if self.ordinary:
@@ -165,13 +202,13 @@ class World:
             )
             return
         self.transitions.groups.asked("shop", WEB, self.now)
-        known = self.transitions.moments({"shop"}, self.now)
-        readings = self._ask(known.since(self.now))
-        if cut := known.cut(readings):
-            known, readings = cut, self._ask(cut.since(self.now))
-        self.served = known.settle(readings, self.served, self.now)
+        evaluation = settle(self.transitions, {"shop"}, self.served, ask=self._ask, silent=self._silent, at=self.now)
+        self.served = finished(evaluation)
 
-    def _ask(self, since: dict[tuple[str, str], float]) -> dict[tuple[str, str], Reading]:
+    async def _silent(self, pods: Since) -> frozenset[tuple[str, str]]:
+        return run(silent(self.store, QUERY, self.now, pods))
+
+    async def _ask(self, since: Since) -> dict[tuple[str, str], Reading]:
         return tabulate(
             self.store.query(QUERY, self.now, since), object_label="pod", namespace_label="namespace", namespace=""
         )
@@ -397,3 +434,47 @@ def test_a_fixed_window_counts_in_part_while_nobody_has_left(quiet: World) -> No
 
 def test_of_a_pod_that_nobody_knows_nothing_is_left_out(quiet: World) -> None:
     assert quiet.transitions.left_out(("shop", "x"), None, selector=WEB, span=Span(), now=quiet.now) == ""
+
+
+# ---- how long the values of before are served
+
+AGE = (1 + PATIENCE) * INTERVAL + 1
+"""s: one interval old when the load changes, held for three; an evaluation comes every second."""
+TURNS = st.lists(st.tuples(st.floats(0.5, 12), st.floats(0.5, 12)), min_size=1, max_size=12)
+"""For so long a pod is unready, and ready again."""
+
+
+def oldest(world: World, turns: list[tuple[float, float]], pod: Running) -> float:
+    """While `pod` turns: the age, s, of the oldest value that the others ever have."""
+    ages = []
+    for off, on in turns:
+        world.ready(pod, False, off)
+        for _ in range(round((off + on) / STEP)):
+            world.run(STEP)
+            ages += [world.now - world.served.readings["shop", name].time for name in ("web-1", "web-2")]
+    return max(ages)
+
+
+@given(turns=TURNS)
+@settings(max_examples=12, deadline=None)
+def test_however_one_pod_flaps_the_others_values_are_never_older_than_the_bound(
+    turns: list[tuple[float, float]],
+) -> None:
+    world = World(1, 50)
+    assert oldest(world, turns, world.pods["web-0"]) <= AGE
+
+
+def test_changes_in_a_row_reach_that_bound_and_the_values_are_young_again_though_they_go_on() -> None:
+    world = World(1, 50)
+    assert oldest(world, [(3, 3)] * 3, world.pods["web-0"]) > 2 * INTERVAL + 1
+    world.run(STEP)
+    assert oldest(world, [(3, 3)] * 10, world.pods["web-0"]) <= INTERVAL + 1
+
+
+@given(turns=TURNS)
+@settings(max_examples=12, deadline=None)
+def test_a_pod_that_never_gives_a_value_leaves_the_others_as_they_are(turns: list[tuple[float, float]]) -> None:
+    world = World(1, 50)
+    pod = world.add(1e9)
+    pod.mute, pod.share = True, 0.0
+    assert oldest(world, turns, pod) <= INTERVAL + 1

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.collect.snapshot import Reading
-from adapter.collect.unison import Cohort, Kept, Key, Total, latest_cut, overlay, settled, starts
+from adapter.collect.unison import Cohort, Kept, Key, Past, Total, latest_cut, overdue, overlay, settled, starts
 
 A, B, C, D = (("shop", name) for name in "abcd")
 INTERVAL = 5.0
@@ -44,8 +44,11 @@ def settle(
     *,
     former: tuple[Key, ...] = (),
     total: Total | None = None,
+    held: float | None = None,
+    silent: tuple[Key, ...] = (),
 ) -> Kept:
-    return settled(Cohort(members, moment, former), new, before, total, moment=moment, interval=INTERVAL, now=NOW)
+    cohort = Cohort(members, moment, former)
+    return settled(cohort, new, before, Past(total, held), silent=silent, moment=moment, interval=INTERVAL, now=NOW)
 
 
 def test_what_was_served_stays_until_each_has_a_value_since_the_change() -> None:
@@ -74,7 +77,7 @@ def test_where_load_moves_long_after_the_last_change_the_members_had_the_total()
     """C has gone long ago: what A and B had together counts, not what C and A had."""
     new, before = {A: rate(76, 995), B: rate(83, 995)}, {A: rate(100, 940), B: rate(50, 940)}
     cohort = Cohort((A, B), 500, (A, C))
-    kept = settled(cohort, new, before, None, moment=995, interval=INTERVAL, now=NOW)
+    kept = settled(cohort, new, before, Past(), moment=995, interval=INTERVAL, now=NOW)
     assert kept.total == Total(995, 150, 60, 150.75, 60)  # (150 * 55 + 159 * 5) / 60
 
 
@@ -100,6 +103,33 @@ def test_who_does_not_answer_holds_the_others_up_for_three_intervals() -> None:
     new, before = {A: rate(75, 985)}, {A: rate(50, 940), B: rate(50, 941)}
     assert settle((A, B), new, before, NOW - 15).readings == before
     assert settle((A, B), new, before, NOW - 15.1).readings == {A: new[A], B: None}
+
+
+def test_nobody_waits_for_a_pod_that_is_silent() -> None:
+    """B gave a value before and its scrapes fail now; D never gave any, so that what A and B had is the whole."""
+    new, before = {A: rate(75, 990)}, {A: rate(50, 940), B: rate(50, 941)}
+    assert settle((A, B), new, before, 988, former=(A, B), silent=(B,)).readings == {A: new[A], B: None}
+    both = {A: rate(53, 990), B: rate(53, 990)}
+    kept = settle((A, B, D), both, before, 990, former=(A, B, D), silent=(D,))
+    # 106 requests/s in 10 s, 100 in the 50 s before: (106 * 10 + 100 * 50) / 60 = 101, half of it each
+    assert {key: reading and round(reading.value, 6) for key, reading in kept.readings.items()} == {
+        A: 50.5,
+        B: 50.5,
+        D: None,
+    }
+
+
+def test_changes_in_a_row_are_waited_for_no_longer_than_one() -> None:
+    before = {A: rate(50, 940), B: rate(50, 941)}
+    kept = settle((A, B), {}, before, NOW - 3, held=NOW - 15)
+    assert (kept.readings, kept.held, overdue(kept, INTERVAL, NOW)) == (before, NOW - 15, False)
+    kept = settle((A, B), {}, before, NOW - 3, held=NOW - 15.1)
+    assert (kept.readings, kept.held, overdue(kept, INTERVAL, NOW)) == ({A: None, B: None}, NOW - 15.1, True)
+
+
+def test_once_all_have_a_value_since_the_last_change_nothing_is_held() -> None:
+    new = {A: rate(50, 990), B: rate(50, 990)}
+    assert settle((A, B), new, {}, 988, held=NOW - 100).held is None
 
 
 def test_of_a_pod_in_two_groups_the_one_that_waits_counts() -> None:

@@ -315,6 +315,35 @@ def test_a_targets_turns_are_one_interval_apart_on_its_own_phase(name: str, now:
     assert until_next(Target(name, "", {}, interval_s), now) == wait
 
 
+@pytest.mark.looptime
+async def test_who_is_new_among_others_is_scraped_within_a_second_and_then_in_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its first whole interval is half a usual one at least: shorter ones say too little."""
+    loop, times = asyncio.get_running_loop(), dict[str, list[float]]()
+
+    async def note(_: Scraper, target: Target, *__: object) -> None:
+        times.setdefault(target.id, []).append(loop.time())
+
+    monkeypatch.setattr(Scraper, "_scrape", note)
+    first = [Target(f"old-{number}", "", {}, 5.0) for number in range(50)]
+    new = [Target(f"new-{number}", "", {}, 5.0) for number in range(50)]
+    async with Scraper(lambda _: None) as scraper:
+        began = loop.time()
+        scraper.set_targets(first)
+        await asyncio.sleep(11.3)
+        joined = loop.time()
+        scraper.set_targets([*first, *new])
+        await asyncio.sleep(20)
+    waits = {name: found[0] - (began if name.startswith("old") else joined) for name, found in times.items()}
+    assert max(wait for name, wait in waits.items() if name.startswith("old")) > 4  # at the start nobody hurries
+    assert max(wait for name, wait in waits.items() if name.startswith("new")) <= 1
+    for one in new:
+        gaps = [after - before for before, after in pairwise(times[one.id])]
+        assert 2.5 <= gaps[0] <= 7.5
+        assert gaps[1:] == [pytest.approx(5)] * len(gaps[1:])
+
+
 def test_phases_are_spread_over_the_interval() -> None:
     waits = sorted(until_next(Target(f"pod/shop/web-{i}", "", {}, 5.0), 0.0) for i in range(1000))
 

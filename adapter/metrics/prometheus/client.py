@@ -16,7 +16,7 @@ from adapter.metrics.prometheus.connection import Connection, Endpoint, Form
 from adapter.metrics.prometheus.verdict import Failed, Reply, judged, refuses_verb
 from adapter.metrics.sample import Sample
 from adapter.metrics.slices import Slices, run_in_turns
-from adapter.metrics.source import ALWAYS, Query, Since, SourceError
+from adapter.metrics.source import ALWAYS, Pod, Query, Since, SourceError
 from adapter.once import Once
 
 T = TypeVar("T")
@@ -83,6 +83,10 @@ class PrometheusSource:
         form = [("query", query.promql), ("time", f"{at:.3f}"), ("timeout", f"{self._connection.timeout_s:g}s")]
         body = await self._ask("query", form)
         return await self._decoded(lambda warnings: wire.samples(body, warnings))
+
+    async def silent(self, query: Query, at: float, pods: Since) -> frozenset[Pod]:
+        """See `Source`: nobody is, as far as Prometheus tells."""
+        return frozenset()
 
     async def series(self, selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
         """See `Source`; at most `max_series`, where the server knows the limit."""

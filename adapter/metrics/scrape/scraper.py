@@ -26,6 +26,9 @@ __all__ = ["Health", "ScrapeLimits", "Scraper", "Target", "TargetError", "pod_ta
 ACCEPT = "text/plain;version=0.0.4,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1"
 SLOW_S = 1.0
 """Whoever took longer waits in the lane of the slow."""
+FIRST_S = 1.0
+"""s after which a target that is new among others is scraped, out of turn: by then what begins to take traffic has had
+some, and has the counters that come with a first request."""
 
 log = structlog.get_logger(__name__)
 
@@ -89,6 +92,8 @@ class Scraper:
         self._targets: dict[str, Target] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._health: dict[str, Health] = {}
+        self._begun = False
+        """Whether there were targets before: the first ones all wait for their turns."""
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
@@ -133,20 +138,24 @@ class Scraper:
                 self._health.pop(key, None)
             if self._on_gone is not None and (new is None or new.labels != target.labels):
                 self._on_gone(target)
-        self._start(target for key, target in wanted.items() if before.get(key) != target)
+        self._start((target for key, target in wanted.items() if before.get(key) != target), soon=self._begun)
+        self._begun = self._begun or bool(wanted)
 
-    def _start(self, targets: Iterable[Target]) -> None:
+    def _start(self, targets: Iterable[Target], *, soon: bool = False) -> None:
         for target in targets:
             self._health.setdefault(target.id, Health())
             if self._session is not None:
-                self._tasks[target.id] = asyncio.create_task(self._keep_scraping(target), name=f"scrape {target.id}")
+                scrapes = self._keep_scraping(target, soon=soon)
+                self._tasks[target.id] = asyncio.create_task(scrapes, name=f"scrape {target.id}")
 
-    async def _keep_scraping(self, target: Target) -> None:
+    async def _keep_scraping(self, target: Target, *, soon: bool) -> None:
         loop = asyncio.get_running_loop()
         parser = Parser(target.labels, names=target.names, limits=Limits(samples=self._limits.samples))
         health = self._health[target.id]
+        wait = min(FIRST_S, until_next(target, loop.time())) if soon else until_next(target, loop.time())
+        least = target.interval_s / 2 if soon else 0.0
         while True:
-            await asyncio.sleep(until_next(target, loop.time()))
+            await asyncio.sleep(wait)
             slow = bool(health.error) or health.duration_s > SLOW_S
             try:
                 async with self._lanes[slow]:
@@ -155,6 +164,7 @@ class Scraper:
                 # A fault of ours with one target's values must not end its scrapes.
                 health.error = "its points could not be stored"
                 log.exception("scrape could not be stored", target=target.id)
+            wait, least = until_next(target, loop.time(), least), 0.0
 
     async def _scrape(self, target: Target, parser: Parser, health: Health) -> None:
         now, started = self._clock(), time.perf_counter()
@@ -222,13 +232,13 @@ class Scraper:
         self._store([(Series.of("up", target.labels), 0.0 if error else 1.0, now)])
 
 
-def until_next(target: Target, now: float) -> float:
-    """Seconds from `now` (any clock's) to the target's next turn: its phase is a hash of its id."""
+def until_next(target: Target, now: float, least: float = 0.0) -> float:
+    """Seconds from `now` (any clock's) to the target's next turn, `least` or more: its phase is a hash of its id."""
     digest = hashlib.blake2b(target.id.encode(), digest_size=8).digest()
     phase = int.from_bytes(digest) / 2**64 * target.interval_s
     wait = target.interval_s - (now - phase) % target.interval_s
     # A timer may fire a moment early: that moment is no turn of its own.
-    return wait if wait > target.interval_s / 100 else wait + target.interval_s
+    return wait if wait > max(target.interval_s / 100, least) else wait + target.interval_s
 
 
 def _check(status: int, kind: str, encoding: str) -> None:

@@ -14,10 +14,11 @@ from adapter.metrics.matching import Matching, Operator
 from adapter.metrics.promql.read import parse
 from adapter.metrics.sample import Point, Sample, Series
 from adapter.metrics.slices import Slices, run, run_in_turns
-from adapter.metrics.source import ALWAYS, Query, Since, UnsupportedQuery
+from adapter.metrics.source import ALWAYS, Pod, Query, Since, UnsupportedQuery
 from adapter.metrics.store.evaluate import SLICE_ROWS, evaluate
 from adapter.metrics.store.family import Family, Strings
 from adapter.metrics.store.ring import Ints, Put
+from adapter.metrics.store.silent import silent
 from adapter.metrics.store.supported import matchings
 from adapter.metrics.store.vector import NAME
 
@@ -220,6 +221,10 @@ class EmbeddedSource:
     async def query(self, query: Query, at: float, since: Since = ALWAYS) -> list[Sample]:
         """See `Source`."""
         return await run_in_turns(evaluate(self.store, query, at, since))
+
+    async def silent(self, query: Query, at: float, pods: Since) -> frozenset[Pod]:
+        """See `Source`."""
+        return await run_in_turns(silent(self.store, query, at, pods))
 
     async def series(self, selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
         """See `Source`."""
