@@ -230,13 +230,13 @@ class Collected:
         """See `Answers`."""
         assert self._usage is not None
         found = self._directory.indexes[NODES].select("", selector)
-        return consumption.of_nodes(_named(found, name), self._usage.nodes(), self._clock())
+        return consumption.of_nodes(_named(found, name), self._usage.nodes(), self._clock(), self._usage.max_age)
 
     def pod_usage(self, namespace: str | None, name: str | None, selector: Selector) -> Sequence[PodUsage]:
         """See `Answers`."""
         assert self._usage is not None
         found = self._directory.indexes[PODS].select(namespace, selector)
-        return consumption.of_pods(_named(found, name), self._usage.pods(), self._clock())
+        return consumption.of_pods(_named(found, name), self._usage.pods(), self._clock(), self._usage.max_age)
 
     # ---- what it tells of itself
 

@@ -9,11 +9,16 @@ from adapter.metrics.scrape.kubelet import ResourceUsage
 from adapter.units.quantity import Format, Quantity, Resolution
 
 MAX_AGE = 60.0
-"""s beyond which CPU and memory are left out: four of the kubelets' 15 s."""
+"""s beyond which CPU and memory are left out at least: four of the kubelets' 15 s."""
 MAX_CORES = float(2**62 // 10**3)
 """Readers take CPU as int64 milli-units; a larger value is served as this."""
 MAX_BYTES = float(2**62)
 """Readers take memory as an int64."""
+
+
+def max_age(every: float) -> float:
+    """s beyond which values that are collected each `every` s are left out: one collection may fail."""
+    return max(MAX_AGE, 3 * every)
 
 
 def quantities(consumption: ResourceUsage) -> Usage:
@@ -39,25 +44,30 @@ def unsayable(pods: Mapping[tuple[str, str], Mapping[str, ResourceUsage]]) -> st
     return f"{odd[0][:300]}; for such values {len(odd)} containers keep their pods out" if odd else ""
 
 
-def of_nodes(nodes: Iterable[HasMetadata], known: Mapping[str, ResourceUsage], now: float) -> list[NodeUsage]:
+def of_nodes(
+    nodes: Iterable[HasMetadata], known: Mapping[str, ResourceUsage], now: float, max_age: float = MAX_AGE
+) -> list[NodeUsage]:
     """The nodes with a fresh value in `known`, by name."""
     found = []
     for node in nodes:
         meta, used = node.metadata, known.get(node.metadata.name)
-        if used is not None and _is_fresh(used, now) and sayable(used):
+        if used is not None and now - used.time <= max_age and sayable(used):
             found.append(NodeUsage(meta.name, meta.labels, time=used.time, window=used.window, usage=quantities(used)))
     return found
 
 
 def of_pods(
-    pods: Iterable[HasMetadata], known: Mapping[tuple[str, str], Mapping[str, ResourceUsage]], now: float
+    pods: Iterable[HasMetadata],
+    known: Mapping[tuple[str, str], Mapping[str, ResourceUsage]],
+    now: float,
+    max_age: float = MAX_AGE,
 ) -> list[PodUsage]:
     """The pods with fresh values of all containers in `known`, by namespace and name."""
     found = []
     for pod in pods:
         meta = pod.metadata
         used = known.get((meta.namespace, meta.name))
-        if not used or not all(_is_fresh(one, now) and sayable(one) for one in used.values()):
+        if not used or not all(now - one.time <= max_age and sayable(one) for one in used.values()):
             continue
         oldest = min(used.values(), key=lambda one: one.time)
         found.append(
@@ -71,7 +81,3 @@ def of_pods(
             )
         )
     return found
-
-
-def _is_fresh(used: ResourceUsage, now: float) -> bool:
-    return now - used.time <= MAX_AGE

@@ -13,6 +13,7 @@ import grpc
 import structlog
 from prometheus_client import CollectorRegistry, Gauge
 
+from adapter.collect import consumption
 from adapter.collect.presence import Presences
 from adapter.collect.targets import pod_targets
 from adapter.kube.index import Index
@@ -89,7 +90,7 @@ class Embedded:
         """Without `presences` every pod takes traffic as far as anybody knows."""
         self.store = Store(options.max_series, options.retention, lookback_s=max(60.0, 4 * options.scrape_interval))
         self.source = EmbeddedSource(self.store)
-        self.usage = KubeletUsage()
+        self.usage = KubeletUsage(consumption.max_age(options.kubelets.resolution))
         self._options = options
         self._pods = pods
         self._nodes = nodes

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 import structlog
 
-from adapter.collect.consumption import unsayable
+from adapter.collect import consumption
+from adapter.collect.containers import Key, Pods, by_container, joined, usage
 from adapter.metrics.sample import Sample
 from adapter.metrics.scrape.kubelet import ResourceUsage
 from adapter.metrics.source import Query, Source, SourceError
@@ -15,7 +16,7 @@ from adapter.once import Once
 from adapter.rules import merge
 from adapter.rules.model import ResourceRule, ResourceRules
 from adapter.rules.naming import BoundRule, NamingError, bind
-from adapter.rules.resources import NAMESPACES, NODES, PODS, ResourceMapper
+from adapter.rules.resources import NODES, ResourceMapper
 
 log = structlog.get_logger(__name__)
 
@@ -23,12 +24,13 @@ DEFAULT_WINDOW = 60.0
 """s stated as the window where the file states none."""
 
 
-Pods = Mapping[tuple[str, str], Mapping[str, ResourceUsage]]
-"""(namespace, pod) -> container -> consumption."""
-
-
 class UsageSource(Protocol):
     """Where the consumption is known: kubelets, or queries."""
+
+    @property
+    def max_age(self) -> float:
+        """s beyond which a value is too old to be served."""
+        ...
 
     def pods(self) -> Pods:
         """Only pods of which every container has a value."""
@@ -60,7 +62,14 @@ class RuledUsage:
         self._clock = clock
         self._pods: Pods = {}
         self._nodes: Mapping[str, ResourceUsage] = {}
-        self._odd = Once()
+        self._lacking: Mapping[Key, float] = {}
+        self._took = 0.0
+        self._once = Once(again=None)
+
+    @property
+    def max_age(self) -> float:
+        """Two collections beyond the time of one, where that is longer than the usual limit."""
+        return consumption.max_age(self._every + self._took)
 
     def pods(self) -> Pods:
         """As of the last collection that worked."""
@@ -86,9 +95,8 @@ class RuledUsage:
             at = self._clock()
             self._pods = await self._collect_pods(at)
             self._nodes = await self._collect_nodes(at)
-            self.error = ""
-            if (odd := unsayable(self._pods)) and self._odd.first("pods", odd):
-                log.warning("usage left out", problem=odd)
+            self._took, self.error = self._clock() - at, ""
+            self._say("usage left out", consumption.unsayable(self._pods))
         except (SourceError, NamingError) as error:
             if not self.error:
                 log.warning("usage not collected", cause=str(error))
@@ -101,17 +109,25 @@ class RuledUsage:
             return {}
         queries = merge.merged_containers(cpu, None), merge.merged_containers(memory, None)
         cores, octets = await self._both(queries, at)
-        return joined(_containers(cpu, cores), _containers(memory, octets), self._window)
+        for rule, found in ((cpu.rule, cores), (memory.rule, octets)):
+            self._say("usage not found", "" if found else _nothing(rule, "containerQuery"), rule.place)
+        both = by_container(cpu, cores), by_container(memory, octets)
+        found = joined(*both, lacking=self._lacking, window=self._window, at=at)
+        self._lacking = found.lacking
+        self._say("usage without containers", _nameless(cpu.rule, found.nameless))
+        return found.pods
 
     async def _collect_nodes(self, at: float) -> Mapping[str, ResourceUsage]:
         cpu, memory = self._bound(self._rules.cpu), self._bound(self._rules.memory)
         if cpu is None or memory is None:
             return {}
         cores, octets = await self._both((merge.merged_nodes(cpu), merge.merged_nodes(memory)), at)
+        for rule, found in ((cpu.rule, cores), (memory.rule, octets)):
+            self._say("usage of nodes not found", "" if found else _nothing(rule, "nodeQuery"), rule.place)
         used = {sample.labels.get(memory.label(NODES), ""): sample for sample in octets}
         label = cpu.label(NODES)
         return {
-            name: _consumption(sample, used[name], self._window)
+            name: usage(sample, used[name], self._window)
             for sample in cores
             if (name := sample.labels.get(label, "")) and name in used
         }
@@ -122,6 +138,13 @@ class RuledUsage:
             raise SourceError("resourceRules: the queries cannot be asked for all objects at once")
         return await self._source.query(Query(first), at), await self._source.query(Query(second), at)
 
+    def _say(self, event: str, problem: str, place: str = "") -> None:
+        """A problem once for as long as it lasts; '' where there is none."""
+        if not problem:
+            self._once.over((event, place))
+        elif self._once.first((event, place)):
+            log.warning(event, problem=problem)
+
     def _bound(self, rule: ResourceRule | None) -> BoundRule[ResourceRule] | None:
         return None if rule is None else bind(rule, self._mapper())
 
@@ -130,31 +153,18 @@ class RuledUsage:
         return self._rules.window or DEFAULT_WINDOW
 
 
-_Key = tuple[tuple[str, str], str]
+def _nothing(rule: ResourceRule, field: str) -> str:
+    return (
+        f"{rule.place}: its {field} finds nothing, so metrics.k8s.io has no values;"
+        " do the series have the labels that it asks for?"
+    )
 
 
-def _containers(bound: BoundRule[ResourceRule], samples: Sequence[Sample]) -> Iterator[tuple[_Key, Sample]]:
-    namespace, pod, container = bound.label(NAMESPACES), bound.label(PODS), bound.rule.container_label
-    for sample in samples:
-        labels = sample.labels
-        if labels.get(pod) and labels.get(container):
-            yield ((labels.get(namespace, ""), labels[pod]), labels[container]), sample
-
-
-def joined(cores: Iterator[tuple[_Key, Sample]], octets: Iterator[tuple[_Key, Sample]], window: float) -> Pods:
-    """ResourceUsage per pod and container. A container that has one of the two only keeps its whole pod out.
-
-    A half-known pod would look smaller than it is, and an HPA would scale on that (prometheus-adapter takes 0 there).
-    """
-    cpu, memory = dict(cores), dict(octets)
-    incomplete = {pod for pod, _ in cpu.keys() ^ memory.keys()}
-    pods: dict[tuple[str, str], dict[str, ResourceUsage]] = {}
-    for key, sample in cpu.items():
-        pod, container = key
-        if pod not in incomplete:
-            pods.setdefault(pod, {})[container] = _consumption(sample, memory[key], window)
-    return pods
-
-
-def _consumption(cores: Sample, octets: Sample, window: float) -> ResourceUsage:
-    return ResourceUsage(cores.value, octets.value, min(cores.time, octets.time), window)
+def _nameless(rule: ResourceRule, pods: Collection[tuple[str, str]]) -> str:
+    if not pods:
+        return ""
+    first = "/".join(min(pods))
+    return (
+        f"{rule.place}: the values of {len(pods)} pods ({first}) have no label {rule.container_label}:"
+        " each counts as one container without a name"
+    )

@@ -5,9 +5,11 @@ from typing import Any, cast
 
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from adapter.collect.answers import Collected
 from adapter.collect.directory import Directory
+from adapter.collect.embedded import Embedded, EmbeddedOptions, KubeletAccess
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.usage import RuledUsage
 from adapter.kube.index import Index
@@ -65,10 +67,23 @@ class Tables:
         return []
 
 
-def ruled(source: Tables) -> RuledUsage:
+class Clock:
+    """Unix time, moved by hand."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def ruled(source: Tables, clock: Clock | None = None, every: float = 15.0) -> RuledUsage:
     rules = load(RULES, "rules.yaml").resource
     assert rules is not None
-    return RuledUsage(source, rules, lambda: ResourceMapper(KNOWN), 15.0, clock=lambda: 1000.0)
+    return RuledUsage(source, rules, lambda: ResourceMapper(KNOWN), every, clock=clock or Clock())
+
+
+def pods_only(cpu: list[Sample], memory: list[Sample]) -> Tables:
+    return Tables(container_cpu=cpu, container_memory=memory, node_cpu=[], node_memory=[])
 
 
 async def test_four_queries_tell_the_usage_of_all_containers_and_nodes() -> None:
@@ -87,17 +102,87 @@ async def test_four_queries_tell_the_usage_of_all_containers_and_nodes() -> None
     assert len(source.asked) == 4
 
 
-async def test_a_container_with_one_value_of_two_keeps_its_pod_out() -> None:
-    """prometheus-adapter takes 0 for the other one; an HPA would then scale on half a pod."""
-    source = Tables(
-        container_cpu=[container("web", "app", 0.25), container("whole", "app", 0.5)],
-        container_memory=[container("web", "app", 2e8), container("web", "proxy", 3e7), container("whole", "app", 1e8)],
-        node_cpu=[],
-        node_memory=[],
+async def test_a_pause_container_without_memory_has_none_and_its_pod_is_served() -> None:
+    usage = ruled(
+        pods_only([container("web", "app", 0.25), container("web", "POD", 0.01)], [container("web", "app", 2e8)])
     )
-    usage = ruled(source)
     await usage.collect()
-    assert list(usage.pods()) == [("shop", "whole")]
+    assert usage.pods() == {
+        ("shop", "web"): {"app": ResourceUsage(0.25, 2e8, 1000, 180), "POD": ResourceUsage(0.01, 0, 1000, 180)}
+    }
+
+
+async def test_a_container_that_has_no_rate_yet_keeps_its_pod_out_for_the_rates_window_then_it_counts_0() -> None:
+    """With 0 in its place at once the pod would look smaller than it is while the container starts."""
+    cpu = [container("web", "app", 0.25)]
+    clock, source = Clock(), pods_only(cpu, [container("web", "app", 2e8), container("web", "proxy", 3e7)])
+    usage = ruled(source, clock)
+    for now, served in ((1000.0, False), (1179.0, False), (1180.0, True)):  # 3m
+        clock.now = now
+        await usage.collect()
+        assert (("shop", "web") in usage.pods()) == served
+    assert usage.pods()["shop", "web"]["proxy"] == ResourceUsage(0, 3e7, 1000, 180)
+    cpu.append(container("web", "proxy", 0.05))
+    await usage.collect()
+    assert usage.pods()["shop", "web"]["proxy"].cpu == 0.05
+    cpu.pop()
+    await usage.collect()
+    assert not usage.pods()  # another container's begin: it waits anew
+
+
+async def test_a_pod_with_no_cpu_at_all_or_no_memory_at_all_has_no_usage() -> None:
+    usage = ruled(pods_only([container("cpu", "app", 1)], [container("memory", "app", 1)]))
+    await usage.collect()
+    assert usage.pods() == {}
+
+
+def nameless(pod: str, value: float) -> Sample:
+    return Sample({"namespace": "shop", "pod": pod}, value, 1000.0)
+
+
+async def test_where_cadvisor_knows_no_containers_pods_are_found_and_one_line_says_so() -> None:
+    usage = ruled(pods_only([nameless("web", 0.5), nameless("db", 0.1)], [nameless("web", 1e8), nameless("db", 2e8)]))
+    with capture_logs() as said:
+        await usage.collect()
+        await usage.collect()
+    assert usage.pods()["shop", "web"] == {"": ResourceUsage(0.5, 1e8, 1000, 180)}
+    told = [line["problem"] for line in said if line["event"] == "usage without containers"]
+    assert told == [
+        "resourceRules.cpu, line 4: the values of 2 pods (shop/db) have no label container:"
+        " each counts as one container without a name"
+    ]
+
+
+async def test_a_whole_pods_value_beside_its_containers_is_not_counted_twice() -> None:
+    both = [container("web", "app", 1.0), nameless("web", 1.0)]
+    usage = ruled(pods_only(both, both))
+    await usage.collect()
+    assert list(usage.pods()["shop", "web"]) == ["app"]
+
+
+async def test_a_query_that_finds_nothing_is_named_once_and_again_when_it_is_news() -> None:
+    cpu: list[Sample] = []
+    usage = ruled(pods_only(cpu, [container("web", "app", 1e8)]))
+    with capture_logs() as said:
+        await usage.collect()
+        await usage.collect()
+        cpu.append(container("web", "app", 0.5))
+        await usage.collect()
+        cpu.clear()
+        await usage.collect()
+    told = [line["problem"] for line in said if line["event"] == "usage not found"]
+    assert told == 2 * [
+        "resourceRules.cpu, line 4: its containerQuery finds nothing, so metrics.k8s.io has no values;"
+        " do the series have the labels that it asks for?"
+    ]
+
+
+@pytest.mark.parametrize(("every", "max_age"), [(15.0, 60.0), (60.0, 180.0)])
+async def test_values_collected_rarely_may_be_as_old_as_that_makes_them(every: float, max_age: float) -> None:
+    assert ruled(pods_only([], []), every=every).max_age == max_age
+    assert Embedded(
+        EmbeddedOptions(kubelets=KubeletAccess(every)), CollectorRegistry(), Index(), Index()
+    ).usage.max_age == (max_age)
 
 
 async def test_a_source_that_fails_keeps_what_was_known() -> None:
@@ -117,6 +202,8 @@ async def test_a_source_that_fails_keeps_what_was_known() -> None:
 
 class Known:
     """A usage source with these values."""
+
+    max_age = 60.0
 
     def __init__(
         self, pods: Mapping[tuple[str, str], Mapping[str, ResourceUsage]], nodes: Mapping[str, ResourceUsage]

@@ -107,7 +107,9 @@ def usage(readings: Readings) -> ResourceUsage | None:
 class KubeletUsage:
     """The use of all pods and nodes, from the last scrapes of their kubelets."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_age: float = 60.0) -> None:
+        """`max_age`, s: beyond which a value is too old to be served."""
+        self.max_age = max_age
         self._readings: dict[str, dict[_Key, Readings]] = {}
         self._series: dict[str, dict[Series, tuple[str, _Key] | None]] = {}
         self._nodes: dict[str, ResourceUsage] = {}
