@@ -109,8 +109,8 @@ class RuledUsage:
             return {}
         queries = merge.merged_containers(cpu, None), merge.merged_containers(memory, None)
         cores, octets = await self._both(queries, at)
-        for rule, found in ((cpu.rule, cores), (memory.rule, octets)):
-            self._say("usage not found", "" if found else _nothing(rule, "containerQuery"), rule.place)
+        for rule, samples in ((cpu.rule, cores), (memory.rule, octets)):
+            self._say("usage not found", "" if samples else _nothing(rule, "containerQuery"), rule.place)
         both = by_container(cpu, cores), by_container(memory, octets)
         found = joined(*both, lacking=self._lacking, window=self._window, at=at)
         self._lacking = found.lacking
