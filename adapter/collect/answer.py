@@ -108,6 +108,23 @@ class Missing(LookupError):  # noqa: N818 - the name of what the client is told
 class Unavailable(Exception):  # noqa: N818 - the name of what the client is told
     """The value cannot be had now; answered with 503. The text is one sentence with the cause."""
 
+    def __init__(self, cause: str, *, soon: bool = False) -> None:
+        """`soon`: it may well be there in a second, so that asking again is worth it (Retry-After)."""
+        super().__init__(cause)
+        self.soon = soon
+
+
+class Unanswerable(Exception):  # noqa: N818 - the name of what the client is told
+    """What the rule says can never give this value; answered with 500. The text is one sentence with the cause."""
+
+
+class BadQuestion(ValueError):  # noqa: N818 - the name of what the client is told
+    """What was asked can mean nothing to the source; answered with 400. The text is one sentence with the cause."""
+
+
+NO_ANSWER = (Missing, Unavailable, Unanswerable, BadQuestion)
+"""All that asking for a value raises."""
+
 
 class Answers(Protocol):
     """All that the API server knows of the rest of the program."""
@@ -121,7 +138,7 @@ class Answers(Protocol):
         ...
 
     async def custom(self, question: CustomQuestion) -> Sequence[CustomValue]:
-        """Sorted by object name. Raises Missing, Unavailable."""
+        """Sorted by object name. Raises those of NO_ANSWER."""
         ...
 
     def external_offers(self) -> Sequence[str]:
@@ -129,7 +146,7 @@ class Answers(Protocol):
         ...
 
     async def external(self, question: ExternalQuestion) -> Sequence[ExternalValue]:
-        """Sorted by labels. Raises Missing, Unavailable."""
+        """Sorted by labels. Raises those of NO_ANSWER."""
         ...
 
     def node_usage(self, name: str | None, selector: Selector) -> Sequence[NodeUsage]:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from cachetools import LRUCache
 from msgspec.structs import replace
 
-from adapter.collect import consumption, explain
+from adapter.collect import consumption, explain, refusals
 from adapter.collect.answer import (
+    NO_ANSWER,
     CustomOffer,
     CustomQuestion,
     CustomValue,
@@ -19,18 +20,19 @@ from adapter.collect.answer import (
     PodUsage,
     Unavailable,
 )
-from adapter.collect.collector import Collector, Held
+from adapter.collect.collector import Collector, Held, NotYetError
 from adapter.collect.demand import CustomWant, ExternalWant, Objects, Want
 from adapter.collect.directory import Directory
 from adapter.collect.forecast import Forecaster
-from adapter.collect.judge import Judged, LeftOut, judged, quantity
+from adapter.collect.judge import Judged, judged, quantity
 from adapter.collect.plan import custom_offered, mergeable
-from adapter.collect.snapshot import Reading
+from adapter.collect.sieve import Sieve
 from adapter.collect.telemetry import CollectTelemetry
-from adapter.collect.transition import Span
 from adapter.collect.usage import UsageSource
 from adapter.kube.objects import HasMetadata
 from adapter.kube.resources import GroupResource
+from adapter.metrics.source import UnsupportedQuery
+from adapter.rules.queries import QueryError
 from adapter.rules.resources import NODES, PERSISTENT_VOLUMES, PODS, UnknownResource
 from adapter.units.selector import Selector
 
@@ -57,6 +59,7 @@ class Collected:
         self._directory = directory
         self._usage = usage
         self._telemetry = telemetry
+        self._sieve = Sieve(collector.transitions, telemetry, clock)
         self._forecaster = forecaster
         self._clock = clock
         self._shared: LRUCache[Hashable, bool] = LRUCache(4096)
@@ -82,15 +85,26 @@ class Collected:
         held = await self._held(self._want(question), question.user)
         kind, api_version = self._kind(question.resource)
         values = []
-        for name, found in self._judge(question, names, held).items():
+        judged_of = self._sieve.judge(question, names, held)
+        for name, found in judged_of.items():
             if found is None or found.reading is None or found.value is None:
                 continue
             described = ObjectReference(kind, question.namespace, name, api_version)
             window = found.reading.window or None
             values.append(CustomValue(described, quantity(found.value), found.reading.time, window))
-        if not values and question.name != "*":
-            raise Missing(self._absence(question, held))
+        if not values:
+            self._refuse_nothing(question, held, judged_of)
         return values
+
+    def _refuse_nothing(self, question: CustomQuestion, held: Held, found: Mapping[str, Judged | None]) -> None:
+        """Say why there is no value at all. Raises those of NO_ANSWER; returns where there just are no samples."""
+        assert held.table is not None
+        if held.table.unnamed:
+            raise refusals.of_unnamed(held.table.unnamed, held.planned.object_label)
+        if question.name != "*":
+            raise Missing(_absence(question.name, found[question.name]))
+        if refusal := refusals.of_list(found, held.error):
+            raise refusal
 
     async def external(self, question: ExternalQuestion) -> Sequence[ExternalValue]:
         """See `Answers`."""
@@ -101,12 +115,16 @@ class Collected:
         table, limits, now = held.table, held.planned.limits, self._clock()
         assert table is not None
         found = [(labels, judged(reading, limits, sample_interval=0.0, now=now)) for labels, reading in table.external]
-        self._count(held, [item for _, item in found])
-        return [
+        self._sieve.count(held, [item for _, item in found])
+        values = [
             ExternalValue(labels, quantity(item.value), item.reading.time, item.reading.window or None)
             for labels, item in sorted(found, key=lambda pair: sorted(pair[0].items()))
             if item.value is not None and item.reading is not None
         ]
+        shown = {",".join(f"{key}={value}" for key, value in labels.items()): item for labels, item in found[:1]}
+        if not values and (refusal := refusals.of_list(shown, held.error)):
+            raise refusal
+        return values
 
     def _meant(self, question: CustomQuestion) -> CustomQuestion:
         """With the resource that the cluster knows by that name: `deployments` for `deployments.apps`.
@@ -128,7 +146,7 @@ class Collected:
         try:
             offered = custom_offered(self._collector.catalogue, resource, question.metric)
         except LookupError as error:
-            raise self._unserved(error) from error
+            raise self._unserved(error, external=False) from error
         key = self._collector.catalogue.revision, resource, question.metric, bool(namespace), selector
         shared = self._shared.get(key)
         if shared is None:
@@ -138,11 +156,10 @@ class Collected:
             resource, namespace=namespace, metric=question.metric, metric_selector=selector, objects=objects
         )
 
-    def _unserved(self, error: LookupError) -> Missing | Unavailable:
+    def _unserved(self, error: LookupError | QueryError, *, external: bool) -> Exception:
         """What to tell whoever asks for a metric that nothing serves."""
-        if not self._collector.offers.done:
-            return Unavailable("which series there are is being looked up for the first time; ask again")
-        return Missing(error.args[0])
+        rules = self._collector.catalogue.rules_of(external=external)
+        return refusals.of_plan(error, self._collector.offers.trouble(rules))
 
     async def _names(self, question: CustomQuestion) -> Sequence[str]:
         """The objects that are asked for. Raises Missing, Unavailable."""
@@ -166,63 +183,24 @@ class Collected:
     async def _held(self, want: Want, user: str) -> Held:
         """What is held for `want`, with a table. What the plan does not cover is asked for now, and remembered.
 
-        Raises Missing, Unavailable.
+        Raises those of NO_ANSWER.
         """
         held = self._collector.held.get(want)
         self._collector.demand.requested(want, user, self._clock())
-        if held is None or held.table is None:
+        if held is None or (held.table is None and not isinstance(held.error, UnsupportedQuery)):
             group = "external" if isinstance(want, ExternalWant) else "custom"
             self._telemetry.uncovered.labels(f"{group}.metrics.k8s.io").inc()
             try:
                 held = await self._collector.fetch(want)
-            except LookupError as error:
-                raise self._unserved(error) from error
-        if held is None:
-            raise Unavailable("the source has not answered within 1 s; the query goes on, ask again")
+            except (LookupError, QueryError) as error:
+                raise self._unserved(error, external=isinstance(want, ExternalWant)) from error
+            except NotYetError as error:
+                sentence = "the source has not answered within 1 s; the query goes on, ask again"
+                raise Unavailable(sentence, soon=error.began) from error
         if held.table is None:
-            raise Unavailable(held.error)
+            assert held.error is not None
+            raise refusals.of_source(held.error)
         return held
-
-    def _judge(self, question: CustomQuestion, names: Iterable[str], held: Held) -> dict[str, Judged | None]:
-        """What becomes of each named object's value; None where there is none."""
-        table, limits, now = held.table, held.planned.limits, self._clock()
-        assert table is not None
-        young = self._young(question, held, now)
-        found: dict[str, Judged | None] = {}
-        for name in names:
-            reading = table.readings.get((question.namespace, name))
-            if why := young(name, reading):
-                found[name] = Judged(reading, None, LeftOut.TRANSITION, why)
-            elif reading is None:
-                found[name] = None
-            else:
-                found[name] = judged(reading, limits, sample_interval=table.sample_interval, now=now)
-        self._count(held, [item for item in found.values() if item is not None])
-        return found
-
-    def _young(self, question: CustomQuestion, held: Held, now: float) -> Callable[[str, Reading | None], str]:
-        """Says of a pod's reading why it is left out for the pod's own state, '' where it is not."""
-        transitions, planned = self._collector.transitions, held.planned
-        if transitions is None or not planned.ready_pods:
-            return lambda _name, _reading: ""
-        window = planned.coverage.window if planned.coverage is not None else 0.0
-        span = Span(window, held.table.sample_interval if held.table is not None else 0.0)
-        selector = question.selector if question.name == "*" else None
-
-        def why(name: str, reading: Reading | None) -> str:
-            return transitions.left_out((question.namespace, name), reading, selector=selector, span=span, now=now)
-
-        return why
-
-    def _count(self, held: Held, found: Iterable[Judged]) -> None:
-        for item in found:
-            if item.left_out is not None:
-                self._telemetry.left_out.labels(held.planned.rule.place, item.left_out.value).inc()
-
-    def _absence(self, question: CustomQuestion, held: Held) -> str:
-        name = question.name
-        found = self._judge(question, [name], held)[name]
-        return f"{name} has no sample" if found is None else f"the value of {name} is left out: {found.why}"
 
     # ---- CPU and memory
 
@@ -251,18 +229,18 @@ class Collected:
         try:
             question = self._meant(question)
             want = self._want(question)
-        except (Missing, Unavailable) as missing:
+        except NO_ANSWER as refusal:
             return {
                 "metric": question.metric,
-                "answer": "404" if isinstance(missing, Missing) else "503",
-                "why": str(missing),
+                "answer": str(refusals.code(refusal)),
+                "why": str(refusal),
                 "rules": list(self._collector.catalogue.problems),
             }
         offered = custom_offered(self._collector.catalogue, question.resource, question.metric)
         story = explain.of_rule(offered, want, self._collector.demand)
         held = self._collector.held.get(want)
         if held is None or held.table is None:
-            return story | {"answer": "asked for when requested", "lastError": held.error if held else ""}
+            return story | {"answer": "asked for when requested", "lastError": _shown(held.error if held else None)}
         return story | self._told(question, held)
 
     def _told(self, question: CustomQuestion, held: Held) -> dict[str, object]:
@@ -274,12 +252,20 @@ class Collected:
         return explain.of_values(
             held.planned,
             held.table,
-            self._judge(question, names, held),
+            self._sieve.judge(question, names, held),
             explain.Origin(source.name, source.knows_sample_times),
             namespace=question.namespace,
-            error=held.error,
+            error=_shown(held.error),
             now=self._clock(),
         )
+
+
+def _absence(name: str, found: Judged | None) -> str:
+    return f"{name} has no sample" if found is None else f"the value of {name} is left out: {found.why}"
+
+
+def _shown(error: Exception | None) -> str:
+    return "" if error is None else str(error)
 
 
 def _named(found: Iterable[HasMetadata], name: str | None) -> Iterator[HasMetadata]:

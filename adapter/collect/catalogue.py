@@ -45,6 +45,10 @@ class Catalogue:
         """All rules that want a look-up of their series."""
         return [*(self._rules.custom or ()), *(self._rules.external or ())]
 
+    def rules_of(self, *, external: bool) -> Sequence[Rule]:
+        """The rules of one of the two APIs."""
+        return (self._rules.external if external else self._rules.custom) or ()
+
     def found(self, rule: Rule, series: LabelSets) -> None:
         """The source holds these label sets (with `__name__`) for `rule`'s series query."""
         if self._found.get(_key(rule)) != series:

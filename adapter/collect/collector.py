@@ -20,7 +20,7 @@ from adapter.collect.schedule import Replanning, Schedule, Timetable
 from adapter.collect.snapshot import Table
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.transition import Transitions
-from adapter.metrics.source import Query, RefusedQuery, Source, SourceError
+from adapter.metrics.source import Query, RefusedQuery, Source, SourceError, UnsupportedQuery
 from adapter.program.run import ends_program
 
 log = structlog.get_logger(__name__)
@@ -32,8 +32,17 @@ class Held(NamedTuple):
     planned: Planned
     table: Table | None
     """The last good result."""
-    error: str = ""
-    """Why the last evaluation failed, '' where it did not."""
+    error: SourceError | None = None
+    """Why the last evaluation failed, None where it did not."""
+
+
+class NotYetError(Exception):
+    """The source has not answered in the time that a request waits; the query goes on."""
+
+    def __init__(self, *, began: bool) -> None:
+        super().__init__()
+        self.began = began
+        """Whether the query was sent for this request, so that a second one may well find its result."""
 
 
 class Collector:
@@ -105,18 +114,21 @@ class Collector:
         due = self._timetable.due(self.plan.planned, now)
         return [self._start(planned) for planned in due if planned.query not in self._running]
 
-    async def fetch(self, want: Want) -> Held | None:
-        """The result for a want that is not held: one query that all askers share; None where it takes too long.
+    async def fetch(self, want: Want) -> Held:
+        """The result for a want that is not held: one query that all askers share.
 
-        Raises LookupError where no query can serve it.
+        Raises LookupError or QueryError where no query can serve it, NotYetError where it takes too long.
         """
         plan = self._planner.plan([want], self.catalogue)
         if not plan.planned:
-            raise LookupError(plan.unserved[want])
+            raise plan.unserved[want]
         planned = plan.planned[0]
-        task = self._running.get(planned.query) or self._start(planned)
+        running = self._running.get(planned.query)
+        task = running or self._start(planned)
         done, _ = await asyncio.wait([task], timeout=self._schedule.fetch_timeout)
-        return task.result() if done else None
+        if not done:
+            raise NotYetError(began=running is None)
+        return task.result()
 
     # ---- the plan
 
@@ -145,7 +157,7 @@ class Collector:
             return  # nobody knows yet which series there are
         for want in wants & self.plan.unserved.keys():
             where = f"{want.metric} in namespace {want.namespace or '(all)'}"
-            self._reports.note(f"{where} is wanted, but {self.plan.unserved[want]}")
+            self._reports.note(f"{where} is wanted, but {self.plan.unserved[want].args[0]}")
 
     # ---- values
 
@@ -157,38 +169,39 @@ class Collector:
 
     async def _evaluate(self, planned: Planned) -> Held:
         started, place = self._clock(), planned.rule.place
-        error, table = "", None
+        error: SourceError | None = None
+        table = None
         self._telemetry.queries.labels(place, "value").inc()
         try:
             table = await self._evaluator.table(planned, started, self._last(planned))
         except SourceError as failure:
-            error = str(failure)
+            error = failure
             if isinstance(failure, RefusedQuery) and self._planner.keep_apart(planned.wants):
                 self._replanning.ask()
         except BaseException as failure:
             if ends_program(failure):
                 raise
-            error = "the result could not be read; the log says more"
+            error = SourceError("the result could not be read; the log says more")
             log.exception("query", rule=place, promql=planned.query.promql[:1024])
         if error:
             self._telemetry.query_errors.labels(place, "value").inc()
         took = self._clock() - started
         self._telemetry.query_seconds.labels(place).observe(took)
-        self._timetable.asked(planned, started=started, took=took)
+        self._timetable.asked(planned, started=started, took=took, hopeless=isinstance(error, UnsupportedQuery))
         return self._hold(planned, table, error)
 
     def _last(self, planned: Planned) -> Last:
         held = self.held.get(planned.wants[0])
         return Last(held.table, bool(held.error)) if held else Last()
 
-    def _hold(self, planned: Planned, table: Table | None, error: str) -> Held:
+    def _hold(self, planned: Planned, table: Table | None, error: SourceError | None) -> Held:
         """A failed evaluation keeps the last good values."""
         place, before = planned.rule.place, self.held.get(planned.wants[0])
         if error:
             self._reports.problem(f"{place}: the query failed: {error}")
         else:
             self._reports.problems([f"{place}: {planned.unread}"] if planned.unread else [])
-            self._reports.over(f"{place}: the query failed: {before.error if before else ''}")
+            self._reports.over(f"{place}: the query failed: {before.error if before else None}")
             held = len(table.readings) + len(table.external) if table else 0
             self._telemetry.held.labels(place).set(held)
         for want in planned.wants:

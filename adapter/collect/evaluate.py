@@ -58,7 +58,9 @@ class Evaluator:
         if not planned.object_label:
             external = tuple((s.labels, Reading(s.value, s.time, s.window)) for s in samples)
             return await self._believed(planned, Table(at, {}, external), last)
-        table = await self._believed(planned, Table(at, _readings(planned, samples)), last)
+        readings = _readings(planned, samples)
+        unnamed = 0 if readings else len(samples)
+        table = await self._believed(planned, Table(at, readings, unnamed=unnamed), last)
         if self._source.knows_sample_times or planned.times is None:
             return table
         known = await self._sample_times(planned, planned.times, at)
@@ -66,9 +68,14 @@ class Evaluator:
 
     async def _settled(self, planned: Planned, transitions: Transitions, at: float) -> Table:
         """Of pods that take traffic, rates of one group over the same time; see `adapter.collect.transition`."""
+        unnamed = 0
 
         async def ask(since: Since) -> Readings:
-            return _readings(planned, await self._source.query(planned.query, at, since))
+            nonlocal unnamed
+            samples = await self._source.query(planned.query, at, since)
+            readings = _readings(planned, samples)
+            unnamed = 0 if readings else len(samples)
+            return readings
 
         async def silent(pods: Since) -> Collection[Key]:
             return await self._source.silent(planned.query, at, pods)
@@ -77,7 +84,7 @@ class Evaluator:
         namespaces = {want.namespace for want in planned.wants}
         settled = await settle(transitions, namespaces, before, ask=ask, silent=silent, at=at)
         self._settled_last[planned.query] = settled
-        return Table(at, settled.readings, waits=settled.waits)
+        return Table(at, settled.readings, waits=settled.waits, unnamed=unnamed)
 
     def returned(self, planned: Planned, now: float) -> None:
         """Its series were gone, and are there again."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from adapter.collect.answer import Answers, CustomQuestion, ExternalQuestion, Missing, PodUsage, Unavailable
+from adapter.collect.answer import NO_ANSWER, Answers, CustomQuestion, ExternalQuestion, Missing, PodUsage, Unavailable
 from adapter.collect.catalogue import Catalogue
 from adapter.collect.declared import want_of
 from adapter.collect.demand import ExternalWant
@@ -151,7 +151,7 @@ class _Asked:
             if written is None or metric.source in (Source.RESOURCE, Source.CONTAINER_RESOURCE):
                 return self._usage(metric)
             return await self._value(metric, written)
-        except (Missing, Unavailable, SelectorError, LookupError) as error:
+        except (*NO_ANSWER, SelectorError, LookupError) as error:
             return Invalid(str(error.args[0]) if error.args else "it is not served")
 
     async def _value(self, metric: Metric, written: autoscaling.MetricSpec) -> Observed:

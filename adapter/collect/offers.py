@@ -1,7 +1,7 @@
 """Looks up which series the source holds for each rule: what is on offer."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
@@ -41,6 +41,17 @@ class OfferLookup:
         self._reports = reports
         self._schedule = schedule
         self._clock = clock
+
+    def trouble(self, rules: Iterable[Rule]) -> str:
+        """Why the series of some of `rules` are not known now, one sentence; '' where all are."""
+        if not self.done:
+            return "which series there are is being looked up for the first time"
+        failed = {rule.place: error for rule in rules if (error := self.errors.get(rule.place)) is not None}
+        if not failed:
+            return ""
+        first = next(iter(failed))
+        more = f" (and of {len(failed) - 1} more)" if len(failed) > 1 else ""
+        return f"the series of {first}{more} could not be looked up: {failed[first]}"
 
     async def run(self, looked: Callable[[], None]) -> None:
         """Until cancelled; `looked` is called after each look."""

@@ -67,11 +67,15 @@ class Planned(NamedTuple):
         return self.external is not None or (isinstance(first, CustomWant) and first.objects is None)
 
 
+class UnknownMetric(LookupError):  # noqa: N818 - it is what the client is told
+    """No rule offers a metric of this name, as far as the series were looked up."""
+
+
 class Plan(NamedTuple):
-    """All queries, and a sentence for each want that none of them serves."""
+    """All queries, and why none of them serves a want."""
 
     planned: tuple[Planned, ...]
-    unserved: Mapping[Want, str]
+    unserved: Mapping[Want, LookupError | QueryError]
 
 
 class Planner:
@@ -107,12 +111,12 @@ class Planner:
     def plan(self, wants: Iterable[Want], catalogue: Catalogue) -> Plan:
         """The queries that serve `wants`; in a stable order."""
         planned: list[Planned] = []
-        unserved: dict[Want, str] = {}
+        unserved: dict[Want, LookupError | QueryError] = {}
         for group in _groups(wants):
             try:
                 planned.extend(self._group(group, catalogue))
             except (LookupError, QueryError) as error:
-                unserved.update(dict.fromkeys(group, str(error.args[0])))
+                unserved.update(dict.fromkeys(group, error))
         return Plan(tuple(sorted(planned, key=lambda item: item.query)), unserved)
 
     def _group(self, wants: Sequence[Want], catalogue: Catalogue) -> list[Planned]:
@@ -259,18 +263,18 @@ def merged_limits(policy: Policy, defaults: Limits, is_rate: bool) -> Limits:
 
 
 def custom_offered(catalogue: Catalogue, resource: GroupResource, metric: str) -> Offered:
-    """What answers for a custom metric. Raises LookupError with the cause."""
+    """What answers for a custom metric. Raises UnknownMetric with the cause."""
     offered = catalogue.custom.get((resource, metric))
     if offered is None:
-        raise LookupError(f"no rule finds series for metric {metric} of {resource}")
+        raise UnknownMetric(f"no rule finds series for metric {metric} of {resource}")
     return offered
 
 
 def external_offered(catalogue: Catalogue, metric: str) -> Offered:
-    """What answers for an external metric. Raises LookupError with the cause."""
+    """What answers for an external metric. Raises UnknownMetric with the cause."""
     offered = catalogue.external.get(metric)
     if offered is None:
-        raise LookupError(f"no external rule finds series for metric {metric}")
+        raise UnknownMetric(f"no external rule finds series for metric {metric}")
     return offered
 
 

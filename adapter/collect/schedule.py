@@ -13,6 +13,10 @@ SHARE = 20
 """A query that took t seconds is not asked again before SHARE * t: at most 5 % of the source's time is ours."""
 
 
+REST = 60.0
+"""s until a query that can never work is asked again: the server may have become another one."""
+
+
 class Schedule(NamedTuple):
     """How often what is asked; s."""
 
@@ -34,9 +38,9 @@ class Timetable:
         """Those of `planned` whose time has come."""
         return [one for one in planned if self._due.get(one.query, 0.0) <= now]
 
-    def asked(self, planned: Planned, *, started: float, took: float) -> None:
-        """It was asked at `started`, Unix s, and answered after `took` s, well or not."""
-        self._due[planned.query] = started + max(planned.limits.refresh, SHARE * took)
+    def asked(self, planned: Planned, *, started: float, took: float, hopeless: bool = False) -> None:
+        """It was asked at `started`, Unix s, and answered after `took` s, well or not; `hopeless`: it never can be."""
+        self._due[planned.query] = started + max(planned.limits.refresh, SHARE * took, REST if hopeless else 0.0)
 
     def keep(self, queries: Collection[Query]) -> None:
         """Forget all but `queries`."""

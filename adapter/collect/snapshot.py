@@ -46,6 +46,8 @@ class Table(NamedTuple):
     """External: each element's labels and value."""
     sample_interval: float = 0.0
     """s between the newest samples of two evaluations, where seen: a slow scrape is not staleness."""
+    unnamed: int = 0
+    """Custom: elements of the result without the label that would name their object."""
     waits: Mapping[tuple[str, str], tuple[str, str]] = {}
     """Pods whose readings are from before a change of their group's load -> a pod that has none since."""
 

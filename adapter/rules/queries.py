@@ -29,6 +29,10 @@ class QueryError(ValueError):
     """No query can be built for a request; the text is one sentence."""
 
 
+class SelectorQueryError(QueryError):
+    """A metric's selector asks for what a query cannot say, whatever the rule."""
+
+
 class Matcher(NamedTuple):
     """One label matcher of a query; `values` are what `.LabelValuesByName` shows of it."""
 
@@ -66,10 +70,10 @@ def selector_matchers(selector: Selector) -> list[Matcher]:
 def _matcher(requirement: Requirement) -> Matcher:
     key, operator, values = requirement.key, requirement.operator, sorted(requirement.values)
     if label_text(key) != key:
-        raise QueryError(f"{key!r} is no label's name in Prometheus; right would be letters, digits and _")
+        raise SelectorQueryError(f"{key!r} is no label's name in Prometheus; right would be letters, digits and _")
     shown = "|".join(values)
     if operator in (Operator.GREATER, Operator.LESS):
-        raise QueryError(
+        raise SelectorQueryError(
             f"{str(requirement)!r} has no counterpart in PromQL; right would be =, !=, in, notin or exists"
         )
     if operator is Operator.EXISTS:

@@ -98,24 +98,24 @@ def internal() -> StatusError:
     )
 
 
-def unavailable(cause: str) -> StatusError:
-    """503: it cannot be had now; `cause` is one sentence."""
-    return StatusError(
-        503,
-        reason="ServiceUnavailable",
-        message=cause,
-        details=StatusDetails(retry_after_seconds=RETRY_AFTER),
-        retry_after=RETRY_AFTER,
-    )
+def unanswerable(cause: str) -> StatusError:
+    """500: it can never be had; `cause` is one sentence, for whoever wrote the rule."""
+    details = StatusDetails(causes=[StatusCause(message=cause)])
+    return StatusError(500, reason="InternalError", message=f"Internal error occurred: {cause}", details=details)
+
+
+def unavailable(cause: str, *, soon: bool = False) -> StatusError:
+    """503: it cannot be had now; `cause` is one sentence.
+
+    Only what may be there in a second (`soon`) asks the client to wait for it: client-go repeats what has a Retry-After
+    up to ten times, and one of the HPA controller's few workers sleeps the while.
+    """
+    retry_after = RETRY_AFTER if soon else 0
+    details = StatusDetails(retry_after_seconds=retry_after) if soon else StatusDetails()
+    return StatusError(503, reason="ServiceUnavailable", message=cause, details=details, retry_after=retry_after)
 
 
 def timed_out(seconds: float) -> StatusError:
     """504: no answer within the server's own limit, `seconds`."""
     message = f"the answer took longer than the server's limit of {seconds:g} s"
-    return StatusError(
-        504,
-        reason="Timeout",
-        message=message,
-        details=StatusDetails(retry_after_seconds=RETRY_AFTER),
-        retry_after=RETRY_AFTER,
-    )
+    return StatusError(504, reason="Timeout", message=message, details=StatusDetails())

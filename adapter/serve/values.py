@@ -9,6 +9,7 @@ from msgspec import UNSET, Struct
 
 from adapter.collect.answer import (
     Answers,
+    BadQuestion,
     CustomQuestion,
     CustomValue,
     ExternalQuestion,
@@ -16,6 +17,7 @@ from adapter.collect.answer import (
     Missing,
     NodeUsage,
     PodUsage,
+    Unanswerable,
     Unavailable,
     Usage,
 )
@@ -24,7 +26,15 @@ from adapter.serve.discovery import CUSTOM, EXTERNAL, RESOURCE
 from adapter.serve.encode import BATCH, batches
 from adapter.serve.questions import custom_question, external_question, field_selector, label_selector
 from adapter.serve.requestinfo import RequestInfo
-from adapter.serve.status import StatusError, method_not_allowed, no_such_path, not_found, unavailable
+from adapter.serve.status import (
+    StatusError,
+    bad_request,
+    method_not_allowed,
+    no_such_path,
+    not_found,
+    unanswerable,
+    unavailable,
+)
 from adapter.units.requirement import EXPRESSION_OF, Operator
 from adapter.units.selector import Selector
 
@@ -45,8 +55,8 @@ class Values:
             if info.group == EXTERNAL:
                 return await self._external(info, user)
             return await self._resource(info)
-        except Unavailable as error:
-            raise unavailable(str(error) or "the values cannot be had now") from error
+        except (Unavailable, Unanswerable, BadQuestion) as error:
+            raise _refused(error) from error
 
     async def explain(self, info: RequestInfo, user: str) -> Mapping[str, object]:
         """How the answer to a custom metric comes about, or what an HPA will do: whichever the path names."""
@@ -58,16 +68,16 @@ class Values:
             return self._answers.explain(question)
         except Missing as error:
             raise _no_metric(question, str(error)) from error
-        except Unavailable as error:
-            raise unavailable(str(error)) from error
+        except (Unavailable, Unanswerable, BadQuestion) as error:
+            raise _refused(error) from error
 
     async def _explain_hpa(self, *, namespace: str, name: str, user: str) -> Mapping[str, object]:
         try:
             return await self._answers.explain_hpa(namespace=namespace, name=name, user=user)
         except Missing as error:
             raise not_found(str(error), wire.StatusDetails(name, "autoscaling", "horizontalpodautoscalers")) from error
-        except Unavailable as error:
-            raise unavailable(str(error)) from error
+        except (Unavailable, Unanswerable, BadQuestion) as error:
+            raise _refused(error) from error
 
     async def _custom(self, info: RequestInfo, user: str) -> wire.Object:
         question = custom_question(info, user)
@@ -217,6 +227,16 @@ def _usage(usage: Usage) -> Mapping[str, str]:
 
 
 # ---- errors
+
+
+def _refused(error: Unavailable | Unanswerable | BadQuestion) -> StatusError:
+    match error:
+        case Unavailable():
+            return unavailable(str(error) or "the values cannot be had now", soon=error.soon)
+        case Unanswerable():
+            return unanswerable(str(error))
+        case BadQuestion():
+            return bad_request(str(error))
 
 
 def _no_metric(question: CustomQuestion, cause: str) -> StatusError:

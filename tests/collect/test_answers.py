@@ -9,14 +9,14 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from adapter.collect.answer import CustomQuestion, ExternalQuestion, Missing, Unavailable
+from adapter.collect.answer import BadQuestion, CustomQuestion, ExternalQuestion, Missing, Unanswerable, Unavailable
 from adapter.collect.demand import CustomWant
 from adapter.collect.evaluate import TIMES_EVERY
 from adapter.kube.index import Index
 from adapter.kube.objects import ObjectMeta, PartialObjectMetadata
 from adapter.kube.resources import GroupResource
 from adapter.metrics.sample import Sample
-from adapter.metrics.source import Query, SourceError
+from adapter.metrics.source import Query, SourceError, UnsupportedQuery
 from adapter.rules.resources import NODES, PODS
 from adapter.units.selector import EVERYTHING, Selector
 from tests.collect.conftest import World
@@ -98,8 +98,10 @@ async def test_a_source_that_hangs_costs_a_request_one_second_and_gets_503(world
     world.pod("web-1", app="web")
     world.source.gate = lambda: asyncio.sleep(5)
     began = asyncio.get_running_loop().time()
-    with pytest.raises(Unavailable, match="has not answered within 1 s"):
-        await world.answers.custom(question())
+    for first in (True, False):  # who asks again finds the query under way: a worker of HPAs waits but once
+        with pytest.raises(Unavailable, match="has not answered within 1 s") as raised:
+            await world.answers.custom(question())
+        assert raised.value.soon is first
     assert asyncio.get_running_loop().time() - began < 3
 
 
@@ -110,7 +112,12 @@ async def test_a_failed_query_keeps_the_last_good_values_until_they_are_too_old(
     assert await values(served, question()) == {"web-1": "1500m", "web-2": "2500m"}
     served.now = 1061  # older than the 60 s of the default
     await refresh(served)
-    assert await values(served, question()) == {}
+    with pytest.raises(
+        Unavailable,
+        match="all 2 values are left out: web-1: its sample is 61 s old, the limit is 60 s; the last query failed: P",
+    ) as raised:
+        await values(served, question())
+    assert not raised.value.soon
 
 
 async def test_a_single_object_whose_value_is_too_old_is_not_found_with_its_age(served: World) -> None:
@@ -129,22 +136,76 @@ async def test_a_source_that_never_answered_is_503_with_its_cause(world: World) 
 
 async def test_odd_values_are_left_out(served: World) -> None:
     served.now += 6
-    served.serves(("shop", "web-1", math.nan), ("shop", "web-2", -0.2))
+    served.serves(("shop", "web-1", math.nan), ("shop", "web-2", 0.2))
+    await refresh(served)
+    assert await values(served, question()) == {"web-2": "200m"}
+    served.now += 6
+    served.serves(("shop", "web-2", -0.2))
+    await refresh(served)
+    with pytest.raises(Unavailable, match=r"^the only value, of web-2, is left out: its value is -0.2$"):
+        await values(served, question())
+
+
+async def test_pods_without_any_sample_are_an_empty_list_as_in_prometheus_adapter(served: World) -> None:
+    served.now += 6
+    served.serves()
     await refresh(served)
     assert await values(served, question()) == {}
+
+
+@pytest.mark.parametrize("labels", [{}, {"instance": "10.0.0.1"}])
+async def test_a_rule_whose_query_names_no_object_is_an_error(served: World, labels: dict[str, str]) -> None:
+    served.now += 6
+    served.source.samples = [Sample(labels, 7.0, served.now)]
+    await refresh(served)
+    for asked in (question(), question("web-1", "")):
+        with pytest.raises(Unanswerable, match="the rule's query gives one element without the label 'pod'"):
+            await values(served, asked)
+
+
+async def test_what_can_never_work_is_said_at_once_and_hardly_asked_again(world: World) -> None:
+    world.pod("web-1", app="web")
+    world.demand.declare("shop", "web", [CustomWant(PODS, "shop", RATE)])
+
+    async def refuse() -> None:
+        raise UnsupportedQuery("Prometheus answered 400: bad_data: parse error")
+
+    world.source.gate = refuse
+    for _ in range(12):
+        await refresh(world)
+        with pytest.raises(Unanswerable, match="bad_data: parse error"):
+            await values(world, question())
+        world.now += 5
+    assert len(world.source.queries) == 1  # in 55 s
+    world.now += 5
+    await refresh(world)
+    assert len(world.source.queries) == 2
+
+
+async def test_a_selector_whose_key_no_series_can_have_is_a_bad_question(world: World) -> None:
+    world.pod("web-1", app="web")
+    selector = Selector.parse("k8s-app=web")
+    for ask in (
+        world.answers.custom(replace(question(), metric_selector=selector)),
+        world.answers.external(ExternalQuestion(namespace="shop", metric="jobs_waiting", selector=selector)),
+    ):
+        with pytest.raises(BadQuestion, match="'k8s-app' is no label's name in Prometheus; right would be letters"):
+            await ask
 
 
 async def test_what_is_left_out_is_counted_by_rule_for_its_age_or_its_value(served: World) -> None:
     served.now += 6
     served.serves(("shop", "web-1", math.nan))
     await refresh(served)
-    await values(served, question())
+    with pytest.raises(Unavailable):
+        await values(served, question())
     counted = [("age", 0.0), ("value", 1.0)]
     assert [(why, served.left_out("rules[0], line 3", why)) for why, _ in counted] == counted
     served.source.fault = "gone"
     served.now += 61
     await refresh(served)
-    await values(served, question())
+    with pytest.raises(Unavailable):
+        await values(served, question())
     assert served.left_out("rules[0], line 3", "age") == 1
 
 
@@ -212,7 +273,8 @@ async def test_an_outage_is_no_slow_scrape(served: World) -> None:
         served.serves(("shop", "web-1", 1.0))
         await refresh(served)
     served.now += 61
-    assert await values(served, question()) == {}
+    with pytest.raises(Unavailable, match="its sample is 61 s old, the limit is 60 s"):
+        await values(served, question())
     served.now -= 2
     assert await values(served, question()) == {"web-1": "1"}
 
@@ -244,14 +306,16 @@ async def test_a_window_that_cannot_be_looked_at_holds_nobody_up_for_good(served
     await refresh(served)
     served.source.fault = ""
 
+    refused = SourceError("this server cannot count")
+
     async def refuse(query: Query, at: float) -> list[Sample]:
-        raise SourceError("this server cannot count")
+        raise refused
 
     served.source.count = refuse  # type: ignore[method-assign]
     for moment in range(1020, 1110, 10):
         served.now = moment
         await refresh(served)
-        assert served.collector.held[next(iter(served.collector.held))].error == "this server cannot count"
+        assert served.collector.held[next(iter(served.collector.held))].error is refused
     served.now = 1110
     served.serves(("shop", "web-1", 1.6))
     await refresh(served)
@@ -332,6 +396,24 @@ async def test_explain_tells_query_values_ages_and_what_is_missing(served: World
 
 async def test_explain_of_an_unknown_metric_says_so(served: World) -> None:
     assert "no rule finds series" in str(served.answers.explain(question(metric="nope"))["why"])
+
+
+async def test_while_series_cannot_be_looked_up_an_unknown_metric_is_503_with_the_cause(world: World) -> None:
+    world.pod("web-1", app="web")
+    world.source.fault = "Prometheus answered 401; check its credentials"
+    assert not await world.collector.offers.look()
+    asked = ExternalQuestion(namespace="shop", metric="nope", selector=EVERYTHING)
+    why = r"finds series for metric nope.*; but the series of (external)?[rR]ules\[0\], line \d+.* answered 401; check"
+    for answer in (world.answers.custom(question(metric="nope")), world.answers.external(asked)):
+        with pytest.raises(Unavailable, match=why) as raised:
+            await answer
+        assert not raised.value.soon
+    told = world.answers.explain(question(metric="nope"))
+    assert (told["answer"], "answered 401" in str(told["why"])) == ("503", True)
+    world.source.fault = ""
+    assert await world.collector.offers.look()
+    with pytest.raises(Missing):
+        await world.answers.custom(question(metric="nope"))
 
 
 async def test_while_pods_are_not_listed_yet_all_of_them_are_503_and_a_named_one_is_answered(served: World) -> None:

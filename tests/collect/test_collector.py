@@ -99,6 +99,6 @@ async def test_a_query_that_fails_as_nobody_expected_costs_that_query_alone(
     monkeypatch.setattr(world.collector._evaluator, "table", failing)
     with capture_logs() as said:
         [held] = await asyncio.gather(*world.collector.start_due())
-    assert held.error == "the result could not be read; the log says more"
+    assert str(held.error) == "the result could not be read; the log says more"
     assert [line["event"] for line in said if line["log_level"] == "error"] == ["query"]
     assert not world.collector._running

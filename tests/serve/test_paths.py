@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from adapter.collect.answer import CustomQuestion, Missing, Unavailable
+from adapter.collect.answer import BadQuestion, CustomQuestion, Missing, Unanswerable, Unavailable
 from adapter.kube.resources import GroupResource
 from adapter.units.selector import Selector
 from tests.serve.conftest import FakeAnswers, Running, running
@@ -132,6 +132,9 @@ async def test_a_metric_selector_may_be_a_regular_expression(api: Running) -> No
             "the server could not find the metric golden_depth for pods: no rule names it",
         ),
         (Unavailable("Prometheus has been silent for 30 s"), 503, "Prometheus has been silent for 30 s"),
+        (Unavailable("ask again", soon=True), 503, "ask again"),
+        (BadQuestion("'k8s-app' is no label"), 400, "'k8s-app' is no label"),
+        (Unanswerable("it is no PromQL"), 500, "Internal error occurred: it is no PromQL"),
         (RuntimeError("password=hunter2"), 500, "Internal error occurred: the adapter's log tells more"),
         (TimeoutError("a source's own"), 500, "Internal error occurred: the adapter's log tells more"),
     ],
@@ -144,8 +147,8 @@ async def test_what_the_values_say_is_what_the_client_reads(
         answer = await api.send(DEPTH)
     assert is_status(answer.body, code)
     assert answer.json["message"] == says
-    assert ("Retry-After" in answer.headers) is (code == 503)
-    assert [line["log_level"] for line in logs] == (["error"] if code == 500 else [])
+    assert ("Retry-After" in answer.headers) is (says == "ask again")  # what an HPA's worker would sleep for
+    assert [line["log_level"] for line in logs] == (["error"] if "the adapter's log" in says else [])
 
 
 async def test_a_group_that_is_not_served_is_not_there(start: Callable[..., Any]) -> None:

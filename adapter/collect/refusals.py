@@ -1,0 +1,59 @@
+"""Why there is no value, as the client is told: by whether asking again can help. Pure.
+
+404 where the adapter knows no such metric or object, 400 where the question can mean nothing, 500 where what the rule
+says can never work, 503 where it may pass. An HPA treats all of them, and an empty list, as a missing metric; the
+sentence is what a person sees in the HPA's condition.
+"""
+
+from collections.abc import Mapping
+
+from adapter.collect.answer import BadQuestion, Missing, Unanswerable, Unavailable
+from adapter.collect.judge import Judged
+from adapter.collect.plan import UnknownMetric
+from adapter.metrics.source import SourceError, UnsupportedQuery
+from adapter.rules.queries import QueryError, SelectorQueryError
+
+
+def of_plan(error: LookupError | QueryError, trouble: str = "") -> Exception:
+    """No query can be made for what was asked; `trouble`: why not every rule's series are known."""
+    text = str(error.args[0])
+    if isinstance(error, UnknownMetric) and trouble:
+        return Unavailable(f"{text}; but {trouble}")
+    if isinstance(error, SelectorQueryError):
+        return BadQuestion(text)
+    return Unanswerable(text) if isinstance(error, QueryError) else Missing(text)
+
+
+def code(error: Exception) -> int:
+    """The HTTP status of what asking for a value raised."""
+    return next((number for kind, number in _CODES if isinstance(error, kind)), 500)
+
+
+_CODES = ((Missing, 404), (BadQuestion, 400), (Unavailable, 503))
+
+
+def of_source(error: SourceError) -> Exception:
+    """The query failed, and there is nothing from before."""
+    return Unanswerable(str(error)) if isinstance(error, UnsupportedQuery) else Unavailable(str(error))
+
+
+def of_list(found: Mapping[str, Judged | None], error: SourceError | None) -> Exception | None:
+    """Nothing of a list can be served although there are values, or the last query failed; None where neither is so."""
+    left_out = [(name, item) for name, item in found.items() if item is not None and item.value is None]
+    parts = []
+    if left_out:
+        (name, first), count = left_out[0], len(left_out)
+        which = f"the only value, of {name}, is" if count == 1 else f"all {count} values are"
+        parts.append(f"{which} left out: {'' if count == 1 else f'{name}: '}{first.why}")
+    if error is not None:
+        parts.append(f"the last query failed: {error}")
+    return Unavailable("; ".join(parts)) if parts else None
+
+
+def of_unnamed(count: int, label: str) -> Exception:
+    """A query's result of `count` elements, none of which says whose it is."""
+    elements = "one element" if count == 1 else f"{count} elements"
+    return Unanswerable(
+        f"the rule's query gives {elements} without the label {label!r} (a scalar, or grouped by other labels), so"
+        " nobody knows whose value that is; right would be `by (<<.GroupBy>>)`"
+    )

@@ -1,0 +1,58 @@
+"""Which of the values that are held are served: each judged by its rule's limits and its pod's state, and counted."""
+
+from collections.abc import Callable, Iterable
+
+from adapter.collect.answer import CustomQuestion
+from adapter.collect.collector import Held
+from adapter.collect.judge import Judged, LeftOut, judged
+from adapter.collect.snapshot import Reading
+from adapter.collect.telemetry import CollectTelemetry
+from adapter.collect.transition import Span, Transitions
+
+
+class Sieve:
+    """What becomes of values when they are asked for."""
+
+    def __init__(
+        self, transitions: Transitions | None, telemetry: CollectTelemetry, clock: Callable[[], float]
+    ) -> None:
+        self._transitions = transitions
+        self._telemetry = telemetry
+        self._clock = clock
+
+    def judge(self, question: CustomQuestion, names: Iterable[str], held: Held) -> dict[str, Judged | None]:
+        """What becomes of each named object's value; None where there is none."""
+        table, limits, now = held.table, held.planned.limits, self._clock()
+        assert table is not None
+        young = self._young(question, held, now)
+        found: dict[str, Judged | None] = {}
+        for name in names:
+            reading = table.readings.get((question.namespace, name))
+            if why := young(name, reading):
+                found[name] = Judged(reading, None, LeftOut.TRANSITION, why)
+            elif reading is None:
+                found[name] = None
+            else:
+                found[name] = judged(reading, limits, sample_interval=table.sample_interval, now=now)
+        self.count(held, [item for item in found.values() if item is not None])
+        return found
+
+    def _young(self, question: CustomQuestion, held: Held, now: float) -> Callable[[str, Reading | None], str]:
+        """Says of a pod's reading why it is left out for the pod's own state, '' where it is not."""
+        transitions, planned = self._transitions, held.planned
+        if transitions is None or not planned.ready_pods:
+            return lambda _name, _reading: ""
+        window = planned.coverage.window if planned.coverage is not None else 0.0
+        span = Span(window, held.table.sample_interval if held.table is not None else 0.0)
+        selector = question.selector if question.name == "*" else None
+
+        def why(name: str, reading: Reading | None) -> str:
+            return transitions.left_out((question.namespace, name), reading, selector=selector, span=span, now=now)
+
+        return why
+
+    def count(self, held: Held, found: Iterable[Judged]) -> None:
+        """What was left out, for /metrics."""
+        for item in found:
+            if item.left_out is not None:
+                self._telemetry.left_out.labels(held.planned.rule.place, item.left_out.value).inc()
