@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -74,8 +75,9 @@ class Bench:
             meters = Meters(self._bed, self._prometheus, adapter, audit_log(self._folder))
             self._begin(f"direct, {contender.name}")
             once = Bounds(len(targets.paths), bounds.seconds)
-            first = direct.measure(adapter, meters, self._context, targets, FIRST, once)
-            return first, [direct.measure(adapter, meters, self._context, targets, level, bounds) for level in LEVELS]
+            measured = partial(direct.measure, adapter, meters, self._context, targets)
+            first = measured(concurrency=FIRST, bounds=once)
+            return first, [measured(concurrency=level, bounds=bounds) for level in LEVELS]
 
     def driven(self, contender: Contender) -> Driven:
         """The window with HPAs, after they have been looked at for a while."""

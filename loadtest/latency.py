@@ -128,15 +128,15 @@ def summary(scrape: float, steps: Sequence[Step]) -> Summary:
     """Quantiles over all steps, those that ended at a wrong size among them."""
     median, p90, p95, longest = (quantile((step.seconds for step in steps), share) for share in (0.5, 0.9, 0.95, 1.0))
     return Summary(
-        scrape,
-        len(steps),
-        median,
-        p90,
-        p95,
-        longest,
-        sum(not step.right for step in steps),
-        sum(step.overshot for step in steps),
-        sum(any(change.replicas < step.wanted for change in step.changes) for step in steps),
+        scrape=scrape,
+        steps=len(steps),
+        median=median,
+        p90=p90,
+        p95=p95,
+        longest=longest,
+        wrong=sum(not step.right for step in steps),
+        overshot=sum(step.overshot for step in steps),
+        staged=sum(any(change.replicas < step.wanted for change in step.changes) for step in steps),
     )
 
 

@@ -17,7 +17,7 @@ SHARE_EVERY = 0.25
 class PodsLoad:
     """Load of `rate` requests/s in all on the pods that `selector` finds; `rate` may be set at any time."""
 
-    def __init__(self, client: Client, namespace: str, selector: str, port: int, rate: float = 0.0) -> None:
+    def __init__(self, client: Client, *, namespace: str, selector: str, port: int, rate: float = 0.0) -> None:
         self._rate = rate
         self.streams: dict[str, Stream] = {}
         """By pod name; also of pods that are gone, for their counts."""

@@ -87,11 +87,11 @@ def releases(
     parts = []
     for first in range(0, count, BATCH):
         rng = np.random.default_rng((seed, first))
-        parts.append(_batch(rng, service, bar, ratio, min(BATCH, count - first), gates))
+        parts.append(_batch(rng, service, bar, ratio=ratio, count=min(BATCH, count - first), gates=gates))
     return Ends(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
-def _batch(rng: np.random.Generator, service: Service, bar: Bar, ratio: float, count: int, gates: int) -> Ends:
+def _batch(rng: np.random.Generator, service: Service, bar: Bar, *, ratio: float, count: int, gates: int) -> Ends:
     canary = round(service.requests * service.share)
     stable = round(service.requests) - canary
     shape = (count, WINDOWS)
@@ -119,7 +119,7 @@ def first(ends: npt.NDArray[np.int64], happened: Bools, window: int) -> None:
     ends[happened & (ends == NEVER)] = window
 
 
-AA = [Service(requests, share, 0.005) for requests, share in product((20, 200, 2000, 20_000), (0.1, 0.5))]
+AA = [Service(requests, share=share, rate=0.005) for requests, share in product((20, 200, 2000, 20_000), (0.1, 0.5))]
 
 
 def false_rollbacks(count: int) -> tuple[str, bool]:
@@ -146,15 +146,21 @@ def edges(count: int) -> str:
     lines = ["| case | " + " | ".join(f"bursts of {burst:g}" for burst in BURSTS) + " |", "|---" * 6 + "|"]
     cases: dict[str, Callable[[float], float]] = {
         "rolled back: limit alone (blue-green), bad rate exactly the limit of 1 %, 2,000 requests/window": (
-            lambda burst: _part(releases(Service(2000, 1.0, 0.01, burst), ALONE, seed=2, count=count).rolled_back)
+            lambda burst: _part(
+                releases(Service(2000, share=1.0, rate=0.01, burst=burst), ALONE, seed=2, count=count).rolled_back
+            )
         ),
         "rolled back: each burst spread over 3 windows, 2,000 requests/window, share 10 %": (
             lambda burst: _part(
-                releases(Service(2000, 0.1, 0.005, burst, 3), MARGIN_0, seed=3, count=count).rolled_back
+                releases(
+                    Service(2000, share=0.1, rate=0.005, burst=burst, spell=3), MARGIN_0, seed=3, count=count
+                ).rolled_back
             )
         ),
         "promoted falsely: bad rate exactly the limit of 1 %, 200 requests/window": (
-            lambda burst: _part(releases(Service(200, 1.0, 0.01, burst), ALONE, seed=4, count=count).promoted)
+            lambda burst: _part(
+                releases(Service(200, share=1.0, rate=0.01, burst=burst), ALONE, seed=4, count=count).promoted
+            )
         ),
     }
     for name, case in cases.items():
@@ -189,7 +195,7 @@ def _gauge(margin: float, alike: float, count: int) -> float:
 
 RATIOS = (2.0, 3.0, 6.0, 20.0, 50.0)
 POWER = [
-    Service(requests, share, rate, burst)
+    Service(requests, share=share, rate=rate, burst=burst)
     for (requests, rate), share, burst in product(
         ((200, 0.005), (2000, 0.001), (20_000, 0.001)), (0.1, 0.5), (1.0, 5.0)
     )
@@ -223,7 +229,7 @@ def _found(service: Service, ratio: float, count: int) -> str:
 def sample(count: int) -> str:
     """The gates of the sample canary: two, a limit of 1 % and a margin of 50 %; 200 requests/s, windows of 5 s."""
     lines = ["| canary's bad rate (stable 0.1 %) | rolled back | promoted | median s to either |", "|---|---|---|---|"]
-    service = Service(1000, 0.1, 0.001)
+    service = Service(1000, share=0.1, rate=0.001)
     for ratio in (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 500.0):
         ends = releases(service, SAMPLE, ratio=ratio, seed=7, count=count, gates=2)
         back, on = ends.rolled_back < NEVER, (ends.promoted < NEVER) & (ends.promoted < ends.rolled_back)
@@ -241,7 +247,7 @@ def draw(path: Path, count: int) -> None:
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     for burst, share in product((1.0, 5.0), (0.1, 0.5)):
-        service = Service(2000, share, 0.002, burst)
+        service = Service(2000, share=share, rate=0.002, burst=burst)
         medians = []
         for ratio in ratios:
             found = releases(service, MARGIN_0, ratio=ratio, seed=8, count=count).rolled_back + 1

@@ -101,7 +101,10 @@ def measure(bed: Bed, given: argparse.Namespace, console: Console) -> tuple[Tall
                 bed.kubeconfig,
                 lambda client: [
                     Watch(client, adapters, lanes, context),
-                    *(PodsLoad(client, lane.namespace, "app=web", PORT, RATE) for lane in lanes),
+                    *(
+                        PodsLoad(client, namespace=lane.namespace, selector="app=web", port=PORT, rate=RATE)
+                        for lane in lanes
+                    ),
                     *(Recorder(client, lane.namespace) for lane in lanes),
                 ],
             )

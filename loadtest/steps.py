@@ -76,7 +76,7 @@ class Measurement:
         self.steps: list[Step] = []
         self.meter = Meter()
         self.services = {
-            name: Service(name, PodsLoad(client, namespace, f"app={name}", PORT, LOW))
+            name: Service(name, PodsLoad(client, namespace=namespace, selector=f"app={name}", port=PORT, rate=LOW))
             for name in (f"web-{number:02}" for number in range(trial.hpas))
         }
         self._client = client
@@ -143,7 +143,16 @@ class Measurement:
         until = time.time()
         served, sampled = service.served or (None, None)
         found = latency.changes(service.heard, at, until)
-        return Step(f"{self.namespace}/{service.name}", at, until, before, AFTER, found, served, sampled)
+        return Step(
+            f"{self.namespace}/{service.name}",
+            at=at,
+            until=until,
+            before=before,
+            wanted=AFTER,
+            changes=found,
+            served=served,
+            sampled=sampled,
+        )
 
     def _heard(self, _: HorizontalPodAutoscaler | None, new: HorizontalPodAutoscaler | None) -> None:
         if new is not None and new.metadata.name in self.services:

@@ -55,6 +55,7 @@ class Recommender:
         self._collected = wall()
         self._followed: dict[tuple[str, str], Sequence[Pod]] = {}
         self._history: Callable[[ClusterState, float], Awaitable[int]] | None = None
+        self._waits = Once()
 
     def at_start(self, history: Callable[[ClusterState, float], Awaitable[int]]) -> None:
         """`history` is called once, when the first pods are known, to fill the cluster state from elsewhere."""
@@ -81,7 +82,7 @@ class Recommender:
             vpas, pods = self._informers.vpas.error, self._informers.pods.error
             missing = isinstance(vpas, NotFound)
             cause = "VPA's CRDs are not installed (manifests/crds)" if missing else str(vpas or "")
-            log.warning("waiting for VPAs and pods", vpas=cause, pods=str(pods or ""))
+            self._wait("waiting for VPAs and pods", vpas=cause, pods=str(pods or ""))
         await self._wait_for_hpas()
         while self._plan.checkpoints:
             try:
@@ -92,16 +93,20 @@ class Recommender:
                 log.warning("no checkpoints", cause="the checkpoint CRD is not installed")
                 return
             except KubeError as error:
-                log.warning("checkpoints not read yet", cause=str(error))
+                self._wait("checkpoints not read yet", cause=str(error))
                 await asyncio.sleep(5)
 
     async def _wait_for_hpas(self) -> None:
         """A first number that does not know of an HPA could set it off; without leave to see them we go on at once."""
-        hpas, once = self._informers.hpas, Once(again=None)
+        hpas = self._informers.hpas
         while hpas is not None and not isinstance(hpas.error, Forbidden) and not await hpas.wait_synced(HPA_SECONDS):
-            cause = str(hpas.error or "")
-            if cause and once.first("HPAs", cause):
-                log.warning("waiting for HPAs", cause=cause)
+            if hpas.error is not None:
+                self._wait("waiting for HPAs", cause=str(hpas.error))
+
+    def _wait(self, what: str, **causes: str) -> None:
+        """Logs what we wait for, once while its causes are the same, and again after ten minutes."""
+        if self._waits.first(what, str(causes)):
+            log.warning(what, **causes)
 
     async def once(self, now: float) -> None:
         """One loop; a step that fails is logged and the next one works with what is known."""

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import time
+from functools import partial
 from itertools import cycle, islice
 from typing import NamedTuple
 
@@ -77,7 +78,7 @@ class Tally:
         self.failed = 0
         self.wrong = 0
 
-    def note(self, status: int, body: bytes, prefix: bytes, replicas: int) -> None:
+    def note(self, status: int, body: bytes, *, prefix: bytes, replicas: int) -> None:
         """One answer."""
         self.failed += status != 200
         self.wrong += status == 200 and body.count(prefix) != replicas
@@ -87,8 +88,9 @@ async def _loop(
     session: aiohttp.ClientSession,
     root: str,
     left: "islice[tuple[str, bytes]]",
-    replicas: int,
     tally: Tally,
+    *,
+    replicas: int,
     end: float,
 ) -> None:
     for path, prefix in left:
@@ -98,33 +100,44 @@ async def _loop(
         async with session.get(root + path, headers=ACCEPT) as answer:
             body = await answer.read()
         tally.latencies.append((time.perf_counter() - began) * 1e3)
-        tally.note(answer.status, body, prefix, replicas)
+        tally.note(answer.status, body, prefix=prefix, replicas=replicas)
 
 
-async def run_level(root: str, context: ssl.SSLContext, targets: Targets, concurrency: int, bounds: Bounds) -> Tally:
+async def run_level(root: str, context: ssl.SSLContext, targets: Targets, *, concurrency: int, bounds: Bounds) -> Tally:
     """`concurrency` connections, each with one request under way; the loop's own end waits for those."""
     tally, left = Tally(), islice(cycle(targets.paths), bounds.requests)
     connector = aiohttp.TCPConnector(limit=concurrency, ssl=context)
     timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
         end = time.monotonic() + bounds.seconds
-        await asyncio.gather(*(_loop(session, root, left, targets.replicas, tally, end) for _ in range(concurrency)))
+        one = partial(_loop, session, root, left, tally, replicas=targets.replicas, end=end)
+        await asyncio.gather(*(one() for _ in range(concurrency)))
     return tally
 
 
 def measure(
-    adapter: Ours, meters: Meters, context: ssl.SSLContext, targets: Targets, concurrency: int, bounds: Bounds
+    adapter: Ours, meters: Meters, context: ssl.SSLContext, targets: Targets, *, concurrency: int, bounds: Bounds
 ) -> Level:
     """One level with what it cost."""
     before, cpu, began = meters.read(), time.process_time(), time.monotonic()
-    tally = asyncio.run(run_level(adapter.url, context, targets, concurrency, bounds))
+    tally = asyncio.run(run_level(adapter.url, context, targets, concurrency=concurrency, bounds=bounds))
     seconds, client = time.monotonic() - began, time.process_time() - cpu
     spent = meters.spent(before, meters.read())
-    return level(concurrency, tally, seconds, client, spent, adapter.user, meters.adapter.rss())
+    return level(
+        tally,
+        spent,
+        concurrency=concurrency,
+        seconds=seconds,
+        client=client,
+        user=adapter.user,
+        rss=meters.adapter.rss(),
+    )
 
 
-def level(concurrency: int, tally: Tally, seconds: float, client: float, spent: Spent, user: str, rss: float) -> Level:
-    """The figures."""
+def level(
+    tally: Tally, spent: Spent, *, concurrency: int, seconds: float, client: float, user: str, rss: float
+) -> Level:
+    """The figures; `client` are the CPU seconds of the load client, `rss` MiB of the adapter."""
     count = len(tally.latencies)
     per = max(1, count)
     cpu = {name: used * 1e3 / per for name, used in spent.cpu.items()}

@@ -52,10 +52,10 @@ def measure(adapter: Ours, meters: Meters, seconds: float) -> Driven:
     before = meters.read()
     time.sleep(seconds)
     spent = meters.spent(before, meters.read())
-    return driven(spent, adapter.user, meters.adapter.rss(), meters.adapter.rss("VmHWM"))
+    return driven(spent, adapter.user, rss=meters.adapter.rss(), most=meters.adapter.rss("VmHWM"))
 
 
-def driven(spent: Spent, user: str, rss: float, most: float) -> Driven:
+def driven(spent: Spent, user: str, *, rss: float, most: float) -> Driven:
     """The figures."""
     asked = metric_requests(spent.events)
     answered = [event for event in asked if event.code == 200]

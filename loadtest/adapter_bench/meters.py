@@ -67,15 +67,15 @@ class Meters:
         controllers = _get(self._controllers, self._context)
         asked = "prometheus_http_requests_total"
         return Reading(
-            time.monotonic(),
-            {process.name: process.cpu for process in self.processes},
-            sum(total(prometheus, asked, handler=f"/api/v1/{kind}") for kind in ("query", "query_range")),
-            total(prometheus, asked, handler="/api/v1/series"),
-            total(controllers, f"{COMPUTATION}_count"),
-            total(controllers, f"{COMPUTATION}_sum"),
-            total(controllers, "workqueue_depth", name="horizontalpodautoscaler"),
-            self._log.stat().st_size,
-            machine.parse(Path("/proc/stat").read_text()),
+            at=time.monotonic(),
+            cpu={process.name: process.cpu for process in self.processes},
+            queries=sum(total(prometheus, asked, handler=f"/api/v1/{kind}") for kind in ("query", "query_range")),
+            series=total(prometheus, asked, handler="/api/v1/series"),
+            computed=total(controllers, f"{COMPUTATION}_count"),
+            computing_s=total(controllers, f"{COMPUTATION}_sum"),
+            depth=total(controllers, "workqueue_depth", name="horizontalpodautoscaler"),
+            logged=self._log.stat().st_size,
+            ticks=machine.parse(Path("/proc/stat").read_text()),
         )
 
     def spent(self, before: Reading, after: Reading) -> Spent:
@@ -85,14 +85,14 @@ class Meters:
             stream.seek(before.logged)
             lines = stream.read(after.logged - before.logged).decode().splitlines(keepends=True)
         return Spent(
-            after.at - before.at,
-            {name: seconds - before.cpu[name] for name, seconds in after.cpu.items()},
-            after.queries - before.queries,
-            after.series - before.series,
-            (after.computing_s - before.computing_s) / computed if computed else 0.0,
-            after.depth,
-            machine.busy(before.ticks, after.ticks),
-            list(events(lines)),
+            seconds=after.at - before.at,
+            cpu={name: seconds - before.cpu[name] for name, seconds in after.cpu.items()},
+            queries=after.queries - before.queries,
+            series=after.series - before.series,
+            computation_s=(after.computing_s - before.computing_s) / computed if computed else 0.0,
+            depth=after.depth,
+            busy=machine.busy(before.ticks, after.ticks),
+            events=list(events(lines)),
         )
 
 

@@ -10,22 +10,7 @@ from typing import NamedTuple
 
 import aiohttp
 
-from adapter.hpa.decide import decide
-from adapter.hpa.model import (
-    Behavior,
-    History,
-    HpaSpec,
-    Metric,
-    PodState,
-    PodValue,
-    PodValues,
-    Recommendation,
-    Rules,
-    Scale,
-    Source,
-    Target,
-    TargetType,
-)  # fmt: skip
+from adapter.hpa.model import PodState, PodValue
 from adapter.kube.client import Client
 from adapter.kube.informer import Informer
 from adapter.kube.objects import Pod, condition, unix
@@ -34,8 +19,7 @@ from adapter.units.quantity import Quantity
 from loadtest.adapter_bench.contenders import Ours
 from loadtest.steady_bench.contenders import METRIC, Contender
 from loadtest.steady_bench.disturbances import REPLICAS
-
-FAR_BACK = 7200.0
+from tests import would_be
 
 
 class Lane(NamedTuple):
@@ -110,14 +94,7 @@ def read(body: bytes) -> dict[str, PodValue]:
 
 def wanted(target: float, values: Mapping[str, PodValue], pods: Iterable[Pod], now: float) -> int | None:
     """The size that the HPA would want of REPLICAS now, nothing held back; None where it has no value to go by."""
-    states = [state(pod) for pod in pods]
-    if not values:
-        return None
-    metric = Metric(Source.PODS, METRIC, Target(TargetType.AVERAGE_VALUE, round(target * 1000)))
-    spec = HpaSpec(max=10, min=1, metrics=(metric,), behavior=Behavior(down=Rules(window=0)))
-    existing = sum(not one.deleted for one in states)
-    past = History(recommendations=(Recommendation(1, now - FAR_BACK),))
-    return decide(spec, Scale(REPLICAS, existing), [PodValues(values)], states, past, now).desired
+    return would_be.size(values, [state(pod) for pod in pods], replicas=REPLICAS, target=target, now=now)
 
 
 def state(pod: Pod) -> PodState:

@@ -144,7 +144,7 @@ def steady_deployment(bed: Bed) -> Iterator[Steady]:
         with in_background(
             bed.kubeconfig,
             lambda client: [
-                PodsLoad(client, namespace, "app=web,pod-template-hash", PORT, RATE),
+                PodsLoad(client, namespace=namespace, selector="app=web,pod-template-hash", port=PORT, rate=RATE),
                 Recorder(client, namespace),
             ],
         ) as (load, recorder):

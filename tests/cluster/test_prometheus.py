@@ -68,7 +68,9 @@ def test_an_hpa_scales_up_under_load_and_back_down_on_what_prometheus_says(
     bed.apply(sample_deployment("web", namespace))
     bed.rollout("web", namespace)
     bed.apply(hpa("web", namespace, pods_metric(METRIC, "20")))
-    with in_background(bed.kubeconfig, lambda client: [PodsLoad(client, namespace, "app=web", PORT, 54)]) as [load]:
+    with in_background(
+        bed.kubeconfig, lambda client: [PodsLoad(client, namespace=namespace, selector="app=web", port=PORT, rate=54)]
+    ) as [load]:
         record_property("up_s", wait_for_replicas(bed, "web", namespace, 3, 90))  # 54 / 20 = 2.7
         bed.rollout("web", namespace)
         path = f"{CUSTOM}/namespaces/{namespace}/pods/*/{METRIC}?labelSelector=app%3Dweb"

@@ -39,7 +39,9 @@ def test_an_hpa_on_request_rates_scales_up_under_load_and_back_down_after_it(
     bed.apply(sample_deployment("web", namespace))
     bed.rollout("web", namespace)
     bed.apply(hpa("web", namespace, pods_metric("http_requests_per_second", "20")))
-    with in_background(bed.kubeconfig, lambda client: [PodsLoad(client, namespace, "app=web", PORT, 54)]) as [load]:
+    with in_background(
+        bed.kubeconfig, lambda client: [PodsLoad(client, namespace=namespace, selector="app=web", port=PORT, rate=54)]
+    ) as [load]:
         wait_for_replicas(bed, "web", namespace, 3, 60)  # 54 / 20 = 2.7
         bed.rollout("web", namespace)
         path = f"/apis/custom.metrics.k8s.io/v1beta2/namespaces/{namespace}/pods/*/http_requests_per_second"
@@ -57,7 +59,9 @@ def test_pods_that_push_otlp_scale_without_a_scrape(bed: Bed, adapter: RunningAd
     bed.apply([deployment, service])
     bed.rollout("push", namespace)
     bed.apply(hpa("push", namespace, pods_metric("http_requests_per_second", "20"), high=2))
-    with in_background(bed.kubeconfig, lambda client: [PodsLoad(client, namespace, "app=push", PORT, 35)]):
+    with in_background(
+        bed.kubeconfig, lambda client: [PodsLoad(client, namespace=namespace, selector="app=push", port=PORT, rate=35)]
+    ):
         wait_for_replicas(bed, "push", namespace, 2, 60)  # 35 / 20 = 1.75
 
 
@@ -68,7 +72,9 @@ def test_cpu_and_memory_hpas_scale_on_what_kubelets_say(bed: Bed, adapter: Runni
         bed.rollout(name, namespace)
     bed.apply(hpa("busy", namespace, resource_metric("cpu", "100m"), high=3))
     bed.apply(hpa("large", namespace, resource_metric("memory", "50Mi"), high=2))
-    with in_background(bed.kubeconfig, lambda client: [PodsLoad(client, namespace, "app=busy", PORT, 25)]):
+    with in_background(
+        bed.kubeconfig, lambda client: [PodsLoad(client, namespace=namespace, selector="app=busy", port=PORT, rate=25)]
+    ):
         wait_for_replicas(bed, "large", namespace, 2, 120)
         wait_for_replicas(bed, "busy", namespace, 3, 120)  # 25 requests/s of 10 ms are 250m: ceil(2.5)
 

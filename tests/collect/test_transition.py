@@ -24,22 +24,7 @@ from adapter.collect.presence import Presences
 from adapter.collect.snapshot import Reading, tabulate
 from adapter.collect.transition import Settled, Span, Transitions
 from adapter.collect.unison import PATIENCE
-from adapter.hpa.decide import decide
-from adapter.hpa.model import (
-    Behavior,
-    History,
-    HpaSpec,
-    Metric,
-    PodState,
-    PodValue,
-    PodValues,
-    Recommendation,
-    Rules,
-    Scale,
-    Source,
-    Target,
-    TargetType,
-)  # fmt: skip
+from adapter.hpa.model import PodState, PodValue
 from adapter.kube.index import Index
 from adapter.kube.objects import Condition, ObjectMeta, Pod, PodStatus
 from adapter.metrics.sample import Series
@@ -49,6 +34,7 @@ from adapter.metrics.source import Query, Since
 from adapter.metrics.store.silent import silent
 from adapter.metrics.store.store import Store
 from adapter.units.selector import Selector
+from tests import would_be
 
 START = 1_000_000.0
 LOAD, REPLICAS, INTERVAL, STEP = 150.0, 3, 5.0, 0.5
@@ -226,17 +212,11 @@ class World:
             reading = self.served.readings.get(("shop", pod.name))
             if reading is not None and not self._left_out(pod, reading):
                 values[pod.name] = PodValue(round(reading.value * 1000), reading.time)
-        if not values:
-            return None
         pods = [
             PodState(pod.name, start=pod.created, ready=str(pod.ready), ready_since=pod.created, deleted=pod.ends)
             for pod in self.pods.values()
         ]
-        metric = Metric(Source.PODS, "rps", Target(TargetType.AVERAGE_VALUE, round(self.target * 1000)))
-        spec = HpaSpec(max=10, min=1, metrics=(metric,), behavior=Behavior(down=Rules(window=0)))
-        scale = Scale(REPLICAS, len([pod for pod in self.pods.values() if not pod.ends]))
-        past = History(recommendations=(Recommendation(1, self.now - 7200),))
-        return decide(spec, scale, [PodValues(values)], pods, past, self.now).desired
+        return would_be.size(values, pods, replicas=REPLICAS, target=self.target, now=self.now)
 
 
 class PrometheusWorld(World):

@@ -137,10 +137,10 @@ def test_a_window_is_told_per_period_and_per_minute() -> None:
 def test_a_level_is_told_per_request() -> None:
     tally = direct.Tally()
     tally.latencies = [1.0, 2.0, 3.0, 4.0]
-    tally.note(200, b"app-1-x app-1-y app-1-z", b"app-1-", 3)
-    tally.note(200, b"app-1-x app-1-y", b"app-1-", 3)
-    tally.note(500, b"", b"app-1-", 3)
-    one = direct.level(5, tally, 2.0, 0.5, spent([listed("me")] * 4), "me", 50.0)
+    tally.note(200, b"app-1-x app-1-y app-1-z", prefix=b"app-1-", replicas=3)
+    tally.note(200, b"app-1-x app-1-y", prefix=b"app-1-", replicas=3)
+    tally.note(500, b"", prefix=b"app-1-", replicas=3)
+    one = direct.level(tally, spent([listed("me")] * 4), concurrency=5, seconds=2.0, client=0.5, user="me", rss=50.0)
     assert (one.failed, one.wrong, one.requests, one.per_second) == (1, 1, 4, 2.0)
     assert (one.adapter_cpu_ms, one.queries, one.lists, one.client_share) == (250.0, 1.5, 1.0, 0.25)
 
@@ -161,8 +161,8 @@ def test_every_pod_has_its_series_at_a_steady_rate() -> None:
 def results() -> report.Results:
     tally = direct.Tally()
     tally.latencies = [1.0]
-    level = direct.level(5, tally, 1.0, 0.1, spent([]), "me", 50.0)
-    window = driven.driven(spent([]), "me", 50.0, 60.0)
+    level = direct.level(tally, spent([]), concurrency=5, seconds=1.0, client=0.1, user="me", rss=50.0)
+    window = driven.driven(spent([]), "me", rss=50.0, most=60.0)
     names = (*report.PEERS, report.OURS)
     return report.Results(dict.fromkeys(names, level), {name: [level] for name in names}, dict.fromkeys(names, window))
 

@@ -16,7 +16,7 @@ from loadtest.latency import Change, Step, changes, histogram, quantile, spread,
 def step(*after: tuple[float, int], served: float | None = None, sampled: float | None = None) -> Step:
     """A step at Unix time 1000 from 2 to 4 replicas; changes are (seconds after it, replicas)."""
     found = tuple(Change(1000 + seconds, replicas) for seconds, replicas in after)
-    return Step("ns/web", 1000.0, 1060.0, 2, 4, found, served, sampled)
+    return Step("ns/web", at=1000.0, until=1060.0, before=2, wanted=4, changes=found, served=served, sampled=sampled)
 
 
 # -- one step ---------------------------------------------------------------------------------------------------------

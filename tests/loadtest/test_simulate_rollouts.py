@@ -34,7 +34,7 @@ def test_healthy_releases_are_rolled_back_as_rarely_as_promised(service: Service
 
 def test_five_percent_of_errors_are_found_soon() -> None:
     """At 100 canary requests per window, beside 0.1 %; with two gates each needs 40."""
-    found = releases(Service(1000, 0.1, 0.001), SAMPLE, ratio=50, seed=2, count=300, gates=2)
+    found = releases(Service(1000, share=0.1, rate=0.001), SAMPLE, ratio=50, seed=2, count=300, gates=2)
     assert (found.rolled_back <= 9).all()
     assert float(np.median(found.rolled_back)) <= 4
 
@@ -43,14 +43,14 @@ def test_more_of_a_difference_or_of_traffic_is_found_sooner() -> None:
     def windows(service: Service, ratio: float) -> float:
         return float(np.median(releases(service, MARGIN_0, ratio=ratio, seed=3, count=200).rolled_back))
 
-    few, many = Service(2000, 0.1, 0.001), Service(20_000, 0.1, 0.001)
+    few, many = Service(2000, share=0.1, rate=0.001), Service(20_000, share=0.1, rate=0.001)
     assert windows(few, 3) > windows(few, 6) > windows(few, 20)
     assert windows(few, 3) > windows(many, 3)
 
 
 def test_a_rate_above_the_limit_is_found_and_one_below_it_promoted() -> None:
-    bad_ones = releases(Service(1000, 1.0, 0.03), ALONE, seed=4, count=200)
-    good_ones = releases(Service(1000, 1.0, 0.002), ALONE, seed=5, count=200)
+    bad_ones = releases(Service(1000, share=1.0, rate=0.03), ALONE, seed=4, count=200)
+    good_ones = releases(Service(1000, share=1.0, rate=0.002), ALONE, seed=5, count=200)
     assert ((bad_ones.rolled_back < NEVER) & (bad_ones.promoted == NEVER)).mean() > 0.95
     assert (good_ones.promoted < NEVER).mean() > 0.95
 
@@ -58,7 +58,7 @@ def test_a_rate_above_the_limit_is_found_and_one_below_it_promoted() -> None:
 @pytest.mark.parametrize(("ratio", "seed"), [(1.0, 6), (8.0, 7), (200.0, 8)])
 def test_the_judge_says_the_same_as_the_simulation_release_by_release(ratio: float, seed: int) -> None:
     """The same counts through `hear` and `verdict`, three releases each."""
-    service, count = Service(400, 0.25, 0.004, 3.0), 3
+    service, count = Service(400, share=0.25, rate=0.004, burst=3.0), 3
     ends = releases(service, SAMPLE, ratio=ratio, seed=seed, count=count)
     rng = np.random.default_rng((seed, 0))
     ill = bad(rng, service, 100, service.rate * ratio, (count, WINDOWS))
@@ -86,7 +86,7 @@ def test_bursts_have_the_mean_and_the_spread_that_they_should() -> None:
 
 
 def test_a_burst_in_spells_is_the_same_burst() -> None:
-    service = Service(10_000, 1.0, 0.01, 5.0, 3)
+    service = Service(10_000, share=1.0, rate=0.01, burst=5.0, spell=3)
     whole = bad(np.random.default_rng(10), service._replace(spell=1), 10_000, 0.01, (50, WINDOWS))
     parts = bad(np.random.default_rng(10), service, 10_000, 0.01, (50, WINDOWS))
     assert parts.sum() == whole.sum()

@@ -301,6 +301,28 @@ def test_a_file_without_checkpoints_is_refused(run: Callable[..., Any], tmp_path
     assert "checkpoints.json: " in err
 
 
+@pytest.mark.parametrize(("depth", "said"), [(100, "cpuHistogram"), (101, "nested more than 100 deep")])
+def test_yaml_of_a_hundred_levels_is_read_and_of_one_more_refused(
+    run: Callable[..., Any], tmp_path: Path, depth: int, said: str
+) -> None:
+    """The document, `status` and `cpuHistogram` are three levels; the first that is too deep crashes no parser."""
+    path = tmp_path / "checkpoints.yaml"
+    path.write_text("status: {version: v3, cpuHistogram: " + "[" * (depth - 2) + "]" * (depth - 2) + "}\n")
+    code, _, err = run("report", "--checkpoints", path)
+    assert code == 1
+    assert said in err
+
+
+@pytest.mark.parametrize(("length", "shown"), [(79, 79), (80, 80), (81, 80), (100_000, 80)])
+def test_a_name_is_repeated_up_to_80_characters(
+    run: Callable[..., Any], tmp_path: Path, length: int, shown: int
+) -> None:
+    path = tmp_path / "checkpoints.json"
+    path.write_text(json.dumps({"items": [{"metadata": {"name": "x" * length}, "status": {"version": "v1"}}]}))
+    _, _, err = run("report", "--checkpoints", path)
+    assert f"item 1 ({'x' * shown}): " in err
+
+
 def test_help_lists_every_flag(run: Callable[..., Any]) -> None:
     code, out, _ = run("--help")
     assert code == 0

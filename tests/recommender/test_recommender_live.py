@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from adapter.kube.client import Client
 from adapter.kube.fake.server import FakeCluster
+from adapter.kube.informer import Informer
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS, Resource
 from adapter.units.quantity import Quantity
 from recommender.input.oom import Observer
@@ -150,8 +151,17 @@ async def test_low_confidence_is_said_until_there_is_half_a_day_of_samples(clust
         assert tested.condition("LowConfidence") is None, "nobody would keep it up to date"
 
 
-async def test_missing_crds_are_named(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recommender.loop.SYNC_SECONDS", 0.05)
+async def test_missing_crds_are_named_once(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recommender.loop.SYNC_SECONDS", 0.01)
+    rounds = 0
+    wait_synced = Informer.wait_synced
+
+    async def counted(self: Informer[Any], timeout: float) -> bool:
+        nonlocal rounds
+        rounds += 1
+        return await wait_synced(self, timeout)
+
+    monkeypatch.setattr(Informer, "wait_synced", counted)
     cluster.fail("/apis/autoscaling.k8s.io/v1/verticalpodautoscalers", 404)
 
     async def start() -> None:
@@ -164,7 +174,11 @@ async def test_missing_crds_are_named(cluster: FakeCluster, monkeypatch: pytest.
         async with asyncio.timeout(20):
             while wanted not in [line.get("vpas") for line in lines]:  # noqa: ASYNC110 - a log line sets no event
                 await asyncio.sleep(0.01)
+            told = rounds
+            while rounds < told + 10:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
         assert not starting.done(), "it waits for them"
+        assert [line.get("vpas") for line in lines].count(wanted) == 1
         starting.cancel()
         await asyncio.wait([starting])
 
