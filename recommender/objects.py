@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from adapter.kube import objects
+from adapter.kube.autoscaling import CrossVersionObjectReference
 from adapter.kube.objects import Condition, Container, Model, ObjectMeta, ResourceRequirements
 from adapter.kube.resources import Resource
 from adapter.units.quantity import Quantity, QuantityError
@@ -22,14 +23,6 @@ OOM_KILLED: Final = "OOMKilled"
 """The reason of a container that ended for want of memory."""
 
 Quantities = dict[str, str]
-
-
-class TargetRef(Model, frozen=True):
-    """Which controller's pods are meant."""
-
-    api_version: str = ""
-    kind: str = ""
-    name: str = ""
 
 
 class ContainerPolicy(Model, frozen=True):
@@ -87,7 +80,7 @@ class RecommenderRef(Model, frozen=True):
 class VpaSpec(Model, frozen=True):
     """VerticalPodAutoscalerSpec."""
 
-    target_ref: TargetRef | None = None
+    target_ref: CrossVersionObjectReference | None = None
     update_policy: UpdatePolicy | None = None
     resource_policy: ResourcePolicy = ResourcePolicy()
     recommenders: tuple[RecommenderRef, ...] = ()

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from loadtest.adapter_bench.field import METRIC, RULES, Prometheus, Size
+from loadtest.adapter_bench.field import METRIC, Prometheus, Size
 from loadtest.adapter_bench.figures import Process
 from tests.cluster import binaries
 from tests.cluster.adapter import API_SERVICES, CUSTOM, CUSTOM_API_SERVICES, USER, RunningAdapter
@@ -14,6 +14,7 @@ from tests.cluster.bed import Bed
 from tests.cluster.certs import Pair
 from tests.cluster.manifests import Manifest
 from tests.cluster.processes import wait_until
+from tests.cluster.prometheus import PER_SECOND
 
 PEER = "prometheus-adapter"
 READER = "bench-reader"
@@ -153,7 +154,7 @@ def running(contender: Contender, bed: Bed, prometheus: Prometheus, folder: Path
     """The contender behind the aggregator; ended afterwards, with its APIServices."""
     folder.mkdir(parents=True, exist_ok=True)
     rules = folder / "config.yaml"
-    rules.write_text(RULES)
+    rules.write_text(PER_SECOND.format(window="1m"))
     usual = [f"--config={rules}", f"--prometheus-url={prometheus.url}", *contender.flags]
     adapter = Ours(bed, folder, usual, "prometheus") if contender.ours else Peer(bed, folder, usual)
     try:

@@ -8,16 +8,9 @@ from typing import NamedTuple
 from loadtest.adapter_bench.contenders import Ours, Peer, peer_rights, reader_rights
 from tests.cluster.adapter import CUSTOM_API_SERVICES
 from tests.cluster.bed import Bed
-from tests.cluster.prometheus import RunningPrometheus, running_prometheus
+from tests.cluster.prometheus import PER_SECOND, RunningPrometheus, running_prometheus
 
 METRIC = "http_requests_per_second"
-RULES = """\
-rules:
-- seriesQuery: 'http_requests_total{{namespace!="",pod!=""}}'
-  resources: {{overrides: {{namespace: {{resource: namespace}}, pod: {{resource: pod}}}}}}
-  name: {{matches: "^(.*)_total$", as: "${{1}}_per_second"}}
-  metricsQuery: sum(rate(<<.Series>>{{<<.LabelMatchers>>}}[{window}])) by (<<.GroupBy>>)
-"""
 
 
 class Contender(NamedTuple):
@@ -66,6 +59,6 @@ def _adapter(contender: Contender, bed: Bed, folder: Path, sources: dict[int, Ru
     if not contender.scrape:
         return Ours(bed, folder, overlay="embedded")
     rules = folder / "config.yaml"
-    rules.write_text(RULES.format(window=contender.window))
+    rules.write_text(PER_SECOND.format(window=contender.window))
     flags = [f"--config={rules}", f"--prometheus-url={sources[contender.scrape].url}"]
     return Ours(bed, folder, flags, "prometheus") if contender.ours else Peer(bed, folder, flags)

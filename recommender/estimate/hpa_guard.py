@@ -13,10 +13,10 @@ import msgspec
 
 from adapter.hpa.model import TargetType
 from adapter.hpa.read import read_metrics
-from adapter.kube.autoscaling import HorizontalPodAutoscaler
+from adapter.kube.autoscaling import CrossVersionObjectReference, HorizontalPodAutoscaler
 from adapter.units.quantity import Format, Quantity
 from recommender.estimate.postprocess import RESOURCES, Numbers
-from recommender.objects import TargetRef, quantities
+from recommender.objects import quantities
 
 MOST_PERCENT: Final = 1000
 """An advised utilisation is never above this."""
@@ -70,7 +70,7 @@ def beside(
     return made
 
 
-def watched(hpas: Iterable[HorizontalPodAutoscaler], target: TargetRef) -> dict[tuple[str, str], int]:
+def watched(hpas: Iterable[HorizontalPodAutoscaler], target: CrossVersionObjectReference) -> dict[tuple[str, str], int]:
     """(resource, container or '' for all) -> percentage, of HPAs that hold `target` by utilisation of a request."""
     found = {}
     for hpa in hpas:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from adapter.kube.autoscaling import CrossVersionObjectReference
 from adapter.kube.client import Client
 from adapter.kube.errors import KubeError, NotFound
 from adapter.kube.known import CONTROLLERS
 from adapter.kube.resources import Resource
 from adapter.units.selector import Selector, SelectorError
-from recommender.objects import TargetRef, Vpa
+from recommender.objects import Vpa
 
 FRESH: Final = 600.0
 """s for which a selector is believed; one that could not be had is asked for again in the next loop."""
@@ -30,7 +31,7 @@ class Targets:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._known: dict[tuple[str, TargetRef], tuple[float, Found]] = {}
+        self._known: dict[tuple[str, CrossVersionObjectReference], tuple[float, Found]] = {}
 
     def forget(self, vpas: list[Vpa]) -> None:
         """Keeps only what these VPAs need."""
@@ -52,7 +53,7 @@ class Targets:
         self._known[key] = now, found
         return found
 
-    async def _ask(self, namespace: str, target: TargetRef) -> Found:
+    async def _ask(self, namespace: str, target: CrossVersionObjectReference) -> Found:
         try:
             made, replicas = await self._selector(namespace, target)
         except NotFound:
@@ -65,7 +66,7 @@ class Targets:
             return Found(None, f"{target.kind} {namespace}/{target.name} has no selector of pods")
         return Found(made, "", replicas)
 
-    async def _selector(self, namespace: str, target: TargetRef) -> tuple[Selector | None, int]:
+    async def _selector(self, namespace: str, target: CrossVersionObjectReference) -> tuple[Selector | None, int]:
         group, _, version = target.api_version.rpartition("/")
         known = CONTROLLERS.get(target.kind)
         resource = Resource(group, version or "v1", known.plural if known else f"{target.kind.lower()}s")

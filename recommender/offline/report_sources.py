@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from adapter.kube.autoscaling import HorizontalPodAutoscaler
+from adapter.kube.autoscaling import CrossVersionObjectReference, HorizontalPodAutoscaler
 from adapter.kube.client import Client
 from adapter.kube.config import ConfigError, connect
 from adapter.kube.errors import KubeError
@@ -27,7 +27,7 @@ from recommender.model import workloads
 from recommender.model.buckets import Rows
 from recommender.model.containers import MISSING, Model
 from recommender.model.workloads import Workload
-from recommender.objects import POD_METRICS, Pod, PodMetrics, TargetRef
+from recommender.objects import POD_METRICS, Pod, PodMetrics
 from recommender.offline.entry import Request
 
 NAMES_OTHERS: Final = "; --container-namespace-label and its like name others, --prometheus-cadvisor-job-name= any job"
@@ -176,7 +176,7 @@ async def _list_hpas(gathering: Gathering, client: Client, namespace: str) -> No
         return
     for hpa in found:
         about = hpa.spec.scale_target_ref
-        held = watched([hpa], TargetRef(kind=about.kind, name=about.name))
+        held = watched([hpa], CrossVersionObjectReference(kind=about.kind, name=about.name))
         if held:
             gathering.hpas.setdefault((hpa.metadata.namespace, about.kind, about.name), {}).update(held)
 

@@ -28,6 +28,14 @@ from tests.cluster.bed import Bed
 from tests.cluster.processes import run, wait_until
 
 SCRAPE_S = 5
+PER_SECOND = """\
+rules:
+- seriesQuery: 'http_requests_total{{namespace!="",pod!=""}}'
+  resources: {{overrides: {{namespace: {{resource: namespace}}, pod: {{resource: pod}}}}}}
+  name: {{matches: "^(.*)_total$", as: "${{1}}_per_second"}}
+  metricsQuery: sum(rate(<<.Series>>{{<<.LabelMatchers>>}}[{window}])) by (<<.GroupBy>>)
+"""
+"""prometheus-adapter's usual rule for requests, over a `window`."""
 # bcrypt of a word that no test knows
 PASSWORD_HASH = "$2b$04$abcdefghijklmnopqrstuubY41VsYFMPPTi67ohSJgoejF.zm5HHO"
 

@@ -23,19 +23,9 @@ from tests.cluster.background import in_background
 from tests.cluster.bed import Bed
 from tests.cluster.manifests import PORT, sample_deployment
 from tests.cluster.processes import wait_until
-from tests.cluster.prometheus import SCRAPE_S, RunningPrometheus, running_prometheus
+from tests.cluster.prometheus import PER_SECOND, SCRAPE_S, RunningPrometheus, running_prometheus
 from tests.cluster.steady import METRIC, PERIOD, RATE, Steady, quick_hpas, steady_deployment
 
-RULES = """
-rules:
-- seriesQuery: 'http_requests_total{namespace!="",pod!=""}'
-  resources:
-    overrides:
-      namespace: {resource: namespace}
-      pod: {resource: pod}
-  name: {matches: "^(.*)_total$", as: "${1}_per_second"}
-  metricsQuery: sum(rate(<<.Series>>{<<.LabelMatchers>>}[30s])) by (<<.GroupBy>>)
-"""
 MAX_AGE_S = 20
 TIMES_EVERY_S = 15
 """The adapter asks so often for the samples' own times, so that these may lag behind by as much."""
@@ -55,7 +45,7 @@ def adapter(
 ) -> Iterator[RunningAdapter]:
     folder = tmp_path_factory.mktemp("adapter")
     rules: Path = folder / "config.yaml"
-    rules.write_text(RULES)
+    rules.write_text(PER_SECOND.format(window="30s"))
     flags = [f"--config={rules}", f"--prometheus-url={prometheus.url}", "--metrics-relist-interval=10s"]
     flags += ["--refresh-interval=2s", f"--value-max-age={MAX_AGE_S}s"]
     with running_adapter(bed, folder, *flags, apis=CUSTOM_API_SERVICES, overlay="prometheus") as running:

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from adapter.hpa.decide import decide
 from adapter.hpa.model import History, HpaSpec, Metric, PodState, PodValue, PodValues, Scale, Source, Target, TargetType
-from adapter.kube.autoscaling import HorizontalPodAutoscaler
+from adapter.kube.autoscaling import CrossVersionObjectReference, HorizontalPodAutoscaler
 from recommender.estimate.hpa_guard import advise, beside, watched
 from recommender.estimate.postprocess import Numbers
-from recommender.objects import TargetRef
 
 LOAD = 2000
 """millicores that the whole workload uses, however many pods share it"""
@@ -121,7 +120,7 @@ def test_the_hpas_on_utilisation_of_the_target_are_watched() -> None:
         {"type": "ContainerResource", "containerResource": {**cpu, "container": "app"}},
         {"type": "Carbon"},  # of a Kubernetes that knows more than we do
     )
-    target = TargetRef(kind="Deployment", name="web")
+    target = CrossVersionObjectReference(kind="Deployment", name="web")
     assert watched([web, hpa("other", {"type": "Resource", "resource": cpu})], target) == {
         ("cpu", ""): 60,
         ("cpu", "app"): 60,

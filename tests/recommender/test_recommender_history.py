@@ -17,6 +17,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapter.kube.autoscaling import CrossVersionObjectReference
 from adapter.kube.client import Client
 from adapter.kube.fake.server import FakeCluster
 from adapter.kube.objects import ObjectMeta, OwnerReference
@@ -32,7 +33,7 @@ from recommender.input.owners import spelled
 from recommender.model.cluster import ClusterState
 from recommender.model.containers import Model
 from recommender.model.workloads import Workload, of_metrics, of_name, of_owner, of_pod
-from recommender.objects import POD_METRICS, Pod, PodContainer, PodSpec, PodStatus, TargetRef, Vpa, VpaSpec
+from recommender.objects import POD_METRICS, Pod, PodContainer, PodSpec, PodStatus, Vpa, VpaSpec
 from recommender.offline.report_sources import watch
 from recommender.settings import parse
 
@@ -129,7 +130,10 @@ async def test_what_pods_used_that_are_gone_counts_for_their_workload(
     settings = parse(list(flags)).settings
     cluster = cluster_of(mode(settings))
     tracked = cluster.vpas["shop", "web"]
-    tracked.vpa = Vpa(metadata=tracked.vpa.metadata, spec=VpaSpec(target_ref=TargetRef("apps/v1", "Deployment", "web")))
+    tracked.vpa = Vpa(
+        metadata=tracked.vpa.metadata,
+        spec=VpaSpec(target_ref=CrossVersionObjectReference("apps/v1", "Deployment", "web")),
+    )
     tracked.selector = Selector.parse("app=web")
     assert await load_history(cluster, history(settings), NOW, source) == 8 * 24
     assert cluster.model.states.samples[tracked.containers["app"]] == 8 * 24
