@@ -20,10 +20,11 @@ from adapter.collect.answer import (
     PodUsage,
     Unavailable,
 )
-from adapter.collect.collector import Collector, Held, NotYetError
+from adapter.collect.collector import Collector
 from adapter.collect.demand import CustomWant, ExternalWant, Objects, Want
 from adapter.collect.directory import Directory
 from adapter.collect.forecast import Forecaster
+from adapter.collect.held import Held, NotYetError
 from adapter.collect.judge import Judged, judged, quantity
 from adapter.collect.plan import custom_offered, mergeable
 from adapter.collect.sieve import Sieve

@@ -6,43 +6,25 @@ What is on offer is `offers`' to look up, when what is asked `schedule`'s to say
 import asyncio
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 import structlog
 
 from adapter.collect.catalogue import Catalogue
 from adapter.collect.demand import Demand, Want
 from adapter.collect.evaluate import Evaluator, Last, share_of
+from adapter.collect.held import Held, NotYetError
 from adapter.collect.offers import OfferLookup
 from adapter.collect.plan import Plan, Planned, Planner
 from adapter.collect.reports import Reports
 from adapter.collect.schedule import Replanning, Schedule, Timetable
 from adapter.collect.snapshot import Table
+from adapter.collect.starving import failing, starving
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.transition import Transitions
 from adapter.metrics.source import Query, RefusedQuery, Source, SourceError, UnsupportedQuery
 from adapter.program.run import ends_program
 
 log = structlog.get_logger(__name__)
-
-
-class Held(NamedTuple):
-    """What is known for one want."""
-
-    planned: Planned
-    table: Table | None
-    """The last good result."""
-    error: SourceError | None = None
-    """Why the last evaluation failed, None where it did not."""
-
-
-class NotYetError(Exception):
-    """The source has not answered in the time that a request waits; the query goes on."""
-
-    def __init__(self, *, began: bool) -> None:
-        super().__init__()
-        self.began = began
-        """Whether the query was sent for this request, so that a second one may well find its result."""
 
 
 class Collector:
@@ -93,6 +75,19 @@ class Collector:
     def waiting(self) -> str:
         """'' once a first collection was done, or failed; else what is waited for."""
         return "" if self.collected else "the first collection has neither worked nor failed yet"
+
+    def trouble(self) -> list[str]:
+        """What is wrong with the source now, sentences fit for strangers; none where all is well."""
+        unknown = self.offers.trouble(self.catalogue.rules) if self.offers.done else ""
+        return [*filter(None, [unknown]), *failing(self.held.values())]
+
+    def starving(self) -> dict[tuple[str, str], str]:
+        """(namespace, name) of each HPA whose metric has no value for the source's sake -> one sentence."""
+
+        def unknown(external: bool) -> str:
+            return self.offers.trouble(self.catalogue.rules_of(external=external)) if self.offers.done else ""
+
+        return starving(self.demand, self.held, self.plan.unserved, unknown, self._clock())
 
     async def _refresh_forever(self) -> None:
         while True:

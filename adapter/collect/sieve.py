@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from adapter.collect.answer import CustomQuestion
-from adapter.collect.collector import Held
+from adapter.collect.held import Held
 from adapter.collect.judge import Judged, LeftOut, judged
 from adapter.collect.snapshot import Reading
 from adapter.collect.telemetry import CollectTelemetry

@@ -4,16 +4,14 @@ from collections.abc import Sequence
 
 import structlog
 
+from adapter.kube import events
 from adapter.kube.client import Client
 from adapter.kube.errors import KubeError
 from adapter.rollout.model.actions import EVENTS, Told
 from adapter.rollout.model.observation import Json
 from adapter.rollout.model.policy import POLICIES, RolloutPolicy
-from adapter.rollout.model.status import rfc3339_seconds
 
 log = structlog.get_logger(__name__)
-MAX_MESSAGE = 1024
-"""Characters that an Event may have (core/v1)."""
 
 
 async def tell(client: Client, policy: RolloutPolicy, told: Sequence[Told], now: float) -> None:
@@ -28,25 +26,15 @@ async def tell(client: Client, policy: RolloutPolicy, told: Sequence[Told], now:
 
 
 def event(policy: RolloutPolicy, told: Told, now: float, number: int) -> Json:
-    """core/v1 Event; its name is unique as that of client-go's is: by the time."""
-    meta = policy.metadata
-    stamp = rfc3339_seconds(now)
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": f"{meta.name[:200]}.{int(now * 1e6):x}{number:x}", "namespace": meta.namespace},
-        "involvedObject": {
-            "apiVersion": POLICIES.api_version,
-            "kind": "RolloutPolicy",
-            "name": meta.name,
-            "namespace": meta.namespace,
-            "uid": meta.uid,
-        },
-        "reason": told.reason,
-        "message": told.message[:MAX_MESSAGE],
-        "type": "Warning" if told.warning else "Normal",
-        "source": {"component": "streamgate-rollout"},
-        "firstTimestamp": stamp,
-        "lastTimestamp": stamp,
-        "count": 1,
-    }
+    """The core/v1 Event for what is told."""
+    return events.event(
+        kind="RolloutPolicy",
+        api_version=POLICIES.api_version,
+        meta=policy.metadata,
+        reason=told.reason,
+        message=told.message,
+        warning=told.warning,
+        component="streamgate-rollout",
+        at=now,
+        number=number,
+    )

@@ -25,19 +25,21 @@ class Check(NamedTuple):
 class Readiness:
     """The checks of /readyz, in their order."""
 
-    def __init__(self, *checks: Check | None) -> None:
-        """None for what is not waited for."""
+    def __init__(self, *checks: Check | None, notes: Callable[[], Sequence[str]] = tuple) -> None:
+        """None for what is not waited for. `notes`: sentences about what is wrong and yet waited for by nobody."""
         self._checks = tuple(check for check in checks if check is not None)
+        self.notes = notes
 
     def waiting(self) -> dict[str, str]:
         """Each check by name: '' where it passes, else one sentence saying what it waits for."""
         return {check.name: check.waiting() for check in self._checks}
 
 
-def health(info: RequestInfo, checks: Mapping[str, str]) -> tuple[int, str]:
+def health(info: RequestInfo, checks: Mapping[str, str], notes: Sequence[str] = ()) -> tuple[int, str]:
     """HTTP status and text for `/<endpoint>` or `/<endpoint>/<check>`.
 
-    `checks`: each check by name, '' where it passes, else one sentence. Raises StatusError (404).
+    `checks`: each check by name, '' where it passes, else one sentence. `notes` are shown to whoever wants it
+    verbose, and fail nothing. Raises StatusError (404).
     """
     endpoint, *rest = info.segments
     if rest:
@@ -47,6 +49,7 @@ def health(info: RequestInfo, checks: Mapping[str, str]) -> tuple[int, str]:
     if not failed and "verbose" not in info.query:
         return 200, "ok"
     lines = [_line(name, problem, excluded) for name, problem in checks.items()]
+    lines += [f"warn: {note}" for note in notes]
     lines += [f'warn: no check is called "{name}", so it cannot be excluded' for name in excluded if name not in checks]
     lines.append(f"{endpoint} check {'failed' if failed else 'passed'}")
     return 500 if failed else 200, "\n".join(lines) + "\n"

@@ -172,7 +172,8 @@ class Server:
             case ("explain", *_):
                 return await self._explain(exchange)
             case (endpoint, *_) if endpoint in ENDPOINTS:
-                status, text = health(exchange.info, self._checks(endpoint))
+                notes = self.readiness.notes() if endpoint == "readyz" else ()
+                status, text = health(exchange.info, self._checks(endpoint), notes)
                 return response(text.encode(), _TEXT, status, _NOSNIFF)
             case ("metrics",):
                 return self._metrics(exchange)

@@ -6,6 +6,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from adapter.collect.announce import Announcer
 from adapter.collect.answers import Collected
 from adapter.collect.catalogue import Catalogue
 from adapter.collect.collector import Collector
@@ -67,7 +68,8 @@ def collecting(
         transitions=_transitions(settings, cluster),
         schedule=_schedule(settings),
     )
-    jobs = [Job("collector", collector.run)]
+    announcer = Announcer(cluster.client, cluster.hpas, collector.starving)
+    jobs = [Job("collector", collector.run), Job("events", announcer.run)]
     read_hpas = follow_hpas(cluster.hpas, demand, catalogue, collector.wake)
     if cluster.client is not None:
         client = cluster.client

@@ -211,11 +211,14 @@ def test_each_rule_has_its_reason_above_it(manifests: Path) -> None:
     assert seen == len(rules) > 0
 
 
-def test_every_role_only_reads(composed: Callable[..., Any], build: Callable[..., Any]) -> None:
+def test_every_role_only_reads_but_for_events(composed: Callable[..., Any], build: Callable[..., Any]) -> None:
     for found in (composed(*ALL), build("drop-in")):
         for role in found.of("ClusterRole", "Role"):
             for rule in role["rules"]:
-                assert set(rule["verbs"]) <= {"get", "list", "watch"}
+                assert set(rule["verbs"]) <= {"get", "list", "watch"} or (rule["resources"], rule["verbs"]) == (
+                    ["events"],
+                    ["create"],
+                )
                 if "*" in rule.get("resources", ()):
                     assert rule["apiGroups"] in (["custom.metrics.k8s.io"], ["external.metrics.k8s.io"])
                 assert "secrets" not in rule.get("resources", ())

@@ -173,6 +173,18 @@ async def test_only_readiness_depends_on_sources_and_on_stopping(api: Running) -
     assert (await api.send("/livez")).status == 200
 
 
+async def test_a_source_that_fails_is_told_to_who_wants_it_verbose_and_fails_no_check(api: Running) -> None:
+    api.server.readiness.notes = lambda: ["one query failed when last asked: Prometheus is away"]
+    assert (await api.send("/readyz")).body == b"ok"
+    answer = await api.send("/readyz?verbose")
+    assert answer.status == 200
+    assert answer.body.decode().splitlines()[-2:] == [
+        "warn: one query failed when last asked: Prometheus is away",
+        "readyz check passed",
+    ]
+    assert b"warn" not in (await api.send("/livez?verbose")).body
+
+
 async def test_yaml_is_json_with_sorted_keys(api: Running) -> None:
     answer = await api.send("/apis/metrics.k8s.io/v1beta1/nodes/fake-000", Accept="application/yaml")
     assert answer.headers["Content-Type"] == "application/yaml"
