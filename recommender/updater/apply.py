@@ -17,6 +17,7 @@ from recommender.updater.admission import Admission
 from recommender.updater.backoff import Backoff
 from recommender.updater.decide import Action, Decision, Group, Rules, Terms, decide
 from recommender.updater.facts import Advice, InPlace, PodFacts, ResizeState
+from recommender.updater.releases import Releases
 from recommender.updater.resize import Body, advised, facts, resizing, wish
 
 CHOICES: Final = ("off", "in-place", "all")
@@ -60,6 +61,7 @@ class Applier:
         self._backoff = Backoff()
         self._ranges: Mapping[str, Sequence[LimitRange]] = {}
         self._unread = Once(again=None)
+        self._releases = Releases(client, namespace)
 
     async def act(self, vpas: Sequence[tuple[TrackedVpa, Sequence[Pod]]], now: float) -> int:
         """Acts where a VPA's update mode asks for it; returns on how many pods."""
@@ -67,6 +69,7 @@ class Applier:
             return 0
         self._evicts = self._how == "all" and (self._admission is None or await self._admission.answers(now))
         await self._read_limit_ranges()
+        await self._releases.read()
         self._backoff.keep({pod.metadata.uid for _, pods in vpas for pod in pods}, now)
         done = await asyncio.gather(*(self._act_on(tracked, pods, now) for tracked, pods in vpas))
         return sum(done)
@@ -95,7 +98,7 @@ class Applier:
 
     def _wanted(self, tracked: TrackedVpa, pods: Sequence[Pod], now: float) -> list[Wanted]:
         spec, advice = tracked.vpa.spec, advised(tracked)
-        if spec.update_mode in ("Off", "Initial") or not advice:
+        if spec.update_mode in ("Off", "Initial") or not advice or self._releases.holds(tracked):
             return []
         staying = [pod for pod in pods if pod.metadata.deletion_timestamp is None]
         running = [pod for pod in staying if pod.status.phase == "Running"]

@@ -8,9 +8,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from adapter.kube.client import Client, Listing
-from adapter.kube.errors import Forbidden, NotFound, Unreachable
+from adapter.kube.errors import Forbidden, KubeError, NotFound, Unreachable
 from adapter.kube.objects import Condition, ObjectMeta, ResourceRequirements
 from adapter.units.quantity import Quantity
+from adapter.units.selector import Selector
 from recommender.model.cluster import TrackedVpa
 from recommender.objects import (
     ContainerPolicy,
@@ -33,6 +34,7 @@ from recommender.objects import (
 from recommender.updater.admission import Admission
 from recommender.updater.apply import Applier
 from recommender.updater.facts import Advice, InPlace
+from recommender.updater.releases import PodTemplate, Sibling, SiblingSpec
 from recommender.updater.resize import facts, resize, scaled, wish
 
 NOW = 1767243600.0
@@ -92,15 +94,20 @@ class Recorder:
 
     def __init__(self, refuse: Any = None, lease: dict[Any, Any] | None = None, ranges: Any = ()) -> None:
         self.written, self._refuse, self._lease, self._ranges = list[Any](), refuse, lease, list(ranges)
+        self.siblings: list[Sibling] | KubeError = []
 
     async def get(self, path: str, kind: type[dict]) -> dict[Any, Any]:
         if self._lease is None:
             raise NotFound(404, "NotFound", path)
         return self._lease
 
-    async def list(self, path: Any, kind: Any) -> Any:
-        assert path.endswith("/limitranges")
-        return Listing(self._ranges, "1")
+    async def list(self, path: Any, kind: Any, *, params: Any = None) -> Any:
+        if path.endswith("/limitranges"):
+            return Listing(self._ranges, "1")
+        assert (path, params) == ("/apis/apps/v1/deployments", {"labelSelector": "streamgate.io/release"})
+        if isinstance(self.siblings, KubeError):
+            raise self.siblings
+        return Listing(self.siblings, "1")
 
     async def patch(self, path: str, body: dict[str, Any], kind: type[dict], *, content: str) -> None:
         self.written.append(("patch", path, body))
@@ -366,3 +373,35 @@ def test_a_sidecar_is_resized_among_the_init_containers() -> None:
     made = msgspec.structs.replace(made, spec=msgspec.structs.replace(made.spec, init_containers=(first, sidecar)))
     wished = wish(made, {name: Advice(q(cpu="100m")) for name in ("proxy", "migrate")}, ResourcePolicy())
     assert wished.body == {"spec": {"initContainers": [{"name": "proxy", "resources": {"requests": {"cpu": "100m"}}}]}}
+
+
+def sibling(namespace: str = "shop", **labels: str) -> Sibling:
+    """The Deployment of a release's new pods."""
+    template = PodTemplate(metadata=ObjectMeta(labels=labels))
+    return Sibling(metadata=ObjectMeta(name="web-r2", namespace=namespace), spec=SiblingSpec(template=template))
+
+
+async def test_pods_under_release_are_left_alone_until_it_ends_and_others_are_not() -> None:
+    client, web = Recorder(), tracked("InPlace")
+    web.selector = Selector.parse("app=web")
+    applier = Applier(cast(Client, client), "in-place")
+    for siblings, done in (
+        ([sibling(app="web")], 0),
+        ([sibling(app="other"), sibling("elsewhere", app="web")], 1),  # another workload, another namespace
+        ([sibling(app="web", tier="front")], 0),
+        ([], 1),
+    ):
+        client.siblings = list(siblings)
+        assert await applier.act([(web, [pod()])], NOW) == done
+
+
+async def test_where_releases_cannot_be_read_what_was_known_holds() -> None:
+    client, web = Recorder(), tracked("InPlace")
+    web.selector = Selector.parse("app=web")
+    applier = Applier(cast(Client, client), "in-place")
+    client.siblings = Forbidden(403, "Forbidden", "deployments")
+    assert await applier.act([(web, [pod()])], NOW) == 1
+    client.siblings = [sibling(app="web")]
+    assert await applier.act([(web, [pod()])], NOW) == 0
+    client.siblings = Unreachable("no answer")
+    assert await applier.act([(web, [pod()])], NOW) == 0
