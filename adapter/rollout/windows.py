@@ -3,7 +3,8 @@
 A window is given out when every pod that still speaks has counted more (after PATIENCE, when each arm has a new
 sample), and takes each pod from its last sample to its new one, so that no sample enters twice and the arms have about
 the same stretch of time. prometheus-adapter gives the time of the question for a sample's: there, only that something
-was counted shows that there is a new one. Rules:
+was counted shows that there is a new one. A pod that counted nothing in its last window has no traffic, as the stable
+ones after a switch: a new sample of it is enough. Rules:
 
 * A total that fell was reset: it grew by its new value (Prometheus' rule), and so did its bad ones.
 * Bad requests that are not there beside a total of the same pod and scrape are as many as before, 0 at first: a healthy
@@ -60,6 +61,8 @@ class Last(NamedTuple):
     rate: float = 0.0
     silent: bool = False
     """It was said that the pod is gone or silent."""
+    idle: bool = False
+    """It counted nothing in its last window: it has no traffic, as stable pods after a switch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +142,14 @@ def _waits(counted: Mapping[str, Last], samples: Mapping[str, Sample], *, hurrie
     """Whether a pod that still speaks has counted nothing yet; `hurried`: whether an arm has no new sample at all."""
     known = {pod: counted[pod] for pod in samples if pod in counted}
     if not hurried:
-        return any(samples[pod].time <= last.time or samples[pod].total == last.total for pod, last in known.items())
+        return any(not _has_more(samples[pod], last) for pod, last in known.items())
     old = {pod for pod, last in known.items() if samples[pod].time <= last.time}
     arms = {sample.arm for sample in samples.values()}
     return arms != {sample.arm for pod, sample in samples.items() if pod not in old}
+
+
+def _has_more(sample: Sample, last: Last) -> bool:
+    return sample.time > last.time and (last.idle or sample.total != last.total)
 
 
 def _grow(
@@ -185,7 +192,8 @@ def _increase(last: Last | None, sample: Sample) -> tuple[Counts, Last]:
     bad = min(bad, total)
     seconds = sample.time - before.time
     rate = total / seconds if seconds > 0 else before.rate
-    return Counts(total - bad, bad), Last(sample.arm, sample.time, sample.total, bad_now, rate)
+    mark = Last(sample.arm, sample.time, sample.total, bad_now, rate, idle=last is not None and total == 0)
+    return Counts(total - bad, bad), mark
 
 
 def _lose(metric: str, pod: str, what: str, most: float, notes: list[str]) -> None:

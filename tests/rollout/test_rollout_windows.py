@@ -137,8 +137,8 @@ def test_an_arm_without_traffic_makes_windows_of_no_traffic() -> None:
         (NOW + at, [sample("a", NOW + at, 7), sample("s", NOW + at, 9 * at, arm=Arm.STABLE)]) for at in range(0, 46, 5)
     ]
     windows, _ = through(*scrapes)
-    assert [window.time - NOW for window in windows] == [0, 15, 30, 45]
-    assert [window.metrics["errors"].get(Arm.CANARY) for window in windows[1:]] == [Counts(0, 0)] * 3
+    assert [window.time - NOW for window in windows] == [0, 15, 20, 25, 30, 35, 40, 45]
+    assert [window.metrics["errors"].get(Arm.CANARY) for window in windows[1:]] == [Counts(0, 0)] * 7
 
 
 def test_a_single_stuck_pod_is_waited_for_only_so_long_and_then_counts_later() -> None:
@@ -288,3 +288,26 @@ def test_a_scrape_may_lack_a_metric_for_a_while() -> None:
     later = cut(found.cursor, Scrape(counters={"errors": [sample("a", NOW + 10, 9)]}), NOW + 10)
     assert later.window is not None
     assert later.window.metrics["errors"][Arm.CANARY] == Counts(4, 0)
+
+
+def test_pods_without_traffic_are_waited_for_once_and_then_no_more() -> None:
+    """Stable pods after a switch count nothing: one window waits 15 s for them, the next are cut at every scrape."""
+    stable = [sample("s", NOW + at, 500 if at else 400, arm=Arm.STABLE) for at in (0, 5, 10, 15, 20, 25, 30)]
+    scrapes = [(each.time, [each, sample("a", each.time, 10 * (each.time - NOW))]) for each in stable]
+    windows, _ = through(*scrapes)
+    assert [window.time - NOW for window in windows] == [0, 5, 20, 25, 30]
+    assert [window.metrics["errors"].get(Arm.CANARY) for window in windows[1:]] == [
+        Counts(50, 0), Counts(150, 0), Counts(50, 0), Counts(50, 0),
+    ]  # fmt: skip
+
+
+def test_traffic_that_comes_back_counts_in_full() -> None:
+    stable = [(0, 400), (5, 500), (20, 500), (25, 500), (30, 560)]
+    scrapes = [
+        (NOW + at, [sample("s", NOW + at, total, arm=Arm.STABLE), sample("a", NOW + at, 10 * at)])
+        for at, total in stable
+    ]
+    windows, _ = through(*scrapes)
+    assert [window.metrics["errors"].get(Arm.STABLE) for window in windows] == [
+        None, Counts(100, 0), Counts(0, 0), Counts(0, 0), Counts(60, 0),
+    ]  # fmt: skip
