@@ -140,9 +140,8 @@ class Service:
         finally:
             self.metrics.in_flight -= 1
         failed = self._random.random() < settings.error_rate
-        response = (
-            Response(500, "failed, as was asked for\n") if failed else Response(200, f"{settings.pod_name or 'ok'}\n")
-        )
+        who = f"{settings.pod_name or 'ok'} {settings.pod_version}".strip()
+        response = Response(500, f"{who} failed, as was asked for\n") if failed else Response(200, f"{who}\n")
         self.metrics.count(response.code, request.method, time.monotonic() - began)
         return response
 

@@ -27,6 +27,7 @@ class Settings:
     otlp_interval_s: float = 5.0
     pod_name: str = ""
     pod_namespace: str = ""
+    pod_version: str = ""  # told in every answer, so that clients know which revision answered
 
     def __post_init__(self) -> None:
         if self.work_kind not in KINDS:

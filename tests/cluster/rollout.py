@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 
@@ -65,13 +65,28 @@ def running_controller(bed: Bed, namespace: str, log: Path) -> Iterator[Controll
         controller.end()
 
 
+class Revision(NamedTuple):
+    """Whose answer it was (the sample's `pod_version`), and whether the connection was made for that request."""
+
+    version: str
+    fresh: bool
+
+
+class Span(NamedTuple):
+    """When the first and the last request that a revision answered were sent, Unix seconds."""
+
+    first: float
+    last: float
+
+
 class Clients:
-    """What clients of one address saw: answers by code, failures by cause."""
+    """What clients of one address saw: answers by code, failures by cause, and which revision answered when."""
 
     def __init__(self, address: str) -> None:
         self._url = f"http://{address}/"
         self.answers: Counter[int] = Counter()
         self.failures: list[str] = []
+        self.spans: dict[Revision, Span] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="clients", daemon=True)
 
@@ -90,21 +105,26 @@ class Clients:
         connector = aiohttp.TCPConnector(force_close=fresh, limit=1)
         async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=5)) as session:
             while not self._stop.is_set():
-                began = time.monotonic()
+                began, sent = time.monotonic(), time.time()
                 try:
                     async with session.get(self._url) as answer:
-                        await answer.read()
+                        self._saw(await answer.text(), sent, fresh=fresh)
                         self.answers[answer.status] += 1
                 except (aiohttp.ClientError, TimeoutError, OSError) as error:
                     self.failures.append(f"{time.time():.1f} {'new' if fresh else 'kept'}: {error!r}")
                 await asyncio.sleep(max(0.0, PAUSE - (time.monotonic() - began)))
 
+    def _saw(self, body: str, sent: float, *, fresh: bool) -> None:
+        key = Revision(body.split()[1] if len(body.split()) > 1 else "", fresh)
+        before = self.spans.get(key)
+        self.spans[key] = Span(sent, sent) if before is None else Span(before.first, max(before.last, sent))
+
 
 class Shop:
-    """The Deployment `web` of three pods in a namespace, with a RolloutPolicy."""
+    """The Deployment `web` of three pods in a namespace, with a RolloutPolicy; `env` are the sample's settings."""
 
-    def __init__(self, bed: Kubectl, namespace: str, spec: dict[str, Any]) -> None:
-        self.bed, self.namespace = bed, namespace
+    def __init__(self, bed: Kubectl, namespace: str, spec: dict[str, Any], **env: object) -> None:
+        self.bed, self.namespace, self._env = bed, namespace, env
         bed.apply(self._objects("1"))
         bed.rollout("web", namespace)
         bed.apply(DEFINITION)
@@ -117,14 +137,22 @@ class Shop:
         })  # fmt: skip
 
     def _objects(self, version: str) -> list[dict[str, Any]]:
-        return sample_deployment("web", self.namespace, 3, WORK_MS=2, DRAIN_S=3, POD_VERSION=version)
+        return sample_deployment("web", self.namespace, 3, WORK_MS=2, DRAIN_S=3, POD_VERSION=version, **self._env)
 
     @property
     def address(self) -> str:
         return str(self.bed.get("service", "web", "-n", self.namespace)["spec"]["clusterIP"])
 
-    def release(self, version: str) -> None:
-        self.bed.kubectl("set", "env", "deployment/web", f"POD_VERSION={version}", "-n", self.namespace)
+    def release(self, version: str, **env: object) -> None:
+        """An edit of the template: another version, and other settings of the sample."""
+        values = [f"{name}={value}" for name, value in {"POD_VERSION": version, **env}.items()]
+        self.bed.kubectl("set", "env", "deployment/web", *values, "-n", self.namespace)
+
+    def verb(self, *arguments: str) -> int:
+        """A verb of the command line about this policy; its exit code."""
+        flags = [f"--kubeconfig={self.bed.kubeconfig}", "-n", self.namespace]
+        command = [sys.executable, "-m", "adapter.rollout", arguments[0], "web", *arguments[1:], *flags]
+        return subprocess.run(command, cwd=ROOT, check=False, timeout=120).returncode
 
     def status(self) -> dict[str, Any]:
         return dict(self.bed.get("rolloutpolicy", "web", "-n", self.namespace).get("status", {}))
@@ -142,6 +170,17 @@ class Shop:
         """Until the phase is seen; some last but for a moment, so that one of those after it may do."""
         wanted = LATER[phase] if or_later else (phase,)
         assert wait_until(lambda: self.status().get("phase") in wanted, seconds, every=0.2), self.status()
+
+    def weighs(self, step: int, weight: int, seconds: float = 60) -> None:
+        """Until the canary's step (from 0) waits for a person, with its weight in force."""
+
+        def reached() -> bool:
+            status = self.status()
+            release = status.get("release") or {}
+            there = (status.get("phase"), release.get("step", 0), release.get("weight", 0))
+            return there == ("Stepping", step, weight) and bool(release.get("reached"))
+
+        assert wait_until(reached, seconds, every=0.3), self.status()
 
     def ended(self, outcome: str, releases: int, seconds: float = 120) -> None:
         def done() -> bool:

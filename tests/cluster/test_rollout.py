@@ -1,8 +1,6 @@
 """Releases on a real control plane, under load: no request fails, and promotion restarts no judged pod."""
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +13,6 @@ from tests.cluster.rollout import Clients, Shop, running_controller
 
 BLUE_GREEN: dict[str, Any] = {"blueGreen": {"previewSeconds": 2, "verifySeconds": 5}}
 CANARY: dict[str, Any] = {"canary": {"steps": [{"weight": 25, "pauseSeconds": 4}, {"weight": 50, "pauseSeconds": 4}]}}
-
-
-def verb(bed: Bed, shop: Any, *arguments: str) -> Any:
-    """A verb of the command line; its exit code."""
-    flags = [f"--kubeconfig={bed.kubeconfig}", "-n", shop.namespace]
-    command = [sys.executable, "-m", "adapter.rollout", arguments[0], "web", *arguments[1:], *flags]
-    return subprocess.run(command, cwd=ROOT, check=False, timeout=120).returncode
 
 
 @pytest.mark.parametrize("spec", [BLUE_GREEN, CANARY], ids=["blue-green", "canary"])
@@ -41,16 +32,16 @@ def test_a_promotion_and_a_rollback_under_load_lose_no_request(
             shop.ended("Promoted", 1)
             assert shop.pods() == judged  # the same pods, and not a restart
             assert len(judged) == 3
-            assert verb(bed, shop, "wait", "--timeout=5") == 0
+            assert shop.verb("wait", "--timeout=5") == 0
             shop.release("3")
             shop.until("Verifying" if "blueGreen" in spec else "Stepping")
-            assert verb(bed, shop, "abort") == 0
+            assert shop.verb("abort") == 0
             shop.until("Returning", or_later=True)
             controller.end(signal.SIGKILL)
             controller.start()
             shop.ended("Aborted", 2)
             assert shop.pods() == judged
-            assert verb(bed, shop, "wait", "--timeout=5") == 1
+            assert shop.verb("wait", "--timeout=5") == 1
         assert clients.failures == []
         assert clients.answers.keys() == {200}
         assert clients.answers.total() > 2000
