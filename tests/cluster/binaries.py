@@ -57,6 +57,7 @@ PROGRAMS = {
         Program("etcd", "etcd", "go.etcd.io/etcd/server/v3", oldest=(3, 5), newest=(3, 99)),
         Program("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok", oldest=(0, 6), newest=(0, 99)),
         Program("prometheus-adapter", "prometheus-adapter", "sigs.k8s.io/prometheus-adapter/cmd/adapter"),
+        Program("contour", "contour", "github.com/projectcontour/contour/cmd/contour", ("version",), (1, 30), (1, 99)),
     )
 }
 VERSION_OF = {
@@ -64,6 +65,7 @@ VERSION_OF = {
     "etcd": "go.etcd.io/etcd/server/v3",
     "kwok": "sigs.k8s.io/kwok",
     "prometheus-adapter": "sigs.k8s.io/prometheus-adapter",
+    "contour": "github.com/projectcontour/contour",
 }
 
 

@@ -55,12 +55,13 @@ def recommender_program(bed: Bed, log: Path) -> Iterator[Program]:
 
 
 class Web:
-    """The Deployment `web`: one pod of the sample, which requests 10m and 32Mi."""
+    """The Deployment `web`: one pod of the sample, which requests 10m and 32Mi; or as somebody else deployed it."""
 
-    def __init__(self, bed: Kubectl, namespace: str) -> None:
+    def __init__(self, bed: Kubectl, namespace: str, *, deploys: bool = True) -> None:
         self.bed, self.namespace = bed, namespace
-        bed.apply(sample_deployment("web", namespace))
-        bed.rollout("web", namespace)
+        if deploys:
+            bed.apply(sample_deployment("web", namespace))
+            bed.rollout("web", namespace)
 
     def watch(self, mode: str = "Off", target: str = "web", policy: dict[str, Any] | None = CAPPED) -> None:
         """Makes its VPA, or changes it."""
