@@ -1,11 +1,11 @@
 """The answers themselves: a look-up in what is held, the policy on age and odd values, and the story behind each."""
 
-import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
 from cachetools import LRUCache
 from msgspec.structs import replace
 
+from adapter.clock import steady
 from adapter.collect import consumption, explain, refusals
 from adapter.collect.answer import (
     NO_ANSWER,
@@ -51,8 +51,10 @@ class Collected:
         serves_custom: bool,
         serves_external: bool,
         forecaster: Forecaster | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = steady,
+        wall: Callable[[float], float] = float,
     ) -> None:
+        """`clock` gives Unix s and never steps; `wall` puts its moments into the time that clients know."""
         self.serves_custom = serves_custom
         self.serves_external = serves_external
         self.serves_resource = usage is not None
@@ -63,6 +65,7 @@ class Collected:
         self._sieve = Sieve(collector.transitions, telemetry, clock)
         self._forecaster = forecaster
         self._clock = clock
+        self._wall = wall
         self._shared: LRUCache[Hashable, bool] = LRUCache(4096)
         """Whether a metric's query is shared: asked at every request, and found out by parsing PromQL."""
 
@@ -92,7 +95,8 @@ class Collected:
                 continue
             described = ObjectReference(kind, question.namespace, name, api_version)
             window = found.reading.window or None
-            values.append(CustomValue(described, quantity(found.value), found.reading.time, window))
+            time = self._wall(found.reading.time)
+            values.append(CustomValue(described, quantity(found.value), time, window))
         if not values:
             self._refuse_nothing(question, held, judged_of)
         return values
@@ -118,7 +122,7 @@ class Collected:
         found = [(labels, judged(reading, limits, sample_interval=0.0, now=now)) for labels, reading in table.external]
         self._sieve.count(held, [item for _, item in found])
         values = [
-            ExternalValue(labels, quantity(item.value), item.reading.time, item.reading.window or None)
+            ExternalValue(labels, quantity(item.value), self._wall(item.reading.time), item.reading.window or None)
             for labels, item in sorted(found, key=lambda pair: sorted(pair[0].items()))
             if item.value is not None and item.reading is not None
         ]
@@ -209,13 +213,15 @@ class Collected:
         """See `Answers`."""
         assert self._usage is not None
         found = self._directory.indexes[NODES].select("", selector)
-        return consumption.of_nodes(_named(found, name), self._usage.nodes(), self._clock(), self._usage.max_age)
+        used = consumption.of_nodes(_named(found, name), self._usage.nodes(), self._clock(), self._usage.max_age)
+        return [one._replace(time=self._wall(one.time)) for one in used]
 
     def pod_usage(self, namespace: str | None, name: str | None, selector: Selector) -> Sequence[PodUsage]:
         """See `Answers`."""
         assert self._usage is not None
         found = self._directory.indexes[PODS].select(namespace, selector)
-        return consumption.of_pods(_named(found, name), self._usage.pods(), self._clock(), self._usage.max_age)
+        used = consumption.of_pods(_named(found, name), self._usage.pods(), self._clock(), self._usage.max_age)
+        return [one._replace(time=self._wall(one.time)) for one in used]
 
     # ---- what it tells of itself
 

@@ -4,11 +4,11 @@ What is on offer is `offers`' to look up, when what is asked `schedule`'s to say
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 
 import structlog
 
+from adapter.clock import steady
 from adapter.collect.catalogue import Catalogue
 from adapter.collect.demand import Demand, Want
 from adapter.collect.evaluate import Evaluator, Last, share_of
@@ -40,7 +40,7 @@ class Collector:
         *,
         transitions: Transitions | None = None,
         schedule: Schedule = Schedule(),  # noqa: B008 - immutable
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = steady,
     ) -> None:
         self.source = source
         self.catalogue = catalogue

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import ssl
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -13,6 +12,7 @@ import grpc
 import structlog
 from prometheus_client import CollectorRegistry, Gauge
 
+from adapter.clock import steady
 from adapter.collect import consumption
 from adapter.collect.presence import Presences
 from adapter.collect.targets import pod_targets
@@ -84,10 +84,11 @@ class Embedded:
         registry: CollectorRegistry,
         pods: Index[Any],
         nodes: Index[Node],
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = steady,
+        wall: Callable[[float], float] = float,
         presences: Presences | None = None,
     ) -> None:
-        """Without `presences` every pod takes traffic as far as anybody knows."""
+        """`clock` and `wall` as for `Scraper`; without `presences` every pod takes traffic as far as anybody knows."""
         self.store = Store(options.max_series, options.retention, lookback_s=max(60.0, 4 * options.scrape_interval))
         self.source = EmbeddedSource(self.store)
         self.usage = KubeletUsage(consumption.max_age(options.kubelets.resolution))
@@ -95,6 +96,7 @@ class Embedded:
         self._pods = pods
         self._nodes = nodes
         self._clock = clock
+        self._wall = wall
         self._presences = presences
         self._started = self._expired = clock()
         self._forgotten: list[Mapping[str, str]] = []
@@ -102,7 +104,7 @@ class Embedded:
         self._dropped = Once(again=TELL_AGAIN)
         timeout = min(options.scrape_timeout, options.scrape_interval)
         limits = ScrapeLimits(options.scrape_max_bytes, timeout, concurrent=options.scrape_concurrency)
-        self._scraper = Scraper(self.store.extend, self._gone, limits, clock)
+        self._scraper = Scraper(self.store.extend, self._gone, limits, clock, wall)
         pods.on_change(self._pod_changed)
         self._registry = registry
         self._tell()
@@ -117,7 +119,7 @@ class Embedded:
     @asynccontextmanager
     async def receiving(self, doors: OtlpDoors, tls: ssl.SSLContext | None = None) -> AsyncIterator[None]:
         """Take OTLP in while the context lasts. Raises OSError where an address cannot be bound."""
-        intake = Intake(Decoder(), self.store.extend, clock=self._clock)
+        intake = Intake(Decoder(), self.store.extend, clock=self._clock, wall=self._wall)
         self._gauge("otlp_requests", "OTLP requests taken in.", lambda: intake.requests)
         self._gauge("otlp_points", "Points of OTLP requests taken in.", lambda: intake.points)
         self._gauge("otlp_rejected_points", "Points of OTLP requests that were rejected.", lambda: intake.rejected)

@@ -1,5 +1,6 @@
 """One planned query put to the source, and its result as a table: values, their samples' times, which are believed."""
 
+import math
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import NamedTuple
 
@@ -124,7 +125,8 @@ class Evaluator:
         except SourceError:
             self._telemetry.query_errors.labels(planned.rule.place, "time").inc()
             return before
-        times = {key: reading.value for key, reading in _readings(planned, samples).items()}
+        found = _readings(planned, samples)
+        times = {key: reading.value for key, reading in found.items() if math.isfinite(reading.value)}
         step = newest(Reading(0, moment, 0) for moment in times.values()) - max(before.times.values(), default=0.0)
         known = before._replace(evaluated=at, times=times)
         if before.times and step > 0:

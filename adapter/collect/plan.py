@@ -215,7 +215,7 @@ class Planner:
             coverage = samples.coverage_query(promql, labels)
         except PromQLError as error:
             return planned._replace(unread=f"served without the age of its samples or a look at its windows: {error}")
-        return planned._replace(times=Query(asked) if asked else None, coverage=coverage)
+        return planned._replace(times=Query(asked, of_times=True) if asked else None, coverage=coverage)
 
     def limits(self, rule: Rule, promql: str) -> Limits:
         """The rule's policy over the defaults. Below zero a rate is wrong, a gauge is not."""

@@ -1,12 +1,12 @@
 """CPU and memory of containers and nodes, for metrics.k8s.io: what the API server asks, and usage by resourceRules."""
 
 import asyncio
-import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 import structlog
 
+from adapter.clock import steady
 from adapter.collect import consumption
 from adapter.collect.containers import Key, Pods, by_container, joined, usage
 from adapter.metrics.sample import Sample
@@ -50,7 +50,7 @@ class RuledUsage:
         rules: ResourceRules,
         mapper: Callable[[], ResourceMapper],
         every: float,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = steady,
     ) -> None:
         self.error = ""
         """Why the last collection failed; the values before it are kept."""

@@ -3,13 +3,13 @@
 import asyncio
 import math
 import random
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Generic, Self, TypeVar
 
 import structlog
 
+from adapter.clock import steady
 from adapter.kube.client import Client
 from adapter.kube.errors import Forbidden, KubeError
 from adapter.kube.index import Index
@@ -54,7 +54,7 @@ class Informer(Generic[T]):
         index: Index[T] | None = None,
         transform: Callable[[T], T] | None = None,
         pacing: Pacing = PATIENT,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = steady,
         draw: Callable[[], float] = random.random,
     ) -> None:
         """`namespace` '' follows all namespaces; `clock` gives Unix seconds."""

@@ -13,6 +13,8 @@ class Query(NamedTuple):
     promql: str
     adaptive: bool = False
     """True: where the source can, the window of `rate(x[W])` shrinks from W after a change of the rate."""
+    of_times: bool = False
+    """True: its values are Unix times, s, as of timestamp(); a source with another clock puts them into ours."""
 
 
 Pod: TypeAlias = tuple[str, str]

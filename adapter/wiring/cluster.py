@@ -1,6 +1,5 @@
 """The Kubernetes API and what is followed of it."""
 
-import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge
 
+from adapter.clock import steady
 from adapter.collect.directory import Listed
 from adapter.collect.presence import Presences
 from adapter.collect.targets import UNREADY
@@ -44,7 +44,7 @@ async def connected(settings: Settings, stack: AsyncExitStack, registry: Collect
     """Follow pods, nodes and HPAs of the cluster. Raises StartError."""
     client = await client_of(settings.lister_kubeconfig or settings.kubeconfig, stack)
     pods = Informer(client, PODS, Pod, transform=Compactor((ANNOTATION, UNREADY)))
-    presences = Presences(time.time)
+    presences = Presences(steady)
     pods.index.on_change(presences.changed)
     nodes = Informer(client, NODES, Node)  # prometheus-adapter's role may not list nodes or HPAs: nobody waits for them
     hpas = Informer(client, HORIZONTAL_POD_AUTOSCALERS, HorizontalPodAutoscaler)
@@ -81,5 +81,5 @@ def followed(name: str, informer: Informer[Any], registry: CollectorRegistry) ->
         f"Time since the API server last said something about {name}.",
         registry=registry,
     )
-    age.set_function(lambda: informer.age(time.time()))
+    age.set_function(lambda: informer.age(steady()))
     return Job(name, informer.run)

@@ -6,6 +6,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from adapter.clock import steady
 from adapter.collect.announce import Announcer
 from adapter.collect.answers import Collected
 from adapter.collect.catalogue import Catalogue
@@ -82,6 +83,7 @@ def collecting(
         serves_custom=rules.custom is not None,
         serves_external=rules.external is not None,
         forecaster=Forecaster(cluster.hpas, cluster.pods, cluster.client, catalogue),
+        wall=steady.wall,
     )
     return Collecting(answers, collector, jobs)
 

@@ -10,6 +10,7 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry
 
+from adapter.clock import steady
 from adapter.collect.catalogue import Catalogue
 from adapter.collect.embedded import Embedded, EmbeddedOptions, KubeletAccess, OtlpDoors
 from adapter.collect.usage import RuledUsage, UsageSource
@@ -126,7 +127,7 @@ async def embedded(
         kubelets, renewal = await kubelet_access(settings)
         jobs.append(renewal)
     options = _options(settings, kubelets)
-    store = Embedded(options, registry, cluster.pods, cluster.nodes, presences=cluster.presences)
+    store = Embedded(options, registry, cluster.pods, cluster.nodes, wall=steady.wall, presences=cluster.presences)
     await stack.enter_async_context(store)
     jobs.append(Job("targets", store.run))
     if settings.otlp_grpc_port or settings.otlp_http_port:

@@ -303,7 +303,8 @@ def brute_rate(samples: dict[Any, Any], since: int) -> float | None:
 
 
 def brute_value(samples: dict[Any, Any], _: int) -> int | None:
-    return samples[max(samples)] if samples else None
+    """At 60 s one of 0 s is as old as the store looks back, and just too old."""
+    return samples[max(samples)] if samples and max(samples) > 0 else None
 
 
 REDUCE: dict[str, Callable[[Any], float]] = {

@@ -65,7 +65,7 @@ async def serving(tls: SSLContext | None = None) -> AsyncIterator[Any]:
 
 @asynccontextmanager
 async def asking(*urls: str, **settings: Any) -> AsyncIterator[Any]:
-    source = PrometheusSource(Connection(urls=urls, **settings))
+    source = PrometheusSource(Connection(urls=urls, **settings), clock=lambda: AT)
     try:
         yield source
     finally:
@@ -89,7 +89,7 @@ async def test_a_vector_becomes_samples_at_the_evaluation_time(fake: Fake) -> No
     ]
     method, path, form, _ = fake.seen[0]
     assert (method, path) == ("POST", "/prefix/api/v1/query")
-    assert form == [("query", "up"), ("time", "1731200000.500"), ("timeout", "10s")]
+    assert form == [("query", "up"), ("timeout", "10s")]
 
 
 async def test_a_scalar_becomes_one_sample_without_labels(fake: Fake) -> None:

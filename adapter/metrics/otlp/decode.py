@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
+from cachetools import LRUCache
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -25,6 +26,7 @@ from adapter.metrics.otlp.streams import PointError, Streams
 from adapter.metrics.otlp.values import value_of
 from adapter.metrics.problems import Problems
 from adapter.metrics.sample import Point, Series
+from adapter.metrics.sender import SenderClock
 from adapter.metrics.series_text import LabelLimits, cut
 
 FUTURE_S = 600.0
@@ -32,6 +34,8 @@ MAX_TEXT = 4096
 """Characters of all names and values of a series together."""
 REMEMBERED_TEXT = 1024
 """A series with more is worked out each time, so that what is remembered stays small."""
+SENDERS = 4096
+"""Whose clocks are remembered: a few kB each."""
 _NO_RECORDED_VALUE = 1
 _DELTA, _CUMULATIVE = 1, 2
 _DATA = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
@@ -69,6 +73,7 @@ class Decoder:
         self._promoted = promoted
         self._labels = labels
         self._series: dict[Hashable, Series] = {}
+        self._senders: LRUCache[int, SenderClock] = LRUCache(SENDERS)
 
     def decode(self, request: Any, now: float) -> Decoded:
         """All points of an ExportMetricsServiceRequest; times are their own, or `now` (Unix s) where they have none."""
@@ -78,15 +83,22 @@ class Decoder:
             whole = Decoded(whole.points, [*whole.problems, *part.problems], whole.rejected + part.rejected)
         return whole
 
-    def decode_chunks(self, request: Any, now: float, points_per_slice: int = 250) -> Iterator[Decoded]:
-        """The same in slices, so that the caller can let others run between them; problems come with the last."""
+    def decode_chunks(
+        self, request: Any, now: float, points_per_slice: int = 250, wall: float | None = None
+    ) -> Iterator[Decoded]:
+        """The same in slices, so that the caller can let others run between them; problems come with the last.
+
+        Times are put into the clock of `now`; `wall`: see `SenderClock.begin`.
+        """
         self._streams.expire(now)
         problems, points, rejected, done = Problems(), list[Point](), 0, 0
+        heard: dict[int, SenderClock] = {}
         for resource, metric in _metrics(request, self._promoted):
             source = self._source(resource, metric)
+            sender = self._sender(source, heard, now, wall)
             for number, data_point in enumerate(_data_points(metric)):
                 try:
-                    points += self._points(source, metric, data_point, now)
+                    points += self._points(source, metric, data_point, sender, now)
                 except PointError as error:
                     rejected += 1
                     problems.add(f"metric {cut(metric.name)}: data point {number}: {error}")
@@ -94,7 +106,17 @@ class Decoder:
                 if len(points) >= points_per_slice or done >= points_per_slice:
                     yield Decoded(points, [], 0)
                     points, done = [], 0
+        for sender in heard.values():
+            sender.end()
         yield Decoded(points, problems.take(), rejected)
+
+    def _sender(self, source: "_Source", heard: dict[int, SenderClock], now: float, wall: float | None) -> SenderClock:
+        """The clock of whoever sent the metric; `heard` are those of this request."""
+        key = hash(source.resource)
+        if key not in heard:
+            heard[key] = self._senders.setdefault(key, SenderClock())
+            heard[key].begin(now, wall)
+        return heard[key]
 
     def _source(self, resource: Mapping[str, str], metric: Any) -> "_Source":
         kind = metric.WhichOneof("data")
@@ -107,13 +129,13 @@ class Decoder:
         )
         return _Source(name, tuple(resource.items()))
 
-    def _points(self, source: "_Source", metric: Any, data_point: Any, now: float) -> list[Point]:
+    def _points(self, source: "_Source", metric: Any, data_point: Any, sender: SenderClock, now: float) -> list[Point]:
         if data_point.flags & _NO_RECORDED_VALUE:
             return []
         kind = metric.WhichOneof("data")
-        start, end = _interval(data_point, now)
         value = value_of(kind, data_point)
         base = self._base(source, data_point)
+        start, end = _interval(data_point, hash(base), sender, now)
         zero_at_start = False
         temporality = getattr(getattr(metric, kind), "aggregation_temporality", _CUMULATIVE)
         if temporality == _DELTA:
@@ -225,12 +247,13 @@ def _data_points(metric: Any) -> Any:
     return getattr(metric, kind).data_points if kind in _DATA else ()
 
 
-def _interval(data_point: Any, now: float) -> tuple[float, float]:
-    """(start or 0, end) in Unix s."""
+def _interval(data_point: Any, series: int, sender: SenderClock, now: float) -> tuple[float, float]:
+    """(start or 0, end) in Unix s by our clock."""
     start, end = data_point.start_time_unix_nano / 1e9, data_point.time_unix_nano / 1e9
-    if end > now + FUTURE_S:
+    time = sender.ours(series, end) if end else now
+    if end + sender.correction > now + FUTURE_S:
         raise PointError(f"its time lies over {FUTURE_S:.0f} s ahead")
-    return start, end or now
+    return (min(start + sender.correction, time) if start else 0.0), time
 
 
 def _length(labels: Mapping[str, str]) -> int:

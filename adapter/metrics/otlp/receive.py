@@ -6,7 +6,6 @@ are decoded one at a time, in slices, so that the event loop is never held for l
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from ssl import SSLContext
@@ -18,6 +17,7 @@ from aiohttp import hdrs, web
 from google.protobuf import json_format
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
+from adapter.clock import steady
 from adapter.metrics.bounded import BodyError, BodySizeError, inflate, read_body
 from adapter.metrics.otlp.decode import Decoder, OtlpError, from_json, from_protobuf
 from adapter.metrics.problems import Problems
@@ -52,14 +52,15 @@ class Busy(Exception):  # noqa: N818 - a state, not a fault
 
 
 class Intake:
-    """Decodes requests and gives their points to `store`. `clock` tells Unix s."""
+    """Decodes requests and gives their points to `store`. `clock` and `wall` as for `Scraper`."""
 
     def __init__(
         self,
         decoder: Decoder,
         store: Callable[[Iterable[Point]], object],
         limits: ReceiveLimits = ReceiveLimits(),  # noqa: B008 - immutable
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = steady,
+        wall: Callable[[float], float] = float,
     ) -> None:
         self.limits = limits
         self.requests = self.points = self.rejected = 0
@@ -67,6 +68,7 @@ class Intake:
         self._decoder = decoder
         self._store = store
         self._clock = clock
+        self._wall = wall
         self._in_hand = 0
         self._decoding = asyncio.Lock()
         self._complained: set[str] = set()
@@ -81,7 +83,8 @@ class Intake:
         response = ExportMetricsServiceResponse()
         problems, rejected = Problems(), 0
         async with self._decoding:
-            for part in self._decoder.decode_chunks(request, self._clock()):
+            now = self._clock()
+            for part in self._decoder.decode_chunks(request, now, wall=self._wall(now)):
                 self._store(part.points)
                 self.points += len(part.points)
                 rejected += part.rejected

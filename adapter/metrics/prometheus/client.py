@@ -4,12 +4,13 @@ import asyncio
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
 import structlog
 
+from adapter.clock import steady
 from adapter.files import Identity, identity
 from adapter.metrics.prometheus import wire
 from adapter.metrics.prometheus.connection import Connection, Endpoint, Form
@@ -25,6 +26,8 @@ log = structlog.get_logger(__name__)
 
 LONG_URL = 8000
 """Characters of a query from which on servers and proxies commonly refuse it in a URL."""
+CLOCKS_AGREE = 5.0
+"""s by which the source's clock may differ from ours without a difference to a look-up of series."""
 
 
 class _Loaded(Generic[T]):
@@ -48,17 +51,31 @@ class _Loaded(Generic[T]):
         return self._made[1]
 
 
+class _Answer(NamedTuple):
+    """What an endpoint said."""
+
+    body: bytearray
+    asked: float
+    """Unix time by our clock, s, at which it was asked; it evaluated no earlier."""
+
+
 class PrometheusSource:
-    """Instant queries and series of the first endpoint that answers."""
+    """Instant queries and series of the first endpoint that answers.
+
+    Its clock is another machine's: it evaluates at its own now, and a sample's time here is when it was asked, by ours.
+    """
 
     name = "prometheus"
     knows_sample_times = False
 
-    def __init__(self, connection: Connection) -> None:
-        """Raises ValueError where a URL is none."""
+    def __init__(self, connection: Connection, clock: Callable[[], float] = steady) -> None:
+        """`clock` gives Unix s. Raises ValueError where a URL is none."""
         if not connection.urls:
             raise ValueError("at least one URL of Prometheus is needed")
         self._connection = connection
+        self._clock = clock
+        self._ahead = 0.0
+        """s by which the clock of whoever answered last is ahead of ours."""
         self._endpoints = [Endpoint(url, connection.use_post) for url in connection.urls]
         self._proxies = dict(zip(self._endpoints, map(_proxy, connection.proxies), strict=False))
         self._token = _Loaded([connection.token_file], self._read_token)
@@ -79,10 +96,14 @@ class PrometheusSource:
             self._session = None
 
     async def query(self, query: Query, at: float, since: Since = ALWAYS) -> list[Sample]:
-        """See `Source`; `adaptive` and `since` have no meaning here, Prometheus' windows are fixed."""
-        form = [("query", query.promql), ("time", f"{at:.3f}"), ("timeout", f"{self._connection.timeout_s:g}s")]
-        body = await self._ask("query", form)
-        return await self._decoded(lambda warnings: wire.samples(body, warnings))
+        """See `Source`; the evaluation is now, whatever `at` is.
+
+        `adaptive` and `since` have no meaning here, Prometheus' windows are fixed.
+        """
+        form = [("query", query.promql), ("timeout", f"{self._connection.timeout_s:g}s")]
+        answer = await self._ask("query", form)
+        clock = wire.Clock(answer.asked, values=query.of_times)
+        return await self._decoded(lambda warnings: wire.samples(answer.body, warnings, clock))
 
     async def silent(self, query: Query, at: float, pods: Since) -> frozenset[Pod]:
         """See `Source`: nobody is, as far as Prometheus tells."""
@@ -90,10 +111,16 @@ class PrometheusSource:
 
     async def series(self, selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
         """See `Source`; at most `max_series`, where the server knows the limit."""
+        ahead = self._ahead
+        answer = await self._ask("series", self._series_form(selectors, since, at))
+        if abs(self._ahead - ahead) >= CLOCKS_AGREE:  # these were other minutes than the ones that were meant
+            answer = await self._ask("series", self._series_form(selectors, since, at))
+        return await self._decoded(lambda warnings: wire.label_sets(answer.body, warnings))
+
+    def _series_form(self, selectors: Sequence[str], since: float, at: float) -> Form:
         form = [("match[]", selector) for selector in selectors]
-        form += [("start", f"{since:.3f}"), ("end", f"{at:.3f}"), ("limit", str(self._connection.max_series))]
-        body = await self._ask("series", form)
-        return await self._decoded(lambda warnings: wire.label_sets(body, warnings))
+        form += [("start", f"{since + self._ahead:.3f}"), ("end", f"{at + self._ahead:.3f}")]
+        return [*form, ("limit", str(self._connection.max_series))]
 
     async def _decoded(self, decode: Callable[[list[str]], Slices[T]]) -> T:
         """Run a decoder, with turns for the event loop between its slices; log the answer's warnings."""
@@ -104,18 +131,19 @@ class PrometheusSource:
                 log.warning("prometheus warns", warning=warning[:500])
         return result
 
-    async def _ask(self, path: str, form: Form) -> bytearray:
-        """The body of the first endpoint's good answer; that endpoint is asked first from then on."""
+    async def _ask(self, path: str, form: Form) -> "_Answer":
+        """The first endpoint's good answer; that endpoint is asked first from then on."""
         failures = []
         async with self._turns:
             for endpoint in list(self._endpoints):
+                asked = self._clock()
                 try:
                     body = await self._ask_one(endpoint, path, form)
                 except Failed as failure:
                     failures.append(f"{endpoint.url} {failure}")
                     continue
                 self._prefer(endpoint)
-                return body
+                return _Answer(body, asked)
         raise SourceError("Prometheus did not answer: " + "; ".join(failures))
 
     def _prefer(self, endpoint: Endpoint) -> None:
@@ -179,6 +207,8 @@ class PrometheusSource:
             proxy_headers=proxy_headers,
             allow_redirects=False,  # it would carry our credentials elsewhere
         ) as response:
+            ahead = wire.seconds_ahead(response.headers.get("Date", ""), self._clock())
+            self._ahead = ahead if abs(ahead) > CLOCKS_AGREE else 0.0
             body = bytearray()
             async for chunk in response.content.iter_any():
                 body += chunk

@@ -7,6 +7,8 @@ decoded on its own, and what remains around the array is decoded as the envelope
 import math
 import re
 from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -76,7 +78,16 @@ def pieces(body: bytearray, key: bytes) -> Iterator[tuple[bytes, bool]]:
     yield bytes(body[:start] + body[position:]), True
 
 
-def samples(body: bytearray, warnings: list[str]) -> Slices[list[Sample]]:
+class Clock(NamedTuple):
+    """How the times of an answer are read."""
+
+    asked: float | None = None
+    """Unix time by our clock, s, at which it was asked: the time of its samples. None: the source's own is kept."""
+    values: bool = False
+    """Whether its values are times too, to be put from the source's clock into ours."""
+
+
+def samples(body: bytearray, warnings: list[str], clock: Clock = Clock()) -> Slices[list[Sample]]:  # noqa: B008 - immutable
     """The answer of /api/v1/query; `warnings` is extended by those of the answer.
 
     Raises SourceError; UnsupportedQuery for matrices, strings and native histograms.
@@ -84,29 +95,42 @@ def samples(body: bytearray, warnings: list[str]) -> Slices[list[Sample]]:
     found: list[Sample] = []
     try:
         for piece, is_rest in pieces(body, b"result"):
-            found += _rest(piece, warnings) if is_rest else _vector(_elements.decode(piece))
+            found += _rest(piece, warnings, clock) if is_rest else _vector(_elements.decode(piece), clock)
             yield
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise SourceError(f"the answer to the query is not as Prometheus' API says: {error}") from None
     return found
 
 
-def _rest(piece: bytes, warnings: list[str]) -> list[Sample]:
+def _rest(piece: bytes, warnings: list[str], clock: Clock) -> list[Sample]:
     answer = _accepted(piece, warnings)
     result = _result.decode(answer.data)
     if result.result_type == "vector":
-        return _vector(_elements.decode(result.result))
+        return _vector(_elements.decode(result.result), clock)
     if result.result_type == "scalar":
-        time, value = _scalar.decode(result.result)
-        return [Sample({}, _number(value), time)]
+        return _vector([_Element({}, _scalar.decode(result.result))], clock)
     raise UnsupportedQuery(
         f"the query gives a {result.result_type}; a metric needs an instant vector or a scalar,"
         " such as sum(rate(x[1m]))"
     )
 
 
-def _vector(elements: list[_Element]) -> list[Sample]:
-    return [Sample(one.metric, _number(one.value[1]), one.value[0]) for one in elements if one.value]
+def _vector(elements: list[_Element], clock: Clock) -> list[Sample]:
+    asked = clock.asked
+    found = [(one.metric, _number(one.value[1]), one.value[0]) for one in elements if one.value]
+    if asked is None:
+        return [Sample(labels, value, time) for labels, value, time in found]
+    if clock.values:
+        return [Sample(labels, asked - (time - value), asked) for labels, value, time in found]
+    return [Sample(labels, value, asked) for labels, value, _ in found]
+
+
+def seconds_ahead(date: str, now: float) -> float:
+    """By how much whoever sent this header Date is ahead of `now`, Unix s; 0 where it is none."""
+    try:
+        return parsedate_to_datetime(date).timestamp() - now
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _number(text: str) -> float:

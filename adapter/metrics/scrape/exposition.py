@@ -6,6 +6,7 @@ the others are kept. A value may be NaN: that is what the exporter said.
 """
 
 import io
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 from adapter.metrics.problems import Problems
 from adapter.metrics.sample import Point, Series
+from adapter.metrics.sender import SenderClock
 from adapter.metrics.series_text import LabelLimits, LineError, SeriesReader, cut
 
 FUTURE_S = 600.0
@@ -68,6 +70,7 @@ class Parser:
         self._limits = limits
         self._cache = _Cache(cache_lines)
         self._problems = Problems()
+        self._sender = SenderClock()
 
     def parse(self, body: bytes, now: float, openmetrics: bool = False) -> Parsed:
         """All samples of `body`; their time is their line's, else `now` (Unix s)."""
@@ -79,14 +82,23 @@ class Parser:
         return whole
 
     def parse_chunks(
-        self, body: bytes, now: float, lines_per_slice: int = 500, openmetrics: bool = False
+        self,
+        body: bytes,
+        now: float,
+        lines_per_slice: int = 500,
+        openmetrics: bool = False,
+        wall: float | None = None,
     ) -> Iterator[Parsed]:
-        """The same in slices, so that the caller can let others run between them; problems come with the last."""
+        """The same in slices, so that the caller can let others run between them; problems come with the last.
+
+        Timestamps are put into the clock of `now`; `wall`: see `SenderClock.begin`.
+        """
         if len(body) > self._limits.body_bytes:
             yield Parsed([], [f"the body has {len(body)} bytes; at most {self._limits.body_bytes} are read"], {})
             return
         self._problems, reading = Problems(), _Reading(now, openmetrics)
         self._cache.begin()
+        self._sender.begin(now, wall)
         end = _end(body) if openmetrics else len(body)
         stream = io.BytesIO(body if end < 0 or end == len(body) else body[:end])
         while not reading.ended and (lines := list(islice(stream, lines_per_slice))):
@@ -97,6 +109,7 @@ class Parser:
         if end < 0 and not reading.ended:
             self._problems.add(f"line {reading.line}: the body ends without '# EOF': it may be cut short")
         self._cache.tidy(reading.samples)
+        self._sender.end()
         yield Parsed([], self._problems.take(), {})
 
     def _read(self, lines: list[bytes], reading: "_Reading", part: Parsed) -> None:
@@ -116,9 +129,10 @@ class Parser:
                 if series.__class__ is not Series and (series := self._miss(head, line, number, reading, part)) is None:
                     continue
                 fields = tail.split()
-                time = now if len(fields) == 1 else float(fields[1]) if openmetrics else int(fields[1]) / 1000
-                if not 0 <= time <= latest:
-                    raise LineError(f"the timestamp {cut(fields[-1])} lies before 1970 or over {FUTURE_S:.0f} s ahead")
+                time = now
+                if len(fields) > 1:
+                    told = float(fields[1]) if openmetrics else int(fields[1]) / 1000
+                    time = self._time(series, told, fields[-1], latest)
                 if _UNDERSCORE in tail or len(fields) > 2:  # Python would take 1_000 for a number
                     raise ValueError
                 points.append((series, float(fields[0]), time))
@@ -126,6 +140,14 @@ class Parser:
                 self._problems.add(f"line {number}: {error}")
             except (ValueError, IndexError, OverflowError):
                 self._problems.add(f"line {number}: {cut(line)} must end in a number and at most a timestamp")
+
+    def _time(self, series: Series, told: float, text: bytes, latest: float) -> float:
+        """A timestamp by our clock. Raises LineError."""
+        if 0 <= told < math.inf:
+            time = self._sender.ours(hash(series), told)
+            if time >= 0 and told + self._sender.correction <= latest:
+                return time
+        raise LineError(f"the timestamp {cut(text)} lies before 1970 or over {FUTURE_S:.0f} s ahead")
 
     def _miss(self, head: bytes, line: bytes, number: int, reading: "_Reading", part: Parsed) -> Series | None:
         """The series of a line that the cache does not know as one; None for what is no sample or not wanted."""

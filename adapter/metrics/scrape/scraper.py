@@ -15,6 +15,7 @@ from typing import NamedTuple, Self
 import aiohttp
 import structlog
 
+from adapter.clock import steady
 from adapter.metrics.bounded import BodyError, read_body
 from adapter.metrics.sample import Point, Series
 from adapter.metrics.scrape.exposition import Limits, Parser
@@ -72,7 +73,8 @@ class Scraper:
     """Keeps scraping what `set_targets` was last given; use as `async with Scraper(store.extend) as scraper`.
 
     `store` gets points slice by slice; each scrape also gives it `up` (1 or 0) with the target's labels. `on_gone`
-    hears of targets that are no longer wanted, or have other labels now. `clock` tells Unix s.
+    hears of targets that are no longer wanted, or have other labels now. `clock` tells Unix s and never steps, `wall`
+    what other machines' clocks say at such a moment.
     """
 
     def __init__(
@@ -80,12 +82,14 @@ class Scraper:
         store: Callable[[Iterable[Point]], object],
         on_gone: Callable[[Target], None] | None = None,
         limits: ScrapeLimits = ScrapeLimits(),  # noqa: B008 - immutable
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = steady,
+        wall: Callable[[float], float] = float,
     ) -> None:
         self._store = store
         self._on_gone = on_gone
         self._limits = limits
         self._clock = clock
+        self._wall = wall
         self._lanes = (asyncio.Semaphore(limits.concurrent), asyncio.Semaphore(limits.concurrent_slow))
         self._reading = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
@@ -205,7 +209,7 @@ class Scraper:
         whole: list[Point] = []
         samples, before, health.problems = 0, health.problems, []
         async with self._reading:
-            for part in parser.parse_chunks(body, now, openmetrics=openmetrics):
+            for part in parser.parse_chunks(body, now, openmetrics=openmetrics, wall=self._wall(now)):
                 samples += len(part.points)
                 health.problems += part.problems
                 if target.on_points is None:

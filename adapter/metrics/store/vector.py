@@ -186,6 +186,7 @@ def histogram_quantile(q: float, vector: Vector, bounds: Floats) -> Vector:
     return Vector(vector.drop({"le", NAME}).take(groups.firsts).columns, quantiles, newest, longest)
 
 
+@np.errstate(all="ignore")
 def bucket_quantile(q: float, bounds: Floats, counts: Floats) -> float:
     """The q-quantile of one histogram, by linear interpolation inside a bucket (Prometheus' promql/quantile.go).
 
