@@ -37,6 +37,8 @@ class Result(NamedTuple):
     said: str = ""
     pause: float = 0.0
     """Seconds to wait before the next turn."""
+    made: tuple[Action, ...] = ()
+    """The writes that succeeded."""
 
 
 class Writer:
@@ -47,15 +49,17 @@ class Writer:
 
     async def act(self, namespace: str, actions: Sequence[Action]) -> Result:
         """Makes the writes until one does not succeed."""
+        made: list[Action] = []
         for action in actions:
             try:
                 await self._write(namespace, action)
             except AlreadyExists:
                 continue
             except KubeError as error:
-                return failure(error, action)
+                return failure(error, action)._replace(made=tuple(made))
+            made.append(action)
             log.info("written", namespace=namespace, verb=verb(action), name=action.name, why=action.why)
-        return Result(Ended.DONE)
+        return Result(Ended.DONE, made=tuple(made))
 
     async def _write(self, namespace: str, action: Action) -> None:
         if isinstance(action, Create):

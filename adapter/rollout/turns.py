@@ -11,6 +11,7 @@ from adapter.kube.errors import KubeError
 from adapter.rollout.act import Ended, Result, Writer
 from adapter.rollout.decide.context import Decision
 from adapter.rollout.decide.turn import decide
+from adapter.rollout.model.actions import Action
 from adapter.rollout.model.observation import Json, Observation
 from adapter.rollout.model.policy import POLICIES, RolloutPolicy
 from adapter.rollout.model.status import Status
@@ -55,6 +56,9 @@ class Turned(NamedTuple):
 
     again: float
     status: Status | None = None
+    made: tuple[Action, ...] = ()
+    said: str = ""
+    """Why a write was not made, if one was not."""
 
 
 class Turns:
@@ -99,10 +103,11 @@ class Turns:
     def _after(self, decision: Decision, result: Result) -> Turned:
         if result.ended is not Ended.DONE:
             log.info("again", cause=result.said)
-            return Turned(result.pause, decision.status)
+            return Turned(result.pause, decision.status, result.made, result.said)
         calm = BUSY if decision.status.release or decision.status.roll else CALM
-        return Turned(calm if decision.again is None else min(calm, decision.again), decision.status)
+        again = calm if decision.again is None else min(calm, decision.again)
+        return Turned(again, decision.status, result.made)
 
     def _ended(self, policy: RolloutPolicy, result: Result) -> Turned:
         log.info("status not written", policy=policy.metadata.name, cause=result.said)
-        return Turned(result.pause, policy.status)
+        return Turned(result.pause, policy.status, said=result.said)

@@ -148,10 +148,18 @@ class Shop:
         values = [f"{name}={value}" for name, value in {"POD_VERSION": version, **env}.items()]
         self.bed.kubectl("set", "env", "deployment/web", *values, "-n", self.namespace)
 
-    def verb(self, *arguments: str) -> int:
-        """A verb of the command line about this policy; its exit code."""
+    def verb(self, *arguments: str, policy: str = "web") -> int:
+        """A verb of the command line, about this policy or ('') none; its exit code."""
         flags = [f"--kubeconfig={self.bed.kubeconfig}", "-n", self.namespace]
-        command = [sys.executable, "-m", "adapter.rollout", arguments[0], "web", *arguments[1:], *flags]
+        command = [
+            sys.executable,
+            "-m",
+            "adapter.rollout",
+            arguments[0],
+            *filter(None, [policy]),
+            *arguments[1:],
+            *flags,
+        ]
         return subprocess.run(command, cwd=ROOT, check=False, timeout=120).returncode
 
     def status(self) -> dict[str, Any]:

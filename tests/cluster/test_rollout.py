@@ -86,3 +86,23 @@ def test_bad_policies_are_refused_at_admission_and_the_samples_are_not(bed: Bed,
     for sample in ("canary-setup.yaml", "blue-green-setup.yaml"):
         bed.kubectl("apply", "--dry-run=server", "-f", str(ROOT / "manifests/samples" / sample))
     bed.kubectl("apply", "--dry-run=server", "-f", str(ROOT / "manifests/samples/rollout-author.yaml"))
+
+
+def test_uninstall_in_mid_release_without_a_controller_leaves_an_ordinary_deployment(
+    bed: Bed, namespace: str, tmp_path: Path
+) -> None:
+    shop = Shop(bed, namespace, BLUE_GREEN)
+    with running_controller(bed, namespace, tmp_path / "rollout.log") as controller:
+        shop.until("Idle")
+        before = shop.pods()
+        with Clients(shop.address) as clients:
+            shop.release("2")
+            shop.until("Previewing")
+            controller.end(signal.SIGKILL)
+            assert shop.verb("uninstall", "--timeout=60s", policy="") == 0
+        assert clients.failures == []
+        assert clients.answers.keys() == {200}
+    assert bed.get("rolloutpolicies", "-n", namespace)["items"] == []
+    assert not bed.get("deployment", "web", "-n", namespace)["spec"].get("paused")
+    bed.rollout("web", namespace)
+    assert shop.pods() == before

@@ -166,6 +166,27 @@ async def test_plan_shows_the_exact_writes_and_makes_none(verb: Any) -> None:
         assert {method for method, _ in list(shop.cluster.requests)[before:]} == {"GET"}
 
 
+async def test_uninstall_lets_a_policy_go_whose_controller_is_gone(verb: Any) -> None:
+    async with living({"canary": {"steps": [{"weight": 25, "pauseSeconds": 600}]}}) as shop:
+        async with serving(shop.cluster):
+            await eventually(lambda: shop.phase == "Idle")
+            shop.release("web:2")
+            await eventually(lambda: shop.phase == "Stepping")
+        assert await verb(shop, "uninstall", "--dry-run") == (0, "shop/web: would be deleted\n")
+        assert await verb(shop, "uninstall", "--policy=other") == (
+            0,
+            "there is no RolloutPolicy other in namespace shop\n",
+        )
+        code, said = await verb(shop, "uninstall", "--all-namespaces", "--timeout=40s")
+        assert code == 0, said
+        assert said.splitlines()[0] == "shop/web: deleted, phase Stepping"
+        assert said.splitlines()[-1] == "shop/web: gone"
+        found = shop.get(DEPLOYMENTS)
+        assert not found["spec"].get("paused")
+        assert found["spec"]["template"]["spec"]["containers"][0]["image"] == "web:1"
+        assert await verb(shop, "uninstall", "-A") == (0, "there is no RolloutPolicy\n")
+
+
 async def test_verbs_say_what_is_wrong_in_a_sentence(verb: Any) -> None:
     async with living(QUICK) as shop:
         code, said = await verb(shop, "status", "nosuch")

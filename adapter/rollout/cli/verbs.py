@@ -17,6 +17,7 @@ VERBS: Final[Mapping[str, str]] = {
     "retry": "release the template again that was rolled back",
     "undo": "put the stable template back, or, where it is written, the one before it",
     "restart": "release the present template with new pods",
+    "uninstall": "let policies go without the controller: everything as it was before them",
     "lint": "check a RolloutPolicy without a cluster",
     "replay": "run a policy's gates over recorded windows",
 }
