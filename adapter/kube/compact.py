@@ -22,8 +22,8 @@ MAX_SHARED = 20_000
 
 
 class Compactor:
-    """Drops all annotations but those that start with one of `annotations`, and the conditions that nobody reads, and
-    lets equal parts of different objects be one."""
+    """Drops all annotations but those that start with one of `annotations`, the conditions that nobody reads and what a
+    pod's containers did, and lets equal parts of different objects be one."""
 
     def __init__(self, annotations: tuple[str, ...] = ()) -> None:
         self._annotations = annotations
@@ -53,8 +53,8 @@ class Compactor:
         force_setattr(spec, "node_name", sys.intern(spec.node_name))
         force_setattr(status, "phase", sys.intern(status.phase))
         force_setattr(status, "conditions", tuple(map(_interned, filter(_is_needed, status.conditions))))
-        for each in (*status.container_statuses, *status.init_container_statuses):
-            force_setattr(each, "name", sys.intern(each.name))
+        force_setattr(status, "container_statuses", ())
+        force_setattr(status, "init_container_statuses", ())
 
     def _first_equal(self, part: Any) -> Any:
         """The first of all parts that are equal to this one; parts have no hash, their encoding has."""
