@@ -1,10 +1,11 @@
-"""`streamgate-adapter`: flags -> settings -> wiring -> run."""
+"""`streamgate-adapter`: flags -> settings -> wiring -> run; `streamgate-adapter check` looks at a rules file."""
 
 import asyncio
 import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from importlib import import_module
 
 from adapter.program import run
 from adapter.settings import FLAGS, Settings
@@ -31,7 +32,11 @@ def _calm_collections() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; its exit code: 0, 1 where it could not start or failed, 2 for wrong flags."""
-    return run.main(FLAGS, serve, arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["check"]:
+        check: Callable[[Sequence[str]], int] = import_module("adapter.check").main  # loaded where it is wanted
+        return check(given[1:])
+    return run.main(FLAGS, serve, given)
 
 
 if __name__ == "__main__":

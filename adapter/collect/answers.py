@@ -241,14 +241,20 @@ class Collected:
                 "metric": question.metric,
                 "answer": str(refusals.code(refusal)),
                 "why": str(refusal),
-                "rules": list(self._collector.catalogue.problems),
+                "rules": self._told_of_rules(),
             }
         offered = custom_offered(self._collector.catalogue, question.resource, question.metric)
-        story = explain.of_rule(offered, want, self._collector.demand)
+        story = explain.of_rule(offered, want, self._collector.demand, self._collector.catalogue)
         held = self._collector.held.get(want)
         if held is None or held.table is None:
             return story | {"answer": "asked for when requested", "lastError": _shown(held.error if held else None)}
         return story | self._told(question, held)
+
+    def _told_of_rules(self) -> list[str]:
+        """What is wrong with rules, and what becomes of the series of each."""
+        catalogue = self._collector.catalogue
+        accounts = catalogue.accounts(catalogue.rules_of(external=False))
+        return [*catalogue.problems, *(f"{rule.place}: {known}" for rule, known in accounts)]
 
     def _told(self, question: CustomQuestion, held: Held) -> dict[str, object]:
         assert held.table is not None

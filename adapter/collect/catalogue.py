@@ -1,10 +1,11 @@
 """What is on offer: which rule and series answer for which metric, from what the source was found to hold. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from adapter.collect.answer import CustomOffer
 from adapter.kube.resources import GroupResource
+from adapter.rules.account import Account, account
 from adapter.rules.model import Rule, RuleFile
 from adapter.rules.naming import BoundRule, Offer, bind, combine, external_offers, offers
 from adapter.rules.resources import ResourceMapper
@@ -26,6 +27,7 @@ class Catalogue:
     def __init__(self, rules: RuleFile, mapper: ResourceMapper) -> None:
         self._rules = rules
         self._found: dict[str, LabelSets] = {}
+        self._accounts: dict[str, Account] = {}
         self.revision = 0
         """Grows with every change of what is on offer."""
         self.problems: tuple[str, ...] = ()
@@ -38,6 +40,8 @@ class Catalogue:
         self.mapper = mapper
         self._custom = [bind(rule, mapper) for rule in self._rules.custom or ()]
         self._external = [bind(rule, mapper) for rule in self._rules.external or ()]
+        for key in self._found:
+            self._take_account(key)
         self._combine()
 
     @property
@@ -53,7 +57,12 @@ class Catalogue:
         """The source holds these label sets (with `__name__`) for `rule`'s series query."""
         if self._found.get(_key(rule)) != series:
             self._found[_key(rule)] = series
+            self._take_account(_key(rule))
             self._combine()
+
+    def accounts(self, rules: Iterable[Rule]) -> list[tuple[Rule, Account]]:
+        """What becomes of the series of each of `rules`, but for those that were not looked up yet."""
+        return [(rule, known) for rule in rules if (known := self._accounts.get(_key(rule))) is not None]
 
     def custom_offers(self) -> list[CustomOffer]:
         """Sorted by resource and metric."""
@@ -61,6 +70,12 @@ class Catalogue:
             CustomOffer(resource, metric, offered.namespaced) for (resource, metric), offered in self.custom.items()
         ]
         return sorted(lines, key=lambda line: (str(line.resource), line.metric))
+
+    def _take_account(self, key: str) -> None:
+        for bounds, external in ((self._custom, False), (self._external, True)):
+            for bound in bounds:
+                if _key(bound.rule) == key:
+                    self._accounts[key] = account(bound, self._found[key], external=external)
 
     def _combine(self) -> None:
         custom, collisions = combine(

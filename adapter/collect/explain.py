@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from adapter.collect.catalogue import Offered
+from adapter.collect.catalogue import Catalogue, Offered
 from adapter.collect.demand import CustomWant, Demand
 from adapter.collect.judge import Judged, quantity
 from adapter.collect.plan import Planned
@@ -18,13 +18,19 @@ class Origin(NamedTuple):
     knows_sample_times: bool
 
 
-def of_rule(offered: Offered, want: CustomWant, demand: Demand) -> dict[str, object]:
+def of_rule(offered: Offered, want: CustomWant, demand: Demand, catalogue: Catalogue) -> dict[str, object]:
     """Which rule answers, by which kind of query, and which HPAs want it."""
     rule = offered.bound.rule
     shared = want.objects is None
+    account = next((str(known) for _, known in catalogue.accounts([rule])), "")
     return {
         "metric": want.metric,
-        "rule": {"place": rule.place, "seriesQuery": rule.series_query, "series": offered.series},
+        "rule": {
+            "place": rule.place,
+            "seriesQuery": rule.series_query,
+            "account": account,
+            "series": offered.series,
+        },
         "query": "shared by all who want this metric" if shared else merge.why_not(offered.bound, want.resource),
         "wantedBy": sorted(f"HPA {ns}/{name}" for (ns, name), wants in demand.declarers.items() if want in wants),
     }

@@ -35,6 +35,7 @@ class OfferLookup:
         """Whether there was a first look, though it may have failed."""
         self.errors: dict[str, SourceError] = {}
         """Rule by place -> why the look-up of its series failed."""
+        self._empty: set[str] = set()  # rules, by place, that found no series at the last look
         self._source = source
         self._catalogue = catalogue
         self._telemetry = telemetry
@@ -71,10 +72,23 @@ class OfferLookup:
             by_query.setdefault(rule.series_query, []).append(rule)
         results = await asyncio.gather(*(self._look_up(query, rules, now) for query, rules in by_query.items()))
         self._reports.problems(self._catalogue.problems)
+        self._tell_of_silent_rules()
         self._telemetry.offers.labels("custom.metrics.k8s.io").set(len(self._catalogue.custom))
         self._telemetry.offers.labels("external.metrics.k8s.io").set(len(self._catalogue.external))
         self.done = True
         return all(results)
+
+    def _tell_of_silent_rules(self) -> None:
+        """Say once of each rule that offers nothing what became of its series: at once where some were found.
+
+        Where none were found only at the second look, as the first may come before the first scrape.
+        """
+        for rule, known in self._catalogue.accounts(self._catalogue.rules):
+            if known.metrics:
+                self._reports.about_over(rule.place)
+            elif known.found or rule.place in self._empty:
+                self._reports.about(rule.place, f"nothing is on offer: {known}", wrong=known.found > 0)
+        self._empty = {rule.place for rule, known in self._catalogue.accounts(self._catalogue.rules) if not known.found}
 
     async def _look_up(self, selector: str, rules: Sequence[Rule], now: float) -> bool:
         try:

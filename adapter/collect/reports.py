@@ -1,5 +1,6 @@
 """What the log says of rules and demand: each sentence once, since the log is read by people."""
 
+import logging
 from collections.abc import Iterable
 
 import structlog
@@ -27,6 +28,15 @@ class Reports:
         """Several such."""
         for sentence in sentences:
             self.problem(sentence)
+
+    def about(self, what: str, sentence: str, *, wrong: bool) -> None:
+        """What is to be known of `what`, in a sentence whose numbers change: told once until `about_over`."""
+        if self._once.first((what, "about")):
+            log.log(logging.WARNING if wrong else logging.INFO, "rule", problem=f"{what}: {sentence}")
+
+    def about_over(self, what: str) -> None:
+        """There is no such problem any more; when there is again, that is news."""
+        self._once.over((what, "about"))
 
     def note(self, sentence: str) -> None:
         """What an operator may want to know; it may well be meant so."""

@@ -1,13 +1,17 @@
 """The collector's loops: ready after the first collection, whatever came of it; soon again after a failure."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from adapter.collect.answer import CustomQuestion
 from adapter.collect.demand import CustomWant
 from adapter.rules.resources import PODS
+from adapter.units.selector import EVERYTHING
 from tests.collect.conftest import World
 
 pytestmark = pytest.mark.looptime
@@ -102,3 +106,42 @@ async def test_a_query_that_fails_as_nobody_expected_costs_that_query_alone(
     assert str(held.error) == "the result could not be read; the log says more"
     assert [line["event"] for line in said if line["log_level"] == "error"] == ["query"]
     assert not world.collector._running
+
+
+async def test_a_rule_that_offers_nothing_says_once_what_became_of_its_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Series of requests whose name does not match, no series of queues; both are there at the third look."""
+    looks: dict[str, list[Mapping[str, str]]] = {"http": [{"__name__": "http_requests", "pod": "web-1"}], "queue": []}
+    world = World()
+
+    async def series(selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
+        return next((found for name, found in looks.items() if selectors[0].startswith(name)), [])
+
+    monkeypatch.setattr(world.source, "series", series)
+    told = []
+    for look in range(4):
+        if look == 2:
+            looks["http"] = looks["queue"] = [{"__name__": "queue_depth_total", "namespace": "shop", "pod": "web-1"}]
+        with capture_logs() as said:
+            await world.collector.offers.look()
+        told.append([(line["log_level"], line["problem"]) for line in said])
+    nothing = "nothing is on offer: its seriesQuery finds"
+    assert told == [
+        [("warning", f"rules[0], line 3: {nothing} one series, 1 dropped by name.matches, which leaves no metrics")],
+        [("info", f"{place}: {nothing} no series") for place in ("rules[1], line 7", "externalRules[0], line 11")],
+        [],
+        [],
+    ]
+
+
+async def test_explain_says_what_became_of_the_series_of_each_rule(world: World) -> None:
+    asked = CustomQuestion(
+        resource=PODS,
+        namespace="shop",
+        name="*",
+        metric="nope",
+        selector=EVERYTHING,
+        metric_selector=EVERYTHING,
+    )
+    one = "its seriesQuery finds one series, which leaves one metric"
+    assert world.answers.explain(asked)["rules"] == [f"rules[0], line 3: {one}", f"rules[1], line 7: {one}"]
+    assert world.answers.explain(replace(asked, metric=RATE.metric))["rule"]["account"] == one  # type: ignore[index]

@@ -1,0 +1,71 @@
+"""What becomes of the series that a rule's query finds: how many are on offer, how many are dropped, and by what."""
+
+import enum
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from adapter.rules.model import Rule
+from adapter.rules.naming import BoundRule, api_name
+
+
+class Dropped(enum.Enum):
+    """Why a series is not on offer; the value completes 'dropped by …'."""
+
+    FILTERS = "seriesFilters"
+    MATCHES = "name.matches"
+    NAME = "name.as, which leaves no name (or one over 1,024 characters)"
+    RESOURCE = "resources: no label names an object of the cluster"
+
+
+class Account(NamedTuple):
+    """Of one rule."""
+
+    found: int
+    """Series that its seriesQuery found."""
+    dropped: Mapping[Dropped, int]
+    """How many of them are not on offer, by what; only what is not 0."""
+    metrics: int
+    """Names of metrics that the rest gives."""
+
+    def __str__(self) -> str:
+        if not self.found:
+            return "its seriesQuery finds no series"
+        series = "one series" if self.found == 1 else f"{self.found} series"
+        parts = [f"{count} dropped by {why.value}" for why, count in self.dropped.items()]
+        metrics = "one metric" if self.metrics == 1 else f"{self.metrics or 'no'} metrics"
+        return ", ".join([f"its seriesQuery finds {series}", *parts, f"which leaves {metrics}"])
+
+
+def account(bound: BoundRule[Rule], series: Iterable[Mapping[str, str]], *, external: bool) -> Account:
+    """Of the label sets (with `__name__`) that a rule's query found; an external metric needs no object's label."""
+    names: dict[str, str | Dropped] = {}
+    dropped: Counter[Dropped] = Counter()
+    metrics: set[str] = set()
+    found = 0
+    for labels in series:
+        found += 1
+        name = labels.get("__name__", "")
+        if name not in names:
+            names[name] = _named(bound.rule, name)
+        fate = names[name]
+        if not isinstance(fate, Dropped) and not (external or _has_object(bound, labels)):
+            fate = Dropped.RESOURCE
+        if isinstance(fate, Dropped):
+            dropped[fate] += 1
+        else:
+            metrics.add(fate)
+    return Account(found, {why: dropped[why] for why in Dropped if dropped[why]}, len(metrics))
+
+
+def _named(rule: Rule, series: str) -> str | Dropped:
+    """The API metric's name, or what leaves the series out."""
+    if (name := api_name(rule, series)) is not None:
+        return name
+    if rule.name_matches.search(series) is None:
+        return Dropped.MATCHES
+    return Dropped.NAME if all(one.accepts(series) for one in rule.filters) else Dropped.FILTERS
+
+
+def _has_object(bound: BoundRule[Rule], labels: Mapping[str, str]) -> bool:
+    return any(bound.resource(label) is not None for label in labels if label != "__name__")
