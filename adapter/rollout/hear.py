@@ -35,6 +35,8 @@ EVERY: Final = 2.0
 """Seconds between two looks at the metrics of one release; scrapes are rarer than that."""
 MOST_RELEASES: Final = 1000
 """Releases whose counting is held in memory."""
+SIDE_BY_SIDE: Final = (Phase.STEPPING, Phase.COMPLETING, Phase.FILLING, Phase.SWITCHING)
+"""Phases of releases by steps in which both arms have traffic."""
 EMPTY: Final[Mapping[str, int]] = MappingProxyType({})
 
 
@@ -111,15 +113,15 @@ class MetricsEars:
 def stage_of(policy: RolloutPolicy) -> Stage | None:
     """Which gates are asked in the present phase; None where none is."""
     phase = policy.status.phase
-    if policy.spec.canary is not None:
-        return Stage.CANARY if phase in (Phase.STEPPING, Phase.FILLING, Phase.SWITCHING) else None
+    if policy.steps:
+        return Stage.CANARY if phase in SIDE_BY_SIDE else None
     return {Phase.PREVIEWING: Stage.PRE, Phase.VERIFYING: Stage.POST}.get(phase)
 
 
 def step_of(policy: RolloutPolicy) -> int | None:
     """The canary's step; None where there are none."""
     release = policy.status.release
-    return release.step if release and policy.spec.canary else None
+    return release.step if release and policy.steps else None
 
 
 def _record(policy: RolloutPolicy, asked: tuple[Gate, ...]) -> Record:

@@ -105,7 +105,8 @@ def _held(ctx: Context) -> Hpa | None:
     """The HPA whose minReplicas is held, while a sibling exists."""
     hpa, saved = ctx.seen.hpa, ctx.status.saved
     sibling = ctx.seen.sibling(ctx.release.sibling)
-    return hpa if hpa and saved and saved.hpa == hpa.name and sibling is not None else None
+    beside = sibling is not None or ctx.policy.in_place
+    return hpa if hpa and saved and saved.hpa == hpa.name and beside else None
 
 
 def _own(hpa: Hpa, least: int | None) -> Mapping[str, Any]:

@@ -23,8 +23,9 @@ from tests.cluster.processes import wait_until
 
 DEFINITION = ROOT / "manifests" / "crds" / "rolloutpolicy.yaml"
 ORDER = ("Switching", "Verifying", "Adopting", "Finishing")
+HELD = ("Completing", "Rolling", "Finishing")
 BACK = ("Returning", "Removing", "Restoring")
-LATER = {phase: order[number:] for order in (ORDER, BACK) for number, phase in enumerate(order)}
+LATER = {phase: order[number:] for order in (HELD, ORDER, BACK) for number, phase in enumerate(order)}
 CLIENTS = 20
 """Half of them open a connection for every request."""
 PAUSE = 0.08

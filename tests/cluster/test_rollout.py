@@ -1,6 +1,7 @@
 """Releases on a real control plane, under load: no request fails, and promotion restarts no judged pod."""
 
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,12 @@ import pytest
 
 from tests.cluster.adapter import ROOT
 from tests.cluster.bed import Bed
-from tests.cluster.processes import CommandError
+from tests.cluster.processes import CommandError, wait_until
 from tests.cluster.rollout import Clients, Shop, running_controller
 
 BLUE_GREEN: dict[str, Any] = {"blueGreen": {"previewSeconds": 2, "verifySeconds": 5}}
 CANARY: dict[str, Any] = {"canary": {"steps": [{"weight": 25, "pauseSeconds": 4}, {"weight": 50, "pauseSeconds": 4}]}}
+ROLLING: dict[str, Any] = {"rolling": CANARY["canary"]}
 
 
 @pytest.mark.parametrize("spec", [BLUE_GREEN, CANARY], ids=["blue-green", "canary"])
@@ -54,6 +56,46 @@ def test_a_promotion_and_a_rollback_under_load_lose_no_request(
         assert shop.pods() == judged
 
 
+def test_a_rolling_release_is_held_by_the_deployment_controller_while_ours_is_gone(
+    bed: Bed, namespace: str, tmp_path: Path
+) -> None:
+    """3 pods, then 1 new one beside them, then 3; the step holds without us, and what holds it is put back."""
+    shop = Shop(bed, namespace, ROLLING)
+    before = bed.get("deployment", "web", "-n", namespace)["spec"]
+    with running_controller(bed, namespace, tmp_path / "rollout.log") as controller, Clients(shop.address) as clients:
+        shop.until("Idle")
+        shop.release("2")
+        shop.until("Stepping")
+        assert wait_until(lambda: len(shop.pods("2")) == 1, 60)
+        controller.end(signal.SIGKILL)
+        time.sleep(12)  # several reconciliations; the step's own pause is 4 s
+        assert (len(shop.pods("1")), len(shop.pods("2"))) == (3, 1)
+        (first,) = shop.pods("2")
+        controller.start()
+        shop.until("Completing", or_later=True)
+        controller.end(signal.SIGKILL)
+        controller.start()
+        shop.ended("Promoted", 1)
+        judged = shop.pods("2")
+        assert first in judged  # what was judged stays
+        assert len(judged) == len(shop.pods()) == 3
+        shop.release("3")
+        assert wait_until(lambda: len(shop.pods("3")) == 1, 60)
+        assert shop.verb("abort") == 0
+        shop.ended("Aborted", 2)
+        assert shop.pods() == judged  # no stable pod was touched
+        shop.release("4")
+        assert wait_until(lambda: len(shop.pods("4")) == 1, 60)
+        bed.kubectl("rollout", "undo", "deployment/web", "-n", namespace)  # the Deployment is not paused in a step
+        shop.ended("Reverted", 3)
+        assert shop.pods() == judged
+    assert clients.failures == []
+    assert clients.answers.total() > 2000
+    after = bed.get("deployment", "web", "-n", namespace)["spec"]
+    held = ("strategy", "minReadySeconds", "progressDeadlineSeconds")
+    assert [after.get(field) for field in held] == [before.get(field) for field in held]
+
+
 BAD: dict[str, dict[str, Any]] = {
     "both strategies": {**BLUE_GREEN, **CANARY},
     "no strategy": {},
@@ -65,6 +107,10 @@ BAD: dict[str, dict[str, Any]] = {
     "gate without metric": {**CANARY, "gates": [{"limit": 0.1, "total": "a"}]},
     "gate without total": {**CANARY, "gates": [{"metric": "a", "limit": 0.1}]},
     "gate without limit": {**CANARY, "gates": [{"metric": "a", "total": "b"}]},
+    "rolling and canary": {**ROLLING, **CANARY},
+    "60 percent in place": {"rolling": {"steps": [{"weight": 60}]}},
+    "weights that fall in place": {"rolling": {"steps": [{"weight": 40}, {"weight": 20}]}},
+    "a stage in place": {**ROLLING, "gates": [{"metric": "a", "total": "b", "limit": 0.1, "stage": "post"}]},
     "margin in blue-green": {**BLUE_GREEN, "gates": [{"metric": "a", "total": "b", "margin": 1}]},
     "limit of 1": {**CANARY, "gates": [{"metric": "a", "total": "b", "limit": 1}]},
     "a StatefulSet": {**CANARY, "targetRef": {"kind": "StatefulSet", "name": "web"}},

@@ -7,6 +7,7 @@ import msgspec
 
 Object = dict[str, Any]
 DESIRED = "deployment.kubernetes.io/desired-replicas"
+MOST = "deployment.kubernetes.io/max-replicas"
 
 
 def copied(found: Object) -> Object:
@@ -38,6 +39,10 @@ def saturated(found: Object, wanted: int) -> bool:
     return desired == str(wanted) and found["spec"]["replicas"] == wanted == found.get("status", {}).get(
         "availableReplicas"
     )
+
+
+def ready_of(found: Object) -> int:
+    return int(found.get("status", {}).get("availableReplicas", 0))
 
 
 def surge(found: Object) -> int:

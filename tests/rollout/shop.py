@@ -18,6 +18,7 @@ Object = dict[str, Any]
 NAMESPACE = "shop"
 BLUE_GREEN: Object = {"blueGreen": {"previewSeconds": 3, "verifySeconds": 8}}
 CANARY: Object = {"canary": {"steps": [{"weight": 25, "pauseSeconds": 5}, {"weight": 50, "pauseSeconds": 5}]}}
+ROLLING: Object = {"rolling": {"steps": [{"weight": 25, "pauseSeconds": 5}, {"weight": 50, "pauseSeconds": 5}]}}
 
 
 class Ears:
@@ -254,4 +255,4 @@ def rolls_back(reason: str = "bad rate above the limit") -> Verdict:
     return Verdict(Said.ROLLBACK, reason)
 
 
-__all__ = ["BLUE_GREEN", "CANARY", "Deaf", "Shop", "rolls_back", "service"]
+__all__ = ["BLUE_GREEN", "CANARY", "ROLLING", "Deaf", "Shop", "rolls_back", "service"]

@@ -17,11 +17,13 @@ from adapter.rollout.model.actions import DEPLOYMENTS, ENDPOINT_SLICES, REPLICA_
 from adapter.rollout.model.template import HASH, without_hash
 from tests.rollout.objects import (
     DESIRED,
+    MOST,
     Object,
     copied,
     created,
     is_ready,
     owner,
+    ready_of,
     ref,
     saturated,
     surge,
@@ -37,6 +39,8 @@ class Simulator:
         self.cluster, self.boot, self.grace = cluster, boot, grace
         self.ages: dict[str, int] = {}
         self.dying: dict[str, int] = {}
+        self.ready_for: dict[str, int] = {}
+        """Steps for which a pod has been ready without a break."""
         self.adopts = True
         self.health: Callable[[Object], str] = lambda pod: "ok"
         """Of a pod: ok, crash (crash-loops), never (is never ready)."""
@@ -86,6 +90,7 @@ class Simulator:
                 continue
             health = self.health(pod)
             ready = self.ages[uid] > self.boot and health == "ok"
+            self.ready_for[uid] = self.ready_for.get(uid, 0) + 1 if ready else 0
             status: Object = {"phase": "Running", "conditions": [{"type": "Ready", "status": str(ready)}]}
             waiting = (
                 {"waiting": {"reason": "CrashLoopBackOff"}} if health == "crash" and self.ages[uid] > self.boot else {}
@@ -122,11 +127,14 @@ class Simulator:
         alive = [pod for pod in alive if not pod["metadata"].get("deletionTimestamp")]
         status = {
             "replicas": len(alive),
-            "availableReplicas": sum(map(is_ready, alive)),
+            "availableReplicas": sum(self._available(pod, found["spec"].get("minReadySeconds", 0)) for pod in alive),
             "observedGeneration": found["metadata"]["generation"],
         }
         if found.get("status") != status:
             self.put(REPLICA_SETS, {**found, "status": status})
+
+    def _available(self, pod: Object, least: int) -> bool:
+        return is_ready(pod) and self.ready_for.get(pod["metadata"]["uid"], 0) >= least
 
     # ------------------------------------------------------------------------------------------------ Deployments
 
@@ -141,6 +149,10 @@ class Simulator:
         )
         template = found["spec"]["template"]
         new = next((each for each in own if without_hash(each["spec"]["template"]) == template), None)
+        least = found["spec"].get("minReadySeconds", 0)
+        if new is not None and new["spec"].get("minReadySeconds", 0) != least:  # of the new ReplicaSet alone
+            new["spec"]["minReadySeconds"] = least
+            self.put(REPLICA_SETS, copied(new))
         if found["spec"].get("paused"):
             self._scale(found, new, own)
         else:
@@ -174,11 +186,23 @@ class Simulator:
                 if each is not new:
                     self._resize(found, each, 0)
             return
-        total = sum(each["spec"]["replicas"] for each in active)
-        allowed = wanted + surge(found)
-        for each in active:  # proportionally, as scale() does for a rolling update
-            share = each["spec"]["replicas"] * allowed // total if total > allowed else each["spec"]["replicas"]
-            self._resize(found, each, share)
+        self._share(found, sorted(active, key=lambda each: -each["spec"]["replicas"]))
+
+    def _share(self, found: Object, active: list[Object]) -> None:
+        """In proportion, for a rolling update: deployment_util.go, GetReplicaSetProportion; the rest to the largest."""
+        allowed = found["spec"]["replicas"] + surge(found)
+        left = more = allowed - sum(each["spec"]["replicas"] for each in active)
+        sizes = []
+        for each in active:
+            size = each["spec"]["replicas"]
+            most = int(each["metadata"]["annotations"].get(MOST, allowed))
+            part = round(size * allowed / most) - size
+            part = min(part, left) if more > 0 else max(part, left)
+            left -= part
+            sizes.append(size + part)
+        sizes[0] = max(0, sizes[0] + left)
+        for each, size in zip(active, sizes, strict=True):
+            self._resize(found, each, size)
 
     def _roll(self, found: Object, new: Object, own: list[Object]) -> None:
         """deployment/rolling.go: up within the surge, then down as far as enough stay available."""
@@ -188,11 +212,19 @@ class Simulator:
             more = min(wanted - new["spec"]["replicas"], wanted + surge(found) - total)
             self._resize(found, new, new["spec"]["replicas"] + more)
             return
-        available = sum(each.get("status", {}).get("availableReplicas", 0) for each in own)
-        spare = available - (wanted - unavailable(found))
-        for each in own:
-            if each is not new and each["spec"]["replicas"] and spare > 0:
-                less = min(spare, each["spec"]["replicas"])
+        least, old = wanted - unavailable(found), [each for each in own if each is not new and each["spec"]["replicas"]]
+        most = total - least - (new["spec"]["replicas"] - ready_of(new))
+        if most <= 0:
+            return
+        for each in old:  # cleanupUnhealthyReplicas
+            less = max(0, min(most, each["spec"]["replicas"] - ready_of(each)))
+            if less:
+                self._resize(found, each, each["spec"]["replicas"] - less)
+                most -= less
+        spare = sum(ready_of(each) for each in own) - least
+        for each in old:  # scaleDownOldReplicaSetsForRollingUpdate
+            less = min(spare, each["spec"]["replicas"])
+            if less > 0:
                 self._resize(found, each, each["spec"]["replicas"] - less)
                 spare -= less
 
@@ -208,7 +240,7 @@ class Simulator:
             "ownerReferences": [ref("Deployment", found)],
             "creationTimestamp": f"2026-11-26T00:00:00.{next(self.made):06d}Z",
         }
-        spec = {"replicas": 0, "template": template}
+        spec = {"replicas": 0, "template": template, "minReadySeconds": found["spec"].get("minReadySeconds", 0)}
         made = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": meta, "spec": spec}
         return copied(self.put(REPLICA_SETS, made))
 
@@ -217,6 +249,7 @@ class Simulator:
         each["metadata"]["annotations"] = {
             **each["metadata"].get("annotations", {}),
             DESIRED: str(found["spec"]["replicas"]),
+            MOST: str(found["spec"]["replicas"] + surge(found)),
         }
         self.put(REPLICA_SETS, copied(each))
 

@@ -7,12 +7,13 @@ from typing import Any, cast
 import pytest
 
 from adapter.kube.errors import Conflict, KubeError, ServerError, TooManyRequests, Unreachable
+from adapter.rollout.model.actions import DEPLOYMENTS
 from adapter.rollout.model.verdict import FREE
 from adapter.rollout.turns import Turns
 from tests.rollout.local import Killed
-from tests.rollout.shop import BLUE_GREEN, CANARY, Shop, rolls_back
+from tests.rollout.shop import BLUE_GREEN, CANARY, ROLLING, Shop, rolls_back
 
-STRATEGIES = {"blue-green": BLUE_GREEN, "canary": CANARY}
+STRATEGIES = {"blue-green": BLUE_GREEN, "canary": CANARY, "rolling": ROLLING}
 ENDS = {"Promoted": ("web:2", 3), "RolledBack": ("web:1", 3)}
 CASES = [(strategy, end) for strategy in STRATEGIES for end in ENDS]
 FORWARDS = {
@@ -28,7 +29,10 @@ FORWARDS = {
         "Finishing",
         "Idle",
     ],
+    "rolling": ["Preparing", "Stepping 0", "Stepping 1", "Completing", "Finishing", "Idle"],
 }
+BACKWARDS = {"rolling": ["Restoring", "Idle"]}
+"""Phases at the end of a rollback where they are not Returning, Removing, Restoring, Idle."""
 SOAKS = {"Previewing": 3, "Verifying": 2, "Stepping 0": 5, "Stepping 1": 5}
 """Phase -> seconds that it has to last at least (blue-green's Verifying even 8)."""
 
@@ -57,9 +61,13 @@ def holds(shop: Shop, strategy: str, end: str) -> None:
     if end == "Promoted":
         assert visited[-len(FORWARDS[strategy]) :] == FORWARDS[strategy]
     else:
-        assert visited[-4:] == ["Returning", "Removing", "Restoring", "Idle"]
+        back = BACKWARDS.get(strategy, ["Returning", "Removing", "Restoring", "Idle"])
+        assert visited[-len(back) :] == back
+    spec = shop.get(DEPLOYMENTS)["spec"]
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": "25%", "maxUnavailable": "25%"}
+    assert "minReadySeconds" not in spec
     for mark, following in pairwise(visited):
-        if mark in SOAKS and following not in ("Returning", mark):
+        if mark in SOAKS and following not in ("Returning", "Restoring", mark):
             assert shop.since[following] - shop.since[mark] >= SOAKS[mark], mark
     hpa = shop.cluster.store.collection("autoscaling", "horizontalpodautoscalers").objects["shop", "web"]
     assert hpa["spec"]["minReplicas"] == 2
@@ -91,7 +99,7 @@ async def writes_of(strategy: str, end: str) -> int:
 @pytest.mark.parametrize(("strategy", "end"), CASES)
 async def test_killed_at_any_single_write(strategy: Any, end: Any, after: Any) -> None:
     writes = await writes_of(strategy, end)
-    assert writes > 20
+    assert writes > (10 if strategy == "rolling" else 20)
     for number in range(writes):
         shop = await released(strategy, end, kill_at(number, after=after))
         assert shop.kills == 1, f"write {number} was not reached"
@@ -119,7 +127,7 @@ async def test_killed_before_and_after_every_write_of_one_release(strategy: Any,
         shop.client.after.append(after)
 
     shop = await released(strategy, end, hurt)
-    assert shop.kills > 40
+    assert shop.kills > (20 if strategy == "rolling" else 40)
     holds(shop, strategy, end)
 
 

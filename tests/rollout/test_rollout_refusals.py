@@ -59,8 +59,8 @@ REFUSED: dict[str, tuple[dict[str, Any], Change, str]] = {
     "two Deployments": ({}, twin, "Deployment twin selects the same pods"),
     "a Service with a hash": ({}, own_hash, "Service odd selects a pod-template-hash"),
     "no preview": ({"blueGreen": {"previewService": "preview"}}, lambda shop: None, "no Service preview"),
-    "no strategy": ({"blueGreen": None}, lambda shop: None, "exactly one of blueGreen and canary"),
-    "both strategies": (CANARY, lambda shop: None, "exactly one of blueGreen and canary"),
+    "no strategy": ({"blueGreen": None}, lambda shop: None, "exactly one of blueGreen, canary and rolling"),
+    "both strategies": (CANARY, lambda shop: None, "exactly one of blueGreen, canary and rolling"),
     "weight 101": ({"blueGreen": None, "canary": {"steps": [{"weight": 101}]}}, lambda shop: None, "a weight of 101"),
     "falling": (
         {"blueGreen": None, "canary": {"steps": [{"weight": 20}, {"weight": 10}]}}, lambda shop: None, "must rise"

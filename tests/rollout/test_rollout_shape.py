@@ -68,8 +68,8 @@ def test_a_good_policy_has_no_problem(policy: dict[str, Any]) -> None:
         (CANARY, "spec.progressDeadlineSeconds", 9, "from 10 to 604800"),
         (CANARY, "spec.allowParallel", "yes", "neither true nor false"),
         (CANARY, "spec.triggers", {"configMaps": "a"}, "a list of at most 16 names"),
-        (CANARY, "spec.canary", None, "exactly one of blueGreen and canary"),
-        (CANARY, "spec.blueGreen", {}, "exactly one of blueGreen and canary"),
+        (CANARY, "spec.canary", None, "exactly one of blueGreen, canary and rolling"),
+        (CANARY, "spec.blueGreen", {}, "exactly one of blueGreen, canary and rolling"),
         (CANARY, "spec.canary.steps", [], "0 entries"),
         (CANARY, "spec.canary.steps", [{"weight": 1}] * 21, "21 entries"),
         (CANARY, "spec.canary.steps[0]", 5, "5 is no mapping"),
@@ -105,6 +105,7 @@ def test_the_fields_and_bounds_are_those_of_the_definition() -> None:
     assert set(blue_green) == set(shape.BLUE_GREEN)
     assert set(canary) == {"steps", "traffic"}
     assert set(step) == set(shape.STEP)
+    assert SPEC["rolling"]["properties"] == {"steps": steps}
     assert (steps["minItems"], steps["maxItems"]) == (1, shape.MOST_STEPS)
     assert (step["weight"]["minimum"], step["weight"]["maximum"]) == (1, 100)
     assert {each["maxItems"] for each in SPEC["triggers"]["properties"].values()} == {shape.MOST_TRIGGERS}

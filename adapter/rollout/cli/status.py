@@ -60,8 +60,7 @@ def run(given: Sequence[str]) -> int:
 def tree(policy: RolloutPolicy, raw: Json, seen: Observation, now: float) -> Iterator[str]:
     """The lines for people."""
     status, ctx = policy.status, Context(policy, policy.status, seen, FREE, now)
-    kind = "blue-green" if policy.spec.blue_green else "canary"
-    yield f"RolloutPolicy {policy.metadata.name}: {kind} of Deployment {policy.spec.target_ref.name}"
+    yield f"RolloutPolicy {policy.metadata.name}: {policy.strategy} of Deployment {policy.spec.target_ref.name}"
     yield f"  phase     {status.phase}" + (" (held by a person)" if status.held else "")
     yield f"  now       {status.message or 'waits for the controller'}"
     if status.stable.hash and seen.deployment:
@@ -70,7 +69,7 @@ def tree(policy: RolloutPolicy, raw: Json, seen: Observation, now: float) -> Ite
         took = seconds(release.started_at, now)
         yield f"  release   {release.number}, template {release.fingerprint}, for {took:.0f} s"
         yield f"  new       {release.hash or release.sibling}: {_pods(canary_pods(ctx))}"
-        if policy.spec.canary:
+        if policy.steps:
             yield f"  step      {release.step + 1} of {ctx.steps}, weight {release.weight} %"
         yield from (f"  gate      {sentence}" for sentence in gates(policy, raw))
     if status.refused:

@@ -5,8 +5,8 @@ from typing import Any, Final
 import msgspec
 
 from adapter.rollout.decide import wants
-from adapter.rollout.decide.common import POLL, moved
-from adapter.rollout.decide.context import ABORTABLE, Context, Decision, go, say
+from adapter.rollout.decide.common import POLL, go_back
+from adapter.rollout.decide.context import ABORTABLE, Context, Decision, say
 from adapter.rollout.model.actions import DEPLOYMENTS, Told, patch, put
 from adapter.rollout.model.observation import Json
 from adapter.rollout.model.policy import Command, command_of
@@ -30,8 +30,7 @@ def commanded(ctx: Context) -> Decision | None:
     if command.verb == "abort" and ctx.abortable:
         reason = "a person said abort"
         told = Told("Aborting", reason)
-        heard = ctx._replace(status=status)
-        return go(heard, Phase.RETURNING, reason, told, outcome=Outcome.ABORTED, reason=reason, **moved(ctx))
+        return go_back(ctx._replace(status=status), Outcome.ABORTED, reason, told)
     changed = _heard(ctx, status, command)
     if changed is None:
         told = Told("Ignored", f"{command.verb[:32]!r} means nothing while the phase is {status.phase}", True)
@@ -72,7 +71,10 @@ def _undone(ctx: Context) -> str:
 def edited(ctx: Context) -> Decision | None:
     """Writes the edit that was asked for; None where there is none, or not now."""
     edit = ctx.status.edit
-    if edit is None or ctx.status.phase not in STEADY or not ctx.deployment.paused:
+    if edit is None or ctx.status.phase not in STEADY:
+        return None
+    held = ctx.policy.in_place and ctx.status.phase is not Phase.IDLE  # as far as the step, whatever the template
+    if not ctx.deployment.paused and not held:
         return None
     template = _target(ctx, edit)
     if template is None or template == ctx.deployment.template:

@@ -5,15 +5,30 @@ from typing import Final
 
 import msgspec
 
-from adapter.rollout.decide.context import Context, Decision, Todo, say
+from adapter.kube.objects import unix
+from adapter.rollout.decide.context import Context, Decision, Todo, go, say
 from adapter.rollout.decide.wants import Arm
-from adapter.rollout.model.actions import Told
-from adapter.rollout.model.status import HISTORY, REFUSED, Outcome, Past, Phase, Revision, Roll, Saved, Status, at
+from adapter.rollout.model.actions import Patch, Told
+from adapter.rollout.model.observation import Seen
+from adapter.rollout.model.status import (
+    HISTORY,
+    REFUSED,
+    Outcome,
+    Past,
+    Phase,
+    Revision,
+    Roll,
+    Saved,
+    Status,
+    at,
+    with_condition,
+)
 from adapter.rollout.model.verdict import Said
 
 Handler = Callable[[Context], Decision]
 
 POLL: Final = 1.0
+HELD_FIELDS: Final = ("/spec/paused", "/spec/minReadySeconds", "/spec/progressDeadlineSeconds")
 
 
 def pursue(ctx: Context, todo: Todo, met: Handler) -> Decision:
@@ -24,12 +39,40 @@ def pursue(ctx: Context, todo: Todo, met: Handler) -> Decision:
     if not todo.done:
         message = f"writes: {todo.actions[0].why}" if todo.actions else f"waits for {todo.unmet}"
         if waiting is None:
-            return Decision(say(ctx.with_release(waiting_since=at(ctx.now)), message), again=0.0)
+            status, told = _undone(ctx, todo)
+            ctx = ctx._replace(status=status)
+            return Decision(say(ctx.with_release(waiting_since=at(ctx.now)), message), (), told, 0.0)
         return Decision(say(ctx.status, message), todo.actions, again=POLL)
     if ctx.release.reached is None or waiting is not None:
         reached = ctx.release.reached or at(ctx.now)
         return Decision(ctx.with_release(reached=reached, waiting_since=None), again=0.0)
     return met(ctx)
+
+
+def _undone(ctx: Context, todo: Todo) -> tuple[Status, tuple[Told, ...]]:
+    """Whether somebody else undid what this phase had reached: then it is said, and done again."""
+    mine = {ctx.policy.spec.target_ref.name, *(found.name for found in ctx.seen.services if _is_old(ctx, found))}
+    undone = [
+        one
+        for one in todo.actions
+        if isinstance(one, Patch) and one.name in mine and any(_of_ours(each["path"]) for each in one.operations)
+    ]
+    if ctx.release.reached is None or not undone:
+        return ctx.status, ()
+    message = f"somebody else changed {undone[0].resource.plural} {undone[0].name}; again: {undone[0].why}"
+    status = with_condition(ctx.status, "Interfered", True, reason="Changed", message=message, now=ctx.now)
+    return status, (Told("Interfered", message, True),)
+
+
+def _is_old(ctx: Context, found: Seen) -> bool:
+    """Whether it was there when the phase had reached what it wants: a Service that comes later is no interference."""
+    created = unix(found.meta.get("creationTimestamp"))
+    return created is None or ctx.release.reached is None or created < ctx.release.reached.timestamp()
+
+
+def _of_ours(path: str) -> bool:
+    """Whether the path is of a field that a release holds; maxSurge alone follows the HPA's size."""
+    return path in HELD_FIELDS or path.startswith("/spec/selector/")
 
 
 def stay(ctx: Context, message: str, again: float | None = None) -> Decision:
@@ -72,7 +115,7 @@ def moved(ctx: Context) -> dict[str, int]:
     return {"shift": ctx.release.shift + 1}
 
 
-def roll(ctx: Context, wanted: Roll, why: str) -> Decision:
+def roll(ctx: Context, wanted: Roll, why: str, *, tells: bool = True) -> Decision:
     """The Deployment rolls by itself; what it had as strategy is remembered."""
     saved = ctx.status.saved or Saved()
     if saved.strategy is None:
@@ -81,9 +124,26 @@ def roll(ctx: Context, wanted: Roll, why: str) -> Decision:
     if status.release:
         release = msgspec.structs.replace(status.release, since=at(ctx.now), reached=None, waiting_since=None)
         status = msgspec.structs.replace(status, release=release)
-    return Decision(
-        status, (), (Told("Rolling", f"{why}: the Deployment rolls by itself, one pod more at a time", True),), 0.0
-    )
+    told = (Told("Rolling", f"{why}: the Deployment rolls by itself, one pod more at a time", True),)
+    return Decision(status, (), told if tells else (), 0.0)
+
+
+def go_back(ctx: Context, outcome: Outcome, reason: str, told: Told) -> Decision:
+    """The way back: traffic first; of a rolling release, whose stable pods are all there, by the Deployment itself."""
+    if not ctx.policy.in_place:
+        changes = {"outcome": outcome, "reason": reason, **moved(ctx)}
+        return go(ctx, Phase.RETURNING, reason[:512], told, **changes)
+    if ctx.status.phase is Phase.PREPARING and not ctx.seen.pods_of(others(ctx)):
+        return go(ctx, Phase.RESTORING, reason[:512], told, outcome=outcome, reason=reason)
+    ctx = ctx._replace(status=ctx.with_release(outcome=outcome, reason=reason))
+    back = Roll(to=ctx.status.stable.fingerprint, then=ctx.deployment.fingerprint, next=Phase.RESTORING)
+    decision = roll(ctx, back, reason[:512], tells=False)
+    return Decision(decision.status, (), (told,), 0.0)
+
+
+def others(ctx: Context) -> set[str]:
+    """The uids of the Deployment's ReplicaSets but the stable one."""
+    return {found.uid for found in ctx.seen.owned(ctx.deployment.uid) if found.hash != ctx.status.stable.hash}
 
 
 def ended(ctx: Context, outcome: Outcome, reason: str) -> Decision:

@@ -22,6 +22,7 @@ ABORTABLE: Final = frozenset(
         Phase.STARTING,
         Phase.PREVIEWING,
         Phase.STEPPING,
+        Phase.COMPLETING,
         Phase.FILLING,
         Phase.SWITCHING,
         Phase.VERIFYING,
@@ -102,8 +103,8 @@ class Context(NamedTuple):
 
     @property
     def steps(self) -> int:
-        """How many steps a canary has."""
-        return len(self.policy.spec.canary.steps) if self.policy.spec.canary else 0
+        """How many steps a canary or a rolling release has."""
+        return len(self.policy.steps)
 
     def with_release(self, **changes: Any) -> Status:
         """The status with a release that differs so."""

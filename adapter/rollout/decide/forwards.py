@@ -9,6 +9,7 @@ from typing import Final
 from adapter.rollout.decide import wants
 from adapter.rollout.decide.common import POLL, before, ended, full, moved, pursue, roll, soaked, stay
 from adapter.rollout.decide.context import Context, Decision, Todo, go, say
+from adapter.rollout.decide.inplace import held, let_go, ready
 from adapter.rollout.decide.wants import Arm, first
 from adapter.rollout.model.actions import DEPLOYMENTS, Told, delete
 from adapter.rollout.model.status import Outcome, Phase, Roll, at
@@ -27,9 +28,9 @@ def preparing(ctx: Context) -> Decision:
         lambda: wants.services(ctx, before(ctx)),
     )
     after = Phase.STEPPING if ctx.steps else Phase.STARTING
-    weight = ctx.policy.spec.canary.steps[0].weight if ctx.policy.spec.canary and ctx.steps else 0
+    weight = ctx.policy.steps[0].weight if ctx.steps else 0
     changes = {"weight": weight, "restarts": wants.restarts(ctx)}
-    return pursue(ctx, todo, lambda _: go(ctx, after, "the sibling starts", **changes))
+    return pursue(ctx, todo, lambda _: go(ctx, after, "the new pods start", **changes))
 
 
 def starting(ctx: Context) -> Decision:
@@ -47,14 +48,16 @@ def previewing(ctx: Context) -> Decision:
 
 
 def stepping(ctx: Context) -> Decision:
-    assert ctx.policy.spec.canary is not None  # the strategy in force is the release's
-    steps, number = ctx.policy.spec.canary.steps, ctx.release.step
+    """The same for a canary and a rolling release, but for how the step's pods come and what follows the last step."""
+    steps, number = ctx.policy.steps, ctx.release.step
     step, last = steps[number], number == len(steps) - 1
 
     def met(ctx: Context) -> Decision:
         promise = f"holds step {number + 1} of {len(steps)}, weight {step.weight}"
-        if held := soaked(ctx, step.pause_seconds, promise, last=last, manual=step.manual):
-            return held
+        if stays := soaked(ctx, step.pause_seconds, promise, last=last, manual=step.manual):
+            return stays
+        if ctx.policy.in_place and (last or ctx.release.full):
+            return go(ctx, Phase.COMPLETING, "the Deployment controller replaces the stable pods that are left")
         if last or ctx.release.full:
             return go(ctx, Phase.FILLING, "the sibling grows to full size")
         after = steps[number + 1]
@@ -62,8 +65,20 @@ def stepping(ctx: Context) -> Decision:
         return go(ctx, Phase.STEPPING, f"weight {after.weight}", told, step=number + 1, weight=after.weight)
 
     pods = router(ctx.policy).pods(full(ctx), step.weight)
+    if ctx.policy.in_place:
+        return pursue(ctx, first(lambda: wants.floor(ctx), lambda: held(ctx, pods)), met)
     todo = first(lambda: _beside(ctx, pods), lambda: router(ctx.policy).shift(ctx, step.weight))
     return pursue(ctx, todo, met)
+
+
+def completing(ctx: Context) -> Decision:
+    """The steps have passed: the roll goes on by itself, with the user's own timing, and gates may still undo it."""
+    if ctx.release.waiting_since is not None and ready(ctx) > ctx.release.arrived:  # progress: the deadline moves
+        return Decision(ctx.with_release(arrived=ready(ctx), waiting_since=at(ctx.now)), again=0.0)
+    judged = ctx.release.fingerprint
+    end = Roll(to=judged, then=judged, next=Phase.FINISHING)
+    todo = first(lambda: wants.floor(ctx), lambda: let_go(ctx))
+    return pursue(ctx, todo, lambda ctx: roll(ctx, end, "the last stable pod is replaced", tells=False))
 
 
 def filling(ctx: Context) -> Decision:

@@ -8,7 +8,7 @@ from adapter.rollout.decide import names, wants
 from adapter.rollout.decide.common import POLL, roll
 from adapter.rollout.decide.context import POLICY_LABEL, Context, Decision, say
 from adapter.rollout.decide.refuse import refusal
-from adapter.rollout.decide.roll import begun
+from adapter.rollout.decide.roll import HELD, begun
 from adapter.rollout.model.actions import (
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
@@ -116,6 +116,8 @@ def _begin(ctx: Context) -> Decision:
         hpa=hpa.name if hpa and not hpa.owner else "",
         min_replicas=hpa.min_replicas if hpa and not hpa.owner else None,
         revision_history_limit=0 if found.spec.get("revisionHistoryLimit", 10) == 0 else None,
+        strategy=dict(found.spec.get("strategy") or {}) if ctx.policy.in_place else None,
+        timing={key: found.spec[key] for key in HELD if key in found.spec} if ctx.policy.in_place else None,
     )
     status = msgspec.structs.replace(
         ctx.status, phase=Phase.PREPARING, message="prepares", release=release, saved=saved, number=number, refused=""

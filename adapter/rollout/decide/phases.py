@@ -7,6 +7,7 @@ from adapter.rollout.decide.backwards import removing, restoring, returning
 from adapter.rollout.decide.common import Handler
 from adapter.rollout.decide.forwards import (
     adopting,
+    completing,
     filling,
     finishing,
     preparing,
@@ -23,6 +24,7 @@ HANDLERS: Final[Mapping[Phase, Handler]] = {
     Phase.STARTING: starting,
     Phase.PREVIEWING: previewing,
     Phase.STEPPING: stepping,
+    Phase.COMPLETING: completing,
     Phase.FILLING: filling,
     Phase.SWITCHING: switching,
     Phase.VERIFYING: verifying,

@@ -4,6 +4,7 @@ import msgspec
 
 from adapter.rollout.decide.context import MARK, Context
 from adapter.rollout.model.gates import read
+from adapter.rollout.model.policy import RolloutPolicy
 from adapter.rollout.model.template import host_ports, labels_of
 from adapter.rollout.traffic.choose import router
 
@@ -19,22 +20,26 @@ def _policy(ctx: Context) -> str:
     spec = ctx.policy.spec
     if spec.target_ref.kind != "Deployment" or spec.target_ref.api_version != "apps/v1" or not spec.target_ref.name:
         return "spec.targetRef: only a Deployment of apps/v1 can be released; name one"
-    if (spec.blue_green is None) == (spec.canary is None):
-        return "spec: exactly one of blueGreen and canary is wanted"
+    if sum(found is not None for found in (spec.blue_green, spec.canary, spec.rolling)) != 1:
+        return "spec: exactly one of blueGreen, canary and rolling is wanted"
     if problems := read(msgspec.to_builtins(spec))[1]:
         return problems[0]
-    if spec.canary is None:
+    if spec.blue_green is not None:
         return ""
-    weights = [step.weight for step in spec.canary.steps]
+    if spec.canary and spec.canary.traffic.http_route and spec.canary.traffic.nginx:
+        return "spec.canary.traffic: httpRoute and nginx exclude each other"
+    return _steps(ctx.policy)
+
+
+def _steps(policy: RolloutPolicy) -> str:
+    weights, path = [step.weight for step in policy.steps], f"spec.{policy.strategy}.steps"
     if not 1 <= len(weights) <= MAX_STEPS:
-        return f"spec.canary.steps: {len(weights)} steps; 1 to {MAX_STEPS} are wanted"
+        return f"{path}: {len(weights)} steps; 1 to {MAX_STEPS} are wanted"
     bad = next((weight for weight in weights if not 1 <= weight <= 100), None)
     if bad is not None:
-        return f"spec.canary.steps: a weight of {bad}; percents from 1 to 100 are wanted"
+        return f"{path}: a weight of {bad}; percents from 1 to 100 are wanted"
     if weights != sorted(set(weights)):
-        return "spec.canary.steps: weights must rise from step to step"
-    if spec.canary.traffic.http_route and spec.canary.traffic.nginx:
-        return "spec.canary.traffic: httpRoute and nginx exclude each other"
+        return f"{path}: weights must rise from step to step"
     return ""
 
 
@@ -49,7 +54,7 @@ def _cluster(ctx: Context) -> str:
     if wanted and not any(found.name == wanted for found in seen.services):
         return f"spec.blueGreen.previewService: no Service {wanted} selects the pods of Deployment {name}"
     others = [found for found in seen.services if found.name != wanted]
-    if not others:
+    if not others and not ctx.policy.in_place:
         return f"no Service selects the pods of Deployment {name}: there is no traffic to move"
     own = next((found.name for found in others if found.narrowed and MARK not in found.labels), "")
     if own:

@@ -5,16 +5,19 @@ not be had, or where there are no pods to judge. A template that is written mean
 together with the pause.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from adapter.rollout.decide import names
 from adapter.rollout.decide.common import POLL
 from adapter.rollout.decide.context import POLICY_LABEL, Context, Decision, say
-from adapter.rollout.model.actions import DEPLOYMENTS, Operation, Told, patch, put
-from adapter.rollout.model.observation import Json
+from adapter.rollout.model.actions import DEPLOYMENTS, Operation, Told, drop, patch, put
+from adapter.rollout.model.observation import Deployment, Json
 from adapter.rollout.model.status import Revision, Roll, Saved, at
+
+HELD: Final = ("minReadySeconds", "progressDeadlineSeconds")
+"""What holds the steps of a rolling release beside its strategy."""
 
 
 def rolling(ctx: Context) -> Decision:
@@ -40,13 +43,24 @@ def rolling(ctx: Context) -> Decision:
     if found.fingerprint == wanted.to and _has_arrived(ctx, wanted):
         return Decision(say(ctx.status, "the roll is complete"), (_closing(ctx, wanted, saved),), again=POLL)
     strategy = gentle(saved.strategy or {})
-    if found.paused or found.fingerprint != wanted.to or found.spec.get("strategy") != strategy:
+    timing = timed(found, saved)
+    if timing or found.paused or found.fingerprint != wanted.to or found.spec.get("strategy") != strategy:
         operations = [put("/spec/template", target), put("/spec/strategy", strategy), put("/spec/paused", False)]
+        operations += timing
         why = "it rolls by itself, one pod more at a time and none fewer"
         return Decision(say(ctx.status, why), (patch(DEPLOYMENTS, found, operations, why),), again=POLL)
     return Decision(
         say(ctx.status, f"the Deployment rolls: {found.available} of {found.replicas} available"), again=POLL
     )
+
+
+def timed(found: Deployment, saved: Saved) -> list[Operation]:
+    """The operations that put back what held the steps of a rolling release; none where nothing was changed."""
+    if saved.timing is None:
+        return []
+    wanted = {key: saved.timing.get(key) for key in HELD}
+    changed = {key: value for key, value in wanted.items() if value != found.spec.get(key)}
+    return [drop(f"/spec/{key}") if value is None else put(f"/spec/{key}", value) for key, value in changed.items()]
 
 
 def gentle(strategy: Json) -> Json:
@@ -64,6 +78,7 @@ def _has_arrived(ctx: Context, wanted: Roll) -> bool:
     right = [found for found in sets if found.fingerprint == wanted.to]
     others = [found for found in sets if found.fingerprint != wanted.to and (found.replicas or found.existing)]
     seen = int(ctx.deployment.status.get("observedGeneration") or 0) >= int(ctx.deployment.meta.get("generation") or 0)
+    seen = seen or ctx.deployment.paused  # of a pause nothing follows: to wait would un-pause what was just closed
     full = sum(found.replicas for found in right) == ctx.deployment.replicas
     return seen and bool(right) and full and not others and all(found.settled for found in right)
 
@@ -72,6 +87,7 @@ def _closing(ctx: Context, wanted: Roll, saved: Saved) -> Any:
     operations: list[Operation] = [put("/spec/paused", True)]
     if saved.strategy:
         operations.append(put("/spec/strategy", saved.strategy))
+    operations += timed(ctx.deployment, saved)
     if wanted.then != wanted.to and (later := ctx.seen.revisions.get(wanted.then)):
         operations.append(put("/spec/template", later))
     return patch(
@@ -89,7 +105,7 @@ def _left(ctx: Context, wanted: Roll) -> Decision:
     )
     status, saved = ctx.status, ctx.status.saved
     if saved:
-        saved = msgspec.structs.replace(saved, strategy=None)
+        saved = msgspec.structs.replace(saved, strategy=None, timing=None)
     changes: dict[str, Any] = {"phase": wanted.next, "roll": None, "saved": saved}
     if status.release:
         changes["release"] = msgspec.structs.replace(

@@ -11,7 +11,9 @@ from adapter.rollout.model.verdict import Said
 UNREADY_SECONDS: Final = 10.0
 """So long fewer than half of the new pods may be available once they have traffic: a drained node is no fault."""
 
-LIVE: Final = frozenset({Phase.STEPPING, Phase.FILLING, Phase.SWITCHING, Phase.VERIFYING, Phase.ADOPTING})
+LIVE: Final = frozenset(
+    {Phase.STEPPING, Phase.COMPLETING, Phase.FILLING, Phase.SWITCHING, Phase.VERIFYING, Phase.ADOPTING}
+)
 
 
 class Trouble(NamedTuple):
@@ -32,7 +34,7 @@ def trouble(ctx: Context) -> Trouble | None:
 
 def _is_decided(ctx: Context) -> bool:
     """Whether the final verdict is in: then a deletion of the policy finishes forwards."""
-    late = (Phase.FILLING, Phase.SWITCHING, Phase.VERIFYING)
+    late = (Phase.COMPLETING, Phase.FILLING, Phase.SWITCHING, Phase.VERIFYING)
     return ctx.status.phase is Phase.ADOPTING or (ctx.steps > 0 and ctx.status.phase in late)
 
 
@@ -46,7 +48,9 @@ def _edited(ctx: Context) -> Trouble | None:
 
 
 def _lost(ctx: Context) -> Trouble | None:
-    if ctx.release.hash and ctx.seen.sibling(ctx.release.sibling) is None:
+    if ctx.policy.in_place and ctx.status.phase is not Phase.PREPARING:
+        return None  # the Deployment itself rolls
+    if not ctx.policy.in_place and ctx.release.hash and ctx.seen.sibling(ctx.release.sibling) is None:
         return Trouble(Outcome.ABORTED, f"Deployment {ctx.release.sibling} was deleted in mid-release")
     own = ctx.seen.owned(ctx.deployment.uid)
     rolled = [found for found in own if found.hash != ctx.status.stable.hash and found.replicas]

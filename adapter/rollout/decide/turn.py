@@ -4,7 +4,7 @@ import msgspec
 
 from adapter.rollout.decide import idle
 from adapter.rollout.decide.commands import commanded, configured, edited
-from adapter.rollout.decide.common import ended, moved
+from adapter.rollout.decide.common import ended, go_back
 from adapter.rollout.decide.context import ABORTABLE, Context, Decision, go
 from adapter.rollout.decide.phases import HANDLERS
 from adapter.rollout.decide.roll import rolling
@@ -46,9 +46,7 @@ def _turn(ctx: Context) -> Decision:
         return heard
     if found := trouble(ctx):
         told = Told(found.outcome.value, f"goes back: {found.reason}", warning=True)
-        return go(
-            ctx, Phase.RETURNING, found.reason[:512], told, outcome=found.outcome, reason=found.reason, **moved(ctx)
-        )
+        return go_back(ctx, found.outcome, found.reason, told)
     if status.phase in ABORTABLE and (written := edited(ctx)):
         return written
     return HANDLERS[status.phase](ctx)

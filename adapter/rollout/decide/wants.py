@@ -252,7 +252,7 @@ def stable_pods(ctx: Context) -> list[Pod]:
 
 
 def canary_pods(ctx: Context) -> list[Pod]:
-    """Pods of the release: of the sibling's ReplicaSets, and of the one that was its own."""
+    """Pods of the release: of the sibling's ReplicaSets, and of the one that was its own (or is, in place)."""
     found = ctx.seen.sibling(ctx.release.sibling)
     sets = {known.uid for known in ctx.seen.owned(found.uid)} if found else set()
     return ctx.seen.pods_of(sets | ({ctx.release.replica_set} - {""}))

@@ -19,7 +19,7 @@ COMMAND: Final = "streamgate.io/command"
 """The annotation by which a person asks for something: JSON, a `Command`."""
 
 
-STRATEGIES: Final = ("blueGreen", "canary")
+STRATEGIES: Final = ("blueGreen", "canary", "rolling")
 
 
 class TargetRef(Model, frozen=True):
@@ -59,6 +59,12 @@ class Canary(Model, frozen=True):
     traffic: Traffic = Traffic()
 
 
+class Rolling(Model, frozen=True):
+    """Steps of rising weight within the Deployment itself: new pods beside all stable ones, then the rest."""
+
+    steps: tuple[Step, ...] = ()
+
+
 class BlueGreen(Model, frozen=True):
     """A full-size sibling, looked at `preview_seconds`, then all traffic at once, then `verify_seconds` to go back."""
 
@@ -81,6 +87,7 @@ class PolicySpec(Model, frozen=True):
     target_ref: TargetRef = TargetRef()
     blue_green: BlueGreen | None = None
     canary: Canary | None = None
+    rolling: Rolling | None = None
     gates: tuple[dict[str, Any], ...] = ()
     alpha: float | None = None
     settle_seconds: int = 5
@@ -100,7 +107,25 @@ class RolloutPolicy(Model, frozen=True):
     def by_ratio(self) -> bool:
         """Whether the number of pods makes the share: Services then select both arms during the steps."""
         canary = self.spec.canary
+        if self.in_place:
+            return True
         return canary is not None and canary.traffic.http_route is None and canary.traffic.nginx is None
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the Deployment rolls by itself, its steps held: there is no sibling."""
+        return self.spec.rolling is not None
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Of a canary or a rolling release."""
+        chosen = self.spec.canary or self.spec.rolling
+        return chosen.steps if chosen else ()
+
+    @property
+    def strategy(self) -> str:
+        """The strategy's name for people."""
+        return "blue-green" if self.spec.blue_green else "rolling" if self.in_place else "canary"
 
 
 def in_force(raw: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ SPEC: Final = (
     "targetRef",
     "blueGreen",
     "canary",
+    "rolling",
     "gates",
     "alpha",
     "settleSeconds",
@@ -26,6 +27,7 @@ SPEC: Final = (
     "allowParallel",
     "triggers",
 )
+STRATEGIES: Final = ("blueGreen", "canary", "rolling")
 BLUE_GREEN: Final = ("previewService", "previewSeconds", "verifySeconds", "manual")
 STEP: Final = ("weight", "pauseSeconds", "manual")
 SECONDS: Final = {
@@ -73,9 +75,9 @@ def _target(target: Fields) -> None:
 
 def _strategy(spec: Fields) -> None:
     blue_green = spec.mapping("blueGreen", "verifySeconds and the like, or {}")
-    canary = spec.mapping("canary", "steps")
-    if spec.has("blueGreen") == spec.has("canary"):
-        spec.wrong("canary", "exactly one of blueGreen and canary is wanted")
+    canary, rolling = spec.mapping("canary", "steps"), spec.mapping("rolling", "steps")
+    if sum(map(spec.has, STRATEGIES)) != 1:
+        spec.wrong("canary", "exactly one of blueGreen, canary and rolling is wanted")
     if blue_green:
         blue_green.only(BLUE_GREEN)
         blue_green.text("previewService", _LABEL, "a Service's name")
@@ -85,6 +87,9 @@ def _strategy(spec: Fields) -> None:
     if canary:
         canary.only(("steps", "traffic"))
         _steps(canary, routed=_traffic(canary))
+    if rolling:
+        rolling.only(("steps",))
+        _steps(rolling, routed=False)
 
 
 def _traffic(canary: Fields) -> bool:

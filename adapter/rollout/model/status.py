@@ -27,6 +27,8 @@ class Phase(StrEnum):
     """Blue-green: the sibling is looked at without traffic."""
     STEPPING = "Stepping"
     """Canary: the sibling has the weight of the current step."""
+    COMPLETING = "Completing"
+    """Rolling: all steps have passed; the Deployment controller replaces the stable pods that are left."""
     FILLING = "Filling"
     """The sibling grows to full size."""
     SWITCHING = "Switching"
@@ -106,6 +108,8 @@ class Release(Model, frozen=True):
     step: int = 0
     weight: int = 0
     """Percent of the traffic that the sibling was given."""
+    arrived: int = 0
+    """Completing: most new pods that were ready; each one more is progress."""
     restarts: dict[str, int] = {}  # noqa: RUF012
     """Pod -> restarts that a stable pod had when the first new pod could start: what came before does not count."""
     shift: int = 0
@@ -141,6 +145,8 @@ class Saved(Model, frozen=True):
     """Set only where it was 0."""
     strategy: dict[str, Any] | None = None
     """Set only while the Deployment rolls by itself."""
+    timing: dict[str, int] | None = None
+    """minReadySeconds and progressDeadlineSeconds where they were given; None where no rolling release changes them."""
 
 
 class Past(Model, frozen=True):

@@ -19,13 +19,13 @@ class Replicas:
 
     def refuses(self, ctx: Context) -> str:
         """Weights above 50 are for routers."""
-        canary = ctx.policy.spec.canary
-        above = [step.weight for step in canary.steps if step.weight > MOST] if canary else []
+        above = [step.weight for step in ctx.policy.steps if step.weight > MOST]
         if not above:
             return ""
         return (
-            f"spec.canary.steps: a weight of {above[0]} cannot be had by the ratio of pods, which gives at most {MOST} "
-            "while all stable pods stay; name an HTTPRoute in spec.canary.traffic, or end with a step of 50"
+            f"spec.{ctx.policy.strategy}.steps: a weight of {above[0]} cannot be had by the ratio of pods, which gives "
+            f"at most {MOST} while all stable pods stay; name an HTTPRoute in spec.canary.traffic, or end with a step "
+            "of 50"
         )
 
     def pods(self, full: int, weight: int) -> int:
