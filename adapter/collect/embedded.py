@@ -19,7 +19,9 @@ from adapter.collect.targets import pod_targets
 from adapter.kube.index import Index
 from adapter.kube.objects import Node, Pod
 from adapter.metrics.otlp.decode import Decoder
-from adapter.metrics.otlp.receive import Intake, serve_grpc, serve_http
+from adapter.metrics.otlp.over_grpc import serve_grpc
+from adapter.metrics.otlp.over_http import serve_http
+from adapter.metrics.otlp.receive import Intake
 from adapter.metrics.scrape.kubelet import KubeletUsage, kubelet_target
 from adapter.metrics.scrape.scraper import ScrapeLimits, Scraper
 from adapter.metrics.scrape.target import Target, TargetError

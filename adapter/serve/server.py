@@ -15,10 +15,12 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from adapter.collect.answer import Answers
+from adapter.inbound.listener import Listener
+from adapter.inbound.places import Bounds
 from adapter.serve import protobuf
 from adapter.serve.authenticate import ANONYMOUS, Authentication, Caller, User
 from adapter.serve.authorize import PRIVILEGED, Authorization, attributes_of
-from adapter.serve.connection import Connection, Listener, listen
+from adapter.serve.connection import Connection, listen
 from adapter.serve.discovery import RESOURCE
 from adapter.serve.documents import Documents, Exchange, agree, only_get
 from adapter.serve.encode import GZIP_FROM, encoded, response, to_bytes, to_json, zipped
@@ -141,7 +143,10 @@ class Server:
         except StatusError as error:
             self.telemetry.authenticated("refused" if error.code == 401 else "error")
             raise
-        self.telemetry.authenticated("anonymous" if user.name == ANONYMOUS.name else "known")
+        known = user.name != ANONYMOUS.name
+        if known and isinstance(connection, Connection):
+            connection.known()
+        self.telemetry.authenticated("known" if known else "anonymous")
         return user
 
     def _admit(self, user: User, info: RequestInfo) -> None:
@@ -172,6 +177,7 @@ class Server:
             case ("explain", *_):
                 return await self._explain(exchange)
             case (endpoint, *_) if endpoint in ENDPOINTS:
+                only_get(exchange.info)
                 notes = self.readiness.notes() if endpoint == "readyz" else ()
                 status, text = health(exchange.info, self._checks(endpoint), notes)
                 return response(text.encode(), _TEXT, status, _NOSNIFF)
@@ -205,6 +211,7 @@ class Server:
         return response(to_json(await self._values.explain(info, exchange.user.name), pretty=True), Media.JSON.value)
 
     def _metrics(self, exchange: Exchange) -> web.Response:
+        only_get(exchange.info)
         encoder, content_type = choose_encoder(exchange.accept)
         return response(encoder(self.telemetry.registry), content_type)
 
@@ -230,10 +237,17 @@ class Server:
         self.telemetry.request(group=group, version=version, verb=verb, code=code, seconds=seconds)
 
 
-async def serve(server: Server, host: str, port: int, tls: Tls | None) -> Listener:
+async def serve(
+    server: Server,
+    host: str,
+    port: int,
+    tls: Tls | None,
+    bounds: Bounds = Bounds(),  # noqa: B008 - immutable
+) -> Listener:
     """Open `host`:`port` for `server`. Without `tls` it speaks plain HTTP, which is for tests. Raises OSError."""
-    listener = await listen(server.handle, host, port, tls)
+    listener = await listen(server.handle, host, port, tls, bounds)
     server.telemetry.connections.set_function(lambda: listener.connections)
+    server.telemetry.turned_away.set_function(lambda: listener.turned_away)
     return listener
 
 

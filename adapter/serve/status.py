@@ -87,6 +87,15 @@ def too_many_requests() -> StatusError:
     )
 
 
+def too_large_a_head() -> StatusError:
+    """431: the request line and the headers are longer than the server reads."""
+    return StatusError(
+        431,
+        reason="RequestHeaderFieldsTooLarge",
+        message="the request line and the headers are too long together; a shorter selector would be right",
+    )
+
+
 def internal() -> StatusError:
     """500: our fault; the log has the cause, the client must not."""
     message = "Internal error occurred: the adapter's log tells more"

@@ -24,6 +24,11 @@ class Telemetry:
         )
         self.in_flight = Gauge("apiserver_current_inflight_requests", "Requests in progress.", registry=registry)
         self.connections = Gauge("streamgate_connections", "Open connections.", registry=registry)
+        self.turned_away = Gauge(
+            "streamgate_connections_turned_away",
+            "Connections that had to give way, or were not let in, for want of places or bytes, since the start.",
+            registry=registry,
+        )
         self.refused = Counter("streamgate_requests_refused", "Requests refused for load.", registry=registry)
         self._authentications = _by_result(
             registry,

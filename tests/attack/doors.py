@@ -5,6 +5,7 @@ import gzip
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 from tests.attack.attack import attack
@@ -54,6 +55,39 @@ def unfinished(field: Field) -> None:
             sent(connections, (HEAD if number == 0 else b"") + b"X-%d: %s\r\n" % (number, b"a" * 64_000))
 
 
+@attack("500 connections with heads of 100 kB that do not end", section=2, sources=EMBEDDED)
+def many_unfinished(field: Field) -> None:
+    with opened(field, 500, tls=True) as connections:
+        for number in range(2):
+            sent(connections, (HEAD if number == 0 else b"") + b"X-%d: %s\r\n" % (number, b"a" * 50_000))
+
+
+@attack("40 connections that send requests faster than they take answers", section=2, sources=EMBEDDED)
+def pipelined(field: Field) -> None:
+    with opened(field, 40, tls=True) as connections:
+        for _ in range(20):
+            sent(connections, (HEAD.replace(b"healthz", b"readyz?verbose") + b"\r\n") * 200)
+
+
+@attack("400 TLS connections that hang up in the midst of the handshake", section=2, sources=EMBEDDED)
+def broken_handshakes(field: Field) -> None:
+    for _ in range(2):
+        with opened(field, 200, tls=False) as connections:
+            sent(connections, bytes.fromhex("16030100c8010000c40303") + b"x" * 100)
+
+
+@attack("requests one by one, each on a TLS connection of its own", section=2, sources=EMBEDDED)
+def many_handshakes(field: Field) -> None:
+    def ask(_: int) -> None:
+        for _ in range(75):
+            with contextlib.suppress(OSError), field.connect(tls=True) as one:
+                one.sendall(HEAD + b"\r\n")
+                one.recv(1000)
+
+    with ThreadPoolExecutor(8) as some:
+        list(some.map(ask, range(8)))
+
+
 @attack("a gzip body of 209,715 empty members to OTLP/HTTP", section=2, sources=EMBEDDED)
 def empty_members(field: Field) -> None:
     body = MEMBER * (4 * 2**20 // len(MEMBER))
@@ -70,10 +104,62 @@ def empty_members_of_a_page(field: Field) -> None:
     field.hold(2)
 
 
+@attack("an answer of Prometheus of 209,715 empty members", section=2, sources=(Source.PROMETHEUS,))
+def empty_members_of_an_answer(field: Field) -> None:
+    field.prometheus_answers("series", MEMBER * (4 * 2**20 // len(MEMBER)), encoding="gzip")
+    field.hold(3)
+
+
+@attack("1,000 silent connections to OTLP/gRPC, 64 of them with requests that do not end", section=2, sources=EMBEDDED)
+def silent_grpc(field: Field) -> None:
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")
+    with opened(field, 1000, tls=False, port=field.otlp_grpc) as connections:
+        for one in connections[:64]:
+            sent([one], preface)
+            for stream in (1, 3, 5, 7):
+                sent([one], _export_head(stream) + _data(stream, (4 * 2**20).to_bytes(5, "big")))
+                for _ in range(9):
+                    sent([one], _data(stream, b"x" * 16_000))
+        field.hold(1)
+
+
+def _export_head(stream: int) -> bytes:
+    path = b"/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
+    pairs = (
+        (b":method", b"POST"),
+        (b":scheme", b"http"),
+        (b":path", path),
+        (b":authority", b"x"),
+        (b"te", b"trailers"),
+    )
+    block = b"".join(
+        b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
+        for name, value in (*pairs, (b"content-type", b"application/grpc"))
+    )
+    return _frame(1, 4, stream, block)
+
+
+def _data(stream: int, body: bytes) -> bytes:
+    return _frame(0, 0, stream, body)
+
+
+def _frame(kind: int, flags: int, stream: int, body: bytes) -> bytes:
+    return len(body).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + body
+
+
 @attack("500 half-sent heads to OTLP/HTTP", section=2, sources=EMBEDDED)
 def half_sent_to_otlp(field: Field) -> None:
     with opened(field, 500, tls=False, port=field.otlp_http) as connections:
         sent(connections, b"POST /v1/metrics HTTP/1.1\r\nHost: x\r\n" + b"X: " + b"a" * 7000)
+        field.hold(1)
+
+
+@attack("32 bodies of 4 MB to OTLP/HTTP that lack their last byte", section=2, sources=EMBEDDED)
+def half_sent_bodies(field: Field) -> None:
+    head = b"POST /v1/metrics HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
+    with opened(field, 32, tls=False, port=field.otlp_http) as connections:
+        body = b"x" * (4 * 2**20 - 1)
+        sent(connections, head + b"Content-Length: %d\r\n\r\n" % (len(body) + 1) + body)
         field.hold(1)
 
 

@@ -111,9 +111,9 @@ class Field:
         """From now on Prometheus knows these too: labels and value."""
         self._put("series", json.dumps([*_usual_series(), *more]).encode())
 
-    def prometheus_answers(self, path: str, body: bytes) -> None:
+    def prometheus_answers(self, path: str, body: bytes, *, encoding: str = "") -> None:
         """From now on Prometheus answers this at /api/v1/`path`, whatever it is asked."""
-        self._put(f"answers/{path}", body)
+        self._put(f"answers/{path}", body, {"X-Encoding": encoding})
 
     def prometheus_takes(self, seconds: float) -> None:
         """From now on Prometheus takes so long for each answer."""

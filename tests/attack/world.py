@@ -29,7 +29,7 @@ class World:
     def __init__(self) -> None:
         self.pages: dict[str, tuple[bytes, dict[str, str]]] = {}
         self.series: list[tuple[dict[str, str], str]] = []
-        self.answers: dict[str, bytes] = {}
+        self.answers: dict[str, tuple[bytes, dict[str, str]]] = {}
         self.delay = 0.0
         self.asked: Counter[str] = Counter()
 
@@ -37,15 +37,15 @@ class World:
         """Changes what it is."""
         kind, _, name = request.path.strip("/").partition("/")
         body = await request.read()
+        headers = {"Content-Type": request.headers.get("X-Type", "text/plain")}
+        if encoding := request.headers.get("X-Encoding"):
+            headers["Content-Encoding"] = encoding
         if kind == "pages":
-            headers = {"Content-Type": request.headers.get("X-Type", "text/plain")}
-            if encoding := request.headers.get("X-Encoding"):
-                headers["Content-Encoding"] = encoding
             self.pages[name] = body, headers
         elif kind == "series":
             self.series = [(dict(labels), str(value)) for labels, value in json.loads(body)]
         elif kind == "answers":
-            self.answers[name] = body
+            self.answers[name] = body, headers
         elif kind == "delay":
             self.delay = float(body)
         return web.Response()
@@ -56,20 +56,15 @@ class World:
         found = self.pages.get(request.match_info["name"])
         if found is None:
             return web.Response(status=404)
-        body, headers = found
-        answer = web.StreamResponse(headers=headers)  # web.Response would have the encoding be its own work
-        answer.content_length = len(body)
-        await answer.prepare(request)
-        await answer.write(body)
-        return answer
+        return await _sent(request, *found)
 
-    async def prometheus(self, request: web.Request) -> web.Response:
+    async def prometheus(self, request: web.Request) -> web.StreamResponse:
         """The API of Prometheus over `series`: a query gives each series that it names, by pod and namespace."""
         path = request.match_info["path"]
         self.asked[f"/api/v1/{path}"] += 1
         await asyncio.sleep(self.delay)
         if path in self.answers:
-            return web.Response(body=self.answers[path], content_type="application/json")
+            return await _sent(request, *self.answers[path])
         form = {**request.query, **await request.post()}
         data: Any = []
         if path == "query":
@@ -90,6 +85,14 @@ class World:
     async def told(self, _: web.Request) -> web.Response:
         """How often each path was asked."""
         return web.json_response(self.asked)
+
+
+async def _sent(request: web.Request, body: bytes, headers: dict[str, str]) -> web.StreamResponse:
+    answer = web.StreamResponse(headers=headers)  # web.Response would have the encoding be its own work
+    answer.content_length = len(body)
+    await answer.prepare(request)
+    await answer.write(body)
+    return answer
 
 
 async def main() -> None:

@@ -1,11 +1,13 @@
 """PrometheusSource against a small Prometheus on loopback."""
 
 import asyncio
+import gzip
 import json
 import os
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from ssl import SSLContext
 from typing import Any
@@ -98,6 +100,27 @@ async def test_a_scalar_becomes_one_sample_without_labels(fake: Fake) -> None:
     )
     async with asking(fake.url) as source:
         assert await source.query(Query("7"), AT) == [({}, 7.0, AT, 0.0)]
+
+
+async def test_an_answer_that_a_proxy_has_compressed_is_read_within_the_same_bounds(fake: Fake) -> None:
+    zipped = {"Content-Encoding": "gzip"}
+    bodies = {"good": json.dumps(vector("1.5")).encode(), "large": b" " * 20_000}
+    fake.answer = lambda request: web.Response(body=gzip.compress(bodies["good"]), headers=zipped)
+    async with asking(fake.url, max_bytes=10_000) as source:
+        assert [sample.value for sample in await source.query(Query("up"), AT)] == [1.5]
+        for body, encoding, why in (
+            (gzip.compress(bodies["large"]), "gzip", "more than 10000 bytes; aggregate in the query"),
+            (gzip.compress(b"") * 2000, "gzip", "the gzip stream has more than 1000 members"),
+            (bodies["good"], "gzip", "the body is not gzip"),
+            (bodies["good"], "br", "in the encoding 'br'; only gzip or none is understood"),
+        ):
+            fake.answer = partial(lambda reply, _: reply(), partial(_raw, body, encoding))
+            with pytest.raises(SourceError, match=why):
+                await source.query(Query("up"), AT)
+
+
+def _raw(body: bytes, encoding: str) -> Response:
+    return web.Response(body=body, headers={"Content-Encoding": encoding})
 
 
 @pytest.mark.parametrize("kind", ["matrix", "string"])

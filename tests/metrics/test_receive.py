@@ -11,8 +11,6 @@ import aiohttp
 import grpc
 import pytest
 import trustme
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 from google.protobuf import json_format
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
@@ -21,7 +19,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from structlog.testing import capture_logs
 
 from adapter.metrics.otlp.decode import Decoder
-from adapter.metrics.otlp.receive import HTTP_PATH, SERVICE, Intake, ReceiveLimits, http_handler, serve_grpc, serve_http
+from adapter.metrics.otlp.over_grpc import SERVICE, serve_grpc
+from adapter.metrics.otlp.over_http import PATH as HTTP_PATH
+from adapter.metrics.otlp.over_http import serve_http
+from adapter.metrics.otlp.receive import Intake, ReceiveLimits
 from adapter.metrics.sample import Point
 
 NOW = 1_700_000_000.0
@@ -135,18 +136,6 @@ async def test_a_large_request_is_taken_in_slices(doors: Doors) -> None:
     assert turns >= 3000 // 250
 
 
-async def test_a_handler_works_behind_a_server_that_inflates_by_itself() -> None:
-    points: list[Point] = []
-    app = web.Application()
-    app.router.add_post(HTTP_PATH, http_handler(Intake(Decoder(), points.extend, clock=lambda: NOW)))
-    async with TestServer(app) as server, aiohttp.ClientSession() as session:
-        body = gzip.compress(request(1.0).SerializeToString())
-        async with session.post(server.make_url(HTTP_PATH), data=body, headers=PROTOBUF | GZIP) as response:
-            assert response.status == 200
-
-    assert len(points) == 1
-
-
 async def test_doors_may_be_encrypted() -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("localhost", "127.0.0.1")
@@ -185,6 +174,7 @@ async def test_doors_may_be_encrypted() -> None:
         (gzip.compress(b"\0" * 10**7), PROTOBUF | GZIP, 413, "more than 100000 bytes when inflated"),
         (gzip.compress(b"\0" * 1000)[:-5], PROTOBUF | GZIP, 400, "cut short"),
         (b"\x1f\x8brubbish", PROTOBUF | GZIP, 400, "not gzip"),
+        (gzip.compress(b"") * 4000, PROTOBUF | GZIP, 400, "more than 1000 members"),
         (b"x", PROTOBUF | {"Content-Encoding": "br"}, 400, "must be gzip or none"),
     ],
 )
@@ -253,12 +243,60 @@ async def test_whoever_finds_no_place_is_told_to_come_back(doors: Doors) -> None
     assert (await doors.post(body, PROTOBUF))[0] == 200
 
 
+async def test_who_has_been_sending_for_longest_gives_way_to_the_next(doors: Doors) -> None:
+    """Two places: of three bodies that never end the first is told so at once, and a whole one finds a place."""
+    doors.intake.limits = LIMITS._replace(read_s=60.0)
+    head = f"POST {HTTP_PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 9\r\n\r\n"
+    streams = []
+    for _ in range(3):
+        stream = await asyncio.open_connection("127.0.0.1", doors.http_port)
+        streams.append(stream)
+        stream[1].write(head.encode() + b"x")
+        await asyncio.sleep(0.02)
+    assert (await streams[0][0].readuntil(b"\r\n")).startswith(b"HTTP/1.1 408")
+    assert (await doors.post(request(1.0).SerializeToString(), PROTOBUF))[0] == 200
+    for _, writer in streams:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_bodies_are_bounded_all_together(doors: Doors) -> None:
+    doors.intake.limits = LIMITS._replace(pending_bytes=50_000, read_s=60.0)
+
+    async def whole(size: int) -> AsyncIterator[bytes]:
+        yield b"x" * size
+
+    async with doors.intake.weighed(whole(40_000)) as chunks:
+        async for _ in chunks:
+            status, answer, _ = await doors.post(b"x" * 20_000, PROTOBUF)
+            assert (status, b"bytes of requests are in hand" in answer) == (503, True)
+    assert (await doors.post(request(1.0).SerializeToString(), PROTOBUF))[0] == 200
+
+
+async def test_a_message_over_grpc_that_never_comes_is_given_up_in_time(doors: Doors) -> None:
+    async def never() -> AsyncIterator[bytes]:
+        await asyncio.sleep(60)
+        yield b""
+
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{doors.grpc_port}") as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await channel.stream_unary(f"/{SERVICE}/Export")(never(), timeout=30)
+    assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert caught.value.details() == "the message must arrive within 0.2 s"
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", HTTP_PATH, 405), ("POST", "/v1/traces", 404)])
+async def test_only_metrics_are_taken(doors: Doors, method: str, path: str, status: int) -> None:
+    async with doors.session.request(method, f"http://127.0.0.1:{doors.http_port}{path}") as response:
+        assert response.status == status
+
+
 async def test_an_address_that_is_taken_gives_an_error() -> None:
     intake = Intake(Decoder(), lambda _: None)
     async with serve_http(intake, "127.0.0.1", 0) as port:
         with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port} for OTLP over gRPC"):
             async with serve_grpc(intake, "127.0.0.1", port):
                 pass
-        with pytest.raises(OSError, match="address already in use"):
+        with pytest.raises(OSError, match=f"127.0.0.1:{port}: address already in use"):
             async with serve_http(intake, "127.0.0.1", port):
                 pass

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from adapter.metrics.bounded import BodyError, inflate, read_body
+from adapter.metrics.bounded import BodyError, Inflater, inflate, read_body
 from adapter.metrics.sample import Point
 from adapter.metrics.scrape.scraper import ScrapeLimits, Scraper, Target, TargetError, pod_target, until_next
 
@@ -363,7 +363,7 @@ async def test_members_of_gzip_are_inflated_however_they_are_cut(parts: list[byt
     body = b"".join(map(gzip.compress, parts))
 
     assert await read_body(chunked(body, size), 10_000, gzip=True) == b"".join(parts)
-    assert inflate(body, 10_000) == b"".join(parts)
+    assert await inflate(body, 10_000) == b"".join(parts)
 
 
 async def test_a_bomb_is_never_inflated_beyond_the_limit() -> None:
@@ -373,7 +373,7 @@ async def test_a_bomb_is_never_inflated_beyond_the_limit() -> None:
     with pytest.raises(BodyError, match="more than 1000000 bytes when inflated"):
         await read_body(chunked(bomb, 65536), 10**6, gzip=True)
     with pytest.raises(BodyError, match="more than 1000000 bytes when inflated"):
-        inflate(bomb, 10**6)
+        await inflate(bomb, 10**6)
 
 
 # -- annotated pods ----------------------------------------------------------------------------------------------------
@@ -458,3 +458,41 @@ def test_a_bad_annotation_gives_one_sentence(annotations: dict[str, str], senten
 
     assert str(caught.value).startswith(sentence)
     assert len(str(caught.value)) < 250
+
+
+EMPTY = gzip.compress(b"")
+
+
+async def test_empty_members_are_bounded_by_their_number_and_let_others_run() -> None:
+    """20 bytes each and nothing comes out: a bound on what comes out never bites."""
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    assert await inflate(EMPTY * 1000, 10) == b""
+    assert turns >= 1000 * 4096 // (256 * 1024)  # a member counts as 4 KiB of work, and a turn comes each 256 KiB
+    with pytest.raises(BodyError, match="the gzip stream has more than 1000 members"):
+        await inflate(EMPTY * 200_000, 10)
+    counting.cancel()
+
+
+@pytest.mark.parametrize("member", [1, 100, 65536])
+def test_the_work_on_a_gzip_stream_is_linear_in_its_bytes_and_members(member: int) -> None:
+    """What is left over of a slice is copied: of a slice, never of the whole body."""
+    packed = gzip.compress(b"\0" * member)
+    given: list[int] = []
+
+    class Counted(Inflater):
+        def _step(self, data: bytes) -> tuple[bytes, bytes]:
+            given.append(len(data))
+            return super()._step(data)
+
+    inflater = Counted()
+    assert b"".join(inflater.feed(packed * 900)) == b"\0" * member * 900
+    assert max(given) <= 16 * 1024
+    assert inflater.work == 900 * (len(packed) + member) + 899 * 4096

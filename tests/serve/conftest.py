@@ -22,6 +22,8 @@ from adapter.collect.answer import (
     Unavailable,
     Usage,
 )
+from adapter.inbound.listener import Listener
+from adapter.inbound.places import Bounds
 from adapter.kube.resources import GroupResource
 from adapter.serve.authenticate import Authentication, BearerTokens, User
 from adapter.serve.authorize import (
@@ -32,7 +34,6 @@ from adapter.serve.authorize import (
     PrivilegedGroups,
     Verdict,
 )
-from adapter.serve.connection import Listener
 from adapter.serve.health import Check, Readiness
 from adapter.serve.server import Limits, Server, serve
 from adapter.units.quantity import Format, Quantity
@@ -256,7 +257,11 @@ async def read_answer(reader: asyncio.StreamReader, body: bool = True) -> Answer
 
 
 @asynccontextmanager
-async def running(answers: FakeAnswers | None = None, limits: Limits = Limits()) -> AsyncIterator[Running]:  # noqa: B008
+async def running(
+    answers: FakeAnswers | None = None,
+    limits: Limits = Limits(),  # noqa: B008
+    bounds: Bounds = Bounds(),  # noqa: B008
+) -> AsyncIterator[Running]:
     answers = answers or FakeAnswers()
     authorization = Authorization([PrivilegedGroups(), AlwaysAllowedPaths(), AccessReviews(review_access)])
     server = Server(
@@ -267,7 +272,7 @@ async def running(answers: FakeAnswers | None = None, limits: Limits = Limits())
         limits=limits,
         release="1.2.3",
     )
-    listener = await serve(server, "127.0.0.1", 0, None)
+    listener = await serve(server, "127.0.0.1", 0, None, bounds)
     try:
         yield Running(server, answers, listener)
     finally:

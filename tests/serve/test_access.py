@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from adapter.inbound.listener import Listener
 from adapter.serve.authenticate import (
     Authentication,
     Authenticator,
@@ -29,7 +30,6 @@ from adapter.serve.authorize import (
 )
 from adapter.serve.certs import KeyPair, make_pair
 from adapter.serve.chains import Pool
-from adapter.serve.connection import Listener
 from adapter.serve.server import Server, serve
 from adapter.serve.tls import FilePair, Tls
 from adapter.serve.trust import Trust

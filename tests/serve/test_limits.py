@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from adapter.inbound.places import Bounds
 from adapter.serve.encode import encoded
 from adapter.serve.negotiate import Choice, Media
 from adapter.serve.requestinfo import read_request
@@ -155,20 +156,25 @@ async def test_a_body_is_of_no_use_and_does_no_harm(api: Running, length: str) -
     assert answer.status == (200 if length == "5" else 400)
 
 
-async def test_a_connection_above_the_limit_is_cut_and_one_that_ends_makes_room(
-    api: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The limit set to 2: of three kept open the last is cut, unread; when one of them closes, a new one is served."""
-    monkeypatch.setattr("adapter.serve.connection.CONNECTIONS", 2)
-    kept = [await asyncio.open_connection("127.0.0.1", api.listener.port) for _ in range(2)]
-    for reader, writer in kept:
-        writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert (await read_answer(reader)).status == 200
-    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-        await api.send("/livez")
-    kept[0][1].close()
-    await kept[0][1].wait_closed()
-    while api.listener.connections > 1:  # noqa: ASYNC110 - nothing tells of it
-        await asyncio.sleep(0.001)
-    assert (await api.send("/livez")).status == 200
-    kept[1][1].close()
+async def test_a_stranger_gives_way_above_the_limit_and_who_is_known_stays(start: Callable[..., Any]) -> None:
+    """The limit set to 2: of three kept open the stranger goes, not the one with a token who came first."""
+    async with start(bounds=Bounds(connections=2)) as api:
+        kept = [await asyncio.open_connection("127.0.0.1", api.listener.port) for _ in range(2)]
+        for (reader, writer), token in zip(kept, (b"Authorization: Bearer authorised\r\n", b""), strict=True):
+            writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n" + token + b"\r\n")
+            assert (await read_answer(reader)).status == 200
+        assert (await api.send("/livez")).status == 200
+        assert await kept[1][0].read() == b""
+        kept[0][1].write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await read_answer(kept[0][0])).status == 200
+        text = (await api.send("/metrics", user="admin")).body.decode()
+        assert "streamgate_connections_turned_away 1.0" in text
+        for _, writer in kept:
+            writer.close()
+
+
+async def test_a_head_that_is_too_large_is_a_status(start: Callable[..., Any]) -> None:
+    async with start(bounds=Bounds(head_bytes=1000)) as api:
+        answer = await api.raw(b"GET /livez HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 2000)
+        assert (answer.status, answer.json["reason"], answer.json["code"]) == (431, "RequestHeaderFieldsTooLarge", 431)
+        assert "too long" in answer.json["message"]

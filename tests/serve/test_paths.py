@@ -56,9 +56,13 @@ async def test_errors_are_statuses(api: Running, method: str, path: str, user: s
     assert is_status(answer.body, code)
 
 
-async def test_head_is_not_for_resources_but_for_probes(api: Running) -> None:
-    assert (await api.head("/healthz")).status == 200
-    assert (await api.head(DEPTH)).status == 405
+async def test_whatever_is_no_get_is_405(api: Running) -> None:
+    for path in ("/healthz", "/livez", "/readyz", "/readyz/ping", "/metrics", "/version", DEPTH):
+        for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
+            answer = await api.send(path, method, "admin")
+            assert (answer.status, answer.headers["Allow"]) == (405, "GET"), (method, path)
+    for path in ("/healthz", DEPTH):
+        assert (await api.head(path)).status == 405
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,12 @@ import structlog
 
 from adapter.clock import steady
 from adapter.files import Identity, identity
+from adapter.metrics.bounded import BodyError, BodySizeError, read_large_body
 from adapter.metrics.prometheus import wire
 from adapter.metrics.prometheus.connection import Connection, Endpoint, Form
 from adapter.metrics.prometheus.verdict import Failed, Reply, judged, refuses_verb
 from adapter.metrics.sample import Sample
+from adapter.metrics.series_text import cut
 from adapter.metrics.slices import Slices, run_in_turns
 from adapter.metrics.source import ALWAYS, Pod, Query, Since, SourceError
 from adapter.once import Once
@@ -209,15 +211,23 @@ class PrometheusSource:
         ) as response:
             ahead = wire.seconds_ahead(response.headers.get("Date", ""), self._clock())
             self._ahead = ahead if abs(ahead) > CLOCKS_AGREE else 0.0
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > self._connection.max_bytes:
-                    raise SourceError(
-                        f"{endpoint.url} answered with more than {self._connection.max_bytes} bytes;"
-                        " aggregate in the query or select less"
-                    )
+            body = await self._body(endpoint, response)
             return Reply(response.status, body, response.headers.get("Location", ""))
+
+    async def _body(self, endpoint: Endpoint, response: aiohttp.ClientResponse) -> bytearray:
+        """The answer's body; a proxy in between may have compressed it unasked. Raises SourceError."""
+        encoding, most = response.headers.get("Content-Encoding", "identity").lower(), self._connection.max_bytes
+        if encoding not in ("identity", "gzip"):
+            raise SourceError(
+                f"{endpoint.url} answered in the encoding {cut(encoding)}; only gzip or none is understood"
+            )
+        try:
+            return await read_large_body(response.content.iter_any(), most, encoding == "gzip")
+        except BodySizeError:
+            problem = f"answered with more than {most} bytes; aggregate in the query or select less"
+            raise SourceError(f"{endpoint.url} {problem}") from None
+        except BodyError as error:
+            raise SourceError(f"{endpoint.url} answered, but {error}") from None
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -225,6 +235,7 @@ class PrometheusSource:
                 connector=aiohttp.TCPConnector(limit=self._connection.concurrency),
                 timeout=aiohttp.ClientTimeout(total=self._connection.timeout_s),
                 headers={"Accept-Encoding": "identity", "User-Agent": "streamgate"},
+                auto_decompress=False,  # aiohttp's own is not bounded by its work
             )
         return self._session
 
