@@ -28,6 +28,7 @@ from adapter.collect.held import Held, NotYetError
 from adapter.collect.judge import Judged, judged, quantity
 from adapter.collect.plan import custom_offered, mergeable
 from adapter.collect.sieve import Sieve
+from adapter.collect.snapshot import Pace
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.usage import UsageSource
 from adapter.kube.objects import HasMetadata
@@ -119,7 +120,7 @@ class Collected:
         )
         table, limits, now = held.table, held.planned.limits, self._clock()
         assert table is not None
-        found = [(labels, judged(reading, limits, sample_interval=0.0, now=now)) for labels, reading in table.external]
+        found = [(labels, judged(reading, limits, Pace(every=table.every), now)) for labels, reading in table.external]
         self._sieve.count(held, [item for _, item in found])
         values = [
             ExternalValue(labels, quantity(item.value), self._wall(item.reading.time), item.reading.window or None)
@@ -268,6 +269,7 @@ class Collected:
             self._sieve.judge(question, names, held),
             explain.Origin(source.name, source.knows_sample_times),
             namespace=question.namespace,
+            waits_for=self._collector.waits_for(held.planned),
             error=_shown(held.error),
             now=self._clock(),
         )

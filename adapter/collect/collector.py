@@ -16,7 +16,7 @@ from adapter.collect.held import Held, NotYetError
 from adapter.collect.offers import OfferLookup
 from adapter.collect.plan import Plan, Planned, Planner
 from adapter.collect.reports import Reports
-from adapter.collect.schedule import Replanning, Schedule, Timetable
+from adapter.collect.schedule import Outcome, Replanning, Schedule, Timetable
 from adapter.collect.snapshot import Table
 from adapter.collect.starving import failing, starving
 from adapter.collect.telemetry import CollectTelemetry
@@ -109,6 +109,10 @@ class Collector:
         due = self._timetable.due(self.plan.planned, now)
         return [self._start(planned) for planned in due if planned.query not in self._running]
 
+    def waits_for(self, planned: Planned) -> str:
+        """What the next evaluation waits for, one sentence without a full stop."""
+        return self._timetable.told(planned.query, self._clock())
+
     async def fetch(self, want: Want) -> Held:
         """The result for a want that is not held: one query that all askers share.
 
@@ -157,13 +161,20 @@ class Collector:
     # ---- values
 
     def _start(self, planned: Planned) -> asyncio.Task[Held]:
-        task = asyncio.create_task(self._evaluate(planned), name=f"query of {planned.rule.place}")
+        self._timetable.queued(planned.query, self._clock())
+        task = asyncio.create_task(self._in_turn(planned), name=f"query of {planned.rule.place}")
         self._running[planned.query] = task
         task.add_done_callback(lambda _: self._running.pop(planned.query, None))
         return task
 
+    async def _in_turn(self, planned: Planned) -> Held:
+        """The time until there is a turn is not the query's: its clock begins with the turn."""
+        async with self.source.turn():
+            return await self._evaluate(planned)
+
     async def _evaluate(self, planned: Planned) -> Held:
         started, place = self._clock(), planned.rule.place
+        self._timetable.began(planned.query, started)
         error: SourceError | None = None
         table = None
         self._telemetry.queries.labels(place, "value").inc()
@@ -180,10 +191,10 @@ class Collector:
             log.exception("query", rule=place, promql=planned.query.promql[:1024])
         if error:
             self._telemetry.query_errors.labels(place, "value").inc()
-        took = self._clock() - started
-        self._telemetry.query_seconds.labels(place).observe(took)
-        self._timetable.asked(planned, started=started, took=took, hopeless=isinstance(error, UnsupportedQuery))
-        return self._hold(planned, table, error)
+        ended = self._clock()
+        self._telemetry.query_seconds.labels(place).observe(ended - started)
+        every = self._timetable.ended(planned, ended, _outcome(error))
+        return self._hold(planned, table and table._replace(every=every), error)
 
     def _last(self, planned: Planned) -> Last:
         held = self.held.get(planned.wants[0])
@@ -204,3 +215,9 @@ class Collector:
             last = share_of(want, planned, table) if table else known and known.table
             self.held[want] = Held(planned, last, error)
         return self.held[planned.wants[0]]
+
+
+def _outcome(error: SourceError | None) -> Outcome:
+    if error is None:
+        return Outcome.ANSWERED
+    return Outcome.HOPELESS if isinstance(error, UnsupportedQuery) else Outcome.FAILED

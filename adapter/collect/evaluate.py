@@ -4,16 +4,18 @@ import math
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import NamedTuple
 
+from adapter.collect.cadence import Cadences
 from adapter.collect.demand import CustomWant, Want
 from adapter.collect.doubt import Doubts, believed
 from adapter.collect.plan import Planned
 from adapter.collect.reports import Reports
-from adapter.collect.snapshot import Reading, Table, elements_for, merge_times, newest, tabulate
+from adapter.collect.snapshot import Reading, Table, elements_for, merge_times, tabulate
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.transition import Settled, Transitions
 from adapter.collect.unison import Key, Readings
 from adapter.metrics.sample import Sample
 from adapter.metrics.source import Query, Since, Source, SourceError
+from adapter.rules.samples import COUNTED
 
 TIMES_EVERY = 15.0
 """s between two questions for the samples' own times, where the source does not give them with the values."""
@@ -28,12 +30,12 @@ class Last(NamedTuple):
 
 
 class _Times(NamedTuple):
-    evaluated: float
-    times: Mapping[tuple[str, str], float]
-    step: float = 0.0
-    """s from the newest sample of the evaluation before to a newer one; 0 where none was seen yet."""
-    interval: float = 0.0
-    """The smaller of the last two steps: a slow scrape repeats itself, an outage does not."""
+    """What the last look at the samples' own times told."""
+
+    asked: float = -math.inf
+    """Unix time, s, of the look."""
+    times: Mapping[Key, float] = {}
+    intervals: Mapping[Key, float] = {}
 
 
 class Evaluator:
@@ -49,6 +51,7 @@ class Evaluator:
         self._transitions = transitions
         self._settled_last: dict[Query, Settled] = {}
         self._times: dict[Query, _Times] = {}
+        self._cadences = Cadences()
         self._doubts = Doubts()
 
     async def table(self, planned: Planned, at: float, last: Last) -> Table:
@@ -65,7 +68,7 @@ class Evaluator:
         if self._source.knows_sample_times or planned.times is None:
             return table
         known = await self._sample_times(planned, planned.times, at)
-        return table._replace(readings=merge_times(table.readings, known.times), sample_interval=known.interval)
+        return table._replace(readings=merge_times(table.readings, known.times), intervals=known.intervals)
 
     async def _settled(self, planned: Planned, transitions: Transitions, at: float) -> Table:
         """Of pods that take traffic, rates of one group over the same time; see `adapter.collect.transition`."""
@@ -96,6 +99,7 @@ class Evaluator:
         self._times = {query: times for query, times in self._times.items() if query in queries}
         self._settled_last = {query: last for query, last in self._settled_last.items() if query in queries}
         self._doubts.forget(now)
+        self._cadences.forget(now)
 
     async def _believed(self, planned: Planned, table: Table, last: Last) -> Table:
         """`table` as far as its rates may be believed; see `adapter.collect.doubt`."""
@@ -116,23 +120,29 @@ class Evaluator:
 
     async def _sample_times(self, planned: Planned, query: Query, at: float) -> _Times:
         """The newest sample's time per object, asked for every TIMES_EVERY; an old answer where that fails."""
-        before = self._times.get(planned.query, _Times(0.0, {}))
-        if at - before.evaluated < TIMES_EVERY:
+        before = self._times.get(planned.query, _Times())
+        if at - before.asked < TIMES_EVERY:
             return before
-        self._telemetry.queries.labels(planned.rule.place, "time").inc()
+        cadence = self._cadences.of(planned.topic)
+        times = await self._numbers(planned, query, "time", at)
+        if times is not None:
+            cadence.saw(times, at)
+            if cadence.unknown and planned.counts is not None:
+                cadence.counted(await self._numbers(planned, planned.counts, "interval", at) or {}, COUNTED)
+        known = _Times(before.asked if times is None else at, cadence.times(), cadence.intervals())
+        self._times[planned.query] = known
+        return known
+
+    async def _numbers(self, planned: Planned, query: Query, kind: str, at: float) -> dict[Key, float] | None:
+        """What a further query tells of each object; None where it fails."""
+        self._telemetry.queries.labels(planned.rule.place, kind).inc()
         try:
             samples = await self._source.query(query, at)
         except SourceError:
-            self._telemetry.query_errors.labels(planned.rule.place, "time").inc()
-            return before
+            self._telemetry.query_errors.labels(planned.rule.place, kind).inc()
+            return None
         found = _readings(planned, samples)
-        times = {key: reading.value for key, reading in found.items() if math.isfinite(reading.value)}
-        step = newest(Reading(0, moment, 0) for moment in times.values()) - max(before.times.values(), default=0.0)
-        known = before._replace(evaluated=at, times=times)
-        if before.times and step > 0:
-            known = known._replace(step=step, interval=min(step, before.step or step))
-        self._times[planned.query] = known
-        return known
+        return {key: reading.value for key, reading in found.items() if math.isfinite(reading.value)}
 
 
 async def settle(

@@ -7,7 +7,7 @@ from adapter.collect.catalogue import Catalogue, Offered
 from adapter.collect.demand import CustomWant, Demand
 from adapter.collect.judge import Judged, quantity
 from adapter.collect.plan import Planned
-from adapter.collect.snapshot import Table, age_limit
+from adapter.collect.snapshot import Pace, Table, age_limit
 from adapter.rules import merge
 
 
@@ -43,11 +43,13 @@ def of_values(
     origin: Origin,
     *,
     namespace: str,
+    waits_for: str,
     error: str,
     now: float,
 ) -> dict[str, object]:
-    """What was asked and what came of it; `found` by object, `error` of the last evaluation."""
+    """What was asked and what came of it, by object; `error` of the last evaluation, `waits_for` of the next."""
     sampled = origin.knows_sample_times or planned.times is not None
+    limits = [age_limit(planned.limits, table.pace((namespace, name))) for name in found]
     return {
         "source": origin.name,
         "promql": planned.query.promql,
@@ -56,7 +58,9 @@ def of_values(
         "evaluatedSecondsAgo": round(now - table.evaluated, 1),
         "lastError": error,
         "unread": planned.unread,
-        "maxAgeSeconds": round(age_limit(planned.limits, table.sample_interval), 1),
+        "everySeconds": round(table.every, 1),
+        "next": waits_for,
+        "maxAgeSeconds": round(max(limits, default=age_limit(planned.limits, Pace(every=table.every))), 1),
         "objects": {name: _of_object(judged, now) | _of_wait(table, namespace, name) for name, judged in found.items()},
     }
 

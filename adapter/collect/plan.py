@@ -45,6 +45,8 @@ class Planned(NamedTuple):
     """How the elements of a merged external query are told apart."""
     coverage: samples.Coverage | None = None
     """Tells whose rates are over full windows; None where there are no rates."""
+    counts: Query | None = None
+    """Asks for the number of samples per object of late; None where `times` is."""
     unread: str = ""
     """Why nobody can ask for sample times and full windows: the query could not be read; '' where it could."""
 
@@ -52,6 +54,14 @@ class Planned(NamedTuple):
     def namespace(self) -> str:
         """The namespace of the whole result, where `namespace_label` is None."""
         return self.wants[0].namespace
+
+    @property
+    def topic(self) -> Hashable:
+        """The same for queries of one rule about one metric, whatever namespaces or objects they name."""
+        first = self.wants[0]
+        if isinstance(first, CustomWant):
+            first = first._replace(namespace="", objects=None)
+        return self.rule.place, self.rule.generation, first
 
     @property
     def ready_pods(self) -> bool:
@@ -211,11 +221,14 @@ class Planner:
             wants, rule, query, None, object_label=object_label, namespace_label=namespace_label, limits=limits
         )
         try:
-            asked = samples.timestamp_query(promql, labels) if object_label else None
+            age = samples.age_query(promql, labels) if object_label else None
             coverage = samples.coverage_query(promql, labels)
         except PromQLError as error:
             return planned._replace(unread=f"served without the age of its samples or a look at its windows: {error}")
-        return planned._replace(times=Query(asked, of_times=True) if asked else None, coverage=coverage)
+        if age is not None:
+            asked = limits._replace(offset=age.offset, span=age.span)
+            planned = planned._replace(times=Query(age.promql, of_times=True), counts=Query(age.counts), limits=asked)
+        return planned._replace(coverage=coverage)
 
     def limits(self, rule: Rule, promql: str) -> Limits:
         """The rule's policy over the defaults. Below zero a rate is wrong, a gauge is not."""

@@ -1,5 +1,7 @@
 """When what is asked, and when a plan is made anew. Pure: time is an argument."""
 
+import enum
+import math
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
@@ -10,7 +12,11 @@ from adapter.metrics.source import Query
 REPLAN_EVERY = 10.0
 """s after which a plan is made anew though demand and offers are the same: pods come and go."""
 SHARE = 20
-"""A query that took t seconds is not asked again before SHARE * t: at most 5 % of the source's time is ours."""
+"""A query that takes t seconds is asked every SHARE * t at most: at most 5 % of the source's time is ours."""
+GROWTH = 2
+"""By which the pause grows at most from one answer to the next."""
+AFTER_FAILURE = 15.0
+"""s at most until a query that failed is asked again: what it gave last is growing old."""
 
 
 REST = 60.0
@@ -28,23 +34,86 @@ class Schedule(NamedTuple):
     """How long a request that the plan does not cover waits."""
 
 
+class Outcome(enum.Enum):
+    """What came of a query."""
+
+    ANSWERED = "answered"
+    FAILED = "failed"
+    HOPELESS = "hopeless"
+    """It can never be answered."""
+
+
+class _Asked(NamedTuple):
+    """The last time that a query was asked."""
+
+    queued: float
+    """Unix time, s, since when it wants a turn."""
+    began: float | None = None
+    """Unix time, s, at which it had its turn; None while it waits."""
+    took: float | None = None
+    """s from then to the answer; None while it is under way."""
+    pause: float = 0.0
+    """s from its beginning to the next."""
+
+    @property
+    def again(self) -> float:
+        """Unix time, s, at which it is due."""
+        return -math.inf if self.began is None or self.took is None else self.began + self.pause
+
+
+_NEVER = _Asked(0.0)
+
+
 class Timetable:
-    """When each query is due again; one that was never asked is due at once."""
+    """When each query is due again; one that was never asked is due at once.
+
+    A slow query is asked less often, up to SHARE times what it takes. The pause only doubles from one answer to the
+    next, and a quick answer ends it: a source that was slow for seconds is not left alone for minutes.
+    """
 
     def __init__(self) -> None:
-        self._due: dict[Query, float] = {}
+        self._asked: dict[Query, _Asked] = {}
 
     def due(self, planned: Iterable[Planned], now: float) -> list[Planned]:
-        """Those of `planned` whose time has come."""
-        return [one for one in planned if self._due.get(one.query, 0.0) <= now]
+        """Those of `planned` whose time has come, those under way among them."""
+        return [one for one in planned if self._asked.get(one.query, _NEVER).again <= now]
 
-    def asked(self, planned: Planned, *, started: float, took: float, hopeless: bool = False) -> None:
-        """It was asked at `started`, Unix s, and answered after `took` s, well or not; `hopeless`: it never can be."""
-        self._due[planned.query] = started + max(planned.limits.refresh, SHARE * took, REST if hopeless else 0.0)
+    def queued(self, query: Query, now: float) -> None:
+        """It is to be asked and waits for its turn."""
+        self._asked[query] = self._asked.get(query, _Asked(now))._replace(queued=now, began=None, took=None)
+
+    def began(self, query: Query, now: float) -> None:
+        """It has its turn."""
+        self._asked[query] = self._asked.get(query, _Asked(now))._replace(began=now, took=None)
+
+    def ended(self, planned: Planned, now: float, outcome: Outcome) -> float:
+        """It was answered, well or not; s from its beginning to the next."""
+        asked = self._asked.get(planned.query, _Asked(now))
+        began = now if asked.began is None else asked.began
+        refresh, took = planned.limits.refresh, max(now - began, 0.0)
+        pause = max(refresh, min(SHARE * took, GROWTH * max(asked.pause, refresh)))
+        if outcome is Outcome.FAILED:
+            pause = min(pause, max(refresh, AFTER_FAILURE))
+        if outcome is Outcome.HOPELESS:
+            pause = max(pause, REST)
+        self._asked[planned.query] = _Asked(asked.queued, began, took, pause)
+        return pause
+
+    def told(self, query: Query, now: float) -> str:
+        """What it waits for, one sentence without a full stop: why its values are as old as they are."""
+        asked = self._asked.get(query)
+        if asked is None:
+            return "it is not asked on schedule"
+        if asked.began is None:
+            return f"it has waited {now - asked.queued:.1f} s for its turn, as other queries are under way"
+        if asked.took is None:
+            return f"it has been asked, and not answered for {now - asked.began:.1f} s"
+        again = max(asked.began + asked.pause - now, 0.0)
+        return f"it took {asked.took:.3g} s and is asked again in {again:.1f} s"
 
     def keep(self, queries: Collection[Query]) -> None:
         """Forget all but `queries`."""
-        self._due = {query: due for query, due in self._due.items() if query in queries}
+        self._asked = {query: asked for query, asked in self._asked.items() if query in queries}
 
 
 class Replanning:

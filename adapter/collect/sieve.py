@@ -33,7 +33,7 @@ class Sieve:
             elif reading is None:
                 found[name] = None
             else:
-                found[name] = judged(reading, limits, sample_interval=table.sample_interval, now=now)
+                found[name] = judged(reading, limits, table.pace((question.namespace, name)), now)
         self.count(held, [item for item in found.values() if item is not None])
         return found
 
@@ -43,11 +43,12 @@ class Sieve:
         if transitions is None or not planned.ready_pods:
             return lambda _name, _reading: ""
         window = planned.coverage.window if planned.coverage is not None else 0.0
-        span = Span(window, held.table.sample_interval if held.table is not None else 0.0)
         selector = question.selector if question.name == "*" else None
 
         def why(name: str, reading: Reading | None) -> str:
-            return transitions.left_out((question.namespace, name), reading, selector=selector, span=span, now=now)
+            key = (question.namespace, name)
+            span = Span(window, held.table.pace(key).interval if held.table is not None else 0.0)
+            return transitions.left_out(key, reading, selector=selector, span=span, now=now)
 
         return why
 

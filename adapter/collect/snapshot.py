@@ -23,6 +23,10 @@ class Limits(NamedTuple):
     """For NaN and the infinities."""
     negative: OnNegative = OnNegative.OMIT
     """For values below 0, which a gauge may well have."""
+    offset: float = 0.0
+    """s by which samples are old because the query asks for old ones."""
+    span: float = 0.0
+    """s by which, beyond that, the newest may be old because the query asks for any sample in a range."""
 
 
 class Reading(NamedTuple):
@@ -35,6 +39,15 @@ class Reading(NamedTuple):
     """s over which a rate was taken, 0 where unknown."""
 
 
+class Pace(NamedTuple):
+    """How often there is something new of an object."""
+
+    interval: float = 0.0
+    """s between two of its samples; 0 where that is not known."""
+    every: float = 0.0
+    """s between two evaluations, as they are; 0 where there was one."""
+
+
 class Table(NamedTuple):
     """The result of one planned query."""
 
@@ -44,12 +57,18 @@ class Table(NamedTuple):
     """Custom: by (namespace, object name); ('', name) for root-scoped objects."""
     external: tuple[tuple[Mapping[str, str], Reading], ...] = ()
     """External: each element's labels and value."""
-    sample_interval: float = 0.0
-    """s between the newest samples of two evaluations, where seen: a slow scrape is not staleness."""
+    intervals: Mapping[tuple[str, str], float] = {}
+    """s between two samples of an object, where known: a slow scrape is not staleness."""
+    every: float = 0.0
+    """s from this evaluation to the next: the rule's refresh, more where the source is slow."""
     unnamed: int = 0
     """Custom: elements of the result without the label that would name their object."""
     waits: Mapping[tuple[str, str], tuple[str, str]] = {}
     """Pods whose readings are from before a change of their group's load -> a pod that has none since."""
+
+    def pace(self, key: tuple[str, str]) -> Pace:
+        """How often there is something new of an object."""
+        return Pace(self.intervals.get(key, 0.0), self.every)
 
 
 def admitted(value: float, limits: Limits) -> float | None:
@@ -61,9 +80,15 @@ def admitted(value: float, limits: Limits) -> float | None:
     return value
 
 
-def age_limit(limits: Limits, sample_interval: float) -> float:
-    """The age, s, beyond which a value is left out: the rule's, or 4 refreshes, or 2 sample intervals if longer."""
-    return max(limits.max_age, 4 * limits.refresh, 2 * sample_interval)
+def age_limit(limits: Limits, pace: Pace) -> float:
+    """The age, s, beyond which a value is left out.
+
+    It is the rule's maximum, or 4 refreshes if that is longer; or what comes of the pace at which there are new values:
+    a sample is an interval old before the next is taken, and an evaluation as old as the time to the next. It is longer
+    by what the query itself asks for: an offset moves all samples, a range admits any in it.
+    """
+    slow = max(2 * pace.interval + pace.every, 2 * pace.every)
+    return max(limits.max_age, 4 * limits.refresh, slow, limits.span) + limits.offset
 
 
 def merge_times(
@@ -90,11 +115,6 @@ def tabulate(
         if name:
             readings[where, name] = Reading(value, time, window)
     return readings
-
-
-def newest(readings: Iterable[Reading]) -> float:
-    """The newest time among `readings`, 0 where there are none."""
-    return max((reading.time for reading in readings), default=0.0)
 
 
 def elements_for(

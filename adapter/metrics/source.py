@@ -1,6 +1,7 @@
 """Where values come from, as the rest of the adapter sees it."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
@@ -48,6 +49,10 @@ class Source(Protocol):
 
     knows_sample_times: bool
     """Whether `Sample.time` is the sample's own time, not the evaluation's."""
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Waits until the source may be asked; what is asked within has its turn already."""
+        ...
 
     async def query(self, query: Query, at: float, since: Since = ALWAYS) -> list[Sample]:
         """The instant vector of `query` at Unix time `at`, s. Scalars come as one sample without labels.

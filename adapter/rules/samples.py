@@ -1,17 +1,38 @@
 """What can be asked about the samples behind a query: how old they are, and whether they fill its windows."""
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from itertools import chain
 from typing import NamedTuple
 
 import promql_parser as ast
 
+from adapter.metrics.promql.meaning import Reach, reaches
 from adapter.metrics.promql.read import parse
-from adapter.metrics.promql.walk import children, is_without, matchers, selectors
+from adapter.metrics.promql.walk import children, is_without, matchers
 from adapter.metrics.promql.write import Writer, label, span
 
+LOOK_BACK = 300.0
+"""s that Prometheus looks back for a sample at most (its default); older ones are seen by a subquery alone."""
+COUNTED = 300.0
+"""s over which samples are counted."""
 
-def timestamp_query(promql: str, by: Sequence[str] | None = None) -> str | None:
-    """The query for the age of what `promql` reads: the time of the newest sample of one of its selectors.
+
+class Age(NamedTuple):
+    """How the age of what a query reads is told, and which age it asks for."""
+
+    promql: str
+    """The time of the newest sample, Unix s, by the object's labels."""
+    counts: str
+    """How many samples it has in the last COUNTED s, by the same labels."""
+    offset: float
+    """s by which the samples are old because the query says so (`offset`)."""
+    span: float
+    """s by which the newest may be old beyond that because the query asks for any in a range; 0 where it does not."""
+
+
+def age_query(promql: str, by: Sequence[str] | None = None) -> Age | None:
+    """How to ask for the age of what `promql` reads: the newest sample of one of its selectors.
 
     The selector is the first of those with matchers for the most of the labels `by`, which default to the labels of the
     first aggregation; for `a or b` one of each side. None where no selector has any, or it reads at a fixed time (`@`).
@@ -19,11 +40,44 @@ def timestamp_query(promql: str, by: Sequence[str] | None = None) -> str | None:
     """
     expression = parse(promql)
     grouping = list(by) if by is not None else _first_grouping(expression)
-    chosen = [_telling(side, grouping) for side in _alternatives(expression)]
-    read = dict.fromkeys(f"timestamp({Writer().write(selector)})" for selector in chosen if selector is not None)
-    if not read:
+    chosen = [found for side in _alternatives(expression) if (found := _telling(side, grouping)) is not None]
+    if not chosen:
         return None
-    return f"max by ({', '.join(map(label, grouping))}) ({' or '.join(read)})"
+    how = f"max by ({', '.join(map(label, grouping))})"
+    times, counts = dict.fromkeys(chain(*map(_newest, chosen))), dict.fromkeys(map(_count, chosen))
+    return Age(
+        f"{how} ({' or '.join(times)})",
+        f"{how} ({' or '.join(counts)})",
+        offset=max(found.offset for found in chosen),
+        span=max(found.span for found in chosen),
+    )
+
+
+def timestamp_query(promql: str, by: Sequence[str] | None = None) -> str | None:
+    """The query of `age_query`; None where there is none. Raises PromQLError."""
+    found = age_query(promql, by)
+    return None if found is None else found.promql
+
+
+def _newest(found: Reach) -> Iterator[str]:
+    """The time of the newest sample; then, where asked for, that of one older than Prometheus looks back."""
+    series, offset = _series(found)
+    yield f"timestamp({series}{offset})"
+    if found.span > LOOK_BACK + 60:  # the last minute is not worth a subquery
+        yield f"max_over_time(timestamp({series})[{span(timedelta(seconds=found.span))}:1m]{offset})"
+
+
+def _count(found: Reach) -> str:
+    series, offset = _series(found)
+    return f"count_over_time({series}[{span(timedelta(seconds=COUNTED))}]{offset})"
+
+
+def _series(found: Reach) -> tuple[str, str]:
+    """The selector without the offset, and the whole offset: its own and those of the subqueries around it."""
+    moved = found.selector.offset
+    whole = Writer().write(found.selector)
+    series = whole if moved is None else whole.removesuffix(f" offset {span(moved)}")
+    return series, f" offset {span(timedelta(seconds=found.offset))}" if found.offset else ""
 
 
 class Coverage(NamedTuple):
@@ -82,11 +136,11 @@ def _alternatives(node: ast.Expr) -> list[ast.Expr]:
     return [node]
 
 
-def _telling(expression: ast.Expr, grouping: Sequence[str]) -> ast.VectorSelector | None:
+def _telling(expression: ast.Expr, grouping: Sequence[str]) -> Reach | None:
     """The first of the selectors that have matchers for the most of the labels."""
-    found = [selector for selector in selectors(expression) if selector.at is None]
-    best = max(found, key=lambda selector: _told(selector, grouping), default=None)
-    return best if best is not None and _told(best, grouping) else None
+    found = [one for one in reaches(expression) if not one.fixed]
+    best = max(found, key=lambda one: _told(one.selector, grouping), default=None)
+    return best if best is not None and _told(best.selector, grouping) else None
 
 
 def _told(selector: ast.VectorSelector, grouping: Sequence[str]) -> int:

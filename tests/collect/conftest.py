@@ -1,6 +1,7 @@
 """Builders for the collector's tests: a source that is told what to answer, rules as a file has them, a clock."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -62,6 +63,9 @@ class ToldSource:
         self.fault = ""
         self.refusal = ""
         self.gate: Callable[[], Any] | None = None
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
     async def query(self, query: Query, at: float, since: Since = ALWAYS) -> list[Sample]:
         self.queries.append(query)

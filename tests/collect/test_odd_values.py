@@ -10,7 +10,7 @@ from adapter.collect.answer import CustomValue, ExternalValue, ObjectReference
 from adapter.collect.consumption import of_nodes, of_pods, unsayable
 from adapter.collect.demand import CustomWant
 from adapter.collect.judge import MAX_MILLI, judged, quantity
-from adapter.collect.snapshot import Limits, Reading
+from adapter.collect.snapshot import Limits, Pace, Reading
 from adapter.kube.objects import ObjectMeta, PartialObjectMetadata
 from adapter.metrics.scrape.kubelet import ResourceUsage
 from adapter.rules.model import OnNegative
@@ -61,7 +61,7 @@ def test_every_finite_value_is_a_quantity_and_a_greater_one_no_smaller(one: floa
 def test_whatever_is_judged_fit_to_be_served_can_be_written(
     value: float, time: float, window: float, now: float
 ) -> None:
-    verdict = judged(Reading(value, time, window), Limits(negative=OnNegative.SERVE), sample_interval=0.0, now=now)
+    verdict = judged(Reading(value, time, window), Limits(negative=OnNegative.SERVE), Pace(), now=now)
     if verdict.value is None:
         assert verdict.why
         return

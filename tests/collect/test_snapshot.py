@@ -3,9 +3,12 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from adapter.collect.evaluate import TIMES_EVERY
 from adapter.collect.judge import LeftOut, judged, quantity
-from adapter.collect.snapshot import Limits, Reading, admitted, age_limit, merge_times, tabulate
+from adapter.collect.snapshot import Limits, Pace, Reading, admitted, age_limit, merge_times, tabulate
 from adapter.metrics.sample import Sample
 from adapter.rules.model import OnNegative, OnOddValue
 
@@ -46,10 +49,33 @@ def test_a_policy_can_ask_for_prometheus_adapters_zero_instead() -> None:
     assert admitted(-1.0, Limits(negative=OnNegative.SERVE)) == -1.0
 
 
-def test_the_age_limit_is_the_longest_of_policy_refreshes_and_sample_intervals() -> None:
-    assert age_limit(Limits(), sample_interval=0) == 60
-    assert age_limit(Limits(refresh=30), sample_interval=15) == 120  # 4 x 30
-    assert age_limit(Limits(), sample_interval=60) == 120  # 2 x 60: a slow scrape is no staleness
+def test_the_age_limit_is_the_longest_of_policy_refreshes_and_the_pace_of_new_values() -> None:
+    assert age_limit(Limits(), Pace()) == 60
+    assert age_limit(Limits(refresh=30), Pace(15, 30)) == 120  # 4 x 30
+    assert age_limit(Limits(), Pace(60, 5)) == 125  # 2 x 60 + 5: a slow scrape is no staleness
+    assert age_limit(Limits(), Pace(0, 100)) == 200  # 2 x 100: nor is a slow query
+    assert age_limit(Limits(), Pace(70, 100)) == 240  # 2 x 70 + 100
+
+
+def test_the_age_that_the_query_itself_asks_for_is_none_of_staleness() -> None:
+    assert age_limit(Limits(offset=90), Pace(15, 5)) == 150  # 60 + 90
+    assert age_limit(Limits(span=900), Pace(60, 5)) == 900
+    assert age_limit(Limits(offset=90, span=30), Pace()) == 150  # a range within the usual limit adds nothing
+
+
+@given(
+    interval=st.floats(1, 150),
+    every=st.floats(1, 200),
+    took=st.floats(0, 10),
+    offset=st.floats(0, 3600),
+)
+def test_a_value_that_is_renewed_as_it_should_be_is_never_too_old(
+    interval: float, every: float, took: float, offset: float
+) -> None:
+    """At worst the sample was an interval old when it was seen, that look 15 s old, and the next answer is just due."""
+    every = max(every, 5.0, took)
+    oldest = interval + max(every, TIMES_EVERY) + took + offset
+    assert oldest <= age_limit(Limits(offset=offset), Pace(interval, every))
 
 
 def test_a_samples_own_time_replaces_the_evaluations_but_is_never_later() -> None:
@@ -61,8 +87,8 @@ def test_a_samples_own_time_replaces_the_evaluations_but_is_never_later() -> Non
 def test_a_sample_as_old_as_the_limit_is_served_and_an_older_one_is_not() -> None:
     """Taken at 100 s with a limit of 60 s: served until 160 s, and not at 160.5 s."""
     reading = Reading(1.5, 100.0, 30.0)
-    assert judged(reading, Limits(), sample_interval=0.0, now=160.0).value == 1.5
-    late = judged(reading, Limits(), sample_interval=0.0, now=160.5)
+    assert judged(reading, Limits(), Pace(), now=160.0).value == 1.5
+    late = judged(reading, Limits(), Pace(), now=160.5)
     assert (late.value, late.left_out) == (None, LeftOut.AGE)
 
 

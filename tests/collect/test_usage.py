@@ -1,6 +1,7 @@
 """CPU and memory of pods and nodes: by resourceRules, and as the API answers."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, cast
 
 import pytest
@@ -52,6 +53,9 @@ class Tables:
     def __init__(self, **tables: list[Sample]) -> None:
         self.tables = tables
         self.asked: list[str] = []
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
     async def query(self, query: Query, at: float, since: Since = ALWAYS) -> list[Sample]:
         self.asked.append(query.promql)

@@ -2,7 +2,9 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -26,6 +28,8 @@ T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
+_turn_of: ContextVar[object] = ContextVar("turn_of", default=None)
+"""The source that this task has a turn of."""
 LONG_URL = 8000
 """Characters of a query from which on servers and proxies commonly refuse it in a URL."""
 CLOCKS_AGREE = 5.0
@@ -97,6 +101,19 @@ class PrometheusSource:
             await self._session.close()
             self._session = None
 
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """See `Source`: one of `concurrency`."""
+        if _turn_of.get() is self:
+            yield
+            return
+        async with self._turns:
+            token = _turn_of.set(self)
+            try:
+                yield
+            finally:
+                _turn_of.reset(token)
+
     async def query(self, query: Query, at: float, since: Since = ALWAYS) -> list[Sample]:
         """See `Source`; the evaluation is now, whatever `at` is.
 
@@ -136,7 +153,7 @@ class PrometheusSource:
     async def _ask(self, path: str, form: Form) -> "_Answer":
         """The first endpoint's good answer; that endpoint is asked first from then on."""
         failures = []
-        async with self._turns:
+        async with self.turn():
             for endpoint in list(self._endpoints):
                 asked = self._clock()
                 try:

@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import count
 from typing import TypeAlias
@@ -217,6 +218,10 @@ class EmbeddedSource:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """See `Source`: what is in memory has no turns."""
+        return nullcontext()
 
     async def query(self, query: Query, at: float, since: Since = ALWAYS) -> list[Sample]:
         """See `Source`."""

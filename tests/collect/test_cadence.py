@@ -1,0 +1,82 @@
+"""How often each object is sampled, told from the times of its newest samples."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.collect.cadence import KEPT, SLOWEST, Cadence, Cadences
+
+WEB, DB = ("shop", "web"), ("shop", "db")
+
+
+def looked(cadence: Cadence, interval: float, phase: float, *, until: float, every: float = 15.0) -> None:
+    """Looks at WEB every so many s from 0 on; it is sampled each `interval` s at its own `phase`."""
+    at = 0.0
+    while at <= until:
+        cadence.saw({WEB: (at - phase) // interval * interval + phase}, at)
+        at += every
+
+
+@given(interval=st.floats(15.0, 300.0), phase=st.floats(0, 300))
+def test_an_interval_longer_than_the_looks_apart_is_known_within_two_samples(interval: float, phase: float) -> None:
+    cadence = Cadence()
+    looked(cadence, interval, phase, until=2 * interval + 15)
+    assert cadence.intervals()[WEB] == pytest.approx(interval) or interval < 30
+
+
+@given(interval=st.floats(1.0, 300.0), every=st.floats(5.0, 120.0), phase=st.floats(0, 300))
+def test_no_interval_is_told_longer_than_the_looks_are_apart_or_shorter_than_it_is(
+    interval: float, every: float, phase: float
+) -> None:
+    cadence = Cadence()
+    looked(cadence, interval, phase, until=5 * max(interval, every), every=every)
+    assert interval - 1e-6 <= cadence.intervals()[WEB] <= max(interval, every + interval) + 1e-6
+
+
+def test_an_outage_is_no_interval() -> None:
+    cadence = Cadence()
+    looked(cadence, 60, 0, until=180)
+    cadence.saw({WEB: 480.0}, 480.0)  # nothing for 5 minutes
+    assert cadence.intervals()[WEB] == 60
+
+
+def test_each_object_has_its_own_interval_and_a_new_one_what_is_usual() -> None:
+    cadence = Cadence()
+    for at in range(0, 300, 15):
+        cadence.saw({WEB: at // 60 * 60, DB: at}, at)
+    assert cadence.intervals() == {WEB: 60, DB: 15}
+    cadence.saw({("shop", "new"): 299.0}, 300)
+    assert cadence.intervals()[("shop", "new")] == 60  # the higher one of the two in the middle
+
+
+def test_a_first_idea_comes_from_the_number_of_samples_and_gives_way_to_what_is_seen() -> None:
+    cadence = Cadence()
+    cadence.saw({WEB: 0.0, DB: 0.0}, 0.0)
+    assert cadence.unknown
+    cadence.counted({WEB: 5.0, DB: 1.0, ("shop", "other"): 3.0}, 300.0)
+    assert cadence.intervals() == {WEB: 60.0, DB: SLOWEST}  # 300 / 5; 300 / 1 is no sign of anything
+    assert not cadence.unknown
+    for at in range(0, 60, 15):
+        cadence.saw({DB: float(at)}, at)
+    assert cadence.intervals()[DB] == 15
+
+
+def test_what_a_look_does_not_find_keeps_its_time_and_is_forgotten_at_last() -> None:
+    """A sample that Prometheus does not show any more is as old as it was, not as new as the evaluation."""
+    cadence = Cadence()
+    cadence.saw({WEB: 10.0, DB: 10.0}, 12.0)
+    cadence.saw({DB: 400.0}, 402.0)
+    assert cadence.times() == {WEB: 10.0, DB: 400.0}
+    cadence.saw({DB: 700.0}, 13.0 + KEPT)
+    assert cadence.times() == {DB: 700.0}
+
+
+def test_topics_are_apart_and_forgotten_when_nobody_looks() -> None:
+    cadences = Cadences()
+    cadences.of("a").saw({WEB: 1.0}, 1.0)
+    cadences.of("b").saw({WEB: 2.0}, 500.0)
+    cadences.forget(500.0)
+    assert cadences.of("a").times() == {WEB: 1.0}
+    cadences.forget(602.0)
+    assert cadences.of("a").times() == {}
+    assert cadences.of("b").times() == {WEB: 2.0}
