@@ -7,7 +7,7 @@ from adapter.collect.catalogue import Catalogue, Offered
 from adapter.collect.demand import CustomWant, Demand
 from adapter.collect.judge import Judged, quantity
 from adapter.collect.plan import Planned
-from adapter.collect.snapshot import Pace, Table, age_limit
+from adapter.collect.snapshot import Table, age_limit
 from adapter.rules import merge
 
 
@@ -60,7 +60,7 @@ def of_values(
         "unread": planned.unread,
         "everySeconds": round(table.every, 1),
         "next": waits_for,
-        "maxAgeSeconds": round(max(limits, default=age_limit(planned.limits, Pace(every=table.every))), 1),
+        "maxAgeSeconds": round(max(limits, default=age_limit(planned.limits, table.slowest())), 1),
         "objects": {name: _of_object(judged, now) | _of_wait(table, namespace, name) for name, judged in found.items()},
     }
 

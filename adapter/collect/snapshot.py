@@ -70,6 +70,10 @@ class Table(NamedTuple):
         """How often there is something new of an object."""
         return Pace(self.intervals.get(key, 0.0), self.every)
 
+    def slowest(self) -> Pace:
+        """That of the object that is sampled most rarely."""
+        return Pace(max(self.intervals.values(), default=0.0), self.every)
+
 
 def admitted(value: float, limits: Limits) -> float | None:
     """`value` as `limits` let it through, or None where it must be left out."""

@@ -44,7 +44,7 @@ def _cause(
     known = held.get(want)
     if known is not None and known.error is not None:
         table, limits = known.table, known.planned.limits
-        if table is None or now - table.evaluated > age_limit(limits, table.sample_interval):
+        if table is None or now - table.evaluated + limits.offset > age_limit(limits, table.slowest()):
             return str(known.error)
     if isinstance(unserved.get(want), UnknownMetric):
         return trouble(isinstance(want, ExternalWant))
