@@ -34,10 +34,12 @@ from adapter.rollout.model.observation import (
     Seen,
     Service,
     Slice,
+    pruned,
 )
 from adapter.rollout.model.policy import POLICIES, RolloutPolicy, in_force
 from adapter.rollout.model.status import Phase
-from adapter.rollout.model.template import claims, labels_of
+from adapter.rollout.model.template import claims
+from adapter.rollout.rivals import older, overlapping
 
 S = TypeVar("S", bound=Seen)
 
@@ -108,7 +110,7 @@ class Reader:
         policies, deployments = await asyncio.gather(
             self._list(POLICIES, where, Seen), self._list(DEPLOYMENTS, where, Deployment)
         )
-        rivals = [*_older(policy, policies), *_overlapping(deployment, deployments)]
+        rivals = [*older(policy, policies), *overlapping(deployment, deployments)]
         return {"rivals": tuple(rivals), "once": tuple(await self._once(where, deployment))}
 
     async def _once(self, namespace: str, deployment: Deployment) -> list[str]:
@@ -160,13 +162,6 @@ class Reader:
         return [kind(raw) for raw in listing.items]
 
 
-def pruned(raw: Any) -> Any:
-    """Without nulls, which count as absent, as in Go."""
-    if isinstance(raw, dict):
-        return {key: pruned(value) for key, value in raw.items() if value is not None}
-    return [pruned(value) for value in raw] if isinstance(raw, list) else raw
-
-
 def selector_text(selector: Json) -> str:
     """A LabelSelector as a query has it."""
     parts = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
@@ -210,34 +205,3 @@ def _templates(kept: Iterable[Seen]) -> Mapping[str, Json]:
         each.annotations.get("streamgate.io/fingerprint", ""): dict((each.raw.get("data") or {}).get("template") or {})
         for each in kept
     }
-
-
-def _older(policy: RolloutPolicy, policies: Iterable[Seen]) -> list[str]:
-    """Other policies on the same Deployment that were there first."""
-    mine = (policy.metadata.creation_timestamp, policy.metadata.name)
-    found = []
-    for each in policies:
-        ref = each.spec.get("targetRef")
-        target = ref.get("name") if isinstance(ref, dict) else None  # its neighbour's fault is its own
-        if each.name == policy.metadata.name or target != policy.spec.target_ref.name:
-            continue
-        other = msgspec.convert(each.meta.get("creationTimestamp"), type(policy.metadata.creation_timestamp) | None)
-        if (other is None) or mine[0] is None or (other, each.name) < mine:
-            found.append(f"RolloutPolicy {each.name} releases Deployment {target} already: delete one of the two")
-    return found
-
-
-def _overlapping(deployment: Deployment, others: Iterable[Deployment]) -> list[str]:
-    """Deployments whose selector matches the same pods: either would adopt what is meant for the other."""
-    labels = labels_of(deployment.template)
-    found = []
-    for each in others:
-        selector = (each.spec.get("selector") or {}).get("matchLabels") or {}
-        if (
-            each.uid != deployment.uid
-            and POLICY_LABEL not in each.labels
-            and selector
-            and selector.items() <= labels.items()
-        ):
-            found.append(f"Deployment {each.name} selects the same pods: give it a selector of its own")
-    return found

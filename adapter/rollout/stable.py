@@ -19,8 +19,7 @@ from adapter.program.podstate import pod_state
 from adapter.rollout.decide.context import Context
 from adapter.rollout.decide.wants import stable_pods
 from adapter.rollout.floor import Memory, look
-from adapter.rollout.model.observation import Hpa, Json
-from adapter.rollout.observe import pruned
+from adapter.rollout.model.observation import Hpa, Json, pruned
 from adapter.rollout.values import PodUsage, Values, nano
 from adapter.units.duration import parse_go
 

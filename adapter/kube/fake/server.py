@@ -39,7 +39,7 @@ class FakeCluster:
         self.requests: deque[tuple[str, str]] = deque(maxlen=10_000)
         """Verb and path with query of what was asked, oldest first."""
         self.authorize: Callable[[Object], bool] = lambda spec: True
-        """Answers a SubjectAccessReview's spec."""
+        """Answers the spec of a SubjectAccessReview, or of a SelfSubjectAccessReview, which has no user."""
         self.tokens: dict[str, Object] = {}
         """TokenReview: the UserInfo of each valid token."""
         self.bearers: set[str] | None = None
@@ -190,7 +190,7 @@ class FakeCluster:
         target = api.target_of(request.path)
         if target is None:
             raise Refusal(404, "NotFound", "the server could not find the requested resource")
-        if target.plural == "subjectaccessreviews":
+        if target.plural in {"subjectaccessreviews", "selfsubjectaccessreviews"}:
             return web.json_response(api.access_review(await request.json(), self.authorize), status=201)
         if target.plural == "tokenreviews":
             return web.json_response(api.token_review(await request.json(), self.tokens), status=201)

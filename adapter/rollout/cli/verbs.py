@@ -18,7 +18,7 @@ VERBS: Final[Mapping[str, str]] = {
     "undo": "put the stable template back, or, where it is written, the one before it",
     "restart": "release the present template with new pods",
     "uninstall": "let policies go without the controller: everything as it was before them",
-    "lint": "check a RolloutPolicy without a cluster",
+    "lint": "check a RolloutPolicy and what stands beside it, in a file or in a cluster",
     "replay": "run a policy's gates over recorded windows",
 }
 """Verb -> what it does; its module is adapter.rollout.cli.VERB, with `run(arguments) -> exit code`."""

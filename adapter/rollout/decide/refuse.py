@@ -1,5 +1,7 @@
 """Why a policy is not followed as things are: one sentence that says what to change."""
 
+from collections.abc import Iterator
+
 import msgspec
 
 from adapter.rollout.decide.context import MARK, Context
@@ -13,7 +15,22 @@ MAX_STEPS = 20
 
 def refusal(ctx: Context) -> str:
     """The first thing that stands in the way; '' where nothing does."""
-    return _policy(ctx) or _cluster(ctx) or _parallel(ctx) or (router(ctx.policy).refuses(ctx) if ctx.steps else "")
+    return next(_refusals(ctx), "")
+
+
+def _refusals(ctx: Context) -> Iterator[str]:
+    if why := _policy(ctx):
+        yield why
+        return
+    if ctx.seen.deployment is None:
+        yield f"there is no Deployment {ctx.policy.spec.target_ref.name} in this namespace"
+        return
+    yield from ctx.seen.rivals
+    yield from of_services(ctx)
+    yield from of_labels(ctx)
+    yield from parallel(ctx)
+    if ctx.steps and (why := router(ctx.policy).refuses(ctx)):
+        yield why
 
 
 def _policy(ctx: Context) -> str:
@@ -43,44 +60,41 @@ def _steps(policy: RolloutPolicy) -> str:
     return ""
 
 
-def _cluster(ctx: Context) -> str:
+def of_services(ctx: Context) -> Iterator[str]:
+    """What the Services say: at least one must select the pods, of either template."""
     seen, name = ctx.seen, ctx.policy.spec.target_ref.name
-    if seen.deployment is None:
-        return f"there is no Deployment {name} in this namespace"
-    if seen.rivals:
-        return seen.rivals[0]
     blue_green = ctx.policy.spec.blue_green
     wanted = blue_green.preview_service if blue_green else ""
     if wanted and not any(found.name == wanted for found in seen.services):
-        return f"spec.blueGreen.previewService: no Service {wanted} selects the pods of Deployment {name}"
+        yield f"spec.blueGreen.previewService: no Service {wanted} selects the pods of Deployment {name}"
     others = [found for found in seen.services if found.name != wanted]
     if not others and not ctx.policy.in_place:
-        return f"no Service selects the pods of Deployment {name}: there is no traffic to move"
-    own = next((found.name for found in others if found.narrowed and MARK not in found.labels), "")
-    if own:
-        return f"Service {own} selects a pod-template-hash by itself: take it out of the selector"
-    template = seen.deployment.template
-    lost = next((found.name for found in others if not found.selects(template)), "")
-    if lost:
-        return (
-            f"Service {lost} selects the stable pods but not those of the new template: keep its labels in the template"
-        )
-    selector = dict((seen.deployment.spec.get("selector") or {}).get("matchLabels") or {})
-    if not selector.items() <= labels_of(template).items():
-        return f"the labels of the template do not match the selector of Deployment {name}"
-    return ""
+        yield f"no Service selects the pods of Deployment {name}: there is no traffic to move"
+    for found in others:
+        if found.narrowed and MARK not in found.labels:
+            yield f"Service {found.name} selects a pod-template-hash by itself: take it out of the selector"
+        if not found.selects(ctx.deployment.template):
+            yield (
+                f"Service {found.name} selects the stable pods but not those of the new template: "
+                "keep its labels in the template"
+            )
 
 
-def _parallel(ctx: Context) -> str:
+def of_labels(ctx: Context) -> Iterator[str]:
+    """The template's labels must match the Deployment's selector."""
+    selector = dict((ctx.deployment.spec.get("selector") or {}).get("matchLabels") or {})
+    if not selector.items() <= labels_of(ctx.deployment.template).items():
+        yield f"the labels of the template do not match the selector of Deployment {ctx.policy.spec.target_ref.name}"
+
+
+def parallel(ctx: Context) -> Iterator[str]:
     """Two versions side by side: what says that they must not be."""
-    assert ctx.seen.deployment is not None
     if ctx.policy.spec.allow_parallel:
-        return ""
+        return
     end = "two versions must not run side by side; set spec.allowParallel: true if they may"
-    if (ctx.seen.deployment.spec.get("strategy") or {}).get("type") == "Recreate":
-        return f"the Deployment's strategy is Recreate: {end}"
-    if ctx.seen.once:
-        return f"claim {ctx.seen.once[0]} is ReadWriteOncePod: {end}"
-    if ports := host_ports(ctx.seen.deployment.template):
-        return f"the template takes host port {ports[0]}: {end}"
-    return ""
+    if (ctx.deployment.spec.get("strategy") or {}).get("type") == "Recreate":
+        yield f"the Deployment's strategy is Recreate: {end}"
+    for claim in ctx.seen.once:
+        yield f"claim {claim} is ReadWriteOncePod: {end}"
+    if ports := host_ports(ctx.deployment.template):
+        yield f"the template takes host port {ports[0]}: {end}"

@@ -285,3 +285,10 @@ class Observation:
     def pods_of(self, replica_sets: set[str]) -> list[Pod]:
         """The pods of ReplicaSets, by their uids."""
         return [found for found in self.pods if found.owner in replica_sets]
+
+
+def pruned(raw: Any) -> Any:
+    """Without nulls, which count as absent, as in Go."""
+    if isinstance(raw, dict):
+        return {key: pruned(value) for key, value in raw.items() if value is not None}
+    return [pruned(value) for value in raw] if isinstance(raw, list) else raw

@@ -1,0 +1,40 @@
+"""What stands in a policy's way: other policies and Deployments on the same pods, as whole sentences. Pure."""
+
+from collections.abc import Iterable
+
+from adapter.kube.objects import unix
+from adapter.rollout.decide.context import POLICY_LABEL
+from adapter.rollout.model.observation import Deployment, Seen
+from adapter.rollout.model.policy import RolloutPolicy
+from adapter.rollout.model.template import labels_of
+
+
+def older(policy: RolloutPolicy, policies: Iterable[Seen]) -> list[str]:
+    """Other policies on the same Deployment that were there first."""
+    mine = unix(policy.metadata.creation_timestamp)
+    found = []
+    for each in policies:
+        ref = each.spec.get("targetRef")
+        target = ref.get("name") if isinstance(ref, dict) else None  # its neighbour's fault is its own
+        if each.name == policy.metadata.name or target != policy.spec.target_ref.name:
+            continue
+        other = unix(each.meta.get("creationTimestamp"))
+        if other is None or mine is None or (other, each.name) < (mine, policy.metadata.name):
+            found.append(f"RolloutPolicy {each.name} releases Deployment {target} already: delete one of the two")
+    return found
+
+
+def overlapping(deployment: Deployment, others: Iterable[Deployment]) -> list[str]:
+    """Deployments whose selector matches the same pods: either would adopt what is meant for the other."""
+    labels = labels_of(deployment.template)
+    found = []
+    for each in others:
+        selector = (each.spec.get("selector") or {}).get("matchLabels") or {}
+        if (
+            each.name != deployment.name
+            and POLICY_LABEL not in each.labels
+            and selector
+            and selector.items() <= labels.items()
+        ):
+            found.append(f"Deployment {each.name} selects the same pods: give it a selector of its own")
+    return found
