@@ -17,7 +17,9 @@ from adapter.metrics.promql.read import PromQLError, parse
 from adapter.metrics.scrape.exposition import Parser
 from adapter.metrics.source import SourceError
 from adapter.rules.config import load
+from adapter.rules.go.lex import Lexer
 from adapter.rules.go.regexp import Regexp
+from adapter.rules.go.render import TemplateError
 from adapter.units.nesting import pruned
 from adapter.units.quantity import Quantity, QuantityError
 from adapter.units.selector import Selector, SelectorError
@@ -27,7 +29,7 @@ from recommender.model.containers import Aggregation, States
 
 SIZES = (10_000, 40_000, 160_000)
 """Bytes, about."""
-REFUSALS = (CheckpointError, OtlpError, PromQLError, SourceError, QuantityError, SelectorError, UsageError)
+REFUSALS = (CheckpointError, OtlpError, PromQLError, SourceError, QuantityError, SelectorError, TemplateError, UsageError)
 """Some of the inputs are none: how long it takes to say so counts, too."""
 
 
@@ -70,6 +72,15 @@ def _usage(body: str) -> object:
         file = Path(folder) / "usage.csv"
         file.write_text(body)
         return read_usage([file])
+
+
+def _template(body: str) -> object:
+    lexer = Lexer(body)
+    while not lexer.at_end:
+        lexer.text()
+        if not lexer.at_end:
+            lexer.action()
+    return lexer
 
 
 def _checkpoint(body: str) -> None:
@@ -117,6 +128,10 @@ CASES = [
     Case("matching .*.*.*!", full_match(".*.*.*!"), "a"),
     Case("rules: (a+)+$", Regexp("(a+)+$").search, "a", end="!"),
     Case("rules file: rules", lambda body: load(body, "c"), "- {seriesQuery: x}\n", begin="rules:\n"),
+    Case("template: a comment with many ends", _template, "*/ ", begin="<</*"),
+    Case("template: comments", _template, "<</* a */>>"),
+    Case("template: blanks before a comment", _template, " ", begin="<<", end="/* a */>>"),
+    Case("template: actions", _template, "<<.Series>>"),
     Case("usage file: rows", _usage, "web,60,5,7\n", begin=HEADER),
     Case("usage file: one line", _usage, '"",', begin=HEADER),
     Case("checkpoint's annotation", _checkpoint, "1,", begin='{"peaks":[', end="1]}"),

@@ -11,7 +11,8 @@ _TOKEN = re.compile(
     |(?P<field>\.[^\W\d]\w*)|(?P<dot>\.)|(?P<variable>\$\w*)|(?P<word>[^\W\d]\w*)""",
     re.VERBOSE,
 )
-_COMMENT = re.compile(r"/\*.*?\*/(?P<close>(?:[ \t\r\n]+-)?>>)", re.DOTALL)
+_CLOSE = re.compile(r"(?:[ \t\r\n]+-)?>>")
+_BLANKS = re.compile(r"[ \t\r\n]*")
 _SPACE = " \t\r\n"
 
 
@@ -59,9 +60,9 @@ class Lexer:
         """Lex the action that starts here; False for a comment."""
         at = self._position
         self._position += 3 if self._trims_before(at) else 2
-        stripped = len(self._source) - len(self._source[self._position :].lstrip(_SPACE))
-        if self._source.startswith("/*", stripped):
-            self._comment(stripped)
+        blanks = _BLANKS.match(self._source, self._position)
+        if blanks is not None and self._source.startswith("/*", blanks.end()):
+            self._comment(blanks.end())
             return False
         self.tokens, self.next = [], 0
         adjoins = False
@@ -80,11 +81,13 @@ class Lexer:
             adjoins = kind != "space"
 
     def _comment(self, at: int) -> None:
-        match = _COMMENT.match(self._source, at)
-        if match is None:
+        """Skip the comment that begins at `at`. It ends with the first `*/`, after which the action must end, too."""
+        end = self._source.find("*/", at + 2)
+        close = _CLOSE.match(self._source, end + 2) if end >= 0 else None
+        if close is None:
             raise self.error("a comment is not closed with `*/>>`", at)
-        self._trims_next = "-" in match["close"]
-        self._position = match.end()
+        self._trims_next = "-" in close[0]
+        self._position = close.end()
 
     def _lexical(self, start: int) -> TemplateError:
         rest = self._source[self._position : self._position + 1]
