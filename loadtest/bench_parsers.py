@@ -29,7 +29,16 @@ from recommender.model.containers import Aggregation, States
 
 SIZES = (10_000, 40_000, 160_000)
 """Bytes, about."""
-REFUSALS = (CheckpointError, OtlpError, PromQLError, SourceError, QuantityError, SelectorError, TemplateError, UsageError)
+REFUSALS = (
+    CheckpointError,
+    OtlpError,
+    PromQLError,
+    SourceError,
+    QuantityError,
+    SelectorError,
+    TemplateError,
+    UsageError,
+)
 """Some of the inputs are none: how long it takes to say so counts, too."""
 
 

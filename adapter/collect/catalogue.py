@@ -21,13 +21,24 @@ class Offered(NamedTuple):
     namespaced: bool = True
 
 
+class _Made(NamedTuple):
+    """What one rule makes of its series."""
+
+    account: Account
+    custom: Sequence[Offer]
+    external: Sequence[tuple[str, str]]
+
+
+_NOTHING = _Made(Account(0, {}, 0), (), ())
+
+
 class Catalogue:
     """The offers of all rules, kept per rule: a rule whose look-up failed keeps what it found before."""
 
     def __init__(self, rules: RuleFile, mapper: ResourceMapper) -> None:
         self._rules = rules
         self._found: dict[str, LabelSets] = {}
-        self._accounts: dict[str, Account] = {}
+        self._made: dict[str, _Made] = {}
         self.revision = 0
         """Grows with every change of what is on offer."""
         self.problems: tuple[str, ...] = ()
@@ -40,8 +51,8 @@ class Catalogue:
         self.mapper = mapper
         self._custom = [bind(rule, mapper) for rule in self._rules.custom or ()]
         self._external = [bind(rule, mapper) for rule in self._rules.external or ()]
-        for key in self._found:
-            self._take_account(key)
+        self._bounds = {_key(bound.rule): bound for bound in (*self._custom, *self._external)}
+        self._made = {key: self._read(key, series) for key, series in self._found.items()}
         self._combine()
 
     @property
@@ -54,15 +65,19 @@ class Catalogue:
         return (self._rules.external if external else self._rules.custom) or ()
 
     def found(self, rule: Rule, series: LabelSets) -> None:
-        """The source holds these label sets (with `__name__`) for `rule`'s series query."""
-        if self._found.get(_key(rule)) != series:
-            self._found[_key(rule)] = series
-            self._take_account(_key(rule))
+        """The source holds these label sets (with `__name__`) for `rule`'s series query.
+
+        Where they cannot be read, for whatever reason, this raises and changes nothing.
+        """
+        key = _key(rule)
+        if self._found.get(key) != series:
+            self._made[key] = self._read(key, series)
+            self._found[key] = series
             self._combine()
 
     def accounts(self, rules: Iterable[Rule]) -> list[tuple[Rule, Account]]:
         """What becomes of the series of each of `rules`, but for those that were not looked up yet."""
-        return [(rule, known) for rule in rules if (known := self._accounts.get(_key(rule))) is not None]
+        return [(rule, known.account) for rule in rules if (known := self._made.get(_key(rule))) is not None]
 
     def custom_offers(self) -> list[CustomOffer]:
         """Sorted by resource and metric."""
@@ -71,35 +86,35 @@ class Catalogue:
         ]
         return sorted(lines, key=lambda line: (str(line.resource), line.metric))
 
-    def _take_account(self, key: str) -> None:
-        for bounds, external in ((self._custom, False), (self._external, True)):
-            for bound in bounds:
-                if _key(bound.rule) == key:
-                    self._accounts[key] = account(bound, self._found[key], external=external)
+    def _read(self, key: str, series: LabelSets) -> _Made:
+        """What the rule makes of its series."""
+        bound = self._bounds[key]
+        external = any(bound is one for one in self._external)
+        taken = account(bound, series, external=external)
+        if external:
+            names = external_offers(bound.rule, (labels.get("__name__", "") for labels in series))
+            return _Made(taken, (), names)
+        return _Made(taken, offers(bound, series), ())
 
     def _combine(self) -> None:
         custom, collisions = combine(
             [
-                (bound.rule, [((offer.resource, offer.metric), offer) for offer in self._offers(bound)])
+                (bound.rule, [((offer.resource, offer.metric), offer) for offer in self._of(bound).custom])
                 for bound in self._custom
             ]
         )
-        bounds = {_key(bound.rule): bound for bound in (*self._custom, *self._external)}
+        bounds = self._bounds
         self.custom = {
             key: Offered(bounds[_key(rule)], offer.series, offer.namespaced) for key, (rule, offer) in custom.items()
         }
-        external, more = combine([(bound.rule, self._names(bound)) for bound in self._external])
+        external, more = combine([(bound.rule, self._of(bound).external) for bound in self._external])
         self.external = {metric: Offered(bounds[_key(rule)], series) for metric, (rule, series) in external.items()}
         unbound = [problem for bound in bounds.values() for problem in bound.problems]
         self.revision += 1
         self.problems = (*self._rules.problems, *unbound, *collisions, *more)
 
-    def _offers(self, bound: BoundRule[Rule]) -> list[Offer]:
-        return offers(bound, self._found.get(_key(bound.rule), ()))
-
-    def _names(self, bound: BoundRule[Rule]) -> list[tuple[str, str]]:
-        found = self._found.get(_key(bound.rule), ())
-        return external_offers(bound.rule, (labels.get("__name__", "") for labels in found))
+    def _of(self, bound: BoundRule[Rule]) -> _Made:
+        return self._made.get(_key(bound.rule), _NOTHING)
 
 
 def _key(rule: Rule) -> str:

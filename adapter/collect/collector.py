@@ -14,15 +14,15 @@ from adapter.collect.demand import Demand, Want
 from adapter.collect.evaluate import Evaluator, Last, share_of
 from adapter.collect.held import Held, NotYetError
 from adapter.collect.offers import OfferLookup
-from adapter.collect.plan import Plan, Planned, Planner
+from adapter.collect.plan import Plan, Planned, Planner, UnplannedError
 from adapter.collect.reports import Reports
 from adapter.collect.schedule import Outcome, Replanning, Schedule, Timetable
 from adapter.collect.snapshot import Table
 from adapter.collect.starving import failing, starving
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.transition import Transitions
+from adapter.faults import ends_program
 from adapter.metrics.source import Query, RefusedQuery, Source, SourceError, UnsupportedQuery
-from adapter.program.run import ends_program
 
 log = structlog.get_logger(__name__)
 
@@ -154,6 +154,9 @@ class Collector:
         self._telemetry.remembered.set(len(self.demand.remembered))
         if not self.offers.done:
             return  # nobody knows yet which series there are
+        for fault in {id(fault): fault for fault in self.plan.unserved.values()}.values():
+            if isinstance(fault, UnplannedError) and self._reports.is_news(str(fault)):
+                log.error("plan", problem=str(fault), exc_info=fault.cause)
         for want in wants & self.plan.unserved.keys():
             where = f"{want.metric} in namespace {want.namespace or '(all)'}"
             self._reports.note(f"{where} is wanted, but {self.plan.unserved[want].args[0]}")

@@ -8,6 +8,7 @@ import structlog
 from adapter.collect.catalogue import Catalogue
 from adapter.collect.declared import wants_of
 from adapter.collect.demand import Demand
+from adapter.faults import ends_program
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.client import Client
 from adapter.kube.discovery import api_resources
@@ -56,7 +57,13 @@ def follow_hpas(
             return
         if old is not None and old.spec == new.spec:
             return  # HPAs write their status every 15 s
-        wants, problems = wants_of(new, lambda version, kind: resource_of(catalogue.mapper, version, kind))
+        try:
+            wants, problems = wants_of(new, lambda version, kind: resource_of(catalogue.mapper, version, kind))
+        except BaseException as error:  # an HPA that nobody thought of must not keep the others from being read
+            if ends_program(error):
+                raise
+            log.exception("HPA not read", namespace=new.metadata.namespace, name=new.metadata.name)
+            wants, problems = [], []
         demand.declare(new.metadata.namespace, new.metadata.name, wants)
         for problem in filter(once.first, problems):
             log.warning("HPA", problem=problem)

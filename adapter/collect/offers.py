@@ -9,6 +9,7 @@ from adapter.collect.catalogue import Catalogue
 from adapter.collect.reports import Reports
 from adapter.collect.schedule import Schedule
 from adapter.collect.telemetry import CollectTelemetry
+from adapter.faults import ends_program
 from adapter.metrics.source import Source, SourceError
 from adapter.rules.model import Rule
 
@@ -100,6 +101,13 @@ class OfferLookup:
             log.warning("series not looked up", rules=[rule.place for rule in rules], cause=str(error))
             return False
         for rule in rules:
-            self.errors.pop(rule.place, None)
-            self._catalogue.found(rule, series)
+            try:
+                self._catalogue.found(rule, series)
+            except BaseException as fault:
+                if ends_program(fault):
+                    raise
+                log.exception("series not read", rule=rule.place)
+                self.errors[rule.place] = SourceError("its series could not be read; the log says more")
+            else:
+                self.errors.pop(rule.place, None)
         return True

@@ -81,6 +81,14 @@ class UnknownMetric(LookupError):  # noqa: N818 - it is what the client is told
     """No rule offers a metric of this name, as far as the series were looked up."""
 
 
+class UnplannedError(QueryError):
+    """Planning failed as nobody expected."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(f"no query can be planned: {type(cause).__name__}; the log says more")
+        self.cause = cause
+
+
 class Plan(NamedTuple):
     """All queries, and why none of them serves a want."""
 
@@ -127,6 +135,10 @@ class Planner:
                 planned.extend(self._group(group, catalogue))
             except (LookupError, QueryError) as error:
                 unserved.update(dict.fromkeys(group, error))
+            except (KeyboardInterrupt, SystemExit, GeneratorExit):
+                raise
+            except BaseException as error:  # noqa: BLE001 - a parser's panic costs those that share a query, nobody else
+                unserved.update(dict.fromkeys(group, UnplannedError(error)))
         return Plan(tuple(sorted(planned, key=lambda item: item.query)), unserved)
 
     def _group(self, wants: Sequence[Want], catalogue: Catalogue) -> list[Planned]:

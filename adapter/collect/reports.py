@@ -43,6 +43,10 @@ class Reports:
         if self._once.first(sentence):
             log.info("demand", note=sentence)
 
+    def is_news(self, sentence: str) -> bool:
+        """Whether it was not told yet, for who tells it in his own way."""
+        return self._once.first(sentence)
+
     def over(self, sentence: str) -> None:
         """It is true no more; when it is again, that is news."""
         self._once.over(sentence)

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
+from adapter.faults import ends_program
 from adapter.program import logs, tables
 from adapter.program.flags import Flags, HelpWanted, SettingsError
 
@@ -161,17 +162,3 @@ async def _kept(job: Job, failed: Callable[[str], None]) -> None:
             pause = FIRST_PAUSE
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
-
-
-def ends_program(error: BaseException) -> bool:
-    """Whether a guard must let `error` through: it is a request to end, not a fault.
-
-    A CancelledError is one only where the task that we are in was cancelled; from a task that a job waited for it is
-    a fault like any other.
-    """
-    if isinstance(error, BaseExceptionGroup):
-        return any(ends_program(one) for one in error.exceptions)
-    if isinstance(error, asyncio.CancelledError):
-        task = asyncio.current_task()
-        return task is None or task.cancelling() > 0
-    return isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit)

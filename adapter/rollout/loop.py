@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import structlog
 
+from adapter.faults import ends_program
 from adapter.kube.client import Client
 from adapter.kube.errors import KubeError
 from adapter.kube.informer import Informer
@@ -111,7 +112,9 @@ class Loop:
                 log.warning("cannot read", namespace=namespace, policy=name, cause=str(error))
                 self._telemetry.turned(namespace, name, None)
                 return max(1.0, min(error.retry_after or 0.0, 30.0))
-            except Exception:
+            except BaseException as error:
+                if ends_program(error):
+                    raise
                 log.exception("turn failed", namespace=namespace, policy=name)  # and the others go on
                 self._telemetry.turned(namespace, name, None)
                 return ILL

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from adapter.collect.answer import Answers
+from adapter.faults import ends_program
 from adapter.inbound.listener import Listener
 from adapter.inbound.places import Bounds
 from adapter.serve import protobuf
@@ -106,7 +107,9 @@ class Server:
             answer = await self._within_limits(request, info)
         except StatusError as error:
             answer = _failure(request, error)
-        except Exception:  # noqa: BLE001 - a fault of ours must become an answer; the log has it all
+        except BaseException as error:  # a fault of ours must become an answer; the log has it all
+            if ends_program(error):
+                raise
             _log.exception("a request failed", method=request.method, path=request.path[:1024])
             answer = _failure(request, internal())
         finally:

@@ -9,7 +9,10 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from adapter.collect.answer import CustomQuestion
-from adapter.collect.demand import CustomWant
+from adapter.collect.catalogue import LabelSets
+from adapter.collect.demand import CustomWant, ExternalWant
+from adapter.rules.model import Rule
+from adapter.rules.naming import BoundRule, Offer, offers
 from adapter.rules.resources import PODS
 from adapter.units.selector import EVERYTHING
 from tests.collect.conftest import World
@@ -145,3 +148,47 @@ async def test_explain_says_what_became_of_the_series_of_each_rule(world: World)
     one = "its seriesQuery finds one series, which leaves one metric"
     assert world.answers.explain(asked)["rules"] == [f"rules[0], line 3: {one}", f"rules[1], line 7: {one}"]
     assert world.answers.explain(replace(asked, metric=RATE.metric))["rule"]["account"] == one  # type: ignore[index]
+
+
+@pytest.mark.parametrize("error", [Panic(), RecursionError(), MemoryError(), ValueError()])
+async def test_planning_that_fails_as_nobody_expected_costs_those_of_one_query_alone(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """One HPA wants a metric whose planning panics, another an external one; only the first has none."""
+    world = World()
+    await world.collector.offers.look()
+    world.demand.declare("shop", "web", [RATE])
+    world.demand.declare("shop", "jobs", [ExternalWant("shop", "jobs_waiting")])
+
+    def failing(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("adapter.collect.plan.merge.merged", failing)
+    with capture_logs() as said:
+        for _ in range(3):
+            await asyncio.gather(*world.collector.start_due())
+            world.now += 11  # a new plan
+    assert [planned.wants for planned in world.collector.plan.planned] == [(ExternalWant("shop", "jobs_waiting"),)]
+    assert f"no query can be planned: {type(error).__name__}" in str(world.collector.plan.unserved[RATE])
+    assert len([line for line in said if line["log_level"] == "error"]) == 1
+
+
+@pytest.mark.parametrize("error", [Panic(), RecursionError(), MemoryError(), ValueError()])
+async def test_series_that_cannot_be_read_cost_their_rule_alone(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    world = World()
+
+    def failing(bound: BoundRule[Rule], series: LabelSets) -> list[Offer]:
+        if bound.rule.place == "rules[1], line 7":
+            raise error
+        return offers(bound, series)
+
+    monkeypatch.setattr("adapter.collect.catalogue.offers", failing)
+    for _ in range(2):
+        with capture_logs() as said:
+            await world.collector.offers.look()
+        assert {metric for _, metric in world.catalogue.custom} == {RATE.metric}
+        assert set(world.catalogue.external) == {"jobs_waiting"}
+        assert [line["rule"] for line in said if line["log_level"] == "error"] == ["rules[1], line 7"]
+        assert "could not be read" in str(world.collector.offers.errors["rules[1], line 7"])

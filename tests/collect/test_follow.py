@@ -4,16 +4,27 @@ import asyncio
 from contextlib import suppress
 
 import msgspec
+import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
 
-from adapter.collect.demand import CustomWant
+from adapter.collect import follow
+from adapter.collect.declared import ResourceOf, wants_of
+from adapter.collect.demand import CustomWant, Want
 from adapter.collect.follow import follow_hpas, follow_resources
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.client import Client
 from adapter.kube.fake.server import FakeCluster
 from adapter.kube.index import Index
+from adapter.kube.objects import ObjectMeta
 from adapter.kube.resources import ApiResource, GroupResource
 from adapter.rules.resources import PODS
 from tests.collect.conftest import World
+
+
+class Panic(BaseException):
+    """As a Rust extension's, which is no Exception."""
+
 
 WIDGETS = ApiResource("example.com", "v1", "widgets", "widget", "Widget", True)
 
@@ -40,6 +51,25 @@ async def test_an_hpa_is_followed_from_its_first_word_to_its_end(world: World) -
     index.remove("shop", "web")
     assert world.demand.wants(0) == frozenset()
     assert len(woken) == 2
+
+
+@pytest.mark.parametrize("error", [Panic(), RecursionError(), MemoryError(), ValueError()])
+async def test_an_hpa_that_nobody_thought_of_keeps_no_other_from_being_read(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def reading(one: HorizontalPodAutoscaler, resource_of: ResourceOf) -> tuple[list[Want], list[str]]:
+        if one.metadata.name == "odd":
+            raise error
+        return wants_of(one, resource_of)
+
+    monkeypatch.setattr(follow, "wants_of", reading)
+    index: Index[HorizontalPodAutoscaler] = Index()
+    index.put(replace(hpa("rate"), metadata=ObjectMeta(name="odd", namespace="shop", uid="2")))
+    index.put(hpa("rate"))
+    with capture_logs() as said:
+        follow_hpas(index, world.demand, world.catalogue, lambda: None)
+    assert world.demand.wants(0) == {CustomWant(PODS, "shop", "rate")}
+    assert [(line["event"], line["name"]) for line in said] == [("HPA not read", "odd")]
 
 
 async def test_a_status_that_changes_wakes_nobody(world: World) -> None:

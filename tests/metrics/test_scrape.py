@@ -287,14 +287,21 @@ async def test_a_failure_and_a_recovery_are_logged_once(serve: Callable[..., Awa
     assert logs[0]["error"] == "it answered with status 500"
 
 
-async def test_a_store_that_fails_does_not_end_the_scrapes(serve: Callable[..., Awaitable[str]]) -> None:
+class Panic(BaseException):
+    """As a Rust extension's, which is no Exception."""
+
+
+@pytest.mark.parametrize("error", [RuntimeError, RecursionError, MemoryError, Panic, asyncio.CancelledError])
+async def test_a_store_that_fails_in_whatever_way_does_not_end_the_scrapes(
+    serve: Callable[..., Awaitable[str]], error: type[BaseException]
+) -> None:
     calls, enough = [], asyncio.Event()
 
     def broken(points: Iterable[Point]) -> None:
         calls.append(list(points))
         if len(calls) == 3:
             enough.set()
-        raise RuntimeError("full")
+        raise error("full")
 
     with capture_logs():
         async with Scraper(broken) as scraper:

@@ -13,8 +13,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from adapter.faults import ends_program
 from adapter.program.flags import Common, Flags, SettingsError
-from adapter.program.run import Exit, Failures, Job, StartError, ends_program, main, supervise
+from adapter.program.run import Exit, Failures, Job, StartError, main, supervise
 
 FLAGS = Flags(program="sample", about="runs", settings=Common)
 

@@ -83,7 +83,7 @@ class FakeAnswers:
     serves_resource: bool = True
     time: float = NOW
     window: float | None = None
-    problem: Exception | None = None
+    problem: BaseException | None = None
     """Raised by every question where set."""
     waits_for: str = ""
     """What /readyz says that its check `source` waits for."""

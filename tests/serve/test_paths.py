@@ -19,6 +19,10 @@ C = "/apis/custom.metrics.k8s.io/v1beta2"
 DEPTH = f"{C}/namespaces/bench-golden/pods/*/golden_depth"
 
 
+class Panic(BaseException):
+    """As a Rust extension's, which is no Exception."""
+
+
 def is_status(body: bytes, code: int) -> bool:
     status = json.loads(body)
     return status["kind"] == "Status" and status["code"] == code and bool(status["message"]) and bool(status["reason"])
@@ -141,10 +145,12 @@ async def test_a_metric_selector_may_be_a_regular_expression(api: Running) -> No
         (Unanswerable("it is no PromQL"), 500, "Internal error occurred: it is no PromQL"),
         (RuntimeError("password=hunter2"), 500, "Internal error occurred: the adapter's log tells more"),
         (TimeoutError("a source's own"), 500, "Internal error occurred: the adapter's log tells more"),
+        (RecursionError(), 500, "Internal error occurred: the adapter's log tells more"),
+        (Panic(), 500, "Internal error occurred: the adapter's log tells more"),
     ],
 )
 async def test_what_the_values_say_is_what_the_client_reads(
-    api: Running, problem: Exception, code: int, says: str
+    api: Running, problem: BaseException, code: int, says: str
 ) -> None:
     api.answers.problem = problem
     with capture_logs() as logs:
@@ -187,7 +193,7 @@ async def test_explain_of_an_hpa_tells_what_it_will_do(api: Running) -> None:
 
 
 @pytest.mark.parametrize(("problem", "code"), [(Missing("no rule names it"), 404), (Unavailable("not yet"), 503)])
-async def test_explain_fails_in_the_same_words(api: Running, problem: Exception, code: int) -> None:
+async def test_explain_fails_in_the_same_words(api: Running, problem: BaseException, code: int) -> None:
     api.answers.problem = problem
     answer = await api.send("/explain/nodes/n1/golden_heat")
     assert is_status(answer.body, code)

@@ -16,6 +16,7 @@ import aiohttp
 import structlog
 
 from adapter.clock import steady
+from adapter.faults import ends_program
 from adapter.metrics.bounded import BodyError, read_body
 from adapter.metrics.sample import Point, Series
 from adapter.metrics.scrape.exposition import Limits, Parser
@@ -164,7 +165,9 @@ class Scraper:
             try:
                 async with self._lanes[slow]:
                     await self._scrape(target, parser, health)
-            except Exception:
+            except BaseException as error:
+                if ends_program(error):
+                    raise
                 # A fault of ours with one target's values must not end its scrapes.
                 health.error = "its points could not be stored"
                 log.exception("scrape could not be stored", target=target.id)
