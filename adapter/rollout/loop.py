@@ -119,6 +119,8 @@ class Loop:
                 self._telemetry.turned(namespace, name, None)
                 return ILL
         self._telemetry.turned(namespace, name, turned.status)
+        if turned.judged is not None:
+            self._telemetry.judged(namespace, name, turned.judged)
         return turned.again
 
     async def _stop(self) -> None:

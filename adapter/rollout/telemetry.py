@@ -1,10 +1,15 @@
 """Our own metrics."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from typing import Final
 
-from adapter.rollout.model.status import Past, Status
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from adapter.rollout.model.status import Past, Phase, Status
+from adapter.rollout.model.verdict import Said
 
 NAMES = ("namespace", "policy")
+BUCKETS: Final = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+"""Seconds; a rollback that needs more than 5 is slow."""
 
 
 class Telemetry:
@@ -21,9 +26,19 @@ class Telemetry:
         self._releases = Counter(
             "streamgate_rollout_releases", "Releases that ended", [*NAMES, "outcome"], registry=self.registry
         )
+        self._verdicts = Counter(
+            "streamgate_rollout_verdicts", "Windows judged", [*NAMES, "verdict"], registry=self.registry
+        )
+        self._back = Histogram(
+            "streamgate_rollout_return_seconds",
+            "From a verdict against the new pods until no EndpointSlice sends new connections there",
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
         self._turns = Counter("streamgate_rollout_turns", "Turns taken", ["result"], registry=self.registry)
         self._phases: dict[tuple[str, str], str] = {}
         self._last: dict[tuple[str, str], Past | None] = {}
+        self._returned: dict[tuple[str, str], str] = {}
 
     def turned(self, namespace: str, policy: str, status: Status | None) -> None:
         """A turn ended with this status, or (None) failed or found no policy."""
@@ -40,6 +55,20 @@ class Telemetry:
         if key in self._last and last != self._last[key] and last is not None:
             self._releases.labels(*key, last.outcome.value).inc()
         self._last[key] = last
+        self._see_return(key, status)
+
+    def judged(self, namespace: str, policy: str, said: Said) -> None:
+        """A window was judged."""
+        self._verdicts.labels(namespace, policy, said.value).inc()
+
+    def _see_return(self, key: tuple[str, str], status: Status) -> None:
+        """Once per release: traffic is off the new pods."""
+        release = status.release
+        if release is None or status.phase is not Phase.RETURNING or self._returned.get(key) == release.id:
+            return
+        if release.since is not None and release.reached is not None:
+            self._returned[key] = release.id
+            self._back.observe((release.reached - release.since).total_seconds())
 
     def forget(self, namespace: str, policy: str) -> None:
         """The policy is gone."""
@@ -48,6 +77,9 @@ class Telemetry:
         if self._last.pop(key, None) is not None or key in self._phases:
             self._weight.remove(*key)
         self._phases.pop(key, None)
+        self._returned.pop(key, None)
+        for said in Said:
+            self._verdicts.remove(*key, said.value)
 
     def _drop_phase(self, key: tuple[str, str]) -> None:
         if key in self._phases:

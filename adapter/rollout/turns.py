@@ -15,7 +15,7 @@ from adapter.rollout.model.actions import Action
 from adapter.rollout.model.observation import Json, Observation
 from adapter.rollout.model.policy import POLICIES, RolloutPolicy
 from adapter.rollout.model.status import Status
-from adapter.rollout.model.verdict import FREE, Verdict
+from adapter.rollout.model.verdict import FREE, Said, Verdict
 from adapter.rollout.observe import Reader
 from adapter.rollout.tell import tell
 
@@ -59,6 +59,8 @@ class Turned(NamedTuple):
     made: tuple[Action, ...] = ()
     said: str = ""
     """Why a write was not made, if one was not."""
+    judged: Said | None = None
+    """What the judge said of a window that is new."""
 
 
 class Turns:
@@ -91,7 +93,7 @@ class Turns:
                 return self._ended(policy, Result(Ended.FAILED, str(error), error.retry_after or BUSY))
         await tell(self._client, policy, decision.told, now)
         result = await self._writer.act(namespace, actions)
-        return self._after(decision, result)
+        return self._after(decision, result)._replace(judged=None if heard.evidence is None else heard.verdict.said)
 
     async def _remember(self, policy: RolloutPolicy, raw: Json, status: Status) -> None:
         """Writes the status, only if the policy is as it was read: of two controllers one wins."""

@@ -1,0 +1,39 @@
+"""What can be scraped of the rollout controller."""
+
+from datetime import UTC, datetime, timedelta
+
+from adapter.rollout.model.status import Phase, Release, Status
+from adapter.rollout.model.verdict import Said
+from adapter.rollout.telemetry import Telemetry
+
+BEGAN = datetime(2026, 11, 26, tzinfo=UTC)
+
+
+def returning(release: str, after: float | None = None) -> Status:
+    """On the way back since BEGAN; all slices show stable pods only `after` so many seconds."""
+    reached = None if after is None else BEGAN + timedelta(seconds=after)
+    return Status(phase=Phase.RETURNING, release=Release(id=release, since=BEGAN, reached=reached))
+
+
+def value(telemetry: Telemetry, name: str, **labels: str) -> float | None:
+    return telemetry.registry.get_sample_value(name, labels)
+
+
+def test_each_way_back_is_timed_once_from_the_verdict_to_the_end_of_new_connections() -> None:
+    telemetry = Telemetry()
+    for status in (returning("a"), returning("a", 1.5), returning("a", 1.5), returning("b", 3.0)):
+        telemetry.turned("shop", "web", status)
+    assert value(telemetry, "streamgate_rollout_return_seconds_count") == 2
+    assert value(telemetry, "streamgate_rollout_return_seconds_sum") == 4.5
+
+
+def test_verdicts_are_counted_by_policy_and_go_with_it() -> None:
+    telemetry = Telemetry()
+    telemetry.turned("shop", "web", Status(phase=Phase.STEPPING))
+    for said in (Said.HOLD, Said.HOLD, Said.ROLLBACK):
+        telemetry.judged("shop", "web", said)
+    labels = {"namespace": "shop", "policy": "web"}
+    assert value(telemetry, "streamgate_rollout_verdicts_total", **labels, verdict="hold") == 2
+    assert value(telemetry, "streamgate_rollout_verdicts_total", **labels, verdict="rollback") == 1
+    telemetry.forget("shop", "web")
+    assert value(telemetry, "streamgate_rollout_verdicts_total", **labels, verdict="hold") is None
