@@ -152,3 +152,35 @@ def test_uninstall_in_mid_release_without_a_controller_leaves_an_ordinary_deploy
     assert not bed.get("deployment", "web", "-n", namespace)["spec"].get("paused")
     bed.rollout("web", namespace)
     assert shop.pods() == before
+
+
+def test_the_sample_policy_keeps_a_deployment_under_release_paused(bed: Bed, namespace: str, tmp_path: Path) -> None:
+    """Whoever replaces it; and one that no policy has taken over can be un-paused as ever."""
+    file = ROOT / "manifests/samples/rollout-keep-paused.yaml"
+    shop = Shop(bed, namespace, CANARY)
+
+    def paused() -> bool:
+        return bool(bed.get("deployment", "web", "-n", namespace)["spec"].get("paused"))
+
+    def resume() -> None:
+        bed.kubectl("patch", "deployment", "web", "-n", namespace, "--type=merge", "-p", '{"spec":{"paused":false}}')
+
+    bed.kubectl("patch", "deployment", "web", "-n", namespace, "--type=merge", "-p", '{"spec":{"paused":true}}')
+    bed.kubectl("apply", "-f", str(file))
+    try:
+        resume()
+        assert not paused()
+        with running_controller(bed, namespace, tmp_path / "rollout.log") as controller:
+            shop.until("Idle")
+            assert wait_until(paused, 30, every=0.2)
+            controller.end()  # so that nobody but the policy can have paused it
+            for _ in range(50):  # the API server reads new policies within some seconds
+                resume()
+                if paused():
+                    break
+                time.sleep(0.2)
+            assert paused()
+            resume()
+            assert paused()
+    finally:
+        bed.kubectl("delete", "-f", str(file))
