@@ -8,7 +8,7 @@ CLUSTER_PYTEST := $(PY) -m pytest -o addopts="-q --strict-markers --strict-confi
 .DEFAULT_GOAL := help
 .PHONY: help install run test lint format cluster-up cluster-down cluster-status cluster-test image scale-latency \
         bench-adapter bench-exposition bench-parsers bench-recommender recommender-tables rates judge steady steady-short \
-        bench-rollouts attack clean \
+        bench-rollouts bench-rollout-peer attack clean \
         blue-green-deploy blue-green-rollback canary-deploy canary-monitor
 
 help: ## print this menu
@@ -61,6 +61,9 @@ steady: .venv/installed ## pods come, go and crash under a steady load: no HPA m
 
 bench-rollouts: .venv/installed ## forty releases under load, half of them bad; needs root, half an hour
 	@$(PY) -m loadtest.rollouts --write-docs
+
+bench-rollout-peer: .venv/installed ## the same faults for ours and for Argo Rollouts; needs root, twenty minutes
+	@$(PY) -m loadtest.rollout_peer --write-docs
 
 steady-short: .venv/installed ## four of these disturbances, in five minutes
 	@$(PY) -m loadtest.steady --short --disturbances 4 --lanes 2 --warm-up 60

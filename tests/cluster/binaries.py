@@ -58,6 +58,7 @@ PROGRAMS = {
         Program("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok", oldest=(0, 6), newest=(0, 99)),
         Program("prometheus-adapter", "prometheus-adapter", "sigs.k8s.io/prometheus-adapter/cmd/adapter"),
         Program("contour", "contour", "github.com/projectcontour/contour/cmd/contour", ("version",), (1, 30), (1, 99)),
+        Program("rollouts-controller", "argo-rollouts", "github.com/argoproj/argo-rollouts/cmd/rollouts-controller"),
     )
 }
 VERSION_OF = {
@@ -66,6 +67,7 @@ VERSION_OF = {
     "kwok": "sigs.k8s.io/kwok",
     "prometheus-adapter": "sigs.k8s.io/prometheus-adapter",
     "contour": "github.com/projectcontour/contour",
+    "argo-rollouts": "github.com/argoproj/argo-rollouts",
 }
 
 

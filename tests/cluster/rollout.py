@@ -83,10 +83,13 @@ class Span(NamedTuple):
 class Clients:
     """What clients of one address saw: answers by code, failures by cause, and which revision answered when."""
 
-    def __init__(self, address: str) -> None:
-        self._url = f"http://{address}/"
+    def __init__(self, address: str, clients: int = CLIENTS, pause: float = PAUSE) -> None:
+        """`pause`: s between two requests of one of the `clients`."""
+        self._url, self._clients, self._pause = f"http://{address}/", clients, pause
         self.answers: Counter[int] = Counter()
         self.failures: list[str] = []
+        self.last_failure = 0.0
+        """When the last request without an answer was sent, Unix seconds; 0: there is none."""
         self.spans: dict[Revision, Span] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="clients", daemon=True)
@@ -100,7 +103,7 @@ class Clients:
         self._thread.join(20)
 
     async def _run(self) -> None:
-        await asyncio.gather(*(self._client(fresh=number % 2 == 0) for number in range(CLIENTS)))
+        await asyncio.gather(*(self._client(fresh=number % 2 == 0) for number in range(self._clients)))
 
     async def _client(self, *, fresh: bool) -> None:
         connector = aiohttp.TCPConnector(force_close=fresh, limit=1)
@@ -112,8 +115,9 @@ class Clients:
                         self._saw(await answer.text(), sent, fresh=fresh)
                         self.answers[answer.status] += 1
                 except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                    self.failures.append(f"{time.time():.1f} {'new' if fresh else 'kept'}: {error!r}")
-                await asyncio.sleep(max(0.0, PAUSE - (time.monotonic() - began)))
+                    self.failures.append(f"{sent:.1f} {'new' if fresh else 'kept'}: {error!r}")
+                    self.last_failure = max(self.last_failure, sent)
+                await asyncio.sleep(max(0.0, self._pause - (time.monotonic() - began)))
 
     def _saw(self, body: str, sent: float, *, fresh: bool) -> None:
         key = Revision(body.split()[1] if len(body.split()) > 1 else "", fresh)
@@ -124,8 +128,8 @@ class Clients:
 class Shop:
     """The Deployment `web` of three pods in a namespace, with a RolloutPolicy; `env` are the sample's settings."""
 
-    def __init__(self, bed: Kubectl, namespace: str, spec: dict[str, Any], **env: object) -> None:
-        self.bed, self.namespace, self._env = bed, namespace, env
+    def __init__(self, bed: Kubectl, namespace: str, spec: dict[str, Any], *, replicas: int = 3, **env: object) -> None:
+        self.bed, self.namespace, self._env, self._replicas = bed, namespace, env, replicas
         bed.apply(self._objects("1"))
         bed.rollout("web", namespace)
         bed.apply(DEFINITION)
@@ -138,7 +142,9 @@ class Shop:
         })  # fmt: skip
 
     def _objects(self, version: str) -> list[dict[str, Any]]:
-        return sample_deployment("web", self.namespace, 3, WORK_MS=2, DRAIN_S=3, POD_VERSION=version, **self._env)
+        return sample_deployment(
+            "web", self.namespace, self._replicas, WORK_MS=2, DRAIN_S=3, POD_VERSION=version, **self._env
+        )
 
     @property
     def address(self) -> str:
