@@ -5,6 +5,7 @@ nobody. Headers from anyone else are not looked at.
 """
 
 import hashlib
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol
@@ -22,6 +23,7 @@ MAX_TOKENS = 4096
 """Verdicts on tokens that are remembered."""
 TOKEN_TTL = 10.0
 """s, as --authentication-token-webhook-cache-ttl defaults to."""
+_NO_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
 CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
 
 
@@ -73,12 +75,12 @@ class FrontProxyHeaders:
         if proxy is None or caller.presented is None or not self._speaks(proxy, caller.presented):
             return None
         rules = proxy.rules
-        names = _values(caller.headers, rules.username_headers)
-        if not names:
+        name = _value(caller.headers, rules.username_headers)
+        if not name:
             return None
-        uids = _values(caller.headers, rules.uid_headers)
         groups = tuple(_values(caller.headers, rules.group_headers))
-        return User(names[0], groups, uids[0] if uids else "", _extra(caller.headers, rules.extra_header_prefixes))
+        extra = _extra(caller.headers, rules.extra_header_prefixes)
+        return User(name, groups, _value(caller.headers, rules.uid_headers), extra)
 
     def _speaks(self, proxy: FrontProxy, presented: Presented) -> bool:
         allowed = not proxy.rules.allowed_names or presented.common_name in proxy.rules.allowed_names
@@ -103,6 +105,8 @@ class ClientCertificates:
             raise unauthorized()
         if not presented.common_name:
             return None
+        if presented.uid is None:
+            raise unauthorized()
         extra = ((CREDENTIAL_ID, (f"X509SHA256={presented.fingerprint}",)),)
         return User(presented.common_name, presented.organizations, presented.uid, extra)
 
@@ -169,17 +173,26 @@ def _with_group(user: User) -> User:
     return user._replace(groups=(*user.groups, AUTHENTICATED))
 
 
+def _value(headers: CIMultiDictProxy[str], names: Sequence[str]) -> str:
+    """Of the first header of `names` whose first line has a value, '' where none has: Go looks at no other line."""
+    return next(filter(None, (printable(headers.get(name, "")) for name in names)), "")
+
+
 def _values(headers: CIMultiDictProxy[str], names: Sequence[str]) -> list[str]:
     return [printable(value) for name in names for value in headers.getall(name, ()) if value]
 
 
 def _extra(headers: CIMultiDictProxy[str], prefixes: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Extra attributes: the key is what follows the prefix, in lower case, percent-decoded."""
+    """Extra attributes: the key is what follows the prefix, in lower case, percent-decoded where that is possible."""
     found: dict[str, list[str]] = {}
     for prefix in prefixes:
         start = prefix.lower()
         for name, value in headers.items():
             if name.lower().startswith(start):
-                key = unquote(name[len(start) :].lower())
+                key = _unescaped(name[len(start) :].lower())
                 found.setdefault(key, []).append(printable(value))
     return tuple((key, tuple(found[key])) for key in sorted(found))
+
+
+def _unescaped(key: str) -> str:
+    return key if _NO_ESCAPE.search(key) else unquote(key)

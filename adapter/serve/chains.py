@@ -61,8 +61,10 @@ class Presented:
     """The certificates that a client showed on one connection: its own first, then any intermediate ones."""
 
     def __init__(self, chain: Sequence[bytes]) -> None:
-        """`chain` in DER. Raises ValueError for what is no certificate."""
+        """`chain` in DER. Raises ValueError for what is no certificate, or has names that cannot be read."""
         self.leaf, *self._others = (x509.load_der_x509_certificate(der) for der in chain[: MAX_DEPTH * 2])
+        for certificate in (self.leaf, *self._others):
+            _ = certificate.subject, certificate.issuer  # parsed when looked at, and not every name can be
         self._verdicts: dict[Pool, float] = {}
 
     def verified_by(self, pool: Pool, now: float) -> bool:
@@ -77,18 +79,22 @@ class Presented:
 
     @cached_property
     def common_name(self) -> str:
-        """The subject's CN, or ''."""
-        return next(iter(_attributes(self.leaf, NameOID.COMMON_NAME)), "")
+        """The subject's CN, or ''. Of several the last, as Go reads it and with it whoever approved the request."""
+        return next(reversed(_texts(self.leaf, NameOID.COMMON_NAME)), "")
 
     @cached_property
     def organizations(self) -> tuple[str, ...]:
         """The subject's Os."""
-        return tuple(_attributes(self.leaf, NameOID.ORGANIZATION_NAME))
+        return tuple(_texts(self.leaf, NameOID.ORGANIZATION_NAME))
 
     @cached_property
-    def uid(self) -> str:
-        """The subject's UID as Kubernetes writes it, or ''."""
-        return next(iter(_attributes(self.leaf, _UID)), "")
+    def uid(self) -> str | None:
+        """The subject's UID as Kubernetes writes it, '' where it has none; None for several, or one that is empty."""
+        found = self.leaf.subject.get_attributes_for_oid(_UID)
+        texts = _texts(self.leaf, _UID)
+        if not found:
+            return ""
+        return texts[0] if len(found) == len(texts) == 1 and texts[0] else None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -174,6 +180,7 @@ def _may_sign(certificate: x509.Certificate, authorities: int) -> bool:
         return True
 
 
-def _attributes(certificate: x509.Certificate, oid: ObjectIdentifier) -> list[str]:
+def _texts(certificate: x509.Certificate, oid: ObjectIdentifier) -> list[str]:
+    """The attributes of the subject in their order; what is no text is passed over, as Go does."""
     values = (attribute.value for attribute in certificate.subject.get_attributes_for_oid(oid))
-    return [value if isinstance(value, str) else value.decode(errors="replace") for value in values]
+    return [value for value in values if isinstance(value, str)]

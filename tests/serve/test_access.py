@@ -157,6 +157,39 @@ async def test_a_front_proxy_that_names_nobody_is_nobody(bed: Bed) -> None:
     assert (await bed.ask(PROXY)).status == 401
 
 
+@pytest.mark.parametrize(
+    ("headers", "user"),
+    [
+        (["X-Remote-User: ", "X-Remote-User: ann"], None),
+        (["X-Remote-User: ann", "X-Remote-User: bob"], User("ann", ("system:authenticated",))),
+        (["X-Remote-User: ann", "X-Remote-Uid: ", "X-Remote-Uid: 1"], User("ann", ("system:authenticated",))),
+        (
+            ["X-Remote-User: ann", "X-Remote-Group: ", "X-Remote-Group: dev"],
+            User("ann", ("dev", "system:authenticated")),
+        ),
+        (
+            ["X-Remote-User: ann", "X-Remote-Extra-a%2zb%41: x"],
+            User("ann", ("system:authenticated",), "", (("a%2zb%41", ("x",)),)),
+        ),
+    ],
+)
+async def test_odd_headers_of_a_front_proxy_are_read_as_go_reads_them(
+    bed: Bed, headers: list[str], user: User | None
+) -> None:
+    """k8s.io/apiserver, headerrequest: of one header the first line counts, of groups all that are not empty."""
+    answer = await bed.ask(PROXY, *headers)
+    if user is None:
+        assert answer.status == 401
+    else:
+        assert bed.user == user
+
+
+async def test_the_second_name_of_a_user_header_counts_where_the_first_is_empty(bed: Bed) -> None:
+    bed.trust.learn(config_map(pem(PROXIES), **{"requestheader-username-headers": '["X-Remote-User", "X-User"]'}))
+    await bed.ask(PROXY, "X-Remote-User: ", "X-Remote-User: ann", "X-User: bob")
+    assert bed.user.name == "bob"
+
+
 async def test_a_client_certificate_gives_name_and_groups(bed: Bed) -> None:
     answer = await bed.ask(ANN)
     assert answer.status == 200

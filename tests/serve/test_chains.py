@@ -188,6 +188,39 @@ def test_the_subject_gives_name_groups_and_uid() -> None:
     assert (presented.common_name, presented.organizations, presented.uid) == ("ann", ("dev", "ops"), "u-1")
 
 
+UID = ObjectIdentifier("1.3.6.1.4.1.57683.2")
+CN, ORG = NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME
+
+
+def presented(*parts: x509.RelativeDistinguishedName) -> Presented:
+    leaf = ROOT.sign(x509.Name(parts), KEYS[3], x509.BasicConstraints(ca=False, path_length=None), None)
+    return Presented([leaf.public_bytes(Encoding.DER)])
+
+
+@pytest.mark.parametrize(
+    ("attributes", "name", "groups", "uid"),
+    [
+        ([(CN, "admin"), (CN, "ann")], "ann", (), ""),
+        ([(CN, "ann"), (ORG, "dev"), (CN, "bob")], "bob", ("dev",), ""),
+        ([(ORG, "dev"), (ORG, "dev")], "", ("dev", "dev"), ""),
+        ([(CN, "ann"), (UID, "1"), (UID, "2")], "ann", (), None),
+    ],
+    ids=["the last of two", "with others between", "no common name", "two UIDs"],
+)
+def test_several_attributes_of_a_kind_are_read_as_go_reads_them(
+    attributes: list[tuple[ObjectIdentifier, str]], name: str, groups: tuple[str, ...], uid: str | None
+) -> None:
+    """crypto/x509/pkix, FillFromRDNSequence: the last common name, all organisations; Kubernetes refuses two UIDs."""
+    found = presented(*(x509.RelativeDistinguishedName([x509.NameAttribute(*one)]) for one in attributes))
+    assert (found.common_name, found.organizations, found.uid) == (name, groups, uid)
+
+
+def test_common_names_in_one_set_are_in_the_order_of_their_encoding() -> None:
+    """DER sorts a set: "ann" comes before "admin", which is longer."""
+    both = x509.RelativeDistinguishedName([x509.NameAttribute(CN, "admin"), x509.NameAttribute(CN, "ann")])
+    assert presented(both).common_name == "admin"
+
+
 @pytest.mark.parametrize(
     "pem", [b"", b"no certificate", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
 )
