@@ -7,15 +7,17 @@ from typing import NamedTuple
 from adapter.collect.cadence import Cadences
 from adapter.collect.demand import CustomWant, Want
 from adapter.collect.doubt import Doubts, believed
+from adapter.collect.groups import GroupKey
 from adapter.collect.plan import Planned
 from adapter.collect.reports import Reports
+from adapter.collect.shorter import since_changes
 from adapter.collect.snapshot import Reading, Table, elements_for, merge_times, tabulate
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.transition import Settled, Transitions
-from adapter.collect.unison import Key, Readings
+from adapter.collect.unison import Key, Readings, Total
 from adapter.metrics.sample import Sample
 from adapter.metrics.source import Query, Since, Source, SourceError
-from adapter.rules.samples import COUNTED
+from adapter.rules.samples import COUNTED, over
 
 TIMES_EVERY = 15.0
 """s between two questions for the samples' own times, where the source does not give them with the values."""
@@ -50,6 +52,7 @@ class Evaluator:
         self._reports = reports
         self._transitions = transitions
         self._settled_last: dict[Query, Settled] = {}
+        self._totals: dict[Query, Mapping[GroupKey, Total]] = {}
         self._times: dict[Query, _Times] = {}
         self._cadences = Cadences()
         self._doubts = Doubts()
@@ -68,7 +71,38 @@ class Evaluator:
         if self._source.knows_sample_times or planned.times is None:
             return table
         known = await self._sample_times(planned, planned.times, at)
-        return table._replace(readings=merge_times(table.readings, known.times), intervals=known.intervals)
+        table = table._replace(intervals=known.intervals)
+        if self._transitions is not None and planned.ready_pods:
+            table = await self._since_changes(planned, self._transitions, table)
+        return table._replace(readings=merge_times(table.readings, known.times))
+
+    async def _since_changes(self, planned: Planned, transitions: Transitions, table: Table) -> Table:
+        """Of groups of whose pods one has left, rates since then; see `adapter.collect.shorter`."""
+        at, place = table.evaluated, planned.rule.place
+
+        async def ask(window: float) -> Readings:
+            promql = over(planned.query.promql, window)
+            if promql is None:
+                return {}
+            self._telemetry.queries.labels(place, "since").inc()
+            try:
+                return _readings(planned, await self._source.query(Query(promql), at))
+            except SourceError:
+                self._telemetry.query_errors.labels(place, "since").inc()
+                return {}
+
+        since = await since_changes(
+            transitions,
+            {want.namespace for want in planned.wants},
+            table.readings,
+            self._totals.get(planned.query, {}),
+            ask=ask,
+            window=planned.coverage.window if planned.coverage is not None else 0.0,
+            intervals=table.intervals,
+            at=at,
+        )
+        self._totals[planned.query] = since.totals
+        return table._replace(readings=since.readings, begins=since.begins)
 
     async def _settled(self, planned: Planned, transitions: Transitions, at: float) -> Table:
         """Of pods that take traffic, rates of one group over the same time; see `adapter.collect.transition`."""
@@ -98,6 +132,7 @@ class Evaluator:
         """Forget what is known of all but `queries`; doubts hold on for a while, as queries come again."""
         self._times = {query: times for query, times in self._times.items() if query in queries}
         self._settled_last = {query: last for query, last in self._settled_last.items() if query in queries}
+        self._totals = {query: totals for query, totals in self._totals.items() if query in queries}
         self._doubts.forget(now)
         self._cadences.forget(now)
 

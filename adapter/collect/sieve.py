@@ -43,12 +43,14 @@ class Sieve:
         if transitions is None or not planned.ready_pods:
             return lambda _name, _reading: ""
         window = planned.coverage.window if planned.coverage is not None else 0.0
+        table = held.table
+        assert table is not None
         selector = question.selector if question.name == "*" else None
 
         def why(name: str, reading: Reading | None) -> str:
             key = (question.namespace, name)
-            span = Span(window, held.table.pace(key).interval if held.table is not None else 0.0)
-            return transitions.left_out(key, reading, selector=selector, span=span, now=now)
+            span, begin = Span(window, table.pace(key).interval), table.begins.get(key)
+            return transitions.left_out(key, reading, selector=selector, span=span, now=now, begin=begin)
 
         return why
 

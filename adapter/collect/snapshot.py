@@ -65,6 +65,8 @@ class Table(NamedTuple):
     """Custom: elements of the result without the label that would name their object."""
     waits: Mapping[tuple[str, str], tuple[str, str]] = {}
     """Pods whose readings are from before a change of their group's load -> a pod that has none since."""
+    begins: Mapping[tuple[str, str], float] = {}
+    """Pods whose rates were taken over less than the query's window -> the change that they begin after, Unix s."""
 
     def pace(self, key: tuple[str, str]) -> Pace:
         """How often there is something new of an object."""

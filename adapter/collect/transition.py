@@ -148,22 +148,38 @@ class Transitions:
         cohorts = [Cohort(self.groups.counted(key, group), group.changed, group.former) for key, group in held]
 
         def born(key: Key) -> float:
-            found = self.presences.of(*key)
-            return found.since if found is not None else now
+            return self.born(key, now)
 
         begins = [starts(cohort, born) for cohort in cohorts]
         return Moments([key for key, _ in held], cohorts, begins, [None] * len(cohorts), self._interval, born)
 
-    def left_out(self, pod: Key, reading: Reading | None, *, selector: Selector | None, span: Span, now: float) -> str:
+    def born(self, key: Key, now: float) -> float:
+        """Since when a pod takes traffic, Unix s; `now` where it is not known."""
+        found = self.presences.of(*key)
+        return found.since if found is not None else now
+
+    def left_out(
+        self,
+        pod: Key,
+        reading: Reading | None,
+        *,
+        selector: Selector | None,
+        span: Span,
+        now: float,
+        begin: float | None = None,
+    ) -> str:
         """Why the pod's value is not served at `now`, one sentence without a full stop; '' where it is.
 
-        `selector` is that of the request, None where it names the pod alone.
+        `selector` is that of the request, None where it names the pod alone; the rate was taken since `begin`, Unix s,
+        where that is not None.
         """
         found = self.presences.of(*pod)
         if found is None or (found.takes_traffic and reading is None):
             return ""
         if not found.takes_traffic or reading is None:
             return found.told(now)
+        if begin is not None and begin >= found.since:
+            return ""
         group = self.groups.find(pod[0], selector) if selector is not None else None
         return too_young(found, reading, span, group.left if group is not None else 0.0, now)
 

@@ -52,6 +52,10 @@ class Total(NamedTuple):
     lasted: float
     """… and the s that it was taken over."""
 
+    def at(self, moment: float) -> "Total":
+        """What is known before `moment`, Unix s: a later change goes on from the best estimate."""
+        return Total(moment, self.now, self.lasted, self.now, self.lasted) if self.moment < moment else self
+
 
 class Past(NamedTuple):
     """What the evaluation before remembered of a group."""
@@ -127,7 +131,7 @@ def settled(
     speaking = {key: reading for key, reading in new.items() if key not in silent}
     if awaited or total is None:
         return Kept(new, (), total)
-    pooled = _in_all(speaking, total)
+    pooled = in_all(speaking, total)
     return pooled._replace(readings=new | dict(pooled.readings))
 
 
@@ -144,8 +148,7 @@ def _carried(
 ) -> Total | None:
     """What the group had before `moment`: as remembered, else as it was served; None where that is not known of all."""
     if total is not None:
-        moved = total.moment < moment
-        return Total(moment, total.now, total.lasted, total.now, total.lasted) if moved else total
+        return total.at(moment)
     whose = cohort.former if moment == cohort.changed else cohort.members  # else the rates show that load has moved
     known = [before.get(key) for key in whose if key in before or key not in silent]
     found = [reading for reading in known if reading is not None and reading.window > 0]
@@ -155,7 +158,7 @@ def _carried(
     return Total(moment, value, window, value, window)
 
 
-def _in_all(new: Mapping[Key, Reading | None], total: Total) -> Kept:
+def in_all(new: Mapping[Key, Reading | None], total: Total) -> Kept:
     """`new` with their sum taken over the time before, too: sharing a load anew does not change it.
 
     Seconds after a change each pod's rate is of few requests, and a tenth off by chance. Which pod has which share

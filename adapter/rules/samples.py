@@ -9,7 +9,7 @@ import promql_parser as ast
 
 from adapter.metrics.promql.meaning import Reach, reaches
 from adapter.metrics.promql.read import parse
-from adapter.metrics.promql.walk import children, is_without, matchers
+from adapter.metrics.promql.walk import children, is_without, matchers, unwrap
 from adapter.metrics.promql.write import Writer, label, span
 
 LOOK_BACK = 300.0
@@ -103,6 +103,25 @@ def coverage_query(promql: str, by: Sequence[str]) -> Coverage | None:
         return None
     how = f"min by ({', '.join(map(label, by))})" if by else "max"
     return Coverage(f"{how} ({' or '.join(counts)})", max(window.range.total_seconds() for window in chosen))
+
+
+def over(promql: str, seconds: float) -> str | None:
+    """`promql` with its rate taken over so many s; None where it is no sum of one rate over a longer window.
+
+    Of such a query alone the values of objects add up, and mean the same over whichever window. Raises PromQLError.
+    """
+    expression = parse(promql)
+    inner = unwrap(expression.expr) if isinstance(expression, ast.AggregateExpr) else None
+    if str(getattr(expression, "op", "")) != "sum" or not isinstance(inner, ast.Call) or inner.func.name != "rate":
+        return None
+    window = unwrap(inner.args[0])
+    if not isinstance(window, ast.MatrixSelector) or window.range.total_seconds() <= seconds:
+        return None
+    if window.vector_selector.offset is not None or window.vector_selector.at is not None:
+        return None
+    whole = Writer().write(window)
+    shorter = f"{whole.removesuffix(f'[{span(window.range)}]')}[{span(timedelta(seconds=seconds))}]"
+    return Writer().write(expression).replace(whole, shorter)
 
 
 def _older_half(window: ast.MatrixSelector) -> str:

@@ -135,6 +135,35 @@ async def test_with_prometheus_a_pod_that_replaces_another_waits_for_its_window(
     assert await asked(world) == {"web-1": "50", "web-3": "50"}
 
 
+async def test_with_prometheus_the_rates_since_are_asked_for_as_soon_as_two_scrapes_lie_behind_the_change() -> None:
+    """A scrape every 10 s, a rule over a minute: 20 s are two intervals, and the least."""
+    world = prometheus()
+    world.source.times = [Sample({"namespace": "shop", "pod": "web-1"}, world.now, world.now)]
+    for _ in range(3):  # how far the samples are apart shows with the third look
+        await asked(world)
+        world.now += 15
+        world.source.times = [world.source.times[0]._replace(value=world.source.times[0].value + 10)]
+    world.pods.remove("shop", "web-2")
+    world.ready_pod("web-3", app="web")
+    answer = world.source.query
+
+    async def over(query: Query, at: float, since: Since = ALWAYS) -> list[Sample]:
+        values = {"web-1": 48.0, "web-3": 48.0} if "[20s]" in query.promql else {"web-1": 50.0, "web-3": 17.0}
+        found = await answer(query, at, since)
+        return (
+            found
+            if found is world.source.times
+            else [Sample({"namespace": "shop", "pod": pod}, value, world.now, 0.0) for pod, value in values.items()]
+        )
+
+    world.source.query = over  # type: ignore[method-assign]
+    world.now += 10
+    assert await asked(world) == {"web-1": "50"}
+    world.now += 12
+    # 96 requests/s in 20 s, 100 in the 40 s before: (96 * 20 + 100 * 40) / 60 = 98.667, half of it each
+    assert await asked(world) == {"web-1": "49333m", "web-3": "49333m"}
+
+
 async def test_the_source_is_told_since_when_samples_count() -> None:
     world = embedded()
     told: list[object] = []

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 from adapter.collect.evaluate import settle
 from adapter.collect.groups import Groups
 from adapter.collect.presence import Presences
+from adapter.collect.shorter import Since as SinceChanges
+from adapter.collect.shorter import since_changes
 from adapter.collect.snapshot import Reading, tabulate
 from adapter.collect.transition import Settled, Span, Transitions
 from adapter.collect.unison import PATIENCE
@@ -36,6 +38,7 @@ from adapter.metrics.store.store import Store
 from adapter.units.selector import Selector
 from tests import would_be
 
+T = TypeVar("T")
 START = 1_000_000.0
 LOAD, REPLICAS, INTERVAL, STEP = 150.0, 3, 5.0, 0.5
 QUERY = Query("sum by (namespace, pod) (rate(hits[60s]))", True)
@@ -73,12 +76,12 @@ class Running:
         return now + (wait if wait > max(least, interval / 100) else wait + interval)
 
 
-def finished(evaluation: Coroutine[Any, Any, Settled]) -> Settled:
+def finished(evaluation: Coroutine[Any, Any, T]) -> T:
     """What comes of an evaluation that waits for nobody."""
     try:
         evaluation.send(None)
     except StopIteration as done:
-        found: Settled = done.value
+        found: T = done.value
         return found
     raise AssertionError("it waits")
 
@@ -203,7 +206,12 @@ class World:
         if self.ordinary:
             return ""
         key = ("shop", pod.name)
-        return self.transitions.left_out(key, reading, selector=WEB, span=self.span, now=self.now)
+        begin = self._begin(pod)
+        return self.transitions.left_out(key, reading, selector=WEB, span=self.span, now=self.now, begin=begin)
+
+    def _begin(self, pod: Running) -> float | None:
+        """Since when its rate was taken, where that is not over a window of a fixed length."""
+        return None
 
     def _decide(self) -> int | None:
         """What the HPA would want of 3 replicas now; None where it has no value of any pod and holds."""
@@ -226,6 +234,7 @@ class PrometheusWorld(World):
 
     def __init__(self, seed: int, target: float, *, ordinary: bool = False) -> None:
         self.scraped: dict[str, list[tuple[float, float]]] = {}
+        self.since = SinceChanges({})
         super().__init__(seed, target, ordinary=ordinary)
 
     def _forget(self, pod: Running) -> None:
@@ -238,12 +247,30 @@ class PrometheusWorld(World):
                 if not samples or self.now - samples[-1][0] >= self.interval:
                     samples.append((self.now, pod.count))
         self.transitions.groups.asked("shop", WEB, self.now)
+        if self.ordinary:
+            self.since = SinceChanges(self._rates(self.span.window))
+        else:
+            evaluation = since_changes(
+                self.transitions, {"shop"}, self._rates(self.span.window), self.since.totals,
+                ask=self._ask_over, window=self.span.window, at=self.now,
+                intervals={("shop", name): self.interval for name in self.pods},
+            )  # fmt: skip
+            self.since = finished(evaluation)
+        self.served = Settled(self.since.readings)
+
+    async def _ask_over(self, window: float) -> dict[tuple[str, str], Reading]:
+        return self._rates(window)
+
+    def _rates(self, window: float) -> dict[tuple[str, str], Reading]:
         readings = {}
         for name in self.pods:
-            rate = prometheus_rate(self.scraped.get(name, []), self.now, self.span.window)
+            rate = prometheus_rate(self.scraped.get(name, []), self.now, window)
             if rate is not None:
                 readings["shop", name] = Reading(rate, self.scraped[name][-1][0], 0.0)
-        self.served = Settled(readings)
+        return readings
+
+    def _begin(self, pod: Running) -> float | None:
+        return self.since.begins.get(("shop", pod.name))
 
 
 def prometheus_rate(samples: list[tuple[float, float]], now: float, window: float) -> float | None:

@@ -10,7 +10,7 @@ from adapter.metrics.promql import read
 from adapter.metrics.promql.read import CACHE_BYTES, MAX_CHARACTERS, PromQLError, parse
 from adapter.metrics.promql.walk import matchers, selectors
 from adapter.metrics.promql.write import Writer
-from adapter.rules.samples import coverage_query, timestamp_query
+from adapter.rules.samples import coverage_query, over, timestamp_query
 
 
 def listing(pods: int, length: int = 21) -> str:
@@ -31,6 +31,40 @@ def test_a_query_over_thousands_of_pods_gets_a_timestamp_and_a_coverage_query_ab
     coverage = coverage_query(query, ["pod"])
     assert coverage.window == 120.0
     assert coverage.promql.count(names) == 2
+
+
+@pytest.mark.parametrize(
+    ("promql", "shorter"),
+    [
+        ("sum by (pod) (rate(x[2m]))", "sum by (pod) (rate(x[45s]))"),
+        ('sum(rate(x{a="[2m]"}[2m])) by (pod)', 'sum by (pod) (rate(x{a="[2m]"}[45s]))'),
+        ("sum without (code) ((rate(x[120s])))", "sum without (code) ((rate(x[45s])))"),
+    ],
+)
+def test_a_sum_of_a_rate_can_be_taken_over_a_shorter_window(promql: str, shorter: str) -> None:
+    assert over(promql, 45) == shorter
+
+
+@pytest.mark.parametrize(
+    "promql",
+    [
+        "sum by (pod) (rate(x[45s]))",
+        "sum by (pod) (increase(x[2m]))",
+        "sum by (pod) (irate(x[2m]))",
+        "avg by (pod) (rate(x[2m]))",
+        "rate(x[2m])",
+        "sum by (pod) (rate(x[2m])) / sum by (pod) (rate(y[2m]))",
+        "sum by (pod) (rate(x[2m] offset 1m))",
+        "sum by (pod) (rate(x[2m] @ 100))",
+        "sum by (pod) (rate(x[2m:15s]))",
+        "histogram_quantile(0.9, sum by (pod, le) (rate(x[2m])))",
+        "sum by (pod) (x)",
+        "1",
+    ],
+)
+def test_whatever_else_keeps_its_window(promql: str) -> None:
+    """Its value would be another one over a shorter window, or need not add up over the pods."""
+    assert over(promql, 45) is None
 
 
 def test_a_query_beyond_the_bound_is_refused_aloud() -> None:
