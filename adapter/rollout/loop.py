@@ -19,7 +19,7 @@ from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, Resource
 from adapter.rollout.model.actions import DEPLOYMENTS, ENDPOINT_SLICES, REPLICA_SETS, SERVICES
 from adapter.rollout.model.policy import POLICIES
 from adapter.rollout.telemetry import Telemetry
-from adapter.rollout.turns import CALM, Ears, Turns
+from adapter.rollout.turns import CALM, Ears, Notify, Turns, nobody
 
 log = structlog.get_logger(__name__)
 WATCHED: Final = (DEPLOYMENTS, REPLICA_SETS, SERVICES, ENDPOINT_SLICES, HORIZONTAL_POD_AUTOSCALERS)
@@ -47,9 +47,10 @@ class Loop:
         *,
         namespace: str = "",
         wall: Callable[[], float] = time.time,
+        notify: Notify = nobody,
     ) -> None:
         self._client, self._telemetry, self._wall = client, telemetry, wall
-        self._turns = Turns(client, ears)
+        self._turns = Turns(client, ears, notify)
         self._namespace = namespace
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._wakes: dict[Key, asyncio.Event] = {}

@@ -12,6 +12,8 @@ from adapter.program.leader import lead
 from adapter.program.run import Job, StartError, supervise
 from adapter.rollout.hear import MetricsEars
 from adapter.rollout.loop import Loop
+from adapter.rollout.notify import Notifier
+from adapter.rollout.outside import Outside, networks
 from adapter.rollout.settings import Settings
 from adapter.rollout.telemetry import Telemetry
 
@@ -34,10 +36,23 @@ async def serve(
         await lead(settings, client, term)
 
     async def term() -> None:
-        await Loop(client, MetricsEars(client), telemetry, namespace=settings.namespace, wall=wall).run()
+        notifier = Notifier(client, outside, telemetry.notified)
+        loop = Loop(
+            client,
+            MetricsEars(client),
+            telemetry,
+            namespace=settings.namespace,
+            wall=wall,
+            notify=notifier.tell,
+        )
+        try:
+            await loop.run()
+        finally:
+            await notifier.stop()
 
     async with (
         Throttled(connection, rate=settings.kube_api_qps, burst=settings.kube_api_burst) as client,
+        Outside(allowed=networks(settings.allowed_networks)) as outside,
         Health(settings.address, telemetry.registry, lambda: ""),  # well as long as the event loop turns
     ):
         await supervise([Job("rollout", act, ends_program=True)], stop)

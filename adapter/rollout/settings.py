@@ -2,8 +2,9 @@
 
 # ruff: noqa: RUF009 - `setting` makes the field; it is not a default value
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Final
 
 from adapter import __version__
@@ -24,10 +25,22 @@ class Settings(LeaderSettings):
     )
     kube_api_burst: float = setting("kube-api-burst", 100.0, "requests that may be sent at once", least=1)
     address: Address = setting("address", Address(":8944"), "where /metrics and /healthz are served")
+    allowed_networks: tuple[str, ...] = setting(
+        "allowed-networks", (), "such as 169.254.10.0/24: URLs of policies may reach them although they are link-local"
+    )
     # leadership, further flags in LeaderSettings
     leader_elect: bool = setting("leader-elect", True, "of several replicas only the one that holds the Lease acts")
     lease_namespace: str = setting("leader-elect-resource-namespace", "streamgate-rollout", "the Lease's namespace")
     lease_name: str = setting("leader-elect-resource-name", "streamgate-rollout", "the Lease's name")
+
+
+def _together(settings: Settings) -> Iterator[str]:
+    yield from check(settings)
+    for text in settings.allowed_networks:
+        try:
+            ip_network(text)
+        except ValueError as error:
+            yield f"--allowed-networks={text}: {error}; a network like 169.254.10.0/24 is wanted"
 
 
 FLAGS: Final = Flags(
@@ -36,7 +49,7 @@ FLAGS: Final = Flags(
     settings=Settings,
     version=__version__,
     ignored=KLOG,
-    check=check,
+    check=_together,
 )
 
 

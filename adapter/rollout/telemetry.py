@@ -36,6 +36,10 @@ class Telemetry:
             registry=self.registry,
         )
         self._turns = Counter("streamgate_rollout_turns", "Turns taken", ["result"], registry=self.registry)
+        self._notified = Counter(
+            "streamgate_rollout_notifications", "Notifications: sent, failed or dropped", ["result"],
+            registry=self.registry,
+        )  # fmt: skip
         self._phases: dict[tuple[str, str], str] = {}
         self._last: dict[tuple[str, str], Past | None] = {}
         self._returned: dict[tuple[str, str], str] = {}
@@ -69,6 +73,10 @@ class Telemetry:
         if release.since is not None and release.reached is not None:
             self._returned[key] = release.id
             self._back.observe((release.reached - release.since).total_seconds())
+
+    def notified(self, result: str) -> None:
+        """What became of a notification."""
+        self._notified.labels(result).inc()
 
     def forget(self, namespace: str, policy: str) -> None:
         """The policy is gone."""

@@ -1,7 +1,8 @@
 """One turn of one policy: read, judge, decide, remember, tell, write. Everything is decided anew each time."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 import structlog
@@ -11,7 +12,7 @@ from adapter.kube.errors import KubeError
 from adapter.rollout.act import Ended, Result, Writer
 from adapter.rollout.decide.context import Decision
 from adapter.rollout.decide.turn import decide
-from adapter.rollout.model.actions import Action
+from adapter.rollout.model.actions import Action, Told
 from adapter.rollout.model.observation import Json, Observation
 from adapter.rollout.model.policy import POLICIES, RolloutPolicy
 from adapter.rollout.model.status import Status
@@ -51,6 +52,13 @@ class Deaf:
         return Heard()
 
 
+Notify: TypeAlias = Callable[[RolloutPolicy, Sequence[Told], float], None]
+
+
+def nobody(policy: RolloutPolicy, told: Sequence[Told], now: float) -> None:
+    """Events are enough."""
+
+
 class Turned(NamedTuple):
     """When to look again, in seconds, and how the status is now (None: the policy is gone)."""
 
@@ -66,8 +74,9 @@ class Turned(NamedTuple):
 class Turns:
     """Takes turns for any policy; holds nothing between them."""
 
-    def __init__(self, client: Client, ears: Ears) -> None:
-        self._client = client
+    def __init__(self, client: Client, ears: Ears, notify: Notify = nobody) -> None:
+        """`notify` gets what people are told, with the status as it is then; it never waits."""
+        self._client, self._notify = client, notify
         self._reader, self._writer, self._ears = Reader(client), Writer(client), ears
 
     async def turn(self, namespace: str, name: str, now: float) -> Turned:
@@ -92,6 +101,7 @@ class Turns:
             except KubeError as error:
                 return self._ended(policy, Result(Ended.FAILED, str(error), error.retry_after or BUSY))
         await tell(self._client, policy, decision.told, now)
+        self._notify(msgspec.structs.replace(policy, status=decision.status), decision.told, now)
         result = await self._writer.act(namespace, actions)
         return self._after(decision, result)._replace(judged=None if heard.evidence is None else heard.verdict.said)
 

@@ -113,6 +113,12 @@ BAD: dict[str, dict[str, Any]] = {
     "a stage in place": {**ROLLING, "gates": [{"metric": "a", "total": "b", "limit": 0.1, "stage": "post"}]},
     "margin in blue-green": {**BLUE_GREEN, "gates": [{"metric": "a", "total": "b", "margin": 1}]},
     "limit of 1": {**CANARY, "gates": [{"metric": "a", "total": "b", "limit": 1}]},
+    "a receiver without URL": {**CANARY, "notifications": [{"format": "slack"}]},
+    "a receiver with two URLs": {
+        **CANARY,
+        "notifications": [{"url": "https://a/", "urlFrom": {"secret": "a", "key": "b"}}],
+    },
+    "a URL with a user": {**CANARY, "notifications": [{"url": "https://u:p@a/"}]},
     "a StatefulSet": {**CANARY, "targetRef": {"kind": "StatefulSet", "name": "web"}},
 }
 

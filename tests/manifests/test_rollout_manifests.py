@@ -13,6 +13,7 @@ from adapter.rollout.cli.verbs import VERBS
 from adapter.rollout.hear import MetricsEars
 from adapter.rollout.model.actions import CLAIMS, DEPLOYMENTS, HTTP_ROUTES, INGRESSES
 from adapter.rollout.model.policy import POLICIES
+from adapter.rollout.notify import Notifier
 from adapter.rollout.serve import serve
 from adapter.rollout.settings import parse
 from adapter.rollout.turns import Turns
@@ -149,6 +150,27 @@ async def test_triggers_are_read_with_the_rights_of_their_component(composed: An
     await shop.some(2)
     more = granted(composed("rollout-triggers", overlay="rollout")) - granted(build("rollout"))
     assert more == called(shop.client.calls) - granted(build("rollout"))
+
+
+async def test_receivers_are_read_with_the_rights_of_their_component(composed: Any, build: Any) -> None:
+    receiver = {"urlFrom": {"secret": "chat", "key": "url"}, "tokenFrom": {"secret": "chat", "key": "token"}}
+    shop = Shop(CANARY, notifications=[receiver])
+    notifier = Notifier(shop.client, Nowhere())
+    shop.turns = Turns(shop.client, shop.ears, notifier.tell)
+    await shop.ready()
+    shop.release("web:2")
+    await shop.until(lambda: shop.phase == "Stepping")
+    await asyncio.sleep(0)
+    await notifier.stop()
+    more = granted(composed("rollout-notifications", overlay="rollout")) - granted(build("rollout"))
+    assert more == called(shop.client.calls) - granted(build("rollout"))
+
+
+class Nowhere:
+    """A receiver that takes everything."""
+
+    async def post(self, url: str, body: bytes, headers: Any) -> int:
+        return 200
 
 
 def route(shop: Any) -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.rollout.model import shape
+from adapter.rollout.outside import MOST_URL
 from tests.rollout.test_rollout_gates_crd import SPEC
 
 CANARY: dict[str, Any] = {
@@ -26,6 +27,10 @@ BLUE_GREEN: dict[str, Any] = {
         "progressDeadlineSeconds": 10,
         "allowParallel": True,
         "triggers": {"configMaps": ["a"], "secrets": []},
+        "notifications": [
+            {"url": "https://chat/hook?x=1", "format": "slack", "reasons": ["Promoted"]},
+            {"urlFrom": {"secret": "chat", "key": "url"}, "tokenFrom": {"secret": "chat", "key": "token"}},
+        ],
     },
 }
 ROUTE = {"httpRoute": {"name": "r", "service": "web"}}
@@ -86,6 +91,18 @@ def test_a_good_policy_has_no_problem(policy: dict[str, Any]) -> None:
         (BLUE_GREEN, "spec.blueGreen.steps", [], "no such field"),
         (BLUE_GREEN, "spec.blueGreen.verifySeconds", 1e9, "from 0 to 604800"),
         (BLUE_GREEN, "spec.triggers.secrets", [5], "5 is no name"),
+        (CANARY, "spec.notifications", {}, "a mapping; right would be a list of receivers"),
+        (CANARY, "spec.notifications", [{"url": "http://a"}] * 5, "5 entries"),
+        (BLUE_GREEN, "spec.notifications[0].url", None, "exactly one of url and urlFrom"),
+        (BLUE_GREEN, "spec.notifications[1].url", "http://a", "exactly one of url and urlFrom"),
+        (BLUE_GREEN, "spec.notifications[0].url", "ftp://a", "right would be https://host/path"),
+        (BLUE_GREEN, "spec.notifications[0].url", "http://user@a/", "right would be https://host/path"),
+        (BLUE_GREEN, "spec.notifications[0].url", "http://a/ b", "right would be https://host/path"),
+        (BLUE_GREEN, "spec.notifications[0].url", "http://" + "a" * 2048, "right would be https://host/path"),
+        (BLUE_GREEN, "spec.notifications[0].format", "teams", "right would be webhook or slack"),
+        (BLUE_GREEN, "spec.notifications[0].reasons", ["a"] * 33, "at most 32 names"),
+        (BLUE_GREEN, "spec.notifications[1].urlFrom.key", None, "missing"),
+        (BLUE_GREEN, "spec.notifications[1].tokenFrom.token", "x", "no such field"),
     ],
 )
 def test_each_problem_names_the_field_and_what_would_be_right(
@@ -109,6 +126,11 @@ def test_the_fields_and_bounds_are_those_of_the_definition() -> None:
     assert (steps["minItems"], steps["maxItems"]) == (1, shape.MOST_STEPS)
     assert (step["weight"]["minimum"], step["weight"]["maximum"]) == (1, 100)
     assert {each["maxItems"] for each in SPEC["triggers"]["properties"].values()} == {shape.MOST_TRIGGERS}
+    receivers = SPEC["notifications"]
+    receiver = receivers["items"]["properties"]
+    assert set(receiver) == set(shape.RECEIVER)
+    assert (receivers["maxItems"], receiver["reasons"]["maxItems"]) == (shape.MOST_RECEIVERS, shape.MOST_REASONS)
+    assert receiver["url"]["maxLength"] == MOST_URL
     for field, bounds in shape.SECONDS.items():
         (found,) = (where[field] for where in (SPEC, blue_green, step) if field in where)
         assert (found["minimum"], found["maximum"]) == bounds, field

@@ -81,6 +81,23 @@ class Triggers(Model, frozen=True):
     secrets: tuple[str, ...] = ()
 
 
+class SecretKey(Model, frozen=True):
+    """A text in a Secret of the policy's namespace."""
+
+    secret: str = ""
+    key: str = ""
+
+
+class Receiver(Model, frozen=True):
+    """Who is told: `format` is 'webhook' or 'slack'; one of `url` and `url_from`; no `reasons`: the usual ones."""
+
+    format: str = "webhook"
+    url: str = ""
+    url_from: SecretKey | None = None
+    token_from: SecretKey | None = None
+    reasons: tuple[str, ...] = ()
+
+
 class PolicySpec(Model, frozen=True):
     """RolloutPolicySpec. `gates` and `alpha` are read by `model.gates`, from the raw object."""
 
@@ -94,6 +111,7 @@ class PolicySpec(Model, frozen=True):
     progress_deadline_seconds: int = 600
     allow_parallel: bool = False
     triggers: Triggers = Triggers()
+    notifications: tuple[Receiver, ...] = ()
 
 
 class RolloutPolicy(Model, frozen=True):

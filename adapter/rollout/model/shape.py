@@ -12,6 +12,8 @@ from adapter.rollout.model.fields import Fields
 MOST_SECONDS: Final = 604800
 MOST_STEPS: Final = 20
 MOST_TRIGGERS: Final = 16
+MOST_RECEIVERS: Final = 4
+MOST_REASONS: Final = 32
 MOST_BY_RATIO: Final = 50
 """Percent that the ratio of pods can give while all stable pods stay."""
 
@@ -26,9 +28,11 @@ SPEC: Final = (
     "progressDeadlineSeconds",
     "allowParallel",
     "triggers",
+    "notifications",
 )
 STRATEGIES: Final = ("blueGreen", "canary", "rolling")
 BLUE_GREEN: Final = ("previewService", "previewSeconds", "verifySeconds", "manual")
+RECEIVER: Final = ("format", "url", "urlFrom", "tokenFrom", "reasons")
 STEP: Final = ("weight", "pauseSeconds", "manual")
 SECONDS: Final = {
     "settleSeconds": (0, 3600),
@@ -39,6 +43,8 @@ SECONDS: Final = {
 }
 
 _LABEL: Final = re.compile(r".{1,63}\Z", re.DOTALL)
+_FORMAT: Final = re.compile(r"(webhook|slack)\Z")
+_URL: Final = re.compile(r"(?=.{1,2048}\Z)https?://[^/?#@\s]+([/?#]\S*)?\Z")
 _NAME: Final = re.compile(r".{1,253}\Z", re.DOTALL)
 
 
@@ -62,8 +68,25 @@ def problems(policy: Mapping[str, Any]) -> list[str]:
         triggers.only(("configMaps", "secrets"))
         for field in ("configMaps", "secrets"):
             triggers.texts(field, _NAME, MOST_TRIGGERS)
+    if spec.has("notifications"):
+        for receiver in spec.each("notifications", 0, MOST_RECEIVERS, "a list of receivers such as {url: https://…}"):
+            _receiver(receiver)
     _strategy(spec)
     return said
+
+
+def _receiver(receiver: Fields) -> None:
+    receiver.only(RECEIVER)
+    receiver.text("format", _FORMAT, "webhook or slack")
+    receiver.text("url", _URL, "https://host/path, of at most 2048 characters and without a user")
+    for field in ("urlFrom", "tokenFrom"):
+        if found := receiver.mapping(field, "{secret: NAME, key: KEY}"):
+            found.only(("secret", "key"))
+            found.text("secret", _NAME, "the Secret's name", required=True)
+            found.text("key", _NAME, "the key in its data", required=True)
+    receiver.texts("reasons", _LABEL, MOST_REASONS)
+    if receiver.has("url") == receiver.has("urlFrom"):
+        receiver.wrong("url", "exactly one of url and urlFrom is wanted")
 
 
 def _target(target: Fields) -> None:
