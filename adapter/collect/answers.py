@@ -157,10 +157,10 @@ class Collected:
         shared = self._shared.get(key)
         if shared is None:
             shared = self._shared[key] = mergeable(offered, resource, namespace, selector)
-        objects = None if shared else Objects(question.name, question.selector)
-        return CustomWant(
-            resource, namespace=namespace, metric=question.metric, metric_selector=selector, objects=objects
-        )
+        want = CustomWant(resource, namespace=namespace, metric=question.metric, metric_selector=selector)
+        if shared and self._collector.refused(want) is None:
+            return want
+        return want._replace(objects=Objects(question.name, question.selector))
 
     def _unserved(self, error: LookupError | QueryError, *, external: bool) -> Exception:
         """What to tell whoever asks for a metric that nothing serves."""
@@ -245,7 +245,8 @@ class Collected:
                 "rules": self._told_of_rules(),
             }
         offered = custom_offered(self._collector.catalogue, question.resource, question.metric)
-        story = explain.of_rule(offered, want, self._collector.demand, self._collector.catalogue)
+        refused = self._collector.refused(want._replace(objects=None))
+        story = explain.of_rule(offered, want, self._collector.demand, self._collector.catalogue, refused)
         held = self._collector.held.get(want)
         if held is None or held.table is None:
             return story | {"answer": "asked for when requested", "lastError": _shown(held.error if held else None)}

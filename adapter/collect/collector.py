@@ -22,6 +22,7 @@ from adapter.collect.starving import failing, starving
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.transition import Transitions
 from adapter.faults import ends_program
+from adapter.metrics.slices import Slices, run, run_in_turns
 from adapter.metrics.source import Query, RefusedQuery, Source, SourceError, UnsupportedQuery
 
 log = structlog.get_logger(__name__)
@@ -91,7 +92,8 @@ class Collector:
 
     async def _refresh_forever(self) -> None:
         while True:
-            tasks = self.start_due()
+            await run_in_turns(self._replan(self._clock()))
+            tasks = self._start_due()
             if self.offers.done and not self.collected:
                 await asyncio.gather(*tasks)
                 self.collected = True
@@ -103,10 +105,12 @@ class Collector:
             self._wake.clear()
 
     def start_due(self) -> list[asyncio.Task[Held]]:
-        """Start what is due and not under way; the tasks never raise."""
-        now = self._clock()
-        self._replan(now)
-        due = self._timetable.due(self.plan.planned, now)
+        """Plan anew where that is wanted and start what is due and not under way; the tasks never raise."""
+        run(self._replan(self._clock()))
+        return self._start_due()
+
+    def _start_due(self) -> list[asyncio.Task[Held]]:
+        due = self._timetable.due(self.plan.planned, self._clock())
         return [self._start(planned) for planned in due if planned.query not in self._running]
 
     def waits_for(self, planned: Planned) -> str:
@@ -131,18 +135,21 @@ class Collector:
 
     # ---- the plan
 
-    def _replan(self, now: float) -> None:
+    def _replan(self, now: float) -> Slices[None]:
+        """A new plan where one is wanted; the one before holds until it is made."""
         wants, revision = self.demand.wants(now), self.catalogue.revision
         if not self._replanning.is_due(wants, revision, now):
             return
         self._replanning.made(wants, revision, now)
-        before, self.plan = self.plan, self._planner.plan(wants, self.catalogue)
+        plan = yield from self._planner.anew(wants, self.catalogue, now)
+        before, self.plan = self.plan, plan
         for planned in self.plan.planned:
             if any(want in before.unserved and want in self.held for want in planned.wants):
                 self._evaluator.returned(planned, now)
         queries = {planned.query for planned in self.plan.planned}
         self._timetable.keep(queries)
         self._evaluator.keep(queries, now)
+        self._reports.keep(queries)
         self.held = {want: held for want, held in self.held.items() if want in wants}
         self._tell(wants)
 
@@ -157,9 +164,7 @@ class Collector:
         for fault in {id(fault): fault for fault in self.plan.unserved.values()}.values():
             if isinstance(fault, UnplannedError) and self._reports.is_news(str(fault)):
                 log.error("plan", problem=str(fault), exc_info=fault.cause)
-        for want in wants & self.plan.unserved.keys():
-            where = f"{want.metric} in namespace {want.namespace or '(all)'}"
-            self._reports.note(f"{where} is wanted, but {self.plan.unserved[want].args[0]}")
+        self._reports.unserved({want: error for want, error in self.plan.unserved.items() if want in wants})
 
     # ---- values
 
@@ -185,8 +190,9 @@ class Collector:
             table = await self._evaluator.table(planned, started, self._last(planned))
         except SourceError as failure:
             error = failure
-            if isinstance(failure, RefusedQuery) and self._planner.keep_apart(planned.wants):
+            if isinstance(failure, RefusedQuery) and self._planner.apart.refused(planned.wants, started):
                 self._replanning.ask()
+                self.wake()
         except BaseException as failure:
             if ends_program(failure):
                 raise
@@ -196,8 +202,15 @@ class Collector:
             self._telemetry.query_errors.labels(place, "value").inc()
         ended = self._clock()
         self._telemetry.query_seconds.labels(place).observe(ended - started)
-        every = self._timetable.ended(planned, ended, _outcome(error))
+        rest = float(self._planner.apart.failing) if isinstance(error, RefusedQuery) else 0.0  # one a second in all
+        every = self._timetable.ended(planned, ended, _outcome(error), rest=rest)
         return self._hold(planned, table and table._replace(every=every), error)
+
+    def refused(self, want: Want) -> RefusedQuery | None:
+        """Why the query that serves all who want the same is refused though it is for `want` alone, if it is."""
+        held = self.held.get(want)
+        error = held.error if held is not None and self._planner.apart.alone(want) else None
+        return error if isinstance(error, RefusedQuery) else None
 
     def _last(self, planned: Planned) -> Last:
         held = self.held.get(planned.wants[0])
@@ -205,12 +218,12 @@ class Collector:
 
     def _hold(self, planned: Planned, table: Table | None, error: SourceError | None) -> Held:
         """A failed evaluation keeps the last good values."""
-        place, before = planned.rule.place, self.held.get(planned.wants[0])
+        place = planned.rule.place
         if error:
-            self._reports.problem(f"{place}: the query failed: {error}")
+            self._reports.failed(place, planned.query, error)
         else:
             self._reports.problems([f"{place}: {planned.unread}"] if planned.unread else [])
-            self._reports.over(f"{place}: the query failed: {before.error if before else None}")
+            self._reports.worked(place, planned.query)
             held = len(table.readings) + len(table.external) if table else 0
             self._telemetry.held.labels(place).set(held)
         for want in planned.wants:

@@ -8,6 +8,7 @@ from adapter.collect.demand import CustomWant, Demand
 from adapter.collect.judge import Judged, quantity
 from adapter.collect.plan import Planned
 from adapter.collect.snapshot import Table, age_limit
+from adapter.metrics.source import SourceError
 from adapter.rules import merge
 
 
@@ -18,11 +19,20 @@ class Origin(NamedTuple):
     knows_sample_times: bool
 
 
-def of_rule(offered: Offered, want: CustomWant, demand: Demand, catalogue: Catalogue) -> dict[str, object]:
-    """Which rule answers, by which kind of query, and which HPAs want it."""
+def of_rule(
+    offered: Offered, want: CustomWant, demand: Demand, catalogue: Catalogue, refused: SourceError | None = None
+) -> dict[str, object]:
+    """Which rule answers, by which kind of query, and which HPAs want it; `refused`: why the shared query is."""
     rule = offered.bound.rule
     shared = want.objects is None
     account = next((str(known) for _, known in catalogue.accounts([rule])), "")
+    if shared:
+        query = "shared by all who want this metric"
+    elif refused is not None:
+        query = f"each request has its own query, because the shared one is refused: {refused}"
+    else:
+        query = merge.why_not(offered.bound, want.resource)
+    want = want._replace(objects=None)
     return {
         "metric": want.metric,
         "rule": {
@@ -31,7 +41,7 @@ def of_rule(offered: Offered, want: CustomWant, demand: Demand, catalogue: Catal
             "account": account,
             "series": offered.series,
         },
-        "query": "shared by all who want this metric" if shared else merge.why_not(offered.bound, want.resource),
+        "query": query,
         "wantedBy": sorted(f"HPA {ns}/{name}" for (ns, name), wants in demand.declarers.items() if want in wants),
     }
 

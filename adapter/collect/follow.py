@@ -22,7 +22,7 @@ from adapter.rules.resources import ResourceMapper, UnknownResource
 log = structlog.get_logger(__name__)
 
 HPA_PROBLEMS = 4096
-"""Sentences about HPAs that are remembered, so that each is told once."""
+"""HPAs whose first problem is remembered, so that it is told once."""
 DISCOVER_EVERY = 300.0
 """s between looks at the cluster's API resources: new kinds come with CRDs, which are rarely installed."""
 
@@ -65,8 +65,11 @@ def follow_hpas(
             log.exception("HPA not read", namespace=new.metadata.namespace, name=new.metadata.name)
             wants, problems = [], []
         demand.declare(new.metadata.namespace, new.metadata.name, wants)
-        for problem in filter(once.first, problems):
-            log.warning("HPA", problem=problem)
+        hpa = new.metadata.namespace, new.metadata.name
+        if not problems:
+            once.over(hpa)
+        elif once.first(hpa, problems[0]):
+            log.warning("HPA", problem=problems[0], more=len(problems) - 1)
         wake()
 
     def read_all() -> None:

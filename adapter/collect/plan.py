@@ -4,103 +4,61 @@ Where a rule's template allows it, one query serves every namespace that wants t
 elsewhere each distinct request is its own query, built as prometheus-adapter builds it.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
+from adapter.collect.apart import Apart, topics
 from adapter.collect.catalogue import Catalogue, Offered
 from adapter.collect.demand import CustomWant, ExternalWant, Want
+from adapter.collect.planned import Plan, Planned, UnknownMetric, UnplannedError
+from adapter.collect.policy import limits_of
 from adapter.collect.snapshot import Limits
 from adapter.kube.resources import GroupResource
-from adapter.metrics.promql.meaning import is_rate
-from adapter.metrics.promql.read import PromQLError, parse
+from adapter.metrics.promql.read import PromQLError
+from adapter.metrics.slices import Slices, run
 from adapter.metrics.source import Query
 from adapter.rules import merge, samples
-from adapter.rules.model import OnNegative, Policy, Rule, ServedPods
+from adapter.rules.model import Rule
 from adapter.rules.naming import NamingError
 from adapter.rules.queries import QueryError, custom_query, external_query
-from adapter.rules.resources import NAMESPACES, PODS
-from adapter.units.requirement import Operator
+from adapter.rules.resources import NAMESPACES
 from adapter.units.selector import Selector
+
+__all__ = [
+    "SHARD",
+    "Plan",
+    "Planned",
+    "Planner",
+    "UnknownMetric",
+    "UnplannedError",
+    "custom_offered",
+    "external_offered",
+    "mergeable",
+]
 
 SHARD = 2_000
 """Results expected of one query at most: what decodes in about 5 ms."""
+BATCH = 100
+"""Wants that are made ready to be sorted in one slice: about 2 ms."""
 
 
-class Planned(NamedTuple):
-    """One query, and how its result is read."""
-
-    wants: tuple[Want, ...]
-    """Whom the result serves."""
-    rule: Rule
-    query: Query
-    times: Query | None
-    """Asks for the newest sample's time per object; None where the template does not tell which series that is."""
-    object_label: str
-    """The label that names the object; '' for external metrics."""
-    namespace_label: str | None
-    """The label that names the namespace of each sample; None where the whole result is one namespace's."""
-    limits: Limits
-    external: merge.MergedExternal | None = None
-    """How the elements of a merged external query are told apart."""
-    coverage: samples.Coverage | None = None
-    """Tells whose rates are over full windows; None where there are no rates."""
-    counts: Query | None = None
-    """Asks for the number of samples per object of late; None where `times` is."""
-    unread: str = ""
-    """Why nobody can ask for sample times and full windows: the query could not be read; '' where it could."""
-
-    @property
-    def namespace(self) -> str:
-        """The namespace of the whole result, where `namespace_label` is None."""
-        return self.wants[0].namespace
-
-    @property
-    def topic(self) -> Hashable:
-        """The same for queries of one rule about one metric, whatever namespaces or objects they name."""
-        first = self.wants[0]
-        if isinstance(first, CustomWant):
-            first = first._replace(namespace="", objects=None)
-        return self.rule.place, self.rule.generation, first
-
-    @property
-    def ready_pods(self) -> bool:
-        """Whether values are of pods, and only of those that take traffic."""
-        first = self.wants[0]
-        of_pods = isinstance(first, CustomWant) and first.resource == PODS
-        return of_pods and self.rule.policy.pods is not ServedPods.ANY
-
-    @property
-    def merged(self) -> bool:
-        """Whether it serves whoever wants the metric, not one request."""
-        first = self.wants[0]
-        return self.external is not None or (isinstance(first, CustomWant) and first.objects is None)
+class _ApartError(QueryError):
+    """The template does not let external wants share a query."""
 
 
-class UnknownMetric(LookupError):  # noqa: N818 - it is what the client is told
-    """No rule offers a metric of this name, as far as the series were looked up."""
+class _Made(NamedTuple):
+    """What was planned, and for which offer."""
 
-
-class UnplannedError(QueryError):
-    """Planning failed as nobody expected."""
-
-    def __init__(self, cause: BaseException) -> None:
-        super().__init__(f"no query can be planned: {type(cause).__name__}; the log says more")
-        self.cause = cause
-
-
-class Plan(NamedTuple):
-    """All queries, and why none of them serves a want."""
-
-    planned: tuple[Planned, ...]
-    unserved: Mapping[Want, LookupError | QueryError]
+    offered: Offered
+    outcome: Planned | QueryError
 
 
 class Planner:
     """Makes plans; `defaults` hold where a rule has no policy of its own.
 
     `names` gives the objects that a want names (for queries that cannot be merged), `size` how many objects a
-    resource has in a namespace.
+    resource has in a namespace. What is as it was in the plan before is taken from there.
     """
 
     def __init__(
@@ -109,40 +67,50 @@ class Planner:
         names: Callable[[CustomWant], Sequence[str]],
         size: Callable[[GroupResource, str], int],
     ) -> None:
+        self.apart = Apart()
         self._defaults = defaults
         self._names = names
         self._size = size
-        self._apart: set[Hashable] = set()
-
-    def keep_apart(self, wants: Sequence[Want]) -> bool:
-        """From now on ask for each namespace of these wants by itself; False where that is so already.
-
-        The series of one namespace can contradict a join and so fail a merged query for all; asked apart, the others
-        have their values.
-        """
-        key = _topic(wants[0])
-        if len({want.namespace for want in wants}) < 2 or key in self._apart:
-            return False
-        self._apart.add(key)
-        return True
+        self._texts: dict[Want, str] = {}
+        """By which the wants of the last plan are sorted."""
+        self._made: dict[Hashable, _Made] = {}
+        """Of the last plan."""
+        self._making: dict[Hashable, _Made] = {}
 
     def plan(self, wants: Iterable[Want], catalogue: Catalogue) -> Plan:
         """The queries that serve `wants`; in a stable order."""
+        return run(self._plan(sorted(wants, key=repr), catalogue))
+
+    def anew(self, wants: Collection[Want], catalogue: Catalogue, now: float) -> Slices[Plan]:
+        """The queries for all the wants there are at `now`, s, in slices; what is remembered is of these alone."""
+        self.apart.keep(wants, now)
+        before, self._texts, self._making = self._texts, {}, {}
+        for number, want in enumerate(wants, 1):
+            self._texts[want] = before.get(want) or repr(want)
+            if number % BATCH == 0:
+                yield
+        plan = yield from self._plan(sorted(wants, key=self._texts.__getitem__), catalogue)
+        self._made, self._making = self._making, {}
+        return plan
+
+    def _plan(self, wants: Iterable[Want], catalogue: Catalogue) -> Slices[Plan]:
         planned: list[Planned] = []
         unserved: dict[Want, LookupError | QueryError] = {}
-        for group in _groups(wants):
-            try:
-                planned.extend(self._group(group, catalogue))
-            except (LookupError, QueryError) as error:
-                unserved.update(dict.fromkeys(group, error))
-            except (KeyboardInterrupt, SystemExit, GeneratorExit):
-                raise
-            except BaseException as error:  # noqa: BLE001 - a parser's panic costs those that share a query, nobody else
-                unserved.update(dict.fromkeys(group, UnplannedError(error)))
+        for topic in topics(wants):
+            for part in self.apart.parts(topic):
+                try:
+                    planned.extend(self._part(part, catalogue))
+                except (LookupError, QueryError) as error:
+                    unserved.update(dict.fromkeys(part, error))
+                except (KeyboardInterrupt, SystemExit, GeneratorExit):
+                    raise
+                except BaseException as error:  # noqa: BLE001 - a parser's panic costs whom it asks for, nobody else
+                    unserved.update(dict.fromkeys(part, UnplannedError(error)))
+                yield
         return Plan(tuple(sorted(planned, key=lambda item: item.query)), unserved)
 
-    def _group(self, wants: Sequence[Want], catalogue: Catalogue) -> list[Planned]:
-        """The queries for wants that `_groups` put together. Raises LookupError, QueryError."""
+    def _part(self, wants: Sequence[Want], catalogue: Catalogue) -> list[Planned]:
+        """The queries for wants of one topic. Raises LookupError, QueryError."""
         first = wants[0]
         if isinstance(first, ExternalWant):
             return self._external([want for want in wants if isinstance(want, ExternalWant)], catalogue)
@@ -150,15 +118,26 @@ class Planner:
             return [self._single(first, catalogue)]
         return list(self._merged([want for want in wants if isinstance(want, CustomWant)], catalogue))
 
+    def _once(self, key: Hashable, offered: Offered, make: Callable[[], Planned]) -> Planned:
+        """What `make` gives, or gave for the plan before. Raises QueryError."""
+        made = self._making.get(key) or self._made.get(key)
+        if made is None or made.offered.bound is not offered.bound or made.offered.series != offered.series:
+            try:
+                made = _Made(offered, make())
+            except QueryError as error:
+                made = _Made(offered, error)
+        self._making[key] = made
+        if isinstance(made.outcome, QueryError):
+            raise made.outcome.with_traceback(None)
+        return made.outcome
+
     def _merged(self, wants: Sequence[CustomWant], catalogue: Catalogue) -> Iterator[Planned]:
         resource = wants[0].resource
         offered = custom_offered(catalogue, resource, wants[0].metric)
         by_namespace = {want.namespace: want for want in wants}
-        namespaces = sorted(by_namespace)
-        apart = _topic(wants[0]) in self._apart
-        for shard in ([one] for one in namespaces) if apart else self._shards(resource, namespaces):
+        for shard in self._shards(resource, sorted(by_namespace)):
             chosen = tuple(by_namespace[namespace] for namespace in shard)
-            yield self._merged_shard(offered, resource, chosen)
+            yield self._once(chosen, offered, partial(self._merged_shard, offered, resource, chosen))
 
     def _shards(self, resource: GroupResource, namespaces: Sequence[str]) -> Iterator[list[str]]:
         """`namespaces` in runs of at most SHARD expected results; one larger namespace is a run of its own."""
@@ -188,25 +167,41 @@ class Planner:
     def _external(self, wants: Sequence[ExternalWant], catalogue: Catalogue) -> list[Planned]:
         """One query for selectors on the same labels where the template allows it, else one for each want."""
         offered = external_offered(catalogue, wants[0].metric)
-        bound = offered.bound
-        namespaces = sorted({want.namespace for want in wants})
-        together = None
-        if _topic(wants[0]) not in self._apart:
+        if len(wants) > 1 or not self.apart.alone(wants[0]):
+            together = self._together(wants, offered)
+            if together is not None:
+                return [together]
+        return [self._single(want, catalogue) for want in wants]
+
+    def _together(self, wants: Sequence[ExternalWant], offered: Offered) -> Planned | None:
+        def make() -> Planned:
+            bound, namespaces = offered.bound, sorted({want.namespace for want in wants})
             together = merge.merged_external(bound, offered.series, namespaces, [want.selector for want in wants])
-        if together is None:
-            return [self._single(want, catalogue) for want in wants]
-        planned = self._planned(tuple(wants), bound.rule, together.promql, namespace_label=together.namespace_label)
-        return [planned._replace(external=together)]
+            if together is None:
+                raise _ApartError("each has its own query")
+            planned = self._planned(tuple(wants), bound.rule, together.promql, namespace_label=together.namespace_label)
+            return planned._replace(external=together)
+
+        try:
+            return self._once(("together", *wants), offered, make)
+        except _ApartError:
+            return None
 
     def _single(self, want: Want, catalogue: Catalogue) -> Planned:
         if isinstance(want, ExternalWant):
             offered = external_offered(catalogue, want.metric)
-            promql = external_query(offered.bound, offered.series, want.namespace, want.selector)
-            return self._planned((want,), offered.bound.rule, promql)
+            return self._once(want, offered, partial(self._single_external, want, offered))
         offered = custom_offered(catalogue, want.resource, want.metric)
-        names = self._names(want)
+        names = tuple(self._names(want))
         if not names:
             raise LookupError(f"no {want.resource} match")
+        return self._once((want, names), offered, partial(self._single_custom, want, offered, names))
+
+    def _single_external(self, want: ExternalWant, offered: Offered) -> Planned:
+        promql = external_query(offered.bound, offered.series, want.namespace, want.selector)
+        return self._planned((want,), offered.bound.rule, promql)
+
+    def _single_custom(self, want: CustomWant, offered: Offered, names: Sequence[str]) -> Planned:
         promql = custom_query(
             offered.bound,
             offered.series,
@@ -226,7 +221,7 @@ class Planner:
         object_label: str = "",
         namespace_label: str | None = None,
     ) -> Planned:
-        limits = self.limits(rule, promql)
+        limits = limits_of(rule.policy, self._defaults, promql)
         query = Query(promql, bool(rule.policy.adaptive))
         labels = [label for label in (object_label, namespace_label) if label]
         planned = Planned(
@@ -241,50 +236,6 @@ class Planner:
             asked = limits._replace(offset=age.offset, span=age.span)
             planned = planned._replace(times=Query(age.promql, of_times=True), counts=Query(age.counts), limits=asked)
         return planned._replace(coverage=coverage)
-
-    def limits(self, rule: Rule, promql: str) -> Limits:
-        """The rule's policy over the defaults. Below zero a rate is wrong, a gauge is not."""
-        return merged_limits(rule.policy, self._defaults, is_rate=_is_rate(promql))
-
-
-def _is_rate(promql: str) -> bool:
-    try:
-        return is_rate(parse(promql))
-    except PromQLError:
-        return False
-
-
-def _groups(wants: Iterable[Want]) -> Iterable[list[Want]]:
-    """Wants that one query might serve; each that must name its very objects alone."""
-    groups: dict[Hashable, list[Want]] = defaultdict(list)
-    for want in sorted(wants, key=repr):
-        groups[_topic(want)].append(want)
-    return groups.values()
-
-
-def _topic(want: Want) -> Hashable:
-    """The same for wants that one query might serve."""
-    if isinstance(want, ExternalWant):
-        labels = tuple(requirement.key for requirement in want.selector.requirements)
-        return want.metric, labels if _equalities(want.selector) else want
-    if want.objects is None:
-        return want.resource, want.metric, want.metric_selector
-    return want
-
-
-def _equalities(selector: Selector) -> bool:
-    return all(requirement.operator is Operator.EQUALS for requirement in selector.requirements)
-
-
-def merged_limits(policy: Policy, defaults: Limits, is_rate: bool) -> Limits:
-    """What holds for a rule with `policy`."""
-    negative = policy.negative or (OnNegative.OMIT if is_rate else OnNegative.SERVE)
-    return Limits(
-        defaults.max_age if policy.max_age is None else policy.max_age,
-        defaults.refresh if policy.refresh is None else policy.refresh,
-        policy.nan or defaults.odd,
-        negative,
-    )
 
 
 def custom_offered(catalogue: Catalogue, resource: GroupResource, metric: str) -> Offered:

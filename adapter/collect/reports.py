@@ -1,27 +1,33 @@
-"""What the log says of rules and demand: each sentence once, since the log is read by people."""
+"""What the log says of rules and demand: once for each reason and object, since the log is read by people."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
 
 import structlog
 
+from adapter.collect.demand import Want
+from adapter.metrics.source import Query, SourceError
 from adapter.once import Once
 
 log = structlog.get_logger(__name__)
 
 SENTENCES = 4096
 """Remembered: one for each rule and demand that wants mending, with room for those that come and go."""
+UNSERVED = 20
+"""Metrics that nothing serves of which the log tells for one namespace; of further ones it says that there are more."""
 
 
 class Reports:
-    """Tells sentences that were not told before, or that are news again."""
+    """Tells what was not told before, or what is news again."""
 
     def __init__(self) -> None:
         self._once = Once(most=SENTENCES, again=None)
+        self._failing: dict[str, dict[Query, type[SourceError]]] = {}
+        """By rule: its queries that fail, and how."""
 
-    def problem(self, sentence: str) -> None:
-        """Something about a rule that is to be mended."""
-        if self._once.first(sentence):
+    def problem(self, sentence: str, about: Hashable = None) -> None:
+        """Something about a rule that is to be mended; told once of what it is `about`, None: of its own text."""
+        if self._once.first(about or sentence):
             log.warning("rule", problem=sentence)
 
     def problems(self, sentences: Iterable[str]) -> None:
@@ -38,15 +44,51 @@ class Reports:
         """There is no such problem any more; when there is again, that is news."""
         self._once.over((what, "about"))
 
-    def note(self, sentence: str) -> None:
+    def note(self, sentence: str, about: Hashable = None) -> None:
         """What an operator may want to know; it may well be meant so."""
-        if self._once.first(sentence):
+        if self._once.first(about or sentence):
             log.info("demand", note=sentence)
 
     def is_news(self, sentence: str) -> bool:
         """Whether it was not told yet, for who tells it in his own way."""
         return self._once.first(sentence)
 
-    def over(self, sentence: str) -> None:
+    def over(self, about: Hashable) -> None:
         """It is true no more; when it is again, that is news."""
-        self._once.over(sentence)
+        self._once.over(about)
+
+    def failed(self, place: str, query: Query, error: SourceError) -> None:
+        """A query of the rule at `place` failed: told once for each kind of failure, however their texts differ."""
+        self._failing.setdefault(place, {})[query] = type(error)
+        self.problem(f"{place}: the query failed: {error}", (place, type(error)))
+
+    def worked(self, place: str, query: Query) -> None:
+        """A query of the rule at `place` works, or is no more: when none fails as it did, the next failure is news."""
+        failing = self._failing.get(place, {})
+        kind = failing.pop(query, None)
+        if kind is not None and kind not in failing.values():
+            self.over((place, kind))
+        if not failing:
+            self._failing.pop(place, None)
+
+    def keep(self, queries: Iterable[Query]) -> None:
+        """Forget the failures of all but `queries`."""
+        kept = set(queries)
+        for place, failing in list(self._failing.items()):
+            for gone in failing.keys() - kept:
+                self.worked(place, gone)
+
+    def unserved(self, wants: Mapping[Want, Exception]) -> None:
+        """Nothing serves these wants: told once for each metric, namespace and kind of reason."""
+        told: dict[str, set[Hashable]] = {}
+        for want, error in wants.items():
+            namespace = want.namespace or "(all)"
+            about = namespace, want.metric, type(error)
+            known = told.setdefault(namespace, set())
+            if len(known) < UNSERVED:
+                self.note(f"{want.metric} in namespace {namespace} is wanted, but {error.args[0]}", about)
+            elif about not in known:
+                self.note(
+                    f"in namespace {namespace} more metrics are wanted that nothing serves", (namespace, UNSERVED)
+                )
+            known.add(about)

@@ -86,8 +86,8 @@ class Timetable:
         """It has its turn."""
         self._asked[query] = self._asked.get(query, _Asked(now))._replace(began=now, took=None)
 
-    def ended(self, planned: Planned, now: float, outcome: Outcome) -> float:
-        """It was answered, well or not; s from its beginning to the next."""
+    def ended(self, planned: Planned, now: float, outcome: Outcome, *, rest: float = 0.0) -> float:
+        """It was answered, well or not, and is to rest for `rest` s; s from its beginning to the next."""
         asked = self._asked.get(planned.query, _Asked(now))
         began = now if asked.began is None else asked.began
         refresh, took = planned.limits.refresh, max(now - began, 0.0)
@@ -95,7 +95,8 @@ class Timetable:
         if outcome is Outcome.FAILED:
             pause = min(pause, max(refresh, AFTER_FAILURE))
         if outcome is Outcome.HOPELESS:
-            pause = max(pause, REST)
+            rest = REST
+        pause = max(pause, rest)
         self._asked[planned.query] = _Asked(asked.queued, began, took, pause)
         return pause
 

@@ -100,3 +100,15 @@ async def test_a_kind_that_the_cluster_learns_later_is_wanted_from_then_on(world
         with suppress(asyncio.CancelledError):
             await task
     assert world.demand.wants(0) == {CustomWant(GroupResource("example.com", "widgets"), "shop", "size")}
+
+
+async def test_an_hpa_with_hundreds_of_bad_selectors_is_one_line(world: World) -> None:
+    index: Index[HorizontalPodAutoscaler] = Index()
+    follow_hpas(index, world.demand, world.catalogue, lambda: None)
+    bad = [{"pods": {"metric": {"name": "m", "selector": {"matchLabels": {f"-{n}": "x"}}}}} for n in range(300)]
+    meta = {"namespace": "shop", "name": "web", "resourceVersion": "1", "uid": "1"}
+    with capture_logs() as lines:
+        index.put(msgspec.convert({"metadata": meta, "spec": {"metrics": bad}}, HorizontalPodAutoscaler))
+    [line] = lines
+    assert line["more"] == 299
+    assert line["problem"].startswith("HPA shop/web, spec.metrics[0]: matchLabels['-0']")

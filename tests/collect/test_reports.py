@@ -2,7 +2,10 @@
 
 from structlog.testing import capture_logs
 
-from adapter.collect.reports import SENTENCES, Reports
+from adapter.collect.demand import CustomWant, Want
+from adapter.collect.reports import SENTENCES, UNSERVED, Reports
+from adapter.metrics.source import Query, RefusedQuery, SourceError
+from adapter.rules.resources import PODS
 
 
 def test_a_lasting_problem_is_one_line_and_one_that_comes_back_is_another() -> None:
@@ -27,3 +30,44 @@ def test_what_is_remembered_is_bounded() -> None:
         reports.problems(str(number) for number in range(SENTENCES))
         reports.note("the first")
     assert [line["note"] for line in lines if "note" in line] == ["the first", "the first"]
+
+
+def test_three_hundred_queries_of_a_rule_that_fail_alike_are_one_line() -> None:
+    reports, queries = Reports(), [Query(f'x{{path="p{number}"}}') for number in range(300)]
+    with capture_logs() as lines:
+        for _ in range(2):
+            for query in queries:
+                reports.failed("rules[0]", query, SourceError(f"bad selector in {query.promql}"))
+        reports.failed("rules[0]", queries[0], RefusedQuery("many-to-many"))
+        reports.worked("rules[0]", queries[1])  # the others fail still: that is no news
+        reports.failed("rules[0]", queries[1], SourceError("bad selector"))
+    assert [line["problem"] for line in lines] == [
+        'rules[0]: the query failed: bad selector in x{path="p0"}',
+        "rules[0]: the query failed: many-to-many",
+    ]
+
+
+def test_a_failure_after_all_worked_is_news() -> None:
+    reports, query = Reports(), Query("x")
+    with capture_logs() as lines:
+        reports.failed("rules[0]", query, SourceError("down"))
+        reports.worked("rules[0]", query)
+        reports.failed("rules[0]", query, SourceError("down"))
+        reports.keep([])  # nobody wants it any more
+        reports.failed("rules[0]", query, SourceError("down"))
+    assert len(lines) == 3
+    assert reports._failing == {"rules[0]": {query: SourceError}}
+    reports.keep([])
+    assert reports._failing == {}
+
+
+def test_of_a_namespace_with_hundreds_of_unknown_metrics_some_are_named() -> None:
+    reports = Reports()
+    wants: dict[Want, Exception] = {
+        CustomWant(PODS, "shop", f"m{number}"): LookupError("no rule finds it") for number in range(300)
+    }
+    with capture_logs() as lines:
+        for _ in range(2):
+            reports.unserved(wants)
+    assert len(lines) == UNSERVED + 1
+    assert lines[-1]["note"] == "in namespace shop more metrics are wanted that nothing serves"
