@@ -7,6 +7,7 @@ begins at the newest window that the status remembers, so that no request counts
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -19,20 +20,23 @@ from adapter.rollout.decide.wants import canary_pods, stable_pods
 from adapter.rollout.evidence.codec import EvidenceError
 from adapter.rollout.evidence.record import Record, begin, dump, load
 from adapter.rollout.judge import hear, verdict
-from adapter.rollout.model.gates import Gate, Gates, GatesError, Kind, parse
+from adapter.rollout.model.gates import Gate, Gates, GatesError, Kind, parse, read
 from adapter.rollout.model.observation import Json, Observation, Pod
 from adapter.rollout.model.policy import RolloutPolicy
 from adapter.rollout.model.status import Phase
 from adapter.rollout.model.verdict import FREE, Said, Stage, Verdict
-from adapter.rollout.model.window import Arm, Health
+from adapter.rollout.model.window import Arm, Health, Window
+from adapter.rollout.prometheus import Answers, Queries
+from adapter.rollout.queries import problems
 from adapter.rollout.stable import Stable
-from adapter.rollout.turns import Heard
+from adapter.rollout.turns import Checked, Heard
 from adapter.rollout.values import Value, Values, nano
-from adapter.rollout.windows import Cursor, Level, Sample, Scrape, cut
+from adapter.rollout.windows import Cursor, Cut, Level, Sample, Scrape, cut
 
 log = structlog.get_logger(__name__)
 EVERY: Final = 2.0
 """Seconds between two looks at the metrics of one release; scrapes are rarer than that."""
+CHECK_SECONDS: Final = 60.0
 MOST_RELEASES: Final = 1000
 """Releases whose counting is held in memory."""
 SIDE_BY_SIDE: Final = (Phase.STEPPING, Phase.COMPLETING, Phase.FILLING, Phase.SWITCHING)
@@ -43,11 +47,47 @@ EMPTY: Final[Mapping[str, int]] = MappingProxyType({})
 class MetricsEars:
     """The judge's ears in a cluster."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, queries: Queries | None = None) -> None:
+        """`queries`: who asks for gates by query; None where no Prometheus is known."""
+        self._queries = queries
         self._values = Values(client)
         self._stable = Stable(self._values)
         self._cursors: dict[str, Cursor] = {}
         self._looked: dict[str, float] = {}
+        self._missing: dict[str, tuple[float, int, tuple[str, ...]]] = {}
+
+    async def close(self) -> None:
+        """Ends what is under way beside turns."""
+        if self._queries:
+            await self._queries.close()
+
+    async def check(self, policy: RolloutPolicy, raw: Json, seen: Observation, now: float) -> Checked:
+        """See `Ears`."""
+        gates = read(raw.get("spec"))[0].gates
+        found = problems(gates)
+        if not found and self._queries is None and any(gate.query for gate in gates):
+            found = ["spec.gates: a gate asks by query, and the controller has no --prometheus-url"]
+        if found or seen.deployment is None:
+            return Checked(tuple(found))
+        return Checked(unheard=await self._unheard(Context(policy, policy.status, seen, FREE, now), gates))
+
+    async def _unheard(self, ctx: Context, gates: Sequence[Gate]) -> tuple[str, ...]:
+        """Metrics of gates that no pod has, looked for once a minute: a wrong name is seen before a release is."""
+        key = ctx.policy.metadata.uid
+        time, generation, found = self._missing.get(key, (0.0, -1, ()))
+        if generation != ctx.policy.metadata.generation or ctx.now - time >= CHECK_SECONDS:
+            found = tuple([text for gate in gates if (text := await self._missed(ctx, gate))])
+            self._missing[key] = (ctx.now, ctx.policy.metadata.generation, found)
+            while len(self._missing) > MOST_RELEASES:
+                del self._missing[next(iter(self._missing))]
+        return found
+
+    async def _missed(self, ctx: Context, gate: Gate) -> str:
+        """Bad requests may well have no series yet; all requests, or a gauge, must."""
+        name = gate.total or gate.metric
+        if gate.query or not ctx.deployment.replicas or await self._values.has(ctx, name):
+            return ""
+        return f"gate {gate.name}: no pod of the Deployment has the metric {name}; correct its name, or have it served"
 
     async def hear(self, policy: RolloutPolicy, raw: Json, seen: Observation, now: float) -> Heard:
         """The verdict for the policy's present phase; what it read goes into the record of the release."""
@@ -78,14 +118,23 @@ class MetricsEars:
         key = ctx.release.id
         began = ctx.release.since.timestamp() if ctx.release.since else ctx.now
         cursor = self._cursors.get(key) or Cursor(record.time if record.time is not None else began)
-        found = cut(cursor, await self._scrape(ctx, gates.of(stage)), ctx.now)
+        asked = gates.of(stage)
+        own, queried = [gate for gate in asked if not gate.query], [gate for gate in asked if gate.query]
+        found = cut(cursor, await self._scrape(ctx, own), ctx.now) if own else Cut(cursor, None)
         self._keep(key, found.cursor)
         for note in found.notes:
             log.info("window", release=key, note=note)
-        if found.window is None:
+        answers = self._look(ctx, queried, cursor.since) if queried else None
+        window = _joined(found.window, answers, own, ctx)
+        if window is None:
             return Heard(verdict(gates, record, stage, step_of(ctx.policy)).verdict)
-        record = hear(gates, record, found.window, stage)
+        record = hear(gates, record, window, stage)
         return Heard(verdict(gates, record, stage, step_of(ctx.policy)).verdict, dump(record))
+
+    def _look(self, ctx: Context, gates: Sequence[Gate], began: float) -> Answers | None:
+        if self._queries is None:
+            return Answers({gate.metric: {} for gate in gates})
+        return self._queries.look(ctx, gates, began)
 
     def _keep(self, key: str, cursor: Cursor) -> None:
         self._cursors[key] = cursor
@@ -105,9 +154,26 @@ class MetricsEars:
         return Scrape(
             counters={bad: _samples(pods, values[total], values[bad]) for bad, total in events.items()},
             gauges={name: _levels(pods, values[name]) for name in sorted(levels)},
-            health={arm: health(found, ctx.release.restarts) for arm, found in arms.items()},
+            health=_health(ctx),
             step=step_of(ctx.policy),
         )
+
+
+def _health(ctx: Context) -> Mapping[Arm, Health]:
+    arms = {Arm.STABLE: stable_pods(ctx), Arm.CANARY: canary_pods(ctx)}
+    return {arm: health(found, ctx.release.restarts) for arm, found in arms.items()}
+
+
+def _joined(window: Window | None, answers: Answers | None, own: Sequence[Gate], ctx: Context) -> Window | None:
+    """One window of what was cut and what was asked, which says for which gates it speaks."""
+    if answers is None:
+        return None if window is None else replace(window, asked=frozenset(gate.metric for gate in own))
+    if window is None:
+        health = {} if own else _health(ctx)
+        window = Window(time=ctx.now, health=health, step=step_of(ctx.policy))
+        return replace(window, metrics=answers.metrics, asked=frozenset(answers.metrics))
+    spoken = frozenset([*(gate.metric for gate in own), *answers.metrics])
+    return replace(window, metrics={**window.metrics, **answers.metrics}, asked=spoken)
 
 
 def stage_of(policy: RolloutPolicy) -> Stage | None:

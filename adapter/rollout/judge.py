@@ -39,8 +39,12 @@ def hear(policy: Gates, record: Record, window: Window, stage: Stage = Stage.CAN
         return record
     asked = policy.of(stage)
     known = {gate.key: gate for gate in record.gates}
-    heard = [_hear(gate, known.get(key(gate)) or blank(gate), window, stage) for gate in asked]
-    unready, why = breaker.pods(record.unready, window.health)
+    heard = []
+    for gate in asked:
+        before = known.get(key(gate)) or blank(gate)
+        about = window.asked is None or gate.metric in window.asked
+        heard.append(_hear(gate, before, window, stage) if about else (before, ""))
+    unready, why = breaker.pods(record.unready, window.health) if window.health else (record.unready, "")
     ended = why
     for gate, (now, tripped) in zip(asked, heard, strict=True):
         ended = ended or (f"{gate.name}: {tripped}" if tripped else "") or _failed(policy, gate, now)

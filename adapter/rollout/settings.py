@@ -10,7 +10,7 @@ from typing import Final
 from adapter import __version__
 from adapter.program.flags import Flags, setting
 from adapter.program.ignored import KLOG
-from adapter.program.kinds import Address
+from adapter.program.kinds import Address, Seconds
 from adapter.program.leader import LeaderSettings, check
 
 
@@ -27,6 +27,19 @@ class Settings(LeaderSettings):
     address: Address = setting("address", Address(":8944"), "where /metrics and /healthz are served")
     allowed_networks: tuple[str, ...] = setting(
         "allowed-networks", (), "such as 169.254.10.0/24: URLs of policies may reach them although they are link-local"
+    )
+    prometheus_url: str = setting(
+        "prometheus-url", "", "Prometheus' HTTP API for gates by query, several by commas; empty: no such gates"
+    )
+    prometheus_token_file: str = setting(
+        "prometheus-token-file", "", "bearer token for Prometheus, read again when it changes"
+    )
+    prometheus_ca_file: str = setting("prometheus-ca-file", "", "CA certificates to verify Prometheus with")
+    prometheus_timeout: Seconds = setting("prometheus-timeout", Seconds(5), "limit of one query", above=0)
+    prometheus_namespace_label: str = setting(
+        "prometheus-namespace-label",
+        "namespace",
+        "the label of series by which a gate's query is bound to its namespace",
     )
     # leadership, further flags in LeaderSettings
     leader_elect: bool = setting("leader-elect", True, "of several replicas only the one that holds the Lease acts")

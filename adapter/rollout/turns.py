@@ -15,7 +15,7 @@ from adapter.rollout.decide.turn import decide
 from adapter.rollout.model.actions import Action, Told
 from adapter.rollout.model.observation import Json, Observation
 from adapter.rollout.model.policy import POLICIES, RolloutPolicy
-from adapter.rollout.model.status import Status
+from adapter.rollout.model.status import Phase, Status
 from adapter.rollout.model.verdict import FREE, Said, Verdict
 from adapter.rollout.observe import Reader
 from adapter.rollout.tell import tell
@@ -36,6 +36,15 @@ class Heard(NamedTuple):
     """What the HPA's formula asks for over the stable pods alone, where it could be computed."""
 
 
+class Checked(NamedTuple):
+    """What is wrong with a policy's gates before anything is released, in sentences."""
+
+    refuses: tuple[str, ...] = ()
+    """For these the policy cannot be followed."""
+    unheard: tuple[str, ...] = ()
+    """With these it can, and its gates will hear nothing as things are."""
+
+
 class Ears(Protocol):
     """Reads metrics and asks the judge."""
 
@@ -43,9 +52,17 @@ class Ears(Protocol):
         """The verdict for the policy's present phase. Raises nothing: what cannot be read is no evidence."""
         ...
 
+    async def check(self, policy: RolloutPolicy, raw: Json, seen: Observation, now: float) -> Checked:
+        """What can be said of the gates before a release. Raises nothing."""
+        ...
+
 
 class Deaf:
     """For policies without gates."""
+
+    async def check(self, policy: RolloutPolicy, raw: Json, seen: Observation, now: float) -> Checked:
+        """Nothing is wrong."""
+        return Checked()
 
     async def hear(self, policy: RolloutPolicy, raw: Json, seen: Observation, now: float) -> Heard:
         """Nothing is asked."""
@@ -90,6 +107,9 @@ class Turns:
         if heard.floor is not None:
             seen = replace(seen, wanted=heard.floor)
         status = policy.status
+        if status.phase in (Phase.PENDING, Phase.IDLE):
+            checked = await self._ears.check(policy, raw, seen, now)
+            seen = replace(seen, rivals=(*seen.rivals, *checked.refuses), unheard=checked.unheard)
         if heard.evidence is not None and status.release is not None:
             status = msgspec.structs.replace(status, evidence=heard.evidence)
         decision = decide(policy, status, seen, heard.verdict, now)

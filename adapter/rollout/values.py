@@ -70,21 +70,33 @@ class Values:
         found = await self._ask(CUSTOM, ctx, _Values, metric, more)
         return list(found.items) if found else []
 
+    async def has(self, ctx: Context, metric: str) -> bool:
+        """Whether a pod of the Deployment has the metric; True where that cannot be told now."""
+        try:
+            return bool((await self._once(CUSTOM, ctx, _Values, metric, {})).items)
+        except NotFound:
+            return False
+        except KubeError:
+            return True
+
     async def usage(self, ctx: Context) -> list[PodUsage]:
         """CPU and memory of the Deployment's pods."""
         found = await self._ask(USAGE, ctx, _Usages, "", {})
         return list(found.items) if found else []
 
     async def _ask(self, path: str, ctx: Context, kind: type[M], metric: str, more: dict[str, str]) -> M | None:
-        where = path.format(namespace=ctx.policy.metadata.namespace, metric=metric)
-        params = {"labelSelector": selector_text(ctx.deployment.spec.get("selector") or {}), **more}
         try:
-            return await self._client.get(where, kind, params=params, timeout=TIMEOUT)
+            return await self._once(path, ctx, kind, metric, more)
         except NotFound:
             return None
         except KubeError as error:
-            log.info("metric not read", path=where, cause=str(error))
+            log.info("metric not read", metric=metric, cause=str(error))
             return None
+
+    async def _once(self, path: str, ctx: Context, kind: type[M], metric: str, more: dict[str, str]) -> M:
+        where = path.format(namespace=ctx.policy.metadata.namespace, metric=metric)
+        params = {"labelSelector": selector_text(ctx.deployment.spec.get("selector") or {}), **more}
+        return await self._client.get(where, kind, params=params, timeout=TIMEOUT)
 
 
 def nano(text: str) -> int | None:

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from adapter.kube.resources import GroupResource
+from adapter.metrics.promql.insert import Inserter, InsertError, Name, Promql
 from adapter.metrics.promql.write import label as label_text
 from adapter.rules.go.functions import Value
 from adapter.rules.go.template import Template, TemplateError
-from adapter.rules.insert import Inserter, InsertError, Name, Promql
 from adapter.rules.model import ResourceRule, Rule
 from adapter.rules.naming import BoundRule, NamingError
 from adapter.rules.resources import NAMESPACES, NODES, PODS

@@ -1,5 +1,6 @@
 """A shop with one Deployment, a Service and an HPA under a RolloutPolicy, in simulated time: one second per step."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS
 from adapter.rollout.model.actions import DEPLOYMENTS, ENDPOINT_SLICES, EVENTS, REPLICA_SETS, SERVICES
 from adapter.rollout.model.policy import COMMAND, POLICIES
 from adapter.rollout.model.verdict import FREE, Said, Verdict
-from adapter.rollout.turns import Deaf, Heard, Turns
+from adapter.rollout.turns import Checked, Deaf, Heard, Turns
 from tests.rollout.local import Killed, LocalClient
 from tests.rollout.objects import copied, is_ready, owner
 from tests.rollout.simulator import Simulator
@@ -29,6 +30,9 @@ class Ears:
 
     async def hear(self, policy: Any, raw: Any, seen: Any, now: float) -> Heard:
         return Heard(self.say(policy.status.phase.value))
+
+    async def check(self, policy: Any, raw: Any, seen: Any, now: float) -> Checked:
+        return Checked()
 
 
 class Shop:
@@ -141,6 +145,8 @@ class Shop:
                 self._note()
             if turned.again > 0.5:
                 break
+        for _ in range(5):
+            await asyncio.sleep(0)  # what is done beside turns
         self.simulator.step()
         self._look()
         for hook in self.every_step:

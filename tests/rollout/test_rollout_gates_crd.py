@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.rollout.model import gates
+from adapter.rollout.model import query as query_model
 from adapter.rollout.model.gates import Kind, Scope, Then, Worse, read
 from adapter.rollout.model.verdict import Stage
 from tests.rollout.judging import LIMIT, QUEUE
@@ -30,7 +31,10 @@ GATE = SPEC["gates"]["items"]["properties"]
 
 def test_the_fields_are_the_same() -> None:
     assert set(GATE) == set(gates.FIELDS)
-    assert SPEC["gates"]["items"]["required"] == ["metric"]
+    query = GATE["query"]["properties"]
+    assert set(query) == set(query_model.FIELDS)
+    assert (query["windowSeconds"]["minimum"], query["windowSeconds"]["maximum"]) == query_model.WINDOWS
+    assert {query[field]["maxLength"] for field in ("bad", "total", "value")} == {query_model.MOST_CHARACTERS}
     assert SPEC["gates"]["maxItems"] == gates.MOST_GATES
 
 

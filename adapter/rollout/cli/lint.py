@@ -8,7 +8,7 @@ from typing import Any, Final
 from adapter.kube.client import Client
 from adapter.program import tables
 from adapter.program.flags import operand, setting
-from adapter.rollout import documents
+from adapter.rollout import documents, queries
 from adapter.rollout.cli import cluster, files
 from adapter.rollout.cli.settings import FILE, Cluster, Output, flags
 from adapter.rollout.cli.survey import Author, survey
@@ -41,7 +41,8 @@ def gate_problems(policy: Mapping[str, Any]) -> list[str]:
     spec = documents.spec_of(policy)
     if not isinstance(policy.get("spec"), Mapping):
         return []  # `shape` says so
-    problems = read(spec)[1]
+    gates, problems = read(spec)
+    problems = problems or queries.problems(gates.gates)
     if not problems and not spec.get("gates"):
         problems.append("spec.gates: no gate is given, so every release would pass; right would be at least one")
     return problems

@@ -22,8 +22,10 @@ from adapter.rollout.model.actions import (
 )
 from adapter.rollout.model.observation import ReplicaSet, Seen
 from adapter.rollout.model.policy import FINALIZER, POLICIES, STRATEGIES
-from adapter.rollout.model.status import Phase, Release, Revision, Roll, Saved, at, with_condition
+from adapter.rollout.model.status import Phase, Release, Revision, Roll, Saved, Status, at, with_condition
 
+UNHEARD = "MetricsMissing"
+"""The condition that says which gate would hear nothing."""
 HINT = "streamgate.io/release-with"
 """An annotation on the Deployment that says what to use instead of kubectl's own undo, restart and resume."""
 HINT_TEXT = "released by a RolloutPolicy: use streamgate-rollout undo|restart|promote, not kubectl rollout"
@@ -77,7 +79,16 @@ def idle(ctx: Context) -> Decision:
     status = with_condition(
         ctx.status, "Refused", False, reason="Accepted", message="the policy can be followed", now=ctx.now
     )
-    return _compared(ctx._replace(status=status))
+    return _compared(ctx._replace(status=_heard(ctx, status)))
+
+
+def _heard(ctx: Context, status: Status) -> Status:
+    """The condition that a gate's metric is not there: seen before a release waits for it."""
+    missing = ctx.seen.unheard
+    if not missing and not any(found.type == UNHEARD for found in status.conditions):
+        return status
+    reason, message = ("NoSuchMetric", "; ".join(missing)[:1024]) if missing else ("Heard", "")
+    return with_condition(status, UNHEARD, bool(missing), reason=reason, message=message, now=ctx.now)
 
 
 def refused(ctx: Context, why: str) -> Decision:

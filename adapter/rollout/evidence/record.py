@@ -1,5 +1,6 @@
 """What is kept of a release between windows: per gate the evidence and when it was heard; as JSON in the status."""
 
+import hashlib
 import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -70,7 +71,10 @@ def blank(gate: Gate) -> GateRecord:
 def key(gate: Gate) -> str:
     """A gate's question in one line."""
     parts = (gate.name, gate.metric, gate.total, gate.kind, gate.limit, gate.margin, gate.worse, gate.stage)
-    return "|".join("" if part is None else str(part) for part in parts)
+    asked = "|".join("" if part is None else str(part) for part in parts)
+    if gate.query is None:
+        return asked
+    return f"{asked}|{hashlib.sha256(repr(gate.query).encode()).hexdigest()[:16]}"
 
 
 def dump(record: Record) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from adapter.rollout.model import query as queries
 from adapter.rollout.model.fields import Fields, shown
+from adapter.rollout.model.query import Query
 from adapter.rollout.model.verdict import Stage
 
 MOST_GATES: Final = 16
@@ -95,6 +97,8 @@ class Gate:
     stage: Stage = Stage.CANARY
     on_undecided: Timeout = UNDECIDED
     no_evidence: Timeout = NO_EVIDENCE
+    query: Query | None = None
+    """Where the values come from PromQL; `metric` is the gate's name then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +173,7 @@ def _size(raw: object) -> int:
 
 
 FIELDS: Final = (
-    "name metric total kind limit margin worse share scope stage onUndecided noEvidence".split()  # noqa: SIM905
+    "name metric total kind limit margin worse share scope stage onUndecided noEvidence query".split()  # noqa: SIM905
 )
 
 
@@ -181,12 +185,14 @@ def _gate(raw: object, path: str, blue_green: bool, problems: list[str]) -> Gate
     before = len(problems)
     fields = Fields(raw, path, problems)
     fields.only(FIELDS)
-    metric = fields.text("metric", _METRIC, "a metric's name such as http_requests_failed", required=True)
     kind = fields.word("kind", Kind.EVENTS)
     events = kind is Kind.EVENTS
+    query = queries.read(fields, events=events)
+    name = fields.text("name", _NAME, "lower-case letters, digits and hyphens, at most 63", required=query is not None)
+    metric = fields.text("metric", _METRIC, "a metric's name such as http_requests_failed", required=query is None)
     gate = Gate(
-        name=fields.text("name", _NAME, "lower-case letters, digits and hyphens, at most 63") or _label(metric),
-        metric=metric,
+        name=name or _label(metric),
+        metric=name if query else metric,
         total=fields.text("total", _METRIC, "a metric's name such as http_requests"),
         kind=kind,
         limit=fields.number("limit", None, 0, 1, inside=True) if events else fields.number("limit", None),
@@ -197,10 +203,11 @@ def _gate(raw: object, path: str, blue_green: bool, problems: list[str]) -> Gate
         stage=fields.word("stage", Stage.POST if blue_green else Stage.CANARY),
         on_undecided=_timeout(fields, "onUndecided", UNDECIDED),
         no_evidence=_timeout(fields, "noEvidence", NO_EVIDENCE),
+        query=query,
     )
     if len(problems) == before:
         problems += (f"{path}{text}" for text in _odd(gate, raw, blue_green))
-    return gate if metric else None
+    return gate if gate.metric else None
 
 
 def _timeout(fields: Fields, field: str, default: Timeout) -> Timeout:
@@ -215,9 +222,11 @@ def _timeout(fields: Fields, field: str, default: Timeout) -> Timeout:
 def _odd(gate: Gate, raw: Mapping[str, object], blue_green: bool) -> list[str]:
     """What is wrong with fields that are right one by one."""
     said = []
-    if gate.kind is Kind.EVENTS and not gate.total:
+    if gate.query and ("metric" in raw or "total" in raw):
+        said.append(".query: metric and total are for values of the metrics API; right would be query alone")
+    if gate.kind is Kind.EVENTS and not gate.total and not gate.query:
         said.append(".total: missing; right would be the counter of all requests, of which `metric` counts the bad")
-    if gate.kind is Kind.EVENTS and gate.total == gate.metric:
+    if gate.kind is Kind.EVENTS and gate.total == gate.metric and not gate.query:
         said.append(f".total: {gate.total!r} is `metric` as well; right would be the counter of all requests")
     if gate.kind is Kind.GAUGE and gate.total:
         said.append(".total: a gauge has none; right would be to leave it out, or kind events")
@@ -248,7 +257,7 @@ def _together(gates: Sequence[Gate]) -> list[str]:
         if count > 1
     ]
     for metric in dict.fromkeys(gate.metric for gate in gates):
-        meanings = {(gate.kind, gate.total) for gate in gates if gate.metric == metric}
+        meanings = {(gate.kind, gate.total, gate.query) for gate in gates if gate.metric == metric}
         if len(meanings) > 1:
             said.append(f"spec.gates: gates on {metric!r} differ in kind or total; right would be one meaning")
     return said

@@ -272,6 +272,8 @@ class Observation:
     """Claims of the template that only one pod may mount."""
     config: str = ""
     """The fingerprint of the ConfigMaps and Secrets that the policy names; '' where it names none."""
+    unheard: tuple[str, ...] = ()
+    """Metrics of gates that no pod has now, as whole sentences."""
     namespace_going: bool = False
 
     def owned(self, uid: str) -> list[ReplicaSet]:

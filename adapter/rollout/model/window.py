@@ -58,3 +58,5 @@ class Window:
     """The canary's step; None where there are none."""
     pods: Mapping[Arm, Mapping[str, Mapping[str, Reading]]] = field(default_factory=dict)
     """Arm -> pod -> metric: the same pod by pod, where it is known."""
+    asked: frozenset[str] | None = None
+    """The metrics that were asked for; None: all. To a gate on another one this window says nothing."""

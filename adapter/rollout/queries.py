@@ -1,0 +1,139 @@
+"""A gate's PromQL: checked, filled in for one arm, and bound to one namespace, so that it reads no other. Pure.
+
+A query is a template over `{{pods}}` (a pattern of the arm's pods), `{{hash}}` (their pod-template-hash), `{{arm}}`
+(stable or canary) and `{{window}}` (the interval that is judged, as '30s'). Whatever it says, every selector in it gets
+the namespace's matcher beside its own: matchers are all to hold.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Final, NamedTuple
+
+import promql_parser as ast
+
+from adapter.metrics.promql.insert import Inserter, InsertError
+from adapter.metrics.promql.read import PromQLError, parse
+from adapter.metrics.promql.walk import children, selectors
+from adapter.metrics.promql.write import Writer, label
+from adapter.rollout.model.gates import Gate
+from adapter.rollout.model.window import Arm
+from adapter.units.text import quote
+
+ARGUMENT: Final = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
+OF_ARM: Final = ("pods", "hash", "arm")
+ARGUMENTS: Final = (*OF_ARM, "window")
+MOST_RANGE: Final = timedelta(hours=1)
+LEAST_STEP: Final = timedelta(seconds=1)
+"""Of a subquery."""
+MOST_INSTANT: Final = 4
+"""Selectors without a range in one query: for each the time of its newest sample is asked."""
+
+
+class Subject(NamedTuple):
+    """Whom a query is about."""
+
+    namespace: str
+    arm: Arm
+    pods: Sequence[str]
+    """Names; at least one."""
+    hash: str
+    window_seconds: int
+
+
+class Bound(NamedTuple):
+    """A query to send, and those whose answers say how old the newest sample of each of its instant selectors is."""
+
+    promql: str
+    times: tuple[str, ...] = ()
+
+
+def bind(template: str, subject: Subject, label_name: str) -> Bound:
+    """The query about `subject`, every selector of it bound to its namespace. Raises PromQLError."""
+    tree = parse(filled(template, _values(subject)))
+    if problem := _refused(tree):
+        raise PromQLError(problem)
+    writer = Writer(inside=lambda found: [*_written(found), f"{label(label_name)}={quote(subject.namespace)}"])
+    times = tuple(f"max(timestamp({writer.write(found)}))" for found in _instant(tree))
+    return Bound(writer.write(tree), times)
+
+
+def filled(template: str, values: Mapping[str, str]) -> str:
+    """The template with its arguments, each kept within the text or the braces where it stands. Raises PromQLError."""
+    inserter, written, at = Inserter(), [], 0
+    for found in ARGUMENT.finditer(template):
+        if found[1] not in values:
+            raise PromQLError(f"{{{{{found[1][:40]}}}}} is no argument; right would be one of {', '.join(ARGUMENTS)}")
+        try:
+            written += [inserter.literal(template[at : found.start()]), inserter.inserted(values[found[1]])]
+        except InsertError as error:
+            raise PromQLError(f"{{{{{found[1]}}}}} cannot stand where it does: {error}") from None
+        at = found.end()
+    return "".join([*written, inserter.literal(template[at:])])
+
+
+def problem_of(template: str) -> str:
+    """What is wrong with a gate's query, whomever it will be about; '' where nothing is."""
+    if not any(found[1] in OF_ARM for found in ARGUMENT.finditer(template)):
+        return 'it reads the same for both arms; right would be a matcher such as pod=~"{{pods}}"'
+    try:
+        bind(template, Subject("default", Arm.CANARY, ("web-1",), "5d4f8c7b9", 30), "namespace")
+    except PromQLError as error:
+        return str(error)
+    return ""
+
+
+def problems(gates: Sequence[Gate]) -> list[str]:
+    """A sentence for each query that cannot be asked, with its field."""
+    found = []
+    for index, gate in enumerate(gates):
+        for field, template in gate.query.templates.items() if gate.query else ():
+            if problem := problem_of(template):
+                found.append(f"spec.gates[{index}].query.{field}: {problem}")
+    return found
+
+
+def _values(subject: Subject) -> Mapping[str, str]:
+    pods = "|".join(name.replace(".", "[.]") for name in sorted(subject.pods))
+    window = f"{subject.window_seconds}s"
+    return {"pods": pods, "hash": subject.hash, "arm": subject.arm.value, "window": window}
+
+
+def _refused(tree: ast.Expr) -> str:
+    """Why the tree is not asked: what could read another namespace, another time, or without bounds."""
+    found = list(selectors(tree))
+    if not found:
+        return "it reads no series"
+    if len(list(_instant(tree))) > MOST_INSTANT:
+        return f"it has more than {MOST_INSTANT} selectors without a range"
+    if any(each.matchers.or_matchers for each in found):
+        return "matchers joined by `or` cannot be bound to a namespace; right would be two selectors joined by `or`"
+    for node in _all(tree):
+        if isinstance(node, ast.Call) and node.func.name == "info":
+            return "info() reads series that no selector names"
+        if isinstance(node, ast.VectorSelector | ast.SubqueryExpr) and (node.offset is not None or node.at is not None):
+            return "offset and @ are not asked: both arms are judged by the same interval"
+        if isinstance(node, ast.MatrixSelector | ast.SubqueryExpr) and (node.range or timedelta()) > MOST_RANGE:
+            return "a range is longer than an hour; right would be [{{window}}]"
+        if isinstance(node, ast.SubqueryExpr) and node.step is not None and node.step < LEAST_STEP:
+            return "a subquery's step is shorter than a second"
+    return ""
+
+
+def _all(node: ast.Expr) -> Iterator[ast.Expr]:
+    yield node
+    for child in children(node):
+        yield from _all(child)
+
+
+def _instant(node: ast.Expr) -> Iterator[ast.VectorSelector]:
+    """Selectors whose newest sample may be minutes old: those without a range."""
+    if isinstance(node, ast.VectorSelector):
+        yield node
+    elif not isinstance(node, ast.MatrixSelector):
+        for child in children(node):
+            yield from _instant(child)
+
+
+def _written(found: Sequence[tuple[str, str, str]]) -> list[str]:
+    return [f"{label(name)}{operator}{quote(value)}" for name, operator, value in found]
