@@ -12,10 +12,10 @@ import msgspec
 import numpy as np
 
 from adapter.kube.objects import unix
-from recommender.model.buckets import Rows
+from recommender.model.buckets import Amounts, Rows
 from recommender.model.containers import MAX_AMOUNT, MAX_EPOCH, PEAK_WEIGHT, Model, States
 from recommender.model.histogram import NEVER, Histograms
-from recommender.model.peaks import DAYS, amount
+from recommender.model.peaks import DAY, DAYS, MANY, amount
 from recommender.objects import CheckpointStatus, Histogram
 
 VERSION: Final = "v3"
@@ -34,14 +34,18 @@ class CheckpointError(ValueError):
 class Extra(NamedTuple):
     """The annotation: what v3 has no room for."""
 
-    anchor: float
+    first: float
+    """Unix time, s, of the earliest sample"""
     day: int
+    """the newest day: since 1970 where there are `readings`, else since `first`"""
     peaks: tuple[int, ...]
     """bytes, newest day first"""
     oom: int = 0
     oom_time: float = NEVER
     repeated: tuple[int, ...] | None = None
     """bytes, newest day first: what of each peak other readings support; older annotations have none: all of it"""
+    readings: tuple[int, ...] | None = None
+    """newest day first: how many, 15 is as many or more; older annotations have none: many"""
 
 
 def encode(model: Model, rows: Rows, now: float) -> list[CheckpointStatus]:
@@ -119,20 +123,22 @@ def encode_extra(states: States, rows: Rows) -> list[str]:
     peaks = states.peaks
     known = peaks.days(rows, 0.0)
     newest, repeated = amount(known.highest).tolist(), amount(known.repeated).tolist()
-    columns = (peaks.anchor, peaks.day, peaks.oom, peaks.oom_time)
-    anchor, day, oom, oom_time = (column[rows].tolist() for column in columns)
+    readings = known.readings.tolist()
+    columns = (peaks.first, peaks.day, peaks.oom, peaks.oom_time)
+    first, day, oom, oom_time = (column[rows].tolist() for column in columns)
 
     def extra(at: int) -> Extra:
         return Extra(
-            anchor=anchor[at],
+            first=first[at],
             day=day[at],
             peaks=_trimmed(newest[at]),
             oom=oom[at],
             oom_time=oom_time[at],
             repeated=_trimmed(repeated[at]),
+            readings=_trimmed(readings[at]),
         )
 
-    return ["" if anchor[at] == NEVER else _dump(extra(at)) for at in range(len(rows))]
+    return ["" if first[at] == NEVER else _dump(extra(at)) for at in range(len(rows))]
 
 
 def restore_extra(states: States, row: int, text: str) -> None:
@@ -142,11 +148,12 @@ def restore_extra(states: States, row: int, text: str) -> None:
     except (msgspec.DecodeError, RecursionError) as error:
         raise CheckpointError(f"annotation {ANNOTATION}: {error}") from error
     repeated = extra.peaks if extra.repeated is None else extra.repeated
+    readings = (MANY,) * len(extra.peaks) if extra.readings is None else extra.readings
     good = (
         len(extra.peaks) <= DAYS
-        and len(repeated) <= len(extra.peaks)
-        and all(0 <= peak <= MAX_AMOUNT for peak in (*extra.peaks, *repeated, extra.oom))
-        and all(time == NEVER or 0 <= time < MAX_EPOCH for time in (extra.anchor, extra.oom_time))
+        and max(len(repeated), len(readings)) <= len(extra.peaks)
+        and all(0 <= peak <= MAX_AMOUNT for peak in (*extra.peaks, *repeated, *readings, extra.oom))
+        and all(time == NEVER or 0 <= time < MAX_EPOCH for time in (extra.first, extra.oom_time))
         and 0 <= extra.day < 10**6
     )
     if not good:
@@ -154,9 +161,10 @@ def restore_extra(states: States, row: int, text: str) -> None:
             f"annotation {ANNOTATION}: at most {DAYS} peaks from 0 to {MAX_AMOUNT} and times in Unix s are wanted"
         )
     peaks = states.peaks
-    highest, supported = np.array(extra.peaks, dtype=np.int64), np.array(repeated, dtype=np.int64)
-    peaks.load(row, extra.day, highest, np.minimum(supported, highest[: len(supported)]))
-    peaks.anchor[row] = extra.anchor
+    day = extra.day if extra.readings is not None else extra.day + math.floor(max(extra.first, 0.0) / DAY)
+    columns = (_padded(column, len(extra.peaks)) for column in (extra.peaks, repeated, readings))
+    peaks.load(row, day, *columns)
+    peaks.first[row] = extra.first
     peaks.oom[row], peaks.oom_time[row] = extra.oom, extra.oom_time
 
 
@@ -191,6 +199,10 @@ def _trimmed(peaks: list[int]) -> tuple[int, ...]:
     while peaks and not peaks[-1]:
         peaks.pop()
     return tuple(peaks)
+
+
+def _padded(column: Sequence[int], length: int) -> Amounts:
+    return np.array([*column, *[0] * (length - len(column))], dtype=np.int64)
 
 
 def _dump(extra: Extra) -> str:

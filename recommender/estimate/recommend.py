@@ -44,7 +44,7 @@ def decide(model: Model, rows: Rows, containers: Amounts, now: float, chosen: Mo
 
 def known(states: States, rows: Rows) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Of which of `rows` any sample of CPU, and any of memory, is known."""
-    return states.cpu.total[rows] > 0, (states.memory.total[rows] > 0) | (states.peaks.anchor[rows] != NEVER)
+    return states.cpu.total[rows] > 0, (states.memory.total[rows] > 0) | (states.peaks.first[rows] != NEVER)
 
 
 def since(states: States, rows: Rows) -> Floats:
@@ -53,8 +53,8 @@ def since(states: States, rows: Rows) -> Floats:
     Memory's first sample is the daily peaks' (a checkpoint of VPA's own has none of them), else taken as CPU's.
     """
     cpu, memory = known(states, rows)
-    first, anchor = states.first_sample[rows], states.peaks.anchor[rows]
-    memory_first = np.where(anchor != NEVER, anchor, first)
+    first, first_peak = states.first_sample[rows], states.peaks.first[rows]
+    memory_first = np.where(first_peak != NEVER, first_peak, first)
     begun = np.maximum(np.where(cpu, first, -np.inf), np.where(memory, memory_first, -np.inf))
     never = (cpu & (first == NEVER)) | (memory & (memory_first == NEVER)) | ~(cpu | memory)
     found: Floats = np.where(never, np.inf, begun)

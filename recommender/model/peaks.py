@@ -19,8 +19,10 @@ STEP: Final = 0.0003
 """Logarithmic distance of two levels, so 0.03 %; uint16 reaches 3e14 bytes."""
 FOURFOLD: Final = int(np.log(4.0) / STEP) // 64 * 64
 """How many levels one more reading can lift what counts as repeated: 4 times, less what the policy's grid asks for."""
-MOST_AT_ONCE: Final = 15
-"""Readings of a state that count at once: 4 to the power of this spans all levels, so more would change nothing."""
+MANY: Final = 15
+"""Readings of a day that are told apart: 4 to the power of this spans all levels, so more would change nothing."""
+COUNTS: Final = 16
+"""Of what readings support the levels are multiples of this, which leaves room for their number."""
 Levels: TypeAlias = NDArray[np.uint16]
 """Amounts of memory on a logarithmic scale; 0 is none."""
 
@@ -31,7 +33,9 @@ class Days(NamedTuple):
     highest: Levels
     """(n, days): the largest reading"""
     repeated: Levels
-    """(n, days): what stays of it if any one reading is taken away; 0 where there was but one"""
+    """(n, days): what stays of it if any one reading is taken away, to 0.5 %; 0 where there was but one"""
+    readings: Levels
+    """(n, days): how many there were; 15 is as many or more"""
     elapsed: Floats
     """(n): how much of the newest day is over, 0 to 1"""
     needed: Amounts
@@ -44,11 +48,13 @@ class Days(NamedTuple):
         """Days whose peaks, bytes (n, days), were seen again and again; without kills."""
         highest, count = level(peaks), len(peaks)
         none = np.zeros(count, dtype=np.int64)
-        return cls(highest, highest, np.full(count, elapsed), none, none)
+        readings = np.where(highest > 0, MANY, 0).astype(np.uint16)
+        return cls(highest, highest, readings, np.full(count, elapsed), none, none)
 
-    def part(self, rows: Rows | slice) -> "Days":
+    def part(self, rows: Rows | NDArray[np.bool_] | slice) -> "Days":
         """Only some of the states."""
-        return Days(self.highest[rows], self.repeated[rows], self.elapsed[rows], self.needed[rows], self.killed[rows])
+        highest, repeated, readings = (ring[rows] for ring in (self.highest, self.repeated, self.readings))
+        return Days(highest, repeated, readings, self.elapsed[rows], self.needed[rows], self.killed[rows])
 
 
 def level(amounts: Floats | Amounts) -> Levels:
@@ -66,22 +72,23 @@ def amount(levels: NDArray[np.integer]) -> Amounts:
 
 
 class Peaks:
-    """Of each state two summaries of each of the last 28 days; a state's days begin with its first sample.
+    """Of each state three summaries of each of the last 28 days of UTC.
 
     Beside the day's largest reading that is the largest one that others support: one more reading can lift it to at
     most 4 times what it was, and never above the second largest. So a lone reading of any size moves it little, and a
-    level that holds is reached within some readings. Takes 148 bytes a state; amounts are at most 0.03 % too small.
+    level that holds is reached within some readings. The third is how many there were, up to 15. Takes 148 bytes a
+    state; amounts are at most 0.03 % too small, what others support 0.5 %.
     """
 
     def __init__(self) -> None:
         self.ring: Levels = np.zeros((0, DAYS), dtype=np.uint16)
         """the largest; 0 where that day had no sample; day d is in column d % 28"""
-        self.repeated: Levels = np.zeros((0, DAYS), dtype=np.uint16)
-        """the largest that is supported; 0 where that day had one sample at most"""
-        self.anchor: Floats = np.zeros(0)
-        """Unix time, s, at which day 0 began"""
+        self.supported: Levels = np.zeros((0, DAYS), dtype=np.uint16)
+        """the largest that is supported, a multiple of 16, and in the lowest four bits the number of readings"""
+        self.first: Floats = np.zeros(0)
+        """Unix time, s, of the earliest sample"""
         self.day: NDArray[np.int32] = np.zeros(0, dtype=np.int32)
-        """the newest day that is in the ring"""
+        """the newest day that is in the ring, since 1970"""
         self.oom: Amounts = np.zeros(0, dtype=np.int64)
         """bytes: the largest need after an OOM kill that is still remembered"""
         self.oom_time: Floats = np.zeros(0)
@@ -91,14 +98,14 @@ class Peaks:
     @property
     def nbytes(self) -> int:
         """Bytes held."""
-        own = (self.ring, self.repeated, self.anchor, self.day, self.oom, self.oom_time, self.changed)
+        own = (self.ring, self.supported, self.first, self.day, self.oom, self.oom_time, self.changed)
         return sum(column.nbytes for column in own)
 
     def extend(self, rows: int) -> None:
         """Adds `rows` empty states at the end."""
         empty = np.zeros((rows, DAYS), dtype=np.uint16)
-        self.ring, self.repeated = np.append(self.ring, empty, axis=0), np.append(self.repeated, empty, axis=0)
-        self.anchor = np.append(self.anchor, np.full(rows, NEVER))
+        self.ring, self.supported = np.append(self.ring, empty, axis=0), np.append(self.supported, empty, axis=0)
+        self.first = np.append(self.first, np.full(rows, NEVER))
         self.day = np.append(self.day, np.zeros(rows, dtype=np.int32))
         self.oom = np.append(self.oom, np.zeros(rows, dtype=np.int64))
         self.oom_time = np.append(self.oom_time, np.full(rows, NEVER))
@@ -106,18 +113,19 @@ class Peaks:
 
     def clear(self, rows: Rows) -> None:
         """Forgets rows."""
-        self.ring[rows], self.repeated[rows], self.day[rows], self.oom[rows] = 0, 0, 0, 0
-        self.anchor[rows], self.oom_time[rows], self.changed[rows] = NEVER, NEVER, True
+        self.ring[rows], self.supported[rows], self.day[rows], self.oom[rows] = 0, 0, 0, 0
+        self.first[rows], self.oom_time[rows], self.changed[rows] = NEVER, NEVER, True
 
     def add(self, rows: Rows, amounts: Amounts, times: Floats) -> None:
         """Takes memory samples in; those older than four weeks are dropped. A row may occur more than once."""
-        self._anchor(rows, times)
-        day = np.floor((times - self.anchor[rows]) / DAY).astype(np.int32)
+        self._begin(rows, times)
+        day = _day(times)
         self.roll(rows, day)
-        kept = (day > self.day[rows] - DAYS) & (day >= 0)
+        kept = day > self.day[rows] - DAYS
         cells = rows[kept] * DAYS + day[kept] % DAYS
         levels = level(np.maximum(amounts[kept], 1))
-        news = levels > self.repeated.reshape(-1)[cells]
+        known = self.supported.reshape(-1)[cells]
+        news = (levels > known) | (known % COUNTS < MANY)
         for each, read in _rounds(cells[news], levels[news]):
             self._read(each, read)
 
@@ -140,7 +148,7 @@ class Peaks:
         for step in range(int(gap.max())):
             passed = gap > step
             at = moved[passed], (target[passed] - step) % DAYS
-            self.ring[at], self.repeated[at] = 0, 0
+            self.ring[at], self.supported[at] = 0, 0
         self.day[moved] = target
         self.changed[moved] = True
 
@@ -150,35 +158,40 @@ class Peaks:
 
     def elapsed(self, rows: Rows, now: float) -> Floats:
         """How much of each state's newest day is over at Unix time `now`, s: 0 to 1."""
-        passed: Floats = np.clip((now - self.anchor[rows]) / DAY - self.day[rows], 0.0, 1.0)
+        passed: Floats = np.clip(now / DAY - self.day[rows], 0.0, 1.0)
         return passed
 
     def days(self, rows: Rows, now: float) -> Days:
         """All that is known of `rows` at Unix time `now`, s."""
         remembered = self.oom_time[rows] >= now - OOM_MEMORY
-        age = self.day[rows] - np.floor((self.oom_time[rows] - self.anchor[rows]) / DAY)
+        age = self.day[rows] - np.floor(self.oom_time[rows] / DAY)
+        supported = self._newest_first(self.supported, rows, DAYS)
         return Days(
             self._newest_first(self.ring, rows, DAYS),
-            self._newest_first(self.repeated, rows, DAYS),
+            supported // COUNTS * COUNTS,
+            supported % COUNTS,
             self.elapsed(rows, now),
             np.where(remembered, self.oom[rows], 0),
             np.where(remembered, np.clip(age, 0, DAYS - 1), 0).astype(np.int64),
         )
 
-    def load(self, row: int, day: int, highest: Amounts, repeated: Amounts) -> None:
-        """Fills a state's days, newest first, bytes; those not given are empty."""
-        for ring, given in ((self.ring, highest), (self.repeated, repeated)):
-            ring[row] = 0
-            ring[row, (day - np.arange(len(given))) % DAYS] = level(given)
+    def load(self, row: int, day: int, highest: Amounts, repeated: Amounts, readings: Amounts) -> None:
+        """Fills a state's days, newest first: bytes, and how many readings; those not given are empty."""
+        self.ring[row], self.supported[row] = 0, 0
+        place = (day - np.arange(len(highest))) % DAYS
+        count = np.where(highest > 0, np.clip(readings, 1, MANY), 0).astype(np.uint16)
+        self.ring[row, place] = level(highest)
+        self.supported[row, place] = level(np.minimum(repeated, highest)) // COUNTS * COUNTS + count
         self.day[row], self.changed[row] = day, True
 
     def _read(self, cells: Rows, levels: Levels) -> None:
         """One reading for each of some cells (unique) of the rings: the rule of this class."""
-        ring, repeated = self.ring.reshape(-1), self.repeated.reshape(-1)
-        highest, known = ring[cells], repeated[cells]
-        second = np.minimum(levels, highest)
-        lifted = np.maximum(known, np.minimum(second, known.astype(np.int64) + FOURFOLD))
-        repeated[cells] = np.where(known > 0, lifted, second)
+        ring, supported = self.ring.reshape(-1), self.supported.reshape(-1)
+        highest, count = ring[cells], supported[cells] % COUNTS
+        known = (supported[cells] - count).astype(np.int64)
+        second = np.where(count > 0, np.minimum(levels, highest), 0)
+        lifted = np.where(count > 1, np.maximum(known, np.minimum(second, known + FOURFOLD)), second)
+        supported[cells] = lifted // COUNTS * COUNTS + np.minimum(count + 1, MANY)
         ring[cells] = np.maximum(highest, levels)
         self.changed[cells // DAYS] = True
 
@@ -186,12 +199,14 @@ class Peaks:
         columns = (self.day[rows][:, None] - np.arange(days)) % DAYS
         return np.take_along_axis(ring[rows], columns, axis=1)
 
-    def _anchor(self, rows: Rows, times: Floats) -> None:
-        unset = self.anchor[rows] == NEVER
-        if unset.any():
-            fresh = rows[unset]
-            self.anchor[fresh] = np.inf
-            np.minimum.at(self.anchor, fresh, times[unset])
+    def _begin(self, rows: Rows, times: Floats) -> None:
+        first = self.first
+        first[rows[first[rows] == NEVER]] = np.inf
+        np.minimum.at(first, rows, times)
+
+
+def _day(times: Floats) -> NDArray[np.int32]:
+    return np.floor(times / DAY).astype(np.int32)
 
 
 def _rounds(cells: Rows, levels: Levels) -> list[tuple[Rows, Levels]]:
@@ -202,6 +217,4 @@ def _rounds(cells: Rows, levels: Levels) -> list[tuple[Rows, Levels]]:
     cells, levels = cells[order], levels[order]
     first = np.flatnonzero(np.append(True, cells[1:] != cells[:-1]))
     rank = np.arange(len(cells)) - np.repeat(first, np.diff(np.append(first, len(cells))))
-    return [
-        (cells[rank == place], levels[rank == place]) for place in range(int(min(rank.max(), MOST_AT_ONCE)), -1, -1)
-    ]
+    return [(cells[rank == place], levels[rank == place]) for place in range(int(min(rank.max(), MANY)), -1, -1)]

@@ -125,7 +125,7 @@ def _days(model: Model, row: int, days: Days, target: int) -> list[str]:
     for age, (peak, repeated) in enumerate(zip(amount(days.highest[0]), amount(days.repeated[0]), strict=True)):
         if not peak:
             continue
-        start = peaks.anchor[row] + (peaks.day[row] - age) * DAY
+        start = float(peaks.day[row] - age) * DAY
         over = "  above the target" if peak > target else ""
         alone = f"  one reading; the others say {size(int(repeated))}" if 0 < repeated * 4 < peak else ""
         lines.append(f"    {_day(start)}  {size(int(peak)):>10}{over}{alone}")

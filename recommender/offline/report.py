@@ -224,9 +224,9 @@ def _beside(
 def _seen(model: Model, rows: Rows) -> list[tuple[float | None, float | None]]:
     """(first, last) sample's Unix time, s; None where no sample was seen."""
     states, peaks = model.states, model.states.peaks
-    first, last, anchor = states.first_sample[rows], states.last_sample[rows], peaks.anchor[rows]
-    begun = np.where(anchor == NEVER, first, np.where(first == NEVER, anchor, np.minimum(first, anchor)))
-    ended = np.where(anchor == NEVER, last, np.maximum(last, anchor + peaks.day[rows] * DAY))
+    first, last, peak = states.first_sample[rows], states.last_sample[rows], peaks.first[rows]
+    begun = np.where(peak == NEVER, first, np.where(first == NEVER, peak, np.minimum(first, peak)))
+    ended = np.where(peak == NEVER, last, np.maximum.reduce([last, peak, peaks.day[rows] * DAY]))
     return [
         (None, None) if start == NEVER else (float(start), float(end)) for start, end in zip(begun, ended, strict=True)
     ]

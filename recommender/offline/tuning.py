@@ -26,7 +26,7 @@ from recommender.settings import Settings
 
 KNOBS: Final[Mapping[str, tuple[float, ...]]] = {
     "ceiling": (0.03, 0.04, 0.05, 0.06, 0.08),
-    "days": (7, 8, 9, 10),
+    "days": (5, 6, 7),
     "half_life": (1.0, 1.5, 2.25, 3.0),
     "spread": (0.07, 0.09, 0.115, 0.15),
     "far": (0.03, 0.06, 0.09),

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from recommender.config import mode
@@ -24,7 +25,6 @@ OURS = mode(Settings())
 FREE = mode(Settings(pod_min_memory=0.0))
 """Without the floor of 250 MiB, which hides what is below."""
 bytes_ = st.floats(np.log(2e6), np.log(1e12)).map(lambda x: int(np.exp(x)))
-busy_days = st.lists(st.lists(bytes_, min_size=2, max_size=6), min_size=1, max_size=24)
 days = st.lists(st.lists(bytes_, min_size=1, max_size=6), min_size=1, max_size=24)
 
 
@@ -121,24 +121,114 @@ def test_a_level_that_fell_is_followed_after_ten_days(history: History, new: int
     assert targets([history])[0] <= 1.2 * lowest
 
 
-@settings(max_examples=150, deadline=None)
-@given(busy_days, st.integers(10**6, TB), st.data())
-def test_one_reading_more_asks_for_four_times_as_much_at_most(
-    history: History, value: int, data: st.DataObject
-) -> None:
-    """Each can lift the target to 4 times, no more, whatever the history of days with at least two readings."""
-    day = data.draw(st.integers(0, len(history) - 1))
+class Reading(NamedTuple):
+    """One memory sample of one of three replicas."""
+
+    replica: int
+    day: int
+    hour: int
+    amount: int
+
+    @property
+    def time(self) -> float:
+        return T0 + self.day * DAY + self.hour * 3600.0
+
+
+READINGS = st.builds(Reading, st.integers(0, 2), st.integers(0, 24), st.integers(0, 23), bytes_)
+SPARSE = st.lists(READINGS, min_size=1, max_size=24)
+"""Any shape: lone readings, days of one reading, days without, replicas, none in order."""
+FULL = st.builds(
+    lambda levels, lone: [
+        *(Reading(k, day, 8 * k + h, at) for day, at in enumerate(levels) for k in range(2) for h in range(8)),
+        *(one for one in lone if one.day < len(levels)),
+    ],
+    st.lists(bytes_, min_size=1, max_size=24),
+    st.lists(READINGS, max_size=6),
+)
+"""Days of sixteen readings at a level of the day's own, and some lone ones."""
+
+
+def asked(readings: Sequence[Reading], later: float, kills: Sequence[Reading] = ()) -> int:
+    """The target `later` days after the newest day began. Each replica's readings come in order, replica by replica."""
     model = Model(FREE.aggregation)
-    rows = model.states.take(2)
-    instances = model.start(rows)
-    for number, readings in enumerate(history):
-        spread = [*readings, *([value] if number == day else [])]
-        for place, read in enumerate(spread):
-            which = instances[1:] if number == day and place == len(readings) else instances
-            now = np.full(len(which), T0 + (number + place / 8) * DAY)
-            model.observe_memory(which, np.full(len(which), read), now)
-    without, with_ = decide(model, rows, np.array([1, 1]), T0 + len(history) * DAY, FREE).memory.target
-    assert with_ <= 4 * without * 1.001
+    rows = model.states.take(1)
+    for replica in range(3):
+        instance = model.start(rows)
+        for one in sorted((one for one in readings if one.replica == replica), key=lambda one: one.time):
+            model.observe_memory(instance, np.array([one.amount]), np.array([one.time]))
+        for one in (one for one in kills if one.replica == replica):
+            model.observe_oom(instance, np.array([one.amount]), np.array([one.time]))
+    now = T0 + (max(one.day for one in readings) + later) * DAY
+    return _decided(model, rows, FREE, now)[0]
+
+
+LATER = st.floats(1.0, 1.5)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.one_of(SPARSE, FULL), READINGS, LATER)
+@example(
+    [Reading(0, 0, 0, 65659969), Reading(0, 1, 0, 2545913), Reading(0, 1, 3, 2884897)], Reading(0, 1, 6, 13615380), 1.0
+)
+def test_one_reading_more_asks_for_four_times_as_much_at_most(
+    history: list[Reading], one: Reading, later: float
+) -> None:
+    """Whatever the history and the reading: the first of its day, alone on it, before all others, out of order."""
+    newest = max(reading.day for reading in [*history, one])
+    without = asked(history, later + newest - max(reading.day for reading in history))
+    assert asked([*history, one], later) <= 4 * without * 1.001
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.one_of(SPARSE, FULL), READINGS, st.integers(0, 3), st.floats(0.0, 1.0))
+def test_after_a_week_nothing_is_left_of_what_a_reading_was_above_all_others(
+    history: list[Reading], one: Reading, over: int, hour: float
+) -> None:
+    """Seven days after the end of its day it counts like the largest of the others, whatever it was."""
+    now = one.day + 7 + over
+    history = [*(reading for reading in history if reading.day < now), history[0]._replace(day=now)]
+    largest = max(reading.amount for reading in history)
+    high, same = (asked([*history, one._replace(amount=amount)], hour) for amount in (max(largest, TB), largest))
+    assert high <= same * 1.001
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.one_of(SPARSE, FULL), st.data())
+def test_a_larger_reading_of_any_shape_never_lowers_the_target(history: list[Reading], data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(history) - 1))
+    larger = history[at]._replace(amount=data.draw(st.integers(history[at].amount, TB)))
+    later = data.draw(LATER)
+    assert asked(history, later) <= asked([*history[:at], larger, *history[at + 1 :]], later)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.one_of(SPARSE, FULL), READINGS, LATER)
+def test_a_kill_in_any_shape_never_lowers_the_target(history: list[Reading], kill: Reading, later: float) -> None:
+    assert asked(history, later) <= asked(history, later, [kill])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.one_of(SPARSE, FULL), st.floats(0.01, 100.0), LATER)
+def test_readings_of_any_shape_times_c_give_the_target_times_c(history: list[Reading], c: float, later: float) -> None:
+    assume(min(reading.amount for reading in history) * c > 1e6)
+    scaled = [reading._replace(amount=int(reading.amount * c)) for reading in history]
+    assert asked(scaled, later) == pytest.approx(asked(history, later) * c, rel=0.05)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(SPARSE, min_size=2, max_size=5))
+def test_containers_of_any_shape_get_what_each_gets_alone(histories: list[list[Reading]]) -> None:
+    """Decided together, at one time."""
+    model = Model(FREE.aggregation)
+    rows = model.states.take(len(histories))
+    alone = []
+    for row, history in zip(rows, histories, strict=True):
+        mine = [one._replace(replica=0) for one in history]
+        instance = model.start(np.array([row]))
+        for one in sorted(mine, key=lambda one: one.time):
+            model.observe_memory(instance, np.array([one.amount]), np.array([one.time]))
+        alone.append(asked(mine, 26.0 - max(one.day for one in mine)))
+    assert _decided(model, rows, FREE, T0 + 26 * DAY) == alone
 
 
 @settings(max_examples=20, deadline=None)
@@ -207,4 +297,4 @@ def test_readings_at_once_count_like_readings_one_by_one(values: list[int]) -> N
     for value in ordered:
         apart.peaks.add(rows, np.array([value]), np.array([T0]))
     assert together.peaks.ring.tolist() == apart.peaks.ring.tolist()
-    assert together.peaks.repeated.tolist() == apart.peaks.repeated.tolist()
+    assert together.peaks.supported.tolist() == apart.peaks.supported.tolist()
