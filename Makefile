@@ -6,7 +6,7 @@ SECONDS ?=
 CLUSTER_PYTEST := $(PY) -m pytest -o addopts="-q --strict-markers --strict-config --import-mode=importlib" --timeout=600
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format cluster-up cluster-down cluster-status cluster-test image scale-latency \
+.PHONY: help install run test fuzz lint format cluster-up cluster-down cluster-status cluster-test image scale-latency \
         bench-adapter bench-exposition bench-parsers bench-recommender recommender-tables rates judge steady steady-short \
         bench-rollouts bench-rollout-peer attack clean \
         blue-green-deploy blue-green-rollback canary-deploy canary-monitor
@@ -27,6 +27,9 @@ run: .venv/installed ## the adapter, three services and a load, without a cluste
 
 test: .venv/installed ## all tests that need no cluster
 	@$(PY) -m pytest
+
+fuzz: .venv/installed ## mutations of seeds into every reader of bytes from outside (SECONDS=300, ONLY=one reader)
+	@nice $(PY) -X faulthandler -m tests.fuzz --seconds=$(or $(SECONDS),300) --only=$(ONLY)
 
 lint: .venv/installed ## style, types, layers
 	@$(PY) -m ruff check .

@@ -38,13 +38,14 @@ def decode(body: bytes | msgspec.Raw, kind: type[T]) -> T:
 def _decoded(body: bytes | msgspec.Raw, kind: type[T]) -> T:
     """Raises Undecodable, RecursionError."""
     try:
-        return _decoder(kind).decode(body)
-    except msgspec.ValidationError as first:
-        try:  # Nulls are rare, so they are looked for only where the fast way failed.
-            return msgspec.convert(_without_nulls(msgspec.json.decode(body)), kind)
-        except msgspec.ValidationError:
-            raise Undecodable(f"the server's answer is no {kind.__name__}: {first}") from first
-    except msgspec.DecodeError as error:
+        try:
+            return _decoder(kind).decode(body)
+        except msgspec.ValidationError as first:
+            try:  # Nulls are rare, so they are looked for only where the fast way failed.
+                return msgspec.convert(_without_nulls(msgspec.json.decode(body)), kind)
+            except msgspec.ValidationError:
+                raise Undecodable(f"the server's answer is no {kind.__name__}: {first}") from first
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Undecodable(f"the server's answer is not JSON: {error}") from error
 
 

@@ -9,9 +9,14 @@ import yaml
 
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.objects import Pod
+from adapter.units.layers import first_below
 
 MAX_FILE = 4 << 20
 """Bytes of such a file at most."""
+
+
+MAX_DEPTH = 100
+"""Levels of such a document at most."""
 
 
 class DocumentError(ValueError):
@@ -45,7 +50,10 @@ def _documents(file: Path) -> Iterator[Any]:
     try:
         if file.stat().st_size > MAX_FILE:
             raise DocumentError(f"{file}: has more than {MAX_FILE} bytes")
-        for document in yaml.load_all(file.read_text(), yaml.CSafeLoader):
+        text = file.read_text()
+        if line := first_below(text, MAX_DEPTH):
+            raise DocumentError(f"{file}, line {line}: more than {MAX_DEPTH} levels deep; right would be fewer")
+        for document in yaml.load_all(text, yaml.CSafeLoader):
             yield from (
                 document["items"] if isinstance(document, dict) and document.get("kind") == "List" else [document]
             )

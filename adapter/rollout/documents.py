@@ -10,6 +10,8 @@ from typing import Any, Final, TypeAlias
 
 import yaml
 
+from adapter.units.layers import first_below
+
 API_VERSION: Final = "streamgate.io/v1alpha1"
 KIND: Final = "RolloutPolicy"
 MOST_BYTES: Final = 4 << 20
@@ -71,15 +73,8 @@ def documents(data: bytes, place: str) -> list[Plain]:
 
 def _bounded(text: str, place: str) -> None:
     """Refuse what nests so deep that composing it would exhaust the stack."""
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > MOST_DEPTH:
-            line = event.start_mark.line + 1 if event.start_mark else 0
-            raise DocumentError(f"{place}, line {line}: more than {MOST_DEPTH} levels deep; right would be fewer")
+    if line := first_below(text, MOST_DEPTH):
+        raise DocumentError(f"{place}, line {line}: more than {MOST_DEPTH} levels deep; right would be fewer")
 
 
 def _nodes(loader: yaml.CSafeLoader) -> Iterator[yaml.Node]:

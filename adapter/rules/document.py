@@ -10,6 +10,8 @@ from typing import TypeAlias
 
 import yaml
 
+from adapter.units.layers import first_below
+
 MAX_TEXT = 8 << 20
 """Bytes of a file; a ConfigMap holds 1 MiB."""
 
@@ -36,8 +38,11 @@ class Document:
         self._count = 0
         if len(text) > MAX_TEXT:
             raise RulesError(f"{place}: the file has {len(text)} characters; at most {MAX_TEXT} are read")
-        loader = yaml.CSafeLoader(text)
+        loader = None
         try:
+            if line := first_below(text, MAX_DEPTH):
+                raise RulesError(f"{place}, line {line}: the file holds too many values, or too deep ones")
+            loader = yaml.CSafeLoader(text)
             node = loader.get_single_node()
             self.value: Plain = None if node is None else self._plain(node, (), loader)
         except yaml.MarkedYAMLError as error:
@@ -45,7 +50,8 @@ class Document:
         except (yaml.YAMLError, RecursionError) as error:
             raise RulesError(f"{place}: this is no YAML: {' '.join(str(error).split())}") from None
         finally:
-            loader.dispose()
+            if loader is not None:
+                loader.dispose()
 
     def line(self, path: Path) -> int:
         """The line of the value at `path`, or of the nearest one around it that is there."""

@@ -7,6 +7,7 @@ import msgspec
 import yaml
 
 from adapter.metrics.problems import Problems
+from adapter.units.layers import first_below
 from recommender.checkpoint import codec
 from recommender.checkpoint.codec import CheckpointError
 from recommender.estimate.recommend import Mode
@@ -79,15 +80,10 @@ def _items(path: Path) -> list[Any]:
 
 
 def _yaml(text: bytes) -> list[Any]:
-    """All documents. The nesting is looked at first: libyaml's composer recurses in C, and would crash the process."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    depth = 0
-    for event in yaml.parse(text, Loader=loader):
-        opens, closes = isinstance(event, yaml.CollectionStartEvent), isinstance(event, yaml.CollectionEndEvent)
-        depth += opens - closes
-        if depth > MAX_DEPTH:
-            raise yaml.YAMLError(f"nested more than {MAX_DEPTH} deep")
-    return list(yaml.load_all(text, Loader=loader))
+    """All documents."""
+    if first_below(text, MAX_DEPTH):
+        raise yaml.YAMLError(f"nested more than {MAX_DEPTH} deep")
+    return list(yaml.load_all(text, Loader=yaml.CSafeLoader))
 
 
 def _named(item: Any) -> str:

@@ -1,6 +1,7 @@
 """From a Go template's text to its nodes: one pass, text and actions in turn."""
 
 import ast
+import math
 from collections.abc import Mapping
 
 from adapter.rules.go.functions import FUNCTIONS, NIL, Value
@@ -222,7 +223,10 @@ class Parser:
 
 
 def _number(text: str) -> int | float:
+    """Raises ValueError, as Go does also for what is too large for a float64."""
     try:
         return int(text, 0)
     except ValueError:
-        return float(text)
+        if math.isfinite(value := float(text)):
+            return value
+        raise

@@ -1,0 +1,258 @@
+"""Every reader of bytes from outside, what it may answer to what it cannot read, and what holds of what it can."""
+
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from adapter.hpa.fields import HpaError
+from adapter.hpa.read import read_history, read_spec
+from adapter.kube.autoscaling import HorizontalPodAutoscaler
+from adapter.kube.compact import Compactor
+from adapter.kube.decoding import decode
+from adapter.kube.documents import DocumentError, read_objects
+from adapter.kube.errors import Undecodable
+from adapter.kube.objects import Pod
+from adapter.metrics.matching import full_match
+from adapter.metrics.otlp.decode import Decoder, OtlpError, from_json, from_protobuf
+from adapter.metrics.prometheus import wire
+from adapter.metrics.promql.read import PromQLError, parse
+from adapter.metrics.promql.write import Writer
+from adapter.metrics.scrape.exposition import Parser
+from adapter.metrics.scrape.kubelet import KubeletUsage
+from adapter.metrics.source import SourceError, UnsupportedQuery
+from adapter.rollout import documents, recording
+from adapter.rollout.model import gates, shape
+from adapter.rollout.model.policy import RolloutPolicy
+from adapter.rules.config import load
+from adapter.rules.document import RulesError
+from adapter.rules.go.regexp import Regexp
+from adapter.rules.go.template import Template, TemplateError
+from adapter.rules.insert import Inserter, InsertError, Name, Promql
+from adapter.rules.samples import coverage_query, timestamp_query
+from adapter.serve.negotiate import accepts_gzip, negotiate
+from adapter.serve.questions import custom_question, external_question
+from adapter.serve.requestinfo import RequestError, read_request
+from adapter.serve.status import StatusError
+from adapter.units import duration
+from adapter.units.nesting import pruned
+from adapter.units.quantity import Quantity, QuantityError
+from adapter.units.regexp import RegexpError
+from adapter.units.selector import Selector, SelectorError
+from recommender.checkpoint.codec import CheckpointError, restore_extra
+from recommender.input.usage_file import UsageError, read_usage
+from recommender.model.containers import Aggregation, States
+from recommender.offline.checkpoint_files import read_checkpoints
+
+SEEDS = Path(__file__).parent / "seeds"
+NOW = 1_800_000_000.0
+
+
+class Door(NamedTuple):
+    """One reader."""
+
+    name: str
+    read: Callable[[bytes], object]
+    """Of any bytes; raises one of `refusals`, or AssertionError where what must hold does not."""
+    refusals: tuple[type[Exception], ...] = ()
+
+    def seeds(self) -> Sequence[bytes]:
+        """The inputs to begin from, sorted by name."""
+        return [file.read_bytes() for file in sorted((SEEDS / self.name).iterdir())]
+
+
+def text(body: bytes) -> str:
+    """As a header or a query's part comes: what is no UTF-8 is kept as surrogates."""
+    return body.decode(errors="surrogateescape")
+
+
+# ---- scraped and pushed
+
+
+@cache
+def _kubelet() -> KubeletUsage:
+    return KubeletUsage()
+
+
+def exposition(body: bytes, *, openmetrics: bool = False) -> None:
+    for series, value, _ in Parser().parse(body, NOW, openmetrics=openmetrics).points:
+        assert series.labels == tuple(sorted(series.labels))
+        assert isinstance(value, float)
+        assert all(key and held for key, held in series.labels)
+
+
+def kubelet(body: bytes) -> None:
+    usage = _kubelet()
+    for step in range(2):
+        usage.update("node", Parser().parse(body, NOW + step).points)
+        assert all(one.window > 0 for pod in usage.pods().values() for one in pod.values())
+
+
+def otlp(read: Callable[[bytes], Any]) -> Callable[[bytes], None]:
+    def decoded(body: bytes) -> None:
+        request = read(body)
+        Decoder().decode(request, NOW)
+
+    return decoded
+
+
+# ---- Prometheus and Kubernetes
+
+
+def samples(body: bytes) -> None:
+    list(wire.samples(bytearray(body), []))
+
+
+def series(body: bytes) -> None:
+    list(wire.label_sets(bytearray(body), []))
+
+
+def refusal(body: bytes) -> None:
+    wire.refusal(wire.envelope(body))
+
+
+def hpa(body: bytes) -> None:
+    found = decode(body, HorizontalPodAutoscaler)
+    raw = msgspec.to_builtins(found)
+    read_spec(raw)
+    read_history(raw)
+
+
+def pod(body: bytes) -> None:
+    Compactor(())(decode(body, Pod))
+
+
+def objects_file(body: bytes) -> None:
+    _file(body, read_objects)
+
+
+# ---- clients
+
+
+def selector(body: bytes) -> None:
+    for strict in (True, False):
+        found = Selector.parse(text(body), strict)
+        if strict:
+            assert Selector.parse(str(found)) == found
+        found.matches({"a": "b"})
+
+
+def selector_object(body: bytes) -> None:
+    raw = json.loads(body)
+    if isinstance(raw, dict):
+        Selector.from_object(raw, strict_values=False)
+
+
+def request(body: bytes) -> None:
+    """A request line; every question that its path may be, and what it accepts."""
+    line, _, accept = text(body).partition("\n")
+    info = read_request("GET", line)
+    negotiate(accept)
+    accepts_gzip(accept)
+    for ask in (custom_question, external_question):
+        if info.is_resource:
+            ask(info, "u")
+
+
+def quantity(body: bytes) -> None:
+    found = Quantity.parse(text(body))
+    assert Quantity.parse(str(found)).milli() == found.milli()
+
+
+def durations(body: bytes) -> None:
+    for read in (duration.parse_go, duration.parse_prometheus, duration.parse_mixed):
+        read(text(body))
+
+
+# ---- operators
+
+
+def rules(body: bytes) -> None:
+    load(body.decode(), "rules.yaml")
+
+
+def template(body: bytes) -> None:
+    made = Template.parse(body.decode())
+    name, matchers = Name("a_total"), Promql('pod="a"')
+    fields: dict[str, Any] = {"Series": name, "LabelMatchers": matchers, "LabelValuesByName": {"pod": 'a"b'}}
+    made.render(fields | {"GroupBy": Promql("pod"), "GroupBySlice": [Promql("pod")]}, Inserter())
+
+
+def promql(body: bytes) -> None:
+    query = body.decode()
+    written = Writer().write(parse(query))
+    assert Writer().write(parse(written)) == written
+    timestamp_query(query, ["pod"])
+    coverage_query(query, ["pod"])
+
+
+def expression(body: bytes) -> None:
+    full_match(text(body))("abc")
+    found = Regexp(text(body))
+    if match := found.search("abc"):
+        found.expand("$1${name}", match)
+
+
+def policy(body: bytes) -> None:
+    raw = documents.policy_of(body, "policy.yaml")
+    if not shape.problems(raw):
+        msgspec.convert(raw, RolloutPolicy)
+    gates.read(raw.get("spec"))
+
+
+def windows(body: bytes) -> None:
+    list(recording.read(body.splitlines(keepends=True), pods=True))
+
+
+def usage_file(body: bytes) -> None:
+    _file(body, lambda path: read_usage([path]))
+
+
+def checkpoints(body: bytes) -> None:
+    _file(body, lambda path: read_checkpoints(path, NOW))
+
+
+def checkpoint_annotation(body: bytes) -> None:
+    restore_extra(States(Aggregation()), 0, body.decode(errors="replace"))
+
+
+def _file(body: bytes, read: Callable[[Path], object]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "input"
+        path.write_bytes(body)
+        read(path)
+
+
+UNREADABLE = (UnicodeDecodeError,)
+DOORS = (
+    Door("exposition", exposition),
+    Door("openmetrics", lambda body: exposition(body, openmetrics=True)),
+    Door("kubelet", kubelet),
+    Door("otlp-json", otlp(from_json), (OtlpError,)),
+    Door("otlp-protobuf", otlp(from_protobuf), (OtlpError,)),
+    Door("prometheus-samples", samples, (SourceError,)),
+    Door("prometheus-series", series, (SourceError,)),
+    Door("prometheus-error", refusal, (SourceError,)),
+    Door("hpa", hpa, (Undecodable, HpaError)),
+    Door("pod", pod, (Undecodable,)),
+    Door("nested-json", pruned),
+    Door("objects-file", objects_file, (DocumentError,)),
+    Door("selector", selector, (SelectorError,)),
+    Door("selector-object", selector_object, (SelectorError, ValueError, RecursionError)),
+    Door("request", request, (RequestError, StatusError)),
+    Door("quantity", quantity, (QuantityError,)),
+    Door("duration", durations, (ValueError,)),
+    Door("rules", rules, (RulesError, *UNREADABLE)),
+    Door("template", template, (TemplateError, InsertError, *UNREADABLE)),
+    Door("promql", promql, (PromQLError, *UNREADABLE)),
+    Door("expression", expression, (RegexpError, UnsupportedQuery)),
+    Door("policy", policy, (documents.DocumentError,)),
+    Door("windows", windows),
+    Door("usage-file", usage_file, (UsageError,)),
+    Door("checkpoints", checkpoints, (UsageError,)),
+    Door("checkpoint-annotation", checkpoint_annotation, (CheckpointError,)),
+)
