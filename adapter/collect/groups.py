@@ -42,6 +42,8 @@ class Group:
     """When the pods that take traffic last changed by more than the tolerance, Unix s; 0: never seen."""
     former: frozenset[tuple[str, str]] = frozenset()
     """(namespace, name) of those that took traffic before that, or before the first of a chain of changes."""
+    turned: float = 0.0
+    """When any of them last began or ceased to take traffic, or was renewed, Unix s."""
     left: float = 0.0
     """When one of them last ceased to take traffic, Unix s; 0: never seen."""
     coming: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -71,7 +73,8 @@ class Groups:
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = Group(now)
-            self.taking(key, group)
+            known = (self._presences.of(*name) for name in self.taking(key, group))
+            group.turned = max((found.since for found in known if found is not None), default=0.0)
             while len(self._groups) > MOST:
                 self._groups.popitem(last=False)
             return
@@ -89,7 +92,7 @@ class Groups:
         for key, group in self._groups.items():
             if key.namespace != meta.namespace or not key.selector.matches(meta.labels):
                 continue
-            before, group.taking = self.counted(key, group), None
+            before, group.taking, group.turned = self.counted(key, group), None, now
             if name in self.taking(key, group):
                 group.coming[name] = now
                 continue
@@ -100,6 +103,8 @@ class Groups:
     def heard(self, names: Collection[tuple[str, str]], now: float) -> None:
         """These pods have given a sample by Unix time `now`: those of `coming` take traffic since they began to."""
         for key, group in self._groups.items():
+            if not group.coming:
+                continue
             for name in sorted(group.coming.keys() & names, key=group.coming.__getitem__):
                 before, since = self.counted(key, group), group.coming.pop(name)
                 if now - since <= SPAN:
@@ -126,7 +131,8 @@ class Groups:
 
     def counted(self, key: GroupKey, group: Group) -> frozenset[tuple[str, str]]:
         """(namespace, name) of those that take traffic, without those that have given no sample since they began."""
-        return self.taking(key, group) - group.coming.keys()
+        taking = self.taking(key, group)
+        return taking - group.coming.keys() if group.coming else taking
 
     def taking(self, key: GroupKey, group: Group) -> frozenset[tuple[str, str]]:
         """(namespace, name) of the group's pods that take traffic."""

@@ -22,6 +22,7 @@ from adapter.collect.unison import (
     overlay,
     settled,
     starts,
+    suspects,
 )
 from adapter.units.selector import Selector
 
@@ -53,7 +54,10 @@ class Settled(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """Since when the samples of pods count, at one time; sequences are in the order of `keys`."""
+    """Since when the samples of pods count, at one time; sequences are in the order of `keys`.
+
+    Groups of which nothing has changed for long are `quiet`: they cost nothing unless their rates show a change.
+    """
 
     keys: Sequence[GroupKey]
     cohorts: Sequence[Cohort]
@@ -65,6 +69,7 @@ class Moments(NamedTuple):
     """s between two samples of one pod."""
     born: Callable[[Key], float]
     """Since when a pod takes traffic, Unix s."""
+    quiet: Sequence[tuple[GroupKey, Cohort]] = ()
 
     def since(self, now: float) -> dict[Key, float]:
         """What to tell the source: of pods in transition alone, the others' samples all count."""
@@ -78,8 +83,22 @@ class Moments(NamedTuple):
 
     def cut(self, readings: Readings) -> "Moments | None":
         """With the changes of load that the rates themselves show; None where they show none that matters."""
-        cuts = [latest_cut(readings, begins, self.interval) for begins in self.begins]
-        return self._replace(cuts=cuts) if any(cut is not None for cut in cuts) else None
+        late = suspects(readings, self.interval)
+        if not late:
+            return None
+        woken = self._with([one for one in self.quiet if not late.isdisjoint(one[1].members)])
+        cuts = [latest_cut(readings, begins, self.interval) for begins in woken.begins]
+        return woken._replace(cuts=cuts) if any(cut is not None for cut in cuts) else None
+
+    def _with(self, more: Sequence[tuple[GroupKey, Cohort]]) -> "Moments":
+        """With these groups of the quiet ones."""
+        cohorts = [cohort for _, cohort in more]
+        return self._replace(
+            keys=[*self.keys, *(key for key, _ in more)],
+            cohorts=[*self.cohorts, *cohorts],
+            begins=[*self.begins, *(starts(cohort, self.born) for cohort in cohorts)],
+            cuts=[*self.cuts, *(None for _ in more)],
+        )
 
     def lacking(self, readings: Readings, now: float) -> dict[Key, float]:
         """Members of groups that have just changed, and that have no reading since -> since when they take traffic."""
@@ -144,14 +163,15 @@ class Transitions:
 
     def moments(self, namespaces: Collection[str], now: float) -> Moments:
         """What is known at Unix time `now` of these namespaces' groups, before any reading."""
-        held = self.groups.within(namespaces, now)
-        cohorts = [Cohort(self.groups.counted(key, group), group.changed, group.former) for key, group in held]
+        recent, quiet = list[tuple[GroupKey, Cohort]](), list[tuple[GroupKey, Cohort]]()
+        for key, group in self.groups.within(namespaces, now):
+            cohort = Cohort(self.groups.counted(key, group), group.changed, group.former)
+            (recent if now - max(group.turned, group.changed) < RECENT else quiet).append((key, cohort))
 
         def born(key: Key) -> float:
             return self.born(key, now)
 
-        begins = [starts(cohort, born) for cohort in cohorts]
-        return Moments([key for key, _ in held], cohorts, begins, [None] * len(cohorts), self._interval, born)
+        return Moments((), (), (), (), self._interval, born, quiet)._with(recent)
 
     def born(self, key: Key, now: float) -> float:
         """Since when a pod takes traffic, Unix s; `now` where it is not known."""

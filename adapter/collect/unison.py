@@ -88,6 +88,13 @@ def starts(cohort: Cohort, born: Callable[[Key], float]) -> dict[Key, float]:
     return {key: max(born(key), cohort.changed) for key in cohort.members}
 
 
+def suspects(readings: Readings, interval: float) -> set[Key]:
+    """Whose windows begin so late that they may have been cut: of groups without such a one `latest_cut` finds none."""
+    found = {key: began(reading) for key, reading in readings.items() if reading.window > 0}
+    first = min(found.values(), default=0.0)
+    return {key for key, begin in found.items() if begin > first + EARLIER * interval}
+
+
 def latest_cut(readings: Readings, begins: Mapping[Key, float], interval: float) -> float | None:
     """The moment since which all rates of a group ought to be taken, where they are not; else None.
 
