@@ -4,7 +4,8 @@ On the test bed, with real containers: four Deployments of 3 pods at 150 request
 near either edge of the tolerance and no stabilisation window, so that every conclusion shows. Each is disturbed in turn
 by rolling updates, deletions, crashes, flaps and moves of load. The real HPAs follow one contender (`--behind`); what
 they would want by each of the others is computed at each second with the HPA's own formula. Needs root and about 35
-minutes (`--disturbances 12 --short` takes 4); `--write-docs` rewrites the figures of docs/steady.md.
+minutes (`--disturbances 12 --short` takes 4); `--write-docs` rewrites the figures of docs/steady.md: the table, or with
+`--behind` the line about that contender.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from rich.table import Table
 from loadtest.adapter_bench.contenders import READER, tls
 from loadtest.machine import ahead, description
 from loadtest.pods import PodsLoad
-from loadtest.steady_bench.contenders import CONTENDERS, METRIC, all_running
+from loadtest.steady_bench.contenders import CONTENDERS, EMBEDDED, METRIC, Contender, all_running
 from loadtest.steady_bench.disturbances import DISTURBANCES, REPLICAS, SHORT, Lane
 from loadtest.steady_bench.watch import Lane as Watched
 from loadtest.steady_bench.watch import Tally, Watch
@@ -38,6 +39,7 @@ from tests.cluster.steady import Recorder
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "steady.md"
 MARKS = "<!-- figures: written by loadtest/steady.py -->", "<!-- end of figures -->"
+LIST_MARKS = "<!-- others: written by loadtest/steady.py -->", "<!-- end of others -->"
 RATE = 150.0
 """Requests/s of one Deployment."""
 EDGES = {"upper": 47.2, "lower": 54.0}
@@ -139,10 +141,10 @@ def _active(bed: Bed, namespace: str) -> bool:
     return any(one["type"] == "ScalingActive" and one["status"] == "True" for one in conditions)
 
 
-def rows(tally: Tally) -> list[list[str]]:
-    """By contender and disturbance: seconds watched, without a value, and wrong."""
+def rows(tally: Tally, contenders: Sequence[Contender] = CONTENDERS) -> list[list[str]]:
+    """By contender and disturbance: seconds watched, without a value, and wrong; last of each the sums."""
     made = []
-    for contender in CONTENDERS:
+    for contender in contenders:
         keys = [key for key in tally.looks if key[0] == contender.name]
         for _, phase in sorted(keys):
             key = contender.name, phase
@@ -166,21 +168,35 @@ def show(tally: Tally, sizes: Sequence[str], problems: Sequence[str], console: C
         console.print(f"a disturbance failed: {problem}", highlight=False)
 
 
+def headline(given: argparse.Namespace, sizes: Sequence[str]) -> str:
+    """The run and its outcome in one sentence."""
+    changes = f"{len(sizes)} change{'s' * (len(sizes) != 1)}"
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {description()}; {given.disturbances} disturbances of {given.lanes}"
+        f" Deployments, seed {given.seed}; the real HPAs followed {given.behind.name}: {changes} of spec.replicas."
+    )
+
+
+def document(text: str, behind: Contender, said: str, tally: Tally) -> str:
+    """docs/steady.md with this run: the embedded source's in the place of the table, others' as a line of the list."""
+    first, last = MARKS if behind is EMBEDDED else LIST_MARKS
+    before, rest = text.split(first)
+    held, after = rest.split(last)
+    if behind is EMBEDDED:
+        headings = [f"| {' | '.join(HEADINGS)} |", "|" + "---|" * len(HEADINGS)]
+        lines = [said, "", *headings, *(f"| {' | '.join(row)} |" for row in rows(tally))]
+    else:
+        others = [line for line in held.splitlines() if line and f"followed {behind.name}:" not in line]
+        name, _, *seconds = rows(tally, [behind])[-1]
+        looks, without, wrong = seconds
+        lines = sorted([*others, f"- {said} Of {looks} s {without} without a value of {name}, {wrong} wrong."])
+    return f"{before}{first}\n" + "\n".join(lines) + f"\n{last}{after}"
+
+
 def write_docs(given: argparse.Namespace, tally: Tally, sizes: Sequence[str]) -> None:
     """The figures of docs/steady.md between their marks."""
     text = DOCUMENT.read_text(encoding="utf-8")
-    before, rest = text.split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
-    lines = [
-        f"{datetime.now(UTC):%Y-%m-%d}, {description()}; {given.disturbances} disturbances of {given.lanes}"
-        f" Deployments, seed {given.seed}; the real HPAs followed {given.behind.name}: {len(sizes)} changes of"
-        " spec.replicas.",
-        "",
-        f"| {' | '.join(HEADINGS)} |",
-        "|" + "---|" * len(HEADINGS),
-        *(f"| {' | '.join(row)} |" for row in rows(tally)),
-    ]
-    DOCUMENT.write_text(f"{before}{MARKS[0]}\n" + "\n".join(lines) + f"\n{MARKS[1]}{after}", encoding="utf-8")
+    DOCUMENT.write_text(document(text, given.behind, headline(given, sizes), tally), encoding="utf-8")
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+from adapter.rules.insert import Inserter, InsertError, Name, Promql
 
 from adapter.hpa.fields import HpaError
 from adapter.hpa.read import read_history, read_spec
@@ -32,7 +33,6 @@ from adapter.rules.config import load
 from adapter.rules.document import RulesError
 from adapter.rules.go.regexp import Regexp
 from adapter.rules.go.template import Template, TemplateError
-from adapter.rules.insert import Inserter, InsertError, Name, Promql
 from adapter.rules.samples import coverage_query, timestamp_query
 from adapter.serve.negotiate import accepts_gzip, negotiate
 from adapter.serve.questions import custom_question, external_question

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 import pytest
 
 from adapter.kube.objects import Condition, ObjectMeta, Pod, PodStatus
-from loadtest.steady import rows, scripts
-from loadtest.steady_bench.contenders import EMBEDDED
+from loadtest.steady import LIST_MARKS, MARKS, document, rows, scripts
+from loadtest.steady_bench.contenders import CONTENDERS, EMBEDDED
 from loadtest.steady_bench.disturbances import DISTURBANCES, SHORT
 from loadtest.steady_bench.watch import Tally, read, wanted
 
 NOW = 1_000_000.0
 TARGET = 47.2
+_, OTHER, _, THIRD, _ = CONTENDERS
 
 
 def pods(number: int, ready: str = "True") -> list[Pod]:
@@ -64,3 +65,27 @@ def test_the_table_ends_each_contender_with_its_sums() -> None:
     found = [row for row in rows(tally) if row[0] == EMBEDDED.name]
     assert found[-1] == [EMBEDDED.name, "all", "100", "0", "5"]
     assert [row[1] for row in found] == ["deleted pod", "load moves", "all"]
+
+
+def test_a_run_behind_another_source_replaces_its_own_line_alone() -> None:
+    table = f"{MARKS[0]}\ntable\n{MARKS[1]}\n"
+    page = f"# Steady\n\n{LIST_MARKS[0]}\n- A followed {OTHER.name}: old.\n{LIST_MARKS[1]}\n\n{table}"
+    tally = Tally()
+    tally.looks.update({(OTHER.name, "crash loop"): 60, (THIRD.name, "crash loop"): 60})
+    tally.without[OTHER.name, "crash loop"] = 7
+    page = document(page, THIRD, f"B followed {THIRD.name}: 0 changes.", tally)
+    page = document(page, OTHER, f"C followed {OTHER.name}: 0 changes.", tally)
+    assert page == (
+        f"# Steady\n\n{LIST_MARKS[0]}\n"
+        f"- B followed {THIRD.name}: 0 changes. Of 60 s 0 without a value of {THIRD.name}, 0 wrong.\n"
+        f"- C followed {OTHER.name}: 0 changes. Of 60 s 7 without a value of {OTHER.name}, 0 wrong.\n"
+        f"{LIST_MARKS[1]}\n\n{table}"
+    )
+
+
+def test_a_run_behind_the_embedded_source_replaces_the_table() -> None:
+    page = f"{LIST_MARKS[0]}\n- B\n{LIST_MARKS[1]}\n{MARKS[0]}\nold\n{MARKS[1]}\nend\n"
+    made = document(page, EMBEDDED, "A run.", Tally())
+    assert made.startswith(f"{LIST_MARKS[0]}\n- B\n{LIST_MARKS[1]}\n{MARKS[0]}\nA run.\n\n| contender |")
+    assert "old" not in made
+    assert made.endswith(f"{MARKS[1]}\nend\n")
