@@ -21,6 +21,7 @@ from adapter.kube.objects import Pod
 from adapter.metrics.matching import full_match
 from adapter.metrics.otlp.decode import Decoder, OtlpError, from_json, from_protobuf
 from adapter.metrics.prometheus import wire
+from adapter.metrics.promql.insert import Inserter, InsertError, Name, Promql
 from adapter.metrics.promql.read import PromQLError, parse
 from adapter.metrics.promql.write import Writer
 from adapter.metrics.scrape.exposition import Parser
