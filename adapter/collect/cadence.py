@@ -14,6 +14,8 @@ Key: TypeAlias = tuple[str, str]
 
 KEPT = 600.0
 """s after which an object, or a topic, of which nothing was seen is forgotten."""
+ROUNDING = 0.1
+"""s by which the time of one sample may differ from look to look at least."""
 SLOWEST = 150.0
 """s: the longest interval that a count of samples may tell. Prometheus itself looks back 5 min, for two samples."""
 
@@ -27,6 +29,8 @@ class Seen(NamedTuple):
     """Unix time of the last look that found it, s."""
     step: float = 0.0
     """s from one newest sample to the next that was seen; 0 where only one was."""
+    slack: float = 0.0
+    """s by which the newest may be newer than told: a slow answer does not tell the source's clock any better."""
     interval: float = 0.0
     """s between two samples: the smaller of the last two steps, as an outage does not repeat itself; 0: not known."""
 
@@ -39,19 +43,20 @@ class Cadence:
         self.used = 0.0
         """Unix time of the last look, s."""
 
-    def saw(self, times: Mapping[Key, float], at: float) -> None:
-        """A look at Unix time `at` found these times of the newest samples."""
+    def saw(self, times: Mapping[Key, float], at: float, slack: float = 0.0) -> None:
+        """A look at Unix time `at` found these times of the newest samples, each right to `slack` s."""
         self.used = at
         for key, newest in times.items():
-            self._seen[key] = _seen(self._seen.get(key), newest, at)
+            self._seen[key] = _seen(self._seen.get(key), newest, at=at, slack=max(slack, ROUNDING))
         self._seen = {key: seen for key, seen in self._seen.items() if at - seen.at <= KEPT}
 
     def counted(self, counts: Mapping[Key, float], window: float) -> None:
-        """So many samples each object had in the last `window` s: a first idea of its interval, for want of a step."""
+        """So many samples each object had in the last `window` s before the look: a first idea of its interval."""
         for key, count in counts.items():
             seen = self._seen.get(key)
-            if seen is not None and not seen.interval and count >= 1:
-                self._seen[key] = seen._replace(interval=min(window / count, SLOWEST))
+            covered = window - (seen.at - seen.newest) if seen is not None else 0.0
+            if seen is not None and not seen.interval and count >= 1 and covered > 0:
+                self._seen[key] = seen._replace(interval=min(covered / count, SLOWEST))
 
     @property
     def unknown(self) -> bool:
@@ -69,16 +74,16 @@ class Cadence:
         return {key: seen.interval or usual for key, seen in self._seen.items()}
 
 
-def _seen(before: Seen | None, newest: float, at: float) -> Seen:
+def _seen(before: Seen | None, newest: float, *, at: float, slack: float) -> Seen:
     if before is None:
-        return Seen(newest, at)
-    if newest <= before.newest:
-        return before._replace(at=at)
+        return Seen(newest, at, slack=slack)
+    if newest <= before.newest + before.slack:  # the same one
+        return before._replace(at=at, newest=max(newest, before.newest))
     step = newest - before.newest
     known = [before.step or before.interval or step, step]
     if step <= at - before.at:  # looks that far apart cannot tell it: it is at most that
         known.append(before.interval or step)
-    return Seen(newest, at, step, min(known))
+    return Seen(newest, at, step, slack, min(known))
 
 
 class Cadences:

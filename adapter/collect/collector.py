@@ -57,7 +57,7 @@ class Collector:
         self._reports = Reports()
         self.offers = OfferLookup(source, catalogue, telemetry, self._reports, schedule=schedule, clock=clock)
         self.transitions = transitions
-        self._evaluator = Evaluator(source, telemetry, self._reports, transitions)
+        self._evaluator = Evaluator(source, telemetry, self._reports, clock, transitions)
         self._replanning = Replanning()
         self._timetable = Timetable()
         self._running: dict[Query, asyncio.Task[Held]] = {}

@@ -5,7 +5,8 @@ loss of its data, it has less than the window, and every rate is too low: an HPA
 each rate is taken only when its window is full again; until then the last good value stays, and grows old.
 """
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Hashable, Iterable, Mapping
 
 from adapter.collect.plan import Planned
 from adapter.collect.snapshot import Reading
@@ -17,7 +18,52 @@ WINDOWS = 1.5
 KEPT = 3600.0
 """s after which a query that nobody asked again is forgotten."""
 
-Readings = Mapping[tuple[str, str], Reading]
+LAPSED = 600.0
+"""s after which an object that has no value any more is a new one when it comes again."""
+
+Key = tuple[str, str]
+Readings = Mapping[Key, Reading]
+
+
+class Known:
+    """Since when each object is known to have a value: how far back the source's data must reach at least."""
+
+    def __init__(self) -> None:
+        self._of: dict[Hashable, dict[Key, tuple[float, float]]] = {}
+
+    def saw(self, topic: Hashable, keys: Iterable[Key], now: float) -> None:
+        """These have a value at Unix time `now`, s."""
+        held = self._of.setdefault(topic, {})
+        for key in keys:
+            held[key] = held.get(key, (now, now))[0], now
+
+    def since(self, topic: Hashable) -> Mapping[Key, float]:
+        """Object -> Unix time, s, at which it had its first value."""
+        return {key: first for key, (first, _) in self._of.get(topic, {}).items()}
+
+    def forget(self, now: float) -> None:
+        """Those that have had no value for a while."""
+        kept = {
+            topic: {key: seen for key, seen in held.items() if now - seen[1] <= LAPSED}
+            for topic, held in self._of.items()
+        }
+        self._of = {topic: held for topic, held in kept.items() if held}
+
+
+def reaches_back(
+    since: Mapping[Key, float], oldest: Mapping[Key, float], coverage: Coverage, *, failed: float, now: float
+) -> bool:
+    """Whether the source still has its data, after queries that failed from Unix time `failed` to `now`, s.
+
+    Whoever had a value before has samples as old as that value, or as its window: `since` when each had one, `oldest`
+    its oldest sample. A query that fails, for a second of overload, loses nothing; and what is young has a short window
+    then and now.
+    """
+    known = {key: first for key, first in since.items() if first <= failed}
+    return bool(known) and all(
+        oldest.get(key, math.inf) <= max(first, now - coverage.window) + coverage.resolution
+        for key, first in known.items()
+    )
 
 
 class Doubts:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from adapter.collect.cadence import Cadences
 from adapter.collect.demand import CustomWant, Want
-from adapter.collect.doubt import Doubts, believed
+from adapter.collect.doubt import Doubts, Known, believed, reaches_back
 from adapter.collect.groups import GroupKey
 from adapter.collect.plan import Planned
 from adapter.collect.reports import Reports
@@ -21,6 +21,10 @@ from adapter.rules.samples import COUNTED, over
 
 TIMES_EVERY = 15.0
 """s between two questions for the samples' own times, where the source does not give them with the values."""
+
+
+ALL: Key = ("", "")
+"""Stands for an external metric as a whole."""
 
 
 class Last(NamedTuple):
@@ -44,9 +48,15 @@ class Evaluator:
     """Turns planned queries into tables; it remembers samples' times and outages from one evaluation to the next."""
 
     def __init__(
-        self, source: Source, telemetry: CollectTelemetry, reports: Reports, transitions: Transitions | None = None
+        self,
+        source: Source,
+        telemetry: CollectTelemetry,
+        reports: Reports,
+        clock: Callable[[], float],
+        transitions: Transitions | None = None,
     ) -> None:
-        """Without `transitions` all pods are as long there as anybody knows."""
+        """`clock` gives Unix s; without `transitions` all pods are as long there as anybody knows."""
+        self._clock = clock
         self._source = source
         self._telemetry = telemetry
         self._reports = reports
@@ -55,7 +65,7 @@ class Evaluator:
         self._totals: dict[Query, Mapping[GroupKey, Total]] = {}
         self._times: dict[Query, _Times] = {}
         self._cadences = Cadences()
-        self._doubts = Doubts()
+        self._doubts, self._known = Doubts(), Known()
 
     async def table(self, planned: Planned, at: float, last: Last) -> Table:
         """The result at Unix time `at`, s. Raises SourceError."""
@@ -135,6 +145,7 @@ class Evaluator:
         self._totals = {query: totals for query, totals in self._totals.items() if query in queries}
         self._doubts.forget(now)
         self._cadences.forget(now)
+        self._known.forget(now)
 
     async def _believed(self, planned: Planned, table: Table, last: Last) -> Table:
         """`table` as far as its rates may be believed; see `adapter.collect.doubt`."""
@@ -142,8 +153,10 @@ class Evaluator:
         vanished = not (table.readings or table.external) and bool(before.readings or before.external)
         if vanished:
             self._doubts.begin(planned, table.evaluated)
-        elif last.failed:
+        elif last.failed and not await self._kept(planned, table, before):
             self._doubts.failed(planned, table.evaluated)
+        if planned.coverage is not None:
+            self._known.saw(planned.topic, _held(table), table.evaluated)
         coverage = self._doubts.of(planned, table.evaluated)
         if coverage is None or self._source.knows_sample_times:  # the embedded source divides by what it has
             return table
@@ -153,15 +166,32 @@ class Evaluator:
             return table if samples else before
         return table._replace(readings=believed(table.readings, _readings(planned, samples), before.readings))
 
+    async def _kept(self, planned: Planned, table: Table, before: Table) -> bool:
+        """Whether the source still has the data that it had before it failed."""
+        if planned.coverage is None or self._source.knows_sample_times:
+            return True
+        try:
+            samples = await self._source.query(Query(planned.coverage.oldest(), of_times=True), table.evaluated)
+        except SourceError:
+            return False
+        if planned.object_label:
+            oldest = {key: one.value for key, one in _readings(planned, samples).items()}
+        else:
+            oldest = {ALL: samples[0].value} if samples else {}
+        keys = _held(table)
+        since = {key: first for key, first in self._known.since(planned.topic).items() if key in keys}
+        return reaches_back(since, oldest, planned.coverage, failed=before.evaluated, now=table.evaluated)
+
     async def _sample_times(self, planned: Planned, query: Query, at: float) -> _Times:
         """The newest sample's time per object, asked for every TIMES_EVERY; an old answer where that fails."""
         before = self._times.get(planned.query, _Times())
         if at - before.asked < TIMES_EVERY:
             return before
         cadence = self._cadences.of(planned.topic)
+        began = self._clock()
         times = await self._numbers(planned, query, "time", at)
         if times is not None:
-            cadence.saw(times, at)
+            cadence.saw(times, at, slack=self._clock() - began)
             if cadence.unknown and planned.counts is not None:
                 cadence.counted(await self._numbers(planned, planned.counts, "interval", at) or {}, COUNTED)
         known = _Times(before.asked if times is None else at, cadence.times(), cadence.intervals())
@@ -178,6 +208,11 @@ class Evaluator:
             return None
         found = _readings(planned, samples)
         return {key: reading.value for key, reading in found.items() if math.isfinite(reading.value)}
+
+
+def _held(table: Table) -> Collection[Key]:
+    """Who has a value; an external metric as a whole is one of them."""
+    return table.readings.keys() if table.readings or not table.external else {ALL}
 
 
 async def settle(

@@ -14,6 +14,8 @@ from adapter.metrics.promql.write import Writer, label, span
 
 LOOK_BACK = 300.0
 """s that Prometheus looks back for a sample at most (its default); older ones are seen by a subquery alone."""
+STEPS = 20
+"""Of a window, at which the oldest sample in it is looked for."""
 COUNTED = 300.0
 """s over which samples are counted."""
 
@@ -64,12 +66,12 @@ def _newest(found: Reach) -> Iterator[str]:
     series, offset = _series(found)
     yield f"timestamp({series}{offset})"
     if found.span > LOOK_BACK + 60:  # the last minute is not worth a subquery
-        yield f"max_over_time(timestamp({series})[{span(timedelta(seconds=found.span))}:1m]{offset})"
+        yield f"max_over_time(timestamp({series})[{_text(found.span)}:1m]{offset})"
 
 
 def _count(found: Reach) -> str:
     series, offset = _series(found)
-    return f"count_over_time({series}[{span(timedelta(seconds=COUNTED))}]{offset})"
+    return f"count_over_time({series}[{_text(COUNTED)}]{offset})"
 
 
 def _series(found: Reach) -> tuple[str, str]:
@@ -77,7 +79,7 @@ def _series(found: Reach) -> tuple[str, str]:
     moved = found.selector.offset
     whole = Writer().write(found.selector)
     series = whole if moved is None else whole.removesuffix(f" offset {span(moved)}")
-    return series, f" offset {span(timedelta(seconds=found.offset))}" if found.offset else ""
+    return series, f" offset {_text(found.offset)}" if found.offset else ""
 
 
 class Coverage(NamedTuple):
@@ -87,6 +89,36 @@ class Coverage(NamedTuple):
     """0 or more for whom they are, by the object's labels; less, or nothing, for the others."""
     window: float
     """The longest of them, s."""
+    by: tuple[str, ...]
+    """The object's labels."""
+    windows: tuple["Window", ...]
+    """One of each side of an `or` at the top."""
+
+    def oldest(self) -> str:
+        """Asks for the time of each object's oldest sample, Unix s, as far back as the windows reach; see STEPS."""
+        moved = [(one, f" offset {_text(one.offset)}" if one.offset else "") for one in self.windows]
+        oldest = [
+            f"min_over_time(timestamp({one.series})[{_text(one.length)}:{_text(one.length / STEPS)}]{offset})"
+            for one, offset in moved
+        ]
+        how = f"min by ({', '.join(map(label, self.by))})" if self.by else "min"
+        return f"{how} ({' or '.join(oldest)})"
+
+    @property
+    def resolution(self) -> float:
+        """s by which the oldest sample may be older than what `oldest` tells."""
+        return self.window / STEPS
+
+
+class Window(NamedTuple):
+    """The range that a rate is taken over."""
+
+    series: str
+    """The selector, without range and offset."""
+    length: float
+    """s."""
+    offset: float
+    """s; below 0 where it is moved into the future."""
 
 
 def coverage_query(promql: str, by: Sequence[str]) -> Coverage | None:
@@ -98,11 +130,11 @@ def coverage_query(promql: str, by: Sequence[str]) -> Coverage | None:
     there is no rate that tells the labels apart. Raises PromQLError for a query that cannot be read.
     """
     chosen = [window for side in _alternatives(parse(promql)) if (window := _telling_window(side, by)) is not None]
-    counts = dict.fromkeys(map(_older_half, chosen))
-    if not counts:
+    windows = tuple(dict.fromkeys(map(_window, chosen)))
+    if not windows:
         return None
-    how = f"min by ({', '.join(map(label, by))})" if by else "max"
-    return Coverage(f"{how} ({' or '.join(counts)})", max(window.range.total_seconds() for window in chosen))
+    counts = " or ".join(map(_older_half, windows))
+    return Coverage(f"{_how(by)} ({counts})", max(one.length for one in windows), tuple(by), windows)
 
 
 def over(promql: str, seconds: float) -> str | None:
@@ -124,12 +156,25 @@ def over(promql: str, seconds: float) -> str | None:
     return Writer().write(expression).replace(whole, shorter)
 
 
-def _older_half(window: ast.MatrixSelector) -> str:
+def _how(by: Sequence[str]) -> str:
+    return f"min by ({', '.join(map(label, by))})" if by else "max"
+
+
+def _window(window: ast.MatrixSelector) -> Window:
+    moved = window.vector_selector.offset
+    series = Writer().write(window).rpartition(f"[{span(window.range)}]")[0]
+    return Window(series, window.range.total_seconds(), 0.0 if moved is None else moved.total_seconds())
+
+
+def _older_half(window: Window) -> str:
     """How many more samples its older half has than its newer."""
-    whole = Writer().write(window)
-    series, _, offset = whole.rpartition(f"[{span(window.range)}]")
-    newer = f"{series}[{span(window.range / 2)}]{offset}"
+    offset = f" offset {_text(window.offset)}" if window.offset else ""
+    whole, newer = (f"{window.series}[{_text(length)}]{offset}" for length in (window.length, window.length / 2))
     return f"(count_over_time({whole}) - 2 * count_over_time({newer}))"
+
+
+def _text(seconds: float) -> str:
+    return span(timedelta(seconds=seconds))
 
 
 def _telling_window(node: ast.Expr, grouping: Sequence[str]) -> ast.MatrixSelector | None:

@@ -58,6 +58,8 @@ class ToldSource:
         self.samples: list[Sample] = []
         self.times: list[Sample] = []
         self.coverage: list[Sample] = []
+        self.oldest: list[Sample] = []
+        self.counts: list[Sample] = []
         self.queries: list[Query] = []
         self.mute: set[tuple[str, str]] = set()
         self.fault = ""
@@ -75,8 +77,12 @@ class ToldSource:
             raise RefusedQuery(self.refusal)
         if self.fault:
             raise SourceError(self.fault)
-        if "count_over_time(" in query.promql:
+        if "- 2 * count_over_time(" in query.promql:
             return await self.count(query, at)
+        if "min_over_time(timestamp(" in query.promql:
+            return self.oldest
+        if "count_over_time(" in query.promql:
+            return self.counts
         return self.times if "timestamp(" in query.promql else self.samples
 
     async def count(self, query: Query, at: float) -> list[Sample]:
@@ -106,9 +112,17 @@ class World:
     With `interval`, s, between samples it knows which pods take traffic; 0: the source takes the samples.
     """
 
-    def __init__(self, rules: str = RULES, *, interval: float | None = None) -> None:
+    def __init__(
+        self,
+        rules: str = RULES,
+        *,
+        interval: float | None = None,
+        source: Any = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         self.now = 1000.0
-        self.source = ToldSource()
+        self.clock = clock or (lambda: self.now)
+        self.source: Any = source or ToldSource()
         self.demand = Demand()
         self.listed = Followed()
         self.pods: Index[Any] = Index()
@@ -130,7 +144,7 @@ class World:
             planner,
             telemetry,
             transitions=transitions,
-            clock=lambda: self.now,
+            clock=self.clock,
         )
         self.answers = Collected(
             self.collector,
@@ -139,7 +153,7 @@ class World:
             telemetry,
             serves_custom=True,
             serves_external=True,
-            clock=lambda: self.now,
+            clock=self.clock,
         )
 
     def pod(self, name: str, namespace: str = "shop", **labels: str) -> None:

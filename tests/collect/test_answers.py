@@ -294,9 +294,31 @@ async def test_after_an_outage_rates_are_taken_when_their_windows_are_full(serve
     served.now = 1020 + 1.5 * 60  # later than a new window of an old pod can be: from now on as without an outage
     served.serves(("shop", "web-1", 1.7), ("shop", "web-2", 2.6))
     await refresh(served)
-    asked = len([query for query in served.source.queries if "count_over_time(" in query.promql])
+    asked = len([query for query in served.source.queries if "- 2 * count_over_time(" in query.promql])
     assert await values(served, question()) == {"web-1": "1700m", "web-2": "2600m"}
     assert asked == 1
+
+
+@pytest.mark.parametrize(("oldest", "value"), [(990.0, "700m"), (1003.0, "700m"), (1004.0, "2500m")])
+async def test_a_failed_query_is_no_lost_data(served: World, oldest: float, value: str) -> None:
+    """web-2 is younger than its window of 60 s, before the failure and after it.
+
+    It had a value at 1000 s already, so there were samples; they are looked for at every 3 s.
+    """
+    served.source.knows_sample_times = False
+    served.now, served.source.fault = 1006, "503"
+    await refresh(served)
+    served.now, served.source.fault = 1013, ""
+    served.serves(("shop", "web-1", 1.6), ("shop", "web-2", 0.7))
+    served.source.coverage = [Sample({"namespace": "shop", "pod": "web-2"}, -2.0, 1013.0)]
+    times = {"web-1": 953.0, "web-2": oldest}
+    served.source.oldest = [Sample({"namespace": "shop", "pod": pod}, time, 1013.0) for pod, time in times.items()]
+    await refresh(served)
+    [found] = await served.answers.custom(question("web-2"))
+    assert str(found.value) == value
+    [asked] = [query for query in served.source.queries if "min_over_time" in query.promql]
+    series = 'http_requests_total{namespace="shop",pod!=""}'
+    assert asked == Query(f"min by (pod, namespace) (min_over_time(timestamp({series})[1m:3s]))", of_times=True)
 
 
 async def test_a_window_that_cannot_be_looked_at_holds_nobody_up_for_good(served: World) -> None:
@@ -311,7 +333,7 @@ async def test_a_window_that_cannot_be_looked_at_holds_nobody_up_for_good(served
     async def refuse(query: Query, at: float) -> list[Sample]:
         raise refused
 
-    served.source.count = refuse  # type: ignore[method-assign]
+    served.source.count = refuse
     for moment in range(1020, 1110, 10):
         served.now = moment
         await refresh(served)
@@ -350,7 +372,7 @@ async def test_series_that_were_gone_had_an_outage_too(served: World, monkeypatc
     served.now = 1005
     await served.collector.offers.look()
     await refresh(served)
-    served.source.series = looked_up  # type: ignore[method-assign]
+    served.source.series = looked_up
     served.now = 1015
     await served.collector.offers.look()
     served.serves(("shop", "web-1", 0.5))

@@ -173,7 +173,7 @@ async def test_the_source_is_told_since_when_samples_count() -> None:
         told.append(since)
         return await answer(query, at)
 
-    world.source.query = noted  # type: ignore[method-assign]
+    world.source.query = noted
     await asked(world)
     world.ready_pod("web-3", app="web")
     changed = world.now

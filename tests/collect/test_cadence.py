@@ -51,14 +51,25 @@ def test_each_object_has_its_own_interval_and_a_new_one_what_is_usual() -> None:
 
 def test_a_first_idea_comes_from_the_number_of_samples_and_gives_way_to_what_is_seen() -> None:
     cadence = Cadence()
-    cadence.saw({WEB: 0.0, DB: 0.0}, 0.0)
+    cadence.saw({WEB: -150.0, DB: 0.0}, 0.0)
     assert cadence.unknown
-    cadence.counted({WEB: 5.0, DB: 1.0, ("shop", "other"): 3.0}, 300.0)
-    assert cadence.intervals() == {WEB: 60.0, DB: SLOWEST}  # 300 / 5; 300 / 1 is no sign of anything
+    cadence.counted({WEB: 3.0, DB: 1.0, ("shop", "other"): 3.0}, 300.0)
+    assert cadence.intervals() == {WEB: 50.0, DB: SLOWEST}  # (300 - 150) / 3; 300 / 1 is no sign of anything
     assert not cadence.unknown
     for at in range(0, 60, 15):
         cadence.saw({DB: float(at)}, at)
     assert cadence.intervals()[DB] == 15
+
+
+def test_the_time_of_one_sample_may_wander_as_much_as_the_answers_took() -> None:
+    """Told 4 s too old by an answer of 5 s, then right: no step of 4 s."""
+    cadence = Cadence()
+    cadence.saw({WEB: 56.0}, 60.0, slack=5.0)
+    cadence.saw({WEB: 60.0}, 75.0)
+    assert cadence.times() == {WEB: 60.0}
+    assert cadence.unknown
+    cadence.saw({WEB: 120.0}, 120.0)
+    assert cadence.intervals() == {WEB: 60.0}
 
 
 def test_what_a_look_does_not_find_keeps_its_time_and_is_forgotten_at_last() -> None:
