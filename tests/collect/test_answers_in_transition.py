@@ -156,7 +156,7 @@ async def test_with_prometheus_the_rates_since_are_asked_for_as_soon_as_two_scra
             else [Sample({"namespace": "shop", "pod": pod}, value, world.now, 0.0) for pod, value in values.items()]
         )
 
-    world.source.query = over  # type: ignore[method-assign]
+    world.source.query = over
     world.now += 10
     assert await asked(world) == {"web-1": "50"}
     world.now += 12

@@ -163,16 +163,17 @@ async def test_a_query_that_failed_takes_no_value_from_a_pod_that_is_younger_tha
 
 
 async def test_lost_data_are_no_failed_query(folder: Path) -> None:
-    """After the failure Prometheus has a second of a window of 2 minutes: a part of the rate is nobody's rate."""
+    """After the failure Prometheus has few seconds of a window of 20 s: a part of the rate is nobody's rate."""
     past = {of("requests_total", "old"): requests(10, oldest=3000)}
     with prometheus_with(folder / "lost", past) as prometheus:
-        async with collecting(prometheus, rules("requests_total", RATE), "old") as world:
+        async with collecting(prometheus, rules("requests_total", RATE.replace("2m", "20s")), "old") as world:
             world.demand.declare("shop", "web", [CustomWant(PODS, "shop", "metric")])
             await asyncio.gather(*world.collector.start_due())
             before = await served(world, "metric")
+            await asyncio.sleep(4)
             prometheus.end()
             await refreshed(world)
-            anew = every(0.2, lambda age: 10 * (3600 - age), newest=0, oldest=1)
+            anew = every(0.2, lambda age: 10 * (3600 - age), newest=0, oldest=0.6)
             with prometheus_with(folder / "found", {of("requests_total", "old"): anew}) as other:
                 source: Any = world.collector.source
                 source._endpoints[0].url = other.url
