@@ -9,7 +9,7 @@ CLUSTER_PYTEST := $(PY) -m pytest -o addopts="-q --strict-markers --strict-confi
 .PHONY: help install run test fuzz lint format cluster-up cluster-down cluster-status cluster-test image scale-latency \
         bench-adapter bench-exposition bench-parsers bench-recommender recommender-tables rates judge steady steady-short \
         bench-rollouts bench-rollout-peer attack clean \
-        blue-green-deploy blue-green-rollback canary-deploy canary-monitor
+        setup-hpa setup-vpa blue-green-deploy blue-green-rollback canary-deploy canary-monitor
 
 help: ## print this menu
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-20s %s\n", $$1, $$2}'
@@ -98,6 +98,12 @@ judge: .venv/installed ## simulate releases before the rollout's judge; writes t
 POLICY ?= sample
 NAMESPACE ?= default
 ROLLOUT = @$(PY) -m adapter.rollout
+
+setup-hpa: ## the sample service and an HPA on CPU, memory and requests, in the cluster of your kubeconfig
+	kubectl apply -f manifests/samples/app.yaml -f manifests/samples/hpa-config.yaml
+
+setup-vpa: ## VPA's definitions, and a VPA of the sample service that only recommends
+	kubectl apply -f manifests/crds/vpa.yaml -f manifests/samples/vpa-config.yaml
 
 blue-green-deploy: .venv/installed ## a release: IMAGE=… for the Deployment of POLICY=sample; waits for its end
 	@test -n "$(IMAGE)" || { echo "which image? make $@ IMAGE=registry/name:tag" >&2; exit 2; }

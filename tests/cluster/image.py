@@ -15,6 +15,7 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
+from tests.cluster import packages
 from tests.cluster.images import CHECKOUT, LEFT_OUT, shared_libraries
 
 TARGETS = ("adapter", "recommender", "rollout")
@@ -22,6 +23,8 @@ ANY_LINUX = {
     f"lib{name}" for name in ("stdc++.so.6", "gcc_s.so.1", "pthread.so.0", "dl.so.2", "rt.so.1", "util.so.1", "m.so.6")
 }
 BASE = "localhost/streamgate-python:local"
+PIP_FILES = ("/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt")
+"""What pip needs to know of this machine; seen by the build alone, in no image."""
 # Imports every module. Only what comes with the extra `reports` may be absent, and each such module is counted.
 LOOK = """
 import importlib, pkgutil
@@ -93,9 +96,15 @@ def build(flags: list[str]) -> None:
         (Path(folder) / "Dockerfile").write_text("FROM scratch\nCOPY root /\nENV PATH=/usr/local/bin:/usr/bin:/bin\n")
         buildah("bud", "--quiet", "--layers", "--timestamp", "0", "--tag", BASE, folder)
     for target in TARGETS:
-        common = ["--pull-never", "--layers", "--isolation", "chroot", "--network", "host", "--build-arg"]
+        common = ["--pull-never", "--layers", "--isolation", "chroot", "--network", "host"]
+        common += [f"--volume={name}:{name}:ro" for name in PIP_FILES if Path(name).is_file()]
+        common += ["--build-arg"]
         tag = f"localhost/streamgate/{target}:local"
-        print(buildah("bud", *common, f"PYTHON={BASE}", *flags, "--target", target, "--tag", tag, str(CHECKOUT)))
+        print(
+            buildah(
+                "bud", "--quiet", *common, f"PYTHON={BASE}", *flags, "--target", target, "--tag", tag, str(CHECKOUT)
+            )
+        )
 
 
 def look(target: str) -> None:
@@ -116,10 +125,13 @@ def look(target: str) -> None:
         print(target, f"{sum(sizes):.1f} MB compressed; layers", *(f"{size:.1f}" for size in sizes))
 
 
+def archive(target: str, file: Path, name: str) -> None:
+    """The image as a file that a node can import under `name`."""
+    buildah("push", "--quiet", f"localhost/streamgate/{target}:local", f"docker-archive:{file}:{name}")
+
+
 def main() -> int:
-    if shutil.which("buildah") is None:
-        print("buildah is not installed; Debian's package is buildah", file=sys.stderr)
-        return 1
+    packages.ensure(["buildah"])
     build(sys.argv[1:])
     for target in TARGETS:
         look(target)

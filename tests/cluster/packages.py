@@ -23,6 +23,7 @@ PACKAGES = {
     "busybox": "busybox-static",
     "prometheus": "prometheus",
     "promtool": "prometheus",
+    "buildah": "buildah",
 }
 NODE = ("containerd", "ctr", "runc", "host-local", "iptables", "ip", "conntrack", "busybox")
 # CNI plugins stand in no PATH; the rest may stand in sbin, which a user's PATH lacks.

@@ -53,19 +53,35 @@ def test_an_hpa_scales_the_sample_app_within_bounds(name: str) -> None:
 
 
 def test_the_hpas_share_a_name_so_that_no_two_scale_one_deployment() -> None:
-    assert len(HPAS) == 4
+    assert len(HPAS) == 5
     assert {hpa(name)["metadata"]["name"] for name in HPAS} == {"sample"}
 
 
 @pytest.mark.parametrize("name", HPAS)
 def test_a_target_has_the_value_that_its_type_names(name: str) -> None:
-    (metric,) = hpa(name)["spec"]["metrics"]
-    target = metric[metric["type"].lower()]["target"]
-    field = target["type"][0].lower() + target["type"][1:]
-    if field == "utilization":
-        assert 0 < target["averageUtilization"] <= 100
-    else:
-        assert Quantity.parse(target[field]) > Quantity.of(0)
+    for metric in hpa(name)["spec"]["metrics"]:
+        target = metric[metric["type"].lower()]["target"]
+        field = target["type"][0].lower() + target["type"][1:]
+        if field == "utilization":
+            assert 0 < target["averageUtilization"] <= 100
+        else:
+            assert Quantity.parse(target[field]) > Quantity.of(0)
+
+
+def test_the_vpa_and_the_requests_leave_room_for_the_app() -> None:
+    deployment, _ = app()
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    (vpa,) = read("vpa-config.yaml")
+    (policy,) = vpa["spec"]["resourcePolicy"]["containerPolicies"]
+    limits, quota = read("resource-requests.yaml")
+    (bounds,) = limits["spec"]["limits"]
+    assert vpa["spec"]["targetRef"]["name"] == deployment["metadata"]["name"]
+    assert policy["containerName"] == container["name"]
+    for name, asked in container["resources"]["requests"].items():
+        least, most = policy["minAllowed"][name], policy["maxAllowed"][name]
+        assert Quantity.parse(least) <= Quantity.parse(asked) <= Quantity.parse(most)
+        assert Quantity.parse(most) <= Quantity.parse(bounds["max"][name])
+        assert 10 * float(Quantity.parse(most)) <= float(Quantity.parse(quota["spec"]["hard"][f"requests.{name}"]))
 
 
 def test_the_pods_metric_is_on_offer_by_the_built_in_rules_and_by_those_for_prometheus() -> None:

@@ -1,0 +1,145 @@
+"""Pods from our manifests, of images from our Dockerfile, as a user would install them; and gone again."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from loadtest.pods import PodsLoad
+from tests.cluster import image, packages
+from tests.cluster.adapter import CUSTOM, ROOT, hpa, pods_metric, try_raw, wait_for_replicas
+from tests.cluster.background import in_background
+from tests.cluster.bed import Bed
+from tests.cluster.manifests import PORT, sample_deployment
+from tests.cluster.processes import CommandError, wait_until
+from tests.cluster.recommender import CRDS, Web, eventually
+from tests.cluster.rollout import Clients, Shop
+
+OVERLAYS = ROOT / "manifests" / "overlays"
+METRIC = "http_requests_per_second"
+
+
+@pytest.fixture(scope="module")
+def images(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The three images, on the node, under the names that the manifests ask for."""
+    packages.ensure(["buildah"])
+    image.build([])
+    for target in image.TARGETS:
+        file = tmp_path_factory.mktemp("image") / f"{target}.tar"
+        image.archive(target, file, f"docker.io/streamgate/{target}:0.1.0")
+        bed.import_image(file)
+        file.unlink()
+
+
+@contextmanager
+def installed(bed: Bed, overlay: str, name: str, namespace: str) -> Iterator[None]:
+    """`kubectl apply -k`, its Deployment complete; `kubectl delete -k` afterwards."""
+    path = str(OVERLAYS / overlay)
+    bed.kubectl("apply", "-k", path)
+    try:
+        bed.rollout(name, namespace, seconds=120)
+        yield
+    finally:
+        bed.kubectl("delete", "-k", path, "--ignore-not-found", "--timeout=90s", seconds=120)
+
+
+def ours(bed: Bed) -> list[str]:
+    """What of us is there beside namespaces' own objects."""
+    found = bed.kubectl("get", "apiservices,clusterroles,clusterrolebindings,namespaces", "-o", "name")
+    return [name for name in found.splitlines() if "streamgate" in name or "metrics.k8s.io" in name]
+
+
+class Bystander:
+    """Asks for a metric through the API server, as an HPA does; `failures` are what it got instead of an answer."""
+
+    def __init__(self, bed: Bed, path: str) -> None:
+        self._bed, self._path = bed, path
+        self.answers, self.failures = 0, list[str]()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> "Bystander":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(20)
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.1):
+            try:
+                self._bed.raw(self._path)
+                self.answers += 1
+            except CommandError as error:
+                self.failures.append(str(error)[-200:])
+
+
+@pytest.fixture
+def load(bed: Bed, namespace: str) -> Iterator[PodsLoad]:
+    """100 requests/s on the Deployment `web`."""
+    bed.apply(sample_deployment("web", namespace))
+    bed.rollout("web", namespace)
+    with in_background(
+        bed.kubeconfig,
+        lambda client: [PodsLoad(client, namespace=namespace, selector="app=web", port=PORT, rate=100.0)],
+    ) as made:
+        yield made[0]
+
+
+def test_the_adapters_pods_scale_an_hpa_while_they_are_replaced_and_leave_nothing(
+    bed: Bed, images: None, namespace: str, load: PodsLoad
+) -> None:
+    """100 requests/s at a target of 50 are 2 pods. An upgrade is a rolling update: no answer may fail meanwhile."""
+    with installed(bed, "embedded", "streamgate-adapter", "streamgate"):
+        path = f"{CUSTOM}/namespaces/{namespace}/pods/*/{METRIC}"
+        assert wait_until(lambda: isinstance(try_raw(bed, path), dict), 60, every=0.5), try_raw(bed, path)
+        bed.apply(hpa("web", namespace, pods_metric(METRIC, "50")))
+        wait_for_replicas(bed, "web", namespace, 2, 90)
+        with Bystander(bed, path) as bystander:
+            bed.kubectl("rollout", "restart", "deployment", "streamgate-adapter", "-n", "streamgate")
+            bed.rollout("streamgate-adapter", "streamgate", seconds=120)
+            time.sleep(5)  # the last of the old pods have gone
+        assert bystander.answers > 20
+        assert bystander.failures == []
+        assert bed.get("deployment", "web", "-n", namespace)["spec"]["replicas"] == 2
+    assert ours(bed) == []
+
+
+def test_the_complete_overlay_serves_kubectl_top_and_the_recommender_recommends_by_it(
+    bed: Bed, images: None, namespace: str
+) -> None:
+    bed.apply(CRDS)
+    bed.wait("crd/verticalpodautoscalers.autoscaling.k8s.io", "condition=Established", 30)
+    with (
+        installed(bed, "complete", "streamgate-adapter", "streamgate"),
+        installed(bed, "recommender", "streamgate-recommender", "streamgate-recommender"),
+    ):
+        web = Web(bed, namespace)
+        web.watch()
+
+        def top(*arguments: str) -> str:
+            try:
+                return bed.kubectl("top", *arguments)
+            except CommandError:
+                return ""
+
+        eventually(lambda: "web-" in top("pods", "-n", namespace), 90, "kubectl top shows no pod")
+        eventually(lambda: "Mi" in top("nodes"), 30, "kubectl top shows no node")
+        eventually(web.target, 150, "no recommendation")
+    assert ours(bed) == []
+
+
+def test_the_rollout_controllers_pod_promotes_a_release(bed: Bed, images: None, namespace: str) -> None:
+    bed.apply(ROOT / "manifests" / "crds" / "rolloutpolicy.yaml")
+    with installed(bed, "rollout", "streamgate-rollout", "streamgate-rollout"):
+        shop = Shop(bed, namespace, {"blueGreen": {"previewSeconds": 1, "verifySeconds": 2}})
+        shop.until("Idle")
+        with Clients(shop.address) as clients:
+            shop.release("2")
+            shop.ended("Promoted", 1)
+        assert clients.failures == []
+        bed.kubectl("delete", "rolloutpolicy", "web", "-n", namespace, "--timeout=60s")
+    assert ours(bed) == []
