@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from adapter.rules.insert import Inserter, InsertError, Name, Promql
 
 from adapter.hpa.fields import HpaError
 from adapter.hpa.read import read_history, read_spec
