@@ -162,8 +162,12 @@ async def test_plan_shows_the_exact_writes_and_makes_none(verb: Any) -> None:
         before = len(shop.cluster.requests)
         code, said = await verb(shop, "plan", "web", "--output=json")
         assert code == 0
-        assert {one["write"] for one in json.loads(said)} == {"create controllerrevisions"}
+        writes = json.loads(said)
+        assert (writes[0]["write"], writes[0]["phase"]) == ("create controllerrevisions", "Preparing")
+        assert (writes[-1]["write"], writes[-1]["phase"]) == ("patch services", "Finishing")
         assert {method for method, _ in list(shop.cluster.requests)[before:]} == {"GET"}
+        code, said = await verb(shop, "plan", "web")
+        assert (code, len(said.splitlines())) == (0, 1 + 2 * len(writes))
 
 
 async def test_uninstall_lets_a_policy_go_whose_controller_is_gone(verb: Any) -> None:

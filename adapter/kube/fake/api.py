@@ -11,6 +11,7 @@ from aiohttp import web
 
 from adapter.kube.fake import store
 from adapter.kube.fake.store import Collection, Matcher, Object
+from adapter.kube.jsonpatch import json_patch
 from adapter.units.requirement import key_problem, value_problem
 from adapter.units.selector import SelectorError
 
@@ -175,7 +176,7 @@ async def _changed(request: web.Request, held: Object) -> Object:
     if request.content_type != "application/json-patch+json":
         return dict(store.merge_patch(held, body))
     try:
-        return store.json_patch(held, body)
+        return json_patch(held, body)
     except (ValueError, KeyError, IndexError) as error:
         raise Refusal(422, "Invalid", f"the patch does not apply: {error}") from error
 

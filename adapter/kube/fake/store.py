@@ -6,7 +6,7 @@ import itertools
 import re
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 from adapter.units.selector import Selector
@@ -127,33 +127,6 @@ def merge_patch(value: Any, patch: Any) -> Any:
         else:
             result[key] = merge_patch(result.get(key), item)
     return result
-
-
-def json_patch(value: Object, operations: list[Mapping[str, Any]]) -> Object:
-    """RFC 6902's add, replace, remove and test. Raises ValueError for what does not apply."""
-    result = copy.deepcopy(value)
-    for operation in operations:
-        *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]
-        place: Any = result
-        for part in parents:
-            place = place[int(part) if isinstance(place, list) else part]
-        _apply(place, last, operation)
-    return result
-
-
-def _apply(place: Any, last: str, operation: Mapping[str, Any]) -> None:
-    verb = operation["op"]
-    key: Any = last
-    if isinstance(place, list):
-        key = len(place) if last == "-" else int(last)
-    if verb == "add" and isinstance(place, list):
-        place.insert(key, operation["value"])
-    elif verb in {"add", "replace"}:
-        place[key] = operation["value"]
-    elif verb == "remove":
-        del place[key]
-    elif verb != "test" or place[key] != operation["value"]:
-        raise ValueError(f"the operation {verb!r} at {operation['path']!r} does not apply")
 
 
 def label_matcher(selector: str) -> Matcher:

@@ -1,69 +1,103 @@
-"""`plan POLICY`: the exact writes that the controller would make next, and none of them made."""
+"""`plan POLICY`: the exact writes of the release that is under way, or of the next one, to its end; none is made."""
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from adapter.kube.client import Client
+from adapter.kube.client import JSON_PATCH, Client
 from adapter.program import tables
-from adapter.rollout.act import verb
-from adapter.rollout.cli import cluster
+from adapter.program.flags import setting
+from adapter.rollout import documents
+from adapter.rollout.act import options, verb
+from adapter.rollout.cli import cluster, files
 from adapter.rollout.cli.settings import ShownPolicy, flags
-from adapter.rollout.decide.context import Decision
-from adapter.rollout.decide.turn import decide
-from adapter.rollout.model.actions import Action, Create, Patch
-from adapter.rollout.model.observation import Observation
-from adapter.rollout.model.policy import RolloutPolicy
-from adapter.rollout.model.verdict import FREE
+from adapter.rollout.foresee.walk import Note, Write, walk
+from adapter.rollout.model.actions import Create, Patch
+from adapter.rollout.model.observation import Json
 from adapter.rollout.observe import Reader
 
-ABOUT = "Show the writes that come next as things are, and why; nothing is written."
-MOST_TURNS = 20
+ABOUT = """Show every write of a release to its end, if all gates pass and all pods become ready: method, path, body and
+why; nothing is written. Of the release under way, else of the template that waits, else as if the present one were
+restarted. What only the API server gives (uids, versions, hashes) stands in angle brackets."""
+
+
+@dataclass(frozen=True)
+class Plan(ShownPolicy):
+    """What `plan` takes."""
+
+    filename: str = setting("filename", "", "YAML with the Deployment whose template is the next one", short="f")
 
 
 def run(given: Sequence[str]) -> int:
     """Runs the verb; returns the exit code."""
-    told = flags("plan", ABOUT, ShownPolicy).parse(given).settings
+    told = flags("plan", ABOUT, Plan).parse(given).settings
 
     async def work(client: Client, namespace: str) -> None:
         policy, raw = await cluster.policy_of(client, namespace, told.policy)
-        last = ahead(policy, await Reader(client).observe(policy, raw), time.time())
+        template = template_of(told.filename, policy.spec.target_ref.name) if told.filename else None
+        found = list(walk(policy, await Reader(client).observe(policy, raw), time.time(), template))
         if told.output == "json":
-            tables.lines([msgspec.json.encode([shown(action) for action in last.actions]).decode()])
+            writes = [shown(one, namespace) for one in found if isinstance(one, Write)]
+            tables.lines([msgspec.json.encode(writes).decode()])
+            for one in found:
+                if isinstance(one, Note):
+                    tables.say(f"after {one.after:.0f} s, phase {one.phase}: {one.text}")
         else:
-            tables.lines([f"phase {last.status.phase}: {last.status.message}", *lines(last.actions)])
+            tables.lines([f"phase {policy.status.phase}: {policy.status.message}", *lines(found, namespace)])
 
     cluster.with_client(told, work)
     return 0
 
 
-def ahead(policy: RolloutPolicy, seen: Observation, now: float) -> Decision:
-    """The decision that writes or waits next, through what only the status goes through; gates are taken as passed."""
-    decision = decide(policy, policy.status, seen, FREE, now)
-    for _ in range(MOST_TURNS):
-        if decision.actions or decision.again != 0.0:
-            break
-        status = decision.status
-        decision = decide(msgspec.structs.replace(policy, status=status), status, seen, FREE, now)
-    return decision
+def template_of(path: str, name: str) -> Json:
+    """The template of the Deployment in a file. Raises VerbError."""
+    try:
+        found = documents.objects(files.read_bytes(path), path)
+    except documents.DocumentError as error:
+        raise files.VerbError(str(error)) from None
+    for each in found:
+        spec, metadata = each.get("spec"), each.get("metadata")
+        named = isinstance(metadata, dict) and metadata.get("name") == name
+        if each.get("kind") == "Deployment" and named and isinstance(spec, dict):
+            template = spec.get("template")
+            if isinstance(template, dict):
+                return template
+    raise files.VerbError(f"{path}: there is no Deployment {name} with a template in it")
 
 
-def lines(actions: Sequence[Action]) -> Iterator[str]:
-    """One write and its body after the other."""
-    for action in actions:
-        yield f"{verb(action)} {action.name}: {action.why}"
-        yield f"    {msgspec.json.encode(shown(action)['body']).decode()}"
+def lines(found: Sequence[Write | Note], namespace: str) -> Iterator[str]:
+    """A line and the body for each write, a line for each note."""
+    for one in found:
+        if isinstance(one, Note):
+            yield f"{one.after:6.0f} s  {one.phase}: {one.text}"
+            continue
+        write = shown(one, namespace)
+        yield f"{one.after:6.0f} s  {one.phase}  {write['method']} {write['path']}: {write['why']}"
+        yield f"          {msgspec.json.encode(write['body']).decode()}"
 
 
-def shown(action: Action) -> dict[str, Any]:
-    """A write as JSON."""
-    body: Any = None
+def shown(write: Write, namespace: str) -> dict[str, Any]:
+    """A write as JSON: what is sent, and why."""
+    action = write.action
+    body: Any
     if isinstance(action, Patch):
-        body = list(action.operations)
+        method, name, body = "PATCH", action.name, list(action.operations)
     elif isinstance(action, Create):
-        body = action.body
+        method, name, body = "POST", "", action.body
     else:
-        body = {"propagationPolicy": action.propagation}
-    return {"write": verb(action), "name": action.name, "why": action.why, "body": body}
+        method, name, body = "DELETE", action.name, options(action)
+    content = JSON_PATCH if method == "PATCH" else "application/json"
+    return {
+        "phase": write.phase.value,
+        "after_seconds": round(write.after, 3),
+        "method": method,
+        "path": action.resource.path(namespace, name),
+        "content_type": content,
+        "write": verb(action),
+        "name": action.name,
+        "why": action.why,
+        "body": body,
+    }

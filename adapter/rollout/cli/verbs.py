@@ -8,7 +8,7 @@ VERBS: Final[Mapping[str, str]] = {
     "run": "the controller itself, in a cluster",
     "status": "what a policy does and waits for",
     "history": "the last releases and how they ended",
-    "plan": "the writes that come next, none of them made",
+    "plan": "every write of the next release, none of them made",
     "wait": "until a release has ended: 0 promoted, 1 not promoted, 2 timed out",
     "promote": "end the manual pause of the present step; --full: wait for no soak and no gate any more",
     "pause": "hold the release where it is",
