@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from recommender.model.containers import Aggregation
 from recommender.plan import Plan, Scope, Timing
 from recommender.settings import Settings
 
+_MATCHER: Final = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)(=~|!~|!=|=)(.*)")
+_HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 AHEAD = 3600.0
 """s that samples may be ahead of our clock (fix-clock-jumps)."""
 MODERN: Final[Mapping[str, str]] = {
@@ -75,7 +78,10 @@ def idle(settings: Settings) -> list[str]:
 
 
 def history(settings: Settings) -> History:
-    """What VPA's flags (and its two environment variables) say. Raises SettingsError for a token file without use."""
+    """What VPA's flags (and its two environment variables) and ours say.
+
+    Raises SettingsError for a token file without use, a matcher or a header that cannot be read.
+    """
     token = settings.bearer_token
     if settings.bearer_token_file:
         try:
@@ -94,10 +100,11 @@ def _history(settings: Settings, token: str) -> History:
         said, default = getattr(settings, setting), getattr(Settings, setting)
         return MODERN[setting] if said == default and settings.mode == "default" else str(said)
 
+    bearer = [("Authorization", f"Bearer {token}")] if token else []
     return History(
         url=settings.prometheus,
         verify=not settings.prometheus_insecure,
-        headers={"Authorization": f"Bearer {token}"} if token else {},
+        headers=dict([*bearer, *map(_header, settings.prometheus_header)]),
         auth=(settings.username, settings.password) if settings.username else None,
         timeout=settings.query_timeout,
         length=settings.history_length,
@@ -113,7 +120,28 @@ def _history(settings: Settings, token: str) -> History:
         label_prefix=named("pod_label_prefix"),
         labels_namespace=named("pod_namespace_label"),
         labels_pod=named("pod_name_label"),
+        matchers=", ".join(map(_matcher, settings.prometheus_matcher)),
     )
+
+
+def _matcher(text: str) -> str:
+    """A label matcher of PromQL. Raises SettingsError."""
+    match = _MATCHER.fullmatch(text)
+    if not match:
+        raise SettingsError(f"--prometheus-matcher={text}: LABEL=VALUE is wanted, with =, !=, =~ or !~")
+    label, sign, value = match.groups()
+    bare = value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
+    escaped = bare if bare is not value else value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{label}{sign}"{escaped}"'
+
+
+def _header(text: str) -> tuple[str, str]:
+    """A header's name and value. Raises SettingsError, which shows the name alone: the value may be a secret."""
+    name, colon, value = text.partition(":")
+    if not colon or not _HEADER.fullmatch(name.strip()) or not value.strip().isprintable():
+        shown = name[:40] if colon else ""
+        raise SettingsError(f"--prometheus-header={shown}…: NAME:VALUE is wanted, such as X-Scope-OrgID:tenant")
+    return name.strip(), value.strip()
 
 
 def plan(settings: Settings) -> Plan:

@@ -46,6 +46,8 @@ def run(arguments: Sequence[str]) -> int:
 
 
 async def _connected(settings: Settings, stop: asyncio.Event) -> None:
+    if settings.storage == "prometheus":
+        history(settings)  # what it cannot read is said before anything is connected to
     try:
         await serve(settings, await connect(settings.kubeconfig), stop)
     except (KubeError, ConfigError, OSError) as error:

@@ -4,7 +4,7 @@ The flags and their defaults are the VPA recommender's (config/config.go), so th
 nothing else; our own stand at the end. `adapter.program.flags` says which spellings are understood.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -175,6 +175,10 @@ class Settings(LeaderSettings):
     password: str = setting("password", "", "for Prometheus; or PROMETHEUS_PASSWORD")
     bearer_token: str = setting("prometheus-bearer-token", "", "for Prometheus")
     bearer_token_file: str = setting("prometheus-bearer-token-file", "", "file with a token for Prometheus")
+    prometheus_matcher: tuple[str, ...] = setting(
+        "prometheus-matcher", (), "LABEL=VALUE (or !=, =~, !~) in every query: cluster=eu", each=True
+    )
+    prometheus_header: tuple[str, ...] = setting("prometheus-header", (), "NAME:VALUE sent with all", each=True)
     # external metrics
     use_external_metrics: bool = setting("use-external-metrics", False, "read usage from external.metrics.k8s.io")
     external_cpu: str = setting("external-metrics-cpu-metric", "", "its metric of CPU")
@@ -255,13 +259,12 @@ class Settings(LeaderSettings):
 
     def fixed(self, switch: str) -> bool:
         """Whether the fix `fix_<switch>` is on: as its flag says, else on in mode default."""
-        said: bool | None = getattr(self, f"fix_{switch}")
-        return self.mode == "default" if said is None else said
+        return self.mode == "default" if (said := getattr(self, f"fix_{switch}")) is None else bool(said)
 
 
-REPLACED: Final[Mapping[str, str]] = {
+REPLACED: Final = {
     "overrun-price-gib": "a price in GiB let small containers overrun and large ones not; --max-daily-risk=0.05 is "
-    "the chance a day at most, the same for all",
+    "the chance a day at most, the same for all"
 }
 """Flags that are no more, and what took their place."""
 
@@ -277,13 +280,12 @@ def _together(settings: Settings) -> Iterator[str]:
     if settings.use_external_metrics and not (settings.external_cpu or settings.external_memory):
         yield "--use-external-metrics wants --external-metrics-cpu-metric, --external-metrics-memory-metric or both"
     for resource, text in (("cpu", settings.max_cpu), ("memory", settings.max_memory)):
+        flag = f"--container-recommendation-max-allowed-{resource}={text}"
         try:
-            good = not text or Quantity.parse(text).nano >= 0
+            if text and Quantity.parse(text).nano < 0:
+                yield f"{flag}: a quantity of 0 or more is wanted"
         except QuantityError as error:
-            yield f"--container-recommendation-max-allowed-{resource}={text}: {error}"
-        else:
-            if not good:
-                yield f"--container-recommendation-max-allowed-{resource}={text}: a quantity of 0 or more is wanted"
+            yield f"{flag}: {error}"
 
 
 FLAGS: Final = Flags(

@@ -72,6 +72,16 @@ class History:
         """The label matchers of all containers, of the job that is asked for or of any."""
         return self._matching(*(() if any_job else self._job()), f'{self.container_label}!=""')
 
+    def of_labels(self) -> str:
+        """The metric of pods' labels over the whole history, as its flag says, with what is asked of all."""
+        metric, range_ = self.labels_metric, f"[{self.length:.0f}s]"
+        if metric.endswith("]"):
+            metric, at, own = metric.rpartition("[")
+            range_ = at + own
+        name, _, asked = metric.removesuffix("}").partition("{")
+        matching = self._matching(asked.strip().removesuffix(","))
+        return f"{name}{matching if matching != '{}' else ''}{range_}"
+
     def _job(self) -> Sequence[str]:
         return (f'job="{self.job}"',) if self.job else ()
 

@@ -41,10 +41,8 @@ def pod_labels(source: Prometheus, history: History) -> dict[tuple[str, str], La
 
     VPA asks for the metric as its flag says, and its default is refused for want of a range; we give it one.
     """
-    metric = history.labels_metric
-    ranged = metric if metric.endswith("]") else f"{metric}[{history.length:.0f}s]"
     try:
-        found = source.instant(f"last_over_time({ranged})")
+        found = source.instant(f"last_over_time({history.of_labels()})")
     except HistoryError as error:
         log.warning("no labels of past pods", cause=str(error))
         return {}

@@ -15,7 +15,6 @@ from adapter.program.flags import SettingsError
 from adapter.units import duration
 from recommender.config import history, idle, mode, post_processor
 from recommender.estimate.recommend import Mode
-from recommender.input.history import History
 from recommender.input.usage_file import read_requests, read_usage
 from recommender.model.containers import Model
 from recommender.offline import doubts, patches
@@ -30,8 +29,6 @@ from recommender.settings import FLAGS, Settings, parse
 
 FAILED: Final = 3
 """The exit code where a --fail-on gate does not hold."""
-_MATCHER: Final = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)(=~|!~|!=|=)(.*)")
-_HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _GATE: Final = re.compile(r"(over|under):(\d+(?:\.\d+)?)")
 
 
@@ -101,22 +98,6 @@ def sources(made: argparse.ArgumentParser) -> None:
     made.add_argument("--checkpoints", type=Path, help="what `kubectl get vpacheckpoint -A -o json` (or yaml) wrote")
     made.add_argument("--prometheus", metavar="URL", help="read --history-length from a Prometheus")
     made.add_argument(
-        "--prometheus-matcher",
-        action="append",
-        default=[],
-        type=_matcher,
-        metavar="LABEL=VALUE",
-        help="only series with this label, in every query: cluster=eu; or !=, =~, !~",
-    )
-    made.add_argument(
-        "--prometheus-header",
-        action="append",
-        default=[],
-        type=_header,
-        metavar="NAME:VALUE",
-        help="sent with every query: X-Scope-OrgID:tenant",
-    )
-    made.add_argument(
         "--metrics-api", type=_seconds, metavar="DURATION", help="watch metrics.k8s.io for so long, e.g. 10m"
     )
     made.add_argument(
@@ -137,37 +118,12 @@ def load(given: argparse.Namespace, settings: Settings) -> Known:
     model = Model(chosen.aggregation)
     with ExitStack() as stack:
         if given.prometheus:
-            source = _prometheus(given, settings)
+            source = history(replace(settings, prometheus=given.prometheus))
             return from_prometheus(model, source, given.namespace, time.time(), partial(_bar, stack))
         if len(given.namespace) > 1:
             raise SettingsError("--metrics-api takes one --namespace, or none for all")
         told = _bar(stack, "looks", max(round(given.metrics_api / SAMPLE_EVERY), 1))
         return from_metrics(model, settings.kubeconfig, "".join(given.namespace), given.metrics_api, told)
-
-
-def _prometheus(given: argparse.Namespace, settings: Settings) -> History:
-    source = history(replace(settings, prometheus=given.prometheus))
-    headers = {**source.headers, **dict(given.prometheus_header)}
-    return replace(source, headers=headers, matchers=", ".join(given.prometheus_matcher))
-
-
-def _matcher(text: str) -> str:
-    """A label matcher of PromQL. Raises ArgumentTypeError."""
-    match = _MATCHER.fullmatch(text)
-    if not match:
-        raise argparse.ArgumentTypeError(f"{text!r}: LABEL=VALUE is wanted, with =, !=, =~ or !~")
-    label, sign, value = match.groups()
-    bare = value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
-    escaped = bare if bare is not value else value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'{label}{sign}"{escaped}"'
-
-
-def _header(text: str) -> tuple[str, str]:
-    """A header's name and value. Raises ArgumentTypeError."""
-    name, colon, value = text.partition(":")
-    if not colon or not _HEADER.fullmatch(name.strip()) or not value.strip().isprintable():
-        raise argparse.ArgumentTypeError(f"{text[:40]!r}: NAME:VALUE is wanted, such as X-Scope-OrgID:tenant")
-    return name.strip(), value.strip()
 
 
 def _bar(stack: ExitStack, what: str, total: int) -> Callable[[int], None]:

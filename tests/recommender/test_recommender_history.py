@@ -330,6 +330,35 @@ def test_matchers_are_in_every_query_and_headers_at_every_request(
     assert set(tenants) == {"me"}
 
 
+@pytest.mark.parametrize(
+    ("metric", "asked"),
+    [
+        ("", 'kube_pod_labels{cluster="eu"}[259200s]'),
+        ('up{job="pods"}', 'up{job="pods", cluster="eu"}[259200s]'),
+        ('up{job="pods",}[8d]', 'up{job="pods", cluster="eu"}[8d]'),
+        ('up{path=~"[0-9]{2}"}', 'up{path=~"[0-9]{2}", cluster="eu"}[259200s]'),
+        ("up[8d]", 'up{cluster="eu"}[8d]'),
+    ],
+)
+async def test_matchers_and_headers_hold_for_the_loops_history_as_well(metric: str, asked: str) -> None:
+    flags = [f"--metric-for-pod-labels={metric}"] if metric else []
+    more = ["--prometheus-matcher=cluster=eu", "--prometheus-header=X-Scope-OrgID: me", "--history-length=3d"]
+    settings = parse([*flags, *more, "--prometheus-bearer-token=secret"]).settings
+    where, fake, queries = history(settings), FakePrometheus(), []
+
+    def instant(query: str) -> list[Any]:
+        queries.append(query)
+        return []
+
+    fake.instant = instant  # type: ignore[method-assign]
+    await load_history(cluster_of(mode(settings)), where, NOW, fake)
+    queries += [query for query, *_ in fake.asked]
+    assert queries[0] == f"last_over_time({asked})"
+    assert len(queries) > 8
+    assert all('cluster="eu"}' in query for query in queries)
+    assert where.headers == {"Authorization": "Bearer secret", "X-Scope-OrgID": "me"}
+
+
 def test_one_container_from_two_instances_at_once_is_doubted_and_not_added_up(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -392,9 +421,12 @@ def test_explain_lists_the_pods_the_busiest_first(
     ["--prometheus-matcher=eu", "--prometheus-matcher=9a=b", "--prometheus-header=X", "--prometheus-header=a b:c"],
 )
 def test_a_matcher_or_header_without_use_is_refused(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        main([*REPORT, "--prometheus", "http://127.0.0.1:9", flag])
-    assert "is wanted" in capsys.readouterr().err
+    """By the loop before it connects to anything, with no word of what may be a secret."""
+    for arguments in ([*REPORT, "--prometheus", "http://127.0.0.1:9", flag], ["--storage=prometheus", flag]):
+        assert main(arguments) == 2
+        said = capsys.readouterr().err
+        assert "is wanted" in said
+        assert "b:c" not in said
 
 
 def test_a_prometheus_that_is_away_is_said_in_one_sentence(
