@@ -104,8 +104,8 @@ def walk(policy: RolloutPolicy, seen: Observation, now: float, template: Json | 
         if made.quiet < 2:
             continue
         if made.status.phase is Phase.IDLE and made.status.release is None:
-            going = policy.metadata.deletion_timestamp is not None or seen.deployment is None
-            if releasing or written or going or _refused(made.status):
+            going = policy.metadata.deletion_timestamp is not None
+            if releasing or written or going or seen.deployment is None or _refused(made.status):
                 break
             written = True
             made.quiet = 0
