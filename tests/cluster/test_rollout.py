@@ -1,5 +1,6 @@
 """Releases on a real control plane, under load: no request fails, and promotion restarts no judged pod."""
 
+import json
 import signal
 import time
 from pathlib import Path
@@ -140,6 +141,20 @@ def test_bad_policies_are_refused_at_admission_and_the_samples_are_not(bed: Bed,
     bed.kubectl("apply", "--dry-run=server", "-f", str(ROOT / "manifests/samples/rollout-author.yaml"))
 
 
+def linted(folder: Path, namespace: str, target: str) -> Path:
+    """A file with the policy of the shop, or one of a Deployment that there is not."""
+    gate = {"metric": "http_errors_total", "total": "http_requests_total", "limit": 0.01}
+    policy = {
+        "apiVersion": "streamgate.io/v1alpha1",
+        "kind": "RolloutPolicy",
+        "metadata": {"name": "web", "namespace": namespace},
+        "spec": {"targetRef": {"name": target}, **BLUE_GREEN, "gates": [gate]},
+    }
+    path = folder / f"{target}.json"
+    path.write_text(json.dumps(policy))
+    return path
+
+
 def test_uninstall_in_mid_release_without_a_controller_leaves_an_ordinary_deployment(
     bed: Bed, namespace: str, tmp_path: Path
 ) -> None:
@@ -147,6 +162,9 @@ def test_uninstall_in_mid_release_without_a_controller_leaves_an_ordinary_deploy
     with running_controller(bed, namespace, tmp_path / "rollout.log") as controller:
         shop.until("Idle")
         before = shop.pods()
+        assert shop.verb("plan") == 0
+        assert shop.verb("lint", str(linted(tmp_path, namespace, "web")), policy="") == 0
+        assert shop.verb("lint", str(linted(tmp_path, namespace, "other")), policy="") == 1
         with Clients(shop.address) as clients:
             shop.release("2")
             shop.until("Previewing")
