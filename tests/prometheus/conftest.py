@@ -84,8 +84,9 @@ async def served(world: World, metric: str) -> dict[str, str]:
 
 async def refreshed(world: World) -> None:
     """All queries of the plan have been asked once more."""
-    await asyncio.sleep(REFRESH_S + 0.05)
-    await asyncio.gather(*world.collector.start_due())
+    while not (started := world.collector.start_due()):
+        await asyncio.sleep(REFRESH_S / 20)
+    await asyncio.gather(*started)
 
 
 @pytest.fixture(scope="module")
