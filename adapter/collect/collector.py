@@ -21,11 +21,14 @@ from adapter.collect.snapshot import Table
 from adapter.collect.starving import failing, starving
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.transition import Transitions
+from adapter.collect.turns import Turns
 from adapter.faults import ends_program
 from adapter.metrics.slices import Slices, run, run_in_turns
 from adapter.metrics.source import Query, RefusedQuery, Source, SourceError, UnsupportedQuery
 
 log = structlog.get_logger(__name__)
+
+PLACES = 8
 
 
 class Collector:
@@ -41,8 +44,10 @@ class Collector:
         *,
         transitions: Transitions | None = None,
         schedule: Schedule = Schedule(),  # noqa: B008 - immutable
+        places: int = PLACES,
         clock: Callable[[], float] = steady,
     ) -> None:
+        """`places`: how many queries are under way at once."""
         self.source = source
         self.catalogue = catalogue
         self.demand = demand
@@ -60,6 +65,7 @@ class Collector:
         self._evaluator = Evaluator(source, telemetry, self._reports, clock, transitions)
         self._replanning = Replanning()
         self._timetable = Timetable()
+        self._turns = Turns(places, clock)
         self._running: dict[Query, asyncio.Task[Held]] = {}
         self._wake = asyncio.Event()
 
@@ -177,7 +183,9 @@ class Collector:
 
     async def _in_turn(self, planned: Planned) -> Held:
         """The time until there is a turn is not the query's: its clock begins with the turn."""
-        async with self.source.turn():
+        asked = self._clock()
+        async with self._turns.turn(planned.tenant), self.source.turn():
+            self._telemetry.waited.observe(self._clock() - asked)
             return await self._evaluate(planned)
 
     async def _evaluate(self, planned: Planned) -> Held:

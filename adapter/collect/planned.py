@@ -41,6 +41,12 @@ class Planned(NamedTuple):
         return self.wants[0].namespace
 
     @property
+    def tenant(self) -> str:
+        """On whose account the source is asked: a namespace's, or the rule's where several share the query."""
+        namespaces = {want.namespace for want in self.wants}
+        return f"namespace {self.namespace}" if len(namespaces) == 1 and self.namespace else self.rule.place
+
+    @property
     def topic(self) -> Hashable:
         """The same for queries of one rule about one metric, whatever namespaces or objects they name."""
         first = self.wants[0]

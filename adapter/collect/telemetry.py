@@ -24,6 +24,12 @@ class CollectTelemetry:
             buckets=_SECONDS,
             registry=registry,
         )
+        self.waited = Histogram(
+            "streamgate_source_wait_seconds",
+            "Time that a query waited for its turn at the source.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
         self.planned = gauge("planned_queries", "Queries in the plan.", ("mode",))
         self.held = gauge("snapshot_values", "Values in the snapshot.", ("rule",))
         self.offers = gauge("offers", "Metrics on offer, by API.", ("group",))

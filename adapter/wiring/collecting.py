@@ -68,6 +68,7 @@ def collecting(
         telemetry,
         transitions=_transitions(settings, cluster),
         schedule=_schedule(settings),
+        places=settings.prometheus_concurrency,
     )
     announcer = Announcer(cluster.client, cluster.hpas, collector.starving)
     jobs = [Job("collector", collector.run), Job("events", announcer.run)]
