@@ -170,6 +170,23 @@ async def test_plan_shows_the_exact_writes_and_makes_none(verb: Any) -> None:
         assert (code, len(said.splitlines())) == (0, 1 + 2 * len(writes))
 
 
+async def test_lint_asks_a_cluster_for_rights_and_neighbours(verb: Any, tmp_path: Any) -> None:
+    gate = {"metric": "errors", "total": "requests", "limit": 0.01}
+    async with living({**QUICK, "gates": [gate]}) as shop:
+        path = tmp_path / "policy.json"
+        path.write_text(json.dumps(shop.get(POLICIES) | {"status": {}}))
+        assert await verb(shop, "lint", str(path)) == (0, f"{path}: 1 gates, no problem\n")
+        shop.cluster.authorize = lambda spec: spec.get("user") != "ann"
+        shop.edit(DEPLOYMENTS, lambda found: found["spec"].update(strategy={"type": "Recreate"}))
+        code, said = await verb(shop, "lint", str(path), "--as=ann", "--as-group=devs")
+        assert code == 1
+        assert [line.split(",")[0] for line in said.splitlines()] == [
+            "user ann may not patch Deployment web in namespace shop",
+            "the Deployment's strategy is Recreate: two versions must not run side by side; "
+            "set spec.allowParallel: true if they may",
+        ]
+
+
 async def test_uninstall_lets_a_policy_go_whose_controller_is_gone(verb: Any) -> None:
     async with living({"canary": {"steps": [{"weight": 25, "pauseSeconds": 600}]}}) as shop:
         async with serving(shop.cluster):
