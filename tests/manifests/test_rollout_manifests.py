@@ -11,14 +11,14 @@ import yaml
 from adapter.kube.fake.server import FakeCluster
 from adapter.rollout.cli.verbs import VERBS
 from adapter.rollout.hear import MetricsEars
-from adapter.rollout.model.actions import CLAIMS, DEPLOYMENTS, HTTP_ROUTES, INGRESSES
+from adapter.rollout.model.actions import CLAIMS, DEPLOYMENTS
 from adapter.rollout.model.policy import POLICIES
 from adapter.rollout.notify import Notifier
 from adapter.rollout.serve import serve
 from adapter.rollout.settings import parse
 from adapter.rollout.turns import Turns
 from tests.manifests.rights import called, granted
-from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, Shop, rolls_back
+from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, Shop, rolls_back, routed
 
 NAME = "streamgate-rollout"
 ROUTERS = {"rollout-gateway": "httpRoute", "rollout-nginx": "nginx"}
@@ -134,7 +134,7 @@ async def test_what_a_router_asks_for_is_what_its_component_grants(composed: Any
         }
     }
     shop = Shop(strategy)
-    route(shop)
+    routed(shop)
     calls: set[tuple[str, str]] = set()
     await shop.ready()
     shop.release("web:2")
@@ -171,25 +171,6 @@ class Nowhere:
 
     async def post(self, url: str, body: bytes, headers: Any) -> int:
         return 200
-
-
-def route(shop: Any) -> None:
-    """An HTTPRoute that a gateway accepts at once, and an Ingress."""
-    meta = {"name": "web", "namespace": NAMESPACE}
-    shop.put(HTTP_ROUTES, {"metadata": meta, "spec": {"rules": [{"backendRefs": [{"name": "web", "port": 80}]}]}})
-    backend = {"service": {"name": "web", "port": {"number": 80}}}
-    path = {"path": "/", "pathType": "Prefix", "backend": backend}
-    shop.put(INGRESSES, {"metadata": meta, "spec": {"rules": [{"http": {"paths": [path]}}]}})
-
-    def accept() -> None:
-        found = shop.get(HTTP_ROUTES)
-        held = {"status": "True", "observedGeneration": found["metadata"]["generation"]}
-        found["status"] = {
-            "parents": [{"conditions": [{"type": kind, **held} for kind in ("Accepted", "ResolvedRefs")]}]
-        }
-        shop.put(HTTP_ROUTES, found)
-
-    shop.every_step.append(accept)
 
 
 def test_the_author_sample_lets_the_controller_through(manifests: Path, build: Any) -> None:

@@ -7,7 +7,15 @@ from typing import Any
 from adapter.kube.errors import KubeError
 from adapter.kube.fake.server import FakeCluster
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS
-from adapter.rollout.model.actions import DEPLOYMENTS, ENDPOINT_SLICES, EVENTS, REPLICA_SETS, SERVICES
+from adapter.rollout.model.actions import (
+    DEPLOYMENTS,
+    ENDPOINT_SLICES,
+    EVENTS,
+    HTTP_ROUTES,
+    INGRESSES,
+    REPLICA_SETS,
+    SERVICES,
+)
 from adapter.rollout.model.policy import COMMAND, POLICIES
 from adapter.rollout.model.verdict import FREE, Said, Verdict
 from adapter.rollout.turns import Checked, Deaf, Heard, Turns
@@ -251,6 +259,25 @@ def autoscaler(least: int | None = 2) -> Object:
         "metadata": {"name": "web", "namespace": NAMESPACE},
         "spec": spec,
     }
+
+
+def routed(shop: Shop) -> None:
+    """An HTTPRoute that a gateway accepts at once, and an Ingress."""
+    meta = {"name": "web", "namespace": NAMESPACE}
+    shop.put(HTTP_ROUTES, {"metadata": meta, "spec": {"rules": [{"backendRefs": [{"name": "web", "port": 80}]}]}})
+    backend = {"service": {"name": "web", "port": {"number": 80}}}
+    path = {"path": "/", "pathType": "Prefix", "backend": backend}
+    shop.put(INGRESSES, {"metadata": meta, "spec": {"rules": [{"http": {"paths": [path]}}]}})
+
+    def accept() -> None:
+        found = shop.get(HTTP_ROUTES)
+        held = {"status": "True", "observedGeneration": found["metadata"]["generation"]}
+        found["status"] = {
+            "parents": [{"conditions": [{"type": kind, **held} for kind in ("Accepted", "ResolvedRefs")]}]
+        }
+        shop.put(HTTP_ROUTES, found)
+
+    shop.every_step.append(accept)
 
 
 def image_of(found: Object) -> str:

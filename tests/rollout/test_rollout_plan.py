@@ -11,10 +11,10 @@ from adapter.rollout.act import options
 from adapter.rollout.cli.files import VerbError
 from adapter.rollout.cli.plan import lines, shown, template_of
 from adapter.rollout.foresee.walk import Note, Write, walk
-from adapter.rollout.model.actions import HTTP_ROUTES, INGRESSES, SERVICES, Action, Create, Patch
+from adapter.rollout.model.actions import SERVICES, Action, Create, Patch
 from adapter.rollout.model.policy import POLICIES
 from adapter.rollout.observe import Reader
-from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, Shop, service
+from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, Shop, routed, service
 
 ROLLING = {"rolling": {"steps": [{"weight": 25, "pauseSeconds": 5}, {"weight": 50, "pauseSeconds": 5}]}}
 STEPS = [{"weight": 20, "pauseSeconds": 1}, {"weight": 90, "pauseSeconds": 1}]
@@ -22,24 +22,6 @@ ROUTE = {"canary": {"steps": STEPS, "traffic": {"httpRoute": {"name": "web", "se
 NGINX = {"canary": {"steps": STEPS, "traffic": {"nginx": {"name": "web", "service": "web"}}}}
 MANUAL = {"canary": {"steps": [{"weight": 25, "pauseSeconds": 0, "manual": True}]}}
 PREVIEW = {"blueGreen": {"previewService": "look", "previewSeconds": 1, "verifySeconds": 1, "manual": True}}
-
-
-def accept(shop: Shop) -> None:
-    """A route that its gateway programs at once, and an Ingress."""
-    meta = {"name": "web", "namespace": NAMESPACE}
-    shop.put(HTTP_ROUTES, {"metadata": meta, "spec": {"rules": [{"backendRefs": [{"name": "web", "port": 80}]}]}})
-    backend = {"service": {"name": "web", "port": {"number": 80}}}
-    path = {"path": "/", "pathType": "Prefix", "backend": backend}
-    shop.put(INGRESSES, {"metadata": meta, "spec": {"rules": [{"http": {"paths": [path]}}]}})
-
-    def programmed() -> None:
-        found = shop.get(HTTP_ROUTES)
-        held = {"status": "True", "observedGeneration": found["metadata"]["generation"]}
-        conditions = [{"type": kind, **held} for kind in ("Accepted", "ResolvedRefs")]
-        found["status"] = {"parents": [{"conditions": conditions}]}
-        shop.put(HTTP_ROUTES, found)
-
-    shop.every_step.append(programmed)
 
 
 class Recorded:
@@ -112,7 +94,7 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
 async def test_what_is_foretold_is_what_is_then_written(case: str) -> None:
     spec, more = CASES[case]
     shop = Shop(spec, **more)
-    accept(shop)
+    routed(shop)
     if "preview" in case:
         shop.put(SERVICES, service("look"))
     await shop.ready()
