@@ -7,7 +7,7 @@ CLUSTER_PYTEST := $(PY) -m pytest -o addopts="-q --strict-markers --strict-confi
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test fuzz lint format cluster-up cluster-down cluster-status cluster-test image scale-latency \
-        bench-adapter bench-exposition bench-parsers bench-recommender recommender-tables rates judge steady steady-short \
+        bench-adapter bench-exposition bench-parsers bench-recommender recommender-tables report-pictures rates judge steady steady-short \
         bench-rollouts bench-rollout-peer attack clean \
         setup-hpa setup-vpa blue-green-deploy blue-green-rollback canary-deploy canary-monitor
 
@@ -88,6 +88,9 @@ bench-recommender: .venv/installed ## 100,000 containers through the recommender
 
 recommender-tables: .venv/installed ## backtest the recommender's memory policy; writes the tables and plot of docs/recommender.md (CHECK=more.csv.gz)
 	@$(PY) -m loadtest.recommender_tables $(foreach file,$(CHECK),--check $(file))
+
+report-pictures: .venv/installed ## the pictures of the recommender's report in docs/img, by chromium
+	@$(PY) -m loadtest.report_pictures
 
 rates: .venv/installed ## simulate the change-point rate; writes the table and plot of docs/rates.md
 	@$(PY) loadtest/simulate_rates.py

@@ -23,9 +23,9 @@ STYLE: Final = """
 }
 body { font: 14px/1.4 system-ui, sans-serif; color: var(--fg); margin: 1.5rem auto; padding: 0 1rem;
   max-width: 1560px; }
-h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; } .dim { color: var(--dim); } svg { display: block; }
+h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; } .dim { color: var(--dim); } svg { display: block; max-width: 100%; }
 .cards { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0; }
-.card { border: 1px solid var(--line); border-radius: 6px; padding: .5rem .9rem; }
+.card { border: 1px solid var(--line); border-radius: 6px; padding: .5rem .8rem; }
 .card b { display: block; font-size: 1.2rem; } .card.lead b { font-size: 1.6rem; }
 .beside { display: flex; flex-wrap: wrap; gap: 1rem 3rem; align-items: flex-start; }
 table { border-collapse: collapse; } .all { width: 100%; }
@@ -192,20 +192,20 @@ def _savings(ranked: Sequence[Entry], currency: str) -> str:
     best = sorted((e for e in ranked if e.counts and (e.saving or 0) > 0), key=lambda e: -(e.saving or 0))[:10]
     if not best:
         return ""
-    largest = best[0].saving or 1.0
-    bars = []
+    largest, bars = best[0].saving or 1.0, []
+    names = 10 + 8 * max(len(_short(entry.container)) for entry in best)
     for at, entry in enumerate(best):
         y, long = at * 22, 290 * (entry.saving or 0) / largest
         bars.append(
-            f"<rect x='330' y='{y + 3}' width='{long:.1f}' height='15' fill='var(--bar)'/>"
-            f"{_text(322, y + 15, escape(_short(entry.container)), 'end')}"
-            f"{_text(336 + long, y + 15, money(entry.saving or 0, currency), 'start')}"
+            f"<rect x='{names + 8}' y='{y + 3}' width='{long:.1f}' height='15' fill='var(--bar)'/>"
+            f"{_text(names, y + 15, escape(_short(entry.container)), 'end')}"
+            f"{_text(names + 14 + long, y + 15, money(entry.saving or 0, currency), 'start')}"
         )
-    tall = 22 * len(best)
+    tall, wide = 22 * len(best), names + 390
     return (
         "<div><h2>Largest savings a month</h2>"
-        f"<svg role='img' aria-label='largest savings' width='720' height='{tall}' "
-        f"viewBox='0 0 720 {tall}'>{''.join(bars)}</svg></div>"
+        f"<svg role='img' aria-label='largest savings' width='{wide}' height='{tall}' "
+        f"viewBox='0 0 {wide} {tall}'>{''.join(bars)}</svg></div>"
     )
 
 
