@@ -109,7 +109,7 @@ class Turns:
         status = policy.status
         if status.phase in (Phase.PENDING, Phase.IDLE):
             checked = await self._ears.check(policy, raw, seen, now)
-            seen = replace(seen, rivals=(*seen.rivals, *checked.refuses), unheard=checked.unheard)
+            seen = replace(seen, rivals=(*checked.refuses, *seen.rivals), unheard=checked.unheard)
         if heard.evidence is not None and status.release is not None:
             status = msgspec.structs.replace(status, evidence=heard.evidence)
         decision = decide(policy, status, seen, heard.verdict, now)

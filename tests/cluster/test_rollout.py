@@ -10,6 +10,7 @@ import pytest
 
 from tests.cluster.adapter import ROOT
 from tests.cluster.bed import Bed
+from tests.cluster.manifests import sample_deployment
 from tests.cluster.processes import CommandError, wait_until
 from tests.cluster.rollout import Clients, Shop, running_controller
 
@@ -120,6 +121,20 @@ BAD: dict[str, dict[str, Any]] = {
         "notifications": [{"url": "https://a/", "urlFrom": {"secret": "a", "key": "b"}}],
     },
     "a URL with a user": {**CANARY, "notifications": [{"url": "https://u:p@a/"}]},
+    "a query without a name": {**CANARY, "gates": [{"query": {"bad": "a", "total": "b"}, "limit": 0.1}]},
+    "a query beside a metric": {
+        **CANARY,
+        "gates": [{"name": "a", "metric": "a", "query": {"bad": "a", "total": "b"}, "limit": 0.1}],
+    },
+    "a query of events without a total": {**CANARY, "gates": [{"name": "a", "query": {"bad": "a"}, "limit": 0.1}]},
+    "a gauge's query of bad ones": {
+        **CANARY,
+        "gates": [{"name": "a", "kind": "gauge", "query": {"bad": "a"}, "limit": 1}],
+    },
+    "a window of five seconds": {
+        **CANARY,
+        "gates": [{"name": "a", "kind": "gauge", "query": {"value": "a", "windowSeconds": 5}, "limit": 1}],
+    },
     "a StatefulSet": {**CANARY, "targetRef": {"kind": "StatefulSet", "name": "web"}},
 }
 
@@ -153,6 +168,45 @@ def linted(folder: Path, namespace: str, target: str) -> Path:
     path = folder / f"{target}.json"
     path.write_text(json.dumps(policy))
     return path
+
+
+def condition(bed: Bed, namespace: str, policy: str, kind: str) -> str:
+    """The message of a policy's condition where it is true; '' where it is not."""
+    status = bed.get("rolloutpolicy", policy, "-n", namespace).get("status", {})
+    found = [each for each in status.get("conditions", ()) if each["type"] == kind and each["status"] == "True"]
+    return str(found[0]["message"]) if found else ""
+
+
+def test_what_admission_cannot_see_is_said_in_a_condition(bed: Bed, namespace: str, tmp_path: Path) -> None:
+    gates = [{"metric": "no_such_errors", "total": "no_such_requests", "limit": 0.1}]
+    Shop(bed, namespace, {**CANARY, "gates": gates})
+    query = {"bad": "sum(up)", "total": "sum(up)"}
+    specs: dict[str, Any] = {
+        "second": CANARY,  # on the same Deployment
+        "orphan": {**CANARY, "targetRef": {"name": "worker"}},  # no Service selects its pods
+        "query": {**CANARY, "targetRef": {"name": "worker"}, "gates": [{"name": "a", "query": query, "limit": 0.1}]},
+    }
+    worker = sample_deployment("worker", namespace, 1)
+    bed.apply([found for found in worker if found["kind"] == "Deployment"])
+    for name, spec in specs.items():
+        bed.apply({
+            "apiVersion": "streamgate.io/v1alpha1",
+            "kind": "RolloutPolicy",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"targetRef": {"name": "web"}, **spec},
+        })  # fmt: skip
+    words = {
+        ("web", "MetricsMissing"): "no_such_requests",
+        ("second", "Refused"): "releases Deployment web already",
+        ("orphan", "Refused"): "no Service selects the pods of Deployment worker",
+        ("query", "Refused"): "spec.gates[0].query.bad: it reads the same for both arms",
+    }
+
+    def said(key: tuple[str, str]) -> bool:
+        return words[key] in condition(bed, namespace, *key)
+
+    with running_controller(bed, namespace, tmp_path / "rollout.log"):
+        assert wait_until(lambda: all(map(said, words)), 60), [(key, condition(bed, namespace, *key)) for key in words]
 
 
 def test_uninstall_in_mid_release_without_a_controller_leaves_an_ordinary_deployment(

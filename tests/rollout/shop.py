@@ -125,6 +125,12 @@ class Shop:
         return dict(self.get(DEPLOYMENTS)["spec"]["template"])
 
     @property
+    def interfered(self) -> str:
+        """What the condition says that somebody else did; '' where nobody did anything."""
+        known = [found for found in self.status.get("conditions", ()) if found["type"] == "Interfered"]
+        return str(known[0]["message"]) if known and known[0]["status"] == "True" else ""
+
+    @property
     def events(self) -> list[str]:
         return [found["reason"] for found in self.all(EVENTS)]
 
@@ -143,7 +149,7 @@ class Shop:
         for _ in range(6):
             try:
                 turned = await self.turns.turn(NAMESPACE, "web", self.now)
-            except Killed:
+            except (Killed, asyncio.CancelledError):  # no more, or the leader no more: another one begins
                 self.kills += 1
                 self.turns = Turns(self.client, self.ears)
                 continue

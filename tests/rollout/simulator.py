@@ -42,6 +42,8 @@ class Simulator:
         self.ready_for: dict[str, int] = {}
         """Steps for which a pod has been ready without a break."""
         self.adopts = True
+        self.room = 1000
+        """Pods that the namespace's ResourceQuota allows."""
         self.health: Callable[[Object], str] = lambda pod: "ok"
         """Of a pod: ok, crash (crash-loops), never (is never ready)."""
         self.restarts: dict[str, int] = {}
@@ -111,7 +113,7 @@ class Simulator:
         mine = [pod for pod in self.objects(PODS) if owner(pod) == found["metadata"]["uid"]]
         alive = [pod for pod in mine if not pod["metadata"].get("deletionTimestamp")]
         wanted = found["spec"]["replicas"]
-        for _ in range(wanted - len(alive)):
+        for _ in range(min(wanted - len(alive), self.room - len(self.objects(PODS)))):
             name = f"{found['metadata']['name']}-{next(self.made):05d}"
             meta = {
                 "name": name,

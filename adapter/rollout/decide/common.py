@@ -21,6 +21,7 @@ from adapter.rollout.model.status import (
     Saved,
     Status,
     at,
+    seconds,
     with_condition,
 )
 from adapter.rollout.model.verdict import Said
@@ -42,6 +43,11 @@ def pursue(ctx: Context, todo: Todo, met: Handler) -> Decision:
             status, told = _undone(ctx, todo)
             ctx = ctx._replace(status=status)
             return Decision(say(ctx.with_release(waiting_since=at(ctx.now)), message), (), told, 0.0)
+        if ctx.abortable and _is_late(ctx, todo, message):
+            limit = ctx.policy.spec.progress_deadline_seconds
+            reason = f"no progress for {limit} s: {message}"
+            late = Told(Outcome.ROLLED_BACK.value, f"goes back: {reason}", warning=True)
+            return go_back(ctx, Outcome.ROLLED_BACK, reason, late)
         return Decision(say(ctx.status, message), todo.actions, again=POLL)
     if ctx.release.reached is None or waiting is not None:
         reached = ctx.release.reached or at(ctx.now)
@@ -49,9 +55,17 @@ def pursue(ctx: Context, todo: Todo, met: Handler) -> Decision:
     return met(ctx)
 
 
+def _is_late(ctx: Context, todo: Todo, message: str) -> bool:
+    """Whether the cluster has had its time. What is met when we come back after an hour is not late, nor is a write
+    that nobody tried yet; time that a person holds a release does not count, nor does a soak."""
+    tried = bool(todo.unmet) or ctx.status.message == message
+    return tried and seconds(ctx.release.waiting_since, ctx.now) > ctx.policy.spec.progress_deadline_seconds
+
+
 def _undone(ctx: Context, todo: Todo) -> tuple[Status, tuple[Told, ...]]:
     """Whether somebody else undid what this phase had reached: then it is said, and done again."""
     mine = {ctx.policy.spec.target_ref.name, *(found.name for found in ctx.seen.services if _is_old(ctx, found))}
+    mine |= {ctx.seen.route.name} if ctx.seen.route else set()
     undone = [
         one
         for one in todo.actions
@@ -72,7 +86,7 @@ def _is_old(ctx: Context, found: Seen) -> bool:
 
 def _of_ours(path: str) -> bool:
     """Whether the path is of a field that a release holds; maxSurge alone follows the HPA's size."""
-    return path in HELD_FIELDS or path.startswith("/spec/selector/")
+    return path in HELD_FIELDS or path.startswith(("/spec/selector/", "/spec/rules/"))
 
 
 def stay(ctx: Context, message: str, again: float | None = None) -> Decision:

@@ -1,4 +1,4 @@
-"""What ends a release that can still be ended: people, another template, the judge, crashes, time."""
+"""What ends a release that can still be ended: people, another template, the judge, crashes (time: `common.pursue`)."""
 
 from typing import Final, NamedTuple
 
@@ -29,7 +29,7 @@ def trouble(ctx: Context) -> Trouble | None:
         return None
     if ctx.deleting and not _is_decided(ctx):
         return Trouble(Outcome.DELETED, "the policy is being deleted")
-    return _edited(ctx) or _lost(ctx) or _judged(ctx) or _crashing(ctx) or _late(ctx)
+    return _edited(ctx) or _lost(ctx) or _judged(ctx) or _crashing(ctx)
 
 
 def _is_decided(ctx: Context) -> bool:
@@ -81,11 +81,3 @@ def _crashing(ctx: Context) -> Trouble | None:
             Outcome.ROLLED_BACK, f"only {ready} of {len(new)} new pods are ready, {steady} of {len(stable)} stable ones"
         )
     return None
-
-
-def _late(ctx: Context) -> Trouble | None:
-    """Time that a person holds a release does not count, nor does a soak: only waiting for the cluster does."""
-    limit = ctx.policy.spec.progress_deadline_seconds
-    if seconds(ctx.release.waiting_since, ctx.now) <= limit:
-        return None
-    return Trouble(Outcome.ROLLED_BACK, f"no progress for {limit} s: {ctx.status.message}")
