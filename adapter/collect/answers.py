@@ -27,6 +27,7 @@ from adapter.collect.forecast import Forecaster
 from adapter.collect.held import Held, NotYetError
 from adapter.collect.judge import Judged, judged, quantity
 from adapter.collect.plan import custom_offered, mergeable
+from adapter.collect.quoting import Quoting
 from adapter.collect.sieve import Sieve
 from adapter.collect.snapshot import Pace
 from adapter.collect.telemetry import CollectTelemetry
@@ -64,6 +65,7 @@ class Collected:
         self._usage = usage
         self._telemetry = telemetry
         self._sieve = Sieve(collector.transitions, telemetry, clock)
+        self._quoting = Quoting(collector.source, collector.catalogue, clock)
         self._forecaster = forecaster
         self._clock = clock
         self._wall = wall
@@ -83,6 +85,7 @@ class Collected:
     async def custom(self, question: CustomQuestion) -> Sequence[CustomValue]:
         """See `Answers`."""
         question = self._meant(question)
+        await self._quoting.learn(question.metric_selector)
         names = await self._names(question)
         transitions = self._collector.transitions
         if transitions is not None and question.name == "*" and question.resource == PODS:
@@ -114,6 +117,7 @@ class Collected:
 
     async def external(self, question: ExternalQuestion) -> Sequence[ExternalValue]:
         """See `Answers`."""
+        await self._quoting.learn(question.selector)
         held = await self._held(
             ExternalWant(namespace=question.namespace, metric=question.metric, selector=question.selector),
             question.user,

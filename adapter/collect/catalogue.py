@@ -39,6 +39,8 @@ class Catalogue:
         self._rules = rules
         self._found: dict[str, LabelSets] = {}
         self._made: dict[str, _Made] = {}
+        self.quotes = False
+        """Whether the source is known to read names of labels in quotes."""
         self.revision = 0
         """Grows with every change of what is on offer."""
         self.problems: tuple[str, ...] = ()
@@ -49,11 +51,16 @@ class Catalogue:
     def bind(self, mapper: ResourceMapper) -> None:
         """Take over what the cluster's API resources are now."""
         self.mapper = mapper
-        self._custom = [bind(rule, mapper) for rule in self._rules.custom or ()]
-        self._external = [bind(rule, mapper) for rule in self._rules.external or ()]
+        self._custom = [bind(rule, mapper, quotes=self.quotes) for rule in self._rules.custom or ()]
+        self._external = [bind(rule, mapper, quotes=self.quotes) for rule in self._rules.external or ()]
         self._bounds = {_key(bound.rule): bound for bound in (*self._custom, *self._external)}
         self._made = {key: self._read(key, series) for key, series in self._found.items()}
         self._combine()
+
+    def learn_quoting(self) -> None:
+        """The source reads names of labels in quotes."""
+        self.quotes = True
+        self.bind(self.mapper)
 
     @property
     def rules(self) -> Sequence[Rule]:

@@ -142,7 +142,7 @@ def _objects(
 ) -> str:
     """The merged query for objects. Raises NotMergeable, QueryError."""
     own = label_of(bound, resource)
-    wanted = selector_matchers(metric_selector)
+    wanted = selector_matchers(metric_selector, quotes=bound.quotes)
     bounded = own if resource == NAMESPACES else None if resource in ROOT_SCOPED else label_of(bound, NAMESPACES)
     if bounded is not None:
         wanted.append(_among(bounded, namespaces))

@@ -32,8 +32,10 @@ class BoundRule(Generic[AnyRule]):
     Cheap to make: bind anew when the cluster has learnt new resources. Labels found by the template are remembered.
     """
 
-    def __init__(self, rule: AnyRule, mapper: ResourceMapper) -> None:
+    def __init__(self, rule: AnyRule, mapper: ResourceMapper, *, quotes: bool = False) -> None:
         self.rule: AnyRule = rule
+        self.quotes = quotes
+        """Whether the source reads names of labels in quotes, which need not be words then (Prometheus 3)."""
         self._mapper = mapper
         self._label_of: dict[GroupResource, str] = {}
         self._resource_of: dict[str, GroupResource | None] = {}
@@ -102,9 +104,9 @@ class BoundRule(Generic[AnyRule]):
         return found
 
 
-def bind(rule: AnyRule, mapper: ResourceMapper) -> BoundRule[AnyRule]:
+def bind(rule: AnyRule, mapper: ResourceMapper, *, quotes: bool = False) -> BoundRule[AnyRule]:
     """The rule with its resources looked up; what is unknown is in `.problems`, never raised."""
-    return BoundRule(rule, mapper)
+    return BoundRule(rule, mapper, quotes=quotes)
 
 
 def _reverse(template: Template | None) -> Regexp | None:

@@ -42,7 +42,7 @@ class Matcher(NamedTuple):
     shown: str
 
     def __str__(self) -> str:
-        return f"{self.label}{self.operator}{quote(self.value)}"
+        return f"{label_text(self.label)}{self.operator}{quote(self.value)}"
 
 
 def escape(text: str) -> str:
@@ -59,17 +59,18 @@ def any_of(label: str, values: Iterable[str]) -> Matcher:
     return Matcher(label, "=~", "|".join(map(escape, listed)), shown)
 
 
-def selector_matchers(selector: Selector) -> list[Matcher]:
+def selector_matchers(selector: Selector, *, quotes: bool = False) -> list[Matcher]:
     """The matchers of a metric's selector: `in (…)` passes its values through as regular expressions.
 
-    Raises QueryError for > and <, which PromQL has no matcher for.
+    Raises SelectorQueryError for > and <, which PromQL has no matcher for, and for a key that is no label's name,
+    unless the source reads such in `quotes`.
     """
-    return [_matcher(requirement) for requirement in selector.requirements]
+    return [_matcher(requirement, quotes=quotes) for requirement in selector.requirements]
 
 
-def _matcher(requirement: Requirement) -> Matcher:
+def _matcher(requirement: Requirement, *, quotes: bool) -> Matcher:
     key, operator, values = requirement.key, requirement.operator, sorted(requirement.values)
-    if label_text(key) != key:
+    if label_text(key) != key and not quotes:
         raise SelectorQueryError(f"{key!r} is no label's name in Prometheus; right would be letters, digits and _")
     shown = "|".join(values)
     if operator in (Operator.GREATER, Operator.LESS):
@@ -111,7 +112,10 @@ def custom_query(
 
 def external_query(bound: BoundRule[Rule], series: str, namespace: str, selector: Selector) -> str:
     """The query for an external metric. Raises QueryError."""
-    matchers = [*selector_matchers(selector), *external_namespace(bound, [namespace] if namespace else [])]
+    matchers = [
+        *selector_matchers(selector, quotes=bound.quotes),
+        *external_namespace(bound, [namespace] if namespace else []),
+    ]
     return render(bound.rule.metrics_query, series, matchers, ())
 
 
@@ -152,7 +156,7 @@ def object_query(
     metric_selector: Selector = EVERYTHING,
 ) -> str:
     """What the three queries for objects have in common. Raises QueryError."""
-    matchers = selector_matchers(metric_selector)
+    matchers = selector_matchers(metric_selector, quotes=bound.quotes)
     if namespace:
         matchers.append(any_of(label_of(bound, NAMESPACES), [namespace]))
     label = label_of(bound, resource)
@@ -174,11 +178,12 @@ def render(template: Template, series: str, matchers: Sequence[Matcher], group_b
         "Series": Name(series),
         "LabelMatchers": Promql(",".join(map(str, matchers))),
         "LabelValuesByName": shown,
-        "GroupBy": Promql(",".join(group_by)),
-        "GroupBySlice": list(map(Promql, group_by)),
+        "GroupBy": Promql(",".join(map(label_text, group_by))),
+        "GroupBySlice": [Promql(label_text(label)) for label in group_by],
     }
     try:
-        query = template.render(fields, Inserter())
+        inserter = Inserter()
+        query = template.render(fields, inserter) + inserter.end()
     except InsertError as error:
         raise QueryError(f"no query can be built: {error}") from None
     except TemplateError as error:

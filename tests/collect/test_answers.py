@@ -12,11 +12,12 @@ from structlog.testing import capture_logs
 from adapter.collect.answer import BadQuestion, CustomQuestion, ExternalQuestion, Missing, Unanswerable, Unavailable
 from adapter.collect.demand import CustomWant
 from adapter.collect.evaluate import TIMES_EVERY
+from adapter.collect.quoting import PROBE
 from adapter.kube.index import Index
 from adapter.kube.objects import ObjectMeta, PartialObjectMetadata
 from adapter.kube.resources import GroupResource
 from adapter.metrics.sample import Sample
-from adapter.metrics.source import Query, SourceError, UnsupportedQuery
+from adapter.metrics.source import Query, RefusedQuery, SourceError, UnsupportedQuery
 from adapter.rules.resources import NODES, PODS
 from adapter.units.selector import EVERYTHING, Selector
 from tests.collect.conftest import World
@@ -182,15 +183,32 @@ async def test_what_can_never_work_is_said_at_once_and_hardly_asked_again(world:
     assert len(world.source.queries) == 2
 
 
-async def test_a_selector_whose_key_no_series_can_have_is_a_bad_question(world: World) -> None:
+@pytest.mark.parametrize("error", [UnsupportedQuery("no PromQL"), RefusedQuery("422"), SourceError("away")])
+async def test_a_selector_whose_key_no_series_can_have_is_a_bad_question(world: World, error: SourceError) -> None:
     world.pod("web-1", app="web")
     selector = Selector.parse("k8s-app=web")
+
+    async def unable() -> None:
+        raise error
+
+    world.source.gate = unable
     for ask in (
         world.answers.custom(replace(question(), metric_selector=selector)),
         world.answers.external(ExternalQuestion(namespace="shop", metric="jobs_waiting", selector=selector)),
     ):
         with pytest.raises(BadQuestion, match="'k8s-app' is no label's name in Prometheus; right would be letters"):
             await ask
+    assert [query.promql for query in world.source.queries] == [PROBE]  # asked once a minute at most
+
+
+async def test_where_the_source_reads_quoted_names_such_a_key_is_asked_for(world: World) -> None:
+    world.pod("web-1", app="web")
+    world.serves(("shop", "web-1", 3.0))
+    asked = replace(question(), metric_selector=Selector.parse("k8s-app=web"))
+    for _ in range(2):
+        assert await values(world, asked) == {"web-1": "3"}
+    probe, query = (query.promql for query in world.source.queries)
+    assert (probe, '"k8s-app"="web"' in query) == (PROBE, True)
 
 
 async def test_what_is_left_out_is_counted_by_rule_for_its_age_or_its_value(served: World) -> None:

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adapter.metrics.promql.read import PromQLError, parse
-from adapter.metrics.promql.walk import children, matchers
+from adapter.metrics.promql.walk import children, matchers, selectors
 from adapter.rules.config import load
 from adapter.rules.merge import merged, merged_external
 from adapter.rules.naming import BoundRule, bind
@@ -83,7 +83,10 @@ def shape(node: ast.Expr) -> Any:
     """Everything of a query but its names, values and lengths; of a matcher the label alone: a value may be a list."""
     own: list[Any] = [type(node).__name__, [shape(child) for child in children(node)]]
     if isinstance(node, ast.VectorSelector):
-        own += [sorted(label for label, _, _ in matchers(node)), node.offset, node.at, len(node.matchers.or_matchers)]
+        labels = [label for label, _, _ in matchers(node)]
+        named = bool(node.name) + labels.count("__name__")  # a name is written before the braces or inside them
+        own += [named, sorted(label for label in labels if label != "__name__"), node.offset, node.at]
+        own.append(len(node.matchers.or_matchers))
     if isinstance(node, ast.AggregateExpr | ast.BinaryExpr):
         own.append(str(node.op))
     if isinstance(node, ast.Call):
@@ -126,10 +129,52 @@ def test_any_name_and_value_leave_the_shape_of_the_template(
         assert found is None or found == shape(parse(ask("series", plain)))
 
 
-@pytest.mark.parametrize("series", [name for name in BAD_NAMES if name != "é"])
-def test_a_name_that_is_no_classic_one_is_left_out_with_a_sentence(mapper: ResourceMapper, series: str) -> None:
+@pytest.mark.parametrize("series", [name for name in BAD_NAMES if name != "\ud800"])
+def test_a_name_that_is_no_classic_one_stands_in_the_braces(mapper: ResourceMapper, series: str) -> None:
+    for template, after in (
+        (TEMPLATES[0], ""),
+        ("sum(rate(<<.Series>> {<<.LabelMatchers>>}[2m])) by (<<.GroupBy>>)", ""),
+        ('sum(<<.Series>>{ job="a", <<.LabelMatchers>>}) by (<<.GroupBy>>)', 'job="a",'),
+    ):
+        query = custom_query(rule(template, mapper), series, resource=PODS, namespace="shop", names=["a"])
+        [selector] = selectors(parse(query))
+        assert (selector.name or {key: value for key, _, value in matchers(selector)}["__name__"]) == series
+        assert after.replace(" ", "") in query.replace(" ", "")
+        assert merged(rule(template, mapper), series, PODS, ["shop"]) is not None
+
+
+@pytest.mark.parametrize(
+    ("template", "query"),
+    [
+        ("<<.Series>>", '{__name__="a.b"}'),
+        ("max(<<.Series>>)", 'max({__name__="a.b"})'),
+        ("<<.Series>>{}", '{__name__="a.b"}'),
+        ("<<.Series>>{<<.LabelMatchers>>}[5m]", '{__name__="a.b",}[5m]'),
+        ("<<.Series>> / <<.Series>> offset 5m", '{__name__="a.b"} / {__name__="a.b"} offset 5m'),
+        ('x{y="<<.Series>>"} # <<.Series>>', 'x{y="a.b"} # a.b'),
+    ],
+)
+def test_such_a_name_is_written_as_every_prometheus_reads_it(mapper: ResourceMapper, template: str, query: str) -> None:
+    bound = rule(template, mapper, "externalRules")
+    assert external_query(bound, "a.b", "", Selector()) == query
+    parse(query)
+
+
+@pytest.mark.parametrize(
+    ("series", "template"),
+    [
+        ("\ud800", TEMPLATES[0]),
+        ("", TEMPLATES[0]),
+        ("a.b", "sum(<<.Series>>_total{<<.LabelMatchers>>})"),
+        ("a.b", "sum(x_<<.Series>>{<<.LabelMatchers>>})"),
+        ("a.b", 'x{<<.Series>>="y",<<.LabelMatchers>>}'),
+    ],
+)
+def test_a_name_that_cannot_stand_where_the_template_puts_it_is_left_out_with_a_sentence(
+    mapper: ResourceMapper, series: str, template: str
+) -> None:
     with pytest.raises(QueryError, match="is no classic metric name"):
-        custom_query(rule(TEMPLATES[0], mapper), series, resource=PODS, namespace="shop", names=["a"])
+        custom_query(rule(template, mapper), series, resource=PODS, namespace="shop", names=["a"])
 
 
 def test_within_quotes_any_name_can_be_asked_for(mapper: ResourceMapper) -> None:
@@ -145,6 +190,27 @@ def test_a_value_is_escaped_for_the_quotes_that_it_stands_in(mapper: ResourceMap
 
 
 @pytest.mark.parametrize("key", ["k8s-app", "app.kubernetes.io/name"])
-def test_a_key_that_is_no_label_of_prometheus_is_said(mapper: ResourceMapper, key: str) -> None:
+def test_a_key_that_is_no_label_of_prometheus_is_said_or_quoted_where_the_source_reads_that(
+    mapper: ResourceMapper, key: str
+) -> None:
+    bound = rule("sum(<<.Series>>{<<.LabelMatchers>>})", mapper, "externalRules")
     with pytest.raises(QueryError, match=f"'{key}' is no label's name in Prometheus"):
-        external_query(rule(TEMPLATES[0], mapper, "externalRules"), "y", "", Selector.parse(f"{key}=a"))
+        external_query(bound, "y", "", Selector.parse(f"{key}=a"))
+    bound.quotes = True
+    query = external_query(bound, "y", "", Selector.parse(f"{key}=a"))
+    assert query == f'sum(y{{"{key}"="a"}})'
+    assert [key for selector in selectors(parse(query)) for key, _, _ in matchers(selector)] == [key]
+
+
+def test_a_resources_label_that_is_no_word_is_quoted(mapper: ResourceMapper) -> None:
+    raw = {
+        "seriesQuery": "x",
+        "resources": {
+            "overrides": {"k8s.namespace.name": {"resource": "namespace"}, "k8s.pod.name": {"resource": "pod"}}
+        },
+        "metricsQuery": "sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)",
+    }
+    bound = bind((load(yaml.safe_dump({"rules": [raw]}), "c").custom or ())[0], mapper)
+    query = custom_query(bound, "a.b", resource=PODS, namespace="shop", names=["web"])
+    assert query == ('sum({__name__="a.b","k8s.namespace.name"="shop","k8s.pod.name"="web"}) by ("k8s.pod.name")')
+    assert '"k8s.namespace.name"' in (merged(bound, "a.b", PODS, ["shop"]) or "")

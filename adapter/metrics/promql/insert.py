@@ -6,6 +6,8 @@ stands in, nor be more than one word where it stands in none. (prometheus-adapte
 
 import re
 
+from adapter.units.text import quote
+
 _WORD = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _NUMBER = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?(?:ms|[smhdwy])?")
 _WORD_ENDS = re.compile(r"[a-zA-Z0-9_:]\Z")
@@ -19,6 +21,7 @@ _TURNS = {
     '"': re.compile(r'[\\"]'), "'": re.compile(r"[\\']"), "`": re.compile("`"), "#": re.compile("\n"), "": _OPENS,
 }  # fmt: skip
 """What matters next, by what is open."""
+_BLANKS = " \t\r\n"
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\0": "\\x00"}
 
 
@@ -46,9 +49,22 @@ class Inserter:
         self._escaping = False  # the last character was a backslash within a text
         self._within_word = False
         self._braces = 0
+        self._quoted = ""  # a metric's name that is no word: it goes into the braces that follow
 
     def literal(self, text: str) -> str:
-        """A piece of the template itself."""
+        """A piece of the template itself. Raises InsertError."""
+        name = self._quoted if text.strip(_BLANKS) else ""
+        if name:
+            self._quoted = ""
+            text = _with_name(name, text)
+        return self._followed(text)
+
+    def end(self) -> str:
+        """What is still to be written when the template is at its end."""
+        name, self._quoted = self._quoted, ""
+        return _with_name(name, "") if name else ""
+
+    def _followed(self, text: str) -> str:
         at = int(self._escaping and bool(text))
         self._escaping = self._escaping and not text
         while found := _TURNS[self._open].search(text, at):
@@ -66,6 +82,8 @@ class Inserter:
 
     def inserted(self, text: str) -> str:
         """What is written for `text`, which the template works out. Raises InsertError."""
+        if self._quoted:
+            return self.end() + self.inserted(text)
         if isinstance(text, Promql) and not self._open:
             return self.literal(text)
         if self._escaping:
@@ -89,6 +107,28 @@ class Inserter:
             return text
         if not isinstance(text, Name) and (not text or _NUMBER.fullmatch(text)):
             return text
+        if isinstance(text, Name) and not self._braces and not self._within_word and _is_name(text):
+            self._quoted = text
+            return ""
         raise InsertError(
             f"{text[:60]!r} is no classic metric name and no number, so it cannot stand in a query outside of quotes"
         )
+
+
+def _is_name(text: str) -> bool:
+    """Whether a metric can be called so where names are not limited to words (Prometheus 3): any Unicode text."""
+    return bool(text) and not any("\ud800" <= sign <= "\udfff" for sign in text)
+
+
+def _with_name(name: str, text: str) -> str:
+    """`text`, which follows a metric's name that is no word, with the name inside its braces or in ones of its own.
+
+    `{__name__="a.b"}` is read by every Prometheus; `{"a.b"}` only by those from 3.0 on. Raises InsertError.
+    """
+    inside = f"{{__name__={quote(name)}"
+    rest = text.lstrip(_BLANKS)
+    if rest.startswith("{"):
+        return inside + ("" if rest[1:].lstrip(_BLANKS).startswith("}") else ",") + rest[1:]
+    if _WORD_ENDS.match(text[:1]):
+        raise InsertError(f"{name[:60]!r} is no classic metric name, so nothing can be put after it to make another")
+    return inside + "}" + text
