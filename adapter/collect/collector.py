@@ -14,7 +14,8 @@ from adapter.collect.demand import Demand, Want
 from adapter.collect.evaluate import Evaluator, Last, share_of
 from adapter.collect.held import Held, NotYetError
 from adapter.collect.offers import OfferLookup
-from adapter.collect.plan import Plan, Planned, Planner, UnplannedError
+from adapter.collect.plan import Planner
+from adapter.collect.planned import Plan, Planned, UnplannedError
 from adapter.collect.reports import Reports
 from adapter.collect.schedule import Outcome, Replanning, Schedule, Timetable
 from adapter.collect.snapshot import Table

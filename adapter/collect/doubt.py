@@ -8,7 +8,7 @@ each rate is taken only when its window is full again; until then the last good 
 import math
 from collections.abc import Hashable, Iterable, Mapping
 
-from adapter.collect.plan import Planned
+from adapter.collect.planned import Planned
 from adapter.collect.snapshot import Reading
 from adapter.metrics.source import Query
 from adapter.rules.samples import Coverage

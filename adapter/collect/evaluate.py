@@ -8,7 +8,7 @@ from adapter.collect.cadence import Cadences
 from adapter.collect.demand import CustomWant, Want
 from adapter.collect.doubt import Doubts, Known, believed, reaches_back
 from adapter.collect.groups import GroupKey
-from adapter.collect.plan import Planned
+from adapter.collect.planned import Planned
 from adapter.collect.reports import Reports
 from adapter.collect.shorter import since_changes
 from adapter.collect.snapshot import Reading, Table, elements_for, merge_times, tabulate

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from adapter.collect.catalogue import Catalogue, Offered
 from adapter.collect.demand import CustomWant, Demand
 from adapter.collect.judge import Judged, quantity
-from adapter.collect.plan import Planned
+from adapter.collect.planned import Planned
 from adapter.collect.snapshot import Table, age_limit
 from adapter.metrics.source import SourceError
 from adapter.rules import merge

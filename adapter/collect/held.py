@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from adapter.collect.plan import Planned
+from adapter.collect.planned import Planned
 from adapter.collect.snapshot import Table
 from adapter.metrics.source import SourceError
 

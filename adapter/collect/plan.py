@@ -25,18 +25,6 @@ from adapter.rules.queries import QueryError, custom_query, external_query
 from adapter.rules.resources import NAMESPACES
 from adapter.units.selector import Selector
 
-__all__ = [
-    "SHARD",
-    "Plan",
-    "Planned",
-    "Planner",
-    "UnknownMetric",
-    "UnplannedError",
-    "custom_offered",
-    "external_offered",
-    "mergeable",
-]
-
 SHARD = 2_000
 """Results expected of one query at most: what decodes in about 5 ms."""
 BATCH = 100

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from adapter.collect.answer import BadQuestion, Missing, Unanswerable, Unavailable
 from adapter.collect.judge import Judged
-from adapter.collect.plan import UnknownMetric
+from adapter.collect.planned import UnknownMetric
 from adapter.metrics.source import SourceError, UnsupportedQuery
 from adapter.rules.queries import QueryError, SelectorQueryError
 

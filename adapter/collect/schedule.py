@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from adapter.collect.demand import Want
-from adapter.collect.plan import Planned
+from adapter.collect.planned import Planned
 from adapter.metrics.source import Query
 
 REPLAN_EVERY = 10.0

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from adapter.collect.demand import Demand, ExternalWant, Want
 from adapter.collect.held import Held
-from adapter.collect.plan import UnknownMetric
+from adapter.collect.planned import UnknownMetric
 from adapter.collect.snapshot import age_limit
 from adapter.metrics.source import RefusedQuery, UnsupportedQuery
 from adapter.rules.queries import QueryError

@@ -22,8 +22,6 @@ from adapter.rollout.model.gates import Gate, Gates, Kind, Scope, Then, Worse
 from adapter.rollout.model.verdict import Said, Stage, Verdict
 from adapter.rollout.model.window import Arm, Counts, Gauge, Reading, Window
 
-__all__ = ["Judgement", "Record", "begin", "hear", "judge", "verdict"]
-
 
 def judge(policy: Gates, windows: Iterable[Window], stage: Stage = Stage.CANARY) -> Judgement:
     """The verdict after all `windows`."""

@@ -7,7 +7,9 @@ good, as a release is promoted only when its steps are over.
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from adapter.rollout.judge import Judgement, begin, hear, verdict
+from adapter.rollout.evidence.record import begin
+from adapter.rollout.explain import Judgement
+from adapter.rollout.judge import hear, verdict
 from adapter.rollout.model.gates import Gates
 from adapter.rollout.model.verdict import Said, Stage
 from adapter.rollout.model.window import Window

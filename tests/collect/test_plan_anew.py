@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from adapter.collect.demand import CustomWant, ExternalWant, Want
-from adapter.collect.plan import Plan, Planner
+from adapter.collect.plan import Planner
+from adapter.collect.planned import Plan
 from adapter.metrics.slices import run
 from adapter.rules.resources import PODS
 from adapter.units.selector import Selector

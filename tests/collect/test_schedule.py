@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.collect.demand import CustomWant
-from adapter.collect.plan import Planned
+from adapter.collect.planned import Planned
 from adapter.collect.schedule import REPLAN_EVERY, REST, SHARE, Outcome, Replanning, Timetable
 from adapter.collect.snapshot import Limits
 from adapter.metrics.source import Query

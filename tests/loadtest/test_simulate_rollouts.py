@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from adapter.rollout.evidence.chance import at_most, upper
-from adapter.rollout.judge import begin, hear, verdict
+from adapter.rollout.evidence.record import begin
+from adapter.rollout.judge import hear, verdict
 from adapter.rollout.model.verdict import Said
 from loadtest.simulate_rollouts import (
     AA,

@@ -16,7 +16,8 @@ from structlog.testing import capture_logs
 
 from adapter.metrics.bounded import BodyError, Inflater, inflate, read_body
 from adapter.metrics.sample import Point
-from adapter.metrics.scrape.scraper import ScrapeLimits, Scraper, Target, TargetError, pod_target, until_next
+from adapter.metrics.scrape.scraper import ScrapeLimits, Scraper, until_next
+from adapter.metrics.scrape.target import Target, TargetError, pod_target
 
 NOW = 1_700_000_000.0
 FAST = 0.03

@@ -8,9 +8,9 @@ import pytest
 
 from adapter.rollout.evidence import breaker
 from adapter.rollout.evidence.codec import EvidenceError
-from adapter.rollout.evidence.record import dump, load
+from adapter.rollout.evidence.record import begin, dump, load
 from adapter.rollout.explain import Outcome, as_json
-from adapter.rollout.judge import begin, hear, judge, verdict
+from adapter.rollout.judge import hear, judge, verdict
 from adapter.rollout.model.gates import Gates
 from adapter.rollout.model.verdict import Said, Stage
 from adapter.rollout.model.window import Arm, Window

@@ -20,10 +20,8 @@ from adapter.faults import ends_program
 from adapter.metrics.bounded import BodyError, read_body
 from adapter.metrics.sample import Point, Series
 from adapter.metrics.scrape.exposition import Limits, Parser
-from adapter.metrics.scrape.target import Target, TargetError, pod_target
+from adapter.metrics.scrape.target import Target
 from adapter.metrics.series_text import cut
-
-__all__ = ["Health", "ScrapeLimits", "Scraper", "Target", "TargetError", "pod_target"]
 
 ACCEPT = "text/plain;version=0.0.4,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1"
 SLOW_S = 1.0

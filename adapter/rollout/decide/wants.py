@@ -10,12 +10,12 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS
 from adapter.rollout.decide import names
 from adapter.rollout.decide.context import DONE, MARK, POLICY_LABEL, Context, Todo
 from adapter.rollout.floor import held
 from adapter.rollout.model.actions import (
     DEPLOYMENTS,
-    HORIZONTAL_POD_AUTOSCALERS,
     REPLICA_SETS,
     SERVICES,
     Action,

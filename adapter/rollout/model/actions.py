@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, Resource
+from adapter.kube.resources import Resource
 from adapter.rollout.model.observation import Json, Seen
 
-__all__ = ["HORIZONTAL_POD_AUTOSCALERS"]
 DEPLOYMENTS = Resource("apps", "v1", "deployments")
 REPLICA_SETS = Resource("apps", "v1", "replicasets")
 CONTROLLER_REVISIONS = Resource("apps", "v1", "controllerrevisions")
