@@ -84,6 +84,12 @@ class Settings(Common):
         "most series that the embedded store holds; further ones are refused and counted",
         least=1,
     )
+    max_metrics_per_hpa: int = setting(
+        "max-metrics-per-hpa", 100, "most metrics of one HPA that are asked for; further ones are refused", least=1
+    )
+    max_metrics_per_namespace: int = setting(
+        "max-metrics-per-namespace", 1000, "most metrics that the HPAs of one namespace may ask for", least=1
+    )
     retention: Seconds = setting("retention", Seconds(300), "how long the embedded store keeps a sample", above=0)
     otlp_grpc_port: int = setting(
         "otlp-grpc-port",

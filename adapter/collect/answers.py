@@ -18,6 +18,7 @@ from adapter.collect.answer import (
     NodeUsage,
     ObjectReference,
     PodUsage,
+    Unanswerable,
     Unavailable,
 )
 from adapter.collect.collector import Collector
@@ -38,6 +39,9 @@ from adapter.metrics.source import UnsupportedQuery
 from adapter.rules.queries import QueryError
 from adapter.rules.resources import NODES, PERSISTENT_VOLUMES, PODS, UnknownResource
 from adapter.units.selector import Selector
+
+GROUP_WEIGHT = 4096
+"""Characters of a selector by which pods are known as a group; an HPA's target has less than 500."""
 
 
 class Collected:
@@ -88,7 +92,7 @@ class Collected:
         await self._quoting.learn(question.metric_selector)
         names = await self._names(question)
         transitions = self._collector.transitions
-        if transitions is not None and question.name == "*" and question.resource == PODS:
+        if transitions is not None and _of_group(question):
             transitions.groups.asked(question.namespace, question.selector, self._clock())
         held = await self._held(self._want(question), question.user)
         kind, api_version = self._kind(question.resource)
@@ -195,6 +199,8 @@ class Collected:
 
         Raises those of NO_ANSWER.
         """
+        if refusal := self._collector.demand.refusal(want):
+            raise Unanswerable(refusal)
         held = self._collector.held.get(want)
         self._collector.demand.requested(want, user, self._clock())
         if held is None or (held.table is None and not isinstance(held.error, UnsupportedQuery)):
@@ -291,3 +297,8 @@ def _shown(error: Exception | None) -> str:
 def _named(found: Iterable[HasMetadata], name: str | None) -> Iterator[HasMetadata]:
     """Those of that name; all where it is None."""
     return (item for item in found if name in (None, item.metadata.name))
+
+
+def _of_group(question: CustomQuestion) -> bool:
+    """Whether it is about pods that are averaged together, by a selector that is worth keeping."""
+    return question.name == "*" and question.resource == PODS and question.selector.weight <= GROUP_WEIGHT

@@ -165,6 +165,7 @@ class Collector:
         self._telemetry.planned.labels("merged").set(merged)
         self._telemetry.planned.labels("per request").set(len(self.plan.planned) - merged)
         self._telemetry.hpas.set(len(self.demand.declarers))
+        self._telemetry.over_share.set(len(self.demand.refused))
         self._telemetry.remembered.set(len(self.demand.remembered))
         if not self.offers.done:
             return  # nobody knows yet which series there are

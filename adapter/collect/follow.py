@@ -66,6 +66,7 @@ def follow_hpas(
             wants, problems = [], []
         demand.declare(new.metadata.namespace, new.metadata.name, wants)
         hpa = new.metadata.namespace, new.metadata.name
+        problems = [*problems, *filter(None, [demand.refused.get(hpa)])]
         if not problems:
             once.over(hpa)
         elif once.first(hpa, problems[0]):

@@ -31,7 +31,7 @@ def starving(
             metric, cause = causes[0]
             more = f" (and {len(causes) - 1} more)" if len(causes) > 1 else ""
             found[hpa] = f"metric {metric}{more} has no value: {cause}"
-    return found
+    return demand.refused | found
 
 
 def _cause(

@@ -34,6 +34,7 @@ class CollectTelemetry:
         self.held = gauge("snapshot_values", "Values in the snapshot.", ("rule",))
         self.offers = gauge("offers", "Metrics on offer, by API.", ("group",))
         self.hpas = gauge("hpas", "HPAs whose metrics are known.")
+        self.over_share = gauge("hpas_over_share", "HPAs that ask for more metrics than their share.")
         self.remembered = gauge("remembered_requests", "Undeclared requests that are kept in the plan.")
         self.uncovered = counter("uncovered_requests", "Requests that the plan did not cover.", ("group",))
         self.left_out = counter("values_left_out", "Values left out of answers.", ("rule", "why"))

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
+from adapter.units.matching import Matcher
 from adapter.units.requirement import (
     EXPRESSIONS,
     INEQUALITIES,
@@ -59,7 +60,16 @@ class Selector:
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether an object with `labels` is selected."""
-        return all(requirement.matches(labels) for requirement in self.requirements)
+        return self._matcher.matches(labels)
+
+    @cached_property
+    def _matcher(self) -> Matcher:
+        return Matcher(self.requirements)
+
+    @cached_property
+    def weight(self) -> int:
+        """Characters of all its names and values: what it costs to keep."""
+        return sum(len(key) + sum(map(len, values)) + 1 for key, _, values in self.requirements)
 
     @cached_property
     def equals(self) -> Mapping[str, str]:

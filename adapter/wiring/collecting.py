@@ -11,7 +11,7 @@ from adapter.collect.announce import Announcer
 from adapter.collect.answers import Collected
 from adapter.collect.catalogue import Catalogue
 from adapter.collect.collector import Collector
-from adapter.collect.demand import Demand
+from adapter.collect.demand import Demand, Shares
 from adapter.collect.directory import Directory
 from adapter.collect.follow import follow_hpas, follow_resources
 from adapter.collect.forecast import Forecaster
@@ -56,7 +56,7 @@ def collecting(
     values: Values,
 ) -> Collecting:
     """The collector over `values`, and what HPAs declare as its demand."""
-    demand, telemetry = Demand(), CollectTelemetry(registry)
+    demand, telemetry = Demand(shares=_shares(settings)), CollectTelemetry(registry)
     directory = _directory(cluster, catalogue)
     limits = Limits(max_age=float(settings.value_max_age), refresh=_refresh(settings))
     planner = Planner(limits, directory.wanted, directory.size)
@@ -107,6 +107,10 @@ def _transitions(settings: Settings, cluster: Cluster) -> Transitions | None:
 def _refresh(settings: Settings) -> float:
     wanted = float(settings.refresh_interval)
     return wanted if settings.prometheus_url else min(EMBEDDED_REFRESH, wanted)
+
+
+def _shares(settings: Settings) -> Shares:
+    return Shares(settings.max_metrics_per_hpa, settings.max_metrics_per_namespace)
 
 
 def _schedule(settings: Settings) -> Schedule:
