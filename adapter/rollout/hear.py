@@ -15,19 +15,21 @@ import structlog
 
 from adapter.kube.client import Client
 from adapter.kube.objects import unix
+from adapter.rollout.check import Checker
 from adapter.rollout.decide.context import Context
 from adapter.rollout.decide.wants import canary_pods, stable_pods
 from adapter.rollout.evidence.codec import EvidenceError
 from adapter.rollout.evidence.record import Record, begin, dump, load
 from adapter.rollout.judge import hear, verdict
-from adapter.rollout.model.gates import Gate, Gates, GatesError, Kind, parse, read
+from adapter.rollout.model.gates import Gate, Gates, GatesError, Kind, parse
 from adapter.rollout.model.observation import Json, Observation, Pod
 from adapter.rollout.model.policy import RolloutPolicy
+from adapter.rollout.model.preview import GENERATED
 from adapter.rollout.model.status import Phase
 from adapter.rollout.model.verdict import FREE, Said, Stage, Verdict
-from adapter.rollout.model.window import Arm, Health, Window
+from adapter.rollout.model.window import Arm, Counts, Health, Window
+from adapter.rollout.preview import Preview
 from adapter.rollout.prometheus import Answers, Queries
-from adapter.rollout.queries import problems
 from adapter.rollout.stable import Stable
 from adapter.rollout.turns import Checked, Heard
 from adapter.rollout.values import Value, Values, nano
@@ -36,7 +38,6 @@ from adapter.rollout.windows import Cursor, Cut, Level, Sample, Scrape, cut
 log = structlog.get_logger(__name__)
 EVERY: Final = 2.0
 """Seconds between two looks at the metrics of one release; scrapes are rarer than that."""
-CHECK_SECONDS: Final = 60.0
 MOST_RELEASES: Final = 1000
 """Releases whose counting is held in memory."""
 SIDE_BY_SIDE: Final = (Phase.STEPPING, Phase.COMPLETING, Phase.FILLING, Phase.SWITCHING)
@@ -47,56 +48,39 @@ EMPTY: Final[Mapping[str, int]] = MappingProxyType({})
 class MetricsEars:
     """The judge's ears in a cluster."""
 
-    def __init__(self, client: Client, queries: Queries | None = None) -> None:
-        """`queries`: who asks for gates by query; None where no Prometheus is known."""
-        self._queries = queries
+    def __init__(self, client: Client, queries: Queries | None = None, preview: Preview | None = None) -> None:
+        """`queries`: who asks for gates by query; None where no Prometheus is known. `preview`: who asks new pods."""
+        self._queries, self._preview = queries, preview
         self._values = Values(client)
+        self._checker = Checker(self._values, asks_prometheus=queries is not None)
         self._stable = Stable(self._values)
         self._cursors: dict[str, Cursor] = {}
         self._looked: dict[str, float] = {}
-        self._missing: dict[str, tuple[float, int, tuple[str, ...]]] = {}
 
     async def close(self) -> None:
         """Ends what is under way beside turns."""
-        if self._queries:
-            await self._queries.close()
+        for each in (self._queries, self._preview):
+            if each:
+                await each.close()
 
     async def check(self, policy: RolloutPolicy, raw: Json, seen: Observation, now: float) -> Checked:
         """See `Ears`."""
-        gates = read(raw.get("spec"))[0].gates
-        found = problems(gates)
-        if not found and self._queries is None and any(gate.query for gate in gates):
-            found = ["spec.gates: a gate asks by query, and the controller has no --prometheus-url"]
-        if found or seen.deployment is None:
-            return Checked(tuple(found))
-        return Checked(unheard=await self._unheard(Context(policy, policy.status, seen, FREE, now), gates))
-
-    async def _unheard(self, ctx: Context, gates: Sequence[Gate]) -> tuple[str, ...]:
-        """Metrics of gates that no pod has, looked for once a minute: a wrong name is seen before a release is."""
-        key = ctx.policy.metadata.uid
-        time, generation, found = self._missing.get(key, (0.0, -1, ()))
-        if generation != ctx.policy.metadata.generation or ctx.now - time >= CHECK_SECONDS:
-            found = tuple([text for gate in gates if (text := await self._missed(ctx, gate))])
-            self._missing[key] = (ctx.now, ctx.policy.metadata.generation, found)
-            while len(self._missing) > MOST_RELEASES:
-                del self._missing[next(iter(self._missing))]
-        return found
-
-    async def _missed(self, ctx: Context, gate: Gate) -> str:
-        """Bad requests may well have no series yet; all requests, or a gauge, must."""
-        name = gate.total or gate.metric
-        if gate.query or not ctx.deployment.replicas or await self._values.has(ctx, name):
-            return ""
-        return f"gate {gate.name}: no pod of the Deployment has the metric {name}; correct its name, or have it served"
+        return await self._checker.check(policy, raw, seen, now)
 
     async def hear(self, policy: RolloutPolicy, raw: Json, seen: Observation, now: float) -> Heard:
         """The verdict for the policy's present phase; what it read goes into the record of the release."""
         if policy.status.release is None or seen.deployment is None:
             return Heard()
-        wanted = await self._stable.wanted(Context(policy, policy.status, seen, FREE, now))
-        return (await self._judged(policy, raw, seen, now))._replace(floor=wanted)
+        ctx = Context(policy, policy.status, seen, FREE, now)
+        wanted = await self._stable.wanted(ctx)
+        burst = self._preview.look(ctx) if self._preview else None
+        heard = await self._judged(policy, raw, seen, now, burst)
+        said = self._preview.verdict(ctx, heard.verdict) if self._preview else heard.verdict
+        return heard._replace(floor=wanted, verdict=said)
 
-    async def _judged(self, policy: RolloutPolicy, raw: Json, seen: Observation, now: float) -> Heard:
+    async def _judged(
+        self, policy: RolloutPolicy, raw: Json, seen: Observation, now: float, burst: Counts | None
+    ) -> Heard:
         stage, release = stage_of(policy), policy.status.release
         if stage is None or release is None:
             return Heard()
@@ -108,23 +92,26 @@ class MetricsEars:
         if not asked:
             return Heard()
         record = _record(policy, asked)
-        if now - self._looked.get(release.id, 0.0) < EVERY:
+        if burst is None and now - self._looked.get(release.id, 0.0) < EVERY:
             return Heard(verdict(gates, record, stage, step_of(policy)).verdict)
         self._looked[release.id] = now
-        return await self._listen(Context(policy, policy.status, seen, FREE, now), gates, stage, record)
+        return await self._listen(Context(policy, policy.status, seen, FREE, now), gates, stage, record, burst)
 
-    async def _listen(self, ctx: Context, gates: Gates, stage: Stage, record: Record) -> Heard:
+    async def _listen(self, ctx: Context, gates: Gates, stage: Stage, record: Record, burst: Counts | None) -> Heard:
         """One look at the metrics, cut into a window where there is a new one."""
         key = ctx.release.id
         began = ctx.release.since.timestamp() if ctx.release.since else ctx.now
         cursor = self._cursors.get(key) or Cursor(record.time if record.time is not None else began)
         asked = gates.of(stage)
-        own, queried = [gate for gate in asked if not gate.query], [gate for gate in asked if gate.query]
+        queried = [gate for gate in asked if gate.query]
+        own = [gate for gate in asked if not gate.query and gate.metric != GENERATED]
         found = cut(cursor, await self._scrape(ctx, own), ctx.now) if own else Cut(cursor, None)
         self._keep(key, found.cursor)
         for note in found.notes:
             log.info("window", release=key, note=note)
         answers = self._look(ctx, queried, cursor.since) if queried else None
+        if burst is not None:
+            answers = Answers({**(answers.metrics if answers else {}), GENERATED: {Arm.CANARY: burst}})
         window = _joined(found.window, answers, own, ctx)
         if window is None:
             return Heard(verdict(gates, record, stage, step_of(ctx.policy)).verdict)

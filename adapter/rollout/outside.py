@@ -24,6 +24,7 @@ SECONDS: Final = 5.0
 LOOKUPS: Final = 4
 """Names that are looked up at the same time, in threads of their own: a slow name server holds up nobody else's."""
 MOST_URL: Final = 2048
+MOST_BODY: Final = 65536
 METADATA: Final = frozenset(
     map(ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
 )
@@ -142,6 +143,21 @@ class Outside:
                 return answer.status
         except TimeoutError:
             raise OutsideError(f"{place.host} did not answer within {self._seconds:g} s") from None
+        except aiohttp.ClientConnectorError as error:
+            raise OutsideError(f"{place.host} cannot be reached: {error.os_error.strerror or error.os_error}") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise OutsideError(f"{place.host}: {type(error).__name__}") from None
+
+    async def get(self, url: str, headers: Mapping[str, str], seconds: float) -> int:
+        """The status of the answer, of whose body at most MOST_BODY bytes are read. Raises OutsideError."""
+        assert self._session is not None, "it was entered"
+        place, limit = self._place(url), aiohttp.ClientTimeout(total=seconds)
+        try:
+            async with self._session.get(place, headers=headers, timeout=limit, allow_redirects=False) as answer:
+                await answer.content.read(MOST_BODY)
+                return answer.status
+        except TimeoutError:
+            raise OutsideError(f"{place.host} did not answer within {seconds:g} s") from None
         except aiohttp.ClientConnectorError as error:
             raise OutsideError(f"{place.host} cannot be reached: {error.os_error.strerror or error.os_error}") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:

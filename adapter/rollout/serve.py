@@ -17,6 +17,7 @@ from adapter.rollout.hear import MetricsEars
 from adapter.rollout.loop import Loop
 from adapter.rollout.notify import Notifier
 from adapter.rollout.outside import Outside, networks
+from adapter.rollout.preview import Preview
 from adapter.rollout.prometheus import Queries
 from adapter.rollout.settings import Settings
 from adapter.rollout.telemetry import Telemetry
@@ -63,7 +64,8 @@ async def serve(
 
     async def term() -> None:
         notifier = Notifier(client, outside, telemetry.notified)
-        ears = MetricsEars(client, Queries(source, settings.prometheus_namespace_label) if source else None)
+        queries = Queries(source, settings.prometheus_namespace_label) if source else None
+        ears = MetricsEars(client, queries, Preview(outside))
         loop = Loop(client, ears, telemetry, namespace=settings.namespace, wall=wall, notify=notifier.tell)
         try:
             await loop.run()

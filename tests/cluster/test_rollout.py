@@ -177,7 +177,9 @@ def condition(bed: Bed, namespace: str, policy: str, kind: str) -> str:
     return str(found[0]["message"]) if found else ""
 
 
-def test_what_admission_cannot_see_is_said_in_a_condition(bed: Bed, namespace: str, tmp_path: Path) -> None:
+def test_bad_policies_that_admission_cannot_see_are_said_in_a_condition(
+    bed: Bed, namespace: str, tmp_path: Path
+) -> None:
     gates = [{"metric": "no_such_errors", "total": "no_such_requests", "limit": 0.1}]
     Shop(bed, namespace, {**CANARY, "gates": gates})
     query = {"bad": "sum(up)", "total": "sum(up)"}

@@ -90,6 +90,14 @@ class Fields:
         if value is not None and not isinstance(value, bool):
             self.wrong(field, f"{shown(value)} is neither true nor false")
 
+    def port(self, field: str, pattern: re.Pattern[str]) -> None:
+        """A port's number or its name."""
+        value = self._raw.get(field)
+        number = finite(value)
+        named = isinstance(value, str) and pattern.match(value)
+        if value is not None and not named and number not in range(1, 65536):
+            self.wrong(field, f"{shown(value)} is no port; right would be a container port's number or name")
+
     def texts(self, field: str, pattern: re.Pattern[str], most: int) -> None:
         """A list of at most `most` texts."""
         value = self._raw.get(field)

@@ -14,6 +14,7 @@ from typing import Final
 
 from adapter.rollout.model import query as queries
 from adapter.rollout.model.fields import Fields, shown
+from adapter.rollout.model.preview import GENERATED, Generate
 from adapter.rollout.model.query import Query
 from adapter.rollout.model.verdict import Stage
 
@@ -140,7 +141,7 @@ def read(spec: object) -> tuple[Gates, list[str]]:
     problems: list[str] = []
     top = Fields(spec, "spec", problems)
     alpha = top.number("alpha", ALPHA, *ALPHAS)
-    gates = _gates(spec, problems)
+    gates = [*_gates(spec, problems), *_generated(spec)]
     problems += _together(gates)
     if len(problems) > MOST_PROBLEMS:
         problems[MOST_PROBLEMS:] = [f"spec.gates: {len(problems) - MOST_PROBLEMS} more problems are not listed"]
@@ -163,6 +164,16 @@ def _gates(spec: Mapping[str, object], problems: list[str]) -> list[Gate]:
     blue_green = isinstance(spec.get("blueGreen"), Mapping)
     found = (_gate(each, f"spec.gates[{index}]", blue_green, problems) for index, each in enumerate(raw))
     return [gate for gate in found if gate]
+
+
+def _generated(spec: Mapping[str, object]) -> list[Gate]:
+    """The gate on requests of our own, which blue-green's `generate` asks for before the switch."""
+    blue_green = spec.get("blueGreen")
+    raw = blue_green.get("generate") if isinstance(blue_green, Mapping) else None
+    if not isinstance(raw, Mapping):
+        return []
+    limit = Fields(raw, "spec.blueGreen.generate", []).number("limit", Generate().limit, 0, 1, inside=True)
+    return [Gate(name=GENERATED, metric=GENERATED, limit=limit, stage=Stage.PRE)]
 
 
 def _size(raw: object) -> int:

@@ -10,6 +10,7 @@ import msgspec
 
 from adapter.kube.objects import Model, ObjectMeta
 from adapter.kube.resources import Resource
+from adapter.rollout.model.preview import Generate, Probe
 from adapter.rollout.model.status import Status
 
 POLICIES: Final = Resource("streamgate.io", "v1alpha1", "rolloutpolicies")
@@ -72,6 +73,8 @@ class BlueGreen(Model, frozen=True):
     preview_seconds: int = 10
     verify_seconds: int = 60
     manual: bool = False
+    probes: tuple[Probe, ...] = ()
+    generate: Generate | None = None
 
 
 class Triggers(Model, frozen=True):

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from adapter.rollout.model import preview
 from adapter.rollout.model.fields import Fields
 
 MOST_SECONDS: Final = 604800
@@ -31,7 +32,7 @@ SPEC: Final = (
     "notifications",
 )
 STRATEGIES: Final = ("blueGreen", "canary", "rolling")
-BLUE_GREEN: Final = ("previewService", "previewSeconds", "verifySeconds", "manual")
+BLUE_GREEN: Final = ("previewService", "previewSeconds", "verifySeconds", "manual", "probes", "generate")
 RECEIVER: Final = ("format", "url", "urlFrom", "tokenFrom", "reasons")
 STEP: Final = ("weight", "pauseSeconds", "manual")
 SECONDS: Final = {
@@ -107,6 +108,7 @@ def _strategy(spec: Fields) -> None:
         for field in ("previewSeconds", "verifySeconds"):
             blue_green.whole(field, *SECONDS[field])
         blue_green.flag("manual")
+        preview.problems(blue_green)
     if canary:
         canary.only(("steps", "traffic"))
         _steps(canary, routed=_traffic(canary))
