@@ -176,7 +176,7 @@ class Shop:
         """Pods that are not ending -> restarts of their container."""
         found = self.bed.get("pods", "-n", self.namespace, "-l", "app=web")["items"]
         return {
-            pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["restartCount"]
+            pod["metadata"]["name"]: sum(each["restartCount"] for each in pod["status"].get("containerStatuses", ()))
             for pod in found
             if not pod["metadata"].get("deletionTimestamp") and version in ("", version_of(pod))
         }
