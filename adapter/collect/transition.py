@@ -17,6 +17,7 @@ from adapter.collect.unison import (
     Key,
     Past,
     Readings,
+    anyway,
     latest_cut,
     overdue,
     overlay,
@@ -145,12 +146,7 @@ class Moments(NamedTuple):
 
     def served_anyway(self, readings: Readings, kept: Sequence[Kept], now: float) -> list[Kept]:
         """`kept` with the `readings` of `relaxed` in the place of those that waited too long."""
-        return [
-            one._replace(readings={key: readings.get(key) for key in one.readings}, waiting=())
-            if overdue(one, self.interval, now)
-            else one
-            for one in kept
-        ]
+        return [anyway(one, readings) if overdue(one, self.interval, now) else one for one in kept]
 
 
 class Transitions:

@@ -134,7 +134,7 @@ def settled(
         held = moment if past.held is None else min(past.held, moment)
         if now - held <= PATIENCE * interval:
             return Kept({key: before.get(key) for key in cohort.members}, awaited, total, held)
-        return Kept(new, awaited, None, held)
+        return Kept(new, awaited, total if now - held <= WINDOW else None, held)
     speaking = {key: reading for key, reading in new.items() if key not in silent}
     if awaited or total is None:
         return Kept(new, (), total)
@@ -148,6 +148,14 @@ def overdue(kept: Kept, interval: float, now: float) -> bool:
     Then its rates since `kept.held` are the best there are: averages over all these changes.
     """
     return kept.held is not None and now - kept.held > PATIENCE * interval
+
+
+def anyway(kept: Kept, readings: Readings) -> Kept:
+    """`kept` of a group that waits no longer, with the `readings` since `kept.held`."""
+    new = {key: readings.get(key) for key in kept.readings}
+    if kept.total is not None and all(reading is not None for reading in new.values()):
+        new = dict(in_all(new, kept.total).readings)
+    return kept._replace(readings=new, waiting=())
 
 
 def _carried(

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.collect.snapshot import Reading
-from adapter.collect.unison import Cohort, Kept, Key, Past, Total, latest_cut, overdue, overlay, settled, starts
+from adapter.collect.unison import Cohort, Kept, Key, Past, Total, anyway, latest_cut, overdue, overlay, settled, starts
 
 A, B, C, D = (("shop", name) for name in "abcd")
 INTERVAL = 5.0
@@ -125,6 +125,26 @@ def test_changes_in_a_row_are_waited_for_no_longer_than_one() -> None:
     assert (kept.readings, kept.held, overdue(kept, INTERVAL, NOW)) == (before, NOW - 15, False)
     kept = settle((A, B), {}, before, NOW - 3, held=NOW - 15.1)
     assert (kept.readings, kept.held, overdue(kept, INTERVAL, NOW)) == ({A: None, B: None}, NOW - 15.1, True)
+
+
+def test_changes_in_a_row_do_not_make_the_total_of_before_unknown_for_a_minute() -> None:
+    """A rollout of pods that take 5 s each: its first rates are of few requests, as after any other change."""
+    known = Total(NOW - 20, 150, 60, 150, 60)
+    assert settle((A, B), {}, {}, NOW - 3, held=NOW - 20, total=known).total == Total(NOW - 3, 150, 60, 150, 60)
+    assert settle((A, B), {}, {}, NOW - 3, held=NOW - 60.1, total=known).total is None
+
+
+def test_what_is_served_in_the_end_has_the_total_of_before_unless_somebody_is_missing() -> None:
+    kept = Kept({A: None, B: None}, [B], Total(NOW - 20, 100, 55, 100, 55), NOW - 20)
+    new = {A: rate(56, 995), B: rate(56, 995)}
+    # 112 requests/s in 5 s, 100 in the 55 s before: (112 * 5 + 100 * 55) / 60 = 101
+    assert {key: reading and round(reading.value, 6) for key, reading in anyway(kept, new).readings.items()} == {
+        A: 50.5,
+        B: 50.5,
+    }
+    assert anyway(kept, {A: new[A]}).readings == {A: new[A], B: None}
+    assert not anyway(kept, new).waiting
+    assert anyway(kept, new).held == NOW - 20
 
 
 def test_once_all_have_a_value_since_the_last_change_nothing_is_held() -> None:
