@@ -98,6 +98,29 @@ def test_a_rolling_release_is_held_by_the_deployment_controller_while_ours_is_go
     assert [after.get(field) for field in held] == [before.get(field) for field in held]
 
 
+def test_new_pods_are_probed_and_sent_requests_at_their_own_addresses_before_a_switch(
+    bed: Bed, namespace: str, tmp_path: Path
+) -> None:
+    """No Service selects them then; a path that answers 404 is never switched to."""
+    probe = {"name": "health", "path": "/healthz", "everySeconds": 1}
+    generate = {"requestsPerSecond": 100, "requests": 2000, "limit": 0.05}
+    looked = {"blueGreen": {"previewSeconds": 1, "verifySeconds": 2, "probes": [probe], "generate": generate}}
+    shop = Shop(bed, namespace, looked)
+    with running_controller(bed, namespace, tmp_path / "rollout.log"), Clients(shop.address) as clients:
+        shop.until("Idle")
+        shop.release("2")
+        shop.ended("Promoted", 1)
+        judged = shop.pods("2")
+        wrong = [{"op": "replace", "path": "/spec/blueGreen/probes/0/path", "value": "/nowhere"}]
+        bed.kubectl("patch", "rolloutpolicy", "web", "-n", namespace, "--type=json", f"--patch={json.dumps(wrong)}")
+        shop.release("3")
+        shop.ended("RolledBack", 2)
+        assert "answered 404 to /nowhere, 3 times in a row" in shop.status()["history"][0]["reason"]
+        assert shop.pods() == judged
+    assert clients.failures == []
+    assert clients.answers.keys() == {200}
+
+
 BAD: dict[str, dict[str, Any]] = {
     "both strategies": {**BLUE_GREEN, **CANARY},
     "no strategy": {},
@@ -121,6 +144,10 @@ BAD: dict[str, dict[str, Any]] = {
         "notifications": [{"url": "https://a/", "urlFrom": {"secret": "a", "key": "b"}}],
     },
     "a URL with a user": {**CANARY, "notifications": [{"url": "https://u:p@a/"}]},
+    "a probe at an address": {"blueGreen": {"probes": [{"name": "a", "path": "http://169.254.169.254/"}]}},
+    "a probe without a name": {"blueGreen": {"probes": [{"path": "/"}]}},
+    "two probes of one name": {"blueGreen": {"probes": [{"name": "a"}, {"name": "a"}]}},
+    "a thousand requests a second": {"blueGreen": {"generate": {"requestsPerSecond": 1000}}},
     "a query without a name": {**CANARY, "gates": [{"query": {"bad": "a", "total": "b"}, "limit": 0.1}]},
     "a query beside a metric": {
         **CANARY,
