@@ -11,6 +11,8 @@ from typing import NamedTuple
 _NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _PREFIX = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
+MAX_METRIC_VALUE = 1024
+"""Characters of a value that is asked of a metric's label; Kubernetes' own have 63."""
 
 
 class Operator(enum.Enum):
@@ -91,6 +93,19 @@ def value_problem(value: str) -> str:
     """What keeps `value` from being a label's value; '' where nothing does."""
     if value and not _NAME.fullmatch(value):
         return "must be at most 63 letters, digits, '-', '_' or '.', with a letter or digit at both ends"
+    return ""
+
+
+def metric_value_problem(value: str) -> str:
+    """What keeps `value` from being asked of a metric's label; '' where nothing does.
+
+    It may be more than a label's value in Kubernetes: those of metrics are paths, queues and URLs, and `in (…)` takes
+    regular expressions.
+    """
+    if len(value) > MAX_METRIC_VALUE:
+        return f"must have at most {MAX_METRIC_VALUE} characters"
+    if not value.isprintable():
+        return "must have printable characters only"
     return ""
 
 

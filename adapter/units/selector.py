@@ -6,6 +6,7 @@ Grammar, validation and meaning are those of k8s.io/apimachinery/pkg/labels (of 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from itertools import chain
 
 from adapter.units.matching import Matcher
 from adapter.units.requirement import (
@@ -16,11 +17,16 @@ from adapter.units.requirement import (
     Requirement,
     integer,
     key_problem,
+    metric_value_problem,
     value_problem,
 )
 
 MAX_TEXT = 65536
 """Characters of a selector; a URL that holds a longer one is refused before it comes here."""
+MAX_METRIC_REQUIREMENTS = 64
+"""Of a metric's selector: a series has no more labels."""
+MAX_METRIC_VALUES = 1000
+"""Of all requirements of a metric's selector together."""
 
 _SPACE = " \t\r\n"
 _TOKEN = re.compile(r"[ \t\r\n]*(==|!=|[=!<>(),]|[^ \t\r\n=!<>(),]+|$)")
@@ -48,15 +54,17 @@ class Selector:
     def parse(cls, text: str, strict_values: bool = True) -> "Selector":
         """Read the syntax of kubectl: `a=b,c!=d,e in (f,g),h notin (i),j,!k,l>1,m<2`. Raises SelectorError.
 
-        `strict_values=False` takes values that no label can have: what HPAs send as a metric's selector to pass a
-        regular expression through, as in `path in (/api/(v1|v2)/.*)`. There a parenthesis opens a nested group.
+        `strict_values=False` is for a metric's selector: it takes values that no label in Kubernetes can have, to pass
+        a regular expression through, as in `path in (/api/(v1|v2)/.*)`, where a parenthesis opens a nested group. These
+        values, and the number of requirements, have bounds of their own.
         """
-        return cls(_Reader(text, strict_values).read())
+        return cls(_bounded(_Reader(text, strict_values).read(), strict_values))
 
     @classmethod
     def from_object(cls, selector: Mapping[str, object], strict_values: bool = True) -> "Selector":
         """Read a metav1.LabelSelector as JSON gives it: matchLabels and matchExpressions. Raises SelectorError."""
-        return cls([*_match_labels(selector, strict_values), *_match_expressions(selector, strict_values)])
+        requirements = chain(_match_labels(selector, strict_values), _match_expressions(selector, strict_values))
+        return cls(_bounded(requirements, strict_values))
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether an object with `labels` is selected."""
@@ -185,8 +193,7 @@ class _Reader:
         return match[1]
 
     def checked(self, value: str, operator: Operator) -> str:
-        if self.strict_values:
-            self.check(value, value_problem(value), value)
+        self.check(value, (value_problem if self.strict_values else metric_value_problem)(value), value)
         if operator in INEQUALITIES and integer(value) is None:
             raise self.error(f"{value!r} must be a 64-bit integer after > and <", value)
         return value
@@ -200,6 +207,19 @@ class _Reader:
         place = max(self.position - len(token), 0) + 1
         shown = self.text if len(self.text) <= 200 else f"{self.text[:200]}…"
         return SelectorError(f"cannot read the selector {shown!r}: at character {place}: {problem}")
+
+
+def _bounded(requirements: Iterable[Requirement], strict_values: bool) -> Iterator[Requirement]:
+    """They, as long as they are not too many for a metric's selector. Raises SelectorError."""
+    values = 0
+    for number, requirement in enumerate(requirements, 1):
+        values += len(requirement.values)
+        if not strict_values and (number > MAX_METRIC_REQUIREMENTS or values > MAX_METRIC_VALUES):
+            raise SelectorError(
+                f"the selector has more than {MAX_METRIC_REQUIREMENTS} requirements or {MAX_METRIC_VALUES} values; "
+                "as many are read of a metric's labels"
+            )
+        yield requirement
 
 
 def _match_labels(selector: Mapping[str, object], strict_values: bool) -> Iterator[Requirement]:
@@ -232,7 +252,7 @@ def _from_field(place: str, key: object, operator: Operator, values: list[object
         raise SelectorError(f"{place}: {str(key)[:260]!r} {problem if isinstance(key, str) else 'must be a text'}")
     texts: set[str] = set()
     for value in values:
-        if not isinstance(value, str) or (strict and (problem := value_problem(value))):
+        if not isinstance(value, str) or (problem := (value_problem if strict else metric_value_problem)(value)):
             reason = problem if isinstance(value, str) else "must be a text"
             raise SelectorError(f"{place}: the value {str(value)[:260]!r} {reason}")
         texts.add(value)

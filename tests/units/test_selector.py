@@ -208,6 +208,51 @@ def test_an_object_may_hold_any_value_where_the_caller_wants_it() -> None:
     assert selector.requirements == (Requirement("path", Operator.EQUALS, ("/api/.*",)),)
 
 
+LONGEST = "x" * 1024
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (f"path in ({LONGEST})", ""),
+        (f"path in ({LONGEST}x)", "must have at most 1024 characters"),
+        (f"path={LONGEST}x", "must have at most 1024 characters"),
+        ("path=a\0b", "must have printable characters only"),
+        ("path in (a\x7f.*)", "must have printable characters only"),
+        ("path in (\ud800)", "must have printable characters only"),
+        ("path in (/é/(v1|v2)/.*,b c)", ""),
+        (",".join(f"a{number}=b" for number in range(64)), ""),
+        (",".join(f"a{number}=b" for number in range(65)), "more than 64 requirements or 1000 values"),
+        (f"a in ({','.join(map(str, range(1000)))})", ""),
+        (f"a in ({','.join(map(str, range(999)))}),b in (x,y)", "more than 64 requirements or 1000 values"),
+    ],
+    ids=range(11),
+)
+def test_values_for_a_metrics_labels_have_bounds_of_their_own(text: str, problem: str) -> None:
+    """In a request and in an HPA alike; an object's labels are Kubernetes' business."""
+    if problem:
+        with pytest.raises(SelectorError, match=problem):
+            Selector.parse(text, strict_values=False)
+        return
+    selector = Selector.parse(text, strict_values=False)
+    expressions = [{"key": key, "operator": "In", "values": list(values)} for key, _, values in selector.requirements]
+    assert Selector.from_object({"matchExpressions": expressions}, strict_values=False).requirements
+
+
+def test_an_hpas_selector_is_bounded_likewise() -> None:
+    many = [{"key": f"a{number}", "operator": "Exists"} for number in range(65)]
+    for selector, problem in (
+        ({"matchExpressions": many}, "more than 64 requirements"),
+        (
+            {"matchLabels": {"a": LONGEST + "x"}},
+            r"matchLabels\['a'\]: the value 'xxx.*must have at most 1024 characters",
+        ),
+    ):
+        with pytest.raises(SelectorError, match=problem):
+            Selector.from_object(selector, strict_values=False)
+    assert len(Selector.from_object({"matchExpressions": many}).requirements) == 65
+
+
 def test_equalities_are_offered_for_an_index() -> None:
     selector = Selector.parse("a=1,b in (2),c in (3,4),d!=5,e,f>6")
 
