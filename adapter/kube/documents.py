@@ -1,22 +1,13 @@
 """Objects of Kubernetes in a file of YAML documents, for programs that run without a cluster."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import yaml
 
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.objects import Pod
-from adapter.units.layers import first_below
-
-MAX_FILE = 4 << 20
-"""Bytes of such a file at most."""
-
-
-MAX_DEPTH = 100
-"""Levels of such a document at most."""
+from adapter.units.manifest import MOST_BYTES, ManifestError, objects
 
 
 class DocumentError(ValueError):
@@ -30,7 +21,7 @@ def read_objects(file: Path) -> tuple[list[Pod], list[HorizontalPodAutoscaler]]:
     """
     pods: list[Pod] = []
     hpas: list[HorizontalPodAutoscaler] = []
-    for number, document in enumerate(_documents(file), 1):
+    for number, document in enumerate(_objects(file), 1):
         kind = document.get("kind") if isinstance(document, dict) else None
         try:
             if kind == "Pod":
@@ -46,16 +37,11 @@ def read_objects(file: Path) -> tuple[list[Pod], list[HorizontalPodAutoscaler]]:
     return pods, hpas
 
 
-def _documents(file: Path) -> Iterator[Any]:
+def _objects(file: Path) -> Sequence[object]:
     try:
-        if file.stat().st_size > MAX_FILE:
-            raise DocumentError(f"{file}: has more than {MAX_FILE} bytes")
-        text = file.read_text()
-        if line := first_below(text, MAX_DEPTH):
-            raise DocumentError(f"{file}, line {line}: more than {MAX_DEPTH} levels deep; right would be fewer")
-        for document in yaml.load_all(text, yaml.CSafeLoader):
-            yield from (
-                document["items"] if isinstance(document, dict) and document.get("kind") == "List" else [document]
-            )
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DocumentError(f"{file}: cannot be read: {' '.join(str(error).split())}") from error
+        with file.open("rb") as opened:
+            return objects(opened.read(MOST_BYTES + 1), str(file))
+    except OSError as error:
+        raise DocumentError(f"{file}: cannot be read: {error.strerror or error}") from error
+    except ManifestError as error:
+        raise DocumentError(str(error)) from error

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import yaml
 
-from adapter.units.layers import first_below
+from adapter.units.yamltext import MERGE, Budget, YamlError, documents, line
 
 MAX_TEXT = 8 << 20
 """Bytes of a file; a ConfigMap holds 1 MiB."""
@@ -35,23 +35,17 @@ class Document:
         """`place` names the file in messages. Raises RulesError."""
         self.place = place
         self._lines: dict[Path, int] = {}
-        self._count = 0
+        self._budget = Budget(values=MAX_VALUES, depth=MAX_DEPTH)
         if len(text) > MAX_TEXT:
             raise RulesError(f"{place}: the file has {len(text)} characters; at most {MAX_TEXT} are read")
-        loader = None
         try:
-            if line := first_below(text, MAX_DEPTH):
-                raise RulesError(f"{place}, line {line}: the file holds too many values, or too deep ones")
-            loader = yaml.CSafeLoader(text)
-            node = loader.get_single_node()
-            self.value: Plain = None if node is None else self._plain(node, (), loader)
-        except yaml.MarkedYAMLError as error:
-            raise RulesError(_sentence(error, place)) from None
-        except (yaml.YAMLError, RecursionError) as error:
-            raise RulesError(f"{place}: this is no YAML: {' '.join(str(error).split())}") from None
-        finally:
-            if loader is not None:
-                loader.dispose()
+            nodes = documents(text, MAX_DEPTH + 1)
+            if len(nodes) > 1:
+                raise YamlError("this is no YAML of one document: a second one begins", line(nodes[1]))
+            self.value: Plain = self._plain(nodes[0], ()) if nodes else None
+        except YamlError as error:
+            where = f", line {error.line}" if error.line else ""
+            raise RulesError(f"{place}{where}: {error}") from None
 
     def line(self, path: Path) -> int:
         """The line of the value at `path`, or of the nearest one around it that is there."""
@@ -63,30 +57,24 @@ class Document:
         """'rules[2].name.as, line 31'."""
         return f"{dotted(path)}, line {self.line(path)}"
 
-    def _plain(self, node: yaml.Node, path: Path, loader: yaml.CSafeLoader) -> Plain:
-        self._count += 1
-        line = node.start_mark.line + 1
-        if self._count > MAX_VALUES or len(path) > MAX_DEPTH:
-            raise RulesError(f"{self.place}, line {line}: the file holds too many values, or too deep ones")
-        self._lines[path] = line
+    def _plain(self, node: yaml.Node, path: Path) -> Plain:
+        self._budget.spend(node, len(path))
+        self._lines[path] = line(node)
         if isinstance(node, yaml.MappingNode):
             self._refuse_duplicates(node)
-            loader.flatten_mapping(node)
-            return {key.value: self._plain(value, (*path, key.value), loader) for key, value in node.value}
+            pairs = self._budget.pairs(node, len(path))
+            return {key.value: self._plain(value, (*path, key.value)) for key, value in pairs}
         if isinstance(node, yaml.SequenceNode):
-            return [self._plain(value, (*path, index), loader) for index, value in enumerate(node.value)]
+            return [self._plain(value, (*path, index)) for index, value in enumerate(node.value)]
         return None if node.tag == "tag:yaml.org,2002:null" else str(node.value)
 
     def _refuse_duplicates(self, node: yaml.MappingNode) -> None:
         seen: set[str] = set()
         for key, _ in node.value:
-            line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                raise RulesError(f"{self.place}, line {line}: a key is a list or a mapping; right would be a word")
-            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
-                raise RulesError(
-                    f"{self.place}, line {line}: the key {key.value!r} is there twice; right would be once"
-                )
+                raise YamlError("a key is a list or a mapping; right would be a word", line(key))
+            if key.value in seen and key.tag != MERGE:
+                raise YamlError(f"the key {key.value!r} is there twice; right would be once", line(key))
             seen.add(key.value)
 
 
@@ -102,10 +90,3 @@ def path_of(text: str) -> Path:
     for word, number in re.findall(r"\.([^.\[\]`]+)|\[(\d+)\]", text):
         parts.append(int(number) if number else word)
     return tuple(parts)
-
-
-def _sentence(error: yaml.MarkedYAMLError, place: str) -> str:
-    mark = error.problem_mark or error.context_mark
-    where = f", line {mark.line + 1}" if mark else ""
-    why = " ".join(filter(None, (error.context, error.problem)))
-    return f"{place}{where}: this is no YAML: {why}"

@@ -7,7 +7,7 @@ import msgspec
 import yaml
 
 from adapter.metrics.problems import Problems
-from adapter.units.layers import first_below
+from adapter.units.yamltext import YamlError, check_nesting
 from recommender.checkpoint import codec
 from recommender.checkpoint.codec import CheckpointError
 from recommender.estimate.recommend import Mode
@@ -80,10 +80,12 @@ def _items(path: Path) -> list[Any]:
 
 
 def _yaml(text: bytes) -> list[Any]:
-    """All documents."""
-    if first_below(text, MAX_DEPTH):
-        raise yaml.YAMLError(f"nested more than {MAX_DEPTH} deep")
-    return list(yaml.load_all(text, Loader=yaml.CSafeLoader))
+    """All documents, as kubectl writes them: without merge keys, which could make any size of a small file."""
+    check_nesting(text, MAX_DEPTH, merges=False)
+    try:
+        return list(yaml.load_all(text, Loader=yaml.CSafeLoader))
+    except (LookupError, AttributeError, TypeError) as error:  # PyYAML's own faults at a tag that does not fit
+        raise YamlError(f"a value does not fit its tag: {error}") from error
 
 
 def _named(item: Any) -> str:

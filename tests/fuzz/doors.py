@@ -39,6 +39,7 @@ from adapter.serve.questions import custom_question, external_question
 from adapter.serve.requestinfo import RequestError, read_request
 from adapter.serve.status import StatusError
 from adapter.units import duration
+from adapter.units.manifest import ManifestError
 from adapter.units.nesting import pruned
 from adapter.units.quantity import Quantity, QuantityError
 from adapter.units.regexp import RegexpError
@@ -250,7 +251,7 @@ DOORS = (
     Door("template", template, (TemplateError, InsertError, *UNREADABLE)),
     Door("promql", promql, (PromQLError, *UNREADABLE)),
     Door("expression", expression, (RegexpError, UnsupportedQuery)),
-    Door("policy", policy, (documents.DocumentError,)),
+    Door("policy", policy, (ManifestError,)),
     Door("windows", windows),
     Door("usage-file", usage_file, (UsageError,)),
     Door("checkpoints", checkpoints, (UsageError,)),

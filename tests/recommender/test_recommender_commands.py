@@ -301,7 +301,7 @@ def test_a_file_without_checkpoints_is_refused(run: Callable[..., Any], tmp_path
     assert "checkpoints.json: " in err
 
 
-@pytest.mark.parametrize(("depth", "said"), [(100, "cpuHistogram"), (101, "nested more than 100 deep")])
+@pytest.mark.parametrize(("depth", "said"), [(100, "cpuHistogram"), (101, "it is more than 100 levels deep")])
 def test_yaml_of_a_hundred_levels_is_read_and_of_one_more_refused(
     run: Callable[..., Any], tmp_path: Path, depth: int, said: str
 ) -> None:

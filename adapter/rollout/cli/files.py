@@ -9,6 +9,7 @@ from adapter.program import tables
 from adapter.rollout import documents, recording
 from adapter.rollout.cli.settings import PROGRAM
 from adapter.rollout.model.gates import Gates, GatesError, parse
+from adapter.units.manifest import MOST_BYTES, ManifestError
 
 MOST_SAID: Final = 20
 """Problems of one file that are printed; the others are counted."""
@@ -42,7 +43,7 @@ def say(text: str) -> None:
 
 def read_bytes(path: str) -> bytes:
     """A small file, or `-` for stdin. Raises VerbError."""
-    limit = documents.MOST_BYTES + 1
+    limit = MOST_BYTES + 1
     if path == "-":
         return sys.stdin.buffer.read(limit)
     try:
@@ -56,7 +57,7 @@ def read_policy(path: str) -> dict[str, Any]:
     """The raw RolloutPolicy of a file. Raises VerbError."""
     try:
         return documents.policy_of(read_bytes(path), path)
-    except documents.DocumentError as error:
+    except ManifestError as error:
         raise VerbError(str(error)) from None
 
 

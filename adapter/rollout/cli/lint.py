@@ -15,6 +15,7 @@ from adapter.rollout.cli.survey import Author, survey
 from adapter.rollout.model import shape
 from adapter.rollout.model.gates import Gate, read
 from adapter.rollout.neighbours import gather, sentences
+from adapter.units.manifest import ManifestError, mappings
 
 ABOUT = """Check a RolloutPolicy and what stands beside it in the file: Deployment, Services, HPAs, VPAs, claims, route.
 With --cluster, --namespace or --kubeconfig against those of a cluster, and the author's right to patch the Deployment.
@@ -59,12 +60,12 @@ def run(given: Sequence[str]) -> int:
     data = files.read_bytes(told.file)
     try:
         policy = documents.policy_of(data, told.file)
-    except documents.DocumentError as error:
+    except ManifestError as error:
         problems = [str(error)]
     else:
         gates = read(policy.get("spec"))[0].gates
         problems = [problem for check in CHECKS for problem in check(policy)]
-        problems += _beside(told, policy, documents.objects(data, told.file))
+        problems += _beside(told, policy, mappings(data, told.file))
     if told.output == "json":
         tables.lines([json.dumps({"gates": [_gate(gate) for gate in gates], "problems": problems})])
     else:

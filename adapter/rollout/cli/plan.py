@@ -10,7 +10,6 @@ import msgspec
 from adapter.kube.client import JSON_PATCH, Client
 from adapter.program import tables
 from adapter.program.flags import setting
-from adapter.rollout import documents
 from adapter.rollout.act import options, verb
 from adapter.rollout.cli import cluster, files
 from adapter.rollout.cli.settings import ShownPolicy, flags
@@ -18,6 +17,7 @@ from adapter.rollout.foresee.walk import Note, Write, walk
 from adapter.rollout.model.actions import Create, Patch
 from adapter.rollout.model.observation import Json
 from adapter.rollout.observe import Reader
+from adapter.units.manifest import ManifestError, mappings
 
 ABOUT = """Show every write of a release to its end, if all gates pass and all pods become ready: method, path, body and
 why; nothing is written. Of the release under way, else of the template that waits, else as if the present one were
@@ -55,8 +55,8 @@ def run(given: Sequence[str]) -> int:
 def template_of(path: str, name: str) -> Json:
     """The template of the Deployment in a file. Raises VerbError."""
     try:
-        found = documents.objects(files.read_bytes(path), path)
-    except documents.DocumentError as error:
+        found = mappings(files.read_bytes(path), path)
+    except ManifestError as error:
         raise files.VerbError(str(error)) from None
     for each in found:
         spec, metadata = each.get("spec"), each.get("metadata")

@@ -207,7 +207,8 @@ class Parser:
             if token.kind == "number":
                 return _number(token.text)
             text = str(ast.literal_eval(token.text))
-        except (ValueError, SyntaxError):
+            text.encode()  # half a pair of surrogates is no character, in Go neither
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
             raise self.error(f"{token.text} cannot be read", token.at) from None
         if token.kind == "char" and len(text) != 1:
             raise self.error(f"{token.text} is not one character", token.at)
@@ -223,10 +224,14 @@ class Parser:
 
 
 def _number(text: str) -> int | float:
-    """Raises ValueError, as Go does also for what is too large for a float64."""
+    """An int64 or a finite float64, as Go has them. Raises ValueError."""
     try:
-        return int(text, 0)
+        whole = int(text, 0)
     except ValueError:
-        if math.isfinite(value := float(text)):
-            return value
-        raise
+        number = float(text)
+        if not math.isfinite(number):
+            raise ValueError(f"{text} is beyond a float64") from None
+        return number
+    if not -(2**63) <= whole < 2**63:
+        raise ValueError(f"{text} is beyond an int64")
+    return whole
