@@ -96,7 +96,7 @@ def _entry(
     note: str,
     prices: Prices | None,
 ) -> Entry:
-    return Entry(
+    entry = Entry(
         container=name,
         samples=samples,
         request=request,
@@ -105,13 +105,16 @@ def _entry(
         risk=risk[0],
         risk_now=risk[1],
         days_over=sum(peak > request.memory for peak in peaks) if request and peaks else None,
-        saving=_saving(request, target, prices) if request and prices else None,
+        saving=None,
         first=seen[0],
         last=seen[1],
         silent=0.0 if seen[1] is None else max(now - seen[1], 0.0) / DAY,
         note=note,
         risks=risks,
     )
+    if request and prices and entry.counts:
+        return replace(entry, saving=_saving(request, target, prices))
+    return entry
 
 
 def totals(found: Sequence[Entry]) -> dict[str, Any]:

@@ -95,9 +95,13 @@ def test_a_container_that_is_silent_for_a_month_is_said_and_counts_nowhere(
 
 
 def test_an_hour_of_samples_is_no_month(run: Run, usage: Callable[..., Path], tmp_path: Path) -> None:
-    name = "shop/Deployment/web/app"
-    _, (row,), err = run(usage(hourly(name)[:2]), "--patches", tmp_path / "out")
+    """16 GiB are requested at a price, and no saving is said."""
+    name, requests = "shop/Deployment/web/app", tmp_path / "requests.csv"
+    requests.write_text(f"container,cpu_millicores,memory_bytes\n{name},4000,17179869184\n")
+    more = ("--requests", requests, "--price-gib", "1", "--patches", tmp_path / "out")
+    _, (row,), err = run(usage(hourly(name)[:2]), *more)
     assert row["history_days"] == 0.0
+    assert row["saving"] == ""
     assert f"no patch for {name}: 1.0 h of history, a day is wanted" in err
 
 
