@@ -125,10 +125,14 @@ async def finding(
     if source is None:
         return Finding(record | {"problem": "; ".join(problems)}, not problems)
     try:
-        series = await source.series([rule.series_query], now - lookback, now)
+        wanted = (lambda _: False) if external else (lambda label: bound.resource(label) is not None)
+        discovery = await source.discover(rule.series_query, now - lookback, now, wanted)
     except SourceError as error:
         return Finding(record | {"problem": "; ".join([*problems, str(error)])}, good=False)
-    taken = account(bound, series, external=external)
+    series = discovery.label_sets
+    taken = account(bound, series, external=external, by_name=discovery.by_name)
+    if discovery.left_out:
+        problems.append(f"left out is {discovery.left_out}")
     metrics = _metrics(bound, series, external=external)
     record |= {
         "found": taken.found,
@@ -138,6 +142,9 @@ async def finding(
     if not metrics:
         problems.append("nothing is on offer")
         return Finding(record | {"problem": "; ".join(problems)}, good=False)
+    if discovery.by_name:
+        record["query"] = "not tried: with so many series no object is known by name"
+        return Finding(record | {"problem": "; ".join(problems)}, not problems)
     try:
         tried = _first(bound, series, external=external)
         result = await source.query(Query(tried.promql), now)

@@ -54,6 +54,18 @@ class Settings(Common):
     prometheus_concurrency: int = setting(
         "prometheus-concurrency", 8, "queries under way at once, so that a refresh is no storm", least=1
     )
+    prometheus_max_bytes: int = setting(
+        "prometheus-max-bytes", 64 << 20, "most bytes of one answer; a longer one is refused", least=1 << 20
+    )
+    discovery_max_series: int = setting(
+        "discovery-max-series",
+        10_000,
+        "most series of one seriesQuery that are listed; of more, names and labels are looked up instead",
+        least=1,
+    )
+    discovery_max_names: int = setting(
+        "discovery-max-names", 10_000, "most names of series of one seriesQuery that are looked at", least=1
+    )
     metrics_relist_interval: Seconds = setting(
         "metrics-relist-interval", Seconds(60), "how often the series on offer are looked up", above=0
     )

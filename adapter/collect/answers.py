@@ -266,7 +266,9 @@ class Collected:
         """What is wrong with rules, and what becomes of the series of each."""
         catalogue = self._collector.catalogue
         accounts = catalogue.accounts(catalogue.rules_of(external=False))
-        return [*catalogue.problems, *(f"{rule.place}: {known}" for rule, known in accounts)]
+        left_out = self._collector.offers.left_out.items()
+        told = [f"{place}: {sentence}" for place, sentence in left_out if sentence]
+        return [*catalogue.problems, *told, *(f"{rule.place}: {known}" for rule, known in accounts)]
 
     def _told(self, question: CustomQuestion, held: Held) -> dict[str, object]:
         assert held.table is not None

@@ -1,5 +1,6 @@
 """What is on offer: which rule and series answer for which metric, from what the source was found to hold. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -21,6 +22,14 @@ class Offered(NamedTuple):
     namespaced: bool = True
 
 
+class _Found(NamedTuple):
+    """The series of one rule, as far as it matters: values are not held."""
+
+    shapes: Mapping[tuple[str, tuple[str, ...]], int]
+    """Name and labels, sorted -> how many series."""
+    by_name: bool
+
+
 class _Made(NamedTuple):
     """What one rule makes of its series."""
 
@@ -37,7 +46,7 @@ class Catalogue:
 
     def __init__(self, rules: RuleFile, mapper: ResourceMapper) -> None:
         self._rules = rules
-        self._found: dict[str, LabelSets] = {}
+        self._found: dict[str, _Found] = {}
         self._made: dict[str, _Made] = {}
         self.quotes = False
         """Whether the source is known to read names of labels in quotes."""
@@ -54,7 +63,7 @@ class Catalogue:
         self._custom = [bind(rule, mapper, quotes=self.quotes) for rule in self._rules.custom or ()]
         self._external = [bind(rule, mapper, quotes=self.quotes) for rule in self._rules.external or ()]
         self._bounds = {_key(bound.rule): bound for bound in (*self._custom, *self._external)}
-        self._made = {key: self._read(key, series) for key, series in self._found.items()}
+        self._made = {key: self._read(key, found) for key, found in self._found.items()}
         self._combine()
 
     def learn_quoting(self) -> None:
@@ -71,15 +80,20 @@ class Catalogue:
         """The rules of one of the two APIs."""
         return (self._rules.external if external else self._rules.custom) or ()
 
-    def found(self, rule: Rule, series: LabelSets) -> None:
-        """The source holds these label sets (with `__name__`) for `rule`'s series query.
+    def bound_custom(self, rule: Rule) -> BoundRule[Rule] | None:
+        """A rule of the custom metrics API with the resources that its labels name; None for one of the external."""
+        return next((bound for bound in self._custom if bound.rule is rule), None)
+
+    def found(self, rule: Rule, series: LabelSets, *, by_name: bool = False) -> None:
+        """The source holds these label sets (with `__name__`) for `rule`'s series query; `by_name`: see `Discovery`.
 
         Where they cannot be read, for whatever reason, this raises and changes nothing.
         """
         key = _key(rule)
-        if self._found.get(key) != series:
-            self._made[key] = self._read(key, series)
-            self._found[key] = series
+        found = _Found(Counter(map(_shape, series)), by_name)
+        if self._found.get(key) != found:
+            self._made[key] = self._read(key, found)
+            self._found[key] = found
             self._combine()
 
     def accounts(self, rules: Iterable[Rule]) -> list[tuple[Rule, Account]]:
@@ -93,11 +107,12 @@ class Catalogue:
         ]
         return sorted(lines, key=lambda line: (str(line.resource), line.metric))
 
-    def _read(self, key: str, series: LabelSets) -> _Made:
+    def _read(self, key: str, found: _Found) -> _Made:
         """What the rule makes of its series."""
         bound = self._bounds[key]
         external = any(bound is one for one in self._external)
-        taken = account(bound, series, external=external)
+        series = [{"__name__": name} | dict.fromkeys(labels, "") for name, labels in found.shapes]
+        taken = account(bound, series, external=external, counts=found.shapes.values(), by_name=found.by_name)
         if external:
             names = external_offers(bound.rule, (labels.get("__name__", "") for labels in series))
             return _Made(taken, (), names)
@@ -122,6 +137,10 @@ class Catalogue:
 
     def _of(self, bound: BoundRule[Rule]) -> _Made:
         return self._made.get(_key(bound.rule), _NOTHING)
+
+
+def _shape(labels: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    return labels.get("__name__", ""), tuple(sorted(label for label in labels if label != "__name__"))
 
 
 def _key(rule: Rule) -> str:

@@ -10,11 +10,13 @@ from adapter.collect.reports import Reports
 from adapter.collect.schedule import Schedule
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.faults import ends_program
-from adapter.metrics.source import Source, SourceError
+from adapter.metrics.source import Discovery, Source, SourceError, Wanted
 from adapter.rules.model import Rule
 
 log = structlog.get_logger(__name__)
 
+AT_ONCE = 2
+"""Look-ups under way at once: the source's time is for values, and a long answer takes memory."""
 RETRY = 1.0
 """s until a look-up that failed is tried again; twice as long after each further failure, up to the interval."""
 
@@ -36,6 +38,8 @@ class OfferLookup:
         """Whether there was a first look, though it may have failed."""
         self.errors: dict[str, SourceError] = {}
         """Rule by place -> why the look-up of its series failed."""
+        self.left_out: dict[str, str] = {}
+        """Rule by place -> what of its series is not looked at, one sentence; '' where all is."""
         self._empty: set[str] = set()  # rules, by place, that found no series at the last look
         self._source = source
         self._catalogue = catalogue
@@ -67,11 +71,11 @@ class OfferLookup:
 
     async def look(self) -> bool:
         """Look up the series of every rule; whether all look-ups worked. A failed one keeps what it had."""
-        now = self._clock()
         by_query: dict[str, list[Rule]] = {}
         for rule in self._catalogue.rules:
             by_query.setdefault(rule.series_query, []).append(rule)
-        results = await asyncio.gather(*(self._look_up(query, rules, now) for query, rules in by_query.items()))
+        turns = asyncio.Semaphore(AT_ONCE)
+        results = await asyncio.gather(*(self._look_up(query, rules, turns) for query, rules in by_query.items()))
         self._reports.problems(self._catalogue.problems)
         self._tell_of_silent_rules()
         self._telemetry.offers.labels("custom.metrics.k8s.io").set(len(self._catalogue.custom))
@@ -91,9 +95,14 @@ class OfferLookup:
                 self._reports.about(rule.place, f"nothing is on offer: {known}", wrong=known.found > 0)
         self._empty = {rule.place for rule, known in self._catalogue.accounts(self._catalogue.rules) if not known.found}
 
-    async def _look_up(self, selector: str, rules: Sequence[Rule], now: float) -> bool:
+    async def _look_up(self, selector: str, rules: Sequence[Rule], turns: asyncio.Semaphore) -> bool:
+        async with turns:
+            return await self._looked_up(selector, rules)
+
+    async def _looked_up(self, selector: str, rules: Sequence[Rule]) -> bool:
+        now = self._clock()
         try:
-            series = await self._source.series([selector], now - self._schedule.lookback, now)
+            found = await self._source.discover(selector, now - self._schedule.lookback, now, self._wanted(rules))
         except SourceError as error:
             for rule in rules:
                 self.errors[rule.place] = error
@@ -102,7 +111,7 @@ class OfferLookup:
             return False
         for rule in rules:
             try:
-                self._catalogue.found(rule, series)
+                self._catalogue.found(rule, found.label_sets, by_name=found.by_name)
             except BaseException as fault:
                 if ends_program(fault):
                     raise
@@ -110,4 +119,17 @@ class OfferLookup:
                 self.errors[rule.place] = SourceError("its series could not be read; the log says more")
             else:
                 self.errors.pop(rule.place, None)
+                self._note(rule, found)
         return True
+
+    def _wanted(self, rules: Sequence[Rule]) -> Wanted:
+        """The labels that name objects for any of these rules; none where all are external."""
+        bounds = [bound for rule in rules if (bound := self._catalogue.bound_custom(rule)) is not None]
+        return lambda label: any(bound.resource(label) is not None for bound in bounds)
+
+    def _note(self, rule: Rule, found: Discovery) -> None:
+        """Say once what of a rule's series is left out, for as long as that is so."""
+        self._telemetry.discovered.labels(rule.place).set(len(found.label_sets))
+        self._telemetry.left_out_series.labels(rule.place).set(bool(found.left_out))
+        self.left_out[rule.place] = f"left out is {found.left_out}" if found.left_out else ""
+        self._reports.lasting(rule.place, self.left_out[rule.place])

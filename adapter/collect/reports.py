@@ -35,6 +35,13 @@ class Reports:
         for sentence in sentences:
             self.problem(sentence)
 
+    def lasting(self, what: str, sentence: str) -> None:
+        """A sentence about `what` whose numbers change; '' where it holds no more."""
+        if not sentence:
+            self._once.over((what, "lasting"))
+        elif self._once.first((what, "lasting")):
+            log.warning("rule", problem=f"{what}: {sentence}")
+
     def about(self, what: str, sentence: str, *, wrong: bool) -> None:
         """What is to be known of `what`, in a sentence whose numbers change: told once until `about_over`."""
         if self._once.first((what, "about")):

@@ -38,4 +38,6 @@ class CollectTelemetry:
         self.remembered = gauge("remembered_requests", "Undeclared requests that are kept in the plan.")
         self.uncovered = counter("uncovered_requests", "Requests that the plan did not cover.", ("group",))
         self.left_out = counter("values_left_out", "Values left out of answers.", ("rule", "why"))
+        self.discovered = gauge("discovered_series", "Series, or names of many, that a rule's query found.", ("rule",))
+        self.left_out_series = gauge("discovery_incomplete", "1 where more series match than are looked at.", ("rule",))
         self.relist_errors = counter("relist_errors", "Look-ups of series on offer that failed.", ("rule",))

@@ -1,6 +1,6 @@
 """Where values come from, as the rest of the adapter sees it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, TypeAlias
@@ -41,6 +41,26 @@ class UnsupportedQuery(SourceError):  # noqa: N818 - it is a refusal, not a faul
     """The source will never answer this query; the text says which part and what would be right."""
 
 
+Wanted: TypeAlias = Callable[[str], bool]
+"""Whether a label is of interest."""
+
+
+def ALL_LABELS(label: str) -> bool:  # noqa: N802 - a constant
+    """All are of interest."""
+    return True
+
+
+class Discovery(NamedTuple):
+    """What a look-up of series found."""
+
+    label_sets: Sequence[Mapping[str, str]]
+    """With `__name__`."""
+    by_name: bool = False
+    """Whether each stands for all series of one name, with the labels that any of them has; values are then unknown."""
+    left_out: str = ""
+    """What is not among them, one sentence without a full stop; '' where all is."""
+
+
 class Source(Protocol):
     """A place that answers instant queries (Prometheus' HTTP API, the embedded store)."""
 
@@ -70,9 +90,9 @@ class Source(Protocol):
         """
         ...
 
-    async def series(self, selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
-        """The label sets (with `__name__`) that match any selector and have samples between `since` and `at`.
+    async def discover(self, selector: str, since: float, at: float, wanted: Wanted = ALL_LABELS) -> Discovery:
+        """What matches a series selector and has samples between `since` and `at`. Raises SourceError.
 
-        Raises SourceError.
+        Where there are too many series to list, only labels that are `wanted` are told.
         """
         ...

@@ -3,6 +3,7 @@
 import enum
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import repeat
 from typing import NamedTuple
 
 from adapter.rules.model import Rule
@@ -27,24 +28,38 @@ class Account(NamedTuple):
     """How many of them are not on offer, by what; only what is not 0."""
     metrics: int
     """Names of metrics that the rest gives."""
+    by_name: bool = False
+    """Whether names of series were looked up and counted, as there are too many series."""
 
     def __str__(self) -> str:
         if not self.found:
             return "its seriesQuery finds no series"
         series = "one series" if self.found == 1 else f"{self.found} series"
+        if self.by_name:
+            series = f"more series than are listed, of {self.found} names"
         parts = [f"{count} dropped by {why.value}" for why, count in self.dropped.items()]
         metrics = "one metric" if self.metrics == 1 else f"{self.metrics or 'no'} metrics"
         return ", ".join([f"its seriesQuery finds {series}", *parts, f"which leaves {metrics}"])
 
 
-def account(bound: BoundRule[Rule], series: Iterable[Mapping[str, str]], *, external: bool) -> Account:
-    """Of the label sets (with `__name__`) that a rule's query found; an external metric needs no object's label."""
+def account(
+    bound: BoundRule[Rule],
+    series: Iterable[Mapping[str, str]],
+    *,
+    external: bool,
+    counts: Iterable[int] | None = None,
+    by_name: bool = False,
+) -> Account:
+    """Of the label sets (with `__name__`) that a rule's query found; an external metric needs no object's label.
+
+    `counts` says for how many series each of them stands; None: for one. `by_name`: see `Account`.
+    """
     names: dict[str, str | Dropped] = {}
     dropped: Counter[Dropped] = Counter()
     metrics: set[str] = set()
     found = 0
-    for labels in series:
-        found += 1
+    for labels, count in zip(series, repeat(1) if counts is None else counts, strict=counts is not None):
+        found += count
         name = labels.get("__name__", "")
         if name not in names:
             names[name] = _named(bound.rule, name)
@@ -52,10 +67,10 @@ def account(bound: BoundRule[Rule], series: Iterable[Mapping[str, str]], *, exte
         if not isinstance(fate, Dropped) and not (external or _has_object(bound, labels)):
             fate = Dropped.RESOURCE
         if isinstance(fate, Dropped):
-            dropped[fate] += 1
+            dropped[fate] += count
         else:
             metrics.add(fate)
-    return Account(found, {why: dropped[why] for why in Dropped if dropped[why]}, len(metrics))
+    return Account(found, {why: dropped[why] for why in Dropped if dropped[why]}, len(metrics), by_name)
 
 
 def _named(rule: Rule, series: str) -> str | Dropped:

@@ -78,6 +78,9 @@ async def prometheus(settings: Settings, environ: Mapping[str, str] = os.environ
         use_post=settings.prometheus_verb.upper() == "POST",
         timeout_s=settings.prometheus_timeout,
         concurrency=settings.prometheus_concurrency,
+        max_bytes=settings.prometheus_max_bytes,
+        max_series=settings.discovery_max_series,
+        max_names=settings.discovery_max_names,
     )
 
 

@@ -23,7 +23,7 @@ from adapter.kube.index import Index
 from adapter.kube.known import KNOWN
 from adapter.kube.objects import Condition, ObjectMeta, PartialObjectMetadata, Pod, PodStatus
 from adapter.metrics.sample import Sample
-from adapter.metrics.source import ALWAYS, Query, RefusedQuery, Since, SourceError
+from adapter.metrics.source import ALL_LABELS, ALWAYS, Discovery, Query, RefusedQuery, Since, SourceError, Wanted
 from adapter.rules.config import load
 from adapter.rules.resources import PODS, ResourceMapper
 
@@ -90,6 +90,9 @@ class ToldSource:
 
     async def silent(self, query: Query, at: float, pods: Since) -> frozenset[tuple[str, str]]:
         return frozenset(pods.keys() & self.mute)
+
+    async def discover(self, selector: str, since: float, at: float, wanted: Wanted = ALL_LABELS) -> Discovery:
+        return Discovery(await self.series([selector], since, at))
 
     async def series(self, selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
         if self.fault:

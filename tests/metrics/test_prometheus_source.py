@@ -23,7 +23,7 @@ from structlog.testing import capture_logs
 from adapter.metrics.prometheus import wire
 from adapter.metrics.prometheus.client import PrometheusSource
 from adapter.metrics.prometheus.connection import Connection, Endpoint
-from adapter.metrics.source import Query, SourceError, UnsupportedQuery
+from adapter.metrics.source import Discovery, Query, SourceError, UnsupportedQuery
 
 AT = 1_731_200_000.5
 
@@ -326,7 +326,7 @@ async def test_an_answer_that_is_not_prometheus_is_a_source_error(fake: Fake, bo
         with pytest.raises(SourceError):
             await source.query(Query("a"), AT)
         with pytest.raises(SourceError):
-            await source.series(["a"], 0, AT)
+            await source.discover("a", 0, AT)
 
 
 async def test_warnings_are_logged_once(fake: Fake) -> None:
@@ -338,19 +338,18 @@ async def test_warnings_are_logged_once(fake: Fake) -> None:
     assert [entry["warning"] for entry in logs] == ["store gateway is down"]
 
 
-async def test_series_are_asked_for_with_all_selectors_and_a_limit(fake: Fake) -> None:
+async def test_series_are_asked_for_with_a_limit(fake: Fake) -> None:
     found = [{"__name__": "up", "job": "a"}, {"__name__": "up", "job": "b"}]
     fake.answer = lambda r: web.json_response({"status": "success", "data": found})
     async with asking(fake.url, max_series=5) as source:
-        assert await source.series(["up", 'down{a="b"}'], AT - 60, AT) == found
+        assert await source.discover("up", AT - 60, AT) == Discovery(found)
     assert fake.seen[0][1:3] == (
         "/api/v1/series",
         [
             ("match[]", "up"),
-            ("match[]", 'down{a="b"}'),
             ("start", "1731199940.500"),
             ("end", "1731200000.500"),
-            ("limit", "5"),
+            ("limit", "6"),
         ],
     )
 

@@ -2,26 +2,27 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
 import structlog
 
 from adapter.clock import steady
-from adapter.files import Identity, identity
 from adapter.metrics.bounded import BodyError, BodySizeError, read_large_body
 from adapter.metrics.prometheus import wire
-from adapter.metrics.prometheus.connection import Connection, Endpoint, Form
+from adapter.metrics.prometheus.connection import Call, Connection, Endpoint, Form
+from adapter.metrics.prometheus.discovery import Discoverer, TooMuch
+from adapter.metrics.prometheus.loaded import Loaded
 from adapter.metrics.prometheus.verdict import Failed, Reply, judged, refuses_verb
 from adapter.metrics.sample import Sample
 from adapter.metrics.series_text import cut
 from adapter.metrics.slices import Slices, run_in_turns
-from adapter.metrics.source import ALWAYS, Pod, Query, Since, SourceError
+from adapter.metrics.source import ALL_LABELS, ALWAYS, Discovery, Pod, Query, Since, SourceError, Wanted
 from adapter.once import Once
 
 T = TypeVar("T")
@@ -34,27 +35,6 @@ LONG_URL = 8000
 """Characters of a query from which on servers and proxies commonly refuse it in a URL."""
 CLOCKS_AGREE = 5.0
 """s by which the source's clock may differ from ours without a difference to a look-up of series."""
-
-
-class _Loaded(Generic[T]):
-    """What is made of some files, made again when one of them changes."""
-
-    def __init__(self, paths: Sequence[str], make: Callable[[], T]) -> None:
-        self._paths = [Path(path) for path in paths if path]
-        self._make = make
-        self._made: tuple[Identity, T] | None = None
-
-    def get(self) -> T:
-        """Raises SourceError."""
-        try:
-            stamp = identity(*self._paths)
-            if self._made is None or self._made[0] != stamp:
-                self._made = (stamp, self._make())
-        except (OSError, UnicodeDecodeError) as error:
-            files = ", ".join(str(path) for path in self._paths) or "the settings"
-            why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-            raise SourceError(f"cannot use {files} for Prometheus: {why}") from None
-        return self._made[1]
 
 
 class _Answer(NamedTuple):
@@ -84,17 +64,19 @@ class PrometheusSource:
         """s by which the clock of whoever answered last is ahead of ours."""
         self._endpoints = [Endpoint(url, connection.use_post) for url in connection.urls]
         self._proxies = dict(zip(self._endpoints, map(_proxy, connection.proxies), strict=False))
-        self._token = _Loaded([connection.token_file], self._read_token)
+        self._token = Loaded([connection.token_file], self._read_token)
         tls_files = [
             connection.ca_file,
             connection.more_ca_file,
             connection.certificate_file,
             connection.key_file,
         ]
-        self._tls = _Loaded(tls_files, self._make_tls)
+        self._tls = Loaded(tls_files, self._make_tls)
         self._turns = asyncio.Semaphore(connection.concurrency)
         self._warned = Once()
         self._session: aiohttp.ClientSession | None = None
+        limits = connection.max_series, connection.max_names
+        self._discoverer = Discoverer(self._label_sets, self._texts, *limits, clock=clock)
 
     async def close(self) -> None:
         if self._session is not None:
@@ -120,7 +102,7 @@ class PrometheusSource:
         `adaptive` and `since` have no meaning here, Prometheus' windows are fixed.
         """
         form = [("query", query.promql), ("timeout", f"{self._connection.timeout_s:g}s")]
-        answer = await self._ask("query", form)
+        answer = await self._ask(Call("query", form))
         clock = wire.Clock(answer.asked, values=query.of_times)
         return await self._decoded(lambda warnings: wire.samples(answer.body, warnings, clock))
 
@@ -128,18 +110,23 @@ class PrometheusSource:
         """See `Source`: nobody is, as far as Prometheus tells."""
         return frozenset()
 
-    async def series(self, selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
-        """See `Source`; at most `max_series`, where the server knows the limit."""
+    async def discover(self, selector: str, since: float, at: float, wanted: Wanted = ALL_LABELS) -> Discovery:
+        """See `Source`; where there are more series than `max_series`, their names and labels are looked up instead."""
         ahead = self._ahead
-        answer = await self._ask("series", self._series_form(selectors, since, at))
+        found = await self._discoverer.discover(selector, self._span(since, at), wanted)
         if abs(self._ahead - ahead) >= CLOCKS_AGREE:  # these were other minutes than the ones that were meant
-            answer = await self._ask("series", self._series_form(selectors, since, at))
-        return await self._decoded(lambda warnings: wire.label_sets(answer.body, warnings))
+            found = await self._discoverer.discover(selector, self._span(since, at), wanted)
+        return found
 
-    def _series_form(self, selectors: Sequence[str], since: float, at: float) -> Form:
-        form = [("match[]", selector) for selector in selectors]
-        form += [("start", f"{since + self._ahead:.3f}"), ("end", f"{at + self._ahead:.3f}")]
-        return [*form, ("limit", str(self._connection.max_series))]
+    def _span(self, since: float, at: float) -> Form:
+        return [("start", f"{since + self._ahead:.3f}"), ("end", f"{at + self._ahead:.3f}")]
+
+    async def _label_sets(self, call: Call) -> list[Mapping[str, str]]:
+        body = (await self._ask(call)).body
+        return await self._decoded(lambda warnings: wire.label_sets(body, warnings))
+
+    async def _texts(self, call: Call) -> list[str]:
+        return wire.texts((await self._ask(call)).body)
 
     async def _decoded(self, decode: Callable[[list[str]], Slices[T]]) -> T:
         """Run a decoder, with turns for the event loop between its slices; log the answer's warnings."""
@@ -150,14 +137,14 @@ class PrometheusSource:
                 log.warning("prometheus warns", warning=warning[:500])
         return result
 
-    async def _ask(self, path: str, form: Form) -> "_Answer":
+    async def _ask(self, call: Call) -> "_Answer":
         """The first endpoint's good answer; that endpoint is asked first from then on."""
         failures = []
         async with self.turn():
             for endpoint in list(self._endpoints):
                 asked = self._clock()
                 try:
-                    body = await self._ask_one(endpoint, path, form)
+                    body = await self._ask_one(endpoint, call)
                 except Failed as failure:
                     failures.append(f"{endpoint.url} {failure}")
                     continue
@@ -170,11 +157,12 @@ class PrometheusSource:
             log.warning("another Prometheus endpoint answers", endpoint=endpoint.url, before=self._endpoints[0].url)
             self._endpoints = [endpoint, *(other for other in self._endpoints if other is not endpoint)]
 
-    async def _ask_one(self, endpoint: Endpoint, path: str, form: Form) -> bytearray:
+    async def _ask_one(self, endpoint: Endpoint, call: Call) -> bytearray:
         """Raises Failed where another endpoint should be tried, SourceError where that would not help."""
-        reply = await self._send_again(endpoint, path, form, endpoint.use_post)
-        if endpoint.use_post and refuses_verb(reply):
-            refused, reply = reply, await self._send_again(endpoint, path, form, use_post=False)
+        use_post = endpoint.use_post and not call.by_get
+        reply = await self._send_again(endpoint, call, use_post)
+        if use_post and refuses_verb(reply):
+            refused, reply = reply, await self._send_again(endpoint, call, use_post=False)
             if reply.status == 200 or not refuses_verb(reply):
                 endpoint.use_post = False
                 log.info(
@@ -184,23 +172,23 @@ class PrometheusSource:
             return reply.body
         if reply.status == 401 and self._connection.credentials:
             await self._connection.credentials.headers(refused=True)  # for the next query
-        long = sum(len(value) for _, value in form)
+        long = sum(len(value) for _, value in call.form)
         if not endpoint.use_post and reply.status in (400, 413, 414, 431) and long > LONG_URL:
             raise SourceError(
                 f"{endpoint.url} answered {reply.status} to a query of {long} characters in a URL; allow POST to it"
             )
         raise judged(reply)
 
-    async def _send_again(self, endpoint: Endpoint, path: str, form: Form, use_post: bool) -> Reply:
+    async def _send_again(self, endpoint: Endpoint, call: Call, use_post: bool) -> Reply:
         """Send; once more if the server closed the kept-alive connection just then."""
         try:
-            return await self._send(endpoint, path, form, use_post)
+            return await self._send(endpoint, call, use_post)
         except (aiohttp.ServerDisconnectedError, ConnectionResetError):
             pass
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Failed(self._cause(error)) from None
         try:
-            return await self._send(endpoint, path, form, use_post)
+            return await self._send(endpoint, call, use_post)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Failed(self._cause(error)) from None
 
@@ -211,12 +199,12 @@ class PrometheusSource:
             return "closed the connection without an answer"
         return f"cannot be asked: {error}"[:300]
 
-    async def _send(self, endpoint: Endpoint, path: str, form: Form, use_post: bool) -> Reply:
-        parameters = endpoint.parameters + form
+    async def _send(self, endpoint: Endpoint, call: Call, use_post: bool) -> Reply:
+        parameters = endpoint.parameters + call.form
         proxy, proxy_headers = self._proxies.get(endpoint, (None, {}))
         async with self._open_session().request(
             "POST" if use_post else "GET",
-            f"{endpoint.url}/api/v1/{path}",
+            f"{endpoint.url}/api/v1/{call.path}",
             data=parameters if use_post else None,
             params=None if use_post else parameters,
             headers=await self._headers(endpoint) | (proxy_headers if endpoint.url.startswith("http:") else {}),
@@ -228,12 +216,12 @@ class PrometheusSource:
         ) as response:
             ahead = wire.seconds_ahead(response.headers.get("Date", ""), self._clock())
             self._ahead = ahead if abs(ahead) > CLOCKS_AGREE else 0.0
-            body = await self._body(endpoint, response)
+            body = await self._body(endpoint, response, call.most or self._connection.max_bytes)
             return Reply(response.status, body, response.headers.get("Location", ""))
 
-    async def _body(self, endpoint: Endpoint, response: aiohttp.ClientResponse) -> bytearray:
+    async def _body(self, endpoint: Endpoint, response: aiohttp.ClientResponse, most: int) -> bytearray:
         """The answer's body; a proxy in between may have compressed it unasked. Raises SourceError."""
-        encoding, most = response.headers.get("Content-Encoding", "identity").lower(), self._connection.max_bytes
+        encoding = response.headers.get("Content-Encoding", "identity").lower()
         if encoding not in ("identity", "gzip"):
             raise SourceError(
                 f"{endpoint.url} answered in the encoding {cut(encoding)}; only gzip or none is understood"
@@ -242,7 +230,7 @@ class PrometheusSource:
             return await read_large_body(response.content.iter_any(), most, encoding == "gzip")
         except BodySizeError:
             problem = f"answered with more than {most} bytes; aggregate in the query or select less"
-            raise SourceError(f"{endpoint.url} {problem}") from None
+            raise TooMuch(f"{endpoint.url} {problem}") from None
         except BodyError as error:
             raise SourceError(f"{endpoint.url} answered, but {error}") from None
 

@@ -4,7 +4,7 @@ import re
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 Form = list[tuple[str, str]]
@@ -54,8 +54,22 @@ class Connection:
     concurrency: int = 8
     max_bytes: int = 64 * 2**20
     """Of one answer."""
-    max_series: int = 100_000
-    """Asked of /api/v1/series."""
+    max_series: int = 10_000
+    """That a look-up of series lists; of more the names and labels are looked up."""
+    max_names: int = 10_000
+    """Of series, that one such look-up takes."""
+
+
+class Call(NamedTuple):
+    """One request of the API."""
+
+    path: str
+    """Below /api/v1."""
+    form: Form
+    most: int = 0
+    """Bytes of the answer; 0: as many as of any."""
+    by_get: bool = False
+    """Whether the API takes it by GET alone."""
 
 
 class Endpoint:

@@ -49,6 +49,7 @@ _envelope = msgspec.json.Decoder(Envelope)
 _result = msgspec.json.Decoder(_Result)
 _elements = msgspec.json.Decoder(list[_Element])
 _scalar = msgspec.json.Decoder(tuple[float, str])
+_texts = msgspec.json.Decoder(list[str])
 _label_sets = msgspec.json.Decoder(list[dict[str, str]])
 
 
@@ -151,6 +152,14 @@ def label_sets(body: bytearray, warnings: list[str]) -> Slices[list[Mapping[str,
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError(f"the list of series is not as Prometheus' API says: {error}") from None
     return found
+
+
+def texts(body: bytearray) -> list[str]:
+    """The answer of /api/v1/labels and of /api/v1/label/…/values. Raises SourceError."""
+    try:
+        return _texts.decode(_accepted(bytes(body), []).data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise SourceError(f"the list of labels is not as Prometheus' API says: {error}") from None
 
 
 def _accepted(piece: bytes, warnings: list[str]) -> Envelope:

@@ -15,7 +15,7 @@ from adapter.metrics.matching import Matching, Operator
 from adapter.metrics.promql.read import parse
 from adapter.metrics.sample import Point, Sample, Series
 from adapter.metrics.slices import Slices, run, run_in_turns
-from adapter.metrics.source import ALWAYS, Pod, Query, Since, UnsupportedQuery
+from adapter.metrics.source import ALL_LABELS, ALWAYS, Discovery, Pod, Query, Since, UnsupportedQuery, Wanted
 from adapter.metrics.store.evaluate import SLICE_ROWS, evaluate
 from adapter.metrics.store.family import Family, Strings
 from adapter.metrics.store.ring import Ints, Put
@@ -230,6 +230,10 @@ class EmbeddedSource:
     async def silent(self, query: Query, at: float, pods: Since) -> frozenset[Pod]:
         """See `Source`."""
         return await run_in_turns(silent(self.store, query, at, pods))
+
+    async def discover(self, selector: str, since: float, at: float, wanted: Wanted = ALL_LABELS) -> Discovery:
+        """See `Source`: all are listed, they are in memory."""
+        return Discovery(await self.series([selector], since, at))
 
     async def series(self, selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
         """See `Source`."""

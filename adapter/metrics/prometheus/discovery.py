@@ -1,0 +1,112 @@
+"""Which series there are, at a price that does not grow with their number.
+
+Few series are listed, with all their labels (/api/v1/series). Of many that would be hundreds of megabytes, of which
+only names and the labels that name objects matter. These are looked up by themselves, which Prometheus answers from its
+index (/api/v1/label/__name__/values and /api/v1/labels, with `match[]`): the names, the labels, and for each label that
+is wanted the names of the series that have it.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
+
+from cachetools import TTLCache
+from promql_parser import VectorSelector
+
+from adapter.metrics.prometheus.connection import Call, Form
+from adapter.metrics.promql import write
+from adapter.metrics.promql.read import parse
+from adapter.metrics.promql.walk import matchers
+from adapter.metrics.source import Discovery, SourceError, UnsupportedQuery, Wanted
+from adapter.units.text import quote
+
+SERIES_BYTES: Final = 2048
+"""Of a listed series, on average at most: a server that does not know the limit on their number is not read on."""
+NAME_BYTES: Final = 256
+"""Of a name in a list, likewise."""
+LABELS: Final = 64
+"""That are wanted, of one selector."""
+LARGE_FOR: Final = 3600.0
+"""s until the series of a selector that were too many are listed again."""
+SELECTORS: Final = 4096
+EXAMPLE: Final = "*"
+"""The value of a label of which only the name is known."""
+
+
+class TooMuch(SourceError):  # noqa: N818 - it is a refusal, not a fault
+    """The answer has more bytes than are read."""
+
+
+class Discoverer:
+    """Looks series up through `label_sets` and `texts`, which put one request and read its answer."""
+
+    def __init__(
+        self,
+        label_sets: Callable[[Call], Awaitable[Sequence[Mapping[str, str]]]],
+        texts: Callable[[Call], Awaitable[Sequence[str]]],
+        max_series: int,
+        max_names: int,
+        *,
+        clock: Callable[[], float],
+    ) -> None:
+        self._label_sets = label_sets
+        self._texts = texts
+        self._max_series = max_series
+        self._max_names = max_names
+        self._large: TTLCache[str, bool] = TTLCache(SELECTORS, LARGE_FOR, clock)
+
+    async def discover(self, selector: str, span: Form, wanted: Wanted) -> Discovery:
+        """What matches `selector`; `span` says between when. Raises SourceError."""
+        listed: Sequence[Mapping[str, str]] = ()
+        if selector not in self._large:
+            try:
+                listed = await self._listed(selector, span)
+            except TooMuch:
+                pass
+            else:
+                if len(listed) <= self._max_series:
+                    return Discovery(listed)
+            self._large[selector] = True
+        try:
+            return await self._by_name(selector, span, wanted)
+        except SourceError as error:
+            self._large.pop(selector, None)
+            if not listed:
+                raise
+            why = f"more than the first {self._max_series} series (their names cannot be looked up: {error})"
+            return Discovery(listed[: self._max_series], left_out=why)
+
+    async def _listed(self, selector: str, span: Form) -> Sequence[Mapping[str, str]]:
+        limit = self._max_series + 1
+        form = [("match[]", selector), *span, ("limit", str(limit))]
+        return await self._label_sets(Call("series", form, most=max(limit * SERIES_BYTES, 2**20)))
+
+    async def _by_name(self, selector: str, span: Form, wanted: Wanted) -> Discovery:
+        names = await self._names(selector, span)
+        form = [("match[]", selector), *span]
+        labels = [label for label in await self._texts(Call("labels", form)) if label != "__name__" and wanted(label)]
+        carrying = {label: frozenset(await self._names(having(selector, label), span)) for label in labels[:LABELS]}
+        sets = [
+            {"__name__": name} | {label: EXAMPLE for label, carriers in carrying.items() if name in carriers}
+            for name in names[: self._max_names]
+        ]
+        left_out = ""
+        if len(names) > self._max_names:
+            left_out = f"more than the first {self._max_names} names of series (--discovery-max-names)"
+        elif len(labels) > LABELS:
+            left_out = f"more than the first {LABELS} labels that name objects"
+        return Discovery(sets, by_name=True, left_out=left_out)
+
+    async def _names(self, selector: str, span: Form) -> Sequence[str]:
+        limit = self._max_names + 1
+        form = [("match[]", selector), *span, ("limit", str(limit))]
+        call = Call("label/__name__/values", form, most=max(limit * NAME_BYTES, 2**20), by_get=True)
+        return (await self._texts(call))[:limit]
+
+
+def having(selector: str, label: str) -> str:
+    """The selector of those series that have `label` as well. Raises SourceError where it is none."""
+    node = parse(selector)
+    if not isinstance(node, VectorSelector):
+        raise UnsupportedQuery(f'{selector[:60]!r} is no series selector such as http_requests_total{{pod!=""}}')
+    inside = [f"{write.label(name)}{operator}{quote(value)}" for name, operator, value in matchers(node)]
+    return write.Writer(inside=lambda _: [*inside, f'{write.label(label)}!=""']).write(node)

@@ -1,0 +1,179 @@
+"""A look-up of more series than can be listed: by names and labels, whatever of the API the server knows."""
+
+import json
+import tracemalloc
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from email.utils import formatdate
+from io import BytesIO
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.web_request import Request
+from aiohttp.web_response import Response
+
+from adapter.metrics.prometheus.discovery import EXAMPLE, having
+from adapter.metrics.source import Discovery, SourceError, UnsupportedQuery
+from tests.metrics.test_prometheus_source import AT, Fake, asking, serving
+
+CONTAINER = '{__name__=~"^container_.*",pod!=""}'
+
+
+DATE = {"Date": formatdate(AT, usegmt=True)}
+
+
+class Server:
+    """The part of Prometheus' API that tells of series; it may not know `limit`, nor label names and values."""
+
+    def __init__(self, series: Sequence[Mapping[str, str]], *, limits: bool = True, knows_labels: bool = True) -> None:
+        self.series = series
+        self.limits = limits
+        self.knows_labels = knows_labels
+
+    async def __call__(self, request: Request) -> Response:
+        form = await request.post() if request.method == "POST" else request.query
+        path, found = request.path.removeprefix("/api/v1/"), self._matching(str(form["match[]"]))
+        if path == "series":
+            return self._told(form, found)
+        if not self.knows_labels:
+            return web.Response(status=404)
+        if path == "labels":
+            return self._told({}, sorted({label for labels in found for label in labels}))
+        assert (request.method, path) == ("GET", "label/__name__/values")
+        return self._told(form, sorted({labels["__name__"] for labels in found}))
+
+    def _matching(self, selector: str) -> Sequence[Mapping[str, str]]:
+        """By the matcher that was added last: the rest matches all."""
+        label = selector.rpartition("!=")[0].rpartition(",")[2]
+        return [labels for labels in self.series if labels.get(label)] if label != "pod" else self.series
+
+    def _told(self, form: Mapping[str, Any], found: Sequence[Any]) -> Response:
+        most = int(form["limit"]) if self.limits and "limit" in form else len(found)
+        return web.Response(
+            body=BytesIO(json.dumps({"status": "success", "data": list(found[:most])}).encode()), headers=DATE
+        )
+
+
+def many(count: int) -> list[dict[str, str]]:
+    """Series of 20 names, half of which have a node; each with a label that no rule asks for."""
+    return [
+        {
+            "__name__": f"container_{number % 20:02d}",
+            "namespace": "shop",
+            "pod": f"web-{number}",
+            "id": f"/kube/{number}",
+        }
+        | ({"node": "n1"} if number % 2 else {})
+        for number in range(count)
+    ]
+
+
+WHOLE = [
+    {"__name__": f"container_{number:02d}", "namespace": EXAMPLE, "pod": EXAMPLE}
+    | ({"node": EXAMPLE} if number % 2 else {})
+    for number in range(20)
+]
+
+
+def wanted(label: str) -> bool:
+    return label in ("namespace", "pod", "node", "absent")
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[Fake]:
+    async with serving() as fake:
+        yield fake
+
+
+def paths(fake: Fake) -> list[str]:
+    return [path.removeprefix("/api/v1/") for _, path, _, _ in fake.seen]
+
+
+async def test_as_many_series_as_are_listed_are_listed(fake: Fake) -> None:
+    fake.answer = Server(many(40))
+    async with asking(fake.url, max_series=40) as source:
+        assert (await source.discover(CONTAINER, AT - 60, AT, wanted)) == Discovery(many(40))
+    assert paths(fake) == ["series"]
+
+
+@pytest.mark.parametrize("limits", [True, False])
+async def test_of_more_their_names_and_the_labels_of_interest_are_told(fake: Fake, limits: bool) -> None:
+    """5 calls for any number of series, and no more lists of them for an hour."""
+    fake.answer = Server(many(41), limits=limits)
+    async with asking(fake.url, max_series=40) as source:
+        found = await source.discover(CONTAINER, AT - 60, AT, wanted)
+        assert (await source.discover(CONTAINER, AT - 60, AT, wanted)) == found
+    assert sorted(found.label_sets, key=lambda labels: labels["__name__"]) == WHOLE
+    assert (found.by_name, found.left_out) == (True, "")
+    calls = ["label/__name__/values", "labels", *3 * ["label/__name__/values"]]
+    assert paths(fake) == ["series", *calls, *calls]
+
+
+async def test_names_beyond_the_limit_are_left_out_and_said(fake: Fake) -> None:
+    fake.answer = Server(many(100))
+    async with asking(fake.url, max_series=10, max_names=15) as source:
+        found = await source.discover(CONTAINER, AT - 60, AT, wanted)
+    assert len(found.label_sets) == 15
+    assert found.left_out == "more than the first 15 names of series (--discovery-max-names)"
+
+
+async def test_where_labels_cannot_be_looked_up_the_first_series_serve_and_the_rest_is_said(fake: Fake) -> None:
+    fake.answer = Server(many(100), knows_labels=False)
+    async with asking(fake.url, max_series=10) as source:
+        found = await source.discover(CONTAINER, AT - 60, AT, wanted)
+    assert found.label_sets == many(100)[:10]
+    assert found.left_out.startswith(
+        "more than the first 10 series (their names cannot be looked up: Prometheus did not"
+    )
+
+
+async def test_a_list_that_is_too_long_is_not_read_to_its_end(fake: Fake) -> None:
+    """230,000 series of 115 bytes are 27 MB; of a list of 1,001 at most 2 MiB are read, and nothing of it is kept."""
+    server = Server(many(2000), limits=False)
+
+    async def answer(request: Request) -> web.StreamResponse:
+        if not request.path.endswith("/series"):
+            return await server(request)
+        response = web.StreamResponse(headers=DATE)
+        await response.prepare(request)
+        with suppress(ConnectionError):
+            await response.write(b'{"status":"success","data":[')
+            for _ in range(27):
+                await response.write(b'{"__name__":"container_00","pod":"web"},' * 25_000)
+        return response
+
+    fake.answer = answer
+    async with asking(fake.url, max_series=1000) as source:
+        tracemalloc.start()
+        found = await source.discover(CONTAINER, AT - 60, AT, wanted)
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert len(found.label_sets) == 20
+    assert used < 16 * 2**20
+
+
+async def test_a_server_that_knows_neither_limit_nor_labels_is_named(fake: Fake) -> None:
+    server = Server(many(100_000), limits=False, knows_labels=False)
+    fake.answer = server
+    async with asking(fake.url, max_series=10) as source:
+        with pytest.raises(SourceError, match="404"):
+            await source.discover(CONTAINER, AT - 60, AT, wanted)
+
+
+@pytest.mark.parametrize(
+    ("selector", "selected"),
+    [
+        ("up", 'up{pod!=""}'),
+        ('{__name__=~"^a.*",b!="c"}', '{__name__=~"^a.*",b!="c",pod!=""}'),
+        (r'x{y=~"a\\d|\"",pod="z"}', r'x{y=~"a\\d|\"",pod="z",pod!=""}'),
+    ],
+)
+def test_a_selector_gets_one_more_matcher(selector: str, selected: str) -> None:
+    assert having(selector, "pod") == selected
+
+
+@pytest.mark.parametrize("text", ["sum(x)", "rate(x[1m])", "x[1m]", "1"])
+def test_what_is_no_selector_gets_none(text: str) -> None:
+    with pytest.raises(UnsupportedQuery, match="is no series selector"):
+        having(text, "pod")
