@@ -252,7 +252,7 @@ class Collected:
                 "metric": question.metric,
                 "answer": str(refusals.code(refusal)),
                 "why": str(refusal),
-                "rules": self._told_of_rules(),
+                "rules": explain.of_rules(self._collector.catalogue, self._collector.offers.left_out),
             }
         offered = custom_offered(self._collector.catalogue, question.resource, question.metric)
         refused = self._collector.refused(want._replace(objects=None))
@@ -261,14 +261,6 @@ class Collected:
         if held is None or held.table is None:
             return story | {"answer": "asked for when requested", "lastError": _shown(held.error if held else None)}
         return story | self._told(question, held)
-
-    def _told_of_rules(self) -> list[str]:
-        """What is wrong with rules, and what becomes of the series of each."""
-        catalogue = self._collector.catalogue
-        accounts = catalogue.accounts(catalogue.rules_of(external=False))
-        left_out = self._collector.offers.left_out.items()
-        told = [f"{place}: {sentence}" for place, sentence in left_out if sentence]
-        return [*catalogue.problems, *told, *(f"{rule.place}: {known}" for rule, known in accounts)]
 
     def _told(self, question: CustomQuestion, held: Held) -> dict[str, object]:
         assert held.table is not None

@@ -19,6 +19,13 @@ class Origin(NamedTuple):
     knows_sample_times: bool
 
 
+def of_rules(catalogue: Catalogue, left_out: Mapping[str, str]) -> list[str]:
+    """What is wrong with rules, what of their series is left out (by place), and what becomes of the series of each."""
+    told = [f"{place}: {sentence}" for place, sentence in left_out.items() if sentence]
+    accounts = catalogue.accounts(catalogue.rules_of(external=False))
+    return [*catalogue.problems, *told, *(f"{rule.place}: {known}" for rule, known in accounts)]
+
+
 def of_rule(
     offered: Offered, want: CustomWant, demand: Demand, catalogue: Catalogue, refused: SourceError | None = None
 ) -> dict[str, object]:
