@@ -136,7 +136,8 @@ def settled(
             return Kept({key: before.get(key) for key in cohort.members}, awaited, total, held)
         return Kept(new, awaited, total if now - held <= WINDOW else None, held)
     speaking = {key: reading for key, reading in new.items() if key not in silent}
-    if awaited or total is None:
+    lost = any(key in before for key in cohort.members if key in silent and key not in readings)
+    if awaited or lost or total is None:  # the total is of more than those who have a value
         return Kept(new, (), total)
     pooled = in_all(speaking, total)
     return pooled._replace(readings=new | dict(pooled.readings))

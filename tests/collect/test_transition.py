@@ -60,6 +60,8 @@ class Running:
     """Of the load, relative to the others."""
     mute: bool = False
     """Its page lacks the metric."""
+    down: bool = False
+    """Its scrapes fail, and requests go elsewhere; nobody has told so yet."""
     phase: float = field(init=False)
     created: float = field(init=False)
     next_scrape: float = field(init=False)
@@ -162,7 +164,7 @@ class World:
         for pod in list(self.pods.values()):
             if not pod.ready and not pod.ends and self.now >= pod.ready_at:
                 self.ready(pod, True)
-        taking = [pod for pod in self.pods.values() if pod.ready]
+        taking = [pod for pod in self.pods.values() if pod.ready and not pod.down]
         shares = sum(pod.share for pod in taking)
         for pod in taking:
             pod.count += self.rng.poisson(self.load * STEP * pod.share / shares)
@@ -179,8 +181,8 @@ class World:
         labels = {"namespace": "shop", "pod": pod.name}
         first = self.now - pod.turned < FIRST_S + STEP
         pod.next_scrape = pod.turn(self.now, self.interval, self.interval / 2 if first else 0.0)
-        hits = [] if pod.mute else [(Series.of("hits", labels), pod.count, self.now)]
-        self.store.extend([*hits, (Series.of("up", labels), 1.0, self.now)])
+        hits = [] if pod.mute or pod.down else [(Series.of("hits", labels), pod.count, self.now)]
+        self.store.extend([*hits, (Series.of("up", labels), float(not pod.down), self.now)])
 
     def _serve(self) -> None:
         if self.ordinary:
@@ -242,7 +244,7 @@ class PrometheusWorld(World):
 
     def _serve(self) -> None:
         for pod in self.pods.values():
-            if self.now - pod.created >= 2:  # it listens, whether it is ready or not
+            if self.now - pod.created >= 2 and not pod.down:  # it listens, whether it is ready or not
                 samples = self.scraped.setdefault(pod.name, [])
                 if not samples or self.now - samples[-1][0] >= self.interval:
                     samples.append((self.now, pod.count))
@@ -320,6 +322,17 @@ def crashed(world: World, *, times: int, ready_after: float) -> None:
         world.run(ready_after + 12)
 
 
+def noticed_late(world: World, *, after: float) -> None:
+    """A container ends, and its pod is not ready only some seconds later."""
+    pod = world.pods[min(world.pods)]
+    for _ in range(2):
+        pod.down = True
+        world.run(after)
+        pod.down = False
+        world.restart(pod, 5)
+        world.run(30)
+
+
 def flapping(world: World, *, off: float, on: float) -> None:
     """A readiness probe fails now and then."""
     pod = world.pods[min(world.pods)]
@@ -342,6 +355,7 @@ DISTURBANCES: dict[str, Callable[[World], None]] = {
     "rollout 3/0, ready after 5 s": partial(rolling, surge=3, unavailable=0, ready_after=5),
     "deletion, ready after 20 s": partial(deleted, ready_after=20),
     "second crash": partial(crashed, times=2, ready_after=5),
+    "crash noticed late": partial(noticed_late, after=4),
     "crash loop": partial(crashed, times=5, ready_after=15),
     "flaps of 10 s": partial(flapping, off=10, on=10),
     "flaps of 3 s": partial(flapping, off=3, on=20),

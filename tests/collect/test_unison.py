@@ -108,7 +108,9 @@ def test_who_does_not_answer_holds_the_others_up_for_three_intervals() -> None:
 def test_nobody_waits_for_a_pod_that_is_silent() -> None:
     """B gave a value before and its scrapes fail now; D never gave any, so that what A and B had is the whole."""
     new, before = {A: rate(75, 990)}, {A: rate(50, 940), B: rate(50, 941)}
-    assert settle((A, B), new, before, 988, former=(A, B), silent=(B,)).readings == {A: new[A], B: None}
+    kept = settle((A, B), new, before, 988, former=(A, B), silent=(B,))
+    assert kept.readings == {A: new[A], B: None}
+    assert kept.total == Total(988, 100, 59, 100, 59)  # for the time when B has a value again
     both = {A: rate(53, 990), B: rate(53, 990)}
     kept = settle((A, B, D), both, before, 990, former=(A, B, D), silent=(D,))
     # 106 requests/s in 10 s, 100 in the 50 s before: (106 * 10 + 100 * 50) / 60 = 101, half of it each
