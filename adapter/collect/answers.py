@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
-from cachetools import LRUCache
 from msgspec.structs import replace
 
 from adapter.clock import steady
@@ -27,7 +26,7 @@ from adapter.collect.directory import Directory
 from adapter.collect.forecast import Forecaster
 from adapter.collect.held import Held, NotYetError
 from adapter.collect.judge import Judged, judged, quantity
-from adapter.collect.plan import custom_offered, mergeable
+from adapter.collect.plan import MERGEABLE_BYTES, custom_offered, mergeable
 from adapter.collect.quoting import Quoting
 from adapter.collect.sieve import Sieve
 from adapter.collect.snapshot import Pace
@@ -36,6 +35,7 @@ from adapter.collect.usage import UsageSource
 from adapter.kube.objects import HasMetadata
 from adapter.kube.resources import GroupResource
 from adapter.metrics.source import UnsupportedQuery
+from adapter.rooms import Room
 from adapter.rules.queries import QueryError
 from adapter.rules.resources import NODES, PERSISTENT_VOLUMES, PODS, UnknownResource
 from adapter.units.selector import Selector
@@ -73,7 +73,7 @@ class Collected:
         self._forecaster = forecaster
         self._clock = clock
         self._wall = wall
-        self._shared: LRUCache[Hashable, bool] = LRUCache(4096)
+        self._shared: Room[Hashable, bool] = Room("merged metrics", MERGEABLE_BYTES)
         """Whether a metric's query is shared: asked at every request, and found out by parsing PromQL."""
 
     def custom_offers(self) -> Sequence[CustomOffer]:
@@ -164,7 +164,8 @@ class Collected:
         key = self._collector.catalogue.revision, resource, question.metric, bool(namespace), selector
         shared = self._shared.get(key)
         if shared is None:
-            shared = self._shared[key] = mergeable(offered, resource, namespace, selector)
+            weight = 1024 + 8 * len(str(selector)) + 512 * len(selector.requirements)
+            shared = self._shared.put(key, mergeable(offered, resource, namespace, selector), weight)
         want = CustomWant(resource, namespace=namespace, metric=question.metric, metric_selector=selector)
         if shared and self._collector.refused(want) is None:
             return want

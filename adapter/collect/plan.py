@@ -25,6 +25,8 @@ from adapter.rules.queries import QueryError, custom_query, external_query
 from adapter.rules.resources import NAMESPACES
 from adapter.units.selector import Selector
 
+MERGEABLE_BYTES = 8 * 2**20
+"""Of what may be remembered of which metrics are mergeable."""
 SHARD = 2_000
 """Results expected of one query at most: what decodes in about 5 ms."""
 BATCH = 100

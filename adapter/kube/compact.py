@@ -8,17 +8,17 @@ import sys
 from typing import Any, TypeVar
 
 import msgspec
-from cachetools import LRUCache
 from msgspec.structs import force_setattr
 
 from adapter.kube.objects import Condition, HasMetadata, ObjectMeta, PartialObjectMetadata, Pod
+from adapter.rooms import Room
 
 T = TypeVar("T", bound=HasMetadata)
 
 KEPT_CONDITIONS = frozenset({"Ready"})
 """The pod conditions that the HPA formula reads."""
-MAX_SHARED = 20_000
-"""Distinct parts that are remembered; one that falls out is only shared less."""
+SHARED_BYTES = 32 * 2**20
+"""Of distinct parts that are remembered, 20,000 usual ones; one that falls out is only shared less."""
 
 
 class Compactor:
@@ -27,7 +27,7 @@ class Compactor:
 
     def __init__(self, annotations: tuple[str, ...] = ()) -> None:
         self._annotations = annotations
-        self._parts: LRUCache[tuple[type, bytes], Any] = LRUCache(MAX_SHARED)
+        self._parts: Room[tuple[type, bytes], Any] = Room("shared parts of objects", SHARED_BYTES)
         self._encode = msgspec.json.Encoder().encode
 
     def __call__(self, found: T) -> T:
@@ -58,9 +58,11 @@ class Compactor:
 
     def _first_equal(self, part: Any) -> Any:
         """The first of all parts that are equal to this one; parts have no hash, their encoding has."""
-        if not part:
-            return part if part is None else self._parts.setdefault((type(part), b""), part)
-        return self._parts.setdefault((type(part), self._encode(part)), part)
+        if part is None:
+            return None
+        key = type(part), self._encode(part) if part else b""
+        found = self._parts.get(key)
+        return self._parts.put(key, part, 512 + 8 * len(key[1])) if found is None else found
 
 
 def _is_needed(condition: Condition) -> bool:

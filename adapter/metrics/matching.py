@@ -4,9 +4,8 @@ import re
 from collections.abc import Callable
 from enum import Enum
 
-from cachetools import LRUCache
-
 from adapter.metrics.source import UnsupportedQuery
+from adapter.rooms import Room
 from adapter.units.regexp import RegexpError, compiled, readable
 
 MAX_PATTERN = 4096
@@ -52,7 +51,7 @@ def _predicate(operator: Operator, value: str) -> Callable[[str], bool]:
     return matches if operator is Operator.MATCH else lambda text: not matches(text)
 
 
-_remembered: LRUCache[str, tuple[Callable[[str], bool], int]] = LRUCache(CACHE_BYTES, getsizeof=lambda found: found[1])
+_remembered: Room[str, Callable[[str], bool]] = Room("predicates", CACHE_BYTES)
 
 
 def full_match(pattern: str) -> Callable[[str], bool]:
@@ -62,11 +61,9 @@ def full_match(pattern: str) -> Callable[[str], bool]:
     else goes to RE2. Raises UnsupportedQuery.
     """
     if (found := _remembered.get(pattern)) is not None:
-        return found[0]
-    made = _alternatives(pattern) or _expression(pattern)
-    if made[1] <= CACHE_BYTES:
-        _remembered[pattern] = made
-    return made[0]
+        return found
+    made, size = _alternatives(pattern) or _expression(pattern)
+    return _remembered.put(pattern, made, size)
 
 
 def _alternatives(pattern: str) -> tuple[Callable[[str], bool], int] | None:

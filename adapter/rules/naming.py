@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Generic, NamedTuple, TypeVar
 
 from adapter.kube.resources import GroupResource
+from adapter.rooms import Room
 from adapter.rules.go.regexp import Regexp
 from adapter.rules.go.template import Template, TemplateError
 from adapter.rules.model import ResourceMapping, ResourceRule, Rule
@@ -20,6 +21,8 @@ AnyRule = TypeVar("AnyRule", Rule, ResourceRule)
 
 MAX_NAME = 1024
 """Characters of an API metric's name."""
+LABEL_BYTES = 512 * 1024
+"""Of the labels of series of which it is remembered whether they name a resource, for each rule."""
 
 
 class NamingError(LookupError):
@@ -38,7 +41,8 @@ class BoundRule(Generic[AnyRule]):
         """Whether the source reads names of labels in quotes, which need not be words then (Prometheus 3)."""
         self._mapper = mapper
         self._label_of: dict[GroupResource, str] = {}
-        self._resource_of: dict[str, GroupResource | None] = {}
+        self._named: dict[str, GroupResource | None] = {}
+        self._resource_of: Room[str, tuple[GroupResource | None]] = Room("labels of resources", LABEL_BYTES)
         self.problems: tuple[str, ...] = tuple(self._bind(rule.resources))
         """What of the rule does not work until the cluster has the resource."""
         self._reverse = _reverse(rule.resources.template)
@@ -49,10 +53,10 @@ class BoundRule(Generic[AnyRule]):
             try:
                 found = self._mapper.resolve(named.group, named.resource)
             except UnknownResource as unknown:
-                self._resource_of[label] = None
+                self._named[label] = None
                 yield f"{self.rule.place}: resources.overrides.{label}: {unknown}; right would be one it serves"
                 continue
-            self._resource_of[label] = found
+            self._named[label] = found
             self._label_of.setdefault(found, label)
 
     def label(self, resource: GroupResource) -> str:
@@ -78,9 +82,12 @@ class BoundRule(Generic[AnyRule]):
 
     def resource(self, label: str) -> GroupResource | None:
         """The resource whose objects this label names, None where it names none."""
-        if label not in self._resource_of:
-            self._resource_of[label] = self._reversed(label)
-        return self._resource_of[label]
+        if label in self._named:
+            return self._named[label]
+        known = self._resource_of.get(label)
+        if known is None:
+            known = self._resource_of.put(label, (self._reversed(label),), 512 + 4 * len(label))
+        return known[0]
 
     def _reversed(self, label: str) -> GroupResource | None:
         match = self._reverse.search(label) if self._reverse else None

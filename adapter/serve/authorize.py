@@ -144,6 +144,7 @@ class AccessReviews:
             grace=grace,
             weigh=_weight,
             apart=_denies_stranger,
+            name="verdicts on access",
         )
 
     async def authorize(self, attributes: Attributes) -> Verdict | None:

@@ -6,6 +6,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 from cachetools import TLRUCache
 
+from adapter import rooms
+
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
@@ -43,7 +45,11 @@ class Memo(Generic[K, V]):
         grace: float = 0.0,
         weigh: Callable[[K], int] = each_alike,
         apart: Callable[[K, V], bool] = nobody,
+        name: str = "",
     ) -> None:
+        """`name`: by which /metrics shows how full it is, where `weigh` gives bytes."""
+        self.name = name
+        self.most = size + max(size // 8, 1)
         self._hold = hold
         self._clock = clock
         self._weigh = weigh
@@ -56,6 +62,8 @@ class Memo(Generic[K, V]):
 
         self._kept, self._apart = room(size), room(max(size // 8, 1))
         self._flights: dict[K, asyncio.Task[V]] = {}
+        if name:
+            rooms.count(self)
 
     def fresh(self, key: K) -> V | None:
         """The result that is held for `key`, if it is fresh."""

@@ -1,15 +1,16 @@
 """From a request's path and query to the question that it asks. Pure; raises StatusError for what is none."""
 
-from functools import lru_cache
-
 from adapter.collect.answer import CustomQuestion, ExternalQuestion
 from adapter.kube.resources import GroupResource
+from adapter.rooms import Room
 from adapter.serve.requestinfo import RequestInfo
 from adapter.serve.status import StatusError, bad_request, no_such_path
 from adapter.serve.wire import StatusCause, StatusDetails
 from adapter.units.requirement import INEQUALITIES
 from adapter.units.selector import Selector, SelectorError
 
+SELECTOR_BYTES = 8 * 2**20
+"""Of all selectors that are remembered."""
 MAX_REMEMBERED = 512
 """Characters up to which a selector that has been read is remembered."""
 EVERYTHING = Selector()
@@ -82,12 +83,22 @@ def _selector(info: RequestInfo, parameter: str, strict: bool) -> Selector:
     if not text:
         return EVERYTHING
     try:
-        return _remembered(text, strict) if len(text) <= MAX_REMEMBERED else Selector.parse(text, strict)
+        return _read(text, strict)
     except SelectorError as error:
         raise _bad_parameter(parameter, str(error)) from error
 
 
-_remembered = lru_cache(maxsize=4096)(Selector.parse)
+_remembered: Room[tuple[str, bool], Selector] = Room("selectors", SELECTOR_BYTES)
+
+
+def _read(text: str, strict: bool) -> Selector:
+    """Raises SelectorError."""
+    if len(text) > MAX_REMEMBERED:
+        return Selector.parse(text, strict)
+    if (found := _remembered.get((text, strict))) is not None:
+        return found
+    selector = Selector.parse(text, strict)
+    return _remembered.put((text, strict), selector, 1024 + 8 * len(text) + 512 * len(selector.requirements))
 
 
 def _bad_parameter(parameter: str, problem: str) -> StatusError:

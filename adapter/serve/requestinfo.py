@@ -1,13 +1,16 @@
 """What a request is about, as Kubernetes' authorisation sees it (k8s.io/apiserver, endpoints/request). Pure."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote
+
+from adapter.rooms import Room
 
 MAX_PARAMETERS = 32
 """More query parameters than any client sends."""
 
+REQUEST_BYTES = 8 * 2**20
+"""Of all requests whose reading is remembered."""
 MAX_REMEMBERED = 512
 """Characters up to which what a request says is remembered: an HPA asks the same every 15 s."""
 
@@ -48,9 +51,22 @@ class RequestInfo(NamedTuple):
         return values[0] if values else ""
 
 
+_remembered: Room[tuple[str, str], RequestInfo] = Room("requests", REQUEST_BYTES)
+
+
 def read_request(method: str, raw_path: str) -> RequestInfo:
     """What `method` on `raw_path` (path and query as sent) is about. Raises RequestError."""
-    return _remembered(method, raw_path) if len(raw_path) <= MAX_REMEMBERED else _read(method, raw_path)
+    if len(raw_path) > MAX_REMEMBERED or len(method) > MAX_REMEMBERED:
+        return _read(method, raw_path)
+    if (found := _remembered.get((method, raw_path))) is not None:
+        return found
+    info = _read(method, raw_path)
+    return _remembered.put((method, raw_path), info, _weight(info, raw_path))
+
+
+def _weight(info: RequestInfo, raw_path: str) -> int:
+    """Bytes, estimated from above: texts that are there up to six times, and what holds them."""
+    return 2048 + 6 * 4 * len(raw_path) + 256 * (2 * len(info.segments) + 2 * len(info.query))
 
 
 def _read(method: str, raw_path: str) -> RequestInfo:
@@ -63,9 +79,6 @@ def _read(method: str, raw_path: str) -> RequestInfo:
     if len(segments) < 4 or segments[0] != "apis" or "" in segments:
         return base
     return _resource_request(base)
-
-
-_remembered = lru_cache(maxsize=4096)(_read)
 
 
 def printable(text: str) -> str:

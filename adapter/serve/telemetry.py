@@ -3,8 +3,14 @@
 import asyncio
 import time
 from collections import deque
+from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from adapter import rooms
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _AGES = tuple(round(1.364**step, 3) for step in range(20))
@@ -18,6 +24,7 @@ class Telemetry:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
+        registry.register(Memories())
         labels = ("group", "version", "verb", "code")
         self._seconds = Histogram(
             "apiserver_request_duration_seconds", "Time of a request.", labels, buckets=_SECONDS, registry=registry
@@ -77,6 +84,20 @@ def _by_result(registry: CollectorRegistry, name: str, text: str, results: tuple
     """A counter for each result: found once, since looking a label up costs more than counting."""
     counter = Counter(name, text, ("result",), registry=registry)
     return {result: counter.labels(result) for result in results}
+
+
+class Memories(Collector):
+    """How full the memories are that are bounded in bytes."""
+
+    def collect(self) -> Iterator[Metric]:
+        """As Prometheus' client asks for it."""
+        held = GaugeMetricFamily("streamgate_memory_bytes", "Bytes held, by estimate.", labels=["memory"])
+        most = GaugeMetricFamily("streamgate_memory_limit_bytes", "Bytes that may be held.", labels=["memory"])
+        for name, weight, limit in rooms.filled():
+            held.add_metric([name], weight)
+            most.add_metric([name], limit)
+        yield held
+        yield most
 
 
 class LoopWatch:

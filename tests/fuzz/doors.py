@@ -200,9 +200,9 @@ def expression(body: bytes) -> None:
 
 def policy(body: bytes) -> None:
     raw = documents.policy_of(body, "policy.yaml")
-    if not shape.problems(raw):
+    _, problems = gates.read(raw.get("spec"))
+    if not problems and not shape.problems(raw):
         msgspec.convert(raw, RolloutPolicy)
-    gates.read(raw.get("spec"))
 
 
 def windows(body: bytes) -> None:

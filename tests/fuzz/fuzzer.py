@@ -56,14 +56,14 @@ def limited(seconds: float) -> Iterator[None]:
     def late(*_: object) -> None:
         raise TooSlow
 
-    before = signal.signal(signal.SIGPROF, late)
+    signal.signal(signal.SIGPROF, late)
     signal.setitimer(signal.ITIMER_PROF, seconds)
     faulthandler.dump_traceback_later(STUCK, exit=True)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
+        signal.signal(signal.SIGPROF, signal.SIG_IGN)  # one that is on its way must not end the program
         faulthandler.cancel_dump_traceback_later()
 
 

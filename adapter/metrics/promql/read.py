@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator
 
 import promql_parser as ast
-from cachetools import LRUCache
 
 from adapter.metrics.promql.walk import SET_ASIDE, children
 from adapter.metrics.source import UnsupportedQuery
+from adapter.rooms import Room
 
 MAX_CHARACTERS = 1_048_576
 """Of a query: a request's own query may list 10,000 pods with names of 100 characters."""
@@ -34,17 +34,14 @@ class PromQLError(UnsupportedQuery):
     """A text that is no PromQL, that is beyond the bounds, or that cannot be written again; one sentence."""
 
 
-_remembered: LRUCache[str, tuple[ast.Expr, int]] = LRUCache(CACHE_BYTES, getsizeof=lambda found: found[1])
+_remembered: Room[str, ast.Expr] = Room("queries", CACHE_BYTES)
 
 
 def parse(text: str) -> ast.Expr:
     """The tree of a query; whatever `walk` and `write` look at can be looked at. Raises PromQLError."""
     if (remembered := _remembered.get(text)) is not None:
-        return remembered[0]
-    tree, size = _parsed(text), _size(text)
-    if size <= CACHE_BYTES:
-        _remembered[text] = tree, size
-    return tree
+        return remembered
+    return _remembered.put(text, _parsed(text), _size(text))
 
 
 def _size(text: str) -> int:
