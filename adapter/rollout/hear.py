@@ -111,7 +111,7 @@ class MetricsEars:
             log.info("window", release=key, note=note)
         answers = self._look(ctx, queried, cursor.since) if queried else None
         if burst is not None:
-            answers = Answers({**(answers.metrics if answers else {}), GENERATED: {Arm.CANARY: burst}})
+            answers = {**(answers or {}), GENERATED: {Arm.CANARY: burst}}
         window = _joined(found.window, answers, own, ctx)
         if window is None:
             return Heard(verdict(gates, record, stage, step_of(ctx.policy)).verdict)
@@ -120,7 +120,7 @@ class MetricsEars:
 
     def _look(self, ctx: Context, gates: Sequence[Gate], began: float) -> Answers | None:
         if self._queries is None:
-            return Answers({gate.metric: {} for gate in gates})
+            return {gate.metric: {} for gate in gates}
         return self._queries.look(ctx, gates, began)
 
     def _keep(self, key: str, cursor: Cursor) -> None:
@@ -158,9 +158,9 @@ def _joined(window: Window | None, answers: Answers | None, own: Sequence[Gate],
     if window is None:
         health = {} if own else _health(ctx)
         window = Window(time=ctx.now, health=health, step=step_of(ctx.policy))
-        return replace(window, metrics=answers.metrics, asked=frozenset(answers.metrics))
-    spoken = frozenset([*(gate.metric for gate in own), *answers.metrics])
-    return replace(window, metrics={**window.metrics, **answers.metrics}, asked=spoken)
+        return replace(window, metrics=answers, asked=frozenset(answers))
+    spoken = frozenset([*(gate.metric for gate in own), *answers])
+    return replace(window, metrics={**window.metrics, **answers}, asked=spoken)
 
 
 def stage_of(policy: RolloutPolicy) -> Stage | None:

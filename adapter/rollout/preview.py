@@ -44,12 +44,6 @@ class Get(Protocol):
         ...
 
 
-class Burst(NamedTuple):
-    """What came of requests of our own."""
-
-    counts: Counts
-
-
 class _Release(NamedTuple):
     rounds: dict[str, Rounds]
     asked: dict[str, float]
@@ -64,7 +58,7 @@ class Preview:
     def __init__(self, outside: Get) -> None:
         self._outside = outside
         self._probes: Beside[dict[str, str]] = Beside(SECONDS, MOST_JOBS)
-        self._bursts: Beside[Burst] = Beside(SECONDS, MOST_JOBS)
+        self._bursts: Beside[Counts] = Beside(SECONDS, MOST_JOBS)
         self._known: dict[str, _Release] = {}
 
     async def close(self) -> None:
@@ -120,7 +114,7 @@ class Preview:
             count = min(left, round(BURST * wanted.requests_per_second))
             if self._bursts.start(key, self._generate(wanted, pods, count)):
                 known.sent[0] += count
-        return found.counts if found else None
+        return found
 
     async def _ask(self, probes: Sequence[Probe], pods: Sequence[Pod]) -> dict[str, str]:
         """What was wrong with each probe's round; '' for what was good."""
@@ -137,7 +131,7 @@ class Preview:
                 return f"pod {pod.name} answered {status} to {probe.path}"
         return ""
 
-    async def _generate(self, wanted: Generate, pods: Sequence[Pod], count: int) -> Burst:
+    async def _generate(self, wanted: Generate, pods: Sequence[Pod], count: int) -> Counts:
         """Evenly over BURST seconds, at the pods and the paths in turn."""
         room, targets, paths = asyncio.Semaphore(MOST_BEHIND), cycle(pods), cycle(wanted.paths)
         work = [
@@ -145,7 +139,7 @@ class Preview:
             for number in range(count)
         ]
         bad = sum(await asyncio.gather(*work))
-        return Burst(Counts(float(count - bad), float(bad)))
+        return Counts(float(count - bad), float(bad))
 
     def _sent(self, wanted: Generate, pod: Pod, path: str) -> Callable[[], Coroutine[Any, Any, bool]]:
         async def send() -> bool:

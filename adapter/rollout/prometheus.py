@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -12,7 +12,7 @@ from adapter.rollout.beside import Beside
 from adapter.rollout.decide.context import Context
 from adapter.rollout.decide.wants import canary_pods, stable_pods
 from adapter.rollout.model.gates import Gate
-from adapter.rollout.model.window import Arm, Counts, Gauge, Reading
+from adapter.rollout.model.window import Arm, Arms, Counts, Gauge, Reading
 from adapter.rollout.queries import Subject, bind
 from adapter.rollout.windows import MAX_AGE
 
@@ -23,13 +23,9 @@ MOST_JOBS: Final = 100
 MOST_PODS: Final = 1000
 """Of an arm, named in a query."""
 
-Arms = Mapping[Arm, Reading]
 
-
-class Answers(NamedTuple):
-    """What the queries of one interval said: the gates' metric -> arms; an arm that is missing is no evidence."""
-
-    metrics: Mapping[str, Arms]
+Answers: TypeAlias = Mapping[str, Arms]
+"""What the queries of one interval said: the gates' metric -> arms; an arm that is missing is no evidence."""
 
 
 class Queries:
@@ -52,7 +48,7 @@ class Queries:
         key = ctx.release.id
         done, answers = self._beside.done(key), self._beside.take(key)
         if done and answers is None:  # failed or too slow: no evidence, and that has a clock of its own
-            answers = Answers({gate.metric: {} for gate in gates})
+            answers = {gate.metric: {} for gate in gates}
         if self._beside.busy(key):
             return answers
         until = self._until.setdefault(key, {})
@@ -69,7 +65,7 @@ class Queries:
 
     async def _ask(self, ctx: Context, gates: Sequence[Gate]) -> Answers:
         """One gate after the other: a release has but one query under way."""
-        return Answers({gate.metric: await self._gate(ctx, gate) for gate in gates})
+        return {gate.metric: await self._gate(ctx, gate) for gate in gates}
 
     async def _gate(self, ctx: Context, gate: Gate) -> Arms:
         stable = (Arm.STABLE, ctx.status.stable.hash, stable_pods(ctx))

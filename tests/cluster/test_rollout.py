@@ -178,7 +178,7 @@ def test_bad_policies_are_refused_at_admission_and_the_samples_are_not(bed: Bed,
         with pytest.raises(CommandError) as refused:
             bed.apply(policy)
         assert "spec" in str(refused.value), name
-    for sample in ("canary-setup.yaml", "blue-green-setup.yaml"):
+    for sample in ("canary-setup.yaml", "blue-green-setup.yaml", "rolling-setup.yaml"):
         bed.kubectl("apply", "--dry-run=server", "-f", str(ROOT / "manifests/samples" / sample))
     bed.kubectl("apply", "--dry-run=server", "-f", str(ROOT / "manifests/samples/rollout-author.yaml"))
 

@@ -90,7 +90,7 @@ def test_the_pods_metric_is_on_offer_by_the_built_in_rules_and_by_those_for_prom
     assert wanted in {api_name(rule, "http_requests_total") for rule in rules_of("prometheus").custom}
 
 
-@pytest.mark.parametrize("name", ["canary-setup.yaml", "blue-green-setup.yaml"])
+@pytest.mark.parametrize("name", ["canary-setup.yaml", "blue-green-setup.yaml", "rolling-setup.yaml"])
 def test_the_gates_ask_for_what_the_built_in_rules_offer_and_the_app_has(name: str) -> None:
     (policy,) = read(name)
     wanted = {gate[field] for gate in policy["spec"]["gates"] for field in ("metric", "total") if field in gate}

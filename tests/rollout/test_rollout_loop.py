@@ -18,6 +18,7 @@ from adapter.rollout.model.actions import DEPLOYMENTS, ENDPOINT_SLICES, EVENTS, 
 from adapter.rollout.model.policy import POLICIES
 from adapter.rollout.serve import serve
 from adapter.rollout.settings import parse
+from tests.rollout.objects import copied
 from tests.rollout.shop import Shop
 
 SWIFT = ["--address=127.0.0.1:0", "--leader-elect-lease-duration=1s", "--leader-elect-renew-deadline=700ms"]
@@ -85,6 +86,24 @@ async def test_of_two_one_acts_and_the_other_takes_over() -> None:
             shop.release("web:2")
             await eventually(lambda: shop.outcomes == ["Promoted"])
             assert holder
+
+
+async def test_a_leader_whose_lease_is_taken_in_mid_phase_acts_no_more_until_it_leads_again() -> None:
+    """The phase would be left after 3 s; somebody else holds the lease for 5."""
+    async with living({"blueGreen": {"previewSeconds": 0, "verifySeconds": 3}}) as shop, serving(shop.cluster):
+        await eventually(lambda: shop.phase == "Idle" and shop.get(DEPLOYMENTS)["spec"].get("paused"))
+        shop.release("web:2")
+        await eventually(lambda: shop.phase == "Verifying")
+        leases = shop.cluster.store.collection(LEASES.group, LEASES.plural)
+        for number in range(50):
+            (lease,) = [copied(found) for found in leases.objects.values()]
+            lease["spec"] |= {"holderIdentity": "another", "renewTime": f"2026-11-26T08:00:00.{number:06d}Z"}
+            leases.put(lease)
+            await asyncio.sleep(0.1)
+        assert shop.phase == "Verifying"
+        assert shop.outcomes == []
+        await eventually(lambda: shop.outcomes == ["Promoted"])
+        shop.clean("web:2")
 
 
 async def test_a_policy_that_fails_delays_no_other() -> None:

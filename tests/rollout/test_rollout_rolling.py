@@ -198,6 +198,10 @@ async def test_gitops_that_puts_the_strategy_back_in_mid_step_is_undone_at_once_
     await shop.settled("Promoted")
     shop.clean("web:2")
     assert timing(shop) == TIMING
+    assert shop.interfered
+    shop.release("web:3")
+    await shop.settled("Promoted")
+    assert not shop.interfered  # of this release nothing was undone
 
 
 async def test_pods_that_are_never_ready_are_taken_back_at_the_deadline() -> None:

@@ -40,7 +40,7 @@ def pursue(ctx: Context, todo: Todo, met: Handler) -> Decision:
     if not todo.done:
         message = f"writes: {todo.actions[0].why}" if todo.actions else f"waits for {todo.unmet}"
         if waiting is None:
-            status, told = _undone(ctx, todo)
+            status, told = _interfered(ctx, todo)
             ctx = ctx._replace(status=status)
             return Decision(say(ctx.with_release(waiting_since=at(ctx.now)), message), (), told, 0.0)
         if ctx.abortable and _is_late(ctx, todo, message):
@@ -62,7 +62,7 @@ def _is_late(ctx: Context, todo: Todo, message: str) -> bool:
     return tried and seconds(ctx.release.waiting_since, ctx.now) > ctx.policy.spec.progress_deadline_seconds
 
 
-def _undone(ctx: Context, todo: Todo) -> tuple[Status, tuple[Told, ...]]:
+def _interfered(ctx: Context, todo: Todo) -> tuple[Status, tuple[Told, ...]]:
     """Whether somebody else undid what this phase had reached: then it is said, and done again."""
     mine = {ctx.policy.spec.target_ref.name, *(found.name for found in ctx.seen.services if _is_old(ctx, found))}
     mine |= {ctx.seen.route.name} if ctx.seen.route else set()

@@ -130,8 +130,11 @@ def _begin(ctx: Context) -> Decision:
         strategy=dict(found.spec.get("strategy") or {}) if ctx.policy.in_place else None,
         timing={key: found.spec[key] for key in HELD if key in found.spec} if ctx.policy.in_place else None,
     )
+    calm = ctx.status
+    if any(found.type == "Interfered" for found in calm.conditions):  # what was done to the release before
+        calm = with_condition(calm, "Interfered", False, reason="Released", message="", now=ctx.now)
     status = msgspec.structs.replace(
-        ctx.status, phase=Phase.PREPARING, message="prepares", release=release, saved=saved, number=number, refused=""
+        calm, phase=Phase.PREPARING, message="prepares", release=release, saved=saved, number=number, refused=""
     )
     about = f"release {number}: template {found.fingerprint} beside {ctx.status.stable.fingerprint}"
     if hpa and hpa.owner:
