@@ -139,6 +139,60 @@ async def test_no_job_of_the_adapter_ends_it_and_each_is_started_again(
         assert registry.get_sample_value("streamgate_job_failures_total", {"job": name}) == 1
 
 
+# ---- a source that refuses
+
+
+async def test_a_prometheus_that_refuses_us_is_told_to_readyz_and_beside_the_hpas_that_starve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.collect.announce.LOOK_EVERY", 0.05)
+    metrics = [{"type": "Pods", "pods": {"metric": {"name": "m"}, "target": {"type": "Value", "value": "1"}}}]
+    meta = {"name": "web", "namespace": "shop", "uid": "u"}
+    async with FakeCluster() as cluster, refusing() as url, AsyncExitStack() as stack:
+        cluster.store.collection("autoscaling", "horizontalpodautoscalers").put({
+            "metadata": meta,
+            "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "maxReplicas": 3, "metrics": metrics},
+        })  # fmt: skip
+        events = cluster.store.collection("", "events")
+        settings = Settings(
+            kubeconfig=kubeconfig(tmp_path, {"token": "t"}, cluster.url),
+            prometheus_url=url,
+            cert_dir=str(tmp_path),
+            secure_port=0,
+            bind_address="127.0.0.1",
+        )
+        adapter, stop = await wired(settings, stack), asyncio.Event()
+        running = asyncio.ensure_future(supervise(adapter.jobs, stop))
+        async with asyncio.timeout(20), events.changed:
+            await events.changed.wait_for(lambda: bool(events.objects))
+        [note] = adapter.server.readiness.notes()
+        stop.set()
+        await running
+    assert "could not be looked up: Prometheus did not answer" in note
+    assert "answered 401; check its credentials" in note
+    [event] = events.objects.values()
+    assert (event["involvedObject"]["name"], event["reason"]) == ("web", "MetricUnavailable")
+    assert "answered 401" in event["message"]
+
+
+@asynccontextmanager
+async def refusing() -> AsyncIterator[str]:
+    """A Prometheus that knows nobody."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=401)
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
 # ---- credentials for Prometheus
 
 
