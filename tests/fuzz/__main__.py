@@ -32,7 +32,8 @@ def main(seconds: float, seed: int, only: str, *, keep: bool) -> int:
 
 def _one(door: Door, seconds: float, chance: random.Random, *, keep: bool) -> int:
     lines = Lines()
-    count, fresh, failures = fuzz(door, chance, seconds, lines)
+    ends = time.monotonic() + seconds
+    count, fresh, failures = fuzz(door, chance, lines, lambda _: time.monotonic() < ends)
     told = f"{count:8} inputs, {len(lines):5} lines of ours reached, {len(fresh):4} inputs reach more"
     tables.lines([f"{door.name:24}{told}"])
     for failure in failures:

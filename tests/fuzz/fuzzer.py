@@ -7,9 +7,8 @@ import faulthandler
 import random
 import signal
 import sys
-import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FrameType
@@ -62,9 +61,9 @@ def limited(seconds: float) -> Iterator[None]:
     try:
         yield
     finally:
+        faulthandler.cancel_dump_traceback_later()
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, signal.SIG_IGN)  # one that is on its way must not end the program
-        faulthandler.cancel_dump_traceback_later()
 
 
 def tried(door: Door, body: bytes, seconds: float = SECONDS) -> Failure | None:
@@ -150,15 +149,20 @@ def _change(chance: random.Random, body: bytearray, pool: Sequence[bytes]) -> No
             body[at:] = chance.choice(pool)[at:]
 
 
-def fuzz(door: Door, chance: random.Random, seconds: float, lines: Lines) -> tuple[int, list[bytes], list[Failure]]:
-    """Try inputs for so long: how many, which of them reached new lines, and which failed (each problem once)."""
+def fuzz(
+    door: Door, chance: random.Random, lines: Lines, more: Callable[[int], bool]
+) -> tuple[int, list[bytes], list[Failure]]:
+    """Try inputs while `more` of their number says so.
+
+    Returns how many, which of them reached new lines, and which failed (each problem once).
+    """
     pool = list(door.seeds())
     for body in pool:
         lines.follow(door, body)
     fresh: list[bytes] = []
     failures: dict[str, Failure] = {}
-    count, ends = 0, time.monotonic() + seconds
-    while time.monotonic() < ends:
+    count = 0
+    while more(count):
         body = mutated(chance, pool)
         reached, failure = lines.follow(door, body)
         failure = failure or (tried(door, body) if len(body) > LARGEST // 2 else None)

@@ -45,7 +45,9 @@ def test_a_reader_that_fails_or_hangs_is_found() -> None:
 
 def test_inputs_that_reach_new_lines_are_kept() -> None:
     door = next(door for door in DOORS if door.name == "quantity")
-    count, fresh, failures = fuzz(door, random.Random(1), 0.3, Lines())
-    assert count > 0
-    assert not failures
+    lines = Lines()
+    count, fresh, failures = fuzz(door, random.Random(1), lines, lambda count: count < 200)
+    assert (count, failures) == (200, [])
+    assert fresh  # of 200 changes of six quantities
     assert len(set(fresh)) == len(fresh)
+    assert [lines.follow(door, body)[0] for body in fresh] == [False] * len(fresh)  # nothing new the second time
