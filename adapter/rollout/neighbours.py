@@ -101,7 +101,8 @@ def sentences(raw: Json, around: Neighbours) -> Iterator[str]:
     yield from _routed(ctx, around)
     yield from _claimed(policy, deployment, around)
     yield from _hpas(name, around)
-    yield from _vpas(name, around)
+    if not policy.in_place:  # its new pods are the Deployment's own
+        yield from _vpas(name, around)
 
 
 def _context(policy: RolloutPolicy, deployment: Deployment, around: Neighbours) -> Context:

@@ -146,6 +146,10 @@ RIGHT: dict[str, tuple[Object, list[Object]]] = {
     "no Service in the file": (policy(), [web()]),
     "no preview Service in the file": (policy(PREVIEW), [web(), service("web")]),
     "AverageValue": (policy(), [web(), service("web"), hpa(external("AverageValue"), queue_of("AverageValue"))]),
+    "a VPA of a rolling release": (
+        policy({"canary": None, "rolling": {"steps": [{"weight": 25}]}}),
+        [web(), service("web"), vpa()],
+    ),
     "a VPA that is off": (policy(), [web(), vpa("Off")]),
     "a claim for many": (policy(), [pods_with(**VOLUME), claim("ReadWriteOnce", "ReadWriteMany")]),
     "a claim of another file": (policy(), [pods_with(**VOLUME)]),

@@ -14,9 +14,8 @@ from adapter.rollout.foresee.walk import Note, Write, walk
 from adapter.rollout.model.actions import SERVICES, Action, Create, Patch
 from adapter.rollout.model.policy import POLICIES
 from adapter.rollout.observe import Reader
-from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, Shop, routed, service
+from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, ROLLING, Shop, routed, service
 
-ROLLING = {"rolling": {"steps": [{"weight": 25, "pauseSeconds": 5}, {"weight": 50, "pauseSeconds": 5}]}}
 STEPS = [{"weight": 20, "pauseSeconds": 1}, {"weight": 90, "pauseSeconds": 1}]
 ROUTE = {"canary": {"steps": STEPS, "traffic": {"httpRoute": {"name": "web", "service": "web"}}}}
 NGINX = {"canary": {"steps": STEPS, "traffic": {"nginx": {"name": "web", "service": "web"}}}}

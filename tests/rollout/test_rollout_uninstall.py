@@ -11,7 +11,7 @@ from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS
 from adapter.rollout.model.actions import DEPLOYMENTS, SERVICES
 from adapter.rollout.model.policy import FINALIZER, POLICIES
 from adapter.rollout.uninstall import Uninstaller, policies
-from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, Shop
+from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, ROLLING, Shop
 
 pytestmark = pytest.mark.looptime
 KEY = (NAMESPACE, "web")
@@ -53,6 +53,8 @@ MOMENTS = {
     "verifying": (BLUE_GREEN, "Verifying", "web:1"),
     "stepping": (CANARY, "Stepping 1", "web:1"),
     "verified": (CANARY, "Verifying", "web:2"),  # the final verdict is in: it finishes forwards
+    "rolling": (ROLLING, "Stepping 1", "web:1"),
+    "completing": (ROLLING, "Completing", "web:2"),  # by the next look the Deployment has rolled to its end
     "adopting": (BLUE_GREEN, "Adopting", "web:2"),
 }
 
