@@ -191,9 +191,13 @@ class Peaks:
         known = (supported[cells] - count).astype(np.int64)
         second = np.where(count > 0, np.minimum(levels, highest), 0)
         lifted = np.where(count > 1, np.maximum(known, np.minimum(second, known + FOURFOLD)), second)
-        supported[cells] = lifted // COUNTS * COUNTS + np.minimum(count + 1, MANY)
+        support = lifted // COUNTS * COUNTS
+        supported[cells] = support + np.minimum(count + 1, MANY)
         ring[cells] = np.maximum(highest, levels)
-        self.changed[cells // DAYS] = True
+        # How many there were matters where the day is far above the one before; else the next look is soon enough.
+        before = ring[cells // DAYS * DAYS + (cells - 1) % DAYS].astype(np.int64)
+        news = (levels > highest) | (support != known) | (ring[cells] > before + FOURFOLD)
+        self.changed[cells[news] // DAYS] = True
 
     def _newest_first(self, ring: Levels, rows: Rows, days: int) -> Levels:
         columns = (self.day[rows][:, None] - np.arange(days)) % DAYS
