@@ -28,10 +28,14 @@ class Beside(Generic[T]):
 
     def start(self, key: str, work: Coroutine[Any, Any, T]) -> bool:
         """Begins the key's job; False where there is no room, or one is under way."""
+        if len(self._jobs) >= self._most:
+            self._tidy()
         if key in self._jobs or len(self._jobs) >= self._most:
             work.close()
             return False
-        self._jobs[key] = asyncio.create_task(self._bounded(key, work), name=f"beside {key}")
+        job = asyncio.create_task(self._bounded(key, work), name=f"beside {key}")
+        job.add_done_callback(lambda _: work.close())  # one that is ended before it began was never awaited
+        self._jobs[key] = job
         return True
 
     def take(self, key: str) -> T | None:
@@ -54,6 +58,10 @@ class Beside(Generic[T]):
         for job in jobs:
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
+
+    def _tidy(self) -> None:
+        """Results that nobody has taken, as of a release that has ended, make room."""
+        self._jobs = {key: job for key, job in self._jobs.items() if not job.done()}
 
     async def _bounded(self, key: str, work: Coroutine[Any, Any, T]) -> T | None:
         try:

@@ -109,7 +109,7 @@ class MetricsEars:
         self._keep(key, found.cursor)
         for note in found.notes:
             log.info("window", release=key, note=note)
-        answers = self._look(ctx, queried, cursor.since) if queried else None
+        answers = self._look(ctx, queried, max(cursor.since, began)) if queried else None
         if burst is not None:
             answers = {**(answers or {}), GENERATED: {Arm.CANARY: burst}}
         window = _joined(found.window, answers, own, ctx)

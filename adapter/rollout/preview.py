@@ -26,6 +26,8 @@ SECONDS: Final = 30.0
 BURST: Final = 5.0
 """Seconds of requests of our own that make one window."""
 MOST_JOBS: Final = 50
+MOST_RELEASES: Final = 1000
+"""Whose rounds are held in memory."""
 MOST_PODS: Final = 20
 """That one round of a probe asks."""
 MOST_BEHIND: Final = 10
@@ -75,6 +77,8 @@ class Preview:
         if ctx.release.reached is None or ctx.release.waiting_since is not None:
             return None
         known = self._known.setdefault(key, _Release({}, {}, [0], []))
+        while len(self._known) > MOST_RELEASES:
+            del self._known[next(iter(self._known))]
         self._round(ctx, blue_green.probes, known)
         return self._burst(ctx, blue_green.generate, known) if blue_green.generate else None
 

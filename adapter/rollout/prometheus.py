@@ -43,7 +43,7 @@ class Queries:
     def look(self, ctx: Context, gates: Sequence[Gate], began: float) -> Answers | None:
         """The answers that have come since the last look. Asks anew where an interval of a gate is over.
 
-        `began`: where nothing was asked of this release yet, from when on intervals count, s since 1970.
+        `began`: from when on intervals count, s since 1970: none reaches over the beginning of a step.
         """
         key = ctx.release.id
         done, answers = self._beside.done(key), self._beside.take(key)
@@ -61,7 +61,7 @@ class Queries:
 
     def _over(self, until: Mapping[str, float], gate: Gate, began: float, now: float) -> bool:
         assert gate.query is not None
-        return now - until.get(gate.name, began) >= gate.query.window_seconds
+        return now - max(until.get(gate.name, began), began) >= gate.query.window_seconds
 
     async def _ask(self, ctx: Context, gates: Sequence[Gate]) -> Answers:
         """One gate after the other: a release has but one query under way."""
