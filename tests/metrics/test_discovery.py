@@ -1,5 +1,6 @@
 """A look-up of more series than can be listed: by names and labels, whatever of the API the server knows."""
 
+import asyncio
 import json
 import tracemalloc
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -157,7 +158,28 @@ async def test_a_server_that_knows_neither_limit_nor_labels_is_named(fake: Fake)
     server = Server(many(100_000), limits=False, knows_labels=False)
     fake.answer = server
     async with asking(fake.url, max_series=10) as source:
-        with pytest.raises(SourceError, match="404"):
+        with pytest.raises(SourceError, match="answered with more than 1048576 bytes"):
+            await source.discover(CONTAINER, AT - 60, AT, wanted)
+
+
+async def test_where_the_list_does_not_come_in_time_the_names_may(fake: Fake) -> None:
+    server = Server(many(2000))
+
+    async def answer(request: Request) -> Response:
+        if request.path.endswith("/series"):
+            await asyncio.sleep(1)
+        return await server(request)
+
+    fake.answer = answer
+    async with asking(fake.url, max_series=10, timeout_s=0.3) as source:
+        found = await source.discover(CONTAINER, AT - 60, AT, wanted)
+        assert (len(found.label_sets), found.by_name) == (20, True)
+
+
+async def test_a_server_that_is_away_is_named_by_its_first_failure(fake: Fake) -> None:
+    fake.answer = lambda request: web.Response(status=503 if request.path.endswith("series") else 500)
+    async with asking(fake.url) as source:
+        with pytest.raises(SourceError, match="answered 503"):
             await source.discover(CONTAINER, AT - 60, AT, wanted)
 
 

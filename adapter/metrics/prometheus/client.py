@@ -16,7 +16,7 @@ from adapter.clock import steady
 from adapter.metrics.bounded import BodyError, BodySizeError, read_large_body
 from adapter.metrics.prometheus import wire
 from adapter.metrics.prometheus.connection import Call, Connection, Endpoint, Form
-from adapter.metrics.prometheus.discovery import Discoverer, TooMuch
+from adapter.metrics.prometheus.discovery import Discoverer
 from adapter.metrics.prometheus.loaded import Loaded
 from adapter.metrics.prometheus.verdict import Failed, Reply, judged, refuses_verb
 from adapter.metrics.sample import Sample
@@ -230,7 +230,7 @@ class PrometheusSource:
             return await read_large_body(response.content.iter_any(), most, encoding == "gzip")
         except BodySizeError:
             problem = f"answered with more than {most} bytes; aggregate in the query or select less"
-            raise TooMuch(f"{endpoint.url} {problem}") from None
+            raise SourceError(f"{endpoint.url} {problem}") from None
         except BodyError as error:
             raise SourceError(f"{endpoint.url} answered, but {error}") from None
 

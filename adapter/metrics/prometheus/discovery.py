@@ -32,10 +32,6 @@ EXAMPLE: Final = "*"
 """The value of a label of which only the name is known."""
 
 
-class TooMuch(SourceError):  # noqa: N818 - it is a refusal, not a fault
-    """The answer has more bytes than are read."""
-
-
 class Discoverer:
     """Looks series up through `label_sets` and `texts`, which put one request and read its answer."""
 
@@ -57,23 +53,25 @@ class Discoverer:
     async def discover(self, selector: str, span: Form, wanted: Wanted) -> Discovery:
         """What matches `selector`; `span` says between when. Raises SourceError."""
         listed: Sequence[Mapping[str, str]] = ()
+        failure: SourceError | None = None
         if selector not in self._large:
             try:
                 listed = await self._listed(selector, span)
-            except TooMuch:
-                pass
+            except SourceError as error:  # too long, or not had in time: its names may be
+                failure = error
             else:
                 if len(listed) <= self._max_series:
                     return Discovery(listed)
-            self._large[selector] = True
         try:
-            return await self._by_name(selector, span, wanted)
+            found = await self._by_name(selector, span, wanted)
         except SourceError as error:
             self._large.pop(selector, None)
             if not listed:
-                raise
+                raise failure or error from None
             why = f"more than the first {self._max_series} series (their names cannot be looked up: {error})"
             return Discovery(listed[: self._max_series], left_out=why)
+        self._large[selector] = True
+        return found
 
     async def _listed(self, selector: str, span: Form) -> Sequence[Mapping[str, str]]:
         limit = self._max_series + 1
