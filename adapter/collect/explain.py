@@ -22,7 +22,7 @@ class Origin(NamedTuple):
 def of_rules(catalogue: Catalogue, left_out: Mapping[str, str]) -> list[str]:
     """What is wrong with rules, what of their series is left out (by place), and what becomes of the series of each."""
     told = [f"{place}: {sentence}" for place, sentence in left_out.items() if sentence]
-    accounts = catalogue.accounts(catalogue.rules_of(external=False))
+    accounts = catalogue.accounts(catalogue.rules)
     return [*catalogue.problems, *told, *(f"{rule.place}: {known}" for rule, known in accounts)]
 
 

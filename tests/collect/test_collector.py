@@ -146,7 +146,8 @@ async def test_explain_says_what_became_of_the_series_of_each_rule(world: World)
         metric_selector=EVERYTHING,
     )
     one = "its seriesQuery finds one series, which leaves one metric"
-    assert world.answers.explain(asked)["rules"] == [f"rules[0], line 3: {one}", f"rules[1], line 7: {one}"]
+    places = ("rules[0], line 3", "rules[1], line 7", "externalRules[0], line 11")
+    assert world.answers.explain(asked)["rules"] == [f"{place}: {one}" for place in places]
     assert world.answers.explain(replace(asked, metric=RATE.metric))["rule"]["account"] == one  # type: ignore[index]
 
 
