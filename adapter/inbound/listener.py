@@ -28,6 +28,8 @@ LOOK_EVERY = 0.5
 """s between looks for whose time is over."""
 PAUSE = 0.1
 """s before the next try where the system has no more files or memory for connections."""
+_NO_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+"""A machine may be without IPv6, whatever the names of its addresses say."""
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 log = structlog.get_logger(__name__)
@@ -225,18 +227,23 @@ async def _bound(host: str, port: int) -> list[socket.socket]:
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
-    try:
-        for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
+    missing: OSError | None = None
+    for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
+        try:
             sockets.append(_listening(family, (address[0], sockets[0].getsockname()[1] if sockets else port)))
-    except OSError:
-        for one in sockets:
-            one.close()
-        raise
+        except OSError as error:
+            if error.errno not in _NO_FAMILY:
+                for one in sockets:
+                    one.close()
+                raise
+            missing = error
+    if not sockets:
+        raise missing or OSError(errno.EADDRNOTAVAIL, f"{host}: no such address")
     return sockets
 
 
 def _listening(family: int, address: tuple[Any, ...]) -> socket.socket:
-    one = socket.socket(family, socket.SOCK_STREAM)
+    one = socket.socket(family, socket.SOCK_STREAM)  # may fail with EAFNOSUPPORT
     try:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:

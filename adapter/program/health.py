@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from adapter.inbound.listener import Listener, listen
 from adapter.program.kinds import Address
 from adapter.program.run import StartError
 
@@ -17,34 +18,31 @@ class Health:
     ) -> None:
         """`ails` says in a sentence why the program is not well; empty: it is."""
         self._address, self._registry, self._ails, self._path = address, registry, ails, path
-        self._runner: web.AppRunner | None = None
+        self._listener: Listener | None = None
 
     async def __aenter__(self) -> "Health":
-        app = web.Application()
-        app.router.add_get("/metrics", self._metrics)
-        app.router.add_get(self._path, self._health)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-        await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._address.host or None, self._address.port).start()
+            self._listener = await listen(self._answer, self._address.host, self._address.port)
         except OSError as error:
-            await self._runner.cleanup()
             raise StartError(f"--address={self._address}: cannot listen: {error.strerror or error}") from error
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._runner is not None
-        await self._runner.cleanup()
+        assert self._listener is not None
+        await self._listener.close(1.0)
 
     @property
     def port(self) -> int:
         """Where it listens, also where the address said 0."""
-        assert self._runner is not None
-        return int(self._runner.addresses[0][1])
+        assert self._listener is not None
+        return self._listener.port
 
-    async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    async def _health(self, _: web.Request) -> web.Response:
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.path not in ("/metrics", self._path):
+            return web.Response(status=404, text=f"only /metrics and {self._path} are here\n")
+        if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):
+            return web.Response(status=405, text="only GET is understood here\n", headers={hdrs.ALLOW: "GET, HEAD"})
+        if request.path == "/metrics":
+            return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
         trouble = self._ails()
         return web.Response(status=500 if trouble else 200, text=f"{trouble or 'OK'}\n")

@@ -6,6 +6,7 @@ just before each attack, stand beside: they are the machine's own.
 """
 
 import argparse
+import dataclasses
 import json
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -115,34 +117,74 @@ def once(attack: Attack, field: Field, other: Bystander, before: int) -> Try:
     return Try(seconds, field.memory().most - before, met.waited, tuple(problems))
 
 
-def row(attack: Attack, source: Source, tries: int) -> dict[str, Any]:
-    """The worst of all tries, as a row of the table."""
-    with tempfile.TemporaryDirectory() as folder:
-        field = Field(Path(folder), source, attack.flags)
-        with field.standing(), bystander(field) as other:
-            time.sleep(0.5)  # its first connection
-            other.met()
-            time.sleep(IDLE)
-            idle = other.met()
-            before = field.memory().now
-            found = [once(attack, field, other, before) for _ in range(tries)]
-    problems = sorted({problem for one in found for problem in one.problems})
-    waited, gained = max(one.waited for one in found), max(one.gained for one in found)
-    if waited > LONGEST:
-        problems.append(f"the bystander waited over {LONGEST:g} s")
-    if gained > MEMORY:
-        problems.append(f"more than {MEMORY >> 20} MiB")
-    return {
-        "input": attack.name,
-        "section": attack.section,
-        "source": source.value,
-        "seconds": round(max(one.seconds for one in found), 1),
-        "RSS before, MiB": before >> 20,
-        "RSS gained, MiB": round(gained / 2**20, 1),
-        "idle wait, s": round(idle.waited, 3),
-        "longest wait, s": round(waited, 3),
-        "verdict": "; ".join(problems) or "borne",
-    }
+@dataclass
+class Found:
+    """What an attack on one source has done so far."""
+
+    attack: Attack
+    source: Source
+    tries: list[Try] = dataclasses.field(default_factory=list)
+    before: int = 0
+    idle: float = 0.0
+
+    def run(self, tries: int) -> None:
+        """So many more tries, on an adapter of their own."""
+        with tempfile.TemporaryDirectory() as folder:
+            field = Field(Path(folder), self.source, self.attack.flags)
+            with field.standing(), bystander(field) as other:
+                time.sleep(0.5)  # its first connection
+                other.met()
+                time.sleep(IDLE)
+                self.idle = max(self.idle, other.met().waited)
+                self.before = before = field.memory().now
+                self.tries += [once(self.attack, field, other, before) for _ in range(tries)]
+
+    @property
+    def waited(self) -> float:
+        """s, the worst."""
+        return max(one.waited for one in self.tries)
+
+    @property
+    def gained(self) -> int:
+        """Bytes, the worst."""
+        return max(one.gained for one in self.tries)
+
+    @property
+    def problems(self) -> list[str]:
+        """What was not borne."""
+        found = sorted({problem for one in self.tries for problem in one.problems})
+        found += [f"the bystander waited over {LONGEST:g} s"] if self.waited > LONGEST else []
+        return found + ([f"more than {MEMORY >> 20} MiB"] if self.gained > MEMORY else [])
+
+    def row(self) -> dict[str, Any]:
+        """For the table."""
+        return {
+            "input": self.attack.name,
+            "section": self.attack.section,
+            "source": self.source.value,
+            "tries": len(self.tries),
+            "seconds": round(max(one.seconds for one in self.tries), 1),
+            "RSS before, MiB": self.before >> 20,
+            "RSS gained, MiB": round(self.gained / 2**20, 1),
+            "idle wait, s": round(self.idle, 3),
+            "longest wait, s": round(self.waited, 3),
+            "verdict": "; ".join(self.problems) or "borne",
+        }
+
+
+def run_all(found: Sequence[Found], tries: int, within: float) -> None:
+    """Each so often; where there is a time, each once, and then those nearest to a bound again until it is over."""
+    end = time.monotonic() + within
+    for one in found:
+        one.run(1 if within else tries)
+        say(" | ".join(str(value) for value in one.row().values()))
+    if not within:
+        return
+    for one in sorted(found, key=lambda one: max(one.waited / LONGEST, one.gained / MEMORY), reverse=True):
+        if time.monotonic() > end:
+            break
+        one.run(tries - 1)
+        say(" | ".join(str(value) for value in one.row().values()))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -151,22 +193,23 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--only", default="", help="attacks whose names contain this")
     parser.add_argument("--section", type=int, action="append", default=[], help="attacks of this section; repeatable")
     parser.add_argument("--tries", type=int, default=3, help="of each attack; the worst counts")
+    parser.add_argument("--within", type=float, default=0, metavar="S", help="repeat only the worst, until S are over")
     parser.add_argument("--form", default="table", choices=("table", "markdown", "json"))
     given = parser.parse_args(arguments)
     began = time.monotonic()
-    rows = []
-    for attack in attacks():
-        if given.only not in attack.name or (given.section and attack.section not in given.section):
-            continue
-        for source in attack.sources:
-            rows.append(row(attack, source, given.tries))
-            say(" | ".join(str(value) for value in rows[-1].values()))
-    title = f"attacks on a running adapter, the worst of {given.tries}; {time.monotonic() - began:.0f} s in all"
-    write(rows, given.form, title)
-    bad = [found for found in rows if found["verdict"] != "borne"]
+    found = [
+        Found(attack, source)
+        for attack in attacks()
+        if given.only in attack.name and (not given.section or attack.section in given.section)
+        for source in attack.sources
+    ]
+    run_all(found, given.tries, given.within)
+    title = f"attacks on a running adapter, the worst of the tries; {time.monotonic() - began:.0f} s in all"
+    write([one.row() for one in found], given.form, title)
+    bad = [one for one in found if one.problems]
     if bad:
-        say(f"{len(bad)} of {len(rows)} attacks were not borne")
-    return 1 if bad or not rows else 0
+        say(f"{len(bad)} of {len(found)} attacks were not borne")
+    return 1 if bad or not found else 0
 
 
 if __name__ == "__main__":

@@ -42,9 +42,9 @@ def silent(field: Field) -> None:
         field.hold(2)
 
 
-@attack("2,100 idle TLS connections", section=2, sources=EMBEDDED)
+@attack("600 idle TLS connections, where one address may have 500", section=2, sources=EMBEDDED)
 def idle(field: Field) -> None:
-    with opened(field, 2100, tls=True):
+    with opened(field, 600, tls=True):
         field.hold(1)
 
 
@@ -79,7 +79,7 @@ def broken_handshakes(field: Field) -> None:
 @attack("requests one by one, each on a TLS connection of its own", section=2, sources=EMBEDDED)
 def many_handshakes(field: Field) -> None:
     def ask(_: int) -> None:
-        for _ in range(75):
+        for _ in range(40):
             with contextlib.suppress(OSError), field.connect(tls=True) as one:
                 one.sendall(HEAD + b"\r\n")
                 one.recv(1000)

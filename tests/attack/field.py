@@ -18,11 +18,10 @@ from typing import Any, NamedTuple
 import trustme
 import yaml
 
+from tests.attack.objects import NAMESPACE, PODS, hpa, pod, pods_metric, usual_series
 from tests.attack.world import TENANT
 
 ROOT = Path(__file__).parents[2]
-NAMESPACE = "shop"
-PODS = ("web-0", "web-1", "web-2")
 CUSTOM = "/apis/custom.metrics.k8s.io/v1beta2"
 RULES = r"""
 rules:
@@ -109,7 +108,7 @@ class Field:
 
     def series(self, more: Sequence[tuple[Mapping[str, str], str]]) -> None:
         """From now on Prometheus knows these too: labels and value."""
-        self._put("series", json.dumps([*_usual_series(), *more]).encode())
+        self._put("series", json.dumps([*usual_series(), *more]).encode())
 
     def prometheus_answers(self, path: str, body: bytes, *, encoding: str = "") -> None:
         """From now on Prometheus answers this at /api/v1/`path`, whatever it is asked."""
@@ -137,12 +136,12 @@ class Field:
 
     def add_pod(self, name: str, **labels: str) -> None:
         """A pod of namespace shop; it is scraped where there is a page of its name."""
-        self.kubernetes("POST", f"/api/v1/namespaces/{NAMESPACE}/pods", _pod(name, self.pages_port, labels))
+        self.kubernetes("POST", f"/api/v1/namespaces/{NAMESPACE}/pods", pod(name, self.pages_port, labels))
 
     def add_hpa(self, name: str, metrics: Sequence[Mapping[str, Any]], namespace: str = NAMESPACE) -> None:
         """An HPA on Deployment web with these metrics, as its spec has them."""
         path = f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers"
-        self.kubernetes("POST", path, _hpa(name, namespace, metrics))
+        self.kubernetes("POST", path, hpa(name, namespace, metrics))
 
     def ask(self, path: str, token: str = TENANT, timeout: float = 30) -> Reply:
         """The answer to a tenant; '' as token: to a stranger."""
@@ -238,12 +237,6 @@ class Field:
         urllib.request.urlopen(request, timeout=30).close()
 
 
-def pods_metric(name: str, selector: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """A metric of pods as an HPA's spec has it."""
-    metric = {"name": name} | ({"selector": selector} if selector else {})
-    return {"type": "Pods", "pods": {"metric": metric, "target": {"type": "AverageValue", "averageValue": "5"}}}
-
-
 def client_context() -> ssl.SSLContext:
     """Of a client that shows no certificate and believes every server."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -256,33 +249,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _usual_series() -> list[tuple[dict[str, str], str]]:
-    here = [{"namespace": NAMESPACE, "pod": pod} for pod in PODS]
-    names = ("queue_depth", "queue_requests_total", "shop_jobs")
-    return [({"__name__": name, **labels}, "7") for name in names for labels in here]
-
-
-def _pod(name: str, port: int, labels: Mapping[str, str]) -> dict[str, Any]:
-    notes = {"scrape": "true", "port": str(port), "path": f"/pages/{name}"}
-    annotations = {f"prometheus.io/{key}": value for key, value in notes.items()}
-    ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
-    return {
-        "metadata": {"name": name, "namespace": NAMESPACE, "labels": dict(labels), "annotations": annotations},
-        "status": {
-            "phase": "Running",
-            "podIP": "127.0.0.1",
-            "startTime": "2026-01-01T00:00:00Z",
-            "conditions": [ready],
-        },
-    }
-
-
-def _hpa(name: str, namespace: str, metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
-    spec = {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 10, "metrics": list(metrics)}
-    return {"metadata": {"name": name, "namespace": namespace}, "spec": spec}
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """A port on loopback within tight bounds: what it lets in, what it cuts, and when. No time is asserted."""
 
 import asyncio
+import errno
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -11,7 +13,7 @@ import trustme
 from aiohttp import web
 
 from adapter.inbound.connection import Connection
-from adapter.inbound.listener import Listener, listen
+from adapter.inbound.listener import Listener, _listening, listen
 from adapter.inbound.places import Bounds
 
 GET = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -231,3 +233,21 @@ async def test_a_host_with_several_addresses_listens_on_one_port() -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
     writer.close()
     await listener.close(0.1)
+
+
+async def test_a_family_of_addresses_that_the_machine_lacks_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, asked = _listening, []
+
+    def without_ipv6(family: int, address: tuple[Any, ...]) -> socket.socket:
+        asked.append(family)
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "not supported")
+        return real(family, address)
+
+    monkeypatch.setattr("adapter.inbound.listener._listening", without_ipv6)
+    listener = await listen(answer, "", 0)
+    assert socket.AF_INET in asked
+    await listener.close(0.1)
+    monkeypatch.setattr("adapter.inbound.listener._listening", lambda *_: without_ipv6(socket.AF_INET6, ()))
+    with pytest.raises(OSError, match="not supported"):
+        await listen(answer, "", 0)
