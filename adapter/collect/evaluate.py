@@ -167,11 +167,13 @@ class Evaluator:
         return table._replace(readings=believed(table.readings, _readings(planned, samples), before.readings))
 
     async def _kept(self, planned: Planned, table: Table, before: Table) -> bool:
-        """Whether the source still has the data that it had before it failed."""
+        """Whether the source still has the data that it had before it failed, and went on to gather more meanwhile."""
         if planned.coverage is None or self._source.knows_sample_times:
             return True
+        coverage, at, away = planned.coverage, table.evaluated, table.evaluated - before.evaluated
         try:
-            samples = await self._source.query(Query(planned.coverage.oldest(), of_times=True), table.evaluated)
+            samples = await self._source.query(Query(coverage.oldest(), of_times=True), at)
+            holes = await self._source.query(Query(coverage.holes(away)), at) if away >= 1 else []
         except SourceError:
             return False
         if planned.object_label:
@@ -180,7 +182,8 @@ class Evaluator:
             oldest = {ALL: samples[0].value} if samples else {}
         keys = _held(table)
         since = {key: first for key, first in self._known.since(planned.topic).items() if key in keys}
-        return reaches_back(since, oldest, planned.coverage, failed=before.evaluated, now=table.evaluated)
+        whole = not (keys & _readings(planned, holes).keys() if planned.object_label else holes)
+        return whole and reaches_back(since, oldest, coverage, failed=before.evaluated, now=at)
 
     async def _sample_times(self, planned: Planned, query: Query, at: float) -> _Times:
         """The newest sample's time per object, asked for every TIMES_EVERY; an old answer where that fails."""

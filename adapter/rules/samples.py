@@ -104,6 +104,18 @@ class Coverage(NamedTuple):
         how = f"min by ({', '.join(map(label, self.by))})" if self.by else "min"
         return f"{how} ({' or '.join(oldest)})"
 
+    def holes(self, seconds: float) -> str:
+        """Asks who has fewer samples in the last so many s than in as many before, by more than one: nobody scraped."""
+        found = []
+        for one in self.windows:
+            lately, before = (
+                f"count_over_time({one.series}[{_text(seconds)}]{f' offset {_text(moved)}' if moved else ''})"
+                for moved in (one.offset, one.offset + seconds)
+            )
+            found.append(f"({before} - ({lately} or 0 * {before}) > 1)")
+        how = f"max by ({', '.join(map(label, self.by))})" if self.by else "max"
+        return f"{how} ({' or '.join(found)})"
+
     @property
     def resolution(self) -> float:
         """s by which the oldest sample may be older than what `oldest` tells."""

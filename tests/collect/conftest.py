@@ -59,6 +59,7 @@ class ToldSource:
         self.times: list[Sample] = []
         self.coverage: list[Sample] = []
         self.oldest: list[Sample] = []
+        self.holes: list[Sample] = []
         self.counts: list[Sample] = []
         self.queries: list[Query] = []
         self.mute: set[tuple[str, str]] = set()
@@ -81,6 +82,8 @@ class ToldSource:
             return await self.count(query, at)
         if "min_over_time(timestamp(" in query.promql:
             return self.oldest
+        if " or 0 * count_over_time(" in query.promql:
+            return self.holes
         if "count_over_time(" in query.promql:
             return self.counts
         return self.times if "timestamp(" in query.promql else self.samples

@@ -317,11 +317,15 @@ async def test_after_an_outage_rates_are_taken_when_their_windows_are_full(serve
     assert asked == 1
 
 
-@pytest.mark.parametrize(("oldest", "value"), [(990.0, "700m"), (1003.0, "700m"), (1004.0, "2500m")])
-async def test_a_failed_query_is_no_lost_data(served: World, oldest: float, value: str) -> None:
+@pytest.mark.parametrize(
+    ("oldest", "holes", "value"),
+    [(990.0, (), "700m"), (1003.0, (), "700m"), (1004.0, (), "2500m"), (990.0, ("web-1",), "2500m")],
+)
+async def test_a_failed_query_is_no_lost_data(served: World, oldest: float, holes: tuple[str, ...], value: str) -> None:
     """web-2 is younger than its window of 60 s, before the failure and after it.
 
-    It had a value at 1000 s already, so there were samples; they are looked for at every 3 s.
+    It had a value at 1000 s already, so there were samples; they are looked for at every 3 s. Where nobody scraped in
+    the 13 s either, it was more than a failed query.
     """
     served.source.knows_sample_times = False
     served.now, served.source.fault = 1006, "503"
@@ -331,6 +335,7 @@ async def test_a_failed_query_is_no_lost_data(served: World, oldest: float, valu
     served.source.coverage = [Sample({"namespace": "shop", "pod": "web-2"}, -2.0, 1013.0)]
     times = {"web-1": 953.0, "web-2": oldest}
     served.source.oldest = [Sample({"namespace": "shop", "pod": pod}, time, 1013.0) for pod, time in times.items()]
+    served.source.holes = [Sample({"namespace": "shop", "pod": pod}, 2.0, 1013.0) for pod in holes]
     await refresh(served)
     [found] = await served.answers.custom(question("web-2"))
     assert str(found.value) == value

@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 
+from adapter.clock import steady
 from adapter.collect.answer import Unavailable
 from adapter.collect.demand import CustomWant
+from adapter.metrics.prometheus.client import PrometheusSource
+from adapter.metrics.prometheus.connection import Connection
+from adapter.metrics.source import Query
 from adapter.rules.resources import PODS
+from adapter.rules.samples import coverage_query
 from tests.cluster.prometheus import RunningPrometheus
 from tests.prometheus.conftest import collecting, every, prometheus_with, refreshed, served
 
@@ -160,6 +165,28 @@ async def test_a_query_that_failed_takes_no_value_from_a_pod_that_is_younger_tha
             assert sorted(await served(world, "metric")) == WEB
             evaluated = held.table.evaluated
             assert min(one.time for one in held.table.readings.values()) > evaluated - 30  # of now, not of before
+
+
+async def test_who_was_not_scraped_during_a_failure_is_told_from_who_was(folder: Path) -> None:
+    """A failure of 20 s, a scrape each 5 s: 4 samples before it, and in it 4, or none where Prometheus was away too."""
+    past = {
+        of("requests_total", "old"): requests(10, oldest=300),
+        of("requests_total", "young"): requests(10, oldest=30),
+        of("requests_total", "hole"): requests(10, oldest=300, newest=22),
+    }
+    coverage = coverage_query("sum by (pod) (rate(requests_total{pod!=''}[2m]))", ["pod"])
+    assert coverage is not None
+    with prometheus_with(folder / "holes", past) as prometheus:
+        source = PrometheusSource(Connection(urls=[prometheus.url]))
+        try:
+            holes = await source.query(Query(coverage.holes(20)), steady())
+            oldest = await source.query(Query(coverage.oldest(), of_times=True), steady())
+        finally:
+            await source.close()
+    assert [sample.labels["pod"] for sample in holes] == ["hole"]
+    ages = {sample.labels["pod"]: steady() - sample.value for sample in oldest}
+    assert 25 <= ages["young"] <= 60
+    assert 115 <= ages["old"] <= 160
 
 
 async def test_lost_data_are_no_failed_query(folder: Path) -> None:
