@@ -53,10 +53,10 @@ class Election:
     def __init__(
         self,
         client: Client,
+        *,
         namespace: str,
         name: str,
         identity: str,
-        *,
         terms: Terms = KUBERNETES,
         wall: Callable[[], float] = time.time,
         draw: Callable[[], float] = random.random,

@@ -46,4 +46,11 @@ async def lead(settings: LeaderSettings, client: Client, term: Callable[[], Awai
         return
     identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{os.getpid()}"
     terms = Terms(settings.lease_duration, settings.renew_deadline, settings.retry_period)
-    await Election(client, settings.lease_namespace, settings.lease_name, identity, terms=terms).run(term)
+    election = Election(
+        client,
+        namespace=settings.lease_namespace,
+        name=settings.lease_name,
+        identity=identity,
+        terms=terms,
+    )
+    await election.run(term)

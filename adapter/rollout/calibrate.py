@@ -128,7 +128,9 @@ def calibrate(
     failing = {gate.name: np.zeros(releases) for gate in asked}
     ends = Outcomes(np.full(releases, NEVER), np.full(releases, NEVER))
     alone = stage is not Stage.CANARY
-    for window, (at, canary) in enumerate(_course(recorded, releases, length, 1.0 if alone else share, rng)):
+    for window, (at, canary) in enumerate(
+        _course(recorded, rng, releases=releases, length=length, share=1.0 if alone else share)
+    ):
         back, passed = np.zeros(releases, bool), np.full(releases, bool(asked))
         for gate in asked:
             bar = bar_of(gate, stage)
@@ -165,7 +167,7 @@ def left_out(policy: Gates, stage: Stage, recorded: Recorded) -> list[str]:
 
 
 def _course(
-    recorded: Recorded, releases: int, length: int, share: float, rng: np.random.Generator
+    recorded: Recorded, rng: np.random.Generator, *, releases: int, length: int, share: float
 ) -> Iterator[tuple[npt.NDArray[np.int64], Bools]]:
     """Window by window: which one of the recording each release is in, and which pods play the canary."""
     scores = rng.random((releases, recorded.pods))

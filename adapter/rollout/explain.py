@@ -79,7 +79,7 @@ def view(
     )
 
 
-def failed_text(gate: Gate, record: GateRecord, against: float, bar: float) -> str:
+def failed_text(gate: Gate, record: GateRecord, *, against: float, bar: float) -> str:
     """Why a gate fails."""
     return f"{gate.name}: {_seen(gate, record)}; evidence against it {shown(against):.4g}, {bar:.4g} are enough"
 
@@ -136,7 +136,7 @@ def _percent(some: float, of: float) -> str:
 def _needs(record: GateRecord, bars: tuple[float, float], bar: Bar) -> tuple[int | None, float | None]:
     if isinstance(record.evidence, Events):
         per_window = float(record.evidence.seen[0]) / max(record.windows, 1)
-        more = ahead.requests(record.evidence, bar, *bars)
+        more = ahead.requests(record.evidence, bar, against=bars[0], favour=bars[1])
     else:
         per_window, more = 1.0, ahead.windows(record.evidence, *bars)
     if more is None:

@@ -165,7 +165,7 @@ def _failed(policy: Gates, gate: Gate, record: GateRecord) -> str:
     stage = gate.stage
     against, _ = strength(gate, record.evidence, stage)
     bar = policy.bar(gate)
-    return failed_text(gate, record, against, bar) if against >= math.log(bar) else ""
+    return failed_text(gate, record, against=against, bar=bar) if against >= math.log(bar) else ""
 
 
 def _view(policy: Gates, gate: Gate, record: GateRecord, now: float, stage: Stage) -> GateView:

@@ -120,17 +120,18 @@ def _reading(raw: object, path: str, problems: list[str]) -> Reading | None:
         problems.append(f'{path}: {shown(raw)} is no reading; right would be {{"good": n, "bad": n}} or {{"value": x}}')
         return None
     if "value" in raw:
-        value = _number(raw, "value", path, problems)
+        value = _number(raw, "value", problems, path=path)
         return None if value is None else Gauge(value)
-    good, bad = (_number(raw, field, path, problems, least=0, most=MOST_COUNT) for field in ("good", "bad"))
+    good, bad = (_number(raw, field, problems, path=path, least=0, most=MOST_COUNT) for field in ("good", "bad"))
     return None if good is None or bad is None else Counts(good, bad)
 
 
 def _number(
     raw: Mapping[str, object],
     field: str,
-    path: str,
     problems: list[str],
+    *,
+    path: str,
     least: float = -math.inf,
     most: float = math.inf,
 ) -> float | None:

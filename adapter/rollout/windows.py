@@ -169,7 +169,7 @@ def _grow(
             continue
         counts, mark = _increase(last, sample)
         if last and sample.total < last.total:
-            _lose(metric, pod, "restarted", last.rate * (sample.time - last.time), notes)
+            _lose(notes, metric=metric, pod=pod, what="restarted", most=last.rate * (sample.time - last.time))
         marks[pod] = mark
         grown.setdefault(sample.arm, {})[pod] = counts
     for pod, last in counted.items():
@@ -177,7 +177,7 @@ def _grow(
         if pod in samples or quiet > MEMORY:
             continue
         if quiet > MAX_AGE and not last.silent:
-            _lose(metric, pod, "is gone or silent", last.rate * quiet, notes)
+            _lose(notes, metric=metric, pod=pod, what="is gone or silent", most=last.rate * quiet)
         marks[pod] = last._replace(silent=last.silent or quiet > MAX_AGE)
     return marks, grown
 
@@ -196,7 +196,7 @@ def _increase(last: Last | None, sample: Sample) -> tuple[Counts, Last]:
     return Counts(total - bad, bad), mark
 
 
-def _lose(metric: str, pod: str, what: str, most: float, notes: list[str]) -> None:
+def _lose(notes: list[str], *, metric: str, pod: str, what: str, most: float) -> None:
     if most > 0:
         notes.append(f"{metric} of pod {pod}: it {what}; about {math.ceil(most)} requests at most were not counted")
 

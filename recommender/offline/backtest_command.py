@@ -199,7 +199,7 @@ def rows(
     baseline: str,
 ) -> list[tables.Record]:
     """One record per policy, with 95 % intervals of a bootstrap over containers, paired with the baseline's."""
-    drawn = bootstrap(list(tallies.values()), members, step, rounds, seed=1) if rounds else []
+    drawn = bootstrap(list(tallies.values()), members, step, rounds=rounds, seed=1) if rounds else []
     made = {name: summary(tally, members, step, prices) for name, tally in tallies.items()}
     records: list[tables.Record] = []
     for index, name in enumerate(tallies):

@@ -123,7 +123,7 @@ def summary(tally: Tally, members: NDArray[np.int64], step: float, prices: Price
 
 
 def bootstrap(
-    tallies: list[Tally], members: NDArray[np.int64], step: float, rounds: int, seed: int
+    tallies: list[Tally], members: NDArray[np.int64], step: float, *, rounds: int, seed: int
 ) -> list[list[Summary]]:
     """Summaries of each policy over the same resampled containers: rounds × policies (a paired bootstrap)."""
     random = np.random.default_rng(seed)

@@ -217,7 +217,7 @@ def splits(
             tuned=tuned.against(baseline, held_out),
             default=ours.against(baseline, held_out),
             hindsight=_best(known.against(baseline, held_out)),
-            gain=_gain(tuned, baseline, held_out, seed),
+            gain=_gain(tuned, baseline, held_out, seed=seed),
         )
 
 
@@ -232,7 +232,7 @@ def _best(margins: Margins) -> Margins:
     return Margins(*(column[index : index + 1] for column in margins))
 
 
-def _gain(tuned: Scores, baseline: Tally, members: Members, seed: int, rounds: int = 500) -> tuple[float, float]:
+def _gain(tuned: Scores, baseline: Tally, members: Members, *, seed: int, rounds: int = 500) -> tuple[float, float]:
     random = np.random.default_rng(seed)
     draws = [random.choice(members, len(members)) for _ in range(rounds)]
     ratios = [float(tuned.against(baseline, drawn).overruns[0]) for drawn in draws]

@@ -74,7 +74,13 @@ class Candidate:
     def __init__(self, server: Server, name: str, work: float = 1e9) -> None:
         wrong = 1e6 * ord(name)  # clocks of different machines are never compared
         self.election = Election(
-            server.client(name), "ns", "lease", name, terms=TERMS, wall=lambda: wrong + now(), draw=lambda: 0
+            server.client(name),
+            namespace="ns",
+            name="lease",
+            identity=name,
+            terms=TERMS,
+            wall=lambda: wrong + now(),
+            draw=lambda: 0,
         )
         self.spans: list[tuple[float, float]] = []
         self.work = work
@@ -247,7 +253,7 @@ async def test_run_returns_when_the_work_is_done_and_raises_what_it_raised(serve
     async def fail() -> None:
         raise ZeroDivisionError
 
-    election = Election(server.client("b"), "ns", "lease", "b")
+    election = Election(server.client("b"), namespace="ns", name="lease", identity="b")
     with pytest.raises(ZeroDivisionError):
         await election.run(fail)
     assert server.spec["holderIdentity"] == ""
@@ -255,7 +261,7 @@ async def test_run_returns_when_the_work_is_done_and_raises_what_it_raised(serve
 
 def test_terms_that_cannot_work_are_refused() -> None:
     with pytest.raises(ValueError, match="retry < renew < lease"):
-        Election(None, "ns", "lease", "a", terms=Terms(lease=10, renew=10))
+        Election(None, namespace="ns", name="lease", identity="a", terms=Terms(lease=10, renew=10))
 
 
 async def test_an_outage_is_said_when_it_begins_and_when_it_ends_not_at_every_try(server: Server) -> None:
@@ -295,7 +301,7 @@ async def test_past_the_deadline_nobody_is_leader_by_his_own_clock_whatever_is_s
             await asyncio.sleep(1e9)
         await asyncio.sleep(2)
 
-    election = Election(server.client("a"), "ns", "lease", "a", terms=TERMS, draw=lambda: 0)
+    election = Election(server.client("a"), namespace="ns", name="lease", identity="a", terms=TERMS, draw=lambda: 0)
     running = asyncio.ensure_future(election.run(stuck))
     for moment in (9.9, 10.1, 11.9):
         await asyncio.sleep(moment - now())

@@ -15,7 +15,7 @@ FARTHEST: Final = 1e9
 """More requests (or windows) than this is never."""
 
 
-def requests(events: Events, bar: Bar, against: float, favour: float) -> float | None:
+def requests(events: Events, bar: Bar, *, against: float, favour: float) -> float | None:
     """About how many more requests of the canary until the first of both bars (logs of e-values); None: never so."""
     canary, bad, stable, bad_stable = (float(part) for part in events.seen)
     if canary <= 0:

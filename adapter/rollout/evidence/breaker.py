@@ -63,15 +63,15 @@ def pods(before: bool, health: Mapping[Arm, Health]) -> tuple[bool, str]:
     canary, stable = health.get(Arm.CANARY), health.get(Arm.STABLE)
     if canary is None or canary.pods <= 0:
         return False, ""
-    if _plainly(canary.crash_looping, canary.pods, stable.crash_looping if stable else 0, stable):
+    if _plainly(canary, stable, ill=canary.crash_looping, ill_stable=stable.crash_looping if stable else 0):
         return False, f"{canary.crash_looping} of {canary.pods} pods crash again and again"
-    unready = _plainly(canary.unready, canary.pods, stable.unready if stable else 0, stable)
+    unready = _plainly(canary, stable, ill=canary.unready, ill_stable=stable.unready if stable else 0)
     if unready and before:
         return True, f"{canary.unready} of {canary.pods} pods were ready and are not any more"
     return unready, ""
 
 
-def _plainly(ill: int, pods: int, ill_stable: int, stable: Health | None) -> bool:
-    if ill < BAD * pods or ill == 0:
+def _plainly(canary: Health, stable: Health | None, *, ill: int, ill_stable: int) -> bool:
+    if ill < BAD * canary.pods or ill == 0:
         return False
-    return not (stable and stable.pods > 0 and ill_stable / stable.pods >= SHARED * ill / pods)
+    return not (stable and stable.pods > 0 and ill_stable / stable.pods >= SHARED * ill / canary.pods)
