@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 from rich.console import Console
@@ -35,7 +36,7 @@ from tests.cluster.background import in_background
 from tests.cluster.bed import Bed, BedError, Options
 from tests.cluster.manifests import PORT, sample_deployment
 from tests.cluster.processes import wait_until
-from tests.cluster.steady import Recorder
+from tests.cluster.steady import Change, Recorder
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "steady.md"
 MARKS = "<!-- figures: written by loadtest/steady.py -->", "<!-- end of figures -->"
@@ -66,6 +67,19 @@ def field(bed: Bed, lanes: int) -> Iterator[list[Watched]]:
             bed.delete_namespace(lane.namespace)
 
 
+def moved(changes: Sequence[Change]) -> list[Change]:
+    """Those by which a Deployment came to another size than it should have; a change of its template is none."""
+    pairs = pairwise(changes)
+    return [after for before, after in pairs if after.replicas != before.replicas and after.replicas != REPLICAS]
+
+
+def put_back(lane: Lane) -> None:
+    """To its size, where its HPA has moved it: else all that follows would count against it."""
+    if lane.bed.get("deployment", "web", "-n", lane.namespace)["spec"]["replicas"] != REPLICAS:
+        lane.bed.kubectl("scale", "deployment", "web", "-n", lane.namespace, f"--replicas={REPLICAS}")
+        lane.wait_ready()
+
+
 def disturb(lane: Lane, watch: Watch, names: Sequence[str], console: Console) -> list[str]:
     """One after the other; what went wrong with the disturbing itself, in words."""
     problems = []
@@ -77,6 +91,7 @@ def disturb(lane: Lane, watch: Watch, names: Sequence[str], console: Console) ->
         except (OSError, RuntimeError) as error:
             problems.append(f"{name}: {error}")
         time.sleep(SETTLE_S)
+        put_back(lane)
         took = time.monotonic() - began
         console.print(f"{lane.namespace} {place}/{len(names)}: {name}, {took:.0f} s", highlight=False)
     watch.phase.pop(lane.namespace, None)
@@ -130,8 +145,7 @@ def measure(bed: Bed, given: argparse.Namespace, console: Console) -> tuple[Tall
         sizes = [
             f"{lane.namespace}: {change.replicas} replicas at {datetime.fromtimestamp(change.time, UTC):%H:%M:%S}"
             for lane, recorder, start in zip(lanes, recorders, before, strict=True)
-            for change in recorder.changes[start:]
-            if change.replicas != REPLICAS
+            for change in moved(recorder.changes[start - 1 :])
         ]
         return watch.tally, sizes, problems
 

@@ -385,6 +385,25 @@ def test_no_disturbance_makes_the_hpa_want_another_size(disturbance: str, edge: 
     assert wrong_seconds(DISTURBANCES[disturbance], 1, EDGES[edge], kind=kind) == 0
 
 
+@pytest.mark.parametrize("seed", [0, 2, 6, 13, 18])
+def test_rollouts_in_a_row_or_of_slow_pods_do_not_make_the_total_unknown(seed: int) -> None:
+    """Changes follow each other for longer than a group waits; rates of some seconds are a tenth off by chance."""
+
+    def one_after_the_other(world: World) -> None:
+        rolling(world, surge=1, unavailable=1, ready_after=0)
+        world.run(25)
+        rolling(world, surge=1, unavailable=0, ready_after=5)
+
+    assert wrong_seconds(one_after_the_other, seed, EDGES["upper edge"]) == 0
+    assert wrong_seconds(DISTURBANCES["rollout 1/0, ready after 5 s"], seed, EDGES["upper edge"]) == 0
+
+
+@pytest.mark.parametrize("seed", [1, 12])
+def test_a_crash_that_is_noticed_late_does_not_make_the_total_unknown(seed: int) -> None:
+    """Scrapes fail while the pod is still Ready: the others' sum is not the load."""
+    assert wrong_seconds(DISTURBANCES["crash noticed late"], seed, EDGES["upper edge"]) == 0
+
+
 @pytest.mark.parametrize("kind", [World, PrometheusWorld])
 def test_without_the_rules_the_same_disturbances_do(kind: type[World]) -> None:
     """Else the test above could not fail."""

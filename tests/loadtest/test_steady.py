@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import pytest
 
 from adapter.kube.objects import Condition, ObjectMeta, Pod, PodStatus
-from loadtest.steady import LIST_MARKS, MARKS, document, rows, scripts
+from loadtest.steady import LIST_MARKS, MARKS, document, moved, rows, scripts
 from loadtest.steady_bench.contenders import CONTENDERS, EMBEDDED
 from loadtest.steady_bench.disturbances import DISTURBANCES, SHORT
 from loadtest.steady_bench.watch import Tally, read, wanted
+from tests.cluster.steady import Change
 
 NOW = 1_000_000.0
 TARGET = 47.2
@@ -89,3 +90,9 @@ def test_a_run_behind_the_embedded_source_replaces_the_table() -> None:
     assert made.startswith(f"{LIST_MARKS[0]}\n- B\n{LIST_MARKS[1]}\n{MARKS[0]}\nA run.\n\n| contender |")
     assert "old" not in made
     assert made.endswith(f"{MARKS[1]}\nend\n")
+
+
+def test_only_a_change_to_another_size_is_a_move() -> None:
+    """3, a rollout at 3, 4 by the HPA, a rollout at 4, back to 3: one move."""
+    changes = [Change(NOW + place, place, size) for place, size in enumerate((3, 3, 4, 4, 3))]
+    assert moved(changes) == [changes[2]]
