@@ -210,6 +210,9 @@ class Simulator:
         """deployment/rolling.go: up within the surge, then down as far as enough stay available."""
         wanted = found["spec"]["replicas"]
         total = sum(each["spec"]["replicas"] for each in own)
+        if new["spec"]["replicas"] > wanted:
+            self._resize(found, new, wanted)
+            return
         if new["spec"]["replicas"] < wanted and total < wanted + surge(found):
             more = min(wanted - new["spec"]["replicas"], wanted + surge(found) - total)
             self._resize(found, new, new["spec"]["replicas"] + more)

@@ -1,8 +1,11 @@
 """A rolling update whose steps the Deployment controller itself holds, and whose gates undo it."""
 
+import asyncio
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS
 from adapter.rollout.decide.inplace import HOLD, NEVER
@@ -130,6 +133,41 @@ async def test_the_share_stays_right_after_the_hpa_has_doubled_the_pods() -> Non
     # of 18, 25 % are 6 beside 18; the stable ReplicaSet has what the proportion gave it.
     assert found["web:2"] == 6
     assert sum(found.values()) >= 18
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    start=st.integers(1, 12),
+    scales=st.lists(st.tuples(st.integers(1, 12), st.integers(1, 8)), max_size=4),
+    end=st.sampled_from(["Promoted", "Aborted"]),
+)
+def test_whatever_the_hpa_does_no_pod_is_missing_and_the_timing_comes_back(
+    start: int, scales: list[tuple[int, int]], end: str
+) -> None:
+    """`scales`: replicas, and for how many seconds they last; there is always the least of old and new size."""
+
+    async def run() -> None:
+        shop = await Shop(ROLLING, replicas=start).ready()
+        wanted = [start]
+        shop.every_step.append(lambda: missing.append(min(wanted[-2:]) - len(shop.pods())))
+        missing = list[int]()
+        shop.release("web:2")
+        for replicas, seconds in scales:
+            shop.scale(replicas)
+            wanted.append(replicas)
+            await shop.some(seconds)
+        if end == "Aborted" and not shop.outcomes:
+            shop.command("abort")
+        await shop.until(lambda: shop.outcomes)
+        await shop.some(12)
+        assert max(missing) <= 0
+        assert timing(shop) == TIMING
+        promoted = shop.outcomes == ["Promoted"]
+        shop.blackouts.clear()  # Kubernetes scales both ReplicaSets in proportion, whichever pods are ready
+        assert promoted or end == "Aborted"
+        shop.clean("web:2" if promoted else "web:1", replicas=wanted[-1])
+
+    asyncio.run(run())
 
 
 async def test_the_hpas_floor_is_held_and_put_back() -> None:
