@@ -139,7 +139,7 @@ class Demand:
         """(namespace, name) of each HPA that asks for more than its share -> one sentence."""
         self._shares = shares
         self._asked: dict[str, dict[str, Sequence[Want]]] = {}
-        """Namespace -> HPA -> what it asks for, within its own share."""
+        """Namespace -> HPA -> what it asks for."""
         self._declared: dict[tuple[str, str], frozenset[Want]] = {}
         self._beyond: dict[tuple[str, str], frozenset[Want]] = {}
         self._counts: Counter[Want] = Counter()
@@ -150,12 +150,9 @@ class Demand:
         Of more than its share the first ones are taken, in its order.
         """
         asked = tuple(dict.fromkeys(wants))
-        taken = _within(asked, self._shares.per_hpa)
-        self._asked.setdefault(namespace, {})[name] = taken
+        self._asked.setdefault(namespace, {})[name] = asked
         self._drop(namespace, name)
-        self._admit(namespace, name, taken)
-        if len(taken) < len(asked):
-            self._refuse(namespace, name, asked[len(taken) :], f"{self._shares.per_hpa} of one HPA", len(asked))
+        self._admit(namespace, name, asked)
 
     def withdraw(self, namespace: str, name: str) -> None:
         """The HPA is gone; those for which there was no room in the namespace have it now."""
@@ -169,24 +166,23 @@ class Demand:
                 self._drop(namespace, other)
                 self._admit(namespace, other, wants)
 
-    def _admit(self, namespace: str, name: str, wants: Sequence[Want]) -> None:
-        """As many of `wants` as the namespace's share has room for."""
+    def _admit(self, namespace: str, name: str, asked: Sequence[Want]) -> None:
+        """As many of what is asked for as the HPA's share and the namespace's have room for."""
+        mine = _within(asked, self._shares.per_hpa)
         others = {want for other in self._asked[namespace] for want in self._declared.get((namespace, other), ())}
-        new = [want for want in wants if want not in others]
-        room = _within([*others, *new], self._shares.per_namespace)
-        taken = frozenset(wants) & frozenset(room)
-        self._declared[namespace, name] = taken
+        new = [want for want in mine if want not in others]
+        room = frozenset(_within([*others, *new], self._shares.per_namespace))
+        key, taken = (namespace, name), frozenset(mine) & room
+        self._declared[key] = taken
         self._counts.update(taken)
-        if len(taken) < len(wants):
-            beyond = [want for want in wants if want not in taken]
-            self._refuse(namespace, name, beyond, f"{self._shares.per_namespace} of one namespace", len(wants))
-
-    def _refuse(self, namespace: str, name: str, beyond: Iterable[Want], share: str, asked: int) -> None:
-        key, wants = (namespace, name), frozenset(beyond)
-        self._beyond[key] = self._beyond.get(key, frozenset()) | wants
+        if len(taken) == len(asked):
+            return
+        self._beyond[key] = frozenset(asked) - taken
+        one = len(taken) == len(mine)
+        share = f"{self._shares.per_hpa} of one HPA" if one else f"{self._shares.per_namespace} of one namespace"
         self.refused[key] = (
-            f"HPA {namespace}/{name} asks for {asked} metrics, and {len(self._beyond[key])} of them are left out: the"
-            f" share is {share}, with {BYTES_EACH} characters each on average; fewer metrics or selectors would be"
+            f"HPA {namespace}/{name} asks for {len(asked)} metrics, and {len(self._beyond[key])} of them are left out:"
+            f" the share is {share}, with {BYTES_EACH} characters each on average; fewer metrics or selectors would be"
             " right"
         )
 

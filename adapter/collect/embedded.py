@@ -22,9 +22,11 @@ from adapter.metrics.otlp.decode import Decoder
 from adapter.metrics.otlp.over_grpc import serve_grpc
 from adapter.metrics.otlp.over_http import serve_http
 from adapter.metrics.otlp.receive import Intake
+from adapter.metrics.owners import SCOPES, Amount
 from adapter.metrics.scrape.kubelet import KubeletUsage, kubelet_target
 from adapter.metrics.scrape.scraper import ScrapeLimits, Scraper
 from adapter.metrics.scrape.target import Target, TargetError
+from adapter.metrics.slices import run_in_turns
 from adapter.metrics.store.store import EmbeddedSource, Store
 from adapter.once import Once
 
@@ -214,7 +216,7 @@ class Embedded:
         now = self._clock()
         if now - self._expired >= EXPIRE_EVERY:
             self._expired = now
-            await _all(partial(self.store.expire, now))
+            await run_in_turns(self.store.expiring(now))
             self.usage.expire(now - self.store.retention_s)
         self._tell_dropped()
 
@@ -225,6 +227,17 @@ class Embedded:
         store, health = self.store, self._scraper.health
         self._gauge("store_series", "Series held.", lambda: len(store))
         self._gauge("store_bytes", "Bytes of samples held.", lambda: store.nbytes)
+        self._gauge("store_label_characters", "Characters of the labels held.", lambda: store.owners.total.characters)
+        self._gauge("store_metric_names", "Metric names held.", lambda: store.owners.total.names)
+        refused = Gauge(
+            "streamgate_store_refused",
+            "Samples refused for a limit, by whose it is (all, namespace, owner) and of what.",
+            ("scope", "of"),
+            registry=self._registry,
+        )
+        for scope in SCOPES:
+            for of in Amount._fields:
+                refused.labels(scope, of).set_function(partial(store.owners.refusals, scope, of))
         self._gauge(
             "store_refused_samples", "Samples refused for the limit on series.", lambda: store.statistics.refused
         )

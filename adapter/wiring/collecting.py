@@ -1,6 +1,6 @@
 """Demand, plan, snapshot and answers over a source."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +70,7 @@ def collecting(
         schedule=_schedule(settings),
         places=settings.prometheus_concurrency,
     )
-    announcer = Announcer(cluster.client, cluster.hpas, collector.starving)
+    announcer = Announcer(cluster.client, cluster.hpas, lambda: _told(collector, values))
     jobs = [Job("collector", collector.run), Job("events", announcer.run)]
     read_hpas = follow_hpas(cluster.hpas, demand, catalogue, collector.wake)
     if cluster.client is not None:
@@ -107,6 +107,13 @@ def _transitions(settings: Settings, cluster: Cluster) -> Transitions | None:
 def _refresh(settings: Settings) -> float:
     wanted = float(settings.refresh_interval)
     return wanted if settings.prometheus_url else min(EMBEDDED_REFRESH, wanted)
+
+
+def _told(collector: Collector, values: Values) -> Mapping[tuple[str, str], str]:
+    """What each HPA is told beside it: why its metric has no value, or who in its namespace is over his share."""
+    over = values.over_share()
+    told = {hpa: over[hpa[0]] for hpa in collector.demand.declarers if hpa[0] in over} if over else {}
+    return told | collector.starving()
 
 
 def _shares(settings: Settings) -> Shares:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -39,6 +39,8 @@ class Values:
     jobs: Sequence[Job]
     ready: Check | None
     """None where there is nothing to wait for."""
+    over_share: Callable[[], Mapping[str, str]] = dict
+    """Namespace -> a sentence about who in it has more series than a share."""
 
 
 async def from_prometheus(settings: Settings, stack: AsyncExitStack, rules: RuleFile, catalogue: Catalogue) -> Values:
@@ -137,7 +139,13 @@ async def embedded(
         await _receive(settings, stack, store, certificate)
     # With --config only the APIs whose section is present are served, as prometheus-adapter does.
     omitted = cluster.client is None or (settings.config and rules.resource is None)
-    return Values(store.source, None if omitted else store.usage, jobs, Check("scrapes", store.waiting))
+    return Values(
+        store.source,
+        None if omitted else store.usage,
+        jobs,
+        Check("scrapes", store.waiting),
+        lambda: store.store.over_share,
+    )
 
 
 def _options(settings: Settings, kubelets: KubeletAccess) -> EmbeddedOptions:

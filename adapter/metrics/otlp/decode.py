@@ -24,6 +24,7 @@ from adapter.metrics.otlp.names import (
 )
 from adapter.metrics.otlp.streams import PointError, Streams
 from adapter.metrics.otlp.values import value_of
+from adapter.metrics.owners import characters
 from adapter.metrics.problems import Problems
 from adapter.metrics.sample import Point, Series
 from adapter.metrics.sender import SenderClock
@@ -36,6 +37,8 @@ REMEMBERED_TEXT = 1024
 """A series with more is worked out each time, so that what is remembered stays small."""
 SENDERS = 4096
 """Whose clocks are remembered: a few kB each."""
+REMEMBERED_CHARACTERS = 32 * 2**20
+"""Of all series that are remembered by what was pushed; then they are worked out anew."""
 _NO_RECORDED_VALUE = 1
 _DELTA, _CUMULATIVE = 1, 2
 _DATA = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
@@ -73,6 +76,7 @@ class Decoder:
         self._promoted = promoted
         self._labels = labels
         self._series: dict[Hashable, Series] = {}
+        self._remembered = 0
         self._senders: LRUCache[int, SenderClock] = LRUCache(SENDERS)
 
     def decode(self, request: Any, now: float) -> Decoded:
@@ -191,9 +195,12 @@ class Decoder:
         return series
 
     def _remember(self, key: Hashable, series: Series) -> None:
-        if len(self._series) >= self._limit:
+        weight = 2 * characters(series)  # its texts, and the key that they were made of
+        if len(self._series) >= self._limit or self._remembered + weight > REMEMBERED_CHARACTERS:
             self._series.clear()
+            self._remembered = 0
         self._series[key] = series
+        self._remembered += weight
 
 
 class _Source(NamedTuple):

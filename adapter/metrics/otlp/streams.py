@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from adapter.metrics.otlp.distribution import Value
+from adapter.metrics.owners import Owners, Refusal, owner_of
 from adapter.metrics.sample import Series
 
 V = TypeVar("V", bound=Value)
@@ -32,6 +33,7 @@ class Streams:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._streams: dict[Series, _Stream[Value]] = {}
+        self._owners = Owners(limit, counts_names=False)
         self._expired_at = 0.0
 
     def __len__(self) -> int:
@@ -76,8 +78,17 @@ class Streams:
         self._expired_at = now
         for series in [series for series, stream in self._streams.items() if stream.seen < now - IDLE_S]:
             del self._streams[series]
+            self._owners.remove(owner_of(series), series, last=False)
 
     def _new(self, series: Series, total: Value | None, *, start: float, end: float, now: float) -> _Stream[Value]:
-        if len(self._streams) >= self._limit and series not in self._streams:
-            raise PointError(f"there are {self._limit} streams already; it is left out")
+        if series not in self._streams:
+            owner = owner_of(series)
+            if (refusal := self._owners.refusal(owner, series)) is not None:
+                whose = {"all": "there are", "namespace": "its namespace has"}.get(refusal.scope, "its sender has")
+                raise PointError(f"{whose} {refusal.limit} {_of(refusal)} already; it is left out")
+            self._owners.add(owner, series)
         return _Stream(start, end, now, total)
+
+
+def _of(refusal: Refusal) -> str:
+    return "streams" if refusal.of == "series" else f"{refusal.of} of streams"

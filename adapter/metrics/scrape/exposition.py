@@ -20,7 +20,9 @@ from adapter.metrics.series_text import LabelLimits, LineError, SeriesReader, cu
 FUTURE_S = 600.0
 """A timestamp further ahead of our clock than this is refused, as Prometheus does."""
 CACHED_KEY_BYTES = 512
-"""The cache holds `cache_lines` keys of this size on average, at most."""
+"""The cache holds `cache_lines` entries of this size on average, at most."""
+ENTRY_COPIES = 2
+"""An entry has its text as the key and again as labels."""
 
 _HEAD = re.compile(rb'[ \t]*+[a-zA-Z0-9_:]*+[ \t]*+\{(?:[^"}]++|"(?:[^"\\]++|\\.)*+")*+\}', re.DOTALL)
 _HASH, _UNDERSCORE = ord("#"), ord("_")
@@ -226,11 +228,12 @@ class _Cache:
         self._added = self._refused = 0
 
     def add(self, head: bytes, entry: Series | str) -> None:
-        if len(self.entries) >= self._lines or self._bytes + len(head) > self._lines * CACHED_KEY_BYTES:
+        weight = ENTRY_COPIES * len(head)
+        if len(self.entries) >= self._lines or self._bytes + weight > self._lines * CACHED_KEY_BYTES:
             self._refused += 1
             return
         self.entries[head] = entry
-        self._bytes += len(head)
+        self._bytes += weight
         self._added += 1
 
     def tidy(self, samples: int) -> None:

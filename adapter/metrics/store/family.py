@@ -1,5 +1,6 @@
 """Families: all series of one metric, their labels as columns of numbers, their samples in rings."""
 
+from collections import deque
 from collections.abc import Iterable
 
 import numpy as np
@@ -24,8 +25,10 @@ class Strings:
         self._codes: dict[str, int] = {"": ABSENT}
         self._texts: dict[int, str] = {ABSENT: ""}
         self._uses: dict[int, int] = {ABSENT: 1}
-        self._unused: dict[int, float | None] = {}
-        """Code -> Unix time of the first purge that found it without use, None before that."""
+        self._unused: dict[int, None] = {}
+        """Codes without use since the last purge."""
+        self._waiting: deque[tuple[float, list[int]]] = deque()
+        """Codes that purges found without use, by the purge's Unix time, the oldest first."""
         self._next = ABSENT + 1
 
     def __len__(self) -> int:
@@ -54,12 +57,14 @@ class Strings:
         return self._texts[code]
 
     def purge(self, now: float) -> None:
-        """Forget the texts that have been without use for long."""
-        for code, since in list(self._unused.items()):
-            if since is None:
-                self._unused[code] = now
-            elif now >= since + KEEP_UNUSED_S:
-                del self._unused[code], self._uses[code], self._codes[self._texts.pop(code)]
+        """Forget the texts that have been without use for long; it costs what has come out of use."""
+        if self._unused:
+            self._waiting.append((now, list(self._unused)))
+            self._unused = {}
+        while self._waiting and now >= self._waiting[0][0] + KEEP_UNUSED_S:
+            for code in self._waiting.popleft()[1]:
+                if self._uses.get(code) == 0:
+                    del self._uses[code], self._codes[self._texts.pop(code)]
 
 
 class Family:
@@ -99,7 +104,7 @@ class Family:
         self._rings[-1].add_row()
         self.series.append(None)
         if len(self.series) > len(self.serial):
-            more = np.zeros(max(16, len(self.serial) // 2), dtype=np.int64)
+            more = np.zeros(max(1, len(self.serial) // 2), dtype=np.int64)
             self.serial = np.concatenate([self.serial, more])
             self.columns = {label: np.concatenate([column, more]) for label, column in self.columns.items()}
         return len(self.series) - 1
@@ -122,6 +127,8 @@ class Family:
 
     def newest(self) -> Floats:
         """The time of each row's newest sample, Unix s; -inf where a row is empty or free."""
+        if len(self._rings) == 1:
+            return self._rings[0].newest
         return np.concatenate([ring.newest for ring in self._rings]) if self._rings else np.zeros(0)
 
     def select(self, matchings: Iterable[Matching]) -> Ints:

@@ -14,7 +14,8 @@ FINEST_S = 0.9
 """Samples closer than this to the one before are dropped: it bounds a ring, and a 1 s scrape with jitter passes."""
 
 FIRST_SLOTS = 16
-FIRST_ROWS = 16
+FEW_ROWS = 16
+"""A ring doubles up to so many rows, and grows by half from then on: most metric names have one series, or many."""
 MAX_ROWS = 4096
 """Rows of one ring: growing one copies at most this many, which holds the event loop for a few milliseconds."""
 
@@ -40,10 +41,10 @@ class Ring:
     def __init__(self, retention_s: float) -> None:
         self.retention_s = retention_s
         self.rows = 0
-        self.times: Floats = np.full((FIRST_ROWS, FIRST_SLOTS), -np.inf)
-        self.values: Floats = np.zeros((FIRST_ROWS, FIRST_SLOTS))
-        self._slot: Ints = np.full(FIRST_ROWS, -1, dtype=np.int64)
-        self._newest: Floats = np.full(FIRST_ROWS, -np.inf)
+        self.times: Floats = np.full((1, FIRST_SLOTS), -np.inf)
+        self.values: Floats = np.zeros((1, FIRST_SLOTS))
+        self._slot: Ints = np.full(1, -1, dtype=np.int64)
+        self._newest: Floats = np.full(1, -np.inf)
 
     @property
     def nbytes(self) -> int:
@@ -57,7 +58,7 @@ class Ring:
     def add_row(self) -> int:
         """A new, empty row's number."""
         if self.rows == len(self._slot):
-            self._resize(min(MAX_ROWS, self.rows + max(FIRST_ROWS, self.rows // 2)), self.times.shape[1])
+            self._resize(min(MAX_ROWS, self.rows + max(min(self.rows, FEW_ROWS), self.rows // 2)), self.times.shape[1])
         self.rows += 1
         return self.rows - 1
 

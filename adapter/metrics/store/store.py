@@ -1,17 +1,16 @@
 """The embedded store: the last minutes of every series in memory, for clusters without Prometheus."""
 
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from itertools import count
-from typing import TypeAlias
+from itertools import count, islice
 
 import numpy as np
 from promql_parser import VectorSelector
 
 from adapter.metrics.matching import Matching, Operator
+from adapter.metrics.owners import Owner, Owners, Refusal, named, owner_of
 from adapter.metrics.promql.read import parse
 from adapter.metrics.sample import Point, Sample, Series
 from adapter.metrics.slices import Slices, run, run_in_turns
@@ -23,16 +22,12 @@ from adapter.metrics.store.silent import silent
 from adapter.metrics.store.supported import matchings
 from adapter.metrics.store.vector import NAME
 
-OWNERS = ("namespace", "pod", "instance")
-"""The labels that tell whose a series is."""
-SHARE = 4
-"""One owner holds at most max_series / SHARE, or SMALL if that is more: a pod that makes new series at every scrape
-fills its own share, not everybody's."""
-SMALL = 10_000
+AT_ONCE = 200
+"""Series that are forgotten in one slice."""
+FAMILIES_AT_ONCE = 100
+"""Families that are looked through in one slice."""
 FUTURE_S = 60.0
 """A series whose newest sample is further ahead than this is forgotten: its clock was wrong, and it would never age."""
-
-Owner: TypeAlias = tuple[str, str, str]
 
 
 @dataclass
@@ -51,13 +46,6 @@ class Statistics:
     """Samples of series beyond a limit."""
     problem: str = ""
     """One sentence while the limit on series is reached, in all or by one owner; else empty."""
-
-
-def owner_of(series: Series) -> Owner:
-    """Namespace, pod and instance, '' where it has no such label."""
-    labels = dict(series.labels)
-    namespace, pod, instance = (labels.get(name, "") for name in OWNERS)
-    return namespace, pod, instance
 
 
 class Store:
@@ -79,8 +67,9 @@ class Store:
         self._families: dict[str, Family] = {}
         self._index: dict[Series, tuple[Family, int]] = {}
         self._serials = count(1)
-        self._owned: Counter[Owner] = Counter()
-        self._share = max(max_series // SHARE, SMALL)
+        self.owners = Owners(max_series)
+        self.over_share: dict[str, str] = {}
+        """Namespace -> a sentence about who in it asked for more than a share, while that lasts."""
 
     def __len__(self) -> int:
         return len(self._index)
@@ -103,10 +92,10 @@ class Store:
 
     def _add(self, series: Series) -> tuple[Family, int] | None:
         owner = owner_of(series)
-        if len(self._index) >= self.max_series or self._owned[owner] >= self._share:
-            self._refuse(owner)
+        if (refusal := self.owners.refusal(owner, series)) is not None:
+            self._refuse(owner, refusal)
             return None
-        self._owned[owner] += 1
+        self.owners.add(owner, series)
         name = series.name
         family = self._families.get(name)
         if family is None:
@@ -115,19 +104,22 @@ class Store:
         self.statistics.series = len(self._index)
         return place
 
-    def _refuse(self, owner: Owner) -> None:
+    def _refuse(self, owner: Owner, refusal: Refusal) -> None:
         self.statistics.refused += 1
-        if len(self._index) >= self.max_series:
+        if refusal.scope == "all":
             self.statistics.problem = (
-                f"the embedded store holds its limit of {self.max_series} series, so samples of new ones are dropped;"
-                " raise the limit or scrape less"
+                f"the embedded store holds its limit of {refusal.limit} {refusal.of}, so samples of new ones are"
+                " dropped; raise the limit or scrape less"
             )
-        elif not self.statistics.problem:
-            named = "/".join(filter(None, owner[:2])) or owner[2] or "who names neither pod nor instance"
-            self.statistics.problem = (
-                f"{named[:300]} has {self._share} series, a single one's limit, so samples of its new ones are"
-                " dropped; labels with fewer values would be right"
-            )
+            return
+        who = named(owner) if refusal.scope == "owner" else f"namespace {owner[0] or '(none)'}"
+        sentence = (
+            f"{who} has {refusal.limit} {refusal.of}, {'a single one' if refusal.scope == 'owner' else 'a namespace'}'s"
+            " limit, so samples of its new ones are dropped; labels with fewer values would be right"
+        )
+        self.over_share.setdefault(owner[0], sentence)
+        if not self.statistics.problem:
+            self.statistics.problem = sentence
 
     def expire(self, now: float, limit: int = 1000) -> int:
         """Forget series without samples since `retention_s`, and those from the future; returns how many.
@@ -136,41 +128,59 @@ class Store:
         """
         gone = 0
         for family in list(self._families.values()):
-            newest = family.newest()
-            expired = (newest <= now - self.retention_s) | (newest > now + FUTURE_S)
-            rows = np.flatnonzero(expired & (family.serial[: len(newest)] != 0))
-            gone += self._remove(family, rows[: limit - gone])
+            gone += self._expire(family, now, limit - gone)
         self.strings.purge(now)
         return gone
+
+    def expiring(self, now: float) -> Slices[int]:
+        """As `expire`, all of them, in slices."""
+        gone = 0
+        for number, family in enumerate(list(self._families.values()), 1):
+            while more := self._expire(family, now, AT_ONCE):
+                gone += more
+                yield
+            if number % FAMILIES_AT_ONCE == 0:
+                yield
+        self.strings.purge(now)
+        return gone
+
+    def _expire(self, family: Family, now: float, limit: int) -> int:
+        newest = family.newest()
+        expired = (newest <= now - self.retention_s) | (newest > now + FUTURE_S)
+        if not expired.any():
+            return 0
+        return self._remove(family, np.flatnonzero(expired & (family.serial[: len(newest)] != 0))[:limit])
 
     def forget(self, labels: Mapping[str, str], limit: int = sys.maxsize) -> int:
         """Forget the series that have all of `labels` (those of a gone target); returns how many.
 
         At most `limit` of them at a time, some microseconds each: call again while it returns that many.
         """
+        found = self.owners.find(labels)
+        if found is not None:
+            gone = [series for _, series in islice(found, limit)]
+            for series in gone:
+                family, row = self._index[series]
+                self._remove(family, np.array([row]))
+            return len(gone)
         wanted = [Matching(label, Operator.EQUAL, value) for label, value in labels.items()]
-        gone = 0
+        number = 0
         for family, rows in self.select(wanted):
-            gone += self._remove(family, rows[: limit - gone])
-        return gone
+            number += self._remove(family, rows[: limit - number])
+        return number
 
     def _remove(self, family: Family, rows: Ints) -> int:
         for row in rows.tolist():
             series = family.remove(row)
             del self._index[series]
-            self._disown(owner_of(series))
+            owner = owner_of(series)
+            self.owners.remove(owner, series, last=not len(family))
+            self.over_share.pop(owner[0], None)
+            self.statistics.problem = ""  # if the limit holds still, the next new series says so again
         if not len(family):
             self._families.pop(family.name, None)
         self.statistics.series = len(self._index)
         return len(rows)
-
-    def _disown(self, owner: Owner) -> None:
-        left = self._owned[owner] - 1
-        if left:
-            self._owned[owner] = left
-        else:
-            del self._owned[owner]
-        self.statistics.problem = ""  # if the limit holds still, the next new series says so again
 
     def select(self, wanted: Sequence[Matching]) -> Iterator[tuple[Family, Ints]]:
         """The families with rows that match, and these rows; the store may change between two of them."""

@@ -1,0 +1,119 @@
+"""Shares of the store: in series, characters and names, for one owner, one namespace and all; and what they cost."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.metrics.otlp.distribution import Number
+from adapter.metrics.otlp.streams import PointError, Streams
+from adapter.metrics.owners import MANY_NAMES, PER_SERIES, SMALL, Amount, Owners, characters, owner_of
+from adapter.metrics.sample import Series
+from adapter.metrics.slices import run
+from adapter.metrics.store.store import Store
+
+T = 1_000_000.0
+
+
+def series(pod: str, namespace: str = "shop", name: str = "x", **labels: str) -> Series:
+    return Series.of(name, {"pod": pod, "namespace": namespace, "instance": "", **labels})
+
+
+def test_new_long_labels_at_each_scrape_fill_the_pods_own_share_of_characters() -> None:
+    """Of 16,000 characters each: the share of one is 200,000 / 4 series x 640 / 4 characters = 8 million, so 499."""
+    store = Store(max_series=200_000)
+    for scrape in range(5):
+        values = (f"{scrape}-{number}-" + "x" * 15_900 for number in range(600))
+        store.extend((series("bomb", value=value), 1.0, T) for value in values)
+    assert store.owners.total.characters <= 200_000 // 4 * PER_SERIES // 4 == 8_000_000
+    assert 490 < len(store) <= 503
+    assert store.over_share == {"shop": store.statistics.problem}
+    assert store.statistics.problem.startswith("shop/bomb has 8000000 characters, a single one's limit")
+    assert store.owners.refusals("owner", "characters") == store.statistics.refused
+    before = len(store)
+    store.extend([(series("web"), 1.0, T)])
+    assert len(store) == before + 1
+
+
+def test_a_pod_with_ever_new_names_brings_in_five_thousand() -> None:
+    store = Store(max_series=200_000)
+    store.extend((series("bomb", name=f"m{number}"), 1.0, T) for number in range(50_000))
+    assert len(store) == MANY_NAMES
+    store.extend([(series("bomb", name="m1", code="200"), 1.0, T)])  # a name that is there costs a series alone
+    assert len(store) == MANY_NAMES + 1
+    assert store.nbytes < 5_000 * 4_096
+    assert store.forget({"namespace": "shop", "pod": "bomb"}) == MANY_NAMES + 1
+    assert store.owners.total == Amount()
+    assert store.over_share == {}
+    store.extend((series("good", name=f"m{number}"), 1.0, T) for number in range(100))
+    assert len(store) == 100
+
+
+def test_the_pods_of_one_namespace_have_half_of_all() -> None:
+    """48,000 series: 12,000 for one pod, 24,000 for a namespace."""
+    store = Store(max_series=48_000)
+    for pod in range(6):
+        store.extend((series(f"bomb-{pod}", id=str(number)), 1.0, T) for number in range(6_000))
+    assert len(store) == 24_000
+    assert store.over_share["shop"].startswith("namespace shop has 24000 series, a namespace's limit")
+    store.extend([(series("web", "bank"), 1.0, T)])
+    assert len(store) == 24_001
+
+
+def test_forgetting_a_pod_looks_at_what_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store()
+    store.extend((series("web", name=f"m{number}"), 1.0, T) for number in range(3_000))
+    store.extend((series("gone", name=f"m{number}"), 1.0, T) for number in range(3))
+    looked = Counter[str]()
+    monkeypatch.setattr(store, "select", lambda *_: looked.update(["all"]) or [])
+    assert store.forget({"namespace": "shop", "pod": "gone"}) == 3
+    assert store.forget({"pod": "web", "job": "none"}) == 0
+    assert not looked
+
+
+def test_expiry_lets_others_run_after_a_hundred_names() -> None:
+    store = Store(retention_s=300)
+    store.extend((series("web", name=f"m{number}"), 1.0, T) for number in range(1_000))
+    slices = store.expiring(T + 100)
+    assert sum(1 for _ in slices) == 10
+    assert run(store.expiring(T + 400)) == 1_000
+    assert len(store) == 0
+
+
+LABELS = st.fixed_dictionaries(
+    {}, optional={name: st.sampled_from(["a", "b"]) for name in ("namespace", "pod", "instance", "code")}
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from("xy"), LABELS), max_size=12), LABELS)
+def test_what_is_found_by_labels_is_what_has_them(
+    many: list[tuple[str, dict[str, str]]], wanted: dict[str, str]
+) -> None:
+    owners, held = Owners(100), {Series.of(name, labels): None for name, labels in many}
+    for one in held:
+        owners.add(owner_of(one), one)
+    found = owners.find(wanted)
+    if found is None:
+        assert not wanted.keys() & {"namespace", "pod", "instance"}
+        return
+    assert {one for _, one in found} == {one for one in held if wanted.items() <= dict(one.labels).items()}
+    assert owners.total.characters == sum(map(characters, held))
+    names = Counter(one.name for one in held)
+    for one in held:
+        names[one.name] -= 1
+        owners.remove(owner_of(one), one, last=not names[one.name])
+    assert owners.total == Amount()
+    assert owners._had == owners._members == owners._pods == owners._bringers == {}
+
+
+def test_streams_of_otlp_have_shares_too() -> None:
+    streams = Streams(4 * SMALL + 4)
+    for number in range(SMALL + 1):
+        streams.delta(series("bomb", id=str(number)), Number(1.0), start=0, end=T, now=T)
+    with pytest.raises(PointError, match=f"its sender has {SMALL + 1} streams already; it is left out"):
+        streams.delta(series("bomb"), Number(1.0), start=0, end=T, now=T)
+    streams.delta(series("web"), Number(1.0), start=0, end=T, now=T)
+    streams.expire(T + 1e6)
+    assert len(streams) == 0
+    assert streams._owners.total == Amount()
