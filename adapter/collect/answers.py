@@ -216,7 +216,7 @@ class Collected:
                 raise Unavailable(sentence, soon=error.began) from error
         if held.table is None:
             assert held.error is not None
-            raise refusals.of_source(held.error)
+            raise refusals.of_source(held.error, want)
         return held
 
     # ---- CPU and memory

@@ -8,10 +8,16 @@ sentence is what a person sees in the HPA's condition.
 from collections.abc import Mapping
 
 from adapter.collect.answer import BadQuestion, Missing, Unanswerable, Unavailable
+from adapter.collect.demand import CustomWant, Want
 from adapter.collect.judge import Judged
 from adapter.collect.planned import UnknownMetric
 from adapter.metrics.source import SourceError, UnsupportedQuery
 from adapter.rules.queries import QueryError, SelectorQueryError
+from adapter.units.regexp import RegexpError, compiled
+from adapter.units.requirement import LISTS, Requirement
+
+EXPRESSION_BYTES = 512 * 1024
+"""That a selector's values may take as an expression, as in the embedded store."""
 
 
 def of_plan(error: LookupError | QueryError, trouble: str = "") -> Exception:
@@ -32,9 +38,24 @@ def code(error: Exception) -> int:
 _CODES = ((Missing, 404), (BadQuestion, 400), (Unavailable, 503))
 
 
-def of_source(error: SourceError) -> Exception:
-    """The query failed, and there is nothing from before."""
-    return Unanswerable(str(error)) if isinstance(error, UnsupportedQuery) else Unavailable(str(error))
+def of_source(error: SourceError, want: Want) -> Exception:
+    """The query for `want` failed, and there is nothing from before. Its selector may be why."""
+    if not isinstance(error, UnsupportedQuery):
+        return Unavailable(str(error))
+    selector = want.metric_selector if isinstance(want, CustomWant) else want.selector
+    problem = next(filter(None, map(_no_expression, selector.requirements)), "")
+    return BadQuestion(problem) if problem else Unanswerable(str(error))
+
+
+def _no_expression(requirement: Requirement) -> str:
+    """What keeps the values of `in` and `notin`, which are asked for as an expression, from being one."""
+    if requirement.operator not in LISTS:
+        return ""
+    try:
+        compiled("|".join(requirement.values), memory=EXPRESSION_BYTES)
+    except RegexpError as error:
+        return f"the values of {requirement.key!r}: {error}"
+    return ""
 
 
 def of_list(found: Mapping[str, Judged | None], error: SourceError | None) -> Exception | None:

@@ -19,6 +19,7 @@ from adapter.kube.resources import GroupResource
 from adapter.metrics.sample import Sample
 from adapter.metrics.source import Query, RefusedQuery, SourceError, UnsupportedQuery
 from adapter.rules.resources import NODES, PODS
+from adapter.units.requirement import Operator, Requirement
 from adapter.units.selector import EVERYTHING, Selector
 from tests.collect.conftest import World
 
@@ -199,6 +200,28 @@ async def test_a_selector_whose_key_no_series_can_have_is_a_bad_question(world: 
         with pytest.raises(BadQuestion, match="'k8s-app' is no label's name in Prometheus; right would be letters"):
             await ask
     assert [query.promql for query in world.source.queries] == [PROBE]  # asked once a minute at most
+
+
+async def test_a_selector_that_is_no_expression_is_the_clients_fault_and_no_other(world: World) -> None:
+    world.pod("web-1", app="web")
+
+    async def refuse() -> None:
+        raise UnsupportedQuery("Prometheus answered 400: bad_data: parse error")
+
+    world.source.gate = refuse
+    for operator, value, error in (
+        (Operator.IN, "(", BadQuestion),
+        (Operator.IN, "o.*", Unanswerable),
+        (Operator.EQUALS, "(", Unanswerable),
+    ):
+        selector = Selector([Requirement("queue", operator, (value,))])
+        asked = ExternalQuestion(namespace="shop", metric="jobs_waiting", selector=selector)
+        for ask in (
+            world.answers.external(asked),
+            world.answers.custom(replace(question(), metric_selector=selector)),
+        ):
+            with pytest.raises(error):
+                await ask
 
 
 async def test_where_the_source_reads_quoted_names_such_a_key_is_asked_for(world: World) -> None:
