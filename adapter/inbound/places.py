@@ -7,6 +7,7 @@ its strangers the one who has been there longest: whoever means well has been se
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
+from itertools import islice
 from typing import Generic, NamedTuple, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -17,7 +18,7 @@ class Bounds(NamedTuple):
     """What all connections of one port together, and each, may take."""
 
     connections: int = 1000
-    strangers: int = 500
+    strangers: int = 250
     """Of one address, that have shown no credentials."""
     fresh: int = 64
     """The newest of an address, of which it does not count yet whether they have said anything."""
@@ -74,7 +75,8 @@ class Places:
         self._bounds = bounds
         self._guests: dict[Guest, None] = {}
         """The one who came first stands first."""
-        self._strangers: Counter[str] = Counter()
+        self._strangers: dict[str, dict[Guest, None]] = {}
+        """Of each address, likewise."""
         self._held = self._untaken = 0
         self.turned_away = 0
         """How many had to go, or were not let in, for want of places or bytes."""
@@ -84,7 +86,7 @@ class Places:
 
     def enter(self, guest: Guest) -> bool:
         """Give the guest a place, for which another one may have to go. False where everybody is known and busy."""
-        if self._strangers[guest.address] >= self._bounds.strangers:
+        if len(self._strangers.get(guest.address, ())) >= self._bounds.strangers:
             self._turn_away(self._oldest_stranger(guest.address))
         elif len(self._guests) >= self._bounds.connections:
             found = self._least_wanted()
@@ -93,7 +95,7 @@ class Places:
                 return False
             self._turn_away(found)
         self._guests[guest] = None
-        self._strangers[guest.address] += 1
+        self._strangers.setdefault(guest.address, {})[guest] = None
         return True
 
     def leave(self, guest: Guest) -> None:
@@ -103,13 +105,13 @@ class Places:
             self._held -= guest.held
             self._untaken -= guest.untaken
             if not guest.known:
-                self._forget_stranger(guest.address)
+                self._forget_stranger(guest)
 
     def know(self, guest: Guest) -> None:
         """The guest has sent an authenticated request."""
         if guest in self._guests and not guest.known:
             guest.known = True
-            self._forget_stranger(guest.address)
+            self._forget_stranger(guest)
 
     def hold(self, guest: Guest, held: int) -> None:
         """So many bytes of heads of the guest's are held. Where all are too many, the one with most has to go."""
@@ -133,26 +135,26 @@ class Places:
 
     def _least_wanted(self) -> Guest | None:
         if self._strangers:
-            (address, _), *_ = self._strangers.most_common(1)
-            return self._oldest_stranger(address)
+            return self._oldest_stranger(max(self._strangers, key=lambda address: len(self._strangers[address])))
         crowd = Counter(guest.address for guest in self._guests)
         idle = (guest for guest in self._guests if not guest.busy)
         return max(idle, key=lambda guest: crowd[guest.address], default=None)
 
     def _oldest_stranger(self, address: str) -> Guest:
-        here = [guest for guest in self._guests if not guest.known and guest.address == address]
-        settled = here[: -self._bounds.fresh]
-        return next((guest for guest in settled if guest.silent), here[0])
+        here = self._strangers[address]
+        settled = islice(here, max(len(here) - self._bounds.fresh, 0))
+        return next((guest for guest in settled if guest.silent), next(iter(here)))
 
     def _turn_away(self, guest: Guest) -> None:
         self.turned_away += 1
         self.leave(guest)
         guest.cut()
 
-    def _forget_stranger(self, address: str) -> None:
-        self._strangers[address] -= 1
-        if not self._strangers[address]:
-            del self._strangers[address]
+    def _forget_stranger(self, guest: Guest) -> None:
+        here = self._strangers[guest.address]
+        del here[guest]
+        if not here:
+            del self._strangers[guest.address]
 
 
 class Turns(Generic[Key, Item]):

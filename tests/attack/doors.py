@@ -42,9 +42,9 @@ def silent(field: Field) -> None:
         field.hold(2)
 
 
-@attack("600 idle TLS connections, where one address may have 500", section=2, sources=EMBEDDED)
+@attack("400 idle TLS connections, where one address may have 250", section=2, sources=EMBEDDED)
 def idle(field: Field) -> None:
-    with opened(field, 600, tls=True):
+    with opened(field, 400, tls=True):
         field.hold(1)
 
 

@@ -71,6 +71,10 @@ class World:
             data = {"resultType": "vector", "result": self._vector(str(form.get("query", "")))}
         elif path == "series":
             data = [labels for labels, _ in self.series]
+        elif path == "labels":
+            data = sorted({key for labels, _ in self.series for key in labels})
+        elif path == "label/__name__/values":
+            data = sorted({labels["__name__"] for labels, _ in self.series})
         return web.json_response({"status": "success", "data": data})
 
     def _vector(self, query: str) -> list[dict[str, Any]]:
