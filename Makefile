@@ -7,7 +7,7 @@ CLUSTER_PYTEST := $(PY) -m pytest -o addopts="-q --strict-markers --strict-confi
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test fuzz lint format cluster-up cluster-down cluster-status cluster-test image scale-latency \
-        bench-adapter bench-exposition bench-parsers bench-recommender recommender-tables report-pictures rates judge steady steady-short \
+        bench-adapter bench-exposition bench-parsers churn bench-recommender recommender-tables report-pictures rates judge steady steady-short \
         bench-rollouts bench-rollout-peer attack clean \
         setup-hpa setup-vpa blue-green-deploy blue-green-rollback canary-deploy canary-monitor
 
@@ -79,6 +79,9 @@ bench-adapter: .venv/installed ## our adapter against prometheus-adapter v0.12.0
 
 bench-exposition: .venv/installed ## our exposition parser against prometheus_client's
 	@$(PY) loadtest/bench_exposition.py
+
+churn: .venv/installed ## an hour of churn in fast time: the memory stays flat; writes the plot of docs/limits.md
+	@$(PY) -m loadtest.churn
 
 bench-parsers: .venv/installed ## time against size of everything that reads bytes from outside
 	@$(PY) -m loadtest.bench_parsers
