@@ -88,10 +88,11 @@ def disturb(lane: Lane, watch: Watch, names: Sequence[str], console: Console) ->
         began = time.monotonic()
         try:
             DISTURBANCES[name](lane)
+            time.sleep(SETTLE_S)
+            put_back(lane)
         except (OSError, RuntimeError) as error:
             problems.append(f"{name}: {error}")
-        time.sleep(SETTLE_S)
-        put_back(lane)
+            time.sleep(SETTLE_S)
         took = time.monotonic() - began
         console.print(f"{lane.namespace} {place}/{len(names)}: {name}, {took:.0f} s", highlight=False)
     watch.phase.pop(lane.namespace, None)
