@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from tests.attack.field import Field, Source
 
-MODULES = ("texts", "doors")
+MODULES = ("texts", "doors", "shares")
 """Of this folder, with attacks."""
 BOTH = (Source.EMBEDDED, Source.PROMETHEUS)
 

@@ -1,0 +1,28 @@
+"""One tenant against the others: metrics of an HPA, names and labels of a pod, requirements of a selector."""
+
+from urllib.parse import quote
+
+from tests.attack.attack import attack
+from tests.attack.field import CUSTOM, Field, Source
+from tests.attack.objects import NAMESPACE, pods_metric
+
+
+@attack("an HPA with 600 metrics of distinct selectors", section=3)
+def many_selectors(field: Field) -> None:
+    first = field.count() * 600
+    metrics = [pods_metric("queue_depth", {"matchLabels": {"path": f"p{first + number}"}}) for number in range(600)]
+    field.add_hpa(f"greedy-{first}", metrics)
+    field.hold(3)
+
+
+@attack("a pod with 50,000 metric names", section=3, sources=(Source.EMBEDDED,))
+def many_names(field: Field) -> None:
+    field.page("web-0", "".join(f"name_{number} 1\n" for number in range(50_000)))
+    field.hold(3)
+
+
+@attack("a selector with 5,000 requirements", section=3)
+def many_requirements(field: Field) -> None:
+    selector = ",".join(f"!k{number}" for number in range(5_000))
+    answer = field.ask(f"{CUSTOM}/namespaces/{NAMESPACE}/pods/*/queue_depth?labelSelector={quote(selector)}")
+    assert answer.status in (200, 400, 404, 414, 431), answer
