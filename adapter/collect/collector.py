@@ -46,22 +46,25 @@ class Collector:
         transitions: Transitions | None = None,
         schedule: Schedule = Schedule(),  # noqa: B008 - immutable
         places: int = PLACES,
+        filling: Callable[[], str] = str,
         clock: Callable[[], float] = steady,
     ) -> None:
-        """`places`: how many queries are under way at once."""
+        """`places`: how many queries are under way at once. `filling`: see `OfferLookup`."""
         self.source = source
         self.catalogue = catalogue
         self.demand = demand
         self.held: dict[Want, Held] = {}
         self.plan = Plan((), {})
         self.collected = False
-        """Whether a first collection was done, or failed."""
+        """Whether there was a collection, though it may have failed, since the source holds all that it will."""
         self._planner = planner
         self._telemetry = telemetry
         self._schedule = schedule
         self._clock = clock
         self._reports = Reports()
-        self.offers = OfferLookup(source, catalogue, telemetry, self._reports, schedule=schedule, clock=clock)
+        self.offers = OfferLookup(
+            source, catalogue, telemetry, self._reports, schedule=schedule, clock=clock, filling=filling
+        )
         self.transitions = transitions
         self._evaluator = Evaluator(source, telemetry, self._reports, clock, transitions)
         self._replanning = Replanning()
@@ -101,7 +104,7 @@ class Collector:
         while True:
             await run_in_turns(self._replan(self._clock()))
             tasks = self._start_due()
-            if self.offers.done and not self.collected:
+            if self.offers.settled and not self.collected:
                 await asyncio.gather(*tasks)
                 self.collected = True
             try:

@@ -33,9 +33,13 @@ class OfferLookup:
         *,
         schedule: Schedule,
         clock: Callable[[], float],
+        filling: Callable[[], str],
     ) -> None:
+        """`filling`: what the source itself waits for before it holds all that it will; '' where it does not."""
         self.done = False
         """Whether there was a first look, though it may have failed."""
+        self.settled = False
+        """Whether there was a look since the source holds all that it will: what it does not find is not there."""
         self.errors: dict[str, SourceError] = {}
         """Rule by place -> why the look-up of its series failed."""
         self.left_out: dict[str, str] = {}
@@ -47,6 +51,7 @@ class OfferLookup:
         self._reports = reports
         self._schedule = schedule
         self._clock = clock
+        self._filling = filling
 
     def trouble(self, rules: Iterable[Rule]) -> str:
         """Why the series of some of `rules` are not known now, one sentence; '' where all are."""
@@ -65,12 +70,16 @@ class OfferLookup:
         while True:
             worked = await self.look()
             looked()
-            pause = self._schedule.relist if worked else min(2 * pause, self._schedule.relist)
+            if worked:
+                pause = self._schedule.relist if self.settled else min(RETRY, self._schedule.relist)
+            else:
+                pause = min(2 * pause, self._schedule.relist)
             await asyncio.sleep(pause)
             pause = RETRY if worked else pause
 
     async def look(self) -> bool:
         """Look up the series of every rule; whether all look-ups worked. A failed one keeps what it had."""
+        settled = not self._filling()
         by_query: dict[str, list[Rule]] = {}
         for rule in self._catalogue.rules:
             by_query.setdefault(rule.series_query, []).append(rule)
@@ -80,7 +89,7 @@ class OfferLookup:
         self._tell_of_silent_rules()
         self._telemetry.offers.labels("custom.metrics.k8s.io").set(len(self._catalogue.custom))
         self._telemetry.offers.labels("external.metrics.k8s.io").set(len(self._catalogue.external))
-        self.done = True
+        self.done, self.settled = True, self.settled or settled
         return all(results)
 
     def _tell_of_silent_rules(self) -> None:

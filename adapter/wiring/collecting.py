@@ -69,6 +69,7 @@ def collecting(
         transitions=_transitions(settings, cluster),
         schedule=_schedule(settings),
         places=settings.prometheus_concurrency,
+        filling=values.ready.waiting if values.ready is not None else str,
     )
     announcer = Announcer(cluster.client, cluster.hpas, lambda: _told(collector, values))
     jobs = [Job("collector", collector.run), Job("events", announcer.run)]

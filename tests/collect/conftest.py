@@ -127,6 +127,8 @@ class World:
         clock: Callable[[], float] | None = None,
     ) -> None:
         self.now = 1000.0
+        self.filling = ""
+        """What the source waits for before it holds all that it will."""
         self.clock = clock or (lambda: self.now)
         self.source: Any = source or ToldSource()
         self.demand = Demand()
@@ -150,6 +152,7 @@ class World:
             planner,
             telemetry,
             transitions=transitions,
+            filling=lambda: self.filling,
             clock=self.clock,
         )
         self.answers = Collected(

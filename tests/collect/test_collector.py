@@ -36,6 +36,21 @@ async def test_it_is_ready_though_the_source_holds_nothing_at_all(monkeypatch: p
     assert world.collector.waiting() == ""
 
 
+async def test_it_is_not_ready_before_it_has_seen_what_the_source_holds_when_that_is_all_there() -> None:
+    """A pod that is scraped for the first time must not answer that no rule finds series: a rolling update's would."""
+    world = World()
+    world.filling = "2 targets were not scraped twice yet"
+    task = asyncio.create_task(world.collector.run())
+    await asyncio.sleep(10)
+    assert world.collector.waiting()
+    world.filling = ""
+    await asyncio.sleep(1.1)  # until then it looks every second
+    assert world.collector.waiting() == ""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
 async def test_it_is_ready_though_the_source_fails() -> None:
     world = World()
     world.source.fault = "Prometheus cannot be reached"
