@@ -125,30 +125,38 @@ def _within(rule: Rule, seen: Seen, count: int, at: Whole) -> Flags:
 
 
 def _recent_within(rule: Rule, seen: Seen, at: Whole, count: int) -> Flags:
-    """The share of weight above `at` is within `most`: for each day, weight x (chance - most), in sum at most 0."""
+    """The share of weight above `at` is within `most`: for each day, weight x (chance - most), in sum at most 0.
+
+    What is to come of the newest day adds to that, as far as older days stand in for it: by the lesser of their weight
+    and 1; so the sum with either will do.
+    """
     past = seen.past
     chances = [rule.above(seen, past.highest, at)]
     if count:
         chances.append(rule.above(seen, past.repeated, at))
-    older = _older_least(rule, seen, at, count, chances)
-    all_older = past.readings[:, 1:].sum(axis=1)
+    older = _older_least(rule, seen, at, count, chances, np.zeros(len(at)))
     good = np.zeros(len(at), dtype=np.bool_)
     for taken, chance in enumerate(chances):
-        above = chance[:, 0]
-        left = rule.most - above - rule.most * seen.missing * (1 - above)
-        fits = (older[count - taken] <= left) | ((all_older <= count - taken) & (above <= rule.most))
+        left = rule.most - chance[:, 0]
+        to_come = rule.most * seen.missing * (1 - chance[:, 0])
+        fits = older[count - taken] <= left - to_come
+        if to_come.any():
+            fits |= _older_least(rule, seen, at, count - taken, chances, to_come)[-1] <= left
         good |= fits & ((taken == 0) | (past.readings[:, 0] > 1))
     return good
 
 
-def _older_least(rule: Rule, seen: Seen, at: Whole, count: int, chances: list[Floats]) -> list[Floats]:
-    """The least sum over the older days, with up to 0, 1, … `count` readings taken away."""
-    gains = [seen.weights * (chance - rule.most) for chance in chances]
+def _older_least(rule: Rule, seen: Seen, at: Whole, count: int, chances: list[Floats], to_come: Floats) -> list[Floats]:
+    """The least sum over the older days, with up to 0, 1, … `count` readings taken away.
+
+    `to_come` (n) is what each adds by its weight.
+    """
+    gains = [seen.weights * (chance - rule.most + to_come[:, None]) for chance in chances]
     if not count:
         return [gains[0][:, 1:].sum(axis=1)]
     totals = [np.zeros(len(at)) for _ in range(count + 1)]
     for day in range(1, seen.weights.shape[1]):
-        options = _options(rule, seen, day, at, count, [gain[:, day] for gain in gains])
+        options = _options(rule, seen, day, at, count, [gain[:, day] for gain in gains], to_come)
         totals = [
             np.minimum.reduce([totals[upto - taken] + gain for taken, gain in options.items() if taken <= upto])
             for upto in range(count + 1)
@@ -156,7 +164,9 @@ def _older_least(rule: Rule, seen: Seen, at: Whole, count: int, chances: list[Fl
     return totals
 
 
-def _options(rule: Rule, seen: Seen, day: int, at: Whole, count: int, gains: list[Floats]) -> dict[int, Floats]:
+def _options(
+    rule: Rule, seen: Seen, day: int, at: Whole, count: int, gains: list[Floats], to_come: Floats
+) -> dict[int, Floats]:
     """What an older day adds to the sum, by the number of its readings that are taken away; infinite: cannot be."""
     readings = seen.past.readings[:, day]
     many = readings > 1
@@ -165,7 +175,7 @@ def _options(rule: Rule, seen: Seen, day: int, at: Whole, count: int, gains: lis
         gone = (readings == taken) & (taken < MANY)
         if day == WEEK - 1 and many.any():
             less = _less(seen.past.repeated, taken - 1)
-            gain = seen.weights[:, day] * (rule.above(seen, less, at)[:, day] - rule.most)
+            gain = seen.weights[:, day] * (rule.above(seen, less, at)[:, day] - rule.most + to_come)
             options[taken] = np.where(many, np.minimum(gain, np.where(gone, 0.0, np.inf)), np.inf)
         elif gone.any():
             options[taken] = np.where(gone, 0.0, np.inf)

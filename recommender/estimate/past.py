@@ -76,7 +76,7 @@ class Seen:
     weights: Floats
     """(n, days); 0 where a day had no reading"""
     missing: Floats
-    """(n): how much of the newest day is to come, where older days can stand in for it"""
+    """(n): how much of the newest day is to come"""
     far: Floats
     """(n): the chance of a day that is not like the one it is compared with"""
     weekdays: tuple[Weekday, ...]

@@ -105,7 +105,7 @@ class RiskPolicy:
         tomorrow = np.minimum(2 * days.elapsed, 1.0) * present_weekdays
         return Seen(
             weights=weights,
-            missing=missing * (weights[:, 1:] > 0).any(axis=1),
+            missing=missing,
             past=kept.columns(slice(0, self.days)),
             far=np.minimum(self.far + self.young / count, 1.0) if far is None else far,
             weekdays=(
@@ -144,7 +144,8 @@ class RiskPolicy:
         """
         above = self.above(seen, seen.past.highest, at)
         known = (seen.weights * above).sum(axis=1)
-        whole = seen.weights.sum(axis=1) - seen.missing * (1 - above[:, 0])
+        missing = seen.missing * np.minimum(seen.weights[:, 1:].sum(axis=1), 1.0)
+        whole = seen.weights.sum(axis=1) - missing * (1 - above[:, 0])
         chance = np.minimum(known / np.maximum(whole, 1e-12), 1.0)
         for one in seen.weekdays:
             chance = np.maximum(chance, self.again(one, one.highest, at))

@@ -125,6 +125,11 @@ def test_a_weekly_peak_is_still_expected_on_the_morning_of_its_day() -> None:
     assert target(*days, elapsed=0.999) < 4
 
 
+def test_after_days_of_silence_the_first_reading_is_no_reason_to_ask_for_more_than_of_a_new_container() -> None:
+    """A week at 1 GB, five days off, 1 GB again: the few old days cannot stand in for the day that has just begun."""
+    assert target(1.0, *[0.0] * 5, *[1.0] * 7, elapsed=0.01) <= target(1.0)
+
+
 def test_a_daily_season_is_no_reason_to_ask_for_more_than_the_daily_peak() -> None:
     hours = np.array([1 + 0.5 * np.sin(2 * np.pi * hour / 24) for hour in range(24 * 21)]) * noise(2, 24 * 21)
     assert 1.5 < fed(OURS, hours)[-1] < 1.5 * 1.5
