@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtest.machine import ahead, description
-from loadtest.rollout_bench import argo
+from loadtest.rollout_bench import argo, releases
 from loadtest.rollout_bench.releases import EVENTS, GOOD_RATE
 from tests.cluster.adapter import CUSTOM_API_SERVICES, running_adapter
 from tests.cluster.bed import Bed, BedError, Options
@@ -76,13 +76,13 @@ class Ours(Shop):
 
         def ended() -> bool:
             status = self.status()
-            return len(status.get("history", [])) > before and status.get("phase") == "Idle"
+            return releases.last_number(status) > before and status.get("phase") == "Idle"
 
         if not wait_until(ended, seconds, every=0.5):
             return "Undecided"
-        history = self.status()["history"]
-        self._seen = len(history)
-        return str(history[0]["outcome"])
+        status = self.status()
+        self._seen = releases.last_number(status)
+        return str(status["history"][0]["outcome"])
 
     def addresses(self, version: str) -> list[str]:
         """Of pods that are not ending."""

@@ -62,11 +62,11 @@ class Lane:
         """Makes the next release and follows it to its end."""
         self._version += 1
         version = str(self._version)
-        before = len(self._shop.status().get("history", []))
+        before = last_number(self._shop.status())
         asked, failed = self._clients.answers.total(), len(self._clients.failures)
         self._shop.release(version, ERROR_RATE=GOOD_RATE if good else BAD_RATE)
         verdict, judged, status = self._follow(version, before)
-        past = status["history"][0] if len(status.get("history", [])) > before else {}
+        past = status["history"][0] if last_number(status) > before else {}
         promoted = past.get("outcome") == "Promoted"
         after = self._shop.pods()
         loser = self._stable if promoted else version
@@ -98,7 +98,7 @@ class Lane:
                 verdict = _unix(release["since"])  # a rollback after the switch: the second verdict counts
             if phase in ("Verifying", "Adopting") and not judged:
                 judged = self._shop.pods(version)
-            if (len(status.get("history", [])) > before and phase == "Idle") or time.monotonic() > deadline:
+            if (last_number(status) > before and phase == "Idle") or time.monotonic() > deadline:
                 return verdict, judged, status
             time.sleep(LOOK)
 
@@ -114,6 +114,12 @@ def run(lane: Lane, number: int, told: Callable[[Release], None]) -> list[Releas
         made.append(lane.release(good=place % 2 == 0))
         told(made[-1])
     return made
+
+
+def last_number(status: dict[str, Any]) -> int:
+    """Of the release that ended last; the history holds only the newest ones."""
+    history = status.get("history") or [{}]
+    return int(history[0].get("number", 0))
 
 
 def _unix(text: str) -> float:
