@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from rich.console import Console
 from rich.table import Table
@@ -33,7 +33,7 @@ from tests.cluster.bed import Bed, BedError, Options
 from tests.cluster.manifests import PORT
 from tests.cluster.processes import wait_until
 from tests.cluster.prometheus import running_prometheus
-from tests.cluster.rollout import Clients, Revision, Shop, running_controller, version_of
+from tests.cluster.rollout import Clients, Revision, Shop, addresses, running_controller
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "rollouts.md"
 MARKS = "<!-- peer: written by loadtest/rollout_peer.py -->", "<!-- end of peer -->"
@@ -47,7 +47,10 @@ GATE: Final = {**EVENTS, "limit": argo.LIMIT, "onUndecided": {"afterSeconds": ST
 
 
 class Contender(Protocol):
-    """A workload under release."""
+    """A workload under release, the Deployment or Rollout `web` of a namespace."""
+
+    bed: Any
+    namespace: str
 
     @property
     def address(self) -> str:
@@ -62,36 +65,27 @@ class Contender(Protocol):
         """Promoted, RolledBack, or what else it is after so long."""
         ...
 
-    def addresses(self, version: str) -> list[str]:
-        """Of a version's pods."""
-        ...
-
 
 class Ours(Shop):
     """With our controller."""
 
+    _before = 0
+    """The number of the last release before this one."""
+
+    def release(self, version: str, **env: object) -> None:
+        """An edit of its template."""
+        self._before = releases.last_number(self.status())
+        super().release(version, **env)
+
     def outcome(self, seconds: float) -> str:
         """As the policy's history says."""
-        before = getattr(self, "_seen", 0)
 
         def ended() -> bool:
             status = self.status()
-            return releases.last_number(status) > before and status.get("phase") == "Idle"
+            return releases.last_number(status) > self._before and status.get("phase") == "Idle"
 
-        if not wait_until(ended, seconds, every=0.5):
-            return "Undecided"
-        status = self.status()
-        self._seen = releases.last_number(status)
-        return str(status["history"][0]["outcome"])
-
-    def addresses(self, version: str) -> list[str]:
-        """Of pods that are not ending."""
-        found = self.bed.get("pods", "-n", self.namespace, "-l", "app=web")["items"]
-        return [
-            pod["status"].get("podIP", "")
-            for pod in found
-            if not pod["metadata"].get("deletionTimestamp") and version_of(pod) == version
-        ]
+        ended_in_time = wait_until(ended, seconds, every=0.5)
+        return str(self.status()["history"][0]["outcome"]) if ended_in_time else "Undecided"
 
 
 class Case(NamedTuple):
@@ -152,7 +146,7 @@ def crash(shop: Contender, clients: Clients, version: str, stop: threading.Event
     while Revision(version, True) not in clients.spans and not stop.wait(0.2):
         pass
     while not stop.wait(1.0):
-        for address in shop.addresses(version):
+        for address in addresses(shop.bed, shop.namespace, version):
             request = urllib.request.Request(f"http://{address}:{PORT}/fault?crash=1", method="POST")
             with contextlib.suppress(OSError):  # it ends before it answers, or is not up
                 urllib.request.urlopen(request, timeout=1).close()

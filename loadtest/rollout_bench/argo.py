@@ -14,7 +14,6 @@ from tests.cluster.bed import Bed
 from tests.cluster.binaries import TOOLS, cache_folder, find
 from tests.cluster.manifests import sample_deployment, service
 from tests.cluster.processes import run, wait_until
-from tests.cluster.rollout import version_of
 
 MODULE: Final = "github.com/argoproj/argo-rollouts"
 VERSION: Final = "argoproj.io/v1alpha1"
@@ -99,15 +98,6 @@ class ArgoShop:
         if held.get("abort"):
             return "RolledBack"
         return "Promoted" if held.get("phase") == "Healthy" else "Undecided"
-
-    def addresses(self, version: str) -> list[str]:
-        """Addresses of the version's pods that are not ending."""
-        found = self.bed.get("pods", "-n", self.namespace, "-l", "app=web")["items"]
-        return [
-            pod["status"].get("podIP", "")
-            for pod in found
-            if not pod["metadata"].get("deletionTimestamp") and version_of(pod) == version
-        ]
 
     def _wait(self, done: Any, seconds: float) -> dict[str, Any]:
         """The status once it is of the newest spec and `done`, or after `seconds`."""
