@@ -1,5 +1,6 @@
-"""One tenant against the others: metrics of an HPA, names and labels of a pod, requirements of a selector."""
+"""One tenant against the others: metrics of an HPA, names, labels and times of a pod, requirements of a selector."""
 
+import time
 from urllib.parse import quote
 
 from tests.attack.attack import attack
@@ -26,3 +27,21 @@ def many_requirements(field: Field) -> None:
     selector = ",".join(f"!k{number}" for number in range(5_000))
     answer = field.ask(f"{CUSTOM}/namespaces/{NAMESPACE}/pods/*/queue_depth?labelSelector={quote(selector)}")
     assert answer.status in (200, 400, 404, 414, 431), answer
+
+
+@attack("pages of 9.6 MB, every label value new", section=3, sources=(Source.EMBEDDED,))
+def new_values(field: Field) -> None:
+    """10,920 series a page, each with a value of 860 characters that no page before had."""
+    for _ in range(3):
+        first = field.count() * 10_920
+        page = "".join(f'depth{{path="{first + number:0860}"}} 1\n' for number in range(10_920))
+        assert len(page) > 9_500_000
+        field.page("web-0", page)
+        field.hold(1.5)
+
+
+@attack("a page whose samples claim times an hour ahead and an hour back", section=4, sources=(Source.EMBEDDED,))
+def odd_times(field: Field) -> None:
+    now, hour = int(time.time() * 1000), 3_600_000
+    field.page("web-0", f"queue_requests_total 0 {now + hour}\nqueue_requests_total 1000 {now - hour}\n")
+    field.hold(3)
