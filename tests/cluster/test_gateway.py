@@ -81,3 +81,4 @@ def test_the_traffic_follows_the_weights_and_other_rules_stay(bed: Bed, namespac
             shop.ended("Promoted", 1)
             assert set(asyncio.run(ask(gateway.address, "/", 200))) == {"200 2"}
             assert held() == before
+            bed.kubectl("delete", "rolloutpolicy", "web", "-n", namespace, "--timeout=60s")

@@ -67,3 +67,4 @@ def test_the_hpa_scales_a_release_moves_and_the_vpa_waits_for_its_end(bed: Bed, 
         assert clients.failures == []
         assert wait_until(lambda: bed.get("hpa", "web", "-n", namespace)["spec"]["minReplicas"] == 3, 30, every=1)
         assert recommender.end(signal.SIGTERM) == 0
+        bed.kubectl("delete", "rolloutpolicy", "web", "-n", namespace, "--timeout=60s")
