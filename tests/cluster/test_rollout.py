@@ -83,13 +83,13 @@ def test_a_rolling_release_is_held_by_the_deployment_controller_while_ours_is_go
         assert len(judged) == len(shop.pods()) == 3
         shop.release("3")
         assert wait_until(lambda: len(shop.pods("3")) == 1, 60)
-        assert shop.verb("abort") == 0
-        shop.ended("Aborted", 2)
+        bed.kubectl("rollout", "undo", "deployment/web", "-n", namespace)  # the Deployment is not paused in a step
+        shop.ended("Reverted", 2)
         assert shop.pods() == judged  # no stable pod was touched
         shop.release("4")
         assert wait_until(lambda: len(shop.pods("4")) == 1, 60)
-        bed.kubectl("rollout", "undo", "deployment/web", "-n", namespace)  # the Deployment is not paused in a step
-        shop.ended("Reverted", 3)
+        assert shop.verb("abort") == 0
+        shop.ended("Aborted", 3)
         assert shop.pods() == judged
     assert clients.failures == []
     assert clients.answers.total() > 2000
