@@ -269,25 +269,27 @@ def test_the_sample_policy_keeps_a_deployment_under_release_paused(bed: Bed, nam
     def paused() -> bool:
         return bool(bed.get("deployment", "web", "-n", namespace)["spec"].get("paused"))
 
-    def resume() -> None:
-        bed.kubectl("patch", "deployment", "web", "-n", namespace, "--type=merge", "-p", '{"spec":{"paused":false}}')
+    def write(value: str) -> None:
+        patch = f'{{"spec":{{"paused":{value}}}}}'
+        bed.kubectl("patch", "deployment", "web", "-n", namespace, "--type=merge", "-p", patch)
 
-    bed.kubectl("patch", "deployment", "web", "-n", namespace, "--type=merge", "-p", '{"spec":{"paused":true}}')
+    write("true")
     bed.kubectl("apply", "-f", str(file))
     try:
-        resume()
+        write("false")
         assert not paused()
         with running_controller(bed, namespace, tmp_path / "rollout.log") as controller:
             shop.until("Idle")
             assert wait_until(paused, 30, every=0.2)
             controller.end()  # so that nobody but the policy can have paused it
             for _ in range(50):  # the API server reads new policies within some seconds
-                resume()
+                write("true")
+                write("false")
                 if paused():
                     break
                 time.sleep(0.2)
             assert paused()
-            resume()
+            write("false")
             assert paused()
     finally:
         bed.kubectl("delete", "-f", str(file))
