@@ -269,6 +269,10 @@ def test_the_sample_policy_keeps_a_deployment_under_release_paused(bed: Bed, nam
     def paused() -> bool:
         return bool(bed.get("deployment", "web", "-n", namespace)["spec"].get("paused"))
 
+    def taken_over() -> bool:
+        found = bed.get("deployment", "web", "-n", namespace)["metadata"]
+        return paused() and "streamgate.io/release-with" in found.get("annotations", {})
+
     def write(value: str) -> None:
         patch = f'{{"spec":{{"paused":{value}}}}}'
         bed.kubectl("patch", "deployment", "web", "-n", namespace, "--type=merge", "-p", patch)
@@ -280,7 +284,7 @@ def test_the_sample_policy_keeps_a_deployment_under_release_paused(bed: Bed, nam
         assert not paused()
         with running_controller(bed, namespace, tmp_path / "rollout.log") as controller:
             shop.until("Idle")
-            assert wait_until(paused, 30, every=0.2)
+            assert wait_until(taken_over, 30, every=0.2)
             controller.end()  # so that nobody but the policy can have paused it
             for _ in range(50):  # the API server reads new policies within some seconds
                 write("true")
