@@ -103,6 +103,8 @@ class Embedded:
         self._wall = wall
         self._presences = presences
         self._started = self._expired = clock()
+        self._followed = pods.revision
+        """Of the pods whose targets are scraped."""
         self._forgotten: list[Mapping[str, str]] = []
         self._unscraped = Once(most=UNSCRAPED, again=None)
         self._dropped = Once(again=TELL_AGAIN)
@@ -157,10 +159,13 @@ class Embedded:
         """'' once every target that answers was scraped twice, or after READY_AFTER; else what is waited for."""
         if self._clock() - self._started >= READY_AFTER:
             return ""
+        if self._followed != self._pods.revision and not self._scraper.health:
+            return "the pods are not followed yet"
         waiting = [key for key, health in self._scraper.health.items() if not health.error and health.scrapes < 2]
         return f"{len(waiting)} targets were not scraped twice yet, {waiting[0]} among them" if waiting else ""
 
     def _follow(self) -> None:
+        self._followed = self._pods.revision
         targets, problems = pod_targets(self._pods, self._options.scrape_interval, self._takes_traffic)
         for problem in self._unscraped.news(problems):
             log.warning("not scraped", problem=problem)

@@ -1,6 +1,6 @@
 """Demand, plan, snapshot and answers over a source."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +69,7 @@ def collecting(
         transitions=_transitions(settings, cluster),
         schedule=_schedule(settings),
         places=settings.prometheus_concurrency,
-        filling=values.ready.waiting if values.ready is not None else str,
+        filling=_filling(cluster, values),
     )
     announcer = Announcer(cluster.client, cluster.hpas, lambda: _told(collector, values))
     jobs = [Job("collector", collector.run), Job("events", announcer.run)]
@@ -88,6 +88,12 @@ def collecting(
         wall=steady.wall,
     )
     return Collecting(answers, collector, jobs)
+
+
+def _filling(cluster: Cluster, values: Values) -> Callable[[], str]:
+    """What is waited for before the source holds all that it will: of pods that are not listed nobody scrapes one."""
+    pods, ready = cluster.pods_listed, values.ready
+    return lambda: (pods.waiting() if pods else "") or (ready.waiting() if ready else "")
 
 
 def _directory(cluster: Cluster, catalogue: Catalogue) -> Directory:
