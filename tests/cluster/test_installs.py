@@ -1,6 +1,8 @@
 """Pods from our manifests, of images from our Dockerfile, as a user would install them; and gone again."""
 
 import json
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -61,6 +63,32 @@ def trust_any_kubelet(bed: Bed) -> None:
     bed.rollout("streamgate-adapter", "streamgate", seconds=120)
 
 
+class Bystander:
+    """Asks for a metric through the API server, as an HPA does; `failures` are what it got instead of an answer."""
+
+    def __init__(self, bed: Bed, path: str) -> None:
+        self._bed, self._path = bed, path
+        self.answers, self.failures = 0, list[str]()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> "Bystander":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(20)
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.1):
+            try:
+                self._bed.raw(self._path)
+                self.answers += 1
+            except CommandError as error:
+                self.failures.append(str(error)[-200:])
+
+
 @pytest.fixture
 def load(bed: Bed, namespace: str) -> Iterator[PodsLoad]:
     """100 requests/s on the Deployment `web`."""
@@ -76,14 +104,18 @@ def load(bed: Bed, namespace: str) -> Iterator[PodsLoad]:
 def test_the_adapters_pods_scale_an_hpa_while_they_are_replaced_and_leave_nothing(
     bed: Bed, images: None, namespace: str, load: PodsLoad
 ) -> None:
-    """100 requests/s at a target of 50 are 2 pods, and stay so while the adapter is replaced."""
+    """100 requests/s at a target of 50 are 2 pods. An upgrade is a rolling update: no answer may fail meanwhile."""
     with installed(bed, "embedded", "streamgate-adapter", "streamgate"):
         path = f"{CUSTOM}/namespaces/{namespace}/pods/*/{METRIC}"
         assert wait_until(lambda: isinstance(try_raw(bed, path), dict), 60, every=0.5), try_raw(bed, path)
         bed.apply(hpa("web", namespace, pods_metric(METRIC, "50")))
         wait_for_replicas(bed, "web", namespace, 2, 90)
-        bed.kubectl("rollout", "restart", "deployment", "streamgate-adapter", "-n", "streamgate")
-        bed.rollout("streamgate-adapter", "streamgate", seconds=120)
+        with Bystander(bed, path) as bystander:
+            bed.kubectl("rollout", "restart", "deployment", "streamgate-adapter", "-n", "streamgate")
+            bed.rollout("streamgate-adapter", "streamgate", seconds=120)
+            time.sleep(5)  # the last of the old pods have gone
+        assert bystander.answers > 20
+        assert bystander.failures == []
         assert bed.get("deployment", "web", "-n", namespace)["spec"]["replicas"] == 2
     assert ours(bed) == []
 
