@@ -158,7 +158,7 @@ class Collector:
                 self._evaluator.returned(planned, now)
         queries = {planned.query for planned in self.plan.planned}
         self._timetable.keep(queries)
-        self._evaluator.keep(queries, now)
+        self._evaluator.keep(self.plan.planned, now)
         self._reports.keep(queries)
         self.held = {want: held for want, held in self.held.items() if want in wants}
         self._tell(wants)
@@ -226,7 +226,7 @@ class Collector:
         return error if isinstance(error, RefusedQuery) else None
 
     def _last(self, planned: Planned) -> Last:
-        held = self.held.get(planned.wants[0])
+        held = next((self.held[want] for want in planned.wants if want in self.held), None)
         return Last(held.table, bool(held.error)) if held else Last()
 
     def _hold(self, planned: Planned, table: Table | None, error: SourceError | None) -> Held:

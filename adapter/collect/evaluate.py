@@ -7,14 +7,14 @@ from typing import NamedTuple
 from adapter.collect.cadence import Cadences
 from adapter.collect.demand import CustomWant, Want
 from adapter.collect.doubt import Doubts, Known, believed, reaches_back
-from adapter.collect.groups import GroupKey
+from adapter.collect.memory import Memory
 from adapter.collect.planned import Planned
 from adapter.collect.reports import Reports
 from adapter.collect.shorter import since_changes
 from adapter.collect.snapshot import Reading, Table, elements_for, merge_times, tabulate
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.transition import Settled, Transitions
-from adapter.collect.unison import Key, Readings, Total
+from adapter.collect.unison import Key, Readings
 from adapter.metrics.sample import Sample
 from adapter.metrics.source import Query, Since, Source, SourceError
 from adapter.rules.samples import COUNTED, over
@@ -61,8 +61,7 @@ class Evaluator:
         self._telemetry = telemetry
         self._reports = reports
         self._transitions = transitions
-        self._settled_last: dict[Query, Settled] = {}
-        self._totals: dict[Query, Mapping[GroupKey, Total]] = {}
+        self._memory = Memory()
         self._times: dict[Query, _Times] = {}
         self._cadences = Cadences()
         self._doubts, self._known = Doubts(), Known()
@@ -105,13 +104,13 @@ class Evaluator:
             transitions,
             {want.namespace for want in planned.wants},
             table.readings,
-            self._totals.get(planned.query, {}),
+            self._memory.of(planned).totals,
             ask=ask,
             window=planned.coverage.window if planned.coverage is not None else 0.0,
             intervals=table.intervals,
             at=at,
         )
-        self._totals[planned.query] = since.totals
+        self._memory.totals(planned, since.totals)
         return table._replace(readings=since.readings, begins=since.begins)
 
     async def _settled(self, planned: Planned, transitions: Transitions, at: float) -> Table:
@@ -128,21 +127,21 @@ class Evaluator:
         async def silent(pods: Since) -> Collection[Key]:
             return await self._source.silent(planned.query, at, pods)
 
-        before = self._settled_last.get(planned.query, Settled({}))
+        before = self._memory.of(planned).settled
         namespaces = {want.namespace for want in planned.wants}
         settled = await settle(transitions, namespaces, before, ask=ask, silent=silent, at=at)
-        self._settled_last[planned.query] = settled
+        self._memory.settled(planned, settled)
         return Table(at, settled.readings, waits=settled.waits, unnamed=unnamed)
 
     def returned(self, planned: Planned, now: float) -> None:
         """Its series were gone, and are there again."""
         self._doubts.begin(planned, now)
 
-    def keep(self, queries: Collection[Query], now: float) -> None:
-        """Forget what is known of all but `queries`; doubts hold on for a while, as queries come again."""
+    def keep(self, plan: Collection[Planned], now: float) -> None:
+        """Forget what is known of all but the queries of `plan`; doubts hold on for a while, as queries come again."""
+        queries = {planned.query for planned in plan}
         self._times = {query: times for query, times in self._times.items() if query in queries}
-        self._settled_last = {query: last for query, last in self._settled_last.items() if query in queries}
-        self._totals = {query: totals for query, totals in self._totals.items() if query in queries}
+        self._memory.keep(plan)
         self._doubts.forget(now)
         self._cadences.forget(now)
         self._known.forget(now)

@@ -181,3 +181,17 @@ async def test_the_source_is_told_since_when_samples_count() -> None:
     await asked(world)
     assert told[0] == {}
     assert told[-1] == dict.fromkeys((("shop", name) for name in ("web-1", "web-2", "web-3")), changed)
+
+
+@pytest.mark.parametrize("others", [(), ("bank",), ("bank", "post")])
+async def test_a_first_hpa_in_another_namespace_does_not_touch_a_group_in_transition(others: tuple[str, ...]) -> None:
+    """It makes the merged query another one; what was served of the pods that wait is served on."""
+    world = embedded()
+    assert await asked(world) == {"web-1": "50", "web-2": "50"}
+    world.now += 10
+    world.ready_pod("web-3", app="web")
+    for namespace in others:
+        world.demand.declare(namespace, "web", [CustomWant(PODS, namespace, RATE)])
+    world.now += 5
+    sampled(world, 4.0, web_1=33, web_2=34)  # and web-3 has no whole interval yet
+    assert await asked(world) == {"web-1": "50", "web-2": "50"}
