@@ -40,8 +40,8 @@ class Health:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.path not in ("/metrics", self._path):
             return web.Response(status=404, text=f"only /metrics and {self._path} are here\n")
-        if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):
-            return web.Response(status=405, text="only GET is understood here\n", headers={hdrs.ALLOW: "GET, HEAD"})
+        if request.method != hdrs.METH_GET:
+            return web.Response(status=405, text="only GET is understood here\n", headers={hdrs.ALLOW: hdrs.METH_GET})
         if request.path == "/metrics":
             return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
         trouble = self._ails()

@@ -11,8 +11,10 @@ put `@attack` before it:
 The name is the table's row. The function brings its input in and returns when it has been at work, within a few
 seconds: it is run three times against one adapter, for each of its `sources`, while a bystander asks as an HPA and as a
 kubelet do. What it may use is `Field`. It asserts that its input got in (an attack that never reached the adapter
-proves nothing), never how the adapter bore it: time, memory and restarts are measured by who runs it. What it changes
-it leaves; the adapter and the world are new for the next attack.
+proves nothing), never how the adapter bore it: time, memory and restarts are measured by who runs it. (An attack on the
+clocks also asserts that no value is lost and none is shown as younger than it is: nobody else can.) What it changes it
+leaves: the next attack finds the world as it was, and either a new adapter or, in the short run, the same one with its
+memory of what came before. `apart=True` says that this attack needs a new one there too.
 """
 
 from collections.abc import Callable
@@ -21,7 +23,7 @@ from typing import NamedTuple
 
 from tests.attack.field import Field, Source
 
-MODULES = ("texts", "doors", "shares")
+MODULES = ("texts", "doors", "shares", "clocks")
 """Of this folder, with attacks."""
 BOTH = (Source.EMBEDDED, Source.PROMETHEUS)
 
@@ -36,18 +38,28 @@ class Attack(NamedTuple):
     sources: tuple[Source, ...] = BOTH
     flags: tuple[str, ...] = ()
     """Of the adapter, beside the usual ones."""
+    apart: bool = False
+    """Whether it would find what it fills filled by others, so that it needs an adapter of its own."""
+    stepped: bool = False
+    """Whether the adapter's wall clock is to be one that can be set (`Field.set_clock`)."""
 
 
 _attacks: list[Attack] = []
 
 
 def attack(
-    name: str, *, section: int, sources: tuple[Source, ...] = BOTH, flags: tuple[str, ...] = ()
+    name: str,
+    *,
+    section: int,
+    sources: tuple[Source, ...] = BOTH,
+    flags: tuple[str, ...] = (),
+    apart: bool = False,
+    stepped: bool = False,
 ) -> Callable[[Callable[[Field], None]], Callable[[Field], None]]:
     """Puts the function into the list."""
 
     def listed(run: Callable[[Field], None]) -> Callable[[Field], None]:
-        _attacks.append(Attack(name, section, run, sources, flags))
+        _attacks.append(Attack(name, section, run, sources, flags, apart, stepped))
         return run
 
     return listed

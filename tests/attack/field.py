@@ -1,16 +1,14 @@
 """The field on which attacks run: an adapter over TLS, its surroundings, and what an attacker may do there."""
 
 import json
-import os
 import socket
-import ssl
+import struct
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,9 +17,9 @@ import trustme
 import yaml
 
 from tests.attack.objects import NAMESPACE, PODS, hpa, pod, pods_metric, usual_series
+from tests.attack.processes import child, client_context, free_port, until
 from tests.attack.world import TENANT
 
-ROOT = Path(__file__).parents[2]
 CUSTOM = "/apis/custom.metrics.k8s.io/v1beta2"
 RULES = r"""
 rules:
@@ -63,12 +61,15 @@ class Memory(NamedTuple):
 class Field:
     """One adapter and its world, for one attack."""
 
-    def __init__(self, folder: Path, source: Source, flags: Sequence[str]) -> None:
+    def __init__(self, folder: Path, source: Source, flags: Sequence[str], *, stepped: bool = False) -> None:
         self.folder, self.source = folder, source
         self.log = folder / "adapter.log"
+        self._clock = folder / "clock"
         self.port, self.otlp_grpc, self.otlp_http = free_port(), free_port(), free_port()
-        self._flags = flags
+        self._flags, self._stepped = flags, stepped
         self._count = 0
+        self._made: list[str] = []
+        """Paths of objects that attacks have made."""
         self._tls = client_context()
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -76,14 +77,25 @@ class Field:
     def standing(self) -> Iterator["Field"]:
         """All of it started and the three pods' values served, until the end of the context."""
         with ExitStack() as stack:
-            world = stack.enter_context(_child("tests.attack.world", log=self.folder / "world.log"))
+            world = stack.enter_context(child("tests.attack.world", log=self.folder / "world.log"))
             assert world.stdout is not None
             ports = json.loads(world.stdout.readline())
             self.pages_port, self.kubernetes_port = ports["pages"], ports["kubernetes"]
             self._furnish()
-            self.process = stack.enter_context(_child("adapter", *self._arguments(), log=self.log))
-            _until(self._serves, 30, lambda: f"the adapter serves no values; its log:\n{self.log.read_text()[-3000:]}")
+            self.process = stack.enter_context(child(*self._command(), log=self.log))
+            self._await_values()
             yield self
+
+    def renew(self) -> None:
+        """The world is as it was before any attack, and the three pods' values are served."""
+        for path in self._made:
+            with suppress(urllib.error.HTTPError):  # an attack may have deleted it
+                self.kubernetes("DELETE", path)
+        self._made.clear()
+        self._put("anew", b"")
+        self.set_clock(0)
+        self._fill()
+        self._await_values()
 
     @property
     def lives(self) -> bool:
@@ -118,6 +130,16 @@ class Field:
         """From now on Prometheus takes so long for each answer."""
         self._put("delay", str(seconds).encode())
 
+    def prometheus_is_ahead(self, seconds: float) -> None:
+        """From now on Prometheus' clock, and the times of all that it knows, are so far ahead of the machine's."""
+        self._put("ahead", str(seconds).encode())
+
+    def set_clock(self, ahead: float) -> None:
+        """The adapter's wall clock is set to be so many s ahead of the machine's; see `Attack.stepped`."""
+        self._clock.touch()
+        with self._clock.open("r+b") as shown:  # in place: the adapter looks at these very bytes
+            shown.write(struct.pack("d", ahead))
+
     def asked(self) -> dict[str, int]:
         """How often pages (/pages/NAME) and Prometheus' paths (/api/v1/PATH) were asked for."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.pages_port}/asked", timeout=10) as answer:
@@ -126,10 +148,13 @@ class Field:
 
     def kubernetes(self, method: str, path: str, found: Mapping[str, Any] | None = None) -> None:
         """Create (POST), replace (PUT) or delete (DELETE) an object by the path of Kubernetes' API."""
-        self.send_to_kubernetes(method, path, None if found is None else json.dumps(found).encode())
+        name = found["metadata"]["name"] if found else ""
+        self.send_to_kubernetes(method, path, None if found is None else json.dumps(found).encode(), name=name)
 
-    def send_to_kubernetes(self, method: str, path: str, body: bytes | None) -> None:
-        """The same with an object as it is written."""
+    def send_to_kubernetes(self, method: str, path: str, body: bytes | None, *, name: str = "") -> None:
+        """The same with an object as it is written; `name` is that of a new one."""
+        if method == "POST":
+            self._made.append(f"{path}/{name}")
         url, headers = f"http://127.0.0.1:{self.kubernetes_port}{path}", {"Content-Type": "application/json"}
         request = urllib.request.Request(url, method=method, data=body, headers=headers)
         urllib.request.urlopen(request, timeout=10).close()
@@ -179,17 +204,27 @@ class Field:
 
     # ---- how it is furnished
 
-    def _furnish(self) -> None:
+    def _command(self) -> list[str]:
+        self.set_clock(0)
+        program = ["tests.attack.stepped", str(self._clock)] if self._stepped else ["adapter"]
+        return [*program, *self._arguments()]
+
+    def _fill(self) -> None:
         for number, name in enumerate(PODS):
             self.page(name, f"queue_requests_total {number}\nshop_jobs 3\n")
-            self.add_pod(name, app="web")
         self.series(())
+
+    def _furnish(self) -> None:
+        self._fill()
+        for name in PODS:
+            self.add_pod(name, app="web")
         deployment = {
             "metadata": {"name": "web", "namespace": NAMESPACE},
             "spec": {"replicas": len(PODS), "selector": {"matchLabels": {"app": "web"}}},
         }
         self.kubernetes("POST", f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments", deployment)
         self.add_hpa("web", [pods_metric("queue_depth")])
+        self._made.clear()  # all this stays
 
     def _arguments(self) -> list[str]:
         clients, proxies = trustme.CA(), trustme.CA()
@@ -223,6 +258,9 @@ class Field:
             *self._flags,
         ]
 
+    def _await_values(self) -> None:
+        until(self._serves, 30, lambda: f"the adapter serves no values; its log:\n{self.log.read_text()[-3000:]}")
+
     def _serves(self) -> bool:
         assert self.lives, self.log.read_text()[-3000:]
         try:
@@ -235,50 +273,3 @@ class Field:
         url = f"http://127.0.0.1:{self.pages_port}/{path}"
         request = urllib.request.Request(url, data=body, method="PUT", headers=dict(headers or {}))
         urllib.request.urlopen(request, timeout=30).close()
-
-
-def client_context() -> ssl.SSLContext:
-    """Of a client that shows no certificate and believes every server."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
-
-
-def free_port() -> int:
-    """A port of loopback that nobody has just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def _child(module: str, *arguments: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A program of this tree that ends with the context."""
-    environment = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
-    with (
-        log.open("wb") as stream,
-        subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=stream if module == "adapter" else subprocess.PIPE,
-            stderr=stream,
-        ) as process,
-    ):
-        try:
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def _until(true: Callable[[], bool], seconds: float, otherwise: Callable[[], str]) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            raise AssertionError(otherwise())
-        time.sleep(0.1)

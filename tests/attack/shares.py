@@ -1,6 +1,5 @@
-"""One tenant against the others: metrics of an HPA, names, labels and times of a pod, requirements of a selector."""
+"""One tenant against the others: metrics of an HPA, names and labels of a pod, requirements of a selector."""
 
-import time
 from urllib.parse import quote
 
 from tests.attack.attack import attack
@@ -16,7 +15,7 @@ def many_selectors(field: Field) -> None:
     field.hold(3)
 
 
-@attack("a pod with 50,000 metric names", section=3, sources=(Source.EMBEDDED,))
+@attack("a pod with 50,000 metric names", section=3, sources=(Source.EMBEDDED,), apart=True)
 def many_names(field: Field) -> None:
     field.page("web-0", "".join(f"name_{number} 1\n" for number in range(50_000)))
     field.hold(3)
@@ -29,7 +28,7 @@ def many_requirements(field: Field) -> None:
     assert answer.status in (200, 400, 404, 414, 431), answer
 
 
-@attack("pages of 9.6 MB, every label value new", section=3, sources=(Source.EMBEDDED,))
+@attack("pages of 9.6 MB, every label value new", section=3, sources=(Source.EMBEDDED,), apart=True)
 def new_values(field: Field) -> None:
     """10,920 series a page, each with a value of 860 characters that no page before had."""
     for _ in range(3):
@@ -38,10 +37,3 @@ def new_values(field: Field) -> None:
         assert len(page) > 9_500_000
         field.page("web-0", page)
         field.hold(1.5)
-
-
-@attack("a page whose samples claim times an hour ahead and an hour back", section=4, sources=(Source.EMBEDDED,))
-def odd_times(field: Field) -> None:
-    now, hour = int(time.time() * 1000), 3_600_000
-    field.page("web-0", f"queue_requests_total 0 {now + hour}\nqueue_requests_total 1000 {now - hour}\n")
-    field.hold(3)

@@ -101,7 +101,7 @@ def deep_pod(field: Field) -> None:
     deep = '{"a":' * 5000 + "1" + "}" * 5000
     head = {"metadata": {"name": name, "namespace": NAMESPACE, "labels": {"app": "web"}}}
     text = json.dumps(head).replace('"labels"', f'"managedFields":[{{"fieldsV1":{deep}}}],"labels"', 1)
-    field.send_to_kubernetes("POST", f"/api/v1/namespaces/{NAMESPACE}/pods", text.encode())
+    field.send_to_kubernetes("POST", f"/api/v1/namespaces/{NAMESPACE}/pods", text.encode(), name=name)
     field.hold(1)
 
 

@@ -3,8 +3,8 @@ to be. Run as `python -m tests.attack.world`: it prints one line of JSON with it
 
 `PUT /pages/NAME` sets what a pod of that name answers to a scrape (headers `X-Type`, `X-Encoding` its content type and
 encoding); `PUT /series` sets what Prometheus knows: a list of [labels, value]; `PUT /answers/PATH` sets the raw body of
-Prometheus' answers at /api/v1/PATH; `PUT /delay` sets how many seconds it takes for each; `GET /asked` tells how often
-each was asked.
+Prometheus' answers at /api/v1/PATH; `PUT /delay` sets how many seconds it takes for each, `PUT /ahead` how many seconds
+its clock is ahead; `PUT /anew` undoes all of it; `GET /asked` tells how often each was asked.
 """
 
 import asyncio
@@ -27,11 +27,14 @@ class World:
     """All of it; `asked` counts requests by path."""
 
     def __init__(self) -> None:
+        self.asked: Counter[str] = Counter()
+        self._forget()
+
+    def _forget(self) -> None:
         self.pages: dict[str, tuple[bytes, dict[str, str]]] = {}
         self.series: list[tuple[dict[str, str], str]] = []
         self.answers: dict[str, tuple[bytes, dict[str, str]]] = {}
-        self.delay = 0.0
-        self.asked: Counter[str] = Counter()
+        self.delay = self.ahead = 0.0
 
     async def put(self, request: web.Request) -> web.Response:
         """Changes what it is."""
@@ -48,6 +51,10 @@ class World:
             self.answers[name] = body, headers
         elif kind == "delay":
             self.delay = float(body)
+        elif kind == "ahead":
+            self.ahead = float(body)
+        elif kind == "anew":
+            self._forget()
         return web.Response()
 
     async def page(self, request: web.Request) -> web.StreamResponse:
@@ -78,7 +85,7 @@ class World:
         return web.json_response({"status": "success", "data": data})
 
     def _vector(self, query: str) -> list[dict[str, Any]]:
-        names, now = set(_NAME.findall(query)), time.time()
+        names, now = set(_NAME.findall(query)), time.time() + self.ahead
         found = {}
         for labels, value in self.series:
             if labels["__name__"] in names:
