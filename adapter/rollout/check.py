@@ -1,7 +1,8 @@
 """What can be said of a policy's gates before a release: what cannot be asked, and what nobody would answer."""
 
+import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from adapter.rollout import preview, queries
 from adapter.rollout.decide.context import Context
@@ -15,8 +16,22 @@ from adapter.rollout.values import Values
 
 SECONDS: Final = 60.0
 """Between two looks for a policy's metrics."""
+SOON: Final = 15.0
+"""The same where a metric could not be looked for."""
 MOST: Final = 1000
 """Policies whose last look is held in memory."""
+
+
+class _Look(NamedTuple):
+    """What one look for a policy's metrics found."""
+
+    generation: int
+    time: float
+    """Unix time, s."""
+    soon: bool
+    """A metric could not be looked for."""
+    missing: tuple[str, ...]
+    """A sentence each."""
 
 
 class Checker:
@@ -24,7 +39,7 @@ class Checker:
 
     def __init__(self, values: Values, *, asks_prometheus: bool) -> None:
         self._values, self._asks_prometheus = values, asks_prometheus
-        self._missing: dict[str, tuple[float, int, tuple[str, ...]]] = {}
+        self._looks: dict[str, _Look] = {}
 
     async def check(self, policy: RolloutPolicy, raw: Json, seen: Observation, now: float) -> Checked:
         """See `turns.Ears`."""
@@ -35,22 +50,32 @@ class Checker:
         found += preview.problems(policy.spec.blue_green, seen.deployment.template) if seen.deployment else []
         if found or seen.deployment is None:
             return Checked(tuple(found))
-        return Checked(unheard=await self._unheard(Context(policy, policy.status, seen, FREE, now), gates))
+        look = await self._last_look(Context(policy, policy.status, seen, FREE, now), gates)
+        return Checked(unheard=look.missing, again=SOON if look.soon else math.inf)
 
-    async def _unheard(self, ctx: Context, gates: Sequence[Gate]) -> tuple[str, ...]:
+    async def _last_look(self, ctx: Context, gates: Sequence[Gate]) -> _Look:
         """Metrics of gates that no pod has, looked for once a minute: a wrong name is seen before a release is."""
-        key = ctx.policy.metadata.uid
-        time, generation, found = self._missing.get(key, (0.0, -1, ()))
-        if generation != ctx.policy.metadata.generation or ctx.now - time >= SECONDS:
-            found = tuple([text for gate in gates if (text := await self._missed(ctx, gate))])
-            self._missing[key] = (ctx.now, ctx.policy.metadata.generation, found)
-            while len(self._missing) > MOST:
-                del self._missing[next(iter(self._missing))]
-        return found
+        key, generation = ctx.policy.metadata.uid, ctx.policy.metadata.generation
+        last = self._looks.get(key)
+        pause = SOON if last is not None and last.soon else SECONDS
+        if last is None or last.generation != generation or ctx.now - last.time >= pause:
+            last = self._looks[key] = await self._look(ctx, gates)
+            while len(self._looks) > MOST:
+                del self._looks[next(iter(self._looks))]
+        return last
 
-    async def _missed(self, ctx: Context, gate: Gate) -> str:
+    async def _look(self, ctx: Context, gates: Sequence[Gate]) -> _Look:
         """Bad requests may well have no series yet; all requests, or a gauge, must."""
-        name = gate.total or gate.metric
-        if gate.query or gate.metric == GENERATED or not ctx.deployment.replicas or await self._values.has(ctx, name):
-            return ""
-        return f"gate {gate.name}: no pod of the Deployment has the metric {name}; correct its name, or have it served"
+        missing, told = list[str](), True
+        for gate in gates:
+            name = gate.total or gate.metric
+            if gate.query or gate.metric == GENERATED or not ctx.deployment.replicas:
+                continue
+            has = await self._values.has(ctx, name)
+            told = told and has is not None
+            if has is False:
+                missing.append(
+                    f"gate {gate.name}: no pod of the Deployment has the metric {name}; correct its name, or have it"
+                    " served"
+                )
+        return _Look(ctx.policy.metadata.generation, ctx.now, not told, tuple(missing))

@@ -1,5 +1,6 @@
 """One turn of one policy: read, judge, decide, remember, tell, write. Everything is decided anew each time."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeAlias
@@ -43,6 +44,8 @@ class Checked(NamedTuple):
     """For these the policy cannot be followed."""
     unheard: tuple[str, ...] = ()
     """With these it can, and its gates will hear nothing as things are."""
+    again: float = math.inf
+    """Seconds until it is worth to look again; only where something could not be told."""
 
 
 class Ears(Protocol):
@@ -106,7 +109,7 @@ class Turns:
         heard = await self._ears.hear(policy, raw, seen, now)
         if heard.floor is not None:
             seen = replace(seen, wanted=heard.floor)
-        status = policy.status
+        status, checked = policy.status, Checked()
         if status.phase in (Phase.PENDING, Phase.IDLE):
             checked = await self._ears.check(policy, raw, seen, now)
             seen = replace(seen, rivals=(*checked.refuses, *seen.rivals), unheard=checked.unheard)
@@ -123,7 +126,9 @@ class Turns:
         await tell(self._client, policy, decision.told, now)
         self._notify(msgspec.structs.replace(policy, status=decision.status), decision.told, now)
         result = await self._writer.act(namespace, actions)
-        return self._after(decision, result)._replace(judged=None if heard.evidence is None else heard.verdict.said)
+        turned = self._after(decision, result)
+        judged = None if heard.evidence is None else heard.verdict.said
+        return turned._replace(again=min(turned.again, checked.again), judged=judged)
 
     async def _remember(self, policy: RolloutPolicy, raw: Json, status: Status) -> None:
         """Writes the status, only if the policy is as it was read: of two controllers one wins."""

@@ -70,14 +70,14 @@ class Values:
         found = await self._ask(CUSTOM, ctx, _Values, metric, more)
         return list(found.items) if found else []
 
-    async def has(self, ctx: Context, metric: str) -> bool:
-        """Whether a pod of the Deployment has the metric; True where that cannot be told now."""
+    async def has(self, ctx: Context, metric: str) -> bool | None:
+        """Whether a pod of the Deployment has the metric; None where that cannot be told now."""
         try:
             return bool((await self._once(CUSTOM, ctx, _Values, metric, {})).items)
         except NotFound:
             return False
         except KubeError:
-            return True
+            return None
 
     async def usage(self, ctx: Context) -> list[PodUsage]:
         """CPU and memory of the Deployment's pods."""

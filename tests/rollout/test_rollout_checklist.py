@@ -188,6 +188,9 @@ async def test_a_metrics_server_that_is_away_is_no_missing_metric() -> None:
     await shop.ready()
     await shop.some(3)
     assert not [found for found in shop.status["conditions"] if found["type"] == "MetricsMissing"]
+    shop.client.before.remove(hook)  # it is back, and does not know the metric: seen soon
+    await shop.some(17)
+    assert "MetricsMissing" in [found["type"] for found in shop.status["conditions"] if found["status"] == "True"]
 
 
 async def test_a_metric_that_the_api_does_not_know_is_missing() -> None:
