@@ -45,6 +45,7 @@ def mode(settings: Settings) -> Mode:
         oom_bump_ratio=settings.oom_ratio,
         oom_min_bump=settings.oom_bump,
         first_zero_peak=not settings.fixed("zero_peak"),
+        bounded=settings.fixed("state_size"),
         daily_peaks=settings.mode == "default" or settings.fixed("memory"),
     )
     estimation = Estimation(

@@ -242,7 +242,11 @@ class Settings(LeaderSettings):
     fix_current_peak: bool | None = setting(
         "fix-restart-peak", None, "a restart keeps the day's peak; unset: on in mode default"
     )
-
+    fix_state_size: bool | None = setting(
+        "fix-state-size",
+        None,
+        "a container's state is 800 bytes at most, coarser where its use spreads widely; unset: on in mode default",
+    )
     fix_oom_limit: bool | None = setting(
         "fix-oom-limit",
         None,

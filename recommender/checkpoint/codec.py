@@ -22,8 +22,8 @@ VERSION: Final = "v3"
 ANNOTATION: Final = "recommender.streamgate.io/daily-peaks"
 MAX_WEIGHT: Final = 2**32 - 1
 """Weights are uint32 in VPA."""
-MAX_TOTAL: Final = 1e40
-"""Far above what 100 half-lives and a million samples a day can reach; a total beyond it is damage."""
+MAX_TOTAL: Final = 1e38
+"""Far above what 100 half-lives and a million samples a day can reach (1e36); a total beyond it is damage."""
 MAX_SAMPLES: Final = 2**53
 
 
@@ -122,7 +122,8 @@ def encode_extra(states: States, rows: Rows) -> list[str]:
     """The annotation's text for each of `rows`; empty where there are no daily peaks."""
     peaks = states.peaks
     known = peaks.days(rows, 0.0)
-    newest, repeated = amount(known.highest).tolist(), amount(known.repeated).tolist()
+    # The largest level and a kill at the largest amount are beyond what is read back.
+    newest, repeated = (np.minimum(amount(each), MAX_AMOUNT).tolist() for each in (known.highest, known.repeated))
     readings = known.readings.tolist()
     columns = (peaks.first, peaks.day, peaks.oom, peaks.oom_time)
     first, day, oom, oom_time = (column[rows].tolist() for column in columns)
@@ -132,7 +133,7 @@ def encode_extra(states: States, rows: Rows) -> list[str]:
             first=first[at],
             day=day[at],
             peaks=_trimmed(newest[at]),
-            oom=oom[at],
+            oom=min(oom[at], MAX_AMOUNT),
             oom_time=oom_time[at],
             repeated=_trimmed(repeated[at]),
             readings=_trimmed(readings[at]),

@@ -4,6 +4,7 @@ The rules are VPA's (model/container.go, model/aggregate_container_state.go). St
 loops over containers. Times are Unix seconds; a time that has not come yet is `NEVER`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,9 @@ CPU_WEIGHT: Final = 0.1
 PEAK_WEIGHT: Final = 1.0
 """The weight of a memory peak."""
 DAY: Final = 86400.0
+MOST: Final[Mapping[str, int]] = {"cpu": 7, "memory": 6}
+"""Units of 8 buckets that a bounded histogram may take: at full resolution 0 to 2.8 cores, 0 to 1.8 GB; twice as
+coarse to 47 cores, 21 GB; so that a container's state is at most 800 bytes."""
 LEVEL: Final = 3600.0
 """s after which a CPU sample weighs 1/e in what an instance is said to use."""
 MISSING: Final = -1
@@ -45,6 +49,8 @@ class Aggregation:
     """bytes"""
     daily_peaks: bool = False
     """Whether the last four weeks' daily peaks are kept too, for the default mode."""
+    bounded: bool = False
+    """Whether a container's histograms are bounded in size: single precision, and coarser where use spreads widely."""
     first_zero_peak: bool = False
     """True is VPA's bug: where a window's first memory sample is 0, no later sample of that window counts."""
 
@@ -70,8 +76,9 @@ class States(Table):
             first_sample=NEVER, last_sample=NEVER, samples=0, wanted=0, looked=NEVER,
             bump_ratio=config.oom_bump_ratio, bump_bytes=config.oom_min_bump, interval=config.memory_interval,
         )  # fmt: skip
-        self.cpu = Histograms(CPU, config.cpu_half_life)
-        self.memory = Histograms(MEMORY, config.memory_half_life)
+        most = MOST if config.bounded else {}
+        self.cpu = Histograms(CPU, config.cpu_half_life, most.get("cpu"))
+        self.memory = Histograms(MEMORY, config.memory_half_life, most.get("memory"))
         self.peaks = Peaks()
 
     @property

@@ -20,6 +20,7 @@ EPSILON: Final = 1e-4
 MAX_DECAY_EXPONENT: Final = 100
 """Half-lives after which the weights are scaled down and the reference time moves."""
 MAX_CHECKPOINT_WEIGHT: Final = 10000
+ROUGH: Final = 1e-6
 COARSE: Final = 0.1
 """A bucket wider than this share of where it starts is looked into, if that is asked for."""
 
@@ -31,10 +32,10 @@ class Histograms:
     multiple of the half-life nearest to the first sample and moves only when exponents pass 100.
     """
 
-    def __init__(self, buckets: Buckets, half_life: float) -> None:
-        """`half_life` in seconds."""
-        self.buckets, self.half_life = buckets, half_life
-        self.arena = Arena(buckets.count)
+    def __init__(self, buckets: Buckets, half_life: float, most: int | None = None) -> None:
+        """`half_life` in seconds; `most`: units of 8 buckets that a row may take (`Arena`), None is VPA's exactness."""
+        self.buckets, self.half_life, self._most = buckets, half_life, most
+        self.arena = Arena(buckets.count, most)
         self.total: Floats = np.zeros(0)
         """The row's whole weight: a running sum of its own, not the sum of its buckets."""
         self.reference: Floats = np.zeros(0)
@@ -77,10 +78,10 @@ class Histograms:
         """Adds one sample per entry, in order; a row may occur more than once."""
         weights = weight * self._decay(rows, times)
         buckets = self.buckets.find(amounts)
-        self.arena.cover(rows, buckets)
+        self._cover(rows, buckets)
         position = self.arena.position(rows, buckets)
         flat = self.arena.flat
-        np.add.at(flat, position, weights)
+        np.add.at(flat, position, weights.astype(flat.dtype, copy=False))
         np.add.at(self.total, rows, weights)
         heavy = flat[position] >= EPSILON
         np.minimum.at(self.minimum, rows[heavy], buckets[heavy])
@@ -90,13 +91,15 @@ class Histograms:
         """Takes back samples that were added with the same amount, weight and time."""
         weights = weight * self._decay(rows, times)
         buckets = self.buckets.find(amounts)
-        self.arena.cover(rows, buckets)
+        self._cover(rows, buckets)
         position = self.arena.position(rows, buckets)
         flat = self.arena.flat
-        np.subtract.at(flat, position, weights)
+        np.subtract.at(flat, position, weights.astype(flat.dtype, copy=False))
         np.subtract.at(self.total, rows, weights)
-        flat[position] = _without_dust(flat[position])
-        self.total[rows] = _without_dust(self.total[rows])
+        # Of single precision a share of what was there stays besides.
+        dust = np.maximum(EPSILON, 0.0 if self._most is None else ROUGH * weights)
+        flat[position] = np.where(flat[position] < dust, 0.0, flat[position])
+        self.total[rows] = np.where(self.total[rows] < EPSILON, 0.0, self.total[rows])
         self._narrow(np.unique(rows))
 
     def percentiles(self, fractions: Sequence[float], rows: Rows | None = None, inside: bool = False) -> Floats:
@@ -108,62 +111,61 @@ class Histograms:
         rows = np.arange(len(self)) if rows is None else rows
         values = np.zeros((len(fractions), len(rows)))
         for part, low, weights in self.arena.groups(rows):
-            minimum, maximum = self.minimum[rows[part]], self.maximum[rows[part]]
+            minimum, maximum, scale = self._ends(rows[part])
             width = np.arange(weights.shape[1])
             weights[width < (minimum - low)[:, None]] = 0.0
             at_minimum = weights[np.arange(len(part)), np.clip(minimum - low, 0, len(width) - 1)]
             reached = np.cumsum(weights, axis=1)
             for index, fraction in enumerate(fractions):
                 threshold = fraction * self.total[rows[part]]
-                bucket = low + np.count_nonzero(reached < threshold[:, None], axis=1)
-                bucket = np.maximum(np.minimum(bucket, maximum), minimum)
-                value = self.buckets.ends[bucket]
+                column = low + np.count_nonzero(reached < threshold[:, None], axis=1)
+                column = np.maximum(np.minimum(column, maximum), minimum)
+                value = self.buckets.ends[self._last(column, scale)]
                 if inside:
-                    value = value - self._unused(bucket, bucket - low, threshold, weights, reached)
+                    value = value - self._unused(column, column - low, scale, threshold, weights, reached)
                 values[index, part] = np.where(at_minimum < EPSILON, 0.0, value)
         return values
 
     def _unused(
-        self, bucket: NDArray[np.int64], column: NDArray[np.int64], threshold: Floats, weights: Floats, reached: Floats
-    ) -> Floats:
-        """How much of each bucket lies above the place where `threshold` is reached, units."""
-        row = np.arange(len(bucket))
+        self, at: NDArray[np.int64], column: NDArray[np.int64], scale: Indices, threshold: Floats,
+        weights: Floats, reached: Floats,
+    ) -> Floats:  # fmt: skip
+        """How much of each column lies above the place where `threshold` is reached, units."""
+        row = np.arange(len(at))
         column = np.clip(column, 0, weights.shape[1] - 1)
         over = (reached[row, column] - threshold) / np.maximum(weights[row, column], EPSILON)
-        start, end = self.buckets.starts[bucket], self.buckets.ends[bucket]
+        start, end = self.buckets.starts[at << scale], self.buckets.ends[self._last(at, scale)]
         return np.where(end - start > COARSE * start, np.clip(over, 0.0, 1.0) * (end - start), 0.0)
+
+    def _ends(self, rows: Rows) -> tuple[Indices, Indices, Indices]:
+        """The least and the largest column of each row that counts, and how often its columns were doubled."""
+        scale = self.arena.scale[rows].astype(np.int16)
+        return self.minimum[rows] >> scale, self.maximum[rows] >> scale, scale
+
+    def _last(self, columns: NDArray[np.int64], scale: NDArray[np.integer]) -> NDArray[np.int64]:
+        """The last bucket of each column: itself where columns were not doubled."""
+        last: NDArray[np.int64] = np.minimum(((columns + 1) << scale) - 1, self.buckets.count - 1)
+        return last
+
+    def _cover(self, rows: Rows, buckets: Indices) -> None:
+        squeezed = self.arena.cover(rows, buckets)
+        if len(squeezed):
+            self._narrow(squeezed)
 
     def copy(self, rows: Rows) -> "Histograms":
         """The histograms of `rows` (unique) as ones of their own, in that order."""
-        other = Histograms(self.buckets, self.half_life)
-        other.extend(len(rows))
-        for part, low, weights in self.arena.groups(rows):
-            highest = low + weights.shape[1] - 1
-            other.arena.cover(np.repeat(part, 2), np.stack((low, highest), axis=1).ravel().astype(np.int16))
-            other.arena.write(part, weights)
+        other = Histograms(self.buckets, self.half_life, self._most)
+        other.arena = self.arena.copy(rows)
         other.total, other.reference = self.total[rows], self.reference[rows]
         other.minimum, other.maximum = self.minimum[rows], self.maximum[rows]
         return other
 
-    def merge(self, into: int, other: int) -> None:
-        """Adds histogram `other` to `into`; both references become the younger one, as in VPA."""
-        younger = max(self.reference[into], self.reference[other])
-        pair = np.array([into, other])
-        self._shift(pair[self.reference[pair] < younger], np.array([younger]))
-        weights = self.weights(other)
-        buckets = np.arange(self.minimum[other], self.maximum[other] + 1, dtype=np.int16)
-        rows = np.full(len(buckets), into)
-        self.arena.cover(rows, buckets)
-        self.arena.flat[self.arena.position(rows, buckets)] += weights[buckets]
-        self.total[into] += self.total[other]
-        self.minimum[into] = min(self.minimum[into], self.minimum[other])
-        self.maximum[into] = max(self.maximum[into], self.maximum[other])
-
     def weights(self, row: int) -> Floats:
-        """The weights of one row over all buckets."""
+        """The weights of one row over all buckets; of a column of more than one it is at the last."""
         full = np.zeros(self.buckets.count)
+        scale = self.arena.scale[row]
         for _, low, weights in self.arena.groups(np.array([row])):
-            full[low[0] : low[0] + weights.shape[1]] = weights[0][: self.buckets.count - low[0]]
+            np.add.at(full, self._last(low[0] + np.arange(weights.shape[1]), scale), weights[0])
         return full
 
     def saved(self, rows: Rows) -> list[dict[int, int]]:
@@ -173,8 +175,10 @@ class Histograms:
             heaviest = weights.max(axis=1)
             with np.errstate(divide="ignore", invalid="ignore"):
                 scaled = np.floor(weights * (MAX_CHECKPOINT_WEIGHT / heaviest)[:, None] + 0.5)
-            bucket = low[:, None] + np.arange(weights.shape[1])
-            inside = (bucket >= self.minimum[rows[part]][:, None]) & (bucket <= self.maximum[rows[part]][:, None])
+            column = low[:, None] + np.arange(weights.shape[1])
+            minimum, maximum, scale = self._ends(rows[part])
+            inside = (column >= minimum[:, None]) & (column <= maximum[:, None])
+            bucket = self._last(column, scale[:, None])
             # An all-zero row divides by zero; nothing of it is inside minimum and maximum, or it is not above zero.
             keep = inside & (scaled > 0)
             row_of = np.nonzero(keep)[0]
@@ -199,8 +203,9 @@ class Histograms:
         with np.errstate(divide="ignore", invalid="ignore"):
             added = values * (totals / sums)[owner]
         added, buckets, owner = added[filled[owner]], buckets[filled[owner]], owner[filled[owner]]
-        self.arena.cover(rows[owner], buckets)
-        self.arena.flat[self.arena.position(rows[owner], buckets)] += added
+        self._cover(rows[owner], buckets)
+        flat = self.arena.flat
+        np.add.at(flat, self.arena.position(rows[owner], buckets), added.astype(flat.dtype, copy=False))
         np.minimum.at(self.minimum, rows[owner], buckets)
         np.maximum.at(self.maximum, rows[owner], buckets)
         self.total[rows[filled]] += totals[filled]
@@ -230,9 +235,10 @@ class Histograms:
     def _scale(self, rows: Rows, factors: Floats) -> None:
         """Multiplies weights between minimum and maximum (only those: dust outside is left, as in VPA) and totals."""
         for part, low, weights in self.arena.groups(rows):
-            bucket = low[:, None] + np.arange(weights.shape[1])
+            column = low[:, None] + np.arange(weights.shape[1])
             members = rows[part]
-            inside = (bucket >= self.minimum[members][:, None]) & (bucket <= self.maximum[members][:, None])
+            minimum, maximum, _ = self._ends(members)
+            inside = (column >= minimum[:, None]) & (column <= maximum[:, None])
             self.arena.write(members, np.where(inside, weights * factors[part][:, None], weights))
         self.total[rows] *= factors
         self._narrow(rows)
@@ -241,17 +247,12 @@ class Histograms:
         """Moves minimum and maximum of rows (unique) inward past buckets that are lighter than EPSILON."""
         for part, low, weights in self.arena.groups(rows):
             members = rows[part]
-            bucket = low[:, None] + np.arange(weights.shape[1])
+            column = low[:, None] + np.arange(weights.shape[1])
+            minimum, maximum, scale = self._ends(members)
             heavy = weights >= EPSILON
-            above = heavy & (bucket >= self.minimum[members][:, None])
-            below = heavy & (bucket <= self.maximum[members][:, None])
+            above = heavy & (column >= minimum[:, None])
+            below = heavy & (column <= maximum[:, None])
             first = low + above.argmax(axis=1)
             last = low + weights.shape[1] - 1 - below[:, ::-1].argmax(axis=1)
-            self.minimum[members] = np.where(above.any(axis=1), first, self.buckets.count - 1)
-            self.maximum[members] = np.where(below.any(axis=1), last, 0)
-
-
-def _without_dust(weights: Floats) -> Floats:
-    """Weights with those under EPSILON taken as zero (VPA's safe subtraction)."""
-    cleaned: NDArray[np.float64] = np.where(weights < EPSILON, 0.0, weights)
-    return cleaned
+            self.minimum[members] = np.where(above.any(axis=1), first << scale, self.buckets.count - 1)
+            self.maximum[members] = np.where(below.any(axis=1), self._last(last, scale), 0)

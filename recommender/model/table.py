@@ -1,10 +1,13 @@
 """Columns of equal length with rows that are taken and released."""
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from recommender.model.buckets import Rows
+
+SPARE: Final = 32
+"""One in so many rows may be empty: room to grow into."""
 
 
 class Table:
@@ -40,7 +43,7 @@ class Table:
         reused = [self._free.pop() for _ in range(min(count, len(self._free)))]
         fresh = count - len(reused)
         if self._used + fresh > self._capacity:
-            self.grow(max(self._used + fresh - self._capacity, self._capacity // 8))
+            self.grow(max(self._used + fresh - self._capacity, self._capacity // SPARE))
         rows = np.array([*reused, *range(self._used, self._used + fresh)], dtype=np.int64)
         self._used += fresh
         return rows

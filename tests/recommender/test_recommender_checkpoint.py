@@ -129,6 +129,20 @@ def test_daily_peaks_survive_a_restart_in_an_annotation() -> None:
     assert all(len(text) < 1000 for text in texts)
 
 
+def test_an_annotation_of_the_largest_amounts_is_read_back() -> None:
+    """A reading and a kill at 1e14 bytes: what the kill needed is above what is read."""
+    model = Model(mode(Settings()).aggregation)
+    instances = model.start(model.states.take(1))
+    time, largest = np.array([T0]), np.array([10**14])
+    model.observe_memory(instances, largest, time)
+    model.observe_oom(instances, largest, time)
+    (text,) = codec.encode_extra(model.states, np.array([0]))
+    again = Model(mode(Settings()).aggregation)
+    again.states.take(1)
+    codec.restore_extra(again.states, 0, text)
+    assert again.states.peaks.oom[0] == 10**14
+
+
 def test_an_annotation_of_before_there_were_two_numbers_a_day_is_read_with_every_peak_supported() -> None:
     """Two days, 3 GB and 1 GB; written by a release that knew of peaks only."""
     model = Model(mode(Settings()).aggregation)

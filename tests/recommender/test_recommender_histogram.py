@@ -92,18 +92,6 @@ def test_what_is_subtracted_is_gone() -> None:
     assert made.total[0] == 0.0
 
 
-def test_merging_takes_the_younger_reference() -> None:
-    made = Histograms(CPU, DAY)
-    made.extend(2)
-    made.add(np.array([0, 1]), np.array([100, 200]), 1.0, np.array([T0, T0 + 3 * DAY]))
-    made.merge(0, 1)
-    assert made.reference[0] == T0 + 3 * DAY
-    assert made.total[0] == pytest.approx(1 / 8 + 1)
-    assert made.percentiles((0.1, 0.2), np.array([0]))[:, 0].tolist() == [
-        CPU.ends[CPU.find(np.array([amount]))[0]] for amount in (100, 200)
-    ]
-
-
 def test_a_copy_lives_its_own_life() -> None:
     made = filled((100, 1, T0), (90000, 1, T0))
     other = made.copy(np.array([0]))
