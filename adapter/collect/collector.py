@@ -202,7 +202,7 @@ class Collector:
         try:
             table = await self._evaluator.table(planned, started, self._last(planned))
         except SourceError as failure:
-            error = failure
+            error = failure = _judged(planned, failure)
             if isinstance(failure, RefusedQuery) and self._planner.apart.refused(planned.wants, started):
                 self._replanning.ask()
                 self.wake()
@@ -244,6 +244,13 @@ class Collector:
             last = share_of(want, planned, table) if table else known and known.table
             self.held[want] = Held(planned, last, error)
         return self.held[planned.wants[0]]
+
+
+def _judged(planned: Planned, failure: SourceError) -> SourceError:
+    """A query that neither the source nor we can read can never work: not every server tells that from bad data."""
+    if isinstance(failure, RefusedQuery) and planned.unread:
+        return UnsupportedQuery(str(failure))
+    return failure
 
 
 def _outcome(error: SourceError | None) -> Outcome:

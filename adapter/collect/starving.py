@@ -59,7 +59,8 @@ def failing(held: Iterable[Held]) -> list[str]:
     failed = {one.planned.query: one for one in held if one.error is not None}
     if not failed:
         return []
-    own = [one for one in failed.values() if not isinstance(one.error, RefusedQuery | UnsupportedQuery)]
+    errors = [one.error for one in failed.values() if one.error is not None]
+    own = [error for error in errors if not isinstance(error, RefusedQuery | UnsupportedQuery)]
     count = "one query" if len(failed) == 1 else f"{len(failed)} queries"
-    cause = f": {own[0].error}"[:SHOWN] if own else "; the log says why"
+    cause = f": {own[0].public}"[:SHOWN] if own else "; the log says why"
     return [f"{count} failed when last asked{cause}"]

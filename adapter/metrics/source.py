@@ -29,6 +29,12 @@ ALWAYS: Final[Since] = MappingProxyType({})
 class SourceError(Exception):
     """A source could not answer; the text is one sentence with the cause, fit for the caller of the API."""
 
+    def __init__(self, text: str, public: str = "") -> None:
+        """`public`: the same without what a server wrote, which may repeat the query; '' where it holds none."""
+        super().__init__(text)
+        self.public = public or text
+        """Fit for strangers."""
+
 
 class RefusedQuery(SourceError):  # noqa: N818 - it is a refusal, not a fault
     """The source could not evaluate this query on the data there is, as where two series contradict a join.

@@ -21,7 +21,7 @@ from adapter.metrics.source import Query, RefusedQuery, SourceError, Unsupported
 from adapter.rules.resources import NODES, PODS
 from adapter.units.requirement import Operator, Requirement
 from adapter.units.selector import EVERYTHING, Selector
-from tests.collect.conftest import World
+from tests.collect.conftest import RULES, World
 
 pytestmark = pytest.mark.looptime
 
@@ -182,6 +182,21 @@ async def test_what_can_never_work_is_said_at_once_and_hardly_asked_again(world:
     world.now += 5
     await refresh(world)
     assert len(world.source.queries) == 2
+
+
+async def test_a_refused_query_that_we_cannot_read_either_can_never_work() -> None:
+    """VictoriaMetrics answers 422 for what is no PromQL too, as for data that contradict a join."""
+    world = World(RULES.replace("max(<<.Series>>{<<.LabelMatchers>>}) by (queue)", "sum(<<.Series>>) bye (queue)"))
+    await world.collector.offers.look()
+    jobs = ExternalQuestion(namespace="shop", metric="jobs_waiting", selector=EVERYTHING)
+    world.source.refusal = "Prometheus answered 422: 422: cannot parse query"
+    with pytest.raises(Unanswerable, match="cannot parse query"):
+        await world.answers.external(jobs)
+    world = World()
+    await world.collector.offers.look()
+    world.source.refusal = "Prometheus answered 422: execution: found duplicate series"
+    with pytest.raises(Unavailable, match="duplicate series"):
+        await world.answers.external(jobs)
 
 
 @pytest.mark.parametrize("error", [UnsupportedQuery("no PromQL"), RefusedQuery("422"), SourceError("away")])

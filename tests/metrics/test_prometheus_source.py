@@ -23,6 +23,7 @@ from structlog.testing import capture_logs
 from adapter.metrics.prometheus import wire
 from adapter.metrics.prometheus.client import PrometheusSource
 from adapter.metrics.prometheus.connection import Connection, Endpoint
+from adapter.metrics.sample import Sample
 from adapter.metrics.source import Discovery, Query, SourceError, UnsupportedQuery
 
 AT = 1_731_200_000.5
@@ -417,7 +418,60 @@ def test_label_sets_are_the_same_in_slices(monkeypatch: pytest.MonkeyPatch) -> N
     assert (slices, sets) == (3, found)
 
 
-def test_a_native_histogram_is_left_out() -> None:
-    element = {"metric": {}, "histogram": [AT, {"count": "1", "sum": "2", "buckets": [[0, "1", "2", "3"]]}]}
-    answer = {"status": "success", "data": {"resultType": "vector", "result": [element]}}
-    assert drain(wire.samples(bytearray(json.dumps(answer).encode()), []))[1] == []
+HISTOGRAM = {"metric": {"pod": "b"}, "histogram": [AT, {"count": "1", "sum": "2", "buckets": [[0, "1", "2", "3"]]}]}
+
+
+def read(result: object, **more: object) -> tuple[list[Sample], list[str]]:
+    """What an answer with this result is read as, and its warnings."""
+    answer = {"status": "success", "data": {"resultType": "vector", "result": result}} | more
+    warnings: list[str] = []
+    return drain(wire.samples(bytearray(json.dumps(answer).encode()), warnings))[1], warnings
+
+
+def test_native_histograms_alone_are_refused_with_a_sentence_and_beside_numbers_left_out() -> None:
+    with pytest.raises(UnsupportedQuery, match="gives native histograms; a metric needs numbers"):
+        read([HISTOGRAM])
+    found, warnings = read([HISTOGRAM, {"metric": {"pod": "a"}, "value": [AT, "7"]}])
+    assert [(sample.labels, sample.value) for sample in found] == [({"pod": "a"}, 7.0)]
+    assert "native histograms, which are left out" in warnings[0]
+
+
+def test_what_go_writes_as_null_is_empty() -> None:
+    assert read(None) == ([], [])
+    assert read([{"metric": None, "value": [AT, "7"]}], warnings=None, infos=None) == ([({}, 7.0, AT, 0.0)], [])
+    nothing = bytearray(b'{"status":"success","data":null}')
+    assert drain(wire.label_sets(nothing, []))[1] == []
+    assert wire.texts(nothing) == []
+
+
+def test_a_partial_answer_is_a_warning() -> None:
+    found, warnings = read([{"metric": {}, "value": [AT, "7"]}], isPartial=True)
+    assert [sample.value for sample in found] == [7.0]
+    assert warnings == ["the answer is partial: a part of the storage did not answer"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (401, "no org id\n", r"answered 401; check its credentials \(it says 'no org id'\)"),  # Mimir
+        (403, '{"message": "Missing Authentication Token"}', r"\(it says 'Missing Authentication Token'\)"),  # AWS
+        (400, '{"error": {"code": 400, "message": "no such project"}}', r"400 \(it says 'no such project'\)"),  # Google
+        (502, "<html>\n<head><title>502 Bad Gateway</title></head>", r"502 \(it says '502 Bad Gateway'\)"),  # nginx
+        (200, "<!doctype html><title>\n Log in </title>", r"200 with what is no JSON of .* \(it says 'Log in'\)"),
+        (502, "<html>" + "<a>" * 50_000, "answered 502$"),
+        (503, "", "answered 503; it may be starting$"),
+        (503, "\x00\x01", "answered 503; it may be starting$"),
+        (503, '{"message": [' * 5000, "answered 503; it may be starting$"),
+        (429, "x" * 5000, r"answered 429 \(it says 'x{200}…'\)$"),
+    ],
+)
+async def test_the_words_of_what_stands_before_prometheus_are_told_and_the_next_endpoint_is_asked(
+    fake: Fake, status: int, body: str, words: str
+) -> None:
+    fake.answer = lambda r: web.Response(status=status, text=body)
+    async with asking(fake.url) as source:
+        with pytest.raises(SourceError, match=words) as told:
+            await source.query(Query("a"), AT)
+        assert "it says" not in told.value.public
+    async with serving() as other, asking(fake.url, other.url) as source:
+        assert [sample.value for sample in await source.query(Query("a"), AT)] == [1.5]

@@ -18,7 +18,7 @@ from adapter.metrics.prometheus import wire
 from adapter.metrics.prometheus.connection import Call, Connection, Endpoint, Form
 from adapter.metrics.prometheus.discovery import Discoverer
 from adapter.metrics.prometheus.loaded import Loaded
-from adapter.metrics.prometheus.verdict import Failed, Reply, judged, refuses_verb
+from adapter.metrics.prometheus.verdict import Failed, Reply, judged, objection, refuses_verb
 from adapter.metrics.sample import Sample
 from adapter.metrics.series_text import cut
 from adapter.metrics.slices import Slices, run_in_turns
@@ -146,11 +146,11 @@ class PrometheusSource:
                 try:
                     body = await self._ask_one(endpoint, call)
                 except Failed as failure:
-                    failures.append(f"{endpoint.url} {failure}")
+                    failures.append((f"{endpoint.url} {failure}", f"{endpoint.url} {failure.cause}"))
                     continue
                 self._prefer(endpoint)
                 return _Answer(body, asked)
-        raise SourceError("Prometheus did not answer: " + "; ".join(failures))
+        raise SourceError(*("Prometheus did not answer: " + "; ".join(told) for told in zip(*failures, strict=True)))
 
     def _prefer(self, endpoint: Endpoint) -> None:
         if self._endpoints[0] is not endpoint:
@@ -169,6 +169,8 @@ class PrometheusSource:
                     "Prometheus refuses POST, asking by GET from now on", endpoint=endpoint.url, status=refused.status
                 )
         if reply.status == 200:
+            if (failure := objection(reply)) is not None:
+                raise failure
             return reply.body
         if reply.status == 401 and self._connection.credentials:
             await self._connection.credentials.headers(refused=True)  # for the next query

@@ -1,9 +1,14 @@
 """What an answer that is not 200 means: for the query, for the endpoint, for the way of asking."""
 
-from typing import NamedTuple
+import re
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+import msgspec
+
 from adapter.metrics.prometheus import wire
+from adapter.metrics.series_text import cut
 from adapter.metrics.source import RefusedQuery, SourceError, UnsupportedQuery
 
 _NOT_OF_THE_VERB = (401, 408, 429)
@@ -16,8 +21,18 @@ _HINTS = {
 }
 
 
+_TITLE: Final = re.compile(rb"<title>\s*([^<]{1,200})", re.IGNORECASE)
+SAID_IN: Final = 65_536
+"""Bytes of an answer that is no answer in which its words are looked for."""
+
+
 class Failed(Exception):  # noqa: N818 - one endpoint's failure is not yet an error
     """This endpoint did not answer; another one may."""
+
+    def __init__(self, cause: str, said: str = "") -> None:
+        """`said`: what the server, or what stands before it, says of it; it may repeat the query."""
+        super().__init__(cause + said)
+        self.cause = cause
 
 
 class Reply(NamedTuple):
@@ -44,13 +59,49 @@ def judged(reply: Reply) -> Exception:
     if answer.error_type and (status in (400, 422, 429) or answer.error_type in ("timeout", "canceled")):
         return _KINDS.get(status, SourceError)(f"Prometheus answered {status}: {wire.refusal(answer)}")
     if answer.error_type:
-        return Failed(f"answered {status}: {wire.refusal(answer)}")
+        return Failed(f"answered {status}", f": {wire.refusal(answer)}")
     if reply.location:
         return Failed(
             f"answered {status}: it redirects to {_place(reply.location)}, which is not followed, as credentials would"
             " go there; right would be that as the URL"
         )
-    return Failed(f"answered {status}{_HINTS.get(status, '')}")
+    return Failed(f"answered {status}{_HINTS.get(status, '')}", _said(reply.body))
+
+
+def objection(reply: Reply) -> Failed | None:
+    """What is wrong with an answer of 200 that is none of Prometheus; another endpoint's may be one."""
+    if reply.body[:64].lstrip()[:1] == b"{":
+        return None
+    why = "answered 200 with what is no JSON of Prometheus' API; does the URL lead to Prometheus?"
+    return Failed(why, _said(reply.body))
+
+
+def _said(body: bytearray) -> str:
+    """The words of an answer that is not Prometheus' own, such as 'no org id'; '' where there are none for people.
+
+    Text as it is, the title of HTML, of JSON the `message` or `error` that gateways and clouds write.
+    """
+    start = bytes(body[:SAID_IN]).strip()
+    if start.startswith(b"<"):
+        title = _TITLE.search(start)
+        text = title[1] if title else b""
+    else:
+        text = _message(start) if start.startswith(b"{") else start
+    words = " ".join(text[:1000].decode(errors="replace").split())
+    return f" (it says {cut(words, 200)})" if words and words.isprintable() else ""
+
+
+def _message(text: bytes) -> bytes:
+    try:
+        found = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return b""
+    for key in ("message", "error", "detail"):
+        value = found.get(key)
+        value = value.get("message") if isinstance(value, Mapping) else value
+        if isinstance(value, str):
+            return value.encode(errors="replace")
+    return b""
 
 
 _KINDS: dict[int, type[SourceError]] = {400: UnsupportedQuery, 422: RefusedQuery}

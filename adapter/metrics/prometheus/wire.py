@@ -28,29 +28,35 @@ class Envelope(msgspec.Struct):
     """Any answer of the API."""
 
     status: str = ""
-    data: msgspec.Raw = msgspec.Raw(b"null")
+    data: msgspec.Raw = msgspec.Raw(b"")
+    """As it is written; empty where it is not there."""
     error_type: str = msgspec.field(default="", name="errorType")
     error: str = ""
-    warnings: list[str] = []
+    warnings: list[str] | None = None
+    is_partial: bool | None = msgspec.field(default=None, name="isPartial")
+    """VictoriaMetrics' own: whether a part of its storage did not answer. Others say it in a warning."""
 
 
 class _Result(msgspec.Struct):
     result_type: str = msgspec.field(name="resultType")
-    result: msgspec.Raw
+    result: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Element(msgspec.Struct):
-    metric: dict[str, str]
+    metric: dict[str, str] | None = None
     value: tuple[float, str] | None = None
     """None where the sample is a native histogram."""
 
 
 _envelope = msgspec.json.Decoder(Envelope)
 _result = msgspec.json.Decoder(_Result)
-_elements = msgspec.json.Decoder(list[_Element])
+# Go writes an empty list that it never made as null.
+_elements: msgspec.json.Decoder[list[_Element] | None] = msgspec.json.Decoder(list[_Element] | None)
 _scalar = msgspec.json.Decoder(tuple[float, str])
-_texts = msgspec.json.Decoder(list[str])
-_label_sets = msgspec.json.Decoder(list[dict[str, str]])
+_texts: msgspec.json.Decoder[list[str] | None] = msgspec.json.Decoder(list[str] | None)
+_label_sets = msgspec.json.Decoder(list[dict[str, str]] | None)
+
+_PARTIAL = "the answer is partial: a part of the storage did not answer"
 
 
 def envelope(body: bytes | bytearray) -> Envelope:
@@ -94,22 +100,32 @@ def samples(body: bytearray, warnings: list[str], clock: Clock = Clock()) -> Sli
     Raises SourceError; UnsupportedQuery for matrices, strings and native histograms.
     """
     found: list[Sample] = []
+    histograms = 0
     try:
         for piece, is_rest in pieces(body, b"result"):
-            found += _rest(piece, warnings, clock) if is_rest else _vector(_elements.decode(piece), clock)
+            elements = (_rest(piece, warnings) if is_rest else _elements.decode(piece)) or []
+            histograms += sum(one.value is None for one in elements)
+            found += _vector(elements, clock)
             yield
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise SourceError(f"the answer to the query is not as Prometheus' API says: {error}") from None
+    if histograms and not found:
+        raise UnsupportedQuery(
+            "the query gives native histograms; a metric needs numbers,"
+            " such as histogram_quantile(0.9, sum(rate(x[1m])))"
+        )
+    if histograms:
+        warnings.append("some of a result are native histograms, which are left out; a metric needs numbers")
     return found
 
 
-def _rest(piece: bytes, warnings: list[str], clock: Clock) -> list[Sample]:
+def _rest(piece: bytes, warnings: list[str]) -> list[_Element] | None:
     answer = _accepted(piece, warnings)
     result = _result.decode(answer.data)
     if result.result_type == "vector":
-        return _vector(_elements.decode(result.result), clock)
+        return _elements.decode(result.result)
     if result.result_type == "scalar":
-        return _vector([_Element({}, _scalar.decode(result.result))], clock)
+        return [_Element({}, _scalar.decode(result.result))]
     raise UnsupportedQuery(
         f"the query gives a {result.result_type}; a metric needs an instant vector or a scalar,"
         " such as sum(rate(x[1m]))"
@@ -118,7 +134,7 @@ def _rest(piece: bytes, warnings: list[str], clock: Clock) -> list[Sample]:
 
 def _vector(elements: list[_Element], clock: Clock) -> list[Sample]:
     asked = clock.asked
-    found = [(one.metric, _number(one.value[1]), one.value[0]) for one in elements if one.value]
+    found = [(one.metric or {}, _number(one.value[1]), one.value[0]) for one in elements if one.value]
     if asked is None:
         return [Sample(labels, value, time) for labels, value, time in found]
     if clock.values:
@@ -147,7 +163,7 @@ def label_sets(body: bytearray, warnings: list[str]) -> Slices[list[Mapping[str,
     found: list[Mapping[str, str]] = []
     try:
         for piece, is_rest in pieces(body, b"data"):
-            found += _label_sets.decode(_accepted(piece, warnings).data if is_rest else piece)
+            found += _label_sets.decode(_accepted(piece, warnings).data if is_rest else piece) or []
             yield
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError(f"the list of series is not as Prometheus' API says: {error}") from None
@@ -157,7 +173,7 @@ def label_sets(body: bytearray, warnings: list[str]) -> Slices[list[Mapping[str,
 def texts(body: bytearray) -> list[str]:
     """The answer of /api/v1/labels and of /api/v1/label/…/values. Raises SourceError."""
     try:
-        return _texts.decode(_accepted(bytes(body), []).data)
+        return _texts.decode(_accepted(bytes(body), []).data) or []
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError(f"the list of labels is not as Prometheus' API says: {error}") from None
 
@@ -166,7 +182,8 @@ def _accepted(piece: bytes, warnings: list[str]) -> Envelope:
     answer = envelope(piece)
     if answer.status != "success":
         raise SourceError(refusal(answer))
-    warnings += answer.warnings
+    warnings += answer.warnings or ()
+    warnings += [_PARTIAL] if answer.is_partial else []
     return answer
 
 
