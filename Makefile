@@ -6,7 +6,7 @@ SECONDS ?=
 CLUSTER_PYTEST := $(PY) -m pytest -o addopts="-q --strict-markers --strict-config --import-mode=importlib" --timeout=600
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test fuzz lint format cluster-up cluster-down cluster-status cluster-test image scale-latency \
+.PHONY: help install run test fuzz lint format cluster-up cluster-down cluster-status cluster-test image loadtest scale-latency \
         bench-adapter bench-exposition bench-parsers churn bench-recommender recommender-tables report-pictures rates judge steady steady-short \
         bench-rollouts bench-rollout-peer attack clean \
         setup-hpa setup-vpa blue-green-deploy blue-green-rollback canary-deploy canary-monitor
@@ -17,7 +17,7 @@ help: ## print this menu
 .venv/installed: pyproject.toml constraints.txt
 	@echo "making .venv (once)"
 	@$(PYTHON) -m venv .venv
-	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,load]'
 	@touch $@
 
 install: .venv/installed ## make .venv from constraints.txt
@@ -55,6 +55,11 @@ cluster-test: .venv/installed ## the tests on a real control plane
 
 image: .venv/installed ## the images of the Dockerfile by buildah, and a look into them; needs root (BUILDAH_FLAGS=…)
 	@$(PY) -m tests.cluster.image $(BUILDAH_FLAGS)
+
+SCENARIO ?= step
+
+loadtest: .venv/installed ## a scenario of Locust and its report: SCENARIO=step (LOADTEST="--fixed", "--web", "--bed", …; docs/loadtest.md)
+	@$(PY) -m loadtest run $(SCENARIO) $(LOADTEST)
 
 scale-latency: .venv/installed ## from load step to the HPA's final size, on the test bed: figures and a histogram
 	@$(PY) -m loadtest.scale_latency

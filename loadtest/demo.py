@@ -9,17 +9,12 @@ import contextlib
 import math
 import os
 import signal
-import socket
-import ssl
-import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import aiohttp
 import yaml
@@ -43,21 +38,11 @@ from adapter.hpa.model import (
     Target,
     TargetType,
 )
-from adapter.units.quantity import Quantity
 from loadtest.load import Stream, drive
+from loadtest.standalone import METRIC, PATH, Adapter, Served, free_port, program, sample_pod
 
-METRIC = "http_requests_per_second"
 PODS = ("sample-0", "sample-1", "sample-2")
-PATH = f"/apis/custom.metrics.k8s.io/v1beta2/namespaces/default/pods/*/{METRIC}?labelSelector=app%3Dsample"
 SCRAPE = "2s"
-
-
-class Served(NamedTuple):
-    """What the adapter says of one pod."""
-
-    rate: Quantity
-    time: float
-    window: float | None
 
 
 def arrivals(pod: int, seconds: float) -> float:
@@ -66,29 +51,8 @@ def arrivals(pod: int, seconds: float) -> float:
     return wave * (2 if seconds % 90 >= 45 and seconds % 90 < 75 else 1)
 
 
-def free_port() -> int:
-    """A port of loopback that nobody has just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def objects(ports: Sequence[int], target: int) -> list[Mapping[str, object]]:
     """The pods and the HPA, as a cluster would describe them."""
-    pods = [
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {
-                "name": name,
-                "namespace": "default",
-                "labels": {"app": "sample"},
-                "annotations": {"prometheus.io/scrape": "true", "prometheus.io/port": str(port)},
-            },
-            "status": {"phase": "Running", "podIP": "127.0.0.1"},
-        }
-        for name, port in zip(PODS, ports, strict=True)
-    ]
     metric = {"metric": {"name": METRIC}, "target": {"type": "AverageValue", "averageValue": str(target)}}
     hpa = {
         "apiVersion": "autoscaling/v2",
@@ -101,64 +65,7 @@ def objects(ports: Sequence[int], target: int) -> list[Mapping[str, object]]:
             "metrics": [{"type": "Pods", "pods": metric}],
         },
     }
-    return [*pods, hpa]
-
-
-@asynccontextmanager
-async def program(*arguments: str, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A program of ours that ends with the block: asked first, killed after 5 s."""
-    with log.open("wb") as stream:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", *arguments, stdout=stream, stderr=stream, start_new_session=True
-        )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            try:
-                await asyncio.wait_for(process.wait(), 5)
-            except TimeoutError:
-                process.kill()
-                await process.wait()
-
-
-class Adapter:
-    """The running adapter, spoken to as kubectl would."""
-
-    def __init__(self, folder: Path, port: int) -> None:
-        self.url = f"https://127.0.0.1:{port}"
-        self.folder = folder
-
-    async def ready(self, process: asyncio.subprocess.Process, log: Path) -> None:
-        """Wait until /readyz says so; SystemExit with its log where it ends or takes over 30 s."""
-        for _ in range(150):
-            if process.returncode is not None:
-                break
-            with contextlib.suppress(OSError, aiohttp.ClientError):
-                async with self._session() as session, session.get(f"{self.url}/readyz") as answer:
-                    if answer.status == 200:
-                        return
-            await asyncio.sleep(0.2)
-        raise SystemExit(f"the adapter did not become ready; its log:\n{log.read_text()[-4000:]}")  # noqa: ASYNC240
-
-    async def served(self) -> dict[str, Served]:
-        """What it serves for each pod."""
-        async with self._session() as session, session.get(self.url + PATH) as answer:
-            body: dict[str, Any] = await answer.json()
-        return {
-            item["describedObject"]["name"]: Served(
-                Quantity.parse(item["value"]),
-                datetime.fromisoformat(item["timestamp"]).timestamp(),
-                item.get("windowSeconds"),
-            )
-            for item in body.get("items", ())
-        }
-
-    def _session(self) -> aiohttp.ClientSession:
-        tls = ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
-        tls.load_cert_chain(self.folder / "client.crt", self.folder / "client.key")
-        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls), timeout=aiohttp.ClientTimeout(total=5))
+    return [*(sample_pod(name, port) for name, port in zip(PODS, ports, strict=True)), hpa]
 
 
 def wanted(served: Mapping[str, Served], target: int, history: History) -> tuple[str, History]:
@@ -231,25 +138,12 @@ async def demonstrate(seconds: float | None, target: int, console: Console) -> N
         file = folder / "objects.yaml"
         file.write_text(yaml.safe_dump_all(objects(ports, target)))
         adapter = Adapter(folder / "credentials", free_port())
-        process = await stack.enter_async_context(
-            program(
-                "adapter",
-                f"--standalone={file}",
-                f"--secure-port={adapter.url.rpartition(':')[2]}",
-                "--bind-address=127.0.0.1",
-                f"--cert-dir={adapter.folder}",
-                f"--scrape-interval={SCRAPE}",
-                "--otlp-grpc-port=0",
-                "--otlp-http-port=0",
-                log=folder / "adapter.log",
-            )
-        )
         streams = {pod: Stream("127.0.0.1", port) for pod, port in zip(PODS, ports, strict=True)}
         for number, stream in enumerate(streams.values()):
             task = asyncio.create_task(drive(stream, seed=number))
             stack.callback(task.cancel)
         with console.status("starting the adapter and three services"):
-            await adapter.ready(process, folder / "adapter.log")
+            await stack.enter_async_context(adapter.running(file, scrape=SCRAPE, log=folder / "adapter.log"))
         console.print(hints(adapter), highlight=False, soft_wrap=True)
         console.print(f"The adapter scrapes every {SCRAPE}. Ctrl-C ends everything.\n", highlight=False)
         await _show(adapter, streams, seconds, target, console)

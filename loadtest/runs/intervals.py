@@ -1,0 +1,140 @@
+"""How sure the figures of one run are: intervals at 95 %. Pure; the draws are seeded.
+
+Neighbouring seconds of a run resemble each other, so a mean over them is less sure than its many moments say. Therefore
+blocks of BLOCK_S are drawn anew, not moments (Kuensch's block bootstrap, 1989). A share of few failures gets Wilson's
+interval (1927), which is right where none was seen.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from loadtest.runs.measures import STEP_S, Moment, milliseconds, moments
+from loadtest.runs.record import Run
+
+BLOCK_S = 30.0
+DRAWS = 1_000
+SEED = 1
+Z95 = 1.959964
+MIN_BLOCKS = 4
+"""With fewer nothing is said."""
+
+
+class Interval(NamedTuple):
+    """A figure and between what it lies, at 95 %; NaN where that is not known."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+
+    @property
+    def known(self) -> bool:
+        """Whether there are bounds."""
+        return not (math.isnan(self.low) or math.isnan(self.high))
+
+
+def wilson(count: int, total: int) -> Interval:
+    """The share count / total by Wilson's score interval."""
+    if total == 0:
+        return Interval(math.nan)
+    share, square = count / total, Z95 * Z95
+    middle = (share + square / (2 * total)) / (1 + square / total)
+    reach = Z95 / (1 + square / total) * math.sqrt(share * (1 - share) / total + square / (4 * total * total))
+    return Interval(share, max(0.0, middle - reach), min(1.0, middle + reach))
+
+
+class Draws(NamedTuple):
+    """A figure of the run, and of each redrawn one."""
+
+    value: float
+    drawn: "np.ndarray[tuple[int], np.dtype[np.float64]]"
+
+    @property
+    def interval(self) -> Interval:
+        """The middle 95 % of the draws."""
+        if len(self.drawn) == 0:
+            return Interval(self.value)
+        low, high = np.quantile(self.drawn, [0.025, 0.975])
+        return Interval(self.value, float(low), float(high))
+
+
+def difference(before: Draws, after: Draws) -> Interval:
+    """after - before of two independent runs."""
+    value = after.value - before.value
+    if len(before.drawn) == 0 or len(after.drawn) == 0:
+        return Interval(value)
+    return Draws(value, after.drawn - np.random.default_rng(SEED).permutation(before.drawn)).interval
+
+
+def _weights(blocks: int, seed: int) -> "np.ndarray[tuple[int, int], np.dtype[np.int64]]":
+    """How often each block is in each draw."""
+    return np.random.default_rng(seed).multinomial(blocks, np.full(blocks, 1 / blocks), size=DRAWS)
+
+
+def mean(values: Sequence[float], *, step: float = STEP_S, seed: int = SEED) -> Draws:
+    """The mean of values that are `step` s apart."""
+    row = np.asarray(values, dtype=np.float64)
+    size = round(BLOCK_S / step)
+    blocks = [row[start : start + size] for start in range(0, len(row), size)]
+    if len(blocks) < MIN_BLOCKS:
+        return Draws(float(row.mean()) if len(row) else math.nan, np.empty(0))
+    sums, counts = np.array([block.sum() for block in blocks]), np.array([len(block) for block in blocks])
+    weights = _weights(len(blocks), seed)
+    return Draws(float(row.mean()), (weights @ sums) / (weights @ counts))
+
+
+def latency(run: Run, share: float, *, seed: int = SEED) -> Draws:
+    """A quantile of the durations, ms."""
+    count = max(1, math.ceil(run.seconds / BLOCK_S))
+    parts = [[one for one in run.slices if _block(one.time, count) == block] for block in range(count)]
+    each = [found for part in parts if (found := milliseconds(part))]
+    durations = np.array(sorted({duration for found in each for duration in found}))
+    if len(durations) == 0:
+        return Draws(math.nan, np.empty(0))
+    table = np.array([[found.get(duration, 0) for duration in durations] for found in each])
+    whole = durations[_rank(table.sum(axis=0), share)]
+    if len(each) < MIN_BLOCKS:
+        return Draws(float(whole), np.empty(0))
+    drawn = [durations[_rank(row, share)] for row in _weights(len(each), seed) @ table]
+    return Draws(float(whole), np.array(drawn))
+
+
+def _block(elapsed: float, count: int) -> int:
+    return min(count - 1, max(0, int(elapsed / BLOCK_S)))
+
+
+def _rank(counts: "np.ndarray[tuple[int], np.dtype[np.int64]]", share: float) -> int:
+    sums = np.cumsum(counts)
+    return int(np.searchsorted(sums, max(1, math.ceil(share * sums[-1] - 1e-9))))
+
+
+def accuracy(found: Sequence[Moment]) -> Draws:
+    """1 - mean(|have - need| / need)."""
+    return mean([1 - abs(one.have - one.need) / one.need for one in found])
+
+
+def cost(found: Sequence[Moment]) -> Draws:
+    """Pod-seconds against a fleet fixed at the peak, less 1."""
+    peak = max(one.need for one in found)
+    return mean([one.have / peak - 1 for one in found])
+
+
+def figures(run: Run) -> dict[str, Draws]:
+    """Those that two runs are compared by."""
+    found = moments(run)
+    return {
+        "scaling accuracy, %": _scaled(accuracy(found), 100),
+        "too little (share of the need), %": _scaled(mean([max(m.need - m.have, 0) / m.need for m in found]), 100),
+        "too much (share of the need), %": _scaled(mean([max(m.have - m.need, 0) / m.need for m in found]), 100),
+        "pods at a time": mean([one.have for one in found]),
+        "cost against a fleet fixed at the peak, %": _scaled(cost(found), 100),
+        "p50 latency, ms": latency(run, 0.5),
+        "p95 latency, ms": latency(run, 0.95),
+        "p99 latency, ms": latency(run, 0.99),
+    }
+
+
+def _scaled(draws: Draws, factor: float) -> Draws:
+    return Draws(draws.value * factor, draws.drawn * factor)

@@ -1,0 +1,161 @@
+"""What a run's fleet was worth: elasticity, cost, what clients saw. Pure.
+
+Elasticity as the SPEC Research Group's cloud working group defines it (Herbst et al., "Ready for Rain? A View from SPEC
+Research on the Future of Cloud Metrics", SPEC RG 2016, arXiv:1604.03470; before that Herbst, Kounev, Weber, Groenda,
+"BUNGEE: An Elasticity Benchmark for Self-Adaptive IaaS Cloud Environments", SEAMS 2015): with demand d and supply s at
+each of T moments, provisioning accuracy is the mean of max(d - s, 0) / d (too little) and of max(s - d, 0) / d (too
+much), wrong provisioning time share is how often s < d and s > d, jitter is how many changes of s there were more than
+of d, in a time. Demand is the replicas that the load needs, supply the pods in the Service's endpoints.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from loadtest.runs.parts import needs
+from loadtest.runs.record import Kind, Run, Slice, levels
+
+STEP_S = 0.5
+"""Between two moments that are looked at."""
+ENOUGH_REQUESTS = 3_000
+"""For a word about 99.9 %: by the rule of three, none among 3,000 bounds the share of failures by 0.1 % at 95 %."""
+EXPECTED = 10
+"""Requests that a slice must have expected for none at all to count as downtime."""
+
+
+class Moment(NamedTuple):
+    """Demand and supply, in replicas."""
+
+    need: int
+    have: int
+
+
+def moments(run: Run) -> list[Moment]:
+    """Demand and supply in the middle of each STEP_S of the run."""
+    pieces = iter(levels(run.counts(Kind.ENDPOINTS), run.seconds))
+    piece = next(pieces)
+    found = []
+    for place in range(round(run.seconds / STEP_S)):
+        elapsed = (place + 0.5) * STEP_S
+        while elapsed >= piece.end:
+            piece = next(pieces)
+        found.append(Moment(run.needs(elapsed), piece.replicas))
+    return found
+
+
+class Elasticity(NamedTuple):
+    """Shares of 1; `jitter` in changes a minute."""
+
+    accuracy: float
+    """1 - mean(|have - need| / need), which is 1 - under - over."""
+    under: float
+    over: float
+    under_time: float
+    over_time: float
+    jitter: float
+
+
+def elasticity(found: Sequence[Moment], *, jitter: float = 0.0) -> Elasticity:
+    """Of moments that are equally far apart; there must be one."""
+    count = len(found)
+    under = math.fsum(max(one.need - one.have, 0) / one.need for one in found) / count
+    over = math.fsum(max(one.have - one.need, 0) / one.need for one in found) / count
+    return Elasticity(
+        accuracy=1 - under - over,
+        under=under,
+        over=over,
+        under_time=sum(one.have < one.need for one in found) / count,
+        over_time=sum(one.have > one.need for one in found) / count,
+        jitter=jitter,
+    )
+
+
+def jitter(run: Run) -> float:
+    """Changes of the fleet beyond those of the need, a minute; negative where changes of need passed unanswered."""
+    changes = [piece.replicas for piece in levels(run.counts(Kind.DESIRED), run.seconds)]
+    moved = sum(before != after for before, after in pairwise(changes))
+    return (moved - len(needs(run))) / (run.seconds / 60)
+
+
+def cost(found: Sequence[Moment]) -> float:
+    """Pod-seconds against those of a fleet that always has what the peak needs: -0.2 is a fifth less."""
+    return math.fsum(one.have for one in found) / (max(one.need for one in found) * len(found)) - 1
+
+
+# -- what clients saw --------------------------------------------------------------------------------------------------
+
+
+def milliseconds(slices: Iterable[Slice]) -> dict[float, int]:
+    """All answers by their duration."""
+    found: Counter[float] = Counter()
+    for part in slices:
+        for text, count in part.latencies.items():
+            found[float(text)] += count
+    return dict(found)
+
+
+def quantile(durations: Mapping[float, int], share: float) -> float:
+    """The shortest duration that `share` of all do not exceed, ms; NaN without any."""
+    total = sum(durations.values())
+    rank, seen = max(1, math.ceil(share * total - 1e-9)), 0
+    for duration, count in sorted(durations.items()):
+        seen += count
+        if seen >= rank:
+            return duration
+    return math.nan
+
+
+class Answers(NamedTuple):
+    """Requests of a run."""
+
+    answered: int
+    failed: int
+    """Not those that asked for it."""
+    asked_to_fail: int
+    p50: float
+    """ms; so are the next two."""
+    p95: float
+    p99: float
+    downtime: float
+    """s in which there was no good answer."""
+
+    @property
+    def availability(self) -> float:
+        """The share that did not fail; NaN without any. Those that asked to fail are no part of it."""
+        counted = self.answered - self.asked_to_fail
+        return 1 - self.failed / counted if counted else math.nan
+
+    @property
+    def enough(self) -> bool:
+        """Whether so many requests allow a word about 99.9 %."""
+        return self.answered - self.asked_to_fail >= ENOUGH_REQUESTS
+
+
+def answers(run: Run) -> Answers:
+    """What clients saw in the whole run."""
+    durations = milliseconds(run.slices)
+    return Answers(
+        answered=sum(durations.values()),
+        failed=sum(part.failed for part in run.slices),
+        asked_to_fail=sum(part.asked_to_fail for part in run.slices),
+        p50=quantile(durations, 0.5),
+        p95=quantile(durations, 0.95),
+        p99=quantile(durations, 0.99),
+        downtime=downtime(run.slices),
+    )
+
+
+def downtime(slices: Sequence[Slice]) -> float:
+    """s: slices in which every answer failed that should not have, or there was none where EXPECTED were due.
+
+    The first slice has no beginning, and is left out.
+    """
+    down = 0.0
+    for before, part in pairwise(slices):
+        length = part.time - before.time
+        counted = part.answered - part.asked_to_fail
+        silent = part.answered == 0 and min(before.asked, part.asked) * length >= EXPECTED
+        down += length if silent or (counted > 0 and part.failed == counted) else 0.0
+    return down

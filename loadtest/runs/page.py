@@ -1,0 +1,199 @@
+"""A run's report, and two of them side by side, each as one HTML page that needs nothing else. Pure but for drawing."""
+
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Final
+
+from loadtest.runs import plots
+from loadtest.runs.intervals import Draws, Interval, difference, figures
+from loadtest.runs.measures import answers, elasticity, jitter, moments
+from loadtest.runs.parts import NAMES, Followed, downs, ups
+from loadtest.runs.record import Run
+from loadtest.runs.report import Report
+from loadtest.runs.verdicts import Verdict
+
+STYLE: Final = """
+:root { color-scheme: light dark; --fg:#1b1f24; --dim:#5b6470; --line:#d8dde3; --bad:#c0392b; --good:#23774a; }
+@media (prefers-color-scheme: dark) {
+  :root { --fg:#e6e9ee; --dim:#9aa3ad; --line:#3a414b; --bad:#ff7b6b; --good:#6fce97; }
+  body { background:#16191d; }
+}
+body { font: 14px/1.45 system-ui, sans-serif; color: var(--fg); margin: 1.5rem auto; padding: 0 1rem;
+  max-width: 1560px; }
+h1 { font-size: 1.4rem; margin-bottom: .2rem; } h2 { font-size: 1.1rem; margin-top: 1.6rem; }
+.dim { color: var(--dim); } .good { color: var(--good); } .bad { color: var(--bad); }
+figure { margin: 0; background: #fff; border: 1px solid var(--line); border-radius: 6px; padding: .4rem; }
+figure svg { display: block; width: 100%; height: auto; }
+.beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(440px, 1fr)); gap: 1rem 2rem; }
+table { border-collapse: collapse; width: 100%; } .wrap { overflow-x: auto; }
+th, td { text-align: left; padding: .3rem .5rem; border-bottom: 1px solid var(--line); vertical-align: top; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
+dt { color: var(--dim); } dd { margin: 0; }
+"""
+SOURCE: Final = (
+    "Elasticity as the SPEC Research Group defines it (Herbst et al., “Ready for Rain? A View from SPEC Research on the"
+    " Future of Cloud Metrics”, 2016, arXiv:1604.03470). Demand is ceil(load / target), supply the pods in endpoints."
+    " Brackets hold 95 % intervals from blocks of 30 s drawn anew; shares of failures have Wilson’s."
+)
+MARKS: Final = {True: "<span class='good'>met</span>", False: "<span class='bad'>not met</span>", None: "–"}
+
+
+def report(found: Report) -> str:
+    """The page of one run."""
+    run = found.run
+    title = f"Load run: {run.scenario}"
+    body = f"""<h1>{escape(title)}</h1>
+<p class="dim">{escape(run.plan.asks.capitalize())} {escape(run.began)}, {run.seconds:g} s,
+target {run.per_pod:g} requests/s per pod, {run.low} to {run.high} replicas.</p>
+<h2>What the brief asks for</h2>{verdict_table(found.verdicts)}
+<h2>The run</h2><figure>{plots.svg(plots.timeline(run))}</figure>
+{_parts(ups(run))}
+<div class="beside"><section><h2>Scale-down</h2>{_downs(downs(run))}</section>
+<section><h2>Elasticity</h2>{_elasticity(run)}</section>
+<section><h2>What clients saw</h2>{_clients(run)}</section>
+<section><h2>Conditions</h2>{_conditions(run)}</section></div>
+{_fixed(found)}<p class="dim">{escape(SOURCE)}</p>"""
+    return _page(title, body)
+
+
+def comparison(names: Sequence[str], before: Report, after: Report) -> str:
+    """Two runs side by side."""
+    title = f"Load runs: {names[0]} and {names[1]}"
+    sides = "".join(
+        f"<section><h2>{escape(name)}: {escape(one.run.scenario)}</h2><p class='dim'>{escape(one.run.began)};"
+        f" {escape(one.run.conditions.get('world', ''))}</p><figure>{plots.svg(plots.timeline(one.run))}</figure>"
+        f"{verdict_table(one.verdicts)}</section>"
+        for name, one in zip(names, (before, after), strict=True)
+    )
+    heads = ["figure", *names, "second less first"]
+    rows = [
+        [name, interval(old), interval(new), interval(apart) + sure(apart)]
+        for name, old, new, apart in compared(before.run, after.run)
+    ]
+    warn = "" if before.run.scenario == after.run.scenario else "<p class='bad'>These are different scenarios.</p>"
+    table = _table(heads, rows, numbers=range(1, 4))
+    note = "A difference is marked where 0 is outside of its interval."
+    body = f"<h1>{escape(title)}</h1>{warn}{table}<p class='dim'>{note}</p><div class='beside'>{sides}</div>"
+    return _page(title, body + f"<p class='dim'>{escape(SOURCE)}</p>")
+
+
+def compared(before: Run, after: Run) -> list[tuple[str, Interval, Interval, Interval]]:
+    """Each figure of both runs, and the second less the first."""
+    old: dict[str, Draws] = figures(before)
+    new = figures(after)
+    return [(name, old[name].interval, new[name].interval, difference(old[name], new[name])) for name in old]
+
+
+def interval(found: Interval) -> str:
+    """A figure with its bounds."""
+    if math.isnan(found.value):
+        return "–"
+    return f"{found.value:.1f} [{found.low:.1f}, {found.high:.1f}]" if found.known else f"{found.value:.1f}"
+
+
+def sure(found: Interval) -> str:
+    """A mark where 0 is not within the interval."""
+    return " *" if found.known and (found.low > 0 or found.high < 0) else ""
+
+
+def verdict_table(found: Iterable[Verdict]) -> str:
+    """The brief's targets and what was measured."""
+    rows = [
+        f"<tr><td>{escape(one.name)}</td><td>{escape(one.target)}</td><td>{escape(one.measured)}</td>"
+        f"<td>{MARKS[one.met]}</td></tr>"
+        for one in found
+    ]
+    heads = "<tr><th>target</th><th>asked for</th><th>measured</th><th></th></tr>"
+    return f"<div class='wrap'><table><thead>{heads}</thead><tbody>{''.join(rows)}</tbody></table></div>"
+
+
+def _page(title: str, body: str) -> str:
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title><style>{STYLE}</style></head><body>
+{body}
+</body></html>
+"""
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[int] = ()) -> str:
+    right = set(numbers)
+    kind = ["class='n'" if place in right else "" for place in range(len(heads))]
+    top = "".join(f"<th {one}>{escape(text)}</th>" for one, text in zip(kind, heads, strict=True))
+    lines = "".join(
+        "<tr>" + "".join(f"<td {one}>{escape(text)}</td>" for one, text in zip(kind, row, strict=True)) + "</tr>"
+        for row in rows
+    )
+    return f"<div class='wrap'><table><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table></div>"
+
+
+def _parts(found: Sequence[Followed]) -> str:
+    if not found:
+        return "<h2>Scale-up</h2><p class='dim'>The need never rose.</p>"
+    heads = ["", *(f"{_change(one)} at {one.need.time:.0f} s" for one in found)]
+    splits = [[f"{part:.1f} s" for part in one.parts] if one.parts else ["–"] * len(NAMES) for one in found]
+    rows = [
+        *([name, *cells] for name, cells in zip(NAMES, zip(*splits, strict=True), strict=True)),
+        ["all", *(took(one) for one in found)],
+        ["replicas desired beyond the need", *(str(one.overshoot) for one in found)],
+    ]
+    figure = plots.parts(found)
+    picture = f"<figure>{plots.svg(figure)}</figure>" if figure else ""
+    return f"<h2>Scale-up, and where its time went</h2>{picture}{_table(heads, rows, numbers=range(1, len(heads)))}"
+
+
+def _downs(found: Sequence[Followed]) -> str:
+    rows = [[_change(one), f"{one.need.time:.0f} s", took(one)] for one in found]
+    return _table(["need", "at", "took"], rows, numbers=(1, 2)) if rows else "<p class='dim'>The need never fell.</p>"
+
+
+def _change(one: Followed) -> str:
+    return f"{one.need.before} → {one.need.replicas}"
+
+
+def took(one: Followed) -> str:
+    """The time of one change, or that it was overtaken."""
+    return f"{one.seconds:.1f} s" if one.seconds is not None else "need changed first"
+
+
+def _elasticity(run: Run) -> str:
+    found = elasticity(moments(run), jitter=jitter(run))
+    names = {
+        "scaling accuracy, 1 - mean(|ready - needed| / needed)": found.accuracy,
+        "provisioning accuracy, too little (θ_U)": found.under,
+        "provisioning accuracy, too much (θ_O)": found.over,
+        "time with too little (τ_U)": found.under_time,
+        "time with too much (τ_O)": found.over_time,
+    }
+    rows = [[name, f"{100 * value:.1f} %"] for name, value in names.items()]
+    return _table(["measure", ""], [*rows, ["jitter, changes a minute", f"{found.jitter:+.2f}"]], numbers=(1,))
+
+
+def _clients(run: Run) -> str:
+    seen = answers(run)
+    problems: dict[str, int] = {}
+    for part in run.slices:
+        for text, count in part.problems.items():
+            problems[text] = problems.get(text, 0) + count
+    most = sorted(problems.items(), key=lambda item: -item[1])[:10]
+    rows = [
+        ["requests answered", str(seen.answered)],
+        ["failed", str(seen.failed)],
+        *([["errors that were asked for", str(seen.asked_to_fail)]] if seen.asked_to_fail else []),
+        ["latency p50, p95, p99", f"{seen.p50:.0f}, {seen.p95:.0f}, {seen.p99:.0f} ms"],
+        *([text, str(count)] for text, count in most),
+    ]
+    return _table(["", ""], rows, numbers=(1,))
+
+
+def _conditions(run: Run) -> str:
+    return "<dl>" + "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in run.conditions.items()) + "</dl>"
+
+
+def _fixed(found: Report) -> str:
+    if found.fixed is None:
+        return ""
+    picture = plots.svg(plots.timeline(found.fixed))
+    return f"<h2>The same load on a fleet fixed at the peak</h2><figure>{picture}</figure>"

@@ -1,0 +1,179 @@
+"""What is kept of a run: looks each second, events, requests by half second; as JSON and back.
+
+Times are seconds since the run began, so that two runs lie over each other.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from loadtest.runs.scenarios import SCENARIOS, Scenario, needed
+
+MAX_BYTES = 64 * 2**20
+"""Of a record; an hour's run has 2 MB."""
+FORMAT = 1
+MAX_SECONDS = 86_400.0
+
+
+class RecordError(Exception):
+    """A file is no record of a run; says which file and what was wrong."""
+
+
+class Kind(StrEnum):
+    """What happened."""
+
+    DESIRED = "desired"
+    """The HPA's desiredReplicas became `count`."""
+    CREATED = "created"
+    """A pod came into being; from now on there are `count`."""
+    READY = "ready"
+    """`count` pods are ready."""
+    ENDPOINTS = "endpoints"
+    """`count` pods are where the Service sends requests."""
+
+
+class Event(msgspec.Struct, frozen=True):
+    """From `time` on `count` holds for what `kind` counts."""
+
+    time: float
+    kind: Kind
+    count: int
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What the metrics API served at `time`: the sum over the pods, of how many, and the newest sample's time."""
+
+    time: float
+    total: float
+    pods: int
+    sampled: float
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """What clients saw in the half second that ended at `time`."""
+
+    time: float
+    asked: float
+    """requests/s that there should be."""
+    failed: int
+    asked_to_fail: int
+    """Of the answers that asked to be an error."""
+    latencies: dict[str, int]
+    """By milliseconds to three digits: answers, good or bad."""
+    pods: dict[str, int]
+    """By name: answers. Empty where the service does not tell its name."""
+    problems: dict[str, int] = {}
+
+    @property
+    def answered(self) -> int:
+        """Requests that ended, well or not."""
+        return sum(self.latencies.values())
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One run of a scenario."""
+
+    scenario: str
+    seconds: float
+    per_pod: float
+    """requests/s that a pod bears at the HPA's target."""
+    low: int
+    high: int
+    began: str
+    """ISO 8601."""
+    conditions: dict[str, str]
+    slices: list[Slice]
+    looks: list[Look]
+    events: list[Event]
+    locust_cpu: list[float]
+    """Shares of a core, second by second."""
+    before: dict[Kind, int] = {}
+    """The counts when it began."""
+    fixed: bool = False
+    """Whether the fleet was held at the size of the peak, for comparison."""
+    format: int = FORMAT
+
+    @property
+    def plan(self) -> Scenario:
+        """The scenario."""
+        return SCENARIOS[self.scenario]
+
+    def needs(self, elapsed: float) -> int:
+        """The replicas that the load needs at a time."""
+        load = self.plan.load(min(elapsed, self.seconds * (1 - 1e-12)), per_pod=self.per_pod, seconds=self.seconds)
+        return needed(load, self.per_pod, low=self.low, high=self.high)
+
+    def counts(self, kind: Kind) -> list[Event]:
+        """Changes of one count, in order, beginning with what it was at 0."""
+        found = sorted((event for event in self.events if event.kind is kind), key=lambda event: event.time)
+        early = [event for event in found if event.time <= 0]
+        first = early[-1].count if early else self.before.get(kind, 0)
+        return [Event(0.0, kind, first), *(event for event in found if event.time > 0)]
+
+
+class Level(NamedTuple):
+    """A count that held from `start` to `end`."""
+
+    start: float
+    end: float
+    replicas: int
+
+
+def levels(changes: Sequence[Event], seconds: float) -> list[Level]:
+    """The count over [0, seconds), piece by piece without gaps; empty pieces are left out."""
+    ends = [*(min(event.time, seconds) for event in changes[1:]), seconds]
+    return [Level(one.time, end, one.count) for one, end in zip(changes, ends, strict=True) if end > one.time]
+
+
+def at(changes: Sequence[Event], elapsed: float) -> int:
+    """The count at a time; `changes` begin at 0."""
+    count = changes[0].count
+    for event in changes:
+        if event.time > elapsed:
+            break
+        count = event.count
+    return count
+
+
+def encode(run: Run) -> bytes:
+    """As JSON."""
+    return msgspec.json.format(msgspec.json.encode(run), indent=0)
+
+
+def read(path: Path) -> tuple[Run, Run | None]:
+    """The run of a report's JSON, and the one on a fixed fleet if there was one. Raises RecordError."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise RecordError(f"{path}: larger than {MAX_BYTES} bytes; a report of a run is wanted")
+        found = msgspec.json.decode(path.read_bytes(), type=_File)
+    except OSError as error:
+        raise RecordError(f"{path}: {error.strerror}; a report.json of a run is wanted") from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise RecordError(f"{path}: {error}; a report.json of a run is wanted") from error
+    return _checked(path, found.run), found.fixed and _checked(path, found.fixed)
+
+
+class _File(msgspec.Struct):
+    run: Run
+    fixed: Run | None = None
+
+
+def _checked(path: Path, run: Run) -> Run:
+    if run.format != FORMAT:
+        raise RecordError(f"{path}: its format is {run.format}; this program reads {FORMAT}")
+    if run.scenario not in SCENARIOS:
+        raise RecordError(f"{path}: scenario {run.scenario!r} is none of {', '.join(SCENARIOS)}")
+    if not 0 < run.seconds <= MAX_SECONDS or not 0 < run.per_pod < 1e9 or not 1 <= run.low <= run.high <= 100_000:
+        raise RecordError(f"{path}: seconds, per_pod, low or high are out of their bounds")
+    for part in run.slices:
+        for text in part.latencies:
+            try:
+                good = 0 <= float(text) < 1e9
+            except ValueError:
+                good = False
+            if not good:
+                raise RecordError(f"{path}: a latency of {text[:40]!r} ms at {part.time} s is no duration")
+    return run

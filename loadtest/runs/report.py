@@ -1,0 +1,87 @@
+"""A run with what it says: written as a folder of HTML and JSON, read back, shown on the terminal."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from loadtest.runs.measures import answers, cost, elasticity, jitter, moments
+from loadtest.runs.parts import NAMES, Followed, downs, ups
+from loadtest.runs.record import Run, read
+from loadtest.runs.verdicts import Verdict, verdicts
+
+JSON = "report.json"
+
+
+class Report(NamedTuple):
+    """A run, and the one on a fixed fleet that it is compared with, if there was one."""
+
+    run: Run
+    fixed: Run | None = None
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """The brief's targets."""
+        return verdicts(self.run, self.fixed)
+
+
+def document(found: Report) -> dict[str, Any]:
+    """The report for JSON: what is computed, then the runs themselves."""
+    seen = answers(found.run)
+    wanted = moments(found.run)
+    return {
+        "targets": [one._asdict() for one in found.verdicts],
+        "scale_up": [_followed(one) for one in ups(found.run)],
+        "scale_down": [_followed(one) for one in downs(found.run)],
+        "elasticity": elasticity(wanted, jitter=jitter(found.run))._asdict(),
+        "cost_against_peak": cost(wanted),
+        "clients": {**seen._asdict(), "availability": seen.availability},
+        "run": msgspec.to_builtins(found.run, str_keys=True),
+        "fixed": None if found.fixed is None else msgspec.to_builtins(found.fixed, str_keys=True),
+    }
+
+
+def _followed(one: Followed) -> dict[str, Any]:
+    need = one.need
+    return {
+        "at": round(need.time, 3),
+        "from": need.before,
+        "to": need.replicas,
+        "seconds": one.seconds,
+        "parts": None if one.parts is None else dict(zip(NAMES, one.parts, strict=True)),
+        "overshoot": one.overshoot,
+    }
+
+
+def dumped(made: dict[str, Any]) -> str:
+    """JSON with one line for each item of a list; numbers that are none are null."""
+    return msgspec.json.format(msgspec.json.encode(made), indent=1).decode() + "\n"
+
+
+def load(place: Path) -> Report:
+    """From a report's folder or its JSON. Raises RecordError."""
+    return Report(*read(place / JSON if place.is_dir() else place))
+
+
+def show(found: Report, console: Console) -> None:
+    """The targets and the parts on the terminal."""
+    table = Table("target", "asked for", "measured", "", title=f"{found.run.scenario}: what the brief asks for")
+    for one in found.verdicts:
+        table.add_row(one.name, one.target, one.measured, {True: "met", False: "NOT MET", None: ""}[one.met])
+    console.print(table)
+    _show_parts(ups(found.run), console)
+
+
+def _show_parts(found: Sequence[Followed], console: Console) -> None:
+    table = Table("where the time of a scale-up went", title_justify="left")
+    known = [one for one in found if one.parts is not None]
+    for one in known:
+        table.add_column(f"{one.need.before} → {one.need.replicas}", justify="right")
+    for place, name in enumerate(NAMES):
+        table.add_row(name, *(f"{one.parts[place]:.1f} s" for one in known if one.parts))
+    table.add_row("all", *(f"{one.seconds:.1f} s" for one in known), style="bold")
+    if known:
+        console.print(table)

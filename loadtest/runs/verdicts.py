@@ -1,0 +1,99 @@
+"""What the project's brief asks for, and what a run has to say about each of it. Pure."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from loadtest.runs import intervals
+from loadtest.runs.measures import ENOUGH_REQUESTS, answers, moments
+from loadtest.runs.parts import Followed, downs, known, ups
+from loadtest.runs.record import Run
+
+UP_S, DOWN_S = 30.0, 300.0
+ACCURACY, SAVED, PERFORMANCE, AVAILABILITY = 0.95, 0.10, 0.05, 0.999
+
+
+class Verdict(NamedTuple):
+    """One target."""
+
+    name: str
+    target: str
+    measured: str
+    met: bool | None
+    """None where this run cannot tell."""
+
+
+def verdicts(run: Run, fixed: Run | None = None) -> list[Verdict]:
+    """Every target of the brief; `fixed` is the run of the same load on a fleet fixed at the peak, if there was one."""
+    return [
+        _followed("scale-up", UP_S, "< 30 s", ups(run)),
+        _followed("scale-down", DOWN_S, "< 5 min", downs(run)),
+        *_fleet(run),
+        _performance(run, fixed),
+        *_clients(run),
+    ]
+
+
+def _followed(name: str, limit: float, target: str, found: Sequence[Followed]) -> Verdict:
+    """The slowest counts; so does a change that was not followed although the need stayed for longer than the limit."""
+    if not found:
+        return Verdict(name, target, f"there was no {name} to be made", None)
+    seconds = known(found)
+    late = [one for one in found if one.seconds is None and one.need.until - one.need.time > limit]
+    short = len(found) - len(seconds) - len(late)
+    said = (
+        [f"{max(seconds):.1f} s" + (f", the slowest of {len(seconds)}" if len(seconds) > 1 else "")] if seconds else []
+    )
+    said += [f"{len(late)} not within {limit:.0f} s"] if late else []
+    said += [f"{short} of which the need, or the run, was over before"] if short else []
+    met = None if not seconds and not late else not late and max(seconds) < limit
+    return Verdict(name, target, "; ".join(said), met)
+
+
+def _fleet(run: Run) -> list[Verdict]:
+    found = moments(run)
+    exact, cheap = intervals.accuracy(found).interval, intervals.cost(found).interval
+    level = len({one.need for one in found}) == 1
+    return [
+        Verdict("scaling accuracy", "> 95 %", percent(exact), exact.value > ACCURACY),
+        Verdict(
+            "cost against a fleet fixed at the peak", "-10 to -20 %",
+            percent(cheap) + (" (an even load: nothing to be saved)" if level else ""),
+            None if level else cheap.value <= -SAVED,
+        ),
+    ]  # fmt: skip
+
+
+def _performance(run: Run, fixed: Run | None) -> Verdict:
+    name, target = "p95 latency against that fleet at equal load", "±5 %"
+    if fixed is None:
+        return Verdict(name, target, "not measured: --fixed runs the same load on that fleet too", None)
+    mine, theirs = intervals.latency(run, 0.95), intervals.latency(fixed, 0.95)
+    apart = intervals.difference(theirs, mine)
+    if not theirs.value > 0 or math.isnan(mine.value):
+        return Verdict(name, target, "there were no answers to compare", None)
+    relative = intervals.Interval(*(one / theirs.value for one in apart))
+    said = f"{percent(relative)}: {mine.value:.0f} ms, fixed {theirs.value:.0f} ms"
+    return Verdict(name, target, said, abs(relative.value) <= PERFORMANCE)
+
+
+def _clients(run: Run) -> list[Verdict]:
+    seen = answers(run)
+    counted = seen.answered - seen.asked_to_fail
+    bad = intervals.wilson(seen.failed, counted)
+    said = f"{seen.failed} of {counted} requests failed"
+    if seen.enough:
+        good = intervals.Interval(1 - bad.value, 1 - bad.high, 1 - bad.low)
+        said = f"{percent(good, digits=3)}: {said}"
+    else:
+        said += f"; too few for a word about 99.9 %, which takes {ENOUGH_REQUESTS:,}"
+    return [
+        Verdict("downtime", "0", f"{seen.downtime:.1f} s", seen.downtime == 0),
+        Verdict("availability", "99.9 %", said, seen.availability >= AVAILABILITY if seen.enough else None),
+    ]
+
+
+def percent(found: intervals.Interval, *, digits: int = 1) -> str:
+    """A share of 1 with its bounds, as percent."""
+    text = f"{100 * found.value:.{digits}f} %"
+    return f"{text} ({100 * found.low:.{digits}f} to {100 * found.high:.{digits}f})" if found.known else text

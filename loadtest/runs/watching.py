@@ -1,0 +1,142 @@
+"""One run: a world, Locust's load on it, and what was seen, as a record."""
+
+import asyncio
+import itertools
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from loadtest.machine import Meter, description
+from loadtest.runs.generator import GeneratorError, Locust, Order, busiest, locust, read_record
+from loadtest.runs.record import Event, Kind, Look, Run
+from loadtest.runs.scenarios import Scenario
+from loadtest.runs.world import World
+
+LOOK_S = 0.5
+GRACE_S = 60.0
+"""After the scenario's end Locust must have ended."""
+
+
+class Plan(NamedTuple):
+    """What to run."""
+
+    scenario: Scenario
+    seconds: float
+    path: str = "/"
+    web: int = 0
+    """The port of Locust's own page; 0 is none."""
+
+
+class Standing(NamedTuple):
+    """How far a run is, for progress."""
+
+    elapsed: float
+    """s since the load began; negative before."""
+    asked: float
+    """requests/s."""
+    served: float | None
+    counts: dict[Kind, int]
+
+
+Say = Callable[[Standing], None]
+
+
+def check(plan: Plan, world: World) -> str:
+    """Why this scenario cannot run there, a sentence; '' where it can."""
+    most = plan.scenario.peak
+    if most > world.high:
+        return (
+            f"{plan.scenario.name} comes to {most:g} pods' worth of load, and the HPA's maxReplicas is {world.high};"
+            f" {int(most) + 1} or more would be right"
+        )
+    return ""
+
+
+def peak(plan: Plan, world: World) -> int:
+    """The replicas that the scenario needs at its peak."""
+    places = (place / 1000 * plan.seconds for place in range(1000))
+    return max(plan.scenario.needs(at, seconds=plan.seconds, low=world.low, high=world.high) for at in places)
+
+
+async def watch(plan: Plan, world: World, say: Say, *, fixed: bool = False) -> Run:
+    """The run; with `fixed` on a fleet that has the size of the peak throughout. Raises GeneratorError."""
+    meter = Meter()
+    with tempfile.TemporaryDirectory(prefix="streamgate-locust-") as name:
+        async with world.running(fixed=peak(plan, world) if fixed else None):
+            order = Order(
+                plan.scenario.name,
+                plan.seconds,
+                world.per_pod,
+                plan.scenario.peak * world.per_pod,
+                world.host,
+                plan.path,
+                world.work_ms,
+                plan.web,
+            )
+            async with locust(order, Path(name)) as process:
+                looks: list[Look] = []
+                tasks = [
+                    asyncio.create_task(job)
+                    for job in (_look(world, looks), process.watch_cpu(), meter.run(), _tell(plan, world, looks, say))
+                ]
+                try:
+                    await _ended(process, plan)
+                finally:
+                    for task in tasks:
+                        task.cancel()
+                    await asyncio.gather(*tasks, return_exceptions=True)
+            return _run(plan, world, process, looks, meter, fixed=fixed)
+
+
+async def _ended(process: Locust, plan: Plan) -> None:
+    try:
+        code = await asyncio.wait_for(process.process.wait(), plan.seconds + GRACE_S)
+    except TimeoutError:
+        raise GeneratorError(f"Locust did not end {GRACE_S:g} s after the scenario:\n{process.log()}") from None
+    if code:
+        raise GeneratorError(f"Locust ended with {code}:\n{process.log()}")
+
+
+async def _look(world: World, looks: list[Look]) -> None:
+    """What the metrics API serves, twice a second."""
+    while True:
+        began = time.time()
+        if told := await world.told():
+            looks.append(Look(time.time(), told.total, told.pods, told.sampled))
+        await asyncio.sleep(max(0.05, began + LOOK_S - time.time()))
+
+
+async def _tell(plan: Plan, world: World, looks: list[Look], say: Say) -> None:
+    began = time.time() + 2  # about when Locust has imported what it needs
+    for _ in itertools.count():
+        elapsed = time.time() - began
+        load = plan.scenario.load(elapsed, per_pod=world.per_pod, seconds=plan.seconds)
+        say(Standing(elapsed, load, looks[-1].total if looks else None, dict(world.heard.now)))
+        await asyncio.sleep(1)
+
+
+def _run(plan: Plan, world: World, process: Locust, looks: list[Look], meter: Meter, *, fixed: bool) -> Run:
+    began, slices = read_record(process.record)
+    busy = sorted(meter.shares)
+    return Run(
+        scenario=plan.scenario.name,
+        seconds=plan.seconds,
+        per_pod=world.per_pod,
+        low=world.low,
+        high=world.high,
+        began=datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds"),
+        conditions={
+            "world": world.description,
+            "machine": description(),
+            "processors": f"{busy[len(busy) // 2]:.0%} busy at the median, all programs on the machine" if busy else "",
+            "Locust": f"at most {busiest(process.cpu):.0%} of a core over 5 s, in a process of its own",
+        },
+        slices=slices,
+        looks=[Look(round(one.time - began, 3), one.total, one.pods, round(one.sampled - began, 3)) for one in looks],
+        events=[Event(round(moment - began, 3), kind, count) for moment, kind, count in world.heard.changes],
+        locust_cpu=[round(share, 3) for share in process.cpu],
+        fixed=fixed,
+    )

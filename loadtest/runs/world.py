@@ -1,0 +1,52 @@
+"""Where a load run takes place: something with pods behind one address, an HPA over them, and a metrics API."""
+
+import time
+from contextlib import AbstractAsyncContextManager
+from typing import NamedTuple, Protocol
+
+from loadtest.runs.record import Kind
+
+
+class Told(NamedTuple):
+    """What the metrics API says: the sum over all pods, of how many, and the newest sample's Unix time."""
+
+    total: float
+    pods: int
+    sampled: float
+
+
+class Heard:
+    """The counts of a fleet as they change, each with its Unix time."""
+
+    def __init__(self) -> None:
+        self.changes: list[tuple[float, Kind, int]] = []
+        self.now: dict[Kind, int] = {}
+
+    def note(self, kind: Kind, count: int) -> None:
+        """From now on it is `count`; what repeats the last one is none."""
+        if self.now.get(kind) != count:
+            self.now[kind] = count
+            self.changes.append((time.time(), kind, count))
+
+
+class World(Protocol):
+    """One fleet and its HPA. `description` goes into the report."""
+
+    description: str
+    host: str
+    """What Locust sends to, such as http://10.96.0.7."""
+    per_pod: float
+    """requests/s that a pod bears at the HPA's target."""
+    low: int
+    high: int
+    work_ms: float
+    """The usual work of a request, where the sample service is behind it; 0 elsewhere."""
+    heard: Heard
+
+    def running(self, *, fixed: int | None) -> AbstractAsyncContextManager[None]:
+        """It is there, at its lower bound or with `fixed` pods and no HPA that acts, and is watched."""
+        ...
+
+    async def told(self) -> Told | None:
+        """What the metrics API serves now; None where it serves nothing."""
+        ...

@@ -1,0 +1,181 @@
+"""Elasticity, cost and what clients saw, by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtest.runs import intervals
+from loadtest.runs.intervals import Interval, mean, wilson
+from loadtest.runs.measures import Moment, answers, cost, downtime, elasticity, jitter, moments, quantile
+from loadtest.runs.record import Event, Kind, Slice, at, levels
+from loadtest.runs.verdicts import Verdict, verdicts
+from tests.loadtest.runs.conftest import Make
+
+MOMENTS = st.lists(st.builds(Moment, st.integers(1, 50), st.integers(0, 50)), min_size=1, max_size=80)
+
+
+def part(time: float, answered: int, *, failed: int = 0, asked_to_fail: int = 0, asked: float = 30) -> Slice:
+    return Slice(time, asked, failed, asked_to_fail, {"20": answered} if answered else {}, {})
+
+
+# -- elasticity --------------------------------------------------------------------------------------------------------
+
+
+def test_elasticity_of_four_moments() -> None:
+    found = elasticity([Moment(2, 2), Moment(4, 2), Moment(4, 3), Moment(2, 3)])
+    assert found.under == pytest.approx((2 / 4 + 1 / 4) / 4)  # 0.1875
+    assert found.over == pytest.approx((1 / 2) / 4)  # 0.125
+    assert (found.under_time, found.over_time) == (0.5, 0.25)
+    assert found.accuracy == pytest.approx(1 - 0.1875 - 0.125)
+
+
+@given(MOMENTS)
+def test_accuracy_is_one_less_the_mean_distance_and_one_only_where_all_is_right(found: list[Moment]) -> None:
+    one = elasticity(found)
+    assert one.accuracy == pytest.approx(1 - sum(abs(m.have - m.need) / m.need for m in found) / len(found))
+    assert (one.accuracy == 1) == all(m.have == m.need for m in found)
+    assert 0 <= one.under <= one.under_time <= 1
+
+
+@given(MOMENTS, st.integers(1, 5))
+def test_twice_the_demand_and_supply_is_as_elastic(found: list[Moment], factor: int) -> None:
+    more = elasticity([Moment(m.need * factor, m.have * factor) for m in found])
+    assert more == pytest.approx(elasticity(found))
+
+
+def test_moments_are_looked_at_in_the_middle_of_each_half_second(make: Make) -> None:
+    found = moments(make(counts={Kind.ENDPOINTS: [(0.0, 2), (61.0, 4)]}))
+    assert len(found) == 480
+    assert found[:1] == [Moment(2, 2)]
+    assert found[89:91] == [Moment(2, 2), Moment(4, 2)]  # 44.75 and 45.25 s
+    assert found[121:123] == [Moment(4, 2), Moment(4, 4)]  # 60.75 and 61.25 s
+
+
+def test_cost_is_what_the_pods_take_against_the_peak_all_the_time() -> None:
+    assert cost([Moment(2, 2), Moment(4, 4), Moment(4, 4), Moment(2, 2)]) == pytest.approx(12 / 16 - 1)
+    assert cost([Moment(2, 3), Moment(2, 3)]) == pytest.approx(0.5)
+
+
+def test_jitter_counts_changes_beyond_those_of_the_need(make: Make) -> None:
+    calm = make(counts={Kind.DESIRED: [(0.0, 2), (58.0, 4), (180.0, 2)]})
+    nervous = make(counts={Kind.DESIRED: [(0.0, 2), (58.0, 4), (73.0, 5), (88.0, 4), (180.0, 2)]})
+    assert jitter(calm) == 0
+    assert jitter(nervous) == pytest.approx((4 - 2) / 4)  # 240 s are 4 minutes
+
+
+@given(st.lists(st.tuples(st.floats(0.1, 100), st.integers(0, 9)), max_size=20))
+def test_levels_cover_the_run_without_gaps(changes: list[tuple[float, int]]) -> None:
+    ordered = [Event(0.0, Kind.READY, 1), *(Event(time, Kind.READY, count) for time, count in sorted(changes))]
+    found = levels(ordered, 60.0)
+    assert (found[0].start, found[-1].end) == (0, 60)
+    assert sum(one.end - one.start for one in found) == pytest.approx(60)
+    for one in found:
+        assert at(ordered, one.start) == one.replicas
+
+
+# -- what clients saw --------------------------------------------------------------------------------------------------
+
+
+def test_a_quantile_is_a_duration_that_occurred() -> None:
+    durations = {10.0: 50, 20.0: 45, 300.0: 5}
+    assert [quantile(durations, share) for share in (0.5, 0.51, 0.95, 0.951, 1)] == [10, 20, 20, 300, 300]
+    assert math.isnan(quantile({}, 0.5))
+
+
+def test_errors_that_were_asked_for_are_no_failures(make: Make) -> None:
+    seen = answers(make(slices=[part(0.5, 100, failed=1, asked_to_fail=20), part(1.0, 100)]))
+    assert (seen.answered, seen.failed, seen.asked_to_fail) == (200, 1, 20)
+    assert seen.availability == pytest.approx(1 - 1 / 180)
+    assert not seen.enough
+
+
+def test_a_word_about_availability_takes_3000_requests(make: Make) -> None:
+    for count, enough in ((2999, False), (3000, True)):
+        run = make(slices=[part(0.5, count)])
+        assert answers(run).enough is enough
+        assert (one(verdicts(run), "availability").met is not None) is enough
+
+
+def test_downtime_is_where_nothing_was_answered_well_although_enough_was_asked() -> None:
+    up, failed, silent = part(1.0, 15), part(1.5, 15, failed=15), part(2.0, 0)
+    assert downtime([part(0.5, 15), up]) == 0
+    assert downtime([up, failed, silent]) == 1.0
+    assert downtime([up, part(1.5, 15, failed=14)]) == 0
+    assert downtime([up, part(1.5, 5, asked_to_fail=5)]) == 0
+    assert downtime([part(1.0, 1, asked=2), part(1.5, 0, asked=2)]) == 0  # one request was due: chance
+
+
+# -- how sure ----------------------------------------------------------------------------------------------------------
+
+
+def test_wilson_of_no_failure_among_3000_is_the_rule_of_three_and_a_bit() -> None:
+    found = wilson(0, 3000)
+    assert (found.value, found.low) == (0, 0)
+    assert found.high == pytest.approx(3.84 / 3003.84, rel=1e-3)  # z² / (n + z²)
+
+
+@given(st.integers(0, 1000), st.integers(1, 1000))
+def test_wilson_holds_the_share(count: int, more: int) -> None:
+    found = wilson(count, count + more)
+    assert 0 <= found.low <= found.value + 1e-12
+    assert found.value <= found.high <= 1
+
+
+def test_the_mean_of_one_value_has_no_doubt_and_little_data_no_bounds() -> None:
+    assert mean([3.0] * 480).interval == Interval(3.0, 3.0, 3.0)
+    assert not mean([1.0, 2.0] * 60).interval.known  # 60 s: two blocks
+
+
+def test_the_interval_of_a_mean_holds_the_truth_about_as_often_as_it_says() -> None:
+    """Blocks of 30 s that are each 0 or 1, as seconds of a run resemble each other: truth 0.5, 40 runs of 20 blocks."""
+    generator = np.random.default_rng(7)
+    hits = 0
+    for _ in range(40):
+        values = [float(value) for value in generator.integers(0, 2, 20) for _ in range(60)]
+        found = mean(values).interval
+        hits += found.low <= 0.5 <= found.high
+    assert 34 <= hits <= 40  # 95 % of 40 are 38; with 20 blocks it is a little less
+
+
+def test_the_same_run_twice_shows_no_difference(make: Make) -> None:
+    drawn = intervals.accuracy(moments(make()))
+    apart = intervals.difference(drawn, drawn)
+    assert apart.value == 0
+    assert apart.low <= 0 <= apart.high
+
+
+# -- the brief's targets -----------------------------------------------------------------------------------------------
+
+
+def one(found: list[Verdict], name: str) -> Verdict:
+    return next(verdict for verdict in found if verdict.name == name)
+
+
+def test_a_run_that_keeps_up_meets_what_it_can_tell_of(make: Make) -> None:
+    counts = {kind: [(0.0, 2), (47.0, 4), (127.0, 2)] for kind in Kind}
+    found = verdicts(make(counts=counts))
+    assert [verdict.name for verdict in found] == [
+        "scale-up", "scale-down", "scaling accuracy", "cost against a fleet fixed at the peak",
+        "p95 latency against that fleet at equal load", "downtime", "availability",
+    ]  # fmt: skip
+    # 2 s of 240 with 2 of 4 and 2 s with 4 of 2: 1 - (2 * 0.5 + 2 * 1) / 240
+    assert one(found, "scaling accuracy").measured.startswith("98.8 %")
+    # 80 s with 4 and 160 s with 2 of 4: 640 / 960
+    assert one(found, "cost against a fleet fixed at the peak").measured.startswith("-33.3 %")
+    assert [verdict.met for verdict in found] == [True, True, True, True, None, True, True]
+
+
+def test_a_scale_up_that_never_came_is_not_met_but_one_that_was_not_needed_for_long_is_unknown(make: Make) -> None:
+    never = one(verdicts(make()), "scale-up")
+    assert (never.met, never.measured) == (False, "1 not within 30 s")
+    spike = one(verdicts(make("spike", seconds=210.0)), "scale-up")  # of 20 s
+    assert (spike.met, spike.measured) == (None, "1 of which the need, or the run, was over before")
+
+
+def test_the_same_latency_on_the_fixed_fleet_is_within_five_percent(make: Make) -> None:
+    found = one(verdicts(make(), make(fixed=True)), "p95 latency against that fleet at equal load")
+    assert found.met
+    assert found.measured == "0.0 % (0.0 to 0.0): 20 ms, fixed 20 ms"

@@ -1,0 +1,83 @@
+"""Reports as pages and on the terminal."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from loadtest.runs import command, page, report
+from loadtest.runs.record import Kind
+from loadtest.runs.report import Report
+from tests.loadtest.runs.conftest import Make, looks
+
+COUNTS = {kind: [(0.0, 2), (58.0, 4), (170.0, 2)] for kind in Kind}
+
+
+class Reader(HTMLParser):
+    """What a page refers to, and its words."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.outside: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in ("src", "href") or (name == "xlink:href"):
+                self.outside += [] if (value or "").startswith("#") else [f"{tag} {value}"]
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def a_report(make: Make, scenario: str = "step") -> Report:
+    return Report(make(scenario, counts=COUNTS, looks=looks((40, 30, 39), (50, 66, 49))))
+
+
+def test_a_page_needs_nothing_from_outside_and_tells_each_target(make: Make) -> None:
+    found = Reader(page.report(a_report(make)))
+    assert found.outside == []
+    text = " ".join(found.words)
+    for told in ("scale-up", "< 30 s", "availability", "load to the pods' counters", "arXiv:1604.03470", "θ_U"):
+        assert told in text
+
+
+def test_what_comes_from_outside_is_shown_as_text(make: Make) -> None:
+    run = make(counts=COUNTS, conditions={"world": "<script>alert(1)</script>"})
+    assert "<script>" not in page.report(Report(run))
+
+
+def test_a_page_is_made_of_every_scenario_and_of_a_run_in_which_nothing_happened(make: Make) -> None:
+    for scenario in ("leak", "errors", "connections"):
+        assert "<svg" in page.report(a_report(make, scenario))
+    empty = make("errors", slices=[])
+    assert "there was no scale-up to be made" in page.report(Report(empty, empty))
+
+
+def test_reports_are_written_and_compared(make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("old", "new"):
+        command.write(a_report(make), tmp_path / name)
+    both = tmp_path / "both.html"
+    assert command.main(["compare", str(tmp_path / "old"), str(tmp_path / "new"), "--out", str(both)]) == 0
+    assert "scaling accuracy, %" in capsys.readouterr().out
+    text = both.read_text()
+    assert text.count("<svg") == 2
+    assert not re.search(r" \*<", text)  # the same run twice: no difference is marked
+
+
+def test_a_report_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["compare", str(tmp_path), str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith(f"{tmp_path / report.JSON}: No such file or directory")
+
+
+def test_a_time_that_no_scenario_can_take_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["run", "step", "--seconds", "nan"])
+    assert "--seconds: nan is not within 30 to 86400" in capsys.readouterr().err
+
+
+def test_the_scenarios_are_listed_with_their_questions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["scenarios"]) == 0
+    assert "how exactly does it follow a day" in capsys.readouterr().out
