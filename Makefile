@@ -6,7 +6,7 @@ SECONDS ?=
 CLUSTER_PYTEST := $(PY) -m pytest -o addopts="-q --strict-markers --strict-config --import-mode=importlib" --timeout=600
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test fuzz lint format cluster-up cluster-down cluster-status cluster-test image loadtest scale-latency \
+.PHONY: help install run test fuzz lint format cluster-up cluster-down cluster-status cluster-test image loadtest demo scale-latency \
         bench-adapter bench-exposition bench-parsers churn bench-recommender recommender-tables report-pictures rates judge steady steady-short \
         bench-rollouts bench-rollout-peer attack clean \
         setup-hpa setup-vpa blue-green-deploy blue-green-rollback canary-deploy canary-monitor
@@ -60,6 +60,9 @@ SCENARIO ?= step
 
 loadtest: .venv/installed ## a scenario of Locust and its report: SCENARIO=step (LOADTEST="--fixed", "--web", "--bed", …; docs/loadtest.md)
 	@$(PY) -m loadtest run $(SCENARIO) $(LOADTEST)
+
+demo: .venv/installed ## a load step, the HPA's answer, a good canary promoted, a bad one rolled back; needs root, 5 minutes (DEMO=--help)
+	@$(PY) -m loadtest.runs.showcase_command $(DEMO)
 
 scale-latency: .venv/installed ## from load step to the HPA's final size, on the test bed: figures and a histogram
 	@$(PY) -m loadtest.scale_latency

@@ -1,33 +1,58 @@
-"""`python -m loadtest`: run a scenario and report, compare two reports."""
+"""`python -m loadtest`: run a scenario and report, compare two reports, show what there is."""
 
 import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from adapter.kube import config
+from adapter.kube.client import Client
+from adapter.kube.config import ConfigError
+from adapter.kube.errors import KubeError
 from loadtest.runs import page, report
+from loadtest.runs.cluster import Cluster, Place
 from loadtest.runs.generator import GeneratorError, too_busy
 from loadtest.runs.local import Local
+from loadtest.runs.on_bed import bed_up, service
 from loadtest.runs.record import Kind, RecordError, Run
 from loadtest.runs.report import Report
 from loadtest.runs.scenarios import SCENARIOS
-from loadtest.runs.watching import Plan, Standing, check, watch
-from loadtest.runs.world import World
+from loadtest.runs.watching import Beside, Plan, Standing, check, watch
+from loadtest.runs.world import World, WorldError
 from loadtest.standalone import free_port
+from tests.cluster.bed import BedError
 
-T = TypeVar("T")
 OUT = Path("build") / "loadtest"
 HTML = "report.html"
 SHORTEST = 30.0
 LONGEST = 86_400.0
+T = TypeVar("T")
+
+
+class Where(NamedTuple):
+    """Where to run; without a place on this machine alone."""
+
+    place: Place | None = None
+    kubeconfig: str = ""
+
+
+@asynccontextmanager
+async def world_at(where: Where) -> AsyncIterator[World]:
+    """Raises WorldError, KubeError, ConfigError."""
+    if where.place is None:
+        yield Local()
+        return
+    async with Client(await config.connect(where.kubeconfig)) as client:
+        yield await Cluster.find(client, where.place)
 
 
 def write(found: Report, folder: Path) -> Path:
@@ -38,20 +63,24 @@ def write(found: Report, folder: Path) -> Path:
     return folder / HTML
 
 
-async def run_all(plan: Plan, world: World, console: Console, *, fixed: bool) -> Report | str:
+async def run_all(plan: Plan, where: Where, console: Console, *, fixed: bool) -> Report | str:
     """The run, and with `fixed` the same load on a fixed fleet; or why it does not count."""
-    if problem := check(plan, world):
-        return problem
     found: list[Run] = []
     for held in (False, True) if fixed else (False,):
-        name = f"{plan.scenario.name}, {'fleet fixed at the peak' if held else 'with its HPA'}"
-        found.append(await _one(plan, world, console, name, held=held))
+        async with world_at(where) as world:
+            if problem := check(plan, world):
+                return problem
+            name = f"{plan.scenario.name}, {'fleet fixed at the peak' if held else 'with its HPA'}"
+            found.append(await watched(plan, world, console, name, held=held))
         if problem := too_busy(found[-1].locust_cpu):
             return problem
     return Report(*found)
 
 
-async def _one(plan: Plan, world: World, console: Console, name: str, *, held: bool) -> Run:
+async def watched(
+    plan: Plan, world: World, console: Console, name: str, *, held: bool = False, beside: Beside | None = None
+) -> Run:
+    """One run, with its progress on the console."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[said]}"))
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(name, total=plan.seconds, said="starting")
@@ -62,7 +91,7 @@ async def _one(plan: Plan, world: World, console: Console, name: str, *, held: b
             if not console.is_terminal and next(lines) % 10 == 0:
                 console.print(f"{standing.elapsed:5.0f} s: {said(standing)}", highlight=False)
 
-        return await watch(plan, world, say, fixed=held)
+        return await watch(plan, world, say, fixed=held, beside=beside)
 
 
 def said(standing: Standing) -> str:
@@ -83,7 +112,15 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--seconds", type=float, help="stretch or squeeze the scenario to so long")
     run.add_argument("--fixed", action="store_true", help="then the same load on a fleet fixed at the peak")
     run.add_argument("--web", action="store_true", help="with Locust's own page")
+    run.add_argument("--path", default="/", help="what is asked for (default %(default)s)")
     run.add_argument("--out", type=Path, help=f"folder of the report (default: one below {OUT})")
+    places = run.add_argument_group("where (default: this machine, without a cluster)")
+    places.add_argument("--bed", action="store_true", help="on the test bed; needs root")
+    places.add_argument("--reuse-bed", action="store_true", help="on the bed that is up, which is left up")
+    places.add_argument("--host", metavar="URL", help="of your service, as this machine reaches it")
+    places.add_argument("--namespace", default="default", help="of your HPA (default %(default)s)")
+    places.add_argument("--hpa", metavar="NAME", help="your HPA, with a Pods metric of requests per second")
+    places.add_argument("--kubeconfig", default="", help="of your cluster (default: $KUBECONFIG, ~/.kube/config)")
     compare = verbs.add_parser("compare", help="two reports side by side")
     compare.add_argument("reports", nargs=2, type=Path, metavar="REPORT", help="a report's folder, or its report.json")
     compare.add_argument("--out", type=Path, help="write a page there")
@@ -91,28 +128,62 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _checked(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    if given.verb != "run":
+        return
+    if given.seconds is not None and not SHORTEST <= given.seconds <= LONGEST:
+        parser.error(f"--seconds: {given.seconds:g} is not within {SHORTEST:g} to {LONGEST:g}")
+    if bool(given.host) != bool(given.hpa):
+        parser.error("--host and --hpa belong together: where requests go, and what scales what answers them")
+    if given.hpa and (given.bed or given.reuse_bed):
+        parser.error("--hpa is for a cluster of yours, --bed and --reuse-bed bring a service of their own")
+    if given.host and not given.host.startswith(("http://", "https://")):
+        parser.error(f"--host: {given.host!r} is no URL; http://… or https://… would be right")
+
+
 def _run(given: argparse.Namespace, console: Console) -> int:
     scenario = SCENARIOS[given.scenario]
-    plan = Plan(scenario, given.seconds or scenario.seconds, web=free_port() if given.web else 0)
+    plan = Plan(scenario, given.seconds or scenario.seconds, given.path, free_port() if given.web else 0)
     if plan.web:
         console.print(f"Locust's page: http://127.0.0.1:{plan.web}", highlight=False)
-    found = asyncio.run(_until_told(run_all(plan, Local(), console, fixed=given.fixed)))
+    with ExitStack() as stack:
+        where = _where(stack, given)
+        found = run_until_told(run_all(plan, where, console, fixed=given.fixed))
     if isinstance(found, str):
         print(found, file=sys.stderr)
         return 1
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    written = write(found, given.out or OUT / f"{scenario.name}-{stamp}")
-    report.show(found, console)
-    console.print(f"report: {written}", highlight=False, soft_wrap=True)
+    finish(found, given.out, console)
     return 0
 
 
-async def _until_told(job: Coroutine[Any, Any, T]) -> T:
-    """The job; SIGTERM cancels it, so that nothing is left running."""
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await job
+def _where(stack: ExitStack, given: argparse.Namespace) -> Where:
+    """A bed comes up where one is asked for. Raises BedError."""
+    if given.bed or given.reuse_bed:
+        bed = stack.enter_context(bed_up(reuse=given.reuse_bed))
+        return Where(stack.enter_context(service(bed)), str(bed.kubeconfig))
+    if given.hpa:
+        return Where(Place(given.namespace, given.hpa, given.host), given.kubeconfig)
+    return Where()
+
+
+def finish(found: Report, out: Path | None, console: Console) -> None:
+    """Written, and shown on the terminal."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    written = write(found, out or OUT / f"{found.run.scenario}-{stamp}")
+    report.show(found, console)
+    console.print(f"report: {written}", highlight=False, soft_wrap=True)
+
+
+def run_until_told(job: Coroutine[Any, Any, T]) -> T:
+    """The job; SIGTERM cancels it as SIGINT does, so that nothing is left running."""
+
+    async def cancellable() -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await job
+
+    return asyncio.run(cancellable())
 
 
 def _compare(given: argparse.Namespace, console: Console) -> int:
@@ -138,20 +209,24 @@ def _scenarios(console: Console) -> int:
     return 0
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; 1 where a run does not count or a report cannot be read."""
-    parser = _parser()
-    given = parser.parse_args(arguments)
-    console = Console(width=None if sys.stdout.isatty() else 150)
-    if given.verb == "scenarios":
-        return _scenarios(console)
-    if given.verb == "run" and given.seconds is not None and not SHORTEST <= given.seconds <= LONGEST:
-        parser.error(f"--seconds: {given.seconds:g} is not within {SHORTEST:g} to {LONGEST:g}")
+def guarded(job: Any, given: argparse.Namespace, console: Console) -> int:
+    """A verb's exit code; what can go wrong is one sentence on stderr."""
     try:
-        return _compare(given, console) if given.verb == "compare" else _run(given, console)
-    except (RecordError, GeneratorError) as error:
+        return int(job(given, console))
+    except (RecordError, GeneratorError, WorldError, KubeError, ConfigError, BedError) as error:
         print(error, file=sys.stderr)
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("ended before the scenario's end: there is no report", file=sys.stderr)
         return 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; 1 where a run does not count or a report cannot be read."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    _checked(parser, given)
+    console = Console(width=None if sys.stdout.isatty() else 150)
+    if given.verb == "scenarios":
+        return _scenarios(console)
+    return guarded(_compare if given.verb == "compare" else _run, given, console)

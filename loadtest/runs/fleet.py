@@ -98,6 +98,7 @@ class Fleet:
 
     async def _live(self, pod: Pod) -> None:
         self.pods[pod.name] = pod
+        self._heard.names.add(pod.name)
         self._heard.note(Kind.CREATED, len(self.pods))
         try:
             await pod.live(self._folder, self._flags, self._changed)

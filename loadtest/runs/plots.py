@@ -31,7 +31,11 @@ def timeline(run: Run) -> "Figure":
     _latency(latency, run)
     latency.set_xlim(0, run.seconds)
     latency.set_xlabel("s since the load began", fontsize=9)
+    for remark in run.remarks:
+        rates.text(remark.time, 0.99, f" {remark.text}", fontsize=7, va="top", transform=rates.get_xaxis_transform())
     for axes in (rates, replicas, latency):
+        for remark in run.remarks:
+            axes.axvline(remark.time, color="#7a5195", linewidth=0.8, linestyle=":")
         axes.grid(alpha=0.25)
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)

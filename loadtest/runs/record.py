@@ -73,6 +73,13 @@ class Slice(msgspec.Struct, frozen=True):
         return sum(self.latencies.values())
 
 
+class Remark(msgspec.Struct, frozen=True):
+    """Something was done at `time`, such as a release."""
+
+    time: float
+    text: str
+
+
 class Run(msgspec.Struct, frozen=True):
     """One run of a scenario."""
 
@@ -90,6 +97,7 @@ class Run(msgspec.Struct, frozen=True):
     events: list[Event]
     locust_cpu: list[float]
     """Shares of a core, second by second."""
+    remarks: list[Remark] = []
     before: dict[Kind, int] = {}
     """The counts when it began."""
     fixed: bool = False

@@ -4,18 +4,22 @@ import asyncio
 import itertools
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import msgspec
 
 from loadtest.machine import Meter, description
 from loadtest.runs.generator import GeneratorError, Locust, Order, busiest, locust, read_record
-from loadtest.runs.record import Event, Kind, Look, Run
+from loadtest.runs.record import Event, Kind, Look, Remark, Run, Slice
 from loadtest.runs.scenarios import Scenario
 from loadtest.runs.world import World
 
 LOOK_S = 0.5
+IMPORTS_S = 2.0
+"""About how long Locust takes until its load begins."""
 GRACE_S = 60.0
 """After the scenario's end Locust must have ended."""
 
@@ -61,7 +65,11 @@ def peak(plan: Plan, world: World) -> int:
     return max(plan.scenario.needs(at, seconds=plan.seconds, low=world.low, high=world.high) for at in places)
 
 
-async def watch(plan: Plan, world: World, say: Say, *, fixed: bool = False) -> Run:
+Beside = Callable[[float, float], Coroutine[Any, Any, None]]
+"""What shall happen while the load is on: gets when it begins, within a second, and when it ends, Unix s."""
+
+
+async def watch(plan: Plan, world: World, say: Say, *, fixed: bool = False, beside: Beside | None = None) -> Run:
     """The run; with `fixed` on a fleet that has the size of the peak throughout. Raises GeneratorError."""
     meter = Meter()
     with tempfile.TemporaryDirectory(prefix="streamgate-locust-") as name:
@@ -78,12 +86,15 @@ async def watch(plan: Plan, world: World, say: Say, *, fixed: bool = False) -> R
             )
             async with locust(order, Path(name)) as process:
                 looks: list[Look] = []
-                tasks = [
-                    asyncio.create_task(job)
-                    for job in (_look(world, looks), process.watch_cpu(), meter.run(), _tell(plan, world, looks, say))
-                ]
+                jobs = [_look(world, looks), process.watch_cpu(), meter.run(), _tell(plan, world, looks, say)]
+                tasks = [asyncio.create_task(job) for job in jobs]
                 try:
+                    if beside:
+                        began = time.time() + IMPORTS_S
+                        tasks.append(asyncio.create_task(beside(began, began + plan.seconds)))
                     await _ended(process, plan)
+                    if beside:
+                        await asyncio.wait_for(tasks[-1], GRACE_S)
                 finally:
                     for task in tasks:
                         task.cancel()
@@ -110,12 +121,18 @@ async def _look(world: World, looks: list[Look]) -> None:
 
 
 async def _tell(plan: Plan, world: World, looks: list[Look], say: Say) -> None:
-    began = time.time() + 2  # about when Locust has imported what it needs
+    began = time.time() + IMPORTS_S
     for _ in itertools.count():
         elapsed = time.time() - began
         load = plan.scenario.load(elapsed, per_pod=world.per_pod, seconds=plan.seconds)
         say(Standing(elapsed, load, looks[-1].total if looks else None, dict(world.heard.now)))
         await asyncio.sleep(1)
+
+
+def _of(part: Slice, names: set[str]) -> Slice:
+    """With the answers of pods alone: another service's first word is no pod."""
+    pods = {name: count for name, count in part.pods.items() if name in names}
+    return part if len(pods) == len(part.pods) else msgspec.structs.replace(part, pods=pods)
 
 
 def _run(plan: Plan, world: World, process: Locust, looks: list[Look], meter: Meter, *, fixed: bool) -> Run:
@@ -134,8 +151,9 @@ def _run(plan: Plan, world: World, process: Locust, looks: list[Look], meter: Me
             "processors": f"{busy[len(busy) // 2]:.0%} busy at the median, all programs on the machine" if busy else "",
             "Locust": f"at most {busiest(process.cpu):.0%} of a core over 5 s, in a process of its own",
         },
-        slices=slices,
+        slices=[_of(part, world.heard.names) for part in slices],
         looks=[Look(round(one.time - began, 3), one.total, one.pods, round(one.sampled - began, 3)) for one in looks],
+        remarks=[Remark(round(moment - began, 3), text) for moment, text in world.heard.remarks],
         events=[Event(round(moment - began, 3), kind, count) for moment, kind, count in world.heard.changes],
         locust_cpu=[round(share, 3) for share in process.cpu],
         fixed=fixed,

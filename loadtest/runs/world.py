@@ -7,6 +7,10 @@ from typing import NamedTuple, Protocol
 from loadtest.runs.record import Kind
 
 
+class WorldError(Exception):
+    """No run can take place there; one sentence with the object, what is wrong and what would be right."""
+
+
 class Told(NamedTuple):
     """What the metrics API says: the sum over all pods, of how many, and the newest sample's Unix time."""
 
@@ -21,12 +25,20 @@ class Heard:
     def __init__(self) -> None:
         self.changes: list[tuple[float, Kind, int]] = []
         self.now: dict[Kind, int] = {}
+        self.names: set[str] = set()
+        """Of all pods that there were."""
+        self.remarks: list[tuple[float, str]] = []
+        """What somebody did meanwhile, with its Unix time."""
 
     def note(self, kind: Kind, count: int) -> None:
         """From now on it is `count`; what repeats the last one is none."""
         if self.now.get(kind) != count:
             self.now[kind] = count
             self.changes.append((time.time(), kind, count))
+
+    def remark(self, text: str) -> None:
+        """Something was done, in a word or two."""
+        self.remarks.append((time.time(), text))
 
 
 class World(Protocol):

@@ -1,0 +1,176 @@
+"""A world in a cluster, whosever it is: an HPA with a Pods metric, its target's pods, and the Service before them."""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from adapter.kube.autoscaling import HorizontalPodAutoscaler, PodsMetricSource, Scale
+from adapter.kube.client import Client
+from adapter.kube.errors import KubeError
+from adapter.kube.informer import Informer
+from adapter.kube.objects import Model, ObjectMeta, Pod
+from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS, Resource
+from adapter.rollout.model.actions import ENDPOINT_SLICES
+from adapter.rollout.observe import selector_text
+from adapter.units.quantity import Quantity
+from loadtest.pods import takes_traffic
+from loadtest.runs.record import Kind
+from loadtest.runs.world import Heard, Told, WorldError
+
+SYNCED_S = 20.0
+PLURALS = {"Deployment": "deployments", "ReplicaSet": "replicasets", "StatefulSet": "statefulsets"}
+
+
+class EndpointConditions(Model, frozen=True):
+    """An absent `ready` means yes, as the API says."""
+
+    ready: bool | None = None
+
+
+class TargetRef(Model, frozen=True):
+    """The pod behind an endpoint."""
+
+    kind: str = ""
+    name: str = ""
+
+
+class Endpoint(Model, frozen=True):
+    """One of an EndpointSlice."""
+
+    conditions: EndpointConditions = EndpointConditions()
+    target_ref: TargetRef | None = None
+
+
+class EndpointSlice(Model, frozen=True):
+    """discovery.k8s.io/v1 EndpointSlice."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    endpoints: tuple[Endpoint, ...] | None = ()
+
+
+class Place(NamedTuple):
+    """Which HPA, and where its pods are reached."""
+
+    namespace: str
+    hpa: str
+    host: str
+    work_ms: float = 0.0
+    description: str = ""
+
+
+class Cluster:
+    """See loadtest.runs.world.World."""
+
+    def __init__(self, client: Client, place: Place, hpa: HorizontalPodAutoscaler, selector: str) -> None:
+        """`selector` finds the pods of the HPA's target. Raises WorldError."""
+        metric = _metric(place, hpa)
+        self.per_pod = float(Quantity.parse(metric.target.average_value or ""))
+        self.low, self.high = hpa.spec.min_replicas or 1, hpa.spec.max_replicas
+        self.host, self.work_ms = place.host.rstrip("/"), place.work_ms
+        self.description = place.description or f"the cluster at {client.connection.server}, HPA {_named(place)}"
+        self.heard = Heard()
+        self._client, self._place, self._hpa = client, place, hpa
+        self._path = f"/apis/custom.metrics.k8s.io/v1beta2/namespaces/{place.namespace}/pods/*/{metric.metric.name}"
+        self._params = {"labelSelector": selector}
+        if metric.metric.selector:
+            self._params["metricLabelSelector"] = selector_text(metric.metric.selector)
+        near, named = place.namespace, f"metadata.name={place.hpa}"
+        self._hpas = Informer(
+            client, HORIZONTAL_POD_AUTOSCALERS, HorizontalPodAutoscaler, namespace=near, field_selector=named
+        )
+        self._pods = Informer(client, PODS, Pod, namespace=near, label_selector=selector)
+        self._slices = Informer(client, ENDPOINT_SLICES, EndpointSlice, namespace=near)
+
+    @classmethod
+    async def find(cls, client: Client, place: Place) -> "Cluster":
+        """The HPA's target and pods are looked up. Raises WorldError, KubeError."""
+        path = HORIZONTAL_POD_AUTOSCALERS.path(place.namespace, place.hpa)
+        hpa = await client.get(path, HorizontalPodAutoscaler)
+        target = hpa.spec.scale_target_ref
+        if target.kind not in PLURALS:
+            raise WorldError(f"{_named(place)} scales a {target.kind}; one of {', '.join(PLURALS)} would be right")
+        resource = Resource("apps", "v1", PLURALS[target.kind])
+        scale = await client.get(resource.path(place.namespace, target.name, "scale"), Scale)
+        return cls(client, place, hpa, scale.status.selector)
+
+    @asynccontextmanager
+    async def running(self, *, fixed: int | None) -> AsyncIterator[None]:
+        """Watched; with `fixed` the HPA's minReplicas is that for the time, and is put back."""
+        async with AsyncExitStack() as stack:
+            for informer in (self._pods, self._hpas, self._slices):
+                informer.index.on_change(lambda *_: self._changed())
+                await stack.enter_async_context(informer.running())
+            for watched in (self._pods, self._hpas, self._slices):
+                if not await watched.wait_synced(SYNCED_S):
+                    raise WorldError(f"{watched.resource.plural} in {self._place.namespace}: {watched.waiting()}")
+            self._changed()
+            if fixed is not None:
+                await stack.enter_async_context(self._held(fixed))
+            yield
+
+    @asynccontextmanager
+    async def _held(self, replicas: int) -> AsyncIterator[None]:
+        await self._set_minimum(replicas)
+        try:
+            yield
+        finally:
+            await self._set_minimum(self._hpa.spec.min_replicas)
+
+    async def _set_minimum(self, replicas: int | None) -> None:
+        path = HORIZONTAL_POD_AUTOSCALERS.path(self._place.namespace, self._place.hpa)
+        body = {"spec": {"minReplicas": replicas}}
+        await self._client.patch(path, body, HorizontalPodAutoscaler)
+
+    def _changed(self) -> None:
+        """What is counted, as the API server tells it now."""
+        pods = {pod.metadata.name: pod for pod in self._pods.index if pod.metadata.deletion_timestamp is None}
+        self.heard.names.update(pods)
+        for hpa in self._hpas.index:
+            self.heard.note(Kind.DESIRED, hpa.status.desired_replicas)
+        self.heard.note(Kind.CREATED, len(pods))
+        self.heard.note(Kind.READY, sum(map(takes_traffic, pods.values())))
+        self.heard.note(Kind.ENDPOINTS, len(receiving(self._slices.index) & pods.keys()))
+
+    async def told(self) -> Told | None:
+        """By way of the aggregator, as the HPA controller asks."""
+        with contextlib.suppress(KubeError):
+            return summed(json.loads(await self._client.get(self._path, params=self._params)).get("items", ()))
+        return None
+
+
+def _named(place: Place) -> str:
+    return f"HorizontalPodAutoscaler {place.namespace}/{place.hpa}"
+
+
+def _metric(place: Place, hpa: HorizontalPodAutoscaler) -> PodsMetricSource:
+    """The one that tells what a pod bears."""
+    for metric in hpa.spec.metrics:
+        if metric.pods is not None and metric.pods.target.average_value:
+            return metric.pods
+    raise WorldError(
+        f"{_named(place)} has no metric of type Pods; one with a target.averageValue of requests per second would be"
+        " right, since it says what load a pod bears"
+    )
+
+
+def receiving(slices: Iterable[EndpointSlice]) -> set[str]:
+    """The names of the pods to which some Service sends requests."""
+    return {
+        endpoint.target_ref.name
+        for one in slices
+        for endpoint in one.endpoints or ()
+        if endpoint.target_ref is not None and endpoint.conditions.ready is not False
+    }
+
+
+def summed(items: Iterable[Mapping[str, Any]]) -> Told | None:
+    """Of a MetricValueList; None where it is empty."""
+    found = [
+        (float(Quantity.parse(item["value"])), datetime.fromisoformat(item["timestamp"]).timestamp()) for item in items
+    ]
+    if not found:
+        return None
+    return Told(sum(value for value, _ in found), len(found), max(moment for _, moment in found))

@@ -1,0 +1,64 @@
+"""The test bed as a world: a real control plane and node, the sample service as pods, the adapter before an HPA."""
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from loadtest.machine import ahead, weigh
+from loadtest.runs.cluster import Place
+from loadtest.runs.local import DOWN_S, HIGH, LOW, SCRAPE, TARGET, WORK_MS
+from loadtest.standalone import METRIC
+from tests.cluster.adapter import hpa, pods_metric, running_adapter
+from tests.cluster.bed import Bed, Options
+from tests.cluster.manifests import sample_deployment
+from tests.cluster.node import CGROUP, CGROUPS
+
+NAME = "web"
+APIS = ("v1beta2.custom.metrics.k8s.io",)
+
+
+@contextmanager
+def bed_up(*, reuse: bool) -> Iterator[Bed]:
+    """A bed of its own, ahead of what else runs here; or with `reuse` the one that is up. Raises BedError."""
+    with ahead("streamgate-loadtest"):
+        bed = Bed.attach() if reuse else Bed.up(Options())
+        try:
+            for cgroup in (CGROUPS / "cpu" / CGROUP, CGROUPS / CGROUP):
+                weigh(cgroup)  # containers compete as this one
+            yield bed
+        finally:
+            if not reuse:
+                bed.down()
+
+
+@contextmanager
+def service(bed: Bed, scrape: str = SCRAPE) -> Iterator[Place]:
+    """The sample service with its HPA, as in the world without a cluster, and an adapter that serves it."""
+    namespace = "loadtest"
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streamgate-")))
+        bed.create_namespace(namespace)
+        stack.callback(bed.delete_namespace, namespace)
+        bed.apply(sample_deployment(NAME, namespace, LOW, WORK_MS=f"{WORK_MS:g}", SLOTS=1))
+        bed.rollout(NAME, namespace)
+        stack.enter_context(running_adapter(bed, folder, f"--scrape-interval={scrape}", apis=APIS))
+        bed.apply(hpa(NAME, namespace, pods_metric(METRIC, f"{TARGET:g}"), low=LOW, high=HIGH, down=DOWN_S))
+        yield Place(namespace, NAME, address(bed, namespace), WORK_MS, described(bed, scrape))
+
+
+def address(bed: Bed, namespace: str) -> str:
+    """The Service's, which is reached from this machine."""
+    return f"http://{bed.get('service', NAME, '-n', namespace)['spec']['clusterIP']}"
+
+
+def described(bed: Bed, scrape: str, more: Sequence[str] = ()) -> str:
+    """The bed in a sentence."""
+    version = json.loads(bed.kubectl("version", "-o", "json"))["serverVersion"]["gitVersion"]
+    told = [
+        f"the test bed: Kubernetes {version}, one real node, HPA period 15 s, scale-down window {DOWN_S} s",
+        f"scrapes every {scrape}",
+        *more,
+    ]
+    return "; ".join(told)

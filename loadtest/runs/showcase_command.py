@@ -1,0 +1,93 @@
+"""`make demo`: on the test bed, or with --hpa in a cluster of yours where the sample service, HPA and canary run.
+
+There, `kubectl apply -f manifests/samples/{app,hpa-pods,canary-setup}.yaml` with adapter and rollout controller
+installed are what it needs; it edits the Deployment's POD_VERSION and ERROR_RATE.
+"""
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+
+from loadtest.runs.cluster import Place
+from loadtest.runs.command import Where, finish, guarded, run_until_told, watched, world_at
+from loadtest.runs.generator import too_busy
+from loadtest.runs.on_bed import bed_up
+from loadtest.runs.report import Report
+from loadtest.runs.showcase import SCENARIO, Showcase, Stage, on_bed
+from loadtest.runs.watching import Plan, check
+from loadtest.runs.world import WorldError
+from tests.cluster.kubectl import Kubectl
+
+
+async def perform(where: Where, stage: Stage, console: Console) -> tuple[Report | str, list[str]]:
+    """The run or why it does not count, and what did not go as it should."""
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        console.print(f"[bold]{time.monotonic() - began:4.0f} s[/]  {text}", highlight=False)
+
+    async with world_at(where) as world:
+        plan = Plan(SCENARIO, SCENARIO.seconds)
+        if problem := check(plan, world):
+            return problem, []
+        showcase = Showcase(stage, world, say)
+        run = await watched(plan, world, console, "the load", beside=showcase.run)
+    return too_busy(run.locust_cpu) or Report(run), showcase.failed
+
+
+def _mine(given: argparse.Namespace) -> tuple[Where, Stage]:
+    """A cluster of the user's. Raises WorldError."""
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        raise WorldError("there is no kubectl on PATH, which a release in your cluster is made with")
+    kubeconfig = Path(given.kubeconfig or Path.home() / ".kube" / "config")
+    place = Place(given.namespace, given.hpa, given.host)
+    stage = Stage(Kubectl(Path(kubectl), kubeconfig), given.namespace, given.deployment, given.policy)
+    return Where(place, str(kubeconfig)), stage
+
+
+def _demo(given: argparse.Namespace, console: Console) -> int:
+    with ExitStack() as stack:
+        if given.hpa:
+            where, stage = _mine(given)
+        else:
+            console.print("starting a cluster, the adapter, the rollout controller and the sample service")
+            bed = stack.enter_context(bed_up(reuse=given.reuse_bed))
+            place, stage = stack.enter_context(on_bed(bed))
+            where = Where(place, str(bed.kubeconfig))
+        found, failed = run_until_told(perform(where, stage, console))
+    if isinstance(found, str):
+        print(found, file=sys.stderr)
+        return 1
+    finish(found, given.out, console)
+    for text in failed:
+        print(text, file=sys.stderr)
+    return 1 if failed else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program; 1 where something did not go as it should."""
+    parser = argparse.ArgumentParser(prog="python -m loadtest.runs.showcase_command", description=__doc__)
+    parser.add_argument("--reuse-bed", action="store_true", help="on the bed that is up, which is left up")
+    parser.add_argument("--out", type=Path, help="folder of the report")
+    mine = parser.add_argument_group("a cluster of yours")
+    mine.add_argument("--hpa", metavar="NAME", help="the sample service's HPA, with a Pods metric")
+    mine.add_argument("--host", metavar="URL", help="of the sample service, as this machine reaches it")
+    mine.add_argument("--namespace", default="default", help="(default %(default)s)")
+    mine.add_argument("--deployment", default="sample", help="(default %(default)s)")
+    mine.add_argument("--policy", default="sample", help="the RolloutPolicy (default %(default)s)")
+    mine.add_argument("--kubeconfig", default="", help="(default ~/.kube/config)")
+    given = parser.parse_args(arguments)
+    if bool(given.host) != bool(given.hpa):
+        parser.error("--host and --hpa belong together: where requests go, and what scales what answers them")
+    return guarded(_demo, given, Console(width=None if sys.stdout.isatty() else 150))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""A world in a cluster, against a small API server."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from adapter.kube.client import Client
+from adapter.kube.fake.server import FakeCluster
+from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS, Resource
+from adapter.rollout.model.actions import ENDPOINT_SLICES
+from loadtest.runs import command
+from loadtest.runs.cluster import Cluster, EndpointSlice, Place, receiving, summed
+from loadtest.runs.record import Kind
+from loadtest.runs.scenarios import SCENARIOS
+from loadtest.runs.watching import Plan, check
+from loadtest.runs.world import WorldError
+from tests.cluster.adapter import hpa, pods_metric, resource_metric
+
+DEPLOYMENTS = Resource("apps", "v1", "deployments")
+PLACE = Place("shop", "web", "http://10.96.0.7/")
+
+
+def pod(name: str, *, ready: bool = True, **labels: str) -> dict[str, Any]:
+    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": str(ready)}]}
+    return {"metadata": {"name": name, "namespace": "shop", "labels": labels or {"app": "web"}}, "status": status}
+
+
+def endpoint(name: str, ready: bool | None) -> dict[str, Any]:
+    return {"conditions": {"ready": ready}, "targetRef": {"kind": "Pod", "name": name}}
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[FakeCluster]:
+    """An HPA over a Deployment with one pod that is ready and one that is not, and another's pod."""
+    async with FakeCluster() as cluster:
+        spec = {"replicas": 2, "selector": {"matchLabels": {"app": "web"}}}
+        await cluster.put(DEPLOYMENTS, {"metadata": {"name": "web", "namespace": "shop"}, "spec": spec})
+        scaler = hpa("web", "shop", pods_metric("http_requests_per_second", "12500m"), low=2, high=8)
+        await cluster.put(HORIZONTAL_POD_AUTOSCALERS, {**scaler, "status": {"desiredReplicas": 3}})
+        for found in (pod("web-a"), pod("web-b", ready=False), pod("other", app="other")):
+            await cluster.put(PODS, found)
+        endpoints = [endpoint("web-a", True), endpoint("web-b", False), endpoint("other", None)]
+        await cluster.put(ENDPOINT_SLICES, {"metadata": {"name": "web-1", "namespace": "shop"}, "endpoints": endpoints})
+        yield cluster
+
+
+@pytest.fixture
+async def client(api: FakeCluster) -> AsyncIterator[Client]:
+    async with Client(api.connection) as client:
+        yield client
+
+
+async def test_target_bounds_and_counts_are_those_of_the_hpa_and_its_pods(client: Client) -> None:
+    world = await Cluster.find(client, PLACE)
+    assert (world.per_pod, world.low, world.high, world.host) == (12.5, 2, 8, "http://10.96.0.7")
+    async with world.running(fixed=None):
+        assert world.heard.now == {Kind.DESIRED: 3, Kind.CREATED: 2, Kind.READY: 1, Kind.ENDPOINTS: 1}
+        assert world.heard.names == {"web-a", "web-b"}
+
+
+async def test_counts_follow_what_changes(api: FakeCluster, client: Client) -> None:
+    world = await Cluster.find(client, PLACE)
+    async with world.running(fixed=None), asyncio.timeout(20):
+        await api.put(PODS, pod("web-b"))
+        while world.heard.now[Kind.READY] != 2:  # noqa: ASYNC110 - the server tells when it does
+            await asyncio.sleep(0.01)
+        assert world.heard.now[Kind.ENDPOINTS] == 1  # the slice has not followed yet
+        await api.remove(PODS, "shop", "web-a")
+        while world.heard.now[Kind.CREATED] != 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert world.heard.now[Kind.ENDPOINTS] == 0
+
+
+async def test_a_fixed_fleet_is_the_hpas_minimum_for_the_time(api: FakeCluster, client: Client) -> None:
+    def minimum() -> int:
+        return int(api.get(HORIZONTAL_POD_AUTOSCALERS, "shop", "web")["spec"]["minReplicas"])
+
+    world = await Cluster.find(client, PLACE)
+    async with world.running(fixed=6):
+        assert minimum() == 6
+    assert minimum() == 2
+
+
+async def test_an_hpa_that_does_not_say_what_a_pod_bears_is_refused(api: FakeCluster, client: Client) -> None:
+    await api.put(HORIZONTAL_POD_AUTOSCALERS, hpa("web", "shop", resource_metric("cpu", "100m")))
+    with pytest.raises(WorldError, match="HorizontalPodAutoscaler shop/web has no metric of type Pods; one with"):
+        await Cluster.find(client, PLACE)
+
+
+async def test_a_scenario_above_the_hpas_maximum_is_refused(client: Client) -> None:
+    world = await Cluster.find(client, PLACE)
+    plan = Plan(SCENARIOS["ramp"], 240)
+    assert check(plan, world) == ""
+    world.high = 5
+    assert check(plan, world) == (
+        "ramp comes to 5.5 pods' worth of load, and the HPA's maxReplicas is 5; 6 or more would be right"
+    )
+
+
+def test_endpoints_that_are_not_ready_receive_nothing_and_those_that_do_not_say_do() -> None:
+    silent, no = {"targetRef": {"name": "silent"}}, {"conditions": {"ready": False}, "targetRef": {"name": "no"}}
+    found = msgspec.convert({"endpoints": [silent, no]}, EndpointSlice)
+    assert receiving([found, EndpointSlice(endpoints=None), EndpointSlice()]) == {"silent"}
+
+
+def test_values_are_added_up_with_the_newest_time() -> None:
+    items = [
+        {"value": "1500m", "timestamp": "2026-11-26T12:00:00Z"},
+        {"value": "2", "timestamp": "2026-11-26T12:00:02Z"},
+    ]
+    told = summed(items)
+    assert told is not None
+    assert (told.total, told.pods, told.sampled % 60) == (3.5, 2, 2.0)
+    assert summed([]) is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--hpa", "web"], "--host and --hpa belong together"),
+        (["--host", "http://x"], "--host and --hpa belong together"),
+        (["--host", "x:80", "--hpa", "web"], "'x:80' is no URL"),
+        (["--host", "http://x", "--hpa", "web", "--bed"], "--hpa is for a cluster of yours"),
+    ],
+)
+def test_flags_that_do_not_fit_together_are_refused(
+    flags: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["run", "step", *flags])
+    assert said in capsys.readouterr().err
