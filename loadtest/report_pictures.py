@@ -8,12 +8,12 @@ The page is that of July's machines with the requests that they had. A browser i
 
 import argparse
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
+from loadtest.browser import BROWSERS, found, picture
 from recommender.__main__ import main as recommender
 
 ROOT: Final = Path(__file__).parent.parent
@@ -21,8 +21,6 @@ GOLDEN: Final = ROOT / "tests" / "golden" / "recommender"
 PICTURES: Final = {1000: "recommender-report-1000.png", 1600: "recommender-report.png"}
 """By width, px."""
 HEIGHT: Final = 1100
-BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
-TIMEOUT: Final = 120.0
 
 
 def write_page(path: Path) -> None:
@@ -34,19 +32,10 @@ def write_page(path: Path) -> None:
         raise SystemExit(f"the report ended with {code}")
 
 
-def picture(browser: str, page: Path, target: Path, width: int) -> None:
-    """One picture of the page's top at a width, px."""
-    with tempfile.TemporaryDirectory() as profile:
-        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}"]
-        size = f"--window-size={width},{HEIGHT}"
-        command = [browser, *flags, size, f"--screenshot={target}", page.as_uri()]
-        subprocess.run(command, check=True, timeout=TIMEOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
 def main() -> int:
     """Writes docs/img; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--browser", default=next(filter(shutil.which, BROWSERS), ""), help="its program")
+    parser.add_argument("--browser", default=found(), help="its program")
     parser.add_argument("--into", type=Path, default=ROOT / "docs" / "img", help="the folder")
     given = parser.parse_args()
     if not given.browser or not shutil.which(given.browser):
@@ -56,7 +45,7 @@ def main() -> int:
         page = Path(folder) / "report.html"
         write_page(page)
         for width, name in PICTURES.items():
-            picture(given.browser, page, given.into / name, width)
+            picture(given.browser, page.as_uri(), given.into.absolute() / name, width=width, height=HEIGHT)
             print(given.into / name)
     return 0
 

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from adapter.kube import config
 from adapter.kube.client import Client
 from adapter.kube.config import ConfigError
 from adapter.kube.errors import KubeError
+from loadtest.browser import BROWSERS, found, picture
 from loadtest.runs import page, report
 from loadtest.runs.cluster import Cluster, Place
 from loadtest.runs.generator import GeneratorError, too_busy
@@ -33,9 +34,12 @@ from tests.cluster.bed import BedError
 
 OUT = Path("build") / "loadtest"
 HTML = "report.html"
+PICTURES = {1000: 2050, 1600: 2500}
+"""px: width and height."""
 SHORTEST = 30.0
 LONGEST = 86_400.0
 T = TypeVar("T")
+Verb = Callable[[argparse.Namespace, Console], int]
 
 
 class Where(NamedTuple):
@@ -55,26 +59,26 @@ async def world_at(where: Where) -> AsyncIterator[World]:
         yield await Cluster.find(client, where.place)
 
 
-def write(found: Report, folder: Path) -> Path:
+def write(made: Report, folder: Path) -> Path:
     """The folder's report.json and report.html; the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / report.JSON).write_text(report.dumped(report.document(found)), encoding="utf-8")
-    (folder / HTML).write_text(page.report(found), encoding="utf-8")
+    (folder / report.JSON).write_text(report.dumped(report.document(made)), encoding="utf-8")
+    (folder / HTML).write_text(page.report(made), encoding="utf-8")
     return folder / HTML
 
 
 async def run_all(plan: Plan, where: Where, console: Console, *, fixed: bool) -> Report | str:
     """The run, and with `fixed` the same load on a fixed fleet; or why it does not count."""
-    found: list[Run] = []
+    runs: list[Run] = []
     for held in (False, True) if fixed else (False,):
         async with world_at(where) as world:
             if problem := check(plan, world):
                 return problem
             name = f"{plan.scenario.name}, {'fleet fixed at the peak' if held else 'with its HPA'}"
-            found.append(await watched(plan, world, console, name, held=held))
-        if problem := too_busy(found[-1].locust_cpu):
+            runs.append(await watched(plan, world, console, name, held=held))
+        if problem := too_busy(runs[-1].locust_cpu):
             return problem
-    return Report(*found)
+    return Report(*runs)
 
 
 async def watched(
@@ -125,6 +129,8 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("reports", nargs=2, type=Path, metavar="REPORT", help="a report's folder, or its report.json")
     compare.add_argument("--out", type=Path, help="write a page there")
     verbs.add_parser("scenarios", help="what there is")
+    pictures = verbs.add_parser("picture", help="a report's page as pictures, by chromium")
+    pictures.add_argument("report", type=Path, metavar="REPORT", help="a report's folder, which gets them")
     return parser
 
 
@@ -148,11 +154,11 @@ def _run(given: argparse.Namespace, console: Console) -> int:
         console.print(f"Locust's page: http://127.0.0.1:{plan.web}", highlight=False)
     with ExitStack() as stack:
         where = _where(stack, given)
-        found = run_until_told(run_all(plan, where, console, fixed=given.fixed))
-    if isinstance(found, str):
-        print(found, file=sys.stderr)
+        made = run_until_told(run_all(plan, where, console, fixed=given.fixed))
+    if isinstance(made, str):
+        print(made, file=sys.stderr)
         return 1
-    finish(found, given.out, console)
+    finish(made, given.out, console)
     return 0
 
 
@@ -166,11 +172,11 @@ def _where(stack: ExitStack, given: argparse.Namespace) -> Where:
     return Where()
 
 
-def finish(found: Report, out: Path | None, console: Console) -> None:
+def finish(made: Report, out: Path | None, console: Console) -> None:
     """Written, and shown on the terminal."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    written = write(found, out or OUT / f"{found.run.scenario}-{stamp}")
-    report.show(found, console)
+    written = write(made, out or OUT / f"{made.run.scenario}-{stamp}")
+    report.show(made, console)
     console.print(f"report: {written}", highlight=False, soft_wrap=True)
 
 
@@ -201,7 +207,7 @@ def _compare(given: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _scenarios(console: Console) -> int:
+def _scenarios(_: argparse.Namespace, console: Console) -> int:
     table = Table("scenario", "takes", "peak", "asks")
     for one in SCENARIOS.values():
         table.add_row(one.name, f"{one.seconds:g} s", f"{one.peak:g} pods' worth", one.asks)
@@ -209,10 +215,23 @@ def _scenarios(console: Console) -> int:
     return 0
 
 
-def guarded(job: Any, given: argparse.Namespace, console: Console) -> int:
+def _picture(given: argparse.Namespace, console: Console) -> int:
+    browser = found()
+    if not browser:
+        print(f"no browser: one of {', '.join(BROWSERS)} is wanted", file=sys.stderr)
+        return 1
+    folder = given.report.absolute()
+    for width, height in PICTURES.items():
+        target = folder / f"report-{width}.png"
+        picture(browser, (folder / HTML).as_uri(), target, width=width, height=height)
+        console.print(f"{target}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def guarded(job: Verb, given: argparse.Namespace, console: Console) -> int:
     """A verb's exit code; what can go wrong is one sentence on stderr."""
     try:
-        return int(job(given, console))
+        return job(given, console)
     except (RecordError, GeneratorError, WorldError, KubeError, ConfigError, BedError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -227,6 +246,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     _checked(parser, given)
     console = Console(width=None if sys.stdout.isatty() else 150)
-    if given.verb == "scenarios":
-        return _scenarios(console)
-    return guarded(_compare if given.verb == "compare" else _run, given, console)
+    jobs = {"run": _run, "compare": _compare, "scenarios": _scenarios, "picture": _picture}
+    return guarded(jobs[given.verb], given, console)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from loadtest.runs.measures import milliseconds, quantile
-from loadtest.runs.parts import NAMES, Followed
+from loadtest.runs.parts import NAMES, Followed, needs
 from loadtest.runs.record import Event, Kind, Run, Slice, levels
 
 if TYPE_CHECKING:
@@ -60,10 +60,11 @@ def _rates(axes: "Axes", run: Run) -> None:
 
 
 def _replicas(axes: "Axes", run: Run) -> None:
-    places = [place * run.seconds / 1200 for place in range(1200)]
-    needs = [run.needs(place) for place in places]
-    axes.fill_between(places, needs, step="post", color="#e3e7ee", label="needed: ceil(load / target)")
-    most = max(needs)
+    changes = needs(run)
+    wanted = [run.needs(0.0), *(need.replicas for need in changes)]
+    edges = [0.0, *(need.time for need in changes), run.seconds]
+    axes.stairs(wanted, edges, fill=True, color="#e3e7ee", label="needed: ceil(load / target)")
+    most = max(wanted)
     for kind, colour, style in (
         (Kind.READY, "#2e8b57", "-"), (Kind.CREATED, "#999999", ":"), (Kind.DESIRED, "#2f4b7c", "--"),
     ):  # fmt: skip
@@ -84,14 +85,17 @@ def _steps(axes: "Axes", changes: Sequence[Event], seconds: float, **how: Any) -
 
 
 def _latency(axes: "Axes", run: Run) -> None:
+    from matplotlib.ticker import LogLocator
+
     spans = [span for span in _spans(run.slices) if any(part.latencies for part in span)]
     times = [span[-1].time for span in spans]
     for share, colour in ((0.5, "#7aa6e8"), (0.95, "#d9480f")):
         axes.plot(times, [quantile(milliseconds(span), share) for span in spans], color=colour, linewidth=1.2,
                   label=f"p{100 * share:.0f}, ms")  # fmt: skip
     axes.set_yscale("log")
-    for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        which("{x:g}")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
     axes.set_ylabel("latency, ms", fontsize=9)
     failed = [(span[-1].time, sum(part.failed + part.asked_to_fail for part in span) / SMOOTH_S) for span in spans]
     twin = axes.twinx()
@@ -100,6 +104,7 @@ def _latency(axes: "Axes", run: Run) -> None:
     twin.set_ylim(0, max([1.0, *(1.3 * rate for _, rate in failed)]))
     twin.set_ylabel("failed/s", fontsize=9)
     twin.tick_params(labelsize=8)
+    twin.spines[["top", "right"]].set_visible(False)
     lines = [axes.get_legend_handles_labels(), twin.get_legend_handles_labels()]
     axes.legend(*([*one, *other] for one, other in zip(*lines, strict=True)), **LEGEND)
     low, high = axes.get_ylim()

@@ -146,11 +146,6 @@ def at(changes: Sequence[Event], elapsed: float) -> int:
     return count
 
 
-def encode(run: Run) -> bytes:
-    """As JSON."""
-    return msgspec.json.format(msgspec.json.encode(run), indent=0)
-
-
 def read(path: Path) -> tuple[Run, Run | None]:
     """The run of a report's JSON, and the one on a fixed fleet if there was one. Raises RecordError."""
     try:

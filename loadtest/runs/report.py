@@ -57,8 +57,11 @@ def _followed(one: Followed) -> dict[str, Any]:
 
 
 def dumped(made: dict[str, Any]) -> str:
-    """JSON with one line for each item of a list; numbers that are none are null."""
-    return msgspec.json.format(msgspec.json.encode(made), indent=1).decode() + "\n"
+    """JSON with a line for each of its parts; numbers that are none are null."""
+    lines = [
+        f"{msgspec.json.encode(name).decode()}: {msgspec.json.encode(part).decode()}" for name, part in made.items()
+    ]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def load(place: Path) -> Report:

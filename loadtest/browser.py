@@ -1,0 +1,24 @@
+"""Pictures of pages by a browser of this machine (Debian's `chromium`), without a window."""
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Final
+
+BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
+TIMEOUT: Final = 120.0
+
+
+def found() -> str:
+    """The first of BROWSERS that is here; '' where none is."""
+    return next(filter(shutil.which, BROWSERS), "")
+
+
+def picture(browser: str, url: str, target: Path, *, width: int, height: int) -> None:
+    """One picture of the page's top, px. `target` is absolute."""
+    with tempfile.TemporaryDirectory() as profile:
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}"]
+        size = f"--window-size={width},{height}"
+        command = [browser, *flags, size, f"--screenshot={target}", url]
+        subprocess.run(command, check=True, timeout=TIMEOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
