@@ -150,11 +150,14 @@ class Answers(Protocol):
         ...
 
     def node_usage(self, name: str | None, selector: Selector) -> Sequence[NodeUsage]:
-        """All nodes that match, or the one called `name`, sorted by name; nodes without a value are left out."""
+        """All nodes that match, or the one called `name`, sorted by name; nodes without a value are left out.
+
+        Raises Unavailable where none has one and the cause is known.
+        """
         ...
 
     def pod_usage(self, namespace: str | None, name: str | None, selector: Selector) -> Sequence[PodUsage]:
-        """The pods that match in a namespace (None: in all), sorted by namespace and name."""
+        """The pods that match in a namespace (None: in all), sorted by namespace and name; raises as for nodes."""
         ...
 
     async def explain_hpa(self, *, namespace: str, name: str, user: str) -> Mapping[str, object]:

@@ -1,11 +1,11 @@
 """The answers themselves: a look-up in what is held, the policy on age and odd values, and the story behind each."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from adapter.clock import steady
-from adapter.collect import consumption, explain, refusals
+from adapter.collect import explain, refusals
 from adapter.collect.answer import (
     NO_ANSWER,
     CustomOffer,
@@ -32,7 +32,7 @@ from adapter.collect.sieve import Sieve
 from adapter.collect.snapshot import Pace
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.usage import UsageSource
-from adapter.kube.objects import HasMetadata
+from adapter.collect.used import Used
 from adapter.kube.resources import GroupResource
 from adapter.metrics.source import UnsupportedQuery
 from adapter.rooms import Room
@@ -66,7 +66,7 @@ class Collected:
         self.serves_resource = usage is not None
         self._collector = collector
         self._directory = directory
-        self._usage = usage
+        self._used = Used(usage, directory, clock, wall) if usage is not None else None
         self._telemetry = telemetry
         self._sieve = Sieve(collector.transitions, telemetry, clock)
         self._quoting = Quoting(collector.source, collector.catalogue, clock)
@@ -223,17 +223,13 @@ class Collected:
 
     def node_usage(self, name: str | None, selector: Selector) -> Sequence[NodeUsage]:
         """See `Answers`."""
-        assert self._usage is not None
-        found = self._directory.indexes[NODES].select("", selector)
-        used = consumption.of_nodes(_named(found, name), self._usage.nodes(), self._clock(), self._usage.max_age)
-        return [one._replace(time=self._wall(one.time)) for one in used]
+        assert self._used is not None
+        return self._used.nodes(name, selector)
 
     def pod_usage(self, namespace: str | None, name: str | None, selector: Selector) -> Sequence[PodUsage]:
         """See `Answers`."""
-        assert self._usage is not None
-        found = self._directory.indexes[PODS].select(namespace, selector)
-        used = consumption.of_pods(_named(found, name), self._usage.pods(), self._clock(), self._usage.max_age)
-        return [one._replace(time=self._wall(one.time)) for one in used]
+        assert self._used is not None
+        return self._used.pods(namespace, name, selector)
 
     # ---- what it tells of itself
 
@@ -287,11 +283,6 @@ def _absence(name: str, found: Judged | None) -> str:
 
 def _shown(error: Exception | None) -> str:
     return "" if error is None else str(error)
-
-
-def _named(found: Iterable[HasMetadata], name: str | None) -> Iterator[HasMetadata]:
-    """Those of that name; all where it is None."""
-    return (item for item in found if name in (None, item.metadata.name))
 
 
 def _of_group(question: CustomQuestion) -> bool:

@@ -1,8 +1,9 @@
 """The usage of containers, of what two queries found: one for CPU and one for memory. Pure: time is an argument.
 
 Values without a container's name are those of a whole pod (a cgroup's), where cAdvisor knows no names. They count as
-one container without a name, as in prometheus-adapter, but only in pods of which no container has a name: else the same
-usage would count twice.
+one container without a name, as in prometheus-adapter, but only where no container of the pod has a name: else the same
+usage would count twice. Where one of the two queries knows names and the other does not, the pod is one container
+without a name for both: its containers' shares of the other are not known, and 0 would be wrong.
 
 Of a container that has one of the two values the other is 0, as in prometheus-adapter: a pause container has no memory
 to speak of. One case is different. CPU is a rate, which a new container does not have yet; with 0 in its place the pod
@@ -50,8 +51,9 @@ def joined(cpu: Values, memory: Values, *, lacking: Mapping[Key, float], window:
 
     A pod without any value for CPU or without any for memory has no usage.
     """
-    named = {pod for pod, container in (*cpu, *memory) if container}
-    keys = [key for key in dict.fromkeys((*cpu, *memory)) if key[1] or key[0] not in named]
+    named = {pod for pod, container in cpu if container} & {pod for pod, container in memory if container}
+    cpu, memory = _counted_once(cpu, named), _counted_once(memory, named)
+    keys = dict.fromkeys((*cpu, *memory))
     whole = {pod for pod, _ in cpu} & {pod for pod, _ in memory}
     found = {key: lacking.get(key, at) for key in keys if key not in cpu and key[0] in whole}
     young = {pod for (pod, _), since in found.items() if at - since < window}
@@ -61,6 +63,23 @@ def joined(cpu: Values, memory: Values, *, lacking: Mapping[Key, float], window:
         if pod in whole and pod not in young:
             pods.setdefault(pod, {})[container] = usage(cpu.get(key), memory.get(key), window)
     return Joined(pods, found, {pod for pod, container in keys if not container})
+
+
+def _counted_once(values: Values, named: Collection[tuple[str, str]]) -> dict[Key, Sample]:
+    """Without a whole pod's value beside its containers'; of a pod that is not `named` as one container."""
+    telling = {pod for pod, container in values if container}
+    found: dict[Key, Sample] = {}
+    for (pod, container), sample in values.items():
+        if container or pod not in telling:
+            key = pod, container if pod in named else ""
+            before = found.get(key)
+            found[key] = sample if before is None else _sum(before, sample)
+    return found
+
+
+def _sum(one: Sample, other: Sample) -> Sample:
+    """As old as the older of the two."""
+    return one._replace(value=one.value + other.value, time=min(one.time, other.time))
 
 
 def usage(cores: Sample | None, octets: Sample | None, window: float) -> ResourceUsage:

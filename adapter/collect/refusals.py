@@ -64,8 +64,9 @@ def of_list(found: Mapping[str, Judged | None], error: SourceError | None) -> Ex
     parts = []
     if left_out:
         (name, first), count = left_out[0], len(left_out)
-        which = f"the only value, of {name}, is" if count == 1 else f"all {count} values are"
-        parts.append(f"{which} left out: {'' if count == 1 else f'{name}: '}{first.why}")
+        whose = f", of {name}," if name else ""
+        which = f"the only value{whose} is" if count == 1 else f"all {count} values are"
+        parts.append(f"{which} left out: {f'{name}: ' if name and count > 1 else ''}{first.why}")
     if error is not None:
         parts.append(f"the last query failed: {error}")
     return Unavailable("; ".join(parts)) if parts else None

@@ -1,14 +1,16 @@
 """CPU and memory of containers and nodes, for metrics.k8s.io: what the API server asks, and usage by resourceRules."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 import structlog
 
 from adapter.clock import steady
 from adapter.collect import consumption
 from adapter.collect.containers import Key, Pods, by_container, joined, usage
+from adapter.collect.starving import SHOWN
+from adapter.kube.resources import GroupResource
 from adapter.metrics.sample import Sample
 from adapter.metrics.scrape.kubelet import ResourceUsage
 from adapter.metrics.source import Query, Source, SourceError
@@ -16,12 +18,14 @@ from adapter.once import Once
 from adapter.rules import merge
 from adapter.rules.model import ResourceRule, ResourceRules
 from adapter.rules.naming import BoundRule, NamingError, bind
-from adapter.rules.resources import NODES, ResourceMapper
+from adapter.rules.queries import QueryError
+from adapter.rules.resources import NAMESPACES, NODES, PODS, ResourceMapper
 
 log = structlog.get_logger(__name__)
 
 DEFAULT_WINDOW = 60.0
 """s stated as the window where the file states none."""
+Found = TypeVar("Found")
 
 
 class UsageSource(Protocol):
@@ -40,6 +44,10 @@ class UsageSource(Protocol):
         """By node name."""
         ...
 
+    def trouble(self, resource: GroupResource) -> str:
+        """Why pods or nodes may have no values, one sentence without a full stop; '' where nothing is known of it."""
+        ...
+
 
 class RuledUsage:
     """ResourceUsage by `resourceRules`: two queries for all containers, two for all nodes, on a schedule."""
@@ -52,8 +60,8 @@ class RuledUsage:
         every: float,
         clock: Callable[[], float] = steady,
     ) -> None:
-        self.error = ""
-        """Why the last collection failed; the values before it are kept."""
+        self.errors: dict[GroupResource, SourceError] = {}
+        """Why the last collection of pods or nodes failed; the values before it are kept."""
         self.collected = False
         self._source = source
         self._rules = rules
@@ -79,6 +87,10 @@ class RuledUsage:
         """As of the last collection that worked."""
         return self._nodes
 
+    def notes(self) -> list[str]:
+        """What is wrong now, sentences fit for strangers; none where all is well."""
+        return [f"usage of {what} was not collected: {error.public[:SHOWN]}" for what, error in self.errors.items()]
+
     def waiting(self) -> str:
         """'' once a collection was done, or failed; else what is waited for."""
         return "" if self.collected else "usage was not collected yet"
@@ -89,19 +101,36 @@ class RuledUsage:
             await self.collect()
             await asyncio.sleep(self._every)
 
+    def trouble(self, resource: GroupResource) -> str:
+        """See `UsageSource`."""
+        return str(self.errors.get(resource, "" if self.collected else "it was not collected yet"))
+
     async def collect(self) -> None:
-        """One collection; a failure keeps what was known."""
-        try:
-            at = self._clock()
-            self._pods = await self._collect_pods(at)
-            self._nodes = await self._collect_nodes(at)
-            self._took, self.error = self._clock() - at, ""
-            self._say("usage left out", consumption.unsayable(self._pods))
-        except (SourceError, NamingError) as error:
-            if not self.error:
-                log.warning("usage not collected", cause=str(error))
-            self.error = str(error)
+        """One collection; a failure keeps what was known, and pods and nodes fail apart."""
+        at = self._clock()
+        if (pods := await self._tried(PODS, self._collect_pods(at))) is not None:
+            self._pods = pods
+            self._say("usage left out", consumption.unsayable(pods))
+        if (nodes := await self._tried(NODES, self._collect_nodes(at))) is not None:
+            self._nodes = nodes
+        if not self.errors:
+            self._took = self._clock() - at
         self.collected = True
+
+    async def _tried(self, resource: GroupResource, collection: Awaitable[Found]) -> Found | None:
+        """What was collected; None where that failed."""
+        try:
+            found = await collection
+        except SourceError as error:
+            self.errors[resource] = error
+        except (QueryError, NamingError) as error:
+            self.errors[resource] = SourceError(str(error.args[0]))
+        else:
+            self.errors.pop(resource, None)
+            self._say("usage not collected", "", str(resource))
+            return found
+        self._say("usage not collected", str(self.errors[resource]), str(resource))
+        return None
 
     async def _collect_pods(self, at: float) -> Pods:
         cpu, memory = self._bound(self._rules.cpu), self._bound(self._rules.memory)
@@ -109,8 +138,9 @@ class RuledUsage:
             return {}
         queries = merge.merged_containers(cpu, None), merge.merged_containers(memory, None)
         cores, octets = await self._both(queries, at)
-        for rule, samples in ((cpu.rule, cores), (memory.rule, octets)):
-            self._say("usage not found", "" if samples else _nothing(rule, "containerQuery"), rule.place)
+        for bound, samples in ((cpu, cores), (memory, octets)):
+            labels = bound.label(PODS), bound.label(NAMESPACES)
+            self._say("usage not found", _nobodys(bound.rule, "containerQuery", samples, labels), bound.rule.place)
         both = by_container(cpu, cores), by_container(memory, octets)
         found = joined(*both, lacking=self._lacking, window=self._window, at=at)
         self._lacking = found.lacking
@@ -122,8 +152,9 @@ class RuledUsage:
         if cpu is None or memory is None:
             return {}
         cores, octets = await self._both((merge.merged_nodes(cpu), merge.merged_nodes(memory)), at)
-        for rule, found in ((cpu.rule, cores), (memory.rule, octets)):
-            self._say("usage of nodes not found", "" if found else _nothing(rule, "nodeQuery"), rule.place)
+        for bound, samples in ((cpu, cores), (memory, octets)):
+            problem = _nobodys(bound.rule, "nodeQuery", samples, [bound.label(NODES)])
+            self._say("usage of nodes not found", problem, bound.rule.place)
         used = {sample.labels.get(memory.label(NODES), ""): sample for sample in octets}
         label = cpu.label(NODES)
         return {
@@ -132,10 +163,8 @@ class RuledUsage:
             if (name := sample.labels.get(label, "")) and name in used
         }
 
-    async def _both(self, queries: tuple[str | None, str | None], at: float) -> tuple[list[Sample], list[Sample]]:
+    async def _both(self, queries: tuple[str, str], at: float) -> tuple[list[Sample], list[Sample]]:
         first, second = queries
-        if first is None or second is None:
-            raise SourceError("resourceRules: the queries cannot be asked for all objects at once")
         return await self._source.query(Query(first), at), await self._source.query(Query(second), at)
 
     def _say(self, event: str, problem: str, place: str = "") -> None:
@@ -153,11 +182,20 @@ class RuledUsage:
         return self._rules.window or DEFAULT_WINDOW
 
 
-def _nothing(rule: ResourceRule, field: str) -> str:
-    return (
-        f"{rule.place}: its {field} finds nothing, so metrics.k8s.io has no values;"
-        " do the series have the labels that it asks for?"
-    )
+def _nobodys(rule: ResourceRule, field: str, samples: Sequence[Sample], labels: Sequence[str]) -> str:
+    """What is wrong with a query's result as a whole: nothing there, or nothing that says whose it is."""
+    if not samples:
+        return (
+            f"{rule.place}: its {field} finds nothing, so metrics.k8s.io has no values;"
+            " do the series have the labels that it asks for?"
+        )
+    for label in labels:
+        if not any(sample.labels.get(label) for sample in samples):
+            return (
+                f"{rule.place}: its {field} gives {len(samples)} values without the label {label!r}, so nobody knows"
+                " whose they are; do the series have it, and does the query group by it (<<.GroupBy>>)?"
+            )
+    return ""
 
 
 def _nameless(rule: ResourceRule, pods: Collection[tuple[str, str]]) -> str:

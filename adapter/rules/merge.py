@@ -80,23 +80,26 @@ def merged_external(
         return None
 
 
-def merged_containers(bound: BoundRule[ResourceRule], namespaces: Sequence[str] | None) -> str | None:
-    """One query for the containers of all pods in the namespaces (None: in all); None where it cannot be had."""
+def merged_containers(bound: BoundRule[ResourceRule], namespaces: Sequence[str] | None) -> str:
+    """One query for the containers of all pods in the namespaces (None: in all). Raises QueryError."""
+    group_by = (label_of(bound, PODS), bound.rule.container_label)
     try:
-        group_by = (label_of(bound, PODS), bound.rule.container_label)
         return _objects(bound, bound.rule.container_query, resource=PODS, namespaces=namespaces, group_by=group_by)
-    except (NotMergeable, QueryError):
-        return None
+    except NotMergeable as reason:
+        raise _one_for_all(bound, "containerQuery", reason) from None
 
 
-def merged_nodes(bound: BoundRule[ResourceRule]) -> str | None:
-    """One query for all nodes; None where it cannot be had."""
+def merged_nodes(bound: BoundRule[ResourceRule]) -> str:
+    """One query for all nodes. Raises QueryError."""
+    group_by = (label_of(bound, NODES),)
     try:
-        return _objects(
-            bound, bound.rule.node_query, resource=NODES, namespaces=None, group_by=(label_of(bound, NODES),)
-        )
-    except (NotMergeable, QueryError):
-        return None
+        return _objects(bound, bound.rule.node_query, resource=NODES, namespaces=None, group_by=group_by)
+    except NotMergeable as reason:
+        raise _one_for_all(bound, "nodeQuery", reason) from None
+
+
+def _one_for_all(bound: BoundRule[ResourceRule], field: str, reason: NotMergeable) -> QueryError:
+    return QueryError(f"{bound.rule.place}: its {field} cannot be asked for all objects at once, because {reason}")
 
 
 def why_not(bound: BoundRule[Rule], resource: GroupResource | None = None, series: str = "series") -> str:

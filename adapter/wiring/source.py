@@ -41,6 +41,8 @@ class Values:
     """None where there is nothing to wait for."""
     over_share: Callable[[], Mapping[str, str]] = dict
     """Namespace -> a sentence about who in it has more series than a share."""
+    notes: Callable[[], Sequence[str]] = tuple
+    """What is wrong with CPU and memory now, sentences fit for strangers."""
 
 
 async def from_prometheus(settings: Settings, stack: AsyncExitStack, rules: RuleFile, catalogue: Catalogue) -> Values:
@@ -50,7 +52,7 @@ async def from_prometheus(settings: Settings, stack: AsyncExitStack, rules: Rule
     if rules.resource is None:
         return Values(source, None, (), None)
     usage = RuledUsage(source, rules.resource, lambda: catalogue.mapper, settings.metric_resolution)
-    return Values(source, usage, [Job("usage", usage.run)], Check("usage", usage.waiting))
+    return Values(source, usage, [Job("usage", usage.run)], Check("usage", usage.waiting), notes=usage.notes)
 
 
 async def prometheus(settings: Settings, environ: Mapping[str, str] = os.environ) -> Connection:

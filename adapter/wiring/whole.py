@@ -74,7 +74,7 @@ def readiness(cluster: clusters.Cluster, values: sources.Values, core: Collectin
         values.ready,
         Check("authentication", authentication.waiting) if authentication else None,
         Check("collection", core.collector.waiting),
-        notes=core.collector.trouble,
+        notes=lambda: [*core.collector.trouble(), *values.notes()],
     )
 
 

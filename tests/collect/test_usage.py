@@ -8,14 +8,16 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from adapter.collect.answer import Unavailable
 from adapter.collect.answers import Collected
 from adapter.collect.directory import Directory
 from adapter.collect.embedded import Embedded, EmbeddedOptions, KubeletAccess
 from adapter.collect.telemetry import CollectTelemetry
-from adapter.collect.usage import RuledUsage
+from adapter.collect.usage import RuledUsage, UsageSource
 from adapter.kube.index import Index
 from adapter.kube.known import KNOWN
 from adapter.kube.objects import ObjectMeta, PartialObjectMetadata
+from adapter.kube.resources import GroupResource
 from adapter.metrics.sample import Sample
 from adapter.metrics.scrape.kubelet import ResourceUsage
 from adapter.metrics.source import ALL_LABELS, ALWAYS, Discovery, Query, Since, SourceError, Wanted
@@ -204,7 +206,68 @@ async def test_a_source_that_fails_keeps_what_was_known() -> None:
     source.tables = {}
     await usage.collect()
     assert list(usage.pods()) == [("shop", "web")]
-    assert usage.error == "no such table"
+    assert usage.trouble(PODS) == usage.trouble(NODES) == "no such table"
+    assert usage.notes() == [f"usage of {what} was not collected: no such table" for what in ("pods", "nodes")]
+
+
+async def test_pods_and_nodes_fail_apart_and_an_answer_without_any_says_why(world: World) -> None:
+    source = pods_only([], [])
+    del source.tables["container_cpu"]
+    source.tables |= {name: [Sample({"node": "n1"}, 1.5, 1000.0)] for name in ("node_cpu", "node_memory")}
+    usage = ruled(source)
+    world.pod("web")
+    answers = answering(world, usage)
+    with pytest.raises(Unavailable, match="the usage of pods cannot be had: it was not collected yet"):
+        answers.pod_usage("shop", None, EVERYTHING)
+    await usage.collect()
+    assert [node.name for node in answers.node_usage(None, EVERYTHING)] == ["n1"]
+    for name in (None, "web"):
+        with pytest.raises(Unavailable, match="the usage of pods cannot be had: no such table"):
+            answers.pod_usage("shop", name, EVERYTHING)
+    assert answers.pod_usage("bank", None, EVERYTHING) == []  # there are no pods
+
+
+async def test_a_query_that_cannot_be_asked_for_all_pods_at_once_says_why() -> None:
+    query = 'sum by (<<.GroupBy>>) (container_memory{<<.LabelMatchers>>,container!=""})'
+    rules = load(RULES.replace(query, f"topk(1, {query})"), "rules.yaml").resource
+    assert rules is not None
+    usage = RuledUsage(pods_only([], []), rules, lambda: ResourceMapper(KNOWN), 15.0, clock=Clock())
+    await usage.collect()
+    told = usage.trouble(PODS)
+    assert told.startswith("resourceRules.memory, line 9: its containerQuery cannot be asked for all objects at once,")
+    assert "topk" in told
+    assert usage.trouble(NODES) == ""
+
+
+@pytest.mark.parametrize("lacking", ["pod", "namespace"])
+async def test_values_that_are_nobodys_are_named_once(lacking: str) -> None:
+    labels = {"namespace": "shop", "pod": "web", "container": "app"}
+    labels[f"{lacking}_name"] = labels.pop(lacking)  # cAdvisor's of old
+    odd = [Sample(labels, 1.0, 1000.0)]
+    usage = ruled(pods_only(odd, odd))
+    with capture_logs() as said:
+        await usage.collect()
+        await usage.collect()
+    told = [line["problem"] for line in said if line["event"] == "usage not found"]
+    assert [sentence.partition(", so nobody knows")[0] for sentence in told] == [
+        f"resourceRules.{kind}: its containerQuery gives 1 values without the label {lacking!r}"
+        for kind in ("cpu, line 4", "memory, line 9")
+    ]
+
+
+async def test_where_one_query_knows_containers_and_the_other_does_not_a_pod_is_one_container() -> None:
+    """A CPU of 0 beside the memory of each container would be wrong."""
+    usage = ruled(
+        pods_only(
+            [nameless("web", 0.5), container("db", "app", 0.25), container("db", "proxy", 0.25)],
+            [container("web", "app", 1e8), container("web", "proxy", 2e8, 990.0), nameless("db", 4e8)],
+        )
+    )
+    await usage.collect()
+    assert usage.pods() == {
+        ("shop", "web"): {"": ResourceUsage(0.5, 3e8, 990.0, 180)},
+        ("shop", "db"): {"": ResourceUsage(0.5, 4e8, 1000.0, 180)},
+    }
 
 
 class Known:
@@ -223,12 +286,28 @@ class Known:
     def nodes(self) -> Mapping[str, ResourceUsage]:
         return self._nodes
 
+    def trouble(self, resource: GroupResource) -> str:
+        return ""
+
+
+def answering(world: World, usage: UsageSource) -> Collected:
+    """The answers over the world's pods and one node."""
+    nodes: Index[Any] = Index()
+    nodes.put(PartialObjectMetadata(metadata=ObjectMeta(name="n1", labels={"zone": "a"})))
+    return Collected(
+        world.collector,
+        Directory({PODS: cast(Any, world.pods), NODES: nodes}, None, world.catalogue.mapper.api),
+        usage,
+        CollectTelemetry(CollectorRegistry()),
+        serves_custom=True,
+        serves_external=False,
+        clock=lambda: 1000.0,
+    )
+
 
 @pytest.fixture
 def answers(world: World) -> Collected:
     """Two pods, one of them with an old value, and a node."""
-    nodes: Index[Any] = Index()
-    nodes.put(PartialObjectMetadata(metadata=ObjectMeta(name="n1", labels={"zone": "a"})))
     for name in ("web", "stale", "silent"):
         world.pod(name, app="web")
     usage = Known(
@@ -242,16 +321,7 @@ def answers(world: World) -> Collected:
         },
         {"n1": ResourceUsage(1.5, 4 * 2.0**30, 990.0, 15.0)},
     )
-    directory = Directory({PODS: cast(Any, world.pods), NODES: nodes}, None, world.catalogue.mapper.api)
-    return Collected(
-        world.collector,
-        directory,
-        usage,
-        CollectTelemetry(CollectorRegistry()),
-        serves_custom=True,
-        serves_external=False,
-        clock=lambda: 1000.0,
-    )
+    return answering(world, usage)
 
 
 async def test_a_pods_usage_has_the_time_of_its_oldest_container_and_quantities_to_the_nano_and_byte(

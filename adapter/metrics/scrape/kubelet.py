@@ -144,6 +144,10 @@ class KubeletUsage:
             if max((last.time for _, last in readings.values()), default=-math.inf) < before:
                 self.forget(node)
 
+    def trouble(self, resource: object) -> str:
+        """Why there may be no values: nothing, as a kubelet's failure is its own node's; it is counted and logged."""
+        return ""
+
     def pods(self) -> Mapping[Pod, Mapping[str, ResourceUsage]]:
         """By namespace and name, each container's use; only pods of which all running containers have one.
 

@@ -1,0 +1,55 @@
+"""CPU and memory as they are asked for: of which pods and nodes, and why there is none."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from adapter.collect import consumption
+from adapter.collect.answer import NodeUsage, PodUsage, Unavailable
+from adapter.collect.directory import Directory
+from adapter.collect.usage import UsageSource
+from adapter.kube.objects import HasMetadata
+from adapter.kube.resources import GroupResource
+from adapter.rules.resources import NODES, PODS
+from adapter.units.selector import Selector
+
+Usage = TypeVar("Usage", NodeUsage, PodUsage)
+
+
+class Used:
+    """Usage of the objects that there are; see `Answers`."""
+
+    def __init__(
+        self,
+        source: UsageSource,
+        directory: Directory,
+        clock: Callable[[], float],
+        wall: Callable[[float], float],
+    ) -> None:
+        """`clock` gives Unix s and never steps; `wall` puts its moments into the time that clients know."""
+        self._source = source
+        self._directory = directory
+        self._clock = clock
+        self._wall = wall
+
+    def nodes(self, name: str | None, selector: Selector) -> list[NodeUsage]:
+        """See `Answers.node_usage`."""
+        asked = _named(self._directory.indexes[NODES].select("", selector), name)
+        used = consumption.of_nodes(asked, self._source.nodes(), self._clock(), self._source.max_age)
+        return self._told(NODES, asked, used)
+
+    def pods(self, namespace: str | None, name: str | None, selector: Selector) -> list[PodUsage]:
+        """See `Answers.pod_usage`."""
+        asked = _named(self._directory.indexes[PODS].select(namespace, selector), name)
+        used = consumption.of_pods(asked, self._source.pods(), self._clock(), self._source.max_age)
+        return self._told(PODS, asked, used)
+
+    def _told(self, resource: GroupResource, asked: Sequence[HasMetadata], used: Sequence[Usage]) -> list[Usage]:
+        """In clients' time. Raises Unavailable where none of those asked for has usage and it is known why."""
+        if asked and not used and (trouble := self._source.trouble(resource)):
+            raise Unavailable(f"the usage of {resource} cannot be had: {trouble}")
+        return [one._replace(time=self._wall(one.time)) for one in used]
+
+
+def _named(found: Iterable[HasMetadata], name: str | None) -> list[HasMetadata]:
+    """Those of that name; all where it is None."""
+    return [item for item in found if name in (None, item.metadata.name)]
