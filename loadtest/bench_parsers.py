@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adapter.metrics.matching import full_match
-from adapter.metrics.otlp.decode import OtlpError, from_json, from_protobuf
+from adapter.metrics.otlp.decode import from_json, from_protobuf
+from adapter.metrics.otlp.measure import OtlpError
 from adapter.metrics.prometheus import wire
 from adapter.metrics.promql.read import PromQLError, parse
 from adapter.metrics.scrape.exposition import Parser

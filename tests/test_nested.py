@@ -9,7 +9,8 @@ from adapter.kube import errors
 from adapter.kube.decoding import decode
 from adapter.kube.errors import KubeError, Undecodable
 from adapter.kube.objects import Pod
-from adapter.metrics.otlp.decode import OtlpError, from_json
+from adapter.metrics.otlp.decode import from_json
+from adapter.metrics.otlp.measure import OtlpError
 from adapter.metrics.prometheus import wire
 from adapter.metrics.source import SourceError
 from adapter.serve.trust import TrustError, _list

@@ -18,7 +18,8 @@ from adapter.kube.documents import DocumentError, read_objects
 from adapter.kube.errors import Undecodable
 from adapter.kube.objects import Pod
 from adapter.metrics.matching import full_match
-from adapter.metrics.otlp.decode import Decoder, OtlpError, from_json, from_protobuf
+from adapter.metrics.otlp.decode import Decoder, from_json, from_protobuf
+from adapter.metrics.otlp.measure import OtlpError
 from adapter.metrics.prometheus import wire
 from adapter.metrics.promql.insert import Inserter, InsertError, Name, Promql
 from adapter.metrics.promql.read import PromQLError, parse

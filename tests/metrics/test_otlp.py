@@ -14,8 +14,9 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1 import metrics_pb2 as pb
 
 from adapter.metrics.labels import label_name
-from adapter.metrics.otlp.decode import Decoder, OtlpError, from_json, from_protobuf
+from adapter.metrics.otlp.decode import Decoder, from_json, from_protobuf
 from adapter.metrics.otlp.distribution import MAX_BUCKETS, Exponential
+from adapter.metrics.otlp.measure import OtlpError
 from adapter.metrics.otlp.names import metric_name
 from adapter.metrics.otlp.streams import IDLE_S
 

@@ -5,6 +5,7 @@ A bad data point is a problem and counts as rejected; the others are kept.
 
 import math
 from collections.abc import Hashable, Iterator, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,6 +15,7 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from adapter.metrics.otlp.distribution import Buckets, Exponential, Number, Value
+from adapter.metrics.otlp.measure import OtlpError, not_protobuf
 from adapter.metrics.otlp.names import (
     RESOURCE_LABELS,
     attribute_labels,
@@ -33,19 +35,19 @@ from adapter.metrics.series_text import LabelLimits, cut
 FUTURE_S = 600.0
 MAX_TEXT = 4096
 """Characters of all names and values of a series together."""
+MAX_POINT = 65_536
+"""Bytes of a data point on the wire: a histogram of 1,000 buckets has 16,000."""
 REMEMBERED_TEXT = 1024
 """A series with more is worked out each time, so that what is remembered stays small."""
 SENDERS = 4096
 """Whose clocks are remembered: a few kB each."""
 REMEMBERED_CHARACTERS = 32 * 2**20
 """Of all series that are remembered by what was pushed; then they are worked out anew."""
+RESOURCE_ATTRIBUTES = 1024
+"""Of one resource that are looked at: the first ones."""
 _NO_RECORDED_VALUE = 1
 _DELTA, _CUMULATIVE = 1, 2
 _DATA = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
-
-
-class OtlpError(ValueError):
-    """A body that is no ExportMetricsServiceRequest; one sentence."""
 
 
 class Decoded(NamedTuple):
@@ -98,6 +100,12 @@ class Decoder:
         problems, points, rejected, done = Problems(), list[Point](), 0, 0
         heard: dict[int, SenderClock] = {}
         for resource, metric in _metrics(request, self._promoted):
+            done += 1
+            if done >= points_per_slice:
+                yield Decoded(points, [], 0)
+                points, done = [], 0
+            if metric is None:
+                continue
             source = self._source(resource, metric)
             sender = self._sender(source, heard, now, wall)
             for number, data_point in enumerate(_data_points(metric)):
@@ -155,6 +163,12 @@ class Decoder:
 
     def _base(self, source: "_Source", data_point: Any) -> Series:
         """The data point's series without the suffixes and labels of its rows; remembered, as exports repeat them."""
+        if data_point.ByteSize() > MAX_POINT:
+            raise PointError(f"it has {data_point.ByteSize()} bytes; at most {MAX_POINT} are read")
+        if len(data_point.attributes) > self._labels.labels:
+            raise PointError(
+                f"there are {len(data_point.attributes)} attributes; at most {self._labels.labels} are read"
+            )
         attributes = tuple([(pair.key, value_text(pair.value)) for pair in data_point.attributes])
         key = (source, attributes)
         series = self._series.get(key)
@@ -215,7 +229,7 @@ def from_protobuf(body: bytes) -> Any:
     try:
         return ExportMetricsServiceRequest.FromString(body)
     except DecodeError as error:
-        raise OtlpError("the body is not an ExportMetricsServiceRequest in protobuf") from error
+        raise not_protobuf() from error
 
 
 def from_json(body: bytes) -> Any:
@@ -242,9 +256,12 @@ def _drop_exemplars(node: object, depth: int) -> None:
 
 
 def _metrics(request: Any, promoted: Mapping[str, str]) -> Iterator[tuple[Mapping[str, str], Any]]:
+    """Resource's labels and metric; None as metric for a resource and for a scope, which are work, too."""
     for resource_metrics in request.resource_metrics:
-        labels = resource_labels(resource_metrics.resource.attributes, promoted)
+        labels = resource_labels(islice(resource_metrics.resource.attributes, RESOURCE_ATTRIBUTES), promoted)
+        yield labels, None
         for scope_metrics in resource_metrics.scope_metrics:
+            yield labels, None
             for metric in scope_metrics.metrics:
                 yield labels, metric
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from adapter.metrics.labels import label_name
 
+MAX_STRUCTURE = 65_536
+"""Bytes on the wire of a list or map that is written out as a label's text."""
 RESOURCE_LABELS: Mapping[str, str] = {
     "k8s.namespace.name": "namespace",
     "k8s.pod.name": "pod",
@@ -78,7 +80,8 @@ def attribute_labels(attributes: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 def resource_labels(attributes: Iterable[Any], promoted: Mapping[str, str] = RESOURCE_LABELS) -> dict[str, str]:
     """Labels that all points of a resource carry."""
-    texts = {pair.key: value_text(pair.value) for pair in attributes}
+    wanted = (*promoted, "service.name", "service.namespace")
+    texts = {pair.key: value_text(pair.value) for pair in attributes if pair.key in wanted}
     labels = {label: texts[key] for key, label in promoted.items() if texts.get(key)}
     if name := texts.get("service.name"):
         labels["job"] = f"{texts['service.namespace']}/{name}" if texts.get("service.namespace") else name
@@ -97,7 +100,7 @@ def joined_labels(labels: dict[str, str], resource: Mapping[str, str]) -> dict[s
 
 
 def value_text(value: Any) -> str:
-    """An AnyValue as the text of a label; structures as JSON, bytes as base64."""
+    """An AnyValue as the text of a label; structures as JSON, one that is far too long as none, bytes as base64."""
     match value.WhichOneof("value"):
         case "string_value":
             return str(value.string_value)
@@ -109,6 +112,8 @@ def value_text(value: Any) -> str:
             return number_text(value.double_value)
         case "bytes_value":
             return base64.b64encode(value.bytes_value).decode()
+        case "array_value" | "kvlist_value" if value.ByteSize() > MAX_STRUCTURE:
+            return ""
         case "array_value" | "kvlist_value":
             return json.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False)
         case kind:

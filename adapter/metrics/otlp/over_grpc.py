@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
-from adapter.metrics.otlp.decode import OtlpError
+from adapter.metrics.otlp.measure import OtlpError
 from adapter.metrics.otlp.receive import Busy, Intake
 
 PORT = 4317

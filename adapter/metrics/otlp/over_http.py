@@ -10,7 +10,7 @@ from google.protobuf import json_format
 from adapter.inbound.connection import Connection, Handler
 from adapter.inbound.listener import listen
 from adapter.metrics.bounded import BodyError, BodySizeError, inflate, read_body
-from adapter.metrics.otlp.decode import OtlpError
+from adapter.metrics.otlp.measure import OtlpError
 from adapter.metrics.otlp.receive import Busy, Intake
 
 PORT = 4318

@@ -16,8 +16,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 from adapter.clock import steady
 from adapter.metrics.otlp.decode import Decoder, from_json, from_protobuf
+from adapter.metrics.otlp.measure import measure, measure_json
 from adapter.metrics.problems import Problems
 from adapter.metrics.sample import Point
+from adapter.metrics.slices import run_in_turns
 
 _THREAD_BYTES = 16 * 1024
 """JSON above this size is decoded in a thread: it is slow."""
@@ -68,14 +70,11 @@ class Intake:
 
     async def take(self, body: bytes, is_json: bool = False) -> Any:
         """The ExportMetricsServiceResponse to an inflated body. Raises OtlpError; call it inside `place`."""
-        if is_json and len(body) > _THREAD_BYTES:
-            request = await asyncio.to_thread(from_json, body)
-        else:
-            request = from_json(body) if is_json else from_protobuf(body)
-        self.requests += 1
         response = ExportMetricsServiceResponse()
         problems, rejected = Problems(), 0
         async with self._decoding:
+            request = await self._read(body, is_json)
+            self.requests += 1
             now = self._clock()
             for part in self._decoder.decode_chunks(request, now, wall=self._wall(now)):
                 self._store(part.points)
@@ -90,6 +89,14 @@ class Intake:
             response.partial_success.error_message = "; ".join(problems.take())
             self._complain(response.partial_success.error_message)
         return response
+
+    async def _read(self, body: bytes, is_json: bool) -> Any:
+        """The ExportMetricsServiceRequest in a body. Raises OtlpError."""
+        if not is_json:
+            await run_in_turns(measure(body))
+            return from_protobuf(body)
+        measure_json(body)
+        return await asyncio.to_thread(from_json, body) if len(body) > _THREAD_BYTES else from_json(body)
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:

@@ -5,24 +5,23 @@ sample in the window, `rate` is that over the time between the two (`docs/rates.
 the store's lookback, not after five minutes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import promql_parser as ast
 
-from adapter.metrics.matching import Matching
 from adapter.metrics.promql.read import parse
 from adapter.metrics.promql.walk import unwrap
 from adapter.metrics.sample import Sample
 from adapter.metrics.slices import Slices
 from adapter.metrics.source import ALWAYS, Query, Since, UnsupportedQuery
 from adapter.metrics.store import rate
-from adapter.metrics.store.family import Family, Strings
+from adapter.metrics.store.family import Strings
 from adapter.metrics.store.operators import arithmetic, matched, operator_of
 from adapter.metrics.store.ranges import LAST, RANGE_FUNCTIONS, RangeFunction
 from adapter.metrics.store.ring import Floats, Ints
-from adapter.metrics.store.supported import kept_labels, matchings, unsupported
+from adapter.metrics.store.selection import Kept, Reader, Selection, select
+from adapter.metrics.store.supported import kept_labels, unsupported
 from adapter.metrics.store.vector import (
     AGGREGATIONS,
     NAME,
@@ -37,39 +36,8 @@ from adapter.metrics.store.vector import (
 )
 
 SLICE_ROWS = 1024
-
 TARGET = ("namespace", "pod", "instance")
 """Labels that tell targets apart: series of one target are scraped together, so their increments can be added up."""
-
-
-class Reader(Protocol):
-    """What the evaluation needs of a store."""
-
-    lookback_s: float
-    retention_s: float
-    strings: Strings
-
-    def select(self, matchings: Sequence[Matching]) -> Iterable[tuple[Family, Ints]]:
-        """The families and rows that match."""
-        ...
-
-
-class Selection(NamedTuple):
-    """Rows of a family as they were when the query began."""
-
-    family: Family
-    rows: Ints
-    serials: Ints
-    columns: Mapping[str, Ints]
-
-    def take(self, index: Ints) -> "Selection":
-        columns = {label: codes[index] for label, codes in self.columns.items()}
-        return Selection(self.family, self.rows[index], self.serials[index], columns)
-
-    def living(self) -> "Selection":
-        """Without the rows that were given up since."""
-        alive = self.family.serial[self.rows] == self.serials
-        return self if alive.all() else self.take(np.flatnonzero(alive))
 
 
 def evaluate(reader: Reader, query: Query, at: float, since: Since = ALWAYS) -> Slices[list[Sample]]:
@@ -110,37 +78,30 @@ class _Evaluation:
         codes = ((reader.strings.find(space), reader.strings.find(pod), begin) for (space, pod), begin in since.items())
         self._since = {(space, pod): begin for space, pod, begin in codes}
 
-    def of(self, node: ast.Expr) -> Slices[Vector | float]:
+    def of(self, node: ast.Expr, kept: Kept = None) -> Slices[Vector | float]:
+        """The value of `node`; whoever asks needs no other labels than `kept`, which may come all the same."""
         if isinstance(node, ast.NumberLiteral):
             return float(node.val)
         if isinstance(node, ast.ParenExpr):
-            return (yield from self.of(node.expr))
+            return (yield from self.of(node.expr, kept))
         if isinstance(node, ast.VectorSelector):
-            return (yield from self._instant(node))
+            return (yield from self._instant(node, kept))
         if isinstance(node, ast.UnaryExpr):
-            return arithmetic("*", -1.0, (yield from self.of(node.expr)))
+            return arithmetic("*", -1.0, (yield from self.of(node.expr, kept)))
         if isinstance(node, ast.Call):
-            return (yield from self._call(node))
+            return (yield from self._call(node, kept))
         if isinstance(node, ast.AggregateExpr):
             return (yield from self._aggregate(node))
         if isinstance(node, ast.BinaryExpr):
             return (yield from self._binary(node))
         raise unsupported(_KINDS.get(type(node).__name__, type(node).__name__))
 
-    def _select(self, selector: ast.VectorSelector) -> Slices[list[Selection]]:
-        found = []
-        for family, rows in self._reader.select(matchings(selector)):
-            columns = {label: codes[rows] for label, codes in family.columns.items()}
-            found.append(Selection(family, rows, family.serial[rows], columns))
-            yield
-        return found
+    def _instant(self, selector: ast.VectorSelector, kept: Kept) -> Slices[Vector]:
+        return (yield from self._read(selector, self._reader.lookback_s, LAST, kept))
 
-    def _instant(self, selector: ast.VectorSelector) -> Slices[Vector]:
-        return (yield from self._read(selector, self._reader.lookback_s, LAST))
-
-    def _range(self, node: ast.Call, function: RangeFunction) -> Slices[Vector]:
+    def _range(self, node: ast.Call, function: RangeFunction, kept: Kept) -> Slices[Vector]:
         selector, window = self._matrix(node)
-        return (yield from self._read(selector, window, function)).drop((NAME,))
+        return (yield from self._read(selector, window, function, kept)).drop((NAME,))
 
     def _matrix(self, node: ast.Call) -> tuple[ast.VectorSelector, float]:
         matrix = unwrap(node.args[0])
@@ -154,9 +115,9 @@ class _Evaluation:
             )
         return matrix.vector_selector, window
 
-    def _read(self, selector: ast.VectorSelector, window: float, function: RangeFunction) -> Slices[Vector]:
+    def _read(self, selector: ast.VectorSelector, window: float, function: RangeFunction, kept: Kept) -> Slices[Vector]:
         parts = []
-        for selection in (yield from self._select(selector)):
+        for selection in (yield from select(self._reader, selector, _with_target(kept))):
             for start in range(0, len(selection.rows), SLICE_ROWS):
                 index = np.arange(start, min(start + SLICE_ROWS, len(selection.rows)))
                 parts.append(self._read_slice(selection.take(index).living(), window, function))
@@ -181,14 +142,14 @@ class _Evaluation:
         whole = Vector(selection.columns, result.values, times[:, -1], result.windows)
         return whole if fresh.all() else whole.take(np.flatnonzero(fresh))
 
-    def _call(self, node: ast.Call) -> Slices[Vector | float]:
+    def _call(self, node: ast.Call, kept: Kept) -> Slices[Vector | float]:
         name = node.func.name
         if name in RANGE_FUNCTIONS:
-            return (yield from self._range(node, RANGE_FUNCTIONS[name]))
+            return (yield from self._range(node, RANGE_FUNCTIONS[name], kept))
         if name == "timestamp":
             if not isinstance(selector := unwrap(node.args[0]), ast.VectorSelector):
                 raise unsupported("timestamp of anything but a plain selector")
-            vector = yield from self._instant(selector)
+            vector = yield from self._instant(selector, kept)
             return vector.with_values(vector.times).drop((NAME,))
         if name == "histogram_quantile":
             return (yield from self._histogram_quantile(node))
@@ -212,7 +173,7 @@ class _Evaluation:
         if self._adaptive and operation == "sum" and isinstance(inner, ast.Call) and inner.func.name == "rate":
             vector: Vector | float = yield from self._adaptive_rate(inner, node.modifier)
         else:
-            vector = yield from self.of(inner)
+            vector = yield from self.of(inner, _wanted(node.modifier))
         if isinstance(vector, float):
             raise unsupported(f"{operation} of a number")
         kept = _regroup(vector, node.modifier)
@@ -223,7 +184,7 @@ class _Evaluation:
         """One element for each group and target: the change-point rate of the target's summed counters."""
         selector, window = self._matrix(node)
         parts = []
-        for selection in (yield from self._select(selector)):
+        for selection in (yield from select(self._reader, selector, _with_target(_wanted(modifier)))):
             kept = set(kept_labels(selection.columns, modifier))
             keys = {label: codes for label, codes in selection.columns.items() if label in kept or label in TARGET}
             groups = Groups(keys, len(selection.rows))
@@ -268,6 +229,17 @@ def _bound(text: str) -> float:
         return float(text)
     except ValueError:
         return np.nan
+
+
+def _with_target(kept: Kept) -> Kept:
+    return None if kept is None else kept.union(TARGET)
+
+
+def _wanted(modifier: ast.AggModifier | None) -> Kept:
+    """The labels that an aggregation needs of what it aggregates."""
+    if modifier is None:
+        return frozenset()
+    return frozenset(modifier.labels) if modifier.type == ast.AggModifierType.By else None
 
 
 def _regroup(vector: Vector, modifier: ast.AggModifier | None) -> Vector:

@@ -8,11 +8,8 @@ import numpy.typing as npt
 
 from adapter.metrics.matching import Matching
 from adapter.metrics.sample import Series
+from adapter.metrics.store.columns import ABSENT, Columns
 from adapter.metrics.store.ring import MAX_ROWS, Floats, Ints, Put, Ring
-
-ABSENT = 0
-"""The code of the empty text, which is the same as no label."""
-
 
 KEEP_UNUSED_S = 60.0
 """For so long a text that no series has is remembered: a query under way may still need it."""
@@ -73,7 +70,7 @@ class Family:
     def __init__(self, name: str, retention_s: float, strings: Strings) -> None:
         self.name = name
         self.series: list[Series | None] = []
-        self.columns: dict[str, Ints] = {}
+        self.columns = Columns()
         self.serial: Ints = np.zeros(0, dtype=np.int64)
         """A number for each row that changes when the row is given to another series; 0 where it is free."""
         self._retention_s = retention_s
@@ -86,16 +83,14 @@ class Family:
 
     @property
     def nbytes(self) -> int:
-        return sum(ring.nbytes for ring in self._rings) + sum(column.nbytes for column in self.columns.values())
+        return sum(ring.nbytes for ring in self._rings) + self.columns.nbytes
 
     def add(self, series: Series, serial: int) -> int:
         row = self._free.pop() if self._free else self._add_row()
         self.series[row] = series
         self.serial[row] = serial
         for label, value in series.labels:
-            if label not in self.columns:
-                self.columns[label] = np.zeros(len(self.serial), dtype=np.int64)
-            self.columns[label][row] = self._strings.acquire(value)
+            self.columns.put(label, row, self._strings.acquire(value))
         return row
 
     def _add_row(self) -> int:
@@ -106,7 +101,7 @@ class Family:
         if len(self.series) > len(self.serial):
             more = np.zeros(max(1, len(self.serial) // 2), dtype=np.int64)
             self.serial = np.concatenate([self.serial, more])
-            self.columns = {label: np.concatenate([column, more]) for label, column in self.columns.items()}
+            self.columns.grow(len(self.serial))
         return len(self.series) - 1
 
     def remove(self, row: int) -> Series:
@@ -116,7 +111,7 @@ class Family:
         self.series[row] = None
         self.serial[row] = 0
         for label, value in series.labels:
-            self.columns[label][row] = ABSENT
+            self.columns.clear(label, row)
             self._strings.release(value)
         self._rings[row // MAX_ROWS].clear_row(row % MAX_ROWS)
         self._free.append(row)
@@ -135,15 +130,16 @@ class Family:
         """The rows whose labels satisfy all."""
         chosen = self.serial[: len(self.series)] != 0
         for matching in matchings:
-            column = self.columns.get(matching.label)
-            if column is None:
+            if matching.label not in self.columns:
                 if not matching.matches(""):
                     return np.zeros(0, dtype=np.int64)
-            elif (literal := matching.equals) is not None:
-                chosen &= column[: len(chosen)] == (-1 if (code := self._strings.find(literal)) is None else code)
+                continue
+            rows = np.flatnonzero(chosen)
+            codes = self.columns.codes(matching.label, rows)
+            if (literal := matching.equals) is not None:
+                chosen[rows] = codes == (-1 if (code := self._strings.find(literal)) is None else code)
             else:
-                rows = np.flatnonzero(chosen)
-                chosen[rows] = self._test(matching, column[rows])
+                chosen[rows] = self._test(matching, codes)
         return np.flatnonzero(chosen)
 
     def _test(self, matching: Matching, codes: Ints) -> npt.NDArray[np.bool_]:

@@ -10,9 +10,9 @@ from adapter.metrics.promql.read import parse
 from adapter.metrics.promql.walk import selectors
 from adapter.metrics.slices import Slices
 from adapter.metrics.source import Pod, Query, Since
-from adapter.metrics.store.evaluate import Reader
 from adapter.metrics.store.family import Family, Strings
 from adapter.metrics.store.ring import Floats, Ints
+from adapter.metrics.store.selection import Reader
 from adapter.metrics.store.supported import matchings
 from adapter.metrics.store.vector import NAME
 
@@ -52,8 +52,8 @@ def _newest(
     for family, found in reader.select(wanted):
         if "pod" not in family.columns or "namespace" not in family.columns:
             continue
-        rows = found[np.isin(family.columns["pod"][found], names)]
-        codes = zip(family.columns["namespace"][rows].tolist(), family.columns["pod"][rows].tolist(), strict=True)
+        rows = found[np.isin(family.columns.codes("pod", found), names)]
+        codes = zip(*(family.columns.codes(label, rows).tolist() for label in ("namespace", "pod")), strict=True)
         owners = [pods.get(pair) for pair in codes]
         for owner, (time, value) in zip(owners, _last(family, rows, at, reader.lookback_s), strict=True):
             if owner is not None and np.isfinite(time):
