@@ -2,7 +2,7 @@
 
 from typing import Final, TypeAlias
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from adapter.metrics.slices import Slices
@@ -34,9 +34,9 @@ def _tables(root: Descriptor) -> dict[str, _Table]:
         message = waiting.pop()
         if message.full_name in found:
             continue
-        inner = [field for field in message.fields if field.type == FieldDescriptor.TYPE_MESSAGE]
-        found[message.full_name] = {field.number: field.message_type.full_name for field in inner}
-        waiting += [field.message_type for field in inner]
+        inner = {field.number: field.message_type for field in message.fields if field.message_type is not None}
+        found[message.full_name] = {number: one.full_name for number, one in inner.items()}
+        waiting += inner.values()
     return found
 
 
