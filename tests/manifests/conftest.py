@@ -50,6 +50,7 @@ def accumulate(folder: Path, objects: list[Object]) -> None:
         pairs = (entry.partition("=") for entry in generator["files"])
         data = {key: (folder / file).read_text() for key, _, file in pairs}
         metadata = {"name": generator["name"], "namespace": generator["namespace"]}
+        metadata |= {"labels": labels} if (labels := generator.get("options", {}).get("labels")) else {}
         objects.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
     for patch in plan.get("patches", ()):
         targets = [item for item in objects if matches(item, patch["target"])]
