@@ -1,6 +1,6 @@
 """The answers themselves: a look-up in what is held, the policy on age and odd values, and the story behind each."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -115,7 +115,7 @@ class Collected:
         if held.table.unnamed:
             raise refusals.of_unnamed(held.table.unnamed, held.planned.object_label)
         if question.name != "*":
-            raise Missing(_absence(question.name, found[question.name]))
+            raise refusals.of_object(question.name, found[question.name], held.error)
         if refusal := refusals.of_list(found, held.error):
             raise refusal
 
@@ -135,8 +135,7 @@ class Collected:
             for labels, item in sorted(found, key=lambda pair: sorted(pair[0].items()))
             if item.value is not None and item.reading is not None
         ]
-        shown = {",".join(f"{key}={value}" for key, value in labels.items()): item for labels, item in found[:1]}
-        if not values and (refusal := refusals.of_list(shown, held.error)):
+        if not values and (refusal := refusals.of_list(_by_labels(found), held.error)):
             raise refusal
         return values
 
@@ -277,12 +276,12 @@ class Collected:
         )
 
 
-def _absence(name: str, found: Judged | None) -> str:
-    return f"{name} has no sample" if found is None else f"the value of {name} is left out: {found.why}"
-
-
 def _shown(error: Exception | None) -> str:
     return "" if error is None else str(error)
+
+
+def _by_labels(found: Iterable[tuple[Mapping[str, str], Judged]]) -> dict[str, Judged]:
+    return {",".join(f"{key}={value}" for key, value in labels.items()): item for labels, item in found}
 
 
 def _of_group(question: CustomQuestion) -> bool:

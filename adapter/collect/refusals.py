@@ -58,6 +58,18 @@ def _no_expression(requirement: Requirement) -> str:
     return ""
 
 
+def of_object(name: str, found: Judged | None, error: SourceError | None) -> Exception:
+    """The one object that was asked for has no value, or it is left out."""
+    if found is None and error is None:
+        return Missing(f"{name} has no sample")
+    why = f"{name} has no sample" if found is None else f"the value of {name} is left out: {found.why}"
+    return Unavailable(_and_failure(why, error))
+
+
+def _and_failure(why: str, error: SourceError | None) -> str:
+    return why if error is None else f"{why}; the last query failed: {error}"
+
+
 def of_list(found: Mapping[str, Judged | None], error: SourceError | None) -> Exception | None:
     """Nothing of a list can be served although there are values, or the last query failed; None where neither is so."""
     left_out = [(name, item) for name, item in found.items() if item is not None and item.value is None]

@@ -122,11 +122,40 @@ async def test_a_failed_query_keeps_the_last_good_values_until_they_are_too_old(
     assert not raised.value.soon
 
 
-async def test_a_single_object_whose_value_is_too_old_is_not_found_with_its_age(served: World) -> None:
-    served.source.fault = "gone"
+async def test_a_single_object_whose_value_is_too_old_is_503_with_its_age_and_the_last_failure(served: World) -> None:
     served.now = 1075
-    with pytest.raises(Missing, match="the value of web-1 is left out: its sample is 75 s old, the limit is 60 s"):
-        await served.answers.custom(question("web-1", ""))
+    asked = question("web-1", "")
+    with pytest.raises(Unavailable, match=r"value of web-1 is left out: its sample is 75 s old, the limit is 60 s$"):
+        await served.answers.custom(asked)
+    served.source.fault = "gone"
+    await refresh(served)
+    with pytest.raises(Unavailable, match=r"the value of web-1 is left out: .*; the last query failed: gone$"):
+        await served.answers.custom(asked)
+    with pytest.raises(Unavailable, match=r"web-9 has no sample; the last query failed: gone$"):
+        await served.answers.custom(question("web-9", ""))
+    served.source.fault = ""
+    served.now += 10
+    await refresh(served)
+    with pytest.raises(Missing, match=r"web-9 has no sample$"):
+        await served.answers.custom(question("web-9", ""))
+
+
+@pytest.mark.parametrize(
+    ("queues", "sentence"),
+    [
+        (["a", "b"], "all 2 values are left out: queue=a: its value is nan"),
+        (["a"], "the only value, of queue=a, is left out: its value is nan"),
+        ([""], "the only value is left out: its value is nan"),
+    ],
+)
+async def test_external_values_that_are_all_left_out_are_counted_and_one_is_named(
+    world: World, queues: list[str], sentence: str
+) -> None:
+    world.source.samples = [
+        Sample({"namespace": "shop"} | ({"queue": queue} if queue else {}), math.nan, 1000.0) for queue in queues
+    ]
+    with pytest.raises(Unavailable, match=f"^{sentence}$"):
+        await world.answers.external(ExternalQuestion(namespace="shop", metric="jobs_waiting", selector=EVERYTHING))
 
 
 async def test_a_source_that_never_answered_is_503_with_its_cause(world: World) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from adapter.collect.answer import CustomQuestion, Missing
+from adapter.collect.answer import CustomQuestion, Unavailable
 from adapter.collect.demand import CustomWant
 from adapter.metrics.sample import Sample
 from adapter.metrics.source import ALWAYS, Query, Since
@@ -84,7 +84,7 @@ async def test_a_pod_that_takes_no_traffic_has_no_value_and_says_why(make: type[
     assert await asked(world) == {"web-1": "50", "web-2": "50"}
     assert "not ready for 12 s" in told_of(world, "web-3").values()
     assert world.left_out("rules[0], line 3", "transition") >= 1
-    with pytest.raises(Missing, match="the value of web-3 is left out: not ready for 12 s"):
+    with pytest.raises(Unavailable, match="the value of web-3 is left out: not ready for 12 s"):
         await world.answers.custom(question("web-3"))
 
 

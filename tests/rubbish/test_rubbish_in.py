@@ -81,7 +81,7 @@ def test_nan_and_infinities_are_left_out_and_explained(adapter: Running) -> None
     why = adapter.ask("/explain/namespaces/default/pods/odd/queue_depth").json["objects"]["odd"]["leftOut"]
     assert why == "its value is inf"
     absent = adapter.ask(f"{PODS}/odd/queue_depth")
-    assert (absent.status, "the value of odd is left out: its value is inf" in absent.json["message"]) == (404, True)
+    assert (absent.status, "the value of odd is left out: its value is inf" in absent.json["message"]) == (503, True)
 
 
 def test_a_value_beyond_all_quantities_is_the_largest_quantity(adapter: Running) -> None:
