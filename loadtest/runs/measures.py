@@ -10,7 +10,7 @@ of d, in a time. Demand is the replicas that the load needs, supply the pods in 
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -21,6 +21,8 @@ STEP_S = 0.5
 """Between two moments that are looked at."""
 ENOUGH_REQUESTS = 3_000
 """For a word about 99.9 %: by the rule of three, none among 3,000 bounds the share of failures by 0.1 % at 95 %."""
+STALLED_S = 0.75
+"""A slice that took longer says that Locust itself stood still: its lines come each half second, whatever is answered."""
 EXPECTED = 10
 """Requests that a slice must have expected for none at all to count as downtime."""
 
@@ -37,7 +39,7 @@ def moments(run: Run) -> list[Moment]:
     pieces = iter(levels(run.counts(Kind.ENDPOINTS), run.seconds))
     piece = next(pieces)
     found = []
-    for place in range(round(run.seconds / STEP_S)):
+    for place in range(int(run.seconds / STEP_S)):
         elapsed = (place + 0.5) * STEP_S
         while elapsed >= piece.end:
             piece = next(pieces)
@@ -93,7 +95,7 @@ def milliseconds(slices: Iterable[Slice]) -> dict[float, int]:
     for part in slices:
         for text, count in part.latencies.items():
             found[float(text)] += count
-    return dict(found)
+    return {duration: count for duration, count in found.items() if count}
 
 
 def quantile(durations: Mapping[float, int], share: float) -> float:
@@ -120,6 +122,8 @@ class Answers(NamedTuple):
     p99: float
     downtime: float
     """s in which there was no good answer."""
+    stalled: float
+    """s in which Locust itself stood still: nobody asked, and nobody knows."""
 
     @property
     def availability(self) -> float:
@@ -144,18 +148,26 @@ def answers(run: Run) -> Answers:
         p95=quantile(durations, 0.95),
         p99=quantile(durations, 0.99),
         downtime=downtime(run.slices),
+        stalled=sum(length for _, _, length in _lengths(run.slices) if length > STALLED_S),
     )
 
 
 def downtime(slices: Sequence[Slice]) -> float:
     """s: slices in which every answer failed that should not have, or there was none where EXPECTED were due.
 
-    The first slice has no beginning, and is left out.
+    Slices in which Locust stood still are no downtime.
     """
     down = 0.0
-    for before, part in pairwise(slices):
-        length = part.time - before.time
+    for before, part, length in _lengths(slices):
+        if length > STALLED_S:
+            continue
         counted = part.answered - part.asked_to_fail
         silent = part.answered == 0 and min(before.asked, part.asked) * length >= EXPECTED
         down += length if silent or (counted > 0 and part.failed == counted) else 0.0
     return down
+
+
+def _lengths(slices: Sequence[Slice]) -> Iterator[tuple[Slice, Slice, float]]:
+    """Each slice with the one before it, and how long it took, s; the first one has no beginning, and is left out."""
+    for before, part in pairwise(slices):
+        yield before, part, part.time - before.time

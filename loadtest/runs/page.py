@@ -155,8 +155,10 @@ def _change(one: Followed) -> str:
 
 
 def took(one: Followed) -> str:
-    """The time of one change, or that it was overtaken."""
-    return f"{one.seconds:.1f} s" if one.seconds is not None else "need changed first"
+    """The time of one change, or why there is none."""
+    if one.seconds is not None:
+        return f"{one.seconds:.1f} s"
+    return "need changed first" if one.offered is None else f"in endpoints {one.offered:.1f} s, never fit"
 
 
 def _elasticity(run: Run) -> str:
@@ -183,6 +185,7 @@ def _clients(run: Run) -> str:
         ["requests answered", str(seen.answered)],
         ["failed", str(seen.failed)],
         *([["errors that were asked for", str(seen.asked_to_fail)]] if seen.asked_to_fail else []),
+        *([["Locust itself stood still", f"{seen.stalled:.1f} s"]] if seen.stalled else []),
         ["latency p50, p95, p99", f"{seen.p50:.0f}, {seen.p95:.0f}, {seen.p99:.0f} ms"],
         *([text, str(count)] for text, count in most),
     ]

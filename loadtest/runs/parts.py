@@ -40,6 +40,8 @@ class Followed(NamedTuple):
     """By NAMES, in s; they add up to `seconds`. None where it was not followed, or a part is not known."""
     overshoot: int = 0
     """By how many replicas desiredReplicas was above the need at most, before the need changed again."""
+    offered: float | None = None
+    """s until enough pods were in endpoints, of a scale-up; the load may still not have come to them."""
 
 
 def needs(run: Run) -> list[Need]:
@@ -82,10 +84,11 @@ def _up(run: Run, need: Need) -> Followed:
     if last is None and not any(part.pods for part in run.slices):
         *known, last = known  # the service does not say which pod answered: in endpoints is the end that is seen
     seconds = None if last is None else last - need.time
+    there = moments[-2]
     parts = None
     if last is not None and all(moment is not None for moment in known):
         parts = _chain(need.time, [*(moment for moment in known if moment is not None), last])
-    return Followed(need, seconds, parts, max(0, over))
+    return Followed(need, seconds, parts, max(0, over), None if there is None else there - need.time)
 
 
 def _chain(start: float, moments: Sequence[float]) -> tuple[float, ...]:

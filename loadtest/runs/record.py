@@ -169,14 +169,20 @@ def _checked(path: Path, run: Run) -> Run:
         raise RecordError(f"{path}: its format is {run.format}; this program reads {FORMAT}")
     if run.scenario not in SCENARIOS:
         raise RecordError(f"{path}: scenario {run.scenario!r} is none of {', '.join(SCENARIOS)}")
-    if not 0 < run.seconds <= MAX_SECONDS or not 0 < run.per_pod < 1e9 or not 1 <= run.low <= run.high <= 100_000:
+    if not 1 <= run.seconds <= MAX_SECONDS or not 0 < run.per_pod < 1e9 or not 1 <= run.low <= run.high <= 100_000:
         raise RecordError(f"{path}: seconds, per_pod, low or high are out of their bounds")
     for part in run.slices:
-        for text in part.latencies:
-            try:
-                good = 0 <= float(text) < 1e9
-            except ValueError:
-                good = False
-            if not good:
-                raise RecordError(f"{path}: a latency of {text[:40]!r} ms at {part.time} s is no duration")
+        _check(path, part)
     return run
+
+
+def _check(path: Path, part: Slice) -> None:
+    for text, count in part.latencies.items():
+        try:
+            good = 0 <= float(text) < 1e9 and 0 <= count < 1e9
+        except ValueError:
+            good = False
+        if not good:
+            raise RecordError(f"{path}: {count} answers in {text[:40]!r} ms at {part.time} s: neither may be negative")
+    if min(part.failed, part.asked_to_fail) < 0 or part.failed + part.asked_to_fail > part.answered:
+        raise RecordError(f"{path}: more of the {part.answered} answers at {part.time} s failed than there were")

@@ -52,6 +52,7 @@ def _followed(one: Followed) -> dict[str, Any]:
         "to": need.replicas,
         "seconds": one.seconds,
         "parts": None if one.parts is None else dict(zip(NAMES, one.parts, strict=True)),
+        "in_endpoints_after": one.offered,
         "overshoot": one.overshoot,
     }
 

@@ -44,10 +44,17 @@ def _followed(name: str, limit: float, target: str, found: Sequence[Followed]) -
     said = (
         [f"{max(seconds):.1f} s" + (f", the slowest of {len(seconds)}" if len(seconds) > 1 else "")] if seconds else []
     )
-    said += [f"{len(late)} not within {limit:.0f} s"] if late else []
+    said += [_late(late, limit)] if late else []
     said += [f"{short} of which the need, or the run, was over before"] if short else []
     met = None if not seconds and not late else not late and max(seconds) < limit
     return Verdict(name, target, "; ".join(said), met)
+
+
+def _late(late: Sequence[Followed], limit: float) -> str:
+    there = [one.offered for one in late if one.offered is not None]
+    if len(there) < len(late):
+        return f"{len(late)} not within {limit:.0f} s"
+    return f"enough pods in endpoints after {max(there):.1f} s, but the load did not come to them"
 
 
 def _fleet(run: Run) -> list[Verdict]:

@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -108,6 +109,13 @@ def test_downtime_is_where_nothing_was_answered_well_although_enough_was_asked()
     assert downtime([part(1.0, 1, asked=2), part(1.5, 0, asked=2)]) == 0  # one request was due: chance
 
 
+def test_locust_standing_still_is_no_downtime_but_is_told(make: Make) -> None:
+    stood = [part(0.5, 15), part(1.7, 0), part(2.2, 15)]
+    assert downtime(stood) == 0
+    assert answers(make(slices=stood)).stalled == pytest.approx(1.2)
+    assert answers(make(slices=[part(0.5, 15), part(1.0, 0)])).stalled == 0
+
+
 # -- how sure ----------------------------------------------------------------------------------------------------------
 
 
@@ -173,6 +181,15 @@ def test_a_scale_up_that_never_came_is_not_met_but_one_that_was_not_needed_for_l
     assert (never.met, never.measured) == (False, "1 not within 30 s")
     spike = one(verdicts(make("spike", seconds=210.0)), "scale-up")  # of 20 s
     assert (spike.met, spike.measured) == (None, "1 of which the need, or the run, was over before")
+
+
+def test_pods_that_get_no_load_are_no_scale_up(make: Make) -> None:
+    counts = {kind: [(0.0, 2), (57.0, 4)] for kind in Kind}
+    kept = [msgspec.structs.replace(part, pods={"web-0": 9, "web-1": 9}) for part in make().slices]
+    found = one(verdicts(make(counts=counts, slices=kept)), "scale-up")
+    assert (found.met, found.measured) == (
+        False, "enough pods in endpoints after 12.0 s, but the load did not come to them"
+    )  # fmt: skip
 
 
 def test_the_same_latency_on_the_fixed_fleet_is_within_five_percent(make: Make) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -54,6 +55,14 @@ def test_what_came_after_the_need_had_changed_again_followed_nothing(make: Make)
     late = {kind: [(0.0, 2), (126.0, 4)] for kind in UP}
     (found,) = ups(make(counts=late, looks=SERVED))
     assert (found.seconds, found.parts) == (None, None)
+
+
+def test_a_load_that_does_not_come_to_the_new_pods_never_fits(make: Make) -> None:
+    """Clients keep their connections: four pods are in endpoints 16 s after the step, and two answer."""
+    run = make(counts=UP, looks=SERVED)
+    kept = [msgspec.structs.replace(part, pods={"web-0": 9, "web-1": 9}) for part in run.slices]
+    (found,) = ups(make(counts=UP, looks=SERVED, slices=kept))
+    assert (found.seconds, found.parts, found.offered) == (None, None, pytest.approx(16.0))
 
 
 def test_replicas_beyond_the_need_are_the_overshoot(make: Make) -> None:

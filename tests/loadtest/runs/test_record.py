@@ -2,14 +2,46 @@
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from loadtest.runs import report
-from loadtest.runs.record import RecordError, read
+from loadtest.runs.record import Event, Kind, Look, RecordError, Run, Slice, read
 from loadtest.runs.report import Report
+from loadtest.runs.scenarios import SCENARIOS
 from tests.loadtest.runs.conftest import Make, looks
+
+FLOATS = st.floats(-1e6, 1e6)
+COUNTS = st.integers(0, 1000)
+RUNS = st.builds(
+    Run,
+    scenario=st.sampled_from(list(SCENARIOS)), seconds=st.floats(1, 400), per_pod=st.floats(0.01, 1e6),
+    low=st.integers(1, 3), high=st.integers(3, 50), began=st.text(max_size=5), conditions=st.just({}),
+    slices=st.lists(
+        st.builds(
+            Slice, time=FLOATS, asked=FLOATS, failed=st.integers(0, 3), asked_to_fail=st.integers(0, 3),
+            pods=st.just({"web-0": 1}),
+            latencies=st.dictionaries(st.floats(0, 1e6).map(str), COUNTS, max_size=3), problems=st.just({}),
+        ).filter(lambda part: part.failed + part.asked_to_fail <= part.answered), max_size=6,
+    ),
+    looks=st.lists(st.builds(Look, FLOATS, FLOATS, COUNTS, FLOATS), max_size=4),
+    events=st.lists(st.builds(Event, FLOATS, st.sampled_from(list(Kind)), COUNTS), max_size=12),
+    locust_cpu=st.just([]), remarks=st.just([]), before=st.just({}), fixed=st.booleans(), format=st.just(1),
+)  # fmt: skip
+"""Whatever a record may hold that is not refused."""
+
+
+@given(RUNS)
+@settings(max_examples=20, deadline=None)
+def test_of_any_record_that_can_be_read_a_report_can_be_written_and_read_back(run: Run) -> None:
+    with TemporaryDirectory() as folder:
+        place = Path(folder) / "report.json"
+        place.write_text(report.dumped(report.document(Report(run, run))))
+        assert read(place) == (run, run)
 
 
 def written(make: Make, folder: Path, **changes: Any) -> Path:
@@ -52,7 +84,9 @@ def test_a_report_holds_what_is_computed_too(make: Make, tmp_path: Path) -> None
         ({"per_pod": -1}, "out of their bounds"),
         ({"events": [{"time": 1, "kind": "gone", "count": 1}]}, "Invalid enum value 'gone'"),
         ({"slices": [{"time": 1, "asked": 1, "failed": 0, "asked_to_fail": 0, "latencies": {"fast": 1}, "pods": {}}]},
-         "a latency of 'fast' ms at 1.0 s is no duration"),
+         "1 answers in 'fast' ms at 1.0 s: neither may be negative"),
+        ({"slices": [{"time": 1, "asked": 1, "failed": 2, "asked_to_fail": 0, "latencies": {"9": 1}, "pods": {}}]},
+         "more of the 1 answers at 1.0 s failed than there were"),
     ],
 )  # fmt: skip
 def test_what_is_no_record_is_refused_with_its_place(make: Make, tmp_path: Path, changes: Any, said: str) -> None:
