@@ -114,9 +114,11 @@ class Collected:
         assert held.table is not None
         if held.table.unnamed:
             raise refusals.of_unnamed(held.table.unnamed, held.planned.object_label)
+        lacking = [(question.namespace, name) for name, item in found.items() if item is None]
+        short = refusals.too_short(lacking, held.table, held.planned.needs)
         if question.name != "*":
-            raise refusals.of_object(question.name, found[question.name], held.error)
-        if refusal := refusals.of_list(found, held.error):
+            raise refusals.of_object(question.name, found[question.name], held.error, short)
+        if refusal := refusals.of_list(found, held.error, short):
             raise refusal
 
     async def external(self, question: ExternalQuestion) -> Sequence[ExternalValue]:

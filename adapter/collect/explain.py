@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from adapter.collect import refusals
 from adapter.collect.catalogue import Catalogue, Offered
 from adapter.collect.demand import CustomWant, Demand
 from adapter.collect.judge import Judged, quantity
@@ -78,13 +79,17 @@ def of_values(
         "everySeconds": round(table.every, 1),
         "next": waits_for,
         "maxAgeSeconds": round(max(limits, default=age_limit(planned.limits, table.slowest())), 1),
-        "objects": {name: _of_object(judged, now) | _of_wait(table, namespace, name) for name, judged in found.items()},
+        "objects": {
+            name: _of_object(judged, now, refusals.too_short([(namespace, name)], table, planned.needs))
+            | _of_wait(table, namespace, name)
+            for name, judged in found.items()
+        },
     }
 
 
-def _of_object(found: Judged | None, now: float) -> dict[str, object]:
+def _of_object(found: Judged | None, now: float, short: str) -> dict[str, object]:
     if found is None:
-        return {"missing": "the query's result has no sample for it"}
+        return {"missing": short or "the query's result has no sample for it"}
     reading = found.reading
     if reading is None:
         return {"missing": found.why}

@@ -11,12 +11,15 @@ from adapter.collect.schedule import Schedule
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.faults import ends_program
 from adapter.metrics.source import Discovery, Source, SourceError, Wanted
+from adapter.once import Once
 from adapter.rules.model import Rule
 
 log = structlog.get_logger(__name__)
 
 AT_ONCE = 2
 """Look-ups under way at once: the source's time is for values, and a long answer takes memory."""
+SELECTORS = 4096
+"""Whose failure is remembered, so that it is told once."""
 RETRY = 1.0
 """s until a look-up that failed is tried again; twice as long after each further failure, up to the interval."""
 
@@ -45,6 +48,7 @@ class OfferLookup:
         self.left_out: dict[str, str] = {}
         """Rule by place -> what of its series is not looked at, one sentence; '' where all is."""
         self._empty: set[str] = set()  # rules, by place, that found no series at the last look
+        self._failing = Once(most=SELECTORS, again=None)
         self._source = source
         self._catalogue = catalogue
         self._telemetry = telemetry
@@ -116,8 +120,10 @@ class OfferLookup:
             for rule in rules:
                 self.errors[rule.place] = error
                 self._telemetry.relist_errors.labels(rule.place).inc()
-            log.warning("series not looked up", rules=[rule.place for rule in rules], cause=str(error))
+            if self._failing.first(selector, type(error).__name__):
+                log.warning("series not looked up", rules=[rule.place for rule in rules], cause=str(error))
             return False
+        self._failing.over(selector)
         for rule in rules:
             try:
                 self._catalogue.found(rule, found.label_sets, by_name=found.by_name)

@@ -219,13 +219,13 @@ class Planner:
         )
         try:
             age = samples.age_query(promql, labels) if object_label else None
-            coverage = samples.coverage_query(promql, labels)
+            coverage, needs = samples.coverage_query(promql, labels), samples.shortest_range(promql)
         except PromQLError as error:
             return planned._replace(unread=f"served without the age of its samples or a look at its windows: {error}")
         if age is not None:
             asked = limits._replace(offset=age.offset, span=age.span)
             planned = planned._replace(times=Query(age.promql, of_times=True), counts=Query(age.counts), limits=asked)
-        return planned._replace(coverage=coverage)
+        return planned._replace(coverage=coverage, needs=needs)
 
 
 def custom_offered(catalogue: Catalogue, resource: GroupResource, metric: str) -> Offered:

@@ -32,6 +32,8 @@ class Planned(NamedTuple):
     """Tells whose rates are over full windows; None where there are no rates."""
     counts: Query | None = None
     """Asks for the number of samples per object of late; None where `times` is."""
+    needs: float = 0.0
+    """s: the shortest range in which an object needs two samples to have a value; 0 where it needs none."""
     unread: str = ""
     """Why nobody can ask for sample times and full windows: the query could not be read; '' where it could."""
 

@@ -5,17 +5,21 @@ says can never work, 503 where it may pass. An HPA treats all of them, and an em
 sentence is what a person sees in the HPA's condition.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from adapter.collect.answer import BadQuestion, Missing, Unanswerable, Unavailable
 from adapter.collect.demand import CustomWant, Want
 from adapter.collect.judge import Judged
 from adapter.collect.planned import UnknownMetric
+from adapter.collect.snapshot import Table
+from adapter.collect.unison import Key
 from adapter.metrics.source import SourceError, UnsupportedQuery
 from adapter.rules.queries import QueryError, SelectorQueryError
 from adapter.units.regexp import RegexpError, compiled
 from adapter.units.requirement import LISTS, Requirement
 
+TOLD_TO = 1.1
+"""An interval is told from few samples: [1m] at one a minute is too short, though it may look like 59 s."""
 EXPRESSION_BYTES = 512 * 1024
 """That a selector's values may take as an expression, as in the embedded store."""
 
@@ -58,30 +62,43 @@ def _no_expression(requirement: Requirement) -> str:
     return ""
 
 
-def of_object(name: str, found: Judged | None, error: SourceError | None) -> Exception:
-    """The one object that was asked for has no value, or it is left out."""
-    if found is None and error is None:
+def of_object(name: str, found: Judged | None, error: SourceError | None, short: str = "") -> Exception:
+    """The one object that was asked for has no value, or it is left out; `short`: see `too_short`."""
+    if found is None and error is None and not short:
         return Missing(f"{name} has no sample")
     why = f"{name} has no sample" if found is None else f"the value of {name} is left out: {found.why}"
-    return Unavailable(_and_failure(why, error))
+    return Unavailable("; ".join(filter(None, [why, short, _failure(error)])))
 
 
-def _and_failure(why: str, error: SourceError | None) -> str:
-    return why if error is None else f"{why}; the last query failed: {error}"
+def of_list(found: Mapping[str, Judged | None], error: SourceError | None, short: str = "") -> Exception | None:
+    """Nothing of a list can be served although there are values, or there can be none; None where neither is so.
 
-
-def of_list(found: Mapping[str, Judged | None], error: SourceError | None) -> Exception | None:
-    """Nothing of a list can be served although there are values, or the last query failed; None where neither is so."""
+    There can be none where the last query failed or its range is too short (`too_short`).
+    """
     left_out = [(name, item) for name, item in found.items() if item is not None and item.value is None]
-    parts = []
+    parts = [short, _failure(error)]
     if left_out:
         (name, first), count = left_out[0], len(left_out)
         whose = f", of {name}," if name else ""
         which = f"the only value{whose} is" if count == 1 else f"all {count} values are"
-        parts.append(f"{which} left out: {f'{name}: ' if name and count > 1 else ''}{first.why}")
-    if error is not None:
-        parts.append(f"the last query failed: {error}")
-    return Unavailable("; ".join(parts)) if parts else None
+        parts.insert(0, f"{which} left out: {f'{name}: ' if name and count > 1 else ''}{first.why}")
+    told = "; ".join(filter(None, parts))
+    return Unavailable(told) if told else None
+
+
+def _failure(error: SourceError | None) -> str:
+    return "" if error is None else f"the last query failed: {error}"
+
+
+def too_short(keys: Iterable[Key], table: Table, needs: float) -> str:
+    """That the query's range cannot hold two samples of any of these, which are known to be sampled more rarely."""
+    interval = min((table.intervals[key] for key in keys if key in table.intervals), default=0.0)
+    if not needs or needs > TOLD_TO * interval:
+        return ""
+    return (
+        f"the query takes a rate over {needs:.0f} s, which needs two samples, and there is one each {interval:.0f} s"
+        f" or so; right would be a range of {4 * interval:.0f} s, or a shorter scrape interval"
+    )
 
 
 def of_unnamed(count: int, label: str) -> Exception:

@@ -1,6 +1,6 @@
 """What can be asked about the samples behind a query: how old they are, and whether they fill its windows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from itertools import chain
 from typing import NamedTuple
@@ -18,6 +18,9 @@ STEPS = 20
 """Of a window, at which the oldest sample in it is looked for."""
 COUNTED = 300.0
 """s over which samples are counted."""
+_OF_COUNTERS = frozenset(("rate", "increase"))
+_OF_TWO = _OF_COUNTERS | {"irate", "delta", "idelta", "deriv", "predict_linear"}
+"""Functions that need two samples of a series (promql/functions.go)."""
 
 
 class Age(NamedTuple):
@@ -168,6 +171,14 @@ def over(promql: str, seconds: float) -> str | None:
     return Writer().write(expression).replace(whole, shorter)
 
 
+def shortest_range(promql: str) -> float:
+    """The shortest range, s, in which an object needs two samples to have a value; 0 where it needs none.
+
+    Raises PromQLError.
+    """
+    return min((window.range.total_seconds() for window in _windows(parse(promql), _OF_TWO)), default=0.0)
+
+
 def _how(by: Sequence[str]) -> str:
     return f"min by ({', '.join(map(label, by))})" if by else "max"
 
@@ -191,16 +202,17 @@ def _text(seconds: float) -> str:
 
 def _telling_window(node: ast.Expr, grouping: Sequence[str]) -> ast.MatrixSelector | None:
     """The window of the first rate or increase that has matchers for the most of the labels."""
-    found = [window for window in _windows(node) if window.vector_selector.at is None]
+    found = [window for window in _windows(node, _OF_COUNTERS) if window.vector_selector.at is None]
     best = max(found, key=lambda window: _told(window.vector_selector, grouping), default=None)
     return best if best is not None and (not grouping or _told(best.vector_selector, grouping)) else None
 
 
-def _windows(node: ast.Expr) -> Iterator[ast.MatrixSelector]:
-    if isinstance(node, ast.Call) and node.func.name in ("rate", "increase"):
+def _windows(node: ast.Expr, functions: Collection[str]) -> Iterator[ast.MatrixSelector]:
+    """The ranges that these functions are taken over."""
+    if isinstance(node, ast.Call) and node.func.name in functions:
         yield from (part for part in node.args if isinstance(part, ast.MatrixSelector))
     for child in children(node):
-        yield from _windows(child)
+        yield from _windows(child, functions)
 
 
 def _alternatives(node: ast.Expr) -> list[ast.Expr]:

@@ -158,6 +158,29 @@ async def test_external_values_that_are_all_left_out_are_counted_and_one_is_name
         await world.answers.external(ExternalQuestion(namespace="shop", metric="jobs_waiting", selector=EVERYTHING))
 
 
+@pytest.mark.parametrize(("interval", "short"), [(120.0, True), (59.0, True), (54.0, False), (15.0, False)])
+async def test_a_range_that_cannot_hold_two_samples_is_named(world: World, interval: float, short: bool) -> None:
+    """The rule takes a rate over 60 s; the samples of the last 300 s are counted, and the newest is of now."""
+    world.source.knows_sample_times = False
+    world.source.times = [Sample({"namespace": "shop", "pod": "web-1"}, 1000.0, 1000.0)]
+    world.source.counts = [Sample({"namespace": "shop", "pod": "web-1"}, 300.0 / interval, 1000.0)]
+    world.pod("web-1", app="web")
+    sentence = (
+        f"the query takes a rate over 60 s, which needs two samples, and there is one each {interval:.0f} s or so"
+    )
+    for asked in (question(), question("web-1", "")):
+        if short:
+            with pytest.raises(Unavailable, match=sentence):
+                await world.answers.custom(asked)
+        elif asked.name == "*":
+            assert await values(world, asked) == {}
+        else:
+            with pytest.raises(Missing, match=r"web-1 has no sample$"):
+                await world.answers.custom(asked)
+    told: Any = world.answers.explain(question())["objects"]
+    assert (sentence in told["web-1"]["missing"]) is short
+
+
 async def test_a_source_that_never_answered_is_503_with_its_cause(world: World) -> None:
     world.pod("web-1", app="web")
     world.source.fault = "Prometheus cannot be reached"

@@ -72,6 +72,15 @@ async def test_a_look_up_of_series_that_failed_is_tried_again_after_a_second_or_
     assert world.answers.custom_offers()
 
 
+async def test_a_look_up_that_goes_on_failing_is_one_line_until_it_works(world: World) -> None:
+    with capture_logs() as said:
+        for fault in ("down", "down again", "", "down"):
+            world.source.fault = fault
+            await world.collector.offers.look()
+    told = [line["cause"] for line in said if line["event"] == "series not looked up"]
+    assert told == 3 * ["down"] + 3 * ["down"]  # three series queries
+
+
 async def test_what_an_hpa_declares_is_asked_for_on_schedule_and_forgotten_with_it() -> None:
     world = World()
     await world.collector.offers.look()

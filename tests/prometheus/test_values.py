@@ -135,6 +135,16 @@ async def test_a_scrape_each_2_minutes_leaves_out_no_pod_from_the_first_answer_o
         assert sorted(await served(world, "metric")) == pods
 
 
+async def test_a_rate_over_less_than_two_samples_says_so(prometheus: RunningPrometheus) -> None:
+    """A sample each 120 s: never two of them in 1 m."""
+    query = f"sum(rate(slow_depth{{{ALL}}}[1m])) {BY}"
+    async with collecting(prometheus, rules("slow_depth", query), "web-0") as world:
+        with pytest.raises(
+            Unavailable, match=r"over 60 s, which needs two samples, and there is one each (99|1\d\d) s"
+        ):
+            await served(world, "metric")
+
+
 RATE = f"sum(rate(requests_total{{{ALL}}}[2m])) {BY}"
 WEB = ["old", "young"]
 
