@@ -22,7 +22,7 @@ STEP_S = 0.5
 ENOUGH_REQUESTS = 3_000
 """For a word about 99.9 %: by the rule of three, none among 3,000 bounds the share of failures by 0.1 % at 95 %."""
 STALLED_S = 0.75
-"""A slice that took longer says that Locust itself stood still: its lines come each half second, whatever is answered."""
+"""A slice that took longer says that Locust itself stood still: its lines come each half second, answers or none."""
 EXPECTED = 10
 """Requests that a slice must have expected for none at all to count as downtime."""
 
