@@ -94,7 +94,7 @@ def measure(given: argparse.Namespace, console: Console) -> tuple[Results, dict[
     order = tuple(reversed(CONTENDERS)) if given.reverse else CONTENDERS
     with tempfile.TemporaryDirectory(prefix="bench-adapter-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
-        bed = Bed.up(Options(node=False, fake_nodes=NODES, flags=flags(folder)))
+        bed = Bed.up(Options(nodes=0, fake_nodes=NODES, flags=flags(folder)))
         stack.callback(bed.down)
         bed.apply(reader_rights())
         began = time.monotonic()

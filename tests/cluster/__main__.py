@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.cluster.bed import Bed, BedError, Options
 from tests.cluster.binaries import MissingError
-from tests.cluster.network import NetworkError
+from tests.cluster.network import MOST_NODES, NetworkError
 from tests.cluster.state import default_folder
 
 
@@ -33,7 +33,7 @@ def _up(folder: Path, options: argparse.Namespace) -> int:
     ):
         if value:
             flags.setdefault("kube-controller-manager", []).append(f"--horizontal-pod-autoscaler-{name}={value}")
-    bed = Bed.up(Options(not options.no_node, options.fake_nodes, flags), folder)
+    bed = Bed.up(Options(0 if options.no_node else options.nodes, options.fake_nodes, flags), folder)
     print(f"\nexport KUBECONFIG={bed.kubeconfig}")
     print(f"{bed.program} get nodes\nlogs: {bed.logs}\ntake it down: python -m tests.cluster down")
     return 0
@@ -61,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("command", choices=("up", "down", "status"))
     parser.add_argument("--folder", type=Path, help="where the bed's files stand (default: below the cache)")
     parser.add_argument("--no-node", action="store_true", help="only the control plane")
+    parser.add_argument(
+        "--nodes", type=int, default=1, choices=range(1, MOST_NODES + 1), metavar="N", help="real nodes (1)"
+    )
     parser.add_argument("--fake-nodes", type=int, default=0, metavar="N", help="nodes that kwok plays")
     parser.add_argument("--hpa-sync-period", metavar="DURATION", help="how often the HPA controller looks, such as 5s")
     parser.add_argument("--hpa-stabilization", metavar="DURATION", help="how long it waits before it scales down")

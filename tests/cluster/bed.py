@@ -1,4 +1,4 @@
-"""The test bed: a real Kubernetes control plane and one real node, as processes of this machine.
+"""The test bed: a real Kubernetes control plane and real nodes, as processes of this machine.
 
 `Bed.up()` starts it and `Bed.down()` leaves nothing behind; both work from different processes, because all that they
 need to know stands in the bed's folder. There is one bed on a machine at a time.
@@ -42,7 +42,7 @@ class Bed(Kubectl):
         self.plane = Plane(folder, state.ports)
         self.processes = Folder(folder)
         self.logs = self.processes.logs
-        self.node = node.Node(folder / "node", self.plane, self.programs, self.processes)
+        self.nodes = node.Nodes.of(state.options.nodes, folder, self.plane, self.programs, self.processes)
         self.host_address = network.HOST
         super().__init__(self.programs["kubectl"], self.plane.kubeconfig("admin"))
 
@@ -105,38 +105,37 @@ class Bed(Kubectl):
 
     def _start_all(self) -> None:
         network.up(self.programs["ip"])
-        self.plane.write_files()
+        self.plane.write_files(self.options.nodes)
         self.start("etcd")
         self._launch("kube-apiserver")
-        if self.options.node:
-            self._start_node()
+        if self.nodes:
+            self._start_nodes()
         self._wait("kube-apiserver")
         for component in ("kube-controller-manager", "kube-scheduler"):
             self._launch(component)
-        if self.options.node:
-            self._launch("kubelet")
-            self._launch("kube-proxy")
+        for component in self.nodes.components("kubelet", "kube-proxy"):
+            self._launch(component)
         for component in ("kube-controller-manager", "kube-scheduler"):
             self._wait(component)
         if self.options.fake_nodes:
             self.add_fake_nodes(self.options.fake_nodes)
-        if self.options.node:
-            self._wait_for_nodes(1)
+        if self.nodes:
+            self._wait_for_nodes(len(self.nodes))
         self.wait_for_service_account("default")
 
-    def _start_node(self) -> None:
-        """While the API server starts: the node's namespaces, containerd and the images."""
-        node.make_cgroups()
-        self.node.hold()
-        self.node.write_files()
-        self.start("containerd")
+    def _start_nodes(self) -> None:
+        """While the API server starts: the nodes' namespaces, containerd and the images."""
+        node.make_cgroups(len(self.nodes))
+        self.nodes.hold()
+        for component in self.nodes.components("containerd"):
+            self.start(component)
         for image in (images.pause(self.programs["busybox"]), images.sample(self.programs["busybox"])):
-            self.node.import_image(image)
+            self.nodes.import_image(image)
 
     def _down(self, keep_logs: bool, say: Callable[[str], None]) -> None:
         # No patience: what they would tidy up goes with the node's namespaces and the folder.
-        self.processes.stop("kubelet", 0)
-        self.processes.stop("node", 0)
+        for component in self.nodes.components("kubelet", "node"):
+            self.processes.stop(component, 0)
         end_all(self.processes.all(), 0)
         end_all(strays(str(self.folder)), 0)
         network.down(self.programs["ip"])
@@ -151,8 +150,9 @@ class Bed(Kubectl):
         kept.mkdir(parents=True, exist_ok=True)
         if self.logs.exists():
             shutil.copytree(self.logs, kept, dirs_exist_ok=True)
-        with suppress(shutil.Error, FileNotFoundError):
-            shutil.copytree(self.node.folder / "pods", kept / "pods", symlinks=True)
+        for each in self.nodes:
+            with suppress(shutil.Error, FileNotFoundError):
+                shutil.copytree(each.folder / "pods", kept / each.place.of("pods"), symlinks=True)
         for old in sorted(kept.parent.iterdir())[:-KEPT_LOGS]:
             shutil.rmtree(old, ignore_errors=True)
         return kept
@@ -185,8 +185,8 @@ class Bed(Kubectl):
 
     def _launch(self, component: str, *flags: str) -> Process:
         extra = list(flags) or self.options.flags.get(component, [])
-        if component in node.COMPONENTS:
-            return self.processes.start(component, [*self.node.enter(), *self.node.argv(component), *extra])
+        if (words := self.nodes.words(component)) is not None:
+            return self.processes.start(component, [*words, *extra])
         return self.processes.start(component, [self.programs[component], *self.plane.flags(component), *extra])
 
     def _wait(self, component: str) -> None:
@@ -196,15 +196,15 @@ class Bed(Kubectl):
 
     def _ready(self, component: str) -> bool:
         ports = self.plane.ports
-        if component == "containerd":
-            return self.node.socket.exists()
+        if (socket := self.nodes.socket(component)) is not None:
+            return socket.exists()
         urls = {
             "etcd": f"http://127.0.0.1:{ports.etcd}/readyz",
             "kube-apiserver": f"{self.plane.url}/readyz",
             "kube-controller-manager": f"https://127.0.0.1:{ports.controller_manager}/healthz?verbose",
             "kube-scheduler": f"https://127.0.0.1:{ports.scheduler}/readyz",
             "kwok": f"http://127.0.0.1:{ports.kwok}/readyz",
-            "kubelet": f"https://{network.NODE}:10250/healthz",
+            **self.nodes.health,
         }
         # The controller manager answers ok before it has built its controllers; then it lists them.
         word = "replicaset-controller ok" if component == "kube-controller-manager" else ""
@@ -259,17 +259,17 @@ class Bed(Kubectl):
         pair = self.certificate(user, groups)
         return self.plane.write_kubeconfig(pair.cert.stem, pair)
 
-    # -- the node -------------------------------------------------------------------------------------------------
+    # -- the nodes -------------------------------------------------------------------------------------------------
 
     def expose_host_service(self, namespace: str, name: str, port: int, service_port: int | None = None) -> None:
         """A Service in the cluster for a process that listens on `host_address`:`port` of this machine."""
         self.apply(manifests.host_service(name, namespace, self.host_address, port, service_port or port))
 
     def import_image(self, tar: Path) -> None:
-        """Gives the node an image out of a docker archive."""
-        if not self.options.node:
+        """Gives every node an image out of a docker archive."""
+        if not self.nodes:
             raise BedError("this bed has no real node")
-        self.node.import_image(tar)
+        self.nodes.import_image(tar)
 
     def add_fake_nodes(self, count: int) -> None:
         """Starts kwok when it does not run yet, and adds nodes that it plays: pods there run at once, as objects."""
@@ -279,10 +279,10 @@ class Bed(Kubectl):
             self.start("kwok")
         present = len(self.names("nodes", selector="type=kwok"))
         nodes: list[Manifest] = [
-            manifests.fake_node(f"fake-{number}", self.options.node) for number in range(present, present + count)
+            manifests.fake_node(f"fake-{number}", bool(self.nodes)) for number in range(present, present + count)
         ]
         self.apply(nodes)
-        self._wait_for_nodes(present + count + self.options.node)
+        self._wait_for_nodes(present + count + len(self.nodes))
 
     def _wait_for_nodes(self, count: int) -> None:
         """Until so many take pods: ready, and the controller manager has seen it and lifted its taint."""

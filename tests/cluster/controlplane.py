@@ -16,7 +16,6 @@ USERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "kube-controller-manager": ("system:kube-controller-manager", ()),
     "kube-scheduler": ("system:kube-scheduler", ()),
     "kube-proxy": ("system:kube-proxy", ()),
-    "kubelet": ("system:node:bed-node", ("system:nodes",)),
     "kwok": ("kwok", ("system:masters",)),
 }
 STAGES = Path(__file__).with_name("kwok.yaml")
@@ -63,18 +62,24 @@ class Plane:
     def kubeconfig(self, user: str) -> Path:
         return self.folder / f"{user}.kubeconfig"
 
-    def write_files(self) -> None:
-        """Every certificate and kubeconfig that the programs want."""
+    def write_files(self, nodes: int) -> None:
+        """Every certificate and kubeconfig that the programs want, of so many nodes."""
         names = ["localhost", "127.0.0.1", network.HOST, network.API_SERVICE, "kubernetes.default.svc"]
         self.ca.issue("kube-apiserver", "kube-apiserver", hosts=names)
         self.ca.issue("kube-apiserver-kubelet-client", "kube-apiserver-kubelet-client", ("system:masters",))
         for program in ("kube-controller-manager", "kube-scheduler"):
             self.ca.issue(program, program, hosts=["localhost", "127.0.0.1"])
-        self.ca.issue("kubelet-serving", "system:node:bed-node", ("system:nodes",), [network.NODE, "bed-node"])
         service_account_keys(self.pki)
         self.issue_front_proxy()
         for user, (name, groups) in USERS.items():
             self.write_kubeconfig(user, self.ca.issue(f"{user}-client", name, groups))
+        for place in network.places(nodes):
+            self._write_kubelet(place)
+
+    def _write_kubelet(self, place: network.Place) -> None:
+        user, groups, name = f"system:node:{place.name}", ("system:nodes",), place.of("kubelet")
+        self.ca.issue(place.of("kubelet-serving"), user, groups, [place.address, place.name])
+        self.write_kubeconfig(name, self.ca.issue(f"{name}-client", user, groups))
 
     def issue_front_proxy(self) -> None:
         """The aggregator's client certificate: like kubeadm's, without any subject alternative name."""

@@ -21,7 +21,7 @@ def footprint(folder: Path) -> Footprint:
         "interfaces": [path.name for path in Path("/sys/class/net").iterdir()],
         "routes": run(["ip", "route"]).splitlines(),
         "rules": [*_rules("iptables-save"), *_rules("ip6tables-save")],
-        "cgroups": [str(path) for path in node.CGROUPS.glob(f"**/{node.CGROUP}")],
+        "cgroups": [str(path) for path in node.CGROUPS.glob(f"**/{node.CGROUP}*")],
         "settings": [f"{name}={path.read_text().strip()}" for name, path in tunables.items() if path.exists()],
         "folders": [str(path) for folder in FOLDERS if Path(folder).exists() for path in Path(folder).iterdir()],
     }

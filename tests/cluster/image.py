@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from tests.cluster import packages
+from tests.cluster.bed import Bed
 from tests.cluster.images import CHECKOUT, LEFT_OUT, shared_libraries
 
 TARGETS = ("adapter", "recommender", "rollout")
@@ -128,6 +129,17 @@ def look(target: str) -> None:
 def archive(target: str, file: Path, name: str) -> None:
     """The image as a file that a node can import under `name`."""
     buildah("push", "--quiet", f"localhost/streamgate/{target}:local", f"docker-archive:{file}:{name}")
+
+
+def install(bed: Bed, folder: Path) -> None:
+    """All of them on the nodes of a bed, under the names that the manifests ask for."""
+    packages.ensure(["buildah"])
+    build([])
+    for target in TARGETS:
+        file = folder / f"{target}.tar"
+        archive(target, file, f"docker.io/streamgate/{target}:0.1.0")
+        bed.import_image(file)
+        file.unlink()
 
 
 def main() -> int:

@@ -85,10 +85,11 @@ def archive(tag: str, layers: Sequence[Layer], config: Mapping[str, object]) -> 
     """The docker archive of an image, made anew only when a file of it changed."""
     facts = json.dumps([tag, [layer.key() for layer in layers], config], sort_keys=True)
     key = hashlib.sha256(facts.encode()).hexdigest()[:16]
-    path = cache() / "images" / f"{tag.replace(':', '-')}-{key}.tar"
+    name = tag.replace(":", "-").replace("/", "-")
+    path = cache() / "images" / f"{name}-{key}.tar"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        for old in path.parent.glob(f"{tag.replace(':', '-')}-*.tar"):
+        for old in path.parent.glob(f"{name}-*.tar"):
             old.unlink()
         partial = path.with_suffix(f".{os.getpid()}")
         _write(partial, tag, [layer.tar() for layer in layers], config)

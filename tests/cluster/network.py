@@ -1,28 +1,69 @@
-"""The bed's network: a bridge on the host, and behind it the node in a network namespace of its own.
+"""The bed's network: a bridge on the host, and behind it each node in a network namespace of its own.
 
-Pods, Services and iptables rules live in the node's namespace; the host only has the bridge and two routes through it,
+Pods, Services and iptables rules live in the nodes' namespaces; the host only has the bridge and routes through it,
 which vanish with the bridge. So no firewall of the host is ever changed.
 
     host (API server, the tests' servers)            node
     sgbed0 10.243.0.1  ------ sgbed1 | eth0 ------  10.243.0.2, kube-proxy's rules for 10.96.0.0/16
                                                     cni0 10.244.0.1/24 -- pods
+                       ------ sgbed2 | eth0 ------  10.243.0.3, where there is a second node, and so on
+                                                    cni0 10.244.1.1/24 -- pods
 """
 
 import ipaddress
 import json
 import random
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from tests.cluster.processes import CommandError, run
 
-BRIDGE, LEG = "sgbed0", "sgbed1"
-HOST, NODE = "10.243.0.1", "10.243.0.2"  # the host as pods and the API server see it, and the node
-LINK, PODS, SERVICES = "10.243.0.0/24", "10.244.0.0/24", "10.96.0.0/16"
+BRIDGE = "sgbed0"
+HOST = "10.243.0.1"  # as pods and the API server see it
+LINK, PODS, SERVICES = "10.243.0.0/24", "10.244.0.0/16", "10.96.0.0/16"
+MOST_NODES = 9
 FAKE_PODS = "10.245.0.0/16"  # addresses that kwok's pods have in name only
 API_SERVICE = "10.96.0.1"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a node stands; the first has number 1."""
+
+    number: int
+
+    @property
+    def name(self) -> str:
+        """The node's."""
+        return self.of("bed-node")
+
+    @property
+    def leg(self) -> str:
+        """The host's end of its cable."""
+        return f"sgbed{self.number}"
+
+    @property
+    def address(self) -> str:
+        """The node's."""
+        return f"10.243.0.{1 + self.number}"
+
+    @property
+    def pods(self) -> str:
+        """The network of its pods."""
+        return f"10.244.{self.number - 1}.0/24"
+
+    def of(self, name: str) -> str:
+        """What is called `name` on the first node."""
+        return name if self.number == 1 else f"{name}-{self.number}"
+
+
+def places(count: int) -> list[Place]:
+    """Of so many nodes."""
+    return [Place(number) for number in range(1, count + 1)]
 
 
 class NetworkError(RuntimeError):
@@ -49,33 +90,36 @@ def overlaps(destinations: list[str]) -> list[str]:
     return [text for text in routed if any(ipaddress.ip_network(text, strict=False).overlaps(own) for own in ours)]
 
 
-def join(ip: Path, holder: int) -> None:
-    """Connects the node whose namespaces the process `holder` keeps."""
-    run([ip, "link", "add", LEG, "type", "veth", "peer", "name", "eth0", "netns", str(holder)])
-    run([ip, "link", "set", LEG, "master", BRIDGE, "up"])
+def join(ip: Path, holder: int, place: Place, others: Sequence[Place] = ()) -> None:
+    """Connects the node whose namespaces the process `holder` keeps; it knows the way to the pods of the `others`."""
+    run([ip, "link", "add", place.leg, "type", "veth", "peer", "name", "eth0", "netns", str(holder)])
+    run([ip, "link", "set", place.leg, "master", BRIDGE, "up"])
     inside = ["nsenter", "--target", str(holder), "--net", "--mount", "--pid", "--"]
     for words in (
         ["link", "set", "lo", "up"],
-        ["addr", "add", f"{NODE}/24", "dev", "eth0"],
+        ["addr", "add", f"{place.address}/24", "dev", "eth0"],
         ["link", "set", "eth0", "up"],
         ["route", "add", "default", "via", HOST],
+        *(["route", "add", other.pods, "via", other.address] for other in others),
     ):
         run([*inside, ip, *words])
     # Pods reach one another's Services over the bridge only when bridged packets pass iptables as well.
     settings = "echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables || true"
     run([*inside, "sh", "-c", settings])
-    for network in (PODS, SERVICES):
-        run([ip, "route", "add", network, "via", NODE])
+    run([ip, "route", "add", place.pods, "via", place.address])
+    if place.number == 1:
+        run([ip, "route", "add", SERVICES, "via", place.address])
 
 
 def down(ip: Path) -> None:
-    for name in (LEG, BRIDGE):
-        with suppress(CommandError):
-            run([ip, "link", "delete", name])
+    for name in (*(place.leg for place in places(MOST_NODES)), BRIDGE):
+        if present(name):
+            with suppress(CommandError):
+                run([ip, "link", "delete", name])
 
 
-def present() -> bool:
-    return Path(f"/sys/class/net/{BRIDGE}").exists()
+def present(name: str = BRIDGE) -> bool:
+    return Path(f"/sys/class/net/{name}").exists()
 
 
 def free_ports(count: int, address: str = "127.0.0.1") -> list[int]:

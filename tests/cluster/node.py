@@ -1,22 +1,23 @@
-"""One real node: containerd, kubelet and kube-proxy in namespaces of their own.
+"""Real nodes: containerd, kubelet and kube-proxy of each in namespaces of their own.
 
-A holder process keeps a mount, a network and a pid namespace and is process 1 of the latter: when it ends, the kernel
-ends everything on the node, and mounts, interfaces and iptables rules go with the namespaces. On the host remain a
-folder and empty cgroups, which `remove_cgroups` takes away.
+A node's holder process keeps a mount, a network and a pid namespace and is process 1 of the latter: when it ends, the
+kernel ends everything on the node, and mounts, interfaces and iptables rules go with the namespaces. On the host remain
+a folder and empty cgroups, which `remove_cgroups` takes away.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from tests.cluster import network
 from tests.cluster.controlplane import Plane
+from tests.cluster.network import Place, places
 from tests.cluster.processes import Folder, Process, children, run
 
-NAME = "bed-node"
 CGROUP = "streamgate-bed"
 CGROUPS = Path("/sys/fs/cgroup")
 # Folders that containerd, runc and CNI fill below fixed paths: the node sees empty ones of its own.
@@ -37,6 +38,8 @@ COMPONENTS = ("containerd", "kubelet", "kube-proxy")
 class Node:
     """The node's files below `folder`; `programs` holds the paths of packages.NODE, kubelet and kube-proxy."""
 
+    place: Place
+    others: Sequence[Place]
     folder: Path
     plane: Plane
     programs: Mapping[str, Path]
@@ -52,10 +55,10 @@ class Node:
         if private:
             raise RuntimeError(f"the bed's folder {self.folder} must not stand below {private[0]}: the node hides that")
         flags = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "slave"]
-        holder = self.processes.start("node", ["unshare", *flags, "--", "sh", "-c", self._setup()])
+        holder = self.processes.start(self.place.of("node"), ["unshare", *flags, "--", "sh", "-c", self._setup()])
         mark = self.folder / "ready"
         self.processes.wait_ready(holder, mark.exists, 10)
-        network.join(self.programs["ip"], self.inner(holder).pid)
+        network.join(self.programs["ip"], self.inner(holder).pid, self.place, self.others)
         return holder
 
     def _setup(self) -> str:
@@ -77,9 +80,9 @@ class Node:
 
     def enter(self) -> list[str]:
         """The words before a command that shall run on the node."""
-        holder = self.processes.get("node")
+        holder = self.processes.get(self.place.of("node"))
         if holder is None or not holder.alive:
-            raise RuntimeError("the bed has no node running")
+            raise RuntimeError(f"the bed has no {self.place.name} running")
         return ["nsenter", "--target", str(self.inner(holder).pid), "--mount", "--net", "--pid", "--"]
 
     def argv(self, component: str) -> list[str]:
@@ -89,10 +92,11 @@ class Node:
             return [program, "--config", str(self.folder / "containerd.toml")]
         if component == "kube-proxy":
             return [program, f"--config={self.folder / 'kube-proxy.json'}", "--v=2"]
+        identity = self.plane.kubeconfig(self.place.of("kubelet"))
         return [
-            program, f"--config={self.folder / 'kubelet.json'}", f"--kubeconfig={self.plane.kubeconfig('kubelet')}",
+            program, f"--config={self.folder / 'kubelet.json'}", f"--kubeconfig={identity}",
             f"--root-dir={self.folder / 'kubelet'}", f"--cert-dir={self.folder / 'kubelet' / 'pki'}",
-            f"--hostname-override={NAME}", f"--node-ip={network.NODE}", "--v=2",
+            f"--hostname-override={self.place.name}", f"--node-ip={self.place.address}", "--v=2",
         ]  # fmt: skip
 
     def write_files(self) -> None:
@@ -135,7 +139,7 @@ SystemdCgroup = false
 """
 
     def _cni(self) -> dict[str, Any]:
-        ranges = [[{"subnet": network.PODS}]]
+        ranges = [[{"subnet": self.place.pods}]]
         bridge = {
             "type": "bridge", "bridge": "cni0", "isGateway": True, "isDefaultGateway": True, "hairpinMode": True,
             "ipMasq": False, "ipam": {"type": "host-local", "dataDir": str(self.folder / "ipam"), "ranges": ranges},
@@ -143,7 +147,7 @@ SystemdCgroup = false
         return {"cniVersion": "0.4.0", "name": "streamgate-bed", "plugins": [bridge]}
 
     def _kubelet(self) -> dict[str, Any]:
-        serving = self.plane.pki / "kubelet-serving"
+        serving = self.plane.pki / self.place.of("kubelet-serving")
         return {
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
             "kind": "KubeletConfiguration",
@@ -160,7 +164,7 @@ SystemdCgroup = false
             "podLogsDir": str(self.folder / "pods"),
             "volumePluginDir": str(self.folder / "volume-plugins"),
             "clusterDomain": "cluster.local",
-            "cgroupRoot": f"/{CGROUP}",
+            "cgroupRoot": f"/{self.place.of(CGROUP)}",
             "cgroupDriver": "cgroupfs",
             "failCgroupV1": False,
             "failSwapOn": False,
@@ -184,7 +188,7 @@ SystemdCgroup = false
             "mode": "iptables",
             "clientConnection": {"kubeconfig": str(self.plane.kubeconfig("kube-proxy"))},
             "clusterCIDR": network.PODS,
-            "hostnameOverride": NAME,
+            "hostnameOverride": self.place.name,
             "conntrack": conntrack,
             "iptables": {"minSyncPeriod": "100ms", "syncPeriod": "30s"},
         }
@@ -193,25 +197,77 @@ SystemdCgroup = false
         run([self.programs["ctr"], "--address", self.socket, "--namespace", "k8s.io", "image", "import", tar])
 
 
-def make_cgroups() -> None:
-    """The cgroup below which kubelet puts its pods, in every hierarchy that is there."""
+class Nodes(tuple[Node, ...]):
+    """All real nodes of a bed; programs of any but the first carry its number in their names: `kubelet-2`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, count: int, folder: Path, plane: Plane, programs: Mapping[str, Path], processes: Folder) -> "Nodes":
+        """So many, with their files below `folder`."""
+        everywhere = places(count)
+        return cls(
+            Node(place, [other for other in everywhere if other != place], folder / place.of("node"), plane, programs,
+                 processes)
+            for place in everywhere
+        )  # fmt: skip
+
+    def components(self, *names: str) -> list[str]:
+        """Of every node, one kind of program after the other."""
+        return [each.place.of(name) for name in names for each in self]
+
+    def hold(self) -> None:
+        """Each gets its namespaces, its network and its files."""
+        for each in self:
+            each.hold()
+            each.write_files()
+
+    def words(self, component: str) -> list[str] | None:
+        """The command of a node's program, as typed on the host; None where `component` is none of theirs."""
+        found = self._find(component)
+        return [*found[0].enter(), *found[0].argv(found[1])] if found else None
+
+    def socket(self, component: str) -> Path | None:
+        """Of a containerd; None where `component` is none."""
+        found = self._find(component)
+        return found[0].socket if found and found[1] == "containerd" else None
+
+    @property
+    def health(self) -> dict[str, str]:
+        """Where each kubelet says that it is well."""
+        return {each.place.of("kubelet"): f"https://{each.place.address}:10250/healthz" for each in self}
+
+    def import_image(self, tar: Path) -> None:
+        """Gives all of them an image out of a docker archive."""
+        for each in self:
+            each.import_image(tar)
+
+    def _find(self, component: str) -> tuple[Node, str] | None:
+        """The node whose program this is, and what it is called on the first."""
+        return next(((each, name) for each in self for name in COMPONENTS if each.place.of(name) == component), None)
+
+
+def make_cgroups(count: int) -> None:
+    """The cgroups below which the kubelets put their pods, in every hierarchy that is there."""
     if (CGROUPS / "cgroup.controllers").exists():
         for controller in ("cpuset", "cpu", "memory", "pids", "hugetlb"):
             with suppress(OSError):  # not every kernel has each
                 (CGROUPS / "cgroup.subtree_control").write_text(f"+{controller}")
-    for hierarchy in _hierarchies():
-        (hierarchy / CGROUP).mkdir(exist_ok=True)
+    for hierarchy, place in product(_hierarchies(), places(count)):
+        folder = hierarchy / place.of(CGROUP)
+        folder.mkdir(exist_ok=True)
         for file in ("cpuset.cpus", "cpuset.mems"):  # cgroup v1: a new cpuset is empty and takes no process
             with suppress(OSError):
-                (hierarchy / CGROUP / file).write_text((hierarchy / file).read_text())
+                (folder / file).write_text((hierarchy / file).read_text())
 
 
 def remove_cgroups() -> bool:
     """Removes them, deepest first; False while processes are still on their way out."""
     left = False
-    for hierarchy in _hierarchies():
-        folders = [path for path in (hierarchy / CGROUP).rglob("*") if path.is_dir()]
-        for folder in sorted([*folders, hierarchy / CGROUP], key=lambda path: len(path.parts), reverse=True):
+    for hierarchy, place in product(_hierarchies(), places(network.MOST_NODES)):
+        root = hierarchy / place.of(CGROUP)
+        folders = [path for path in root.rglob("*") if path.is_dir()]
+        for folder in sorted([*folders, root], key=lambda path: len(path.parts), reverse=True):
             try:
                 folder.rmdir()
             except FileNotFoundError:

@@ -84,17 +84,17 @@ def target_of(pod: Pod) -> dict[str, Any]:
 class RunningPrometheus:
     """One process of Prometheus; it can be ended, killed and started again, with its data or without."""
 
-    def __init__(self, folder: Path, targets: Path, scrape_s: int = SCRAPE_S) -> None:
+    def __init__(self, folder: Path, targets: Path, scrape_s: int = SCRAPE_S, address: str = "127.0.0.1") -> None:
         self._program = packages.ensure(["prometheus"])["prometheus"]
         self._folder, self._log = folder, folder / "prometheus.log"
         config, self._web = folder / "prometheus.yml", folder / "web.yml"
         config.write_text(yaml.safe_dump(scrape_config(targets, scrape_s)))
         self._web.write_text("{}")
-        self.port = free_port("127.0.0.1")
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.port = free_port(address)
+        self.url = f"http://{address}:{self.port}"
         self._command = [
             *(self._program, f"--config.file={config}", f"--web.config.file={self._web}"),
-            f"--web.listen-address=127.0.0.1:{self.port}",
+            f"--web.listen-address={address}:{self.port}",
         ]
         self._process: subprocess.Popen[bytes] | None = None
         self._generation = 0
@@ -151,11 +151,13 @@ class RunningPrometheus:
 
 
 @contextmanager
-def running_prometheus(bed: Bed, folder: Path, *, scrape_s: int = SCRAPE_S) -> Iterator[RunningPrometheus]:
-    """A Prometheus that answers; ended afterwards."""
+def running_prometheus(
+    bed: Bed, folder: Path, *, scrape_s: int = SCRAPE_S, address: str = "127.0.0.1"
+) -> Iterator[RunningPrometheus]:
+    """A Prometheus that answers at this address of the host; ended afterwards."""
     folder.mkdir(parents=True, exist_ok=True)
     targets = folder / "targets.json"
-    prometheus = RunningPrometheus(folder, targets, scrape_s)
+    prometheus = RunningPrometheus(folder, targets, scrape_s, address)
     with in_background(bed.kubeconfig, lambda client: [TargetsFile(client, targets)]):
         try:
             prometheus.start()

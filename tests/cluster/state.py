@@ -24,9 +24,9 @@ class BusyError(BedError):
 
 @dataclass(frozen=True)
 class Options:
-    """What to start. `node`: the real node. `fake_nodes`: how many kwok plays. `flags`: extra ones per program."""
+    """What to start. `nodes`: real ones. `fake_nodes`: how many kwok plays. `flags`: extra ones per program."""
 
-    node: bool = True
+    nodes: int = 1
     fake_nodes: int = 0
     flags: dict[str, list[str]] = field(default_factory=dict)
 
@@ -57,9 +57,9 @@ def find_programs(options: Options, say: Callable[[str], None]) -> dict[str, Pat
     if os.geteuid() != 0:
         raise BedError("the test bed needs root: it makes a bridge, and with a real node namespaces and cgroups")
     wanted = [*controlplane.COMPONENTS, "kubectl"]
-    wanted += ["kubelet", "kube-proxy"] if options.node else []
+    wanted += ["kubelet", "kube-proxy"] if options.nodes else []
     wanted += ["kwok"] if options.fake_nodes else []
-    programs = packages.ensure(packages.NODE if options.node else ("ip",), say)
+    programs = packages.ensure(packages.NODE if options.nodes else ("ip",), say)
     return {**programs, **binaries.find(wanted, say)}
 
 

@@ -216,7 +216,7 @@ def test_a_failing_up_says_why_keeps_the_logs_and_leaves_nothing_behind(own_fold
     said: list[str] = []
     flags = {"kube-apiserver": ["--no-such-flag"]}
     with pytest.raises(RuntimeError, match="unknown flag: --no-such-flag"):
-        Bed.up(Options(node=False, flags=flags), own_folder, said.append)
+        Bed.up(Options(nodes=0, flags=flags), own_folder, said.append)
     assert difference(before, footprint(own_folder)) == {}
     logs = Path(said[-1].removeprefix("logs are kept in "))
     assert "no-such-flag" in (logs / "kube-apiserver.log").read_text()

@@ -1,22 +1,25 @@
 """Pods from our manifests, of images from our Dockerfile, as a user would install them; and gone again."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from loadtest.pods import PodsLoad
-from tests.cluster import image, packages
+from tests.cluster import image, peer
 from tests.cluster.adapter import CUSTOM, ROOT, hpa, pods_metric, try_raw, wait_for_replicas
 from tests.cluster.background import in_background
 from tests.cluster.bed import Bed
+from tests.cluster.bystander import Bystander
 from tests.cluster.manifests import PORT, sample_deployment
 from tests.cluster.processes import CommandError, wait_until
+from tests.cluster.prometheus import PER_SECOND, running_prometheus
 from tests.cluster.recommender import CRDS, Web, eventually
 from tests.cluster.rollout import Clients, Shop
+from tests.cluster.steady import quick_hpas, steady_deployment
 
 OVERLAYS = ROOT / "manifests" / "overlays"
 METRIC = "http_requests_per_second"
@@ -25,13 +28,7 @@ METRIC = "http_requests_per_second"
 @pytest.fixture(scope="module")
 def images(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The three images, on the node, under the names that the manifests ask for."""
-    packages.ensure(["buildah"])
-    image.build([])
-    for target in image.TARGETS:
-        file = tmp_path_factory.mktemp("image") / f"{target}.tar"
-        image.archive(target, file, f"docker.io/streamgate/{target}:0.1.0")
-        bed.import_image(file)
-        file.unlink()
+    image.install(bed, tmp_path_factory.mktemp("image"))
 
 
 @contextmanager
@@ -61,32 +58,6 @@ def trust_any_kubelet(bed: Bed) -> None:
     target = ("deployment", "streamgate-adapter", "-n", "streamgate")
     bed.kubectl("patch", *target, "--type=json", "-p", json.dumps(patch))
     bed.rollout("streamgate-adapter", "streamgate", seconds=120)
-
-
-class Bystander:
-    """Asks for a metric through the API server, as an HPA does; `failures` are what it got instead of an answer."""
-
-    def __init__(self, bed: Bed, path: str) -> None:
-        self._bed, self._path = bed, path
-        self.answers, self.failures = 0, list[str]()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> "Bystander":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(20)
-
-    def _run(self) -> None:
-        while not self._stop.wait(0.1):
-            try:
-                self._bed.raw(self._path)
-                self.answers += 1
-            except CommandError as error:
-                self.failures.append(str(error)[-200:])
 
 
 @pytest.fixture
@@ -155,4 +126,39 @@ def test_the_rollout_controllers_pod_promotes_a_release(bed: Bed, images: None, 
             shop.ended("Promoted", 1)
         assert clients.failures == []
         bed.kubectl("delete", "rolloutpolicy", "web", "-n", namespace, "--timeout=60s")
+    assert ours(bed) == []
+
+
+def test_prometheus_adapter_gives_way_and_comes_back_under_load_and_the_hpa_stays(
+    bed: Bed, images: None, tmp_path: Path
+) -> None:
+    """As docs/install.md says. An answer may fail for as long as an endpoint takes to leave, no longer."""
+    overlay, target = str(OVERLAYS / "drop-in"), ("-n", peer.NAMESPACE, "deployment", peer.NAME)
+
+    def images_of_its_pods() -> set[str]:
+        pods = bed.get("pods", "-n", peer.NAMESPACE, "-l", f"app.kubernetes.io/name={peer.NAME}")["items"]
+        return {pod["spec"]["containers"][0]["image"] for pod in pods}
+
+    with (
+        quick_hpas(bed),
+        running_prometheus(bed, tmp_path, address=bed.host_address) as prometheus,
+        peer.installed(bed, prometheus.url, PER_SECOND.format(window="30s")),
+        steady_deployment(bed) as steady,
+        Bystander(bed, f"{CUSTOM}/{steady.path}") as bystander,
+    ):
+        with steady.undisturbed():
+            bed.kubectl("apply", "-k", overlay)
+            bed.kubectl("patch", *target, "--patch-file", f"{overlay}/image.yaml")
+            bed.rollout(peer.NAME, peer.NAMESPACE, seconds=120)
+            time.sleep(5)  # the last of its pods has gone
+        assert images_of_its_pods() == {"streamgate/adapter:0.1.0"}
+        there = len(bystander.failures)
+        with steady.undisturbed():
+            bed.kubectl("rollout", "undo", *target)
+            bed.rollout(peer.NAME, peer.NAMESPACE, seconds=120)
+            time.sleep(5)
+            bed.kubectl("delete", "-k", overlay)
+        assert images_of_its_pods() == {peer.IMAGE}
+    assert bystander.answers > 100
+    assert bystander.longest <= 10, (there, bystander.failures)
     assert ours(bed) == []
