@@ -10,7 +10,6 @@ import promql_parser as ast
 import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
-from prometheus_client.registry import Collector
 
 from adapter.kube.fake.server import FakeCluster
 from adapter.metrics.promql.read import parse
@@ -52,17 +51,15 @@ async def registries(folder: Path) -> list[CollectorRegistry]:
 
 def exposed(registry: CollectorRegistry) -> dict[str, frozenset[str]]:
     """Every name that a scrape of `registry` can hold, also of metrics that have no sample yet."""
-    found = {}
+    found: dict[str, frozenset[str]] = {}
     for collector, names in registry._collector_to_names.items():
-        for name in names:
-            found[name] = SCRAPED | labels_of(collector) | ({"le"} if name.endswith("_bucket") else set())
+        if not isinstance(collector, MetricWrapperBase):
+            samples = [sample for family in collector.collect() for sample in family.samples]
+            found |= {sample.name: SCRAPED | sample.labels.keys() for sample in samples}
+            continue
+        labels = SCRAPED | set(collector._labelnames)
+        found |= {name: labels | ({"le"} if name.endswith("_bucket") else set()) for name in names}
     return found
-
-
-def labels_of(collector: Collector) -> frozenset[str]:
-    if isinstance(collector, MetricWrapperBase):
-        return frozenset(collector._labelnames)
-    return frozenset(label for family in collector.collect() for sample in family.samples for label in sample.labels)
 
 
 def others() -> Exposed:
