@@ -24,6 +24,8 @@ from loadtest.runs.cluster import Cluster, Place
 from loadtest.runs.generator import GeneratorError, too_busy
 from loadtest.runs.local import Local
 from loadtest.runs.on_bed import bed_up, service
+from loadtest.runs.page import HTML
+from loadtest.runs.publish import publish
 from loadtest.runs.record import Kind, RecordError, Run
 from loadtest.runs.report import Report
 from loadtest.runs.scenarios import SCENARIOS
@@ -33,7 +35,6 @@ from loadtest.standalone import free_port
 from tests.cluster.bed import BedError
 
 OUT = Path("build") / "loadtest"
-HTML = "report.html"
 PICTURES = {1000: 2050, 1600: 2500}
 """px: width and height."""
 SHORTEST = 30.0
@@ -131,6 +132,8 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("scenarios", help="what there is")
     pictures = verbs.add_parser("picture", help="a report's page as pictures, by chromium")
     pictures.add_argument("report", type=Path, metavar="REPORT", help="a report's folder, which gets them")
+    publication = verbs.add_parser("publish", help="a report into docs/, with a picture and its figures in loadtest.md")
+    publication.add_argument("report", type=Path, metavar="REPORT", help="a report's folder")
     return parser
 
 
@@ -228,6 +231,16 @@ def _picture(given: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _publish(given: argparse.Namespace, console: Console) -> int:
+    made, browser = report.load(given.report), found()
+    if not browser:
+        print(f"no browser: one of {', '.join(BROWSERS)} is wanted", file=sys.stderr)
+        return 1
+    for path in publish(made, given.report, browser):
+        console.print(f"{path}", highlight=False, soft_wrap=True)
+    return 0
+
+
 def guarded(job: Verb, given: argparse.Namespace, console: Console) -> int:
     """A verb's exit code; what can go wrong is one sentence on stderr."""
     try:
@@ -246,5 +259,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     _checked(parser, given)
     console = Console(width=None if sys.stdout.isatty() else 150)
-    jobs = {"run": _run, "compare": _compare, "scenarios": _scenarios, "picture": _picture}
+    jobs = {"run": _run, "compare": _compare, "scenarios": _scenarios, "picture": _picture, "publish": _publish}
     return guarded(jobs[given.verb], given, console)

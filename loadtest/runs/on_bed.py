@@ -5,17 +5,20 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from loadtest.machine import ahead, weigh
 from loadtest.runs.cluster import Place
 from loadtest.runs.local import DOWN_S, HIGH, LOW, SCRAPE, TARGET, WORK_MS
 from loadtest.standalone import METRIC
 from tests.cluster.adapter import hpa, pods_metric, running_adapter
-from tests.cluster.bed import Bed, Options
+from tests.cluster.bed import Bed, BedError, Options
 from tests.cluster.manifests import sample_deployment
 from tests.cluster.node import CGROUP, CGROUPS
+from tests.cluster.processes import wait_until
 
 NAME = "web"
+LOOKED_S = 60.0
 APIS = ("v1beta2.custom.metrics.k8s.io",)
 
 
@@ -44,8 +47,20 @@ def service(bed: Bed, scrape: str = SCRAPE) -> Iterator[Place]:
         bed.apply(sample_deployment(NAME, namespace, LOW, WORK_MS=f"{WORK_MS:g}", SLOTS=1))
         bed.rollout(NAME, namespace)
         stack.enter_context(running_adapter(bed, folder, f"--scrape-interval={scrape}", apis=APIS))
-        bed.apply(hpa(NAME, namespace, pods_metric(METRIC, f"{TARGET:g}"), low=LOW, high=HIGH, down=DOWN_S))
+        scale(bed, hpa(NAME, namespace, pods_metric(METRIC, f"{TARGET:g}"), low=LOW, high=HIGH, down=DOWN_S))
         yield Place(namespace, NAME, address(bed, namespace), WORK_MS, described(bed, scrape))
+
+
+def scale(bed: Bed, made: dict[str, Any]) -> None:
+    """The HPA `made`, which has looked once: until then it desires nothing. Raises BedError."""
+    name, namespace = made["metadata"]["name"], made["metadata"]["namespace"]
+    bed.apply(made)
+
+    def looked() -> bool:
+        return bool(bed.get("hpa", name, "-n", namespace).get("status", {}).get("desiredReplicas"))
+
+    if not wait_until(looked, LOOKED_S, every=0.5):
+        raise BedError(f"the HPA {namespace}/{name} desires nothing after {LOOKED_S:g} s")
 
 
 def address(bed: Bed, namespace: str) -> str:

@@ -13,6 +13,7 @@ from loadtest.runs.record import Run
 from loadtest.runs.report import Report
 from loadtest.runs.verdicts import Verdict
 
+HTML: Final = "report.html"
 STYLE: Final = """
 :root { color-scheme: light dark; --fg:#1b1f24; --dim:#5b6470; --line:#d8dde3; --bad:#c0392b; --good:#23774a; }
 @media (prefers-color-scheme: dark) {

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from loadtest.rollout_bench.releases import BAD_RATE, GOOD_RATE, STRATEGIES, last_number
 from loadtest.runs.cluster import Place
 from loadtest.runs.local import LOW, SCRAPE
-from loadtest.runs.on_bed import NAME, address, described
+from loadtest.runs.on_bed import NAME, address, described, scale
 from loadtest.runs.record import Kind
 from loadtest.runs.scenarios import SCENARIOS
 from loadtest.runs.world import World
@@ -128,7 +128,7 @@ def on_bed(bed: Bed) -> Iterator[tuple[Place, Stage]]:
         )
         stack.enter_context(adapter)
         shop = Shop(bed, namespace, STRATEGIES["canary"], replicas=LOW, ERROR_RATE=GOOD_RATE)
-        bed.apply(hpa(NAME, namespace, pods_metric(METRIC, str(PER_POD)), low=LOW, high=8, down=300))
+        scale(bed, hpa(NAME, namespace, pods_metric(METRIC, str(PER_POD)), low=LOW, high=8, down=300))
         stack.enter_context(running_controller(bed, namespace, folder / "rollout.log"))
         shop.until("Idle")
         place = Place(namespace, NAME, address(bed, namespace), description=described(bed, SCRAPE, ["a canary policy"]))

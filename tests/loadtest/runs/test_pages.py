@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.runs import command, page, report
+from loadtest.runs.publish import DOCS, figures, publish
 from loadtest.runs.record import Kind
 from loadtest.runs.report import Report
 from tests.loadtest.runs.conftest import Make, looks
@@ -81,3 +82,25 @@ def test_a_time_that_no_scenario_can_take_is_refused(capsys: pytest.CaptureFixtu
 def test_the_scenarios_are_listed_with_their_questions(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["scenarios"]) == 0
     assert "how exactly does it follow a day" in capsys.readouterr().out
+
+
+def test_a_published_report_stands_in_the_docs_with_its_figures(make: Make, tmp_path: Path) -> None:
+    docs, folder, browser = tmp_path / "docs", tmp_path / "run", tmp_path / "browser"
+    (docs / "img").mkdir(parents=True)
+    marks = "<!-- step: written by python -m loadtest publish -->\nold\n<!-- end of step -->"
+    (docs / "loadtest.md").write_text(f"before\n{marks}\nafter\n")
+    browser.write_text('#!/bin/sh\nfor one in "$@"; do case $one in --screenshot=*) touch "${one#*=}";; esac; done\n')
+    browser.chmod(0o755)
+    command.write(a_report(make), folder)
+    made = report.load(folder)
+    assert all(path.exists() for path in publish(made, folder, str(browser), docs))
+    text = (docs / "loadtest.md").read_text()
+    assert "old" not in text
+    assert "| scale-down | < 5 min | 45.0 s | met |" in text  # 170 - 125
+    assert "| all | 13.5 s |" in text  # four pods have answered in the second that ends at 58.5 s
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+
+
+def test_the_docs_say_what_the_published_record_says() -> None:
+    assert figures(report.load(DOCS / "loadtest-step.json")) in (DOCS / "loadtest.md").read_text()

@@ -1,0 +1,49 @@
+"""A real run's report into docs/: its files, a picture of its page, and the figures of docs/loadtest.md."""
+
+import shutil
+from pathlib import Path
+
+from loadtest.browser import picture
+from loadtest.latency import markdown
+from loadtest.page import rewrite
+from loadtest.runs.measures import elasticity, jitter, moments
+from loadtest.runs.page import HTML, took
+from loadtest.runs.parts import NAMES, ups
+from loadtest.runs.report import JSON, Report
+
+DOCS = Path(__file__).parents[2] / "docs"
+SCRIPT = "python -m loadtest publish"
+WIDTH, HEIGHT = 1000, 1450
+MET = {True: "met", False: "not met", None: "–"}
+
+
+def publish(made: Report, folder: Path, browser: str, docs: Path = DOCS) -> list[Path]:
+    """What was written. `folder` is the report's."""
+    name = f"loadtest-{made.run.scenario}"
+    page, record, image = docs / f"{name}.html", docs / f"{name}.json", docs / "img" / f"{name}.png"
+    shutil.copyfile(folder / HTML, page)
+    shutil.copyfile(folder / JSON, record)
+    picture(browser, page.as_uri(), image.absolute(), width=WIDTH, height=HEIGHT)
+    rewrite(docs / "loadtest.md", {made.run.scenario: figures(made)}, SCRIPT)
+    return [page, record, image, docs / "loadtest.md"]
+
+
+def figures(made: Report) -> str:
+    """Targets, parts and conditions as Markdown."""
+    run, found = made.run, ups(made.run)
+    targets = [(one.name, one.target, one.measured, MET[one.met]) for one in made.verdicts]
+    splits = [[f"{part:.1f} s" for part in one.parts] if one.parts else ["–"] * len(NAMES) for one in found]
+    parts = [[name, *cells] for name, cells in zip(NAMES, zip(*splits, strict=True), strict=True)] if found else []
+    heads = [
+        "a scale-up's time",
+        *(f"{one.need.before} → {one.need.replicas} at {one.need.time:.0f} s" for one in found),
+    ]
+    fleet = elasticity(moments(run), jitter=jitter(run))
+    shares = (f"{100 * share:.1f} %" for share in (fleet.under, fleet.over, fleet.under_time, fleet.over_time))
+    lines = [
+        markdown(("target", "asked for", "measured", ""), targets),
+        markdown(heads, [*parts, ["all", *(took(one) for one in found)]]),
+        "θ_U {}, θ_O {}, τ_U {}, τ_O {}, jitter {:+.2f} a minute.".format(*shares, fleet.jitter),
+        "\n".join(f"- {name}: {said}" for name, said in {"date": run.began, **run.conditions}.items()),
+    ]
+    return "\n\n".join(lines)
