@@ -136,7 +136,7 @@ def _percent(some: float, of: float) -> str:
 def _needs(record: GateRecord, bars: tuple[float, float], bar: Bar) -> tuple[int | None, float | None]:
     if isinstance(record.evidence, Events):
         per_window = float(record.evidence.seen[0]) / max(record.windows, 1)
-        more = ahead.requests(record.evidence, bar, against=bars[0], favour=bars[1])
+        more = ahead.requests(record.evidence, bar, windows=record.windows, against=bars[0], favour=bars[1])
     else:
         per_window, more = 1.0, ahead.windows(record.evidence, *bars)
     if more is None:

@@ -1,42 +1,108 @@
-"""How much more must be seen, at the rates seen so far, until a bar is reached."""
+"""How much more must be seen, at the rates seen so far, until a bar is reached.
+
+The course ahead is walked with windows like the average one, through the very functions that hear a real one: so what
+slows a verdict down (bursts that are believed in until windows show otherwise, a limit lifted to stable's rate) slows
+the estimate down as well.
+"""
 
 import math
 from typing import Final
 
 import numpy as np
 
-from adapter.rollout.evidence import dispersion
-from adapter.rollout.evidence.events import Bar, Events
+from adapter.rollout.evidence import dispersion, events, mixture
+from adapter.rollout.evidence.dispersion import Dispersion
+from adapter.rollout.evidence.events import Bar, Events, Interval
 from adapter.rollout.evidence.gauges import Gauges, as_one
-from adapter.rollout.evidence.likelihood import BELOW, BELOW_STABLE, RHOS, SIGNS, Floats, rate, share
+from adapter.rollout.evidence.likelihood import SIGNS, Floats
 from adapter.rollout.evidence.mixture import average
 
 FARTHEST: Final = 1e9
 """More requests (or windows) than this is never."""
+AHEAD: Final[Floats] = np.unique(np.geomspace(1, 1e6, 60).astype(np.int64)).astype(float)
+"""The numbers of windows ahead at which the course is looked at."""
+BETWEEN: Final[Floats] = np.diff(AHEAD, prepend=0.0)
 
 
-def requests(events: Events, bar: Bar, *, against: float, favour: float) -> float | None:
-    """About how many more requests of the canary until the first of both bars (logs of e-values); None: never so."""
-    canary, bad, stable, bad_stable = (float(part) for part in events.seen)
-    if canary <= 0:
+def requests(heard: Events, bar: Bar, *, windows: int, against: float, favour: float) -> float | None:
+    """About how many more requests of the canary until the first of both bars (logs of e-values); None: never so.
+
+    `windows`: in how many what was seen so far was seen.
+    """
+    if windows <= 0 or heard.seen[0] <= 0:
         return None
-    spread, beside = float(dispersion.plain(events.spread)), bar.concurrent and stable > 0
-    ways = int(bar.limit is not None) + int(bar.margin is not None)
-    found = []
-    if bar.limit is not None:
-        for goal, logs, rhos in ((favour + math.log(ways), events.below_limit, BELOW), _against(against, events)):
-            steps = rate(np.asarray(bar.limit), rhos)
-            gain = (bad * steps[:, 0] + (canary - bad) * steps[:, 1]) / (canary * spread)
-            found.append(_until(goal, logs, gain) if rhos is BELOW or not beside else math.inf)
-    if bar.margin is not None and beside:
-        for goal, logs, rhos in (
-            (favour + math.log(ways), events.below_stable, BELOW_STABLE),
-            _against(against, events),
-        ):
-            steps = share(canary=np.array([canary]), stable=np.array([stable]), most=1 + bar.margin, rhos=rhos)
-            gain = (bad * steps[..., 0] + bad_stable * steps[..., 1]) / (canary * spread)
-            found.append(_until(goal, logs, gain))
-    return _sane(min(found, default=math.inf))
+    mean = heard.seen / windows
+    step = _step(heard, bar, mean)
+    grown = Events(
+        against=_grown(heard, step),
+        below_limit=heard.below_limit + _sums(step.below_limit),
+        below_stable=heard.below_stable + _sums(step.below_stable),
+        spread=step.spread,
+        recent=step.recent,
+        seen=step.seen,
+    )
+    speaks_against = events.against(grown)
+    fails = _until(speaks_against, float(events.against(heard)), against)
+    speaks_for = np.where(speaks_against < against / 2, events.in_favour(grown, bar), -math.inf)
+    passes = _until(speaks_for, float(events.in_favour(heard, bar)), favour)
+    return _sane(min(fails, passes) * float(mean[0]))
+
+
+def _step(heard: Events, bar: Bar, mean: Floats) -> Events:
+    """What one window adds at each point ahead, (len(AHEAD), ...): the mean of one with bad requests of the canary and
+    of one without, by how often they come. The spread is what is known by then."""
+    canary, bad, stable, bad_stable = (float(part) for part in mean)
+    burst = float(dispersion.plain(heard.spread))
+    often, beside = (-math.expm1(-some / burst) for some in (bad, bad_stable))
+    compared = bar.margin is not None and bar.concurrent and stable > 0
+    blank = _blank(heard, found=bad + bad_stable, burst=burst)
+    alone = (1 - often) * (beside if compared else 1.0)  # where no request was bad, arms cannot be compared
+    some = _window(blank, bar, canary, min(bad / often, canary) if often else 0.0, stable, bad_stable)
+    none = _window(blank, bar, canary, 0.0, stable, bad_stable)
+    whole = often * some.against.whole + alone * none.against.whole
+    return some._replace(
+        against=some.against._replace(whole=whole),
+        below_limit=often * some.below_limit + (1 - often) * none.below_limit,
+        below_stable=often * some.below_stable + alone * none.below_stable,
+    )
+
+
+def _blank(heard: Events, *, found: float, burst: float) -> Events:
+    """Nothing heard but for the spread: `found` bad requests of both arms in each window on, in bursts of `burst`."""
+    pairs = 2 * (AHEAD - BETWEEN / 2)
+    spread = Dispersion(
+        off=heard.spread.off + pairs * found * burst,
+        events=heard.spread.events + pairs * found,
+        pairs=heard.spread.pairs + pairs,
+        last=np.broadcast_to(heard.spread.last, (len(AHEAD), 2, 2)),
+    )
+    return events.begin(AHEAD.shape)._replace(spread=spread, recent=np.broadcast_to(heard.recent, (len(AHEAD), 2)))
+
+
+def _window(blank: Events, bar: Bar, *counts: float) -> Events:
+    return events.hear(blank, bar, Interval(*(np.full(AHEAD.shape, count) for count in counts)))
+
+
+def _grown(heard: Events, step: Events) -> mixture.Mixture:
+    """The evidence against at each point ahead; alternatives that begin later are taken to begin now."""
+    sums, (whole, late, age) = _sums(step.against.whole), heard.against
+    return mixture.Mixture(whole + sums, np.logaddexp(late, -np.log(age + 1)) + sums, age + AHEAD[:, None])
+
+
+def _sums(each: Floats) -> Floats:
+    return np.asarray(np.cumsum(each * BETWEEN[:, None], axis=0))
+
+
+def _until(course: Floats, now: float, goal: float) -> float:
+    """Windows until `course`, the logs at AHEAD, is at `goal` first, straight between two points."""
+    reached = np.flatnonzero(course >= goal)
+    if not len(reached):
+        return math.inf
+    index = int(reached[0])
+    before, start = (float(course[index - 1]), float(AHEAD[index - 1])) if index else (now, 0.0)
+    rise = float(course[index]) - before
+    part = (goal - before) / rise if math.isfinite(rise) and rise > 0 else 1.0
+    return start + float(BETWEEN[index]) * min(max(part, 0.0), 1.0)
 
 
 def windows(gauges: Gauges, against: float, favour: float) -> float | None:
@@ -44,17 +110,12 @@ def windows(gauges: Gauges, against: float, favour: float) -> float | None:
     seen, worse = float(gauges.seen[0]), float(gauges.seen[1])
     part = worse / max(seen, 1)
     up, down = np.log(2 * SIGNS) / as_one(gauges), np.log(2 * (1 - SIGNS)) / as_one(gauges)
-    bad = _until(against + math.log(2), gauges.against.whole, part * up + (1 - part) * down)
-    good = _until(favour, gauges.fine, part * down + (1 - part) * up)
+    bad = _least(against + math.log(2), gauges.against.whole, part * up + (1 - part) * down)
+    good = _least(favour, gauges.fine, part * down + (1 - part) * up)
     return _sane(min(bad, good))
 
 
-def _against(goal: float, events: Events) -> tuple[float, Floats, Floats]:
-    """Half of the weight is on what holds from the start."""
-    return goal + math.log(2), events.against.whole, RHOS
-
-
-def _until(goal: float, logs: Floats, gain: Floats) -> float:
+def _least(goal: float, logs: Floats, gain: Floats) -> float:
     """The least count at which the average of `logs` + count x `gain` is at `goal`: it is convex in the count."""
     low, high = 0.0, FARTHEST
     if average(logs + high * gain) < goal:

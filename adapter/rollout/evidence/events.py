@@ -91,7 +91,7 @@ def hear(events: Events, bar: Bar, now: Interval) -> Events:
     return Events(
         against=mixture.hear(events.against, ratios),
         below_limit=np.minimum(events.below_limit + _below(bar, now, plain), CAP),
-        below_stable=np.minimum(events.below_stable + _below_stable(bar, now, plain, compared), CAP),
+        below_stable=np.minimum(events.below_stable + _below_stable(bar, now, cautious, compared), CAP),
         spread=dispersion.hear(spread, CANARY, now.canary, now.bad),
         recent=recent,
         seen=events.seen + np.stack(now, axis=-1),
