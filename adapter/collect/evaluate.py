@@ -79,7 +79,8 @@ class Evaluator:
         table = await self._believed(planned, Table(at, readings, unnamed=unnamed), last)
         if self._source.knows_sample_times or planned.times is None:
             return table
-        known = await self._sample_times(planned, planned.times, at)
+        held = last.table.readings.keys() if last.table is not None else ()
+        known = await self._sample_times(planned, planned.times, at, fresh=readings.keys() - held)
         table = table._replace(intervals=known.intervals)
         if self._transitions is not None and planned.ready_pods:
             table = await self._since_changes(planned, self._transitions, table)
@@ -184,10 +185,13 @@ class Evaluator:
         whole = not (keys & _readings(planned, holes).keys() if planned.object_label else holes)
         return whole and reaches_back(since, oldest, coverage, failed=before.evaluated, now=at)
 
-    async def _sample_times(self, planned: Planned, query: Query, at: float) -> _Times:
-        """The newest sample's time per object, asked for every TIMES_EVERY; an old answer where that fails."""
+    async def _sample_times(self, planned: Planned, query: Query, at: float, *, fresh: Collection[Key]) -> _Times:
+        """The newest sample's time per object, asked for every TIMES_EVERY; an old answer where that fails.
+
+        And at once where one of the `fresh`, who had no value before, has a time from then: its series is there again.
+        """
         before = self._times.get(planned.query, _Times())
-        if at - before.asked < TIMES_EVERY:
+        if at - before.asked < TIMES_EVERY and not any(key in before.times for key in fresh):
             return before
         cadence = self._cadences.of(planned.topic)
         began = self._clock()

@@ -48,6 +48,8 @@ class OfferLookup:
         self.left_out: dict[str, str] = {}
         """Rule by place -> what of its series is not looked at, one sentence; '' where all is."""
         self._empty: set[str] = set()  # rules, by place, that found no series at the last look
+        self._found: set[str] = set()  # rules, by place, that had series
+        self._lost: dict[str, float] = {}  # rules, by place, whose series are all gone -> since when, Unix s
         self._failing = Once(most=SELECTORS, again=None)
         self._source = source
         self._catalogue = catalogue
@@ -72,14 +74,14 @@ class OfferLookup:
         """Until cancelled; `looked` is called after each look."""
         pause = RETRY
         while True:
-            worked = await self.look()
+            good = await self.look() and not self._lost
             looked()
-            if worked:
+            if good:
                 pause = self._schedule.relist if self.settled else min(RETRY, self._schedule.relist)
             else:
                 pause = min(2 * pause, self._schedule.relist)
             await asyncio.sleep(pause)
-            pause = RETRY if worked else pause
+            pause = RETRY if good else pause
 
     async def look(self) -> bool:
         """Look up the series of every rule; whether all look-ups worked. A failed one keeps what it had."""
@@ -135,7 +137,19 @@ class OfferLookup:
             else:
                 self.errors.pop(rule.place, None)
                 self._note(rule, found)
+        self._look_out(rules, now)
         return True
+
+    def _look_out(self, rules: Sequence[Rule], now: float) -> None:
+        """A rule that had series and has none is looked at again soon: a Prometheus may have begun without its data."""
+        for rule, known in self._catalogue.accounts(rules):
+            if known.found:
+                self._lost.pop(rule.place, None)
+                self._found.add(rule.place)
+            elif rule.place in self._found:
+                self._found.discard(rule.place)
+                self._lost[rule.place] = now
+        self._lost = {place: since for place, since in self._lost.items() if now - since <= self._schedule.lookback}
 
     def _wanted(self, rules: Sequence[Rule]) -> Wanted:
         """The labels that name objects for any of these rules; none where all are external."""

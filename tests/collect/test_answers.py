@@ -360,6 +360,23 @@ async def test_where_the_source_does_not_tell_sample_times_they_are_asked_for_no
     assert [query for query in served.source.queries if "timestamp(" in query.promql] == asked
 
 
+async def test_an_object_whose_series_is_there_again_has_the_time_of_its_new_sample_at_once(world: World) -> None:
+    """Not the last one's of before, at the next look at times: it would be left out as too old until then."""
+    world.pod("web-1", app="web")
+    world.source.knows_sample_times = False
+    gauge = question(metric="queue_depth")
+    for now, value, time, served in (
+        (1000, 1.0, 1000, {"web-1": "1"}),
+        (1070, None, 0, {}),
+        (1075, 2.0, 1074, {"web-1": "2"}),
+    ):
+        world.now = now
+        world.serves(*([("shop", "web-1", value)] if value else []))
+        world.source.times = [Sample({"namespace": "shop", "pod": "web-1"}, time, now)] if value else []
+        await refresh(world)
+        assert await values(world, gauge) == served
+
+
 async def test_a_slow_scrape_is_no_staleness(served: World) -> None:
     """Samples every 70 s: one of 75 s is served, though the limit is 60 s."""
     served.source.knows_sample_times = False

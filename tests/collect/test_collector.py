@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -69,6 +70,29 @@ async def test_a_look_up_of_series_that_failed_is_tried_again_after_a_second_or_
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+    assert world.answers.custom_offers()
+
+
+async def test_series_that_are_gone_at_once_are_looked_for_again_soon_and_for_as_long_as_a_look_reaches_back() -> None:
+    """A Prometheus that has lost its data has no series until its first scrapes: values must not wait for 60 s more."""
+    world = World()
+    looks: list[float] = []
+    loop = asyncio.get_running_loop()
+    there: Any = world.source.series
+
+    async def gone(selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
+        if "jobs_waiting" in selectors[0]:
+            looks.append(round(loop.time()))
+            world.now = 1000 + loop.time()
+        return [] if 30 < loop.time() < 500 else await there(selectors, since, at)
+
+    world.source.series = gone
+    task = asyncio.create_task(world.collector.run())
+    await asyncio.sleep(620)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert looks[:8] == [0, 60, 62, 66, 74, 90, 122, 182]  # 1 minute, then 2, 4, 8, 16, 32 s and 1 minute
     assert world.answers.custom_offers()
 
 
