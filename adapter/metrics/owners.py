@@ -17,7 +17,9 @@ OF_ONE, OF_NAMESPACE = 4, 2
 SMALL: Final = 10_000
 """Series that anybody may have, however small the store is."""
 PER_SERIES: Final = 640
-"""Characters of a series' names and values on average, at most; ten labels have about 250."""
+"""Characters of a series' names and values on average, at most; ten labels have about 490."""
+PER_LABEL: Final = 24
+"""Characters that a label counts beside its own: what it costs in memory however short it is."""
 PER_NAME: Final = 4
 """Series for each metric name on average, at least."""
 MANY_NAMES: Final = 5000
@@ -161,8 +163,8 @@ def owner_of(series: Series) -> Owner:
 
 
 def characters(series: Series) -> int:
-    """Of its names and values."""
-    return sum(len(name) + len(value) for name, value in series.labels)
+    """Of its names and values, with PER_LABEL for each label."""
+    return sum(len(name) + len(value) + PER_LABEL for name, value in series.labels)
 
 
 def named(owner: Owner) -> str:

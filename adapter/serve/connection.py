@@ -31,22 +31,10 @@ class Connection(connection.Connection):
             self.presented = _presented(presented_chain(secured))
 
     def refused(self, status: int) -> web.Response:
-        """What is no HTTP, or too much of it, in a Status."""
+        """What is no HTTP, too much of it, or a fault, in a Status."""
+        if status >= connection.FAULT:
+            return _answer(internal())
         return _answer(too_large_a_head() if status == connection.TOO_LARGE else _malformed())
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """The answer to what is no HTTP, or to a fault that got past the server."""
-        if status == 500:
-            _log.error("a request could not be answered", exc_info=exc)
-        answer = _answer(internal() if status == 500 else _malformed())
-        answer.force_close()
-        return answer
 
 
 async def listen(

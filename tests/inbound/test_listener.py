@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import trustme
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from adapter.inbound.connection import Connection
 from adapter.inbound.listener import Listener, _listening, listen
@@ -251,3 +252,13 @@ async def test_a_family_of_addresses_that_the_machine_lacks_is_passed_over(monke
     monkeypatch.setattr("adapter.inbound.listener._listening", lambda *_: without_ipv6(socket.AF_INET6, ()))
     with pytest.raises(OSError, match="not supported"):
         await listen(answer, "", 0)
+
+
+async def test_what_is_no_http_is_answered_and_is_no_news() -> None:
+    async with opened(tls=False) as here:
+        with capture_logs() as logs:
+            for bad in (b"\0\xff<script>\r\n\r\n", b"BREW / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nno colon\r\n\r\n"):
+                reader, writer = await here.connect()
+                writer.write(bad)
+                assert b" 400 Bad Request" in (await reader.read()).partition(b"\r\n")[0]
+    assert logs == []

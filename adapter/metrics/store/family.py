@@ -8,11 +8,40 @@ import numpy.typing as npt
 
 from adapter.metrics.matching import Matching
 from adapter.metrics.sample import Series
+from adapter.metrics.slices import Slices
+from adapter.metrics.source import RefusedQuery
 from adapter.metrics.store.columns import ABSENT, Columns
 from adapter.metrics.store.ring import MAX_ROWS, Floats, Ints, Put, Ring
 
 KEEP_UNUSED_S = 60.0
 """For so long a text that no series has is remembered: a query under way may still need it."""
+
+
+class Work:
+    """What matching costs: characters that are looked at, for expressions some 50 ns each."""
+
+    SLICE = 2**16
+    """Between two turns of the event loop: about 3 ms."""
+    EACH = 64
+    """What a text counts at least."""
+    MOST = 2**26
+    """In one query: about 3 s of CPU time."""
+
+    def __init__(self) -> None:
+        self._done = self._paused = 0
+
+    def done(self, characters: int) -> bool:
+        """Whether others are to have a turn after so much more. Raises RefusedQuery where it is too much."""
+        self._done += max(characters, self.EACH)
+        if self._done > self.MOST:
+            raise RefusedQuery(
+                f"its matchers would look at over {self.MOST} characters of labels' values, the most for one query of"
+                " the embedded store; fewer or shorter values, or equality, would be right"
+            )
+        if self._done - self._paused < self.SLICE:
+            return False
+        self._paused = self._done
+        return True
 
 
 class Strings:
@@ -126,8 +155,8 @@ class Family:
             return self._rings[0].newest
         return np.concatenate([ring.newest for ring in self._rings]) if self._rings else np.zeros(0)
 
-    def select(self, matchings: Iterable[Matching]) -> Ints:
-        """The rows whose labels satisfy all."""
+    def select(self, matchings: Iterable[Matching], work: Work) -> Slices[Ints]:
+        """The rows whose labels satisfy all; one that is freed meanwhile may be among them. Raises RefusedQuery."""
         chosen = self.serial[: len(self.series)] != 0
         for matching in matchings:
             if matching.label not in self.columns:
@@ -139,13 +168,18 @@ class Family:
             if (literal := matching.equals) is not None:
                 chosen[rows] = codes == (-1 if (code := self._strings.find(literal)) is None else code)
             else:
-                chosen[rows] = self._test(matching, codes)
+                chosen[rows] = yield from self._test(matching, codes, work)
         return np.flatnonzero(chosen)
 
-    def _test(self, matching: Matching, codes: Ints) -> npt.NDArray[np.bool_]:
+    def _test(self, matching: Matching, codes: Ints, work: Work) -> Slices[npt.NDArray[np.bool_]]:
         distinct, inverse = np.unique(codes, return_inverse=True)
-        verdicts = [matching.matches(self._strings.text(code)) for code in distinct.tolist()]
-        return np.array(verdicts, dtype=bool)[inverse]
+        texts = [self._strings.text(code) for code in distinct.tolist()]
+        verdicts = np.zeros(len(texts), dtype=bool)
+        for place, text in enumerate(texts):
+            verdicts[place] = matching.matches(text)
+            if work.done(len(text)):
+                yield
+        return verdicts[inverse]
 
     def tail(self, rows: Ints, since: float, at: float) -> tuple[Floats, Floats]:
         """Times and values of the samples of `rows` in (since, at], right-aligned; see `Ring.tail`."""

@@ -29,8 +29,8 @@ class Reader(Protocol):
     retention_s: float
     strings: Strings
 
-    def select(self, matchings: Sequence[Matching]) -> Iterable[tuple[Family, Ints]]:
-        """The families and rows that match."""
+    def select(self, matchings: Sequence[Matching]) -> Iterable[tuple[Family, Ints] | None]:
+        """The families and rows that match, None where others may run."""
         ...
 
 
@@ -55,7 +55,11 @@ class Selection(NamedTuple):
 def select(reader: Reader, selector: ast.VectorSelector, kept: Kept) -> Slices[list[Selection]]:
     """The families and rows that match, with `kept` of their labels. Raises RefusedQuery, UnsupportedQuery."""
     found, labels, size = [], set[str](), 0
-    for family, rows in reader.select(matchings(selector)):
+    for selected in reader.select(matchings(selector)):
+        if selected is None:
+            yield
+            continue
+        family, rows = selected
         serials, columns = family.serial[rows], dict[str, Ints]()
         had = family.columns.had_by(rows, kept)
         labels.update(had)

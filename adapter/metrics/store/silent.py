@@ -25,10 +25,15 @@ def silent(reader: Reader, query: Query, at: float, pods: Since) -> Slices[froze
     wanted = _coded(reader.strings, pods)
     heard: dict[Pod, float] = {}
     for selector in selectors(parse(query.promql)):
-        for pod, time, _ in _newest(reader, matchings(selector), wanted, at):
+        for newest in _newest(reader, matchings(selector), wanted, at):
+            if newest is None:
+                yield
+                continue
+            pod, time, _ = newest
             heard[pod] = max(time, heard.get(pod, time))
         yield
-    scrapes = {pod: (time, value) for pod, time, value in _newest(reader, [UP], wanted, at) if time >= pods[pod]}
+    ups = filter(None, _newest(reader, [UP], wanted, at))
+    scrapes = {pod: (time, value) for pod, time, value in ups if time >= pods[pod]}
     stale = reader.lookback_s / 4
 
     def speaks(pod: Pod, since: float) -> bool:
@@ -46,10 +51,17 @@ def _coded(strings: Strings, pods: Since) -> dict[Codes, Pod]:
 
 def _newest(
     reader: Reader, wanted: Sequence[Matching], pods: Mapping[Codes, Pod], at: float
-) -> Iterator[tuple[Pod, float, float]]:
-    """Of each series that matches and is of one of `pods`: whose it is, and its newest sample that is a number."""
+) -> Iterator[tuple[Pod, float, float] | None]:
+    """Of each series that matches and is of one of `pods`: whose it is, and its newest sample that is a number.
+
+    None where others may run.
+    """
     names = np.array(sorted({name for _, name in pods}), dtype=np.int64)
-    for family, found in reader.select(wanted):
+    for selected in reader.select(wanted):
+        if selected is None:
+            yield None
+            continue
+        family, found = selected
         if "pod" not in family.columns or "namespace" not in family.columns:
             continue
         rows = found[np.isin(family.columns.codes("pod", found), names)]

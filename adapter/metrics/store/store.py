@@ -1,7 +1,7 @@
 """The embedded store: the last minutes of every series in memory, for clusters without Prometheus."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import count, islice
@@ -16,7 +16,7 @@ from adapter.metrics.sample import Point, Sample, Series
 from adapter.metrics.slices import Slices, run, run_in_turns
 from adapter.metrics.source import ALL_LABELS, ALWAYS, Discovery, Pod, Query, Since, UnsupportedQuery, Wanted
 from adapter.metrics.store.evaluate import SLICE_ROWS, evaluate
-from adapter.metrics.store.family import Family, Strings
+from adapter.metrics.store.family import Family, Strings, Work
 from adapter.metrics.store.ring import Ints, Put
 from adapter.metrics.store.silent import silent
 from adapter.metrics.store.supported import matchings
@@ -165,7 +165,7 @@ class Store:
             return len(gone)
         wanted = [Matching(label, Operator.EQUAL, value) for label, value in labels.items()]
         number = 0
-        for family, rows in self.select(wanted):
+        for family, rows in filter(None, self.select(wanted)):
             number += self._remove(family, rows[: limit - number])
         return number
 
@@ -182,17 +182,31 @@ class Store:
         self.statistics.series = len(self._index)
         return len(rows)
 
-    def select(self, wanted: Sequence[Matching]) -> Iterator[tuple[Family, Ints]]:
-        """The families with rows that match, and these rows; the store may change between two of them."""
+    def select(self, wanted: Sequence[Matching]) -> Iterator[tuple[Family, Ints] | None]:
+        """The families with rows that match, and these rows, and None where others may run meanwhile.
+
+        The store may change between two of them. Raises RefusedQuery where matching takes too much.
+        """
+        work = Work()
         names = [matching for matching in wanted if matching.label == NAME]
         others = [matching for matching in wanted if matching.label != NAME]
         literal = next((name.equals for name in names if name.equals is not None), None)
         for name in list(self._families) if literal is None else [literal]:
             family = self._families.get(name)
-            if family is not None and all(matching.matches(name) for matching in names):
-                rows = family.select(others)
-                if len(rows):
-                    yield family, rows
+            if work.done(len(names) * len(name)):
+                yield None
+            if family is None or not all(matching.matches(name) for matching in names):
+                continue
+            rows = yield from self._rows(family, others, work)
+            if len(rows):
+                yield family, rows
+
+    def _rows(self, family: Family, wanted: Sequence[Matching], work: Work) -> Generator[None, None, Ints]:
+        """The rows that match, without those that were given to other series while others ran."""
+        serials = family.serial.copy()
+        rows = yield from family.select(wanted, work)
+        same: Ints = rows[family.serial[rows] == serials[rows]]
+        return same
 
     def query(self, query: Query, at: float, since: Since = ALWAYS) -> list[Sample]:
         """The instant vector of `query` at Unix time `at`, s; see `Source`. Raises SourceError, UnsupportedQuery."""
@@ -206,7 +220,11 @@ class Store:
         """As `series`."""
         found: dict[int, Mapping[str, str]] = {}
         for wanted in [_matchings(selector) for selector in selectors]:
-            for family, rows in self.select(wanted):
+            for selected in self.select(wanted):
+                if selected is None:
+                    yield
+                    continue
+                family, rows = selected
                 for start in range(0, len(rows), SLICE_ROWS):
                     found.update(family.label_sets(rows[start : start + SLICE_ROWS], since, at))
                     yield
