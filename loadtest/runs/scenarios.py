@@ -115,8 +115,8 @@ _ALL = (
              errors=between(60 / 180, 105 / 180, inside=ERROR_SHARE, outside=0.0)),
     Scenario("connections", "do new pods get load from clients that keep their connections?", 180.0,
              between(45 / 180, 1, inside=TOP, outside=REST), keep_alive=True),
-    Scenario("demo", "what do an HPA and two releases do under a load that more than doubles and stays?", 225.0,
-             between(20 / 225, 1, inside=TOP, outside=REST)),
+    Scenario("demo", "what do an HPA and two releases do under a load that more than doubles and stays?", 180.0,
+             between(20 / 180, 1, inside=TOP, outside=REST)),
 )  # fmt: skip
 
 SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _ALL}

@@ -1,10 +1,10 @@
 """One run: a world, Locust's load on it, and what was seen, as a record."""
 
 import asyncio
-import itertools
 import tempfile
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,6 +45,13 @@ class Standing(NamedTuple):
     counts: dict[Kind, int]
 
 
+class Seen(NamedTuple):
+    """What is gathered while the load is on."""
+
+    looks: list[Look]
+    meter: Meter
+
+
 Say = Callable[[Standing], None]
 
 
@@ -71,35 +78,41 @@ Beside = Callable[[float, float], Coroutine[Any, Any, None]]
 
 async def watch(plan: Plan, world: World, say: Say, *, fixed: bool = False, beside: Beside | None = None) -> Run:
     """The run; with `fixed` on a fleet that has the size of the peak throughout. Raises GeneratorError."""
-    meter = Meter()
+    seen = Seen([], Meter())
     with tempfile.TemporaryDirectory(prefix="streamgate-locust-") as name:
         async with world.running(fixed=peak(plan, world) if fixed else None):
+            most = plan.scenario.peak * world.per_pod
             order = Order(
-                plan.scenario.name,
-                plan.seconds,
-                world.per_pod,
-                plan.scenario.peak * world.per_pod,
-                world.host,
-                plan.path,
-                world.work_ms,
-                plan.web,
-            )
+                plan.scenario.name, plan.seconds, world.per_pod, most, world.host, plan.path, world.work_ms, plan.web
+            )  # fmt: skip
             async with locust(order, Path(name)) as process:
-                looks: list[Look] = []
-                jobs = [_look(world, looks), process.watch_cpu(), meter.run(), _tell(plan, world, looks, say)]
-                tasks = [asyncio.create_task(job) for job in jobs]
-                try:
-                    if beside:
-                        began = time.time() + IMPORTS_S
-                        tasks.append(asyncio.create_task(beside(began, began + plan.seconds)))
-                    await _ended(process, plan)
-                    if beside:
-                        await asyncio.wait_for(tasks[-1], GRACE_S)
-                finally:
-                    for task in tasks:
-                        task.cancel()
-                    await asyncio.gather(*tasks, return_exceptions=True)
-            return _run(plan, world, process, looks, meter, fixed=fixed)
+                jobs = [_look(world, seen.looks), _tell(plan, world, seen.looks, say)]
+                async with _beside(*jobs, process.watch_cpu(), seen.meter.run()):
+                    began = time.time() + IMPORTS_S
+                    story = asyncio.create_task(beside(began, began + plan.seconds)) if beside else None
+                    try:
+                        await _ended(process, plan)
+                        if story:
+                            await asyncio.wait_for(story, GRACE_S)
+                    finally:
+                        if story:
+                            story.cancel()
+            return _run(plan, world, process, seen, fixed=fixed)
+
+
+@asynccontextmanager
+async def _beside(*jobs: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Jobs that end with the block; one that fails ends it, and what failed is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(job) for job in jobs]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from None
 
 
 async def _ended(process: Locust, plan: Plan) -> None:
@@ -122,7 +135,7 @@ async def _look(world: World, looks: list[Look]) -> None:
 
 async def _tell(plan: Plan, world: World, looks: list[Look], say: Say) -> None:
     began = time.time() + IMPORTS_S
-    for _ in itertools.count():
+    while True:
         elapsed = time.time() - began
         load = plan.scenario.load(elapsed, per_pod=world.per_pod, seconds=plan.seconds)
         say(Standing(elapsed, load, looks[-1].total if looks else None, dict(world.heard.now)))
@@ -135,9 +148,9 @@ def _of(part: Slice, names: set[str]) -> Slice:
     return part if len(pods) == len(part.pods) else msgspec.structs.replace(part, pods=pods)
 
 
-def _run(plan: Plan, world: World, process: Locust, looks: list[Look], meter: Meter, *, fixed: bool) -> Run:
+def _run(plan: Plan, world: World, process: Locust, seen: Seen, *, fixed: bool) -> Run:
     began, slices = read_record(process.record)
-    busy = sorted(meter.shares)
+    busy = sorted(seen.meter.shares)
     return Run(
         scenario=plan.scenario.name,
         seconds=plan.seconds,
@@ -152,7 +165,9 @@ def _run(plan: Plan, world: World, process: Locust, looks: list[Look], meter: Me
             "Locust": f"at most {busiest(process.cpu):.0%} of a core over 5 s, in a process of its own",
         },
         slices=[_of(part, world.heard.names) for part in slices],
-        looks=[Look(round(one.time - began, 3), one.total, one.pods, round(one.sampled - began, 3)) for one in looks],
+        looks=[
+            Look(round(one.time - began, 3), one.total, one.pods, round(one.sampled - began, 3)) for one in seen.looks
+        ],
         remarks=[Remark(round(moment - began, 3), text) for moment, text in world.heard.remarks],
         events=[Event(round(moment - began, 3), kind, count) for moment, kind, count in world.heard.changes],
         locust_cpu=[round(share, 3) for share in process.cpu],

@@ -1,0 +1,63 @@
+"""A whole run on this machine, squeezed; and what goes wrong in one."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from loadtest.runs.generator import GeneratorError
+from loadtest.runs.record import Kind
+from loadtest.runs.scenarios import SCENARIOS
+from loadtest.runs.watching import Plan, Standing, check, peak, watch
+from loadtest.runs.world import Heard, Told
+from loadtest.standalone import free_port
+
+
+class Still:
+    """A world in which nothing happens; nobody answers at its address."""
+
+    def __init__(self, told: Exception | Told | None) -> None:
+        self.description, self.host = "nowhere", f"http://127.0.0.1:{free_port()}"
+        self.per_pod, self.low, self.high, self.work_ms = 10.0, 2, 8, 0.0
+        self.heard = Heard()
+        self._told = told
+
+    @asynccontextmanager
+    async def running(self, *, fixed: int | None) -> AsyncIterator[None]:
+        self.heard.note(Kind.ENDPOINTS, fixed or self.low)
+        yield
+
+    async def told(self) -> Told | None:
+        if isinstance(self._told, Exception):
+            raise self._told
+        return self._told
+
+
+def said(_: Standing) -> None:
+    pass
+
+
+async def test_a_service_that_does_not_answer_is_failures_and_downtime_not_silence() -> None:
+    run = await watch(Plan(SCENARIOS["step"], 3.0), Still(Told(20.0, 2, 1.0)), said)
+    assert sum(part.failed for part in run.slices) == sum(part.answered for part in run.slices) > 10
+    assert all("refused" in text.lower() for part in run.slices for text in part.problems)
+    assert {look.total for look in run.looks} == {20.0}
+    assert [event.count for event in run.counts(Kind.ENDPOINTS)] == [2]
+    assert run.locust_cpu
+
+
+async def test_what_fails_while_a_run_is_watched_ends_it() -> None:
+    with pytest.raises(ZeroDivisionError):
+        await watch(Plan(SCENARIOS["step"], 60.0), Still(ZeroDivisionError()), said)
+
+
+async def test_locust_that_cannot_run_is_told_with_its_log() -> None:
+    world = Still(None)
+    world.host = ""
+    with pytest.raises(GeneratorError, match="Locust ended"):
+        await watch(Plan(SCENARIOS["step"]._replace(name="none"), 3.0), world, said)
+
+
+def test_the_peak_is_the_largest_need() -> None:
+    assert [peak(Plan(SCENARIOS[name], 240), Still(None)) for name in ("step", "day", "errors")] == [4, 6, 3]
+    assert check(Plan(SCENARIOS["day"], 240), Still(None)) == ""
