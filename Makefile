@@ -6,7 +6,7 @@ SECONDS ?=
 CLUSTER_PYTEST := $(PY) -m pytest -o addopts="-q --strict-markers --strict-config --import-mode=importlib" --timeout=600
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test fuzz lint format cluster-up cluster-down cluster-status cluster-test image loadtest demo scale-latency \
+.PHONY: help install run test fuzz lint format cluster-up cluster-down cluster-status cluster-test image chart loadtest demo scale-latency \
         bench-adapter bench-exposition bench-parsers churn bench-recommender recommender-tables report-pictures dashboards rates judge steady steady-short \
         bench-rollouts bench-rollout-peer attack clean \
         setup-hpa setup-vpa blue-green-deploy blue-green-rollback canary-deploy canary-monitor
@@ -55,6 +55,9 @@ cluster-test: .venv/installed ## the tests on a real control plane
 
 image: .venv/installed ## the images of the Dockerfile by buildah, and a look into them; needs root (BUILDAH_FLAGS=…)
 	@$(PY) -m tests.cluster.image $(BUILDAH_FLAGS)
+
+chart: .venv/installed ## the Helm chart as build/streamgate-VERSION.tgz, checked
+	@$(PY) -m tests.cluster.chart
 
 SCENARIO ?= step
 

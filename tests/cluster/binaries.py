@@ -59,6 +59,7 @@ PROGRAMS = {
         Program("prometheus-adapter", "prometheus-adapter", "sigs.k8s.io/prometheus-adapter/cmd/adapter"),
         Program("contour", "contour", "github.com/projectcontour/contour/cmd/contour", ("version",), (1, 30), (1, 99)),
         Program("rollouts-controller", "argo-rollouts", "github.com/argoproj/argo-rollouts/cmd/rollouts-controller"),
+        Program("helm", "helm", "helm.sh/helm/v3/cmd/helm", ("version", "--short"), (3, 18), (3, 99)),
     )
 }
 VERSION_OF = {
@@ -68,6 +69,7 @@ VERSION_OF = {
     "prometheus-adapter": "sigs.k8s.io/prometheus-adapter",
     "contour": "github.com/projectcontour/contour",
     "argo-rollouts": "github.com/argoproj/argo-rollouts",
+    "helm": "helm.sh/helm/v3",
 }
 
 
@@ -254,11 +256,21 @@ def _go_install(go: str, module: str, programs: Sequence[Program], folder: Path,
 
 
 def _link_flags(module: str) -> str:
-    """Stripped; and Kubernetes' programs only know their version when the linker tells them."""
-    if module != "kubernetes":
+    """Stripped; and Kubernetes' programs and helm only know their version when the linker tells them.
+
+    helm without a cluster believes in the Kubernetes that its linker named; else in 1.20.
+    """
+    if module not in ("kubernetes", "helm"):
         return "-s -w"
-    git = wanted_version(module)
+    git = wanted_version("kubernetes")
     major, minor, _ = git.removeprefix("v").split(".", 2)
+    if module == "helm":
+        facts = {
+            "internal/version.version": wanted_version(module),
+            **{f"pkg/{room}.k8sVersionMajor": major for room in ("chartutil", "lint/rules")},
+            **{f"pkg/{room}.k8sVersionMinor": minor for room in ("chartutil", "lint/rules")},
+        }
+        return " ".join(["-s -w", *(f"-X helm.sh/helm/v3/{key}={value}" for key, value in facts.items())])
     facts = {
         "gitVersion": git, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean", "gitCommit": "unknown",
         "buildDate": "1970-01-01T00:00:00Z",

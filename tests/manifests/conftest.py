@@ -26,6 +26,11 @@ WITHOUT_ADAPTER = {"drop-in", "recommender", "beside-vpa", "recommender-drop-in"
 KNOWN = {"apiVersion", "kind", "resources", "components", "patches", "configMapGenerator"}
 
 
+def files() -> list[Path]:
+    """Every file that is YAML by itself: of the chart not the templates."""
+    return [path for path in MANIFESTS.rglob("*.yaml") if "templates" not in path.parts]
+
+
 def documents(path: Path) -> list[Object]:
     return [document for document in yaml.load_all(path.read_text(), yaml.CSafeLoader) if document]
 

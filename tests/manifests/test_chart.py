@@ -1,0 +1,286 @@
+"""The chart installs what the overlays do, and every value of it is written down, checked and has an effect."""
+
+import copy
+import json
+import re
+import shutil
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from adapter import __version__
+from adapter.rules import builtin
+from adapter.settings import parse
+from tests.cluster.chart import CHART, package, run_helm
+from tests.manifests.charts import (
+    FIRST_BUILD_S,
+    at,
+    comparable,
+    paths,
+    refusal,
+    rendered,
+    rules_of,
+    template,
+    together,
+)
+from tests.manifests.conftest import MANIFESTS, accumulate, by_hand
+from tests.manifests.effects import EFFECTS, WITHOUT
+
+pytestmark = pytest.mark.timeout(FIRST_BUILD_S)
+TOP = MANIFESTS.parent
+PAGE = (TOP / "docs/chart.md").read_text()
+COMPLETE, PROMETHEUS = rules_of("complete"), rules_of("prometheus")
+# The values that no flag can give: the page names them, here they are.
+RULES: dict[str, dict[str, Any]] = {
+    "prometheus": {"rules": {"custom": PROMETHEUS["rules"]}},
+    "complete": {"rules": {"external": COMPLETE["externalRules"], "resource": COMPLETE["resourceRules"]}},
+    "external-metrics": {"rules": {"external": COMPLETE["externalRules"]}},
+}
+# Components that only mean something beside others stand over the overlay that they are made for.
+BESIDE = {"recommender": "recommender", "rollout": "rollout"}
+APART = "not in the chart"
+ROWS = dict(re.findall(r"^\| `([\w-]+)` \| (.+) \|$", PAGE, re.MULTILINE))
+
+
+def flags_of(row: str) -> list[str]:
+    """['--set', 'a=b,c=d'] of a row of the page's table."""
+    return row.split("`")[1].split() if row.startswith("`--set") else []
+
+
+def objects_of(name: str) -> list[Any]:
+    """What kustomize makes of an overlay, or of a component over the overlay that it is made for."""
+    if (MANIFESTS / "overlays" / name).is_dir():
+        return by_hand(MANIFESTS / "overlays" / name)
+    overlay = next((word for word in BESIDE if name.startswith(word)), "embedded")
+    folder = MANIFESTS / "overlays" / overlay
+    objects = copy.deepcopy(by_hand(folder))
+    accumulate(MANIFESTS / "components" / name, objects)
+    return objects
+
+
+def test_the_page_has_values_for_every_overlay_and_component() -> None:
+    folders = {path.name for kind in ("overlays", "components") for path in (MANIFESTS / kind).iterdir()}
+    assert {name for name in ROWS if name in folders} == folders
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if (MANIFESTS / "overlays" / name).is_dir()])
+def test_it_installs_what_the_overlay_installs(name: str) -> None:
+    same(name)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in ROWS if (MANIFESTS / "components" / name).is_dir() and ROWS[name] != APART]
+)
+def test_it_adds_what_the_component_adds(name: str) -> None:
+    same(name)
+
+
+def same(name: str) -> None:
+    wanted = comparable(objects_of(name))
+    (namespace, *_) = {where for _, where, _ in wanted if where.startswith("streamgate")} or {"streamgate"}
+    found = comparable(rendered(RULES.get(name, {}), flags=flags_of(ROWS[name]), namespace=namespace))
+    if name == "external-metrics":  # by itself it wants a rules file, which the component leaves to its user
+        assert found.keys() - wanted.keys() == {("ConfigMap", "streamgate", "streamgate-adapter-rules")}
+        found = {key: item for key, item in found.items() if key in wanted and key[0] != "Deployment"}
+        wanted = {key: item for key, item in wanted.items() if key[0] != "Deployment"}
+    assert found.keys() == wanted.keys()
+    for key, item in wanted.items():
+        assert found[key] == item, key
+
+
+# ---- values
+
+
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
+
+
+def value_at(values: Any, path: str) -> Any:
+    for part in path.split("."):
+        values = values[part]
+    return values
+
+
+def test_every_value_has_its_default_and_a_test_of_its_effect() -> None:
+    known = set(paths(SCHEMA))
+    assert known == EFFECTS.keys() | WITHOUT
+    for path in known - {"global"}:
+        value_at(DEFAULTS, path)  # raises KeyError for what values.yaml does not name
+    for path, (under, value) in EFFECTS.items():
+        assert value != value_at(together(DEFAULTS, under), path), path
+
+
+@pytest.mark.parametrize("path", EFFECTS)
+def test_every_value_has_an_effect(path: str) -> None:
+    under, value = EFFECTS[path]
+    assert template(together(under, at(path, value))) != under_alone(json.dumps(under))
+
+
+@cache
+def under_alone(values: str) -> str:
+    return template(json.loads(values))
+
+
+def test_a_value_of_another_kind_is_refused_by_its_name() -> None:
+    """Text where a list, a mapping, a number or a choice is wanted, and the other way round: all of them are named."""
+    wrong = {path: {"no": "such"} if isinstance(value, str) else "?" for path, (_, value) in EFFECTS.items()}
+    said = refusal(together(*(at(path, value) for path, value in wrong.items())))
+    assert {path for path in wrong if f"- at '/{path.replace('.', '/')}': " in said} == wrong.keys()
+
+
+@pytest.mark.parametrize("path", ["replica", "prometheus.host", "recommender.image", "rules.customs", "tls.enabled"])
+def test_a_value_that_is_not_known_is_refused_by_its_name(path: str) -> None:
+    first = path.split(".")[1] if "." in path else path
+    assert f"additional properties '{first}' not allowed" in refusal(at(path, "x"))
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        (
+            {"image": {"repository": "x/prometheus-adapter"}},
+            "image.repository=x/prometheus-adapter is prometheus-adapter's",
+        ),
+        ({"prometheus": {"url": "prometheus"}}, "prometheus.url=prometheus is no URL"),
+        ({"prometheus": {"url": "http://prometheus:9090"}}, "prometheus.url=http://prometheus:9090 ends with more"),
+        ({"prometheus": {"url": "http://prometheus/mimir"}}, "prometheus.url=http://prometheus/mimir ends with more"),
+        ({"prometheus": {"url": "http://[fd00::7]:9090"}}, "prometheus.url=http://[fd00::7]:9090 ends with more"),
+        ({"prometheus": {"url": "http://a,http://b"}}, "prometheus.url=http://a,http://b ends with more"),
+        ({"prometheus": {"url": "http://prometheus", "path": "x"}}, "prometheus.path=x must begin with /"),
+        ({"prometheus": {"url": "http://prometheus"}, "otlp": {"enabled": True}}, "otlp.enabled and prometheus.url"),
+        ({"otlp": {"enabled": True}, "replicas": 2}, "otlp.enabled wants one replica"),
+        ({"rules": {"default": False}}, "rules.default=false and no other rules"),
+        ({"rules": {"existing": "rules", "custom": [{}]}}, "rules.existing=rules takes the place of"),
+        ({"rules": {"custom": [{}]}, "apis": {"external": True}}, "apis.external=true needs rules.external"),
+        ({"apis": {"external": True}}, "apis.external=true needs rules.external or rules.existing"),
+        ({"rules": {"custom": [{}]}, "apis": {"resource": True}}, "apis.resource=true needs rules.resource"),
+        ({"prometheus": {"url": "http://x"}, "apis": {"resource": True}}, "apis.resource=true needs rules.resource"),
+        ({"tls": {"enable": True, "ca": "x"}}, "tls.enable needs tls.ca, tls.certificate and tls.key"),
+        ({"tls": {"enable": True}, "certManager": {"enabled": True}}, "tls.enable and certManager.enabled"),
+        ({"podDisruptionBudget": {"minAvailable": 1}}, "podDisruptionBudget wants one of"),
+        ({"podDisruptionBudget": {"maxUnavailable": None}}, "podDisruptionBudget wants one of"),
+    ],
+)
+def test_values_that_do_not_go_together_are_one_sentence(values: dict[str, Any], named: str) -> None:
+    (line,) = (line for line in refusal(values).splitlines() if line.startswith("Error: "))
+    assert f": {named}" in line
+
+
+@pytest.mark.parametrize(
+    ("values", "url"),
+    [
+        ({"url": "http://prometheus"}, "http://prometheus:9090"),
+        ({"url": "http://prometheus", "path": "/mimir"}, "http://prometheus:9090/mimir"),
+        ({"url": "https://[fd00::7]", "port": 443}, "https://[fd00::7]:443"),
+        ({"url": "http://prometheus:8481/select/0", "port": None}, "http://prometheus:8481/select/0"),
+        ({"url": "http://a:1,http://b:2", "port": 0}, "http://a:1,http://b:2"),
+        ({"url": "http://{{ .Release.Name }}"}, "http://streamgate:9090"),
+    ],
+)
+def test_the_url_is_put_together_as_prometheus_adapters_chart_does(values: dict[str, Any], url: str) -> None:
+    (deployment,) = (item for item in rendered({"prometheus": values}) if item["kind"] == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    settings, without_effect = parse(container["args"])
+    assert (settings.prometheus_url, without_effect) == (url, ())
+
+
+def test_values_as_prometheus_adapters_chart_writes_them_are_taken() -> None:
+    """Empty fields, probes, a strategy in percent and text in place of certificates, as its own defaults have them."""
+    probe = {"httpGet": {"path": "/healthz", "port": "https", "scheme": "HTTPS"}, "initialDelaySeconds": 30}
+    values = {
+        "image": {"pullPolicy": "IfNotPresent"},
+        "logLevel": 4,
+        "metricsRelistInterval": "1m",
+        "prometheus": {"url": "http://prometheus.default.svc", "port": 9090, "path": ""},
+        "replicas": 1,
+        "podSecurityContext": {"fsGroup": 10001},
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "capabilities": {"drop": ["all"]}},
+        "psp": {"create": False},
+        "serviceAccount": {"create": True, "name": None, "annotations": {}},
+        "resources": {},
+        "livenessProbe": probe,
+        "readinessProbe": probe,
+        "rules": {"default": True, "custom": [], "existing": None, "external": []},
+        "topologySpreadConstraints": [],
+        "tls": {"enable": False, "ca": "# none", "key": "# none", "certificate": "# none"},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}},
+        "podDisruptionBudget": {"enabled": False, "minAvailable": None, "maxUnavailable": 1},
+        "certManager": {"enabled": False, "caCertDuration": "43800h", "certDuration": "8760h"},
+    }
+    (deployment,) = (item for item in rendered(values) if item["kind"] == "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    settings, without_effect = parse(pod["containers"][0]["args"])
+    assert (settings.prometheus_url, settings.verbosity) == ("http://prometheus.default.svc:9090", 4)
+    assert (deployment["spec"]["replicas"], pod["securityContext"]["fsGroup"], without_effect) == (1, 10001, ())
+
+
+# ---- the chart itself
+
+
+def test_its_default_rules_are_the_built_in_ones() -> None:
+    own = yaml.safe_load((CHART / "files/default-rules.yaml").read_text())
+    assert own == yaml.safe_load(builtin.text())
+
+
+def test_it_is_of_the_projects_version() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["version"] == chart["appVersion"] == __version__
+
+
+@pytest.mark.parametrize("version", ["1.30.0", "1.37.0", "1.37.2-gke.100"])
+def test_it_renders_for_every_kubernetes_that_we_support(version: str) -> None:
+    assert template({}, flags=["--kube-version", version])
+
+
+def test_it_refuses_an_older_kubernetes() -> None:
+    done = run_helm("template", "streamgate", str(CHART), "--kube-version", "1.29.9")
+    assert "chart requires kubeVersion: >=1.30.0-0 which is incompatible with Kubernetes v1.29.9" in done.stderr
+
+
+def test_the_notes_say_what_to_type_next(tmp_path: Path) -> None:
+    """helm prints them only to who installs into a cluster: a copy of the chart has them in a template."""
+    shutil.copytree(CHART, tmp_path / "chart")
+    (tmp_path / "chart/NOTES.txt").write_text((CHART / "templates/NOTES.txt").read_text())
+    (tmp_path / "chart/templates/told.yaml").write_text('told: {{ tpl (.Files.Get "NOTES.txt") . | toJson }}')
+    told = ["--show-only", "templates/told.yaml"]
+    everything = ["--set", "recommender.enabled=true,rollout.enabled=true,dropIn.enabled=true"]
+    done = run_helm("template", "gate", str(tmp_path / "chart"), "-n", "metrics", *told, *everything)
+    said = yaml.safe_load(done.stdout)["told"]
+    for line in (
+        "kubectl -n metrics rollout status deployment gate-streamgate-adapter",
+        "kubectl -n metrics rollout status deployment gate-streamgate-recommender",
+        "kubectl -n metrics rollout status deployment gate-streamgate-rollout",
+        "kubectl -n monitoring set image deployment prometheus-adapter prometheus-adapter=streamgate/adapter:0.1.0",
+        "kubectl label namespace metrics pod-security.kubernetes.io/enforce=restricted",
+    ):
+        assert f"  {line}\n" in said
+
+
+def test_make_chart_packages_it(tmp_path: Path) -> None:
+    assert package(tmp_path) == 0
+    (made,) = tmp_path.iterdir()
+    assert made.name == f"streamgate-{__version__}.tgz"
+    assert run_helm("template", "streamgate", str(made)).stdout == run_helm("template", "streamgate", str(CHART)).stdout
+
+
+# ---- the page
+
+
+def test_the_names_that_mean_the_same_are_values_and_the_rest_is_named_too() -> None:
+    """Values of prometheus-community's chart, then those that only ours has."""
+    same_names, ours = PAGE.split("These names mean the same:")[1].split("Names that only this chart has:")
+    shared = set(re.findall(r"`([\w.]+)`", same_names.split("\n| there")[0]))
+    alone = {path for name in re.findall(r"`(\w[\w.]*)`", ours.split("`manifests")[0]) for path in paths(SCHEMA) if
+             path == name or path.startswith(f"{name}.")}  # fmt: skip
+    tabled = {"rules.default", "psp.create", "global"}
+    assert shared | alone | tabled == set(paths(SCHEMA))
+
+
+@pytest.mark.parametrize("command", re.findall(r"^    (helm (?:install|upgrade) .*)$", PAGE, re.MULTILINE))
+def test_every_command_of_the_page_renders(command: str) -> None:
+    _, _, release, _, *flags = command.split()
+    made = [flag for flag in flags if flag not in {"--create-namespace", "--reset-then-reuse-values"}]
+    assert run_helm("template", release, str(CHART), *made).returncode == 0
