@@ -21,6 +21,7 @@ from kubernetes.aio.config.incluster_config import SERVICE_HOST_ENV_NAME, InClus
 from kubernetes.aio.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
 from adapter.files import Identity, identity
+from adapter.kube import users
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 REFRESH = 60.0
@@ -122,6 +123,10 @@ class _Loader(Protocol):
 
     def namespace(self) -> str: ...
 
+    def impersonates(self) -> Mapping[str, str]:
+        """The headers that say as whom we act; none where as ourselves."""
+        ...
+
 
 class _Pod:
     """The service account that the kubelet mounts."""
@@ -149,6 +154,9 @@ class _Pod:
             return (self._folder / "namespace").read_text().strip()
         except OSError:
             return "default"
+
+    def impersonates(self) -> Mapping[str, str]:
+        return {}
 
 
 class _File:
@@ -179,26 +187,21 @@ class _File:
     def _read(self) -> Any:
         if not any(Path(file).expanduser().is_file() for file in self.where.split(os.pathsep) if file):
             raise ConfigException("there is no such file")
-        merged = KubeConfigMerger(self.where).config
-        self._users = _with_anonymous(merged)
+        merged, self._users = users.read(lambda: KubeConfigMerger(self.where).config)
         if self._server:
             for cluster in merged["clusters"]:
                 cluster["cluster"].value["server"] = self._server
         return KubeConfigLoader(merged, active_context=self._context or None, config_base_path=None)
 
+    def impersonates(self) -> Mapping[str, str]:
+        return users.impersonation(self._user)
+
     def _uses(self, method: str) -> bool:
-        return method in self._users.get(self._loader.current_context["context"]["user"], {})
+        return method in self._user
 
-
-def _with_anonymous(merged: Any) -> dict[str, Mapping[str, object]]:
-    """The users by name. A context without one gets an empty one, which the loader could not do without."""
-    users = {str(user["name"]): user["user"].value for user in merged["users"]}
-    anonymous = "streamgate:anonymous"
-    for context in merged["contexts"]:
-        if context["context"].safe_get("user") not in users:
-            context["context"].value["user"] = anonymous
-    merged["users"].value.append({"name": anonymous, "user": {}})
-    return users
+    @property
+    def _user(self) -> Mapping[str, object]:
+        return self._users.get(self._loader.current_context["context"]["user"], {})
 
 
 _BROKEN = (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError)
@@ -251,7 +254,7 @@ class Renewing:
         if found.host.startswith("https"):
             self._secure(found)
         token = str(found.api_key.get("BearerToken", "")).strip()  # files end in a newline, headers must not
-        self._headers = {"Authorization": token} if token else {}
+        self._headers = {**({"Authorization": token} if token else {}), **self._loader.impersonates()}
         self._read_at = self._clock()
         return found
 

@@ -135,8 +135,7 @@ def agree(exchange: Exchange, transforms: tuple[Transform, ...]) -> Choice:
 
 
 def _plain(exchange: Exchange, message: object) -> web.Response:
-    if exchange.info.method not in ("GET", "HEAD"):
-        raise method_not_allowed("the server does not allow this method on the requested resource")
+    only_get(exchange.info)
     return response(to_json(message, pretty=True), Media.JSON.value)
 
 

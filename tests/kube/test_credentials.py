@@ -71,6 +71,40 @@ async def test_a_name_and_a_password_are_basic_authentication(tmp_path: Path) ->
     assert await authorization(found) == "Basic " + base64.b64encode(b"ann:p").decode()
 
 
+async def test_a_name_without_a_password_is_basic_authentication_too_as_in_go(tmp_path: Path) -> None:
+    for user in ({"username": "ann"}, {"username": "ann", "password": None}):
+        found = await connect(kubeconfig(tmp_path, user), environ=NOWHERE)
+        assert await authorization(found) == "Basic " + base64.b64encode(b"ann:").decode()
+
+
+async def test_a_user_may_act_as_another_one(tmp_path: Path) -> None:
+    user = {"token": "t", "as": "ann", "as-uid": "7", "as-groups": ["g"]}
+    found = await connect(kubeconfig(tmp_path, user), environ=NOWHERE)
+    assert await found.credentials.headers() == {
+        "Authorization": "Bearer t",
+        "Impersonate-User": "ann",
+        "Impersonate-Uid": "7",
+        "Impersonate-Group": "g",
+    }
+    for more in ({"as-groups": ["g", "h"]}, {"as-user-extra": {"a": ["b"]}}):
+        with pytest.raises(ConfigError, match="as-user-extra and several as-groups are not understood"):
+            await connect(kubeconfig(tmp_path, user | more), environ=NOWHERE)
+
+
+async def test_a_plugins_path_is_meant_beside_the_file(tmp_path: Path) -> None:
+    answer = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {"token": "of the plugin"},
+    }
+    plugin = tmp_path / "plugin"
+    plugin.write_text(f"#!/bin/sh\necho '{json.dumps(answer)}'\n")
+    plugin.chmod(0o700)
+    of = {"apiVersion": answer["apiVersion"], "command": "./plugin", "interactiveMode": "Never"}
+    found = await connect(kubeconfig(tmp_path, {"exec": of}), environ=NOWHERE)
+    assert await authorization(found) == "Bearer of the plugin"
+
+
 async def test_another_context_can_be_chosen(tmp_path: Path) -> None:
     found = await connect(kubeconfig(tmp_path, {"token": "t"}), "other", environ=NOWHERE)
     assert (found.server, found.namespace) == ("http://other:2", "elsewhere")
@@ -235,10 +269,17 @@ async def test_certificates_of_a_kubeconfig_open_the_door(tmp_path: Path) -> Non
     ("text", "said"),
     [
         (None, "there is no such file"),
-        ("", ""),
-        ("just text", ""),
+        ("", "it is no kubeconfig; right would be a map with contexts, clusters, users$"),
+        ("just text", "it is no kubeconfig; right"),
+        ("[1]", "it is no kubeconfig; right"),
         ("{}", ""),
-        ("a: [", ""),
+        ("a: [", "it is no YAML: while parsing a flow node expected the node content.* line 1, column 5$"),
+        ("a: 1\n---\nb: 2\n", "it is no YAML: expected a single document"),
+        (
+            "users: [{name: u, user: {username: a, password: 1234}}]",
+            "user u: password is no text; right would be quotes",
+        ),
+        ("users: [{name: u, user: {token: 1234}}]", "user u: token is no text; right would be quotes"),
         ("current-context: x\nclusters: []\ncontexts: []\nusers: []", "x"),
         ("current-context: x\nclusters: 7\ncontexts: {}\nusers: yes", ""),
     ],

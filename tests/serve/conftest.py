@@ -231,9 +231,9 @@ class Running(NamedTuple):
         lines = "".join(f"{name}: {value}\r\n" for name, value in named.items())
         return await self.raw(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{lines}\r\n".encode())
 
-    async def head(self, path: str) -> Answer:
+    async def head(self, path: str, user: str = "authorised") -> Answer:
         """A HEAD request."""
-        lines = f"HEAD {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer authorised\r\n\r\n"
+        lines = f"HEAD {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {user}\r\n\r\n"
         return await self.raw(lines.encode(), body=False)
 
     async def raw(self, request: bytes, body: bool = True) -> Answer:
