@@ -151,5 +151,5 @@ def read_record(path: Path) -> tuple[float, list[Slice]]:
 
 
 def _slice(line: dict[str, Any], began: float) -> Slice:
-    told = {name: line[name] for name in ("asked", "failed", "asked_to_fail", "latencies", "pods", "problems")}
-    return Slice(time=round(line["time"] - began, 3), **told)
+    told = ("asked", "failed", "asked_to_fail", "unanswered", "latencies", "pods", "problems")
+    return Slice(time=round(line["time"] - began, 3), **{name: line[name] for name in told})

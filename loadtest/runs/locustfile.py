@@ -133,7 +133,7 @@ class Record:
         gevent.spawn(self._lines)
 
     def _clear(self) -> None:
-        self.failed = self.asked_to_fail = 0
+        self.failed = self.asked_to_fail = self.unanswered = 0
         self.latencies: Counter[str] = Counter()
         self.pods: Counter[str] = Counter()
         self.problems: Counter[str] = Counter()
@@ -145,6 +145,7 @@ class Record:
                 self.asked_to_fail += 1
             else:
                 self.failed += 1
+                self.unanswered += not getattr(response, "status_code", 0)
                 self.problems[str(exception)[:120]] += 1
         body = getattr(response, "content", None) or b""
         if body and len(body) <= NAMED and len(self.pods) < POD_NAMES:
@@ -165,6 +166,7 @@ class Record:
             "asked": runner.user_count * run.per_user,
             "failed": self.failed,
             "asked_to_fail": self.asked_to_fail,
+            "unanswered": self.unanswered,
             "latencies": self.latencies,
             "pods": self.pods,
             "problems": self.problems,

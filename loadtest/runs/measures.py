@@ -116,6 +116,8 @@ class Answers(NamedTuple):
     failed: int
     """Not those that asked for it."""
     asked_to_fail: int
+    unanswered: int
+    """Of those that failed: without any answer of the service."""
     p50: float
     """ms; so are the next two."""
     p95: float
@@ -144,6 +146,7 @@ def answers(run: Run) -> Answers:
         answered=sum(durations.values()),
         failed=sum(part.failed for part in run.slices),
         asked_to_fail=sum(part.asked_to_fail for part in run.slices),
+        unanswered=sum(part.unanswered for part in run.slices),
         p50=quantile(durations, 0.5),
         p95=quantile(durations, 0.95),
         p99=quantile(durations, 0.99),

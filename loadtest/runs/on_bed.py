@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,9 @@ def service(bed: Bed, scrape: str = SCRAPE) -> Iterator[Place]:
         bed.rollout(NAME, namespace)
         stack.enter_context(running_adapter(bed, folder, f"--scrape-interval={scrape}", apis=APIS))
         scale(bed, hpa(NAME, namespace, pods_metric(METRIC, f"{TARGET:g}"), low=LOW, high=HIGH, down=DOWN_S))
-        yield Place(namespace, NAME, address(bed, namespace), WORK_MS, described(bed, scrape))
+        yield Place(
+            namespace, NAME, address(bed, namespace), WORK_MS, described(bed, scrape, f"scale-down window {DOWN_S} s")
+        )
 
 
 def scale(bed: Bed, made: dict[str, Any]) -> None:
@@ -68,11 +70,11 @@ def address(bed: Bed, namespace: str) -> str:
     return f"http://{bed.get('service', NAME, '-n', namespace)['spec']['clusterIP']}"
 
 
-def described(bed: Bed, scrape: str, more: Sequence[str] = ()) -> str:
+def described(bed: Bed, scrape: str, *more: str) -> str:
     """The bed in a sentence."""
     version = json.loads(bed.kubectl("version", "-o", "json"))["serverVersion"]["gitVersion"]
     told = [
-        f"the test bed: Kubernetes {version}, one real node, HPA period 15 s, scale-down window {DOWN_S} s",
+        f"the test bed: Kubernetes {version}, one real node, HPA period 15 s",
         f"scrapes every {scrape}",
         *more,
     ]

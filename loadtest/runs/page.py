@@ -47,7 +47,7 @@ def report(found: Report) -> str:
     run = found.run
     title = f"Load run: {run.scenario}"
     body = f"""<h1>{escape(title)}</h1>
-<p class="dim">{escape(run.plan.asks.capitalize())} {escape(run.began)}, {run.seconds:g} s,
+<p class="dim">{escape(run.plan.asks[0].upper() + run.plan.asks[1:])} {escape(run.began)}, {run.seconds:g} s,
 target {run.per_pod:g} requests/s per pod, {run.low} to {run.high} replicas.</p>
 <h2>What the brief asks for</h2>{verdict_table(found.verdicts)}
 <h2>The run</h2><figure>{plots.svg(plots.timeline(run))}</figure>
@@ -185,6 +185,7 @@ def _clients(run: Run) -> str:
     rows = [
         ["requests answered", str(seen.answered)],
         ["failed", str(seen.failed)],
+        *([["of them without an answer", str(seen.unanswered)]] if seen.failed else []),
         *([["errors that were asked for", str(seen.asked_to_fail)]] if seen.asked_to_fail else []),
         *([["Locust itself stood still", f"{seen.stalled:.1f} s"]] if seen.stalled else []),
         ["latency p50, p95, p99", f"{seen.p50:.0f}, {seen.p95:.0f}, {seen.p99:.0f} ms"],

@@ -31,8 +31,8 @@ def timeline(run: Run) -> "Figure":
     _latency(latency, run)
     latency.set_xlim(0, run.seconds)
     latency.set_xlabel("s since the load began", fontsize=9)
-    for remark in run.remarks:
-        rates.text(remark.time, 0.99, f" {remark.text}", fontsize=7, va="top", transform=rates.get_xaxis_transform())
+    for time, text in _remarks(run):
+        rates.text(time, 0.02, text, fontsize=7, rotation=90, ha="right", transform=rates.get_xaxis_transform())
     for axes in (rates, replicas, latency):
         for remark in run.remarks:
             axes.axvline(remark.time, color="#7a5195", linewidth=0.8, linestyle=":")
@@ -40,6 +40,17 @@ def timeline(run: Run) -> "Figure":
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def _remarks(run: Run) -> list[tuple[float, str]]:
+    """What was done and when, s; what is too near for a line of text of its own is joined to what came before."""
+    found: list[tuple[float, str]] = []
+    for remark in sorted(run.remarks, key=lambda remark: remark.time):
+        if found and remark.time - found[-1][0] < run.seconds / 80:
+            found[-1] = (found[-1][0], f"{found[-1][1]}, {remark.text}")
+        else:
+            found.append((remark.time, remark.text))
+    return found
 
 
 def _rates(axes: "Axes", run: Run) -> None:

@@ -66,6 +66,8 @@ class Slice(msgspec.Struct, frozen=True):
     pods: dict[str, int]
     """By name: answers. Empty where the service does not tell its name."""
     problems: dict[str, int] = {}
+    unanswered: int = 0
+    """Of those that failed: without any answer of the service."""
 
     @property
     def answered(self) -> int:
@@ -184,5 +186,5 @@ def _check(path: Path, part: Slice) -> None:
             good = False
         if not good:
             raise RecordError(f"{path}: {count} answers in {text[:40]!r} ms at {part.time} s: neither may be negative")
-    if min(part.failed, part.asked_to_fail) < 0 or part.failed + part.asked_to_fail > part.answered:
+    if min(part.failed, part.asked_to_fail, part.unanswered) < 0 or part.failed + part.asked_to_fail > part.answered:
         raise RecordError(f"{path}: more of the {part.answered} answers at {part.time} s failed than there were")

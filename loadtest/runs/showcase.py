@@ -131,5 +131,5 @@ def on_bed(bed: Bed) -> Iterator[tuple[Place, Stage]]:
         scale(bed, hpa(NAME, namespace, pods_metric(METRIC, str(PER_POD)), low=LOW, high=8, down=300))
         stack.enter_context(running_controller(bed, namespace, folder / "rollout.log"))
         shop.until("Idle")
-        place = Place(namespace, NAME, address(bed, namespace), description=described(bed, SCRAPE, ["a canary policy"]))
+        place = Place(namespace, NAME, address(bed, namespace), description=described(bed, SCRAPE, "a canary policy"))
         yield place, Stage(bed, namespace, NAME, NAME)

@@ -89,6 +89,8 @@ def _clients(run: Run) -> list[Verdict]:
     counted = seen.answered - seen.asked_to_fail
     bad = intervals.wilson(seen.failed, counted)
     said = f"{seen.failed} of {counted} requests failed"
+    if seen.failed:
+        said += f", {seen.unanswered} of them without an answer"
     if seen.enough:
         good = intervals.Interval(1 - bad.value, 1 - bad.high, 1 - bad.low)
         said = f"{percent(good, digits=3)}: {said}"

@@ -43,6 +43,7 @@ async def test_a_service_that_does_not_answer_is_failures_and_downtime_not_silen
     assert all("refused" in text.lower() for part in run.slices for text in part.problems)
     assert {look.total for look in run.looks} == {20.0}
     assert [event.count for event in run.counts(Kind.ENDPOINTS)] == [2]
+    assert sum(part.unanswered for part in run.slices) == sum(part.failed for part in run.slices)
     assert run.locust_cpu
 
 
