@@ -5,9 +5,9 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
-from urllib.parse import unquote, urlsplit
 
 import aiohttp
 import structlog
@@ -18,6 +18,8 @@ from adapter.metrics.prometheus import wire
 from adapter.metrics.prometheus.connection import Call, Connection, Endpoint, Form
 from adapter.metrics.prometheus.discovery import Discoverer
 from adapter.metrics.prometheus.loaded import Loaded
+from adapter.metrics.prometheus.proxy import parted
+from adapter.metrics.prometheus.source_clock import Asked, Past, SourceClock, tell_step
 from adapter.metrics.prometheus.verdict import Failed, Reply, judged, objection, refuses_verb
 from adapter.metrics.sample import Sample
 from adapter.metrics.series_text import cut
@@ -41,8 +43,8 @@ class _Answer(NamedTuple):
     """What an endpoint said."""
 
     body: bytearray
-    asked: float
-    """Unix time by our clock, s, at which it was asked; it evaluated no earlier."""
+    asked: Asked
+    """When, by our clock and by the endpoint's."""
 
 
 class PrometheusSource:
@@ -63,7 +65,9 @@ class PrometheusSource:
         self._ahead = 0.0
         """s by which the clock of whoever answered last is ahead of ours."""
         self._endpoints = [Endpoint(url, connection.use_post) for url in connection.urls]
-        self._proxies = dict(zip(self._endpoints, map(_proxy, connection.proxies), strict=False))
+        self._clocks = {endpoint: SourceClock(partial(tell_step, endpoint.url)) for endpoint in self._endpoints}
+        self._past = Past(self._remembers)
+        self._proxies = dict(zip(self._endpoints, map(parted, connection.proxies), strict=False))
         self._token = Loaded([connection.token_file], self._read_token)
         tls_files = [
             connection.ca_file,
@@ -104,7 +108,21 @@ class PrometheusSource:
         form = [("query", query.promql), ("timeout", f"{self._connection.timeout_s:g}s")]
         answer = await self._ask(Call("query", form))
         clock = wire.Clock(answer.asked, values=query.of_times)
-        return await self._decoded(lambda warnings: wire.samples(answer.body, warnings, clock))
+        found = await self._decoded(lambda warnings: wire.samples(answer.body, warnings, clock))
+        before = answer.asked.again
+        if found and before is not None and not await self._past.remembered(query.promql, before, answer.asked.clock):
+            answer.asked.forgotten = True
+            found = await self._decoded(lambda warnings: wire.samples(answer.body, warnings, clock))
+        return found
+
+    async def _remembers(self, promql: str, before: float) -> bool:
+        """Whether it answers as of `before`, a time of its own clock that has yet to come again."""
+        try:
+            answer = await self._ask(Call("query", [("query", promql), ("time", f"{before - 1:.3f}")]))
+            found = await self._decoded(lambda warnings: wire.samples(answer.body, warnings))
+        except SourceError:
+            return False
+        return bool(found) and abs(found[0].time - (before - 1)) < 1
 
     async def silent(self, query: Query, at: float, pods: Since) -> frozenset[Pod]:
         """See `Source`: nobody is, as far as Prometheus tells."""
@@ -149,7 +167,7 @@ class PrometheusSource:
                     failures.append((f"{endpoint.url} {failure}", f"{endpoint.url} {failure.cause}"))
                     continue
                 self._prefer(endpoint)
-                return _Answer(body, asked)
+                return _Answer(body, Asked(self._clocks[endpoint], asked, self._clock()))
         raise SourceError(*("Prometheus did not answer: " + "; ".join(told) for told in zip(*failures, strict=True)))
 
     def _prefer(self, endpoint: Endpoint) -> None:
@@ -277,15 +295,3 @@ class PrometheusSource:
         if self._connection.certificate_file:
             context.load_cert_chain(self._connection.certificate_file, self._connection.key_file or None)
         return context
-
-
-def _proxy(url: str) -> tuple[str | None, dict[str, str]]:
-    """A proxy's URL without its userinfo, and the headers that are made of it."""
-    if not url:
-        return None, {}
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    if not parts.username:
-        return f"{parts.scheme}://{host}", {}
-    credentials = aiohttp.encode_basic_auth(unquote(parts.username), unquote(parts.password or ""))
-    return f"{parts.scheme}://{host}", {"Proxy-Authorization": credentials}

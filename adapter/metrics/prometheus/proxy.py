@@ -6,7 +6,9 @@ HTTP_PROXY, HTTPS_PROXY and NO_PROXY, each in small letters too. Loopback is nev
 import ipaddress
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import aiohttp
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -91,3 +93,15 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(text)
     except ValueError:
         return None
+
+
+def parted(url: str) -> tuple[str | None, dict[str, str]]:
+    """A proxy's URL without its userinfo, and the headers that are made of it."""
+    if not url:
+        return None, {}
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    if not parts.username:
+        return f"{parts.scheme}://{host}", {}
+    credentials = aiohttp.encode_basic_auth(unquote(parts.username), unquote(parts.password or ""))
+    return f"{parts.scheme}://{host}", {"Proxy-Authorization": credentials}

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from adapter.metrics.prometheus.source_clock import Asked
 from adapter.metrics.sample import Sample
 from adapter.metrics.slices import Slices
 from adapter.metrics.source import SourceError, UnsupportedQuery
@@ -88,10 +89,14 @@ def pieces(body: bytearray, key: bytes) -> Iterator[tuple[bytes, bool]]:
 class Clock(NamedTuple):
     """How the times of an answer are read."""
 
-    asked: float | None = None
-    """Unix time by our clock, s, at which it was asked: the time of its samples. None: the source's own is kept."""
+    asked: Asked | None = None
+    """When it was asked by our clock: the time of its samples. None: the source's own is kept."""
     values: bool = False
     """Whether its values are times too, to be put from the source's clock into ours."""
+
+
+MOST_ELEMENT = 2**20
+"""Bytes of one element of an array, which cannot be read in slices."""
 
 
 def samples(body: bytearray, warnings: list[str], clock: Clock = Clock()) -> Slices[list[Sample]]:  # noqa: B008 - immutable
@@ -103,6 +108,7 @@ def samples(body: bytearray, warnings: list[str], clock: Clock = Clock()) -> Sli
     histograms = 0
     try:
         for piece, is_rest in pieces(body, b"result"):
+            _check_size(piece)
             elements = (_rest(piece, warnings) if is_rest else _elements.decode(piece)) or []
             histograms += sum(one.value is None for one in elements)
             found += _vector(elements, clock)
@@ -133,13 +139,14 @@ def _rest(piece: bytes, warnings: list[str]) -> list[_Element] | None:
 
 
 def _vector(elements: list[_Element], clock: Clock) -> list[Sample]:
-    asked = clock.asked
     found = [(one.metric or {}, _number(one.value[1]), one.value[0]) for one in elements if one.value]
-    if asked is None:
+    if clock.asked is None or not found:
         return [Sample(labels, value, time) for labels, value, time in found]
+    clock.asked.heard(found[0][2])
+    at = clock.asked.ours(found[0][2])
     if clock.values:
-        return [Sample(labels, asked - (time - value), asked) for labels, value, time in found]
-    return [Sample(labels, value, asked) for labels, value, _ in found]
+        return [Sample(labels, clock.asked.ours(value), at) for labels, value, _ in found]
+    return [Sample(labels, value, at) for labels, value, _ in found]
 
 
 def seconds_ahead(date: str, now: float) -> float:
@@ -148,6 +155,14 @@ def seconds_ahead(date: str, now: float) -> float:
         return parsedate_to_datetime(date).timestamp() - now
     except (ValueError, OverflowError):
         return 0.0
+
+
+def _check_size(piece: bytes) -> None:
+    if len(piece) > SLICE_BYTES + MOST_ELEMENT:
+        raise SourceError(
+            f"a part of the answer that cannot be read in pieces has {len(piece)} bytes;"
+            f" at most {MOST_ELEMENT} are read"
+        )
 
 
 def _number(text: str) -> float:
@@ -163,6 +178,7 @@ def label_sets(body: bytearray, warnings: list[str]) -> Slices[list[Mapping[str,
     found: list[Mapping[str, str]] = []
     try:
         for piece, is_rest in pieces(body, b"data"):
+            _check_size(piece)
             found += _label_sets.decode(_accepted(piece, warnings).data if is_rest else piece) or []
             yield
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
