@@ -18,6 +18,8 @@ RUN python -m venv /opt/streamgate \
 # Less what no program imports: the classes of the Kubernetes client that stand for API objects and groups (it loads each
 # when it is asked for, and we decode with msgspec), tests of packages, and what installs packages.
 FROM dependencies AS slim
+# WORKDIR takes no pattern, and which Python it is the base says.
+# hadolint ignore=DL3003
 RUN cd /opt/streamgate/lib/python3*/site-packages \
  && for folder in kubernetes/client kubernetes/aio/client; do \
       find $folder/api $folder/models -name '*.py*' ! -name '__init__.*' -exec rm {} +; \

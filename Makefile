@@ -31,11 +31,12 @@ test: .venv/installed ## all tests that need no cluster
 fuzz: .venv/installed ## mutations of seeds into every reader of bytes from outside (SECONDS=300, ONLY=one reader)
 	@nice $(PY) -X faulthandler -m tests.fuzz --seconds=$(or $(SECONDS),300) --only=$(ONLY)
 
-lint: .venv/installed ## style, types, layers
+lint: .venv/installed ## style, types, layers, the Dockerfile
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
+	@.venv/bin/hadolint Dockerfile
 
 format: .venv/installed ## put the code into its standard form
 	@$(PY) -m ruff check --fix .

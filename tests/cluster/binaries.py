@@ -60,6 +60,7 @@ PROGRAMS = {
         Program("contour", "contour", "github.com/projectcontour/contour/cmd/contour", ("version",), (1, 30), (1, 99)),
         Program("rollouts-controller", "argo-rollouts", "github.com/argoproj/argo-rollouts/cmd/rollouts-controller"),
         Program("helm", "helm", "helm.sh/helm/v3/cmd/helm", ("version", "--short"), (3, 18), (3, 99)),
+        Program("kube-score", "kube-score", "github.com/zegl/kube-score/cmd/kube-score", ("version",), (1, 18)),
     )
 }
 VERSION_OF = {
@@ -70,6 +71,7 @@ VERSION_OF = {
     "contour": "github.com/projectcontour/contour",
     "argo-rollouts": "github.com/argoproj/argo-rollouts",
     "helm": "helm.sh/helm/v3",
+    "kube-score": "github.com/zegl/kube-score",
 }
 
 
