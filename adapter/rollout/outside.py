@@ -6,11 +6,13 @@ to another. No redirect is followed, no cookie kept, no proxy of the environment
 
 import asyncio
 import socket
-from collections.abc import Mapping, Sequence
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from types import TracebackType
-from typing import Final, Self, TypeAlias
+from typing import Final, NamedTuple, Self, TypeAlias
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -69,6 +71,13 @@ def networks(texts: Sequence[str]) -> tuple[Network, ...]:
     return tuple(map(ip_network, texts))
 
 
+class Trust(NamedTuple):
+    """Whose certificate is taken; `name`: the one that has to stand in it, and is asked for (SNI)."""
+
+    context: ssl.SSLContext
+    name: str
+
+
 class Guarded(AbstractResolver):
     """Looks names up, and leaves out addresses that may not be connected to."""
 
@@ -108,6 +117,22 @@ def _look_up(host: str, port: int, family: int) -> list[tuple[int, int, tuple[st
     return [(kind, protocol, (str(place[0]), port)) for kind, _, protocol, _, place in found]
 
 
+@contextmanager
+def _said(place: URL, seconds: float) -> Iterator[None]:
+    """What goes wrong with a request, as an OutsideError."""
+    try:
+        yield
+    except TimeoutError:
+        raise OutsideError(f"{place.host} did not answer within {seconds:g} s") from None
+    except aiohttp.ClientConnectorCertificateError as error:
+        why = getattr(error.certificate_error, "verify_message", "") or error.certificate_error
+        raise OutsideError(f"{place.host}: its certificate is refused: {why}") from None
+    except aiohttp.ClientConnectorError as error:
+        raise OutsideError(f"{place.host} cannot be reached: {error.os_error.strerror or error.os_error}") from None
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise OutsideError(f"{place.host}: {type(error).__name__}") from None
+
+
 class Outside:
     """`async with Outside() as outside:` asks URLs of policies."""
 
@@ -138,30 +163,25 @@ class Outside:
         """The status of the answer, whose body is not read. Raises OutsideError."""
         assert self._session is not None, "it was entered"
         place = self._place(url)
-        try:
+        with _said(place, self._seconds):
             async with self._session.post(place, data=body, headers=headers, allow_redirects=False) as answer:
                 return answer.status
-        except TimeoutError:
-            raise OutsideError(f"{place.host} did not answer within {self._seconds:g} s") from None
-        except aiohttp.ClientConnectorError as error:
-            raise OutsideError(f"{place.host} cannot be reached: {error.os_error.strerror or error.os_error}") from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise OutsideError(f"{place.host}: {type(error).__name__}") from None
 
-    async def get(self, url: str, headers: Mapping[str, str], seconds: float) -> int:
-        """The status of the answer, of whose body at most MOST_BODY bytes are read. Raises OutsideError."""
+    async def get(self, url: str, headers: Mapping[str, str], seconds: float, trust: Trust | None = None) -> int:
+        """The status of the answer, of whose body at most MOST_BODY bytes are read. Raises OutsideError.
+
+        `trust`: for https; None: the authorities of the system vouch for the URL's host.
+        """
         assert self._session is not None, "it was entered"
         place, limit = self._place(url), aiohttp.ClientTimeout(total=seconds)
-        try:
-            async with self._session.get(place, headers=headers, timeout=limit, allow_redirects=False) as answer:
+        context = trust.context if trust else True
+        name = (trust.name or None) if trust else None
+        with _said(place, seconds):
+            async with self._session.get(
+                place, headers=headers, timeout=limit, allow_redirects=False, ssl=context, server_hostname=name
+            ) as answer:
                 await answer.content.read(MOST_BODY)
                 return answer.status
-        except TimeoutError:
-            raise OutsideError(f"{place.host} did not answer within {seconds:g} s") from None
-        except aiohttp.ClientConnectorError as error:
-            raise OutsideError(f"{place.host} cannot be reached: {error.os_error.strerror or error.os_error}") from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise OutsideError(f"{place.host}: {type(error).__name__}") from None
 
     def _place(self, url: str) -> URL:
         """The URL, if it may be asked. A path may hold a secret, so messages name no more than the host."""

@@ -6,7 +6,9 @@ controller: then probes are asked once more.
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import lru_cache
 from itertools import cycle
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -15,11 +17,12 @@ from adapter.rollout.decide.context import Context
 from adapter.rollout.decide.wants import canary_pods
 from adapter.rollout.model.observation import Pod
 from adapter.rollout.model.policy import BlueGreen
-from adapter.rollout.model.preview import Generate, Port, Probe, Rounds, after, port_of, verdict
+from adapter.rollout.model.preview import Generate, Probe, Rounds, after, port_of, verdict
 from adapter.rollout.model.status import Phase
+from adapter.rollout.model.tls import NO_CA, Tls, authorities, is_ca
 from adapter.rollout.model.verdict import Verdict
 from adapter.rollout.model.window import Counts
-from adapter.rollout.outside import OutsideError
+from adapter.rollout.outside import OutsideError, Trust
 
 SECONDS: Final = 30.0
 """That one job may take."""
@@ -34,6 +37,8 @@ MOST_BEHIND: Final = 10
 """Requests of our own of one release that wait for an answer at the same time."""
 PATIENCE: Final = 5.0
 """Seconds that a request of our own may take."""
+MOST_TRUSTS: Final = 64
+"""Kinds of TLS that are held in memory."""
 BAD: Final = 500
 """The status from which on an answer to our own requests is bad."""
 
@@ -41,7 +46,7 @@ BAD: Final = 500
 class Get(Protocol):
     """A GET whose answer's body is bounded."""
 
-    async def get(self, url: str, headers: Mapping[str, str], seconds: float) -> int:
+    async def get(self, url: str, headers: Mapping[str, str], seconds: float, trust: Trust | None = None) -> int:
         """The status. Raises OutsideError."""
         ...
 
@@ -128,7 +133,7 @@ class Preview:
     async def _one(self, probe: Probe, pods: Sequence[Pod]) -> str:
         for pod in pods:  # one after the other: a probe is no load
             try:
-                status = await self._get(pod, probe.port, probe.path, probe.host, float(probe.timeout_seconds))
+                status = await self._get(pod, probe, probe.path, float(probe.timeout_seconds))
             except OutsideError as error:
                 return f"pod {pod.name}: {error}"
             if not 200 <= status < 400:
@@ -148,19 +153,37 @@ class Preview:
     def _sent(self, wanted: Generate, pod: Pod, path: str) -> Callable[[], Coroutine[Any, Any, bool]]:
         async def send() -> bool:
             try:
-                return await self._get(pod, wanted.port, path, wanted.host, PATIENCE) >= BAD
+                return await self._get(pod, wanted, path, PATIENCE) >= BAD
             except OutsideError:
                 return True
 
         return send
 
-    async def _get(self, pod: Pod, port: Port, path: str, host: str, seconds: float) -> int:
-        address, number = str(pod.status.get("podIP") or ""), port_of(pod.spec.get("containers") or (), port)
+    async def _get(self, pod: Pod, wanted: Probe | Generate, path: str, seconds: float) -> int:
+        address, number = str(pod.status.get("podIP") or ""), port_of(pod.spec.get("containers") or (), wanted.port)
         if not address or number is None:
             raise OutsideError(f"it has {'no such port' if address else 'no address'}")
         where = f"[{address}]" if ":" in address else address
-        headers = {"User-Agent": "streamgate-rollout", **({"Host": host} if host else {})}
-        return await self._outside.get(f"http://{where}:{number}{path}", headers, seconds)
+        headers = {"User-Agent": "streamgate-rollout", **({"Host": wanted.host} if wanted.host else {})}
+        trust = trusting(wanted.tls, wanted.tls.server_name or wanted.host) if wanted.scheme == "HTTPS" else None
+        return await self._outside.get(f"{wanted.scheme.lower()}://{where}:{number}{path}", headers, seconds, trust)
+
+
+@lru_cache(maxsize=MOST_TRUSTS)
+def trusting(tls: Tls, name: str) -> Trust:
+    """Whose certificate is taken. Raises OutsideError where nobody can be verified so."""
+    if tls.insecure_skip_verify:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return Trust(context, name)
+    try:
+        context = ssl.create_default_context(cadata=authorities(tls.ca_bundle) if tls.ca_bundle else None)
+    except (ValueError, ssl.SSLError):
+        raise OutsideError(f"tls.caBundle: {NO_CA}") from None
+    if not name:
+        raise OutsideError("tls.serverName is missing: there is no name to verify")
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # authorities of clusters may lack key identifiers
+    return Trust(context, name)
 
 
 async def _later(seconds: float, room: asyncio.Semaphore, send: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
@@ -170,15 +193,17 @@ async def _later(seconds: float, room: asyncio.Semaphore, send: Callable[[], Cor
 
 
 def problems(spec: BlueGreen | None, template: Mapping[str, Any]) -> list[str]:
-    """A sentence for each port that the template does not declare."""
+    """A sentence for each port that the template does not declare, and each CA that is none."""
     if spec is None:
         return []
     containers = (template.get("spec") or {}).get("containers") or ()
-    asked: list[tuple[str, Port]] = [(f"probes[{index}]", probe.port) for index, probe in enumerate(spec.probes)]
-    asked += [("generate", spec.generate.port)] if spec.generate else []
-    return [
-        f"spec.blueGreen.{field}.port: the template declares no container port {'' if port is None else port}".rstrip()
+    asked: list[tuple[str, Probe | Generate]] = [(f"probes[{index}]", each) for index, each in enumerate(spec.probes)]
+    asked += [("generate", spec.generate)] if spec.generate else []
+    found = [
+        f"spec.blueGreen.{field}.port: the template declares no container port {each.port or ''}".rstrip()
         + "; right would be one of its containerPorts, by number or name"
-        for field, port in asked
-        if port_of(containers, port) is None
+        for field, each in asked
+        if port_of(containers, each.port) is None
     ]
+    bundles = [(field, each.tls.ca_bundle) for field, each in asked if each.tls.ca_bundle]
+    return found + [f"spec.blueGreen.{field}.tls.caBundle: {NO_CA}" for field, ca in bundles if not is_ca(ca)]

@@ -15,7 +15,7 @@ from adapter.rollout.model import shape
 from adapter.rollout.model.gates import read
 from adapter.rollout.model.preview import Probe, Rounds, after, port_of, verdict
 from adapter.rollout.model.verdict import FREE, Said, Verdict
-from adapter.rollout.outside import Outside, OutsideError, networks
+from adapter.rollout.outside import Outside, OutsideError, Trust, networks
 from adapter.rollout.preview import Preview
 from adapter.rollout.turns import Turns
 from tests.rollout.shop import Shop, image_of, rolls_back
@@ -31,12 +31,14 @@ class Pods:
         self._shop, self.say = shop, say
         self.asked: list[tuple[str, str, str]] = []
         """Image, URL, phase."""
+        self.trusts: list[Trust | None] = []
         self.running = self.most = 0
 
-    async def get(self, url: str, headers: Mapping[str, str], seconds: float) -> int:
+    async def get(self, url: str, headers: Mapping[str, str], seconds: float, trust: Trust | None = None) -> int:
         address = url.split("/")[2].partition(":")[0]
         (pod,) = [each for each in self._shop.all(PODS) if each["status"].get("podIP") == address]
         self.asked.append((image_of(pod), url, self._shop.phase))
+        self.trusts.append(trust)
         self.running += 1
         self.most = max(self.most, self.running)
         await asyncio.sleep(0)
@@ -221,6 +223,14 @@ async def test_a_port_that_is_not_declared_is_refused(field: str) -> None:
         ({"generate": {"requests": 1e9}}, "from 1 to 100000"),
         ({"generate": {"limit": 1}}, "between 0 to 1"),
         ({"generate": {"url": "http://a/"}}, "no such field"),
+        ({"probes": [{"name": "a", "scheme": "https"}]}, "HTTP or HTTPS"),
+        ({"probes": [{"name": "a", "scheme": "HTTPS"}]}, "no name to verify"),
+        ({"probes": [{"name": "a", "scheme": "HTTPS", "tls": {}}]}, "no name to verify"),
+        ({"probes": [{"name": "a", "tls": {"serverName": "web"}}]}, "for scheme HTTPS"),
+        ({"generate": {"scheme": "HTTPS", "tls": {"serverName": "a b"}}}, "stands in the certificate"),
+        ({"generate": {"scheme": "HTTPS", "host": "web", "tls": {"caBundle": "bm90IG9uZQ=="}}}, "no certificate"),
+        ({"generate": {"scheme": "HTTPS", "host": "web", "tls": {"caBundle": "-----BEGIN"}}}, "of base64"),
+        ({"generate": {"scheme": "HTTPS", "host": "web", "tls": {"caFile": "/a"}}}, "no such field"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_in_a_sentence(blue_green: dict[str, Any], words: str) -> None:

@@ -85,6 +85,9 @@ class Fields:
             return None
         return round(number)
 
+    def is_true(self, field: str) -> bool:
+        return self._raw.get(field) is True
+
     def flag(self, field: str) -> None:
         value = self._raw.get(field)
         if value is not None and not isinstance(value, bool):

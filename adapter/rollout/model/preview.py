@@ -9,7 +9,9 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
+from adapter.rollout.model import tls
 from adapter.rollout.model.fields import Fields
+from adapter.rollout.model.tls import Tls
 from adapter.rollout.model.verdict import Said, Verdict
 
 Port: TypeAlias = int | str | None
@@ -27,22 +29,24 @@ WHOLE: Final = {
     "requestsPerSecond": (1, 100),
     "requests": (1, 100_000),
 }
-PROBE: Final = ("name", "path", "port", "host", "everySeconds", "timeoutSeconds", "successes", "failures")
-GENERATE: Final = ("paths", "port", "host", "requestsPerSecond", "requests", "limit")
+SPOKEN: Final = ("port", "scheme", "host", "tls")
+PROBE: Final = ("name", "path", *SPOKEN, "everySeconds", "timeoutSeconds", "successes", "failures")
+GENERATE: Final = ("paths", *SPOKEN, "requestsPerSecond", "requests", "limit")
 
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 _PATH: Final = re.compile(r"/[!-~]{0,1023}\Z")
-_HOST: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?\Z")
 _PORT: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?\Z")
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """An HTTP GET to every new pod: a round is good if each answers 200 to 399 in time."""
+    """A GET to every new pod, by HTTP or HTTPS: a round is good if each answers 200 to 399 in time."""
 
     name: str = ""
     path: str = "/"
     port: Port = None
+    scheme: str = "HTTP"
     host: str = ""
+    tls: Tls = Tls()
     every_seconds: int = 2
     timeout_seconds: int = 2
     successes: int = 3
@@ -56,7 +60,9 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
 
     paths: tuple[str, ...] = ("/",)
     port: Port = None
+    scheme: str = "HTTP"
     host: str = ""
+    tls: Tls = Tls()
     requests_per_second: int = 10
     requests: int = 1000
     """In all, of one release."""
@@ -124,7 +130,8 @@ def problems(blue_green: Fields) -> None:
 
 
 def _common(fields: Fields, known: Sequence[str]) -> None:
-    fields.text("host", _HOST, "a host's name for the Host header")
+    fields.text("host", tls.HOST, "a host's name for the Host header")
+    tls.problems(fields)
     fields.port("port", _PORT)
     for field in WHOLE.keys() & set(known):
         fields.whole(field, *WHOLE[field])
