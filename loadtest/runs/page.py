@@ -30,7 +30,7 @@ figure svg { display: block; width: 100%; height: auto; }
 table { border-collapse: collapse; min-width: min(100%, 46rem); }
 .beside table { min-width: 100%; } .wrap { overflow-x: auto; }
 th, td { text-align: left; padding: .3rem .5rem; border-bottom: 1px solid var(--line); vertical-align: top; }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.one { white-space: nowrap; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
 dt { color: var(--dim); } dd { margin: 0; }
 """
@@ -103,8 +103,8 @@ def sure(found: Interval) -> str:
 def verdict_table(found: Iterable[Verdict]) -> str:
     """The brief's targets and what was measured."""
     rows = [
-        f"<tr><td>{escape(one.name)}</td><td>{escape(one.target)}</td><td>{escape(one.measured)}</td>"
-        f"<td>{MARKS[one.met]}</td></tr>"
+        f"<tr><td>{escape(one.name)}</td><td class='one'>{escape(one.target)}</td><td>{escape(one.measured)}</td>"
+        f"<td class='one'>{MARKS[one.met]}</td></tr>"
         for one in found
     ]
     heads = "<tr><th>target</th><th>asked for</th><th>measured</th><th></th></tr>"

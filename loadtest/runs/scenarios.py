@@ -100,6 +100,7 @@ def _leak(place: float) -> float:
     return 1 + (SLOWER - 1) * min(1.0, max(0.0, place - 0.2) / 0.6)
 
 
+# A record names its scenario and not its curve: one that changes gets another name, or old reports would not be true.
 _ALL = (
     Scenario("step", "how long from more load to enough pods, and back?", 240.0,
              between(45 / 240, 125 / 240, inside=TOP, outside=REST)),
