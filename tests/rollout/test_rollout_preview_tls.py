@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 import pytest
 import trustme
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
 from adapter.rollout.hear import MetricsEars
 from adapter.rollout.model.preview import GENERATE, PROBE
-from adapter.rollout.model.tls import MOST_CA, TLS, Tls
+from adapter.rollout.model.tls import MOST_CA, TLS, Tls, is_ca
 from adapter.rollout.outside import Outside, OutsideError, networks
 from adapter.rollout.preview import trusting
 from adapter.rollout.turns import Turns
@@ -96,3 +98,19 @@ def test_the_fields_are_those_of_the_definition() -> None:
     assert set(probe["properties"]["tls"]["properties"]) == set(TLS)
     assert probe["properties"]["tls"]["properties"]["caBundle"]["maxLength"] == MOST_CA
     assert probe["x-kubernetes-validations"] == generate["x-kubernetes-validations"]
+
+
+@given(st.binary(max_size=60) | st.binary(max_size=60).map(lambda data: b"0" + bytes([len(data)]) + data))
+def test_whatever_stands_in_a_ca_it_is_used_or_named(der: bytes) -> None:
+    """What looks like a certificate and is none is said when it is used, in a sentence, too."""
+    pem = f"-----BEGIN CERTIFICATE-----\n{base64.b64encode(der).decode()}\n-----END CERTIFICATE-----\n"
+    tls = Tls(ca_bundle=base64.b64encode(pem.encode()).decode())
+    assert is_ca(tls.ca_bundle) == (der[:1] == b"0" and len(der) >= 2 and der[1] == len(der) - 2)
+    with pytest.raises(OutsideError, match="it holds no certificate"):
+        trusting(tls, "web")
+
+
+def test_several_certificates_may_stand_in_it(authority: trustme.CA) -> None:
+    both = authority.cert_pem.bytes() + trustme.CA().cert_pem.bytes()
+    assert is_ca(base64.b64encode(both).decode())
+    assert not is_ca(base64.b64encode(both.replace(b"MII", b"", 1)).decode())

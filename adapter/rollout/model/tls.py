@@ -5,9 +5,7 @@ objects is wanted for it.
 """
 
 import base64
-import binascii
 import re
-import ssl
 from typing import Final
 
 import msgspec
@@ -21,6 +19,7 @@ SCHEME: Final = re.compile(r"HTTPS?\Z")
 HOST: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?\Z")
 NO_CA: Final = "it holds no certificate; right would be certificates in PEM, in base64"
 
+_PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
 _BASE64: Final = re.compile(rf"[A-Za-z0-9+/=\s]{{0,{MOST_CA}}}\Z")
 
 
@@ -35,19 +34,27 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
 
 def authorities(ca_bundle: str) -> str:
     """The certificates of a caBundle, PEM. Raises ValueError where there is none."""
-    try:
-        text = base64.b64decode("".join(ca_bundle.split()), validate=True).decode("ascii")
-    except (binascii.Error, UnicodeDecodeError) as error:
-        raise ValueError(str(error)) from None
-    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)  # SSLError is none of ValueError's
+    text = base64.b64decode("".join(ca_bundle.split()), validate=True).decode("ascii")
+    found = _PEM.findall(text)
+    if not found or not all(_is_der(base64.b64decode("".join(each.split()), validate=True)) for each in found):
+        raise ValueError(NO_CA)
     return text
 
 
+def _is_der(data: bytes) -> bool:
+    """Whether it is one ASN.1 sequence of its own length, as a certificate is (X.690, 8.1.3)."""
+    if len(data) < 2 or data[0] != 0x30:
+        return False
+    more = data[1] & 0x7F if data[1] & 0x80 else 0
+    length = int.from_bytes(data[2 : 2 + more], "big") if more else data[1]
+    return len(data) == 2 + more + length
+
+
 def is_ca(ca_bundle: str) -> bool:
-    """Whether there is a certificate in it."""
+    """Whether there is a certificate in it, and nothing that is none."""
     try:
         return bool(authorities(ca_bundle))
-    except (ValueError, ssl.SSLError):
+    except ValueError:  # binascii.Error and UnicodeDecodeError are such
         return False
 
 
