@@ -4,6 +4,7 @@ The flags are prometheus-adapter's and metrics-server's where these have one, so
 nothing else; `adapter.program.flags` says which spellings are understood.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -230,6 +231,12 @@ _WITHOUT_EFFECT: Final = KLOG | ignored(
 )
 
 
+_HEADER: Final = re.compile(
+    r"(?!(?i:content-length|transfer-encoding)=)[!#$%&'*+.^_`|~0-9A-Za-z-]+=[^\x00-\x08\x0a-\x1f\x7f]*"
+)
+"""A header as HTTP has it (RFC 9110, 5.5 and 5.6.2), with `=` in place of the colon."""
+
+
 def _together(settings: Settings) -> Iterator[str]:
     """What does not go together."""
     certificate, key = settings.tls_cert_file, settings.tls_private_key_file
@@ -241,8 +248,11 @@ def _together(settings: Settings) -> Iterator[str]:
             "answers to one question: give one"
         )
     for number, header in enumerate(settings.prometheus_header, 1):
-        if not header.partition("=")[1] or header.startswith("="):
-            yield f"--prometheus-header, the {number}. of them: name=value is wanted"  # it may hold a secret
+        if not _HEADER.fullmatch(header):  # whose text may hold a secret
+            yield (
+                f"--prometheus-header, the {number}. of them: name=value is wanted, the name of letters, digits and -,"
+                " the value without control characters; Content-Length and Transfer-Encoding are the client's own"
+            )
 
 
 FLAGS: Final = Flags(

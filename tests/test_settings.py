@@ -90,7 +90,8 @@ def test_repeated_and_comma_separated_lists_add_up() -> None:
         ),
         (
             ["--prometheus-header=X=1", "--prometheus-header=a secret"],
-            "--prometheus-header, the 2. of them: name=value is wanted",
+            "--prometheus-header, the 2. of them: name=value is wanted, the name of letters, digits and -, the value"
+            " without control characters; Content-Length and Transfer-Encoding are the client's own",
         ),
         (["x", "y"], "'y' is no flag; flags look like --name=value"),
     ],
@@ -99,6 +100,20 @@ def test_a_bad_flag_gets_one_sentence(arguments: list[str], sentence: str) -> No
     with pytest.raises(SettingsError) as caught:
         parse(arguments)
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    "header", ["=x", "X", "X Y=a", "X: a", "Xü=a", "X=a\nb", "X=a\x00", "content-length=5", "Transfer-Encoding=chunked"]
+)
+def test_what_no_http_header_can_be_is_refused_and_its_value_not_repeated(header: str) -> None:
+    with pytest.raises(SettingsError, match=r"--prometheus-header, the 1\. of them: name=value is wanted") as caught:
+        parse([f"--prometheus-header={header}"])
+    assert header not in str(caught.value)
+
+
+@pytest.mark.parametrize("header", ["X-Scope-OrgID=a|b", "X=", "X=a=b", "X=blau grün\t€", "Content-Length-X=1"])
+def test_what_an_http_header_can_be_is_taken(header: str) -> None:
+    assert settings(f"--prometheus-header={header}").prometheus_header == (header,)
 
 
 def test_help_tells_every_flag_with_its_default() -> None:

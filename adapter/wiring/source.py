@@ -78,7 +78,7 @@ async def prometheus(settings: Settings, environ: Mapping[str, str] = os.environ
         key_file=settings.prometheus_client_tls_key_file,
         server_name=user.server_name if user and not flags else "",
         proxies=_proxies(urls, user.proxy if user else "", environ),
-        headers=dict(header.split("=", 1) for header in settings.prometheus_header),
+        headers=_headers(settings.prometheus_header),
         use_post=settings.prometheus_verb.upper() == "POST",
         timeout_s=settings.prometheus_timeout,
         concurrency=settings.prometheus_concurrency,
@@ -86,6 +86,16 @@ async def prometheus(settings: Settings, environ: Mapping[str, str] = os.environ
         max_series=settings.discovery_max_series,
         max_names=settings.discovery_max_names,
     )
+
+
+def _headers(given: Sequence[str]) -> Mapping[str, str]:
+    """Of `name=value`; one that is given twice is sent as one with both values, which means the same."""
+    found: dict[str, tuple[str, str]] = {}
+    for header in given:
+        name, _, value = header.partition("=")
+        first, before = found.get(name.lower(), (name, ""))
+        found[name.lower()] = first, ", ".join(filter(None, [before, value]))
+    return dict(found.values())
 
 
 def _urls(text: str) -> tuple[str, ...]:

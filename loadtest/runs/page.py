@@ -30,7 +30,8 @@ figure svg { display: block; width: 100%; height: auto; }
 table { border-collapse: collapse; min-width: min(100%, 46rem); }
 .beside table { min-width: 100%; } .wrap { overflow-x: auto; }
 th, td { text-align: left; padding: .3rem .5rem; border-bottom: 1px solid var(--line); vertical-align: top; }
-td.one { white-space: nowrap; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.one { white-space: nowrap; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
 dt { color: var(--dim); } dd { margin: 0; }
 """

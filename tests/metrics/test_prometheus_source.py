@@ -1,6 +1,7 @@
 """PrometheusSource against a small Prometheus on loopback."""
 
 import asyncio
+import base64
 import gzip
 import json
 import os
@@ -249,6 +250,16 @@ async def test_credentials_and_headers_are_sent(fake: Fake) -> None:
     assert basic["Authorization"] == aiohttp.encode_basic_auth("user", "p@ss")
     assert basic["X-Scope-OrgID"] == "team"
     assert bearer["Authorization"] == "Bearer abc"
+
+
+async def test_a_name_with_a_colon_is_sent_as_go_sends_it(fake: Fake) -> None:
+    address, proxy = fake.url.replace("http://", "http://us%3Aer:p%C3%BC@"), "http://us%3Aer:p@127.0.0.1:1"
+    async with asking(address) as source, asking(fake.url, proxies=[proxy]) as behind:
+        await source.query(Query("a"), AT)
+        with pytest.raises(SourceError, match="cannot be asked"):
+            await behind.query(Query("a"), AT)
+    [(*_, headers)] = fake.seen
+    assert headers["Authorization"] == "Basic " + base64.b64encode("us:er:pü".encode()).decode()
 
 
 async def test_the_token_file_is_read_again_when_it_changes(fake: Fake, tmp_path: Path) -> None:

@@ -342,6 +342,12 @@ async def test_the_environments_proxy_is_used_and_a_wrong_one_is_one_sentence() 
         await prometheus(settings, {"HTTPS_PROXY": "socks5://proxy:1080"})
 
 
+async def test_a_header_that_is_given_twice_is_sent_with_both_values() -> None:
+    given = ("X-Scope-OrgID=a=1", "x-scope-orgid=b", "X-Empty=")
+    found = await prometheus(Settings(prometheus_url="http://p:9090", prometheus_header=given))
+    assert found.headers == {"X-Scope-OrgID": "a=1, b", "X-Empty": ""}
+
+
 async def test_a_token_file_and_a_ca_by_flags_go_before_the_kubeconfigs(tmp_path: Path) -> None:
     authority, token, ca = trustme.CA(), tmp_path / "token", tmp_path / "ca.pem"
     token.write_text("mine\n")

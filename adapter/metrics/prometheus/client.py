@@ -15,7 +15,7 @@ import structlog
 from adapter.clock import steady
 from adapter.metrics.bounded import BodyError, BodySizeError, read_large_body
 from adapter.metrics.prometheus import wire
-from adapter.metrics.prometheus.connection import Call, Connection, Endpoint, Form
+from adapter.metrics.prometheus.connection import Call, Connection, Endpoint, Form, basic
 from adapter.metrics.prometheus.discovery import Discoverer
 from adapter.metrics.prometheus.loaded import Loaded
 from adapter.metrics.prometheus.proxy import parted
@@ -271,7 +271,7 @@ class PrometheusSource:
             headers["Authorization"] = f"Bearer {token}"
         elif username:
             password = self._connection.password if self._connection.username else endpoint.password
-            headers["Authorization"] = aiohttp.encode_basic_auth(username, password)
+            headers["Authorization"] = basic(username, password)
         elif self._connection.credentials:
             headers |= await self._connection.credentials.headers()
         return headers

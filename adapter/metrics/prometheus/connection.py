@@ -1,5 +1,6 @@
 """How to reach a Prometheus-compatible API, and who we are there."""
 
+import base64
 import re
 import ssl
 from collections.abc import Mapping, Sequence
@@ -58,6 +59,11 @@ class Connection:
     """That a look-up of series lists; of more the names and labels are looked up."""
     max_names: int = 10_000
     """Of series, that one such look-up takes."""
+
+
+def basic(username: str, password: str) -> str:
+    """Basic authentication, as Go's programs send it: a name with a colon too."""
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
 
 
 class Call(NamedTuple):

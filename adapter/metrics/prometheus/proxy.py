@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
-import aiohttp
+from adapter.metrics.prometheus.connection import basic
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -103,5 +103,5 @@ def parted(url: str) -> tuple[str | None, dict[str, str]]:
     host = parts.netloc.rpartition("@")[2]
     if not parts.username:
         return f"{parts.scheme}://{host}", {}
-    credentials = aiohttp.encode_basic_auth(unquote(parts.username), unquote(parts.password or ""))
+    credentials = basic(unquote(parts.username), unquote(parts.password or ""))
     return f"{parts.scheme}://{host}", {"Proxy-Authorization": credentials}
