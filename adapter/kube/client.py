@@ -10,12 +10,14 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
 from types import MappingProxyType, TracebackType
 from typing import Any, Generic, NamedTuple, Self, TypeVar, overload
 
 import aiohttp
 import msgspec
 import structlog
+from aiohttp import hdrs
 from yarl import URL
 
 from adapter.kube import errors
@@ -106,6 +108,19 @@ class Client:
         """The object at `path`, as a `kind`, or its bytes."""
         body = await self._call(_Request("GET", path, timeout or self._timeout, params, accept))
         return decode(body, kind) if kind else body
+
+    async def date(self) -> float:
+        """The server's own clock, Unix s, to the second (RFC 9110, Date). Raises Undecodable where it tells none."""
+        request = _Request("GET", "/version", self._timeout)
+        answer = await self._open(request, aiohttp.ClientTimeout(total=request.timeout))
+        try:
+            if answer.status == 401:
+                raise await _refusal(answer, request)
+            return parsedate_to_datetime(answer.headers[hdrs.DATE]).timestamp()
+        except (KeyError, ValueError, TypeError) as error:
+            raise Undecodable(f"{request}: the answer has no Date that can be read") from error
+        finally:
+            answer.release()
 
     async def list(
         self, path: str, kind: type[T], *, params: Parameters = NONE, accept: str = JSON, page: int = 500

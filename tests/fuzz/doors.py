@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from adapter.doctor.checks.certificates import read as read_certificates
+from adapter.doctor.finding import plain
 from adapter.hpa.fields import HpaError
 from adapter.hpa.read import read_history, read_spec
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
@@ -128,6 +130,17 @@ def pod(body: bytes) -> None:
     Compactor(())(decode(body, Pod))
 
 
+def certificates(body: bytes) -> None:
+    """A bundle as a ConfigMap holds it; what cannot be read is none at all."""
+    found = read_certificates(text(body), encoded=False)
+    assert all(one.not_valid_after_utc for one in found)
+
+
+def message(body: bytes) -> None:
+    """Of the cluster, for a terminal."""
+    assert plain(text(body)).isprintable()
+
+
 def objects_file(body: bytes) -> None:
     _file(body, read_objects)
 
@@ -242,6 +255,8 @@ DOORS = (
     Door("hpa", hpa, (Undecodable, HpaError)),
     Door("pod", pod, (Undecodable,)),
     Door("nested-json", pruned),
+    Door("certificates", certificates),
+    Door("message", message),
     Door("objects-file", objects_file, (DocumentError,)),
     Door("selector", selector, (SelectorError,)),
     Door("selector-object", selector_object, (SelectorError, ValueError, RecursionError)),

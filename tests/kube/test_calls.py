@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -304,3 +305,32 @@ def test_the_kernel_asks_a_quiet_peer_for_life() -> None:
         names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
         found = [made.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in names if hasattr(socket, name)]
     assert found == [30, 5, 3][: len(found)]
+
+
+# ---- the server's clock
+
+
+async def test_the_servers_own_clock_is_told_by_any_answer(client: Client) -> None:
+    """The fake knows no /version and answers 404, with its time."""
+    assert abs(await client.date() - time.time()) < 5
+
+
+async def test_who_is_not_known_is_told_no_time(cluster: FakeCluster, client: Client) -> None:
+    cluster.bearers = {"somebody else's"}
+    with pytest.raises(errors.Unauthorized):
+        await client.date()
+
+
+@pytest.mark.parametrize("header", [b"", b"Date: soon\r\n", b"Date: Thu, 99 Foo 2026 12:00:00 GMT\r\n"])
+async def test_a_clock_that_cannot_be_read_is_an_error_of_its_kind(header: bytes) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n" + header + b"\r\n")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server, Client(Connection(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")) as client:
+        with pytest.raises(errors.Undecodable, match="no Date that can be read"):
+            await client.date()

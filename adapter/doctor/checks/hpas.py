@@ -1,0 +1,66 @@
+"""HPAs that get no metric, cannot act, or have company on their target."""
+
+import shlex
+from collections import defaultdict
+from collections.abc import Iterator
+
+from adapter.doctor.finding import About, Finding, plain
+from adapter.doctor.snapshot import Snapshot, starves
+from adapter.kube.autoscaling import HorizontalPodAutoscaler
+from adapter.kube.objects import condition
+
+
+def check(seen: Snapshot) -> Iterator[Finding]:
+    """Starving ones with the reason, those that cannot scale, two on one target."""
+    for hpa in seen.hpas:
+        yield from _starving(seen, hpa)
+        able = condition(hpa.status.conditions, "AbleToScale")
+        if able and able.status == "False":
+            yield Finding(
+                about=About.HPA,
+                object=_named(hpa),
+                says=f"it cannot scale its target: {plain(f'{able.reason}: {able.message}')}",
+                next=f"kubectl -n {hpa.metadata.namespace} get {target_of(hpa)}",
+            )
+    yield from _two_on_one(seen)
+
+
+def target_of(hpa: HorizontalPodAutoscaler) -> str:
+    """What it scales, as kubectl takes it."""
+    target = hpa.spec.scale_target_ref
+    return f"{target.kind.lower()}/{target.name}"
+
+
+def _named(hpa: HorizontalPodAutoscaler) -> str:
+    return f"HPA {hpa.metadata.namespace}/{hpa.metadata.name}"
+
+
+def _starving(seen: Snapshot, hpa: HorizontalPodAutoscaler) -> Iterator[Finding]:
+    active = condition(hpa.status.conditions, "ScalingActive")
+    if active is None or not starves(hpa):
+        return
+    key = f"{hpa.metadata.namespace}/{hpa.metadata.name}"
+    asked = [one for one in seen.questions.get(key, ()) if one.problem]
+    why = asked[0].problem if asked else plain(f"{active.reason}: {active.message}")
+    command = f"kubectl -n {hpa.metadata.namespace} describe hpa {hpa.metadata.name}"
+    if asked:
+        command = f"kubectl get --raw {shlex.quote(asked[0].path)}"
+    yield Finding(
+        about=About.HPA, object=_named(hpa), says=f"it gets no metric and holds its size: {why}", next=command
+    )
+
+
+def _two_on_one(seen: Snapshot) -> Iterator[Finding]:
+    on: dict[tuple[str, str, str, str], list[str]] = defaultdict(list)
+    for hpa in seen.hpas:
+        target = hpa.spec.scale_target_ref
+        group = target.api_version.rpartition("/")[0]
+        on[hpa.metadata.namespace, group, target.kind, target.name].append(hpa.metadata.name)
+    for (namespace, _, kind, name), hpas in on.items():
+        if len(hpas) > 1:
+            yield Finding(
+                about=About.HPA,
+                object=f"{kind} {namespace}/{name}",
+                says=f"{len(hpas)} HPAs scale it against each other: {', '.join(sorted(hpas))}",
+                next=f"kubectl -n {namespace} get hpa {' '.join(sorted(hpas))}",
+            )
