@@ -12,11 +12,16 @@ from itertools import count
 from typing import NamedTuple
 
 from adapter.collect.demand import ExternalWant, Want
+from adapter.metrics.slices import Slices
 from adapter.units.requirement import Operator
 from adapter.units.selector import Selector
 
 KEPT_APART = 600.0
 """s after the last refusal until a want is asked together with others again."""
+
+
+BATCH = 100
+"""Wants that are sorted in one slice: about 1 ms."""
 
 
 class _Part(NamedTuple):
@@ -75,12 +80,14 @@ class Apart:
         self._parts = {want: part for want, part in self._parts.items() if now < part.until and want in wants}
 
 
-def topics(wants: Iterable[Want]) -> Iterable[list[Want]]:
+def topics(wants: Iterable[Want]) -> Slices[list[list[Want]]]:
     """Wants that one query might serve, in their order; each that must name its very objects alone."""
     groups: dict[Hashable, list[Want]] = defaultdict(list)
-    for want in wants:
+    for number, want in enumerate(wants, 1):
         groups[_topic(want)].append(want)
-    return groups.values()
+        if number % BATCH == 0:
+            yield
+    return list(groups.values())
 
 
 def _topic(want: Want) -> Hashable:

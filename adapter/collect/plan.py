@@ -86,7 +86,7 @@ class Planner:
     def _plan(self, wants: Iterable[Want], catalogue: Catalogue) -> Slices[Plan]:
         planned: list[Planned] = []
         unserved: dict[Want, LookupError | QueryError] = {}
-        for topic in topics(wants):
+        for topic in (yield from topics(wants)):
             for part in self.apart.parts(topic):
                 try:
                     planned.extend(self._part(part, catalogue))

@@ -1,0 +1,49 @@
+"""What a first plan of many wants holds the event loop for: the work between two turns does not grow with the wants."""
+
+import asyncio
+
+import pytest
+
+from adapter.collect.apart import BATCH, topics
+from adapter.collect.collector import STARTED_AT_ONCE
+from adapter.collect.demand import CustomWant, Want
+from adapter.metrics.slices import run
+from adapter.rules.resources import PODS
+from adapter.units.selector import Selector
+from tests.collect.conftest import World
+from tests.collect.test_clocks import ONE_RULE
+
+MANY = 1000
+
+
+def wants(count: int) -> list[Want]:
+    """Each needs a query of its own."""
+    texts = (f"path in (p{number}.*,q{number})" for number in range(count))
+    return [
+        CustomWant(PODS, "shop", "queue_depth_per_pod", Selector.parse(text, strict_values=False)) for text in texts
+    ]
+
+
+@pytest.mark.looptime
+async def test_queries_of_a_first_plan_begin_a_few_at_a_time() -> None:
+    world = World(ONE_RULE)
+    await world.collector.offers.look()
+    for number, want in enumerate(wants(MANY)):
+        world.demand.declare("shop", f"hpa-{number}", [want])
+    await asyncio.sleep(0)
+    running = asyncio.create_task(world.collector.run())
+    tasks, most = len(asyncio.all_tasks()), 0
+    for _ in range(20 * MANY):
+        await asyncio.sleep(0)
+        now = len(asyncio.all_tasks())
+        most, tasks = max(most, now - tasks), now
+        if len(world.collector.held) == MANY:
+            break
+    running.cancel()
+    assert len(world.collector.held) == MANY
+    assert most <= STARTED_AT_ONCE + 5
+
+
+def test_wants_are_sorted_in_slices() -> None:
+    assert sum(1 for _ in topics(wants(MANY))) == MANY // BATCH
+    assert list(run(topics(wants(5)))) == [[want] for want in wants(5)]
