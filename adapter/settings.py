@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from adapter import __version__
-from adapter.program.flags import Common, Flags, setting
+from adapter.listening import Listening
+from adapter.program.flags import Flags, setting
 from adapter.program.ignored import KLOG, ignored
 from adapter.program.kinds import Seconds
 
 
 @dataclass(frozen=True)
-class Settings(Common):
+class Settings(Listening):
     """All settings; a field's metadata holds its flag and its meaning."""
 
     # what to serve, from where

@@ -16,12 +16,13 @@ from adapter.clock import steady
 from adapter.collect import consumption
 from adapter.collect.presence import Presences
 from adapter.collect.targets import pod_targets
+from adapter.inbound.places import Bounds
 from adapter.kube.index import Index
 from adapter.kube.objects import Node, Pod
 from adapter.metrics.otlp.decode import Decoder
 from adapter.metrics.otlp.over_grpc import serve_grpc
 from adapter.metrics.otlp.over_http import serve_http
-from adapter.metrics.otlp.receive import Intake
+from adapter.metrics.otlp.receive import Intake, ReceiveLimits
 from adapter.metrics.owners import SCOPES, Amount
 from adapter.metrics.scrape.kubelet import KubeletUsage, kubelet_target
 from adapter.metrics.scrape.scraper import ScrapeLimits, Scraper
@@ -65,6 +66,10 @@ class OtlpDoors(NamedTuple):
     http_port: int = 0
     certificate: tuple[bytes, bytes] | None = None
     """PEM certificate and key; None: without TLS."""
+    bounds: Bounds = Bounds()
+    """Of the door for HTTP."""
+    limits: ReceiveLimits = ReceiveLimits()
+    """Of both together."""
 
 
 class EmbeddedOptions(NamedTuple):
@@ -125,7 +130,7 @@ class Embedded:
     @asynccontextmanager
     async def receiving(self, doors: OtlpDoors, tls: ssl.SSLContext | None = None) -> AsyncIterator[None]:
         """Take OTLP in while the context lasts. Raises OSError where an address cannot be bound."""
-        intake = Intake(Decoder(), self.store.extend, clock=self._clock, wall=self._wall)
+        intake = Intake(Decoder(), self.store.extend, doors.limits, clock=self._clock, wall=self._wall)
         self._gauge("otlp_requests", "OTLP requests taken in.", lambda: intake.requests)
         self._gauge("otlp_points", "Points of OTLP requests taken in.", lambda: intake.points)
         self._gauge("otlp_rejected_points", "Points of OTLP requests that were rejected.", lambda: intake.rejected)
@@ -135,7 +140,7 @@ class Embedded:
                 credentials = grpc.ssl_server_credentials([(pair[1], pair[0])]) if pair else None
                 await stack.enter_async_context(serve_grpc(intake, doors.address, doors.grpc_port, credentials))
             if doors.http_port:
-                await stack.enter_async_context(serve_http(intake, doors.address, doors.http_port, tls))
+                await stack.enter_async_context(serve_http(intake, doors.address, doors.http_port, tls, doors.bounds))
             log.info("receiving OTLP", address=doors.address, grpc=doors.grpc_port, http=doors.http_port, tls=bool(tls))
             yield
 

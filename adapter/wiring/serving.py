@@ -168,7 +168,7 @@ async def serving(
     try:
         suites = [name for name in settings.tls_cipher_suites.split(",") if name]
         tls = Tls(certificate.first, access.trust, settings.tls_min_version, suites)
-        listener = await serve(server, settings.bind_address, settings.secure_port, tls)
+        listener = await serve(server, settings.bind_address, settings.secure_port, tls, settings.bounds)
     except (CertificateError, ValueError, OSError) as error:
         raise StartError(f"the API cannot be served: {error}") from error
     stack.push_async_callback(listener.close)

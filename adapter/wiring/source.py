@@ -15,6 +15,7 @@ from adapter.collect.catalogue import Catalogue
 from adapter.collect.embedded import Embedded, EmbeddedOptions, KubeletAccess, OtlpDoors
 from adapter.collect.usage import RuledUsage, UsageSource
 from adapter.kube import config
+from adapter.metrics.otlp.receive import ReceiveLimits
 from adapter.metrics.prometheus.client import PrometheusSource
 from adapter.metrics.prometheus.connection import RIGHT, Connection, Endpoint
 from adapter.metrics.prometheus.proxy import ProxyError, checked, proxy_for
@@ -179,12 +180,23 @@ async def _receive(settings: Settings, stack: AsyncExitStack, store: Embedded, c
         grpc_port=settings.otlp_grpc_port,
         http_port=settings.otlp_http_port,
         certificate=certificate if settings.otlp_tls else None,
+        bounds=settings.bounds,
+        limits=_otlp_limits(settings),
     )
     try:
         tls = Tls(certificate, Trust()).context if settings.otlp_tls else None
         await stack.enter_async_context(store.receiving(doors, tls))
     except OSError as error:
         raise StartError(f"OTLP cannot be received: {error}") from error
+
+
+def _otlp_limits(settings: Settings) -> ReceiveLimits:
+    return ReceiveLimits(
+        body_bytes=settings.otlp_max_bytes,
+        concurrent=settings.otlp_max_requests,
+        pending_bytes=settings.otlp_max_pending_bytes,
+        read_s=settings.otlp_timeout,
+    )
 
 
 async def kubelet_access(settings: Settings) -> tuple[KubeletAccess, Job]:

@@ -9,6 +9,7 @@ from google.protobuf import json_format
 
 from adapter.inbound.connection import Connection, Handler
 from adapter.inbound.listener import listen
+from adapter.inbound.places import Bounds
 from adapter.metrics.bounded import BodyError, BodySizeError, inflate, read_body
 from adapter.metrics.otlp.measure import OtlpError
 from adapter.metrics.otlp.receive import Busy, Intake
@@ -20,12 +21,18 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 
 @asynccontextmanager
-async def serve_http(intake: Intake, host: str, port: int = PORT, tls: SSLContext | None = None) -> AsyncIterator[int]:
+async def serve_http(
+    intake: Intake,
+    host: str,
+    port: int = PORT,
+    tls: SSLContext | None = None,
+    bounds: Bounds = Bounds(),  # noqa: B008 - immutable
+) -> AsyncIterator[int]:
     """The OTLP/HTTP door while the context lasts; gives the port, chosen by the system where `port` is 0.
 
     Raises OSError where the address cannot be bound.
     """
-    listener = await listen(http_handler(intake), host, port, tls=tls)
+    listener = await listen(http_handler(intake), host, port, tls=tls, bounds=bounds)
     try:
         yield listener.port
     finally:
