@@ -54,16 +54,34 @@ class SecretVolume(Model, frozen=True):
     secret_name: str = ""
 
 
+class ConfigMapVolume(Model, frozen=True):
+    """A ConfigMap that pods mount."""
+
+    name: str = ""
+
+
 class Volume(Model, frozen=True):
-    """A volume; only Secrets are read."""
+    """A volume of one of two kinds, or of another that is not read."""
 
+    name: str = ""
     secret: SecretVolume | None = None
+    config_map: ConfigMapVolume | None = None
 
 
-class Image(Model, frozen=True):
-    """A container by its image."""
+class VolumeMount(Model, frozen=True):
+    """Where a container has a volume."""
+
+    name: str = ""
+    mount_path: str = ""
+
+
+class Started(Model, frozen=True):
+    """A container: its image and what it is started with."""
 
     image: str = ""
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    volume_mounts: tuple[VolumeMount, ...] = ()
 
 
 class TemplateSpec(Model, frozen=True):
@@ -71,7 +89,7 @@ class TemplateSpec(Model, frozen=True):
 
     service_account_name: str = "default"
     volumes: tuple[Volume, ...] = ()
-    containers: tuple[Image, ...] = ()
+    containers: tuple[Started, ...] = ()
 
 
 class Template(Model, frozen=True):

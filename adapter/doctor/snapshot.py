@@ -33,6 +33,9 @@ class Program(NamedTuple):
         """Of its Deployment."""
         return self.deployment.metadata.name
 
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
 
 class Question(NamedTuple):
     """What an HPA asks: the path, and what came of it ('' where there is a value)."""
@@ -66,6 +69,8 @@ class Snapshot:
     """API -> names on offer: 'pods/http_requests' or, external, 'queue_length'."""
     readiness: Mapping[str, str] = field(default_factory=dict)
     """What /readyz?verbose says, by namespace/name of the adapter's Deployment."""
+    rules: Mapping[str, str] = field(default_factory=dict)
+    """Rules files, by namespace/name of the adapter's Deployment."""
     questions: Mapping[str, Sequence[Question]] = field(default_factory=dict)
     """What HPAs without a metric ask, by namespace/name; of the first few only."""
     unseen: Sequence[Unseen] = ()

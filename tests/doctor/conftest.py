@@ -116,10 +116,21 @@ def policy(phase: str = "Idle", **status: Any) -> Policy:
     })  # fmt: skip
 
 
-def deployment_json(kind: str = "adapter", *, replicas: int = 2, available: int = 2, secret: str = "") -> Json:
+def deployment_json(
+    kind: str = "adapter", *args: str, replicas: int = 2, available: int = 2, secret: str = "", rules: str = ""
+) -> Json:
     name = f"streamgate-{kind}"
     namespace = "streamgate" if kind == "adapter" else name
-    volumes = [{"name": "tls", "secret": {"secretName": secret}}] if secret else []
+    container: Json = {"name": "main", "image": "streamgate/adapter:0.1.0", "args": list(args), "volumeMounts": []}
+    volumes: list[Json] = []
+    if secret:
+        container["args"].append("--tls-cert-file=/tls/tls.crt")
+        container["volumeMounts"].append({"name": "tls", "mountPath": "/tls"})
+        volumes.append({"name": "tls", "secret": {"secretName": secret}})
+    if rules:
+        container["args"].append("--config=/etc/adapter/config.yaml")
+        container["volumeMounts"].append({"name": "rules", "mountPath": "/etc/adapter/"})
+        volumes.append({"name": "rules", "configMap": {"name": rules}})
     return {
         "metadata": {"name": name, "namespace": namespace, "labels": {"app.kubernetes.io/name": name}},
         "spec": {
@@ -129,7 +140,7 @@ def deployment_json(kind: str = "adapter", *, replicas: int = 2, available: int 
                 "spec": {
                     "serviceAccountName": name,
                     "volumes": volumes,
-                    "containers": [{"name": "main", "image": "streamgate/adapter:0.1.0"}],
+                    "containers": [container],
                 },
             },
         },
@@ -137,8 +148,8 @@ def deployment_json(kind: str = "adapter", *, replicas: int = 2, available: int 
     }
 
 
-def program(kind: str = "adapter", **more: Any) -> Program:
-    return Program(kind, typed(Deployment, deployment_json(kind, **more)))
+def program(kind: str = "adapter", *args: str, **more: Any) -> Program:
+    return Program(kind, typed(Deployment, deployment_json(kind, *args, **more)))
 
 
 def lease_json(name: str, renewed: float, namespace: str = "kube-node-lease") -> Json:

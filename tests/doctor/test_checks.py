@@ -184,6 +184,51 @@ def test_an_external_metric_is_on_offer_by_its_name_alone() -> None:
     assert len(said(seen(hpas=[hpa("a", metric)], offers={EXTERNAL: frozenset({"other_thing"})}))) == 1
 
 
+RULES = """
+rules:
+- seriesQuery: 'http_requests_total{namespace!="",pod!=""}'
+  resources: {template: "<<.Resource>>"}
+  name: {matches: "^(.*)_total$", as: "${1}_per_second"}
+  metricsQuery: sum(rate(<<.Series>>{<<.LabelMatchers>>}[1m])) by (<<.GroupBy>>)
+- seriesQuery: queue_depth
+  resources: {template: "<<.Resource>>"}
+  name: {as: queue}
+  metricsQuery: sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)
+- seriesQuery: '{__name__=~"^container_.*"}'
+  resources: {template: "<<.Resource>>"}
+  metricsQuery: sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)
+"""
+
+
+def of_rules(text: str, *offered: str) -> list[str]:
+    return said(seen(rules={"sg/a": text}, offers={CUSTOM: frozenset(offered)}))
+
+
+def test_a_rule_finds_nothing_where_no_metric_on_offer_can_be_its_own() -> None:
+    assert of_rules(RULES, "pods/http_requests_per_second", "pods/queue") == []
+    assert of_rules(RULES, "pods/http_requests_per_second") == [
+        "rules of adapter sg/a: rules[1], line 7 finds nothing: "
+        "no metric by the name 'queue' is on offer in custom.metrics.k8s.io"
+    ]
+    assert len(of_rules(RULES, "pods/queues")) == 2
+
+
+def test_a_rule_whose_names_are_those_of_its_series_cannot_be_told_from_the_offer() -> None:
+    assert of_rules(RULES.partition("- seriesQuery: queue_depth")[0] + RULES[RULES.index("- seriesQuery: '{__") :],
+                    "pods/x_per_second") == []  # fmt: skip
+
+
+def test_a_rule_that_cannot_be_read_and_a_file_that_is_none_are_told() -> None:
+    (line,) = of_rules("rules: [{seriesQuery: up, metricsQuery: '<<'}]")
+    assert line.startswith("rules of adapter sg/a: ")
+    (line,) = of_rules("- no mapping")
+    assert "the file holds no mapping" in line
+
+
+def test_where_nothing_is_on_offer_no_rule_is_named_beside_it() -> None:
+    assert of_rules(RULES) == []
+
+
 # ---- HPAs and VPAs
 
 

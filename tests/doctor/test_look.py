@@ -101,8 +101,8 @@ async def test_the_role_in_the_docs_is_what_it_asks_for(
     cluster: FakeCluster, settings: Callable[..., Settings]
 ) -> None:
     await installed(cluster)
-    await cluster.put(objects.DEPLOYMENTS, deployment_json(secret="tls"))
-    await cluster.put(objects.DEPLOYMENTS, deployment_json("rollout"))
+    await cluster.put(objects.DEPLOYMENTS, deployment_json(secret="tls", rules="rules"))
+    await cluster.put(objects.DEPLOYMENTS, deployment_json("rollout", "--leader-elect"))
     await cluster.put(objects.DEPLOYMENTS, {"metadata": {"name": "web", "namespace": "shop"}, "spec": {}})
     await cluster.put(HORIZONTAL_POD_AUTOSCALERS, hpa_json("web", pods_metric("http_requests"), conditions=(STARVING,)))
     await look(settings())
@@ -127,7 +127,7 @@ async def test_each_fault_that_is_planted_is_found(cluster: FakeCluster, setting
     await cluster.put(objects.DEPLOYMENTS, deployment_json(secret="adapter-tls"))
     secret = {"metadata": {"name": "adapter-tls", "namespace": "streamgate"}}
     await cluster.put(objects.SECRETS, {**secret, "data": {"tls.crt": ours.certificate(days=9_000), "tls.key": "a2V5"}})
-    await cluster.put(objects.DEPLOYMENTS, deployment_json("rollout", available=0))
+    await cluster.put(objects.DEPLOYMENTS, deployment_json("rollout", "--leader-elect", available=0))
     cluster.authorize = lambda spec: (
         spec["resourceAttributes"]["resource"] != "nodes"
         and (spec["resourceAttributes"]["verb"] != "watch" or "rollout" in spec["user"])
@@ -269,7 +269,11 @@ class Hanging(FakeCluster):
     ("flag", "why", "unseen"),
     [
         ("--request-timeout=300ms", "no answer within 0.3 s", {"HPAs"}),
-        ("--timeout=300ms", "not done within --timeout=0.3s", {"HPAs", "Service streamgate/streamgate-adapter"}),
+        (
+            "--timeout=300ms",
+            "not done within --timeout=0.3s",
+            {"HPAs", "Service streamgate/streamgate-adapter", f"metrics of {CUSTOM}"},
+        ),
     ],
 )
 async def test_a_list_that_hangs_costs_its_time_and_no_more(

@@ -24,7 +24,7 @@ def check(seen: Snapshot) -> Iterator[Finding]:
                 about=About.PROGRAM,
                 object=f"Lease {name}",
                 says=f"nobody acts: {age}",
-                next=f"kubectl -n {namespace} logs deploy/{short} --tail=50",
+                next=f"kubectl -n {namespace} get lease {short} -o yaml",
             )
     yield from _lacking(seen)
 
@@ -56,13 +56,14 @@ def _lacking(seen: Snapshot) -> Iterator[Finding]:
     for (namespace, name), rights in by_program.items():
         first = rights[0]
         within = f" -n {namespace}" if first.own else " -A"
+        named = f"/{first.name}" if first.name else ""
         resource = f"{first.resource.partition('/')[0]}{f'.{first.group}' if first.group not in ('', '*') else ''}"
         sub = f" --subresource={first.resource.partition('/')[2]}" if "/" in first.resource else ""
         yield Finding(
             about=About.RIGHTS,
             object=f"Deployment {namespace}/{name}",
             says=f"{accounts[namespace, name]} may not {', '.join(map(str, rights))}",
-            next=f"kubectl auth can-i {first.verb} '{resource}'{sub}{within} --as={accounts[namespace, name]}",
+            next=f"kubectl auth can-i {first.verb} '{resource}{named}'{sub}{within} --as={accounts[namespace, name]}",
         )
 
 

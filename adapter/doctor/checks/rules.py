@@ -1,14 +1,22 @@
 """Rules that find nothing: what the adapter itself says, and metrics that HPAs want and nobody offers."""
 
 import difflib
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
+from adapter.doctor.checks.apis import groups_of
 from adapter.doctor.finding import About, Finding, plain
 from adapter.doctor.snapshot import CUSTOM, EXTERNAL, Snapshot
 from adapter.kube.autoscaling import MetricSpec
+from adapter.rules.config import load
+from adapter.rules.document import RulesError
+from adapter.rules.model import Rule
 
+CHECK: Final = "streamgate-adapter check --config=RULES --prometheus-url=URL"
+_GROUP: Final = re.compile(r"\$(?:\w+|\{\w+\})")
+"""A group in a rule's `as`, as Go's regexp writes it."""
 NOTES: Final = ("[-]", "warn: ")
 """How lines of /readyz?verbose begin that tell of trouble."""
 MOST: Final = 20
@@ -16,7 +24,7 @@ MOST: Final = 20
 
 
 def check(seen: Snapshot) -> Iterator[Finding]:
-    """What adapters wait for or complain of, and metrics that are not on offer."""
+    """What adapters wait for or complain of, rules that find nothing, and metrics that are not on offer."""
     for name, text in seen.readiness.items():
         namespace, _, short = name.partition("/")
         for line in [line for line in text.splitlines() if line.startswith(NOTES)][:MOST]:
@@ -26,15 +34,40 @@ def check(seen: Snapshot) -> Iterator[Finding]:
                 says=plain(line.removeprefix("[-]").removeprefix("warn: ")),
                 next=f"kubectl -n {namespace} logs deploy/{short} --tail=100",
             )
+    wanted = {group for hpa in seen.hpas for group in groups_of(hpa)}
     for group, offered in seen.offers.items():
-        if not offered:
+        if not offered and group in wanted:
             yield Finding(
                 about=About.RULES,
                 object=f"API {group}",
                 says="no metric is on offer: the rules and the series do not meet",
-                next="streamgate-adapter check --config=RULES --prometheus-url=URL",
+                next=CHECK,
             )
+    for name, text in seen.rules.items():
+        for says in _of_file(seen, text):
+            yield Finding(about=About.RULES, object=f"rules of adapter {name}", says=plain(says), next=CHECK)
     yield from _not_on_offer(seen)
+
+
+def _of_file(seen: Snapshot, text: str) -> Iterator[str]:
+    """What does not work of a rules file, and which of its rules have nothing on offer."""
+    try:
+        file = load(text, "the file")
+    except RulesError as error:
+        yield str(error)
+        return
+    yield from file.problems
+    for group, rules in ((CUSTOM, file.custom), (EXTERNAL, file.external)):
+        names = {name.rpartition("/")[2] for name in seen.offers.get(group, ())}
+        for rule in rules or () if names else ():
+            if (given := named_by(rule)) and not any(given.fullmatch(name) for name in names):
+                yield f"{rule.place} finds nothing: no metric by the name {rule.name_as!r} is on offer in {group}"
+
+
+def named_by(rule: Rule) -> re.Pattern[str] | None:
+    """What the names of a rule's metrics look like; None where its `as` says nothing of them, as '$1'."""
+    parts = _GROUP.split(rule.name_as)
+    return re.compile(".*".join(map(re.escape, parts))) if any(parts) else None
 
 
 def _not_on_offer(seen: Snapshot) -> Iterator[Finding]:

@@ -1,0 +1,66 @@
+"""Calls to an API server: a few at a time, each within its time and all within theirs; what fails is noted."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
+
+from adapter.doctor.finding import Unseen, plain
+from adapter.kube.client import Client
+from adapter.kube.errors import KubeError, NotFound, Unauthorized
+
+T = TypeVar("T")
+AT_ONCE: Final = 6
+"""Calls under way: a person's look must not weigh on an API server."""
+
+
+class Calls:
+    """The calls of one look. Each method raises Unauthorized, and no other KubeError."""
+
+    def __init__(self, client: Client, *, timeout: float) -> None:
+        """`timeout`: s for all of them, from `begin` on."""
+        self.client = client
+        self.unseen: list[Unseen] = []
+        self._timeout = timeout
+        self._deadline = math.inf
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    def begin(self) -> None:
+        """From now on time runs."""
+        self._deadline = asyncio.get_running_loop().time() + self._timeout
+
+    async def tried(self, what: str, call: Callable[[], Awaitable[T]], otherwise: T) -> T:
+        """What `call` gives; where it fails, `otherwise`, and a note. What is absent is no failure."""
+        try:
+            async with self.turn():
+                return await call()
+        except NotFound:
+            return otherwise
+        except Unauthorized:
+            raise
+        except KubeError as error:
+            self.unseen.append(Unseen(what, plain(str(error))))
+        except TimeoutError:
+            self.unseen.append(Unseen(what, f"not done within --timeout={self._timeout:g}s"))
+        return otherwise
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """For one call. Raises TimeoutError where no time is left for it."""
+        async with asyncio.timeout_at(self._deadline), self._slots:
+            yield
+
+    async def get(self, what: str, path: str, kind: type[T]) -> T | None:
+        """The object, or None where it is absent or cannot be read."""
+
+        async def call() -> T | None:
+            return await self.client.get(path, kind)
+
+        return await self.tried(what, call, None)
+
+    async def list(self, what: str, path: str, kind: type[T], params: Mapping[str, str] | None = None) -> Sequence[T]:
+        async def call() -> Sequence[T]:
+            return (await self.client.list(path, kind, params=params or {})).items
+
+        return await self.tried(what, call, ())
