@@ -74,7 +74,7 @@ class Evaluator:
         if not planned.object_label:
             external = tuple((s.labels, Reading(s.value, s.time, s.window)) for s in samples)
             return await self._believed(planned, Table(at, {}, external), last)
-        readings = _readings(planned, samples)
+        readings = self._values(planned, samples)
         unnamed = 0 if readings else len(samples)
         table = await self._believed(planned, Table(at, readings, unnamed=unnamed), last)
         if self._source.knows_sample_times or planned.times is None:
@@ -85,6 +85,21 @@ class Evaluator:
         if self._transitions is not None and planned.ready_pods:
             table = await self._since_changes(planned, self._transitions, table)
         return table._replace(readings=merge_times(table.readings, known.times))
+
+    def _values(self, planned: Planned, samples: list[Sample]) -> Readings:
+        """The readings; where an object has several, the last counts, and the log says so once."""
+        readings = _readings(planned, samples)
+        if len(readings) == len(samples):
+            return readings
+        named = sum(bool(sample.labels.get(planned.object_label)) for sample in samples)
+        if len(readings) < named:
+            place = planned.rule.place
+            self._reports.problem(
+                f"{place}: its query gives {named} values for {len(readings)} objects, of each the last one counts;"
+                " right would be one: `by (<<.GroupBy>>)` and no further labels",
+                (place, "several values"),
+            )
+        return readings
 
     async def _since_changes(self, planned: Planned, transitions: Transitions, table: Table) -> Table:
         """Of groups of whose pods one has left, rates since then; see `adapter.collect.shorter`."""
@@ -121,7 +136,7 @@ class Evaluator:
         async def ask(since: Since) -> Readings:
             nonlocal unnamed
             samples = await self._source.query(planned.query, at, since)
-            readings = _readings(planned, samples)
+            readings = self._values(planned, samples)
             unnamed = 0 if readings else len(samples)
             return readings
 

@@ -184,6 +184,18 @@ async def test_a_rule_that_offers_nothing_says_once_what_became_of_its_series(mo
     ]
 
 
+async def test_several_values_of_one_object_are_told_once(world: World) -> None:
+    """As of `by (<<.GroupBy>>, code)`: the last counts, as in prometheus-adapter."""
+    world.demand.declare("shop", "web", [RATE])
+    world.serves(("shop", "web-1", 1.0), ("shop", "web-2", 2.0), ("shop", "web-1", 3.0))
+    with capture_logs() as said:
+        for _ in range(2):
+            await asyncio.gather(*world.collector.start_due())
+            world.now += 5
+    [told] = [line["problem"] for line in said if line["event"] == "rule"]
+    assert told.startswith("rules[0], line 3: its query gives 3 values for 2 objects, of each the last one counts;")
+
+
 async def test_explain_says_what_became_of_the_series_of_each_rule(world: World) -> None:
     asked = CustomQuestion(
         resource=PODS,

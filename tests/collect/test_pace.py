@@ -77,6 +77,7 @@ async def test_no_answer_lacks_a_pod_however_slow_the_scrape_and_though_an_hpa_j
         assert list(await values(world, question())) == PODS_NAMED, f"after {second} s"
         world.now += 1
     assert len({query.promql for query in world.source.queries if "rate(" in query.promql}) == 2
+    assert sum("count_over_time(" in query.promql for query in world.source.queries) == 1  # what is known stays known
 
 
 @pytest.mark.parametrize("interval", [15.0, 60.0])

@@ -13,7 +13,7 @@ from adapter.kube.client import Client
 from adapter.kube.fake.server import FakeCluster
 from adapter.kube.index import Index
 from adapter.kube.objects import ObjectMeta
-from adapter.metrics.source import RefusedQuery
+from adapter.metrics.source import RefusedQuery, SourceError
 from adapter.rules.resources import PODS
 from tests.collect.conftest import World
 
@@ -66,6 +66,18 @@ async def test_strangers_are_not_told_what_the_server_says_of_a_query(world: Wor
     world.source.gate = refuse
     await refresh(world)
     assert world.collector.trouble() == ["one query failed when last asked; the log says why"]
+    assert "victim" in world.collector.starving()["shop", "web"]
+
+
+async def test_strangers_are_not_told_what_stands_before_the_server_says(world: World) -> None:
+    world.demand.declare("shop", "web", [RATE])
+
+    async def refuse() -> None:
+        raise SourceError("it answered 403 (it says 'no x{namespace=\"victim\"} for you')", "it answered 403")
+
+    world.source.gate = refuse
+    await refresh(world)
+    assert world.collector.trouble() == ["one query failed when last asked: it answered 403"]
     assert "victim" in world.collector.starving()["shop", "web"]
 
 
