@@ -25,6 +25,8 @@ LATE_S = 1.0
 """A user that fell behind by more gives up on what it missed: the load stays bounded."""
 TIMEOUT_S = 10.0
 SPAWN_A_SECOND = 10_000
+ERROR, ASKED_FOR = "error_rate=1", 500
+"""What asks the sample service for an error, and the error that it then answers."""
 NAMED = 80
 """Bytes of an answer whose first word may be the pod that gave it."""
 POD_NAMES = 200
@@ -63,12 +65,12 @@ class Run:
     def target(self) -> str:
         """The path of the next request, with what the sample service shall do for it."""
         place = min(1.0, self.elapsed / self.seconds)
-        asked = {}
+        asked: list[str] = []
         if (work := self.scenario.work(place)) != 1.0 and self.work_ms:
-            asked["work_ms"] = f"{work * self.work_ms:.1f}"
+            asked.append(f"work_ms={work * self.work_ms:.1f}")
         if random.random() < self.scenario.errors(place):
-            asked["error_rate"] = "1"
-        return f"{self.path}?{'&'.join(f'{name}={value}' for name, value in asked.items())}" if asked else self.path
+            asked.append(ERROR)
+        return f"{self.path}?{'&'.join(asked)}" if asked else self.path
 
 
 class Shape(LoadTestShape):
@@ -141,11 +143,12 @@ class Record:
     def _answered(self, *, response_time: float, response: Any, exception: Exception | None, **_: Any) -> None:
         self.latencies[f"{response_time:.3g}"] += 1
         if exception is not None:
-            if "error_rate=1" in (getattr(response, "url", None) or ""):
+            code = getattr(response, "status_code", 0)
+            if code == ASKED_FOR and ERROR in (getattr(response, "url", None) or ""):
                 self.asked_to_fail += 1
             else:
                 self.failed += 1
-                self.unanswered += not getattr(response, "status_code", 0)
+                self.unanswered += not code
                 self.problems[str(exception)[:120]] += 1
         body = getattr(response, "content", None) or b""
         if body and len(body) <= NAMED and len(self.pods) < POD_NAMES:

@@ -9,31 +9,45 @@ from pathlib import Path
 import pytest
 
 from loadtest.runs.generator import GeneratorError, Order, busiest, cpu_seconds, locust, read_record, too_busy
+from loadtest.runs.record import Slice
 from loadtest.runs.scenarios import REST
 from loadtest.standalone import free_port, program
 
 ROOT = Path(__file__).parents[3]
 
 
-async def test_locust_sends_the_scenarios_load_and_tells_who_answered(tmp_path: Path) -> None:
-    port = free_port()
-    order = Order("step", 3.0, per_pod=40.0, peak=140.0, host=f"http://127.0.0.1:{port}", path="/", work_ms=0.0)
-    flags = ("--host", "127.0.0.1", "--port", str(port), "--pod-name", "web-0")
-    async with program("loadtest.sample", *flags, log=tmp_path / "sample.log"), locust(order, tmp_path) as process:
+async def run(scenario: str, port: int, folder: Path) -> tuple[list[Slice], list[float]]:
+    """What Locust saw in 3 s of a scenario at 40 requests/s per pod, and its processor time."""
+    order = Order(scenario, 3.0, per_pod=40.0, peak=140.0, host=f"http://127.0.0.1:{port}", path="/", work_ms=0.0)
+    async with locust(order, folder) as process:
         watching = asyncio.create_task(process.watch_cpu())
         code = await asyncio.wait_for(process.process.wait(), 40)
         await watching
     assert code == 0, process.log()
     began, slices = read_record(process.record)
     assert began > 0
+    return slices, process.cpu
+
+
+async def test_locust_sends_the_scenarios_load_and_tells_who_answered(tmp_path: Path) -> None:
+    port, names = free_port(), ("step", "errors")
+    for name in names:
+        (tmp_path / name).mkdir()
+    flags = ("--host", "127.0.0.1", "--port", str(port), "--pod-name", "web-0")
+    async with program("loadtest.sample", *flags, log=tmp_path / "sample.log"):
+        step, errors = await asyncio.gather(*(run(name, port, tmp_path / name) for name in names))
+    slices, cpu = step
     assert {name for part in slices for name in part.pods} == {"web-0"}
-    assert sum(part.failed for part in slices) == 0
+    assert sum(part.failed + part.asked_to_fail for part in slices) == 0
     assert max(part.asked for part in slices) == 140  # 3.5 * 40
     assert slices[0].asked in (0, REST * 40)
     # 3 s at 60 or 140 requests/s, each rate up to a second late: between 60 and 3 * 140
     assert 60 < sum(part.answered for part in slices) < 420
-    assert process.cpu
-    assert all(share >= 0 for share in process.cpu)
+    assert cpu
+    assert all(share >= 0 for share in cpu)
+    # for 0.75 s of 3 three in ten of 100 requests/s ask for an error, which is no failure: some 22
+    assert 3 < sum(part.asked_to_fail for part in errors[0]) < 60
+    assert sum(part.failed for part in errors[0]) == 0
 
 
 def test_a_generator_that_was_busy_for_five_seconds_measured_itself() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from loadtest.runs import command, page, report
 from loadtest.runs.publish import DOCS, figures, publish
-from loadtest.runs.record import Kind
+from loadtest.runs.record import Kind, Run
 from loadtest.runs.report import Report
 from tests.loadtest.runs.conftest import Make, looks
 
@@ -104,3 +104,15 @@ def test_a_published_report_stands_in_the_docs_with_its_figures(make: Make, tmp_
 
 def test_the_docs_say_what_the_published_record_says() -> None:
     assert figures(report.load(DOCS / "loadtest-step.json")) in (DOCS / "loadtest.md").read_text()
+
+
+def test_a_run_in_which_locust_was_too_busy_leaves_no_report(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def busy(*_: object, **__: object) -> Run:
+        return make(locust_cpu=[0.2] * 10 + [0.95] * 5)
+
+    monkeypatch.setattr(command, "watched", busy)
+    assert command.main(["run", "step", "--out", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err.startswith("the run is discarded: Locust was busy for 95% of a core over 5 s")
+    assert not (tmp_path / "out").exists()

@@ -38,7 +38,7 @@ def said(_: Standing) -> None:
 
 
 async def test_a_service_that_does_not_answer_is_failures_and_downtime_not_silence() -> None:
-    run = await watch(Plan(SCENARIOS["step"], 3.0), Still(Told(20.0, 2, 1.0)), said)
+    run = await watch(Plan(SCENARIOS["errors"], 2.0), Still(Told(20.0, 2, 1.0)), said)
     assert sum(part.failed for part in run.slices) == sum(part.answered for part in run.slices) > 10
     assert all("refused" in text.lower() for part in run.slices for text in part.problems)
     assert {look.total for look in run.looks} == {20.0}
