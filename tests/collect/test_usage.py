@@ -203,11 +203,15 @@ async def test_a_source_that_fails_keeps_what_was_known() -> None:
     )
     usage = ruled(source)
     await usage.collect()
-    source.tables = {}
+    known, source.tables = source.tables, {}
     await usage.collect()
     assert list(usage.pods()) == [("shop", "web")]
     assert usage.trouble(PODS) == usage.trouble(NODES) == "no such table"
     assert usage.notes() == [f"usage of {what} was not collected: no such table" for what in ("pods", "nodes")]
+    source.tables = known
+    await usage.collect()
+    assert usage.trouble(PODS) == usage.trouble(NODES) == ""
+    assert usage.notes() == []
 
 
 async def test_pods_and_nodes_fail_apart_and_an_answer_without_any_says_why(world: World) -> None:
