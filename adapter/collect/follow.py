@@ -1,7 +1,7 @@
 """Keeps demand and offers in step with the cluster: its HPAs, and the resources that its API has."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 HPA_PROBLEMS = 4096
 """HPAs whose first problem is remembered, so that it is told once."""
+HPAS_TOLD = 20
+"""HPAs of one namespace whose problems are in the log."""
 DISCOVER_EVERY = 300.0
 """s between looks at the cluster's API resources: new kinds come with CRDs, which are rarely installed."""
 
@@ -41,6 +43,27 @@ def resource_of(mapper: ResourceMapper, api_version: str, kind: str) -> GroupRes
         return None
 
 
+class _Told:
+    """Whose problems are in the log: the first HPAs of each namespace, as somebody may make hundreds."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, set[str]] = {}
+        self._more = Once(most=HPA_PROBLEMS)
+
+    def tell(self, namespace: str, name: str, problems: Sequence[str]) -> None:
+        """An HPA has a problem that was not told yet."""
+        names = self._names.setdefault(namespace, set())
+        if name in names or len(names) < HPAS_TOLD:
+            names.add(name)
+            log.warning("HPA", problem=problems[0], more=len(problems) - 1)
+        elif self._more.first(namespace):
+            log.warning("HPA", problem=f"more HPAs of namespace {namespace} have problems; 20 were told", more=0)
+
+    def over(self, namespace: str, name: str) -> None:
+        """It has none any more."""
+        self._names.get(namespace, set()).discard(name)
+
+
 def follow_hpas(
     index: Index[HorizontalPodAutoscaler], demand: Demand, catalogue: Catalogue, wake: Callable[[], None]
 ) -> Callable[[], None]:
@@ -49,6 +72,7 @@ def follow_hpas(
     To be called when the catalogue has learnt of new resources: it reads all HPAs anew, as some may describe such.
     """
     once = Once(most=HPA_PROBLEMS, again=None)
+    told = _Told()
 
     def changed(old: HorizontalPodAutoscaler | None, new: HorizontalPodAutoscaler | None) -> None:
         if new is None:
@@ -69,8 +93,9 @@ def follow_hpas(
         problems = [*problems, *filter(None, [demand.refused.get(hpa)])]
         if not problems:
             once.over(hpa)
+            told.over(*hpa)
         elif once.first(hpa, problems[0]):
-            log.warning("HPA", problem=problems[0], more=len(problems) - 1)
+            told.tell(*hpa, problems)
         wake()
 
     def read_all() -> None:

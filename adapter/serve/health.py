@@ -29,10 +29,14 @@ class Readiness:
         """None for what is not waited for. `notes`: sentences about what is wrong and yet waited for by nobody."""
         self._checks = tuple(check for check in checks if check is not None)
         self.notes = notes
+        self._begun = False
+        """Whether all checks have passed at once: what they wait for is a beginning, which nobody may bring back."""
 
     def waiting(self) -> dict[str, str]:
         """Each check by name: '' where it passes, else one sentence saying what it waits for."""
-        return {check.name: check.waiting() for check in self._checks}
+        found = {check.name: "" if self._begun else check.waiting() for check in self._checks}
+        self._begun = not any(found.values())
+        return found
 
 
 def health(info: RequestInfo, checks: Mapping[str, str], notes: Sequence[str] = ()) -> tuple[int, str]:

@@ -112,3 +112,18 @@ async def test_an_hpa_with_hundreds_of_bad_selectors_is_one_line(world: World) -
     [line] = lines
     assert line["more"] == 299
     assert line["problem"].startswith("HPA shop/web, spec.metrics[0]: matchLabels['-0']")
+
+
+async def test_hundreds_of_hpas_with_problems_are_a_few_lines_of_each_namespace(world: World) -> None:
+    index: Index[HorizontalPodAutoscaler] = Index()
+    bad = hpa("rate", described="Gizmo")
+    with capture_logs() as said:
+        follow_hpas(index, world.demand, world.catalogue, lambda: None)
+        for namespace in ("greedy", "shop"):
+            for number in range(300 if namespace == "greedy" else 1):
+                meta = ObjectMeta(name=f"hpa-{number}", namespace=namespace, uid=f"{namespace}{number}")
+                index.put(replace(bad, metadata=meta))
+    lines = [line["problem"] for line in said if line["event"] == "HPA"]
+    assert len(lines) == follow.HPAS_TOLD + 1 + 1  # its first ones, that there are more, and the other namespace's
+    assert lines[follow.HPAS_TOLD] == "more HPAs of namespace greedy have problems; 20 were told"
+    assert "shop/hpa-0" in lines[-1]
