@@ -67,11 +67,12 @@ def told(report: Report) -> Iterator[str]:
     """The report for people."""
     for name, server in report.served.items():
         yield f"{name} is served by {server}"
-    for found in report.findings:
+    if report.served:
         yield ""
+    for found in report.findings:
         yield f"{found.object}: {found.says}"
         yield f"  next: {found.next}"
-    yield ""
+        yield ""
     for unseen in report.unseen:
         yield f"not looked at: {unseen.what}: {unseen.why}"
     count = len(report.findings)

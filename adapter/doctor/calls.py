@@ -39,7 +39,7 @@ class Calls:
             return otherwise
         except Unauthorized:
             raise
-        except KubeError as error:
+        except (KubeError, ValueError) as error:  # ValueError: what cannot be a part of a path
             self.unseen.append(Unseen(what, plain(str(error))))
         except TimeoutError:
             self.unseen.append(Unseen(what, f"not done within --timeout={self._timeout:g}s"))
@@ -51,11 +51,11 @@ class Calls:
         async with asyncio.timeout_at(self._deadline), self._slots:
             yield
 
-    async def get(self, what: str, path: str, kind: type[T]) -> T | None:
-        """The object, or None where it is absent or cannot be read."""
+    async def get(self, what: str, path: Callable[[], str], kind: type[T]) -> T | None:
+        """The object, or None where it is absent or cannot be read; also where its name, of another object, is none."""
 
         async def call() -> T | None:
-            return await self.client.get(path, kind)
+            return await self.client.get(path(), kind)
 
         return await self.tried(what, call, None)
 

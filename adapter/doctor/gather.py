@@ -6,6 +6,7 @@ What is forbidden, absent or silent is noted and left out; the rest is looked at
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from adapter.doctor import objects
@@ -103,7 +104,8 @@ class Gatherer:
     async def _programs(self) -> Sequence[Program]:
         wanted = {"labelSelector": f"{LABEL} in ({','.join(PROGRAMS)})"}
         found = await self._calls.list("Deployments", objects.DEPLOYMENTS.path(), Deployment, wanted)
-        return [Program(PROGRAMS[one.metadata.labels[LABEL]], one) for one in found]
+        named = [(one.metadata.labels.get(LABEL, ""), one) for one in found]
+        return [Program(PROGRAMS[name], one) for name, one in named if name in PROGRAMS]
 
     async def _with_servers(self, seen: Snapshot) -> Sequence[Program]:
         """The programs, and adapters that run under the name of another: in prometheus-adapter's place."""
@@ -120,7 +122,7 @@ class Gatherer:
         return [*seen.programs, *more.values()]
 
     async def _behind(self, namespace: str, name: str) -> Sequence[Deployment]:
-        path = objects.SERVICES.path(namespace, name)
+        path = partial(objects.SERVICES.path, namespace, name)
         service = await self._calls.get(f"Service {namespace}/{name}", path, objects.Service)
         if service is None or not service.spec.selector:
             return ()
@@ -128,7 +130,7 @@ class Gatherer:
         return [one for one in found if service.spec.selector.items() <= one.spec.template.metadata.labels.items()]
 
     async def _authorities(self) -> Mapping[str, str]:
-        path = CONFIG_MAPS.path("kube-system", "extension-apiserver-authentication")
+        path = partial(CONFIG_MAPS.path, "kube-system", "extension-apiserver-authentication")
         held = await self._calls.get("the cluster's authorities", path, ConfigMap) or ConfigMap()
         return {key: held.data[key] for key in AUTHORITIES if held.data.get(key)}
 
@@ -141,7 +143,7 @@ class Gatherer:
             namespace = flag(one.deployment, "leader-elect-resource-namespace") or one.namespace
             name = flag(one.deployment, "leader-elect-resource-name") or one.name
             what = f"Lease {namespace}/{name}"
-            lease = await self._calls.get(what, LEASES.path(namespace, name), objects.Lease)
+            lease = await self._calls.get(what, partial(LEASES.path, namespace, name), objects.Lease)
             if not any(unseen.what == what for unseen in self._calls.unseen):
                 found[f"{namespace}/{name}"] = lease
         return found
@@ -155,7 +157,7 @@ class Gatherer:
             if held is None or held[0].secret is None or not held[0].secret.secret_name:
                 continue
             name = f"{one.namespace}/{held[0].secret.secret_name}"
-            path = objects.SECRETS.path(one.namespace, held[0].secret.secret_name)
+            path = partial(objects.SECRETS.path, one.namespace, held[0].secret.secret_name)
             secret = await self._calls.get(f"Secret {name}", path, objects.TlsSecret)
             if secret is not None and secret.data.certificate:
                 found[name] = secret.data.certificate
@@ -169,7 +171,7 @@ class Gatherer:
             held = mounted(one.deployment, file) if file else None
             if held is None or held[0].config_map is None or not held[0].config_map.name:
                 continue
-            path = CONFIG_MAPS.path(one.namespace, held[0].config_map.name)
+            path = partial(CONFIG_MAPS.path, one.namespace, held[0].config_map.name)
             written = await self._calls.get(f"ConfigMap {one.namespace}/{held[0].config_map.name}", path, ConfigMap)
             if written is not None and held[1] in written.data:
                 found[str(one)] = written.data[held[1]]
@@ -180,9 +182,8 @@ class Gatherer:
         found = {}
         for group in (CUSTOM, EXTERNAL):
             if versions := sorted(one.spec.version for one in seen.api_services if one.spec.group == group):
-                listed = await self._calls.get(
-                    f"metrics of {group}", f"/apis/{group}/{versions[-1]}", objects.ApiResources
-                )
+                path = partial("/apis/{}/{}".format, group, versions[-1])
+                listed = await self._calls.get(f"metrics of {group}", path, objects.ApiResources)
                 if listed is not None:
                     found[group] = frozenset(one.name for one in listed.resources)
         return found
@@ -250,11 +251,11 @@ class Gatherer:
         target = hpa.spec.scale_target_ref
         if target.kind not in KINDS:
             return None
-        path = KINDS[target.kind].path(hpa.metadata.namespace, target.name, "scale")
         try:
+            path = KINDS[target.kind].path(hpa.metadata.namespace, target.name, "scale")
             async with self._calls.turn():
                 return (await self._calls.client.get(path, Scale)).status.selector
-        except (KubeError, TimeoutError):
+        except (KubeError, TimeoutError, ValueError):  # ValueError: a name that cannot be one
             return None
 
 

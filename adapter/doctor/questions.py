@@ -5,24 +5,36 @@ from typing import Any
 from urllib.parse import quote
 
 from adapter.doctor.snapshot import CUSTOM, EXTERNAL, RESOURCE
-from adapter.kube.autoscaling import HorizontalPodAutoscaler
+from adapter.kube.autoscaling import HorizontalPodAutoscaler, MetricSpec
 from adapter.kube.resources import segment
 
 
 def questions(hpa: HorizontalPodAutoscaler, selector: str, versions: Mapping[str, str]) -> Iterator[str]:
     """A path for each metric that can be asked for: of pods, external, of CPU and memory. `versions`: by API group."""
-    namespace = segment(hpa.metadata.namespace)
     for metric in hpa.spec.metrics:
-        if metric.type == "Pods" and metric.pods and CUSTOM in versions:
-            name = segment(metric.pods.metric.name)
-            query = _query(labelSelector=selector, metricLabelSelector=_text(metric.pods.metric.selector))
-            yield f"/apis/{CUSTOM}/{versions[CUSTOM]}/namespaces/{namespace}/pods/*/{name}{query}"
-        elif metric.type == "External" and metric.external and EXTERNAL in versions:
-            name = segment(metric.external.metric.name)
-            query = _query(labelSelector=_text(metric.external.metric.selector))
-            yield f"/apis/{EXTERNAL}/{versions[EXTERNAL]}/namespaces/{namespace}/{name}{query}"
-        elif metric.type in ("Resource", "ContainerResource") and RESOURCE in versions:
-            yield f"/apis/{RESOURCE}/{versions[RESOURCE]}/namespaces/{namespace}/pods{_query(labelSelector=selector)}"
+        try:
+            path = _path(hpa.metadata.namespace, metric, selector, versions)
+        except ValueError:  # a name that can be no part of a path, so that the HPA cannot ask for it either
+            continue
+        if path:
+            yield path
+
+
+def _path(namespace: str, metric: MetricSpec, selector: str, versions: Mapping[str, str]) -> str:
+    """'' for a metric that is not asked for. Raises ValueError."""
+    if metric.type == "Pods" and metric.pods and CUSTOM in versions:
+        query = _query(labelSelector=selector, metricLabelSelector=_text(metric.pods.metric.selector))
+        return f"{_base(CUSTOM, versions, namespace)}/pods/*/{segment(metric.pods.metric.name)}{query}"
+    if metric.type == "External" and metric.external and EXTERNAL in versions:
+        query = _query(labelSelector=_text(metric.external.metric.selector))
+        return f"{_base(EXTERNAL, versions, namespace)}/{segment(metric.external.metric.name)}{query}"
+    if metric.type in ("Resource", "ContainerResource") and RESOURCE in versions:
+        return f"{_base(RESOURCE, versions, namespace)}/pods{_query(labelSelector=selector)}"
+    return ""
+
+
+def _base(group: str, versions: Mapping[str, str], namespace: str) -> str:
+    return f"/apis/{group}/{versions[group]}/namespaces/{segment(namespace)}"
 
 
 def _query(**parameters: str) -> str:

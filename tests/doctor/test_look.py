@@ -190,6 +190,20 @@ async def test_a_starving_hpas_own_request_is_made_and_an_empty_list_is_no_value
     assert "503 ServiceUnavailable" in found.says
 
 
+async def test_names_that_can_be_no_part_of_a_path_hide_nothing_else(
+    cluster: FakeCluster, settings: Callable[..., Settings]
+) -> None:
+    await installed(cluster)
+    await cluster.put(objects.DEPLOYMENTS, deployment_json(rules=".."))
+    await cluster.put(objects.DEPLOYMENTS, {"metadata": {"name": "web", "namespace": "shop"}, "spec": {}})
+    starving = [pods_metric(".."), pods_metric("http_requests")]
+    await cluster.put(HORIZONTAL_POD_AUTOSCALERS, hpa_json("web", *starving, conditions=(STARVING,)))
+    await cluster.put(HORIZONTAL_POD_AUTOSCALERS, hpa_json("b", *starving, target="..", conditions=(STARVING,)))
+    report = await look(settings())
+    assert objects_found(report) == ["metric pods/..", "HPA shop/b", "HPA shop/web"]
+    assert [unseen.what for unseen in report.unseen] == ["ConfigMap streamgate/.."]
+
+
 async def test_of_many_starving_hpas_the_first_twenty_are_asked_for(
     cluster: FakeCluster, settings: Callable[..., Settings]
 ) -> None:
