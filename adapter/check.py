@@ -6,27 +6,31 @@ its seriesQuery finds, what drops which of them, which metrics are left, and wha
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from adapter import __version__
 from adapter.collect import refusals
 from adapter.collect.follow import mapper_of
+from adapter.collect.usage import nobodys
 from adapter.kube.discovery import api_resources
 from adapter.kube.errors import KubeError
+from adapter.kube.resources import GroupResource
 from adapter.metrics.prometheus.client import PrometheusSource
 from adapter.metrics.sample import Sample
 from adapter.metrics.source import Query, Source, SourceError
 from adapter.program import tables, verbs
 from adapter.program.flags import Flags, setting
 from adapter.program.run import StartError
+from adapter.rules import merge
 from adapter.rules.account import account
-from adapter.rules.model import Rule, RuleFile
+from adapter.rules.model import ResourceRule, Rule, RuleFile
 from adapter.rules.naming import BoundRule, bind, external_offers, offers
 from adapter.rules.queries import QueryError, custom_query, external_query
-from adapter.rules.resources import NAMESPACES, PODS, ROOT_SCOPED, ResourceMapper
+from adapter.rules.resources import NAMESPACES, NODES, PODS, ROOT_SCOPED, ResourceMapper
 from adapter.settings import FLAGS, Settings
 from adapter.units.selector import EVERYTHING
 from adapter.wiring.cluster import client_of
@@ -97,11 +101,15 @@ async def _findings(settings: Settings, rules: RuleFile) -> list[Finding]:
             stack.push_async_callback(source.close)
         lookback = float(settings.metrics_max_age) or max(300.0, float(settings.metrics_relist_interval))
         known = bool(settings.lister_kubeconfig or settings.kubeconfig)
-        return [
+        found = [
             await finding(bind(rule, mapper), source, external=external, known=known, lookback=lookback)
             for section, external in ((rules.custom, False), (rules.external, True))
             for rule in section or ()
         ]
+        if source is None or rules.resource is None:
+            return found
+        of_usage = [rule for rule in (rules.resource.cpu, rules.resource.memory) if rule is not None]
+        return [*found, *[one for rule in of_usage for one in await _of_usage(bind(rule, mapper), source)]]
 
 
 async def _mapper(settings: Settings, stack: AsyncExitStack) -> ResourceMapper:
@@ -155,6 +163,29 @@ async def finding(
         if tried.label and result and not any(sample.labels.get(tried.label) for sample in result):
             problems.append(str(refusals.of_unnamed(len(result), tried.label)))
     return Finding(record | {"problem": "; ".join(problems)}, not problems)
+
+
+async def _of_usage(bound: BoundRule[ResourceRule], source: Source) -> list[Finding]:
+    """What becomes of the two queries of one of `resourceRules`, asked for all objects at once as they are served."""
+    return [
+        await _of_query(
+            bound, source, "containerQuery", partial(merge.merged_containers, bound, None), PODS, NAMESPACES
+        ),
+        await _of_query(bound, source, "nodeQuery", partial(merge.merged_nodes, bound), NODES),
+    ]
+
+
+async def _of_query(
+    bound: BoundRule[ResourceRule], source: Source, field: str, query: Callable[[], str], *resources: GroupResource
+) -> Finding:
+    record: dict[str, Any] = {"rule": f"{bound.rule.place}: {field}"}
+    try:
+        samples = await source.query(Query(query()), time.time())
+        problem = nobodys(bound.rule, field, samples, [bound.label(resource) for resource in resources])
+    except (SourceError, QueryError, LookupError) as error:
+        return Finding(record | {"problem": str(error.args[0])}, good=False)
+    record |= {"found": len(samples), "query": f"{samples[0].value:g} and so on" if samples else "no value now"}
+    return Finding(record | {"problem": problem}, not problem)
 
 
 def _metrics(bound: BoundRule[Rule], series: Sequence[Labels], *, external: bool) -> list[str]:

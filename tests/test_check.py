@@ -99,6 +99,34 @@ async def test_each_rule_is_told_with_what_it_finds_and_what_its_query_gives(
     assert refused["problem"] == "Prometheus answered 400: bad_data: no selector"
 
 
+USAGE = """
+resourceRules:
+  cpu:
+    containerQuery: 'sum(container_cpu{<<.LabelMatchers>>}) by (<<.GroupBy>>)'
+    nodeQuery: 'topk(1, sum(node_cpu{<<.LabelMatchers>>}) by (<<.GroupBy>>))'
+    resources: {overrides: {namespace: {resource: namespace}, pod: {resource: pod}, node: {resource: node}}}
+    containerLabel: container
+  memory:
+    containerQuery: 'sum(container_memory{<<.LabelMatchers>>}) by (<<.GroupBy>>)'
+    nodeQuery: 'sum(node_memory{<<.LabelMatchers>>}) by (<<.GroupBy>>)'
+    resources: {overrides: {namespace: {resource: namespace}, pod: {resource: pod}}}
+    containerLabel: container
+"""
+
+
+async def test_the_queries_of_resource_rules_are_tried_and_what_is_wrong_is_said(
+    rules: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with server() as url:
+        given = ["check", rules(USAGE), f"--prometheus-url={url}", "--output=json"]
+        assert await asyncio.to_thread(main, given) == 1
+    cpu, node, _, no_label = json.loads(capsys.readouterr().out)
+    assert (cpu["rule"], cpu["found"]) == ("resourceRules.cpu, line 4: containerQuery", 1)
+    assert "gives 1 values without the label 'namespace', so nobody knows whose they are" in cpu["problem"]
+    assert "its nodeQuery cannot be asked for all objects at once, because" in node["problem"]
+    assert "resources: no label is given for nodes; right would be an override" in no_label["problem"]
+
+
 def test_without_a_prometheus_only_the_file_is_read(
     rules: Callable[[str], str], capsys: pytest.CaptureFixture[str]
 ) -> None:

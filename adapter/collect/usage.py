@@ -140,7 +140,7 @@ class RuledUsage:
         cores, octets = await self._both(queries, at)
         for bound, samples in ((cpu, cores), (memory, octets)):
             labels = bound.label(PODS), bound.label(NAMESPACES)
-            self._say("usage not found", _nobodys(bound.rule, "containerQuery", samples, labels), bound.rule.place)
+            self._say("usage not found", nobodys(bound.rule, "containerQuery", samples, labels), bound.rule.place)
         both = by_container(cpu, cores), by_container(memory, octets)
         found = joined(*both, lacking=self._lacking, window=self._window, at=at)
         self._lacking = found.lacking
@@ -153,7 +153,7 @@ class RuledUsage:
             return {}
         cores, octets = await self._both((merge.merged_nodes(cpu), merge.merged_nodes(memory)), at)
         for bound, samples in ((cpu, cores), (memory, octets)):
-            problem = _nobodys(bound.rule, "nodeQuery", samples, [bound.label(NODES)])
+            problem = nobodys(bound.rule, "nodeQuery", samples, [bound.label(NODES)])
             self._say("usage of nodes not found", problem, bound.rule.place)
         used = {sample.labels.get(memory.label(NODES), ""): sample for sample in octets}
         label = cpu.label(NODES)
@@ -182,7 +182,7 @@ class RuledUsage:
         return self._rules.window or DEFAULT_WINDOW
 
 
-def _nobodys(rule: ResourceRule, field: str, samples: Sequence[Sample], labels: Sequence[str]) -> str:
+def nobodys(rule: ResourceRule, field: str, samples: Sequence[Sample], labels: Sequence[str]) -> str:
     """What is wrong with a query's result as a whole: nothing there, or nothing that says whose it is."""
     if not samples:
         return (
