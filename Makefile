@@ -6,7 +6,7 @@ SECONDS ?=
 CLUSTER_PYTEST := $(PY) -m pytest -o addopts="-q --strict-markers --strict-config --import-mode=importlib" --timeout=600
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test fuzz lint format cluster-up cluster-down cluster-status cluster-test image chart loadtest demo scale-latency \
+.PHONY: help install run test fuzz lint format cluster-up cluster-down cluster-status cluster-test image chart versions loadtest demo scale-latency \
         bench-adapter bench-exposition bench-parsers churn bench-recommender recommender-tables report-pictures dashboards rates judge steady steady-short \
         bench-rollouts bench-rollout-peer attack clean \
         setup-hpa setup-vpa blue-green-deploy blue-green-rollback canary-deploy canary-monitor
@@ -59,6 +59,11 @@ image: .venv/installed ## the images of the Dockerfile by buildah, and a look in
 
 chart: .venv/installed ## the Helm chart as build/streamgate-VERSION.tgz, checked
 	@$(PY) -m tests.cluster.chart
+
+VERSIONS ?= 1.30.14 1.34.2 1.37.2
+
+versions: .venv/installed ## does the API server of each of VERSIONS take manifests, samples and chart? five minutes to build each, once
+	@$(PY) -m tests.cluster.versions $(VERSIONS)
 
 SCENARIO ?= step
 

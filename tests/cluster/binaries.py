@@ -250,7 +250,7 @@ def _go_install(go: str, module: str, programs: Sequence[Program], folder: Path,
     argv = [go, "install", "-v", "-trimpath", "-ldflags", _link_flags(module)]
     environment = {**os.environ, "CGO_ENABLED": "0", "GOBIN": str(work), "GOFLAGS": "-mod=readonly"}
     try:
-        _watched([*argv, *(program.package for program in programs)], TOOLS / module, environment, names, say)
+        watched([*argv, *(program.package for program in programs)], TOOLS / module, environment, names, say)
         for program in programs:
             (work / _built_as(program.package)).rename(folder / program.name)
     finally:
@@ -286,7 +286,7 @@ def _built_as(package: str) -> str:
     return words[-2] if re.fullmatch(r"v\d+", words[-1]) else words[-1]
 
 
-def _watched(argv: Sequence[str], folder: Path, environment: dict[str, str], names: str, say: Say) -> None:
+def watched(argv: Sequence[str], folder: Path, environment: dict[str, str], names: str, say: Say) -> None:
     """Runs the build, says every half minute how far it is, and raises BuildError with its last lines."""
     lines: list[str] = []
     child = subprocess.Popen(

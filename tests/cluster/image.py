@@ -23,6 +23,7 @@ TARGETS = ("adapter", "recommender", "rollout")
 ANY_LINUX = {
     f"lib{name}" for name in ("stdc++.so.6", "gcc_s.so.1", "pthread.so.0", "dl.so.2", "rt.so.1", "util.so.1", "m.so.6")
 }
+STARTUP = Path(__file__).with_name("startup.py")
 BASE = "localhost/streamgate-python:local"
 PIP_FILES = ("/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt")
 """What pip needs to know of this machine; seen by the build alone, in no image."""
@@ -115,6 +116,8 @@ def look(target: str) -> None:
         for program in TARGETS:
             buildah("run", "--isolation", "chroot", container, "--", f"streamgate-{program}", "--help")
         print(target, buildah("run", "--isolation", "chroot", container, "--", "python", "-c", LOOK))
+        if target == "adapter":
+            print(buildah("run", "--isolation", "chroot", container, "--", "python", "-c", STARTUP.read_text()))
     finally:
         buildah("rm", container)
     with tempfile.TemporaryDirectory() as folder:

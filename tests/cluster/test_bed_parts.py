@@ -22,6 +22,7 @@ from tests.cluster.binaries import MissingError, find
 from tests.cluster.certs import Authority
 from tests.cluster.footprint import difference
 from tests.cluster.processes import DiedEarlyError, Folder, children, strays, wait_until
+from tests.cluster.versions import module_text
 
 
 def program(folder: Path, name: str, says: str) -> Path:
@@ -239,3 +240,29 @@ def test_a_footprint_tells_what_came_and_what_went() -> None:
     before = {"mounts": ["/", "/a"], "rules": ["a", "b"], "routes": ["c"]}
     after = {"mounts": ["/", "/b"], "rules": ["b", "c"], "routes": ["c"]}
     assert difference(before, after) == {"mounts": ["/b"], "rules": ["c", "-a"]}
+
+
+# ---- other versions of Kubernetes
+
+
+def test_an_older_kubernetes_is_built_with_the_libraries_of_its_release() -> None:
+    """Kubernetes 1.30.14 and k8s.io/api 0.30.14 are one release; a library from elsewhere keeps its version."""
+    upstream = """
+replace (
+	k8s.io/api => ./staging/src/k8s.io/api
+	k8s.io/kubectl => ./staging/src/k8s.io/kubectl
+)
+require github.com/google/uuid v1.6.0
+"""
+    made = module_text("1.30.14", upstream)
+    assert "require k8s.io/kubernetes v1.30.14\n" in made
+    assert "\tk8s.io/api => k8s.io/api v0.30.14\n\tk8s.io/kubectl => k8s.io/kubectl v0.30.14\n" in made
+    assert "uuid" not in made
+
+
+def test_helm_is_told_which_kubernetes_to_believe_in() -> None:
+    """Else it takes 1.20, for which the chart is not."""
+    flags = binaries._link_flags("helm")
+    _, minor, _ = binaries.wanted_version("kubernetes").split(".")
+    assert f"pkg/chartutil.k8sVersionMinor={minor}" in flags
+    assert "component-base" not in flags

@@ -246,9 +246,10 @@ def test_the_notes_say_what_to_type_next(tmp_path: Path) -> None:
     (tmp_path / "chart/NOTES.txt").write_text((CHART / "templates/NOTES.txt").read_text())
     (tmp_path / "chart/templates/told.yaml").write_text('told: {{ tpl (.Files.Get "NOTES.txt") . | toJson }}')
     told = ["--show-only", "templates/told.yaml"]
-    everything = ["--set", "recommender.enabled=true,rollout.enabled=true,dropIn.enabled=true"]
+    everything = ["--set", "recommender.enabled=true,rollout.enabled=true,dropIn.enabled=true,apis.resource=true"]
     done = run_helm("template", "gate", str(tmp_path / "chart"), "-n", "metrics", *told, *everything)
     said = yaml.safe_load(done.stdout)["told"]
+    assert "The adapter serves custom.metrics.k8s.io, metrics.k8s.io, from annotated pods" in said
     for line in (
         "kubectl -n metrics rollout status deployment gate-streamgate-adapter",
         "kubectl -n metrics rollout status deployment gate-streamgate-recommender",
