@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from adapter.doctor.checks.programs import account
+from adapter.doctor.pods import flag
 from adapter.doctor.rights import RIGHTS, Right
 from adapter.doctor.snapshot import RESOURCE, Program, Snapshot
 from adapter.kube.objects import Model
@@ -18,10 +19,14 @@ class Reviewed(Model, frozen=True):
 
 
 def needed(seen: Snapshot, program: Program) -> Sequence[Right]:
-    """What a program must be allowed: an adapter that serves metrics.k8s.io reads nodes, too."""
+    """What a program must be allowed: an adapter that serves metrics.k8s.io reads nodes, too, and kubelets where it
+    has no Prometheus to ask."""
     groups = {one.spec.group for one in seen.served_in(program.namespace)}
-    nodes = RIGHTS["nodes"] if program.kind == "adapter" and RESOURCE in groups else ()
-    return [*RIGHTS[program.kind], *nodes]
+    if program.kind != "adapter" or RESOURCE not in groups:
+        return RIGHTS[program.kind]
+    asks_prometheus = bool(flag(program.deployment, "prometheus-url"))
+    nodes = [right for right in RIGHTS["nodes"] if not (asks_prometheus and right.resource == "nodes/metrics")]
+    return [*RIGHTS["adapter"], *nodes]
 
 
 def review_of(program: Program, right: Right) -> dict[str, Any]:
