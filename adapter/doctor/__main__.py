@@ -10,7 +10,7 @@ import msgspec
 
 from adapter.doctor.checks import findings
 from adapter.doctor.checks.apis import served
-from adapter.doctor.finding import Report
+from adapter.doctor.finding import Report, one_line
 from adapter.doctor.gather import Gatherer
 from adapter.doctor.settings import FLAGS, PROGRAM, Settings
 from adapter.kube.client import Client
@@ -66,15 +66,15 @@ def code(report: Report) -> Health:
 def told(report: Report) -> Iterator[str]:
     """The report for people."""
     for name, server in report.served.items():
-        yield f"{name} is served by {server}"
+        yield one_line(f"{name} is served by {server}")
     if report.served:
         yield ""
     for found in report.findings:
-        yield f"{found.object}: {found.says}"
-        yield f"  next: {found.next}"
+        yield one_line(f"{found.object}: {found.says}")
+        yield f"  next: {one_line(found.next)}"
         yield ""
     for unseen in report.unseen:
-        yield f"not looked at: {unseen.what}: {unseen.why}"
+        yield one_line(f"not looked at: {unseen.what}: {unseen.why}")
     count = len(report.findings)
     yield f"{count} finding{'s' * (count > 1)}" if count else "nothing is wrong with what was looked at"
 

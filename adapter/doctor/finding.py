@@ -1,5 +1,6 @@
 """What is found, and what of the cluster's text is shown."""
 
+import shlex
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
@@ -52,8 +53,17 @@ class Report(msgspec.Struct, frozen=True):
     unseen: Sequence[Unseen]
 
 
+def one_line(text: str) -> str:
+    """Text, safe to print: one line, no control characters."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+
+
 def plain(text: str) -> str:
-    """Text from the cluster, safe to print: one line, no control characters, not longer than LONGEST."""
-    shown = "".join(sign if sign.isprintable() else " " for sign in text[: 4 * LONGEST])
-    line = " ".join(shown.split())
+    """A text of the cluster for a sentence: one line, not longer than LONGEST."""
+    line = one_line(text[: 4 * LONGEST])
     return line if len(line) <= LONGEST else line[:LONGEST] + "…"
+
+
+def word(text: str) -> str:
+    """Text of the cluster as one word of a command: names of targets and metrics may hold what a shell acts on."""
+    return shlex.quote(one_line(text))

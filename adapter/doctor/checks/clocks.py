@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from adapter.doctor.finding import About, Finding
+from adapter.doctor.finding import About, Finding, word
 from adapter.doctor.snapshot import Snapshot
 from adapter.kube.objects import condition
 
@@ -30,5 +30,5 @@ def check(seen: Snapshot) -> Iterator[Finding]:
                 object=f"Node {name}",
                 says=f"its clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the API server's: "
                 "samples from there seem too new or too old",
-                next=f"kubectl debug node/{name} -it --image=busybox -- date -u",
+                next=f"kubectl debug {word(f'node/{name}')} -it --image=busybox -- date -u",
             )

@@ -1,10 +1,9 @@
 """HPAs that get no metric, cannot act, or have company on their target."""
 
-import shlex
 from collections import defaultdict
 from collections.abc import Iterator
 
-from adapter.doctor.finding import About, Finding, plain
+from adapter.doctor.finding import About, Finding, plain, word
 from adapter.doctor.snapshot import Snapshot, starves
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.objects import condition
@@ -20,7 +19,7 @@ def check(seen: Snapshot) -> Iterator[Finding]:
                 about=About.HPA,
                 object=_named(hpa),
                 says=f"it cannot scale its target: {plain(f'{able.reason}: {able.message}')}",
-                next=f"kubectl -n {hpa.metadata.namespace} get {target_of(hpa)}",
+                next=f"kubectl -n {word(hpa.metadata.namespace)} get {word(target_of(hpa))}",
             )
     yield from _two_on_one(seen)
 
@@ -42,9 +41,9 @@ def _starving(seen: Snapshot, hpa: HorizontalPodAutoscaler) -> Iterator[Finding]
     key = f"{hpa.metadata.namespace}/{hpa.metadata.name}"
     asked = [one for one in seen.questions.get(key, ()) if one.problem]
     why = asked[0].problem if asked else plain(f"{active.reason}: {active.message}")
-    command = f"kubectl -n {hpa.metadata.namespace} describe hpa {hpa.metadata.name}"
+    command = f"kubectl -n {word(hpa.metadata.namespace)} describe hpa {word(hpa.metadata.name)}"
     if asked:
-        command = f"kubectl get --raw {shlex.quote(asked[0].path)}"
+        command = f"kubectl get --raw {word(asked[0].path)}"
     yield Finding(
         about=About.HPA, object=_named(hpa), says=f"it gets no metric and holds its size: {why}", next=command
     )
@@ -62,5 +61,5 @@ def _two_on_one(seen: Snapshot) -> Iterator[Finding]:
                 about=About.HPA,
                 object=f"{kind} {namespace}/{name}",
                 says=f"{len(hpas)} HPAs scale it against each other: {', '.join(sorted(hpas))}",
-                next=f"kubectl -n {namespace} get hpa {' '.join(sorted(hpas))}",
+                next=f"kubectl -n {word(namespace)} get hpa {' '.join(map(word, sorted(hpas)))}",
             )

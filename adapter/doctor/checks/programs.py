@@ -1,9 +1,8 @@
 """Our programs: are they there, does one of each act, and may they do what they must?"""
 
-from collections import defaultdict
 from collections.abc import Iterator
 
-from adapter.doctor.finding import About, Finding
+from adapter.doctor.finding import About, Finding, word
 from adapter.doctor.rights import Right
 from adapter.doctor.snapshot import Program, Snapshot
 
@@ -24,7 +23,7 @@ def check(seen: Snapshot) -> Iterator[Finding]:
                 about=About.PROGRAM,
                 object=f"Lease {name}",
                 says=f"nobody acts: {age}",
-                next=f"kubectl -n {namespace} get lease {short} -o yaml",
+                next=f"kubectl -n {word(namespace)} get lease {word(short)} -o yaml",
             )
     yield from _lacking(seen)
 
@@ -39,32 +38,35 @@ def _available(program: Program) -> Iterator[Finding]:
         return
     yield Finding(
         about=About.PROGRAM,
-        object=f"Deployment {program.namespace}/{program.name}",
+        object=f"Deployment {program}",
         says=says,
-        next=f"kubectl -n {program.namespace} get pods,events && "
-        f"kubectl -n {program.namespace} logs deploy/{program.name} --tail=50",
+        next=f"kubectl -n {word(program.namespace)} get pods,events && "
+        f"kubectl -n {word(program.namespace)} logs {word(f'deploy/{program.name}')} --tail=50",
     )
 
 
 def _lacking(seen: Snapshot) -> Iterator[Finding]:
-    by_program: dict[tuple[str, str], list[Right]] = defaultdict(list)
-    accounts = {}
+    by_program: dict[str, tuple[Program, list[Right]]] = {}
     for program, right in seen.lacking:
-        key = (program.namespace, program.name)
-        by_program[key].append(right)
-        accounts[key] = account(program)
-    for (namespace, name), rights in by_program.items():
-        first = rights[0]
-        within = f" -n {namespace}" if first.own else " -A"
-        named = f"/{first.name}" if first.name else ""
-        resource = f"{first.resource.partition('/')[0]}{f'.{first.group}' if first.group not in ('', '*') else ''}"
-        sub = f" --subresource={first.resource.partition('/')[2]}" if "/" in first.resource else ""
+        by_program.setdefault(str(program), (program, []))[1].append(right)
+    for program, rights in by_program.values():
         yield Finding(
             about=About.RIGHTS,
-            object=f"Deployment {namespace}/{name}",
-            says=f"{accounts[namespace, name]} may not {', '.join(map(str, rights))}",
-            next=f"kubectl auth can-i {first.verb} '{resource}{named}'{sub}{within} --as={accounts[namespace, name]}",
+            object=f"Deployment {program}",
+            says=f"{account(program)} may not {', '.join(map(str, rights))}",
+            next=_can_i(program, rights[0]),
         )
+
+
+def _can_i(program: Program, right: Right) -> str:
+    """kubectl's question for a right."""
+    resource, _, subresource = right.resource.partition("/")
+    group = f".{right.group}" if right.group not in ("", "*") else ""
+    named = f"/{right.name}" if right.name else ""
+    asked = f"kubectl auth can-i {right.verb} {word(resource + group + named)}"
+    sub = f" --subresource={subresource}" if subresource else ""
+    within = f" -n {word(program.namespace)}" if right.own else " -A"
+    return f"{asked}{sub}{within} --as={word(account(program))}"
 
 
 def account(program: Program) -> str:

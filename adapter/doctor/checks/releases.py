@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from adapter.doctor.finding import About, Finding, plain
+from adapter.doctor.finding import About, Finding, plain, word
 from adapter.doctor.objects import Policy
 from adapter.doctor.snapshot import Snapshot
 from adapter.kube.objects import condition
@@ -42,5 +42,5 @@ def _finding(policy: Policy, says: str) -> Finding:
         about=About.RELEASE,
         object=f"RolloutPolicy {meta.namespace}/{meta.name}",
         says=says,
-        next=f"streamgate-rollout status {meta.name} -n {meta.namespace}",
+        next=f"streamgate-rollout status {word(meta.name)} -n {word(meta.namespace)}",
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from adapter.doctor.checks.apis import groups_of
-from adapter.doctor.finding import About, Finding, plain
+from adapter.doctor.finding import About, Finding, plain, word
 from adapter.doctor.snapshot import CUSTOM, EXTERNAL, Snapshot
 from adapter.kube.autoscaling import MetricSpec
 from adapter.rules.config import load
@@ -32,7 +32,7 @@ def check(seen: Snapshot) -> Iterator[Finding]:
                 about=About.RULES,
                 object=f"adapter {name}",
                 says=plain(line.removeprefix("[-]").removeprefix("warn: ")),
-                next=f"kubectl -n {namespace} logs deploy/{short} --tail=100",
+                next=f"kubectl -n {word(namespace)} logs {word(f'deploy/{short}')} --tail=100",
             )
     wanted = {group for hpa in seen.hpas for group in groups_of(hpa)}
     for group, offered in seen.offers.items():

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final, TypeAlias
 
-from adapter.doctor.finding import About, Finding
+from adapter.doctor.finding import About, Finding, word
 from adapter.doctor.objects import Vpa
 from adapter.doctor.snapshot import Snapshot
 from adapter.kube.autoscaling import CrossVersionObjectReference, HorizontalPodAutoscaler
@@ -28,7 +28,7 @@ def check(seen: Snapshot) -> Iterator[Finding]:
                 about=About.VPA,
                 object=f"{kind} {namespace}/{name}",
                 says=f"{len(names)} VPAs change its pods: {', '.join(names)}",
-                next=f"kubectl -n {namespace} get vpa {' '.join(names)}",
+                next=f"kubectl -n {word(namespace)} get vpa {' '.join(map(word, names))}",
             )
 
 
@@ -39,13 +39,13 @@ def _target(namespace: str, target: CrossVersionObjectReference) -> Target:
 def _against(hpa: HorizontalPodAutoscaler, vpa: Vpa) -> Iterator[Finding]:
     shared = sorted(utilized(hpa) & controlled(vpa)) if acts(vpa) else []
     if shared:
-        namespace = hpa.metadata.namespace
+        namespace, both = hpa.metadata.namespace, (f"hpa/{hpa.metadata.name}", f"vpa/{vpa.metadata.name}")
         yield Finding(
             about=About.VPA,
             object=f"VPA {namespace}/{vpa.metadata.name}",
             says=f"it changes the requests of {' and '.join(shared)} by which HPA {hpa.metadata.name} measures: "
             "each acts on what the other did; right would be a VPA for the other resource, or in mode Off",
-            next=f"kubectl -n {namespace} get hpa/{hpa.metadata.name} vpa/{vpa.metadata.name} -o yaml",
+            next=f"kubectl -n {word(namespace)} get {' '.join(map(word, both))} -o yaml",
         )
 
 
