@@ -17,15 +17,21 @@ WIDTH, HEIGHT = 1000, 1450
 MET = {True: "met", False: "not met", None: "–"}
 
 
+SMALL = 256 * 1024
+"""Bytes of a record that is published; a longer run's stays where it is."""
+
+
 def publish(made: Report, folder: Path, browser: str, docs: Path = DOCS) -> list[Path]:
-    """What was written. `folder` is the report's."""
+    """What was written. `folder` is the report's, whose files are published where they are small."""
     name = f"loadtest-{made.run.scenario}"
     page, record, image = docs / f"{name}.html", docs / f"{name}.json", docs / "img" / f"{name}.png"
-    shutil.copyfile(folder / HTML, page)
-    shutil.copyfile(folder / JSON, record)
-    picture(browser, page.as_uri(), image.absolute(), width=WIDTH, height=HEIGHT)
+    small = (folder / JSON).stat().st_size <= SMALL
+    if small:
+        shutil.copyfile(folder / HTML, page)
+        shutil.copyfile(folder / JSON, record)
+    picture(browser, (folder / HTML).absolute().as_uri(), image.absolute(), width=WIDTH, height=HEIGHT)
     rewrite(docs / "loadtest.md", {made.run.scenario: figures(made)}, SCRIPT)
-    return [page, record, image, docs / "loadtest.md"]
+    return [*([page, record] if small else []), image, docs / "loadtest.md"]
 
 
 def figures(made: Report) -> str:
