@@ -184,7 +184,7 @@ async def _of_query(
         problem = nobodys(bound.rule, field, samples, [bound.label(resource) for resource in resources])
     except (SourceError, QueryError, LookupError) as error:
         return Finding(record | {"problem": str(error.args[0])}, good=False)
-    record |= {"found": len(samples), "query": f"{samples[0].value:g} and so on" if samples else "no value now"}
+    record |= {"found": len(samples), "query": _values(samples) if samples else "no value now"}
     return Finding(record | {"problem": problem}, not problem)
 
 
@@ -223,5 +223,9 @@ def _of_name(series: Iterable[Labels], name: str) -> Labels:
 def _shown(result: Sequence[Sample], tried: _Named) -> str:
     if not result:
         return f"{tried.shown}: no value now"
+    return f"{tried.shown}: {_values(result)}"
+
+
+def _values(result: Sequence[Sample]) -> str:
     more = f" and {len(result) - 1} more" if len(result) > 1 else ""
-    return f"{tried.shown}: {result[0].value:g}{more}"
+    return f"{result[0].value:g}{more}"

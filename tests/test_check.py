@@ -121,7 +121,7 @@ async def test_the_queries_of_resource_rules_are_tried_and_what_is_wrong_is_said
         given = ["check", rules(USAGE), f"--prometheus-url={url}", "--output=json"]
         assert await asyncio.to_thread(main, given) == 1
     cpu, node, _, no_label = json.loads(capsys.readouterr().out)
-    assert (cpu["rule"], cpu["found"]) == ("resourceRules.cpu, line 4: containerQuery", 1)
+    assert (cpu["rule"], cpu["found"], cpu["query"]) == ("resourceRules.cpu, line 4: containerQuery", 1, "1.5")
     assert "gives 1 values without the label 'namespace', so nobody knows whose they are" in cpu["problem"]
     assert "its nodeQuery cannot be asked for all objects at once, because" in node["problem"]
     assert "resources: no label is given for nodes; right would be an override" in no_label["problem"]

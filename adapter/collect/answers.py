@@ -175,7 +175,8 @@ class Collected:
     def _unserved(self, error: LookupError | QueryError, *, external: bool) -> Exception:
         """What to tell whoever asks for a metric that nothing serves."""
         rules = self._collector.catalogue.rules_of(external=external)
-        return refusals.of_plan(error, self._collector.offers.trouble(rules))
+        offers = self._collector.offers
+        return refusals.of_plan(error, offers.trouble(rules), offers.lacking(rules))
 
     async def _names(self, question: CustomQuestion) -> Sequence[str]:
         """The objects that are asked for. Raises Missing, Unavailable."""

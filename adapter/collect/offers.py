@@ -70,6 +70,11 @@ class OfferLookup:
         more = f" (and of {len(failed) - 1} more)" if len(failed) > 1 else ""
         return f"the series of {first}{more} could not be looked up: {failed[first]}"
 
+    def lacking(self, rules: Iterable[Rule]) -> str:
+        """What of the series of some of `rules` is not looked at, one sentence; '' where all is."""
+        told = [f"of {rule.place} {sentence}" for rule in rules if (sentence := self.left_out.get(rule.place))]
+        return told[0] + (f" (and of {len(told) - 1} more rules)" if len(told) > 1 else "") if told else ""
+
     async def run(self, looked: Callable[[], None]) -> None:
         """Until cancelled; `looked` is called after each look."""
         pause = RETRY

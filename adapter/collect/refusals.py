@@ -24,11 +24,13 @@ EXPRESSION_BYTES = 512 * 1024
 """That a selector's values may take as an expression, as in the embedded store."""
 
 
-def of_plan(error: LookupError | QueryError, trouble: str = "") -> Exception:
-    """No query can be made for what was asked; `trouble`: why not every rule's series are known."""
+def of_plan(error: LookupError | QueryError, trouble: str = "", lacking: str = "") -> Exception:
+    """No query can be made for what was asked; `trouble`: why not every rule's series are known, and which are not."""
     text = str(error.args[0])
     if isinstance(error, UnknownMetric) and trouble:
         return Unavailable(f"{text}; but {trouble}")
+    if isinstance(error, UnknownMetric) and lacking:
+        return Missing(f"{text}; but {lacking}")
     if isinstance(error, SelectorQueryError):
         return BadQuestion(text)
     return Unanswerable(text) if isinstance(error, QueryError) else Missing(text)

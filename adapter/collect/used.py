@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from adapter.collect import consumption
-from adapter.collect.answer import NodeUsage, PodUsage, Unavailable
+from adapter.collect.answer import NodeUsage, PodUsage, Unanswerable, Unavailable
 from adapter.collect.directory import Directory
 from adapter.collect.usage import UsageSource
 from adapter.kube.objects import HasMetadata
@@ -34,7 +34,13 @@ class Used:
     def nodes(self, name: str | None, selector: Selector) -> list[NodeUsage]:
         """See `Answers.node_usage`."""
         asked = _named(self._directory.indexes[NODES].select("", selector), name)
-        used = consumption.of_nodes(asked, self._source.nodes(), self._clock(), self._source.max_age)
+        known = self._source.nodes()
+        used = consumption.of_nodes(asked, known, self._clock(), self._source.max_age)
+        if asked and known and all(self._directory.indexes[NODES].get("", other) is None for other in known):
+            raise Unanswerable(
+                f"usage is known of {min(known)!r} and the like, and no node has such a name; right would be a"
+                " nodeQuery that groups by a label with nodes' names"
+            )
         return self._told(NODES, asked, used)
 
     def pods(self, namespace: str | None, name: str | None, selector: Selector) -> list[PodUsage]:

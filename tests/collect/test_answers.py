@@ -17,7 +17,7 @@ from adapter.kube.index import Index
 from adapter.kube.objects import ObjectMeta, PartialObjectMetadata
 from adapter.kube.resources import GroupResource
 from adapter.metrics.sample import Sample
-from adapter.metrics.source import Query, RefusedQuery, SourceError, UnsupportedQuery
+from adapter.metrics.source import Discovery, Query, RefusedQuery, SourceError, UnsupportedQuery
 from adapter.rules.resources import NODES, PODS
 from adapter.units.requirement import Operator, Requirement
 from adapter.units.selector import EVERYTHING, Selector
@@ -548,6 +548,22 @@ async def test_explain_tells_query_values_ages_and_what_is_missing(served: World
 
 async def test_explain_of_an_unknown_metric_says_so(served: World) -> None:
     assert "no rule finds series" in str(served.answers.explain(question(metric="nope"))["why"])
+
+
+async def test_a_metric_that_may_be_among_names_that_are_left_out_is_404_with_that_cause(world: World) -> None:
+    async def found(selector: str, since: float, at: float, wanted: object = None) -> Discovery:
+        return Discovery([], by_name=True, left_out="more than the first 10000 names of series")
+
+    world.pod("web-1", app="web")
+    world.source.discover = found
+    await world.collector.offers.look()
+    asked = ExternalQuestion(namespace="shop", metric="nope", selector=EVERYTHING)
+    why = (
+        r"finds series for metric nope.*; but of (external)?[rR]ules\[0\], line \d+ left out is more than the first 100"
+    )
+    for answer in (world.answers.custom(question(metric="nope")), world.answers.external(asked)):
+        with pytest.raises(Missing, match=why):
+            await answer
 
 
 async def test_while_series_cannot_be_looked_up_an_unknown_metric_is_503_with_the_cause(world: World) -> None:

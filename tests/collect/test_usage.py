@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from adapter.collect.answer import Unavailable
+from adapter.collect.answer import Unanswerable, Unavailable
 from adapter.collect.answers import Collected
 from adapter.collect.directory import Directory
 from adapter.collect.embedded import Embedded, EmbeddedOptions, KubeletAccess
@@ -229,6 +229,16 @@ async def test_pods_and_nodes_fail_apart_and_an_answer_without_any_says_why(worl
         with pytest.raises(Unavailable, match="the usage of pods cannot be had: no such table"):
             answers.pod_usage("shop", name, EVERYTHING)
     assert answers.pod_usage("bank", None, EVERYTHING) == []  # there are no pods
+
+
+async def test_usage_of_what_no_node_is_called_is_an_error(world: World) -> None:
+    usage = Known({}, {"10.0.0.1:9100": ResourceUsage(1.5, 4e9, 990.0, 15.0)})
+    for name in (None, "n1"):
+        with pytest.raises(
+            Unanswerable, match=r"usage is known of '10\.0\.0\.1:9100' and the like, and no node has such"
+        ):
+            answering(world, usage).node_usage(name, EVERYTHING)
+    assert answering(world, usage).node_usage("n2", EVERYTHING) == []  # there is no such node
 
 
 async def test_a_query_that_cannot_be_asked_for_all_pods_at_once_says_why() -> None:

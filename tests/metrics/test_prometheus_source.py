@@ -341,6 +341,14 @@ async def test_an_answer_that_is_not_prometheus_is_a_source_error(fake: Fake, bo
             await source.discover("a", 0, AT)
 
 
+async def test_json_of_another_api_is_named_as_such(fake: Fake) -> None:
+    fake.answer = lambda r: web.json_response({"name": "es-1", "tagline": "You know, for search"})
+    async with asking(fake.url) as source:
+        for asked in (source.query(Query("a"), AT), source.discover("a", 0, AT)):
+            with pytest.raises(SourceError, match="no JSON of Prometheus' API; does the URL lead to Prometheus"):
+                await asked
+
+
 async def test_warnings_are_logged_once(fake: Fake) -> None:
     fake.answer = lambda r: web.json_response(vector("1") | {"warnings": ["store gateway is down"]})
     async with asking(fake.url) as source:
@@ -413,12 +421,12 @@ def test_an_answer_is_the_same_in_slices_of_any_size(monkeypatch: pytest.MonkeyP
     warnings = ['a "result":[ of a "data":[', '},{"b']
     answer = {"status": "success", "warnings": warnings, "data": {"resultType": "vector", "result": result}}
     monkeypatch.setattr(wire, "SLICE_BYTES", size)
-    for separators in [(",", ":"), (", ", ": ")]:
+    for text in (json.dumps(answer, separators=(",", ":")), json.dumps(answer), json.dumps(answer, indent="\t")):
         told: list[Any] = []
-        slices, samples = drain(wire.samples(bytearray(json.dumps(answer, separators=separators).encode()), told))
+        slices, samples = drain(wire.samples(bytearray(text.encode()), told))
         assert [(dict(s.labels), s.value) for s in samples] == [(r["metric"], float(r["value"][1])) for r in result]
         assert told == warnings
-        assert slices == (len(nasty) if size == 1 and separators[0] == "," else slices)
+        assert slices == (len(nasty) if size == 1 else slices)
 
 
 def test_label_sets_are_the_same_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,9 +20,11 @@ from adapter.metrics.source import SourceError, UnsupportedQuery
 SLICE_BYTES = 131_072
 """About 1,300 samples, 4 ms."""
 
-_BOUNDARY = re.compile(rb'\},(?=\{"[a-zA-Z_])')
+_BLANKS = rb"[ \t\r\n]*"
+_BOUNDARY = re.compile(rb"\}" + _BLANKS + rb"," + _BLANKS + rb"(?=\{" + _BLANKS + rb'"[a-zA-Z_])')
 """The comma between two objects of an array. Inside a JSON text every quote follows a backslash, so that `{"` followed
-by a letter only stands at an object's beginning; and the API has arrays of objects only where we split them."""
+by a letter only stands at an object's beginning; and the API has arrays of objects only where we split them. What
+stands in between may have written the JSON anew, with blanks."""
 
 
 class Envelope(msgspec.Struct):
@@ -57,6 +59,7 @@ _scalar = msgspec.json.Decoder(tuple[float, str])
 _texts: msgspec.json.Decoder[list[str] | None] = msgspec.json.Decoder(list[str] | None)
 _label_sets = msgspec.json.Decoder(list[dict[str, str]] | None)
 
+_NO_API = "the answer is no JSON of Prometheus' API; does the URL lead to Prometheus?"
 _PARTIAL = "the answer is partial: a part of the storage did not answer"
 
 
@@ -65,7 +68,7 @@ def envelope(body: bytes | bytearray) -> Envelope:
     try:
         return _envelope.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise SourceError("the answer is no JSON of Prometheus' API; does the URL lead to Prometheus?") from None
+        raise SourceError(_NO_API) from None
 
 
 def pieces(body: bytearray, key: bytes) -> Iterator[tuple[bytes, bool]]:
@@ -73,13 +76,11 @@ def pieces(body: bytearray, key: bytes) -> Iterator[tuple[bytes, bool]]:
 
     The rest is the whole document with only the array's last elements. A document without boundaries is all rest.
     """
-    opening = b'"' + key + b'":['
-    start = body.find(opening)
-    if start < 0:
+    opening = re.search(b'"' + key + b'"' + _BLANKS + b":" + _BLANKS + rb"\[", body)
+    if opening is None:
         yield bytes(body), True
         return
-    start += len(opening)
-    position = start
+    position = start = opening.end()
     while boundary := _BOUNDARY.search(body, position + SLICE_BYTES):
         yield b"[" + body[position : boundary.start() + 1] + b"]", False
         position = boundary.end()
@@ -197,7 +198,7 @@ def texts(body: bytearray) -> list[str]:
 def _accepted(piece: bytes, warnings: list[str]) -> Envelope:
     answer = envelope(piece)
     if answer.status != "success":
-        raise SourceError(refusal(answer))
+        raise SourceError(refusal(answer) if answer.status else _NO_API)
     warnings += answer.warnings or ()
     warnings += [_PARTIAL] if answer.is_partial else []
     return answer
