@@ -39,6 +39,7 @@ PICTURES = {1000: 2050, 1600: 2500}
 """px: width and height."""
 SHORTEST = 30.0
 LONGEST = 86_400.0
+MOST_WORK_MS = 60_000.0
 T = TypeVar("T")
 Verb = Callable[[argparse.Namespace, Console], int]
 
@@ -125,6 +126,9 @@ def _parser() -> argparse.ArgumentParser:
     places.add_argument("--host", metavar="URL", help="of your service, as this machine reaches it")
     places.add_argument("--namespace", default="default", help="of your HPA (default %(default)s)")
     places.add_argument("--hpa", metavar="NAME", help="your HPA, with a Pods metric of requests per second")
+    places.add_argument(
+        "--work-ms", type=float, default=0.0, help="the sample service answers there, and works so long on a request"
+    )
     places.add_argument("--kubeconfig", default="", help="of your cluster (default: $KUBECONFIG, ~/.kube/config)")
     compare = verbs.add_parser("compare", help="two reports side by side")
     compare.add_argument("reports", nargs=2, type=Path, metavar="REPORT", help="a report's folder, or its report.json")
@@ -146,6 +150,8 @@ def _checked(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None
         parser.error("--host and --hpa belong together: where requests go, and what scales what answers them")
     if given.hpa and (given.bed or given.reuse_bed):
         parser.error("--hpa is for a cluster of yours, --bed and --reuse-bed bring a service of their own")
+    if not 0 <= given.work_ms <= MOST_WORK_MS:
+        parser.error(f"--work-ms: {given.work_ms:g} is not within 0 to {MOST_WORK_MS:g}")
     if given.host and not given.host.startswith(("http://", "https://")):
         parser.error(f"--host: {given.host!r} is no URL; http://… or https://… would be right")
 
@@ -171,7 +177,7 @@ def _where(stack: ExitStack, given: argparse.Namespace) -> Where:
         bed = stack.enter_context(bed_up(reuse=given.reuse_bed))
         return Where(stack.enter_context(service(bed)), str(bed.kubeconfig))
     if given.hpa:
-        return Where(Place(given.namespace, given.hpa, given.host), given.kubeconfig)
+        return Where(Place(given.namespace, given.hpa, given.host, given.work_ms), given.kubeconfig)
     return Where()
 
 

@@ -56,6 +56,11 @@ class Scenario(NamedTuple):
         return self.curve(elapsed / seconds) * per_pod if 0 <= elapsed < seconds else 0.0
 
     @property
+    def needs_sample(self) -> bool:
+        """Whether only the sample service does what it asks for."""
+        return self.work is not _one or self.errors is not _none
+
+    @property
     def peak(self) -> float:
         """The most pods' worth that it comes to, as looked at every thousandth of it."""
         return max(self.curve(place / 1000) for place in range(1000))

@@ -63,6 +63,11 @@ def check(plan: Plan, world: World) -> str:
             f"{plan.scenario.name} comes to {most:g} pods' worth of load, and the HPA's maxReplicas is {world.high};"
             f" {int(most) + 1} or more would be right"
         )
+    if plan.scenario.needs_sample and not world.work_ms:
+        return (
+            f"{plan.scenario.name} asks the sample service for more work or errors, and what answers there is not known"
+            " to be it; --work-ms with the usual work of a request says that it is"
+        )
     return ""
 
 

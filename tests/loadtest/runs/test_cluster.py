@@ -90,8 +90,13 @@ async def test_an_hpa_that_does_not_say_what_a_pod_bears_is_refused(api: FakeClu
         await Cluster.find(client, PLACE)
 
 
-async def test_a_scenario_above_the_hpas_maximum_is_refused(client: Client) -> None:
+async def test_a_scenario_that_the_world_cannot_bear_is_refused(client: Client) -> None:
     world = await Cluster.find(client, PLACE)
+    for name in ("leak", "errors"):
+        assert "--work-ms with the usual work of a request says that it is" in check(Plan(SCENARIOS[name], 240), world)
+        world.work_ms = 20.0
+        assert check(Plan(SCENARIOS[name], 240), world) == ""
+        world.work_ms = 0.0
     plan = Plan(SCENARIOS["ramp"], 240)
     assert check(plan, world) == ""
     world.high = 5
@@ -123,6 +128,7 @@ def test_values_are_added_up_with_the_newest_time() -> None:
         (["--hpa", "web"], "--host and --hpa belong together"),
         (["--host", "http://x"], "--host and --hpa belong together"),
         (["--host", "x:80", "--hpa", "web"], "'x:80' is no URL"),
+        (["--work-ms", "nan"], "--work-ms: nan is not within 0 to 60000"),
         (["--host", "http://x", "--hpa", "web", "--bed"], "--hpa is for a cluster of yours"),
     ],
 )
