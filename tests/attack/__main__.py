@@ -7,8 +7,8 @@ just before each attack, stand beside: they are the machine's own.
 Each attack has an adapter of its own. With `--within S`, which is for who has little time, attacks are tried once each
 against one adapter for all that need no other, and what an attack may gain is counted from that adapter's memory before
 the first of them: whatever earlier attacks left counts, too, so that nothing is borne there that would not be borne
-alone. What is over the bound in this way is tried again alone. Then those nearest to a bound are repeated, alone, until
-S seconds are over.
+alone. What is over the bound in this way is tried again, as the first one on a new adapter. Then those nearest to a
+bound are repeated, alone, until S seconds are over.
 """
 
 import argparse
@@ -156,15 +156,18 @@ class Found:
             self.before = before = field.memory().now
             self.tries += [once(self.attack, field, other, before) for _ in range(tries)]
 
-    def run_after_others(self, field: Field, other: Bystander, before: int) -> None:
-        """One try on an adapter that had `before` bytes in memory ere any attack came; see above."""
+    def run_after(self, others: int, field: Field, other: Bystander, before: int) -> bool:
+        """One try on an adapter that had `before` bytes in memory ere so many others came; see above.
+
+        False where all of them together are over the bound: then it has to be tried on a new adapter.
+        """
         self._look_on(other, IDLE / 2)
         self.before = before
         tried = once(self.attack, field, other, before)
-        if tried.gained > MEMORY:
-            self.run(1)
-            tried = tried._replace(gained=self.tries[-1].gained)
+        if others and tried.gained > MEMORY:
+            return False
         self.tries.append(tried)
+        return True
 
     def _look_on(self, other: Bystander, seconds: float) -> None:
         other.met()
@@ -234,16 +237,17 @@ def _groups(found: Sequence[Found]) -> list[list[Found]]:
 
 
 def _run_after_each_other(together: Sequence[Found]) -> None:
-    """On one adapter; on a new one after an attack that ended it."""
+    """On one adapter; on a new one after an attack that ended it, and where what all left is over the bound."""
     waiting = deque(together)
     while waiting:
         with attacked(waiting[0].source, waiting[0].attack) as (field, other):
-            before = field.memory().now
+            before, others = field.memory().now, 0
             while waiting and field.lives:
-                one = waiting.popleft()
                 field.renew()
-                one.run_after_others(field, other, before)
-                _tell(one)
+                if not waiting[0].run_after(others, field, other, before):
+                    break
+                _tell(waiting.popleft())
+                others += 1
 
 
 def _tell(one: Found) -> None:

@@ -98,6 +98,17 @@ def empty_members(field: Field) -> None:
         field.hold(1)
 
 
+@attack("4 MB of empty messages to OTLP/HTTP, in protobuf and in JSON", section=2, sources=EMBEDDED)
+def empty_messages(field: Field) -> None:
+    head = b"POST /v1/metrics HTTP/1.1\r\nHost: x\r\nContent-Type: application/%s\r\nContent-Length: %d\r\n\r\n"
+    bodies = {b"x-protobuf": b"\x0a\0" * (2 * 2**20 - 1), b"json": b'{"resourceMetrics":[' + b"{}," * 1_300_000}
+    for kind, body in bodies.items():
+        with opened(field, 3, tls=False, port=field.otlp_http) as connections:
+            for one in connections:
+                one.sendall(head % (kind, len(body)) + body)
+            field.hold(1)
+
+
 @attack("a scraped gzip page of 209,715 empty members", section=2, sources=EMBEDDED)
 def empty_members_of_a_page(field: Field) -> None:
     field.page("web-0", MEMBER * (4 * 2**20 // len(MEMBER)), encoding="gzip")
