@@ -1,6 +1,7 @@
 """What others check of manifests without a cluster: Kubernetes' own schemas (as kubeconform does), and kube-score."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterable
 from functools import cache
@@ -103,3 +104,9 @@ def test_kube_score_finds_only_what_has_a_reason(name: str) -> None:
 def test_of_the_chart_too_and_no_reason_is_left_over() -> None:
     found = failing(whole_chart()) | failing(by_hand(MANIFESTS / "overlays" / "embedded"))
     assert found == REASONS.keys()
+
+
+def test_the_page_has_the_reasons() -> None:
+    page = (MANIFESTS.parent / "docs/install.md").read_text()
+    _, _, section = page.partition("## What checkers say")
+    assert set(re.findall(r"^\| `([\w-]+)` \|", section.partition("\n## ")[0], re.MULTILINE)) == REASONS.keys()
