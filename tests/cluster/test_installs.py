@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
 from loadtest.pods import PodsLoad
 from tests.cluster import image, peer
@@ -14,6 +15,7 @@ from tests.cluster.adapter import CUSTOM, ROOT, hpa, pods_metric, try_raw, wait_
 from tests.cluster.background import in_background
 from tests.cluster.bed import Bed
 from tests.cluster.bystander import Bystander
+from tests.cluster.chart import CHART, run_helm
 from tests.cluster.manifests import PORT, sample_deployment
 from tests.cluster.processes import CommandError, wait_until
 from tests.cluster.prometheus import PER_SECOND, running_prometheus
@@ -161,4 +163,57 @@ def test_prometheus_adapter_gives_way_and_comes_back_under_load_and_the_hpa_stay
         assert images_of_its_pods() == {peer.IMAGE}
     assert bystander.answers > 100
     assert bystander.longest <= 10, (there, bystander.failures)
+    assert ours(bed) == []
+
+
+# ---- by Helm
+
+EXTERNAL = yaml.safe_load((OVERLAYS / "complete" / "rules.yaml").read_text())["externalRules"]
+
+
+def helm(bed: Bed, *arguments: str) -> str:
+    """helm in the release's namespace, with the bed's kubeconfig; it waits for what it changes."""
+    place = ["--kubeconfig", str(bed.kubeconfig), "-n", "streamgate"]
+    done = run_helm(*arguments, *place, "--wait", "--timeout=100s", seconds=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@contextmanager
+def released(bed: Bed, *flags: str) -> Iterator[str]:
+    """`helm install` into a namespace for restricted pods; the notes. `helm uninstall` afterwards."""
+    bed.kubectl("create", "namespace", "streamgate")
+    bed.kubectl("label", "namespace", "streamgate", "pod-security.kubernetes.io/enforce=restricted")
+    try:
+        yield helm(bed, "install", "streamgate", str(CHART), *flags)
+        helm(bed, "uninstall", "streamgate")
+    finally:
+        run_helm(
+            "uninstall", "streamgate", "--kubeconfig", str(bed.kubeconfig), "-n", "streamgate", "--ignore-not-found"
+        )
+        bed.kubectl("delete", "namespace", "streamgate", "--timeout=60s")
+
+
+def test_helm_installs_all_three_upgrades_without_a_lost_answer_goes_back_and_leaves_nothing(
+    bed: Bed, images: None, namespace: str, load: PodsLoad
+) -> None:
+    """100 requests/s at a target of 50 are 2 pods. The upgrade brings a rules file, and by it one more API."""
+    bed.apply(CRDS)
+    bed.apply(ROOT / "manifests" / "crds" / "rolloutpolicy.yaml")
+    path, external = f"{CUSTOM}/namespaces/{namespace}/pods/*/{METRIC}", "v1beta1.external.metrics.k8s.io"
+    with released(bed, "--set", "recommender.enabled=true,rollout.enabled=true") as notes:
+        assert "kubectl -n streamgate rollout status deployment streamgate-adapter" in notes
+        assert "definition" not in notes  # both are there
+        assert wait_until(lambda: isinstance(try_raw(bed, path), dict), 60, every=0.5), try_raw(bed, path)
+        bed.apply(hpa("web", namespace, pods_metric(METRIC, "50")))
+        wait_for_replicas(bed, "web", namespace, 2, 90)
+        with Bystander(bed, path) as bystander:
+            more = ["--set-json", f"rules.external={json.dumps(EXTERNAL)}"]
+            helm(bed, "upgrade", "streamgate", str(CHART), "--reset-then-reuse-values", *more)
+            bed.wait(f"apiservice/{external}", "condition=Available", 30)
+            helm(bed, "rollback", "streamgate", "1")
+        assert bystander.answers > 20
+        assert bystander.failures == []
+        assert external not in bed.kubectl("get", "apiservices", "-o", "name")
+        assert bed.get("deployment", "web", "-n", namespace)["spec"]["replicas"] == 2
     assert ours(bed) == []
