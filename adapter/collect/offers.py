@@ -97,23 +97,25 @@ class OfferLookup:
         turns = asyncio.Semaphore(AT_ONCE)
         results = await asyncio.gather(*(self._look_up(query, rules, turns) for query, rules in by_query.items()))
         self._reports.problems(self._catalogue.problems)
-        self._tell_of_silent_rules()
+        self._tell_of_silent_rules(settled=settled)
         self._telemetry.offers.labels("custom.metrics.k8s.io").set(len(self._catalogue.custom))
         self._telemetry.offers.labels("external.metrics.k8s.io").set(len(self._catalogue.external))
         self.done, self.settled = True, self.settled or settled
         return all(results)
 
-    def _tell_of_silent_rules(self) -> None:
+    def _tell_of_silent_rules(self, *, settled: bool) -> None:
         """Say once of each rule that offers nothing what became of its series: at once where some were found.
 
-        Where none were found only at the second look, as the first may come before the first scrape.
+        Where none were found only at the second look since the source holds all that it will, as the first may come
+        before the first scrape.
         """
         for rule, known in self._catalogue.accounts(self._catalogue.rules):
             if known.metrics:
                 self._reports.about_over(rule.place)
             elif known.found or rule.place in self._empty:
                 self._reports.about(rule.place, f"nothing is on offer: {known}", wrong=known.found > 0)
-        self._empty = {rule.place for rule, known in self._catalogue.accounts(self._catalogue.rules) if not known.found}
+        accounts = self._catalogue.accounts(self._catalogue.rules) if settled else ()
+        self._empty = {rule.place for rule, known in accounts if not known.found}
 
     async def _look_up(self, selector: str, rules: Sequence[Rule], turns: asyncio.Semaphore) -> bool:
         async with turns:

@@ -184,6 +184,18 @@ async def test_a_rule_that_offers_nothing_says_once_what_became_of_its_series(mo
     ]
 
 
+async def test_while_the_source_fills_no_rule_is_said_to_find_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.collect.conftest.SERIES", {})
+    world = World()
+    told: list[int] = []
+    for filling in ("first scrapes", "first scrapes", "", ""):
+        world.filling = filling
+        with capture_logs() as said:
+            await world.collector.offers.look()
+        told.append(sum("finds no series" in line.get("problem", "") for line in said))
+    assert told == [0, 0, 0, 3]
+
+
 async def test_several_values_of_one_object_are_told_once(world: World) -> None:
     """As of `by (<<.GroupBy>>, code)`: the last counts, as in prometheus-adapter."""
     world.demand.declare("shop", "web", [RATE])
