@@ -60,9 +60,9 @@ image: .venv/installed ## the images of the Dockerfile by buildah, and a look in
 chart: .venv/installed ## the Helm chart as build/streamgate-VERSION.tgz, checked
 	@$(PY) -m tests.cluster.chart
 
-VERSIONS ?= 1.30.14 1.34.2 1.37.2
+VERSIONS ?= 1.30.14 1.37.2
 
-versions: .venv/installed ## does the API server of each of VERSIONS take manifests, samples and chart? five minutes to build each, once
+versions: .venv/installed ## does the API server of each of VERSIONS take manifests, samples and chart? five minutes of building for each, once
 	@$(PY) -m tests.cluster.versions $(VERSIONS)
 
 SCENARIO ?= step
