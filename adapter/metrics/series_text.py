@@ -5,7 +5,6 @@ once; a further series of a known shape costs one split and one tuple.
 """
 
 import re
-import sys
 from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import NamedTuple
@@ -13,6 +12,9 @@ from typing import NamedTuple
 from adapter.metrics.sample import Series
 
 MAX_SHAPES = 2000
+
+MAX_NAMES = 20_000
+"""Names of labels that are shared by all series: at most some 11 MB."""
 
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _QUOTED = r'"((?:[^"\\]++|\\.)*+)"'
@@ -94,11 +96,21 @@ class SeriesReader:
         return labels
 
 
+_names: dict[str, str] = {}
+
+
+def shared(name: str) -> str:
+    """The one text of a label's name; as `sys.intern`, which never forgets in Python 3.12, but bounded."""
+    if len(_names) >= MAX_NAMES and name not in _names:
+        _names.clear()
+    return _names.setdefault(name, name)
+
+
 def _shape(labels: dict[str, str], holes: int) -> _Shape | None:
     """None where a label's name is itself between quotes, or there are too few labels for a tuple."""
     if len(labels) < 2 or any(key.startswith(_HOLE) for key in labels):
         return None
-    names = tuple(map(sys.intern, sorted(labels)))
+    names = tuple(map(shared, sorted(labels)))
     constants = [value for value in labels.values() if not value.startswith(_HOLE)]
     free = iter(range(holes, holes + len(constants)))
     places = {key: int(value[1:]) if value.startswith(_HOLE) else next(free) for key, value in labels.items()}
@@ -138,7 +150,7 @@ def _add(labels: dict[str, str], key: str, value: str, limits: LabelLimits) -> N
             f"the label {cut(key)} is too long: at most {limits.name_length} characters in a name "
             f"and {limits.value_length} in a value are read"
         )
-    labels[sys.intern(key)] = value
+    labels[shared(key)] = value
     if len(labels) > limits.labels + 1:
         raise LineError(f"there are more than {limits.labels} labels")
 

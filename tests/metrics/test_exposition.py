@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_oracle
 from prometheus_client.parser import text_string_to_metric_families as text_oracle
 
+from adapter.metrics import series_text
 from adapter.metrics.sample import Point, Series
 from adapter.metrics.scrape.exposition import Limits, Parser
 from adapter.metrics.series_text import LabelLimits
@@ -354,3 +355,12 @@ def test_a_line_is_measured_before_it_is_looked_at() -> None:
     assert len(found.points) == 1
     assert len(found.problems) == 1
     assert found.problems[0].endswith("has 1048578 bytes; at most 16384 are read")
+
+
+def test_names_of_labels_are_shared_in_a_bounded_room() -> None:
+    first = Parser({"pod": "a"}).parse(b'depth{one_label="1",other="2"} 1\n', 0.0).points[0][0]
+    second = Parser({"pod": "b"}).parse(b'depth{one_label="3",other="4"} 1\n', 0.0).points[0][0]
+    assert all(one[0] is other[0] for one, other in zip(first.labels, second.labels, strict=True))
+    for number in range(series_text.MAX_NAMES + 100):
+        series_text.shared(f"name_{number}")
+    assert len(series_text._names) <= series_text.MAX_NAMES
