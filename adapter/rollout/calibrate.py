@@ -138,8 +138,8 @@ def calibrate(
                 now = _counts(gate, recorded, at, canary, share=share, worse=worse, rng=rng)
                 heard = known[gate.name] = events.hear(known[gate.name], bar, now)
                 before, plain = failing[gate.name], breaker.plain(*now, gate.limit or 0.0)
-                failing[gate.name] = np.where(plain, now.canary, 0.0)
-                back |= breaker.acts(before, failing[gate.name], now.bad)
+                failing[gate.name] = np.where(plain, before + now.bad, 0.0)
+                back |= breaker.acts(before, failing[gate.name])
                 against, favour = events.against(heard), events.in_favour(heard, bar)
             else:
                 told = signs[gate.name] = _signs(

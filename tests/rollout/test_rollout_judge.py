@@ -213,15 +213,15 @@ class TestBreaker:
         assert told.verdict.said is ROLLBACK
         assert "260 of the newest 500 requests were bad, stable's 1 of 900" in told.verdict.reason
 
-    def test_few_requests_have_to_fail_in_two_windows(self) -> None:
-        """20 of both together."""
-        windows = [window(index, stable=(90, 0), canary=(10, 6)) for index in range(2)]
+    def test_few_requests_have_to_fail_in_windows_in_a_row(self) -> None:
+        """20 bad ones each, 40 of both together: a single burst of 20 may fill a window."""
+        windows = [window(index, stable=(300, 0), canary=(40, 20)) for index in range(2)]
         slow = gates({**ERRORS, "share": 0.01}, *({**QUEUE, "name": f"q{index}"} for index in range(3)))
         assert said(slow, windows[:1]) is HOLD
         assert said(slow, windows) is ROLLBACK
 
     def test_a_window_without_evidence_in_between_does_not_excuse_them(self) -> None:
-        windows = [window(index, stable=(90, 0), canary=(10, 6) if index != 1 else None) for index in range(3)]
+        windows = [window(index, stable=(300, 0), canary=(40, 20) if index != 1 else None) for index in range(3)]
         slow = gates({**ERRORS, "share": 0.01}, *({**QUEUE, "name": f"q{index}"} for index in range(3)))
         assert said(slow, windows) is ROLLBACK
 

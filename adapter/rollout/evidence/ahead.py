@@ -11,7 +11,6 @@ from typing import Final
 import numpy as np
 
 from adapter.rollout.evidence import dispersion, events, mixture
-from adapter.rollout.evidence.dispersion import Dispersion
 from adapter.rollout.evidence.events import Bar, Events, Interval
 from adapter.rollout.evidence.gauges import Gauges, as_one
 from adapter.rollout.evidence.likelihood import SIGNS, Floats
@@ -69,12 +68,13 @@ def _step(heard: Events, bar: Bar, mean: Floats) -> Events:
 
 def _blank(heard: Events, *, found: float, burst: float) -> Events:
     """Nothing heard but for the spread: `found` bad requests of both arms in each window on, in bursts of `burst`."""
-    pairs = 2 * (AHEAD - BETWEEN / 2)
-    spread = Dispersion(
-        off=heard.spread.off + pairs * found * burst,
-        events=heard.spread.events + pairs * found,
-        pairs=heard.spread.pairs + pairs,
-        last=np.broadcast_to(heard.spread.last, (len(AHEAD), 2, 2)),
+    known, arms = heard.spread, 2 * (AHEAD - BETWEEN / 2)[:, None]
+    spread = known._replace(
+        off=known.off + arms * found * burst,
+        events=known.events + arms * found,
+        pairs=known.pairs + arms / dispersion.SCALES,
+        last=np.broadcast_to(known.last, (len(AHEAD), *known.last.shape)),
+        now=np.broadcast_to(known.now, (len(AHEAD), *known.now.shape)),
     )
     return events.begin(AHEAD.shape)._replace(spread=spread, recent=np.broadcast_to(heard.recent, (len(AHEAD), 2)))
 

@@ -19,14 +19,15 @@ BAD: Final = 0.5
 """The part of requests or pods from which on it is plain."""
 AT_ONCE: Final = 150
 """Bad requests that are enough in one window; a single burst is then no likely cause."""
-OF_TWO: Final = 20
-"""Requests that two bad windows in a row must have together."""
+IN_A_ROW: Final = 40
+"""Bad requests that plainly bad windows in a row, two or more, must have together: one burst may last for several small
+windows, so their number says nothing."""
 SHARED: Final = 0.5
 """Stable is as ill if its part is at least this much of the canary's."""
 
 
 class Failing(NamedTuple):
-    """The canary's requests in the newest window, if it was plainly bad, else zeros."""
+    """The canary's requests in the newest plainly bad windows in a row; zeros where the newest is none."""
 
     requests: float = 0.0
     bad: float = 0.0
@@ -39,9 +40,10 @@ def plain(canary: Floats, bad: Floats, stable: Floats, bad_stable: Floats, limit
     return np.asarray((canary > 0) & (bad >= most * canary) & ~shared)
 
 
-def acts(before: Floats, now: Floats, bad: Floats) -> Bools:
-    """Whether it is enough: the requests of the plainly bad windows before and `now` (0: not bad), `bad` ones now."""
-    return np.asarray((now > 0) & ((bad >= AT_ONCE) | ((before > 0) & (before + now >= OF_TWO))))
+def acts(before: Floats, now: Floats) -> Bools:
+    """Whether it is enough: the bad requests of the plainly bad windows in a row `before` this one, and with it `now`
+    (0: this one is none)."""
+    return np.asarray((now > 0) & ((now - before >= AT_ONCE) | ((before > 0) & (now >= IN_A_ROW))))
 
 
 def requests(before: Failing, canary: Counts, stable: Counts | None, limit: float) -> tuple[Failing, str]:
@@ -50,12 +52,11 @@ def requests(before: Failing, canary: Counts, stable: Counts | None, limit: floa
     here, bad, there, bad_there = (np.asarray(part) for part in (canary.all, canary.bad, beside.all, beside.bad))
     if not plain(here, bad, there, bad_there, limit):
         return Failing(), ""
-    now = Failing(canary.all, canary.bad)
-    if not acts(np.asarray(before.requests), here, bad):
+    now = Failing(before.requests + canary.all, before.bad + canary.bad)
+    if not acts(np.asarray(before.bad), np.asarray(now.bad)):
         return now, ""
-    both, total = before.requests + now.requests, before.bad + now.bad
     said = f", stable's {beside.bad:.0f} of {beside.all:.0f}" if beside.all > 0 else ""
-    return now, f"{total:.0f} of the newest {both:.0f} requests were bad{said}"
+    return now, f"{now.bad:.0f} of the newest {now.requests:.0f} requests were bad{said}"
 
 
 def pods(before: bool, health: Mapping[Arm, Health]) -> tuple[bool, str]:

@@ -1,4 +1,4 @@
-"""Evidence as JSON values, for the policy's status, and back. Small: some forty numbers per gate."""
+"""Evidence as JSON values, for the policy's status, and back. Small: some hundred numbers per gate."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast

@@ -3,6 +3,9 @@
 Two neighbouring intervals of one arm share their bad events by their requests, whatever the common rate. The square of
 what is off, over what independent events would give, is the spread; so a slow change of the rate is no burst. All
 intervals are weighted by their events. Learnt from both arms, and used only for intervals that come later.
+
+A burst that goes on over the end of an interval makes neighbours alike, and so looks smaller than it is. So the same is
+asked of blocks of 2, 4 and 8 intervals, and the worst of them counts.
 """
 
 from typing import Final, NamedTuple
@@ -19,50 +22,79 @@ PAIRS: Final = 1.0
 """... or an average pair of intervals had shown it, if that is more: one pair says little, however many it has."""
 SAFETY: Final = 1.5
 """Bursts are larger than their mean."""
+SCALES: Final[Floats] = np.array([1.0, 2.0, 4.0, 8.0])
+"""Intervals in a block."""
+FEW: Final = 3.0
+"""Average pairs of blocks that count as much as what single intervals say."""
 
 
 class Dispersion(NamedTuple):
-    """`off`: sum of squares over what single events would give; `events`: the bad ones in so many `pairs`."""
+    """`off`: the sum of squares over what single events would give; `events`: the bad ones in so many `pairs`."""
 
     off: Floats
+    """(..., K), as the next two."""
     events: Floats
     pairs: Floats
     last: Floats
-    """Each arm's last interval, (..., 2, 2): requests, bad."""
+    """Each arm's last block of each scale, (..., 2, K, 2): requests, bad."""
+    now: Floats
+    """The blocks that are not full yet, (..., 2, K, 3): requests, bad, intervals."""
 
 
 def begin(shape: tuple[int, ...]) -> Dispersion:
-    return Dispersion(np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros((*shape, 2, 2)))
+    count = len(SCALES)
+    off, events, pairs = np.zeros((3, *shape, count))
+    return Dispersion(off, events, pairs, np.zeros((*shape, 2, count, 2)), np.zeros((*shape, 2, count, 3)))
 
 
 def hear(spread: Dispersion, arm: int, requests: Floats, bad: Floats) -> Dispersion:
     """One interval of one arm (0 stable, 1 canary); one without traffic teaches nothing."""
-    before, bad_before = spread.last[..., arm, 0], spread.last[..., arm, 1]
-    known = (before > 0) & (requests > 0)
-    part = np.divide(requests, before + requests, out=np.full(np.shape(known), 0.5), where=known)
-    events = bad + bad_before
-    off = (bad - part * events) ** 2 / (part * (1 - part))
-    last = spread.last.copy()
-    last[..., arm, :] = np.where((requests > 0)[..., None], np.stack([requests, bad], axis=-1), last[..., arm, :])
+    heard = np.asarray(requests > 0)
+    one = np.stack([requests, bad, heard], axis=-1) * heard[..., None]
+    block = spread.now[..., arm, :, :] + one[..., None, :]
+    full = (block[..., 2] >= SCALES) & heard[..., None]
+    told, before = block[..., :2], spread.last[..., arm, :, :]
+    known = full & (before[..., 0] > 0)
+    part = np.divide(told[..., 0], before[..., 0] + told[..., 0], out=np.full(known.shape, 0.5), where=known)
+    events = told[..., 1] + before[..., 1]
+    off = (told[..., 1] - part * events) ** 2 / (part * (1 - part))
+    last, now = spread.last.copy(), spread.now.copy()
+    last[..., arm, :, :] = np.where(full[..., None], told, before)
+    now[..., arm, :, :] = np.where(full[..., None], 0.0, block)
     return Dispersion(
         spread.off + np.where(known, off, 0),
         spread.events + np.where(known, events, 0),
         spread.pairs + (known & (events > 0)),
         last,
+        now,
     )
 
 
 def cautious(spread: Dispersion) -> Floats:
     """The spread for evidence against a release: large until events show that it is small."""
-    return np.asarray(np.maximum(1, SAFETY * _after(spread, FIRST)))
+    return np.asarray(np.maximum(1, SAFETY * _after(spread, FIRST) * _longer(spread)))
 
 
 def plain(spread: Dispersion) -> Floats:
     """The spread for evidence in favour: 1 until events show that it is larger."""
-    return np.asarray(np.maximum(1, _after(spread, 1.0)))
+    return np.asarray(np.maximum(1, _after(spread, 1.0) * _longer(spread)))
+
+
+def lasting(spread: Dispersion) -> Floats:
+    """In how many intervals a burst is, for evidence that counts one event of each: 1 until events show more."""
+    return np.asarray(_longer(spread) ** SAFETY)
+
+
+def _longer(spread: Dispersion) -> Floats:
+    """How many times as bursty the burstiest scale is as single intervals: 1 and more."""
+    single = np.maximum(1.0, _after(spread, 1.0))[..., None]
+    weight = np.maximum(WEIGHT, FEW * spread.events / np.maximum(spread.pairs, 1))
+    found = (single * weight + spread.off) / (weight + spread.events)
+    return np.asarray(np.maximum(1, (found / single)[..., 1:].max(axis=-1)))
 
 
 def _after(spread: Dispersion, first: float) -> Floats:
-    """What is believed after what was seen, if `first` was before."""
-    weight = np.maximum(WEIGHT, PAIRS * spread.events / np.maximum(spread.pairs, 1))
-    return np.asarray((first * weight + spread.off) / (weight + spread.events))
+    """What is believed of single intervals after what was seen, if `first` was before."""
+    off, events, pairs = (each[..., 0] for each in spread[:3])
+    weight = np.maximum(WEIGHT, PAIRS * events / np.maximum(pairs, 1))
+    return np.asarray((first * weight + off) / (weight + events))

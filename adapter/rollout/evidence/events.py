@@ -79,19 +79,20 @@ def hear(events: Events, bar: Bar, now: Interval) -> Events:
     """An interval in which the canary had traffic, (...) everywhere."""
     recent = LAGGING * events.recent + np.stack([now.stable, now.bad_stable], axis=-1)
     cautious, plain = dispersion.cautious(events.spread), dispersion.plain(events.spread)
+    lasting = dispersion.lasting(events.spread)
     ratios = np.zeros_like(events.against.whole)
     compared = np.asarray(now.stable > 0) & bar.concurrent
     if bar.margin is not None and bar.concurrent:
-        ratios = np.where(compared[..., None], _share(now, 1 + bar.margin, cautious, RHOS), ratios)
+        ratios = np.where(compared[..., None], _share(now, 1 + bar.margin, cautious, lasting, RHOS), ratios)
     if bar.limit is not None:
         lone = compared if bar.margin is None else np.zeros_like(compared)
         limit = np.where(lone, _lifted(bar.limit, now, recent, cautious), bar.limit)
-        ratios = np.where((lone | ~compared)[..., None], _rate(now, limit, cautious), ratios)
+        ratios = np.where((lone | ~compared)[..., None], _rate(now, limit, cautious, lasting), ratios)
     spread = dispersion.hear(events.spread, STABLE, now.stable, now.bad_stable)
     return Events(
         against=mixture.hear(events.against, ratios),
         below_limit=np.minimum(events.below_limit + _below(bar, now, plain), CAP),
-        below_stable=np.minimum(events.below_stable + _below_stable(bar, now, cautious, compared), CAP),
+        below_stable=np.minimum(events.below_stable + _below_stable(bar, now, cautious, lasting, compared), CAP),
         spread=dispersion.hear(spread, CANARY, now.canary, now.bad),
         recent=recent,
         seen=events.seen + np.stack(now, axis=-1),
@@ -124,19 +125,26 @@ def _column(now: Interval) -> Interval:
     return Interval(*(part[..., None] for part in now))
 
 
-def _share(now: Interval, most: float, spread: Floats, rhos: Floats) -> Floats:
+def _share(now: Interval, most: float, spread: Floats, lasting: Floats, rhos: Floats) -> Floats:
+    """One event is counted of an interval with few; `lasting` such intervals, where a burst goes on for so long."""
     canary, bad, stable, bad_stable = _column(now)
     ratios = share(canary=canary, stable=stable, most=most, rhos=rhos)
     few = bad + bad_stable <= spread[..., None]
-    return np.where(few, mean_of(ratios, bad, bad_stable), product_of(ratios, bad, bad_stable, spread[..., None]))
+    return np.where(
+        few,
+        mean_of(ratios, bad, bad_stable) / lasting[..., None],
+        product_of(ratios, bad, bad_stable, spread[..., None]),
+    )
 
 
-def _rate(now: Interval, limit: Floats, spread: Floats) -> Floats:
+def _rate(now: Interval, limit: Floats, spread: Floats, lasting: Floats) -> Floats:
     canary, bad, _, _ = _column(now)
     ratios = rate(limit[..., None], RHOS)
     few = canary * limit[..., None] <= spread[..., None]
     good = canary - bad
-    return np.where(few, mean_of(ratios, bad, good), product_of(ratios, bad, good, spread[..., None]))
+    return np.where(
+        few, mean_of(ratios, bad, good) / lasting[..., None], product_of(ratios, bad, good, spread[..., None])
+    )
 
 
 def _below(bar: Bar, now: Interval, spread: Floats) -> Floats:
@@ -146,10 +154,10 @@ def _below(bar: Bar, now: Interval, spread: Floats) -> Floats:
     return product_of(rate(np.asarray(bar.limit), BELOW), bad, canary - bad, spread[..., None])
 
 
-def _below_stable(bar: Bar, now: Interval, spread: Floats, compared: npt.NDArray[np.bool_]) -> Floats:
+def _below_stable(bar: Bar, now: Interval, spread: Floats, lasting: Floats, compared: npt.NDArray[np.bool_]) -> Floats:
     if bar.margin is None or not bar.concurrent:
         return np.zeros(())
-    return np.where(compared[..., None], _share(now, 1 + bar.margin, spread, BELOW_STABLE), 0.0)
+    return np.where(compared[..., None], _share(now, 1 + bar.margin, spread, lasting, BELOW_STABLE), 0.0)
 
 
 def _lifted(limit: float, now: Interval, recent: Floats, spread: Floats) -> Floats:
