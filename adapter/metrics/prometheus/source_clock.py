@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 AGREE = 2.0
 """s by which two answers may disagree about the source's clock before it counts as set."""
 MOST = 8
-"""Settings of the clock that are remembered."""
+"""Settings of the clock that are remembered one by one; the oldest are taken together."""
 
 
 class _Era(NamedTuple):
@@ -30,6 +30,11 @@ class _Era(NamedTuple):
 
     def holds(self, time: float) -> bool:
         return self.begin <= time <= self.until
+
+    def joined(self, other: "_Era") -> "_Era":
+        """Both as one, so that no time is younger by it; the clock is never found to be there again."""
+        begin, until = min(self.begin, other.begin), max(self.until, other.until)
+        return _Era(begin, until, min(self.least, other.least), -math.inf)
 
     def agrees(self, least: float, most: float) -> bool:
         return least <= self.most + AGREE and most >= self.least - AGREE
@@ -57,7 +62,8 @@ class SourceClock:
             self._now = _Era(min(now.begin, evaluated), max(now.until, evaluated), low, high)
         else:
             self._set(now, evaluated, answered=answered, least=least, most=most)
-        self._past = self._past[-MOST:]
+        if len(self._past) > MOST:
+            self._past[:2] = [self._past[0].joined(self._past[1])]
 
     def _set(self, now: _Era, evaluated: float, *, answered: float, least: float, most: float) -> None:
         """The clock was set at some time between the last answer and this one."""
