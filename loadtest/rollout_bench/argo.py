@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from tests.cluster.adapter import free_port
 from tests.cluster.bed import Bed
-from tests.cluster.binaries import TOOLS, cache_folder, find
+from tests.cluster.binaries import cache_folder, find
 from tests.cluster.manifests import sample_deployment, service
-from tests.cluster.processes import run, wait_until
+from tests.cluster.modules import sources
+from tests.cluster.processes import wait_until
 
 MODULE: Final = "github.com/argoproj/argo-rollouts"
 VERSION: Final = "argoproj.io/v1alpha1"
@@ -34,11 +35,7 @@ def definitions() -> list[Path]:
     """Files of its CustomResourceDefinitions, from the module that it was built from."""
     folder = cache_folder("argo-rollouts") / "definitions"
     if not folder.is_dir():
-        go = shutil.which("go")
-        if go is None:
-            raise RuntimeError("no Go toolchain on PATH to fetch the definitions of Argo Rollouts with")
-        told = run([go, "-C", TOOLS / "argo-rollouts", "mod", "download", "-json", MODULE], seconds=300)
-        shutil.copytree(Path(json.loads(told)["Dir"]) / "manifests" / "crds", folder)
+        shutil.copytree(sources("argo-rollouts", MODULE) / "manifests" / "crds", folder)
     return sorted(file for file in folder.iterdir() if file.name.endswith("-crd.yaml"))
 
 

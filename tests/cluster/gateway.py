@@ -19,7 +19,8 @@ import yaml
 
 from tests.cluster.adapter import free_port
 from tests.cluster.bed import Bed
-from tests.cluster.binaries import TOOLS, cache, cache_folder, find
+from tests.cluster.binaries import cache, cache_folder, find
+from tests.cluster.modules import sources
 from tests.cluster.processes import run, wait_until
 
 NAMESPACE = "gateway"
@@ -43,15 +44,11 @@ def definitions() -> list[Path]:
 
 
 def _copy_definitions(folder: Path) -> None:
-    go = shutil.which("go")
-    if go is None:
-        raise AssertionError("no Go toolchain on PATH to fetch the definitions of the Gateway API with")
     partial = folder.with_name("definitions.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     for module, pattern in DEFINITIONS.items():
-        told = run([go, "-C", TOOLS / "contour", "mod", "download", "-json", module], seconds=300)
-        for file in sorted(Path(json.loads(told)["Dir"]).glob(pattern)):
+        for file in sorted(sources("contour", module).glob(pattern)):
             if file.name != "kustomization.yaml":
                 shutil.copyfile(file, partial / file.name)
     partial.rename(folder)

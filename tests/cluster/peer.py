@@ -16,8 +16,8 @@ import yaml
 
 from tests.cluster import images
 from tests.cluster.bed import Bed
-from tests.cluster.binaries import TOOLS, cache_folder, find
-from tests.cluster.processes import run
+from tests.cluster.binaries import cache_folder, find
+from tests.cluster.modules import sources
 
 NAME: Final = "prometheus-adapter"
 NAMESPACE: Final = "monitoring"
@@ -64,11 +64,7 @@ def installed(bed: Bed, prometheus: str, rules: str) -> Iterator[None]:
 def _files() -> list[Path]:
     folder = cache_folder(NAME) / "manifests"
     if not folder.is_dir():
-        go = shutil.which("go")
-        if go is None:
-            raise RuntimeError("no Go toolchain on PATH to fetch the manifests of prometheus-adapter with")
-        told = run([go, "-C", TOOLS / NAME, "mod", "download", "-json", MODULE], seconds=300)
-        shutil.copytree(Path(json.loads(told)["Dir"]) / "deploy" / "manifests", folder)
+        shutil.copytree(sources(NAME, MODULE) / "deploy" / "manifests", folder)
     return sorted(folder.glob("*.yaml"))
 
 
