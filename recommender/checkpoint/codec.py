@@ -91,6 +91,7 @@ def restore(states: States, rows: Rows, saved: Sequence[CheckpointStatus]) -> No
         histograms.load_many(rows, [part.bucket_weights for part in parts], totals, references)
     states.first_sample[rows] = [_seconds(status.first_sample_start) for status in saved]
     states.last_sample[rows] = [_seconds(status.last_sample_start) for status in saved]
+    states.resumed[rows] = states.last_sample[rows]
     states.samples[rows] = [status.total_samples_count for status in saved]
 
 
@@ -119,7 +120,7 @@ def check(
 
 
 def encode_extra(states: States, rows: Rows) -> list[str]:
-    """The annotation's text for each of `rows`; empty where there are no daily peaks."""
+    """The annotation's text for each of `rows`; empty where there is neither a daily peak nor a kill."""
     peaks = states.peaks
     known = peaks.days(rows, 0.0)
     # The largest level and a kill at the largest amount are beyond what is read back.
@@ -139,7 +140,7 @@ def encode_extra(states: States, rows: Rows) -> list[str]:
             readings=_trimmed(readings[at]),
         )
 
-    return ["" if first[at] == NEVER else _dump(extra(at)) for at in range(len(rows))]
+    return [_dump(extra(at)) if first[at] != NEVER or oom[at] else "" for at in range(len(rows))]
 
 
 def restore_extra(states: States, row: int, text: str) -> None:

@@ -26,6 +26,8 @@ MOST: Final[Mapping[str, int]] = {"cpu": 7, "memory": 6}
 coarse to 47 cores, 21 GB; so that a container's state is at most 800 bytes."""
 LEVEL: Final = 3600.0
 """s after which a CPU sample weighs 1/e in what an instance is said to use."""
+RENEWED: Final = 120.0
+"""s in which all pods' metrics are renewed: a sample that is older than a checkpoint's newest by less was in it."""
 MISSING: Final = -1
 """Stands for 'no such sample' in arrays of amounts."""
 MAX_AMOUNT: Final = 10**14
@@ -70,10 +72,12 @@ class States(Table):
     """bytes: what the default mode's policy asks for, as of …"""
     looked: Floats
     """… Unix time, s"""
+    resumed: Floats
+    """Unix time, s, of the newest sample in the checkpoint that it was resumed from"""
 
     def __init__(self, config: Aggregation) -> None:
         super().__init__(
-            first_sample=NEVER, last_sample=NEVER, samples=0, wanted=0, looked=NEVER,
+            first_sample=NEVER, last_sample=NEVER, samples=0, wanted=0, looked=NEVER, resumed=NEVER,
             bump_ratio=config.oom_bump_ratio, bump_bytes=config.oom_min_bump, interval=config.memory_interval,
         )  # fmt: skip
         most = MOST if config.bounded else {}
@@ -107,6 +111,8 @@ class Instances(Table):
     state: Amounts
     last_cpu: Floats
     last_memory: Floats
+    last_read: Floats
+    """Unix time, s, of the memory sample that came last"""
     cpu_level: Floats
     """millicores: an average in which a sample an hour old weighs 1/e of a new one"""
     window_end: Floats
@@ -117,8 +123,9 @@ class Instances(Table):
 
     def __init__(self) -> None:
         super().__init__(
-            state=0, last_cpu=NEVER, last_memory=NEVER, cpu_level=0.0, window_end=NEVER, peak=0, oom_peak=0
-        )
+            state=0, last_cpu=NEVER, last_memory=NEVER, last_read=NEVER, cpu_level=0.0, window_end=NEVER, peak=0,
+            oom_peak=0,
+        )  # fmt: skip
 
 
 class Model:
@@ -170,31 +177,48 @@ class Model:
         return fresh
 
     def observe_memory(self, instances: Rows, amounts: Amounts, times: Floats) -> NDArray[np.bool_]:
-        """Adds memory samples, at most one per instance; returns which were taken (not late or negative)."""
+        """Adds memory samples, at most one per instance; returns which were taken (not late or negative).
+
+        The daily peaks take late ones too, so that neither a kill nor a clock that was ahead hides what came before,
+        but none twice: whoever looks more often than metrics are renewed would take a lone reading for a repeated one.
+        """
+        if self.config.daily_peaks:
+            new = (amounts >= 0) & self.is_new(instances, times, self.instances.last_read[instances])
+            self.states.peaks.add(self.instances.state[instances[new]], amounts[new], times[new])
+            self.instances.last_read[instances] = times
         fresh: NDArray[np.bool_] = (amounts >= 0) & (times >= self.instances.last_memory[instances])
         taken, amounts, times = instances[fresh], amounts[fresh], times[fresh]
         self._window(taken, amounts, times, self.instances.peak)
-        if self.config.daily_peaks:
-            self.states.peaks.add(self.instances.state[taken], amounts, times)
         return fresh
+
+    def is_new(self, instances: Rows, times: Floats, last: Floats) -> NDArray[np.bool_]:
+        """Whether memory samples are others than the `last` of each, and than those that a checkpoint ended with."""
+        resumed = self.states.resumed[self.instances.state[instances]]
+        new: NDArray[np.bool_] = (times != last) & ((times > resumed) | (times <= resumed - RENEWED))
+        return new
 
     def observe_oom(self, instances: Rows, requests: Amounts, times: Floats) -> NDArray[np.bool_]:
         """Records OOM kills, at most one per instance, with the memory request in force (0: none).
 
         The need is the larger of request and window peak, plus the larger of a share and a fixed amount; it counts as
-        a peak. Kills older than the last sample by more than a window are not taken.
+        a peak. Kills older than the last sample by more than a window are not taken. To the daily peaks, which take
+        late ones too, a kill is worth the request alone: what was read is there as readings.
         """
         states = self.instances.state[instances]
+        if self.config.daily_peaks:
+            self.states.peaks.add_oom(states, self._needed(states, requests), times, OOM_MEMORY)
         last = self.instances.last_memory[instances]
         fresh: NDArray[np.bool_] = (last == NEVER) | (times >= last - self.states.interval[states])
         taken, states = instances[fresh], states[fresh]
-        used = np.maximum(requests[fresh], self.instances.peak[taken])
-        share = truncated(used * self.states.bump_ratio[states])
-        needed = np.maximum(used + truncated(self.states.bump_bytes[states]), share)
-        self._window(taken, needed, times[fresh], self.instances.oom_peak)
-        if self.config.daily_peaks:
-            self.states.peaks.add_oom(states, needed, times[fresh], OOM_MEMORY)
+        requests, times, peak = requests[fresh], times[fresh], self.instances.peak[taken]
+        self._window(taken, self._needed(states, np.maximum(requests, peak)), times, self.instances.oom_peak)
         return fresh
+
+    def _needed(self, states: Rows, used: Amounts) -> Amounts:
+        """What would have been enough for what was killed at `used` bytes."""
+        share = truncated(used * self.states.bump_ratio[states])
+        needed: Amounts = np.maximum(used + truncated(self.states.bump_bytes[states]), share)
+        return needed
 
     def _window(self, instances: Rows, amounts: Amounts, times: Floats, kind: Amounts) -> None:
         """Keeps one peak per window: a larger sample replaces the window's peak, both stamped with the window's end."""

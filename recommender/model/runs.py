@@ -72,12 +72,12 @@ def _level(model: Model, instances: Rows, times: Floats, cpu: Amounts) -> None:
 def _memory(model: Model, instances: Rows, times: Floats, memory: Amounts) -> None:
     """One peak per window, as `Model` keeps it: the largest sample of each, stamped with the window's end."""
     table = model.instances
+    if model.config.daily_peaks:
+        _peaks(model, instances[memory != MISSING], times[memory != MISSING], memory[memory != MISSING])
     taken = (memory != MISSING) & (times >= table.last_memory[instances])
     instances, times, memory = instances[taken], times[taken], memory[taken]
     if not len(instances):
         return
-    if model.config.daily_peaks:
-        model.states.peaks.add(table.state[instances], memory, times)
     first = _first(instances)
     own, sizes = instances[first], np.diff(np.append(first, len(instances)))
     begun = np.where(table.window_end[own] == NEVER, times[first], table.window_end[own])
@@ -88,6 +88,18 @@ def _memory(model: Model, instances: Rows, times: Floats, memory: Amounts) -> No
     peaks, end = np.maximum.reduceat(memory, starts), (since + (number + 1) * length)[starts]
     _add_windows(model, instances[starts], peaks, end, is_new=number[starts] >= 0)
     table.last_memory[own] = np.maximum.reduceat(times, first)
+
+
+def _peaks(model: Model, instances: Rows, times: Floats, memory: Amounts) -> None:
+    """What the daily peaks take: late ones too, but none twice."""
+    if not len(instances):
+        return
+    table, first = model.instances, _first(instances)
+    before = np.append(NEVER, times[:-1])
+    before[first] = table.last_read[instances[first]]
+    new = model.is_new(instances, times, before)
+    model.states.peaks.add(table.state[instances[new]], memory[new], times[new])
+    table.last_read[instances[first]] = times[np.append(first[1:], len(instances)) - 1]
 
 
 def _add_windows(model: Model, instances: Rows, peaks: Amounts, end: Floats, *, is_new: NDArray[np.bool_]) -> None:

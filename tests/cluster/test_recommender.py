@@ -2,7 +2,10 @@
 
 import signal
 import time
+from collections.abc import Iterator
 from typing import Any
+
+import pytest
 
 from adapter.units.quantity import Quantity
 from tests.cluster.adapter import hpa
@@ -71,6 +74,80 @@ def test_a_resize_asks_for_what_the_namespace_allows(recommender: Program, web: 
     assert "pod not changed" not in recommender.log.read_text()
 
 
+def resizing(web: Web) -> list[tuple[str, str]]:
+    """(type, reason) of the conditions of its only pod that speak of a resize."""
+    (pod,) = web.bed.get("pods", "-n", web.namespace, "-l", "app=web")["items"]
+    found = [(one["type"], one.get("reason", "")) for one in pod["status"]["conditions"]]
+    return [(kind, reason) for kind, reason in found if kind.startswith("PodResize")]
+
+
+def memory(web: Web) -> str:
+    """What the kubelet says that its container has requested."""
+    return str(web.pod().get("resources", {}).get("requests", {}).get("memory", ""))
+
+
+def test_a_resize_beyond_the_node_is_asked_for_once_and_replaced_by_another_target(
+    recommender: Program, web: Web
+) -> None:
+    """Kubernetes 1.37 refuses it itself (PodResizeValidator); a kubelet of before would say Infeasible."""
+    (node,) = web.bed.get("nodes")["items"]
+    twice = str(Quantity.parse(node["status"]["allocatable"]["memory"]).unit() * 2)
+    web.watch("InPlace", policy=at_least(twice))
+    recommender.start("--apply=in-place", "--apply-min-history=1s")
+    eventually(lambda: "pod not changed" in recommender.log.read_text(), 120, "not asked for")
+    time.sleep(10)  # five loops
+    assert recommender.log.read_text().count("pod not changed") == 1
+    assert resizing(web) == []
+    web.watch("InPlace")
+    eventually(lambda: memory(web) == "100Mi", 60, "not replaced")
+    assert web.pod()["restartCount"] == 0
+
+
+def test_a_resize_that_the_kubelet_fails_is_replaced_by_another_target(recommender: Program, web: Web) -> None:
+    """64Ki are asked for, and with it a limit of 512Ki, of a sample that uses more: Error. Then 100Mi are."""
+    web.watch("InPlace", policy={"containerPolicies": [{"containerName": "*", "maxAllowed": {"memory": "64Ki"}}]})
+    recommender.start("--apply=in-place", "--apply-min-history=1s")
+    eventually(lambda: ("PodResizeInProgress", "Error") in resizing(web), 120, "no error")
+    web.watch("InPlace")
+    eventually(lambda: memory(web) == "100Mi", 60, "not replaced")
+    eventually(lambda: resizing(web) == [], 60, "still under way")
+    assert web.pod()["restartCount"] == 0
+
+
+@pytest.fixture
+def exclusive(bed: Bed) -> Iterator[None]:
+    """A kubelet whose CPU manager gives whole CPUs to Guaranteed pods, one of the two kept for itself."""
+
+    def restart(*flags: str) -> None:
+        bed.stop("kubelet")
+        (own,) = bed.nodes
+        (own.folder / "kubelet" / "cpu_manager_state").unlink(missing_ok=True)
+        bed.start("kubelet", *flags)
+
+    restart("--cpu-manager-policy=static", "--reserved-cpus=0")
+    try:
+        yield
+    finally:
+        restart()
+
+
+def test_a_resize_that_the_kubelet_can_never_do_is_asked_for_once(
+    recommender: Program, web: Web, exclusive: None
+) -> None:
+    """A Guaranteed pod beside the static CPU manager: its CPU cannot be resized."""
+    web.bed.kubectl("set", "resources", "deployment/web", "-n", web.namespace,
+        "--requests=cpu=100m,memory=100Mi", "--limits=cpu=100m,memory=100Mi")  # fmt: skip
+    web.bed.rollout("web", web.namespace)
+    eventually(lambda: len(web.bed.get("pods", "-n", web.namespace, "-l", "app=web")["items"]) == 1, 60, "two pods")
+    only = {"containerName": "*", "minAllowed": {"cpu": "200m"}, "maxAllowed": {"memory": "100Mi"}}
+    web.watch("InPlace", policy={"containerPolicies": [only]})
+    recommender.start("--apply=in-place", "--apply-min-history=1s")
+    eventually(lambda: ("PodResizePending", "Infeasible") in resizing(web), 120, "not infeasible")
+    time.sleep(10)  # five loops
+    assert recommender.log.read_text().count("pod changed") == 1
+    assert web.pod()["restartCount"] == 0
+
+
 def test_a_resize_that_the_kubelet_defers_is_replaced_by_another_target(recommender: Program, web: Web) -> None:
     """Another pod has 60 % of the node's memory and 60 % are asked for: not now. Then 100Mi are: at once."""
     (pod,) = web.bed.get("pods", "-n", web.namespace, "-l", "app=web")["items"]
@@ -83,15 +160,10 @@ def test_a_resize_that_the_kubelet_defers_is_replaced_by_another_target(recommen
     web.bed.rollout("filler", web.namespace)
     web.watch("InPlace", policy=at_least(most))
     recommender.start("--apply=in-place", "--apply-min-history=1s")
-
-    def pending() -> list[str]:
-        (pod,) = web.bed.get("pods", "-n", web.namespace, "-l", "app=web")["items"]
-        return [one.get("reason", "") for one in pod["status"]["conditions"] if one["type"] == "PodResizePending"]
-
-    eventually(lambda: pending() == ["Deferred"], 120, "not deferred")
+    eventually(lambda: ("PodResizePending", "Deferred") in resizing(web), 120, "not deferred")
     web.watch("InPlace")
-    eventually(lambda: web.pod().get("resources", {}).get("requests", {}).get("memory") == "100Mi", 60, "not replaced")
-    assert pending() == []
+    eventually(lambda: memory(web) == "100Mi", 60, "not replaced")
+    assert ("PodResizePending", "Deferred") not in resizing(web)
     assert web.pod()["restartCount"] == 0
 
 
