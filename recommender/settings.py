@@ -215,7 +215,7 @@ class Settings(LeaderSettings):
         "admission-controller-status-lease-namespace", "kube-system", "namespace of the lease that it renews"
     )
     fix_zero_peak: bool | None = setting(
-        "fix-zero-first-peak", None, "a day whose first memory sample is 0 counts, too; unset: on in mode default"
+        "fix-zero-first-peak", None, "a day whose first memory sample is 0 counts; unset: on in mode default"
     )
     fix_memory: bool | None = setting(
         "fix-memory-target", None, "memory by the risk of daily peaks, not a percentile; unset: on in mode default"
@@ -241,9 +241,7 @@ class Settings(LeaderSettings):
         "fix-restart-peak", None, "a restart keeps the day's peak; unset: on in mode default"
     )
     fix_state_size: bool | None = setting(
-        "fix-state-size",
-        None,
-        "a container's state is 800 bytes at most, if need be coarser; unset: on in mode default",
+        "fix-state-size", None, "state of at most 800 bytes a container, coarser if need be; unset: on in mode default"
     )
     fix_oom_limit: bool | None = setting(
         "fix-oom-limit",
