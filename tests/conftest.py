@@ -1,7 +1,10 @@
 """What holds for all tests."""
 
 import asyncio
+from collections.abc import Iterator
 
+import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 # Without this, pytest-asyncio asks Python 3.11 for "the" loop where none is, which makes one that nobody closes.
@@ -11,3 +14,11 @@ asyncio.set_event_loop(None)
 # two, and on a loaded machine any example may be slow.
 settings.register_profile("streamgate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("streamgate")
+
+
+@pytest.fixture(autouse=True)
+def ordinary_logs() -> Iterator[None]:
+    """A program that a test runs sets its logs up; the next test's are as they were."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
