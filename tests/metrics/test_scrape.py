@@ -21,6 +21,8 @@ from adapter.metrics.scrape.target import Target, TargetError, pod_target
 
 NOW = 1_700_000_000.0
 FAST = 0.03
+PATIENT = 0.4
+"""Where the answer, not the time that it may take, is what is tested."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -199,7 +201,7 @@ async def test_a_bad_answer_is_one_sentence_of_its_health(
         arguments = {"body": arguments["body"], "headers": {"Content-Type": "text/html; charset=utf-8"}}
     url = await serve(answering(**arguments))  # type: ignore[arg-type]
 
-    assert reason in await error_of(url, ScrapeLimits(body_bytes=1000))
+    assert reason in await error_of(url, ScrapeLimits(body_bytes=1000), interval_s=PATIENT)
 
 
 async def test_an_endless_body_is_cut_by_time_and_by_size(serve: Callable[..., Awaitable[str]]) -> None:
