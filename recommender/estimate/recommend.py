@@ -11,7 +11,7 @@ from recommender.estimate.policy import RiskPolicy
 from recommender.model.buckets import Amounts, Floats, Rows
 from recommender.model.containers import Aggregation, Model, States
 from recommender.model.histogram import NEVER
-from recommender.model.peaks import Days
+from recommender.model.peaks import Days, level
 
 LOOK_AGAIN: Final = 3600.0
 """s after which a target is reckoned anew although no peak changed: the day has moved on."""
@@ -43,8 +43,14 @@ def decide(model: Model, rows: Rows, containers: Amounts, now: float, chosen: Mo
 
 
 def known(states: States, rows: Rows) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Of which of `rows` any sample of CPU, and any of memory, is known."""
-    return states.cpu.total[rows] > 0, (states.memory.total[rows] > 0) | (states.peaks.first[rows] != NEVER)
+    """Of which of `rows` any sample of CPU, and any of memory, is known.
+
+    No process runs in less than 1 MB: where every reading of four weeks is below, nothing was measured.
+    """
+    peaks = states.peaks
+    memory = (states.memory.total[rows] > 0) | (peaks.first[rows] != NEVER)
+    empty = (peaks.ring[rows].max(axis=1, initial=0) == level(np.ones(1))) & (peaks.oom[rows] == 0)
+    return states.cpu.total[rows] > 0, memory & ~empty
 
 
 def since(states: States, rows: Rows) -> Floats:

@@ -55,8 +55,13 @@ class Usage:
     problems: Problems
 
     def ordered(self, by_time: bool) -> "Usage":
-        """Rows grouped by container; inside one in file order, or by time (ties in file order)."""
-        order = np.lexsort((self.time, self.container)) if by_time else np.argsort(self.container, kind="stable")
+        """Rows grouped by container; inside one in file order, or by time.
+
+        Of rows with the same time the one with the most memory is the first, which is the one that counts: so it does
+        not matter in which order a file lists the pods of a workload.
+        """
+        by = (-self.memory, self.time, self.container) if by_time else (self.container,)
+        order = np.lexsort(by)
         return self.select(order)
 
     def select(self, rows: Rows) -> "Usage":
@@ -96,6 +101,8 @@ def read_requests(path: Path) -> tuple[Mapping[str, tuple[int, int]], Problems]:
     for number, cells in lines:
         try:
             container = read_name(read_cell(cells, places["container"]))
+            if container in found:
+                raise ValueError(f"container {container[:40]!r} is there twice; the first row counts")
             found[container] = tuple(max(read_amount(cells, places, column), 0) for column in wanted[1:])  # type: ignore[assignment]
         except ValueError as error:
             problems.add(f"{path}, line {number}: {error}")
@@ -192,6 +199,8 @@ def _header(path: Path, lines: Iterator[tuple[int, list[str]]], wanted: Sequence
     if twice:
         raise UsageError(f"{path}, line 1: column {', '.join(twice)} is there twice; each is wanted once")
     missing = [column for column in wanted if column not in names]
+    if missing and any(mark in header[0] for mark in "\0\ufffd"):
+        raise UsageError(f"{path}, line 1: this is no text in UTF-8 (UTF-16?); save it as csv in UTF-8")
     if missing:
         shown = ",".join(names)[:200]
         raise UsageError(

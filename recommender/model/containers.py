@@ -202,13 +202,16 @@ class Model:
 
         The need is the larger of request and window peak, plus the larger of a share and a fixed amount; it counts as
         a peak. Kills older than the last sample by more than a window are not taken. To the daily peaks, which take
-        late ones too, a kill is worth the request alone: what was read is there as readings.
+        late ones too, a kill is worth the request alone: what was read is there as readings. Where there are daily
+        peaks, a kill of which neither a request nor any sample is known says nothing.
         """
         states = self.instances.state[instances]
         if self.config.daily_peaks:
             self.states.peaks.add_oom(states, self._needed(states, requests), times, OOM_MEMORY)
         last = self.instances.last_memory[instances]
         fresh: NDArray[np.bool_] = (last == NEVER) | (times >= last - self.states.interval[states])
+        if self.config.daily_peaks:
+            fresh &= (requests > 0) | (last != NEVER)
         taken, states = instances[fresh], states[fresh]
         requests, times, peak = requests[fresh], times[fresh], self.instances.peak[taken]
         self._window(taken, self._needed(states, np.maximum(requests, peak)), times, self.instances.oom_peak)

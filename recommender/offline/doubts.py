@@ -22,6 +22,8 @@ FEW: Final = 0.05
 NAMED: Final = 5
 CORES: Final = 16
 """A file without any amount above this speaks of cores, not of millicores; nothing real idles at so little all over."""
+HUGE: Final = 1_000_000
+"""millicores: no machine has a thousand cores to itself; such amounts are nanocores, or microcores."""
 TINY: Final = 2**20
 """bytes: no container runs in less than 1 MiB; such amounts are MiB, or KiB."""
 
@@ -69,7 +71,9 @@ def order(usage: Usage) -> list[str]:
     twice = int(np.count_nonzero((np.diff(by_time.container) == 0) & (np.diff(by_time.time) == 0)))
     said = []
     if twice:
-        said.append(f"{twice} rows have the time of another row of their container: of CPU the first one counts")
+        said.append(
+            f"{twice} rows have the time of another row of their container: the one with the most memory counts"
+        )
     if back:
         said.append(f"{back} rows come after a later one of their container: they were put in order of time")
     return said
@@ -77,12 +81,19 @@ def order(usage: Usage) -> list[str]:
 
 def of_usage(usage: Usage) -> list[str]:
     """Whether amounts look like other units than the columns say."""
-    cpu, memory = int(usage.cpu.max(initial=0)), int(usage.memory.max(initial=0))
+    cpu, memory = int(usage.cpu.max(initial=0)), np.zeros(len(usage.names), dtype=np.int64)
+    np.maximum.at(memory, usage.container, usage.memory + 1)  # 0: no row; 1: nothing but 0
     said = []
     if 0 < cpu <= CORES and len(usage.cpu) > 1:
         said.append(f"no cpu_millicores is above {cpu}: are these cores? 1 core is 1000")
-    if 0 < memory < TINY:
-        said.append(f"no memory_bytes is above {memory}: are these MiB? 1 MiB is {TINY}")
+    if cpu > HUGE:
+        said.append(f"cpu_millicores goes up to {cpu}: are these nanocores? 1 core is 1000")
+    small = (memory > 1) & (memory <= TINY)
+    if (memory == 1).any():
+        said.append(f"memory_bytes of {_which(usage.names, memory == 1)} is 0 in every row: was it measured?")
+    if small.any():
+        of = "" if small.all() else f" of {_which(usage.names, small)}"
+        said.append(f"no memory_bytes{of} is above {memory[small].max() - 1}: are these MiB? 1 MiB is {TINY}")
     return said
 
 
@@ -119,6 +130,10 @@ def _apart(times: NDArray[np.float64], kept: NDArray[np.bool_]) -> NDArray[np.bo
     elif wide[0] + 1 <= few:
         found = kept & (times <= moments[wide[0]])
     return found
+
+
+def _which(names: Sequence[str], those: NDArray[np.bool_]) -> str:
+    return _some([name for name, one in zip(names, those.tolist(), strict=True) if one])
 
 
 def _date(time: float) -> str:

@@ -43,7 +43,7 @@ class Identity(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What a container asks for now."""
+    """What a container asks for now; 0 where it asks for none of it."""
 
     cpu: int
     """millicores"""
@@ -94,14 +94,16 @@ class Entry:
         """In some words: what is wrong with the request; what is too little comes first."""
         if self.is_silent:
             return f"silent for {self.silent:.0f} days"
-        if self.request is None:
+        if self.request is None or not any(self.request):
             return "no request"
         pairs = (("little", self.too_little), ("much", self.too_much))
         said = [f"too {how} {' and '.join(names)}" for how, names in pairs if names]
+        if not all(self.request):
+            said.append(f"no request of {' and '.join(n for n, asked in self.request._asdict().items() if not asked)}")
         if self.unknown:
             said.append(f"no sample of {' and '.join(self.unknown)}")
-        if self.is_short:
-            said.append(f"{self.history * 24:.1f} h of history")
+        if self.is_short and any(self.target):
+            said.append("history not known" if self.first is None else f"{self.history * 24:.1f} h of history")
         return ", ".join(said) or "good"
 
     @property
@@ -116,13 +118,13 @@ class Entry:
 
     @property
     def is_short(self) -> bool:
-        """Whether its samples are of less than a day, which says nothing of the others."""
-        return self.first is not None and self.history < SHORT
+        """Whether its samples are of less than a day, or of no known one, which says nothing of the others."""
+        return self.history < SHORT
 
     @property
     def counts(self) -> bool:
         """Whether it is in the sums and gets a patch: its request is known, it lives, and it has lived for a day."""
-        return self.request is not None and not self.is_silent and not self.is_short
+        return bool(self.request and any(self.request)) and not self.is_silent and not self.is_short
 
     @property
     def unknown(self) -> list[str]:
@@ -144,11 +146,11 @@ class Entry:
 
     @property
     def pairs(self) -> list[tuple[str, int, int]]:
-        """(resource, request, target) where both are known."""
+        """(resource, request, target) where both are there."""
         if self.request is None:
             return []
         asked, wanted = self.request._asdict(), self.target._asdict()
-        return [(name, asked[name], wanted[name]) for name in asked if wanted[name] is not None]
+        return [(name, asked[name], wanted[name]) for name in asked if asked[name] and wanted[name] is not None]
 
     def record(self) -> dict[str, Any]:
         """For tables, JSON and CSV."""

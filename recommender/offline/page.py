@@ -157,10 +157,10 @@ def _basis(found: Sequence[Entry], sums: dict[str, Any], basis: Basis) -> str:
         else f"Memory targets: a day passes one with a chance of at most {100 * basis.ceiling:g} %."
     )
     out = [
-        (sum(1 for entry in found if entry.request is None), "whose request is not known"),
-        (sum(1 for entry in found if entry.request and entry.is_silent), "silent for eight days or more"),
+        (sum(1 for entry in found if not any(entry.request or ())), "whose request is not known"),
+        (sum(1 for entry in found if any(entry.request or ()) and entry.is_silent), "silent for eight days or more"),
         (
-            sum(1 for entry in found if entry.request and entry.is_short and not entry.is_silent),
+            sum(1 for entry in found if any(entry.request or ()) and entry.is_short and not entry.is_silent),
             "with less than a day of history",
         ),
     ]

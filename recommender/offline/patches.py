@@ -27,10 +27,10 @@ def patches(
             left_out.append(f"{entry.container}: {identity.kind} is none of {', '.join(CONTROLLERS)}")
         elif entry.is_silent:
             left_out.append(f"{entry.container}: {entry.verdict}")
-        elif entry.is_short:
-            left_out.append(f"{entry.container}: {entry.history * 24:.1f} h of history, a day is wanted")
         elif len(entry.unknown) == len(entry.target):
             left_out.append(f"{entry.container}: nothing was sampled of it")
+        elif entry.is_short:
+            left_out.append(f"{entry.container}: {entry.history * 24:.1f} h of history, a day is wanted")
         else:
             workloads.setdefault(identity[:3], []).append((identity.container, entry))
     made = {f"{ns}-{k.lower()}-{name}.yaml": _patch(ns, k, name, own, init) for (ns, k, name), own in workloads.items()}

@@ -43,7 +43,7 @@ def entries(
     targets = [Target(*(bounds and bounds[0] for bounds in (found[name].cpu, found[name].memory))) for name in names]
     risks = _Risks(model, rows, now, chosen)
     at_target = risks.of([target.memory for target in targets])
-    at_request = risks.of([requests[name].memory if name in requests else None for name in names])
+    at_request = risks.of([(name in requests and requests[name].memory) or None for name in names])
     multiples = [
         risks.of([target.memory and round(target.memory * factor) for target in targets]) for factor in FACTORS
     ]
@@ -104,7 +104,7 @@ def _entry(
         peaks=peaks,
         risk=risk[0],
         risk_now=risk[1],
-        days_over=sum(peak > request.memory for peak in peaks) if request and peaks else None,
+        days_over=sum(peak > request.memory for peak in peaks) if request and request.memory and peaks else None,
         saving=None,
         first=seen[0],
         last=seen[1],
@@ -139,10 +139,10 @@ def totals(found: Sequence[Entry]) -> dict[str, Any]:
 
 
 def failures(found: Sequence[Entry], gates: Mapping[str, float]) -> list[str]:
-    """One sentence per container and gate that does not hold: `over` and `under` are multiples of the target."""
+    """One sentence per container that counts and gate that does not hold: X of `over`, `under` is in targets."""
     said = []
     for entry in found:
-        for name, request, target in () if entry.is_silent else entry.pairs:
+        for name, request, target in entry.pairs if entry.counts else ():
             unit = "millicores" if name == "cpu" else "bytes"
             share = request / max(target, 1)
             if "over" in gates and share > gates["over"]:
@@ -236,10 +236,10 @@ def _seen(model: Model, rows: Rows) -> list[tuple[float | None, float | None]]:
 
 
 def _saving(request: Request, target: Target, prices: Prices) -> float | None:
-    """Of the resources that have a target; None where none has."""
+    """Of the resources that have a request and a target; None where none has."""
     known = [
         (asked - wanted) / unit * price
         for asked, wanted, unit, price in zip(request, target, (1000, GIB), prices, strict=True)
-        if wanted is not None
+        if asked and wanted is not None
     ]
     return sum(known) * HOURS_A_MONTH if known else None

@@ -29,7 +29,7 @@ from recommender.settings import FLAGS, Settings, parse
 
 FAILED: Final = 3
 """The exit code where a --fail-on gate does not hold."""
-_GATE: Final = re.compile(r"(over|under):(\d+(?:\.\d+)?)")
+_GATE: Final = re.compile(r"(over|under):(\d+(?:\.\d+)?)", re.ASCII)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -61,6 +61,8 @@ def run(arguments: Sequence[str]) -> int:
     _show(found, given, Basis(chosen.policy.ceiling if chosen.policy else None, known.now))
     if given.patches:
         _write_patches(found, given.patches, given.kind, known.init)
+    if gates and not any(entry.counts and entry.pairs for entry in found):
+        tables.say("--fail-on judged nothing: no container has a request, samples, and a day of history")
     failed = failures(found, gates)
     for line in failed:
         tables.say(line)
@@ -110,6 +112,8 @@ def load(given: argparse.Namespace, settings: Settings) -> Known:
     wanted = [bool(given.usage), bool(given.checkpoints), bool(given.prometheus), given.metrics_api is not None]
     if sum(wanted) != 1:
         raise SettingsError("one source is wanted: usage files, --checkpoints, --prometheus or --metrics-api")
+    if given.namespace and not given.prometheus and given.metrics_api is None:
+        raise SettingsError("--namespace goes with --prometheus or --metrics-api; files are read whole")
     chosen = mode(settings)
     if given.checkpoints:
         return _load_checkpoints(given.checkpoints, chosen)
@@ -163,6 +167,8 @@ def requests_of(path: Path | None) -> dict[str, Request]:
         return {}
     found, problems = read_requests(path)
     tables.complain(problems, "bad rows of requests were left out")
+    if not found:
+        tables.say(f"{path}: no container with requests in it")
     return {name: Request(*amounts) for name, amounts in found.items()}
 
 
@@ -192,5 +198,7 @@ def _gates(texts: Sequence[str]) -> dict[str, float]:
         match = _GATE.fullmatch(text)
         if not match:
             raise SettingsError(f"--fail-on {text!r}: over:X or under:X is wanted, X a multiple of the target")
+        if match[1] in gates:
+            raise SettingsError(f"--fail-on {text!r}: {match[1]} is there twice; one is wanted")
         gates[match[1]] = float(match[2])
     return gates
