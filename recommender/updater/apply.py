@@ -1,6 +1,7 @@
 """Optional: acts on recommendations as VPA's updater would, resizing pods in place or evicting them. Off by default."""
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
@@ -9,13 +10,14 @@ import structlog
 
 from adapter.kube.client import Client
 from adapter.kube.errors import KubeError, NotFound, ServerError, TooManyRequests, Unreachable
+from adapter.kube.objects import unix
 from adapter.kube.resources import PODS
 from adapter.once import Once
 from recommender.model.cluster import TrackedVpa
 from recommender.objects import LIMIT_RANGES, LimitRange, Pod
 from recommender.updater.admission import Admission
 from recommender.updater.backoff import Backoff
-from recommender.updater.decide import Action, Decision, Group, Rules, Terms, decide
+from recommender.updater.decide import ACTING, Action, Decision, Group, Rules, Terms, decide
 from recommender.updater.facts import Advice, InPlace, PodFacts, ResizeState
 from recommender.updater.releases import Releases
 from recommender.updater.resize import Body, advised, facts, resizing, wish
@@ -35,6 +37,36 @@ class Wanted(NamedTuple):
     decision: Decision
     body: Body
     """The patch that a resize would take."""
+
+
+class Shares(NamedTuple):
+    """Which VPA decides of which pods."""
+
+    own: list[tuple[TrackedVpa, list[Pod]]]
+    """VPAs that touch running pods, with those that are theirs"""
+    outdone: list[tuple[TrackedVpa, str]]
+    """VPAs that lost pods to another one, and the name of one such"""
+
+
+def controlled(vpas: Sequence[tuple[TrackedVpa, Sequence[Pod]]]) -> Shares:
+    """Of several VPAs that would touch a pod the oldest has it, then the first by name; as in VPA's updater.
+
+    Else two with different targets change it back and forth for ever.
+    """
+    acting = [one for one in vpas if one[0].vpa.spec.update_mode in ACTING]
+    shares, owner = Shares([], []), dict[str, str]()
+    for tracked, pods in sorted(acting, key=lambda one: _seniority(one[0])):
+        taken = [owner[pod.metadata.uid] for pod in pods if pod.metadata.uid in owner]
+        own = [pod for pod in pods if pod.metadata.uid not in owner]
+        owner.update((pod.metadata.uid, tracked.vpa.metadata.name) for pod in own)
+        shares.own.append((tracked, own))
+        shares.outdone.extend((tracked, name) for name in taken[:1])
+    return shares
+
+
+def _seniority(tracked: TrackedVpa) -> tuple[float, str]:
+    meta = tracked.vpa.metadata
+    return unix(meta.creation_timestamp) or math.inf, meta.name
 
 
 class Applier:
@@ -61,6 +93,7 @@ class Applier:
         self._backoff = Backoff()
         self._ranges: Mapping[str, Sequence[LimitRange]] = {}
         self._unread = Once(again=None)
+        self._outdone = Once(again=None)
         self._releases = Releases(client, namespace)
 
     async def act(self, vpas: Sequence[tuple[TrackedVpa, Sequence[Pod]]], now: float) -> int:
@@ -71,7 +104,11 @@ class Applier:
         await self._read_limit_ranges()
         await self._releases.read()
         self._backoff.keep({pod.metadata.uid for _, pods in vpas for pod in pods}, now)
-        done = await asyncio.gather(*(self._act_on(tracked, pods, now) for tracked, pods in vpas))
+        shares = controlled(vpas)
+        for tracked, other in shares.outdone:
+            if self._outdone.first(tracked.vpa.key, other):
+                log.warning("pods left to an older VPA", vpa="/".join(tracked.vpa.key), older=other)
+        done = await asyncio.gather(*(self._act_on(tracked, pods, now) for tracked, pods in shares.own))
         return sum(done)
 
     async def _read_limit_ranges(self) -> None:
@@ -97,8 +134,8 @@ class Applier:
             return await self._do(tracked, chosen, now)
 
     def _wanted(self, tracked: TrackedVpa, pods: Sequence[Pod], now: float) -> list[Wanted]:
-        spec, advice = tracked.vpa.spec, advised(tracked)
-        if spec.update_mode in ("Off", "Initial") or not advice or self._releases.holds(tracked):
+        advice = advised(tracked)
+        if not advice or self._releases.holds(tracked):
             return []
         staying = [pod for pod in pods if pod.metadata.deletion_timestamp is None]
         running = [pod for pod in staying if pod.status.phase == "Running"]

@@ -10,6 +10,7 @@ from typing import Final
 
 from recommender.objects import EvictionRequirement
 from recommender.updater.facts import Advice, InPlace, PodFacts, Quantities, ResizeState, Running
+from recommender.updater.limits import UNIT
 
 
 class Action(StrEnum):
@@ -101,18 +102,22 @@ _Step = tuple[Action, str]
 """What to do, and why that and nothing more; '' where the cause says it."""
 _STEPPED: Final = ("InPlace", "InPlaceOrRecreate")
 """Modes that resize first."""
+ACTING: Final = ("Recreate", *_STEPPED)
+"""Modes that touch running pods."""
 
 
 def decide(pod: PodFacts, advice: Mapping[str, Advice], now: float, terms: Terms) -> Decision:
     """What VPA's updater would do with the pod at Unix time `now`, s."""
     watched = [c for c in pod.containers if c.name in advice and (pod.observed is None or c.name in pod.observed)]
+    if terms.mode == "InPlace":
+        advice = {container.name: advice[container.name].part(container.requests) for container in watched}
     outside, grows = _outside(watched, advice, lambda container: container.requests)
     difference = _difference(watched, advice)
     due = _due(pod, watched, outside, difference, now, rules=terms.rules)
     pending = pod.resize_state is not ResizeState.NONE
     if pending and due.cause is None and _is_another(watched, advice, terms.rules):
         due = _Due(Cause.OUTSIDE, "the resize under way asks for what is no longer recommended")
-    if terms.mode in ("Off", "Initial"):
+    if terms.mode not in ACTING:
         step: _Step = Action.NONE, f"update mode {terms.mode} never touches a running pod"
     elif due.cause is None:
         step = Action.NONE, due.reason
@@ -258,8 +263,9 @@ def _evict(watched: Sequence[Running], advice: Mapping[str, Advice], terms: Term
 
 
 def _is_same(container: Running, own: Advice) -> bool:
+    """To a millicore or a byte, which is what a resize stays below a limit, and what the kubelet may round."""
     return all(
-        resource in container.requests and container.requests[resource] == target
+        resource in container.requests and abs(container.requests[resource].nano - target.nano) <= UNIT[resource]
         for resource, target in own.target.items()
     )
 

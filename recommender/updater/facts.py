@@ -1,6 +1,6 @@
 """What a decision reads of a pod and of its recommendation: values, no API objects. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -39,6 +39,11 @@ class Advice:
     target: Quantities
     lower: Quantities = field(default_factory=dict)
     upper: Quantities = field(default_factory=dict)
+
+    def part(self, resources: Collection[str]) -> "Advice":
+        """Only of these resources: a resize gives no request where there is none, so such a one is no cause for it."""
+        bounds = (self.target, self.lower, self.upper)
+        return Advice(*({name: amount for name, amount in bound.items() if name in resources} for bound in bounds))
 
 
 @dataclass(frozen=True)

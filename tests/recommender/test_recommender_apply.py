@@ -214,6 +214,29 @@ async def test_without_vpas_admission_controller_nothing_is_evicted(lease: dict[
     assert len([line for line in lines if line["event"].startswith("no pod is evicted")]) == (not evicted)
 
 
+@pytest.mark.parametrize("younger", ["b", "a"])
+async def test_of_several_vpas_of_a_pod_the_oldest_decides_and_the_others_say_so_once(younger: str) -> None:
+    """One says 100m, the other 300m: both would act, each at what the other has just done."""
+    older = aged(tracked("InPlace"), "older", NOW - 60)
+    others = [aged(tracked("InPlace", "300m", lower="250m", upper="400m"), younger, NOW), aged(tracked("Off"), "c", 0)]
+    for vpas in ([older, *others], [*others, older]):
+        client = Recorder()
+        applier = Applier(cast(Client, client), "in-place")
+        with capture_logs() as lines:
+            for at in (0, 60):
+                assert await applier.act([(vpa, [pod()]) for vpa in vpas], NOW + at) == 1
+        asked = [entry[2]["spec"]["containers"][0]["resources"]["requests"]["cpu"] for entry in client.written]
+        assert asked == ["100m", "100m"]
+        said = [line for line in lines if line["event"] == "pods left to an older VPA"]
+        assert [(line["vpa"], line["older"]) for line in said] == [(f"shop/{younger}", "older")]
+
+
+def aged(asked: TrackedVpa, name: str, made: float) -> TrackedVpa:
+    """The VPA under this name, made at this time, Unix s."""
+    meta = ObjectMeta(name=name, namespace="shop", creation_timestamp=datetime.fromtimestamp(made, UTC))
+    return TrackedVpa(msgspec.structs.replace(asked.vpa, metadata=meta))
+
+
 async def test_a_pod_that_is_going_is_left_alone_and_does_not_count() -> None:
     client = Recorder()
     pods = [pod("web-1", going=True), pod("web-2")]

@@ -193,3 +193,25 @@ def test_pods_that_grow_come_before_larger_differences() -> None:
     grows = decide(pod(q(cpu="190m")), {"app": WIDE}, "Recreate", NOW)
     shrinks = decide(pod(q(cpu="900m")), {"app": WIDE}, "Recreate", NOW)
     assert sorted([grows, shrinks], key=lambda made: made.urgency)[-1] is grows
+
+
+def test_a_millicore_is_no_reason_to_make_a_pod_anew() -> None:
+    """A resize stays a millicore below a limit, so as not to change the QoS class; the bounds are at the limit."""
+    held = {"app": Advice(q(cpu="1", memory="1Gi"), q(cpu="1", memory="1Gi"), q(cpu="1", memory="1Gi"))}
+    for less in (q(cpu="999m", memory="1Gi"), q(cpu="1", memory="1073741823")):
+        made = decide(pod(less, in_place=InPlace.NOTHING), held, "InPlaceOrRecreate", NOW)
+        assert (made.action, made.reason) == (Action.NONE, "a new pod would ask for the same")
+    two = pod(q(cpu="998m", memory="1Gi"), in_place=InPlace.NOTHING)
+    assert decide(two, held, "InPlaceOrRecreate", NOW).action is Action.EVICT
+
+
+def test_what_no_resize_can_give_is_no_cause_for_one_where_nothing_else_may_be_done() -> None:
+    """Without a memory request the pod would be resized at every loop by whatever CPU's target has moved."""
+    both = {"app": Advice(q(cpu="200m", memory="1Gi"), q(cpu="50m", memory="1Gi"), q(cpu="1", memory="2Gi"))}
+    assert decide(pod(q(cpu="201m")), both, "InPlace", NOW).action is Action.NONE
+    assert decide(pod(q(cpu="40m")), both, "InPlace", NOW).action is Action.IN_PLACE
+    assert decide(pod({}), both, "InPlace", NOW).action is Action.NONE
+
+
+def test_a_mode_that_is_not_known_touches_nothing() -> None:
+    assert decide(pod(q(cpu="40m")), {"app": WIDE}, "Sometimes", NOW).action is Action.NONE
