@@ -20,8 +20,8 @@ from adapter.inbound.connection import Connection, Handler
 from adapter.inbound.places import Bounds, Guest, Places, Turns
 from adapter.inbound.secured import Secured
 
-BACKLOG = 1024
-"""Connections that the kernel keeps for us."""
+BACKLOG = 4096
+"""Connections that the kernel keeps for us, its own most by default; who finds no room tries again after 1 s."""
 ACCEPTED = 32
 """In one turn of the event loop."""
 LOOK_EVERY = 0.5
