@@ -16,10 +16,14 @@ OF_ONE, OF_NAMESPACE = 4, 2
 """One owner has at most the 4th part, one namespace half of all."""
 SMALL: Final = 10_000
 """Series that anybody may have, however small the store is."""
-PER_SERIES: Final = 640
-"""Characters of a series' names and values on average, at most; ten labels have about 490."""
-PER_LABEL: Final = 24
-"""Characters that a label counts beside its own: what it costs in memory however short it is."""
+PER_SERIES: Final = 1920
+"""Characters of a series on average, at most; one with ten labels has about 1,880."""
+PER_ROW: Final = 512
+"""Characters that a series counts beside its labels: what it costs in memory however few it has."""
+PER_LABEL: Final = 112
+"""Characters that a label counts beside its own: its pair, text and number in memory, however short it is."""
+WIDE: Final = 4
+"""Characters that one outside ASCII counts: it and its text's others may take so many bytes each."""
 PER_NAME: Final = 4
 """Series for each metric name on average, at least."""
 MANY_NAMES: Final = 5000
@@ -70,7 +74,7 @@ class Owners:
         self._limits = {
             "all": Amount(max_series, max(max_series, SMALL) * PER_SERIES, names),
             "namespace": Amount(share(OF_NAMESPACE), share(OF_NAMESPACE) * PER_SERIES, names // OF_NAMESPACE),
-            "owner": Amount(share(OF_ONE), share(OF_ONE) * PER_SERIES // OF_ONE, min(MANY_NAMES, names // OF_ONE)),
+            "owner": Amount(share(OF_ONE), share(OF_ONE**2) * PER_SERIES, min(MANY_NAMES, names // OF_ONE)),
         }
         self._had: dict[_Account, Amount] = {}
         self._members: dict[Owner, dict[Series, None]] = {}
@@ -163,8 +167,13 @@ def owner_of(series: Series) -> Owner:
 
 
 def characters(series: Series) -> int:
-    """Of its names and values, with PER_LABEL for each label."""
-    return sum(len(name) + len(value) + PER_LABEL for name, value in series.labels)
+    """Of its names and values, with PER_LABEL for each label and PER_ROW: bytes in memory within a quarter."""
+    return PER_ROW + sum(PER_LABEL + _bytes(name) + _bytes(value) for name, value in series.labels)
+
+
+def _bytes(text: str) -> int:
+    """Always the same for one text, unlike its size in memory."""
+    return len(text) if text.isascii() else WIDE * len(text)
 
 
 def named(owner: Owner) -> str:

@@ -13,8 +13,8 @@ from adapter.metrics.sample import Series
 
 MAX_SHAPES = 2000
 
-MAX_NAMES = 20_000
-"""Names of labels that are shared by all series: at most some 11 MB."""
+MAX_NAMES = 5_000
+"""Names of labels that are shared by all series: at most some 3 MB."""
 
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _QUOTED = r'"((?:[^"\\]++|\\.)*+)"'

@@ -308,7 +308,16 @@ def test_a_label_bomb_does_not_fill_the_memory_of_the_parser() -> None:
 
     entries = parser._cache.entries
     assert len(entries) <= 100
-    assert sum(map(len, entries)) <= 100 * 512
+    assert parser._cache.weight <= 100 * 640
+
+
+def test_lines_of_many_short_labels_are_remembered_by_what_their_series_take() -> None:
+    """Of 64 labels one is some 8.2 kB: 100 lines of 640 bytes on average are 7 such."""
+    parser = Parser(cache_lines=100)
+    labels = ",".join(f'l{place}="1"' for place in range(64))
+    parser.parse("".join(f"a{number}{{{labels}}} 1\n" for number in range(100)).encode(), NOW)
+    assert len(parser._cache.entries) == 7
+    assert parser._cache.weight <= 100 * 640
 
 
 def test_series_that_went_away_make_room_for_those_that_came() -> None:

@@ -1,9 +1,11 @@
 """Shares of the store: in series, characters and names, for one owner, one namespace and all; and what they cost."""
 
+import sys
+import tracemalloc
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.metrics.otlp.distribution import Number
@@ -21,19 +23,46 @@ def series(pod: str, namespace: str = "shop", name: str = "x", **labels: str) ->
 
 
 def test_new_long_labels_at_each_scrape_fill_the_pods_own_share_of_characters() -> None:
-    """Of 16,000 characters each: the share of one is 200,000 / 4 series x 640 / 4 characters = 8 million, so 499."""
+    """Of 16,900 characters each: the share of one is 200,000 / 16 series x 1,920 = 24 million, so 1,420."""
     store = Store(max_series=200_000)
     for scrape in range(5):
-        values = (f"{scrape}-{number}-" + "x" * 15_900 for number in range(600))
+        values = (f"{scrape}-{number}-" + "x" * 15_900 for number in range(400))
         store.extend((series("bomb", value=value), 1.0, T) for value in values)
-    assert store.owners.total.characters <= 200_000 // 4 * PER_SERIES // 4 == 8_000_000
-    assert 490 < len(store) <= 503
+    assert store.owners.total.characters <= 200_000 // 16 * PER_SERIES == 24_000_000
+    assert 1_405 < len(store) <= 1_425
     assert store.over_share == {"shop": store.statistics.problem}
-    assert store.statistics.problem.startswith("shop/bomb has 8000000 characters, a single one's limit")
+    assert store.statistics.problem.startswith("shop/bomb has 24000000 characters, a single one's limit")
     assert store.owners.refusals("owner", "characters") == store.statistics.refused
     before = len(store)
     store.extend([(series("web"), 1.0, T)])
     assert len(store) == before + 1
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 63), st.integers(1, 200), st.sampled_from("aé🙂"), st.booleans())
+def test_what_a_series_counts_is_what_its_texts_and_pairs_take_within_a_quarter(
+    labels: int, length: int, letter: str, new_names: bool
+) -> None:
+    """Of 16 bytes for the collector a tuple, 8 for its place in one and 8 for its number in the store's column."""
+    for number in range(5):
+        name = f"{number}" if new_names else ""
+        one = series("bomb", **{f"l{name}_{place}": f"{number}{place}" + letter * length for place in range(labels)})
+        pairs = sum(sys.getsizeof(pair) + 16 + 8 + sys.getsizeof(pair[1]) + 8 for pair in one.labels)
+        assert characters(one) * 1.25 >= pairs + sys.getsizeof(one) + 16
+
+
+def test_one_pods_share_is_memory_whether_of_many_labels_or_of_few() -> None:
+    """What the store holds of it is its share of 24 million bytes within a quarter."""
+    for labels, many in ((["l"], 30_000), ([f"l{place}" for place in range(64)], 4_000)):
+        store = Store(max_series=200_000)
+        tracemalloc.start()
+        try:
+            store.extend((series("bomb", **dict.fromkeys(labels, str(number))), 1.0, T) for number in range(many))
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert store.owners.refusals("owner", "characters") > 0
+        assert held < 24_000_000 * 1.25
 
 
 def test_a_pod_with_ever_new_names_brings_in_five_thousand() -> None:

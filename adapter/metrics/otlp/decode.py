@@ -26,7 +26,6 @@ from adapter.metrics.otlp.names import (
 )
 from adapter.metrics.otlp.streams import PointError, Streams
 from adapter.metrics.otlp.values import value_of
-from adapter.metrics.owners import characters
 from adapter.metrics.problems import Problems
 from adapter.metrics.sample import Point, Series
 from adapter.metrics.sender import SenderClock
@@ -43,6 +42,8 @@ SENDERS = 4096
 """Whose clocks are remembered: a few kB each."""
 REMEMBERED_CHARACTERS = 32 * 2**20
 """Of all series that are remembered by what was pushed; then they are worked out anew."""
+REMEMBERED_LABEL = 24
+"""Characters that a label counts beside its own; its series is counted by the store."""
 RESOURCE_ATTRIBUTES = 1024
 """Of one resource that are looked at: the first ones."""
 _NO_RECORDED_VALUE = 1
@@ -209,7 +210,7 @@ class Decoder:
         return series
 
     def _remember(self, key: Hashable, series: Series) -> None:
-        weight = 2 * characters(series)  # its texts, and the key that they were made of
+        weight = 2 * (_length(dict(series.labels)) + REMEMBERED_LABEL * len(series.labels))  # with the key's own texts
         if len(self._series) >= self._limit or self._remembered + weight > REMEMBERED_CHARACTERS:
             self._series.clear()
             self._remembered = 0

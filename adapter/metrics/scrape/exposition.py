@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from typing import NamedTuple
 
+from adapter.metrics.owners import PER_ROW, WIDE, characters
 from adapter.metrics.problems import Problems
 from adapter.metrics.sample import Point, Series
 from adapter.metrics.sender import SenderClock
@@ -19,10 +20,10 @@ from adapter.metrics.series_text import LabelLimits, LineError, SeriesReader, cu
 
 FUTURE_S = 600.0
 """A timestamp further ahead of our clock than this is refused, as Prometheus does."""
-CACHED_KEY_BYTES = 512
+CACHED_LINE_BYTES = 640
 """The cache holds `cache_lines` entries of this size on average, at most."""
-ENTRY_COPIES = 2
-"""An entry has its text as the key and again as labels."""
+ENTRY_BYTES = 256
+"""Of an entry, beside its text and its labels."""
 
 _HEAD = re.compile(rb'[ \t]*+[a-zA-Z0-9_:]*+[ \t]*+\{(?:[^"}]++|"(?:[^"\\]++|\\.)*+")*+\}', re.DOTALL)
 _HASH, _UNDERSCORE = ord("#"), ord("_")
@@ -220,7 +221,8 @@ class _Cache:
     def __init__(self, lines: int) -> None:
         self.entries: dict[bytes, Series | str] = {}
         self._lines = lines
-        self._bytes = 0
+        self.weight = 0
+        """Bytes that the entries take, estimated from above."""
         self._added = self._refused = 0
 
     def begin(self) -> None:
@@ -228,12 +230,13 @@ class _Cache:
         self._added = self._refused = 0
 
     def add(self, head: bytes, entry: Series | str) -> None:
-        weight = ENTRY_COPIES * len(head)
-        if len(self.entries) >= self._lines or self._bytes + weight > self._lines * CACHED_KEY_BYTES:
+        held = characters(entry) - PER_ROW if isinstance(entry, Series) else WIDE * len(entry)
+        weight = ENTRY_BYTES + len(head) + held
+        if len(self.entries) >= self._lines or self.weight + weight > self._lines * CACHED_LINE_BYTES:
             self._refused += 1
             return
         self.entries[head] = entry
-        self._bytes += weight
+        self.weight += weight
         self._added += 1
 
     def tidy(self, samples: int) -> None:
@@ -242,7 +245,7 @@ class _Cache:
         stale = len(self.entries) - self._added - hits
         if self._refused * 10 > samples and stale * 10 > len(self.entries):
             self.entries.clear()
-            self._bytes = 0
+            self.weight = 0
 
 
 class _Wanted(dict[bytes, bool]):
