@@ -12,12 +12,9 @@ from adapter.program.run import Exit, fail
 def run(program: str, verb: Callable[[], int], *, failures: tuple[type[Exception], ...]) -> int:
     """The exit code of `verb`; an error in `failures`, a wrong flag or a full disk is one sentence on stderr."""
     try:
-        code = verb()
+        code = _ran(verb)
         sys.stdout.flush()
         return code
-    except HelpWanted as wanted:
-        tables.lines([str(wanted)])
-        return Exit.GOOD
     except SettingsError as error:
         return fail(program, error, Exit.WRONG_ARGUMENTS)
     except failures as error:
@@ -27,6 +24,14 @@ def run(program: str, verb: Callable[[], int], *, failures: tuple[type[Exception
         return Exit.GOOD
     except OSError as error:  # reading has errors of its own
         return fail(program, f"cannot be written: {error}", Exit.FAILED)
+
+
+def _ran(verb: Callable[[], int]) -> int:
+    try:
+        return verb()
+    except HelpWanted as wanted:
+        tables.lines([str(wanted)])
+        return Exit.GOOD
 
 
 def unknown(given: str, verbs: Iterable[str], *, or_else: str = "") -> SettingsError:

@@ -38,6 +38,8 @@ from adapter.rollout.windows import Cursor, Cut, Level, Sample, Scrape, cut
 log = structlog.get_logger(__name__)
 EVERY: Final = 2.0
 """Seconds between two looks at the metrics of one release; scrapes are rarer than that."""
+AHEAD: Final = 3600.0
+"""Seconds by which evidence may be ahead of our clock."""
 MOST_RELEASES: Final = 1000
 """Releases whose counting is held in memory."""
 SIDE_BY_SIDE: Final = (Phase.STEPPING, Phase.COMPLETING, Phase.FILLING, Phase.SWITCHING)
@@ -91,7 +93,9 @@ class MetricsEars:
         asked = gates.of(stage)
         if not asked:
             return Heard()
-        record = _record(policy, asked)
+        record, lost = _record(policy, asked, now)
+        if lost:
+            return Heard(verdict(gates, record, stage, step_of(policy)).verdict, dump(record), lost=lost)
         if burst is None and now - self._looked.get(release.id, 0.0) < EVERY:
             return Heard(verdict(gates, record, stage, step_of(policy)).verdict)
         self._looked[release.id] = now
@@ -177,13 +181,18 @@ def step_of(policy: RolloutPolicy) -> int | None:
     return release.step if release and policy.steps else None
 
 
-def _record(policy: RolloutPolicy, asked: tuple[Gate, ...]) -> Record:
-    """What the status remembers; nothing where it cannot be read."""
+def _record(policy: RolloutPolicy, asked: tuple[Gate, ...], now: float) -> tuple[Record, str]:
+    """What the status remembers, and ''; or a new record, and why that one cannot be used."""
+    if policy.status.evidence is None:
+        return begin(asked), ""
     try:
-        return begin(asked) if policy.status.evidence is None else load(asked, policy.status.evidence)
+        record = load(asked, policy.status.evidence)
     except EvidenceError as error:
-        log.warning("evidence begins anew", policy=policy.metadata.name, cause=str(error))
-        return begin(asked)
+        return begin(asked), f"the evidence in the status cannot be read: {error}"
+    times = [record.time, *(time for gate in record.gates for time in (gate.since, gate.last))]
+    if any(time is not None and time > now + AHEAD for time in times):  # else no window would ever be new
+        return begin(asked), "the evidence in the status is of the future"
+    return record, ""
 
 
 def _samples(pods: Mapping[str, tuple[Arm, Pod]], totals: Iterable[Value], bads: Iterable[Value]) -> list[Sample]:

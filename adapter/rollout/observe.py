@@ -5,7 +5,7 @@ whatever we remember. Lists are narrowed by label where labels can do it.
 import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -37,11 +37,21 @@ from adapter.rollout.model.observation import (
     pruned,
 )
 from adapter.rollout.model.policy import POLICIES, RolloutPolicy, in_force
+from adapter.rollout.model.remembered import readable
 from adapter.rollout.model.status import Phase
 from adapter.rollout.model.template import claims
 from adapter.rollout.rivals import older, overlapping
 
 S = TypeVar("S", bound=Seen)
+
+
+class Found(NamedTuple):
+    """A policy, typed and raw, with the part of its status that can be used."""
+
+    policy: RolloutPolicy
+    raw: Json
+    lost: str
+    """What of the status cannot be read; '' where all can."""
 
 
 class Reader:
@@ -50,13 +60,14 @@ class Reader:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def policy(self, namespace: str, name: str) -> tuple[RolloutPolicy, Json] | None:
-        """The policy with the strategy in force, typed and raw; None where it is gone. Raises KubeError."""
+    async def policy(self, namespace: str, name: str) -> Found | None:
+        """The policy with the strategy in force; None where it is gone. Raises KubeError."""
         raw = await self._get(POLICIES, namespace, name)
         if raw is None:
             return None
+        raw, lost = readable(raw)
         raw = in_force(raw)
-        return msgspec.convert(pruned(raw), RolloutPolicy), raw
+        return Found(msgspec.convert(pruned(raw), RolloutPolicy), raw, lost)
 
     async def observe(self, policy: RolloutPolicy, raw: Json) -> Observation:
         """All that belongs to the policy. Raises KubeError; an object that is not there is no error."""

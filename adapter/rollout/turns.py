@@ -35,6 +35,8 @@ class Heard(NamedTuple):
     evidence: Any = None
     floor: int | None = None
     """What the HPA's formula asks for over the stable pods alone, where it could be computed."""
+    lost: str = ""
+    """Why what was remembered could not be used; `evidence` then begins anew."""
 
 
 class Checked(NamedTuple):
@@ -104,7 +106,7 @@ class Turns:
         found = await self._reader.policy(namespace, name)
         if found is None:
             return Turned(CALM)
-        policy, raw = found
+        policy, raw, lost = found
         seen = await self._reader.observe(policy, raw)
         heard = await self._ears.hear(policy, raw, seen, now)
         if heard.floor is not None:
@@ -117,7 +119,13 @@ class Turns:
             status = msgspec.structs.replace(status, evidence=heard.evidence)
         decision = decide(policy, status, seen, heard.verdict, now)
         actions = decision.actions
-        if decision.status != policy.status:
+        if lost:
+            told = Told("StatusLost", f"{lost}: it begins there anew", warning=True)
+            decision = replace(decision, told=(told, *decision.told))
+        if heard.lost:
+            told = Told("EvidenceLost", f"the gates begin anew: {heard.lost}", warning=True)
+            decision = replace(decision, told=(told, *decision.told))
+        if lost or decision.status != policy.status:
             actions = tuple(one for one in actions if one.resource != POLICIES)  # what guards those has just changed
             try:
                 await self._remember(policy, raw, decision.status)
@@ -127,7 +135,7 @@ class Turns:
         self._notify(msgspec.structs.replace(policy, status=decision.status), decision.told, now)
         result = await self._writer.act(namespace, actions)
         turned = self._after(decision, result)
-        judged = None if heard.evidence is None else heard.verdict.said
+        judged = None if heard.evidence is None or heard.lost else heard.verdict.said
         return turned._replace(again=min(turned.again, checked.again), judged=judged)
 
     async def _remember(self, policy: RolloutPolicy, raw: Json, status: Status) -> None:

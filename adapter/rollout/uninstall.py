@@ -116,7 +116,7 @@ class Uninstaller:
     async def _left(self, namespace: str, name: str) -> list[str]:
         try:
             found = await self._reader.policy(namespace, name)
-            return [] if found is None else list(left(await self._reader.observe(*found)))
+            return [] if found is None else list(left(await self._reader.observe(found.policy, found.raw)))
         except (KubeError, ValueError) as error:
             return [f"what else is not known: {error}"]
 

@@ -41,7 +41,7 @@ class Recorded:
 async def foretold(shop: Shop, template: Any = None) -> list[Write | Note]:
     found = await Reader(shop.client).policy(NAMESPACE, "web")
     assert found
-    return list(walk(found[0], await Reader(shop.client).observe(*found), shop.now, template))
+    return list(walk(found.policy, await Reader(shop.client).observe(found.policy, found.raw), shop.now, template))
 
 
 def noted(told: list[Write | Note]) -> list[str]:
@@ -124,8 +124,8 @@ async def test_nothing_is_written_and_what_was_read_is_as_it_was() -> None:
     before, version = len(shop.client.calls), shop.cluster.store.version
     found = await Reader(shop.client).policy(NAMESPACE, "web")
     assert found
-    seen = await Reader(shop.client).observe(*found)
-    one, other = (list(walk(found[0], seen, shop.now)) for _ in range(2))
+    seen = await Reader(shop.client).observe(found.policy, found.raw)
+    one, other = (list(walk(found.policy, seen, shop.now)) for _ in range(2))
     assert one == other
     assert {verb for verb, _ in shop.client.calls[before:]} == {"GET"}
     assert shop.cluster.store.version == version

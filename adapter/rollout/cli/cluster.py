@@ -9,7 +9,7 @@ from adapter.kube.client import Client
 from adapter.kube.config import ConfigError, connect
 from adapter.kube.errors import KubeError
 from adapter.program import logs
-from adapter.rollout.cli.files import VerbError
+from adapter.rollout.cli.files import VerbError, say
 from adapter.rollout.cli.settings import Cluster
 from adapter.rollout.model.observation import Json
 from adapter.rollout.model.policy import RolloutPolicy
@@ -38,4 +38,6 @@ async def policy_of(client: Client, namespace: str, name: str) -> tuple[RolloutP
     found = await Reader(client).policy(namespace, name)
     if found is None:
         raise VerbError(f"there is no RolloutPolicy {name} in namespace {namespace}")
-    return found
+    if found.lost:
+        say(f"{name}: {found.lost}: the controller begins there anew")
+    return found.policy, found.raw

@@ -7,7 +7,7 @@ import msgspec
 
 from adapter.rollout.model.actions import Action, Told
 from adapter.rollout.model.observation import Deployment, Observation
-from adapter.rollout.model.policy import RolloutPolicy
+from adapter.rollout.model.policy import STRATEGIES, RolloutPolicy
 from adapter.rollout.model.status import Phase, Release, Status, at, seconds
 from adapter.rollout.model.verdict import Verdict
 
@@ -120,6 +120,12 @@ def go(ctx: Context, phase: Phase, message: str, *told: Told, **changes: Any) ->
     fresh = {"since": at(ctx.now), "reached": None, "waiting_since": None, "promote": False, **changes}
     status = ctx.with_release(**fresh)
     return Decision(msgspec.structs.replace(status, phase=phase, message=message), (), told, 0.0)
+
+
+def strategy(ctx: Context) -> dict[str, Any]:
+    """The policy's strategy as a release remembers it."""
+    spec = msgspec.to_builtins(ctx.policy.spec)
+    return {key: spec[key] for key in STRATEGIES if key in spec}
 
 
 def say(status: Status, message: str) -> Status:

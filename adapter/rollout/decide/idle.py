@@ -6,7 +6,8 @@ import msgspec
 
 from adapter.rollout.decide import names, wants
 from adapter.rollout.decide.common import POLL, roll
-from adapter.rollout.decide.context import POLICY_LABEL, Context, Decision, say
+from adapter.rollout.decide.context import POLICY_LABEL, Context, Decision, say, strategy
+from adapter.rollout.decide.lost import held_step, holds, largest, remains
 from adapter.rollout.decide.refuse import refusal
 from adapter.rollout.decide.roll import HELD, begun
 from adapter.rollout.model.actions import (
@@ -21,7 +22,7 @@ from adapter.rollout.model.actions import (
     put,
 )
 from adapter.rollout.model.observation import ReplicaSet, Seen
-from adapter.rollout.model.policy import FINALIZER, POLICIES, STRATEGIES
+from adapter.rollout.model.policy import FINALIZER, POLICIES
 from adapter.rollout.model.status import Phase, Release, Revision, Roll, Saved, Status, at, with_condition
 
 UNHEARD = "MetricsMissing"
@@ -40,12 +41,18 @@ def pending(ctx: Context) -> Decision:
     status = with_condition(
         ctx.status, "Refused", False, reason="Accepted", message="the policy can be followed", now=ctx.now
     )
+    if back := held_step(ctx._replace(status=status)):
+        return back
     found = serving(ctx)
     if found is None:
         return Decision(say(status, "waits until the Deployment's own rollout is complete"))
+    return _take(ctx._replace(status=status), found)
+
+
+def _take(ctx: Context, found: ReplicaSet) -> Decision:
     stable = Revision(fingerprint=found.fingerprint, hash=found.hash, deployment=ctx.deployment.uid)
     told = Told("TakenOver", f"{found.name} with {found.replicas} pods is the stable revision")
-    status = msgspec.structs.replace(status, stable=stable, phase=Phase.IDLE, message="nothing to release")
+    status = msgspec.structs.replace(ctx.status, stable=stable, phase=Phase.IDLE, message="nothing to release")
     return Decision(status, (), (told,), 0.0)
 
 
@@ -70,6 +77,8 @@ def idle(ctx: Context) -> Decision:
         return _ungated(ctx)
     if FINALIZER not in _finalizers(ctx):
         return _finalize(ctx)
+    if back := remains(ctx):
+        return back
     if not (todo := wants.paused(ctx)).done or HINT not in ctx.deployment.annotations:
         return Decision(ctx.status, todo.actions or (_hint(ctx),), again=POLL)
     if not (todo := wants.services(_unreleased(ctx), wants.Arm.WIDE)).done and todo.actions:
@@ -119,7 +128,7 @@ def _begin(ctx: Context) -> Decision:
         fingerprint=found.fingerprint,
         sibling=names.sibling(found, number, found.fingerprint),
         replicas=found.replicas,
-        strategy=_strategy(ctx),
+        strategy=strategy(ctx),
         started_at=at(ctx.now),
         since=at(ctx.now),
     )
@@ -140,11 +149,6 @@ def _begin(ctx: Context) -> Decision:
     if hpa and hpa.owner:
         about += f"; HPA {hpa.name} belongs to another controller, so its minReplicas is not held"
     return Decision(msgspec.structs.replace(status, evidence=None), (), (Told("Released", about),), 0.0)
-
-
-def _strategy(ctx: Context) -> dict[str, Any]:
-    spec = msgspec.to_builtins(ctx.policy.spec)
-    return {key: spec[key] for key in STRATEGIES if key in spec}
 
 
 def _without_pods(ctx: Context) -> Decision:
@@ -222,15 +226,32 @@ def leave(ctx: Context) -> Decision:
         return Decision(ctx.status)
     found = ctx.seen.deployment
     taken = found is not None and found.uid == ctx.status.stable.deployment
+    if not ctx.seen.namespace_going and not taken and (lost := _forgotten(ctx)):
+        return lost
     if ctx.seen.namespace_going or found is None or not taken:
         return Decision(ctx.status, (_finalizer(ctx, remove=True),), again=POLL)
-    if found.paused and begun(ctx) and serving(ctx) is None:
+    if (found.paused or holds(ctx)) and begun(ctx) and serving(ctx) is None:
         return _ungated(ctx)
+    if back := remains(ctx):
+        return back
+    if actions := wants.services(_unreleased(ctx), wants.Arm.WIDE).actions:
+        return Decision(ctx.status, actions, again=POLL)
     operations = _ordinary(ctx)
     if operations:
         why = "the policy goes: the stable template, not paused"
         return Decision(ctx.status, (patch(DEPLOYMENTS, found, operations, why),), again=POLL)
     return Decision(ctx.status, (_finalizer(ctx, remove=True),), again=POLL)
+
+
+def _forgotten(ctx: Context) -> Decision | None:
+    """The policy goes, and its status was lost: what it stored says that it had taken the Deployment over."""
+    made = ctx.seen.kept or ctx.seen.siblings
+    if ctx.seen.deployment is None or not made or HINT not in ctx.deployment.annotations:
+        return None
+    if back := held_step(ctx):
+        return back
+    found = serving(ctx) or largest(ctx)
+    return _take(ctx, found) if found else None
 
 
 def _ordinary(ctx: Context) -> list[Operation]:

@@ -16,6 +16,8 @@ from adapter.rollout.model.gates import Gate, Kind
 
 Evidence: TypeAlias = Events | Gauges
 CALM: Final = Failing()
+SHAPE: Final = 1
+"""Of what is stored; each change of what its numbers mean counts up, as they may look alike all the same."""
 
 
 class Heard(StrEnum):
@@ -80,6 +82,7 @@ def key(gate: Gate) -> str:
 def dump(record: Record) -> dict[str, Any]:
     """JSON values."""
     return {
+        "shape": SHAPE,
         "time": record.time,
         "unready": record.unready,
         "ended": record.ended,
@@ -104,6 +107,8 @@ def load(gates: tuple[Gate, ...], raw: object) -> Record:
     """The inverse, for the gates as they are now: kept by name and question, the others blank. Raises EvidenceError."""
     if not isinstance(raw, dict) or not isinstance(raw.get("gates"), list):
         raise EvidenceError("a mapping with gates is wanted")
+    if raw.get("shape") != SHAPE:
+        raise EvidenceError("another build wrote it")
     stored = {each["key"]: each for each in raw["gates"] if isinstance(each, dict) and isinstance(each.get("key"), str)}
     found = []
     for gate in gates:
