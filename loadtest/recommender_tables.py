@@ -142,12 +142,14 @@ def family(made: Callable[[np.random.Generator], Floats], seed: int) -> Usage:
 
 
 def room() -> str:
-    """The least target of a container whose every day is the same, by days seen."""
-    seen = (1, 3, 7, 14, 28)
+    """The target of a container whose every day is the same, by days seen, the last of them over or just begun."""
+    seen = (1, 2, 3, 4, 7, 8, 11, 14, 21, 28)
     peaks = np.array([[1e9] * count + [0.0] * (28 - count) for count in seen])
-    found = RiskPolicy().targets(Days.of(peaks)) / 1e9
-    head = "| days seen | " + " | ".join(map(str, seen)) + " |\n|---|" + "---|" * len(seen)
-    return f"{head}\n| target over a steady peak | " + " | ".join(f"{ratio:.2f}" for ratio in found) + " |"
+    lines = ["| days of UTC seen | " + " | ".join(map(str, seen)) + " |", "|---|" + "---|" * len(seen)]
+    for when, elapsed in (("at the end of the last one", 1.0), ("at its beginning", 0.0)):
+        found = RiskPolicy().targets(Days.of(peaks, elapsed)) / 1e9
+        lines.append(f"| {when} | " + " | ".join(f"{ratio:.2f}" for ratio in found) + " |")
+    return "\n".join(lines)
 
 
 def compared(found: Sequence[tuple[str, Outcome, Outcome]]) -> str:

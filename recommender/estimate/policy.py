@@ -117,9 +117,14 @@ class RiskPolicy:
         )
 
     def above(self, seen: Seen, levels: Whole, at: Whole) -> Floats:
-        """(n, days): the chance of being above `at` (n) that each past day gives if it had these `levels`."""
+        """(n, days): the chance of being above `at` (n) that each past day gives if it had these `levels`.
+
+        Of the newest day, which counts whole for what it has passed, the chance of one far above counts by the part
+        that is over, as far as older days stand in for the rest: what is yet to come would count twice.
+        """
         place = _place(at[:, None] - levels)
-        far = seen.far[:, None]
+        far = np.repeat(seen.far[:, None], levels.shape[1], axis=1)
+        far[:, 0] *= 1 - seen.missing * np.minimum(seen.weights[:, 1:].sum(axis=1), 1.0)
         above: Floats = (1 - far) * self._like[place] + far * self._above[place]
         rows = np.flatnonzero((seen.needed > 0) & (seen.killed < self.days))
         if len(rows):

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from adapter.program import tables
 from adapter.program.flags import SettingsError
-from recommender.input.usage_file import Usage, read_requests, read_usage
+from recommender.input.usage_file import Usage, read_usage
 from recommender.model.containers import DAY
 from recommender.offline.backtest import POLICIES, Walk, ceiled, margined, sample_step, walk
 from recommender.offline.calibration import Calibrations
 from recommender.offline.contenders import Contender, Fixed
 from recommender.offline.doubts import without_strays
+from recommender.offline.report_command import requests_of
 from recommender.offline.score import Prices, Summary, Tally, bootstrap, interval, summary
 from recommender.offline.tuning import MEDIAN, OVERRUNS, Course, Margins, Split, splits
 
@@ -27,7 +28,7 @@ MARGINS = (0.0, 0.15, 0.4, 0.8, 1.5)
 """Points of VPA's curve."""
 LEAST_TO_TUNE = 4
 MOST_DECISIONS = 100_000
-NOTHING = "nothing to score: the usage ends within the warm-up of {days} days"
+NOTHING = "nothing to score: no sample of memory, or the usage ends within the warm-up of {days} days"
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -84,9 +85,7 @@ def _show_risks(risks: Mapping[str, Calibrations], given: argparse.Namespace) ->
 def _contenders(names: Sequence[str], usage: Usage, how: Walk, requests: Path | None) -> dict[str, Contender]:
     found = {name: POLICIES[name](usage, how) for name in names}
     if requests:
-        amounts, problems = read_requests(requests)
-        tables.complain(problems, "bad rows of requests were left out")
-        found["requests"] = Fixed(usage, amounts)
+        found["requests"] = Fixed(usage, requests_of(requests, usage.names))
     return found
 
 

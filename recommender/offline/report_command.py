@@ -43,9 +43,7 @@ def run(arguments: Sequence[str]) -> int:
     gates = _gates(given.fail_on)
     prices = Prices(given.price_core, given.price_gib) if given.price_core or given.price_gib else None
     known = load(given, settings)
-    listed = requests_of(given.requests)
-    for line in doubts.of_requests(listed, set(known.names)):
-        tables.say(line)
+    listed = requests_of(given.requests, known.names) if given.requests else {}
     found = entries(
         known.model,
         known.rows,
@@ -161,15 +159,16 @@ def _seconds(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{error}; 10m is one") from error
 
 
-def requests_of(path: Path | None) -> dict[str, Request]:
-    """Requests in force by container, from a file if one is given."""
-    if path is None:
-        return {}
+def requests_of(path: Path, names: Sequence[str]) -> dict[str, Request]:
+    """Requests in force by container, from a file; what is doubtful beside containers of these names is said."""
     found, problems = read_requests(path)
     tables.complain(problems, "bad rows of requests were left out")
     if not found:
         tables.say(f"{path}: no container with requests in it")
-    return {name: Request(*amounts) for name, amounts in found.items()}
+    requests = {name: Request(*amounts) for name, amounts in found.items()}
+    for line in doubts.of_requests(requests, set(names)):
+        tables.say(line)
+    return requests
 
 
 def _show(found: Sequence[Entry], given: argparse.Namespace, basis: Basis) -> None:

@@ -135,3 +135,23 @@ def test_rows_of_several_pods_at_the_same_times_give_what_the_largest_needs_in_a
         _, found, err = run(usage)
         assert found[0]["target"] == alone
         assert "240 rows have the time of another row of their container: the one with the most memory counts" in err
+
+
+@pytest.mark.parametrize("verb", ["replay", "report", "backtest"])
+def test_requests_of_other_containers_are_doubted_by_every_verb(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    usage, requests = tmp_path / "usage.csv", tmp_path / "requests.csv"
+    usage.write_text(f"{HEADER}\n{rows()}")
+    requests.write_text(f"{REQUESTS}api,1000,{GI}\n")
+    assert (
+        main([verb, str(usage), "--requests", str(requests), *(["--policies=max"] if verb == "backtest" else [])]) == 0
+    )
+    assert "none of the 1 containers with requests is in the source" in capsys.readouterr().err
+
+
+def test_a_backtest_without_memory_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "usage.csv"
+    path.write_text(f"{HEADER}\n{rows('')}")
+    assert main(["backtest", str(path), "--policies=max"]) == 2
+    assert "nothing to score: no sample of memory, or the usage ends within" in capsys.readouterr().err
