@@ -6,12 +6,14 @@ changes with every namespace that wants it.
 """
 
 import statistics
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from typing import NamedTuple, TypeAlias
 
 Key: TypeAlias = tuple[str, str]
 """(namespace, object name)."""
 
+PASSING = 64
+"""Topics without a query in the plan that are kept: each holds the text of a selector, which may be long."""
 KEPT = 600.0
 """s after which an object, or a topic, of which nothing was seen is forgotten."""
 ROUNDING = 0.1
@@ -96,6 +98,13 @@ class Cadences:
         """The cadence of a topic, which may be new."""
         return self._of.setdefault(topic, Cadence())
 
-    def forget(self, now: float) -> None:
-        """The topics that nobody has looked at for a while."""
-        self._of = {topic: cadence for topic, cadence in self._of.items() if now - cadence.used <= KEPT}
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def forget(self, now: float, planned: Collection[Hashable]) -> None:
+        """The topics that nobody has looked at for a while; of those that are not `planned` the last PASSING stay."""
+        kept = {topic: cadence for topic, cadence in self._of.items() if now - cadence.used <= KEPT}
+        passing = sorted((topic for topic in kept if topic not in planned), key=lambda topic: kept[topic].used)
+        for topic in passing[:-PASSING]:
+            del kept[topic]
+        self._of = kept

@@ -10,7 +10,7 @@ import structlog
 
 from adapter.clock import steady
 from adapter.collect.catalogue import Catalogue
-from adapter.collect.demand import Demand, Want
+from adapter.collect.demand import Demand, Want, weight
 from adapter.collect.evaluate import Evaluator, Last, share_of
 from adapter.collect.held import Held, NotYetError
 from adapter.collect.offers import OfferLookup
@@ -152,6 +152,8 @@ class Collector:
         done, _ = await asyncio.wait([task], timeout=self._schedule.fetch_timeout)
         if not done:
             raise NotYetError(began=running is None)
+        if self._replanning.passed(weight(want)):
+            self.wake()
         return task.result()
 
     # ---- the plan

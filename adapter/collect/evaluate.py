@@ -159,7 +159,7 @@ class Evaluator:
         self._times = {query: times for query, times in self._times.items() if query in queries}
         self._memory.keep(plan)
         self._doubts.forget(now)
-        self._cadences.forget(now)
+        self._cadences.forget(now, {planned.topic for planned in plan})
         self._known.forget(now)
 
     async def _believed(self, planned: Planned, table: Table, last: Last) -> Table:

@@ -11,6 +11,10 @@ from adapter.metrics.source import Query
 
 REPLAN_EVERY = 10.0
 """s after which a plan is made anew though demand and offers are the same: pods come and go."""
+PASSING_CHARACTERS = 2**20
+"""Of wants outside the plan that were asked for since it was made; then it is made anew, which forgets their values."""
+PASSING_LEAST = 512
+"""Characters that each counts beside its own."""
 SHARE = 20
 """A query that takes t seconds is asked every SHARE * t at most: at most 5 % of the source's time is ours."""
 GROWTH = 2
@@ -124,6 +128,13 @@ class Replanning:
         self._made_for: tuple[frozenset[Want], int] | None = None
         self._made_at = 0.0
         self._asked = False
+        self._passing = 0
+
+    def passed(self, characters: int) -> bool:
+        """A want of so many characters was asked for outside the plan; whether that makes a new plan due."""
+        self._passing += PASSING_LEAST + characters
+        self._asked = self._asked or self._passing >= PASSING_CHARACTERS
+        return self._asked
 
     def ask(self) -> None:
         """Make a plan anew though demand and offers are the same."""
@@ -135,4 +146,4 @@ class Replanning:
 
     def made(self, wants: frozenset[Want], revision: int, now: float) -> None:
         """There is a plan for these."""
-        self._made_for, self._made_at, self._asked = (wants, revision), now, False
+        self._made_for, self._made_at, self._asked, self._passing = (wants, revision), now, False, 0

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.collect.cadence import KEPT, SLOWEST, Cadence, Cadences
+from adapter.collect.cadence import KEPT, PASSING, SLOWEST, Cadence, Cadences
 
 WEB, DB = ("shop", "web"), ("shop", "db")
 
@@ -86,8 +86,18 @@ def test_topics_are_apart_and_forgotten_when_nobody_looks() -> None:
     cadences = Cadences()
     cadences.of("a").saw({WEB: 1.0}, 1.0)
     cadences.of("b").saw({WEB: 2.0}, 500.0)
-    cadences.forget(500.0)
+    cadences.forget(500.0, set())
     assert cadences.of("a").times() == {WEB: 1.0}
-    cadences.forget(602.0)
+    cadences.forget(602.0, set())
     assert cadences.of("a").times() == {}
     assert cadences.of("b").times() == {WEB: 2.0}
+
+
+def test_of_topics_that_nobody_plans_the_last_ones_stay_and_every_planned_one() -> None:
+    cadences = Cadences()
+    for number in range(3 * PASSING):
+        cadences.of(number).used = float(number)
+    cadences.forget(200.0, {0, 1})
+    assert len(cadences) == PASSING + 2
+    assert {0, 1, 3 * PASSING - 1} <= cadences._of.keys()
+    assert 2 * PASSING - 1 not in cadences._of

@@ -10,12 +10,13 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from adapter.collect.answer import CustomQuestion
+from adapter.collect.cadence import PASSING
 from adapter.collect.catalogue import LabelSets
 from adapter.collect.demand import CustomWant, ExternalWant
 from adapter.rules.model import Rule
 from adapter.rules.naming import BoundRule, Offer, offers
 from adapter.rules.resources import PODS
-from adapter.units.selector import EVERYTHING
+from adapter.units.selector import EVERYTHING, Selector
 from tests.collect.conftest import World
 
 pytestmark = pytest.mark.looptime
@@ -265,3 +266,22 @@ async def test_series_that_cannot_be_read_cost_their_rule_alone(
         assert set(world.catalogue.external) == {"jobs_waiting"}
         assert [line["rule"] for line in said if line["log_level"] == "error"] == ["rules[1], line 7"]
         assert "could not be read" in str(world.collector.offers.errors["rules[1], line 7"])
+
+
+async def test_values_of_selectors_beyond_the_share_are_held_by_characters_not_until_the_next_plan_in_10_s() -> None:
+    """Of 50,000 characters each: 2**20 / 50,512 are 21, and a new plan forgets all but what the share has room for."""
+    world = World()
+    task = asyncio.create_task(world.collector.run())
+    await asyncio.sleep(1)
+    held = []
+    for number in range(100):
+        values = ",".join(f"{number}-{place}-{'v' * 900}" for place in range(55))
+        selector = Selector.parse(f"path in ({values})", strict_values=False)
+        await world.collector.fetch(RATE._replace(metric_selector=selector))
+        await asyncio.sleep(0.01)
+        held.append(len(world.collector.held))
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert 1 < max(held) <= 25
+    assert len(world.collector._evaluator._cadences) <= PASSING + 25
