@@ -11,6 +11,7 @@ from adapter.collect.announce import Announcer
 from adapter.collect.answers import Collected
 from adapter.collect.catalogue import Catalogue
 from adapter.collect.collector import Collector
+from adapter.collect.concern import concerned
 from adapter.collect.demand import Demand, Shares
 from adapter.collect.directory import Directory
 from adapter.collect.follow import follow_hpas, follow_resources
@@ -117,9 +118,13 @@ def _refresh(settings: Settings) -> float:
 
 
 def _told(collector: Collector, values: Values) -> Mapping[tuple[str, str], str]:
-    """What each HPA is told beside it: why its metric has no value, or who in its namespace is over his share."""
-    over = values.over_share()
-    told = {hpa: over[hpa[0]] for hpa in collector.demand.declarers if hpa[0] in over} if over else {}
+    """What each HPA is told beside it: why its metric has no value, or who is over his share with series of it."""
+    over, names = values.over_share(), values.refused_names()
+    told = {
+        hpa: over[hpa[0]]
+        for hpa, wants in (collector.demand.declarers.items() if over else ())
+        if hpa[0] in over and concerned(wants, collector.held, names.get(hpa[0], ()))
+    }
     return told | collector.starving()
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -42,6 +42,8 @@ class Values:
     """None where there is nothing to wait for."""
     over_share: Callable[[], Mapping[str, str]] = dict
     """Namespace -> a sentence about who in it has more series than a share."""
+    refused_names: Callable[[], Mapping[str, Collection[str]]] = dict
+    """Namespace -> metrics of which series found no room; '' where there are more than are remembered."""
     notes: Callable[[], Sequence[str]] = tuple
     """What is wrong with CPU and memory now, sentences fit for strangers."""
 
@@ -158,6 +160,7 @@ async def embedded(
         jobs,
         Check("scrapes", store.waiting),
         lambda: store.store.over_share,
+        lambda: store.store.refused_names,
     )
 
 

@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 
 from adapter.collect import announce
 from adapter.collect.announce import Announcer
+from adapter.collect.concern import UNTOLD, concerned
 from adapter.collect.demand import CustomWant, ExternalWant
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.client import Client
@@ -143,3 +144,19 @@ async def test_where_events_may_not_be_written_that_is_said_once_and_nothing_wai
                 await announcer._write(client)
         assert len(cluster.requests) == 2  # one for each look, not one for each HPA
     assert [line["event"] for line in said] == ["no Events can be written beside HPAs"]
+
+
+async def test_series_without_room_concern_the_hpas_whose_query_names_them_or_that_have_none(world: World) -> None:
+    world.demand.declare("shop", "web", [RATE])
+    world.serves(("shop", "web-1", 1.0))
+    await refresh(world)
+    held = world.collector.held
+    series = "http_requests_total"
+    assert concerned([RATE], held, {series, "other"})
+    assert not concerned([RATE], held, {"other"})
+    assert not concerned([], held, {series})
+    assert concerned([RATE], held, {"other", UNTOLD})
+    assert concerned([RATE, ExternalWant("shop", "jobs_waiting")], held, {"other"})  # it has no query yet
+    by_pattern = held[RATE].planned
+    by_pattern = by_pattern._replace(query=by_pattern.query._replace(promql='sum({__name__=~"x.*"})'))
+    assert concerned([RATE], {RATE: held[RATE]._replace(planned=by_pattern)}, {"other"})

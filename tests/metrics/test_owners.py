@@ -13,7 +13,7 @@ from adapter.metrics.otlp.streams import PointError, Streams
 from adapter.metrics.owners import MANY_NAMES, PER_SERIES, SMALL, Amount, Owners, characters, owner_of
 from adapter.metrics.sample import Series
 from adapter.metrics.slices import run
-from adapter.metrics.store.store import Store
+from adapter.metrics.store.store import REFUSED_NAMES, Store
 
 T = 1_000_000.0
 
@@ -74,7 +74,7 @@ def test_a_pod_with_ever_new_names_brings_in_five_thousand() -> None:
     assert store.nbytes < 5_000 * 4_096
     assert store.forget({"namespace": "shop", "pod": "bomb"}) == MANY_NAMES + 1
     assert store.owners.total == Amount()
-    assert store.over_share == {}
+    assert store.over_share == store.refused_names == {}
     store.extend((series("good", name=f"m{number}"), 1.0, T) for number in range(100))
     assert len(store) == 100
 
@@ -86,6 +86,10 @@ def test_the_pods_of_one_namespace_have_half_of_all() -> None:
         store.extend((series(f"bomb-{pod}", id=str(number)), 1.0, T) for number in range(6_000))
     assert len(store) == 24_000
     assert store.over_share["shop"].startswith("namespace shop has 24000 series, a namespace's limit")
+    assert store.refused_names == {"shop": {"x"}}
+    store.extend((series("late", name=f"m{number}"), 1.0, T) for number in range(1_000))
+    assert len(store.refused_names["shop"]) == REFUSED_NAMES + 1
+    assert "" in store.refused_names["shop"]
     store.extend([(series("web", "bank"), 1.0, T)])
     assert len(store) == 24_001
 

@@ -26,6 +26,8 @@ AT_ONCE = 200
 """Series that are forgotten in one slice."""
 FAMILIES_AT_ONCE = 100
 """Families that are looked through in one slice."""
+REFUSED_NAMES = 100
+"""Metrics of one namespace that are remembered as those whose series found no room."""
 FUTURE_S = 60.0
 """A series whose newest sample is further ahead than this is forgotten: its clock was wrong, and it would never age."""
 
@@ -70,6 +72,8 @@ class Store:
         self.owners = Owners(max_series)
         self.over_share: dict[str, str] = {}
         """Namespace -> a sentence about who in it asked for more than a share, while that lasts."""
+        self.refused_names: dict[str, set[str]] = {}
+        """Namespace -> metrics whose series found no room then, at most REFUSED_NAMES; '' where there are more."""
 
     def __len__(self) -> int:
         return len(self._index)
@@ -93,7 +97,7 @@ class Store:
     def _add(self, series: Series) -> tuple[Family, int] | None:
         owner = owner_of(series)
         if (refusal := self.owners.refusal(owner, series)) is not None:
-            self._refuse(owner, refusal)
+            self._refuse(owner, refusal, series.name)
             return None
         self.owners.add(owner, series)
         name = series.name
@@ -104,7 +108,7 @@ class Store:
         self.statistics.series = len(self._index)
         return place
 
-    def _refuse(self, owner: Owner, refusal: Refusal) -> None:
+    def _refuse(self, owner: Owner, refusal: Refusal, name: str) -> None:
         self.statistics.refused += 1
         if refusal.scope == "all":
             self.statistics.problem = (
@@ -118,6 +122,8 @@ class Store:
             " limit, so samples of its new ones are dropped; labels with fewer values would be right"
         )
         self.over_share.setdefault(owner[0], sentence)
+        names = self.refused_names.setdefault(owner[0], set())
+        names.add(name if len(names) < REFUSED_NAMES else "")
         if not self.statistics.problem:
             self.statistics.problem = sentence
 
@@ -176,6 +182,7 @@ class Store:
             owner = owner_of(series)
             self.owners.remove(owner, series, last=not len(family))
             self.over_share.pop(owner[0], None)
+            self.refused_names.pop(owner[0], None)
             self.statistics.problem = ""  # if the limit holds still, the next new series says so again
         if not len(family):
             self._families.pop(family.name, None)
