@@ -8,6 +8,9 @@ from adapter.program import tables
 from adapter.program.flags import HelpWanted, SettingsError
 from adapter.program.run import Exit, fail
 
+INTERRUPTED = 128 + 2
+"""As shells say of a command that SIGINT ended."""
+
 
 def run(program: str, verb: Callable[[], int], *, failures: tuple[type[Exception], ...]) -> int:
     """The exit code of `verb`; an error in `failures`, a wrong flag or a full disk is one sentence on stderr."""
@@ -19,6 +22,8 @@ def run(program: str, verb: Callable[[], int], *, failures: tuple[type[Exception
         return fail(program, error, Exit.WRONG_ARGUMENTS)
     except failures as error:
         return fail(program, error, Exit.FAILED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except BrokenPipeError:
         _hush()
         return Exit.GOOD

@@ -230,6 +230,8 @@ async def test_uninstall_lets_a_policy_go_whose_controller_is_gone(verb: Any) ->
 async def test_verbs_say_what_is_wrong_in_a_sentence(verb: Any) -> None:
     async with living(QUICK) as shop:
         code, said = await verb(shop, "status", "nosuch")
-        assert (code, said) == (1, "streamgate-rollout: there is no RolloutPolicy nosuch in namespace shop\n")
+        missing = "there is no RolloutPolicy nosuch in namespace shop"
+        missing += "; kubectl get rolloutpolicies -n shop lists those there are"
+        assert (code, said) == (1, f"streamgate-rollout: {missing}\n")
         code, said = await verb(shop, "promote", "nosuch", "-n", "../etc")
         assert code == 1

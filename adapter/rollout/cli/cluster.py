@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from adapter.kube.client import Client
 from adapter.kube.config import ConfigError, connect
-from adapter.kube.errors import KubeError
+from adapter.kube.errors import KubeError, Unreachable
 from adapter.program import logs
 from adapter.rollout.cli.files import VerbError, say
 from adapter.rollout.cli.settings import Cluster
@@ -16,6 +16,10 @@ from adapter.rollout.model.policy import RolloutPolicy
 from adapter.rollout.observe import Reader
 
 T = TypeVar("T")
+
+
+class AwayError(VerbError):
+    """The API server did not answer."""
 
 
 def with_client(told: Cluster, work: Callable[[Client, str], Awaitable[T]]) -> T:
@@ -29,6 +33,8 @@ def with_client(told: Cluster, work: Callable[[Client, str], Awaitable[T]]) -> T
     logs.set_up(told.verbosity, least=logging.ERROR)
     try:
         return asyncio.run(main())
+    except Unreachable as error:
+        raise AwayError(str(error)) from None
     except (KubeError, ConfigError, ValueError) as error:
         raise VerbError(str(error)) from None
 
@@ -37,7 +43,8 @@ async def policy_of(client: Client, namespace: str, name: str) -> tuple[RolloutP
     """The policy. Raises VerbError where there is none."""
     found = await Reader(client).policy(namespace, name)
     if found is None:
-        raise VerbError(f"there is no RolloutPolicy {name} in namespace {namespace}")
+        known = f"kubectl get rolloutpolicies -n {namespace} lists those there are"
+        raise VerbError(f"there is no RolloutPolicy {name} in namespace {namespace}; {known}")
     if found.lost:
         say(f"{name}: {found.lost}: the controller begins there anew")
     return found.policy, found.raw

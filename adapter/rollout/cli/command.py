@@ -3,16 +3,19 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
 from adapter.kube.client import MERGE_PATCH, Client
 from adapter.program import tables
 from adapter.program.flags import setting
-from adapter.rollout.cli import cluster
+from adapter.rollout.cli import cluster, files
 from adapter.rollout.cli.settings import OfPolicy, flags
 from adapter.rollout.cli.verbs import VERBS
 from adapter.rollout.model.policy import COMMAND, POLICIES, Command
+
+OF_A_RELEASE: Final = ("promote", "pause", "resume", "abort")
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,9 @@ def run(given: Sequence[str]) -> int:
     command = Command(verb=verb, id=uuid.uuid4().hex, full=full)
 
     async def work(client: Client, namespace: str) -> None:
-        await cluster.policy_of(client, namespace, told.policy)
+        policy, _ = await cluster.policy_of(client, namespace, told.policy)
+        if verb in OF_A_RELEASE and policy.status.release is None:
+            files.say(f"{told.policy}: no release is under way; {verb} means nothing until one is")
         text = msgspec.json.encode(command).decode()
         body = {"metadata": {"annotations": {COMMAND: text}}}
         await client.patch(POLICIES.path(namespace, told.policy), body, dict, content=MERGE_PATCH)

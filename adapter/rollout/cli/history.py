@@ -23,7 +23,7 @@ def run(given: Sequence[str]) -> int:
         if told.output == "json":
             tables.lines([msgspec.json.encode(msgspec.to_builtins(past)).decode()])
         else:
-            tables.lines(map(_line, past))
+            tables.lines(map(_line, past) if past else [f"{told.policy}: no release has ended yet"])
 
     cluster.with_client(told, work)
     return 0

@@ -9,7 +9,7 @@ import msgspec
 from adapter.kube.client import Client
 from adapter.program import tables
 from adapter.program.flags import setting
-from adapter.rollout.cli import cluster
+from adapter.rollout.cli import cluster, files
 from adapter.rollout.cli.settings import ShownPolicy, flags
 from adapter.rollout.decide.context import Context
 from adapter.rollout.decide.wants import canary_pods, stable_pods
@@ -51,7 +51,10 @@ def run(given: Sequence[str]) -> int:
         while told.watch:
             time.sleep(1)
             tables.lines([""])
-            cluster.with_client(told, work)
+            try:
+                cluster.with_client(told, work)
+            except cluster.AwayError as error:  # who watches wants to see it come back
+                files.say(str(error))
     except KeyboardInterrupt:
         return 0
     return 0

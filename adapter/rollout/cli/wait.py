@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from adapter.kube.client import Client
-from adapter.kube.errors import KubeError
+from adapter.kube.errors import KubeError, Unreachable
+from adapter.program import tables
 from adapter.program.flags import setting
 from adapter.program.kinds import PlainSeconds
-from adapter.rollout.cli import cluster
+from adapter.rollout.cli import cluster, files
 from adapter.rollout.cli.settings import OfPolicy, flags
 from adapter.rollout.model.actions import DEPLOYMENTS
 from adapter.rollout.model.observation import Deployment
@@ -18,6 +19,7 @@ from adapter.rollout.model.status import Outcome, Phase
 
 ABOUT: Final = "Wait for a release's end. Exit code 0: promoted, 1: not promoted, 2: still under way at the timeout."
 TIMED_OUT: Final = 2
+SAID: Final = {0: "promoted", 1: "not promoted", TIMED_OUT: "no end within the timeout"}
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,19 @@ def run(given: Sequence[str]) -> int:
     told = flags("wait", ABOUT, Wait).parse(given).settings
 
     async def work(client: Client, namespace: str) -> int:
-        await cluster.policy_of(client, namespace, told.policy)
+        try:
+            await cluster.policy_of(client, namespace, told.policy)
+        except Unreachable as error:  # a server that is away for a moment rolls nothing back
+            files.say(f"asks again until the timeout: {error}")
         try:
             async with asyncio.timeout(told.timeout):
                 return await wait(client, namespace, told.policy)
         except TimeoutError:
             return TIMED_OUT
 
-    return cluster.with_client(told, work)
+    code = cluster.with_client(told, work)
+    tables.lines([f"{told.policy}: {SAID[code]}; streamgate-rollout status {told.policy} says more"])
+    return code
 
 
 async def wait(client: Client, namespace: str, name: str) -> int:

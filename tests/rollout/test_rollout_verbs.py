@@ -1,0 +1,81 @@
+"""What an operator reads of `streamgate-rollout`: plain words, the next command, and the exit code."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter.program import verbs
+from adapter.program.flags import HelpWanted
+from adapter.rollout.__main__ import main
+from adapter.rollout.cli.verbs import VERBS
+
+AWAY = """{"apiVersion": "v1", "kind": "Config", "current-context": "c",
+ "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+ "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}], "users": [{"name": "u", "user": {}}]}"""
+OF_A_POLICY = ["status", "plan", "history", "promote", "pause", "resume", "abort", "retry", "undo", "restart"]
+
+
+@pytest.fixture
+def away(tmp_path: Path) -> str:
+    (tmp_path / "config").write_text(AWAY)
+    return f"--kubeconfig={tmp_path / 'config'}"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb: str, capsys: Any) -> None:
+    assert main([verb, "-h"]) == 0
+    assert capsys.readouterr().out.startswith(f"streamgate-rollout {verb}")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_wrong_flag_is_named(verb: str, capsys: Any) -> None:
+    assert main([verb, "--bogus"]) == 2
+    assert "unknown flag --bogus" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", OF_A_POLICY)
+def test_a_server_that_is_away_and_a_file_that_is_missing_are_one_sentence(verb: str, away: str, capsys: Any) -> None:
+    assert main([verb, "web", away]) == 1
+    assert main([verb, "web", "--kubeconfig=/none"]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert "127.0.0.1:1" in said[0]
+    assert "/none" in said[1]
+
+
+def test_wait_does_not_take_a_server_that_is_away_for_a_rollback(away: str, capsys: Any) -> None:
+    assert main(["wait", "web", away, "--timeout=0.1"]) == 2
+    out, err = capsys.readouterr()
+    assert "no end within the timeout; streamgate-rollout status web" in out
+    assert "asks again" in err
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_wait_says_how_it_ended(code: int, away: str, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapter.rollout.cli.cluster.with_client", lambda told, work: code)
+    assert main(["wait", "web", away]) == code
+    assert capsys.readouterr().out.startswith(["web: promoted", "web: not promoted"][code])
+
+
+def raising(error: BaseException) -> Callable[[], int]:
+    def verb() -> int:
+        raise error
+
+    return verb
+
+
+def test_an_interrupt_is_no_traceback() -> None:
+    assert verbs.run("sample", raising(KeyboardInterrupt()), failures=()) == 130
+
+
+def test_help_that_nobody_reads_any_more_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(_: Any) -> None:
+        raise BrokenPipeError
+
+    hushed: list[bool] = []
+    monkeypatch.setattr("adapter.program.tables.lines", gone)
+    monkeypatch.setattr("adapter.program.verbs._hush", lambda: hushed.append(True))
+    assert verbs.run("sample", raising(HelpWanted("help")), failures=()) == 0
+    assert hushed
