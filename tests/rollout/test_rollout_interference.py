@@ -1,0 +1,144 @@
+"""Others change anything at any time: what a release promises holds all the same."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, Final
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS
+from adapter.rollout.model.actions import DEPLOYMENTS, ENDPOINT_SLICES, SERVICES
+from adapter.rollout.model.policy import POLICIES
+from adapter.rollout.model.verdict import FREE
+from tests.rollout.objects import is_ready
+from tests.rollout.shop import BLUE_GREEN, CANARY, ROLLING, Shop, image_of, rolls_back, service
+
+STRATEGIES: Final = {"blueGreen": BLUE_GREEN, "canary": CANARY, "rolling": ROLLING}
+FLOOR: Final = 2
+"""The HPA's minReplicas."""
+
+
+def unpause(shop: Shop, _: int) -> None:
+    shop.edit(DEPLOYMENTS, lambda found: found["spec"].update(paused=False))
+
+
+def widen(shop: Shop, _: int) -> None:
+    def apply(found: Any) -> None:
+        found["spec"]["selector"] = {"app": "web"}
+        found["metadata"].pop("labels", None)
+
+    shop.edit(SERVICES, apply)
+
+
+def scale(shop: Shop, number: int) -> None:
+    shop.scale(FLOOR + number % 5)
+
+
+def template(shop: Shop, number: int) -> None:
+    shop.release(f"web:{1 + number % 4}")
+
+
+def floor(shop: Shop, number: int) -> None:
+    if shop.get(HORIZONTAL_POD_AUTOSCALERS):
+        shop.edit(HORIZONTAL_POD_AUTOSCALERS, lambda found: found["spec"].update(minReplicas=FLOOR + number % 2))
+
+
+def no_hpa(shop: Shop, _: int) -> None:
+    if found := shop.get(HORIZONTAL_POD_AUTOSCALERS):
+        shop.simulator.remove(HORIZONTAL_POD_AUTOSCALERS, found)
+
+
+def strategy(shop: Shop, number: int) -> None:
+    def edit(found: Any) -> None:
+        kept = {key: value for key, value in found["spec"].items() if key not in STRATEGIES}
+        found["spec"] = {**kept, **list(STRATEGIES.values())[number % 3]}
+
+    shop.edit(POLICIES, edit)
+
+
+def another_service(shop: Shop, _: int) -> None:
+    if shop.get(SERVICES, "other") is None:
+        shop.put(SERVICES, service("other"))
+
+
+def no_other_service(shop: Shop, _: int) -> None:
+    if found := shop.get(SERVICES, "other"):
+        shop.simulator.remove(SERVICES, found)
+
+
+def bad(shop: Shop, number: int) -> None:
+    """The judge finds it bad for the next two looks."""
+    left = [2]
+
+    def say(phase: str) -> Any:
+        left[0] -= 1
+        return rolls_back() if left[0] >= 0 else FREE
+
+    shop.ears.say = say
+
+
+ACTS: Final[tuple[Callable[[Shop, int], None], ...]] = (
+    unpause, widen, scale, template, floor, no_hpa, strategy, another_service, no_other_service, bad
+)  # fmt: skip
+
+
+class Watched:
+    """What must hold, second by second."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop, self._calm = shop, 0
+        shop.every_step.append(self.look)
+
+    def look(self) -> None:
+        shop = self._shop
+        siblings = [found for found in shop.all(DEPLOYMENTS) if found["metadata"]["name"] != "web"]
+        assert len(siblings) <= 1, (shop.mark, [found["metadata"]["name"] for found in siblings])
+        assert not shop.blackouts, shop.blackouts
+        ready = [pod for pod in shop.all(PODS) if is_ready(pod)]
+        assert len(ready) >= FLOOR, (shop.mark, len(ready))
+        self._on_stable()
+
+    def _on_stable(self) -> None:
+        """While the Service names pods of one template alone, there are not fewer than the HPA's floor of them."""
+        shop = self._shop
+        pods = {pod["metadata"]["name"]: pod for pod in shop.all(PODS)}
+        for found in shop.all(ENDPOINT_SLICES):
+            names = [end["targetRef"]["name"] for end in found["endpoints"] if end["conditions"]["ready"]]
+            images = {image_of(pods[name]) for name in names if name in pods}
+            assert len(images) != 1 or len(names) >= FLOOR, (shop.mark, images, names)
+
+
+BEFORE: Final = {
+    "Starting": {"Preparing"},
+    "Previewing": {"Starting"},
+    "Stepping 0": {"Preparing"},
+    "Stepping 1": {"Stepping 0"},
+    "Filling": {"Stepping 1"},
+    "Completing": {"Stepping 1"},
+    "Switching": {"Filling", "Previewing"},
+    "Verifying": {"Switching"},
+    "Adopting": {"Verifying"},
+}
+"""Phase -> those from which alone it is reached: no step is skipped."""
+EVENTS = st.lists(st.tuples(st.integers(0, 12), st.sampled_from(ACTS), st.integers(0, 9)), max_size=6)
+
+
+@given(name=st.sampled_from(list(STRATEGIES)), events=EVENTS)
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+async def test_whatever_others_do_clients_are_answered_and_the_policy_can_go(name: str, events: Any) -> None:
+    shop = await Shop(STRATEGIES[name], hpa=True).ready()
+    Watched(shop)
+    shop.release("web:2")
+    for after, act, number in events:
+        await shop.some(after)
+        act(shop, number)
+    await shop.until(lambda: shop.phase == "Idle", steps=200)
+    for before, mark in pairwise(shop.phases):
+        assert before in BEFORE.get(mark, {before}), shop.phases
+    shop.delete_policy()
+    await shop.until(lambda: shop.get(POLICIES) is None, steps=200)
+    await shop.some(15)
+    assert len(shop.all(DEPLOYMENTS)) == 1
+    assert not shop.get(DEPLOYMENTS)["spec"].get("paused")
+    assert all(found["spec"]["selector"] == {"app": "web"} for found in shop.all(SERVICES))
