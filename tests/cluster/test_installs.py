@@ -31,6 +31,8 @@ METRIC = "http_requests_per_second"
 def images(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The three images, on the node, under the names that the manifests ask for."""
     image.install(bed, tmp_path_factory.mktemp("image"))
+    left = str(OVERLAYS / "complete")  # other tests' adapters are processes that use these objects
+    bed.kubectl("delete", "-k", left, "--ignore-not-found", "--timeout=90s", seconds=120)
 
 
 @contextmanager
