@@ -211,7 +211,7 @@ def test_bad_policies_that_admission_cannot_see_are_said_in_a_condition(
     Shop(bed, namespace, {**CANARY, "gates": gates})
     query = {"bad": "sum(up)", "total": "sum(up)"}
     specs: dict[str, Any] = {
-        "second": CANARY,  # on the same Deployment
+        "web-2": CANARY,  # on the same Deployment; of two that were made in one second the first by name has it
         "orphan": {**CANARY, "targetRef": {"name": "worker"}},  # no Service selects its pods
         "query": {**CANARY, "targetRef": {"name": "worker"}, "gates": [{"name": "a", "query": query, "limit": 0.1}]},
     }
@@ -226,7 +226,7 @@ def test_bad_policies_that_admission_cannot_see_are_said_in_a_condition(
         })  # fmt: skip
     words = {
         ("web", "MetricsMissing"): "no_such_requests",
-        ("second", "Refused"): "releases Deployment web already",
+        ("web-2", "Refused"): "releases Deployment web already",
         ("orphan", "Refused"): "no Service selects the pods of Deployment worker",
         ("query", "Refused"): "spec.gates[0].query.bad: it reads the same for both arms",
     }
