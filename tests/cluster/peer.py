@@ -1,8 +1,8 @@
 """prometheus-adapter as pods of its own manifests, which are read from the very module that its program is built from.
 
-Three things are made as a user makes them: the rules, the address of Prometheus, and the registration of the custom
-metrics API, which its manifests leave to the walkthrough. Its probes begin after 5 s in place of 30, and it looks for
-metrics every 10 s in place of every minute.
+Four things are made as a user makes them: the rules, the address of Prometheus, and what its manifests leave to the
+walkthrough, the registration of the custom metrics API and the ClusterRole that their binding for HPAs names. Its
+probes begin after 5 s in place of 30, and it looks for metrics every 10 s in place of every minute.
 """
 
 import json
@@ -26,6 +26,12 @@ MODULE: Final = "sigs.k8s.io/prometheus-adapter"
 RELIST: Final = "--metrics-relist-interval"
 PROBES_AFTER_S: Final = 5
 VERSIONS: Final = {"v1beta1": 100, "v1beta2": 200}
+READER: Final = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRole",
+    "metadata": {"name": "custom-metrics-server-resources"},
+    "rules": [{"apiGroups": ["custom.metrics.k8s.io"], "resources": ["*"], "verbs": ["get", "list"]}],
+}
 
 
 def objects(prometheus: str, rules: str) -> list[dict[str, Any]]:
@@ -40,7 +46,7 @@ def objects(prometheus: str, rules: str) -> list[dict[str, Any]]:
             container["args"] = [*kept, f"--prometheus-url={prometheus}", f"{RELIST}=10s"]
             for probe in ("livenessProbe", "readinessProbe"):
                 container[probe]["initialDelaySeconds"] = PROBES_AFTER_S
-    return [*(one for one in found if one["kind"] != "APIService"), *map(_api_service, VERSIONS)]
+    return [*(one for one in found if one["kind"] != "APIService"), READER, *map(_api_service, VERSIONS)]
 
 
 @contextmanager

@@ -100,6 +100,11 @@ class Web:
         (pod,) = self.bed.get("pods", "-n", self.namespace, "-l", "app=web")["items"]
         return dict(pod["status"]["containerStatuses"][0])
 
+    def node(self) -> dict[str, Any]:
+        """On which its only pod runs; other tests may have added nodes."""
+        (pod,) = self.bed.get("pods", "-n", self.namespace, "-l", "app=web")["items"]
+        return self.bed.get("node", pod["spec"]["nodeName"])
+
     def described(self) -> str:
         """What `kubectl describe vpa` prints."""
         return self.bed.kubectl("describe", "vpa", "web", "-n", self.namespace)

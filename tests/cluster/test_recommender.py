@@ -90,8 +90,7 @@ def test_a_resize_beyond_the_node_is_asked_for_once_and_replaced_by_another_targ
     recommender: Program, web: Web
 ) -> None:
     """Kubernetes 1.37 refuses it itself (PodResizeValidator); a kubelet of before would say Infeasible."""
-    (node,) = web.bed.get("nodes")["items"]
-    twice = str(Quantity.parse(node["status"]["allocatable"]["memory"]).unit() * 2)
+    twice = str(Quantity.parse(web.node()["status"]["allocatable"]["memory"]).unit() * 2)
     web.watch("InPlace", policy=at_least(twice))
     recommender.start("--apply=in-place", "--apply-min-history=1s")
     eventually(lambda: "pod not changed" in recommender.log.read_text(), 120, "not asked for")
@@ -150,8 +149,7 @@ def test_a_resize_that_the_kubelet_can_never_do_is_asked_for_once(
 
 def test_a_resize_that_the_kubelet_defers_is_replaced_by_another_target(recommender: Program, web: Web) -> None:
     """Another pod has 60 % of the node's memory and 60 % are asked for: not now. Then 100Mi are: at once."""
-    (pod,) = web.bed.get("pods", "-n", web.namespace, "-l", "app=web")["items"]
-    node = web.bed.get("node", pod["spec"]["nodeName"])
+    node = web.node()
     most = str(Quantity.parse(node["status"]["allocatable"]["memory"]).unit() * 6 // 10)
     filler = sample_deployment("filler", web.namespace)
     filler[0]["spec"]["template"]["spec"]["nodeName"] = node["metadata"]["name"]
