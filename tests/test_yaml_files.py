@@ -7,6 +7,7 @@ import pytest
 
 from adapter.kube.documents import DocumentError, read_objects
 from adapter.rollout.documents import policy_of
+from adapter.rollout.foreign.read import read as read_foreign
 from adapter.rules.config import load
 from adapter.rules.document import RulesError
 from adapter.units.manifest import ManifestError
@@ -23,12 +24,16 @@ def policy(file: Path) -> object:
     return policy_of(file.read_bytes(), str(file))
 
 
+def foreign(file: Path) -> object:
+    return read_foreign(file.read_bytes(), str(file))
+
+
 def checkpoints(file: Path) -> object:
     return read_checkpoints(file, 0.0)
 
 
 READERS: dict[str, Callable[[Path], object]] = {
-    "rules": rules, "standalone": read_objects, "policy": policy, "checkpoints": checkpoints,
+    "rules": rules, "standalone": read_objects, "policy": policy, "import": foreign, "checkpoints": checkpoints,
 }  # fmt: skip
 TWENTY = ",".join(["*{}"] * 20)
 MERGES = "a: &a {x: 1}\n" + "".join(

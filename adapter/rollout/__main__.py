@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from keyword import iskeyword
 from typing import Final
 
 from adapter.program import verbs
@@ -31,8 +32,9 @@ def _run(given: Sequence[str]) -> int:
 
 
 def _module(name: str) -> Callable[[Sequence[str]], int]:
-    """What runs a verb; loaded only where it is wanted."""
-    run: Callable[[Sequence[str]], int] = import_module(f"adapter.rollout.cli.{name}").run
+    """What runs a verb; loaded only where it is wanted. One that is a word of Python has an underscore behind it."""
+    module = f"{name}_" if iskeyword(name) else name
+    run: Callable[[Sequence[str]], int] = import_module(f"adapter.rollout.cli.{module}").run
     return run
 
 

@@ -34,7 +34,9 @@ from adapter.metrics.promql.write import Writer
 from adapter.metrics.scrape.exposition import Parser
 from adapter.metrics.scrape.kubelet import KubeletUsage
 from adapter.metrics.source import SourceError, UnsupportedQuery
-from adapter.rollout import documents, recording
+from adapter.rollout import documents, queries, recording
+from adapter.rollout.foreign.read import read as read_foreign
+from adapter.rollout.foreign.write import documents as written
 from adapter.rollout.model import gates, shape
 from adapter.rollout.model.policy import RolloutPolicy
 from adapter.rules.config import load
@@ -47,7 +49,7 @@ from adapter.serve.questions import custom_question, external_question
 from adapter.serve.requestinfo import RequestError, read_request
 from adapter.serve.status import StatusError
 from adapter.units import duration
-from adapter.units.manifest import ManifestError
+from adapter.units.manifest import ManifestError, values
 from adapter.units.nesting import pruned
 from adapter.units.quantity import Quantity, QuantityError
 from adapter.units.regexp import RegexpError
@@ -245,6 +247,16 @@ def policy(body: bytes) -> None:
         msgspec.convert(raw, RolloutPolicy)
 
 
+def foreign(body: bytes) -> None:
+    """Whatever somebody else's objects say: a policy that comes of them is one that the API server takes."""
+    found = read_foreign(body, "theirs.yaml")
+    assert all(str(each).isprintable() for each in found.findings)
+    for each in found.policies:
+        made, problems = gates.read(each["spec"])
+        assert not [*problems, *queries.problems(made.gates), *shape.problems(each)]
+    assert values(written(found.objects).encode(), "ours.yaml") == list(found.objects)
+
+
 def windows(body: bytes) -> None:
     list(recording.read(body.splitlines(keepends=True), pods=True))
 
@@ -295,6 +307,7 @@ DOORS = (
     Door("promql", promql, (PromQLError, *UNREADABLE)),
     Door("expression", expression, (RegexpError, UnsupportedQuery)),
     Door("policy", policy, (ManifestError,)),
+    Door("import", foreign, (ManifestError,)),
     Door("windows", windows),
     Door("usage-file", usage_file, (UsageError,)),
     Door("checkpoints", checkpoints, (UsageError,)),

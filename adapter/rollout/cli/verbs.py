@@ -19,6 +19,7 @@ VERBS: Final[Mapping[str, str]] = {
     "restart": "release the present template with new pods",
     "uninstall": "let policies go without the controller: everything as it was before them",
     "lint": "check a RolloutPolicy and what stands beside it, in a file or in a cluster",
+    "import": "Argo Rollouts' and Flagger's objects as policies, and what does not map",
     "replay": "run a policy's gates over recorded windows",
 }
 """Verb -> what it does; its module is adapter.rollout.cli.VERB, with `run(arguments) -> exit code`."""

@@ -1,0 +1,56 @@
+"""`import FILE`: Argo Rollouts' and Flagger's objects as RolloutPolicies, and what of them does not map."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from adapter.program import tables
+from adapter.program.flags import operand
+from adapter.rollout.cli import files
+from adapter.rollout.cli.settings import Output, flags
+from adapter.rollout.foreign.read import Import, read
+from adapter.rollout.foreign.write import documents
+from adapter.units.manifest import ManifestError
+
+ABOUT = """Turn Argo Rollouts' Rollouts and AnalysisTemplates, or Flagger's Canaries and MetricTemplates, into
+RolloutPolicies: YAML on stdout, and on stderr, line by line, what does not map and what to do instead (with
+--output=json both on stdout). Reads the file alone and changes nothing. Exit code 1 if no policy came of it."""
+
+
+@dataclass(frozen=True)
+class Imported(Output):
+    """What `import` takes."""
+
+    file: str = operand("FILE", "YAML file with the objects of one or more releases; - for stdin")
+
+
+def run(given: Sequence[str]) -> int:
+    """Runs the verb; returns the exit code."""
+    told = flags("import", ABOUT, Imported).parse(given).settings
+    try:
+        found = read(files.read_bytes(told.file), told.file)
+    except ManifestError as error:
+        raise files.VerbError(str(error)) from None
+    if told.output == "json":
+        tables.lines([json.dumps(_as_json(found))])
+    else:
+        _say(found)
+        tables.lines([documents(found.objects).rstrip("\n")] if found.objects else [])
+    if not found.policies:
+        files.say(f"{told.file}: no policy came of it")
+    return int(not found.policies)
+
+
+def _say(found: Import) -> None:
+    for each in found.findings:
+        files.say(str(each))
+    if found.more:
+        files.say(f"{found.more} more findings are not listed")
+
+
+def _as_json(found: Import) -> dict[str, object]:
+    return {
+        "objects": found.objects,
+        "findings": [each._asdict() for each in found.findings],
+        "more": found.more,
+    }

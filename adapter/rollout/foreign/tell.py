@@ -1,0 +1,103 @@
+"""Flagger's webhooks and alerts -> who is asked and who is told. Pure."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from adapter.rollout.foreign.findings import Origin
+from adapter.rollout.foreign.raw import Raw, Why
+from adapter.rollout.model.shape import MOST_RECEIVERS
+
+MANUAL: Final = Why(
+    "nobody is asked by a URL: the step waits for a person or a job (manual: true)", "streamgate-rollout promote NAME"
+)
+HOOKS: Final[Mapping[str, Why]] = {
+    "confirm-rollout": Why("nobody is asked before a release", "change the Deployment's template when you want one"),
+    "pre-rollout": Why("no hook is called before the traffic", "use blueGreen.probes, or blueGreen.generate"),
+    "rollout": Why("no hook is called in a step", "use blueGreen.generate for load; a gate for what it checks"),
+    "rollback": Why("nobody is asked for a rollback", "streamgate-rollout abort NAME"),
+    "": Why("no hook is called in a step", "use blueGreen.generate for load; a gate for what it checks"),
+}
+TELLING: Final = ("event", "post-rollout")
+BODY: Final = Why("a notification has a body of our own", "see docs/rollouts.md, Notifications, for its fields")
+TOO_MANY: Final = Why(f"a policy tells at most {MOST_RECEIVERS}", "send the others on from one of these")
+OF_SLACK: Final = Why("Slack's own setting of the incoming webhook counts", "set it there")
+_URL: Final = re.compile(r"(?=.{1,2048}\Z)https?://[^/?#@\s]+([/?#]\S*)?\Z")
+
+
+class Hooks(NamedTuple):
+    """Who has to say yes, and who is told."""
+
+    at_steps: bool
+    at_end: bool
+    receivers: tuple[Mapping[str, Any], ...]
+
+
+def receivers(analysis: Raw, providers: Mapping[tuple[str, str], Origin]) -> Hooks:
+    """Reads the webhooks and alerts of an analysis."""
+    at_steps = at_end = False
+    told: list[Mapping[str, Any]] = []
+    for hook in analysis.each("webhooks"):
+        kind, url = hook.text("type"), hook.text("url")
+        for field in ("name", "timeout", "metadata", "muteAlert", "retries", "disableTLS"):
+            hook.take(field)
+        if kind in ("confirm-traffic-increase", "confirm-promotion"):
+            hook.say("type", MANUAL)
+            at_steps |= kind == "confirm-traffic-increase"
+            at_end = True
+        elif kind in TELLING and _URL.match(url):
+            _add(told, hook, "url", {"format": "webhook", "url": url})
+        else:
+            hook.say("type", HOOKS.get(kind, HOOKS[""]))
+        hook.rest()
+    for alert in analysis.each("alerts"):
+        _alert(told, alert, analysis, providers)
+    return Hooks(at_steps, at_end, tuple(told))
+
+
+def _alert(
+    told: list[Mapping[str, Any]], alert: Raw, analysis: Raw, providers: Mapping[tuple[str, str], Origin]
+) -> None:
+    for field in ("name", "severity"):
+        alert.take(field)
+    ref = alert.inside("providerRef")
+    name, namespace = ref.text("name"), ref.text("namespace") or analysis.origin.namespace
+    for each in (ref, alert):
+        each.rest()
+    found = providers.get((namespace, name)) or providers.get(("", name))
+    if found is None:
+        ref.say("name", Why("there is no AlertProvider of that name in the file", "put it into the file"))
+    elif receiver := _receiver(analysis.of(found, "spec", found.raw.get("spec"))):
+        _add(told, alert, "providerRef", receiver)
+
+
+def _receiver(spec: Raw) -> Mapping[str, Any]:
+    """Who is told by an AlertProvider; empty where we cannot."""
+    kind, url = spec.text("type"), spec.text("address")
+    reference = spec.inside("secretRef")
+    secret = reference.text("name")
+    spec.leave(dict.fromkeys(("channel", "username", "proxy"), OF_SLACK))
+    for each in (reference, spec):
+        each.rest()
+    if kind != "slack":
+        spec.say("type", Why("messages are Slack's, or JSON of our own", "set spec.notifications by hand"))
+    elif secret:
+        why = Why("its Secret has to allow it", "give it the label streamgate.io/notifications: true")
+        spec.say("secretRef", why)
+        return {"format": "slack", "urlFrom": {"secret": secret, "key": "address"}}
+    elif _URL.match(url):
+        return {"format": "slack", "url": url}
+    else:
+        spec.say("address", Why("it is no URL", "right would be https://host/path"))
+    return {}
+
+
+def _add(told: list[Mapping[str, Any]], raw: Raw, field: str, receiver: Mapping[str, Any]) -> None:
+    if receiver in told:
+        return
+    if len(told) >= MOST_RECEIVERS:
+        raw.say(field, TOO_MANY)
+        return
+    told.append(receiver)
+    if receiver["format"] == "webhook":
+        raw.say(field, BODY)

@@ -1,0 +1,569 @@
+"""`import`: Argo Rollouts' and Flagger's objects become policies that lint and the API server take."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.rollout.__main__ import main
+from adapter.rollout.cli.lint import gate_problems
+from adapter.rollout.foreign import condition
+from adapter.rollout.foreign.condition import Bound
+from adapter.rollout.foreign.findings import MOST
+from adapter.rollout.foreign.read import Import, read
+from adapter.rollout.foreign.write import documents
+from adapter.rollout.model import shape
+from adapter.units.manifest import MOST_BYTES, values
+
+Object = dict[str, Any]
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLES = sorted((ROOT / "tests" / "golden" / "import").glob("*[a-z].yaml"))
+NO_GATE = "spec.gates: no gate is given, so every release would pass; right would be at least one"
+
+
+def of(*objects: Object) -> Import:
+    return read(yaml.safe_dump_all(objects).encode(), "theirs.yaml")
+
+
+def rollout(strategy: Object | None = None, name: str = "web", **spec: Any) -> Object:
+    labels = {"app": "web"}
+    pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": "web:1"}]}}
+    given = {"selector": {"matchLabels": labels}, "template": pod, "progressDeadlineAbort": True}
+    given["strategy"] = strategy or {"canary": {"steps": [{"setWeight": 20}, {"pause": {"duration": 60}}]}}
+    meta = {"name": name, "namespace": "shop"}
+    return {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": meta, "spec": given | spec}
+
+
+def template(*metrics: Object, name: str = "check", **spec: Any) -> Object:
+    meta = {"name": name, "namespace": "shop"}
+    spec = {"metrics": list(metrics), **spec}
+    return {"apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate", "metadata": meta, "spec": spec}
+
+
+def metric(query: str = "queue", success: str = "result[0] < 5", **more: Any) -> Object:
+    return {"name": "m", "successCondition": success, "provider": {"prometheus": {"query": query}}, **more}
+
+
+def analysed(steps: list[Object] | None = None, **canary: Any) -> Object:
+    found = {"steps": steps or [{"setWeight": 20}], "analysis": {"templates": [{"templateName": "check"}]}}
+    return {"canary": found | canary}
+
+
+def canary(analysis: Object | None = None, **spec: Any) -> Object:
+    given = {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "provider": "istio"}
+    given["analysis"] = {"stepWeight": 10, "maxWeight": 30, "interval": "30s", **(analysis or {})}
+    meta = {"name": "web", "namespace": "shop"}
+    return {"apiVersion": "flagger.app/v1beta1", "kind": "Canary", "metadata": meta, "spec": given | spec}
+
+
+def gate(*objects: Object) -> Object:
+    """The one gate that came of them."""
+    (policy,) = of(*objects).policies
+    (found,) = policy["spec"]["gates"]
+    return dict(found)
+
+
+def asked(query: str, success: str) -> Object:
+    return gate(rollout(analysed()), template(metric(query, success)))
+
+
+def said(found: Import, field: str) -> list[str]:
+    return [each.says for each in found.findings if each.field == field]
+
+
+# ---- samples
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_a_sample_becomes_what_is_written_beside_it(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["import", str(path)]) == 0
+    out, err = capsys.readouterr()
+    assert out == path.with_suffix(".out").read_text()
+    assert err.replace(str(path), path.name) == path.with_suffix(".err").read_text()
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_what_comes_of_a_sample_passes_lint_and_the_definition(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["import", str(path)])
+    file = tmp_path / "ours.yaml"
+    file.write_text(capsys.readouterr().out)
+    code = main(["lint", str(file), "--output=json"])
+    problems = json.loads(capsys.readouterr().out)["problems"]
+    assert (code, problems) in ((0, []), (1, [NO_GATE]))
+    each: Any
+    for each in values(file.read_bytes(), "ours"):
+        if each["kind"] == "RolloutPolicy":
+            jsonschema.validate(each, schema())
+
+
+def schema() -> Object:
+    """The definition's, and no field that is not in it, as `kubectl apply --validate=strict` has it."""
+    definition = yaml.safe_load((ROOT / "manifests" / "crds" / "rolloutpolicy.yaml").read_text())
+    return closed(definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"], top=True)
+
+
+def closed(node: Any, *, top: bool = False) -> Any:
+    if isinstance(node, dict):
+        found = {key: closed(value) for key, value in node.items()}
+        return found if top or "properties" not in node else found | {"additionalProperties": False}
+    return [closed(each) for each in node] if isinstance(node, list) else node
+
+
+def test_json_has_objects_and_findings_with_their_place(capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(SAMPLES[0])
+    assert main(["import", path, "-o", "json"]) == 0
+    out, err = capsys.readouterr()
+    told = json.loads(out)
+    assert err == ""
+    assert {each["kind"] for each in told["objects"]} <= {"Deployment", "RolloutPolicy"}
+    assert {"file", "document", "kind", "name", "field", "says", "instead"} == set(told["findings"][0])
+    assert told["findings"][0]["file"] == path
+
+
+def test_a_file_without_a_release_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "none.yaml"
+    file.write_text("kind: Service\n")
+    assert main(["import", str(file)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "right would be a Rollout of argoproj.io or a Canary of flagger.app" in err
+    assert main(["import", str(tmp_path / "missing.yaml")]) == 1
+    assert "cannot be read" in capsys.readouterr().err
+
+
+# ---- nothing is dropped in silence
+
+
+def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every mapping of an object that is not free text of the user's own."""
+    if isinstance(node, dict):
+        inner = [
+            found
+            for key, value in node.items()
+            if key not in ("template", "metadata")
+            for found in places(value, (*path, key))
+        ]
+        return [path, *inner]
+    if isinstance(node, list):
+        return [found for index, value in enumerate(node) for found in places(value, (*path, index))]
+    return []
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_a_field_that_nobody_knows_is_a_finding_wherever_it_is(path: Path) -> None:
+    """An unknown field in each mapping of a sample, one after the other: it is in the Deployment, or said."""
+    plain = list(yaml.safe_load_all(path.read_text()))
+    before = of(*plain)
+    for number, document in enumerate(plain):
+        if document["kind"] not in ("Rollout", "AnalysisTemplate", "Canary", "MetricTemplate"):
+            continue
+        for place in places(document["spec"]):
+            said_before = {each.field for each in before.findings if each.document == number + 1}
+            objects = json.loads(json.dumps(plain))
+            inner = objects[number]["spec"]
+            for key in place:
+                inner = inner[key]
+            inner["unheardOf"] = 1
+            after = of(*objects)
+            known = any(_covers(field, place) for field in said_before) or "unheardOf" in json.dumps(after.objects)
+            assert known or any("unheardOf" in each.field for each in after.findings), place
+
+
+def _covers(field: str, place: tuple[Any, ...]) -> bool:
+    """Whether a finding is about a mapping, or one around it."""
+    dotted = "spec" + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in place)
+    return field != "spec" and (dotted == field or dotted.startswith((f"{field}.", f"{field}[")))
+
+
+def test_of_more_findings_than_are_kept_the_number_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd: Object = {f"odd{number}": 1 for number in range(MOST + 7)}
+    found = of(rollout(**odd))
+    assert len(found.findings) == MOST
+    assert found.more > 0
+    assert found.policies
+    file = tmp_path / "odd.yaml"
+    file.write_text(yaml.safe_dump(rollout(**odd)))
+    assert main(["import", str(file)]) == 0
+    assert f"{found.more} more findings are not listed" in capsys.readouterr().err
+
+
+# ---- queries
+
+
+GOOD, ALL = 'sum(rate(hits_total{code!~"5.."}[1m]))', "sum(rate(hits_total[1m]))"
+BAD = 'sum(rate(hits_total{code=~"5.."}[1m]))'
+COUNTED_ALL = 'sum(increase(hits_total{pod=~"{{pods}}"}[{{window}}]))'
+COUNTED_BAD = 'sum(increase(hits_total{code=~"5..",pod=~"{{pods}}"}[{{window}}]))'
+COUNTED_GOOD = 'sum(increase(hits_total{code!~"5..",pod=~"{{pods}}"}[{{window}}]))'
+REST = f"clamp_min({COUNTED_ALL} - ({COUNTED_GOOD} or vector(0)), 0)"
+
+
+@pytest.mark.parametrize(
+    ("query", "success", "bad", "limit"),
+    [
+        (f"{BAD} / {ALL}", "result[0] <= 0.02", COUNTED_BAD, 0.02),
+        (f"{BAD} / {ALL} * 100", "result[0] < 2", COUNTED_BAD, 0.02),
+        (f"100 * ({BAD} / {ALL})", "result[0] < 2", COUNTED_BAD, 0.02),
+        (f"({BAD}) / ({ALL})", "0.02 > result[0]", COUNTED_BAD, 0.02),
+        (f"{GOOD} / {ALL}", "result[0] >= 0.98", REST, 0.02),  # 1 - 0.98
+        (f"{GOOD} / {ALL} * 100", "result[0] >= 98", REST, 0.02),
+        (f"1 - {GOOD} / {ALL}", "result[0] <= 0.02", REST, 0.02),
+        (f"100 - {GOOD} / {ALL} * 100", "result[0] <= 2", REST, 0.02),
+        (f"1 - {BAD} / {ALL}", "result[0] >= 0.98", COUNTED_BAD, 0.02),
+    ],
+)
+def test_a_share_of_requests_is_counted_request_by_request(query: str, success: str, bad: str, limit: float) -> None:
+    made = asked(query, success)
+    assert (made["kind"], made["limit"]) == ("events", limit)
+    assert made["query"] == {"bad": bad, "total": COUNTED_ALL, "windowSeconds": 60}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "sum(rate(time_seconds_sum[1m])) / sum(rate(time_seconds_count[1m]))",  # a mean duration
+        "sum(rate(hits_bucket[1m])) / sum(rate(hits_count[1m]))",  # a request is in many buckets
+        f"{BAD} / {GOOD}",  # the one is not among the other
+        f"avg(rate(hits_total[1m])) / {ALL}",
+        f"sum by (a) (rate(hits_total[1m])) / {ALL}",
+        f"{BAD} / {ALL} + 0.1",
+        f"{BAD} / {ALL} > bool 1",
+        f"{BAD} / on () {ALL}",
+        "max(queue)",
+    ],
+)
+def test_any_other_query_is_a_gauge(query: str) -> None:
+    made = asked(query, "result[0] < 0.5")
+    assert (made["kind"], made["limit"]) == ("gauge", 0.5)
+    assert "worse" not in made
+    assert 'pod=~"{{pods}}"' in made["query"]["value"]
+
+
+def test_the_requests_of_a_bucket_are_a_share_of_all() -> None:
+    made = asked('sum(rate(t_bucket{le="0.5"}[5m])) / sum(rate(t_count[5m]))', "result[0] >= 0.9")
+    assert (made["kind"], made["limit"], made["query"]["windowSeconds"]) == ("events", 0.1, 300)
+
+
+@pytest.mark.parametrize(
+    ("success", "limit"), [("result[0] >= 1", 0.001), ("result[0] > 0.999", 0.001), ("result[0] >= 0.5", 0.5)]
+)
+def test_a_limit_of_nothing_becomes_one_that_can_be_shown(success: str, limit: float) -> None:
+    found = of(rollout(analysed()), template(metric(f"{GOOD} / {ALL}", success)))
+    assert found.policies[0]["spec"]["gates"][0]["limit"] == limit
+    assert any("none bad at all cannot be shown" in each.says for each in found.findings) == ("1" in success[-1:])
+
+
+@pytest.mark.parametrize(
+    ("query", "written"),
+    [
+        ('q{rollouts_pod_template_hash="{{args.hash}}"}', 'q{pod_template_hash="{{hash}}"}'),
+        ('q{version="{{ args.hash }}"}', 'q{version="{{hash}}"}'),
+        ('q{pod=~"web-{{args.hash}}-.*"}', 'q{pod=~"web-{{hash}}-.*"}'),
+        ('q{pod=~"web-.*",a="b"}', 'q{a="b",pod=~"{{pods}}"}'),
+        ('q{namespace="shop",a="b"}', 'q{a="b",pod=~"{{pods}}"}'),
+        ('q{namespace="yard"}', 'q{namespace="yard",pod=~"{{pods}}"}'),  # finds nothing, as it is bound to shop too
+        ('q{destination_workload="web"}', 'q{pod=~"{{pods}}"}'),
+        ('q{service="web-canary.shop.svc"}', 'q{pod=~"{{pods}}"}'),
+        ('q{service="web"}', 'q{service="web",pod=~"{{pods}}"}'),
+    ],
+)
+def test_what_told_the_new_pods_apart_gives_way_to_what_does_here(query: str, written: str) -> None:
+    args = [{"name": "hash", "valueFrom": {"podTemplateHashValue": "Latest"}}]
+    strategy = analysed(canaryService="web-canary", stableService="web")
+    strategy["canary"]["analysis"]["args"] = args
+    made = gate(rollout(strategy), template(metric(query), args=[{"name": "hash"}]))
+    assert made["query"]["value"] == written
+
+
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ("q{a='{{args.unknown}}'}", "the argument unknown has no value"),
+        ("q{a='{{ 1 + 1 }}'}", "an argument that cannot be read"),
+        ("q{", "the query is no PromQL"),
+        ("", "the query is no PromQL"),
+        ("q offset 5m", "offset and @ are not asked"),
+        ("vector(1)", "it reads the same for both arms"),
+        ("q" * 3000, "it has more than 2000 characters"),
+    ],
+)
+def test_a_query_that_cannot_be_asked_is_left_out_with_the_reason(query: str, why: str) -> None:
+    found = of(rollout(analysed()), template(metric(query)))
+    assert "gates" not in found.policies[0]["spec"]
+    assert any(why in each for each in said(found, "spec.metrics[0].provider.prometheus.query")), found.findings
+
+
+def test_arguments_that_would_make_a_query_endless_are_refused_before_they_do() -> None:
+    args = [{"name": "a", "value": "{{args.a}}" * 200 + "x" * 100_000}]
+    found = of(rollout(analysed()), template(metric("q{a='" + "{{args.a}}" * 180 + "'}"), args=args))
+    assert any("with its arguments" in each for each in said(found, "spec.metrics[0].provider.prometheus.query"))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [("metadata.name", "web"), ("metadata.namespace", "shop"), ("metadata.labels['tier']", "front")],
+)
+def test_an_argument_may_be_a_field_of_the_rollouts_metadata(path: str, value: str) -> None:
+    strategy = analysed()
+    strategy["canary"]["analysis"]["args"] = [{"name": "x", "valueFrom": {"fieldRef": {"fieldPath": path}}}]
+    of_it = rollout(strategy)
+    of_it["metadata"]["labels"] = {"tier": "front"}
+    assert f'x="{value}"' in gate(of_it, template(metric("q{x='{{args.x}}'}")))["query"]["value"]
+
+
+# ---- conditions
+
+
+@pytest.mark.parametrize(
+    ("text", "bounds"),
+    [
+        ("result[0] >= 0.95", [Bound(0.95, True)]),
+        ("result<=5", [Bound(5, False)]),
+        ("0.95 <= result[0]", [Bound(0.95, True)]),
+        ("default(result[0], 0) < 3", [Bound(3, False)]),
+        ("asFloat(result[0]) > 3", [Bound(3, True)]),
+        ("(result[0] > 1) && (result[0] < 9)", [Bound(1, True), Bound(9, False)]),
+        ("isNaN(result[0]) || result[0] >= 0.9", [Bound(0.9, True)]),
+        ("len(result) > 0 && result[0] >= 0.9", [Bound(0.9, True)]),
+        ("result[0] == 0", [Bound(0, False)]),
+    ],
+)
+def test_what_has_to_hold_is_read_as_bounds(text: str, bounds: list[Bound]) -> None:
+    found = condition.success(text)
+    assert found is not None
+    assert list(found.bounds) == bounds
+
+
+@pytest.mark.parametrize(
+    ("text", "bounds"),
+    [
+        ("result[0] > 0.05", [Bound(0.05, False)]),
+        ("result[0] < 1 || result[0] > 9", [Bound(1, True), Bound(9, False)]),
+    ],
+)
+def test_what_must_not_hold_is_read_the_other_way_round(text: str, bounds: list[Bound]) -> None:
+    found = condition.failure(text)
+    assert found is not None
+    assert list(found.bounds) == bounds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "true", "result",
+        "result[1] > 3", "result[0] + 1 > 3", "result[0] > x", "result[0] == 3", "result[0] > 1e3",
+        "result[0] > 1 || result[0] < 9", "result[0] > 1 && result[0] > 2", "a && b || c", "all(result, {# < 3})",
+        "len(result) == 0", "result[0] > 3" + " " * 600, "(" * 400, "((result[0] > 3)",
+    ],
+)  # fmt: skip
+def test_another_condition_is_not_guessed(text: str) -> None:
+    assert condition.success(text) is None
+
+
+@given(st.text(alphabet="()&|<>=!0123.- resultlenisNaN[],", max_size=120))
+def test_no_text_breaks_the_reader_of_conditions(text: str) -> None:
+    condition.success(text)
+    condition.failure(text)
+
+
+# ---- steps
+
+
+def steps(*given: Object, **canary: Any) -> list[Any]:
+    (policy,) = of(rollout({"canary": {"steps": list(given), **canary}})).policies
+    return [
+        (step["weight"], step["pauseSeconds"], step.get("manual", False)) for step in policy["spec"]["canary"]["steps"]
+    ]
+
+
+ROUTED = {
+    "stableService": "web",
+    "trafficRouting": {"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "web"}}},
+}
+
+
+def test_pauses_belong_to_the_weight_before_them_and_add_up() -> None:
+    found = steps(
+        {"setWeight": 10}, {"pause": {"duration": "1m"}}, {"pause": {"duration": 30}}, {"setWeight": 30}, {"pause": {}}
+    )
+    assert found == [(10, 90, False), (30, 0, True)]  # 60 + 30
+
+
+def test_by_the_ratio_of_pods_what_is_above_half_is_half() -> None:
+    given: list[Object] = [
+        {"setWeight": 40},
+        {"setWeight": 60},
+        {"pause": {"duration": 10}},
+        {"setWeight": 80},
+        {"pause": {"duration": 5}},
+    ]
+    assert steps(*given) == [(40, 0, False), (50, 15, False)]
+    assert steps(*given, **ROUTED) == [(40, 0, False), (60, 10, False), (80, 5, False)]
+
+
+def test_weights_that_do_not_rise_are_left_out_but_not_their_pauses() -> None:
+    given: list[Object] = [{"setWeight": 30}, {"setWeight": 20}, {"pause": {"duration": 7}}, {"setWeight": 0}]
+    assert steps(*given) == [(30, 7, False)]
+
+
+def test_of_too_many_steps_the_first_and_the_last_are_kept() -> None:
+    found = steps(*({"setWeight": weight} for weight in range(1, 41)))
+    assert [weight for weight, _, _ in found] == [*range(1, 20), 40]
+
+
+def test_an_analysis_in_a_step_gives_it_the_time_to_measure() -> None:
+    """Four measurements, one every 20 s, are over 60 s after the first."""
+    inner = {"templates": [{"templateName": "check"}]}
+    strategy = {"canary": {"steps": [{"setWeight": 20}, {"analysis": inner}]}}
+    (policy,) = of(rollout(strategy), template(metric(interval="20s", count=4))).policies
+    assert policy["spec"]["canary"]["steps"] == [{"weight": 20, "pauseSeconds": 60}]
+    assert len(policy["spec"]["gates"]) == 1
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.builds(lambda weight: {"setWeight": weight}, st.integers(-5, 130)),
+            st.builds(lambda length: {"pause": {"duration": length}}, st.integers(-9, 10**7)),
+            st.just({"pause": {}}),
+            st.just({"experiment": {}}),
+        ),
+        max_size=40,
+    ),
+    st.booleans(),
+)
+def test_whatever_the_steps_are_the_policy_is_one_that_is_taken(given: list[Object], routed: bool) -> None:
+    found = of(rollout({"canary": {"steps": given, **(ROUTED if routed else {})}}))
+    (policy,) = found.policies
+    assert shape.problems(policy) == []
+    assert gate_problems(policy) == [NO_GATE]
+
+
+# ---- Flagger
+
+
+@pytest.mark.parametrize(
+    ("analysis", "weights"),
+    [
+        ({}, [10, 20, 30]),
+        ({"stepWeights": [1, 5, 40], "stepWeight": None}, [1, 5, 40]),
+        ({"stepWeight": 20, "maxWeight": 50}, [20, 40]),
+        ({"stepWeight": 40, "maxWeight": 30}, [30]),
+        ({"stepWeight": None, "maxWeight": None}, [50]),
+    ],
+)
+def test_weights_rise_by_the_step_up_to_the_most(analysis: Object, weights: list[int]) -> None:
+    (policy,) = of(canary(analysis)).policies
+    found = policy["spec"]["canary"]["steps"]
+    assert [step["weight"] for step in found] == weights
+    assert {step["pauseSeconds"] for step in found} == {30}
+
+
+@pytest.mark.parametrize(
+    ("hook", "manual"), [("confirm-promotion", [0, 0, 1]), ("confirm-traffic-increase", [1, 1, 1])]
+)
+def test_who_had_to_say_yes_by_a_url_promotes_by_hand(hook: str, manual: list[int]) -> None:
+    hooks = [{"name": "gate", "type": hook, "url": "http://gate.shop/"}]
+    (policy,) = of(canary({"webhooks": hooks})).policies
+    assert [int(step.get("manual", False)) for step in policy["spec"]["canary"]["steps"]] == manual
+
+
+@pytest.mark.parametrize(
+    ("provider", "bad"),
+    [
+        ("istio", 'istio_requests_total{reporter="destination",response_code=~"5.*",pod=~"{{pods}}"}'),
+        ("linkerd", 'response_total{direction="inbound",classification="failure",pod=~"{{pods}}"}'),
+        ("kubernetes", 'http_request_duration_seconds_count{status=~"5.*",pod=~"{{pods}}"}'),
+        ("nginx", 'http_request_duration_seconds_count{status=~"5.*",pod=~"{{pods}}"}'),
+    ],
+)
+def test_the_success_rate_is_a_share_of_bad_requests(provider: str, bad: str) -> None:
+    """At least 97.5 % good are at most 2.5 % bad."""
+    made = gate(
+        canary({"metrics": [{"name": "request-success-rate", "thresholdRange": {"min": 97.5}}]}, provider=provider)
+    )
+    assert (made["kind"], made["limit"]) == ("events", 0.025)
+    assert made["query"]["bad"] == f"sum(increase({bad}[{{{{window}}}}]))"
+
+
+@pytest.mark.parametrize(("provider", "limit"), [("istio", 250), ("kubernetes", 0.25)])
+def test_the_duration_is_in_the_unit_of_the_metric(provider: str, limit: float) -> None:
+    made = gate(canary({"metrics": [{"name": "request-duration", "thresholdRange": {"max": 250}}]}, provider=provider))
+    assert (made["kind"], made["limit"]) == ("gauge", limit)
+    assert made["query"]["value"].startswith("histogram_quantile(0.99, sum by (le) (rate(")
+
+
+def test_a_range_of_two_ends_is_two_gates() -> None:
+    metrics = [{"name": "Busy Workers", "query": "avg(busy)", "thresholdRange": {"min": 2, "max": 9}}]
+    (policy,) = of(canary({"metrics": metrics})).policies
+    low, high = policy["spec"]["gates"]
+    assert (low["name"], low["limit"], low["worse"]) == ("busy-workers-min", 2, "lower")
+    assert (high["name"], high["limit"], high.get("worse")) == ("busy-workers-max", 9, None)
+
+
+# ---- what comes out
+
+
+TEXTS = st.one_of(st.text(max_size=30), st.from_regex(r"[-+0-9eE._:a-z~!&*#'\"]{1,10}", fullmatch=True))
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-(10**12), 10**12), TEXTS),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(TEXTS, inner, max_size=4)),
+    max_leaves=12,
+)
+
+
+@given(st.lists(st.dictionaries(TEXTS, VALUES, min_size=1, max_size=4), max_size=3))
+def test_what_is_written_is_read_as_the_same_values(objects: list[Object]) -> None:
+    try:
+        written = documents(objects).encode()
+    except UnicodeEncodeError:
+        return
+    assert values(written, "ours") == objects
+
+
+@pytest.mark.parametrize(
+    "text", ["1e3", "y", "n", "0x1f", "1_000", "2024-01-01", "12:30:45", "on", "~", "", "null", "0o7"]
+)
+def test_a_text_that_others_take_for_something_else_is_quoted(text: str) -> None:
+    assert documents([{"key": text}]) == f'---\nkey: "{text}"\n'
+
+
+def test_the_deployment_has_the_template_byte_for_byte_and_nothing_of_argos() -> None:
+    given = rollout(replicas=3, minReadySeconds=5)
+    given["metadata"] |= {"annotations": {"rollout.argoproj.io/revision": "3", "a": "b"}}
+    deployment, policy = of(given).objects
+    assert deployment["metadata"] == {"name": "web", "namespace": "shop", "annotations": {"a": "b"}}
+    assert deployment["spec"]["template"] == given["spec"]["template"]
+    assert set(deployment["spec"]) == {"replicas", "selector", "template", "minReadySeconds"}
+    assert policy["spec"]["targetRef"]["name"] == "web"
+
+
+@pytest.mark.parametrize("name", ["a" * 64, ""])
+def test_a_policy_that_would_not_be_taken_is_not_made(name: str) -> None:
+    found = of(rollout(name=name))
+    assert found.policies == ()
+    assert any("the policy is left out: metadata.name" in each for each in said(found, "spec"))
+
+
+def test_templates_that_name_each_other_end() -> None:
+    there, back = ([{"templateName": name}] for name in ("other", "check"))
+    found = of(rollout(analysed()), template(metric(), templates=there), template(name="other", templates=back))
+    assert len(found.policies[0]["spec"]["gates"]) == 1
+
+
+def test_more_gates_than_a_policy_takes_are_findings() -> None:
+    found = of(rollout(analysed()), template(*(metric(f"q{number}", name=f"m{number}") for number in range(20))))
+    assert len(found.policies[0]["spec"]["gates"]) == 16
+    assert sum("at most 16 are judged" in each.says for each in found.findings) == 4
+
+
+def test_a_file_beyond_the_bound_is_refused() -> None:
+    with pytest.raises(ValueError, match="right would be less"):
+        read(b"a" * (MOST_BYTES + 1), "theirs.yaml")
