@@ -6,7 +6,7 @@ SECONDS ?=
 CLUSTER_PYTEST := $(PY) -m pytest -o addopts="-q --strict-markers --strict-config --import-mode=importlib" --timeout=600
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test fuzz lint format cluster-up cluster-down cluster-status cluster-test image chart versions loadtest demo scale-latency \
+.PHONY: help install run test properties fuzz lint format cluster-up cluster-down cluster-status cluster-test image chart versions loadtest demo scale-latency \
         bench-adapter bench-exposition bench-parsers churn bench-recommender recommender-tables report-pictures dashboards rates judge steady steady-short \
         bench-rollouts bench-rollout-peer attack clean \
         setup-hpa setup-vpa blue-green-deploy blue-green-rollback canary-deploy canary-monitor
@@ -27,6 +27,10 @@ run: .venv/installed ## the adapter, three services and a load, without a cluste
 
 test: .venv/installed ## all tests that need no cluster
 	@$(PY) -m pytest
+
+properties: .venv/installed ## what holds of memory targets for any history, with TIMES as many examples (10)
+	@EXAMPLES=$(or $(TIMES),10) nice $(PY) -m pytest --timeout=3600 --durations=5 \
+	    tests/recommender/test_recommender_policy_properties.py tests/recommender/test_recommender_hostile.py $(ARGS)
 
 fuzz: .venv/installed ## mutations of seeds into every reader of bytes from outside (SECONDS=300, ONLY=one reader)
 	@nice $(PY) -X faulthandler -m tests.fuzz --seconds=$(or $(SECONDS),300) --only=$(ONLY)

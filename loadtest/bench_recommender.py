@@ -125,8 +125,7 @@ def checkpoints(containers: int) -> dict[str, Any]:
     for status in statuses:
         codec.check(status)
     codec.restore(fresh.states, rows, statuses)
-    for row, text in enumerate(extra):
-        codec.restore_extra(fresh.states, row, text)
+    codec.restore_extras(fresh.states, rows, extra)
     decoded = time.perf_counter()
     return {"encode_seconds": round(encoded - started, 2), "decode_seconds": round(decoded - encoded, 2)}
 

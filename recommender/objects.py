@@ -18,9 +18,10 @@ VPAS: Final = Resource("autoscaling.k8s.io", "v1", "verticalpodautoscalers")
 CHECKPOINTS: Final = Resource("autoscaling.k8s.io", "v1", "verticalpodautoscalercheckpoints")
 POD_METRICS: Final = Resource("metrics.k8s.io", "v1beta1", "pods")
 EVENTS: Final = Resource("", "v1", "events")
-LIMIT_RANGES: Final = Resource("", "v1", "limitranges")
 OOM_KILLED: Final = "OOMKilled"
 """The reason of a container that ended for want of memory."""
+RESIZE_PENDING: Final = "PodResizePending"
+"""The condition of a pod whose resize the kubelet has not begun."""
 
 Quantities = dict[str, str]
 
@@ -229,6 +230,8 @@ class PodSpec(objects.PodSpec, frozen=True):
 
     containers: tuple[PodContainer, ...] = ()
     init_containers: tuple[PodContainer, ...] = ()
+    active_deadline_seconds: int | None = None
+    priority_class_name: str = ""
 
     @property
     def sidecars(self) -> tuple[PodContainer, ...]:
@@ -256,28 +259,6 @@ class Pod(objects.Pod, frozen=True):
     def all_statuses(self) -> tuple[ContainerStatus, ...]:
         """Of containers and init containers; a name occurs once in a pod."""
         return (*self.status.container_statuses, *self.status.init_container_statuses)
-
-
-class LimitRangeItem(Model, frozen=True):
-    """What one entry allows; `type` is Container, Pod or PersistentVolumeClaim."""
-
-    type: str = ""
-    min: Quantities = {}
-    max: Quantities = {}
-    max_limit_request_ratio: Quantities = {}
-
-
-class LimitRangeSpec(Model, frozen=True):
-    """v1 LimitRangeSpec."""
-
-    limits: tuple[LimitRangeItem, ...] = ()
-
-
-class LimitRange(Model, frozen=True):
-    """v1 LimitRange: all of a namespace hold together."""
-
-    metadata: ObjectMeta = ObjectMeta()
-    spec: LimitRangeSpec = LimitRangeSpec()
 
 
 def quantities(texts: Mapping[str, str]) -> dict[str, Quantity]:

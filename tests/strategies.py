@@ -3,11 +3,19 @@
 Imported as `tests.strategies`; run pytest from the top of the tree.
 """
 
+import os
+
 from hypothesis import strategies as st
 
 from adapter.units.quantity import NANO, Format, Quantity
 from adapter.units.requirement import Operator, Requirement
 from adapter.units.selector import Selector
+
+
+def examples(count: int) -> int:
+    """So many examples in the suite; EXAMPLES times as many for `make properties`."""
+    return count * int(os.environ.get("EXAMPLES", "1"))
+
 
 LABEL_NAMES = st.from_regex(r"\A[A-Za-z0-9]([-A-Za-z0-9_.]{0,10}[A-Za-z0-9])?\Z", fullmatch=True)
 """The name part of a Kubernetes label's key."""

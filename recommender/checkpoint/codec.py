@@ -6,6 +6,7 @@ What VPA's format has no room for (the daily peaks) travels as an annotation, wh
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Final, NamedTuple
 
 import msgspec
@@ -143,18 +144,52 @@ def encode_extra(states: States, rows: Rows) -> list[str]:
     return [_dump(extra(at)) if first[at] != NEVER or oom[at] else "" for at in range(len(rows))]
 
 
+def restore_extras(states: States, rows: Rows, texts: Sequence[str]) -> dict[int, CheckpointError]:
+    """Fills the daily peaks of states `rows` (unique) from their annotations; '' is none.
+
+    Of those that cannot be used: place in `rows` -> why.
+    """
+    wrong: dict[int, CheckpointError] = {}
+    good: list[tuple[int, Extra]] = []
+    for place, text in enumerate(texts):
+        try:
+            good += [(place, _extra(text))] if text else []
+        except CheckpointError as error:
+            wrong[place] = error
+    if good:
+        _fill(states, rows[[place for place, _ in good]], [extra for _, extra in good])
+    return wrong
+
+
 def restore_extra(states: States, row: int, text: str) -> None:
     """Fills a state's daily peaks from the annotation. Raises CheckpointError."""
+    _fill(states, np.array([row]), [_extra(text)])
+
+
+def _fill(states: States, rows: Rows, extras: Sequence[Extra]) -> None:
+    readings = [(MANY,) * len(each.peaks) if each.readings is None else each.readings for each in extras]
+    repeated = [each.peaks if each.repeated is None else each.repeated for each in extras]
+    newest = [each.peaks for each in extras]
+    peaks = states.peaks
+    peaks.load(rows, np.array([_day(each) for each in extras]), *map(_square, (newest, repeated, readings)))
+    peaks.first[rows] = [each.first for each in extras]
+    peaks.oom[rows] = [each.oom for each in extras]
+    peaks.oom_time[rows] = [each.oom_time for each in extras]
+
+
+def _extra(text: str) -> Extra:
+    """The annotation, where it can be used. Raises CheckpointError."""
     try:
         extra = msgspec.json.decode(text, type=Extra)
     except (msgspec.DecodeError, RecursionError) as error:
         raise CheckpointError(f"annotation {ANNOTATION}: {error}") from error
-    repeated = extra.peaks if extra.repeated is None else extra.repeated
-    readings = (MANY,) * len(extra.peaks) if extra.readings is None else extra.readings
+    more = (extra.repeated or (), extra.readings or ())
+    numbers = (extra.oom, *extra.peaks, *more[0], *more[1])
     good = (
         len(extra.peaks) <= DAYS
-        and max(len(repeated), len(readings)) <= len(extra.peaks)
-        and all(0 <= peak <= MAX_AMOUNT for peak in (*extra.peaks, *repeated, *readings, extra.oom))
+        and max(map(len, more)) <= len(extra.peaks)
+        and min(numbers) >= 0
+        and max(numbers) <= MAX_AMOUNT
         and all(time == NEVER or 0 <= time < MAX_EPOCH for time in (extra.first, extra.oom_time))
         and 0 <= extra.day < 10**6
     )
@@ -162,12 +197,12 @@ def restore_extra(states: States, row: int, text: str) -> None:
         raise CheckpointError(
             f"annotation {ANNOTATION}: at most {DAYS} peaks from 0 to {MAX_AMOUNT} and times in Unix s are wanted"
         )
-    peaks = states.peaks
-    day = extra.day if extra.readings is not None else extra.day + math.floor(max(extra.first, 0.0) / DAY)
-    columns = (_padded(column, len(extra.peaks)) for column in (extra.peaks, repeated, readings))
-    peaks.load(row, day, *columns)
-    peaks.first[row] = extra.first
-    peaks.oom[row], peaks.oom_time[row] = extra.oom, extra.oom_time
+    return extra
+
+
+def _day(extra: Extra) -> int:
+    """The newest day, since 1970."""
+    return extra.day if extra.readings is not None else extra.day + math.floor(max(extra.first, 0.0) / DAY)
 
 
 def _without_current_peaks(model: Model, rows: Rows, now: float) -> Histograms:
@@ -203,8 +238,13 @@ def _trimmed(peaks: list[int]) -> tuple[int, ...]:
     return tuple(peaks)
 
 
-def _padded(column: Sequence[int], length: int) -> Amounts:
-    return np.array([*column, *[0] * (length - len(column))], dtype=np.int64)
+def _square(columns: Sequence[Sequence[int]]) -> Amounts:
+    """Columns of up to 28 numbers as an array (n, 28), with zeros behind."""
+    found = np.zeros((len(columns), DAYS), dtype=np.int64)
+    counts = np.array([len(column) for column in columns])
+    place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    found[np.repeat(np.arange(len(columns)), counts), place] = np.fromiter(chain.from_iterable(columns), np.int64)
+    return found
 
 
 def _dump(extra: Extra) -> str:

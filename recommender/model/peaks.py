@@ -176,14 +176,13 @@ class Peaks:
             np.where(remembered, np.clip(age, 0, DAYS - 1), 0).astype(np.int64),
         )
 
-    def load(self, row: int, day: int, highest: Amounts, repeated: Amounts, readings: Amounts) -> None:
-        """Fills a state's days, newest first: bytes, and how many readings; those not given are empty."""
-        self.ring[row], self.supported[row] = 0, 0
-        place = (day - np.arange(len(highest))) % DAYS
+    def load(self, rows: Rows, day: Amounts, highest: Amounts, repeated: Amounts, readings: Amounts) -> None:
+        """Fills the days of `rows` (unique), newest first, each (n, 28): bytes, and how many readings; 0 is no day."""
+        cells = rows[:, None] * DAYS + (day[:, None] - np.arange(DAYS)) % DAYS
         count = np.where(highest > 0, np.clip(readings, 1, MANY), 0).astype(np.uint16)
-        self.ring[row, place] = level(highest)
-        self.supported[row, place] = level(np.minimum(repeated, highest)) // COUNTS * COUNTS + count
-        self.day[row], self.changed[row] = day, True
+        self.ring.reshape(-1)[cells] = level(highest)
+        self.supported.reshape(-1)[cells] = level(np.minimum(repeated, highest)) // COUNTS * COUNTS + count
+        self.day[rows], self.changed[rows] = day, True
 
     def _read(self, cells: Rows, levels: Levels) -> None:
         """One reading for each of some cells (unique) of the rings: the rule of this class."""

@@ -52,13 +52,10 @@ def resume(found: dict[str, Checkpoint], chosen: Mode) -> tuple[Model, list[str]
     rows = model.states.take(len(names))
     codec.restore(model.states, rows, [found[name].status for name in names])
     problems = Problems(NAMED_PROBLEMS)
-    for row, name in zip(rows.tolist(), names, strict=True):
-        text = found[name].metadata.annotations.get(codec.ANNOTATION)
-        if text and chosen.aggregation.daily_peaks:
-            try:
-                codec.restore_extra(model.states, row, text)
-            except CheckpointError as error:
-                problems.add(f"{name}: {error}")
+    if chosen.aggregation.daily_peaks:
+        texts = [found[name].metadata.annotations.get(codec.ANNOTATION, "") for name in names]
+        for place, error in codec.restore_extras(model.states, rows, texts).items():
+            problems.add(f"{names[place]}: {error}")
     return model, names, problems
 
 

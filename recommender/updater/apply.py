@@ -14,13 +14,15 @@ from adapter.kube.objects import unix
 from adapter.kube.resources import PODS
 from adapter.once import Once
 from recommender.model.cluster import TrackedVpa
-from recommender.objects import LIMIT_RANGES, LimitRange, Pod
+from recommender.objects import Pod
 from recommender.updater.admission import Admission
 from recommender.updater.backoff import Backoff
-from recommender.updater.decide import ACTING, Action, Decision, Group, Rules, Terms, decide
+from recommender.updater.decide import ACTING, Action, Decision, decide
 from recommender.updater.facts import Advice, InPlace, PodFacts, ResizeState
+from recommender.updater.namespaces import Namespaces
 from recommender.updater.releases import Releases
-from recommender.updater.resize import Body, advised, facts, resizing, wish
+from recommender.updater.resize import Wish, advised, facts, resizing, wish
+from recommender.updater.terms import Group, Rules, Terms
 
 CHOICES: Final = ("off", "in-place", "all")
 STRATEGIC: Final = "application/strategic-merge-patch+json"
@@ -35,8 +37,7 @@ class Wanted(NamedTuple):
     pod: Pod
     seen: PodFacts
     decision: Decision
-    body: Body
-    """The patch that a resize would take."""
+    wished: Wish
 
 
 class Shares(NamedTuple):
@@ -91,9 +92,8 @@ class Applier:
         self._turns = asyncio.Semaphore(4)
         self._evicts = False
         self._backoff = Backoff()
-        self._ranges: Mapping[str, Sequence[LimitRange]] = {}
-        self._unread = Once(again=None)
-        self._outdone = Once(again=None)
+        self._namespaces = Namespaces(client, namespace)
+        self._outdone, self._refused, self._failed = Once(again=None), Once(again=None), Once()
         self._releases = Releases(client, namespace)
 
     async def act(self, vpas: Sequence[tuple[TrackedVpa, Sequence[Pod]]], now: float) -> int:
@@ -101,7 +101,7 @@ class Applier:
         if self._how == "off":
             return 0
         self._evicts = self._how == "all" and (self._admission is None or await self._admission.answers(now))
-        await self._read_limit_ranges()
+        await self._namespaces.read()
         await self._releases.read()
         self._backoff.keep({pod.metadata.uid for _, pods in vpas for pod in pods}, now)
         shares = controlled(vpas)
@@ -111,31 +111,34 @@ class Applier:
         done = await asyncio.gather(*(self._act_on(tracked, pods, now) for tracked, pods in shares.own))
         return sum(done)
 
-    async def _read_limit_ranges(self) -> None:
-        """In one call; where they cannot be had, what was known before holds."""
-        try:
-            found = (await self._client.list(LIMIT_RANGES.path(self._namespace), LimitRange)).items
-        except KubeError as error:
-            if self._unread.first(LIMIT_RANGES, str(error)):
-                log.warning("LimitRanges not read: what they allow is not known", cause=str(error))
-            return
-        self._unread.over(LIMIT_RANGES)
-        ranges: dict[str, list[LimitRange]] = {}
-        for one in found:
-            ranges.setdefault(one.metadata.namespace, []).append(one)
-        self._ranges = ranges
-
     async def _act_on(self, tracked: TrackedVpa, pods: Sequence[Pod], now: float) -> bool:
-        wanted = self._wanted(tracked, pods, now)
+        seen = self._wanted(tracked, pods, now)
+        self._say_refused(tracked, seen)
+        wanted = [one for one in seen if one.decision.action is not Action.NONE]
         if not wanted:
             return False
         chosen = max(wanted, key=lambda entry: entry.decision.urgency)
+        by_resize = chosen.decision.action is Action.IN_PLACE
+        # Before anything is waited for: the next VPA of the namespace reckons with it.
+        self._namespaces.take(chosen.pod, chosen.wished.resized.wanted if by_resize else chosen.wished.anew)
         async with self._turns:
             return await self._do(tracked, chosen, now)
 
+    def _say_refused(self, tracked: TrackedVpa, seen: Sequence[Wanted]) -> None:
+        """Once for each quota or LimitRange and resource that is against what the VPA recommends."""
+        left = [one for one in seen if one.decision.action is Action.NONE]
+        refused = [(one.pod, one.decision.refusal) for one in left if one.decision.refusal is not None]
+        if not refused:
+            self._refused.over(tracked.vpa.key)
+        for pod, refusal in refused[:1]:
+            if self._refused.first(tracked.vpa.key, f"{refusal.by} {refusal.resource}"):
+                name, cause = f"{pod.metadata.namespace}/{pod.metadata.name}", str(refusal)
+                log.warning("pod left as it is: its namespace would refuse what is recommended", pod=name, cause=cause)
+
     def _wanted(self, tracked: TrackedVpa, pods: Sequence[Pod], now: float) -> list[Wanted]:
         advice = advised(tracked)
-        if not advice or self._releases.holds(tracked):
+        never = tracked.vpa.spec.update_mode == "Recreate" and not self._evicts
+        if not advice or never or self._releases.holds(tracked):
             return []
         staying = [pod for pod in pods if pod.metadata.deletion_timestamp is None]
         running = [pod for pod in staying if pod.status.phase == "Running"]
@@ -155,35 +158,40 @@ class Applier:
     def _of_pod(
         self, tracked: TrackedVpa, pod: Pod, advice: Mapping[str, Advice], terms: Terms, now: float
     ) -> Wanted | None:
-        """What to do with the pod, if anything."""
+        """What to do with the pod, if anything, or what keeps it from being done."""
         vpa, uid = tracked.vpa, pod.metadata.uid
-        wished = wish(pod, advice, vpa.spec.resource_policy, self._ranges.get(pod.metadata.namespace, ()))
-        refused = wished.in_place is InPlace.POSSIBLE and self._backoff.is_refused(uid, wished.body, now)
+        wished = wish(pod, advice, vpa.spec.resource_policy, self._namespaces.of(pod.metadata.namespace))
+        body, in_place, _ = wished.resized
+        if in_place is InPlace.POSSIBLE and self._backoff.is_refused(uid, body, now):
+            in_place = InPlace.REFUSED
         failing = self._backoff.failing_since(uid, resizing(pod)[1] is ResizeState.ERROR, now)
-        seen = facts(pod, InPlace.REFUSED if refused else wished.in_place, failing)
+        seen = facts(pod, wished, in_place=in_place, failing=failing)
         made = decide(seen, wished.advice, now, terms)
         if made.action is Action.EVICT and made.cause is not None:
             requests = {container.name: container.requests for container in seen.containers}
             if not self._evicts or self._backoff.has_returned(
                 vpa.key, made.cause, requests, started=seen.started, now=now
             ):
-                return None
-        return Wanted(pod, seen, made, wished.body) if made.action is not Action.NONE else None
+                made = replace(made, action=Action.NONE)
+        return Wanted(pod, seen, made, wished) if made.action is not Action.NONE or made.refusal else None
 
     async def _do(self, tracked: TrackedVpa, wanted: Wanted, now: float) -> bool:
         meta, made = wanted.pod.metadata, wanted.decision
         path = PODS.path(meta.namespace, meta.name, "resize" if made.action is Action.IN_PLACE else "eviction")
         try:
             if made.action is Action.IN_PLACE:
-                await self._client.patch(path, wanted.body, dict, content=STRATEGIC)
+                await self._client.patch(path, wanted.wished.resized.body, dict, content=STRATEGIC)
             else:
                 eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": meta.name}}
                 await self._client.create(path, eviction, dict)
         except KubeError as error:
             if made.action is Action.IN_PLACE and not isinstance(error, PASSING):
-                self._backoff.refuse(meta.uid, wanted.body, now)
-            log.warning("pod not changed", pod=f"{meta.namespace}/{meta.name}", wanted=made.action, cause=str(error))
+                self._backoff.refuse(meta.uid, wanted.wished.resized.body, now)
+            if self._failed.first((meta.namespace, meta.name, made.action), str(error)):
+                pod = f"{meta.namespace}/{meta.name}"
+                log.warning("pod not changed", pod=pod, wanted=made.action, cause=str(error))
             return False
+        self._failed.over((meta.namespace, meta.name, made.action))
         if made.action is Action.EVICT and made.cause is not None:
             requests = {container.name: container.requests for container in wanted.seen.containers}
             self._backoff.evict(tracked.vpa.key, made.cause, requests, now)

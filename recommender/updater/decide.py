@@ -4,13 +4,14 @@ docs/recommender.md has the table of what happens to a resize that is not done; 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from recommender.objects import EvictionRequirement
-from recommender.updater.facts import Advice, InPlace, PodFacts, Quantities, ResizeState, Running
+from recommender.updater.facts import Advice, InPlace, PodFacts, Quantities, Refusal, ResizeState, Running
 from recommender.updater.limits import UNIT
+from recommender.updater.terms import Group, Rules, Terms
 
 
 class Action(StrEnum):
@@ -30,38 +31,6 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True)
-class Rules:
-    """The updater's flags, with VPA's defaults."""
-
-    threshold: float = 0.1
-    """Least relative change that counts, for pods inside their bounds."""
-    lifetime: float = 12 * 3600.0
-    """s that a pod inside its bounds is left alone"""
-    quick_oom: float = 600.0
-    """s: an OOM kill so soon after the start is a quick one, for as long again"""
-    min_replicas: int = 2
-    tolerance: float = 0.5
-    """Share of replicas that may be down."""
-    deferred: float = 300.0
-    """s that a deferred resize, or one that fails, is waited for"""
-    in_progress: float = 3600.0
-    """s that a running resize is waited for"""
-
-
-@dataclass(frozen=True)
-class Group:
-    """The pod's fellows."""
-
-    configured: int
-    """Replicas that the controller wants."""
-    running: int
-    evicted: int = 0
-    """Evicted in this round already."""
-    budget: int | None = None
-    """Disruptions that a PodDisruptionBudget still allows; None: there is none."""
-
-
-@dataclass(frozen=True)
 class Decision:
     """What to do, why, and how urgent it is: pods that want to grow go first, then larger differences."""
 
@@ -72,22 +41,13 @@ class Decision:
     grows: bool = False
     difference: float = 0.0
     """Sum over resources of |request − target| / request"""
+    refusal: Refusal | None = None
+    """What the namespace has against it, or against a resize where this is an eviction"""
 
     @property
     def urgency(self) -> tuple[bool, float]:
         """For sorting, most urgent last."""
         return self.grows, self.difference
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What holds for all pods of a VPA."""
-
-    mode: str
-    """spec.updatePolicy.updateMode in force"""
-    group: Group
-    rules: Rules = field(default_factory=Rules)
-    requirements: Sequence[EvictionRequirement] = ()
 
 
 @dataclass(frozen=True)
@@ -98,8 +58,15 @@ class _Due:
     reason: str
 
 
-_Step = tuple[Action, str]
-"""What to do, and why that and nothing more; '' where the cause says it."""
+class _Step(NamedTuple):
+    """What to do, and why that and nothing more."""
+
+    action: Action
+    why: str = ""
+    """'' where the cause says it"""
+    refusal: Refusal | None = None
+
+
 _STEPPED: Final = ("InPlace", "InPlaceOrRecreate")
 """Modes that resize first."""
 ACTING: Final = ("Recreate", *_STEPPED)
@@ -118,15 +85,14 @@ def decide(pod: PodFacts, advice: Mapping[str, Advice], now: float, terms: Terms
     if pending and due.cause is None and _is_another(watched, advice, terms.rules):
         due = _Due(Cause.OUTSIDE, "the resize under way asks for what is no longer recommended")
     if terms.mode not in ACTING:
-        step: _Step = Action.NONE, f"update mode {terms.mode} never touches a running pod"
+        step = _Step(Action.NONE, f"update mode {terms.mode} never touches a running pod")
     elif due.cause is None:
-        step = Action.NONE, due.reason
+        step = _Step(Action.NONE, due.reason)
     elif terms.mode in _STEPPED:
         step = _in_place(pod, watched, advice, now, terms)
     else:
-        step = _evict(watched, advice, terms)
-    action, why = step
-    return Decision(action, why or due.reason, due.cause, grows, difference)
+        step = _evict(pod, watched, advice, terms)
+    return Decision(step.action, step.why or due.reason, due.cause, grows, difference, step.refusal)
 
 
 def _outside(
@@ -188,21 +154,25 @@ def _in_place(
 ) -> _Step:
     """A resize where it is possible; else an eviction where the mode has one."""
     if pod.in_place is InPlace.QOS:
-        return Action.NONE, pod.in_place
-    stuck = ""
+        return _Step(Action.NONE, pod.in_place)
+    stuck, refusal = "", None
     if pod.resize_state is not ResizeState.NONE:
         held = _while_resizing(pod, watched, advice, now, terms.rules)
         if held is _Held.WAIT:
-            return Action.NONE, f"a resize is under way ({pod.resize_state})"
+            return _Step(Action.NONE, f"a resize is under way ({pod.resize_state})")
         stuck = f"the resize is {pod.resize_state}" if held is _Held.STUCK else ""
     elif pod.in_place is not InPlace.POSSIBLE:
         stuck = pod.in_place
+    if not stuck and pod.refused_resize is not None:
+        refusal = pod.refused_resize
+        stuck = str(refusal)
     if not stuck:
-        refusal = _no_room(terms.group, terms.rules) if pod.restarts else ""
-        return (Action.NONE, refusal) if refusal else (Action.IN_PLACE, "")
+        full = _no_room(terms.group, terms.rules) if pod.restarts else ""
+        return _Step(Action.NONE, full) if full else _Step(Action.IN_PLACE)
     if terms.mode == "InPlace":
-        return Action.NONE, f"{stuck}, and this mode never evicts"
-    return _evict(watched, advice, terms)
+        return _Step(Action.NONE, f"{stuck}, and this mode never evicts", refusal)
+    step = _evict(pod, watched, advice, terms)
+    return step._replace(refusal=step.refusal or refusal)
 
 
 class _Held(StrEnum):
@@ -250,16 +220,18 @@ def _asks_less(watched: Sequence[Running], advice: Mapping[str, Advice]) -> bool
     )
 
 
-def _evict(watched: Sequence[Running], advice: Mapping[str, Advice], terms: Terms) -> _Step:
-    """An eviction, where it is allowed and the pod that comes instead would be another one."""
+def _evict(pod: PodFacts, watched: Sequence[Running], advice: Mapping[str, Advice], terms: Terms) -> _Step:
+    """An eviction, where it is allowed and the pod that comes instead would be another one, and would come."""
     if all(_is_same(container, advice[container.name]) for container in watched):
-        return Action.NONE, "a new pod would ask for the same"
+        return _Step(Action.NONE, "a new pod would ask for the same")
     for requirement in terms.requirements:
         if not _met(requirement, watched, advice):
             moved = requirement.change_requirement
-            return Action.NONE, f"evictionRequirements: none of {', '.join(requirement.resources)} is {moved}"
-    refusal = _no_room(terms.group, terms.rules)
-    return (Action.NONE, refusal) if refusal else (Action.EVICT, "")
+            return _Step(Action.NONE, f"evictionRequirements: none of {', '.join(requirement.resources)} is {moved}")
+    if pod.refused_new is not None:
+        return _Step(Action.NONE, f"no new pod would come: {pod.refused_new}", pod.refused_new)
+    full = _no_room(terms.group, terms.rules)
+    return _Step(Action.NONE, full) if full else _Step(Action.EVICT)
 
 
 def _is_same(container: Running, own: Advice) -> bool:

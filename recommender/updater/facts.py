@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from adapter.units.quantity import Quantity
 
@@ -30,6 +31,26 @@ class InPlace(StrEnum):
     NOTHING = "a resize would change nothing"
     REFUSED = "the server has refused this resize"
     QOS = "requests apart from limits would change the QoS class Guaranteed, which no resize may"
+
+
+class Refusal(NamedTuple):
+    """Why the API server would not take a pod as it shall be."""
+
+    by: str
+    """kind and name of what is against it"""
+    resource: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.by}: {self.why}"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """New requests and limits of a container; what is not in them stays."""
+
+    requests: dict[str, Quantity]
+    limits: dict[str, Quantity]
 
 
 @dataclass(frozen=True)
@@ -80,3 +101,7 @@ class PodFacts:
     in_place: InPlace = InPlace.POSSIBLE
     restarts: bool = False
     """Whether a resize restarts a container, so that it disrupts like an eviction."""
+    refused_resize: Refusal | None = None
+    """Why its namespace would refuse the resize to its recommendation"""
+    refused_new: Refusal | None = None
+    """Why its namespace would refuse the pod that came instead of it"""

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, fields
 from typing import Final
 
 from adapter.units.quantity import Quantity
-from recommender.objects import LimitRange, quantities
+from recommender.objects import quantities
 from recommender.updater.facts import Advice, Quantities
+from recommender.updater.objects import LimitRange
 
 Amounts = dict[str, int]
 """container -> nano-units"""
@@ -46,6 +47,8 @@ class Room:
     """The least sum of requests."""
     pod_most: Quantities = field(default_factory=dict)
     """The largest sum of limits."""
+    pod_ratio: Quantities = field(default_factory=dict)
+    """The most that the sum of limits may be, as a multiple of the sum of requests."""
     pod_requests: Quantities = field(default_factory=dict)
     """The largest sum of requests: what the pod as a whole requests."""
 
@@ -62,6 +65,7 @@ def room(ranges: Iterable[LimitRange], requests: Mapping[str, str], limits: Mapp
         ratio=_strictest(min, [quantities(item.max_limit_request_ratio) for item in containers]),
         pod_least=_strictest(max, [quantities(item.min) for item in pods]),
         pod_most=_strictest(min, [quantities(item.max) for item in pods]),
+        pod_ratio=_strictest(min, [quantities(item.max_limit_request_ratio) for item in pods]),
         pod_requests=quantities(requests),
     )
 
@@ -110,6 +114,8 @@ class _Pod:
             fitted = {name: self._of_container(name, amount) for name, amount in grown.items()}
         if (most := self.room.get("pod_most")) is not None:
             fitted = self._under_sum_of_limits(fitted, most)
+        if (ratio := self.room.get("pod_ratio")) is not None:
+            fitted = self._within_ratio(fitted, ratio)
         if (most := self.room.get("pod_requests")) is not None and others + sum(fitted.values()) > most:
             fitted = _to_sum(fitted, fitted, max(most - others, 0))
         return fitted
@@ -132,6 +138,22 @@ class _Pod:
         if others + sum(moving.values()) <= most:
             return fitted
         return {**fitted, **_to_sum({name: fitted[name] for name in moving}, moving, max(most - others, 0))}
+
+    def _within_ratio(self, fitted: Amounts, ratio: int) -> Amounts:
+        """Requests whose limits stay, raised toward these, until the sum of limits is within the ratio of requests.
+
+        A limit that goes with its request is not moved for it: what still does not fit is refused (`admissible`).
+        """
+        asked = {**self.requests, **fitted}
+        kept, moving = self.limits.keys() & self.keeping, self.limits.keys() - self.keeping
+        limits = sum(self.limits[name] for name in kept) + sum(self._limit(name, asked.get(name, 0)) for name in moving)
+        missing = -(-limits * NANO // ratio) - sum(asked.values())
+        room = {name: self.limits[name] - fitted[name] for name in fitted if name in self.keeping}
+        total = sum(room.values())
+        if missing <= 0 or not total:
+            return fitted
+        missing = min(missing, total)
+        return fitted | {name: fitted[name] - (-missing * own // total) for name, own in room.items()}
 
     def _limit(self, name: str, amount: int) -> int:
         """The limit that goes with a request: in the same ratio as now, else the request itself."""

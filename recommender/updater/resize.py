@@ -1,19 +1,36 @@
 """From a pod and a VPA to the facts of a decision, and to the patch of the pod's `resize` subresource. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from adapter.kube.objects import unix
 from adapter.units.quantity import Quantity
 from recommender.model.cluster import TrackedVpa
-from recommender.objects import OOM_KILLED, ContainerStatus, LimitRange, Pod, PodContainer, ResourcePolicy, quantities
-from recommender.updater.facts import Advice, InPlace, PodFacts, Quantities, ResizeState, Running
+from recommender.objects import (
+    OOM_KILLED,
+    RESIZE_PENDING,
+    ContainerStatus,
+    Pod,
+    PodContainer,
+    ResourcePolicy,
+    quantities,
+)
+from recommender.updater.admissible import Namespace, defaults, refused_new, refused_resize
+from recommender.updater.facts import (
+    Advice,
+    InPlace,
+    PodFacts,
+    Quantities,
+    Refusal,
+    ResizeState,
+    Running,
+    Wanted,
+)
 from recommender.updater.limits import Asked, held, room
 
 OBSERVED: Final = "vpaObservedContainers"
 """The annotation in which VPA's admission controller lists the containers that it saw."""
-PENDING: Final = "PodResizePending"
 IN_PROGRESS: Final = "PodResizeInProgress"
 RESOURCES: Final = ("cpu", "memory")
 Body = Mapping[str, Any]
@@ -26,9 +43,23 @@ class Wish:
 
     advice: Mapping[str, Advice]
     """By container, held to what the pod can get."""
+    resized: "Resize"
+    """What brings it there, as far as a resize may."""
+    anew: Mapping[str, Wanted]
+    """By container, what a pod that came instead of it would have."""
+    refused_resize: Refusal | None = None
+    """Why its namespace would refuse the resize, …"""
+    refused_new: Refusal | None = None
+    """… and the new pod."""
+
+
+class Resize(NamedTuple):
+    """What a resize of a pod would do."""
+
     body: Body
-    """The patch that brings it there, as far as a resize may."""
     in_place: InPlace
+    wanted: Mapping[str, Wanted]
+    """By container, what it would have."""
 
 
 def advised(tracked: TrackedVpa) -> dict[str, Advice]:
@@ -42,17 +73,27 @@ def advised(tracked: TrackedVpa) -> dict[str, Advice]:
     }
 
 
-def wish(pod: Pod, advice: Mapping[str, Advice], policy: ResourcePolicy, ranges: Iterable[LimitRange] = ()) -> Wish:
-    """What the pod should have of a VPA's advice, in a namespace with these LimitRanges."""
+def wish(pod: Pod, advice: Mapping[str, Advice], policy: ResourcePolicy, namespace: Namespace | None = None) -> Wish:
+    """What the pod should have of a VPA's advice, and what its namespace has against that."""
+    space = namespace or Namespace()
     asked = [_asked(container, policy) for container in pod.running_containers]
     whole = pod.spec.resources
-    space = room(ranges, whole.requests if whole else {}, whole.limits if whole else {})
-    fitting = held(advice, asked, space)
-    body, in_place = resize(pod, fitting, policy)
-    return Wish(fitting, body, in_place)
+    fitting = held(advice, asked, room(space.ranges, whole.requests if whole else {}, whole.limits if whole else {}))
+    resized, anew = resize(pod, fitting, policy), _anew(pod, fitting, policy, space)
+    if not space.ranges and not space.quotas:
+        return Wish(fitting, resized, anew)
+    return Wish(
+        fitting,
+        resized,
+        anew,
+        refused_resize(pod, resized.wanted, space) if resized.in_place is InPlace.POSSIBLE else None,
+        refused_new(pod, anew, space),
+    )
 
 
-def facts(pod: Pod, in_place: InPlace = InPlace.POSSIBLE, failing: float | None = None) -> PodFacts:
+def facts(
+    pod: Pod, wished: Wish | None = None, *, in_place: InPlace = InPlace.POSSIBLE, failing: float | None = None
+) -> PodFacts:
     """What the decision reads of a pod; `failing` is the Unix time, s, since when its resize has been failing."""
     note = pod.metadata.annotations.get(OBSERVED)
     statuses = {status.name: status for status in pod.all_statuses}
@@ -68,20 +109,22 @@ def facts(pod: Pod, in_place: InPlace = InPlace.POSSIBLE, failing: float | None 
         resize_state=state,
         in_place=in_place,
         restarts="RestartContainer" in policies,
+        refused_resize=wished.refused_resize if wished else None,
+        refused_new=wished.refused_new if wished else None,
     )
 
 
 def resizing(pod: Pod) -> tuple[float | None, ResizeState]:
     """(since when, state) of a resize that is not done."""
     for condition in pod.status.conditions:
-        if condition.status == "True" and condition.type in (PENDING, IN_PROGRESS):
-            default = ResizeState.DEFERRED if condition.type == PENDING else ResizeState.IN_PROGRESS
+        if condition.status == "True" and condition.type in (RESIZE_PENDING, IN_PROGRESS):
+            default = ResizeState.DEFERRED if condition.type == RESIZE_PENDING else ResizeState.IN_PROGRESS
             known = condition.reason in set(ResizeState) - {ResizeState.NONE}
             return unix(condition.last_transition_time), ResizeState(condition.reason) if known else default
     return None, ResizeState.NONE
 
 
-def resize(pod: Pod, advice: Mapping[str, Advice], policy: ResourcePolicy) -> tuple[Body, InPlace]:
+def resize(pod: Pod, advice: Mapping[str, Advice], policy: ResourcePolicy) -> Resize:
     """The patch of the `resize` subresource: new requests; limits keep their ratio unless only requests are controlled.
 
     A container that has no request of a resource gets none, and a pod keeps its QoS class: a resize may not change
@@ -103,10 +146,10 @@ def resize(pod: Pod, advice: Mapping[str, Advice], policy: ResourcePolicy) -> tu
         in_place = InPlace.POSSIBLE
     elif in_place is InPlace.POSSIBLE:
         in_place = InPlace.NOTHING
-    return {"spec": {kind: entries for kind, entries in body.items() if entries}}, in_place
+    return Resize({"spec": {kind: entries for kind, entries in body.items() if entries}}, in_place, wanted)
 
 
-def scaled(requests: Quantities, limits: Quantities, target: Quantities, *, keep_limits: bool) -> "Wanted":
+def scaled(requests: Quantities, limits: Quantities, target: Quantities, *, keep_limits: bool) -> Wanted:
     """New requests and limits: limit × new request / old request, or, limits kept, requests held to them."""
     wanted, capped = {}, {}
     for name, amount in target.items():
@@ -118,14 +161,6 @@ def scaled(requests: Quantities, limits: Quantities, target: Quantities, *, keep
             unit = 10**6 if name == "cpu" else 10**9
             capped[name] = Quantity(limit.nano * amount.nano // request.nano // unit * unit, limit.format)
     return Wanted(wanted, capped)
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """New requests and limits of a container; what is not in them stays."""
-
-    requests: dict[str, Quantity]
-    limits: dict[str, Quantity]
 
 
 def is_guaranteed(pod: Pod, wanted: Mapping[str, Wanted]) -> bool:
@@ -153,6 +188,20 @@ def _wanted(container: PodContainer, own: Advice, policy: ResourcePolicy) -> Wan
     resources = container.resources
     keep = policy.keeps_limits(container.name)
     return scaled(quantities(resources.requests), quantities(resources.limits), own.target, keep_limits=keep)
+
+
+def _anew(pod: Pod, advice: Mapping[str, Advice], policy: ResourcePolicy, namespace: Namespace) -> dict[str, Wanted]:
+    """What a new pod has: what LimitRanges give to who has nothing, then the advice, by VPA's admission controller."""
+    given, made = defaults(namespace.ranges), dict[str, Wanted]()
+    for container in (*pod.spec.containers, *pod.spec.init_containers):
+        limits = given.limits | quantities(container.resources.limits)
+        requests = given.requests | quantities(container.resources.requests)
+        made[container.name] = Wanted(requests, limits)
+        if container.name in advice:
+            target, keep = advice[container.name].target, policy.keeps_limits(container.name)
+            found = scaled({**target, **requests}, limits, target, keep_limits=keep)
+            made[container.name] = Wanted(requests | found.requests, limits | found.limits)
+    return made
 
 
 def _one_less(wanted: Mapping[str, Wanted]) -> dict[str, Wanted]:

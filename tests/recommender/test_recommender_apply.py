@@ -17,9 +17,6 @@ from recommender.objects import (
     ContainerPolicy,
     ContainerRecommendation,
     ContainerStatus,
-    LimitRange,
-    LimitRangeItem,
-    LimitRangeSpec,
     Pod,
     PodContainer,
     PodRecommendation,
@@ -34,6 +31,7 @@ from recommender.objects import (
 from recommender.updater.admission import Admission
 from recommender.updater.apply import Applier
 from recommender.updater.facts import Advice, InPlace
+from recommender.updater.objects import LimitRange, LimitRangeItem, LimitRangeSpec
 from recommender.updater.releases import PodTemplate, Sibling, SiblingSpec
 from recommender.updater.resize import facts, resize, scaled, wish
 
@@ -92,8 +90,11 @@ def tracked(
 class Recorder:
     """Stands for a Client; notes what it is asked to write."""
 
-    def __init__(self, refuse: Any = None, lease: dict[Any, Any] | None = None, ranges: Any = ()) -> None:
+    def __init__(
+        self, refuse: Any = None, lease: dict[Any, Any] | None = None, ranges: Any = (), quotas: Any = ()
+    ) -> None:
         self.written, self._refuse, self._lease, self._ranges = list[Any](), refuse, lease, list(ranges)
+        self.quotas: Any = list(quotas)
         self.siblings: list[Sibling] | KubeError = []
 
     async def get(self, path: str, kind: type[dict]) -> dict[Any, Any]:
@@ -104,6 +105,10 @@ class Recorder:
     async def list(self, path: Any, kind: Any, *, params: Any = None) -> Any:
         if path.endswith("/limitranges"):
             return Listing(self._ranges, "1")
+        if path.endswith("/resourcequotas"):
+            if isinstance(self.quotas, KubeError):
+                raise self.quotas
+            return Listing(self.quotas, "1")
         assert (path, params) == ("/apis/apps/v1/deployments", {"labelSelector": "streamgate.io/release"})
         if isinstance(self.siblings, KubeError):
             raise self.siblings
@@ -263,7 +268,7 @@ def test_a_resource_without_a_request_gets_none() -> None:
 
 def test_the_patch_names_only_containers_with_advice() -> None:
     policy = ContainerPolicy(container_name="app", controlled_values="RequestsOnly")
-    body, in_place = resize(
+    body, in_place, _ = resize(
         pod(limits={"cpu": "2"}), {"app": Advice(q(cpu="100m"))}, ResourcePolicy(container_policies=(policy,))
     )
     assert in_place is InPlace.POSSIBLE
@@ -303,7 +308,7 @@ async def test_a_target_above_what_the_namespace_allows_evicts_nobody() -> None:
 async def test_a_resize_asks_for_what_the_namespace_allows() -> None:
     client = Recorder(ranges=[ranged(cpu="1500m")])
     await Applier(cast(Client, client), "in-place").act(
-        [(tracked("InPlace", "2", lower="1500m", upper="3"), [pod()])], NOW
+        [(tracked("InPlace", "2", lower="1500m", upper="3"), [pod(limits={"cpu": "1", "memory": "2Gi"})])], NOW
     )
     assert client.written[0][2]["spec"]["containers"][0]["resources"]["requests"] == {"cpu": "1500m"}
 
@@ -332,7 +337,7 @@ def test_a_pod_does_not_become_guaranteed_by_a_resize() -> None:
     """Its requests grow to its limits, both of them; one stays a millicore below."""
     burstable = pod(requests={"cpu": "500m", "memory": "1Gi"}, limits={"cpu": "1", "memory": "1Gi"})
     policy = ResourcePolicy(container_policies=(ContainerPolicy(container_name="*", controlled_values="RequestsOnly"),))
-    body, _ = resize(burstable, {"app": Advice(q(cpu="2", memory="2Gi"))}, policy)
+    body, _, _ = resize(burstable, {"app": Advice(q(cpu="2", memory="2Gi"))}, policy)
     assert body["spec"]["containers"][0]["resources"]["requests"] == {"cpu": "999m", "memory": "1Gi"}
 
 
@@ -395,7 +400,9 @@ def test_a_sidecar_is_resized_among_the_init_containers() -> None:
     made = pod()
     made = msgspec.structs.replace(made, spec=msgspec.structs.replace(made.spec, init_containers=(first, sidecar)))
     wished = wish(made, {name: Advice(q(cpu="100m")) for name in ("proxy", "migrate")}, ResourcePolicy())
-    assert wished.body == {"spec": {"initContainers": [{"name": "proxy", "resources": {"requests": {"cpu": "100m"}}}]}}
+    assert wished.resized.body == {
+        "spec": {"initContainers": [{"name": "proxy", "resources": {"requests": {"cpu": "100m"}}}]}
+    }
 
 
 def sibling(namespace: str = "shop", **labels: str) -> Sibling:

@@ -7,8 +7,9 @@ import pytest
 from adapter.units.quantity import Quantity
 from recommender.objects import EvictionRequirement
 from recommender.updater import decide as decisions
-from recommender.updater.decide import Action, Cause, Group, Terms
+from recommender.updater.decide import Action, Cause
 from recommender.updater.facts import Advice, InPlace, PodFacts, ResizeState, Running
+from recommender.updater.terms import Group, Terms
 
 NOW = 1767243600.0
 HOUR = 3600.0

@@ -16,6 +16,7 @@ from recommender.model.buckets import Rows
 from recommender.model.containers import DAY, Model
 from recommender.model.runs import observe_runs
 from recommender.settings import Settings
+from tests.strategies import examples
 
 MIB, GIB, TB = 1024**2, 1024**3, 10**12
 T0 = 1767225600.0
@@ -137,7 +138,7 @@ def _with(events: Sequence[Event], at: int, one: Event) -> list[Event]:
     return [*events[:at], replace(one, minute=minute + 0.0005), *events[at:]]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(histories, st.data(), ends)
 def test_a_larger_reading_never_lowers_the_target(history: tuple[Event, ...], data: st.DataObject, end: float) -> None:
     at = data.draw(st.sampled_from([place for place, event in enumerate(history) if event.kind == "read"]))
@@ -145,7 +146,7 @@ def test_a_larger_reading_never_lowers_the_target(history: tuple[Event, ...], da
     assert asked(history, end) <= asked([*history[:at], larger, *history[at + 1 :]], end)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(histories, st.data(), kills, ends)
 def test_a_kill_never_lowers_the_target(
     history: tuple[Event, ...], data: st.DataObject, kill: Event, end: float
@@ -156,7 +157,7 @@ def test_a_kill_never_lowers_the_target(
     assert asked(history, end) <= asked(more, end)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(histories, st.data(), readings, ends)
 def test_one_reading_more_asks_for_four_times_as_much_at_most(
     history: tuple[Event, ...], data: st.DataObject, one: Event, end: float
@@ -167,7 +168,7 @@ def test_one_reading_more_asks_for_four_times_as_much_at_most(
     assert asked(more, end) <= 4 * asked(history, end) * 1.001
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(histories, st.floats(0.02, 50.0), ends)
 def test_readings_times_c_give_the_target_times_c(history: tuple[Event, ...], c: float, end: float) -> None:
     """Without kills: what they add is 100 MiB at least."""
@@ -177,7 +178,7 @@ def test_readings_times_c_give_the_target_times_c(history: tuple[Event, ...], c:
     assert asked(scaled, end) == pytest.approx(c * asked(read, end), rel=0.05)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(histories, ends)
 def test_a_restart_changes_nothing(history: tuple[Event, ...], end: float) -> None:
     lasting = [event for event in history if event.kind not in ("restart", "pods", "kill")]

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.units.quantity import Quantity
-from recommender.objects import LimitRange, LimitRangeItem, LimitRangeSpec
 from recommender.updater.facts import Advice
 from recommender.updater.limits import Asked, Room, held, room
+from recommender.updater.objects import LimitRange, LimitRangeItem, LimitRangeSpec
 
 
 def q(**texts: Any) -> Any:
@@ -57,11 +57,28 @@ def test_all_limit_ranges_of_a_namespace_and_the_pods_own_limits_hold_together()
     items = [
         LimitRangeItem(type="Container", min={"cpu": "10m"}, max={"cpu": "2"}),
         LimitRangeItem(type="Container", min={"cpu": "20m"}, max={"cpu": "3"}),
-        LimitRangeItem(type="Pod", max={"memory": "1Gi"}),
+        LimitRangeItem(type="Pod", max={"memory": "1Gi"}, max_limit_request_ratio={"cpu": "3"}),
         LimitRangeItem(type="PersistentVolumeClaim", max={"storage": "1Gi"}),
     ]
     space = room([LimitRange(spec=LimitRangeSpec(limits=(item,))) for item in items], {"cpu": "4"}, {"cpu": "1"})
-    assert space == Room(least=q(cpu="20m"), most=q(cpu="1"), pod_most=q(memory="1Gi"), pod_requests=q(cpu="4"))
+    assert space == Room(
+        least=q(cpu="20m"), most=q(cpu="1"), pod_most=q(memory="1Gi"), pod_requests=q(cpu="4"), pod_ratio=q(cpu="3")
+    )
+
+
+def test_requests_whose_limits_stay_are_raised_to_the_ratio_of_the_pod() -> None:
+    """Limits 8 + 2 of requests 2 + 1, at most 2 times: 5 are asked for, 2 more, of rooms 6 and 1: 12/7 and 2/7 more."""
+    asked = [
+        Asked("a", q(cpu="1"), q(cpu="8"), keeps_limits=True),
+        Asked("b", q(cpu="1"), q(cpu="2"), keeps_limits=True),
+    ]
+    assert target(asked, {"a": "2", "b": "1"}, Room(pod_ratio=q(cpu="2"))) == {"a": "3715m", "b": "1286m"}
+
+
+def test_a_pod_whose_limits_move_with_its_requests_keeps_its_ratio() -> None:
+    """Limits 8 of requests 3 are more than 2 times: to raise the one raises the other. That is refused, not mended."""
+    asked = [Asked("a", q(cpu="1"), q(cpu="4")), Asked("b", q(cpu="1"))]
+    assert target(asked, {"a": "2", "b": "1"}, Room(pod_ratio=q(cpu="2"))) == {"a": "2", "b": "1"}
 
 
 millis = st.integers(1, 64_000)

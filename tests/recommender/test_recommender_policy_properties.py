@@ -16,6 +16,7 @@ from recommender.model.buckets import Rows
 from recommender.model.containers import DAY, Model
 from recommender.model.peaks import FOURFOLD, Days, amount, level
 from recommender.settings import Settings
+from tests.strategies import examples
 
 History = list[list[int]]
 Kill = tuple[int, int, int]
@@ -74,7 +75,7 @@ def with_reading(history: History, at: tuple[int, int], value: int) -> History:
     ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(days, st.data())
 def test_a_larger_reading_never_lowers_the_target(history: History, data: st.DataObject) -> None:
     at = data.draw(st.sampled_from(flat(history)))
@@ -84,7 +85,7 @@ def test_a_larger_reading_never_lowers_the_target(history: History, data: st.Dat
     assert low <= high
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(days, st.data())
 def test_a_kill_never_lowers_the_target(history: History, data: st.DataObject) -> None:
     killed = data.draw(st.integers(0, len(history) - 1))
@@ -93,7 +94,7 @@ def test_a_kill_never_lowers_the_target(history: History, data: st.DataObject) -
     assert low <= high
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(days, st.floats(0.01, 100.0))
 def test_readings_times_c_give_the_target_times_c(history: History, c: float) -> None:
     """Within 5 %, between the lowest level (1 MB) and the largest amount (100 TB)."""
@@ -104,7 +105,7 @@ def test_readings_times_c_give_the_target_times_c(history: History, c: float) ->
     assert times == pytest.approx(plain * c, rel=0.05)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(days, bytes_)
 def test_a_level_held_for_a_day_is_covered_at_the_next_decision(history: History, new: int) -> None:
     """Held: six readings of it, so that the sixth is 4^5 = 1,024 times the day before and more is not asked of it."""
@@ -113,7 +114,7 @@ def test_a_level_held_for_a_day_is_covered_at_the_next_decision(history: History
     assert targets([[*history, [new] * 6]])[0] >= new
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(days, bytes_)
 def test_a_level_that_fell_is_followed_after_ten_days(history: History, new: int) -> None:
     history = [*history, *[[new] * 6] * 10]
@@ -165,7 +166,7 @@ def asked(readings: Sequence[Reading], later: float, kills: Sequence[Reading] = 
 LATER = st.floats(0.0, 1.5)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.one_of(SPARSE, FULL), READINGS, LATER)
 @example([Reading(0, 0, 0, 65659969), Reading(0, 0, 1, 3269017)], Reading(0, 0, 0, 24154952), 1.0)
 @example(
@@ -180,7 +181,7 @@ def test_one_reading_more_asks_for_four_times_as_much_at_most(
     assert asked([*history, one], later) <= 4 * without * 1.001
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(st.one_of(SPARSE, FULL), READINGS, st.integers(0, 3), st.floats(0.0, 1.0))
 def test_after_a_week_nothing_is_left_of_what_a_reading_was_above_all_others(
     history: list[Reading], one: Reading, over: int, hour: float
@@ -197,7 +198,7 @@ def test_after_a_week_nothing_is_left_of_what_a_reading_was_above_all_others(
     assert high <= same * 1.001
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(st.one_of(SPARSE, FULL), st.data())
 def test_a_larger_reading_of_any_shape_never_lowers_the_target(history: list[Reading], data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(history) - 1))
@@ -206,13 +207,13 @@ def test_a_larger_reading_of_any_shape_never_lowers_the_target(history: list[Rea
     assert asked(history, later) <= asked([*history[:at], larger, *history[at + 1 :]], later)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.one_of(SPARSE, FULL), READINGS, LATER)
 def test_a_kill_in_any_shape_never_lowers_the_target(history: list[Reading], kill: Reading, later: float) -> None:
     assert asked(history, later) <= asked(history, later, [kill])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.one_of(SPARSE, FULL), st.floats(0.01, 100.0), LATER)
 def test_readings_of_any_shape_times_c_give_the_target_times_c(history: list[Reading], c: float, later: float) -> None:
     assume(min(reading.amount for reading in history) * c > 1e6)
@@ -220,7 +221,7 @@ def test_readings_of_any_shape_times_c_give_the_target_times_c(history: list[Rea
     assert asked(scaled, later) == pytest.approx(asked(history, later) * c, rel=0.05)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.lists(SPARSE, min_size=2, max_size=5))
 def test_containers_of_any_shape_get_what_each_gets_alone(histories: list[list[Reading]]) -> None:
     """Decided together, at one time."""
@@ -236,7 +237,7 @@ def test_containers_of_any_shape_get_what_each_gets_alone(histories: list[list[R
     assert _decided(model, rows, FREE, T0 + 26 * DAY) == alone
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.lists(st.floats(-0.1, 0.1), min_size=24, max_size=24), st.sampled_from([10 * GIB, TB]), st.integers(0, 23))
 def test_a_lone_reading_is_forgotten_after_a_week(noise: list[float], value: int, hour: int) -> None:
     """Two weeks of noise about 100 MiB and one reading beyond: at most 4 times for 7 days, then nothing is left."""
@@ -247,7 +248,7 @@ def test_a_lone_reading_is_forgotten_after_a_week(noise: list[float], value: int
         assert with_ <= 4 * without * 1.001 if later < 7 else with_ <= 1.1 * without
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(days, st.floats(0.01, 0.5))
 def test_no_supported_history_gets_a_target_above_the_ceiling(history: History, ceiling: float) -> None:
     peaks = np.array([[max(readings) for readings in history][::-1]], dtype=float)
@@ -255,7 +256,7 @@ def test_no_supported_history_gets_a_target_above_the_ceiling(history: History, 
     assert policy.risk(known, policy.targets(known))[0] <= ceiling
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(days)
 def test_a_lower_ceiling_never_lowers_the_target(history: History) -> None:
     peaks = np.array([[max(readings) for readings in history][::-1]], dtype=float)
@@ -291,7 +292,7 @@ def test_a_level_is_the_amount_to_three_in_ten_thousand(value: int) -> None:
     assert level(back) == level(np.array([value]))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(bytes_, min_size=3, max_size=9), st.data())
 def test_one_reading_more_of_a_day_lifts_what_repeats_to_four_times_at_most(
     values: list[int], data: st.DataObject

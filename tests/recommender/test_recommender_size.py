@@ -63,9 +63,7 @@ def test_a_containers_state_is_800_bytes_at_most_whatever_it_has_used(history: l
             model = Model(OURS)
             rows = model.states.take(CONTAINERS)
             codec.restore(model.states, rows, saved)
-            for row, text in zip(rows.tolist(), extras, strict=True):
-                if text:
-                    codec.restore_extra(model.states, row, text)
+            codec.restore_extras(model.states, rows, extras)
             instances = model.start(rows)
         assert bytes_each(model) <= MOST_BYTES
 

@@ -1,0 +1,289 @@
+"""What the API server would refuse of a pod as it shall be: by its namespace's LimitRanges and ResourceQuotas. Pure.
+
+`limits` fits a recommendation into its namespace as far as that goes. What still does not fit is refused where it is a
+resize; where it is a new pod, nothing comes in place of the one that was evicted. The rules are Kubernetes' own (1.37):
+plugin/pkg/admission/limitranger and, with what a pod takes of it, pkg/quota/v1/evaluator/core/pods.go.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Final
+
+from adapter.units.quantity import NANO, Quantity
+from recommender.objects import RESIZE_PENDING, Pod, quantities
+from recommender.updater.facts import Quantities, Refusal, ResizeState, Wanted
+from recommender.updater.limits import UNIT
+from recommender.updater.objects import LimitRange, LimitRangeItem, ResourceQuota, ScopeRequirement
+
+COUNTED: Final = ("pods", "count/pods")
+MUST_BE_SAID: Final = ("cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory")
+"""What each container must say where a quota counts it."""
+NOTHING: Final = Wanted({}, {})
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """What holds for all pods of a namespace."""
+
+    ranges: Sequence[LimitRange] = ()
+    quotas: Sequence[ResourceQuota] = ()
+    taken: Mapping[str, int] = field(default_factory=dict)
+    """resource of a quota -> nano-units that were asked for since the quotas' use was read"""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A container, by what it asks for."""
+
+    name: str
+    requests: Quantities
+    limits: Quantities
+    is_init: bool = False
+    is_sidecar: bool = False
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a pod asks for, container by container and as a whole."""
+
+    parts: Sequence[Part]
+    requests: Quantities
+    limits: Quantities
+    as_a_whole: bool = False
+    """Whether it has resources of its own, which stand for its containers'."""
+
+
+def shape(pod: Pod, wanted: Mapping[str, Wanted]) -> Shape:
+    """The pod with these changes."""
+    parts = []
+    for is_init, containers in ((False, pod.spec.containers), (True, pod.spec.init_containers)):
+        for one in containers:
+            change, own = wanted.get(one.name, NOTHING), one.resources
+            requests, limits = quantities(own.requests) | change.requests, quantities(own.limits) | change.limits
+            is_sidecar = is_init and one.restart_policy == "Always"
+            parts.append(Part(one.name, requests, limits, is_init=is_init, is_sidecar=is_sidecar))
+    return _whole(pod, parts)
+
+
+def refused_resize(pod: Pod, wanted: Mapping[str, Wanted], namespace: Namespace) -> Refusal | None:
+    """Why the server would refuse this resize of the pod; None: nothing is known against it."""
+    after = shape(pod, wanted)
+    return _by_ranges(after, namespace.ranges) or _by_quotas(pod, after, namespace, is_new=False)
+
+
+def refused_new(pod: Pod, wanted: Mapping[str, Wanted], namespace: Namespace) -> Refusal | None:
+    """Why no pod with these changes could come instead of the pod; None: nothing is known against it."""
+    after = shape(pod, wanted)
+    return _by_ranges(after, namespace.ranges) or _by_quotas(pod, after, namespace, is_new=True)
+
+
+def taken(pod: Pod, wanted: Mapping[str, Wanted], namespace: Namespace) -> dict[str, int]:
+    """What the namespace's quotas are charged beyond what was read, with these changes: resource -> nano-units."""
+    if not namespace.quotas:
+        return dict(namespace.taken)
+    before, after = _charged(_now(pod)), _charged(shape(pod, wanted))
+    more = {name: max(amount - before.get(name, 0), 0) for name, amount in after.items()}
+    return {name: namespace.taken.get(name, 0) + amount for name, amount in more.items()}
+
+
+def defaults(ranges: Iterable[LimitRange]) -> Wanted:
+    """The requests and limits that LimitRanges give to a new container that has none."""
+    made = Wanted({}, {})
+    for item in chain.from_iterable(found.spec.limits for found in ranges):
+        if item.type == "Container":
+            made.requests.update(quantities(item.default_request))
+            made.limits.update(quantities(item.default))
+    return made
+
+
+def _whole(pod: Pod, parts: Sequence[Part]) -> Shape:
+    own = pod.spec.resources
+    requests, limits = ([part.requests for part in parts], [part.limits for part in parts])
+    return Shape(
+        parts,
+        _sum(parts, requests) | (quantities(own.requests) if own else {}),
+        _sum(parts, limits) | (quantities(own.limits) if own else {}),
+        as_a_whole=own is not None and bool(own.requests or own.limits),
+    )
+
+
+def _sum(parts: Sequence[Part], amounts: Sequence[Quantities]) -> dict[str, Quantity]:
+    """Of all that run together: containers and sidecars, or, if that is more, an init container and sidecars before it.
+
+    Of what any container names; KEP-753.
+    """
+    together: dict[str, Quantity] = {}
+    before: dict[str, Quantity] = {}
+    most: dict[str, Quantity] = {}
+    for part, own in zip(parts, amounts, strict=True):
+        if not part.is_init or part.is_sidecar:
+            together = _added(together, own)
+        if part.is_sidecar:
+            before = _added(before, own)
+        if part.is_init:
+            most = _largest(most, before if part.is_sidecar else _added(before, own))
+    return _largest(together, most)
+
+
+def _by_ranges(after: Shape, ranges: Iterable[LimitRange]) -> Refusal | None:
+    for found in ranges:
+        by = f"LimitRange {found.metadata.name}"
+        for item in found.spec.limits:
+            if item.type == "Container":
+                checked = [(f"container {part.name}", part.requests, part.limits) for part in after.parts]
+            else:
+                checked = [("the pod", after.requests, after.limits)] if item.type == "Pod" else []
+            for who, requests, limits in checked:
+                if refused := _outside(item, requests, limits, who):
+                    return Refusal(by, *refused)
+    return None
+
+
+def _outside(item: LimitRangeItem, requests: Quantities, limits: Quantities, who: str) -> tuple[str, str] | None:
+    """(resource, why) where an entry does not allow these requests and limits."""
+    for resource, least in quantities(item.min).items():
+        for kind, found in (("requests", requests.get(resource)), ("limits", limits.get(resource))):
+            if found is None and kind == "requests":
+                return resource, f"{who} must request {resource}, {least} at least"
+            if found is not None and found < least:
+                return resource, f"{kind}.{resource} of {who} would be {found}, {least} at least is wanted"
+    for resource, most in quantities(item.max).items():
+        for kind, found in (("limits", limits.get(resource)), ("requests", requests.get(resource))):
+            if found is None and kind == "limits":
+                return resource, f"{who} must have a limit of {resource}, {most} at most"
+            if found is not None and found > most:
+                return resource, f"{kind}.{resource} of {who} would be {found}, {most} at most is allowed"
+    for resource, ratio in quantities(item.max_limit_request_ratio).items():
+        request, limit = requests.get(resource), limits.get(resource)
+        if request is None or limit is None or not request.nano or not limit.nano:
+            return resource, f"{who} must have a request and a limit of {resource}, at most {ratio} times as large"
+        if limit.nano * NANO > ratio.nano * request.nano:
+            times = limit.nano / request.nano
+            return resource, f"limits.{resource} of {who} would be {times:.3g} times the requests, {ratio} are allowed"
+    return None
+
+
+def _by_quotas(pod: Pod, after: Shape, namespace: Namespace, *, is_new: bool) -> Refusal | None:
+    """A new pod is charged whole, when the one that it follows no longer is; of a resize only what it adds."""
+    before = _now(pod)
+    then = after if is_new else before if _is_infeasible(pod) else _either(pod, after)
+    for quota in namespace.quotas:
+        if not _covers(quota, pod, after):
+            continue
+        counted = _charged(before) if _covers(quota, pod, before) else {}
+        if refused := _beyond(quota, after, counted, _charged(then), namespace.taken, is_new=is_new):
+            return Refusal(f"ResourceQuota {quota.metadata.name}", *refused)
+    return None
+
+
+def _beyond(
+    quota: ResourceQuota,
+    after: Shape,
+    counted: Mapping[str, int],
+    then: Mapping[str, int],
+    others: Mapping[str, int],
+    *,
+    is_new: bool,
+) -> tuple[str, str] | None:
+    """(resource, why) where what the pod is `counted` with becoming `then` is more than the quota has room for."""
+    hard, used = quantities(quota.status.hard), quantities(quota.status.used)
+    if not after.as_a_whole:
+        for name in hard.keys() & set(MUST_BE_SAID):
+            silent = [part.name for part in after.parts if name not in _charged_of(part.requests, part.limits)]
+            if silent:
+                return name, f"container {silent[0]} must say {name}"
+    for name, most in hard.items():
+        if name not in then:
+            continue
+        if name not in used:
+            return name, f"what is used of {name} is not known yet"
+        more = then[name] - counted.get(name, 0)
+        would = Quantity(used[name].nano + others.get(name, 0) + more, most.format)
+        if would > most and (is_new or more > 0):
+            return name, f"{name} would be {would} in all, {most} is allowed"
+    return None
+
+
+def _now(pod: Pod) -> Shape:
+    """What quotas count of the pod today: the larger of what it asks for and what it has, or that alone."""
+    asked = shape(pod, {})
+    return _had(pod, asked) if _is_infeasible(pod) else _either(pod, asked)
+
+
+def _is_infeasible(pod: Pod) -> bool:
+    pending = [condition for condition in pod.status.conditions if condition.type == RESIZE_PENDING]
+    return any(condition.reason == ResizeState.INFEASIBLE for condition in pending)
+
+
+def _either(pod: Pod, asked: Shape) -> Shape:
+    """The larger of what is asked for and what the pod has; pod-level resources as they are asked for."""
+    has = _had(pod, asked)
+    return Shape(
+        asked.parts, _largest(asked.requests, has.requests), _largest(asked.limits, has.limits), asked.as_a_whole
+    )
+
+
+def _had(pod: Pod, asked: Shape) -> Shape:
+    """What the kubelet says the containers have; what they ask for where it says nothing."""
+    statuses = {status.name: status.resources for status in pod.all_statuses}
+    parts = []
+    for part in asked.parts:
+        has = statuses.get(part.name)
+        requests = quantities(has.requests) if has and has.requests else part.requests
+        limits = quantities(has.limits) if has and has.limits else part.limits
+        parts.append(Part(part.name, requests, limits, is_init=part.is_init, is_sidecar=part.is_sidecar))
+    return _whole(pod, parts)
+
+
+def _charged(whole: Shape) -> dict[str, int]:
+    """What a quota counts of a pod: resource -> nano-units."""
+    return _charged_of(whole.requests, whole.limits) | dict.fromkeys(COUNTED, NANO)
+
+
+def _charged_of(requests: Quantities, limits: Quantities) -> dict[str, int]:
+    plain = {name: amount.nano for name, amount in requests.items()}
+    return (
+        plain
+        | {f"requests.{name}": amount for name, amount in plain.items()}
+        | {f"limits.{name}": amount.nano for name, amount in limits.items()}
+    )
+
+
+def _covers(quota: ResourceQuota, pod: Pod, asked: Shape) -> bool:
+    """Whether the quota counts such a pod. A scope that is not read (affinity to other namespaces) counts as met."""
+    spec = quota.spec
+    selected = spec.scope_selector.match_expressions if spec.scope_selector else ()
+    plain = (ScopeRequirement(scope_name=name, operator="Exists") for name in spec.scopes)
+    return all(_meets(one, pod, asked) for one in (*plain, *selected))
+
+
+def _meets(scope: ScopeRequirement, pod: Pod, asked: Shape) -> bool:
+    ends, name = pod.spec.active_deadline_seconds is not None, pod.spec.priority_class_name
+    every = [asked.requests, asked.limits, *(own for part in asked.parts for own in (part.requests, part.limits))]
+    nothing = not any(own[resource].nano for own in every for resource in UNIT if resource in own)
+    match scope.scope_name:
+        case "Terminating" | "NotTerminating":
+            return ends == (scope.scope_name == "Terminating")
+        case "BestEffort" | "NotBestEffort":
+            return nothing == (scope.scope_name == "BestEffort")
+        case "PriorityClass":
+            return {
+                "In": name in scope.values,
+                "NotIn": name not in scope.values,
+                "Exists": bool(name),
+                "DoesNotExist": not name,
+            }.get(scope.operator, True)
+    return True
+
+
+def _added(left: Quantities, right: Quantities) -> dict[str, Quantity]:
+    return {**left, **{name: _plus(left.get(name), amount) for name, amount in right.items()}}
+
+
+def _plus(left: Quantity | None, right: Quantity) -> Quantity:
+    return right if left is None else Quantity(left.nano + right.nano, left.format)
+
+
+def _largest(left: Quantities, right: Quantities) -> dict[str, Quantity]:
+    return {**left, **{name: max(left.get(name, amount), amount) for name, amount in right.items()}}
