@@ -93,7 +93,7 @@ class Collected:
         names = await self._names(question)
         transitions = self._collector.transitions
         if transitions is not None and _of_group(question):
-            transitions.groups.asked(question.namespace, question.selector, self._clock())
+            transitions.groups.asked(question.namespace, question.selector, self._clock(), question.user)
         held = await self._held(self._want(question), question.user)
         kind, api_version = self._kind(question.resource)
         values = []

@@ -2,6 +2,9 @@
 
 When one of them begins or ceases to take traffic, the load of all others changes at that moment. An HPA that sees some
 of them before and some after that moment counts the same requests twice, or not at all; so the moment is remembered.
+
+No two HPAs share a pod: their controller refuses it. Anybody else may ask for pods of many HPAs together, and must not
+make one wait for another: such a group does not count.
 """
 
 from collections import OrderedDict
@@ -16,7 +19,11 @@ from adapter.units.selector import Selector
 KEPT: Final = 600.0
 """s after which a group that nobody asked for is forgotten, as other demand is."""
 MOST: Final = 5000
-"""Groups held; the one not asked for the longest gives way."""
+"""Groups held; the one not asked for the longest gives way, and an HPA's only to another's."""
+HPA_USERS: Final = frozenset(
+    {"system:serviceaccount:kube-system:horizontal-pod-autoscaler", "system:kube-controller-manager"}
+)
+"""Who asks for HPAs: kube-controller-manager, with service accounts of its controllers or without."""
 TOLERANCE: Final = 0.1
 """Share of the pods that may come or go before it counts as a change of the load of the others: the HPA's tolerance."""
 CHAIN: Final = 15.0
@@ -38,6 +45,8 @@ class Group:
 
     asked: float
     """Unix time, s, of the last request."""
+    scales: bool = False
+    """Whether the controller of HPAs has asked for it."""
     changed: float = 0.0
     """When the pods that take traffic last changed by more than the tolerance, Unix s; 0: never seen."""
     former: frozenset[tuple[str, str]] = frozenset()
@@ -67,18 +76,19 @@ class Groups:
     def __len__(self) -> int:
         return len(self._groups)
 
-    def asked(self, namespace: str, selector: Selector, now: float) -> None:
-        """Somebody asks for the values of these pods together."""
+    def asked(self, namespace: str, selector: Selector, now: float, user: str = "") -> None:
+        """`user` asks for the values of these pods together."""
         key = GroupKey(namespace, selector)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = Group(now)
+            group = self._groups[key] = Group(now, user in HPA_USERS)
             known = (self._presences.of(*name) for name in self.taking(key, group))
             group.turned = max((found.since for found in known if found is not None), default=0.0)
-            while len(self._groups) > MOST:
-                self._groups.popitem(last=False)
+            if len(self._groups) > MOST:
+                oldest = next(iter(self._groups))
+                del self._groups[next((one for one, held in self._groups.items() if not held.scales), oldest)]
             return
-        group.asked = now
+        group.asked, group.scales = now, group.scales or user in HPA_USERS
         self._groups.move_to_end(key)
 
     def turned(self, pod: Pod, now: float) -> None:
@@ -147,7 +157,12 @@ class Groups:
         return self._groups.get(GroupKey(namespace, selector))
 
     def within(self, namespaces: Collection[str], now: float) -> list[tuple[GroupKey, Group]]:
-        """The groups of these namespaces that were asked for lately; all others not asked for are forgotten."""
+        """The groups of these namespaces that count; those not asked for lately are forgotten."""
         while self._groups and now - next(iter(self._groups.values())).asked > KEPT:
             self._groups.popitem(last=False)
-        return [(key, group) for key, group in self._groups.items() if key.namespace in namespaces]
+        found = [(key, group) for key, group in self._groups.items() if key.namespace in namespaces]
+        others = {key for key, group in found if not group.scales}
+        if not others or len(others) == len(found):
+            return found
+        scaled = frozenset[tuple[str, str]]().union(*(self.taking(*one) for one in found if one[1].scales))
+        return [one for one in found if one[0] not in others or scaled.isdisjoint(self.taking(*one))]

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from adapter.collect.answer import CustomQuestion, Unavailable
 from adapter.collect.demand import CustomWant
@@ -15,6 +16,7 @@ from tests.collect.conftest import RULES, World
 pytestmark = pytest.mark.looptime
 
 RATE = "http_requests_per_second"
+HPA = "system:serviceaccount:kube-system:horizontal-pod-autoscaler"
 ANY = RULES.replace("[1m])) by (<<.GroupBy>>)'", "[1m])) by (<<.GroupBy>>)'\n  x-streamgate: {pods: any}")
 
 
@@ -102,6 +104,27 @@ async def test_a_pod_that_crashes_loses_its_value_at_once() -> None:
     world.ready_pod("web-2", ready=False, app="web")  # nothing was evaluated since
     values = await world.answers.custom(question())
     assert [value.described.name for value in values] == ["web-1"]
+
+
+async def asked_as(world: World, user: str, selector: str) -> dict[str, str]:
+    """What `user` gets who asks for all pods of a selector."""
+    wanted = replace(question(), user=user, selector=Selector.parse(selector))
+    return {value.described.name: str(value.value) for value in await world.answers.custom(wanted)}
+
+
+@pytest.mark.parametrize("curious", ["", "app in (web, api)", "app"])
+async def test_who_reads_the_pods_of_many_hpas_makes_none_wait_for_another(curious: str) -> None:
+    """A pod of `api` comes. Those of `web` are averaged without it, whoever else asked for all of them together."""
+    world = embedded()
+    await asked(world)
+    assert await asked_as(world, HPA, "app=web") == {"web-1": "50", "web-2": "50"}
+    assert await asked_as(world, "alice", curious) == {"web-1": "50", "web-2": "50"}
+    world.now += 1
+    world.ready_pod("api-1", app="api")
+    world.now += 6
+    sampled(world, 5, web_1=80, web_2=80)  # api-1 has given none yet
+    await asyncio.gather(*world.collector.start_due())
+    assert await asked_as(world, HPA, "app=web") == {"web-1": "80", "web-2": "80"}
 
 
 async def test_values_of_before_are_served_until_all_have_one_since() -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from msgspec.structs import replace
 
+from adapter.collect import groups
 from adapter.collect.groups import Group, GroupKey, Groups
 from adapter.collect.presence import Presences
 from adapter.kube.index import Index
@@ -204,3 +205,28 @@ def test_the_number_of_groups_is_bounded(cluster: Cluster, monkeypatch: pytest.M
         "app=w8",
         "app=w9",
     ]
+
+
+def test_whatever_others_ask_for_an_hpas_group_is_kept(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups, "MOST", 3)
+    (controller, *_) = groups.HPA_USERS
+    cluster.groups.asked("shop", Selector.parse("app=web"), NOW, controller)
+    for number in range(9):
+        cluster.groups.asked("shop", Selector.parse(f"app!=w{number}"), NOW, "alice")
+    assert len(cluster.groups) == 3
+    assert cluster.groups.find("shop", Selector.parse("app=web"))
+    assert cluster.groups.find("shop", Selector.parse("app!=w8"))
+    for number in range(3):
+        cluster.groups.asked("shop", Selector.parse(f"app=v{number}"), NOW, controller)
+    assert not cluster.groups.find("shop", Selector.parse("app=web"))
+
+
+def test_a_group_of_somebody_elses_counts_where_it_has_no_pod_of_an_hpas(cluster: Cluster) -> None:
+    cluster.at(0, pod("a", ready=NOW - 100))
+    asked = [("app=web", "alice"), ("app", "alice"), ("app=api", "alice")]
+    for selector, user in asked:
+        cluster.groups.asked("shop", Selector.parse(selector), NOW, user)
+    assert len(cluster.groups.within({"shop"}, NOW)) == 3
+    cluster.groups.asked("shop", Selector.parse("app=web"), NOW, next(iter(groups.HPA_USERS)))
+    counted = [str(key.selector) for key, _ in cluster.groups.within({"shop"}, NOW)]
+    assert sorted(counted) == ["app=api", "app=web"]
