@@ -61,6 +61,7 @@ PROGRAMS = {
         Program("rollouts-controller", "argo-rollouts", "github.com/argoproj/argo-rollouts/cmd/rollouts-controller"),
         Program("helm", "helm", "helm.sh/helm/v3/cmd/helm", ("version", "--short"), (3, 18), (3, 99)),
         Program("kube-score", "kube-score", "github.com/zegl/kube-score/cmd/kube-score", ("version",), (1, 18)),
+        Program("actionlint", "actionlint", "github.com/rhysd/actionlint/cmd/actionlint", ("-version",), (1, 7)),
     )
 }
 VERSION_OF = {
@@ -72,6 +73,7 @@ VERSION_OF = {
     "argo-rollouts": "github.com/argoproj/argo-rollouts",
     "helm": "helm.sh/helm/v3",
     "kube-score": "github.com/zegl/kube-score",
+    "actionlint": "github.com/rhysd/actionlint",
 }
 
 

@@ -1,0 +1,88 @@
+"""The pipelines: actionlint finds nothing, actions are pinned, and no job may do more than it says."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cluster.binaries import find
+from tests.manifests.charts import FIRST_BUILD_S
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.yml"))
+PINNED = re.compile(r"[\w.-]+/[\w./-]+@(v\d+(\.\d+){0,2}|[0-9a-f]{40})\Z")
+BY_PERMISSION = {"packages": {"images", "chart", "image"}, "id-token": {"images", "chart"}, "contents": {"notes"}}
+"""What may be written, and by which jobs."""
+
+
+def read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(path.read_text())
+    return found
+
+
+def actions(path: Path) -> list[str]:
+    jobs = read(path)["jobs"].values()
+    return [step["uses"] for job in jobs for step in job.get("steps", ()) if "uses" in step]
+
+
+def test_there_are_pipelines() -> None:
+    assert {path.name for path in OURS} == {"checks.yml", "release.yml"}
+    assert EXAMPLES
+
+
+@pytest.mark.timeout(FIRST_BUILD_S)
+def test_actionlint_finds_nothing() -> None:
+    """Without shellcheck and pyflakes, which are not on every machine."""
+    command: list[str | Path] = [
+        find(["actionlint"])["actionlint"],
+        "-no-color",
+        "-shellcheck=",
+        "-pyflakes=",
+        *OURS,
+        *EXAMPLES,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=ROOT)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+@pytest.mark.timeout(FIRST_BUILD_S)
+def test_actionlint_finds_what_is_wrong(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yml"
+    wrong.write_text("on: push\njobs: {a: {runs-on: ubuntu-24.04, steps: [{run: 'echo ${{ nobody.knows }}'}]}}\n")
+    command: list[str | Path] = [find(["actionlint"])["actionlint"], "-no-color", "-shellcheck=", "-pyflakes=", wrong]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "undefined variable" in done.stdout
+
+
+@pytest.mark.parametrize("path", [*OURS, *EXAMPLES], ids=lambda path: path.name)
+def test_every_action_is_pinned_by_a_version_or_a_commit(path: Path) -> None:
+    assert [action for action in actions(path) if not PINNED.match(action)] == []
+
+
+@pytest.mark.parametrize("path", [*OURS, *EXAMPLES], ids=lambda path: path.name)
+def test_a_job_writes_only_what_it_has_to(path: Path) -> None:
+    workflow = read(path)
+    assert workflow["permissions"] == {"contents": "read"}
+    for name, job in workflow["jobs"].items():
+        for what, access in job.get("permissions", {}).items():
+            assert access == "read" or name in BY_PERMISSION[what], f"{name}: {what}"
+        assert "uses" in job or job["runs-on"] != "ubuntu-latest"
+
+
+def test_the_checks_are_those_of_the_one_script() -> None:
+    """`.ci/run` and the pipeline call the same targets of make, but for what only one machine alone can measure."""
+    script = set(re.findall(r"^\s*make ([a-z-]+)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE))
+    pipeline = set(re.findall(r"make ([a-z -]+?)(?: [A-Z]+=|$)", (OURS[0]).read_text(), re.MULTILINE))
+    called = {word for words in pipeline for word in words.split()}
+    assert script - called == {"steady-short", "attack"}
+
+
+def test_the_tests_run_on_every_python_from_the_oldest_that_is_promised_on() -> None:
+    tested = read(OURS[0])["jobs"]["tests"]["strategy"]["matrix"]["python"]
+    assert tested == ["3.11", "3.12", "3.13", "3.14"]
+    assert f'requires-python = ">={tested[0]}"' in (ROOT / "pyproject.toml").read_text()
