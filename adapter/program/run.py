@@ -102,7 +102,7 @@ def main(
     return Exit.GOOD
 
 
-def fail(program: str, error: object, code: Exit) -> int:
+def fail(program: str, error: object, code: int) -> int:
     """One sentence on stderr; returns the code."""
     tables.say(f"{program}: {error}")
     return code

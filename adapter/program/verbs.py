@@ -12,23 +12,32 @@ INTERRUPTED = 128 + 2
 """As shells say of a command that SIGINT ended."""
 
 
-def run(program: str, verb: Callable[[], int], *, failures: tuple[type[Exception], ...]) -> int:
-    """The exit code of `verb`; an error in `failures`, a wrong flag or a full disk is one sentence on stderr."""
+def run(
+    program: str, verb: Callable[[], int], *, failures: tuple[type[Exception], ...], untold: int | None = None
+) -> int:
+    """The exit code of `verb`; an error in `failures`, a wrong flag or a full disk is one sentence on stderr.
+
+    `untold`: the code of each of them, and of an answer that nobody reads, for a verb whose own 0, 1 and 2 are answers.
+    """
     try:
         code = _ran(verb)
         sys.stdout.flush()
         return code
     except SettingsError as error:
-        return fail(program, error, Exit.WRONG_ARGUMENTS)
+        return fail(program, error, _or(untold, Exit.WRONG_ARGUMENTS))
     except failures as error:
-        return fail(program, error, Exit.FAILED)
+        return fail(program, error, _or(untold, Exit.FAILED))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         _hush()
-        return Exit.GOOD
+        return _or(untold, Exit.GOOD)
     except OSError as error:  # reading has errors of its own
-        return fail(program, f"cannot be written: {error}", Exit.FAILED)
+        return fail(program, f"cannot be written: {error}", _or(untold, Exit.FAILED))
+
+
+def _or(untold: int | None, code: Exit) -> int:
+    return code if untold is None else untold
 
 
 def _ran(verb: Callable[[], int]) -> int:

@@ -10,15 +10,16 @@ from adapter.program import verbs
 from adapter.program.flags import HelpWanted
 from adapter.rollout.cli.files import VerbError
 from adapter.rollout.cli.settings import PROGRAM
-from adapter.rollout.cli.verbs import COMMANDS, VERBS
+from adapter.rollout.cli.verbs import COMMANDS, UNTOLD, VERBS
 
 HELP: Final = "streamgate-rollout VERB [ARGUMENTS]    VERB --help says more\n\n{verbs}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a verb; returns the exit code: 0 good, 1 failed, 2 wrong arguments."""
+    """Runs a verb; returns the exit code: 0 good, 1 failed, 2 wrong arguments; those of `wait` are answers."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    return verbs.run(PROGRAM, lambda: _run(given), failures=(VerbError,))
+    untold = UNTOLD.get(given[0]) if given else None
+    return verbs.run(PROGRAM, lambda: _run(given), failures=(VerbError,), untold=untold)
 
 
 def _run(given: Sequence[str]) -> int:

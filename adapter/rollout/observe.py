@@ -110,13 +110,11 @@ class Reader:
     # --------------------------------------------------------------------------------------------------------- within
 
     async def _rarely(self, policy: RolloutPolicy, deployment: Deployment | None) -> dict[str, Any]:
-        """What matters only between releases: whether one may begin, or the policy may go."""
-        if policy.status.phase not in (Phase.PENDING, Phase.IDLE):
-            return {}
+        """What matters only between releases, whether one may begin, and where the policy goes: whether all does."""
         where = policy.metadata.namespace
         going = policy.metadata.deletion_timestamp is not None
         namespace = await self._get(NAMESPACES, "", where) if going else None
-        if deployment is None or going:
+        if deployment is None or going or policy.status.phase not in (Phase.PENDING, Phase.IDLE):
             return {"namespace_going": bool(namespace and namespace["metadata"].get("deletionTimestamp"))}
         policies, deployments = await asyncio.gather(
             self._list(POLICIES, where, Seen), self._list(DEPLOYMENTS, where, Deployment)

@@ -25,6 +25,7 @@ from tests.rollout.simulator import Simulator
 
 Object = dict[str, Any]
 NAMESPACE = "shop"
+DELETED = "2026-11-26T08:00:00Z"
 BLUE_GREEN: Object = {"blueGreen": {"previewSeconds": 3, "verifySeconds": 8}}
 CANARY: Object = {"canary": {"steps": [{"weight": 25, "pauseSeconds": 5}, {"weight": 50, "pauseSeconds": 5}]}}
 ROLLING: Object = {"rolling": {"steps": [{"weight": 25, "pauseSeconds": 5}, {"weight": 50, "pauseSeconds": 5}]}}
@@ -70,7 +71,9 @@ class Shop:
             "metadata": {"name": "web", "namespace": NAMESPACE},
             "spec": {"targetRef": {"name": "web"}, "settleSeconds": 2, **strategy, **spec},
         }
-        self.put(POLICIES, {"apiVersion": "streamgate.io/v1alpha1", "kind": "RolloutPolicy", **body})
+        self.policy: Object = {"apiVersion": "streamgate.io/v1alpha1", "kind": "RolloutPolicy", **body}
+        """As its author wrote it."""
+        self.put(POLICIES, self.policy)
 
     # -------------------------------------------------------------------------------------------------------- objects
 
@@ -105,7 +108,14 @@ class Shop:
         self.edit(POLICIES, lambda found: found["metadata"].setdefault("annotations", {}).update({COMMAND: text}))
 
     def delete_policy(self) -> None:
-        self.edit(POLICIES, lambda found: found["metadata"].update(deletionTimestamp="2026-11-26T08:00:00Z"))
+        self.delete(POLICIES, self.get(POLICIES))
+
+    def delete(self, resource: Any, found: Object) -> None:
+        """As the API server does: what has a finalizer is marked."""
+        if not found["metadata"].get("finalizers"):
+            self.simulator.remove(resource, found)
+        elif not found["metadata"].get("deletionTimestamp"):
+            self.put(resource, {**found, "metadata": {**found["metadata"], "deletionTimestamp": DELETED}})
 
     @property
     def status(self) -> Object:
@@ -185,7 +195,7 @@ class Shop:
                 continue
             names = [end["targetRef"]["name"] for end in found["endpoints"] if end["conditions"]["ready"]]
             alive = [name for name in names if name in images and is_ready(images[name])]
-            if not alive and self.get(DEPLOYMENTS)["spec"]["replicas"]:
+            if not alive and (deployment := self.get(DEPLOYMENTS)) and deployment["spec"]["replicas"]:
                 self.blackouts.append(f"{self.now:.0f} in {self.mark}")
             self.seen.append({image_of(images[name]) for name in alive})
 

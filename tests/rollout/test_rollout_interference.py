@@ -1,18 +1,19 @@
 """Others change anything at any time: what a release promises holds all the same."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS
-from adapter.rollout.model.actions import DEPLOYMENTS, ENDPOINT_SLICES, SERVICES
+from adapter.kube.errors import Forbidden
+from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, NAMESPACES, PODS, Resource
+from adapter.rollout.model.actions import CONTROLLER_REVISIONS, DEPLOYMENTS, ENDPOINT_SLICES, REPLICA_SETS, SERVICES
 from adapter.rollout.model.policy import POLICIES
 from adapter.rollout.model.verdict import FREE
 from tests.rollout.objects import is_ready
-from tests.rollout.shop import BLUE_GREEN, CANARY, ROLLING, Shop, image_of, rolls_back, service
+from tests.rollout.shop import BLUE_GREEN, CANARY, DELETED, NAMESPACE, ROLLING, Shop, image_of, rolls_back, service
 
 STRATEGIES: Final = {"blueGreen": BLUE_GREEN, "canary": CANARY, "rolling": ROLLING}
 FLOOR: Final = 2
@@ -54,7 +55,19 @@ def strategy(shop: Shop, number: int) -> None:
         kept = {key: value for key, value in found["spec"].items() if key not in STRATEGIES}
         found["spec"] = {**kept, **list(STRATEGIES.values())[number % 3]}
 
-    shop.edit(POLICIES, edit)
+    if shop.get(POLICIES):
+        shop.edit(POLICIES, edit)
+
+
+def no_policy(shop: Shop, _: int) -> None:
+    if shop.get(POLICIES):
+        shop.delete_policy()
+
+
+def another_policy(shop: Shop, _: int) -> None:
+    """The same one, created anew."""
+    if shop.get(POLICIES) is None:
+        shop.put(POLICIES, shop.policy)
 
 
 def another_service(shop: Shop, _: int) -> None:
@@ -79,7 +92,8 @@ def bad(shop: Shop, number: int) -> None:
 
 
 ACTS: Final[tuple[Callable[[Shop, int], None], ...]] = (
-    unpause, widen, scale, template, floor, no_hpa, strategy, another_service, no_other_service, bad
+    unpause, widen, scale, template, floor, no_hpa, strategy, no_policy, another_policy, another_service,
+    no_other_service, bad,
 )  # fmt: skip
 
 
@@ -133,12 +147,67 @@ async def test_whatever_others_do_clients_are_answered_and_the_policy_can_go(nam
     for after, act, number in events:
         await shop.some(after)
         act(shop, number)
-    await shop.until(lambda: shop.phase == "Idle", steps=200)
+    await shop.until(lambda: shop.phase == "Idle" or shop.get(POLICIES) is None, steps=200)
     for before, mark in pairwise(shop.phases):
         assert before in BEFORE.get(mark, {before}), shop.phases
-    shop.delete_policy()
+    no_policy(shop, 0)
     await shop.until(lambda: shop.get(POLICIES) is None, steps=200)
     await shop.some(15)
     assert len(shop.all(DEPLOYMENTS)) == 1
     assert not shop.get(DEPLOYMENTS)["spec"].get("paused")
     assert all(found["spec"]["selector"] == {"app": "web"} for found in shop.all(SERVICES))
+
+
+KINDS: Final = (
+    POLICIES, DEPLOYMENTS, REPLICA_SETS, PODS, SERVICES, ENDPOINT_SLICES, HORIZONTAL_POD_AUTOSCALERS,
+    CONTROLLER_REVISIONS,
+)  # fmt: skip
+
+
+class Ending:
+    """The namespace is deleted: nothing is created in it any more, and second by second all of one more kind goes."""
+
+    def __init__(self, shop: Shop, order: Sequence[Resource]) -> None:
+        self._shop, self._order, self._kinds = shop, order, 0
+        self.late: list[tuple[str, str]] = []
+        """What we wrote although the policy was going too."""
+        shop.put(NAMESPACES, {"metadata": {"name": NAMESPACE, "deletionTimestamp": DELETED}})
+        shop.simulator.room = 0
+        shop.client.before.append(self.refuse)
+        shop.every_step.append(self.step)
+
+    def refuse(self, verb: str, path: str) -> None:
+        if verb == "POST":
+            raise Forbidden(403, "Forbidden", "the namespace is being terminated")
+        policy = self._shop.get(POLICIES)
+        going = policy is None or policy["metadata"].get("deletionTimestamp")
+        if verb != "GET" and going and POLICIES.plural not in path:
+            self.late.append((verb, path))
+
+    def step(self) -> None:
+        self._kinds += 1
+        for resource in self._order[: self._kinds]:
+            for found in self._shop.all(resource):
+                if resource != PODS:
+                    self._shop.delete(resource, found)
+                elif not found["metadata"].get("deletionTimestamp"):
+                    self._shop.simulator.end(found)
+
+
+@given(name=st.sampled_from(list(STRATEGIES)), events=EVENTS, after=st.integers(0, 30), order=st.permutations(KINDS))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+async def test_a_namespace_that_goes_at_any_moment_is_not_held_up_and_nothing_is_put_back(
+    name: str, events: Any, after: int, order: Sequence[Resource]
+) -> None:
+    """A finalizer is all that it could wait for: a second after the policies' turn they are gone."""
+    shop = await Shop(STRATEGIES[name], hpa=True).ready()
+    shop.release("web:2")
+    for wait, act, number in events:
+        await shop.some(wait)
+        act(shop, number)
+    await shop.some(after)
+    ending = Ending(shop, order)
+    await shop.until(lambda: shop.get(POLICIES) is None, steps=order.index(POLICIES) + 3)
+    await shop.some(len(KINDS) + 5)
+    assert not ending.late
+    assert not [found for resource in KINDS for found in shop.all(resource)]

@@ -1,15 +1,18 @@
 """What an operator reads of `streamgate-rollout`: plain words, the next command, and the exit code."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from adapter.kube.errors import Forbidden
 from adapter.program import verbs
 from adapter.program.flags import HelpWanted
 from adapter.rollout.__main__ import main
 from adapter.rollout.cli.verbs import VERBS
+from adapter.rollout.cli.wait import wait
 
 AWAY = """{"apiVersion": "v1", "kind": "Config", "current-context": "c",
  "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
@@ -31,7 +34,7 @@ def test_every_verb_has_help(verb: str, capsys: Any) -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_wrong_flag_is_named(verb: str, capsys: Any) -> None:
-    assert main([verb, "--bogus"]) == 2
+    assert main([verb, "--bogus"]) == (3 if verb == "wait" else 2)
     assert "unknown flag --bogus" in capsys.readouterr().err
 
 
@@ -57,6 +60,46 @@ def test_wait_says_how_it_ended(code: int, away: str, capsys: Any, monkeypatch: 
     monkeypatch.setattr("adapter.rollout.cli.cluster.with_client", lambda told, work: code)
     assert main(["wait", "web", away]) == code
     assert capsys.readouterr().out.startswith(["web: promoted", "web: not promoted"][code])
+
+
+async def _nobody(*_: Any) -> None:
+    return None
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["wait", "nobody"], "there is no RolloutPolicy nobody in namespace default"),
+        (["wait", "web", "--kubeconfig=/none"], "/none"),
+        (["wait", "web", "--timeout=soon"], "--timeout"),
+        (["wait"], "POLICY"),
+    ],
+)
+def test_wait_that_cannot_tell_is_neither_an_answer_nor_a_timeout(
+    given: list[str], said: str, away: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.rollout.observe.Reader.policy", _nobody)
+    assert main([given[0], away, *given[1:]]) == 3
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert said in sentence
+
+
+async def test_wait_does_not_ask_again_for_what_it_may_not_read() -> None:
+    class Closed:
+        async def get(self, *_: Any) -> None:
+            raise Forbidden(403, "Forbidden", "ann may not get rolloutpolicies")
+
+    with pytest.raises(Forbidden):
+        await asyncio.wait_for(wait(cast(Any, Closed()), "shop", "web"), 5)
+
+
+def test_an_answer_of_wait_that_cannot_be_written_is_none(away: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("adapter.rollout.cli.cluster.with_client", lambda told, work: 1)
+    monkeypatch.setattr("adapter.program.tables.lines", full)
+    assert main(["wait", "web", away]) == 3
 
 
 def raising(error: BaseException) -> Callable[[], int]:

@@ -9,7 +9,7 @@ VERBS: Final[Mapping[str, str]] = {
     "status": "what a policy does and waits for",
     "history": "the last releases and how they ended",
     "plan": "every write of the next release, none of them made",
-    "wait": "until a release has ended: 0 promoted, 1 not promoted, 2 timed out",
+    "wait": "until a release has ended: 0 promoted, 1 not promoted, 2 timed out, 3 could not tell",
     "promote": "end the manual pause of the present step; --full: wait for no soak and no gate any more",
     "pause": "hold the release where it is",
     "resume": "let a held release go on",
@@ -23,6 +23,9 @@ VERBS: Final[Mapping[str, str]] = {
     "replay": "run a policy's gates over recorded windows",
 }
 """Verb -> what it does; its module is adapter.rollout.cli.VERB, with `run(arguments) -> exit code`."""
+
+UNTOLD: Final[Mapping[str, int]] = {"wait": 3}
+"""Verb -> its exit code where it could not tell, if 1 and 2 are answers of it."""
 
 COMMANDS: Final = frozenset({"promote", "pause", "resume", "abort", "retry", "undo", "restart"})
 """Verbs that one module has in common: its `run` gets the verb as well."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from adapter.kube.client import Client
-from adapter.kube.errors import KubeError, Unreachable
+from adapter.kube.errors import Forbidden, KubeError, Unauthorized, Unreachable
 from adapter.program import tables
 from adapter.program.flags import setting
 from adapter.program.kinds import PlainSeconds
@@ -17,7 +17,8 @@ from adapter.rollout.model.observation import Deployment
 from adapter.rollout.model.policy import RolloutPolicy
 from adapter.rollout.model.status import Outcome, Phase
 
-ABOUT: Final = "Wait for a release's end. Exit code 0: promoted, 1: not promoted, 2: still under way at the timeout."
+ABOUT: Final = """Wait for a release's end. Exit code 0: promoted, 1: not promoted, 2: still under way at the timeout,
+3: it could not tell, as there is no such policy, no right to read it or a flag is wrong; one sentence says what."""
 TIMED_OUT: Final = 2
 SAID: Final = {0: "promoted", 1: "not promoted", TIMED_OUT: "no end within the timeout"}
 
@@ -50,12 +51,17 @@ def run(given: Sequence[str]) -> int:
 
 
 async def wait(client: Client, namespace: str, name: str) -> int:
-    """0 where the Deployment's present template is the stable one, 1 where it was not promoted."""
+    """0 where the Deployment's present template is the stable one, 1 where it was not promoted.
+
+    Raises VerbError where there is no such policy (any more), Forbidden and Unauthorized where nothing may be read.
+    """
     while True:
         try:
             policy, _ = await cluster.policy_of(client, namespace, name)
             raw = await client.get(DEPLOYMENTS.path(namespace, policy.spec.target_ref.name), dict)
             code = ended(policy, Deployment(raw))
+        except (Forbidden, Unauthorized):
+            raise  # to ask again would not help
         except KubeError:
             code = None  # an API server that is away for a moment is no end of a release
         if code is not None:

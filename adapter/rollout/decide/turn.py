@@ -32,6 +32,8 @@ def decide(policy: RolloutPolicy, status: Status, seen: Observation, verdict: Ve
 
 def _turn(ctx: Context) -> Decision:
     status = ctx.status
+    if ctx.deleting and ctx.seen.namespace_going:  # in mid-release too: there is nobody to put anything back for
+        return idle.leave(ctx)
     if status.phase in (Phase.PENDING, Phase.IDLE):
         if ctx.deleting:
             return idle.leave(ctx)
