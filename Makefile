@@ -7,7 +7,7 @@ CLUSTER_PYTEST := $(PY) -m pytest -o addopts="-q --strict-markers --strict-confi
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test properties fuzz lint format cluster-up cluster-down cluster-status cluster-test image chart versions loadtest demo scale-latency \
-        bench-adapter bench-exposition bench-parsers churn bench-recommender recommender-tables report-pictures dashboards rates judge steady steady-short \
+        bench-adapter bench-exposition bench-parsers churn bench-recommender recommender-tables report-pictures dashboards references rates judge steady steady-short \
         bench-rollouts bench-rollout-peer attack clean \
         setup-hpa setup-vpa blue-green-deploy blue-green-rollback canary-deploy canary-monitor
 
@@ -112,6 +112,9 @@ bench-recommender: .venv/installed ## 100,000 containers through the recommender
 
 dashboards: .venv/installed ## Grafana's dashboards and the PrometheusRule under manifests/components, by loadtest/monitoring
 	@$(PY) -m loadtest.monitoring
+
+references: .venv/installed ## docs/reference: every flag and metric of the programs, from their own tables
+	@$(PY) -m loadtest.references
 
 recommender-tables: .venv/installed ## backtest the recommender's memory policy; writes the tables and plot of docs/recommender.md (CHECK=more.csv.gz)
 	@$(PY) -m loadtest.recommender_tables $(foreach file,$(CHECK),--check $(file))

@@ -33,7 +33,7 @@ NOTHING = "nothing to score: no sample of memory, or the usage ends within the w
 
 def run(arguments: Sequence[str]) -> int:
     """Runs the verb; returns the exit code."""
-    given = _parser().parse_args(arguments)
+    given = parser().parse_args(arguments)
     names = [name.strip() for name in given.policies.split(",")]
     unknown = [name for name in names if name not in POLICIES]
     if unknown:
@@ -149,43 +149,44 @@ def _told(tally: Tally, told: Callable[[int], None]) -> Tally:
     return tally
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("streamgate-recommender backtest", description=__doc__, allow_abbrev=False)
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """The verb's arguments."""
+    made = argparse.ArgumentParser("streamgate-recommender backtest", description=__doc__, allow_abbrev=False)
+    made.add_argument(
         "usage", type=Path, nargs="+", help="csv or csv.gz: container,epoch_s,cpu_millicores,memory_bytes"
     )
-    parser.add_argument("--policies", default=",".join(POLICIES), help=f"of {', '.join(POLICIES)}")
-    parser.add_argument(
+    made.add_argument("--policies", default=",".join(POLICIES), help=f"of {', '.join(POLICIES)}")
+    made.add_argument(
         "--baseline", default="vpa-fixed", choices=tuple(POLICIES), help="the policy that others are compared with"
     )
-    parser.add_argument("--interval-hours", type=_positive, default=24.0, help="between decisions")
-    parser.add_argument("--warmup-days", type=_positive, default=7.0, help="of history before the first decision")
-    parser.add_argument(
+    made.add_argument("--interval-hours", type=_positive, default=24.0, help="between decisions")
+    made.add_argument("--warmup-days", type=_positive, default=7.0, help="of history before the first decision")
+    made.add_argument(
         "--kills",
         choices=("on", "off"),
         help="tell policies of OOM kills (memory is cut to the target); on but for --tune",
     )
-    parser.add_argument(
+    made.add_argument(
         "--requests", type=Path, help="csv: container,cpu_millicores,memory_bytes; what is asked for today, as a policy"
     )
-    parser.add_argument(
+    made.add_argument(
         "--tune",
         type=_count,
         default=0,
         metavar="SPLITS",
         help="choose every knob on a random half of the containers and report the other half, so many times",
     )
-    parser.add_argument("--candidates", type=_count, default=500, help="settings to choose from with --tune")
-    parser.add_argument("--splits-to", type=Path, help="csv with --tune: each split, what was chosen and how it did")
-    parser.add_argument("--price-core", type=tables.price, default=0.0, help="money per core and hour")
-    parser.add_argument("--price-gib", type=tables.price, default=0.0, help="money per GiB and hour")
-    parser.add_argument("--bootstrap", type=_number, default=1000, help="rounds, over containers")
-    parser.add_argument("--seed", type=_number, default=0, help="of the splits of --tune")
-    parser.add_argument("--plot", type=_picture, help="file.png or .svg for the cost-against-risk curve")
-    parser.add_argument("--calibration-to", type=Path, help="csv: printed risks and what became of them")
-    parser.add_argument("--calibration-plot", type=_picture, help="file.png or .svg of the same")
-    parser.add_argument("--output", choices=(*tables.FORMATS, "markdown"), default="table")
-    return parser
+    made.add_argument("--candidates", type=_count, default=500, help="settings to choose from with --tune")
+    made.add_argument("--splits-to", type=Path, help="csv with --tune: each split, what was chosen and how it did")
+    made.add_argument("--price-core", type=tables.price, default=0.0, help="money per core and hour")
+    made.add_argument("--price-gib", type=tables.price, default=0.0, help="money per GiB and hour")
+    made.add_argument("--bootstrap", type=_number, default=1000, help="rounds, over containers")
+    made.add_argument("--seed", type=_number, default=0, help="of the splits of --tune")
+    made.add_argument("--plot", type=_picture, help="file.png or .svg for the cost-against-risk curve")
+    made.add_argument("--calibration-to", type=Path, help="csv: printed risks and what became of them")
+    made.add_argument("--calibration-plot", type=_picture, help="file.png or .svg of the same")
+    made.add_argument("--output", choices=(*tables.FORMATS, "markdown"), default="table")
+    return made
 
 
 def rows(

@@ -15,11 +15,8 @@ from recommender.settings import FLAGS, parse
 
 def run(arguments: Sequence[str]) -> int:
     """Runs the verb; returns the exit code."""
-    parser = argparse.ArgumentParser("streamgate-recommender explain", description=__doc__, allow_abbrev=False)
-    parser.add_argument("workload", help="a container as the source names it, or the beginning of several names")
-    sources(parser)
     flags, others = FLAGS.split(arguments)
-    given, unknown = parser.parse_known_args(others)
+    given, unknown = parser().parse_known_args(others)
     settings = parse([*flags, *unknown]).settings
     chosen = mode(settings)
     known = load(given, settings)
@@ -44,3 +41,11 @@ def run(arguments: Sequence[str]) -> int:
         )
         tables.lines(shown)
     return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The verb's arguments; the recommender's own flags are understood besides."""
+    made = argparse.ArgumentParser("streamgate-recommender explain", description=__doc__, allow_abbrev=False)
+    made.add_argument("workload", help="a container as the source names it, or the beginning of several names")
+    sources(made)
+    return made

@@ -28,7 +28,7 @@ WINDOWED = {"krr": Krr, "max": Largest}
 def run(arguments: Sequence[str]) -> int:
     """Runs the verb; returns the exit code."""
     flags, others = FLAGS.split(arguments, but=("mode",))
-    given, unknown = _parser().parse_known_args(others)
+    given, unknown = parser().parse_known_args(others)
     settings = parse([*flags, *unknown, f"--mode={given.mode if given.mode in MODES else 'default'}"]).settings
     usage = read_usage([given.usage])
     requests: Mapping[str, tuple[int, int]] | None = None
@@ -42,20 +42,21 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The verb's arguments; the recommender's own flags are understood besides."""
+    made = argparse.ArgumentParser(
         "streamgate-recommender replay",
         description=__doc__,
         epilog="The recommender's own flags are understood too, e.g. --max-daily-risk=0.02.",
         allow_abbrev=False,
     )
-    parser.add_argument("usage", type=Path, help="csv or csv.gz: container,epoch_s,cpu_millicores,memory_bytes")
-    parser.add_argument(
+    made.add_argument("usage", type=Path, help="csv or csv.gz: container,epoch_s,cpu_millicores,memory_bytes")
+    made.add_argument(
         "--requests", type=Path, help="csv: container,cpu_millicores,memory_bytes; adds columns to compare"
     )
-    parser.add_argument("--mode", choices=(*MODES, *WINDOWED), default="default")
-    parser.add_argument("--output", choices=(*tables.FORMATS, "markdown"), default="table")
-    return parser
+    made.add_argument("--mode", choices=(*MODES, *WINDOWED), default="default")
+    made.add_argument("--output", choices=(*tables.FORMATS, "markdown"), default="table")
+    return made
 
 
 def _modelled(usage: Usage, settings: Settings) -> list[tables.Record]:

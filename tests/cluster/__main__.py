@@ -4,8 +4,10 @@
 
 import argparse
 import sys
+import tempfile
 from pathlib import Path
 
+from tests.cluster import image
 from tests.cluster.bed import Bed, BedError, Options
 from tests.cluster.binaries import MissingError
 from tests.cluster.network import MOST_NODES, NetworkError
@@ -34,6 +36,9 @@ def _up(folder: Path, options: argparse.Namespace) -> int:
         if value:
             flags.setdefault("kube-controller-manager", []).append(f"--horizontal-pod-autoscaler-{name}={value}")
     bed = Bed.up(Options(0 if options.no_node else options.nodes, options.fake_nodes, flags), folder)
+    if options.images:
+        with tempfile.TemporaryDirectory() as archives:
+            image.install(bed, Path(archives))
     print(f"\nexport KUBECONFIG={bed.kubeconfig}")
     print(f"{bed.program} get nodes\nlogs: {bed.logs}\ntake it down: python -m tests.cluster down")
     return 0
@@ -64,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--nodes", type=int, default=1, choices=range(1, MOST_NODES + 1), metavar="N", help="real nodes (1)"
     )
+    parser.add_argument("--images", action="store_true", help="the images of the Dockerfile on its nodes, by buildah")
     parser.add_argument("--fake-nodes", type=int, default=0, metavar="N", help="nodes that kwok plays")
     parser.add_argument("--hpa-sync-period", metavar="DURATION", help="how often the HPA controller looks, such as 5s")
     parser.add_argument("--hpa-stabilization", metavar="DURATION", help="how long it waits before it scales down")

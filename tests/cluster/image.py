@@ -13,6 +13,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cluster import packages
@@ -134,11 +135,11 @@ def archive(target: str, file: Path, name: str) -> None:
     buildah("push", "--quiet", f"localhost/streamgate/{target}:local", f"docker-archive:{file}:{name}")
 
 
-def install(bed: Bed, folder: Path) -> None:
-    """All of them on the nodes of a bed, under the names that the manifests ask for."""
+def install(bed: Bed, folder: Path, targets: Sequence[str] = TARGETS) -> None:
+    """All of them, or some, on the nodes of a bed, under the names that the manifests ask for."""
     packages.ensure(["buildah"])
     build([])
-    for target in TARGETS:
+    for target in targets:
         file = folder / f"{target}.tar"
         archive(target, file, f"docker.io/streamgate/{target}:0.1.0")
         bed.import_image(file)
