@@ -18,6 +18,7 @@ import aiohttp
 import msgspec
 import structlog
 from aiohttp import hdrs
+from multidict import CIMultiDict
 from yarl import URL
 
 from adapter.kube import errors
@@ -214,7 +215,8 @@ class Client:
     ) -> aiohttp.ClientResponse:
         if self._session is None:
             raise RuntimeError("the Client must be entered (async with) before it is used")
-        headers = {"Accept": request.accept, **await self.connection.credentials.headers(refused)}
+        headers = CIMultiDict(await self.connection.credentials.headers(refused))
+        headers["Accept"] = request.accept
         if request.body is not None:
             headers["Content-Type"] = request.content
         url = URL(self.connection.server + request.path, encoded=True)

@@ -8,7 +8,7 @@ import asyncio
 import os
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +19,7 @@ from kubernetes.aio.client import Configuration
 from kubernetes.aio.config.config_exception import ConfigException
 from kubernetes.aio.config.incluster_config import SERVICE_HOST_ENV_NAME, InClusterConfigLoader
 from kubernetes.aio.config.kube_config import KubeConfigLoader, KubeConfigMerger
+from multidict import CIMultiDict, MultiMapping
 
 from adapter.files import Identity, identity
 from adapter.kube import users
@@ -44,8 +45,11 @@ class Credentials(Protocol):
         """Whether reading anew may give other credentials, so that a refused call is worth a second try."""
         ...
 
-    async def headers(self, refused: bool = False) -> Mapping[str, str]:
-        """The headers of a call; `refused` says that the server has just refused the last ones. Never raises."""
+    async def headers(self, refused: bool = False) -> MultiMapping[str]:
+        """The headers of a call, some of which may be there several times. Never raises.
+
+        `refused` says that the server has just refused the last ones.
+        """
         ...
 
 
@@ -56,9 +60,9 @@ class Fixed:
     token: str = ""
     renewable: bool = False
 
-    async def headers(self, refused: bool = False) -> Mapping[str, str]:
+    async def headers(self, refused: bool = False) -> MultiMapping[str]:
         """See Credentials."""
-        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        return CIMultiDict({"Authorization": f"Bearer {self.token}"} if self.token else {})
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ class _Loader(Protocol):
 
     def namespace(self) -> str: ...
 
-    def impersonates(self) -> Mapping[str, str]:
+    def impersonates(self) -> Sequence[tuple[str, str]]:
         """The headers that say as whom we act; none where as ourselves."""
         ...
 
@@ -155,8 +159,8 @@ class _Pod:
         except OSError:
             return "default"
 
-    def impersonates(self) -> Mapping[str, str]:
-        return {}
+    def impersonates(self) -> Sequence[tuple[str, str]]:
+        return ()
 
 
 class _File:
@@ -193,7 +197,7 @@ class _File:
                 cluster["cluster"].value["server"] = self._server
         return KubeConfigLoader(merged, active_context=self._context or None, config_base_path=None)
 
-    def impersonates(self) -> Mapping[str, str]:
+    def impersonates(self) -> Sequence[tuple[str, str]]:
         return users.impersonation(self._user)
 
     def _uses(self, method: str) -> bool:
@@ -218,7 +222,7 @@ class Renewing:
         self._strict = strict_x509
         self._clock = clock
         self._lock = asyncio.Lock()
-        self._headers: Mapping[str, str] = {}
+        self._headers: MultiMapping[str] = CIMultiDict()
         self._read_at = 0.0
         self._certificates: tuple[tuple[str, ...], Identity] = ((), ())
 
@@ -229,7 +233,7 @@ class Renewing:
         except _BROKEN as error:
             raise ConfigError(f"{self._loader.where}: {str(error) or type(error).__name__}") from error
 
-    async def headers(self, refused: bool = False) -> Mapping[str, str]:
+    async def headers(self, refused: bool = False) -> MultiMapping[str]:
         """See Credentials."""
         if self._is_due(refused):
             async with self._lock:
@@ -254,7 +258,7 @@ class Renewing:
         if found.host.startswith("https"):
             self._secure(found)
         token = str(found.api_key.get("BearerToken", "")).strip()  # files end in a newline, headers must not
-        self._headers = {**({"Authorization": token} if token else {}), **self._loader.impersonates()}
+        self._headers = CIMultiDict([*([("Authorization", token)] if token else ()), *self._loader.impersonates()])
         self._read_at = self._clock()
         return found
 

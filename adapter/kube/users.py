@@ -1,13 +1,16 @@
 """The users of a kubeconfig, as client-go reads them: what the loader of the client library leaves out or mistakes."""
 
 import os
-from collections.abc import Callable, Mapping
+import string
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 ANONYMOUS = "streamgate:anonymous"
+_NAME_SIGNS = frozenset("!#$&'*+-.^_`|~" + string.digits + string.ascii_letters)
+"""What the key of an extra may have in a header's name; '%' and all else is written as %XX, as in client-go."""
 
 
 class UserError(ValueError):
@@ -27,17 +30,42 @@ def read(load: Callable[[], Any]) -> tuple[Any, dict[str, Mapping[str, object]]]
         raise UserError(f"it is no YAML: {' '.join(str(error).split())}") from error
 
 
-def impersonation(user: Mapping[str, object]) -> dict[str, str]:
-    """The headers by which a user acts as another one (`as`, `as-uid`, `as-groups`). Raises UserError."""
-    groups = user.get("as-groups") or []
-    if user.get("as-user-extra") or not isinstance(groups, list) or len(groups) > 1:
-        raise UserError("as-user-extra and several as-groups are not understood; right would be one of as-groups")
-    asked = {
-        "Impersonate-User": user.get("as"),
-        "Impersonate-Uid": user.get("as-uid"),
-        "Impersonate-Group": groups[0] if groups else None,
-    }
-    return {header: str(value) for header, value in asked.items() if value}
+def impersonation(user: Mapping[str, object]) -> list[tuple[str, str]]:
+    """The headers by which a user acts as another one, one for each group and each value of an extra.
+
+    `as`, `as-uid`, `as-groups` and `as-user-extra` are read as by client-go. Raises UserError.
+    """
+    headers = [*_one(user, "as", "User"), *_one(user, "as-uid", "Uid")]
+    headers += [("Impersonate-Group", group) for group in _texts(user.get("as-groups"), "as-groups")]
+    extra = user.get("as-user-extra") or {}
+    if not isinstance(extra, Mapping):
+        raise UserError("as-user-extra is no map; right would be keys, each with a list of texts")
+    for key, values in extra.items():
+        name = f"Impersonate-Extra-{_escaped(str(key))}"
+        headers += [(name, value) for value in _texts(values, f"as-user-extra[{str(key)[:60]!r}]")]
+    if headers and not user.get("as"):
+        raise UserError(
+            "as-uid, as-groups and as-user-extra are there without as; right would be to name the user, too"
+        )
+    return headers
+
+
+def _one(user: Mapping[str, object], field: str, header: str) -> Iterator[tuple[str, str]]:
+    if user.get(field):
+        [value] = _texts([user[field]], field)
+        yield f"Impersonate-{header}", value
+
+
+def _texts(values: object, field: str) -> list[str]:
+    """What may be the values of a header. Raises UserError."""
+    found = values or []
+    if not isinstance(found, list) or not all(isinstance(value, str) and value.isprintable() for value in found):
+        raise UserError(f"{field} is no text of printable signs, or no list of such; right would be quotes around each")
+    return found
+
+
+def _escaped(key: str) -> str:
+    return "".join(chr(byte) if chr(byte) in _NAME_SIGNS else f"%{byte:02X}" for byte in key.encode())
 
 
 def _as_client_go(user: Any) -> None:

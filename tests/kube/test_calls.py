@@ -12,6 +12,7 @@ import trustme
 from aiohttp import web
 from aiohttp.web_request import Request
 from aiohttp.web_response import Response, StreamResponse
+from multidict import CIMultiDict, MultiMapping
 
 from adapter.kube import client as client_module
 from adapter.kube import errors
@@ -261,9 +262,9 @@ class Tokens:
     def __init__(self) -> None:
         self.calls: list[bool] = []
 
-    async def headers(self, refused: bool = False) -> dict[str, str]:
+    async def headers(self, refused: bool = False) -> MultiMapping[str]:
         self.calls.append(refused)
-        return {"Authorization": f"Bearer {'new' if any(self.calls) else 'old'}"}
+        return CIMultiDict({"Authorization": f"Bearer {'new' if any(self.calls) else 'old'}"})
 
 
 async def test_a_refused_token_is_renewed_and_the_call_sent_again(cluster: FakeCluster) -> None:

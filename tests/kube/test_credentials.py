@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 import trustme
 import yaml
+from aiohttp import web
+from aiohttp.test_utils import RawTestServer
 
 from adapter.kube.client import Client
 from adapter.kube.config import ConfigError, Connection, connect
 from adapter.kube.fake.server import FakeCluster
+from adapter.kube.objects import Namespace
 
 NOWHERE = {"PATH": os.environ["PATH"]}
 """Surroundings without a pod and without KUBECONFIG."""
@@ -78,17 +81,59 @@ async def test_a_name_without_a_password_is_basic_authentication_too_as_in_go(tm
 
 
 async def test_a_user_may_act_as_another_one(tmp_path: Path) -> None:
-    user = {"token": "t", "as": "ann", "as-uid": "7", "as-groups": ["g"]}
+    extra = {"example.com/Scopes": ["view", "edit"], "reason 100%": ["ünderstood"]}
+    user = {"token": "t", "as": "ann", "as-uid": "7", "as-groups": ["g", "h"], "as-user-extra": extra}
     found = await connect(kubeconfig(tmp_path, user), environ=NOWHERE)
-    assert await found.credentials.headers() == {
-        "Authorization": "Bearer t",
-        "Impersonate-User": "ann",
-        "Impersonate-Uid": "7",
-        "Impersonate-Group": "g",
-    }
-    for more in ({"as-groups": ["g", "h"]}, {"as-user-extra": {"a": ["b"]}}):
-        with pytest.raises(ConfigError, match="as-user-extra and several as-groups are not understood"):
-            await connect(kubeconfig(tmp_path, user | more), environ=NOWHERE)
+    assert list((await found.credentials.headers()).items()) == [
+        ("Authorization", "Bearer t"),
+        ("Impersonate-User", "ann"),
+        ("Impersonate-Uid", "7"),
+        ("Impersonate-Group", "g"),
+        ("Impersonate-Group", "h"),
+        ("Impersonate-Extra-example.com%2FScopes", "view"),
+        ("Impersonate-Extra-example.com%2FScopes", "edit"),
+        ("Impersonate-Extra-reason%20100%25", "ünderstood"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("user", "said"),
+    [
+        ({"as-groups": ["g"]}, "are there without as"),
+        ({"as-uid": "7"}, "are there without as"),
+        ({"as": "ann", "as-groups": "g"}, "as-groups is no text of printable signs, or no list of such"),
+        ({"as": "ann", "as-groups": ["g", 7]}, "as-groups is no text"),
+        ({"as": "ann\r\nX-Other: x"}, "as is no text of printable signs"),
+        ({"as": "ann", "as-user-extra": ["a"]}, "as-user-extra is no map"),
+        ({"as": "ann", "as-user-extra": {"a": "b"}}, r"as-user-extra\['a'\] is no text"),
+    ],
+)
+async def test_what_cannot_name_another_user_is_one_sentence(tmp_path: Path, user: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        await connect(kubeconfig(tmp_path, {"token": "t"} | user), environ=NOWHERE)
+
+
+async def test_each_group_and_extra_of_another_user_is_a_header_of_its_own_on_the_wire(tmp_path: Path) -> None:
+    seen: list[list[tuple[str, str]]] = []
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        seen.append([(name, value) for name, value in request.headers.items() if name.startswith("Impersonate-")])
+        return web.json_response({"metadata": {"name": "shop"}})
+
+    user = {"as": "ann", "as-groups": ["g", "h"], "as-user-extra": {"scopes": ["view", "edit"]}}
+    async with RawTestServer(answer) as server:
+        file = kubeconfig(tmp_path, user, server=str(server.make_url("")))
+        async with Client(await connect(file, environ=NOWHERE)) as client:
+            await client.get("/api/v1/namespaces/shop", Namespace)
+    assert seen == [
+        [
+            ("Impersonate-User", "ann"),
+            ("Impersonate-Group", "g"),
+            ("Impersonate-Group", "h"),
+            ("Impersonate-Extra-scopes", "view"),
+            ("Impersonate-Extra-scopes", "edit"),
+        ]
+    ]
 
 
 async def test_a_plugins_path_is_meant_beside_the_file(tmp_path: Path) -> None:
