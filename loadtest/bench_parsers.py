@@ -16,6 +16,7 @@ from adapter.metrics.otlp.measure import OtlpError
 from adapter.metrics.prometheus import wire
 from adapter.metrics.promql.read import PromQLError, parse
 from adapter.metrics.scrape.exposition import Parser
+from adapter.metrics.slices import run
 from adapter.metrics.source import SourceError
 from adapter.rules.config import load
 from adapter.rules.go.lex import Lexer
@@ -69,12 +70,21 @@ def _openmetrics(body: str) -> object:
     return Parser().parse(body.encode(), 1.0, openmetrics=True)
 
 
+def _read(reader: wire.Reader, body: str) -> object:
+    """As it comes, in chunks of 64 KiB."""
+    text = body.encode()
+    for start in range(0, len(text), 65_536):
+        run(reader.feed(text[start : start + 65_536]))
+    reader.end([])
+    return reader
+
+
 def _prometheus(body: str) -> object:
-    return list(wire.label_sets(bytearray(body.encode()), []))
+    return _read(wire.LabelSets(), body)
 
 
 def _samples(body: str) -> object:
-    return list(wire.samples(bytearray(body.encode()), []))
+    return _read(wire.Vector(), body)
 
 
 def _usage(body: str) -> object:

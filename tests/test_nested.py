@@ -17,6 +17,7 @@ from adapter.serve.trust import TrustError, _list
 from adapter.units.nesting import MAX_BYTES
 from recommender.checkpoint.codec import CheckpointError, restore_extra
 from recommender.model.containers import Aggregation, States
+from tests import answers
 
 LISTS = b"[" * 100_000 + b"]" * 100_000
 OBJECTS = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
@@ -47,10 +48,10 @@ def test_a_refusal_of_the_kubernetes_api_is_still_a_refusal(deep: bytes) -> None
 
 READERS: list[Callable[[bytes], Any]] = [
     lambda deep: wire.envelope(b'{"status":"success","odd":' + deep + b"}"),
-    lambda deep: list(wire.samples(bytearray(b'{"status":"success","data":' + deep + b"}"), [])),
-    lambda deep: list(wire.samples(bytearray(b'{"data":{"resultType":"vector","result":[' + deep + b"]}}"), [])),
-    lambda deep: list(wire.label_sets(bytearray(b'{"status":"success","data":[{"a":' + deep + b"}]}"), [])),
-    lambda deep: list(wire.label_sets(bytearray(b'{"status":"success","odd":' + deep + b',"data":[]}'), [])),
+    lambda deep: answers.samples(b'{"status":"success","data":' + deep + b"}"),
+    lambda deep: answers.samples(b'{"data":{"resultType":"vector","result":[' + deep + b"]}}"),
+    lambda deep: answers.read(wire.LabelSets(), b'{"status":"success","data":[{"a":' + deep + b"}]}"),
+    lambda deep: answers.read(wire.LabelSets(), b'{"status":"success","odd":' + deep + b',"data":[]}'),
     lambda deep: from_json(b'{"resourceMetrics":' + deep + b"}"),
     lambda deep: from_json(b'{"odd":' + deep + b"}"),
     lambda deep: _list({"names": deep.decode()}, "names"),

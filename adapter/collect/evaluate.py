@@ -16,7 +16,7 @@ from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.transition import Settled, Transitions
 from adapter.collect.unison import Key, Readings
 from adapter.metrics.sample import Sample
-from adapter.metrics.source import Query, Since, Source, SourceError
+from adapter.metrics.source import ALWAYS, Query, Since, Source, SourceError
 from adapter.rules.samples import COUNTED, over
 
 TIMES_EVERY = 15.0
@@ -70,7 +70,7 @@ class Evaluator:
         """The result at Unix time `at`, s. Raises SourceError."""
         if self._transitions is not None and planned.ready_pods and self._source.knows_sample_times:
             return await self._settled(planned, self._transitions, at)
-        samples = await self._source.query(planned.query, at)
+        samples = await self._ask(planned, planned.query, at)
         if not planned.object_label:
             external = tuple((s.labels, Reading(s.value, s.time, s.window)) for s in samples)
             return await self._believed(planned, Table(at, {}, external), last)
@@ -85,6 +85,10 @@ class Evaluator:
         if self._transitions is not None and planned.ready_pods:
             table = await self._since_changes(planned, self._transitions, table)
         return table._replace(readings=merge_times(table.readings, known.times))
+
+    async def _ask(self, planned: Planned, query: Query, at: float, since: Since = ALWAYS) -> list[Sample]:
+        """A query about the objects of a planned one. Raises SourceError."""
+        return await self._source.query(query._replace(labels=planned.reads), at, since)
 
     def _values(self, planned: Planned, samples: list[Sample]) -> Readings:
         """The readings; where an object has several, the last counts, and the log says so once."""
@@ -111,7 +115,7 @@ class Evaluator:
                 return {}
             self._telemetry.queries.labels(place, "since").inc()
             try:
-                return _readings(planned, await self._source.query(Query(promql), at))
+                return _readings(planned, await self._ask(planned, Query(promql), at))
             except SourceError:
                 self._telemetry.query_errors.labels(place, "since").inc()
                 return {}
@@ -135,7 +139,7 @@ class Evaluator:
 
         async def ask(since: Since) -> Readings:
             nonlocal unnamed
-            samples = await self._source.query(planned.query, at, since)
+            samples = await self._ask(planned, planned.query, at, since)
             readings = self._values(planned, samples)
             unnamed = 0 if readings else len(samples)
             return readings
@@ -176,7 +180,7 @@ class Evaluator:
         if coverage is None or self._source.knows_sample_times:  # the embedded source divides by what it has
             return table
         self._reports.note(f"{planned.rule.place}: after an outage rates are taken when their windows are full again")
-        samples = [s for s in await self._source.query(Query(coverage.promql), table.evaluated) if s.value >= 0]
+        samples = [s for s in await self._ask(planned, Query(coverage.promql), table.evaluated) if s.value >= 0]
         if not planned.object_label:
             return table if samples else before
         return table._replace(readings=believed(table.readings, _readings(planned, samples), before.readings))
@@ -187,8 +191,8 @@ class Evaluator:
             return True
         coverage, at, away = planned.coverage, table.evaluated, table.evaluated - before.evaluated
         try:
-            samples = await self._source.query(Query(coverage.oldest(), of_times=True), at)
-            holes = await self._source.query(Query(coverage.holes(away)), at) if away >= 1 else []
+            samples = await self._ask(planned, Query(coverage.oldest(), of_times=True), at)
+            holes = await self._ask(planned, Query(coverage.holes(away)), at) if away >= 1 else []
         except SourceError:
             return False
         if planned.object_label:
@@ -223,7 +227,7 @@ class Evaluator:
         """What a further query tells of each object; None where it fails."""
         self._telemetry.queries.labels(planned.rule.place, kind).inc()
         try:
-            samples = await self._source.query(query, at)
+            samples = await self._ask(planned, query, at)
         except SourceError:
             self._telemetry.query_errors.labels(planned.rule.place, kind).inc()
             return None

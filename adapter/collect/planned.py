@@ -43,6 +43,11 @@ class Planned(NamedTuple):
         return self.wants[0].namespace
 
     @property
+    def reads(self) -> frozenset[str] | None:
+        """The labels of the result that are looked at; None: all of them."""
+        return frozenset(filter(None, (self.object_label, self.namespace_label))) if self.object_label else None
+
+    @property
     def tenant(self) -> str:
         """On whose account the source is asked: a namespace's, or the rule's where several share the query."""
         namespaces = {want.namespace for want in self.wants}

@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 DEFAULT_WINDOW = 60.0
 """s stated as the window where the file states none."""
+MOST_CONTAINERS = 1_000_000
+"""Of all pods: the largest clusters have 150,000 pods."""
 Found = TypeVar("Found")
 
 
@@ -44,8 +46,11 @@ class UsageSource(Protocol):
         """By node name."""
         ...
 
-    def trouble(self, resource: GroupResource) -> str:
-        """Why pods or nodes may have no values, one sentence without a full stop; '' where nothing is known of it."""
+    def trouble(self, resource: GroupResource, nodes: Collection[str] | None = None) -> str:
+        """Why pods or nodes may have no values, one sentence without a full stop; '' where nothing is known of it.
+
+        `nodes` are those that are asked for, or that the pods run on; None: not known, so it may be any.
+        """
         ...
 
 
@@ -101,8 +106,8 @@ class RuledUsage:
             await self.collect()
             await asyncio.sleep(self._every)
 
-    def trouble(self, resource: GroupResource) -> str:
-        """See `UsageSource`."""
+    def trouble(self, resource: GroupResource, nodes: Collection[str] | None = None) -> str:
+        """See `UsageSource`: all are collected by the same queries."""
         return str(self.errors.get(resource, "" if self.collected else "it was not collected yet"))
 
     async def collect(self) -> None:
@@ -164,8 +169,8 @@ class RuledUsage:
         }
 
     async def _both(self, queries: tuple[str, str], at: float) -> tuple[list[Sample], list[Sample]]:
-        first, second = queries
-        return await self._source.query(Query(first), at), await self._source.query(Query(second), at)
+        one, other = (Query(promql, most=MOST_CONTAINERS) for promql in queries)
+        return await self._source.query(one, at), await self._source.query(other, at)
 
     def _say(self, event: str, problem: str, place: str = "") -> None:
         """A problem once for as long as it lasts; '' where there is none."""

@@ -32,11 +32,19 @@ async def read_body(chunks: AsyncIterable[bytes], limit: int, gzip: bool = False
 async def read_large_body(chunks: AsyncIterable[bytes], limit: int, gzip: bool = False) -> bytearray:
     """The same without a second copy."""
     body = bytearray()
-    async for part in _inflated(chunks) if gzip else chunks:
-        if len(body) + len(part) > limit:
-            raise BodySizeError(f"the body has more than {limit} bytes{' when inflated' if gzip else ''}")
+    async for part in limited(chunks, limit, gzip):
         body += part
     return body
+
+
+async def limited(chunks: AsyncIterable[bytes], limit: int, gzip: bool = False) -> AsyncIterator[bytes]:
+    """The same part by part, for who need not hold it as a whole."""
+    size = 0
+    async for part in _inflated(chunks) if gzip else chunks:
+        size += len(part)
+        if size > limit:
+            raise BodySizeError(f"the body has more than {limit} bytes{' when inflated' if gzip else ''}")
+        yield part
 
 
 async def inflate(body: bytes, limit: int) -> bytes:

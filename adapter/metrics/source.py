@@ -1,6 +1,6 @@
 """Where values come from, as the rest of the adapter sees it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, TypeAlias
@@ -16,6 +16,10 @@ class Query(NamedTuple):
     """True: where the source can, the window of `rate(x[W])` shrinks from W after a change of the rate."""
     of_times: bool = False
     """True: its values are Unix times, s, as of timestamp(); a source with another clock puts them into ours."""
+    most: int = 100_000
+    """Elements of the result: a source that would have to hold more refuses."""
+    labels: Collection[str] | None = None
+    """Whoever asks looks at these labels of the result alone, so a source may leave the others out; None: at all."""
 
 
 Pod: TypeAlias = tuple[str, str]

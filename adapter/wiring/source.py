@@ -8,11 +8,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
+from multidict import CIMultiDict
 from prometheus_client import CollectorRegistry
 
 from adapter.clock import steady
 from adapter.collect.catalogue import Catalogue
-from adapter.collect.embedded import Embedded, EmbeddedOptions, KubeletAccess, OtlpDoors
+from adapter.collect.embedded import Embedded, EmbeddedOptions, OtlpDoors
+from adapter.collect.kubelets import KubeletAccess
 from adapter.collect.usage import RuledUsage, UsageSource
 from adapter.kube import config
 from adapter.metrics.otlp.receive import ReceiveLimits
@@ -161,6 +163,7 @@ async def embedded(
         Check("scrapes", store.waiting),
         lambda: store.store.over_share,
         lambda: store.store.refused_names,
+        tuple if omitted else store.usage.notes,
     )
 
 
@@ -219,7 +222,7 @@ async def kubelet_access(settings: Settings) -> tuple[KubeletAccess, Job]:
     except OSError as error:
         why = f"{error.strerror or error}; a file of PEM certificates would be right"
         raise StartError(f"--kubelet-certificate-authority={settings.kubelet_certificate_authority}: {why}") from error
-    headers = dict(await connection.credentials.headers())
+    headers = CIMultiDict(await connection.credentials.headers())
     access = KubeletAccess(
         resolution=settings.metric_resolution,
         address_types=tuple(kind.strip() for kind in settings.kubelet_preferred_address_types.split(",")),
@@ -230,7 +233,9 @@ async def kubelet_access(settings: Settings) -> tuple[KubeletAccess, Job]:
     return access, Job("kubelet credentials", partial(_renew, connection, headers, settings.metric_resolution))
 
 
-async def _renew(connection: config.Connection, headers: dict[str, str], every: float) -> None:
+async def _renew(connection: config.Connection, headers: CIMultiDict[str], every: float) -> None:
     while True:
-        headers.update(await connection.credentials.headers())
+        renewed = await connection.credentials.headers()
+        headers.clear()
+        headers.extend(renewed)
         await asyncio.sleep(every)

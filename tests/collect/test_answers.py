@@ -448,7 +448,8 @@ async def test_a_failed_query_is_no_lost_data(served: World, oldest: float, hole
     assert str(found.value) == value
     [asked] = [query for query in served.source.queries if "min_over_time" in query.promql]
     series = 'http_requests_total{namespace="shop",pod!=""}'
-    assert asked == Query(f"min by (pod, namespace) (min_over_time(timestamp({series})[1m:3s]))", of_times=True)
+    promql = f"min by (pod, namespace) (min_over_time(timestamp({series})[1m:3s]))"
+    assert asked == Query(promql, of_times=True, labels=frozenset({"namespace", "pod"}))
 
 
 async def test_a_window_that_cannot_be_looked_at_holds_nobody_up_for_good(served: World) -> None:

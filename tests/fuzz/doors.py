@@ -33,6 +33,7 @@ from adapter.metrics.promql.read import PromQLError, parse
 from adapter.metrics.promql.write import Writer
 from adapter.metrics.scrape.exposition import Parser
 from adapter.metrics.scrape.kubelet import KubeletUsage
+from adapter.metrics.slices import run
 from adapter.metrics.source import SourceError, UnsupportedQuery
 from adapter.rollout import documents, queries, recording
 from adapter.rollout.foreign.read import read as read_foreign
@@ -58,6 +59,7 @@ from recommender.checkpoint.codec import CheckpointError, restore_extra
 from recommender.input.usage_file import UsageError, read_usage
 from recommender.model.containers import Aggregation, States
 from recommender.offline.checkpoint_files import read_checkpoints
+from tests import answers
 
 SEEDS = Path(__file__).parent / "seeds"
 NOW = 1_800_000_000.0
@@ -115,11 +117,11 @@ def otlp(read: Callable[[bytes], Any]) -> Callable[[bytes], None]:
 
 
 def samples(body: bytes) -> None:
-    list(wire.samples(bytearray(body), []))
+    run(answers.read(wire.Vector(), body, at_once=16).samples())
 
 
 def series(body: bytes) -> None:
-    list(wire.label_sets(bytearray(body), []))
+    answers.read(wire.LabelSets(), body, at_once=16)
 
 
 def refusal(body: bytes) -> None:

@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.metrics.prometheus import wire
 from adapter.metrics.sample import Series
-from adapter.metrics.slices import run
 from adapter.metrics.source import Query
 from adapter.metrics.store.store import Store
+from tests import answers
 
 ODD = st.sampled_from([1.8e305, -1.8e305, math.inf, -math.inf, math.nan, 5e-324, -0.0, 1.0, 2.0**63])
 ROWS = st.lists(st.lists(ODD, min_size=6, max_size=6), min_size=1, max_size=3)
@@ -42,6 +41,6 @@ def test_the_store_evaluates_whatever_was_scraped(rows: list[list[float]], promq
 def test_a_value_of_prometheus_that_is_no_number_costs_its_own_sample_alone(text: str) -> None:
     result = [{"metric": {"pod": pod}, "value": [1000, value]} for pod, value in (("odd", text), ("web", "2.5"))]
     body = msgspec.json.encode({"status": "success", "data": {"resultType": "vector", "result": result}})
-    found = {sample.labels["pod"]: sample.value for sample in run(wire.samples(bytearray(body), []))}
+    found = {sample.labels["pod"]: sample.value for sample in answers.samples(body)}
     assert found["web"] == 2.5
     assert math.isnan(found["odd"])

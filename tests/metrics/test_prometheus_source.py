@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import gzip
 import json
 import os
@@ -19,13 +20,16 @@ import trustme
 from aiohttp import web
 from aiohttp.web_request import Request
 from aiohttp.web_response import Response
+from multidict import CIMultiDict, MultiMapping
 from structlog.testing import capture_logs
 
 from adapter.metrics.prometheus import wire
 from adapter.metrics.prometheus.client import PrometheusSource
 from adapter.metrics.prometheus.connection import Connection, Endpoint
 from adapter.metrics.sample import Sample
+from adapter.metrics.slices import run
 from adapter.metrics.source import Discovery, Query, SourceError, UnsupportedQuery
+from tests import answers
 
 AT = 1_731_200_000.5
 
@@ -252,6 +256,26 @@ async def test_credentials_and_headers_are_sent(fake: Fake) -> None:
     assert bearer["Authorization"] == "Bearer abc"
 
 
+class Impersonating:
+    """Acts as another user, who has two groups."""
+
+    async def headers(self, refused: bool = False) -> MultiMapping[str]:
+        return CIMultiDict([("Impersonate-User", "ann"), ("Impersonate-Group", "g"), ("Impersonate-Group", "h")])
+
+
+async def test_headers_of_the_kubeconfigs_user_are_sent_each_as_often_as_it_is_there(fake: Fake) -> None:
+    groups: list[str] = []
+
+    def answer(request: Request) -> Response:
+        groups.extend(request.headers.getall("Impersonate-Group"))
+        return web.json_response(vector("1.5"))
+
+    fake.answer = answer
+    async with asking(fake.url, credentials=Impersonating(), headers={"Impersonate-Group": "flag"}) as source:
+        await source.query(Query("a"), AT)
+    assert groups == ["g", "h"]
+
+
 async def test_a_name_with_a_colon_is_sent_as_go_sends_it(fake: Fake) -> None:
     address, proxy = fake.url.replace("http://", "http://us%3Aer:p%C3%BC@"), "http://us%3Aer:p@127.0.0.1:1"
     async with asking(address) as source, asking(fake.url, proxies=[proxy]) as behind:
@@ -423,18 +447,80 @@ def test_an_answer_is_the_same_in_slices_of_any_size(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(wire, "SLICE_BYTES", size)
     for text in (json.dumps(answer, separators=(",", ":")), json.dumps(answer), json.dumps(answer, indent="\t")):
         told: list[Any] = []
-        slices, samples = drain(wire.samples(bytearray(text.encode()), told))
-        assert [(dict(s.labels), s.value) for s in samples] == [(r["metric"], float(r["value"][1])) for r in result]
-        assert told == warnings
-        assert slices == (len(nasty) if size == 1 else slices)
+        for at_once in (1, 7, 65_536):
+            told.clear()
+            samples = run(answers.read(wire.Vector(), text.encode(), told, at_once).samples())
+            assert [(dict(s.labels), s.value) for s in samples] == [(r["metric"], float(r["value"][1])) for r in result]
+            assert told == warnings
 
 
 def test_label_sets_are_the_same_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "SLICE_BYTES", 1)
     found = [{"__name__": "x", "a": text} for text in ('"},{"b', '},{"', "plain")]
     body = json.dumps({"status": "success", "data": found}, separators=(",", ":")).encode()
-    slices, sets = drain(wire.label_sets(bytearray(body), []))
-    assert (slices, sets) == (3, found)
+    reader = wire.LabelSets()
+    slices, _ = drain(reader.feed(body))
+    reader.end([])
+    assert (slices, reader.found) == (2, found)  # the last one is the rest
+
+
+def test_of_a_large_answer_a_part_is_held_and_the_labels_that_are_looked_at() -> None:
+    """10,000 pods, each with 400 characters that nobody reads: 4.5 MB."""
+    result = [
+        {"metric": {"namespace": "shop", "pod": f"web-{i}", "noise": "v" * 400}, "value": [AT, "1"]}
+        for i in range(10_000)
+    ]
+    body = json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}}).encode()
+    reader, most = wire.Vector(["pod", "namespace", "absent"]), 0
+    for start in range(0, len(body), 65_536):
+        run(reader.feed(body[start : start + 65_536]))
+        most = max(most, len(reader.rest))
+    reader.end([])
+    found = run(reader.samples())
+    assert most < wire.SLICE_BYTES + 2 * 65_536
+    assert {(s.labels["namespace"], s.labels["pod"]) for s in found} == {("shop", f"web-{i}") for i in range(10_000)}
+    assert all(len(sample.labels) == 2 for sample in found)
+
+
+def test_what_cannot_be_read_in_pieces_is_not_read_on() -> None:
+    reader = wire.Vector()
+    for _ in range(10):
+        run(reader.feed(b'{"status":"success","data":{"result":[{"a' + b"a" * 2**17))
+    assert reader.stuck
+    with pytest.raises(SourceError, match="that cannot be read in pieces has over 1048576 bytes"):
+        reader.end([])
+
+
+async def test_an_endless_page_of_something_else_is_not_read_on(fake: Fake) -> None:
+    async def endless(request: Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await answer.write(b"<p>" * 100_000)
+        return answer
+
+    fake.answer = endless
+    async with asking(fake.url) as source:
+        with pytest.raises(SourceError, match="answered 200 with what is no JSON of Prometheus' API"):
+            await source.query(Query("a"), AT)
+
+
+async def test_an_answer_that_ends_in_its_midst_is_read_anew_from_the_next_endpoint(fake: Fake) -> None:
+    body = json.dumps(vector(*map(str, range(5000)))).encode()
+
+    async def cut_short(request: Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Length": str(len(body))})
+        await answer.prepare(request)
+        await answer.write(body[: len(body) * 2 // 3])
+        request.transport.abort()
+        return answer
+
+    async with serving() as other:
+        fake.answer, other.answer = cut_short, lambda request: web.Response(body=body)
+        async with asking(fake.url, other.url) as source:
+            found = await source.query(Query("a"), AT)
+    assert [sample.value for sample in found] == list(range(5000))
 
 
 HISTOGRAM = {"metric": {"pod": "b"}, "histogram": [AT, {"count": "1", "sum": "2", "buckets": [[0, "1", "2", "3"]]}]}
@@ -444,7 +530,7 @@ def read(result: object, **more: object) -> tuple[list[Sample], list[str]]:
     """What an answer with this result is read as, and its warnings."""
     answer = {"status": "success", "data": {"resultType": "vector", "result": result}} | more
     warnings: list[str] = []
-    return drain(wire.samples(bytearray(json.dumps(answer).encode()), warnings))[1], warnings
+    return answers.samples(json.dumps(answer).encode(), warnings), warnings
 
 
 def test_native_histograms_alone_are_refused_with_a_sentence_and_beside_numbers_left_out() -> None:
@@ -458,9 +544,9 @@ def test_native_histograms_alone_are_refused_with_a_sentence_and_beside_numbers_
 def test_what_go_writes_as_null_is_empty() -> None:
     assert read(None) == ([], [])
     assert read([{"metric": None, "value": [AT, "7"]}], warnings=None, infos=None) == ([({}, 7.0, AT, 0.0)], [])
-    nothing = bytearray(b'{"status":"success","data":null}')
-    assert drain(wire.label_sets(nothing, []))[1] == []
-    assert wire.texts(nothing) == []
+    nothing = b'{"status":"success","data":null}'
+    assert answers.read(wire.LabelSets(), nothing).found == []
+    assert wire.texts(bytearray(nothing)) == []
 
 
 def test_a_partial_answer_is_a_warning() -> None:

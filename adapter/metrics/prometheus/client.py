@@ -1,33 +1,31 @@
 """A Prometheus-compatible HTTP API (Prometheus, Thanos, Mimir, VictoriaMetrics) as a source."""
 
 import asyncio
-import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import aiohttp
 import structlog
 
 from adapter.clock import steady
-from adapter.metrics.bounded import BodyError, BodySizeError, read_large_body
+from adapter.metrics.bounded import BodyError, BodySizeError, limited, read_large_body
 from adapter.metrics.prometheus import wire
-from adapter.metrics.prometheus.connection import Call, Connection, Endpoint, Form, basic
+from adapter.metrics.prometheus.connection import Call, Connection, Endpoint, Form
 from adapter.metrics.prometheus.discovery import Discoverer
-from adapter.metrics.prometheus.loaded import Loaded
+from adapter.metrics.prometheus.identity import Identity
 from adapter.metrics.prometheus.proxy import parted
 from adapter.metrics.prometheus.source_clock import Asked, Past, SourceClock, tell_step
 from adapter.metrics.prometheus.verdict import Failed, Reply, judged, objection, refuses_verb
 from adapter.metrics.sample import Sample
 from adapter.metrics.series_text import cut
-from adapter.metrics.slices import Slices, run_in_turns
+from adapter.metrics.slices import run_in_turns
 from adapter.metrics.source import ALL_LABELS, ALWAYS, Discovery, Pod, Query, Since, SourceError, Wanted
 from adapter.once import Once
 
-T = TypeVar("T")
+R = TypeVar("R", bound=wire.Reader)
 
 log = structlog.get_logger(__name__)
 
@@ -68,14 +66,7 @@ class PrometheusSource:
         self._clocks = {endpoint: SourceClock(partial(tell_step, endpoint.url)) for endpoint in self._endpoints}
         self._past = Past(self._remembers)
         self._proxies = dict(zip(self._endpoints, map(parted, connection.proxies), strict=False))
-        self._token = Loaded([connection.token_file], self._read_token)
-        tls_files = [
-            connection.ca_file,
-            connection.more_ca_file,
-            connection.certificate_file,
-            connection.key_file,
-        ]
-        self._tls = Loaded(tls_files, self._make_tls)
+        self._identity = Identity(connection)
         self._turns = asyncio.Semaphore(connection.concurrency)
         self._warned = Once()
         self._session: aiohttp.ClientSession | None = None
@@ -106,20 +97,21 @@ class PrometheusSource:
         `adaptive` and `since` have no meaning here, Prometheus' windows are fixed.
         """
         form = [("query", query.promql), ("timeout", f"{self._connection.timeout_s:g}s")]
-        answer = await self._ask(Call("query", form))
-        clock = wire.Clock(answer.asked, values=query.of_times)
-        found = await self._decoded(lambda warnings: wire.samples(answer.body, warnings, clock))
-        before = answer.asked.again
-        if found and before is not None and not await self._past.remembered(query.promql, before, answer.asked.clock):
-            answer.asked.forgotten = True
-            found = await self._decoded(lambda warnings: wire.samples(answer.body, warnings, clock))
+        vector, asked = await self._read(Call("query", form), partial(wire.Vector, query.labels, query.most))
+        clock = wire.Clock(asked, values=query.of_times)
+        found = await run_in_turns(vector.samples(clock))
+        before = asked.again
+        if found and before is not None and not await self._past.remembered(query.promql, before, asked.clock):
+            asked.forgotten = True
+            found = await run_in_turns(vector.samples(clock))
         return found
 
     async def _remembers(self, promql: str, before: float) -> bool:
         """Whether it answers as of `before`, a time of its own clock that has yet to come again."""
         try:
-            answer = await self._ask(Call("query", [("query", promql), ("time", f"{before - 1:.3f}")]))
-            found = await self._decoded(lambda warnings: wire.samples(answer.body, warnings))
+            form = [("query", promql), ("time", f"{before - 1:.3f}")]
+            vector, _ = await self._read(Call("query", form), wire.Vector)
+            found = await run_in_turns(vector.samples())
         except SourceError:
             return False
         return bool(found) and abs(found[0].time - (before - 1)) < 1
@@ -140,20 +132,26 @@ class PrometheusSource:
         return [("start", f"{since + self._ahead:.3f}"), ("end", f"{at + self._ahead:.3f}")]
 
     async def _label_sets(self, call: Call) -> list[Mapping[str, str]]:
-        body = (await self._ask(call)).body
-        return await self._decoded(lambda warnings: wire.label_sets(body, warnings))
+        return (await self._read(call, partial(wire.LabelSets, self._connection.max_series)))[0].found
 
     async def _texts(self, call: Call) -> list[str]:
         return wire.texts((await self._ask(call)).body)
 
-    async def _decoded(self, decode: Callable[[list[str]], Slices[T]]) -> T:
-        """Run a decoder, with turns for the event loop between its slices; log the answer's warnings."""
-        warnings: list[str] = []
-        result = await run_in_turns(decode(warnings))
+    async def _read(self, call: Call, make: Callable[[], R]) -> tuple[R, Asked]:
+        """A good answer, read as it comes by what `make` makes; its warnings are logged."""
+        made: list[R] = []
+
+        def anew() -> R:
+            made[:] = [make()]
+            return made[0]
+
+        answer = await self._ask(call._replace(reader=anew))
+        [reader], warnings = made, list[str]()
+        reader.end(warnings)
         for warning in warnings[:10]:
             if self._warned.first(warning):
                 log.warning("prometheus warns", warning=warning[:500])
-        return result
+        return reader, answer.asked
 
     async def _ask(self, call: Call) -> "_Answer":
         """The first endpoint's good answer; that endpoint is asked first from then on."""
@@ -227,8 +225,8 @@ class PrometheusSource:
             f"{endpoint.url}/api/v1/{call.path}",
             data=parameters if use_post else None,
             params=None if use_post else parameters,
-            headers=await self._headers(endpoint) | (proxy_headers if endpoint.url.startswith("http:") else {}),
-            ssl=self._tls.get() if endpoint.url.startswith("https") else True,
+            headers=await self._identity.headers(endpoint, proxy_headers if endpoint.url.startswith("http:") else {}),
+            ssl=self._identity.tls() if endpoint.url.startswith("https") else True,
             server_hostname=self._connection.server_name or None,
             proxy=proxy,
             proxy_headers=proxy_headers,
@@ -236,17 +234,23 @@ class PrometheusSource:
         ) as response:
             ahead = wire.seconds_ahead(response.headers.get("Date", ""), self._clock())
             self._ahead = ahead if abs(ahead) > CLOCKS_AGREE else 0.0
-            body = await self._body(endpoint, response, call.most or self._connection.max_bytes)
+            body = await self._body(endpoint, response, call)
             return Reply(response.status, body, response.headers.get("Location", ""))
 
-    async def _body(self, endpoint: Endpoint, response: aiohttp.ClientResponse, most: int) -> bytearray:
-        """The answer's body; a proxy in between may have compressed it unasked. Raises SourceError."""
+    async def _body(self, endpoint: Endpoint, response: aiohttp.ClientResponse, call: Call) -> bytearray:
+        """The answer's body; of what the call's reader has read, the rest. Raises SourceError.
+
+        A proxy in between may have compressed it unasked.
+        """
         encoding = response.headers.get("Content-Encoding", "identity").lower()
         if encoding not in ("identity", "gzip"):
             raise SourceError(
                 f"{endpoint.url} answered in the encoding {cut(encoding)}; only gzip or none is understood"
             )
+        most = call.most or self._connection.max_bytes
         try:
+            if call.reader is not None and response.status == 200:
+                return await _through(call.reader(), limited(response.content.iter_any(), most, encoding == "gzip"))
             return await read_large_body(response.content.iter_any(), most, encoding == "gzip")
         except BodySizeError:
             problem = f"answered with more than {most} bytes; aggregate in the query or select less"
@@ -264,34 +268,11 @@ class PrometheusSource:
             )
         return self._session
 
-    async def _headers(self, endpoint: Endpoint) -> dict[str, str]:
-        headers = dict(self._connection.headers)
-        username = self._connection.username or endpoint.username
-        if token := self._token.get():
-            headers["Authorization"] = f"Bearer {token}"
-        elif username:
-            password = self._connection.password if self._connection.username else endpoint.password
-            headers["Authorization"] = basic(username, password)
-        elif self._connection.credentials:
-            headers |= await self._connection.credentials.headers()
-        return headers
 
-    def _read_token(self) -> str:
-        path = self._connection.token_file
-        token = Path(path).read_text(encoding="utf-8").strip() if path else self._connection.token
-        if any(not "!" <= sign <= "~" for sign in token):
-            raise OSError(None, "the token has blanks or signs that no HTTP header may have")
-        return token
-
-    def _make_tls(self) -> ssl.SSLContext:
-        if self._connection.tls is not None:
-            return self._connection.tls
-        context = ssl.create_default_context(cafile=self._connection.ca_file or None)
-        if self._connection.more_ca_file and not self._connection.ca_file:
-            context.load_verify_locations(self._connection.more_ca_file)
-        if not self._connection.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if self._connection.certificate_file:
-            context.load_cert_chain(self._connection.certificate_file, self._connection.key_file or None)
-        return context
+async def _through(reader: wire.Reader, parts: AsyncIterable[bytes]) -> bytearray:
+    """Read an answer as it comes, as far as that is of use; the rest. Raises SourceError."""
+    async for part in parts:
+        await run_in_turns(reader.feed(part))
+        if reader.stuck:
+            break
+    return reader.rest

@@ -3,10 +3,14 @@
 import base64
 import re
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from multidict import MultiMapping
+
+from adapter.metrics.prometheus.wire import Reader
 
 Form = list[tuple[str, str]]
 
@@ -17,8 +21,11 @@ _HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?)+|[0
 class Credentials(Protocol):
     """Who we are, renewed by itself; a kubeconfig's user is one."""
 
-    async def headers(self, refused: bool = False) -> Mapping[str, str]:
-        """The headers of a request; `refused` says that the server has just refused the last ones. Never raises."""
+    async def headers(self, refused: bool = False) -> MultiMapping[str]:
+        """The headers of a request, some of which may be there several times. Never raises.
+
+        `refused` says that the server has just refused the last ones.
+        """
         ...
 
 
@@ -76,6 +83,8 @@ class Call(NamedTuple):
     """Bytes of the answer; 0: as many as of any."""
     by_get: bool = False
     """Whether the API takes it by GET alone."""
+    reader: Callable[[], Reader] | None = None
+    """Makes what reads an answer of 200 as it comes; None: it is held as a whole."""
 
 
 class Endpoint:

@@ -25,6 +25,8 @@ NAME_BYTES: Final = 256
 """Of a name in a list, likewise."""
 LABELS: Final = 64
 """That are wanted, of one selector."""
+LABELS_BYTES: Final = 2**21
+"""Of the list of all labels of a selector: some 100,000."""
 LARGE_FOR: Final = 3600.0
 """s until the series of a selector that were too many are listed again."""
 SELECTORS: Final = 4096
@@ -81,7 +83,8 @@ class Discoverer:
     async def _by_name(self, selector: str, span: Form, wanted: Wanted) -> Discovery:
         names = await self._names(selector, span)
         form = [("match[]", selector), *span]
-        labels = [label for label in await self._texts(Call("labels", form)) if label != "__name__" and wanted(label)]
+        labels = await self._texts(Call("labels", form, most=LABELS_BYTES))
+        labels = [label for label in labels if label != "__name__" and wanted(label)]
         carrying = {label: frozenset(await self._names(having(selector, label), span)) for label in labels[:LABELS]}
         sets = [
             {"__name__": name} | {label: EXAMPLE for label, carriers in carrying.items() if name in carriers}

@@ -1,12 +1,13 @@
-"""Prometheus' HTTP API on the wire: answers decoded in slices, so that a large one does not hold the event loop.
+"""Prometheus' HTTP API on the wire: answers decoded piece by piece as they come.
 
-An answer of 100,000 samples (10 MB) takes 200 ms to decode. Its array is split at element boundaries, each piece is
-decoded on its own, and what remains around the array is decoded as the envelope.
+So a large one (100,000 samples have 10 to 50 MB) neither holds the event loop nor is ever held as a whole. Its array is
+split at element boundaries, each piece is decoded on its own, and what remains around the array is the envelope.
 """
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
@@ -19,6 +20,15 @@ from adapter.metrics.source import SourceError, UnsupportedQuery
 
 SLICE_BYTES = 131_072
 """About 1,300 samples, 4 ms."""
+
+MOST_ELEMENT = 2**20
+"""Bytes of one element of an array, which cannot be read in slices."""
+MOST_ELEMENTS = 100_000
+"""Of an answer: a query is planned for 2,000 results."""
+OVERLAP = 256
+"""Bytes at the end that are looked at again with what follows: a boundary may be cut."""
+AT_ONCE = 5000
+"""Samples whose times are told in one slice: some 3 ms."""
 
 _BLANKS = rb"[ \t\r\n]*"
 _BOUNDARY = re.compile(rb"\}" + _BLANKS + rb"," + _BLANKS + rb"(?=\{" + _BLANKS + rb'"[a-zA-Z_])')
@@ -59,6 +69,7 @@ _scalar = msgspec.json.Decoder(tuple[float, str])
 _texts: msgspec.json.Decoder[list[str] | None] = msgspec.json.Decoder(list[str] | None)
 _label_sets = msgspec.json.Decoder(list[dict[str, str]] | None)
 
+_MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError)
 _NO_API = "the answer is no JSON of Prometheus' API; does the URL lead to Prometheus?"
 _PARTIAL = "the answer is partial: a part of the storage did not answer"
 
@@ -71,20 +82,58 @@ def envelope(body: bytes | bytearray) -> Envelope:
         raise SourceError(_NO_API) from None
 
 
-def pieces(body: bytearray, key: bytes) -> Iterator[tuple[bytes, bool]]:
-    """The array after `"key":` in parts of about SLICE_BYTES, each a JSON array; at last the rest, marked True.
+class Reader(ABC):
+    """An answer whose array of objects is read as it comes: what it says is kept, its bytes are not.
 
-    The rest is the whole document with only the array's last elements. A document without boundaries is all rest.
+    The array is the one after `"key":`. A document without boundaries between objects is all rest.
     """
-    opening = re.search(b'"' + key + b'"' + _BLANKS + b":" + _BLANKS + rb"\[", body)
-    if opening is None:
-        yield bytes(body), True
-        return
-    position = start = opening.end()
-    while boundary := _BOUNDARY.search(body, position + SLICE_BYTES):
-        yield b"[" + body[position : boundary.start() + 1] + b"]", False
-        position = boundary.end()
-    yield bytes(body[:start] + body[position:]), True
+
+    def __init__(self, key: bytes) -> None:
+        self._opening = re.compile(b'"' + key + b'"' + _BLANKS + b":" + _BLANKS + rb"\[")
+        self.rest = bytearray()
+        """What is not read yet; at the end the whole document with only the array's last elements."""
+        self._start = -1
+        """Where in it the array's elements begin."""
+        self._looked = 0
+        """Up to where there is no further boundary."""
+
+    @property
+    def stuck(self) -> bool:
+        """Whether more is not worth reading: what is there cannot be read in pieces."""
+        return len(self.rest) > SLICE_BYTES + MOST_ELEMENT
+
+    def feed(self, chunk: bytes) -> Slices[None]:
+        """Some more bytes, some 100 kB at a time. Raises SourceError."""
+        self.rest += chunk
+        if self._start < 0:
+            opening = self._opening.search(self.rest, self._looked)
+            self._looked = max(len(self.rest) - OVERLAP, 0)
+            if opening is None:
+                return
+            self._start = self._looked = opening.end()
+        while boundary := _BOUNDARY.search(self.rest, max(self._start + SLICE_BYTES, self._looked)):
+            piece = b"[" + self.rest[self._start : boundary.start() + 1] + b"]"
+            del self.rest[self._start : boundary.end()]
+            self._looked = 0
+            self._take(piece)
+            yield
+        self._looked = len(self.rest) - OVERLAP
+
+    @abstractmethod
+    def _take(self, piece: bytes) -> None:
+        """A JSON array of elements. Raises SourceError."""
+
+    @abstractmethod
+    def end(self, warnings: list[str]) -> None:
+        """All is here; `warnings` is extended by those of the answer. Raises SourceError."""
+
+    def _checked_rest(self) -> bytes:
+        if self.stuck:
+            raise SourceError(
+                f"a part of the answer that cannot be read in pieces has over {MOST_ELEMENT} bytes; at most as many are"
+                " read"
+            )
+        return bytes(self.rest)
 
 
 class Clock(NamedTuple):
@@ -96,34 +145,68 @@ class Clock(NamedTuple):
     """Whether its values are times too, to be put from the source's clock into ours."""
 
 
-MOST_ELEMENT = 2**20
-"""Bytes of one element of an array, which cannot be read in slices."""
+class Vector(Reader):
+    """The answer of /api/v1/query."""
 
+    def __init__(self, labels: Collection[str] | None = None, most: int = MOST_ELEMENTS) -> None:
+        """Of `labels` alone; None: with all of them. `most`: elements."""
+        super().__init__(b"result")
+        self._labels = labels
+        self._most = most
+        self._found: list[Sample] = []
+        """With the source's times."""
+        self._histograms = 0
 
-def samples(body: bytearray, warnings: list[str], clock: Clock = Clock()) -> Slices[list[Sample]]:  # noqa: B008 - immutable
-    """The answer of /api/v1/query; `warnings` is extended by those of the answer.
+    def _take(self, piece: bytes) -> None:
+        try:
+            self._add(_elements.decode(piece))
+        except _MALFORMED as error:
+            raise _not_as_told("answer to the query", error) from None
 
-    Raises SourceError; UnsupportedQuery for matrices, strings and native histograms.
-    """
-    found: list[Sample] = []
-    histograms = 0
-    try:
-        for piece, is_rest in pieces(body, b"result"):
-            _check_size(piece)
-            elements = (_rest(piece, warnings) if is_rest else _elements.decode(piece)) or []
-            histograms += sum(one.value is None for one in elements)
-            found += _vector(elements, clock)
+    def _add(self, elements: list[_Element] | None) -> None:
+        """Raises SourceError."""
+        for metric, value in ((one.metric or {}, one.value) for one in elements or ()):
+            if value is None:
+                self._histograms += 1
+            else:
+                self._found.append(Sample(self._wanted(metric), _number(value[1]), value[0]))
+        if len(self._found) + self._histograms > self._most:
+            raise SourceError(
+                f"the answer has over {self._most} elements; aggregate in the query, `by (<<.GroupBy>>)`, or select"
+                " less"
+            )
+
+    def _wanted(self, labels: dict[str, str]) -> dict[str, str]:
+        if self._labels is None:
+            return labels
+        return {name: labels[name] for name in self._labels if name in labels}
+
+    def end(self, warnings: list[str]) -> None:
+        """As `Reader`. Raises SourceError; UnsupportedQuery for matrices, strings and native histograms."""
+        try:
+            self._add(_rest(self._checked_rest(), warnings))
+        except _MALFORMED as error:
+            raise _not_as_told("answer to the query", error) from None
+        if self._histograms and not self._found:
+            raise UnsupportedQuery(
+                "the query gives native histograms; a metric needs numbers,"
+                " such as histogram_quantile(0.9, sum(rate(x[1m])))"
+            )
+        if self._histograms:
+            warnings.append("some of a result are native histograms, which are left out; a metric needs numbers")
+
+    def samples(self, clock: Clock = Clock()) -> Slices[list[Sample]]:  # noqa: B008 - immutable
+        """The samples by `clock`."""
+        asked = clock.asked
+        if asked is None or not self._found:
+            return self._found
+        asked.heard(self._found[0].time)
+        at, timed = asked.ours(self._found[0].time), list[Sample]()
+        for start in range(0, len(self._found), AT_ONCE):
+            for labels, value, *_ in self._found[start : start + AT_ONCE]:
+                timed.append(Sample(labels, asked.ours(value) if clock.values else value, at))
             yield
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise SourceError(f"the answer to the query is not as Prometheus' API says: {error}") from None
-    if histograms and not found:
-        raise UnsupportedQuery(
-            "the query gives native histograms; a metric needs numbers,"
-            " such as histogram_quantile(0.9, sum(rate(x[1m])))"
-        )
-    if histograms:
-        warnings.append("some of a result are native histograms, which are left out; a metric needs numbers")
-    return found
+        return timed
 
 
 def _rest(piece: bytes, warnings: list[str]) -> list[_Element] | None:
@@ -139,31 +222,12 @@ def _rest(piece: bytes, warnings: list[str]) -> list[_Element] | None:
     )
 
 
-def _vector(elements: list[_Element], clock: Clock) -> list[Sample]:
-    found = [(one.metric or {}, _number(one.value[1]), one.value[0]) for one in elements if one.value]
-    if clock.asked is None or not found:
-        return [Sample(labels, value, time) for labels, value, time in found]
-    clock.asked.heard(found[0][2])
-    at = clock.asked.ours(found[0][2])
-    if clock.values:
-        return [Sample(labels, clock.asked.ours(value), at) for labels, value, _ in found]
-    return [Sample(labels, value, at) for labels, value, _ in found]
-
-
 def seconds_ahead(date: str, now: float) -> float:
     """By how much whoever sent this header Date is ahead of `now`, Unix s; 0 where it is none."""
     try:
         return parsedate_to_datetime(date).timestamp() - now
     except (ValueError, OverflowError):
         return 0.0
-
-
-def _check_size(piece: bytes) -> None:
-    if len(piece) > SLICE_BYTES + MOST_ELEMENT:
-        raise SourceError(
-            f"a part of the answer that cannot be read in pieces has {len(piece)} bytes;"
-            f" at most {MOST_ELEMENT} are read"
-        )
 
 
 def _number(text: str) -> float:
@@ -174,17 +238,35 @@ def _number(text: str) -> float:
         return math.nan
 
 
-def label_sets(body: bytearray, warnings: list[str]) -> Slices[list[Mapping[str, str]]]:
-    """The answer of /api/v1/series; `warnings` is extended by those of the answer. Raises SourceError."""
-    found: list[Mapping[str, str]] = []
-    try:
-        for piece, is_rest in pieces(body, b"data"):
-            _check_size(piece)
-            found += _label_sets.decode(_accepted(piece, warnings).data if is_rest else piece) or []
-            yield
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise SourceError(f"the list of series is not as Prometheus' API says: {error}") from None
-    return found
+class LabelSets(Reader):
+    """The answer of /api/v1/series."""
+
+    def __init__(self, most: int = MOST_ELEMENTS) -> None:
+        """`most`: of more than so many no more are read."""
+        super().__init__(b"data")
+        self._most = most
+        self.found: list[Mapping[str, str]] = []
+
+    @property
+    def stuck(self) -> bool:
+        """As `Reader`."""
+        return super().stuck or self.full
+
+    @property
+    def full(self) -> bool:
+        """Whether there are more than anybody wants; the rest may be unread."""
+        return len(self.found) > self._most
+
+    def _take(self, piece: bytes) -> None:
+        try:
+            self.found += _label_sets.decode(piece) or []
+        except _MALFORMED as error:
+            raise _not_as_told("list of series", error) from None
+
+    def end(self, warnings: list[str]) -> None:
+        """As `Reader`."""
+        if not self.full:
+            self._take(_accepted(self._checked_rest(), warnings).data)
 
 
 def texts(body: bytearray) -> list[str]:
@@ -193,6 +275,10 @@ def texts(body: bytearray) -> list[str]:
         return _texts.decode(_accepted(bytes(body), []).data) or []
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError(f"the list of labels is not as Prometheus' API says: {error}") from None
+
+
+def _not_as_told(what: str, error: Exception) -> SourceError:
+    return SourceError(f"the {what} is not as Prometheus' API says: {error}")
 
 
 def _accepted(piece: bytes, warnings: list[str]) -> Envelope:
