@@ -37,11 +37,8 @@ from adapter.kube.resources import GroupResource
 from adapter.metrics.source import UnsupportedQuery
 from adapter.rooms import Room
 from adapter.rules.queries import QueryError
-from adapter.rules.resources import NODES, PERSISTENT_VOLUMES, PODS, UnknownResource
+from adapter.rules.resources import NODES, PERSISTENT_VOLUMES, UnknownResource
 from adapter.units.selector import Selector
-
-GROUP_WEIGHT = 4096
-"""Characters of a selector by which pods are known as a group; an HPA's target has less than 500."""
 
 
 class Collected:
@@ -91,9 +88,7 @@ class Collected:
         question = self._meant(question)
         await self._quoting.learn(question.metric_selector)
         names = await self._names(question)
-        transitions = self._collector.transitions
-        if transitions is not None and _of_group(question):
-            transitions.groups.asked(question.namespace, question.selector, self._clock(), question.user)
+        self._sieve.follow(question)
         held = await self._held(self._want(question), question.user)
         kind, api_version = self._kind(question.resource)
         values = []
@@ -285,8 +280,3 @@ def _shown(error: Exception | None) -> str:
 
 def _by_labels(found: Iterable[tuple[Mapping[str, str], Judged]]) -> dict[str, Judged]:
     return {",".join(f"{key}={value}" for key, value in labels.items()): item for labels, item in found}
-
-
-def _of_group(question: CustomQuestion) -> bool:
-    """Whether it is about pods that are averaged together, by a selector that is worth keeping."""
-    return question.name == "*" and question.resource == PODS and question.selector.weight <= GROUP_WEIGHT

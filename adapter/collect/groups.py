@@ -7,8 +7,8 @@ No two HPAs share a pod: their controller refuses it. Anybody else may ask for p
 make one wait for another: such a group does not count.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -18,8 +18,6 @@ from adapter.units.selector import Selector
 
 KEPT: Final = 600.0
 """s after which a group that nobody asked for is forgotten, as other demand is."""
-MOST: Final = 5000
-"""Groups held; the one not asked for the longest gives way, and an HPA's only to another's."""
 HPA_USERS: Final = frozenset(
     {"system:serviceaccount:kube-system:horizontal-pod-autoscaler", "system:kube-controller-manager"}
 )
@@ -39,14 +37,36 @@ class GroupKey(NamedTuple):
     selector: Selector
 
 
+class Share(NamedTuple):
+    """How much may be held."""
+
+    groups: int
+    weight: int
+    """Characters of their selectors and EACH for each of their pods: bytes in memory, about."""
+
+    def part(self, groups: int, weight: int) -> float:
+        """Which part of this share that is; above 1 where it is more."""
+        return max(groups / self.groups, weight / self.weight)
+
+
+EACH: Final = 110
+"""What a pod of a group weighs: its name in a set."""
+OF_USER: Final = Share(5000, 16 * 2**20)
+"""What one user may make us follow."""
+OF_ALL: Final = Share(10_000, 32 * 2**20)
+"""What all may: so many HPAs, with 300,000 pods. Then the user with the most gives way, the HPAs' controller last."""
+
+
 @dataclass
 class Group:
     """What is remembered of one group's pods."""
 
     asked: float
     """Unix time, s, of the last request."""
-    scales: bool = False
-    """Whether the controller of HPAs has asked for it."""
+    users: dict[str, None] = field(default_factory=dict)
+    """Who asked; when each of them has let it go, it is forgotten."""
+    weight: int = 0
+    """See `Share`."""
     changed: float = 0.0
     """When the pods that take traffic last changed by more than the tolerance, Unix s; 0: never seen."""
     former: frozenset[tuple[str, str]] = frozenset()
@@ -62,6 +82,11 @@ class Group:
     taking: frozenset[tuple[str, str]] | None = None
     """(namespace, name) of its pods that take traffic; None where that must be looked up."""
 
+    @property
+    def scales(self) -> bool:
+        """Whether the controller of HPAs asks for it."""
+        return not HPA_USERS.isdisjoint(self.users)
+
 
 class Groups:
     """All groups; `turned` is told of every pod that begins or ceases to take traffic."""
@@ -71,25 +96,86 @@ class Groups:
         self._presences = presences
         self._members = members
         self._groups: OrderedDict[GroupKey, Group] = OrderedDict()
+        self._spaces: dict[str, dict[GroupKey, Group]] = {}
+        """The same by namespace."""
+        self._held: dict[str, OrderedDict[GroupKey, None]] = {}
+        """What each user asked for, the longest ago first."""
+        self._weights: Counter[str] = Counter()
+        self._all = Share(0, 0)
+        """What all users hold; a group counts for each of them."""
+        self.let_go = 0
+        """How often a user's group was forgotten for a share, since the start."""
         presences.on_turn(self.turned)
 
     def __len__(self) -> int:
         return len(self._groups)
 
-    def asked(self, namespace: str, selector: Selector, now: float, user: str = "") -> None:
-        """`user` asks for the values of these pods together."""
+    @property
+    def weight(self) -> int:
+        """Of what all users hold; see `Share`."""
+        return self._all.weight
+
+    def asked(self, namespace: str, selector: Selector, now: float, user: str = "") -> str | None:
+        """`user` asks for these pods' values together; whose group was forgotten to make room, None if nobody's."""
         key = GroupKey(namespace, selector)
-        group = self._groups.get(key)
-        if group is None:
-            group = self._groups[key] = Group(now, user in HPA_USERS)
-            known = (self._presences.of(*name) for name in self.taking(key, group))
-            group.turned = max((found.since for found in known if found is not None), default=0.0)
-            if len(self._groups) > MOST:
-                oldest = next(iter(self._groups))
-                del self._groups[next((one for one, held in self._groups.items() if not held.scales), oldest)]
-            return
-        group.asked, group.scales = now, group.scales or user in HPA_USERS
+        group = self._groups.get(key) or self._begin(key, now)
+        group.asked = now
         self._groups.move_to_end(key)
+        own = self._held.setdefault(user, OrderedDict())
+        if key not in own:
+            group.users[user] = own[key] = None
+            self._book(user, groups=1, weight=group.weight)
+        own.move_to_end(key)
+        return self._make_room(user)
+
+    def _begin(self, key: GroupKey, now: float) -> Group:
+        group = self._groups[key] = Group(now)
+        self._spaces.setdefault(key.namespace, {})[key] = group
+        known = (self._presences.of(*name) for name in self.taking(key, group))
+        group.turned = max((found.since for found in known if found is not None), default=0.0)
+        return group
+
+    def _make_room(self, user: str) -> str | None:
+        """What `user` asked for last is kept, whatever it weighs."""
+        over = None
+        mine = OF_ALL if user in HPA_USERS else OF_USER
+        while len(self._held[user]) > 1 and mine.part(len(self._held[user]), self._weights[user]) > 1:
+            over = user
+            self._let_go(user)
+        while OF_ALL.part(*self._all) > 1:
+            able = [one for one, own in self._held.items() if one != user or len(own) > 1]
+            if not able:
+                break
+            others = [one for one in able if one not in HPA_USERS] or able
+            over = max(others, key=lambda one: OF_ALL.part(len(self._held[one]), self._weights[one]))
+            self._let_go(over)
+        return over
+
+    def _let_go(self, user: str) -> None:
+        """What `user` asked for the longest ago is no more his."""
+        self._drop(user, next(iter(self._held[user])))
+        self.let_go += 1
+
+    def _drop(self, user: str, key: GroupKey) -> None:
+        group = self._groups[key]
+        del group.users[user], self._held[user][key]
+        self._book(user, groups=-1, weight=-group.weight)
+        if not self._held[user]:
+            del self._held[user], self._weights[user]
+        if not group.users:
+            del self._groups[key], self._spaces[key.namespace][key]
+            if not self._spaces[key.namespace]:
+                del self._spaces[key.namespace]
+
+    def _book(self, user: str, *, groups: int, weight: int) -> None:
+        self._weights[user] += weight
+        self._all = Share(self._all.groups + groups, self._all.weight + weight)
+
+    def _weigh(self, key: GroupKey, group: Group, pods: int) -> None:
+        weight = key.selector.weight + EACH * pods
+        for user in group.users:
+            self._book(user, groups=0, weight=weight - group.weight)
+        group.weight = weight
 
     def turned(self, pod: Pod, now: float) -> None:
         """`pod` begins or ceases to take traffic at Unix time `now`.
@@ -99,8 +185,8 @@ class Groups:
         """
         meta = pod.metadata
         name = meta.namespace, meta.name
-        for key, group in self._groups.items():
-            if key.namespace != meta.namespace or not key.selector.matches(meta.labels):
+        for key, group in self._spaces.get(meta.namespace, {}).items():
+            if not key.selector.matches(meta.labels):
                 continue
             before, group.taking, group.turned = self.counted(key, group), None, now
             if name in self.taking(key, group):
@@ -133,11 +219,14 @@ class Groups:
         """The pods of these namespaces that began to take traffic in the last SPAN, and were not heard of since."""
         return {
             name: since
-            for key, group in self._groups.items()
-            if group.coming and key.namespace in namespaces
+            for _, group in self._of(namespaces)
             for name, since in group.coming.items()
             if now - since <= SPAN
         }
+
+    def _of(self, namespaces: Collection[str]) -> Iterator[tuple[GroupKey, Group]]:
+        for namespace in namespaces:
+            yield from self._spaces.get(namespace, {}).items()
 
     def counted(self, key: GroupKey, group: Group) -> frozenset[tuple[str, str]]:
         """(namespace, name) of those that take traffic, without those that have given no sample since they began."""
@@ -150,6 +239,7 @@ class Groups:
             names = ((pod.metadata.namespace, pod.metadata.name) for pod in self._members(key.namespace, key.selector))
             known = ((name, self._presences.of(*name)) for name in names)
             group.taking = frozenset(name for name, found in known if found is not None and found.takes_traffic)
+            self._weigh(key, group, len(group.taking))
         return group.taking
 
     def find(self, namespace: str, selector: Selector) -> Group | None:
@@ -159,8 +249,10 @@ class Groups:
     def within(self, namespaces: Collection[str], now: float) -> list[tuple[GroupKey, Group]]:
         """The groups of these namespaces that count; those not asked for lately are forgotten."""
         while self._groups and now - next(iter(self._groups.values())).asked > KEPT:
-            self._groups.popitem(last=False)
-        found = [(key, group) for key, group in self._groups.items() if key.namespace in namespaces]
+            key, group = next(iter(self._groups.items()))
+            for user in list(group.users):
+                self._drop(user, key)
+        found = list(self._of(namespaces))
         others = {key for key, group in found if not group.scales}
         if not others or len(others) == len(found):
             return found

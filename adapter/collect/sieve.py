@@ -2,12 +2,25 @@
 
 from collections.abc import Callable, Iterable
 
+import structlog
+
 from adapter.collect.answer import CustomQuestion
 from adapter.collect.held import Held
 from adapter.collect.judge import Judged, LeftOut, judged
 from adapter.collect.snapshot import Reading
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.transition import Span, Transitions
+from adapter.once import Once
+from adapter.rules.resources import PODS
+
+log = structlog.get_logger(__name__)
+
+GROUP_WEIGHT = 4096
+"""Characters of a selector by which pods are known as a group; an HPA's target has less than 500."""
+USERS = 256
+"""Of whom it is remembered that they asked for more than their share."""
+TELL_AGAIN = 600.0
+"""s after which the log says so once more."""
 
 
 class Sieve:
@@ -19,6 +32,23 @@ class Sieve:
         self._transitions = transitions
         self._telemetry = telemetry
         self._clock = clock
+        self._over_share = Once(most=USERS, again=TELL_AGAIN)
+
+    def follow(self, question: CustomQuestion) -> None:
+        """Where it is about pods that are averaged together, their comings and goings are followed from now on."""
+        if self._transitions is None or question.name != "*" or question.resource != PODS:
+            return
+        if question.selector.weight > GROUP_WEIGHT:
+            return
+        groups, selector = self._transitions.groups, question.selector
+        over = groups.asked(question.namespace, selector, self._clock(), question.user)
+        if over is not None and self._over_share.first(over):
+            log.warning(
+                "selectors forgotten",
+                user=over[:300],
+                problem="the pods of more selectors were asked for than are followed for one user, or for all; those"
+                " asked for the longest ago are served one by one, not cut together",
+            )
 
     def judge(self, question: CustomQuestion, names: Iterable[str], held: Held) -> dict[str, Judged | None]:
         """What becomes of each named object's value; None where there is none."""

@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from adapter.collect.groups import Groups
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -36,8 +38,21 @@ class CollectTelemetry:
         self.hpas = gauge("hpas", "HPAs whose metrics are known.")
         self.over_share = gauge("hpas_over_share", "HPAs that ask for more metrics than their share.")
         self.remembered = gauge("remembered_requests", "Undeclared requests that are kept in the plan.")
+        self.groups = gauge("followed_selectors", "Selectors whose pods are followed together.")
+        self.groups_weight = gauge(
+            "followed_selectors_bytes", "Bytes that they and their pods' names take, by estimate."
+        )
+        self.groups_let_go = gauge(
+            "followed_selectors_forgotten", "Selectors forgotten for a user's share, or for all."
+        )
         self.uncovered = counter("uncovered_requests", "Requests that the plan did not cover.", ("group",))
         self.left_out = counter("values_left_out", "Values left out of answers.", ("rule", "why"))
         self.discovered = gauge("discovered_series", "Series, or names of many, that a rule's query found.", ("rule",))
         self.left_out_series = gauge("discovery_incomplete", "1 where more series match than are looked at.", ("rule",))
         self.relist_errors = counter("relist_errors", "Look-ups of series on offer that failed.", ("rule",))
+
+    def follow(self, groups: Groups) -> None:
+        """Tell of these."""
+        self.groups.set_function(lambda: len(groups))
+        self.groups_weight.set_function(lambda: groups.weight)
+        self.groups_let_go.set_function(lambda: groups.let_go)

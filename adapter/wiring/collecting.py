@@ -58,6 +58,9 @@ def collecting(
 ) -> Collecting:
     """The collector over `values`, and what HPAs declare as its demand."""
     demand, telemetry = Demand(shares=_shares(settings)), CollectTelemetry(registry)
+    transitions = _transitions(settings, cluster)
+    if transitions is not None:
+        telemetry.follow(transitions.groups)
     directory = _directory(cluster, catalogue)
     limits = Limits(max_age=float(settings.value_max_age), refresh=_refresh(settings))
     planner = Planner(limits, directory.wanted, directory.size)
@@ -67,7 +70,7 @@ def collecting(
         demand,
         planner,
         telemetry,
-        transitions=_transitions(settings, cluster),
+        transitions=transitions,
         schedule=_schedule(settings),
         places=settings.prometheus_concurrency,
         filling=_filling(cluster, values),

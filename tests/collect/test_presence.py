@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from adapter.collect import groups
-from adapter.collect.groups import Group, GroupKey, Groups
+from adapter.collect.groups import EACH, Group, GroupKey, Groups, Share
 from adapter.collect.presence import Presences
 from adapter.kube.index import Index
 from adapter.kube.objects import Condition, ObjectMeta, Pod, PodStatus
@@ -117,7 +117,7 @@ def test_a_pod_that_is_gone_is_unknown(cluster: Cluster) -> None:
 
 def test_a_change_of_three_pods_is_a_change_of_their_group(cluster: Cluster) -> None:
     cluster.at(0, *(pod(name, ready=NOW - 100) for name in "abc"))
-    cluster.groups.asked("shop", WEB, NOW)
+    cluster.groups.asked("shop", WEB, NOW, "hpas")
     cluster.at(5, pod("d", unready=NOW))
     ((_, group),) = cluster.groups.within({"shop", "elsewhere"}, cluster.now)
     assert group.changed == 0  # one that takes no traffic yet moves no load
@@ -135,7 +135,7 @@ def test_a_change_of_three_pods_is_a_change_of_their_group(cluster: Cluster) -> 
 
 def test_a_pod_that_never_gave_a_sample_comes_and_goes_unnoticed(cluster: Cluster) -> None:
     cluster.at(0, *(pod(name, ready=NOW - 100) for name in "abc"))
-    cluster.groups.asked("shop", WEB, NOW)
+    cluster.groups.asked("shop", WEB, NOW, "hpas")
     ((key, group),) = cluster.groups.within({"shop"}, cluster.now)
     cluster.at(5, pod("d", ready=NOW + 5))
     assert cluster.groups.counted(key, group) == {("shop", name) for name in "abc"}
@@ -150,7 +150,7 @@ def test_a_pod_that_never_gave_a_sample_comes_and_goes_unnoticed(cluster: Cluste
 
 def test_one_pod_of_twenty_is_within_the_tolerance_and_two_are_not(cluster: Cluster) -> None:
     cluster.at(0, *(pod(f"p{number}", ready=NOW - 100) for number in range(20)))
-    cluster.groups.asked("shop", WEB, NOW)
+    cluster.groups.asked("shop", WEB, NOW, "hpas")
     ((_, group),) = cluster.groups.within({"shop", "elsewhere"}, cluster.now)
     cluster.at(1, pod("p0", unready=NOW + 1))
     assert group.changed == 0  # 1 of the 19 that are left; a tenth of them is 1.9
@@ -160,7 +160,7 @@ def test_one_pod_of_twenty_is_within_the_tolerance_and_two_are_not(cluster: Clus
 
 def test_comings_and_goings_a_minute_apart_do_not_add_up(cluster: Cluster) -> None:
     cluster.at(0, *(pod(f"p{number}", ready=NOW - 100) for number in range(20)))
-    cluster.groups.asked("shop", WEB, NOW)
+    cluster.groups.asked("shop", WEB, NOW, "hpas")
     ((_, group),) = cluster.groups.within({"shop", "elsewhere"}, cluster.now)
     for number in range(5):
         cluster.at(61 * number, pod(f"p{number}", unready=NOW + 61 * number))
@@ -168,8 +168,8 @@ def test_comings_and_goings_a_minute_apart_do_not_add_up(cluster: Cluster) -> No
 
 
 def test_pods_of_others_change_nothing(cluster: Cluster) -> None:
-    cluster.groups.asked("elsewhere", WEB, NOW)
-    cluster.groups.asked("shop", Selector.parse("app=api"), NOW)
+    cluster.groups.asked("elsewhere", WEB, NOW, "hpas")
+    cluster.groups.asked("shop", Selector.parse("app=api"), NOW, "hpas")
     cluster.at(1, pod(ready=NOW))
     cluster.at(2, pod(unready=NOW))
     assert [group.changed for _, group in cluster.groups.within({"shop", "elsewhere"}, cluster.now)] == [0, 0]
@@ -182,7 +182,7 @@ def test_who_takes_traffic(cluster: Cluster) -> None:
 
 def test_a_pod_whose_labels_change_leaves_its_group(cluster: Cluster) -> None:
     cluster.at(0, *(pod(name, ready=NOW - 100) for name in "ab"))
-    cluster.groups.asked("shop", WEB, NOW)
+    cluster.groups.asked("shop", WEB, NOW, "hpas")
     ((key, group),) = cluster.groups.within({"shop", "elsewhere"}, NOW)
     moved = pod("b", ready=NOW - 100)
     cluster.at(3, replace(moved, metadata=replace(moved.metadata, labels={"app": "other"})))
@@ -191,24 +191,13 @@ def test_a_pod_whose_labels_change_leaves_its_group(cluster: Cluster) -> None:
 
 
 def test_a_group_that_nobody_asks_for_is_forgotten_after_ten_minutes(cluster: Cluster) -> None:
-    cluster.groups.asked("shop", WEB, NOW)
+    cluster.groups.asked("shop", WEB, NOW, "hpas")
     assert len(cluster.groups.within({"shop", "elsewhere"}, NOW + 600)) == 1
     assert not cluster.groups.within({"shop", "elsewhere"}, NOW + 601)
 
 
-def test_the_number_of_groups_is_bounded(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapter.collect.groups.MOST", 3)
-    for number in range(10):
-        cluster.groups.asked("shop", Selector.parse(f"app=w{number}"), NOW + number)
-    assert [str(key.selector) for key, _ in cluster.groups.within({"shop", "elsewhere"}, NOW + 10)] == [
-        "app=w7",
-        "app=w8",
-        "app=w9",
-    ]
-
-
 def test_whatever_others_ask_for_an_hpas_group_is_kept(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(groups, "MOST", 3)
+    monkeypatch.setattr(groups, "OF_ALL", Share(3, 100_000))
     (controller, *_) = groups.HPA_USERS
     cluster.groups.asked("shop", Selector.parse("app=web"), NOW, controller)
     for number in range(9):
@@ -230,3 +219,75 @@ def test_a_group_of_somebody_elses_counts_where_it_has_no_pod_of_an_hpas(cluster
     cluster.groups.asked("shop", Selector.parse("app=web"), NOW, next(iter(groups.HPA_USERS)))
     counted = [str(key.selector) for key, _ in cluster.groups.within({"shop"}, NOW)]
     assert sorted(counted) == ["app=api", "app=web"]
+
+
+def asked(cluster: Cluster, user: str, *selectors: str, namespace: str = "shop") -> list[str | None]:
+    """Whose group was forgotten for each."""
+    return [cluster.groups.asked(namespace, Selector.parse(text), cluster.now, user) for text in selectors]
+
+
+def followed(cluster: Cluster) -> list[str]:
+    return [str(key.selector) for key, _ in cluster.groups.within({"shop", "elsewhere"}, cluster.now)]
+
+
+def test_a_user_who_asks_for_more_groups_than_his_share_loses_his_own_oldest_and_nobody_elses(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.collect.groups.OF_USER", Share(3, 10_000))
+    assert asked(cluster, "hpas", "app=web", "app=api") == [None, None]
+    assert asked(cluster, "curious", *(f"app=w{number}" for number in range(10))) == 3 * [None] + 7 * ["curious"]
+    assert followed(cluster) == ["app=web", "app=api", "app=w7", "app=w8", "app=w9"]
+    assert (len(cluster.groups), cluster.groups.let_go) == (5, 7)
+
+
+def test_a_group_that_two_users_ask_for_stays_until_both_have_let_it_go(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.collect.groups.OF_USER", Share(1, 10_000))
+    asked(cluster, "hpas", "app=web")
+    asked(cluster, "curious", "app=web", "app=other")
+    assert followed(cluster) == ["app=web", "app=other"]
+    asked(cluster, "hpas", "app=api")
+    assert followed(cluster) == ["app=other", "app=api"]
+
+
+def test_groups_of_many_pods_weigh_more(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """5,000 selectors that each find all pods of a namespace would hold its names 5,000 times."""
+    cluster.at(0, *(pod(f"p{number}", ready=NOW - 100) for number in range(20)))
+    one = 20 * EACH + len("app=web") + 1
+    monkeypatch.setattr("adapter.collect.groups.OF_USER", Share(100, 2 * one + 40))
+    asked(cluster, "curious", "app=web", "app=web,!a", "app=web,!b", "app=none")
+    assert followed(cluster) == ["!a,app=web", "app=web,!b", "app=none"]
+    assert cluster.groups.weight <= 2 * one + 40
+
+
+def test_what_a_group_weighs_follows_its_pods(cluster: Cluster) -> None:
+    asked(cluster, "hpas", "app=web")
+    alone = cluster.groups.weight
+    cluster.at(1, *(pod(f"p{number}", ready=NOW) for number in range(20)))
+    assert cluster.groups.weight == alone + 20 * EACH
+    asked(cluster, "curious", "app=web")
+    assert cluster.groups.weight == 2 * (alone + 20 * EACH)
+    cluster.groups.within({"shop"}, NOW + 700)
+    assert (cluster.groups.weight, len(cluster.groups)) == (0, 0)
+
+
+def test_of_many_users_together_the_one_with_the_most_gives_way(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.collect.groups.OF_ALL", Share(8, 10_000))
+    asked(cluster, "hpas", "app=web", "app=api", namespace="elsewhere")
+    for user in ("one", "two"):
+        asked(cluster, user, *(f"app={user}{number}" for number in range(8)))
+    assert {"app=web", "app=api"} <= set(followed(cluster))
+    assert len(cluster.groups) == 8
+    assert asked(cluster, "hpas", "app=web", namespace="elsewhere") == [None]
+
+
+def test_what_was_asked_for_last_is_followed_whatever_it_weighs(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.collect.groups.OF_USER", Share(3, 10))
+    monkeypatch.setattr("adapter.collect.groups.OF_ALL", Share(3, 20))
+    asked(cluster, "hpas", "app=a-long-name-of-a-label", "app=another-long-name")
+    assert followed(cluster) == ["app=another-long-name"]

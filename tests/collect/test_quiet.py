@@ -35,7 +35,7 @@ def transitions(ages: Mapping[Key, float], *, all_recent: bool) -> Transitions:
         meta = ObjectMeta(namespace=namespace, name=name, labels={"app": name.partition("-")[0]})
         index.put(Pod(metadata=meta, status=status))
     for app in ("web", "api"):
-        made.groups.asked("shop", Selector.parse(f"app={app}"), NOW - 100)
+        made.groups.asked("shop", Selector.parse(f"app={app}"), NOW - 100, "hpas")
     if all_recent:
         for _, group in made.groups.within({"shop"}, NOW):
             group.turned = NOW

@@ -34,7 +34,7 @@ class Shop:
         self.transitions = Transitions(presences, Groups(presences, self.index.select), 0.0)
         self.come(*pods)
         self.now = START
-        self.transitions.groups.asked("shop", WEB, self.now)
+        self.transitions.groups.asked("shop", WEB, self.now, "hpas")
         self.asked: list[float] = []
         self.totals: Mapping[GroupKey, Total] = {}
 
@@ -156,7 +156,7 @@ def test_the_windows_that_are_asked_for_at_once_are_bounded() -> None:
     """Eight HPAs whose pods changed in different intervals: four queries, of those that have waited the longest."""
     shop = Shop()
     for number in range(8):
-        shop.transitions.groups.asked("shop", Selector.parse(f"app=w{number}"), shop.now)
+        shop.transitions.groups.asked("shop", Selector.parse(f"app=w{number}"), shop.now, "hpas")
         for name in (f"old-{number}", f"new-{number}"):
             labels = {"app": f"w{number}"}
             since = datetime.fromtimestamp(shop.now, UTC)

@@ -192,7 +192,7 @@ class World:
                 )
             )
             return
-        self.transitions.groups.asked("shop", WEB, self.now)
+        self.transitions.groups.asked("shop", WEB, self.now, "hpas")
         evaluation = settle(self.transitions, {"shop"}, self.served, ask=self._ask, silent=self._silent, at=self.now)
         self.served = finished(evaluation)
 
@@ -248,7 +248,7 @@ class PrometheusWorld(World):
                 samples = self.scraped.setdefault(pod.name, [])
                 if not samples or self.now - samples[-1][0] >= self.interval:
                     samples.append((self.now, pod.count))
-        self.transitions.groups.asked("shop", WEB, self.now)
+        self.transitions.groups.asked("shop", WEB, self.now, "hpas")
         if self.ordinary:
             self.since = SinceChanges(self._rates(self.span.window))
         else:
