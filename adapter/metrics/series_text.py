@@ -9,12 +9,18 @@ from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import NamedTuple
 
+from adapter.metrics.owners import WIDE
 from adapter.metrics.sample import Series
 
 MAX_SHAPES = 2000
+"""Of one target."""
+SHAPES_BYTES = 2**20
+"""Of its shapes, by estimate."""
+_SHAPE_BYTES, _PART_BYTES = 600, 180
+"""Of a shape, and of each of its parts, beside their texts."""
 
-MAX_NAMES = 5_000
-"""Names of labels that are shared by all series: at most some 3 MB."""
+MAX_NAMES, SHARED_NAME = 5_000, 64
+"""Names of labels that are shared by all series, each of at most so many characters: at most some 2 MB."""
 
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _QUOTED = r'"((?:[^"\\]++|\\.)*+)"'
@@ -56,6 +62,7 @@ class SeriesReader:
         self._extra = {key: value for key, value in extra.items() if value}
         self._limits = limits
         self._shapes: dict[tuple[str, ...], _Shape | None] = {}
+        self._weight = 0
 
     def read(self, head: str) -> Series:
         """The series of `head`. Raises LineError."""
@@ -74,8 +81,11 @@ class SeriesReader:
 
     def _learn(self, layout: tuple[str, ...]) -> _Shape | None:
         """Read the layout with numbered holes for its values, to see which value goes where."""
-        if layout in self._shapes or len(self._shapes) >= MAX_SHAPES:
+        weight = _SHAPE_BYTES + _PART_BYTES * len(layout) + WIDE * sum(map(len, layout))
+        full = len(self._shapes) >= MAX_SHAPES or self._weight + weight > SHAPES_BYTES
+        if layout in self._shapes or full:
             return None
+        self._weight += weight
         holes = [f'"{_HOLE}{index}"' for index in range(len(layout) - 1)]
         try:
             labels = self._labels("".join(map("".join, zip(layout, [*holes, ""], strict=True))))
@@ -101,6 +111,8 @@ _names: dict[str, str] = {}
 
 def shared(name: str) -> str:
     """The one text of a label's name; as `sys.intern`, which never forgets in Python 3.12, but bounded."""
+    if len(name) > SHARED_NAME:
+        return name
     if len(_names) >= MAX_NAMES and name not in _names:
         _names.clear()
     return _names.setdefault(name, name)

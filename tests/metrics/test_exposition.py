@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as text_orac
 from adapter.metrics import series_text
 from adapter.metrics.sample import Point, Series
 from adapter.metrics.scrape.exposition import Limits, Parser
+from adapter.metrics.scrape.lines import Allowance
 from adapter.metrics.series_text import LabelLimits
 
 NOW = 1_700_000_000.0
@@ -318,6 +319,30 @@ def test_lines_of_many_short_labels_are_remembered_by_what_their_series_take() -
     parser.parse("".join(f"a{number}{{{labels}}} 1\n" for number in range(100)).encode(), NOW)
     assert len(parser._cache.entries) == 7
     assert parser._cache.weight <= 100 * 640
+
+
+def test_what_all_targets_remember_is_bounded_too_and_one_namespace_has_half() -> None:
+    """A tenant may run many pods: 20 of 5 lines of some 680 bytes each would be 68,000."""
+    allowance = Allowance(20_000)
+    body = "".join(f'a{{i="{i}"}} 1\n' for i in range(5)).encode()
+    parsers = [Parser({"namespace": "hostile", "pod": str(i)}, allowance=allowance) for i in range(20)]
+    for parser in parsers:
+        assert len(parser.parse(body, NOW).points) == 5
+    assert 8_000 < allowance.weight <= 10_000
+    other = Parser({"namespace": "shop", "pod": "web"}, allowance=allowance)
+    other.parse(body, NOW)
+    assert len(other._cache.entries) == 5
+    for parser in parsers:
+        parser.close()
+    assert allowance.weight == other._cache.weight
+
+
+def test_the_shapes_that_a_target_has_are_bounded_in_bytes() -> None:
+    """1,000 names of labels of some 500 characters: 600 + 3 x 180 + 4 x 510 bytes by estimate, 330 are a MiB."""
+    parser = Parser()
+    for number in range(1000):
+        assert len(parser.parse(f'a{{pod="a",{"n" * 500}{number}="1"}} 1\n'.encode(), NOW).points) == 1
+    assert 300 < len(parser._reader._shapes) < 400
 
 
 def test_series_that_went_away_make_room_for_those_that_came() -> None:

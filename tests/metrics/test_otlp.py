@@ -18,7 +18,9 @@ from adapter.metrics.otlp.decode import Decoder, from_json, from_protobuf
 from adapter.metrics.otlp.distribution import MAX_BUCKETS, Exponential
 from adapter.metrics.otlp.measure import OtlpError
 from adapter.metrics.otlp.names import metric_name
+from adapter.metrics.otlp.remembered import Remembered
 from adapter.metrics.otlp.streams import IDLE_S
+from adapter.metrics.sample import Series
 
 NOW = 1_700_000_000.0
 DELTA, CUMULATIVE = pb.AGGREGATION_TEMPORALITY_DELTA, pb.AGGREGATION_TEMPORALITY_CUMULATIVE
@@ -445,8 +447,39 @@ def test_what_a_decoder_remembers_of_series_is_bounded() -> None:
         points = [number(1, i=str(start + i)) for i in range(25)] + [number(1, x="v" * 2000, i=str(start))]
         assert len(read(decoder, gauge("a", *points))) == 26
 
-    assert len(decoder._series) <= 10
-    assert all(len(str(key)) < 2000 for key in decoder._series)
+    assert len(decoder._remembered) <= 10
+    assert all(len(str(key)) < 2000 for key in decoder._remembered._series)
+
+
+def of_pod(pod: str, number: int) -> Series:
+    return Series.of("a", {"namespace": "shop", "pod": pod, f"attribute_{number}": "v" * 100})
+
+
+def test_who_pushes_new_attributes_each_time_is_remembered_within_a_share_and_drives_nobody_out() -> None:
+    """One weighs 256 + 72 + 4 labels x 112 + about 170 characters of texts: a quarter of 40,000 has room for 10."""
+    remembered = Remembered(limit=1000, most=40_000)
+    steady = of_pod("steady", 0)
+    remembered.begin(NOW)
+    remembered.put("steady", steady)
+    for number in range(100):
+        remembered.put(number, of_pod("new", number), 1)
+        assert remembered.get("steady") is steady
+        assert remembered.weight <= 40_000 / 4 + 1000
+    assert 9 <= len(remembered) - 1 <= 11
+    remembered.begin(NOW + 59)
+    assert len(remembered) > 1
+    remembered.begin(NOW + 119)  # what was new then may be old by now
+    assert (len(remembered), remembered.weight) == (0, 0)
+
+
+def test_where_all_find_room_nothing_is_forgotten() -> None:
+    remembered = Remembered(limit=1000)
+    for minute in range(100):
+        remembered.begin(NOW + 60 * minute)
+        for number in range(100):
+            if remembered.get(number) is None:
+                assert minute == 0
+                remembered.put(number, of_pod("web", number), 1)
 
 
 @given(st.lists(st.tuples(st.integers(1, 60), st.integers(0, 1000)), min_size=1, max_size=30), st.randoms())

@@ -172,6 +172,30 @@ def test_a_ring_cannot_be_blown_up_by_dense_samples() -> None:
     assert ring.times.shape[1] <= 300 / ring_module.FINEST_S + 2
 
 
+@pytest.mark.parametrize("pace", [0.1, 1.0, 2.5, 4.9])
+def test_a_row_denser_than_expected_costs_no_more_and_keeps_its_newest(pace: float) -> None:
+    """One each 5 s is 60 in 300 s, and a quarter more is 75; at 2.25 s or more apart each is taken."""
+    ring = Ring(300, interval_s=5.0)
+    row, number = ring.add_row(), round(600 / pace)
+    for place in range(number):
+        ring.put(row, T + place * pace, float(place))
+    assert ring.times.shape[1] <= 75 + 2
+    times, values = ring.tail(np.array([row]), T, np.inf)
+    assert values[0, -1] > number - 1 - 2.25 / pace - 1
+    known = times[0][~np.isnan(times[0])]
+    assert known[-1] - known[0] >= min(300, 75 * max(pace, 2.25)) - 2 * pace
+
+
+def test_one_dense_series_does_not_make_those_of_others_cost_more() -> None:
+    """4,000 series of one name at 5 s take 4,096 rows x 77 slots x 16 bytes at most."""
+    store = Store(interval_s=5.0)
+    for place in range(61):
+        store.extend((Series.of("x", {"pod": str(i)}), 1.0, T + 5 * place) for i in range(4000))
+    before = store.nbytes
+    store.extend((Series.of("x", {"pod": "dense"}), 1.0, T + place) for place in range(400))
+    assert store.nbytes < before * 1.25
+
+
 def test_rows_of_different_pace_live_in_one_ring() -> None:
     ring = Ring(300)
     fast, slow = ring.add_row(), ring.add_row()

@@ -4,7 +4,7 @@ A bad data point is a problem and counts as rejected; the others are kept.
 """
 
 import math
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from adapter.metrics.otlp.names import (
     resource_labels,
     value_text,
 )
+from adapter.metrics.otlp.remembered import Remembered
 from adapter.metrics.otlp.streams import PointError, Streams
 from adapter.metrics.otlp.values import value_of
 from adapter.metrics.problems import Problems
@@ -40,10 +41,6 @@ REMEMBERED_TEXT = 1024
 """A series with more is worked out each time, so that what is remembered stays small."""
 SENDERS = 4096
 """Whose clocks are remembered: a few kB each."""
-REMEMBERED_CHARACTERS = 32 * 2**20
-"""Of all series that are remembered by what was pushed; then they are worked out anew."""
-REMEMBERED_LABEL = 24
-"""Characters that a label counts beside its own; its series is counted by the store."""
 RESOURCE_ATTRIBUTES = 1024
 """Of one resource that are looked at: the first ones."""
 _NO_RECORDED_VALUE = 1
@@ -74,12 +71,10 @@ class Decoder:
         """`limit` bounds the streams remembered, `suffixes` says whether units and `_total` become part of names,
         `promoted` which resource attributes become which labels."""
         self._streams = Streams(limit)
-        self._limit = limit
         self._suffixes = suffixes
         self._promoted = promoted
         self._labels = labels
-        self._series: dict[Hashable, Series] = {}
-        self._remembered = 0
+        self._remembered = Remembered(limit)
         self._senders: LRUCache[int, SenderClock] = LRUCache(SENDERS)
 
     def decode(self, request: Any, now: float) -> Decoded:
@@ -98,6 +93,7 @@ class Decoder:
         Times are put into the clock of `now`; `wall`: see `SenderClock.begin`.
         """
         self._streams.expire(now)
+        self._remembered.begin(now)
         problems, points, rejected, done = Problems(), list[Point](), 0, 0
         heard: dict[int, SenderClock] = {}
         for resource, metric in _metrics(request, self._promoted):
@@ -172,13 +168,13 @@ class Decoder:
             )
         attributes = tuple([(pair.key, value_text(pair.value)) for pair in data_point.attributes])
         key = (source, attributes)
-        series = self._series.get(key)
+        series = self._remembered.get(key)
         if series is None:
             labels = joined_labels(attribute_labels(attributes), dict(source.resource))
             self._check(source.name, labels)
             series = Series.of(source.name, labels)
             if _length(labels) <= REMEMBERED_TEXT:
-                self._remember(key, series)
+                self._remembered.put(key, series, len(attributes))
         return series
 
     def _check(self, name: str, labels: Mapping[str, str]) -> None:
@@ -200,22 +196,14 @@ class Decoder:
         if not suffix and label is None:
             return base
         key = (base, suffix, label)
-        series = self._series.get(key)
+        series = self._remembered.get(key)
         if series is None:
             labels = dict(base.labels)
             name = labels.pop("__name__") + suffix
             series = Series.of(name, labels | dict([label] if label else []))
             if _length(labels) <= REMEMBERED_TEXT:
-                self._remember(key, series)
+                self._remembered.put(key, series)
         return series
-
-    def _remember(self, key: Hashable, series: Series) -> None:
-        weight = 2 * (_length(dict(series.labels)) + REMEMBERED_LABEL * len(series.labels))  # with the key's own texts
-        if len(self._series) >= self._limit or self._remembered + weight > REMEMBERED_CHARACTERS:
-            self._series.clear()
-            self._remembered = 0
-        self._series[key] = series
-        self._remembered += weight
 
 
 class _Source(NamedTuple):

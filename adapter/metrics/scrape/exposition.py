@@ -12,19 +12,14 @@ from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from typing import NamedTuple
 
-from adapter.metrics.owners import PER_ROW, WIDE, characters
 from adapter.metrics.problems import Problems
 from adapter.metrics.sample import Point, Series
+from adapter.metrics.scrape.lines import Allowance, Lines
 from adapter.metrics.sender import SenderClock
 from adapter.metrics.series_text import LabelLimits, LineError, SeriesReader, cut
 
 FUTURE_S = 600.0
 """A timestamp further ahead of our clock than this is refused, as Prometheus does."""
-CACHED_LINE_BYTES = 640
-"""The cache holds `cache_lines` entries of this size on average, at most."""
-ENTRY_BYTES = 256
-"""Of an entry, beside its text and its labels."""
-
 _HEAD = re.compile(rb'[ \t]*+[a-zA-Z0-9_:]*+[ \t]*+\{(?:[^"}]++|"(?:[^"\\]++|\\.)*+")*+\}', re.DOTALL)
 _HASH, _UNDERSCORE = ord("#"), ord("_")
 _NOT_WANTED = ""
@@ -63,17 +58,23 @@ class Parser:
         cache_lines: int = 20_000,
         names: Collection[str] | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        allowance: Allowance | None = None,
     ) -> None:
         """`extra` labels are the target's own; a scraped label of that name is kept as `exported_<name>`.
 
-        `names` keeps only these metrics; one that ends in '*' is a prefix. None keeps all.
+        `names` keeps only these metrics; one that ends in '*' is a prefix. None keeps all. `allowance` bounds what all
+        parsers together remember; None: this one alone.
         """
         self._reader = SeriesReader(extra or {}, limits.label)
         self._wanted = None if names is None else _Wanted(names)
         self._limits = limits
-        self._cache = _Cache(cache_lines)
+        self._cache = Lines(cache_lines, allowance or Allowance(), (extra or {}).get("namespace", ""))
         self._problems = Problems()
         self._sender = SenderClock()
+
+    def close(self) -> None:
+        """Nothing is read any more: others may remember as much."""
+        self._cache.clear()
 
     def parse(self, body: bytes, now: float, openmetrics: bool = False) -> Parsed:
         """All samples of `body`; their time is their line's, else `now` (Unix s)."""
@@ -209,43 +210,6 @@ class _Reading:
         self.openmetrics = openmetrics
         self.line = self.samples = self.kinds = 0
         self.ended = False
-
-
-class _Cache:
-    """Series (or why there is none) by the text before their closing brace, bounded in number and bytes.
-
-    When full it takes nothing new: of a body larger than the cache a part stays fast. It is emptied when that part
-    has gone stale.
-    """
-
-    def __init__(self, lines: int) -> None:
-        self.entries: dict[bytes, Series | str] = {}
-        self._lines = lines
-        self.weight = 0
-        """Bytes that the entries take, estimated from above."""
-        self._added = self._refused = 0
-
-    def begin(self) -> None:
-        """Before a body."""
-        self._added = self._refused = 0
-
-    def add(self, head: bytes, entry: Series | str) -> None:
-        held = characters(entry) - PER_ROW if isinstance(entry, Series) else WIDE * len(entry)
-        weight = ENTRY_BYTES + len(head) + held
-        if len(self.entries) >= self._lines or self.weight + weight > self._lines * CACHED_LINE_BYTES:
-            self._refused += 1
-            return
-        self.entries[head] = entry
-        self.weight += weight
-        self._added += 1
-
-    def tidy(self, samples: int) -> None:
-        """After a body of `samples`: start anew where over a tenth of it found no room and stale entries take some."""
-        hits = samples - self._added - self._refused
-        stale = len(self.entries) - self._added - hits
-        if self._refused * 10 > samples and stale * 10 > len(self.entries):
-            self.entries.clear()
-            self.weight = 0
 
 
 class _Wanted(dict[bytes, bool]):

@@ -26,16 +26,19 @@ class Columns:
         self._count: dict[str, int] = {}
         """Rows that have the label, of whole columns."""
         self._few: dict[str, dict[int, int]] = {}
+        self._lone: dict[str, tuple[int, int]] = {}
+        """Row and code of a label that one row has: whoever makes a label for each series makes many of these."""
 
     def __contains__(self, label: str) -> bool:
-        return label in self._whole or label in self._few
+        return label in self._whole or label in self._few or label in self._lone
 
     def __iter__(self) -> Iterator[str]:
-        return chain(self._whole, self._few)
+        return chain(self._whole, self._few, self._lone)
 
     @property
     def nbytes(self) -> int:
-        return sum(column.nbytes for column in self._whole.values()) + 100 * sum(map(len, self._few.values()))
+        by_rows = sum(map(len, self._few.values())) + len(self._lone)
+        return sum(column.nbytes for column in self._whole.values()) + 100 * by_rows
 
     def grow(self, size: int) -> None:
         """There is room for `size` rows from now on."""
@@ -56,8 +59,14 @@ class Columns:
             self._whole[label][row] = code
             self._count[label] += 1
             return
+        if label not in self._few and label not in self._lone and self._size > THIN:
+            self._lone[label] = row, code
+            return
         few = self._few.setdefault(label, {})
         few[row] = code
+        if label in self._lone:
+            first, its = self._lone.pop(label)
+            few[first] = its
         if len(few) * THIN >= self._size:
             column = self._whole[label] = np.zeros(self._size, dtype=np.int64)
             column[list(few)] = list(few.values())
@@ -71,6 +80,9 @@ class Columns:
             if not self._count[label]:
                 del self._whole[label], self._count[label]
             return
+        if label in self._lone:
+            del self._lone[label]
+            return
         few = self._few[label]
         del few[row]
         if not few:
@@ -80,7 +92,7 @@ class Columns:
         """The codes of `rows`, ABSENT where they lack the label."""
         if label in self._whole:
             return self._whole[label][rows]
-        few = self._few.get(label, {})
+        few = self._by_rows(label)
         if len(rows) < len(few):
             return np.array([few.get(row, ABSENT) for row in rows.tolist()], dtype=np.int64)
         column = np.zeros(self._size, dtype=np.int64)
@@ -92,6 +104,11 @@ class Columns:
         asked = self if among is None else [label for label in among if label in self]
         chosen = np.zeros(self._size, dtype=bool)
         chosen[rows] = True
-        return [
-            label for label in asked if label in self._whole or any(chosen[row] for row in self._few.get(label, ()))
-        ]
+        return [label for label in asked if label in self._whole or any(chosen[row] for row in self._by_rows(label))]
+
+    def _by_rows(self, label: str) -> dict[int, int]:
+        """The code of each row of a label that is no whole column."""
+        if label in self._lone:
+            row, code = self._lone[label]
+            return {row: code}
+        return self._few.get(label, {})

@@ -11,7 +11,7 @@ from adapter.metrics.sample import Series
 from adapter.metrics.slices import Slices
 from adapter.metrics.source import RefusedQuery
 from adapter.metrics.store.columns import ABSENT, Columns
-from adapter.metrics.store.ring import MAX_ROWS, Floats, Ints, Put, Ring
+from adapter.metrics.store.ring import FINEST_S, MAX_ROWS, Floats, Ints, Put, Ring
 
 KEEP_UNUSED_S = 60.0
 """For so long a text that no series has is remembered: a query under way may still need it."""
@@ -96,13 +96,14 @@ class Strings:
 class Family:
     """All series of one metric name."""
 
-    def __init__(self, name: str, retention_s: float, strings: Strings) -> None:
+    def __init__(self, name: str, retention_s: float, strings: Strings, interval_s: float = FINEST_S) -> None:
+        """`interval_s`: between two samples of one series, as expected; see `Ring`."""
         self.name = name
         self.series: list[Series | None] = []
         self.columns = Columns()
         self.serial: Ints = np.zeros(0, dtype=np.int64)
         """A number for each row that changes when the row is given to another series; 0 where it is free."""
-        self._retention_s = retention_s
+        self._retention_s, self._interval_s = retention_s, interval_s
         self._strings = strings
         self._rings: list[Ring] = []
         self._free: list[int] = []
@@ -124,7 +125,7 @@ class Family:
 
     def _add_row(self) -> int:
         if not self._rings or self._rings[-1].rows == MAX_ROWS:
-            self._rings.append(Ring(self._retention_s))
+            self._rings.append(Ring(self._retention_s, self._interval_s))
         self._rings[-1].add_row()
         self.series.append(None)
         if len(self.series) > len(self.serial):

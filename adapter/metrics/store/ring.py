@@ -11,7 +11,11 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
 
 FINEST_S = 0.9
-"""Samples closer than this to the one before are dropped: it bounds a ring, and a 1 s scrape with jitter passes."""
+"""Samples closer than this to the one before are dropped, whatever the pace: a 1 s scrape with jitter passes."""
+FINER = 0.45
+"""So are those closer than this part of the expected interval; a new pod's first two scrapes are half of it apart."""
+ROOM = 1.25
+"""Times the expected number of samples that a row has room for, so that jitter loses none."""
 
 FIRST_SLOTS = 16
 FEW_ROWS = 16
@@ -30,16 +34,19 @@ class Put(Enum):
 
 
 class Ring:
-    """Samples of at most `MAX_ROWS` series, newest last, for at least `retention_s`.
+    """Samples of at most `MAX_ROWS` series, newest last, for at least `retention_s` at one each `interval_s` or less.
 
-    All rows have the same number of slots, which grows to what the row with the shortest scrape interval needs
-    (retention / interval), so that the ring costs 16 bytes x rows x slots.
+    All rows have the same number of slots, which grows to what the row with the shortest interval needs (retention /
+    interval), so that the ring costs 16 bytes x rows x slots. But not beyond what the expected interval needs: a row
+    that is denser loses its oldest samples, or a sender of one dense series would make everybody's cost as much.
     """
 
-    __slots__ = ("_newest", "_slot", "retention_s", "rows", "times", "values")
+    __slots__ = ("_finest", "_most", "_newest", "_slot", "retention_s", "rows", "times", "values")
 
-    def __init__(self, retention_s: float) -> None:
+    def __init__(self, retention_s: float, interval_s: float = FINEST_S) -> None:
         self.retention_s = retention_s
+        self._finest = max(FINEST_S, FINER * interval_s)
+        self._most = max(FIRST_SLOTS, math.ceil(ROOM * retention_s / interval_s) + 2)
         self.rows = 0
         self.times: Floats = np.full((1, FIRST_SLOTS), -np.inf)
         self.values: Floats = np.zeros((1, FIRST_SLOTS))
@@ -74,7 +81,7 @@ class Ring:
         newest value is what counts, so all that is lost is resolution.
         """
         newest = self._newest[row]
-        if not time >= newest + FINEST_S:
+        if not time >= newest + self._finest:
             if time == newest:
                 return Put.DUPLICATE
             return Put.DENSE if time > newest else Put.LATE
@@ -89,10 +96,11 @@ class Ring:
         slots = self.times.shape[1]
         slot: int = (int(self._slot[row]) + 1) % slots
         oldest = float(self.times[row, slot])
-        if oldest <= time - self.retention_s:
+        if oldest <= time - self.retention_s or slots >= self._most:
             return slot
-        interval = max((time - oldest) / slots, FINEST_S)
-        self._resize(len(self._slot), max(slots + 1, math.ceil(self.retention_s / interval) + 2))
+        interval = max((time - oldest) / slots, self._finest)
+        wanted = max(slots + 1, math.ceil(self.retention_s / interval) + 2)
+        self._resize(len(self._slot), min(wanted, self._most))
         return int(self._slot[row]) + 1
 
     def _resize(self, rows: int, slots: int) -> None:

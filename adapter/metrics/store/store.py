@@ -17,7 +17,7 @@ from adapter.metrics.slices import Slices, run, run_in_turns
 from adapter.metrics.source import ALL_LABELS, ALWAYS, Discovery, Pod, Query, Since, UnsupportedQuery, Wanted
 from adapter.metrics.store.evaluate import SLICE_ROWS, evaluate
 from adapter.metrics.store.family import Family, Strings, Work
-from adapter.metrics.store.ring import Ints, Put
+from adapter.metrics.store.ring import FINEST_S, Ints, Put
 from adapter.metrics.store.silent import silent
 from adapter.metrics.store.supported import matchings
 from adapter.metrics.store.vector import NAME
@@ -43,7 +43,7 @@ class Statistics:
     late: int = 0
     """Samples older than the newest of their series."""
     dense: int = 0
-    """Samples less than 0.9 s after the one before."""
+    """Samples that came too soon after the one before."""
     refused: int = 0
     """Samples of series beyond a limit."""
     problem: str = ""
@@ -60,10 +60,18 @@ class Store:
     more. Not thread-safe; no clock: time comes as an argument.
     """
 
-    def __init__(self, max_series: int = 100_000, retention_s: float = 300.0, lookback_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        max_series: int = 100_000,
+        retention_s: float = 300.0,
+        lookback_s: float = 60.0,
+        interval_s: float = FINEST_S,
+    ) -> None:
+        """`interval_s`: between two samples of one series, as expected; denser ones are thinned out (`Ring`)."""
         self.max_series = max_series
         self.retention_s = retention_s
         self.lookback_s = lookback_s
+        self._interval_s = interval_s
         self.strings = Strings()
         self.statistics = Statistics()
         self._families: dict[str, Family] = {}
@@ -103,7 +111,7 @@ class Store:
         name = series.name
         family = self._families.get(name)
         if family is None:
-            family = self._families[name] = Family(name, self.retention_s, self.strings)
+            family = self._families[name] = Family(name, self.retention_s, self.strings, self._interval_s)
         place = self._index[series] = (family, family.add(series, next(self._serials)))
         self.statistics.series = len(self._index)
         return place
