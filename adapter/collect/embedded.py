@@ -1,7 +1,6 @@
 """The embedded source put together: a store filled by scrapes of annotated pods and by OTLP, and kubelets' usage."""
 
 import asyncio
-import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,7 +12,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Gauge
 
 from adapter.clock import steady
-from adapter.collect import consumption
+from adapter.collect.kubelets import KubeletAccess, KubeletHealth, Kubelets
 from adapter.collect.presence import Presences
 from adapter.collect.targets import pod_targets
 from adapter.inbound.places import Bounds
@@ -24,9 +23,8 @@ from adapter.metrics.otlp.over_grpc import serve_grpc
 from adapter.metrics.otlp.over_http import serve_http
 from adapter.metrics.otlp.receive import Intake, ReceiveLimits
 from adapter.metrics.owners import SCOPES, Amount
-from adapter.metrics.scrape.kubelet import KubeletUsage, kubelet_target
 from adapter.metrics.scrape.scraper import ScrapeLimits, Scraper
-from adapter.metrics.scrape.target import Target, TargetError
+from adapter.metrics.scrape.target import Target
 from adapter.metrics.slices import run_in_turns
 from adapter.metrics.store.store import EmbeddedSource, Store
 from adapter.once import Once
@@ -44,18 +42,6 @@ TELL_AGAIN = 600.0
 """s after which the log says once more that the store drops samples."""
 UNSCRAPED = 4096
 """Pods of which the log says why they are not scraped, at once."""
-
-
-class KubeletAccess(NamedTuple):
-    """How kubelets are reached; None of it matters without nodes."""
-
-    resolution: float = 15.0
-    """s between two scrapes of a kubelet."""
-    address_types: tuple[str, ...] = ("InternalIP",)
-    port: int = 0
-    """0: as each node says."""
-    tls: ssl.SSLContext | bool = True
-    headers: Callable[[], Mapping[str, str]] | None = None
 
 
 class OtlpDoors(NamedTuple):
@@ -98,9 +84,9 @@ class Embedded:
         presences: Presences | None = None,
     ) -> None:
         """`clock` and `wall` as for `Scraper`; without `presences` every pod takes traffic as far as anybody knows."""
-        self.store = Store(options.max_series, options.retention, lookback_s=max(60.0, 4 * options.scrape_interval))
+        interval = options.scrape_interval
+        self.store = Store(options.max_series, options.retention, max(60.0, 4 * interval), interval_s=interval)
         self.source = EmbeddedSource(self.store)
-        self.usage = KubeletUsage(consumption.max_age(options.kubelets.resolution))
         self._options = options
         self._pods = pods
         self._nodes = nodes
@@ -116,6 +102,7 @@ class Embedded:
         timeout = min(options.scrape_timeout, options.scrape_interval)
         limits = ScrapeLimits(options.scrape_max_bytes, timeout, concurrent=options.scrape_concurrency)
         self._scraper = Scraper(self.store.extend, self._gone, limits, clock, wall)
+        self.usage = Kubelets(options.kubelets, nodes, pods, self._scraper.health, clock, wall)
         pods.on_change(self._pod_changed)
         self._registry = registry
         self._tell()
@@ -172,38 +159,16 @@ class Embedded:
     def _follow(self) -> None:
         self._followed = self._pods.revision
         targets, problems = pod_targets(self._pods, self._options.scrape_interval, self._takes_traffic)
-        for problem in self._unscraped.news(problems):
+        kubelets = list(self.usage.targets())
+        for problem in self._unscraped.news([*problems, *self.usage.problems()]):
             log.warning("not scraped", problem=problem)
-        self._scraper.set_targets([*targets, *self._kubelets()])
+        self._scraper.set_targets([*targets, *kubelets])
 
     def _takes_traffic(self, pod: Pod) -> bool:
         if self._presences is None:
             return True
         found = self._presences.of(pod.metadata.namespace, pod.metadata.name)
         return found is not None and found.takes_traffic
-
-    def _kubelets(self) -> list[Target]:
-        access = self._options.kubelets
-        self.usage.keep({node.metadata.name for node in self._nodes})
-        targets = []
-        for node in self._nodes:
-            name = node.metadata.name
-            addresses = [(address.type, address.address) for address in node.status.addresses]
-            port = access.port or node.status.daemon_endpoints.kubelet_endpoint.port or 10250
-            with contextlib.suppress(TargetError):
-                targets.append(
-                    kubelet_target(
-                        name,
-                        addresses,
-                        port=port,
-                        address_types=access.address_types,
-                        tls=access.tls,
-                        headers=access.headers,
-                        interval_s=access.resolution,
-                        on_points=partial(self.usage.update, name),
-                    )
-                )
-        return targets
 
     def _gone(self, target: Target) -> None:
         """Its series end now: a value of a pod that is gone must not linger until it is too old."""
@@ -234,6 +199,7 @@ class Embedded:
         Gauge(f"streamgate_{name}", text, registry=self._registry).set_function(value)
 
     def _tell(self) -> None:
+        self._registry.register(KubeletHealth(self.usage))
         store, health = self.store, self._scraper.health
         self._gauge("store_series", "Series held.", lambda: len(store))
         self._gauge("store_bytes", "Bytes of samples held.", lambda: store.nbytes)
@@ -250,6 +216,9 @@ class Embedded:
                 refused.labels(scope, of).set_function(partial(store.owners.refusals, scope, of))
         self._gauge(
             "store_refused_samples", "Samples refused for the limit on series.", lambda: store.statistics.refused
+        )
+        self._gauge(
+            "store_dense_samples", "Samples too soon after the one before, left out.", lambda: store.statistics.dense
         )
         self._gauge("store_late_samples", "Samples that came out of order, left out.", lambda: store.statistics.late)
         self._gauge("scrape_targets", "Targets scraped.", lambda: len(health))

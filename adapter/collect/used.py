@@ -7,7 +7,7 @@ from adapter.collect import consumption
 from adapter.collect.answer import NodeUsage, PodUsage, Unanswerable, Unavailable
 from adapter.collect.directory import Directory
 from adapter.collect.usage import UsageSource
-from adapter.kube.objects import HasMetadata
+from adapter.kube.objects import HasMetadata, Pod
 from adapter.kube.resources import GroupResource
 from adapter.rules.resources import NODES, PODS
 from adapter.units.selector import Selector
@@ -51,9 +51,17 @@ class Used:
 
     def _told(self, resource: GroupResource, asked: Sequence[HasMetadata], used: Sequence[Usage]) -> list[Usage]:
         """In clients' time. Raises Unavailable where none of those asked for has usage and it is known why."""
-        if asked and not used and (trouble := self._source.trouble(resource)):
+        if asked and not used and (trouble := self._source.trouble(resource, _nodes(resource, asked))):
             raise Unavailable(f"the usage of {resource} cannot be had: {trouble}")
         return [one._replace(time=self._wall(one.time)) for one in used]
+
+
+def _nodes(resource: GroupResource, asked: Sequence[HasMetadata]) -> set[str] | None:
+    """The nodes that are asked for, or that the pods run on; None where only the pods' metadata is known."""
+    if resource == NODES:
+        return {item.metadata.name for item in asked}
+    pods = [item for item in asked if isinstance(item, Pod)]
+    return {pod.spec.node_name for pod in pods if pod.spec.node_name} if len(pods) == len(asked) else None
 
 
 def _named(found: Iterable[HasMetadata], name: str | None) -> list[HasMetadata]:

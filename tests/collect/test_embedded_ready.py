@@ -4,7 +4,7 @@ from prometheus_client import CollectorRegistry
 
 from adapter.collect.embedded import Embedded, EmbeddedOptions
 from adapter.kube.index import Index
-from adapter.metrics.scrape.scraper import Health
+from adapter.metrics.scrape.health import Health
 
 
 class Clock:

@@ -1,6 +1,6 @@
 """CPU and memory of pods and nodes: by resourceRules, and as the API answers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, cast
 
@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 from adapter.collect.answer import Unanswerable, Unavailable
 from adapter.collect.answers import Collected
 from adapter.collect.directory import Directory
-from adapter.collect.embedded import Embedded, EmbeddedOptions, KubeletAccess
+from adapter.collect.embedded import Embedded, EmbeddedOptions
+from adapter.collect.kubelets import KubeletAccess
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.usage import RuledUsage, UsageSource
 from adapter.kube.index import Index
@@ -300,7 +301,7 @@ class Known:
     def nodes(self) -> Mapping[str, ResourceUsage]:
         return self._nodes
 
-    def trouble(self, resource: GroupResource) -> str:
+    def trouble(self, resource: GroupResource, nodes: Collection[str] | None = None) -> str:
         return ""
 
 

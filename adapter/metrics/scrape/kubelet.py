@@ -107,9 +107,10 @@ def usage(readings: Readings) -> ResourceUsage | None:
 class KubeletUsage:
     """The use of all pods and nodes, from the last scrapes of their kubelets."""
 
-    def __init__(self, max_age: float = 60.0) -> None:
-        """`max_age`, s: beyond which a value is too old to be served."""
+    def __init__(self, max_age: float = 60.0, runs_on: Callable[[Pod, str], bool] = lambda pod, node: True) -> None:
+        """`max_age`, s: beyond which a value is too old to be served. `runs_on`: whether a pod may be that node's."""
         self.max_age = max_age
+        self._runs_on = runs_on
         self._readings: dict[str, dict[_Key, Readings]] = {}
         self._series: dict[str, dict[Series, tuple[str, _Key] | None]] = {}
         self._nodes: dict[str, ResourceUsage] = {}
@@ -144,9 +145,9 @@ class KubeletUsage:
             if max((last.time for _, last in readings.values()), default=-math.inf) < before:
                 self.forget(node)
 
-    def trouble(self, resource: object) -> str:
-        """Why there may be no values: nothing, as a kubelet's failure is its own node's; it is counted and logged."""
-        return ""
+    def reads(self, node: str) -> bool:
+        """Whether the node's own CPU and memory were on its kubelet's last page."""
+        return _NODE in self._readings.get(node, ())
 
     def pods(self) -> Mapping[Pod, Mapping[str, ResourceUsage]]:
         """By namespace and name, each container's use; only pods of which all running containers have one.
@@ -180,6 +181,8 @@ class KubeletUsage:
         if _NODE in used:
             self._nodes[node] = used[_NODE]
         for pod, containers in _by_pod(found, readings, used):
+            if not self._runs_on(pod, node):
+                continue  # a kubelet has nothing to say of another's pods
             self._pods[pod] = containers
             self._homes[pod] = node
             self._residents.setdefault(node, []).append(pod)
@@ -219,6 +222,11 @@ def _reading(values: Mapping[str, Point]) -> Reading | None:
     return Reading(time, cpu, values[_MEMORY][1], values[_START][1] if _START in values else 0.0)
 
 
+def kubelet_id(node: str) -> str:
+    """The id of the target of a node's kubelet."""
+    return f"kubelet/{node}"
+
+
 def kubelet_target(
     node: str,
     addresses: Sequence[tuple[str, str]],
@@ -237,10 +245,13 @@ def kubelet_target(
     by_type = {kind: address for kind, address in reversed(addresses) if address}
     address = next((by_type[kind] for kind in address_types if kind in by_type), None)
     if address is None:
-        raise TargetError(f"node {node} has no address of the types {', '.join(address_types)}")
+        raise TargetError(
+            f"node {node} has no address of the types {', '.join(address_types)}, so its kubelet cannot be asked;"
+            " right would be others in --kubelet-preferred-address-types"
+        )
     host = f"[{address}]" if ":" in address else address
     return Target(
-        id=f"kubelet/{node}",
+        id=kubelet_id(node),
         url=f"https://{host}:{port}/metrics/resource",
         labels={"node": node, "job": "kubelet"},
         interval_s=interval_s,

@@ -7,9 +7,9 @@ the event loop is never held for long.
 
 import asyncio
 import hashlib
+import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
 import aiohttp
@@ -20,6 +20,8 @@ from adapter.faults import ends_program
 from adapter.metrics.bounded import BodyError, read_body
 from adapter.metrics.sample import Point, Series
 from adapter.metrics.scrape.exposition import Limits, Parser
+from adapter.metrics.scrape.health import Failure, Health, ScrapeError
+from adapter.metrics.scrape.lines import Allowance
 from adapter.metrics.scrape.target import Target
 from adapter.metrics.series_text import cut
 
@@ -48,26 +50,6 @@ class ScrapeLimits(NamedTuple):
     """Of one scrape."""
 
 
-class ScrapeError(Exception):
-    """Why a scrape failed; one sentence."""
-
-
-@dataclass
-class Health:
-    """How a target is doing."""
-
-    last_success: float | None = None
-    """Unix s."""
-    error: str = ""
-    """Why the last scrape failed, else ''."""
-    scrapes: int = 0
-    failures: int = 0
-    duration_s: float = 0.0
-    samples: int = 0
-    problems: list[str] = field(default_factory=list)
-    """Bad lines of the last scrape, bounded."""
-
-
 class Scraper:
     """Keeps scraping what `set_targets` was last given; use as `async with Scraper(store.extend) as scraper`.
 
@@ -91,6 +73,7 @@ class Scraper:
         self._wall = wall
         self._lanes = (asyncio.Semaphore(limits.concurrent), asyncio.Semaphore(limits.concurrent_slow))
         self._reading = asyncio.Lock()
+        self._allowance = Allowance()
         self._session: aiohttp.ClientSession | None = None
         self._targets: dict[str, Target] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -152,8 +135,15 @@ class Scraper:
                 self._tasks[target.id] = asyncio.create_task(scrapes, name=f"scrape {target.id}")
 
     async def _keep_scraping(self, target: Target, *, soon: bool) -> None:
+        limits = Limits(samples=self._limits.samples)
+        parser = Parser(target.labels, names=target.names, limits=limits, allowance=self._allowance)
+        try:
+            await self._keep_reading(target, parser, soon=soon)
+        finally:
+            parser.close()
+
+    async def _keep_reading(self, target: Target, parser: Parser, *, soon: bool) -> None:
         loop = asyncio.get_running_loop()
-        parser = Parser(target.labels, names=target.names, limits=Limits(samples=self._limits.samples))
         health = self._health[target.id]
         wait = min(FIRST_S, until_next(target, loop.time())) if soon else until_next(target, loop.time())
         least = target.interval_s / 2 if soon else 0.0
@@ -167,19 +157,20 @@ class Scraper:
                 if ends_program(error):
                     raise
                 # A fault of ours with one target's values must not end its scrapes.
-                health.error = "its points could not be stored"
+                health.error, health.failure = "its points could not be stored", Failure.STORING
                 log.exception("scrape could not be stored", target=target.id)
             wait, least = until_next(target, loop.time(), least), 0.0
 
     async def _scrape(self, target: Target, parser: Parser, health: Health) -> None:
         now, started = self._clock(), time.perf_counter()
-        error, body, openmetrics = "", b"", False
+        error: ScrapeError | None = None
+        body, openmetrics = b"", False
         try:
             body, openmetrics = await self._fetch(target)
         except ScrapeError as failure:
-            error = str(failure)
+            error = failure
         health.duration_s = time.perf_counter() - started
-        if not error:
+        if error is None:
             await self._keep(target, parser, health, body, openmetrics=openmetrics, now=now)
         self._note(target, health, error, now)
 
@@ -198,11 +189,11 @@ class Scraper:
                 body = await read_body(response.content.iter_any(), self._limits.body_bytes, encoding == "gzip")
                 return body, "openmetrics" in kind
         except TimeoutError as error:
-            raise ScrapeError(f"no complete answer within {total:g} s") from error
+            raise ScrapeError(f"no complete answer within {total:g} s", Failure.TIMEOUT) from error
         except BodyError as error:
-            raise ScrapeError(str(error)) from error
+            raise ScrapeError(str(error), Failure.ANSWER) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise ScrapeError(f"no answer: {cut(str(error) or type(error).__name__, 200)}") from error
+            raise ScrapeError(f"no answer: {cut(str(error) or type(error).__name__, 200)}", _kind(error)) from error
 
     async def _keep(
         self, target: Target, parser: Parser, health: Health, body: bytes, *, openmetrics: bool, now: float
@@ -224,14 +215,15 @@ class Scraper:
         if health.problems and not before:
             log.warning("bad lines left out", target=target.id, problems=health.problems)
 
-    def _note(self, target: Target, health: Health, error: str, now: float) -> None:
+    def _note(self, target: Target, health: Health, failed: ScrapeError | None, now: float) -> None:
+        error = str(failed) if failed else ""
         if error and not health.error:
             log.warning("scrape failed", target=target.id, error=error)
         elif health.error and not error:
             log.info("scrape works again", target=target.id, failures=health.failures)
         health.scrapes += 1
         health.failures = health.failures + 1 if error else 0
-        health.error = error
+        health.error, health.failure = error, failed.failure if failed else None
         if not error:
             health.last_success = now
         self._store([(Series.of("up", target.labels), 0.0 if error else 1.0, now)])
@@ -246,12 +238,23 @@ def until_next(target: Target, now: float, least: float = 0.0) -> float:
     return wait if wait > max(target.interval_s / 100, least) else wait + target.interval_s
 
 
+def _kind(error: Exception) -> Failure:
+    """Of a connection or an answer that could not be had."""
+    if isinstance(error, aiohttp.ClientSSLError | aiohttp.ServerFingerprintMismatch | ssl.SSLError):
+        return Failure.CERTIFICATE
+    broken = isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientResponseError | ValueError)
+    return Failure.ANSWER if broken else Failure.UNREACHABLE
+
+
 def _check(status: int, kind: str, encoding: str) -> None:
+    """Raises ScrapeError."""
     if status != 200:
-        raise ScrapeError(
-            f"it answered with status {status}{', and redirects are not followed' * (300 <= status < 400)}"
-        )
+        failure = Failure.REFUSED if status in (401, 403) else Failure.STATUS
+        followed = ", and redirects are not followed" * (300 <= status < 400)
+        raise ScrapeError(f"it answered with status {status}{followed}", failure)
     if "html" in kind or "protobuf" in kind:
-        raise ScrapeError(f"it answered with {cut(kind)}, which is not text of Prometheus or OpenMetrics")
+        told = f"it answered with {cut(kind)}, which is not text of Prometheus or OpenMetrics"
+        raise ScrapeError(told, Failure.ANSWER)
     if encoding not in ("", "identity", "gzip"):
-        raise ScrapeError(f"it answered in the encoding {cut(encoding)}; only gzip was asked for")
+        told = f"it answered in the encoding {cut(encoding)}; only gzip was asked for"
+        raise ScrapeError(told, Failure.ANSWER)
