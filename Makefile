@@ -6,7 +6,7 @@ SECONDS ?=
 CLUSTER_PYTEST := $(PY) -m pytest -o addopts="-q --strict-markers --strict-config --import-mode=importlib" --timeout=600
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test properties fuzz lint format cluster-up cluster-down cluster-status cluster-test image chart versions loadtest demo scale-latency \
+.PHONY: help install run test properties fuzz lint format cluster-up cluster-down cluster-status cluster-test image chart versions loadtest compare-step days demo scale-latency \
         bench-adapter bench-exposition bench-parsers churn bench-recommender recommender-tables report-pictures dashboards references rates judge steady steady-short \
         bench-rollouts bench-rollout-peer attack clean \
         setup-hpa setup-vpa blue-green-deploy blue-green-rollback canary-deploy canary-monitor
@@ -73,6 +73,12 @@ SCENARIO ?= step
 
 loadtest: .venv/installed ## a scenario of Locust and its report: SCENARIO=step (LOADTEST="--fixed", "--web", "--bed", …; docs/loadtest.md)
 	@$(PY) -m loadtest run $(SCENARIO) $(LOADTEST)
+
+compare-step: .venv/installed ## one step for ours and for prometheus-adapter at once, on the test bed; 10 minutes; the README's plot
+	@$(PY) -m loadtest.runs.side_command --write-docs
+
+days: .venv/installed ## how exactly an HPA can follow a day of 10 minutes to 24 hours, simulated; writes the table of docs/loadtest.md
+	@$(PY) -m loadtest.simulate_days
 
 demo: .venv/installed ## a load step, the HPA's answer, a good canary promoted, a bad one rolled back; needs root, 5 minutes (DEMO=--help)
 	@$(PY) -m loadtest.runs.showcase_command $(DEMO)

@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import msgspec
+
 from adapter.kube.autoscaling import HorizontalPodAutoscaler, PodsMetricSource, Scale
 from adapter.kube.client import Client
 from adapter.kube.errors import KubeError
@@ -69,6 +71,7 @@ class Cluster:
         metric = _metric(place, hpa)
         self.per_pod = float(Quantity.parse(metric.target.average_value or ""))
         self.low, self.high = hpa.spec.min_replicas or 1, hpa.spec.max_replicas
+        self.behavior = msgspec.to_builtins(hpa.spec.behavior) if hpa.spec.behavior else {}
         self.host, self.work_ms = place.host.rstrip("/"), place.work_ms
         self.description = place.description or f"the cluster at {client.connection.server}, HPA {_named(place)}"
         self.heard = Heard()

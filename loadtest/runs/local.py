@@ -48,6 +48,7 @@ class Local:
         self.per_pod, self.low, self.high, self.work_ms = TARGET, LOW, HIGH, WORK_MS
         self.heard = Heard()
         self._hpa = hpa("sample", "default", pods_metric(METRIC, f"{TARGET:g}"), low=LOW, high=HIGH, down=DOWN_S)
+        self.behavior = self._hpa["spec"]["behavior"]
         self._adapter: Adapter | None = None
 
     @asynccontextmanager

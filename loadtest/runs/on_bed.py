@@ -71,11 +71,11 @@ def address(bed: Bed, namespace: str) -> str:
 
 
 def described(bed: Bed, scrape: str, *more: str) -> str:
-    """The bed in a sentence."""
+    """The bed and its adapter in a sentence."""
+    return "; ".join([bed_in_words(bed), f"scrapes every {scrape}", *more])
+
+
+def bed_in_words(bed: Bed) -> str:
+    """What the bed is."""
     version = json.loads(bed.kubectl("version", "-o", "json"))["serverVersion"]["gitVersion"]
-    told = [
-        f"the test bed: Kubernetes {version}, one real node, HPA period 15 s",
-        f"scrapes every {scrape}",
-        *more,
-    ]
-    return "; ".join(told)
+    return f"the test bed: Kubernetes {version}, one real node, HPA period 15 s"

@@ -6,10 +6,13 @@ Times are seconds since the run began, so that two runs lie over each other.
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
+from adapter.hpa.fields import HpaError
+from adapter.hpa.model import HpaSpec
+from adapter.hpa.read import read_spec
 from loadtest.runs.scenarios import SCENARIOS, Scenario, needed
 
 MAX_BYTES = 64 * 2**20
@@ -102,6 +105,8 @@ class Run(msgspec.Struct, frozen=True):
     remarks: list[Remark] = []
     before: dict[Kind, int] = {}
     """The counts when it began."""
+    behavior: dict[str, Any] | None = None
+    """`spec.behavior` of the HPA as JSON, {} where it had none; None where that was not recorded."""
     fixed: bool = False
     """Whether the fleet was held at the size of the peak, for comparison."""
     format: int = FORMAT
@@ -110,6 +115,16 @@ class Run(msgspec.Struct, frozen=True):
     def plan(self) -> Scenario:
         """The scenario."""
         return SCENARIOS[self.scenario]
+
+    @property
+    def spec(self) -> HpaSpec | None:
+        """What the HPA's formula needs to know of it; None where that was not recorded. Raises HpaError."""
+        if self.behavior is None:
+            return None
+        target = {"type": "AverageValue", "averageValue": f"{max(1, round(1000 * self.per_pod))}m"}
+        metric = {"type": "Pods", "pods": {"metric": {"name": "load"}, "target": target}}
+        bounds = {"minReplicas": self.low, "maxReplicas": self.high}
+        return read_spec({"spec": {**bounds, "metrics": [metric], "behavior": self.behavior}})
 
     def needs(self, elapsed: float) -> int:
         """The replicas that the load needs at a time."""
@@ -173,6 +188,10 @@ def _checked(path: Path, run: Run) -> Run:
         raise RecordError(f"{path}: scenario {run.scenario!r} is none of {', '.join(SCENARIOS)}")
     if not 1 <= run.seconds <= MAX_SECONDS or not 0 < run.per_pod < 1e9 or not 1 <= run.low <= run.high <= 100_000:
         raise RecordError(f"{path}: seconds, per_pod, low or high are out of their bounds")
+    try:
+        _ = run.spec
+    except HpaError as error:
+        raise RecordError(f"{path}: {error}") from error
     for part in run.slices:
         _check(path, part)
     return run

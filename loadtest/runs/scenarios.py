@@ -121,6 +121,8 @@ _ALL = (
              errors=between(60 / 180, 105 / 180, inside=ERROR_SHARE, outside=0.0)),
     Scenario("connections", "do new pods get load from clients that keep their connections?", 180.0,
              between(45 / 180, 1, inside=TOP, outside=REST), keep_alive=True),
+    Scenario("plateau", "how long does a step take an HPA whose metric looks back over minutes?", 420.0,
+             between(80 / 420, 250 / 420, inside=TOP, outside=REST)),
     Scenario("demo", "what do an HPA and two releases do under a load that more than doubles and stays?", 180.0,
              between(20 / 180, 1, inside=TOP, outside=REST)),
 )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from loadtest.runs import intervals
 from loadtest.runs.measures import ENOUGH_REQUESTS, answers, moments
 from loadtest.runs.parts import Followed, downs, known, ups
+from loadtest.runs.reach import Reach, reach
 from loadtest.runs.record import Run
 
 UP_S, DOWN_S = 30.0, 300.0
@@ -62,13 +63,23 @@ def _fleet(run: Run) -> list[Verdict]:
     exact, cheap = intervals.accuracy(found).interval, intervals.cost(found).interval
     level = len({one.need for one in found}) == 1
     return [
-        Verdict("scaling accuracy", "> 95 %", percent(exact), exact.value > ACCURACY),
+        Verdict("scaling accuracy", "> 95 %", percent(exact) + _of(reach(run)), exact.value > ACCURACY),
         Verdict(
             "cost against a fleet fixed at the peak", "-10 to -20 %",
             percent(cheap) + (" (an even load: nothing to be saved)" if level else ""),
             None if level else cheap.value <= -SAVED,
         ),
     ]  # fmt: skip
+
+
+def _of(possible: Reach | None) -> str:
+    """What the HPA's own formula reaches when it is told the true load, beside what was measured."""
+    if possible is None:
+        return ""
+    return (
+        f"; on the true load, over pods that are there at once, the HPA's formula would have had"
+        f" {100 * possible.mean:.1f} % ({100 * possible.low:.1f} to {100 * possible.high:.1f} by its phase)"
+    )
 
 
 def _performance(run: Run, fixed: Run | None) -> Verdict:

@@ -176,5 +176,6 @@ def _run(plan: Plan, world: World, process: Locust, seen: Seen, *, fixed: bool) 
         remarks=[Remark(round(moment - began, 3), text) for moment, text in world.heard.remarks],
         events=[Event(round(moment - began, 3), kind, count) for moment, kind, count in world.heard.changes],
         locust_cpu=[round(share, 3) for share in process.cpu],
+        behavior=world.behavior,
         fixed=fixed,
     )

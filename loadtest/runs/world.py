@@ -2,7 +2,7 @@
 
 import time
 from contextlib import AbstractAsyncContextManager
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from loadtest.runs.record import Kind
 
@@ -51,6 +51,8 @@ class World(Protocol):
     """requests/s that a pod bears at the HPA's target."""
     low: int
     high: int
+    behavior: dict[str, Any]
+    """`spec.behavior` of the HPA as JSON; {} where it has none."""
     work_ms: float
     """The usual work of a request, where the sample service is behind it; 0 elsewhere."""
     heard: Heard

@@ -1,6 +1,6 @@
 """Who is compared: our adapter with either source, and prometheus-adapter, with two usual settings of Prometheus."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -33,16 +33,26 @@ CONTENDERS = (
 
 
 @contextmanager
-def all_running(bed: Bed, folder: Path, behind: Contender) -> Iterator[dict[Contender, Ours]]:
+def all_running(
+    bed: Bed,
+    folder: Path,
+    behind: Contender,
+    contenders: Sequence[Contender] = CONTENDERS,
+    *,
+    peer_flags: Sequence[str] = (),
+) -> Iterator[dict[Contender, Ours]]:
     """Every contender at its own port; the one `behind` the aggregator feeds the real HPAs."""
     with ExitStack() as stack:
         bed.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "prometheus-adapter"}}])
         bed.apply([*peer_rights(), *reader_rights()])
         sources = {
             scrape: stack.enter_context(running_prometheus(bed, folder / f"prometheus-{scrape}", scrape_s=scrape))
-            for scrape in sorted({one.scrape for one in CONTENDERS if one.scrape})
+            for scrape in sorted({one.scrape for one in contenders if one.scrape})
         }
-        adapters = {one: _adapter(one, bed, folder / str(place), sources) for place, one in enumerate(CONTENDERS)}
+        adapters = {
+            one: _adapter(one, bed, folder / str(place), sources, () if one.ours else peer_flags)
+            for place, one in enumerate(contenders)
+        }
         first = next(adapter for one, adapter in adapters.items() if one.ours)
         first.install()  # the rights of ours, whoever is behind the aggregator
         if adapters[behind] is not first:
@@ -54,11 +64,13 @@ def all_running(bed: Bed, folder: Path, behind: Contender) -> Iterator[dict[Cont
         yield adapters
 
 
-def _adapter(contender: Contender, bed: Bed, folder: Path, sources: dict[int, RunningPrometheus]) -> Ours:
+def _adapter(
+    contender: Contender, bed: Bed, folder: Path, sources: dict[int, RunningPrometheus], more: Sequence[str]
+) -> Ours:
     folder.mkdir(parents=True)
     if not contender.scrape:
         return Ours(bed, folder, overlay="embedded")
     rules = folder / "config.yaml"
     rules.write_text(PER_SECOND.format(window=contender.window))
-    flags = [f"--config={rules}", f"--prometheus-url={sources[contender.scrape].url}"]
+    flags = [f"--config={rules}", f"--prometheus-url={sources[contender.scrape].url}", *more]
     return Ours(bed, folder, flags, "prometheus") if contender.ours else Peer(bed, folder, flags)

@@ -12,7 +12,7 @@ PLACES = st.floats(0, 1, exclude_max=True)
 
 def test_the_scenarios_are_those_of_the_brief() -> None:
     wanted = ["step", "ramp", "spike", "sawtooth", "day", "leak", "errors", "connections"]
-    assert list(SCENARIOS) == [*wanted, "demo"]
+    assert list(SCENARIOS) == [*wanted, "plateau", "demo"]
     assert all(scenario.asks.endswith("?") for scenario in SCENARIOS.values())
 
 

@@ -19,6 +19,7 @@ class Still:
     def __init__(self, told: Exception | Told | None) -> None:
         self.description, self.host = "nowhere", f"http://127.0.0.1:{free_port()}"
         self.per_pod, self.low, self.high, self.work_ms = 10.0, 2, 8, 0.0
+        self.behavior = {"scaleDown": {"stabilizationWindowSeconds": 30}}
         self.heard = Heard()
         self._told = told
 
