@@ -36,8 +36,8 @@ from adapter.rollout.values import Value, Values, nano
 from adapter.rollout.windows import Cursor, Cut, Level, Sample, Scrape, cut
 
 log = structlog.get_logger(__name__)
-EVERY: Final = 2.0
-"""Seconds between two looks at the metrics of one release; scrapes are rarer than that."""
+EVERY: Final = 1.0
+"""Seconds between two looks at the metrics of one release, so at each turn: no sample waits longer than that."""
 AHEAD: Final = 3600.0
 """Seconds by which evidence may be ahead of our clock."""
 MOST_RELEASES: Final = 1000

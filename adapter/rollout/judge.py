@@ -16,7 +16,7 @@ import numpy as np
 
 from adapter.rollout.evidence import breaker, events, gauges
 from adapter.rollout.evidence.events import CANARY, STABLE, Bar, Events, Interval
-from adapter.rollout.evidence.record import GateRecord, Heard, Record, begin, blank, key
+from adapter.rollout.evidence.record import Evidence, GateRecord, Heard, Record, begin, blank, key
 from adapter.rollout.explain import GateView, Judgement, Outcome, failed_text, view
 from adapter.rollout.model.gates import Gate, Gates, Kind, Scope, Then, Worse
 from adapter.rollout.model.verdict import Said, Stage, Verdict
@@ -90,8 +90,12 @@ def bar_of(gate: Gate, stage: Stage) -> Bar:
 def strength(gate: Gate, evidence: Any, stage: Stage) -> tuple[float, float]:
     """The logs of the e-values (against, in favour)."""
     if isinstance(evidence, Events):
-        return float(events.against(evidence)), float(events.in_favour(evidence, bar_of(gate, stage)))
-    return float(gauges.against(evidence)), float(gauges.in_favour(evidence))
+        return _against(evidence), float(events.in_favour(evidence, bar_of(gate, stage)))
+    return _against(evidence), float(gauges.in_favour(evidence))
+
+
+def _against(evidence: Evidence) -> float:
+    return float(events.against(evidence) if isinstance(evidence, Events) else gauges.against(evidence))
 
 
 def _hear(gate: Gate, record: GateRecord, window: Window, stage: Stage) -> tuple[GateRecord, str]:
@@ -162,9 +166,7 @@ def _interval(canary: Counts, stable: Counts | None) -> Interval:
 
 def _failed(policy: Gates, gate: Gate, record: GateRecord) -> str:
     """Why the gate fails on its evidence; '' if it does not."""
-    stage = gate.stage
-    against, _ = strength(gate, record.evidence, stage)
-    bar = policy.bar(gate)
+    against, bar = _against(record.evidence), policy.bar(gate)
     return failed_text(gate, record, against=against, bar=bar) if against >= math.log(bar) else ""
 
 

@@ -52,6 +52,29 @@ def test_the_rate_has_expectation_one_at_the_limit_and_less_below_it() -> None:
         assert (probabilities(20, 0.03) @ np.exp(logs) < 1).all()
 
 
+@pytest.mark.parametrize("size", [1, 5, 20])
+def test_a_stake_on_the_bad_rate_has_expectation_one_at_the_limit_for_bursts_of_any_size(size: int) -> None:
+    """A window of 20 requests in bursts of `size`, each of which is bad, as a whole, with a chance of 5 %."""
+    bursts = 20 // size
+    times = size * column(*range(bursts + 1)) / (20 * 0.05)
+    logs = likelihood.stake(times, RHOS)
+    assert probabilities(bursts, 0.05) @ np.exp(logs) == pytest.approx(np.ones(len(RHOS)))
+    assert (probabilities(bursts, 0.03) @ np.exp(logs) < 1).all()
+    assert (np.diff(logs, axis=0) > 0).all()
+
+
+def test_five_times_what_is_allowed_is_about_five_to_one_and_half_of_the_requests_fifty() -> None:
+    """Most of 1/rho + (1 - 1/rho) x times: 0.02 + 0.98 x 5 = 4.92, and 0.02 + 0.98 x 50 = 49.02."""
+    assert np.exp(likelihood.stake(column(5, 50), RHOS).max(axis=-1)) == pytest.approx([4.92, 49.02])
+
+
+def test_a_window_in_which_half_of_the_requests_fail_is_enough_beside_a_limit_of_one_percent() -> None:
+    """36 of 72, where 0.72 are allowed: the mean stake wins 33 to 1, and half of a half has not begun yet."""
+    alone = Bar(limit=0.01, margin=None, concurrent=False)
+    half, fewer = (events.hear(events.begin(), alone, interval(72, bad, 0, 0)) for bad in (36, 12))
+    assert float(events.against(half)) >= math.log(20) > float(events.against(fewer))
+
+
 @pytest.mark.parametrize("size", [1, 3, 6])
 def test_bursts_no_larger_than_the_spread_keep_the_expectation_at_most_one(size: int) -> None:
     """4 bursts of `size` events, each wholly the canary's with chance 0.5; the spread is 6."""
@@ -104,15 +127,20 @@ def test_a_mixture_of_ones_is_one_and_no_mixture_falls_below_its_unborn_part(log
         assert mixture.value(found) == pytest.approx(0)
 
 
+def heard_alone(found: dispersion.Dispersion, bad: float) -> dispersion.Dispersion:
+    """One more window of the stable arm alone."""
+    return dispersion.hear(found, np.array([1000.0, 0.0]), np.array([float(bad), 0.0]))
+
+
 def test_single_events_have_a_spread_of_about_one_and_bursts_have_their_size() -> None:
     """Bursts of 5 events each: events x 5, so the spread is 5."""
     rng = np.random.default_rng(1)
     for size in (1, 5):
         found = dispersion.begin(())
         for _ in range(4000):
-            found = dispersion.hear(found, 0, np.array(1000.0), size * rng.poisson(3.0, ()).astype(float))
-        assert float(dispersion.plain(found)) == pytest.approx(size, rel=0.1)
-        assert float(dispersion.cautious(found)) == pytest.approx(size * dispersion.SAFETY, rel=0.1)
+            found = heard_alone(found, size * rng.poisson(3.0))
+        assert float(dispersion.believed(found).plain) == pytest.approx(size, rel=0.1)
+        assert float(dispersion.believed(found).cautious) == pytest.approx(size * dispersion.SAFETY, rel=0.1)
 
 
 def test_a_slow_change_of_the_rate_is_no_burst() -> None:
@@ -120,14 +148,14 @@ def test_a_slow_change_of_the_rate_is_no_burst() -> None:
     found = dispersion.begin(())
     for index in range(2000):
         rate = 5 + 4 * np.sin(index / 60)
-        found = dispersion.hear(found, 0, np.array(1000.0), np.asarray(rng.poisson(rate), dtype=float))
-    assert float(dispersion.plain(found)) == pytest.approx(1, rel=0.1)
+        found = heard_alone(found, rng.poisson(rate))
+    assert float(dispersion.believed(found).plain) == pytest.approx(1, rel=0.1)
 
 
 def test_before_anything_was_seen_bursts_are_feared_against_a_release_and_not_in_its_favour() -> None:
-    nothing = dispersion.begin(())
-    assert float(dispersion.cautious(nothing)) == dispersion.FIRST * dispersion.SAFETY
-    assert float(dispersion.plain(nothing)) == 1
+    nothing = dispersion.believed(dispersion.begin(()))
+    assert float(nothing.cautious) == dispersion.FIRST * dispersion.SAFETY
+    assert float(nothing.plain) == 1
 
 
 def test_356_clean_requests_show_a_rate_below_one_percent() -> None:

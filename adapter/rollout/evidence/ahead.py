@@ -11,7 +11,8 @@ from typing import Final
 import numpy as np
 
 from adapter.rollout.evidence import dispersion, events, mixture
-from adapter.rollout.evidence.events import Bar, Events, Interval
+from adapter.rollout.evidence.dispersion import Dispersion
+from adapter.rollout.evidence.events import Bar, Events, Gains, Interval
 from adapter.rollout.evidence.gauges import Gauges, as_one
 from adapter.rollout.evidence.likelihood import SIGNS, Floats
 from adapter.rollout.evidence.mixture import average
@@ -32,13 +33,10 @@ def requests(heard: Events, bar: Bar, *, windows: int, against: float, favour: f
         return None
     mean = heard.seen / windows
     step = _step(heard, bar, mean)
-    grown = Events(
-        against=_grown(heard, step),
+    grown = heard._replace(
+        against=_grown(heard, step.against),
         below_limit=heard.below_limit + _sums(step.below_limit),
         below_stable=heard.below_stable + _sums(step.below_stable),
-        spread=step.spread,
-        recent=step.recent,
-        seen=step.seen,
     )
     speaks_against = events.against(grown)
     fails = _until(speaks_against, float(events.against(heard)), against)
@@ -47,45 +45,38 @@ def requests(heard: Events, bar: Bar, *, windows: int, against: float, favour: f
     return _sane(min(fails, passes) * float(mean[0]))
 
 
-def _step(heard: Events, bar: Bar, mean: Floats) -> Events:
+def _step(heard: Events, bar: Bar, mean: Floats) -> Gains:
     """What one window adds at each point ahead, (len(AHEAD), ...): the mean of one with bad requests of the canary and
     of one without, by how often they come. The spread is what is known by then."""
     canary, bad, stable, bad_stable = (float(part) for part in mean)
-    burst = float(dispersion.plain(heard.spread))
+    burst = float(dispersion.believed(heard.spread).plain)
     often, beside = (-math.expm1(-some / burst) for some in (bad, bad_stable))
     compared = bar.margin is not None and bar.concurrent and stable > 0
-    blank = _blank(heard, found=bad + bad_stable, burst=burst)
     alone = (1 - often) * (beside if compared else 1.0)  # where no request was bad, arms cannot be compared
-    some = _window(blank, bar, canary, min(bad / often, canary) if often else 0.0, stable, bad_stable)
-    none = _window(blank, bar, canary, 0.0, stable, bad_stable)
-    whole = often * some.against.whole + alone * none.against.whole
-    return some._replace(
-        against=some.against._replace(whole=whole),
-        below_limit=often * some.below_limit + (1 - often) * none.below_limit,
-        below_stable=often * some.below_stable + alone * none.below_stable,
+    counts = (np.full((2, 1), count) for count in (canary, 0.0, stable, bad_stable))
+    now = Interval(*counts)._replace(bad=np.array([[min(bad / often, canary) if often else 0.0], [0.0]]))
+    spread = _spread(heard, found=bad + bad_stable, burst=burst)
+    gained = events.gains(spread, events.faded(heard.recent, now), bar, now)
+    return Gains(
+        against=often * gained.against[0] + alone * gained.against[1],
+        below_limit=often * gained.below_limit[0] + (1 - often) * gained.below_limit[1],
+        below_stable=often * gained.below_stable[0] + alone * gained.below_stable[1],
     )
 
 
-def _blank(heard: Events, *, found: float, burst: float) -> Events:
-    """Nothing heard but for the spread: `found` bad requests of both arms in each window on, in bursts of `burst`."""
+def _spread(heard: Events, *, found: float, burst: float) -> Dispersion:
+    """The spread at each point ahead: `found` bad requests of both arms in each window on, in bursts of `burst`."""
     known, arms = heard.spread, 2 * (AHEAD - BETWEEN / 2)[:, None]
-    spread = known._replace(
+    return known._replace(
         off=known.off + arms * found * burst,
         events=known.events + arms * found,
         pairs=known.pairs + arms / dispersion.SCALES,
-        last=np.broadcast_to(known.last, (len(AHEAD), *known.last.shape)),
-        now=np.broadcast_to(known.now, (len(AHEAD), *known.now.shape)),
     )
-    return events.begin(AHEAD.shape)._replace(spread=spread, recent=np.broadcast_to(heard.recent, (len(AHEAD), 2)))
 
 
-def _window(blank: Events, bar: Bar, *counts: float) -> Events:
-    return events.hear(blank, bar, Interval(*(np.full(AHEAD.shape, count) for count in counts)))
-
-
-def _grown(heard: Events, step: Events) -> mixture.Mixture:
+def _grown(heard: Events, step: Floats) -> mixture.Mixture:
     """The evidence against at each point ahead; alternatives that begin later are taken to begin now."""
-    sums, (whole, late, age) = _sums(step.against.whole), heard.against
+    sums, (whole, late, age) = _sums(step), heard.against
     return mixture.Mixture(whole + sums, np.logaddexp(late, -np.log(age + 1)) + sums, age + AHEAD[:, None])
 
 

@@ -28,6 +28,17 @@ FEW: Final = 3.0
 """Average pairs of blocks that count as much as what single intervals say."""
 
 
+class Believed(NamedTuple):
+    """What follows from what was seen, (...) each."""
+
+    cautious: Floats
+    """The spread for evidence against a release: large until events show that it is small."""
+    plain: Floats
+    """The spread for evidence in favour: 1 until events show that it is larger."""
+    lasting: Floats
+    """In how many intervals a burst is, for evidence that counts one event of each: 1 until events show more."""
+
+
 class Dispersion(NamedTuple):
     """`off`: the sum of squares over what single events would give; `events`: the bad ones in so many `pairs`."""
 
@@ -47,54 +58,43 @@ def begin(shape: tuple[int, ...]) -> Dispersion:
     return Dispersion(off, events, pairs, np.zeros((*shape, 2, count, 2)), np.zeros((*shape, 2, count, 3)))
 
 
-def hear(spread: Dispersion, arm: int, requests: Floats, bad: Floats) -> Dispersion:
-    """One interval of one arm (0 stable, 1 canary); one without traffic teaches nothing."""
+def hear(spread: Dispersion, requests: Floats, bad: Floats) -> Dispersion:
+    """One interval of both arms, (..., 2): stable, canary; an arm without traffic teaches nothing."""
     heard = np.asarray(requests > 0)
     one = np.stack([requests, bad, heard], axis=-1) * heard[..., None]
-    block = spread.now[..., arm, :, :] + one[..., None, :]
+    block = spread.now + one[..., None, :]
     full = (block[..., 2] >= SCALES) & heard[..., None]
-    told, before = block[..., :2], spread.last[..., arm, :, :]
+    told, before = block[..., :2], spread.last
     known = full & (before[..., 0] > 0)
     part = np.divide(told[..., 0], before[..., 0] + told[..., 0], out=np.full(known.shape, 0.5), where=known)
     events = told[..., 1] + before[..., 1]
     off = (told[..., 1] - part * events) ** 2 / (part * (1 - part))
-    last, now = spread.last.copy(), spread.now.copy()
-    last[..., arm, :, :] = np.where(full[..., None], told, before)
-    now[..., arm, :, :] = np.where(full[..., None], 0.0, block)
     return Dispersion(
-        spread.off + np.where(known, off, 0),
-        spread.events + np.where(known, events, 0),
-        spread.pairs + (known & (events > 0)),
-        last,
-        now,
+        spread.off + np.where(known, off, 0).sum(axis=-2),
+        spread.events + np.where(known, events, 0).sum(axis=-2),
+        spread.pairs + (known & (events > 0)).sum(axis=-2),
+        np.where(full[..., None], told, before),
+        np.where(full[..., None], 0.0, block),
     )
 
 
-def cautious(spread: Dispersion) -> Floats:
-    """The spread for evidence against a release: large until events show that it is small."""
-    return np.asarray(np.maximum(1, SAFETY * _after(spread, FIRST) * _longer(spread)))
+def believed(spread: Dispersion) -> Believed:
+    """For an interval that comes later."""
+    careful, plain = _after(spread, FIRST, 1.0)
+    longer = _longer(spread, np.maximum(1.0, plain))
+    return Believed(np.maximum(1, SAFETY * careful * longer), np.maximum(1, plain * longer), longer**SAFETY)
 
 
-def plain(spread: Dispersion) -> Floats:
-    """The spread for evidence in favour: 1 until events show that it is larger."""
-    return np.asarray(np.maximum(1, _after(spread, 1.0) * _longer(spread)))
-
-
-def lasting(spread: Dispersion) -> Floats:
-    """In how many intervals a burst is, for evidence that counts one event of each: 1 until events show more."""
-    return np.asarray(_longer(spread) ** SAFETY)
-
-
-def _longer(spread: Dispersion) -> Floats:
-    """How many times as bursty the burstiest scale is as single intervals: 1 and more."""
-    single = np.maximum(1.0, _after(spread, 1.0))[..., None]
+def _longer(spread: Dispersion, single: Floats) -> Floats:
+    """How many times as bursty the burstiest scale is as `single` intervals: 1 and more."""
+    single = single[..., None]
     weight = np.maximum(WEIGHT, FEW * spread.events / np.maximum(spread.pairs, 1))
     found = (single * weight + spread.off) / (weight + spread.events)
     return np.asarray(np.maximum(1, (found / single)[..., 1:].max(axis=-1)))
 
 
-def _after(spread: Dispersion, first: float) -> Floats:
-    """What is believed of single intervals after what was seen, if `first` was before."""
+def _after(spread: Dispersion, *first: float) -> tuple[Floats, ...]:
+    """What is believed of single intervals after what was seen, for each of what may have been believed `first`."""
     off, events, pairs = (each[..., 0] for each in spread[:3])
     weight = np.maximum(WEIGHT, PAIRS * events / np.maximum(pairs, 1))
-    return np.asarray((first * weight + off) / (weight + events))
+    return tuple(np.asarray((each * weight + off) / (weight + events)) for each in first)

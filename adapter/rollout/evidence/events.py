@@ -10,11 +10,20 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from adapter.rollout.evidence import dispersion, mixture
-from adapter.rollout.evidence.dispersion import Dispersion
-from adapter.rollout.evidence.likelihood import BELOW, BELOW_STABLE, RHOS, Floats, mean_of, product_of, rate, share
+from adapter.rollout.evidence.dispersion import Believed, Dispersion
+from adapter.rollout.evidence.likelihood import (
+    BELOW,
+    BELOW_STABLE,
+    RHOS,
+    Floats,
+    mean_of,
+    product_of,
+    rate,
+    share,
+    stake,
+)
 from adapter.rollout.evidence.mixture import Mixture
 
 CAP: Final = np.log(20) + 6
@@ -50,6 +59,15 @@ class Events(NamedTuple):
     """(..., 4): canary's requests and bad ones, stable's the same, of intervals that counted."""
 
 
+class Gains(NamedTuple):
+    """The logs that one interval adds to each part of the evidence."""
+
+    against: Floats
+    """(..., 8)"""
+    below_limit: Floats
+    below_stable: Floats
+
+
 class Interval(NamedTuple):
     """Requests and bad ones of each arm: (...)."""
 
@@ -72,31 +90,45 @@ def begin(shape: tuple[int, ...] = ()) -> Events:
 
 def learn(events: Events, arm: int, requests: Floats, bad: Floats) -> Events:
     """An interval in which only one arm was seen: it tells how bursty bad events are, and nothing else."""
-    return events._replace(spread=dispersion.hear(events.spread, arm, requests, bad))
+    here = np.arange(2) == arm
+    return events._replace(spread=dispersion.hear(events.spread, requests[..., None] * here, bad[..., None] * here))
 
 
 def hear(events: Events, bar: Bar, now: Interval) -> Events:
     """An interval in which the canary had traffic, (...) everywhere."""
-    recent = LAGGING * events.recent + np.stack([now.stable, now.bad_stable], axis=-1)
-    cautious, plain = dispersion.cautious(events.spread), dispersion.plain(events.spread)
-    lasting = dispersion.lasting(events.spread)
-    ratios = np.zeros_like(events.against.whole)
-    compared = np.asarray(now.stable > 0) & bar.concurrent
-    if bar.margin is not None and bar.concurrent:
-        ratios = np.where(compared[..., None], _share(now, 1 + bar.margin, cautious, lasting, RHOS), ratios)
-    if bar.limit is not None:
-        lone = compared if bar.margin is None else np.zeros_like(compared)
-        limit = np.where(lone, _lifted(bar.limit, now, recent, cautious), bar.limit)
-        ratios = np.where((lone | ~compared)[..., None], _rate(now, limit, cautious, lasting), ratios)
-    spread = dispersion.hear(events.spread, STABLE, now.stable, now.bad_stable)
+    recent = faded(events.recent, now)
+    gained = gains(events.spread, recent, bar, now)
+    requests, bad = (np.stack(pair, axis=-1) for pair in ((now.stable, now.canary), (now.bad_stable, now.bad)))
     return Events(
-        against=mixture.hear(events.against, ratios),
-        below_limit=np.minimum(events.below_limit + _below(bar, now, plain), CAP),
-        below_stable=np.minimum(events.below_stable + _below_stable(bar, now, cautious, lasting, compared), CAP),
-        spread=dispersion.hear(spread, CANARY, now.canary, now.bad),
+        against=mixture.hear(events.against, gained.against),
+        below_limit=np.minimum(events.below_limit + gained.below_limit, CAP),
+        below_stable=np.minimum(events.below_stable + gained.below_stable, CAP),
+        spread=dispersion.hear(events.spread, requests, bad),
         recent=recent,
         seen=events.seen + np.stack(now, axis=-1),
     )
+
+
+def faded(recent: Floats, now: Interval) -> Floats:
+    """Stable's recent requests and bad ones, with those of `now`."""
+    return np.asarray(LAGGING * recent + np.stack([now.stable, now.bad_stable], axis=-1))
+
+
+def gains(spread: Dispersion, recent: Floats, bar: Bar, now: Interval) -> Gains:
+    """What an interval says, where `spread` was heard before it; `recent` is with it. Shapes are broadcast."""
+    believed = dispersion.believed(spread)
+    compared = np.asarray(now.stable > 0) & bar.concurrent
+    nothing = np.zeros((*compared.shape, 1))
+    ratios, fewer = np.zeros((*compared.shape, len(RHOS))), nothing
+    if bar.margin is not None and compared.any():
+        most = 1 + bar.margin
+        ratios = np.where(compared[..., None], _share(now, most, believed, RHOS), ratios)
+        fewer = np.where(compared[..., None], _share(now, most, believed, BELOW_STABLE), nothing)
+    lone = compared if bar.margin is None else np.zeros_like(compared)
+    if bar.limit is not None and (lone | ~compared).any():
+        limit = np.where(lone, _lifted(bar.limit, now, recent, believed.cautious), bar.limit)
+        ratios = np.where((lone | ~compared)[..., None], _rate(now, limit, believed), ratios)
+    return Gains(ratios, nothing if bar.limit is None else _below(bar.limit, now, believed.plain), fewer)
 
 
 def anew(events: Events) -> Events:
@@ -125,45 +157,37 @@ def _column(now: Interval) -> Interval:
     return Interval(*(part[..., None] for part in now))
 
 
-def _share(now: Interval, most: float, spread: Floats, lasting: Floats, rhos: Floats) -> Floats:
+def _share(now: Interval, most: float, believed: Believed, rhos: Floats) -> Floats:
     """One event is counted of an interval with few; `lasting` such intervals, where a burst goes on for so long."""
     canary, bad, stable, bad_stable = _column(now)
     ratios = share(canary=canary, stable=stable, most=most, rhos=rhos)
-    few = bad + bad_stable <= spread[..., None]
-    return np.where(
-        few,
-        mean_of(ratios, bad, bad_stable) / lasting[..., None],
-        product_of(ratios, bad, bad_stable, spread[..., None]),
-    )
+    spread, lasting = believed.cautious[..., None], believed.lasting[..., None]
+    few = bad + bad_stable <= spread
+    return np.where(few, mean_of(ratios, bad, bad_stable) / lasting, product_of(ratios, bad, bad_stable, spread))
 
 
-def _rate(now: Interval, limit: Floats, spread: Floats, lasting: Floats) -> Floats:
+def _rate(now: Interval, limit: Floats, believed: Believed) -> Floats:
+    """Of an interval with few, what is seen is held against what is allowed, as the bursts are not known."""
     canary, bad, _, _ = _column(now)
-    ratios = rate(limit[..., None], RHOS)
-    few = canary * limit[..., None] <= spread[..., None]
-    good = canary - bad
-    return np.where(
-        few, mean_of(ratios, bad, good) / lasting[..., None], product_of(ratios, bad, good, spread[..., None])
-    )
+    spread, lasting = believed.cautious[..., None], believed.lasting[..., None]
+    allowed = canary * limit[..., None]
+    times = np.divide(bad, allowed, out=np.ones(allowed.shape), where=allowed > 0)
+    few = stake(times, RHOS) / np.maximum(lasting, spread / np.maximum(canary, 1))  # a burst may need several intervals
+    many = product_of(rate(limit[..., None], RHOS), bad, canary - bad, spread)
+    return np.where(allowed <= spread, few, many)
 
 
-def _below(bar: Bar, now: Interval, spread: Floats) -> Floats:
-    if bar.limit is None:
-        return np.zeros(())
+def _below(limit: float, now: Interval, spread: Floats) -> Floats:
     canary, bad, _, _ = _column(now)
-    return product_of(rate(np.asarray(bar.limit), BELOW), bad, canary - bad, spread[..., None])
-
-
-def _below_stable(bar: Bar, now: Interval, spread: Floats, lasting: Floats, compared: npt.NDArray[np.bool_]) -> Floats:
-    if bar.margin is None or not bar.concurrent:
-        return np.zeros(())
-    return np.where(compared[..., None], _share(now, 1 + bar.margin, spread, lasting, BELOW_STABLE), 0.0)
+    return product_of(rate(np.asarray(limit), BELOW), bad, canary - bad, spread[..., None])
 
 
 def _lifted(limit: float, now: Interval, recent: Floats, spread: Floats) -> Floats:
     """The limit; where the stable pods are above it, what their own rate may be at most (two standard errors)."""
     latest = _part(now.bad_stable, now.stable)
     own = np.maximum(latest, _part(recent[..., 1], recent[..., 0]))
+    if not (own > limit).any():
+        return np.asarray(limit)
     error = np.sqrt(_part(spread * own, now.stable))
     return np.where(own > limit, np.clip(own + 2 * error, limit, HIGHEST), limit)
 

@@ -46,6 +46,15 @@ def rate(limit: Floats, rhos: Floats) -> Floats:
     return np.stack([up, down], axis=-1)
 
 
+def stake(times: Floats, rhos: Floats) -> Floats:
+    """A bad rate that is seen to be `times` the limit, (..., 1), whatever the bursts: (..., K).
+
+    1 is staked against the limit, 1 - 1/rho of it on the bad requests, which pay `times`: their expectation is at most
+    1 where the rate is within the limit, however they hang together (Waudby-Smith and Ramdas, 2024).
+    """
+    return np.asarray(np.log(1 / rhos + (1 - 1 / rhos) * times))
+
+
 def mean_of(ratios: Floats, hits: Floats, misses: Floats) -> Floats:
     """The log of the mean ratio over the events; 0 where there are none. `hits` and `misses` are (..., 1)."""
     both = hits + misses
