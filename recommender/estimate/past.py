@@ -79,6 +79,10 @@ class Seen:
     """(n): how much of the newest day is to come"""
     far: Floats
     """(n): the chance of a day that is not like the one it is compared with"""
+    fars: Floats
+    """(n, days): the same for each day: less of the newest as far as it is to come"""
+    waiting: Floats
+    """(n): how much of the newest day older ones stand in for"""
     weekdays: tuple[Weekday, ...]
     needed: Whole
     """(n): level that an OOM kill showed to be needed; 0: no kill"""
@@ -92,6 +96,8 @@ class Seen:
             weights=self.weights[which],
             missing=self.missing[which],
             far=self.far[which],
+            fars=self.fars[which],
+            waiting=self.waiting[which],
             weekdays=tuple(one.rows(which) for one in self.weekdays),
             needed=self.needed[which],
             killed=self.killed[which],

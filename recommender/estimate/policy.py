@@ -103,11 +103,17 @@ class RiskPolicy:
         present_weekdays = np.ones(len(highest)) if whole is None else whole.astype(np.float64)
         today = np.minimum(2 * (1 - days.elapsed), 1.0) * present_weekdays
         tomorrow = np.minimum(2 * days.elapsed, 1.0) * present_weekdays
+        own = np.minimum(self.far + self.young / count, 1.0) if far is None else far
+        waiting = missing * np.minimum(weights[:, 1:].sum(axis=1), 1.0)
+        fars = np.repeat(own[:, None], weights.shape[1], axis=1)
+        fars[:, 0] *= 1 - waiting
         return Seen(
             weights=weights,
             missing=missing,
             past=kept.columns(slice(0, self.days)),
-            far=np.minimum(self.far + self.young / count, 1.0) if far is None else far,
+            far=own,
+            fars=fars,
+            waiting=waiting,
             weekdays=(
                 Weekday.of(kept.columns(slice(WEEK, LAST, WEEK)), today),
                 Weekday.of(kept.columns(slice(WEEK - 1, LAST, WEEK)), tomorrow),
@@ -123,9 +129,7 @@ class RiskPolicy:
         that is over, as far as older days stand in for the rest: what is yet to come would count twice.
         """
         place = _place(at[:, None] - levels)
-        far = np.repeat(seen.far[:, None], levels.shape[1], axis=1)
-        far[:, 0] *= 1 - seen.missing * np.minimum(seen.weights[:, 1:].sum(axis=1), 1.0)
-        above: Floats = (1 - far) * self._like[place] + far * self._above[place]
+        above: Floats = (1 - seen.fars) * self._like[place] + seen.fars * self._above[place]
         rows = np.flatnonzero((seen.needed > 0) & (seen.killed < self.days))
         if len(rows):
             cell = rows, seen.killed[rows]
@@ -149,8 +153,7 @@ class RiskPolicy:
         """
         above = self.above(seen, seen.past.highest, at)
         known = (seen.weights * above).sum(axis=1)
-        missing = seen.missing * np.minimum(seen.weights[:, 1:].sum(axis=1), 1.0)
-        whole = seen.weights.sum(axis=1) - missing * (1 - above[:, 0])
+        whole = seen.weights.sum(axis=1) - seen.waiting * (1 - above[:, 0])
         chance = np.minimum(known / np.maximum(whole, 1e-12), 1.0)
         for one in seen.weekdays:
             chance = np.maximum(chance, self.again(one, one.highest, at))

@@ -13,6 +13,8 @@ from recommender.model.containers import Aggregation, Model, States
 from recommender.model.histogram import NEVER
 from recommender.model.peaks import Days, level
 
+LOWEST: Final = int(level(np.ones(1))[0])
+"""The level of what is below 1 MB"""
 LOOK_AGAIN: Final = 3600.0
 """s after which a target is reckoned anew although no peak changed: the day has moved on."""
 
@@ -49,7 +51,9 @@ def known(states: States, rows: Rows) -> tuple[NDArray[np.bool_], NDArray[np.boo
     """
     peaks = states.peaks
     memory = (states.memory.total[rows] > 0) | (peaks.first[rows] != NEVER)
-    empty = (peaks.ring[rows].max(axis=1, initial=0) == level(np.ones(1))) & (peaks.oom[rows] == 0)
+    empty = (peaks.newest(rows) <= LOWEST) & (peaks.oom[rows] == 0)
+    doubtful = np.flatnonzero(empty)
+    empty[doubtful] = peaks.ring[rows[doubtful]].max(axis=1, initial=0) == LOWEST
     return states.cpu.total[rows] > 0, memory & ~empty
 
 

@@ -15,6 +15,16 @@ Indices: TypeAlias = NDArray[np.int16]
 """Indices of buckets."""
 
 
+def distinct(rows: Rows) -> Rows:
+    """Each of the rows once; a loop's come in order, so that nothing need be sorted."""
+    return rows if is_rising(rows) else np.unique(rows)
+
+
+def is_rising(rows: Rows) -> bool:
+    """Whether each is larger than the one before."""
+    return bool((rows[1:] > rows[:-1]).all())
+
+
 class Buckets:
     """Exponentially growing buckets: the first is `first` wide, each next `ratio` times the one before.
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.model.arena import Arena
-from recommender.model.buckets import Amounts, Buckets, Floats, Indices, Rows
+from recommender.model.buckets import Amounts, Buckets, Floats, Indices, Rows, distinct
 
 NEVER: Final = -62135596800.0
 """Unix time, s, of the year 1: what Go's zero time, 'not yet', is."""
@@ -100,7 +100,7 @@ class Histograms:
         dust = np.maximum(EPSILON, 0.0 if self._most is None else ROUGH * weights)
         flat[position] = np.where(flat[position] < dust, 0.0, flat[position])
         self.total[rows] = np.where(self.total[rows] < EPSILON, 0.0, self.total[rows])
-        self._narrow(np.unique(rows))
+        self._narrow(distinct(rows))
 
     def percentiles(self, fractions: Sequence[float], rows: Rows | None = None, inside: bool = False) -> Floats:
         """The END of the bucket in which each fraction of the weight is reached: (len(fractions), n); 0 where empty.
@@ -118,7 +118,8 @@ class Histograms:
             reached = np.cumsum(weights, axis=1)
             for index, fraction in enumerate(fractions):
                 threshold = fraction * self.total[rows[part]]
-                column = low + np.count_nonzero(reached < threshold[:, None], axis=1)
+                over = reached >= threshold[:, None]
+                column = low + np.where(over[:, -1], over.argmax(axis=1), len(width))
                 column = np.maximum(np.minimum(column, maximum), minimum)
                 value = self.buckets.ends[self._last(column, scale)]
                 if inside:
@@ -131,11 +132,13 @@ class Histograms:
         weights: Floats, reached: Floats,
     ) -> Floats:  # fmt: skip
         """How much of each column lies above the place where `threshold` is reached, units."""
-        row = np.arange(len(at))
-        column = np.clip(column, 0, weights.shape[1] - 1)
-        over = (reached[row, column] - threshold) / np.maximum(weights[row, column], EPSILON)
         start, end = self.buckets.starts[at << scale], self.buckets.ends[self._last(at, scale)]
-        return np.where(end - start > COARSE * start, np.clip(over, 0.0, 1.0) * (end - start), 0.0)
+        unused = np.zeros(len(at))
+        row = np.flatnonzero(end - start > COARSE * start)
+        column = np.minimum(np.maximum(column[row], 0), weights.shape[1] - 1)
+        over = (reached[row, column] - threshold[row]) / np.maximum(weights[row, column], EPSILON)
+        unused[row] = np.minimum(np.maximum(over, 0.0), 1.0) * (end - start)[row]
+        return unused
 
     def _ends(self, rows: Rows) -> tuple[Indices, Indices, Indices]:
         """The least and the largest column of each row that counts, and how often its columns were doubled."""

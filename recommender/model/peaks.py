@@ -5,7 +5,7 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.model.buckets import Amounts, Floats, Rows
+from recommender.model.buckets import Amounts, Floats, Rows, is_rising
 from recommender.model.histogram import NEVER
 
 DAY: Final = 86400.0
@@ -153,6 +153,11 @@ class Peaks:
         self.day[moved] = target
         self.changed[moved] = True
 
+    def newest(self, rows: Rows) -> Levels:
+        """The level of each state's newest day."""
+        found: Levels = self.ring.reshape(-1)[rows * DAYS + self.day[rows] % DAYS]
+        return found
+
     def recent(self, rows: Rows, days: int) -> Amounts:
         """The last `days` peaks, bytes, newest first: (n, days); 0 where a day had no sample."""
         return amount(self._newest_first(self.ring, rows, days))
@@ -217,7 +222,7 @@ def _day(times: Floats) -> NDArray[np.int32]:
 
 def _rounds(cells: Rows, levels: Levels) -> list[tuple[Rows, Levels]]:
     """The readings in rounds in which no cell is there twice, each cell's smallest first; only its largest count."""
-    if len(np.unique(cells)) == len(cells):
+    if is_rising(cells) or len(np.unique(cells)) == len(cells):
         return [(cells, levels)]
     order = np.lexsort((-levels.astype(np.int64), cells))
     cells, levels = cells[order], levels[order]
