@@ -138,3 +138,32 @@ def test_the_json_says_null_for_a_latency_that_is_not_known() -> None:
 def test_the_picture_is_drawn_even_of_steps_that_never_ended(tmp_path: Path) -> None:
     latency.draw({5.0: [step((20, 4)), step()], 2.0: [step()]}, lambda figure: figure.savefig(tmp_path / "a.png"))
     assert (tmp_path / "a.png").stat().st_size > 1000
+
+
+# -- what no adapter gets below ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("scrape", "median"), [(2.0, 10.5), (5.0, 15.0)])
+def test_the_least_latency_of_one_pod_is_that_of_two_even_spreads(scrape: float, median: float) -> None:
+    """A median of 1.5 scrapes and half a period; 5 % lie beyond t where (2 s + 15 - t)^2 = 0.05 * 2 * s * 15."""
+    assert latency.least(0.5, scrape=scrape, pods=1) == pytest.approx(median, abs=0.01)
+    top = 2 * scrape + 15 - math.sqrt(0.05 * 2 * scrape * 15)
+    assert latency.least(0.95, scrape=scrape, pods=1) == pytest.approx(top, abs=0.01)
+
+
+@given(st.floats(0.5, 30), st.integers(1, 20), st.floats(0.05, 0.95))
+@settings(max_examples=20)
+def test_more_pods_and_longer_scrapes_never_make_it_less_and_it_has_bounds(
+    scrape: float, pods: int, share: float
+) -> None:
+    found = latency.least(share, scrape=scrape, pods=pods)
+    assert scrape <= found <= 2 * scrape + 15
+    assert found <= latency.least(share, scrape=scrape, pods=pods + 1) + 0.01
+    assert found <= latency.least(share, scrape=scrape + 1, pods=pods) + 0.01
+
+
+def test_the_page_tells_the_least_latency_of_two_pods() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "loadtest.md").read_text()
+    for scrape in (1.0, 2.0, 5.0):
+        cells = [f"{latency.least(share, scrape=scrape, pods=2):.1f} s" for share in (0.5, 0.95)]
+        assert f"| {scrape:g} s | {' | '.join(cells)} |" in page
