@@ -104,10 +104,10 @@ def least(share: float, *, scrape: float, pods: int, period: float = 15.0) -> fl
     """The quantile of a step's latency, s, where nothing takes time but two scrapes of each pod and the HPA's period.
 
     A change falls anywhere between two scrapes of a pod, and the second one after it shows it whole: after `scrape` to
-    twice that. The HPA needs the last of `pods`, whose scrapes have phases of their own, and looks up to `period` later.
+    twice that. The HPA needs the last of `pods`, whose scrapes have their own phases, and looks up to `period` later.
     To within a hundredth of a second.
     """
-    last = [((place + 0.5) / 1000) ** (1 / pods) for place in range(1000)]  # quantiles of the largest of so many phases
+    last = [((place + 0.5) / 1000) ** (1 / pods) for place in range(1000)]  # quantiles of the largest phase
     low, high = 0.0, 2 * scrape + period
     while high - low > 0.005:
         middle = (low + high) / 2
