@@ -94,6 +94,7 @@ class Loop:
                 wake.set()
 
     async def _follow_policy(self, key: Key) -> None:
+        structlog.contextvars.bind_contextvars(namespace=key[0], policy=key[1])  # of every line of this task
         wake = self._wakes[key]
         while True:
             wake.clear()

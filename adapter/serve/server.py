@@ -5,7 +5,9 @@ documents, health), its form (negotiate, encode). Whatever goes wrong ends in a 
 """
 
 import asyncio
+import re
 import time
+import uuid
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -54,6 +56,10 @@ _TEXT = "text/plain; charset=utf-8"
 _JSON = Choice(Media.JSON)
 _HEALTH = tuple((endpoint,) for endpoint in ENDPOINTS)
 
+AUDIT_ID = "Audit-ID"
+"""By which kube-apiserver's aggregator names a request that it passes on, as in its own audit log."""
+_ID = re.compile(r"[A-Za-z0-9][-A-Za-z0-9._]{0,63}\Z")
+
 _log = structlog.get_logger(__name__)
 
 
@@ -97,7 +103,11 @@ class Server:
         """Set before the port is closed: /readyz then fails, so that no new connections come."""
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """The answer to any request; never raises but for cancellation."""
+        """The answer to any request; never raises but for cancellation. Lines that are logged meanwhile bear its id."""
+        with structlog.contextvars.bound_contextvars(request=request_id(request.headers.get(AUDIT_ID, ""))):
+            return await self._handle(request)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         started = time.perf_counter()
         info = None
         self._in_flight += 1
@@ -252,6 +262,11 @@ async def serve(
     server.telemetry.connections.set_function(lambda: listener.connections)
     server.telemetry.turned_away.set_function(lambda: listener.turned_away)
     return listener
+
+
+def request_id(given: str) -> str:
+    """The request's name in the log: what its sender calls it, if that can be one, or a new one."""
+    return given if _ID.match(given) else str(uuid.uuid4())
 
 
 def _read(request: web.BaseRequest) -> RequestInfo:

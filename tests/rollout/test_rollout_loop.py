@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from adapter.kube.fake.server import FakeCluster, notify
 from adapter.kube.resources import LEASES, PODS
@@ -114,6 +115,15 @@ async def test_a_policy_that_fails_delays_no_other() -> None:
             await eventually(lambda: shop.phase == "Idle")
             shop.release("web:2")
             await eventually(lambda: shop.outcomes == ["Promoted"])
+
+
+async def test_lines_of_a_turn_name_the_policy_that_it_is_of() -> None:
+    async with living(QUICK) as shop, serving(shop.cluster):
+        with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
+            await eventually(lambda: shop.phase == "Idle" and shop.get(DEPLOYMENTS)["spec"].get("paused"))
+            await eventually(lambda: any(line["event"] == "written" for line in logs))
+        written = [line for line in logs if line["event"] == "written"]
+        assert {(line["namespace"], line["policy"]) for line in written} == {("shop", "web")}
 
 
 # ---- verbs

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -159,6 +161,17 @@ async def test_what_the_values_say_is_what_the_client_reads(
     assert answer.json["message"] == says
     assert ("Retry-After" in answer.headers) is (says == "ask again")  # what an HPA's worker would sleep for
     assert [line["log_level"] for line in logs] == (["error"] if "the adapter's log" in says else [])
+
+
+async def test_lines_about_a_request_bear_the_name_that_the_api_server_gave_it(api: Running) -> None:
+    api.answers.problem = RuntimeError("a fault")
+    given = "5e0c1b6a-8d8f-4a9e-9a51-1f4b6c7d8e9f"
+    with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
+        for name in (given, "x" * 65, 'a"b', ""):
+            await api.send(DEPTH, Audit_ID=name)
+    first, *others = [line["request"] for line in logs]
+    assert first == given
+    assert len({uuid.UUID(each) for each in others}) == 3  # what is no name gets one of ours
 
 
 async def test_a_group_that_is_not_served_is_not_there(start: Callable[..., Any]) -> None:
