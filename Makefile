@@ -6,7 +6,7 @@ SECONDS ?=
 CLUSTER_PYTEST := $(PY) -m pytest -o addopts="-q --strict-markers --strict-config --import-mode=importlib" --timeout=600
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test properties fuzz lint format cluster-up cluster-down cluster-status cluster-test image chart versions loadtest compare-step days demo scale-latency \
+.PHONY: help install run test properties fuzz mutants lint format cluster-up cluster-down cluster-status cluster-test image chart versions loadtest compare-step days demo scale-latency \
         bench-adapter bench-exposition bench-parsers churn bench-recommender recommender-tables report-pictures dashboards references rates judge steady steady-short \
         bench-rollouts bench-rollout-peer attack clean \
         setup-hpa setup-vpa blue-green-deploy blue-green-rollback canary-deploy canary-monitor
@@ -34,6 +34,9 @@ properties: .venv/installed ## what holds of memory targets for any history, wit
 
 fuzz: .venv/installed ## mutations of seeds into every reader of bytes from outside (SECONDS=300, ONLY=one reader)
 	@nice $(PY) -X faulthandler -m tests.fuzz --seconds=$(or $(SECONDS),300) --only=$(ONLY)
+
+mutants: .venv/installed ## small faults in the pure modules: which does no test see? at most 30 minutes (COUNT=100 SEED=1 ONLY=hpa)
+	@nice -n 19 $(PY) -m tests.mutants --count=$(COUNT) --seed=$(SEED) --only=$(ONLY)
 
 lint: .venv/installed ## style, types, layers, the Dockerfile
 	@$(PY) -m ruff check .
