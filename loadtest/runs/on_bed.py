@@ -1,6 +1,7 @@
 """The test bed as a world: a real control plane and node, the sample service as pods, the adapter before an HPA."""
 
 import json
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -39,7 +40,7 @@ def bed_up(*, reuse: bool) -> Iterator[Bed]:
 @contextmanager
 def service(bed: Bed, scrape: str = SCRAPE) -> Iterator[Place]:
     """The sample service with its HPA, as in the world without a cluster, and an adapter that serves it."""
-    namespace = "loadtest"
+    namespace = new_name("loadtest")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streamgate-")))
         bed.create_namespace(namespace)
@@ -51,6 +52,11 @@ def service(bed: Bed, scrape: str = SCRAPE) -> Iterator[Place]:
         yield Place(
             namespace, NAME, address(bed, namespace), WORK_MS, described(bed, scrape, f"scale-down window {DOWN_S} s")
         )
+
+
+def new_name(kind: str) -> str:
+    """Of a namespace: on a bed that is used again the one of before may still be going."""
+    return f"{kind}-{secrets.token_hex(3)}"
 
 
 def scale(bed: Bed, made: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from loadtest.rollout_bench.releases import BAD_RATE, GOOD_RATE, STRATEGIES, last_number
 from loadtest.runs.cluster import Place
 from loadtest.runs.local import LOW, SCRAPE
-from loadtest.runs.on_bed import NAME, address, described, scale
+from loadtest.runs.on_bed import NAME, address, described, new_name, scale
 from loadtest.runs.record import Kind
 from loadtest.runs.scenarios import SCENARIOS
 from loadtest.runs.world import World
@@ -118,7 +118,7 @@ def _standing(status: dict[str, Any]) -> str:
 @contextmanager
 def on_bed(bed: Bed) -> Iterator[tuple[Place, Stage]]:
     """The sample service with HPA and canary policy, adapter and rollout controller."""
-    namespace = "demo"
+    namespace = new_name("demo")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streamgate-demo-")))
         bed.create_namespace(namespace)

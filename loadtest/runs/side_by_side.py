@@ -9,7 +9,7 @@ import itertools
 import json
 import tempfile
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from loadtest.adapter_bench.contenders import Ours, tls
 from loadtest.runs.cluster import Place
 from loadtest.runs.command import Where, said, world_at
 from loadtest.runs.local import DOWN_S, HIGH, LOW, TARGET, WORK_MS
-from loadtest.runs.on_bed import NAME, address, bed_in_words
+from loadtest.runs.on_bed import NAME, address, bed_in_words, new_name
 from loadtest.runs.record import Run
 from loadtest.runs.router import Router, only_for
 from loadtest.runs.watching import Plan, Standing, watch
@@ -35,7 +35,7 @@ from tests.cluster.processes import wait_until
 COMPARED: Mapping[str, Contender] = dict(
     zip(("step-ours", "step-ours-prometheus", "step-prometheus-adapter"), CONTENDERS, strict=False)
 )
-"""By the name of its folder and namespace: ours as it comes, ours over Prometheus, the peer over the same one."""
+"""By folder and beginning of the namespace: ours as it comes, and ours and the peer over one Prometheus."""
 ROUTER = "metrics-router"
 MOST_CALLS, CALL_S, NAMED = 200, 5.0, 80
 """Requests until every pod has had one, s for each, and the bytes of an answer that begin with the pod's name."""
@@ -48,23 +48,24 @@ RELIST = "--metrics-relist-interval=10s"
 @contextmanager
 def places(bed: Bed) -> Iterator[dict[str, Place]]:
     """By the names of COMPARED, each with its adapter behind its HPA. Raises BedError."""
+    spaces = {name: new_name(name) for name in COMPARED}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streamgate-")))
-        for name in COMPARED:
-            stack.enter_context(_deployed(bed, name))
+        for namespace in spaces.values():
+            stack.enter_context(_deployed(bed, namespace))
+            wake(address(bed, namespace), LOW)
         stack.callback(bed.kubectl, "delete", "apiservices", *API_SERVICES, "--ignore-not-found")
-        for name in COMPARED:
-            wake(address(bed, name), LOW)
-        compared = tuple(COMPARED.values())
-        adapters = stack.enter_context(all_running(bed, folder, EMBEDDED, compared, peer_flags=(RELIST,)))
-        router = stack.enter_context(_routed(bed, {name: adapters[one] for name, one in COMPARED.items()}))
+        adapters = stack.enter_context(
+            all_running(bed, folder, EMBEDDED, tuple(COMPARED.values()), peer_flags=(RELIST,))
+        )
+        router = stack.enter_context(_routed(bed, {spaces[name]: adapters[one] for name, one in COMPARED.items()}))
         metric = pods_metric(METRIC, f"{TARGET:g}")
-        bed.apply([hpa(NAME, name, metric, low=LOW, high=HIGH, down=DOWN_S) for name in COMPARED])
-        _wait_looked(bed)
-        if not COMPARED.keys() <= router.asked.keys():
+        bed.apply([hpa(NAME, namespace, metric, low=LOW, high=HIGH, down=DOWN_S) for namespace in spaces.values()])
+        _wait_looked(bed, spaces.values())
+        if not set(spaces.values()) <= router.asked.keys():
             raise BedError(f"the router was asked about {', '.join(router.asked)} alone: HPAs share an adapter")
         yield {
-            name: Place(name, NAME, address(bed, name), WORK_MS, f"{bed_in_words(bed)}; {one.name}")
+            name: Place(spaces[name], NAME, address(bed, spaces[name]), WORK_MS, f"{bed_in_words(bed)}; {one.name}")
             for name, one in COMPARED.items()
         }
 
@@ -116,11 +117,11 @@ def _routed(bed: Bed, adapters: Mapping[str, Ours]) -> Iterator[Router]:
         yield router
 
 
-def _wait_looked(bed: Bed) -> None:
+def _wait_looked(bed: Bed, namespaces: Collection[str]) -> None:
     """Until each HPA has had a value: until then it desires nothing."""
 
     def waiting() -> list[str]:
-        found = {name: bed.get("hpa", NAME, "-n", name).get("status", {}) for name in COMPARED}
+        found = {name: bed.get("hpa", NAME, "-n", name).get("status", {}) for name in namespaces}
         return [name for name, status in found.items() if not status.get("desiredReplicas")]
 
     if not wait_until(lambda: not waiting(), LOOKED_S, every=1):
