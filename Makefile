@@ -8,7 +8,7 @@ CLUSTER_PYTEST := $(PY) -m pytest -o addopts="-q --strict-markers --strict-confi
 .DEFAULT_GOAL := help
 .PHONY: help install run test properties fuzz mutants lint format cluster-up cluster-down cluster-status cluster-test image chart versions loadtest compare-step days demo scale-latency \
         bench-adapter bench-exposition bench-parsers churn bench-recommender recommender-tables report-pictures dashboards references rates judge steady steady-short \
-        bench-rollouts bench-rollout-peer attack clean \
+        bench-rollouts bench-rollout-peer attack console-pictures clean \
         setup-hpa setup-vpa blue-green-deploy blue-green-rollback canary-deploy canary-monitor
 
 help: ## print this menu
@@ -130,6 +130,9 @@ recommender-tables: .venv/installed ## backtest the recommender's memory policy;
 
 report-pictures: .venv/installed ## the pictures of the recommender's report in docs/img, by chromium
 	@$(PY) -m loadtest.report_pictures
+
+console-pictures: .venv/installed ## the pictures of streamgate-console in docs/img, by chromium
+	@$(PY) -m loadtest.console_pictures
 
 rates: .venv/installed ## simulate the change-point rate; writes the table and plot of docs/rates.md
 	@$(PY) loadtest/simulate_rates.py

@@ -17,8 +17,18 @@ def found() -> str:
 
 def picture(browser: str, url: str, target: Path, *, width: int, height: int) -> None:
     """One picture of the page's top, px. `target` is absolute."""
+    _run(browser, f"--window-size={width},{height}", f"--screenshot={target}", url)
+
+
+def dom(browser: str, url: str) -> str:
+    """The page as markup, five seconds of its scripts later."""
+    return _run(browser, "--virtual-time-budget=5000", "--dump-dom", url)
+
+
+def _run(browser: str, *more: str) -> str:
+    """What it prints."""
     with tempfile.TemporaryDirectory() as profile:
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}"]
-        size = f"--window-size={width},{height}"
-        command = [browser, *flags, size, f"--screenshot={target}", url]
-        subprocess.run(command, check=True, timeout=TIMEOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command = [browser, *flags, *more]
+        done = subprocess.run(command, check=True, timeout=TIMEOUT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        return done.stdout.decode()

@@ -16,6 +16,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from adapter import check
 from adapter import settings as of_adapter
+from adapter.console import settings as of_console
 from adapter.doctor import settings as of_doctor
 from adapter.program.flags import Bounds, Flags
 from adapter.program.kinds import KINDS, Seconds
@@ -78,6 +79,7 @@ def flags_page() -> str:
     for verb in sorted(VERBS.keys() - {"run"}):
         parts += [f"## streamgate-rollout {verb}\n", f"```text\n{told(verb)}\n```\n"]
     parts += _program(of_doctor.FLAGS)
+    parts += _program(of_console.FLAGS)
     return "\n".join(part for part in parts if part)
 
 

@@ -30,7 +30,7 @@ def test_all_of_the_programs_is_shipped(shipped: set[str]) -> None:
         str(path.relative_to(ROOT))
         for program in ("adapter", "recommender")
         for path in (ROOT / program).rglob("*")
-        if path.suffix in {".py", ".yaml", ".json"} or path.name == "py.typed"
+        if path.suffix in {".py", ".yaml", ".json", ".css", ".js"} or path.name == "py.typed"
     }
     assert shipped >= wanted
 

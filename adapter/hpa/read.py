@@ -78,8 +78,8 @@ def read_metrics(hpa: Mapping[str, object]) -> tuple[list[Metric], list[HpaError
 def read_history(hpa: Mapping[str, object]) -> History:
     """What an HPA's status tells of the controller's memory: whether it brought the target to zero. Raises HpaError."""
     conditions = Field("", hpa).of("status").of("conditions").items()
-    held = {item.of("type").value: item.of("status").value for item in conditions}
-    return History(scaled_to_zero=held.get("ScaledToZero") == "True")
+    held = [(item.of("type").value, item.of("status").value) for item in conditions]
+    return History(scaled_to_zero=("ScaledToZero", "True") in held)
 
 
 def _metric(item: Field) -> Metric:

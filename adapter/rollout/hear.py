@@ -25,12 +25,12 @@ from adapter.rollout.model.gates import Gate, Gates, GatesError, Kind, parse
 from adapter.rollout.model.observation import Json, Observation, Pod
 from adapter.rollout.model.policy import RolloutPolicy
 from adapter.rollout.model.preview import GENERATED
-from adapter.rollout.model.status import Phase
 from adapter.rollout.model.verdict import FREE, Said, Stage, Verdict
 from adapter.rollout.model.window import Arm, Counts, Health, Window
 from adapter.rollout.preview import Preview
 from adapter.rollout.prometheus import Answers, Queries
 from adapter.rollout.stable import Stable
+from adapter.rollout.standing import stage_of
 from adapter.rollout.turns import Checked, Heard
 from adapter.rollout.values import Value, Values, nano
 from adapter.rollout.windows import Cursor, Cut, Level, Sample, Scrape, cut
@@ -42,8 +42,6 @@ AHEAD: Final = 3600.0
 """Seconds by which evidence may be ahead of our clock."""
 MOST_RELEASES: Final = 1000
 """Releases whose counting is held in memory."""
-SIDE_BY_SIDE: Final = (Phase.STEPPING, Phase.COMPLETING, Phase.FILLING, Phase.SWITCHING)
-"""Phases of releases by steps in which both arms have traffic."""
 EMPTY: Final[Mapping[str, int]] = MappingProxyType({})
 
 
@@ -165,14 +163,6 @@ def _joined(window: Window | None, answers: Answers | None, own: Sequence[Gate],
         return replace(window, metrics=answers, asked=frozenset(answers))
     spoken = frozenset([*(gate.metric for gate in own), *answers])
     return replace(window, metrics={**window.metrics, **answers}, asked=spoken)
-
-
-def stage_of(policy: RolloutPolicy) -> Stage | None:
-    """Which gates are asked in the present phase; None where none is."""
-    phase = policy.status.phase
-    if policy.steps:
-        return Stage.CANARY if phase in SIDE_BY_SIDE else None
-    return {Phase.PREVIEWING: Stage.PRE, Phase.VERIFYING: Stage.POST}.get(phase)
 
 
 def step_of(policy: RolloutPolicy) -> int | None:

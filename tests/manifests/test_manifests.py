@@ -364,7 +364,7 @@ def test_the_image_holds_what_is_copied_runs_as_the_pods_user_and_starts_the_ada
     scripts = tomllib.loads((top / "pyproject.toml").read_text())["project"]["scripts"]
     # the last is what is built by default
     assert entries == ["streamgate-recommender", "streamgate-rollout", "streamgate-adapter"]
-    for_people = {name for name in scripts if name.startswith("kubectl-")} | {"streamgate-doctor"}
+    for_people = {name for name in scripts if name.startswith("kubectl-")} | {"streamgate-doctor", "streamgate-console"}
     assert set(entries) == scripts.keys() - for_people
 
 

@@ -13,16 +13,12 @@ from adapter.rollout.cli import cluster, files
 from adapter.rollout.cli.settings import ShownPolicy, flags
 from adapter.rollout.decide.context import Context
 from adapter.rollout.decide.wants import canary_pods, stable_pods
-from adapter.rollout.evidence.codec import EvidenceError
-from adapter.rollout.evidence.record import load
-from adapter.rollout.hear import stage_of
-from adapter.rollout.judge import verdict
-from adapter.rollout.model.gates import GatesError, parse
 from adapter.rollout.model.observation import Json, Observation, Pod
 from adapter.rollout.model.policy import RolloutPolicy
 from adapter.rollout.model.status import seconds
 from adapter.rollout.model.verdict import FREE
 from adapter.rollout.observe import Reader
+from adapter.rollout.standing import sentences
 
 ABOUT = "Show what a policy does and waits for."
 
@@ -74,26 +70,13 @@ def tree(policy: RolloutPolicy, raw: Json, seen: Observation, now: float) -> Ite
         yield f"  new       {release.hash or release.sibling}: {_pods(canary_pods(ctx))}"
         if policy.steps:
             yield f"  step      {release.step + 1} of {ctx.steps}, weight {release.weight} %"
-        yield from (f"  gate      {sentence}" for sentence in gates(policy, raw))
+        yield from (f"  gate      {sentence}" for sentence in sentences(policy, raw))
     if status.refused:
         yield f"  refused   template {status.refused}: retry, undo, or write another one"
     if seen.hpa:
         yield f"  hpa       {seen.hpa.name}, minReplicas {seen.hpa.min_replicas}, maxReplicas {seen.hpa.max_replicas}"
     for past in status.history:
         yield f"  history   {past.number}: {past.outcome}. {past.reason}"
-
-
-def gates(policy: RolloutPolicy, raw: Json) -> list[str]:
-    """A sentence for each gate that is asked now, with its numbers."""
-    stage = stage_of(policy)
-    try:
-        found = parse(raw.get("spec"))
-        if stage is None or policy.status.evidence is None:
-            return []
-        record = load(found.of(stage), policy.status.evidence)
-    except (GatesError, EvidenceError) as error:
-        return [str(error)]
-    return [view.sentence for view in verdict(found, record, stage).gates]
 
 
 def _pods(pods: Sequence[Pod]) -> str:

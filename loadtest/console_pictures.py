@@ -1,0 +1,180 @@
+"""Pictures of streamgate-console for the docs, taken by a browser without a window: 1,400 and 360 px wide.
+
+    python -m loadtest.console_pictures [--browser chromium]
+
+Before them it opens pages on which every name is a script, and fails where one runs. What is shown is made up: ten
+minutes of a few HPAs, two releases, three recommendations. A browser is wanted on the machine (Debian's `chromium`);
+nothing else here needs one, so this stands beside the tests and not among them.
+"""
+
+import argparse
+import asyncio
+import math
+import shutil
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from adapter.console.board import Board, Kind
+from adapter.console.door import Door
+from adapter.console.hpas import HpaView
+from adapter.console.releases import ReleaseView
+from adapter.console.serve import Pages, url
+from adapter.inbound.listener import listen
+from adapter.kube.errors import Forbidden
+from adapter.rollout.evidence.record import begin, dump
+from adapter.rollout.judge import hear
+from adapter.rollout.model.gates import parse
+from adapter.rollout.model.verdict import Stage
+from adapter.rollout.model.window import Arm, Counts, Window
+from loadtest.browser import BROWSERS, dom, found, picture
+from tests.console.conftest import NOW, board, condition, cpu, external, hostile, hpa, pods, policy, policy_json, vpa
+
+ROOT: Final = Path(__file__).parent.parent
+SECONDS: Final = 600
+EVERY: Final = 5
+PICTURES: Final = (
+    ("/", 1400, 760, "console-hpas.png"),
+    ("/releases", 1400, 560, "console-releases.png"),
+    ("/recommendations", 1400, 420, "console-recommendations.png"),
+    ("/?ns=shop", 360, 1000, "console-hpas-360.png"),
+    ("/releases", 360, 1000, "console-releases-360.png"),
+)
+"""Path, width and height in px, file."""
+ABLE: Final = condition("AbleToScale", "True", "ReadyForNewScale", "recommended size matches current size")
+ACTIVE: Final = condition("ScalingActive", "True", "ValidMetricFound", "the HPA was able to compute the replica count")
+WITHIN: Final = condition(
+    "ScalingLimited", "False", "DesiredWithinRange", "the desired count is within the acceptable range"
+)
+AT_MOST: Final = condition(
+    "ScalingLimited", "True", "TooManyReplicas", "the desired replica count is more than the maximum replica count"
+)
+STARVES: Final = condition(
+    "ScalingActive", "False", "FailedGetPodsMetric",
+    "the HPA was unable to compute the replica count: unable to get metric queue_depth: no metrics returned",
+)  # fmt: skip
+HELD: Final = condition(
+    "AbleToScale", "True", "ScaleDownStabilized",
+    "recent recommendations were higher than current one, applying the highest recent recommendation",
+)  # fmt: skip
+BAD, ALL = "http_errors_total", "http_requests_total"
+GATES: Final = [{"name": "errors", "metric": BAD, "total": ALL, "limit": 0.01, "margin": 0.5}]
+WELL: Final = (ABLE, ACTIVE, WITHIN)
+
+
+def hpas_at(back: float) -> Iterator[HpaView]:
+    """The HPAs so many seconds before NOW."""
+    x = (SECONDS - back) / SECONDS
+    wave = 60 + 9 * math.sin(18 * x) + 3 * math.sin(71 * x)
+    load = 8.5 + (9 if x > 0.8 else 0) + math.sin(40 * x)
+    yield hpa("web", cpu(60, round(wave)), pods("http_requests", "10", f"{wave * 160:.0f}m"), current=12, most=40,
+              conditions=WELL)  # fmt: skip
+    yield hpa("checkout", pods("http_requests", "10", f"{load * 1000:.0f}m"), current=6, most=30,
+              desired=11 if x == 1 else 6, conditions=WELL)  # fmt: skip
+    yield hpa("search", cpu(70, round(60 + 75 * x)), current=10, most=10, conditions=(ABLE, ACTIVE, AT_MOST))
+    queue = external("queue_depth", "100", f"{900 * math.exp(-3 * x):.0f}", kind="averageValue", queue="mail")
+    yield hpa("mailer", queue, namespace="batch", current=9, conditions=(HELD, ACTIVE, WITHIN))
+    lost = pods("queue_depth", "20", f"{14 + 4 * math.sin(30 * x):.0f}" if x < 0.55 else None)
+    yield hpa("thumbnails", lost, namespace="batch", current=3, conditions=(ABLE, STARVES))
+    calm = cpu(65, round(63 + 4 * math.sin(25 * x)))
+    yield hpa("api", calm, namespace="lab", current=2, conditions=WELL)
+
+
+def released() -> ReleaseView:
+    """A canary at its second step, half an hour of whose requests were heard."""
+    steps = [{"weight": 5}, {"weight": 25}, {"weight": 100}]
+    release = {"number": 7, "fingerprint": "5f7c9", "step": 1, "weight": 25, "startedAt": "2026-11-26T11:46:00Z",
+               "strategy": {"canary": {"steps": steps}}}  # fmt: skip
+    past = [
+        {"outcome": "Promoted", "number": 5, "reason": "all gates passed", "endedAt": "2026-11-24T10:00:00Z"},
+        {"outcome": "RolledBack", "number": 6, "endedAt": "2026-11-25T11:00:00Z",
+         "reason": "errors: 19 of 400 requests bad (4.75 %), stable 4 of 3600 (0.11 %)"},
+    ]  # fmt: skip
+    raw = policy_json("checkout", gates=GATES)
+    gates = parse(raw["spec"])
+    record = begin(gates.of(Stage.CANARY))
+    for at in range(40):
+        arms = {Arm.STABLE: Counts(899, 1), Arm.CANARY: Counts(100, at % 20 == 7)}
+        record = hear(gates, record, Window(NOW - 400 + 10 * at, {BAD: arms}, step=1))
+    status = {"phase": "Stepping", "message": "step 2 of 3 has 25 % of the traffic; waits for its gates",
+              "release": release, "history": past, "evidence": dump(record)}  # fmt: skip
+    return policy("checkout", gates=GATES, status=status)
+
+
+def shown() -> Board:
+    """Everything that the pictures have."""
+    refused = {"phase": "Idle", "message": "waits for another template", "refused": "c41d0",
+               "history": [{"outcome": "RolledBack", "number": 3, "reason": "crash loop: 2 of 2 new pods",
+                            "endedAt": "2026-11-26T11:20:00Z"}]}  # fmt: skip
+    low = condition("LowConfidence", "True", "ShortHistory", "less than 12 h of samples: app")
+    made = board(
+        policies=(released(), policy("api", namespace="lab", status=refused)),
+        vpas=(vpa("web", cpu="350m", memory="412Mi"), vpa("search", cpu="1200m", memory="900Mi"),
+              vpa("api", namespace="lab", cpu="40m", memory="96Mi", conditions=(low,))),
+        length=SECONDS // EVERY + 1,
+    )  # fmt: skip
+    for step in range(SECONDS // EVERY + 1):
+        now = NOW - SECONDS + EVERY * step
+        made.seen[Kind.HPAS, ""] = made.listed(Kind.HPAS, "").got(list(hpas_at(NOW - now)), now)
+        made.remember(now)
+    request = {"app": {"cpu": "500m", "memory": "512Mi"}}
+    asked: list[Any] = [(("shop", "Deployment", name), request) for name in ("web", "search")]
+    made.seen[Kind.DEPLOYMENTS, ""] = made.listed(Kind.DEPLOYMENTS, "").got(asked, NOW)
+    forbidden = Forbidden(403, "Forbidden", 'User "ann" cannot list resource "statefulsets" in API group "apps"')
+    made.seen[Kind.STATEFUL_SETS, ""] = made.listed(Kind.STATEFUL_SETS, "").failed(forbidden, NOW)
+    return made
+
+
+@asynccontextmanager
+async def served(board: Board) -> AsyncIterator[Callable[[str], str]]:
+    """The console over its real port and door; yields what makes the URL of a path."""
+    token = "t" * 43
+    listener = await listen(Pages(board, Door(token), seconds=SECONDS, clock=lambda: NOW).answer, "127.0.0.1", 0)
+    home = url(f"127.0.0.1:{listener.port}", token)
+    try:
+        yield lambda path: home.replace("/?", f"{path}{'&' if '?' in path else '?'}")
+    finally:
+        await listener.close(1.0)
+
+
+async def try_out(browser: str) -> None:
+    """Where everything that a cluster can name is a script, none runs, also after the page has looked again."""
+    script = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script>"
+    made = hostile(script)
+    made.refresh = 0.2
+    async with served(made) as address:
+        for path in ("/", "/releases", "/recommendations"):
+            page = await asyncio.to_thread(dom, browser, address(path))
+            assert "– StreamGate</title>" in page, page[:500]
+            assert "<img" not in page
+            assert page.count("<script") == 1
+            assert "&lt;script&gt;document.title='broken'" in page
+            print(f"{path}: no script from the cluster ran")
+
+
+async def take(browser: str, into: Path) -> None:
+    """All pictures."""
+    async with served(shown()) as address:
+        for path, width, height, name in PICTURES:
+            await asyncio.to_thread(picture, browser, address(path), into / name, width=width, height=height)
+            print(name)
+
+
+def main() -> int:
+    """Writes docs/img; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--browser", default=found(), help="its program")
+    parser.add_argument("--into", type=Path, default=ROOT / "docs" / "img", help="the folder")
+    given = parser.parse_args()
+    if not given.browser or not shutil.which(given.browser):
+        print(f"no browser: one of {', '.join(BROWSERS)} is wanted, or --browser", file=sys.stderr)
+        return 2
+    asyncio.run(try_out(given.browser))
+    asyncio.run(take(given.browser, given.into.absolute()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""A VPA on the page: target against request."""
+
+import pytest
+
+from adapter.console.recommendations import change, shown
+from tests.console.conftest import condition, vpa
+
+REQUESTS = {("shop", "Deployment", "web"): {"app": {"cpu": "500m", "memory": "128Mi"}}}
+
+
+def test_the_request_is_that_of_the_targets_template() -> None:
+    found = vpa()
+    assert found.request(REQUESTS, "app", "cpu") == 500
+    assert found.request(REQUESTS, "sidecar", "cpu") is None
+    assert vpa(namespace="lab").request(REQUESTS, "app", "cpu") is None
+
+
+@pytest.mark.parametrize(
+    ("request_", "target", "percent"),
+    [(500, 200, -60), (200, 500, 150), (0, 5, None), (None, 5, None), (5, None, None)],
+)
+def test_a_change_is_of_the_request(request_: int | None, target: int | None, percent: int | None) -> None:
+    assert change(request_, target) == percent
+
+
+def test_amounts_for_people() -> None:
+    assert shown("cpu", 200) == "200 m"
+    assert shown("memory", 128 * 2**20 * 1000) == "128.0 MiB"
+    assert shown("cpu", None) == "–"
+
+
+def test_a_resource_without_a_number_has_none() -> None:
+    cpu, memory = vpa(cpu="200m").advice[0].amounts
+    assert (cpu.target, memory.target, memory.lower) == (200, None, 64 * 2**20 * 1000)
+
+
+def test_what_is_not_a_quantity_is_no_number() -> None:
+    assert vpa(cpu="lots").advice[0].amounts[0].target is None
+
+
+def test_our_conditions_are_told_where_they_are_true() -> None:
+    low = condition("LowConfidence", "True", "ShortHistory", "less than 12 h of samples: app")
+    provided = condition("RecommendationProvided", "True", "", "n")
+    found = vpa(conditions=(low, condition("NoPodsMatched", "False"), provided))
+    assert [one.message for one in found.warnings] == ["less than 12 h of samples: app"]
+    assert found.note == "n"
