@@ -22,10 +22,10 @@ from adapter.collect.snapshot import Table
 from adapter.collect.starving import failing, starving
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.transition import Transitions
-from adapter.collect.turns import Turns
 from adapter.faults import ends_program
 from adapter.metrics.slices import Slices, run, run_in_turns
 from adapter.metrics.source import Query, RefusedQuery, Source, SourceError, UnsupportedQuery
+from adapter.turns import Turns
 
 log = structlog.get_logger(__name__)
 

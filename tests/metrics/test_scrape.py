@@ -506,3 +506,25 @@ def test_the_work_on_a_gzip_stream_is_linear_in_its_bytes_and_members(member: in
     assert b"".join(inflater.feed(packed * 900)) == b"\0" * member * 900
     assert max(given) <= 16 * 1024
     assert inflater.work == 900 * (len(packed) + member) + 899 * 4096
+
+
+async def test_pods_of_one_namespace_that_never_answer_keep_no_other_waiting(
+    serve: Callable[..., Awaitable[str]],
+) -> None:
+    """60 of 0.3 s each on 4 places are 4.5 s; before they are through, the other has its third turn of 0.3 s."""
+
+    async def hang(_: web.Request) -> web.Response:
+        await asyncio.sleep(60)
+        return web.Response()
+
+    hanging, good = await serve(hang), await serve(answering("a 1\n"))
+    bad = [Target(f"bad-{i}", hanging, {"namespace": "bad", "pod": str(i)}, interval_s=0.3) for i in range(60)]
+    one = Target("good", good, {"namespace": "shop", "pod": "good"}, interval_s=0.3)
+    store, _ = await scraped(
+        *bad,
+        one,
+        until=lambda store, _: len(store.values("up", pod="good")) >= 3,
+        limits=ScrapeLimits(concurrent=4, concurrent_slow=2),
+    )
+    assert store.values("up", pod="good") == [1.0, 1.0, 1.0]
+    assert len(store.values("up", namespace="bad")) < 60

@@ -1,8 +1,9 @@
 """Scrapes targets, each on its own phase of its interval, so that none waits for another.
 
-Everything is bounded: time, size, how many run at once. Whoever failed or was slow last time waits in a lane of its
-own, so that dead pods cannot use up the places of healthy ones. Bodies are read in slices, one body at a time, so that
-the event loop is never held for long.
+Everything is bounded: time, size, how many run at once, and how many of them are of one namespace: many pods of one
+that never answer do not keep others waiting. Whoever failed or was slow last time waits in a lane of its own, so that
+dead pods cannot use up the places of healthy ones. Bodies are read in slices, one body at a time, so that the event
+loop is never held for long.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from adapter.metrics.scrape.health import Failure, Health, ScrapeError
 from adapter.metrics.scrape.lines import Allowance
 from adapter.metrics.scrape.target import Target
 from adapter.metrics.series_text import cut
+from adapter.turns import Turns
 
 ACCEPT = "text/plain;version=0.0.4,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1"
 SLOW_S = 1.0
@@ -71,7 +73,7 @@ class Scraper:
         self._limits = limits
         self._clock = clock
         self._wall = wall
-        self._lanes = (asyncio.Semaphore(limits.concurrent), asyncio.Semaphore(limits.concurrent_slow))
+        self._lanes = tuple(Turns(places, time.monotonic) for places in (limits.concurrent, limits.concurrent_slow))
         self._reading = asyncio.Lock()
         self._allowance = Allowance()
         self._session: aiohttp.ClientSession | None = None
@@ -151,7 +153,7 @@ class Scraper:
             await asyncio.sleep(wait)
             slow = bool(health.error) or health.duration_s > SLOW_S
             try:
-                async with self._lanes[slow]:
+                async with self._lanes[slow].turn(target.tenant):
                     await self._scrape(target, parser, health)
             except BaseException as error:
                 if ends_program(error):

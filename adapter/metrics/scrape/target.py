@@ -42,6 +42,11 @@ class Target:
     on_points: Callable[[list[Point]], None] | None = field(default=None, compare=False)
     """Takes the points of a whole scrape in place of the store."""
 
+    @property
+    def tenant(self) -> str:
+        """On whose account it is scraped: its namespace's, or the kubelets'."""
+        return f"namespace {self.labels['namespace']}" if "namespace" in self.labels else "kubelets"
+
 
 def pod_target(
     *,

@@ -1,8 +1,9 @@
-"""Turns at the source: each tenant gets the same share of its time, however many queries the others have waiting.
+"""Turns at what takes time: each tenant gets the same share of it, however much the others have waiting.
 
-A tenant is a namespace, or a rule whose queries serve several. Whoever has used the source least of late is next; a
-tenant that had nothing to ask meanwhile begins where the others are, so that nobody saves time up. One tenant has at
-most half of the places, so that however slow its queries are, others need not wait for them to end.
+A tenant of the source is a namespace, or a rule whose queries serve several; of scrapes it is a namespace, or the
+kubelets. Whoever has used the least of late is next; a tenant that had nothing to do meanwhile begins where the others
+are, so that nobody saves time up. One tenant has at most half of the places, so that however slow its own are, others
+need not wait for them to end.
 """
 
 import asyncio
@@ -19,11 +20,11 @@ MANY = 256
 
 
 class _Tenant:
-    """One of those who share the source."""
+    """One of those who share it."""
 
     def __init__(self, used: float) -> None:
         self.used = used
-        """s of the source's time."""
+        """s of its time."""
         self.expected = FIRST
         """s for one query."""
         self.under_way = 0
@@ -35,21 +36,21 @@ class _Tenant:
 
 
 class Turns:
-    """At most `places` queries at once; `clock` gives s that never step."""
+    """At most `places` at once; `clock` gives s that never step."""
 
     def __init__(self, places: int, clock: Callable[[], float]) -> None:
         self._places = places
         self._each = max(1, places // 2)
         self._clock = clock
         self._tenants: dict[str, _Tenant] = {}
-        self._under_way = 0
+        self._under_way = self._queued = 0
         self._least = 0.0
         """What the one who had the last turn had used: whoever comes anew begins there."""
 
     @property
     def waiting(self) -> int:
-        """How many queries wait."""
-        return sum(len(tenant.waiting) for tenant in self._tenants.values())
+        """How many wait."""
+        return self._queued
 
     @asynccontextmanager
     async def turn(self, name: str) -> AsyncIterator[None]:
@@ -74,8 +75,12 @@ class Turns:
         return tenant
 
     async def _wait(self, tenant: _Tenant) -> None:
+        if not self._queued and self._under_way < self._places and tenant.under_way < self._each:
+            self._give(tenant)
+            return
         mine = asyncio.get_running_loop().create_future()
         tenant.waiting.append(mine)
+        self._queued += 1
         self._next()
         try:
             await mine
@@ -84,6 +89,7 @@ class Turns:
                 self._give_back(tenant)  # it came just as nobody wanted it any more
             elif mine in tenant.waiting:
                 tenant.waiting.remove(mine)
+                self._queued -= 1
             raise
 
     def _give_back(self, tenant: _Tenant) -> None:
@@ -96,15 +102,18 @@ class Turns:
 
     def _next(self) -> None:
         """Give the free places to those who have used the least."""
-        while self._under_way < self._places:
+        while self._queued and self._under_way < self._places:
             able = [one for one in self._tenants.values() if one.waiting and one.under_way < self._each]
             if not able:
                 return
             tenant = min(able, key=lambda one: one.used + one.under_way * one.expected)
-            self._least = max(self._least, tenant.used)
             mine = tenant.waiting.popleft()
-            if mine.cancelled():
-                continue
-            tenant.under_way += 1
-            self._under_way += 1
-            mine.set_result(None)
+            self._queued -= 1
+            if not mine.cancelled():
+                self._give(tenant)
+                mine.set_result(None)
+
+    def _give(self, tenant: _Tenant) -> None:
+        self._least = max(self._least, tenant.used)
+        tenant.under_way += 1
+        self._under_way += 1

@@ -7,10 +7,10 @@ from collections import Counter
 import pytest
 
 from adapter.collect.demand import CustomWant
-from adapter.collect.turns import MANY, Turns
 from adapter.metrics.sample import Sample
 from adapter.metrics.source import ALWAYS, Query, Since
 from adapter.rules.resources import PODS
+from adapter.turns import MANY, Turns
 from adapter.units.selector import Selector
 from tests.collect.conftest import World
 
