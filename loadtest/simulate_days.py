@@ -188,18 +188,15 @@ def row(name: str, seconds: float, count: int, spec: HpaSpec) -> list[str]:
     def load(elapsed: float) -> float:
         return load_of(elapsed, seconds)
 
-    def need(elapsed: float) -> int:
-        return need_of(elapsed, seconds)
-
-    best = [followed(load, need, spec, seconds, phase) for phase in phases(count)]
+    needs = [need_of((place + 0.5) * STEP_S, seconds) for place in range(int(seconds / STEP_S))]
+    best = [followed(load, needs, spec, phase) for phase in phases(count)]
     one = elasticity([moment for found in best for moment in found])
     cells = [_accuracy(best), f"{100 * one.under:.1f} %, {100 * one.over:.1f} %"]
     cells += [
         _accuracy([simulated(setting, spec, seconds, phase, seed) for seed, phase in enumerate(phases(count))])
         for setting in SETTINGS
     ]
-    peak = max(moment.need for moment in best[0])
-    fixed = latency_ms([Moment(moment.need, peak) for moment in best[0]], seconds)
+    fixed = latency_ms([Moment(need, max(needs)) for need in needs], seconds)
     followed_ms = latency_ms(best[count // 2], seconds)
     return [name, *cells, f"{followed_ms:.0f} ms ({100 * (followed_ms / fixed - 1):+.0f} %)", f"{fixed:.0f} ms"]
 

@@ -7,17 +7,20 @@ that is off by chance may lead an HPA out of its tolerance when that is right.
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from adapter.hpa.decide import decide
-from adapter.hpa.model import History, HpaSpec, PodState, PodValue, PodValues, Scale
-from loadtest.runs.measures import STEP_S, Moment, elasticity
+from adapter.hpa.model import ExternalValues, History, HpaSpec, Metric, Scale, Source
+from loadtest.runs.measures import STEP_S, Moment, elasticity, moments
 from loadtest.runs.record import Run
 
 PERIOD_S = 15.0
 """The HPA controller's default."""
 PHASES = 5
 """Moments at which its first look may fall, spread over a period."""
+MOST_LOOKS = 1_500
+"""At which the formula is asked for one report, or at those of one phase: the longer a run, the less phases differ."""
 EPOCH = 1e9
 """Unix s of a run's beginning, for the formula; any will do."""
 
@@ -39,9 +42,9 @@ def reach(run: Run) -> Reach | None:
     def load(elapsed: float) -> float:
         return run.plan.load(elapsed, per_pod=run.per_pod, seconds=run.seconds)
 
-    return over_phases(
-        [elasticity(followed(load, run.needs, spec, run.seconds, phase)).accuracy for phase in phases(PHASES)]
-    )
+    needs = [one.need for one in moments(run)]
+    count = max(1, min(PHASES, int(MOST_LOOKS * PERIOD_S / run.seconds)))
+    return over_phases([elasticity(followed(load, needs, spec, phase)).accuracy for phase in phases(count)])
 
 
 def phases(count: int) -> list[float]:
@@ -54,20 +57,20 @@ def over_phases(accuracies: Sequence[float]) -> Reach:
     return Reach(math.fsum(accuracies) / len(accuracies), min(accuracies), max(accuracies))
 
 
-def followed(
-    load: Callable[[float], float], needs: Callable[[float], int], spec: HpaSpec, seconds: float, phase: float
-) -> list[Moment]:
-    """Need and fleet in the middle of each STEP_S, of an HPA whose first look is at `phase` s. `load` is in requests/s.
+def followed(load: Callable[[float], float], needs: Sequence[int], spec: HpaSpec, phase: float) -> list[Moment]:
+    """Need and fleet in the middle of each STEP_S, of an HPA that first looks at `phase` s; its fleet begins right.
 
-    The fleet begins at what is needed.
+    `load` is in requests/s, `needs` for each of these moments, and the target that of the first metric of `spec`. The
+    formula gets the load as one number for all pods (External), as quick for many pods as for two.
     """
-    have, due, history, found = needs(0.0), phase, History(), []
-    for place in range(int(seconds / STEP_S)):
+    (metric, *_) = spec.metrics
+    spec = replace(spec, metrics=(Metric(Source.EXTERNAL, metric.name, metric.target),))
+    have, due, history, found = needs[0], phase, History(), []
+    for place, need in enumerate(needs):
         elapsed = (place + 0.5) * STEP_S
         while due <= elapsed:
-            pods = [PodState(f"pod-{number}") for number in range(have)]
-            values = PodValues({pod.name: PodValue(round(1000 * load(due) / have)) for pod in pods})
-            decision = decide(spec, Scale(have, have), [values], pods, history, EPOCH + due)
+            told = ExternalValues([round(1000 * load(due))])
+            decision = decide(spec, Scale(have, have), [told], [], history, EPOCH + due)
             have, history, due = decision.desired, decision.history, due + PERIOD_S
-        found.append(Moment(needs(elapsed), have))
+        found.append(Moment(need, have))
     return found

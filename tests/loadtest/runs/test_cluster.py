@@ -56,6 +56,7 @@ async def client(api: FakeCluster) -> AsyncIterator[Client]:
 async def test_target_bounds_and_counts_are_those_of_the_hpa_and_its_pods(client: Client) -> None:
     world = await Cluster.find(client, PLACE)
     assert (world.per_pod, world.low, world.high, world.host) == (12.5, 2, 8, "http://10.96.0.7")
+    assert world.behavior == {"scaleDown": {"stabilizationWindowSeconds": 5}}
     async with world.running(fixed=None):
         assert world.heard.now == {Kind.DESIRED: 3, Kind.CREATED: 2, Kind.READY: 1, Kind.ENDPOINTS: 1}
         assert world.heard.names == {"web-a", "web-b"}

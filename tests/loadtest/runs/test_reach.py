@@ -1,15 +1,18 @@
 """What an HPA could have reached at best, by hand."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.hpa.model import HpaSpec
+from adapter.hpa.model import HpaSpec, PodState, PodValue
 from adapter.hpa.read import read_spec
 from loadtest.runs.measures import Moment, elasticity
 from loadtest.runs.reach import PERIOD_S, followed, over_phases, phases, reach
 from loadtest.runs.scenarios import needed
 from loadtest.runs.verdicts import verdicts
+from tests import would_be
 from tests.cluster.adapter import hpa, pods_metric
 from tests.loadtest.runs.conftest import Make
 
@@ -24,11 +27,15 @@ def need(load: float) -> int:
     return needed(load, 20.0, low=2, high=8)
 
 
+def needs(load: Callable[[float], float], seconds: float) -> list[int]:
+    return [need(load((place + 0.5) / 2)) for place in range(int(seconds * 2))]
+
+
 def test_a_step_is_followed_at_the_next_look_and_back_after_the_window() -> None:
     def load(elapsed: float) -> float:
         return 70.0 if 45 <= elapsed < 125 else 30.0
 
-    found = followed(load, lambda elapsed: need(load(elapsed)), spec(), 240.0, 7.5)
+    found = followed(load, needs(load, 240.0), spec(), 7.5)
     sizes = [moment.have for moment in found]
     # looks at 7.5, 22.5, 37.5, 52.5, ...: the first after 45 is 52.5; the first after 125 is 127.5. Until 30 s after
     # the last look at 70 requests/s, which was at 112.5, that one holds the size: at 142.5 it is not younger any more.
@@ -40,16 +47,26 @@ def test_a_step_is_followed_at_the_next_look_and_back_after_the_window() -> None
 def test_the_tolerance_is_that_of_the_formula(load: float, size: int) -> None:
     """From 2 and 3 pods at 20 each: up to 44 and 66 requests/s, a tenth over the target, nothing is done."""
     start = 40.0 if load < 50 else 60.0
-    found = followed(lambda at: load if at else start, lambda at: need(load if at else start), spec(), 30.0, 5.0)
+    found = followed(lambda _: load, [need(start), *[need(load)] * 59], spec(), 5.0)
     assert found[-1].have == size
 
 
-@given(st.floats(1.0, 150.0), st.integers(1, 30))
+@given(st.floats(1.0, 150.0), st.integers(1, 4))
 def test_a_level_load_within_the_bounds_is_never_missed(load: float, count: int) -> None:
     for phase in phases(count):
         assert 0 < phase < PERIOD_S
-        found = followed(lambda _: load, lambda _: need(load), spec(), 60.0, phase)
+        found = followed(lambda _: load, [need(load)] * 120, spec(), phase)
         assert elasticity(found).accuracy == 1
+
+
+@given(st.floats(0.1, 400.0), st.integers(2, 8))
+def test_the_load_as_one_number_is_to_the_formula_what_each_pods_share_is(load: float, have: int) -> None:
+    """Pods that are all ready and get the same: the formula for Pods, asked directly, wants the same size."""
+    pods = {f"web-{number}": PodValue(round(1000 * load / have)) for number in range(have)}
+    wanted = would_be.size(pods, [PodState(name) for name in pods], replicas=have, target=20.0, now=1e9)
+    total = sum(value.value for value in pods.values()) / 1000
+    free = read_spec(hpa("web", "shop", pods_metric("load", "20"), low=1, high=10, down=0))
+    assert followed(lambda _: total, [have] * 20, free, 5.0)[-1].have == wanted
 
 
 def test_a_run_tells_what_it_could_have_reached_where_its_hpa_is_known(make: Make) -> None:

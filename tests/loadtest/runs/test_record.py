@@ -1,6 +1,7 @@
 """Records of runs: written, read back, refused."""
 
 import json
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtest.runs import report
+from loadtest.runs.reach import reach
 from loadtest.runs.record import Event, Kind, Look, RecordError, Run, Slice, read
 from loadtest.runs.report import Report
 from loadtest.runs.scenarios import SCENARIOS
@@ -31,6 +33,10 @@ RUNS = st.builds(
     looks=st.lists(st.builds(Look, FLOATS, FLOATS, COUNTS, FLOATS), max_size=4),
     events=st.lists(st.builds(Event, FLOATS, st.sampled_from(list(Kind)), COUNTS), max_size=12),
     locust_cpu=st.just([]), remarks=st.just([]), before=st.just({}), fixed=st.booleans(), format=st.just(1),
+    behavior=st.none() | st.just({}) | st.builds(
+        lambda up, down: {"scaleUp": {"tolerance": up}, "scaleDown": {"stabilizationWindowSeconds": down}},
+        st.sampled_from(["0", "50m", "2"]), st.integers(0, 3600),
+    ),
 )  # fmt: skip
 """Whatever a record may hold that is not refused."""
 
@@ -104,3 +110,27 @@ def test_a_file_that_is_not_there_or_no_json_is_refused(tmp_path: Path) -> None:
     place.write_text("[" * 100_000)
     with pytest.raises(RecordError, match=r"a report\.json of a run is wanted"):
         read(place)
+
+
+@pytest.mark.parametrize(
+    ("behavior", "said"),
+    [
+        (
+            {"scaleDown": {"stabilizationWindowSeconds": 4000}},
+            "spec.behavior.scaleDown.stabilizationWindowSeconds must",
+        ),
+        ({"scaleUp": 3}, "spec.behavior.scaleUp must"),
+    ],
+)
+def test_a_behaviour_that_no_hpa_can_have_is_refused_with_its_place(
+    make: Make, tmp_path: Path, behavior: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(RecordError, match=f"report.json: {re.escape(said)}"):
+        read(written(make, tmp_path, behavior=behavior))
+
+
+def test_a_record_with_as_many_pods_as_are_allowed_is_no_more_work_to_read(make: Make, tmp_path: Path) -> None:
+    """The formula is asked at each look, for the largest fleet that a record may tell of."""
+    fields = {"behavior": {}, "low": 100_000, "high": 100_000, "seconds": 1800.0}
+    run, _ = read(written(make, tmp_path, **fields))
+    assert reach(run) == (1.0, 1.0, 1.0)
