@@ -25,7 +25,7 @@ from loadtest.runs.generator import GeneratorError, too_busy
 from loadtest.runs.local import Local
 from loadtest.runs.on_bed import bed_up, service
 from loadtest.runs.page import HTML
-from loadtest.runs.publish import publish
+from loadtest.runs.publish import publish, publish_figures
 from loadtest.runs.record import Kind, RecordError, Run
 from loadtest.runs.report import Report
 from loadtest.runs.scenarios import SCENARIOS
@@ -138,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     pictures.add_argument("report", type=Path, metavar="REPORT", help="a report's folder, which gets them")
     publication = verbs.add_parser("publish", help="a report into docs/, with a picture and its figures in loadtest.md")
     publication.add_argument("report", type=Path, metavar="REPORT", help="a report's folder")
+    publication.add_argument("--figures", action="store_true", help="only its figures")
     return parser
 
 
@@ -239,10 +240,10 @@ def _picture(given: argparse.Namespace, console: Console) -> int:
 
 def _publish(given: argparse.Namespace, console: Console) -> int:
     made, browser = report.load(given.report), found()
-    if not browser:
+    if not browser and not given.figures:
         print(f"no browser: one of {', '.join(BROWSERS)} is wanted", file=sys.stderr)
         return 1
-    for path in publish(made, given.report, browser):
+    for path in publish_figures(made) if given.figures else publish(made, given.report, browser):
         console.print(f"{path}", highlight=False, soft_wrap=True)
     return 0
 

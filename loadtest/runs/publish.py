@@ -30,8 +30,13 @@ def publish(made: Report, folder: Path, browser: str, docs: Path = DOCS) -> list
         shutil.copyfile(folder / HTML, page)
         shutil.copyfile(folder / JSON, record)
     picture(browser, (folder / HTML).absolute().as_uri(), image.absolute(), width=WIDTH, height=HEIGHT)
+    return [*([page, record] if small else []), image, *publish_figures(made, docs)]
+
+
+def publish_figures(made: Report, docs: Path = DOCS) -> list[Path]:
+    """Its figures alone, into the page; what was written."""
     rewrite(docs / "loadtest.md", {made.run.scenario: figures(made)}, SCRIPT)
-    return [*([page, record] if small else []), image, docs / "loadtest.md"]
+    return [docs / "loadtest.md"]
 
 
 def figures(made: Report) -> str:

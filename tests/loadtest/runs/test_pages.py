@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.runs import command, page, report
-from loadtest.runs.publish import DOCS, figures, publish
+from loadtest.runs.publish import DOCS, figures, publish, publish_figures
 from loadtest.runs.record import Kind, Run
 from loadtest.runs.report import Report
 from tests.loadtest.runs.conftest import Make, looks
@@ -100,6 +100,14 @@ def test_a_published_report_stands_in_the_docs_with_its_figures(make: Make, tmp_
     assert "| all | 13.5 s |" in text  # four pods have answered in the second that ends at 58.5 s
     assert text.startswith("before\n")
     assert text.endswith("after\n")
+
+
+def test_figures_alone_go_into_the_page_alone(make: Make, tmp_path: Path) -> None:
+    marks = "<!-- step: written by python -m loadtest publish -->\nold\n<!-- end of step -->"
+    (tmp_path / "loadtest.md").write_text(marks)
+    made = a_report(make)
+    assert publish_figures(made, tmp_path) == list(tmp_path.iterdir())
+    assert (tmp_path / "loadtest.md").read_text() == marks.replace("old", figures(made))
 
 
 def test_the_docs_say_what_the_published_record_says() -> None:
