@@ -25,8 +25,10 @@ from recommender.objects import VPAS, Vpa
 
 SELDOM: Final = 60.0
 """s between two lists of workloads, whose requests change with releases alone; and of what is refused."""
+SOON: Final = 1.0
+"""s until it is looked again whether there are VPAs, which asks for nothing."""
 SLICE: Final = 50
-"""Views made between two turns of the event loop: some 5 ms of HPAs."""
+"""Views made between two turns of the event loop: some 10 ms of HPAs."""
 KINDS: Final[dict[Kind, tuple[Resource, Any]]] = {
     Kind.HPAS: (HORIZONTAL_POD_AUTOSCALERS, Hpa),
     Kind.RELEASES: (POLICIES, dict),
@@ -59,7 +61,7 @@ class Poller:
     async def once(self, kind: Kind, namespace: str) -> float:
         """One list; s until the next."""
         if kind in WORKLOADS and not self._board.recommendations():
-            return self._board.refresh  # nobody wants their requests yet
+            return SOON  # nobody wants their requests yet
         listed = self._board.listed(kind, namespace)
         try:
             items = await self._list(kind, namespace)

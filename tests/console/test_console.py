@@ -69,7 +69,7 @@ class Browser:
     async def until(self, path: str, *wanted: str, but: str = "\n") -> str:
         """The words of the page, once all of `wanted` are among them, and `but` is not."""
         found = ""
-        for _ in range(500):
+        for _ in range(1500):
             found = await self.words(path)
             if all(word in found for word in wanted) and but not in found:
                 return found

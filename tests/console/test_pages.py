@@ -181,14 +181,21 @@ def lines(given: list[Point], target: float = 10.0) -> list[str]:
 
 
 def test_a_line_is_cut_where_there_was_no_value_and_where_nobody_looked() -> None:
-    values = {500: 5.0, 505: 5.0, 510: 5.0, 515: math.nan, 520: 5.0, 525: 5.0, 560: 5.0, 565: 5.0}  # 35 s between two
+    values = {500: 5.0, 505: 6.0, 510: 5.0, 515: math.nan, 520: 5.0, 525: 5.0, 560: 5.0, 565: 5.0}  # 35 s between two
     points = [Point(float(time), value) for time, value in values.items()]
     assert [len(line.split()) for line in lines(points)] == [3, 2, 2]
 
 
 def test_a_line_has_all_of_its_points_however_many() -> None:
-    (line,) = lines([Point(time / 6, 5.0) for time in range(3600)])
+    (line,) = lines([Point(time / 6, time % 7) for time in range(3600)])
     assert len(line.split()) == 3600
+
+
+def test_a_level_part_has_its_two_ends() -> None:
+    (line,) = lines([Point(float(time), value) for time, value in enumerate([5, 5, 5, 5, 8, 8, 5])])
+    assert len(line.split()) == 5  # 0, 3, 4, 5 and 6 s
+    (flat,) = lines([Point(float(time), 5.0) for time in range(100)])
+    assert len(flat.split()) == 2
 
 
 def test_time_goes_from_left_to_right_and_the_target_has_its_height() -> None:

@@ -9,6 +9,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from adapter.console.board import Board, Kind, Listed
+from adapter.console.choose import Wish
+from adapter.console.history import History
+from adapter.console.hpas import view as view_hpa
+from adapter.console.objects import Hpa
+from adapter.console.pages import frame, hpas, recommendations, releases
+from adapter.console.recommendations import view as view_vpa
+from adapter.console.releases import view as view_release
 from adapter.doctor.__main__ import told
 from adapter.doctor.checks import findings
 from adapter.doctor.checks.apis import served
@@ -58,6 +66,7 @@ from adapter.units.selector import Selector, SelectorError
 from recommender.checkpoint.codec import CheckpointError, restore_extra
 from recommender.input.usage_file import UsageError, read_usage
 from recommender.model.containers import Aggregation, States
+from recommender.objects import Vpa as RecommenderVpa
 from recommender.offline.checkpoint_files import read_checkpoints
 from tests import answers
 
@@ -169,6 +178,35 @@ def cluster(body: bytes) -> None:
     seen = Snapshot(now=NOW, **{field: getattr(read, field) for field in read.__struct_fields__})
     report = Report(served(seen), findings(seen), ())
     assert all(line.isprintable() for line in told(report))
+
+
+class Shown(Model, frozen=True):
+    """What the console lists, in one document."""
+
+    hpas: tuple[Hpa, ...] = ()
+    vpas: tuple[RecommenderVpa, ...] = ()
+    policies: tuple[dict[str, Any], ...] = ()
+
+
+def console(body: bytes) -> None:
+    """Whatever is in a cluster, the console's pages have no script but their own, and can be sent."""
+    read = decode(body, Shown)
+    made = Board(("",), History(length=4), refresh=5.0)
+    lists: dict[Kind, Sequence[Any]] = {
+        Kind.HPAS: [view_hpa(one, NOW) for one in read.hpas],
+        Kind.VPAS: [view_vpa(one) for one in read.vpas],
+        Kind.RELEASES: [found for one in read.policies if (found := view_release(one))],
+    }
+    for kind, items in lists.items():
+        made.seen[kind, ""] = Listed[Any]().got(items, NOW)
+    made.remember(NOW)
+    made.remember(NOW + 5)
+    for page in (
+        hpas.page(made, frame.Asked(frame.HPAS, Wish(), NOW + 5), 600.0),
+        releases.page(made, frame.Asked(frame.RELEASES, Wish(), NOW + 5)),
+        recommendations.page(made, frame.Asked(frame.RECOMMENDATIONS, Wish(), NOW + 5)),
+    ):
+        assert page.encode().lower().count(b"<script") == 1
 
 
 def objects_file(body: bytes) -> None:
@@ -298,6 +336,7 @@ DOORS = (
     Door("certificates", certificates),
     Door("message", message),
     Door("cluster", cluster, (Undecodable,)),
+    Door("console", console, (Undecodable,)),
     Door("objects-file", objects_file, (DocumentError,)),
     Door("selector", selector, (SelectorError,)),
     Door("selector-object", selector_object, (SelectorError, ValueError, RecursionError)),

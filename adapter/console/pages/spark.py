@@ -28,7 +28,7 @@ def spark(points: Sequence[Point], *, target: float, now: float, seconds: float,
         return PAD + (WIDTH - 2 * PAD) * (1 - (now - time) / seconds)
 
     lines = [
-        element("polyline", class_="value", points=drawn((x(one.time), y(one.value)) for one in run))
+        element("polyline", class_="value", points=drawn((x(one.time), y(one.value)) for one in _bends(run)))
         for run in _runs(points, seen, gap)
         if len(run) > 1
     ]
@@ -45,6 +45,14 @@ def spark(points: Sequence[Point], *, target: float, now: float, seconds: float,
         role="img",
         preserveAspectRatio="none",
     )
+
+
+def _bends(run: Sequence[Point]) -> Iterator[Point]:
+    """A line without the points in the midst of a level part: an HPA's status changes every third look."""
+    for at, one in enumerate(run):
+        around = run[max(at - 1, 0) : at + 2]
+        if len(around) < 3 or any(other.value != one.value for other in around):
+            yield one
 
 
 def _runs(points: Sequence[Point], seen: Sequence[Point], gap: float) -> Iterator[list[Point]]:
