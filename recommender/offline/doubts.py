@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from adapter.program import tables
 from recommender.input.usage_file import Usage, UsageError
 from recommender.model.containers import DAY
-from recommender.offline.entry import Request
+from recommender.offline.entry import SILENT, Request
 
 AHEAD: Final = DAY
 """s that a row may be ahead of our clock: another machine's may be wrong by hours."""
@@ -79,11 +79,22 @@ def order(usage: Usage) -> list[str]:
     return said
 
 
+def of_age(usage: Usage, now: float) -> list[str]:
+    """Whether "now", which is the newest row, was long before Unix time `now`, s: all of it may be gone by then."""
+    newest = float(usage.time.max())
+    if now - newest < SILENT * DAY:
+        return []
+    return [f"the newest row is of {_date(newest)}, {(now - newest) / DAY:.0f} days ago: the report is of that time"]
+
+
 def of_usage(usage: Usage) -> list[str]:
     """Whether amounts look like other units than the columns say."""
-    cpu, memory = int(usage.cpu.max(initial=0)), np.zeros(len(usage.names), dtype=np.int64)
+    cpu, most, memory = int(usage.cpu.max(initial=0)), *(np.zeros(len(usage.names), dtype=np.int64) for _ in range(2))
     np.maximum.at(memory, usage.container, usage.memory + 1)  # 0: no row; 1: nothing but 0
+    np.maximum.at(most, usage.container, usage.cpu + 1)
     said = []
+    if (most == 1).any():
+        said.append(f"cpu_millicores of {_which(usage.names, most == 1)} is 0 in every row: was it measured?")
     if 0 < cpu <= CORES and len(usage.cpu) > 1:
         said.append(f"no cpu_millicores is above {cpu}: are these cores? 1 core is 1000")
     if cpu > HUGE:

@@ -43,7 +43,13 @@ def entries(
     targets = [Target(*(bounds and bounds[0] for bounds in (found[name].cpu, found[name].memory))) for name in names]
     risks = _Risks(model, rows, now, chosen)
     at_target = risks.of([target.memory for target in targets])
-    at_request = risks.of([(name in requests and requests[name].memory) or None for name in names])
+    measured = [target.memory is not None for target in targets]
+    at_request = risks.of(
+        [
+            (name in requests and requests[name].memory) or None if has else None
+            for name, has in zip(names, measured, strict=True)
+        ]
+    )
     multiples = [
         risks.of([target.memory and round(target.memory * factor) for target in targets]) for factor in FACTORS
     ]
@@ -55,7 +61,7 @@ def entries(
             request=requests.get(name),
             target=targets[at],
             samples=int(model.states.samples[rows[at]]),
-            peaks=_history(ring[at]),
+            peaks=_history(ring[at]) if measured[at] else [],
             risk=(at_target[at], at_request[at]),
             risks=[risk for one in multiples if (risk := one[at]) is not None],
             seen=seen[at],

@@ -144,8 +144,9 @@ def _load_checkpoints(path: Path, chosen: Mode) -> Known:
 def _load_usage(paths: Sequence[Path], chosen: Mode) -> Known:
     usage = read_usage(paths)
     tables.complain(usage.problems)
-    usage = doubts.without_strays(usage, time.time())
-    for line in (*doubts.order(usage), *doubts.of_usage(usage)):
+    now = time.time()
+    usage = doubts.without_strays(usage, now)
+    for line in (*doubts.of_age(usage, now), *doubts.order(usage), *doubts.of_usage(usage)):
         tables.say(line)
     replay = Replay(Model(chosen.aggregation), usage, by_time=True)
     replay.run_all()

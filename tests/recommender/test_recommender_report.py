@@ -135,7 +135,9 @@ def test_roundings_and_maxima_hold_in_a_report(run: Run, usage: Callable[..., Pa
 
 
 def test_amounts_in_other_units_are_doubted_in_words(run: Run, usage: Callable[..., Path]) -> None:
-    assert run(usage(hourly("app")))[2] == ""
+    (age,) = run(usage(hourly("app")))[2].splitlines()
+    assert age.startswith("the newest row is of 20"), "years ago by now, and nothing else is doubtful"
+    assert age.endswith(" days ago: the report is of that time")
     err = run(usage(hourly("app", cpu=2, memory=512)))[2]
     assert "no cpu_millicores is above 2: are these cores? 1 core is 1000" in err
     assert "no memory_bytes is above 512: are these MiB? 1 MiB is 1048576" in err

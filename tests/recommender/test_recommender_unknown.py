@@ -1,6 +1,7 @@
 """What is not known is said and counts nowhere: requests, histories, readings and gates of a report."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,7 @@ def test_memory_that_no_process_could_run_in_is_no_sample(run: Run, memory: int,
     _, found, err = run(rows(memory), f"{NAME},200,{4 * GI}\n")
     assert found[0]["target"] == {"cpu": 124, "memory": ""}
     assert found[0]["saving"] == pytest.approx((200 - 124) / 1000 * 0.03 * 730, abs=0.01)
+    assert (found[0]["risk"], found[0]["risk_now"], found[0]["days_over"]) == ("", "", ""), "not that nothing is risked"
     assert doubt in err
     assert run(rows(memory) + rows(300 * MI, hours=300))[1][0]["target"]["memory"] > 300 * MI
 
@@ -126,6 +128,14 @@ def test_a_container_in_other_units_is_doubted_beside_others_that_are_right(run:
     _, _, err = run(rows(512, name="small") + rows())
     assert "no memory_bytes of small is above 512: are these MiB?" in err
     assert "cpu_millicores goes up to 250000000: are these nanocores?" in run(rows(cpu=250_000_000))[2]
+    assert "cpu_millicores of idle is 0 in every row: was it measured?" in run(rows(cpu=0, name="idle") + rows())[2]
+
+
+def test_an_old_file_is_reported_as_of_its_newest_row_and_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """240 hours from T0: the newest row is 239 hours after it."""
+    for days, said in ((9, True), (7, False)):
+        monkeypatch.setattr(time, "time", lambda days=days: T0 + 239.0 * HOUR + days * 86400)
+        assert ("the newest row is of 2026-01-10T23:00:00Z, 9 days ago" in run(rows())[2]) == said
 
 
 def test_rows_of_several_pods_at_the_same_times_give_what_the_largest_needs_in_any_order(run: Run) -> None:
