@@ -92,6 +92,20 @@ def test_what_is_subtracted_is_gone() -> None:
     assert made.total[0] == 0.0
 
 
+def test_the_least_and_the_largest_bucket_follow_what_is_left() -> None:
+    """As VPA's: of an empty histogram they are the last and the first."""
+    at = {amount: CPU.find(np.array([amount]))[0] for amount in (100, 200, 800)}
+    made = filled(*((amount, 1, T0) for amount in at))
+
+    def without(amount: int) -> tuple[int, int]:
+        made.subtract(np.array([0]), np.array([amount]), 1, np.array([T0]))
+        return made.minimum[0], made.maximum[0]
+
+    assert without(800) == (at[100], at[200])
+    assert without(100) == (at[200], at[200])
+    assert without(200) == (CPU.count - 1, 0)
+
+
 def test_a_copy_lives_its_own_life() -> None:
     made = filled((100, 1, T0), (90000, 1, T0))
     other = made.copy(np.array([0]))

@@ -42,3 +42,8 @@ def test_any_bytes_are_taken(rubbish: bytes, depth: int) -> None:
 def test_a_text_beyond_the_bound_is_not_looked_through() -> None:
     text = b"[" * (MAX_BYTES + 1)
     assert pruned(text) is text
+
+
+def test_a_text_that_ends_at_the_deepest_level_stays_and_one_level_more_is_null() -> None:
+    assert pruned(b"[" * MAX_DEPTH) == b"[" * MAX_DEPTH
+    assert pruned(b"[" * (MAX_DEPTH + 1)) == b"[" * MAX_DEPTH + b"null"
