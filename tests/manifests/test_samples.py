@@ -1,5 +1,7 @@
 """The samples work with each other: HPAs find their target, and rules offer what HPAs ask for."""
 
+import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +92,9 @@ def test_the_pods_metric_is_on_offer_by_the_built_in_rules_and_by_those_for_prom
     assert wanted in {api_name(rule, "http_requests_total") for rule in rules_of("prometheus").custom}
 
 
-@pytest.mark.parametrize("name", ["canary-setup.yaml", "blue-green-setup.yaml", "rolling-setup.yaml"])
+@pytest.mark.parametrize(
+    "name", ["canary-setup.yaml", "blue-green-setup.yaml", "rolling-setup.yaml", "tutorial-canary.yaml"]
+)
 def test_the_gates_ask_for_what_the_built_in_rules_offer_and_the_app_has(name: str) -> None:
     (policy,) = read(name)
     wanted = {gate[field] for gate in policy["spec"]["gates"] for field in ("metric", "total") if field in gate}
@@ -145,6 +149,33 @@ def test_the_target_of_requests_is_below_what_one_pod_can_serve() -> None:
     target = hpa("hpa-pods.yaml")["spec"]["metrics"][0]["pods"]["target"]["averageValue"]
     assert capacity == 160
     assert 0 < float(target) < capacity
+
+
+def test_the_load_wants_two_pods_of_the_hpa_of_the_tutorial() -> None:
+    """30 clients that ask, get an answer after 50 ms and wait 150 ms: 30 / 0.2 s = 150, and 150 / 100 are two pods."""
+    (load,) = read("load.yaml")
+    (container,) = load["spec"]["template"]["spec"]["containers"]
+    (program,) = container["args"]
+    clients, pause = re.findall(r"range\((\d+)\)|sleep\(([\d.]+)\)", program)[::-1]
+    deployment, service = app()
+    (served,) = deployment["spec"]["template"]["spec"]["containers"]
+    answer = next(float(item["value"]) for item in served["env"] if item["name"] == "WORK_MS") / 1000
+    rate = int(clients[0]) / (answer + float(pause[1]))
+    target = hpa("hpa-pods.yaml")["spec"]["metrics"][0]["pods"]["target"]["averageValue"]
+    assert rate == pytest.approx(150)
+    assert math.ceil(rate / float(target)) == 2
+    assert f"{service['metadata']['name'].upper()}_SERVICE_HOST" in program
+    compile(program, "load.yaml", "exec")
+
+
+def test_a_placeholder_is_as_large_as_a_pod_of_the_app_and_everybody_may_take_its_place() -> None:
+    priority, placeholder = read("over-provisioning.yaml")
+    (container,) = placeholder["spec"]["template"]["spec"]["containers"]
+    deployment, _ = app()
+    (served,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["requests"] == served["resources"]["requests"]
+    assert placeholder["spec"]["template"]["spec"]["priorityClassName"] == priority["metadata"]["name"]
+    assert -10 <= priority["value"] < 0  # the cluster autoscaler orders nodes down to -10; a pod without a class has 0
 
 
 def test_the_complete_overlay_begins_with_the_built_in_rules() -> None:
