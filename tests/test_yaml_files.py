@@ -147,3 +147,10 @@ def test_nesting_is_counted_in_flows_and_blocks_alike() -> None:
         check_nesting(text, 3)
         with pytest.raises(YamlError, match="more than 2 levels deep"):
             check_nesting(text, 2)
+
+
+def test_a_merge_key_is_refused_where_none_may_be_and_nothing_else_is() -> None:
+    for text in ("a: {b: c}", "a: '<<'", '"<<": b'):
+        check_nesting(text, 3, merges=False)
+    with pytest.raises(YamlError, match="it has a merge key"):
+        check_nesting("a: &a {b: c}\nd: {<<: *a}", 3, merges=False)
