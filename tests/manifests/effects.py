@@ -13,6 +13,7 @@ LEAST = {"podDisruptionBudget": {"minAvailable": 1, "maxUnavailable": None}}
 MONITORED = {"serviceMonitor": {"enabled": True}}
 RECOMMENDER = {"recommender": {"enabled": True}}
 PODS_MONITORED = {"podMonitor": {"enabled": True}, **RECOMMENDER}
+CONSOLE = {"console": {"enabled": True}}
 RECOMMENDER_DROP_IN = {"recommender": {"dropIn": {"enabled": True}}}
 ROLLOUT = {"rollout": {"enabled": True}}
 TOLERATION = {"key": "spot", "operator": "Exists"}
@@ -41,6 +42,7 @@ EFFECTS: dict[str, tuple[dict[str, Any], Any]] = {
     **{name: (NOTHING, value) for name, value in PROGRAM.items()},
     **{f"recommender.{name}": (RECOMMENDER, value) for name, value in PROGRAM.items()},
     **{f"rollout.{name}": (ROLLOUT, value) for name, value in PROGRAM.items()},
+    **{f"console.{name}": (CONSOLE, value) for name, value in PROGRAM.items()},
     "nameOverride": (NOTHING, "other"),
     "fullnameOverride": (NOTHING, "other"),
     "namespaceOverride": (NOTHING, "other"),
@@ -113,6 +115,8 @@ EFFECTS: dict[str, tuple[dict[str, Any], Any]] = {
     "recommender.dropIn.enabled": (NOTHING, True),
     "recommender.dropIn.serviceAccount.name": (RECOMMENDER_DROP_IN, "other"),
     "recommender.dropIn.serviceAccount.namespace": (RECOMMENDER_DROP_IN, "other"),
+    "console.enabled": (NOTHING, True),
+    "console.tokenSecret": (CONSOLE, "other"),
     "rollout.enabled": (NOTHING, True),
     "rollout.gateway": (ROLLOUT, True),
     "rollout.nginx": (ROLLOUT, True),

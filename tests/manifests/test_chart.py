@@ -42,6 +42,8 @@ RULES: dict[str, dict[str, Any]] = {
 # Components that only mean something beside others stand over the overlay that they are made for.
 BESIDE = {"recommender": "recommender", "rollout": "rollout"}
 APART = "not in the chart"
+ALONE = {"console"}
+"""Components that mean something without an overlay."""
 ROWS = dict(re.findall(r"^\| `([\w-]+)` \| (.+) \|$", PAGE, re.MULTILINE))
 
 
@@ -54,6 +56,10 @@ def objects_of(name: str) -> list[Any]:
     """What kustomize makes of an overlay, or of a component over the overlay that it is made for."""
     if (MANIFESTS / "overlays" / name).is_dir():
         return by_hand(MANIFESTS / "overlays" / name)
+    if name in ALONE:
+        alone: list[Any] = []
+        accumulate(MANIFESTS / "components" / name, alone)
+        return alone
     overlay = next((word for word in BESIDE if name.startswith(word)), "embedded")
     folder = MANIFESTS / "overlays" / overlay
     objects = copy.deepcopy(by_hand(folder))
@@ -246,7 +252,8 @@ def test_the_notes_say_what_to_type_next(tmp_path: Path) -> None:
     (tmp_path / "chart/NOTES.txt").write_text((CHART / "templates/NOTES.txt").read_text())
     (tmp_path / "chart/templates/told.yaml").write_text('told: {{ tpl (.Files.Get "NOTES.txt") . | toJson }}')
     told = ["--show-only", "templates/told.yaml"]
-    everything = ["--set", "recommender.enabled=true,rollout.enabled=true,dropIn.enabled=true,apis.resource=true"]
+    enabled = ("recommender", "rollout", "console", "dropIn")
+    everything = ["--set", ",".join([*(f"{name}.enabled=true" for name in enabled), "apis.resource=true"])]
     done = run_helm("template", "gate", str(tmp_path / "chart"), "-n", "metrics", *told, *everything)
     said = yaml.safe_load(done.stdout)["told"]
     assert "The adapter serves custom.metrics.k8s.io, metrics.k8s.io, from annotated pods" in said
@@ -254,6 +261,8 @@ def test_the_notes_say_what_to_type_next(tmp_path: Path) -> None:
         "kubectl -n metrics rollout status deployment gate-streamgate-adapter",
         "kubectl -n metrics rollout status deployment gate-streamgate-recommender",
         "kubectl -n metrics rollout status deployment gate-streamgate-rollout",
+        "kubectl -n metrics create secret generic gate-streamgate-console --from-literal=token=$(openssl rand -hex 32)",
+        "kubectl -n metrics port-forward service/gate-streamgate-console 8950:80",
         "kubectl -n monitoring set image deployment prometheus-adapter prometheus-adapter=streamgate/adapter:0.1.0",
         "kubectl label namespace metrics pod-security.kubernetes.io/enforce=restricted",
     ):

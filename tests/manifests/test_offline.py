@@ -22,7 +22,16 @@ OTHERS = {"cert-manager.io", "monitoring.coreos.com", "autoscaling.k8s.io", "str
 """API groups that Kubernetes has no schema of; test_samples.py holds ours against their definitions."""
 SINCE = {"MutatingAdmissionPolicy": (1, 36), "MutatingAdmissionPolicyBinding": (1, 36)}
 """Kinds of samples that older Kubernetes have not; the sample says so."""
-EVERYTHING = ("networkPolicy", "otlp", "serviceMonitor", "podMonitor", "recommender", "rollout", "certManager")
+EVERYTHING = (
+    "networkPolicy",
+    "otlp",
+    "serviceMonitor",
+    "podMonitor",
+    "recommender",
+    "rollout",
+    "console",
+    "certManager",
+)
 REASONS = {
     "container-resources": "no limit of CPU: throttled, it would answer late, and one late answer delays every HPA",
     "container-ephemeral-storage-request-and-limit": "the root is read-only, /tmp is limited by its emptyDir, and the "

@@ -13,6 +13,7 @@
 {{- define "streamgate.adapter" -}}{{ include "streamgate.fullname" . }}-adapter{{- end -}}
 {{- define "streamgate.recommender" -}}{{ include "streamgate.fullname" . }}-recommender{{- end -}}
 {{- define "streamgate.rollout" -}}{{ include "streamgate.fullname" . }}-rollout{{- end -}}
+{{- define "streamgate.console" -}}{{ include "streamgate.fullname" . }}-console{{- end -}}
 
 {{- define "streamgate.account" -}}
 {{- $account := .values.serviceAccount -}}

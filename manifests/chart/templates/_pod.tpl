@@ -1,4 +1,4 @@
-{{/* Parts of a pod that the three programs share; arguments as in _helpers.tpl. */}}
+{{/* Parts of a pod that all programs share; arguments as in _helpers.tpl. */}}
 
 {{- define "streamgate.podMetadata" -}}
 labels:
