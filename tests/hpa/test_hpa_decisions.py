@@ -32,6 +32,18 @@ def test_the_explanation_can_be_checked_by_hand(bench: Bench) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("average", "limited"),
+    [(24.1, (True, "8 is limited to 6 by maxReplicas")), (20.0, (False, "no limit stands against it"))],
+)
+def test_the_condition_says_which_limit_stood_against_it_or_that_none_did(
+    bench: Bench, average: float, limited: tuple[bool, str]
+) -> None:
+    """On 3 pods at a target of 10: 24.1 asks for 8, 20 for 6."""
+    found = bench.look(bench.rps(10), bench.values(*[average] * 3), 3, bounds=(1, 6)).condition("ScalingLimited")
+    assert (found.status, found.message) == limited
+
+
 def test_the_largest_proposal_counts(bench: Bench) -> None:
     # 20 of 10 on 2 pods: 4; a queue of 50 at 10 each: 5
     decision = bench.look((bench.rps(10), bench.queue(10)), [bench.values(20, 20), bench.external(50)], 2)

@@ -83,6 +83,10 @@ def test_after_a_hundred_half_lives_the_old_is_forgotten_and_the_reference_moves
     assert made.percentiles((0.01,))[0, 0] == CPU.ends[CPU.find(np.array([200]))[0]]
 
 
+def test_until_then_the_reference_stays() -> None:
+    assert filled((100, 1, T0), (200, 1, T0 + 100 * DAY)).reference[0] == filled((100, 1, T0)).reference[0]
+
+
 def test_what_is_subtracted_is_gone() -> None:
     made = filled((100, 1, T0), (300, 1, T0))
     made.subtract(np.array([0]), np.array([300]), 1.0, np.array([T0]))
