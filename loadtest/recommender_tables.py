@@ -5,11 +5,12 @@
 
 Kills on and off stand side by side: with kills, memory above the target is cut to it and told as an OOM kill, which is
 how life is; without, every policy sees what was needed. `vpa-fixed` is VPA's algorithm without its zero-peak bug.
-Seeded: the same numbers come out every time. Takes about two minutes on one core.
+Seeded: the same numbers come out every time. Takes about four minutes on one core.
 """
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
@@ -18,14 +19,17 @@ from numpy.typing import NDArray
 
 from adapter.metrics.problems import Problems
 from loadtest.page import rewrite
+from recommender.config import mode
 from recommender.estimate.policy import RiskPolicy
 from recommender.input.usage_file import Usage, read_usage
 from recommender.model.containers import MISSING
 from recommender.model.peaks import Days
 from recommender.offline.backtest import POLICIES, Walk, halves, walk
 from recommender.offline.calibration import Bucket, Calibrations
+from recommender.offline.contenders import Modelled
 from recommender.offline.plot import calibration
 from recommender.offline.score import Tally, summary
+from recommender.settings import Settings
 
 Floats: TypeAlias = NDArray[np.float64]
 ROOT: Final = Path(__file__).parent.parent
@@ -36,6 +40,8 @@ T0: Final = 1767225600.0
 HOURS, DAYS, EACH = 24, 35, 12
 """Of a synthetic family: hours a day, days, containers."""
 SPLITS: Final = 200
+HALF_LIVES: Final = (1.5, 1.8, 2.0, 2.25)
+CEILINGS: Final = (0.04, 0.05, 0.06, 0.1)
 MIB: Final = 1024.0**2
 
 
@@ -72,6 +78,21 @@ def outcome(usage: Usage, kills: bool) -> Outcome:
     how, calibrations = Walk(kills=kills), Calibrations(len(usage.names))
     ours = walk(usage, POLICIES["default"](usage, how), how, calibrations)
     return Outcome(ours, walk(usage, POLICIES["vpa-fixed"](usage, how), how), calibrations)
+
+
+class Case(NamedTuple):
+    """Containers, and how it goes with them by default."""
+
+    usage: Usage
+    kills: bool
+    default: Outcome
+
+    def changed(self, policy: RiskPolicy) -> Outcome:
+        """With another policy of ours; its risks are not compared."""
+        if policy == RiskPolicy():
+            return self.default
+        made = Modelled(self.usage, replace(mode(Settings()), policy=policy))
+        return self.default._replace(ours=walk(self.usage, made, Walk(kills=self.kills)))
 
 
 def _noisy(levels: Floats, rng: np.random.Generator, spread: float = 0.05) -> Floats:
@@ -166,6 +187,30 @@ def compared(found: Sequence[tuple[str, Outcome, Outcome]]) -> str:
     return "\n".join(lines)
 
 
+def knobs(cases: dict[str, tuple[Case, Case]]) -> dict[str, str]:
+    """What other half-lives and ceilings would do, kills off and on; of July's machines, and of families above 0.6."""
+    july, batch, starts = (cases[name] for name in ("July, 40 machines", "batch", "start-up spikes"))
+    half_lives = [
+        "| half-life | July: overruns off, on | July: memory off, on | batch, kills on | start-up spikes off, on |",
+        "|---|---|---|---|---|",
+    ]
+    for days in HALF_LIVES:
+        policy = RiskPolicy(half_life=days)
+        risks, memory = _pairs(july, policy)
+        weekly, spikes = batch[1].changed(policy).overruns, _pairs(starts, policy)[0]
+        half_lives.append(f"| {days:g} days | {risks} | {memory} | {weekly:.2f} | {spikes} |")
+    ceilings = ["| ceiling | July: overruns off, on | July: memory off, on |", "|---|---|---|"]
+    for ceiling in CEILINGS:
+        risks, memory = _pairs(july, RiskPolicy(ceiling=ceiling))
+        ceilings.append(f"| {ceiling:.0%} | {risks} | {memory} |")
+    return {"half-lives": "\n".join(half_lives), "ceilings": "\n".join(ceilings)}
+
+
+def _pairs(cases: tuple[Case, Case], policy: RiskPolicy) -> tuple[str, str]:
+    off, on = (case.changed(policy) for case in cases)
+    return f"{off.overruns:.2f}, {on.overruns:.2f}", f"{off.memory:.2f}, {on.memory:.2f}"
+
+
 def policies(usage: Usage) -> str:
     """Every policy on one set of machines, kills off and on."""
     members = np.arange(len(usage.names))
@@ -212,14 +257,19 @@ def main() -> None:
     july = read_usage([JULY])
     real = [("July, 40 machines", july), *((_name(path), read_usage([path])) for path in given.check)]
     walked = [(name, outcome(usage, kills=False), outcome(usage, kills=True)) for name, usage in real]
-    made = [(name, family(rows, 1), family(rows, 1)) for name, rows in FAMILIES.items()]
-    synthetic = [(name, outcome(one, kills=False), outcome(two, kills=True)) for name, one, two in made]
+    made = [(name, family(rows, 1)) for name, rows in FAMILIES.items()]
+    synthetic = [(name, outcome(usage, kills=False), outcome(usage, kills=True)) for name, usage in made]
+    cases = {
+        name: (Case(usage, False, off), Case(usage, True, on))
+        for (name, usage), (_, off, on) in zip([*real, *made], [*walked, *synthetic], strict=True)
+    }
     halved = ("July, means over halves", *walked[0][1:])
     tables = {
         "room": room(),
         "policies": policies(july),
         "backtests": compared([walked[0], halved, *walked[1:], *synthetic]),
         "calibration": calibrated(walked, given.rounds),
+        **knobs(cases),
     }
     print("\n\n".join(tables.values()))
     rewrite(DOCUMENT, tables, "loadtest/recommender_tables.py")

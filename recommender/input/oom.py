@@ -79,12 +79,15 @@ def _ended(was: ContainerStatus, status: ContainerStatus) -> float | None:
 def _memory(pod: Pod, container: str, status: ContainerStatus | None, at_limit: bool) -> int:
     """The memory request in force, or the limit if that counts and is larger; as the kubelet says, else the spec.
 
-    What was killed at its limit has used all of it, however little was requested.
+    What was killed at its limit has used all of it, however little was requested. A container that is alone in its pod
+    has the pod's limit where it has none of its own; of several nobody knows which one used it up.
     """
     spec = next((c.resources for c in pod.running_containers if c.name == container), ResourceRequirements())
     held = status.resources if status is not None and status.resources is not None else ResourceRequirements()
     request = _bytes(held.requests.get("memory") or spec.requests.get("memory") or "0")
-    limit = _bytes(held.limits.get("memory") or spec.limits.get("memory") or "0")
+    whole = pod.spec.resources if len(pod.running_containers) == 1 else None
+    shared = whole.limits.get("memory") if whole is not None else None
+    limit = _bytes(held.limits.get("memory") or spec.limits.get("memory") or shared or "0")
     return max(request, limit) if at_limit else request
 
 

@@ -36,6 +36,7 @@ th:nth-child(10) { text-align: left !important; } .spark { width: 180px; height:
 .all th { cursor: pointer; user-select: none; } th[aria-sort=descending]::after { content: " ▾"; }
 th[aria-sort=ascending]::after { content: " ▴"; }
 .bad { color: var(--bad); } .good { color: var(--good); } .wrap { overflow-x: auto; } small { color: var(--dim); }
+.date { white-space: nowrap; }
 @media (max-width: 1200px) { body { font-size: 12px; padding: 0 .4rem; } th, td { padding: .25rem .3rem; }
   .spark { width: 120px; } .all td:first-child { min-width: 8em; } .all td:nth-child(2) { min-width: 6em; } }
 """
@@ -251,7 +252,7 @@ def _spark(entry: Entry) -> str:
     if entry.request and entry.request.memory <= top:
         lines += _line(entry.request.memory / top, "var(--bad)", "stroke-dasharray='4 3'")
     label = f"{len(entry.peaks)} daily peaks up to {size(max(entry.peaks))}"
-    span = f"<small>{dates[0][5:]} to {dates[-1]}</small>" if dates[-1] else ""
+    span = f'<small>{dates[0][5:]} to <span class="date">{dates[-1]}</span></small>' if dates[-1] else ""
     return (
         f"<svg class='spark' role='img' aria-label='{label}' viewBox='0 0 {WIDTH} {HEIGHT}' "
         f"preserveAspectRatio='none'>{bars}{lines}</svg>{span}"

@@ -72,6 +72,21 @@ def test_a_kill_at_a_limit_above_the_request_is_worth_the_limit_but_for_vpa(at_l
     assert [kill.memory for kill in kills(before, after, at_limit)] == [worth]
 
 
+@pytest.mark.parametrize(("own", "fellows", "worth"), [("", 0, 2**30), ("512Mi", 0, 2**29), ("", 1, 100 * 2**20)])
+def test_a_kill_at_the_limit_of_the_pod_is_worth_it_where_the_container_is_alone(
+    own: Any, fellows: Any, worth: Any
+) -> None:
+    """Pod-level resources (Kubernetes 1.34): 1Gi for all containers together."""
+    resources = ResourceRequirements(requests={"memory": "100Mi"}, limits={"memory": own} if own else {})
+    others = (PodContainer(name="other"),) * fellows
+    spec = PodSpec(
+        containers=(PodContainer(name="app", resources=resources), *others),
+        resources=ResourceRequirements(limits={"memory": "1Gi"}),
+    )
+    before, after = (msgspec.structs.replace(one, spec=spec) for one in (pod(), pod(KILLED)))
+    assert [kill.memory for kill in kills(before, after)] == [worth]
+
+
 def test_a_sidecar_is_killed_like_a_container() -> None:
     spec = PodSpec(init_containers=(PodContainer(name="app", restart_policy="Always"),))
 

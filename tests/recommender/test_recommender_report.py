@@ -187,7 +187,7 @@ def test_the_page_says_its_dates_its_history_and_its_rule(page: str) -> None:
     assert "a chance of at most 5 %" in page
     assert "Sums are of 2 containers; without 1 whose request is not known." in page
     assert re.search(r"<title>2026-01-11 [\d.]+ [GM]iB</title>", page)
-    assert "01-01 to 2026-01-11" in page
+    assert '01-01 to <span class="date">2026-01-11</span>' in page
 
 
 def test_a_loss_has_its_sign_before_the_currency(page: str) -> None:
