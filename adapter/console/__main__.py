@@ -43,7 +43,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         history=History(length=math.ceil(settings.history / settings.refresh)),
         refresh=settings.refresh,
     )
-    pages = Pages(board, Door(token, settings.allowed_hosts), seconds=settings.history, clock=steady)
+    pages = Pages(board, Door(token, hosts(settings)), seconds=settings.history, clock=steady)
     async with Client(connection, timeout=settings.request_timeout) as client:
         try:
             listener = await listen(pages.answer, settings.address.host, settings.address.port, bounds=BOUNDS)
@@ -57,13 +57,22 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             await listener.close(1.0)
 
 
+def hosts(settings: Settings) -> Sequence[str]:
+    """By which names a browser may ask: also by the address itself, which no other site can have for its name."""
+    own = _in_url(settings.address.host)
+    return (*settings.allowed_hosts, own) if own else settings.allowed_hosts
+
+
 def told(settings: Settings, port: int, token: str) -> Sequence[str]:
     """What a person reads at the start; a token from a file is not shown."""
-    host = settings.address.host or "127.0.0.1"
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    address = f"{_in_url(settings.address.host) or '127.0.0.1'}:{port}"
     if token:
         return [url(address, token)]
     return [f"{url(address, '')}?token=… with the token of {settings.token_file}"]
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def read_token(file: str) -> str:

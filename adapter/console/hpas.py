@@ -168,10 +168,10 @@ def _asked(readings: Sequence[Reading], decision: Decision, size: Size) -> list[
     """What the metrics ask for, against what there is."""
     asked = [one.asks for one in readings if one.asks is not None]
     if not asked:
-        return [] if decision.proposals else [f"{decision.explanation}"]
+        return [] if decision.proposals else [decision.explanation]
     most = max(asked)
     if most == size.current:
-        return ["its metrics are within the tolerance of their targets"]
+        return ["its metrics ask for no other size"]
     said = [f"its metrics ask for {count(most, 'replica')}"]
     if any(one.value is None for one in readings) and most < size.current:
         said[0] += ", and while one has no value nothing scales down"

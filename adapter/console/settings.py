@@ -1,5 +1,6 @@
 """The console's flags."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -12,6 +13,7 @@ from adapter.program.kinds import Address, PlainSeconds
 PROGRAM: Final = "streamgate-console"
 MOST_NAMESPACES: Final = 50
 """Each is a list of its own, of each kind."""
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,9 @@ def _together(settings: Settings) -> Iterator[str]:
             f"--address={settings.address}: others can reach it, so --token-file is wanted too; "
             "without one only a loopback address such as 127.0.0.1:8950 is right"
         )
+    for name in settings.allowed_hosts:
+        if not _HOST.fullmatch(name):
+            yield f"--allowed-hosts={name}: a name such as console.example.com is wanted, without scheme and port"
     if settings.history < 2 * settings.refresh:
         yield f"--history={settings.history:g}s and --refresh={settings.refresh:g}s: a line needs two looks at least"
     if len(settings.namespaces) > MOST_NAMESPACES:

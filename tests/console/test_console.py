@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ import pytest
 import yaml
 
 from adapter import __version__
-from adapter.console.__main__ import main, read_token, serve, told
+from adapter.console.__main__ import hosts, main, read_token, serve, told
 from adapter.console.objects import WORKLOADS
 from adapter.console.settings import FLAGS, Settings, is_loopback
 from adapter.kube.fake.server import FakeCluster
@@ -250,6 +251,18 @@ def test_where_others_can_reach_it_a_token_of_ones_own_is_wanted(address: str) -
 def test_loopback_is_this_machine_alone() -> None:
     assert [is_loopback(host) for host in ("127.0.0.1", "127.1.2.3", "::1", "localhost")] == [True] * 4
     assert [is_loopback(host) for host in ("", "0.0.0.0", "::", "localhost.example.com")] == [False] * 4
+
+
+@pytest.mark.parametrize("name", ["http://console.example.com", "console.example.com:443", "a/b", "", "a b"])
+def test_a_host_is_a_name_alone(name: str) -> None:
+    with pytest.raises(SettingsError, match="without scheme and port"):
+        FLAGS.checked(replace(settings_of(), allowed_hosts=(name,)))
+
+
+def test_it_may_be_asked_by_the_address_that_it_listens_on() -> None:
+    assert hosts(settings_of("--address=127.0.0.2:0", "--allowed-hosts=a.example")) == ("a.example", "127.0.0.2")
+    assert hosts(settings_of("--address=[::1]:0")) == ("[::1]",)
+    assert hosts(settings_of("--address=:80", "--token-file=/t")) == ()
 
 
 def test_too_many_namespaces_are_refused() -> None:

@@ -51,8 +51,13 @@ def test_at_its_maximum_it_says_what_the_metrics_ask_for() -> None:
     )
 
 
-def test_a_steady_one_says_that_its_metrics_are_near_their_targets() -> None:
-    assert hpa("web", cpu(60, 62)).why == ("its metrics are within the tolerance of their targets",)
+def test_a_steady_one_says_that_its_metrics_ask_for_nothing_else() -> None:
+    assert hpa("web", cpu(60, 62)).why == ("its metrics ask for no other size",)
+
+
+def test_outside_its_bounds_no_metric_is_asked() -> None:
+    found = hpa("web", cpu(60, 62), current=9, most=4)
+    assert found.why == ("9 is above maxReplicas, 4: no metric is asked. So 9 replicas become 4.",)
 
 
 def test_one_that_scales() -> None:

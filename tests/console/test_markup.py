@@ -1,10 +1,13 @@
 """Text becomes markup by escaping alone."""
 
+import ast
 from html.parser import HTMLParser
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapter.console.pages import markup
 from adapter.console.pages.markup import LONGEST, element, group, plain
 from tests.console.conftest import NASTY
 
@@ -57,6 +60,15 @@ def test_blanks_for_line_breaks_and_a_sign_for_what_turns_the_writing() -> None:
 
 def test_attributes_that_are_none_or_false_are_not_written() -> None:
     assert str(element("a", "x", href=None, hidden=False, selected=True, class_="b")) == '<a selected class="b">x</a>'
+
+
+def test_no_other_module_makes_markup_of_text() -> None:
+    """Whoever calls Html() vouches for its text; `element` escapes."""
+    room = Path(markup.__file__).parents[1]
+    for path in room.rglob("*.py"):
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        names = {node.func.id for node in calls if isinstance(node.func, ast.Name)}
+        assert path.name == "markup.py" or "Html" not in names, path
 
 
 def test_void_elements_have_no_end() -> None:
