@@ -126,6 +126,12 @@ def test_the_memory_of_having_scaled_to_zero_is_read_from_the_status(full: dict)
     assert not read_history({"spec": {}}).scaled_to_zero
 
 
+@pytest.mark.parametrize("kind", [[], {}, 0, None])
+def test_a_condition_whose_type_is_no_text_is_none(kind: object) -> None:
+    status = {"conditions": [{"type": kind, "status": "True"}, {"type": "ScaledToZero", "status": "True"}]}
+    assert read_history({"status": status}).scaled_to_zero
+
+
 M = "spec.metrics[0]"
 T = f"{M}.resource.target"
 UP = "spec.behavior.scaleUp"
