@@ -65,7 +65,8 @@ class Gatherer:
         seen = await self._lists(Snapshot(now=date))
         # Leases that were renewed while pages were read are not ahead of this.
         seen = replace(seen, now=date + loop.time() - began)
-        return replace(await self._details(seen), unseen=tuple(self._calls.unseen))
+        seen = await self._details(seen)
+        return replace(seen, unseen=tuple(sorted(self._calls.unseen, key=lambda each: each.what)))
 
     async def _lists(self, seen: Snapshot) -> Snapshot:
         return replace(

@@ -67,9 +67,9 @@ def apiserver(version: str) -> Path:
 
 
 @contextmanager
-def serving(version: str) -> Iterator[Kubectl]:
-    """An API server of that version, with an administrator's kubeconfig."""
-    programs, port = {**find(["etcd", "kubectl"]), "kube-apiserver": apiserver(version)}, Ports.free()
+def serving(program: Path) -> Iterator[Kubectl]:
+    """An API server alone, with an administrator's kubeconfig."""
+    programs, port = {**find(["etcd", "kubectl"]), "kube-apiserver": program}, Ports.free()
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         (place / "tokens.csv").write_text(f'{TOKEN},admin,1,"system:masters"\n')
@@ -152,7 +152,7 @@ def by_helm(cluster: Kubectl) -> None:
 def try_all(version: str) -> dict[str, str]:
     """Check -> "yes", or what the server said."""
     said = {}
-    with serving(version) as cluster:
+    with serving(apiserver(version)) as cluster:
         for name, check in checks(version, cluster):
             try:
                 check()
