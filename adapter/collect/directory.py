@@ -11,7 +11,7 @@ from adapter.collect.demand import CustomWant
 from adapter.kube.client import Client
 from adapter.kube.errors import KubeError
 from adapter.kube.index import Index
-from adapter.kube.objects import HasMetadata, PartialObjectMetadata
+from adapter.kube.objects import HasMetadata, ObjectMeta, PartialObjectMetadata
 from adapter.kube.resources import ApiResource, GroupResource, Resource
 from adapter.rules.resources import PODS
 from adapter.units.selector import Selector
@@ -104,8 +104,13 @@ class Directory:
             raise Unavailable(f"{resource} cannot be listed: {error}") from error
         index: Index[PartialObjectMetadata] = Index()
         for item in listing.items:
-            index.put(item)
+            index.put(_named(item.metadata))
         return index
+
+
+def _named(meta: ObjectMeta) -> PartialObjectMetadata:
+    """What a list is asked for: annotations may be 256 KiB of each object."""
+    return PartialObjectMetadata(metadata=ObjectMeta(name=meta.name, namespace=meta.namespace, labels=meta.labels))
 
 
 def _names(index: AnyIndex, namespace: str, selector: Selector) -> Sequence[str]:

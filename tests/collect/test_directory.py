@@ -33,6 +33,17 @@ async def test_kinds_that_nobody_follows_are_listed_once_for_all_who_ask() -> No
         assert directory.known(DEPLOYMENTS, "shop", EVERYTHING) == ["db", "web"]
 
 
+async def test_of_a_list_names_and_labels_are_kept_and_no_annotations() -> None:
+    """Each object may have 256 KiB of them, and its owner writes them."""
+    async with FakeCluster() as cluster, Client(cluster.connection) as client:
+        meta = {"name": "web", "namespace": "shop", "labels": {"app": "web"}, "annotations": {"note": "x" * 250_000}}
+        await cluster.put(Resource("apps", "v1", "deployments"), {"metadata": meta})
+        directory = Directory({}, client, api)
+        assert await directory.names(DEPLOYMENTS, "shop", Selector.parse("app=web")) == ["web"]
+        [held] = directory._lists.values()
+        assert [item.metadata.annotations for item in held] == [{}]
+
+
 async def test_a_list_that_fails_says_why() -> None:
     async with FakeCluster() as cluster, Client(cluster.connection) as client:
         cluster.forbid("/apis/apps/v1/namespaces/shop/deployments")

@@ -482,6 +482,18 @@ def test_of_a_large_answer_a_part_is_held_and_the_labels_that_are_looked_at() ->
     assert all(len(sample.labels) == 2 for sample in found)
 
 
+def test_an_answer_of_too_many_elements_is_refused_and_a_list_of_too_many_series_not_read_on() -> None:
+    """Of 2,000,000 elements of 17 bytes, each takes 200 in memory."""
+    body = b'{"status":"success","data":{"resultType":"vector","result":[' + b'{"value":[1,"1"]},' * 200_000
+    with pytest.raises(SourceError, match="over 100000 elements; aggregate in the query, `by"):
+        answers.read(wire.Vector(), body)
+    listed = wire.LabelSets(most=10)
+    run(listed.feed(b'{"status":"success","data":[' + b'{"__name__":"a"},' * 20_000))
+    assert listed.stuck
+    assert len(listed.found) > 10
+    listed.end([])  # what is there is enough to say that there are too many
+
+
 def test_what_cannot_be_read_in_pieces_is_not_read_on() -> None:
     reader = wire.Vector()
     for _ in range(10):

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.metrics.prometheus.source_clock import AGREE, SourceClock
+from adapter.metrics.prometheus.source_clock import AGREE, Past, SourceClock
 
 START, HOUR, EVERY = 1_800_000_000.0, 3600.0, 5.0
 LATENCY = 0.05
@@ -110,3 +110,17 @@ def test_two_servers_behind_one_address_are_told_of_once() -> None:
         ahead = -HOUR if number % 2 else 0.0
         clock.heard(START + 5 * number + ahead, asked=START + 5 * number, answered=START + 5 * number)
     assert len(steps) == 1
+
+
+async def test_of_a_long_query_that_was_asked_about_the_past_a_digest_is_kept() -> None:
+    asked: list[str] = []
+
+    async def ask(promql: str, before: float) -> bool:
+        asked.append(promql)
+        return True
+
+    past, clock = Past(ask), SourceClock()
+    for query in ("x" * 1_000_000, "y", "x" * 1_000_000):
+        assert await past.remembered(query, 1000.0, clock)
+    assert asked == ["x" * 1_000_000, "y"]
+    assert all(len(digest) == 16 for digest, *_ in past._known)

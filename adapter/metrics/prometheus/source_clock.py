@@ -6,6 +6,7 @@ there first: until the clock has caught up, its values count as old as they may 
 samples of the same series for as long.) What a source remembers is asked of it.
 """
 
+import hashlib
 import math
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
@@ -128,11 +129,12 @@ class Past:
     def __init__(self, ask: Callable[[str, float], Awaitable[bool]]) -> None:
         """`ask` takes a query and a time of the source's, s."""
         self._ask = ask
-        self._known: dict[tuple[str, int, int], bool] = {}
+        self._known: dict[tuple[bytes, int, int], bool] = {}
+        """By a digest of the query, which may be long."""
 
     async def remembered(self, promql: str, before: float, clock: SourceClock) -> bool:
         """Of a query, at `before` by the source's clock, s."""
-        key = (promql, id(clock), clock.settings)
+        key = (hashlib.blake2b(promql.encode(errors="replace"), digest_size=16).digest(), id(clock), clock.settings)
         if key not in self._known:
             if len(self._known) >= self.MOST:
                 self._known.clear()
