@@ -142,9 +142,10 @@ class RuledUsage:
         if cpu is None or memory is None:
             return {}
         queries = merge.merged_containers(cpu, None), merge.merged_containers(memory, None)
-        cores, octets = await self._both(queries, at)
-        for bound, samples in ((cpu, cores), (memory, octets)):
-            labels = bound.label(PODS), bound.label(NAMESPACES)
+        named = [(bound.label(PODS), bound.label(NAMESPACES)) for bound in (cpu, memory)]
+        read = [(*labels, bound.rule.container_label) for labels, bound in zip(named, (cpu, memory), strict=True)]
+        cores, octets = await self._both(queries, read, at)
+        for bound, labels, samples in ((cpu, named[0], cores), (memory, named[1], octets)):
             self._say("usage not found", nobodys(bound.rule, "containerQuery", samples, labels), bound.rule.place)
         both = by_container(cpu, cores), by_container(memory, octets)
         found = joined(*both, lacking=self._lacking, window=self._window, at=at)
@@ -156,7 +157,8 @@ class RuledUsage:
         cpu, memory = self._bound(self._rules.cpu), self._bound(self._rules.memory)
         if cpu is None or memory is None:
             return {}
-        cores, octets = await self._both((merge.merged_nodes(cpu), merge.merged_nodes(memory)), at)
+        queries = merge.merged_nodes(cpu), merge.merged_nodes(memory)
+        cores, octets = await self._both(queries, [[bound.label(NODES)] for bound in (cpu, memory)], at)
         for bound, samples in ((cpu, cores), (memory, octets)):
             problem = nobodys(bound.rule, "nodeQuery", samples, [bound.label(NODES)])
             self._say("usage of nodes not found", problem, bound.rule.place)
@@ -168,8 +170,14 @@ class RuledUsage:
             if (name := sample.labels.get(label, "")) and name in used
         }
 
-    async def _both(self, queries: tuple[str, str], at: float) -> tuple[list[Sample], list[Sample]]:
-        one, other = (Query(promql, most=MOST_CONTAINERS) for promql in queries)
+    async def _both(
+        self, queries: tuple[str, str], labels: Sequence[Sequence[str]], at: float
+    ) -> tuple[list[Sample], list[Sample]]:
+        """The results of two queries, of which so many `labels` each are looked at."""
+        one, other = (
+            Query(promql, most=MOST_CONTAINERS, labels=frozenset(read))
+            for promql, read in zip(queries, labels, strict=True)
+        )
         return await self._source.query(one, at), await self._source.query(other, at)
 
     def _say(self, event: str, problem: str, place: str = "") -> None:

@@ -16,7 +16,7 @@ class Query(NamedTuple):
     """True: where the source can, the window of `rate(x[W])` shrinks from W after a change of the rate."""
     of_times: bool = False
     """True: its values are Unix times, s, as of timestamp(); a source with another clock puts them into ours."""
-    most: int = 100_000
+    most: int = 50_000
     """Elements of the result: a source that would have to hold more refuses."""
     labels: Collection[str] | None = None
     """Whoever asks looks at these labels of the result alone, so a source may leave the others out; None: at all."""

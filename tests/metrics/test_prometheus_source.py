@@ -485,8 +485,13 @@ def test_of_a_large_answer_a_part_is_held_and_the_labels_that_are_looked_at() ->
 def test_an_answer_of_too_many_elements_is_refused_and_a_list_of_too_many_series_not_read_on() -> None:
     """Of 2,000,000 elements of 17 bytes, each takes 200 in memory."""
     body = b'{"status":"success","data":{"resultType":"vector","result":[' + b'{"value":[1,"1"]},' * 200_000
-    with pytest.raises(SourceError, match="over 100000 elements; aggregate in the query, `by"):
+    with pytest.raises(SourceError, match="over 50000 elements; aggregate in the query, `by"):
         answers.read(wire.Vector(), body)
+    wide = [{"metric": {"a": f"{i}" + "v" * 1000}, "value": [AT, "1"]} for i in range(17_000)]
+    body = json.dumps({"status": "success", "data": {"resultType": "vector", "result": wide}}).encode()
+    with pytest.raises(SourceError, match="the labels of the answer have over 16777216 characters; aggregate"):
+        answers.read(wire.Vector(), body)
+    answers.read(wire.Vector(["b"]), body)  # nobody looks at them
     listed = wire.LabelSets(most=10)
     run(listed.feed(b'{"status":"success","data":[' + b'{"__name__":"a"},' * 20_000))
     assert listed.stuck

@@ -23,8 +23,10 @@ SLICE_BYTES = 131_072
 
 MOST_ELEMENT = 2**20
 """Bytes of one element of an array, which cannot be read in slices."""
-MOST_ELEMENTS = 100_000
+MOST_ELEMENTS = 50_000
 """Of an answer: a query is planned for 2,000 results."""
+MOST_LABELS = 16 * 2**20
+"""Characters of all labels of an answer that is held with all of them."""
 OVERLAP = 256
 """Bytes at the end that are looked at again with what follows: a boundary may be cut."""
 AT_ONCE = 5000
@@ -156,6 +158,8 @@ class Vector(Reader):
         self._found: list[Sample] = []
         """With the source's times."""
         self._histograms = 0
+        self._characters = 0
+        """Of labels, where all are held."""
 
     def _take(self, piece: bytes) -> None:
         try:
@@ -170,6 +174,10 @@ class Vector(Reader):
                 self._histograms += 1
             else:
                 self._found.append(Sample(self._wanted(metric), _number(value[1]), value[0]))
+        if self._characters > MOST_LABELS:
+            raise SourceError(
+                f"the labels of the answer have over {MOST_LABELS} characters; aggregate in the query or select less"
+            )
         if len(self._found) + self._histograms > self._most:
             raise SourceError(
                 f"the answer has over {self._most} elements; aggregate in the query, `by (<<.GroupBy>>)`, or select"
@@ -178,6 +186,7 @@ class Vector(Reader):
 
     def _wanted(self, labels: dict[str, str]) -> dict[str, str]:
         if self._labels is None:
+            self._characters += sum(map(len, labels)) + sum(map(len, labels.values()))
             return labels
         return {name: labels[name] for name in self._labels if name in labels}
 
