@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 
 from adapter.metrics.bounded import BodyError, Inflater, inflate, read_body
 from adapter.metrics.sample import Point
+from adapter.metrics.scrape.reports import Reports
 from adapter.metrics.scrape.scraper import ScrapeLimits, Scraper, until_next
 from adapter.metrics.scrape.target import Target, TargetError, pod_target
 
@@ -528,3 +529,16 @@ async def test_pods_of_one_namespace_that_never_answer_keep_no_other_waiting(
     )
     assert store.values("up", pod="good") == [1.0, 1.0, 1.0]
     assert len(store.values("up", namespace="bad")) < 60
+
+
+def test_the_log_says_so_much_of_one_namespaces_scrapes_and_the_rest_of_others() -> None:
+    """600 pods that fail, or 100 that flap six times, are 100 lines in ten minutes."""
+    reports = Reports()
+    with capture_logs() as said:
+        for number in range(600):
+            reports.failed(Target(f"bad-{number}", "http://x", {"namespace": "bad"}), "no answer", NOW)
+        reports.failed(Target("web", "http://x", {"namespace": "shop"}), "no answer", NOW)
+        reports.failed(Target("bad-0", "http://x", {"namespace": "bad"}), "no answer", NOW + 600)
+    events = [line["event"] for line in said]
+    assert events == [*["scrape failed"] * 99, "more scrapes fail", "scrape failed", "scrape failed"]
+    assert [said[-2]["target"], said[-1]["target"]] == ["web", "bad-0"]

@@ -17,7 +17,7 @@ from adapter.metrics.prometheus.connection import Call, Connection, Endpoint, Fo
 from adapter.metrics.prometheus.discovery import Discoverer
 from adapter.metrics.prometheus.identity import Identity
 from adapter.metrics.prometheus.proxy import parted
-from adapter.metrics.prometheus.source_clock import Asked, Past, SourceClock, tell_step
+from adapter.metrics.prometheus.source_clock import Asked, Past, SourceClock, seconds_ahead, tell_step
 from adapter.metrics.prometheus.verdict import Failed, Reply, judged, objection, refuses_verb
 from adapter.metrics.sample import Sample
 from adapter.metrics.series_text import cut
@@ -232,7 +232,7 @@ class PrometheusSource:
             proxy_headers=proxy_headers,
             allow_redirects=False,  # it would carry our credentials elsewhere
         ) as response:
-            ahead = wire.seconds_ahead(response.headers.get("Date", ""), self._clock())
+            ahead = seconds_ahead(response.headers.get("Date", ""), self._clock())
             self._ahead = ahead if abs(ahead) > CLOCKS_AGREE else 0.0
             body = await self._body(endpoint, response, call)
             return Reply(response.status, body, response.headers.get("Location", ""))

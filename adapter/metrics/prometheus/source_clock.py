@@ -9,6 +9,7 @@ samples of the same series for as long.) What a source remembers is asked of it.
 import hashlib
 import math
 from collections.abc import Awaitable, Callable
+from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 import structlog
@@ -140,6 +141,14 @@ class Past:
                 self._known.clear()
             self._known[key] = await self._ask(promql, before)
         return self._known[key]
+
+
+def seconds_ahead(date: str, now: float) -> float:
+    """By how much whoever sent this header Date is ahead of `now`, Unix s; 0 where it is none."""
+    try:
+        return parsedate_to_datetime(date).timestamp() - now
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def tell_step(url: str, ahead: float) -> None:

@@ -8,7 +8,6 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
-from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 import msgspec
@@ -229,14 +228,6 @@ def _rest(piece: bytes, warnings: list[str]) -> list[_Element] | None:
         f"the query gives a {result.result_type}; a metric needs an instant vector or a scalar,"
         " such as sum(rate(x[1m]))"
     )
-
-
-def seconds_ahead(date: str, now: float) -> float:
-    """By how much whoever sent this header Date is ahead of `now`, Unix s; 0 where it is none."""
-    try:
-        return parsedate_to_datetime(date).timestamp() - now
-    except (ValueError, OverflowError):
-        return 0.0
 
 
 def _number(text: str) -> float:

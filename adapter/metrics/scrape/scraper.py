@@ -23,6 +23,7 @@ from adapter.metrics.sample import Point, Series
 from adapter.metrics.scrape.exposition import Limits, Parser
 from adapter.metrics.scrape.health import Failure, Health, ScrapeError
 from adapter.metrics.scrape.lines import Allowance
+from adapter.metrics.scrape.reports import Reports
 from adapter.metrics.scrape.target import Target
 from adapter.metrics.series_text import cut
 from adapter.turns import Turns
@@ -76,6 +77,7 @@ class Scraper:
         self._lanes = tuple(Turns(places, time.monotonic) for places in (limits.concurrent, limits.concurrent_slow))
         self._reading = asyncio.Lock()
         self._allowance = Allowance()
+        self._reports = Reports()
         self._session: aiohttp.ClientSession | None = None
         self._targets: dict[str, Target] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -215,14 +217,14 @@ class Scraper:
             target.on_points(whole)
         health.samples = samples
         if health.problems and not before:
-            log.warning("bad lines left out", target=target.id, problems=health.problems)
+            self._reports.bad_lines(target, health.problems, now)
 
     def _note(self, target: Target, health: Health, failed: ScrapeError | None, now: float) -> None:
         error = str(failed) if failed else ""
         if error and not health.error:
-            log.warning("scrape failed", target=target.id, error=error)
+            self._reports.failed(target, error, now)
         elif health.error and not error:
-            log.info("scrape works again", target=target.id, failures=health.failures)
+            self._reports.works(target, health.failures, now)
         health.scrapes += 1
         health.failures = health.failures + 1 if error else 0
         health.error, health.failure = error, failed.failure if failed else None
