@@ -68,6 +68,14 @@ def test_five_times_what_is_allowed_is_about_five_to_one_and_half_of_the_request
     assert np.exp(likelihood.stake(column(5, 50), RHOS).max(axis=-1)) == pytest.approx([4.92, 49.02])
 
 
+def test_beside_stable_pods_a_window_counts_for_ten_times_as_bad_at_most() -> None:
+    beside = Bar(limit=0.01, margin=None, concurrent=True)
+    ten, half = (events.hear(events.begin(), beside, interval(100, bad, 300, 0)) for bad in (10, 50))
+    assert float(events.against(ten)) == pytest.approx(float(events.against(half)))
+    alone = events.hear(events.begin(), beside, interval(100, 50, 0, 0))  # stable has no traffic: nothing to excuse it
+    assert float(events.against(alone)) > float(events.against(half))
+
+
 def test_a_window_in_which_half_of_the_requests_fail_is_enough_beside_a_limit_of_one_percent() -> None:
     """36 of 72, where 0.72 are allowed: the mean stake wins 33 to 1, and half of a half has not begun yet."""
     alone = Bar(limit=0.01, margin=None, concurrent=False)
@@ -193,8 +201,8 @@ def test_evidence_in_favour_is_capped_so_that_a_long_past_is_soon_outweighed() -
 @pytest.mark.parametrize("stable", [0.0, 900.0])
 def test_the_limit_is_lifted_only_where_stable_itself_is_above_it(stable: float) -> None:
     bar = Bar(limit=0.01, margin=None, concurrent=True)
-    alone = events.hear(events.begin(), bar, interval(100, 30, 0, 0))
-    healthy = events.hear(events.begin(), bar, interval(100, 30, stable, 0))
+    alone = events.hear(events.begin(), bar, interval(100, 8, 0, 0))
+    healthy = events.hear(events.begin(), bar, interval(100, 8, stable, 0))
     assert float(events.against(healthy)) == pytest.approx(float(events.against(alone)))
     assert float(events.against(alone)) > 0
     shared = events.hear(events.begin(), bar, interval(100, 30, 900, 270))

@@ -61,6 +61,13 @@ class TestWithTraffic:
                 windows = drawn(100, stable=part, canary=part, seed=3)
                 assert first(gates(raw), windows, ROLLBACK) is None, (raw, part)
 
+    def test_an_outage_of_both_that_one_window_shows_in_the_canary_alone_rolls_nothing_back(self) -> None:
+        """The stable pods were sampled just before it began. Two such windows are this release's own fault."""
+        early = [window(0, stable=(300, 0), canary=(72, 36))]
+        both = [window(index, stable=(300, 150), canary=(72, 36)) for index in range(1, 30)]
+        assert said(gates(LIMIT), early + both) is HOLD
+        assert said(gates(LIMIT), [*early, window(1, stable=(300, 0), canary=(72, 30))]) is ROLLBACK
+
     def test_what_was_good_and_slowly_gets_bad_is_rolled_back(self) -> None:
         """From 0.1 % to 5 % over 200 windows, after 100 good ones."""
         good = drawn(100, stable=0.001, canary=0.001, seed=4)

@@ -36,7 +36,7 @@ class Believed(NamedTuple):
     plain: Floats
     """The spread for evidence in favour: 1 until events show that it is larger."""
     lasting: Floats
-    """In how many intervals a burst is, for evidence that counts one event of each: 1 until events show more."""
+    """In how many intervals a burst is, for evidence that takes each for itself: 1 until events show more."""
 
 
 class Dispersion(NamedTuple):

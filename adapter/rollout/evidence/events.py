@@ -30,9 +30,13 @@ CAP: Final = np.log(20) + 6
 """The most that evidence in favour may be ahead of 1."""
 LAGGING: Final = 0.7
 """The weight that the past keeps in stable's recent rate, per interval."""
+AT_ONCE: Final = 10.0
+"""Beside stable pods an interval counts as no more than so many times as bad as allowed: arms are not sampled at the
+same moment, so that one interval may show an outage of both in the canary first. The next shows it in stable too."""
 HIGHEST: Final = 0.95
 """A limit is never lifted above this rate."""
 STABLE, CANARY = 0, 1
+WORSE_AND_BETTER: Final[Floats] = np.concatenate([RHOS, BELOW_STABLE])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,13 +125,13 @@ def gains(spread: Dispersion, recent: Floats, bar: Bar, now: Interval) -> Gains:
     nothing = np.zeros((*compared.shape, 1))
     ratios, fewer = np.zeros((*compared.shape, len(RHOS))), nothing
     if bar.margin is not None and compared.any():
-        most = 1 + bar.margin
-        ratios = np.where(compared[..., None], _share(now, most, believed, RHOS), ratios)
-        fewer = np.where(compared[..., None], _share(now, most, believed, BELOW_STABLE), nothing)
+        both = np.where(compared[..., None], _share(now, 1 + bar.margin, believed), 0.0)
+        ratios, fewer = both[..., : len(RHOS)], both[..., len(RHOS) :]
     lone = compared if bar.margin is None else np.zeros_like(compared)
     if bar.limit is not None and (lone | ~compared).any():
         limit = np.where(lone, _lifted(bar.limit, now, recent, believed.cautious), bar.limit)
-        ratios = np.where((lone | ~compared)[..., None], _rate(now, limit, believed), ratios)
+        most = np.where(lone, AT_ONCE, np.inf)
+        ratios = np.where((lone | ~compared)[..., None], _rate(now, limit, believed, most=most), ratios)
     return Gains(ratios, nothing if bar.limit is None else _below(bar.limit, now, believed.plain), fewer)
 
 
@@ -157,22 +161,23 @@ def _column(now: Interval) -> Interval:
     return Interval(*(part[..., None] for part in now))
 
 
-def _share(now: Interval, most: float, believed: Believed, rhos: Floats) -> Floats:
-    """One event is counted of an interval with few; `lasting` such intervals, where a burst goes on for so long."""
+def _share(now: Interval, most: float, believed: Believed) -> Floats:
+    """For WORSE_AND_BETTER: one event is counted of an interval with few, or of as many as a burst lasts for."""
     canary, bad, stable, bad_stable = _column(now)
-    ratios = share(canary=canary, stable=stable, most=most, rhos=rhos)
+    ratios = share(canary=canary, stable=stable, most=most, rhos=WORSE_AND_BETTER)
     spread, lasting = believed.cautious[..., None], believed.lasting[..., None]
     few = bad + bad_stable <= spread
     return np.where(few, mean_of(ratios, bad, bad_stable) / lasting, product_of(ratios, bad, bad_stable, spread))
 
 
-def _rate(now: Interval, limit: Floats, believed: Believed) -> Floats:
-    """Of an interval with few, what is seen is held against what is allowed, as the bursts are not known."""
+def _rate(now: Interval, limit: Floats, believed: Believed, *, most: Floats) -> Floats:
+    """Of an interval with few, what is bad is held against what is allowed, up to `most` times, whatever the bursts."""
     canary, bad, _, _ = _column(now)
     spread, lasting = believed.cautious[..., None], believed.lasting[..., None]
     allowed = canary * limit[..., None]
     times = np.divide(bad, allowed, out=np.ones(allowed.shape), where=allowed > 0)
-    few = stake(times, RHOS) / np.maximum(lasting, spread / np.maximum(canary, 1))  # a burst may need several intervals
+    lasting = np.maximum(lasting, spread / np.maximum(canary, 1))  # a burst of so many goes on for several intervals
+    few = stake(np.minimum(times, most[..., None]), RHOS) / lasting
     many = product_of(rate(limit[..., None], RHOS), bad, canary - bad, spread)
     return np.where(allowed <= spread, few, many)
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats: TypeAlias = npt.NDArray[np.float64]
+Ratios: TypeAlias = tuple[Floats, Floats]
 
 RHOS: Final[Floats] = np.array([1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0])
 """How many times as bad as still allowed the release may be."""
@@ -23,8 +24,8 @@ SIGNS: Final[Floats] = np.array([0.6, 0.75, 0.9, 0.99])
 """The chance that a window comes out on one side."""
 
 
-def share(*, canary: Floats, stable: Floats, most: float, rhos: Floats) -> Floats:
-    """Which arm a bad event is in, given that there is one: log ratios, (..., K, 2): of a canary's, of a stable's.
+def share(*, canary: Floats, stable: Floats, most: float, rhos: Floats) -> Ratios:
+    """Which arm a bad event is in, given that there is one: log ratios, (..., K): of a canary's, of a stable's.
 
     The arms' requests (..., 1) and `most`, the ratio of bad rates that is still allowed, give the odds under the null;
     `rhos` (K,) times these are the alternatives. The rate that both have in common cancels.
@@ -32,18 +33,18 @@ def share(*, canary: Floats, stable: Floats, most: float, rhos: Floats) -> Float
     allowed = most * canary
     both = allowed + stable
     with np.errstate(divide="ignore", invalid="ignore"):
-        up = np.log(rhos) + np.log(both) - np.log(rhos * allowed + stable)
         down = np.log(both) - np.log(rhos * allowed + stable)
-    return np.stack([up, down], axis=-1)
+        up = np.log(rhos) + down
+    return up, down
 
 
-def rate(limit: Floats, rhos: Floats) -> Floats:
-    """The bad rate: log ratio of odds times `rhos` against `limit`, of one bad and one good request: (..., K, 2)."""
+def rate(limit: Floats, rhos: Floats) -> Ratios:
+    """The bad rate: log ratios of odds times `rhos` against `limit`, of one bad and one good request: (..., K)."""
     odds = limit / (1 - limit)
     changed = rhos * odds
     up = np.log(changed / (1 + changed)) - np.log(limit)
     down = -np.log1p(changed) - np.log1p(-limit)
-    return np.stack([up, down], axis=-1)
+    return up, down
 
 
 def stake(times: Floats, rhos: Floats) -> Floats:
@@ -55,17 +56,19 @@ def stake(times: Floats, rhos: Floats) -> Floats:
     return np.asarray(np.log(1 / rhos + (1 - 1 / rhos) * times))
 
 
-def mean_of(ratios: Floats, hits: Floats, misses: Floats) -> Floats:
+def mean_of(ratios: Ratios, hits: Floats, misses: Floats) -> Floats:
     """The log of the mean ratio over the events; 0 where there are none. `hits` and `misses` are (..., 1)."""
     both = hits + misses
     part = np.divide(hits, both, out=np.zeros_like(both), where=both > 0)
-    value = np.log(part * np.exp(ratios[..., 0]) + (1 - part) * np.exp(ratios[..., 1]))
+    up, down = ratios
+    value = np.log(part * np.exp(up) + (1 - part) * np.exp(down))
     return np.where(both > 0, value, 0.0)
 
 
-def product_of(ratios: Floats, hits: Floats, misses: Floats, spread: Floats) -> Floats:
+def product_of(ratios: Ratios, hits: Floats, misses: Floats, spread: Floats) -> Floats:
     """The log of the product over the events, to the power 1/spread."""
-    return np.asarray((hits * ratios[..., 0] + misses * ratios[..., 1]) / spread)
+    up, down = ratios
+    return np.asarray((hits * up + misses * down) / spread)
 
 
 def sign(worse: npt.NDArray[np.bool_]) -> Floats:

@@ -45,5 +45,4 @@ def value(mixture: Mixture) -> Floats:
 
 def average(logs: Floats) -> Floats:
     """The log of the mean over the last axis."""
-    top = logs.max(axis=-1)
-    return np.asarray(top + np.log(np.exp(logs - top[..., None]).mean(axis=-1)))
+    return np.asarray(np.logaddexp.reduce(logs, axis=-1) - np.log(logs.shape[-1]))
