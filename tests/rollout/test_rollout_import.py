@@ -234,6 +234,7 @@ def test_a_share_of_requests_is_counted_request_by_request(query: str, success: 
         f"avg(rate(hits_total[1m])) / {ALL}",
         f"sum by (a) (rate(hits_total[1m])) / {ALL}",
         f"{BAD} / {ALL} + 0.1",
+        f"{BAD} / ({ALL} * 0)",
         f"{BAD} / {ALL} > bool 1",
         f"{BAD} / on () {ALL}",
         "max(queue)",
@@ -556,6 +557,13 @@ def test_templates_that_name_each_other_end() -> None:
     there, back = ([{"templateName": name}] for name in ("other", "check"))
     found = of(rollout(analysed()), template(metric(), templates=there), template(name="other", templates=back))
     assert len(found.policies[0]["spec"]["gates"]) == 1
+
+
+def test_of_more_templates_than_are_read_it_is_said() -> None:
+    names = [f"t{number}" for number in range(60)]
+    strategy = analysed(analysis={"templates": [{"templateName": name} for name in names]})
+    found = of(rollout(strategy), *(template(name=name) for name in names))
+    assert sum("more than 50 templates are named" in each.says for each in found.findings) == 10
 
 
 def test_more_gates_than_a_policy_takes_are_findings() -> None:

@@ -86,7 +86,11 @@ class Analyst:
         name, cluster = reference.text("templateName"), reference.flag("clusterScope")
         reference.rest()
         key = (name, cluster, stage, *sorted(values.items()))
-        if key in self._seen or len(self._seen) >= MOST_TEMPLATES:
+        if key in self._seen:
+            return 0.0
+        if len(self._seen) >= MOST_TEMPLATES:
+            why = Why(f"more than {MOST_TEMPLATES} templates are named", "put their metrics into fewer")
+            reference.say("templateName", why)
             return 0.0
         self._seen.add(key)
         found = self._templates.of(name, self._rollout.namespace, cluster=cluster)

@@ -15,7 +15,7 @@ from adapter.rollout.foreign.promql import Names
 from adapter.rollout.foreign.raw import Raw, Why
 from adapter.rollout.foreign.steps import Steps
 from adapter.rollout.foreign.tell import receivers
-from adapter.rollout.model.shape import MOST_SECONDS, MOST_STEPS
+from adapter.rollout.model.shape import MOST_SECONDS
 
 GROUP: Final = "flagger.app"
 EVERY: Final = 60.0
@@ -162,7 +162,7 @@ def _steps(analysis: Raw, every: float, *, routed: bool) -> list[dict[str, Any]]
     most = analysis.whole("maxWeight", 1, 100) or 100
     weights = analysis.take("stepWeights")
     if isinstance(weights, list):
-        place, wanted = "stepWeights", weights[: 2 * MOST_STEPS]
+        place, wanted = "stepWeights", weights
     else:
         by = analysis.whole("stepWeight", 1, 100) or 100
         place, wanted = "stepWeight", list(range(by, most + 1, by)) or [most]

@@ -52,7 +52,6 @@ class Gate(NamedTuple):
     """Whether the query itself told the pods of the arms apart; else a matcher on `pod` was added."""
     dropped: Sequence[str]
     """Matchers that gave way."""
-    events: bool
     rounded: bool
     """Whether a limit of nothing at all, which cannot be shown, became the smallest that can."""
 
@@ -88,7 +87,7 @@ def gate(query: str, bound: Bound, names: Names, every: float | None = None) -> 
             {"worse": "lower"} if bound.lower else {}
         )
     dropped = tuple(dict.fromkeys(writer.dropped))
-    return Gate(fields, writer.told, dropped, events=share is not None, rounded=share == 0)
+    return Gate(fields, writer.told, dropped, rounded=share == 0)
 
 
 def _whole(number: float) -> float:

@@ -66,8 +66,8 @@ def _line(node: ast.Expr, depth: int) -> _Line | None:
     sign = str(node.op)
     left, right = _line(node.lhs, depth + 1), _line(node.rhs, depth + 1)
     if left is None or right is None:
-        scale = _bare(node.lhs)[0] / (_bare(node.rhs)[0] or 1.0)
-        return _Line(factor=scale, division=node) if sign == "/" else None
+        part, whole = _bare(node.lhs)[0], _bare(node.rhs)[0]
+        return _Line(factor=part / whole, division=node) if sign == "/" and whole else None
     if left.division is not None and right.division is not None:
         return None
     return _joined(sign, left, right)
