@@ -61,7 +61,7 @@ cluster-status: .venv/installed ## what runs of it, and where its logs are
 cluster-test: .venv/installed ## the tests on a real control plane
 	@$(CLUSTER_PYTEST) -rs --durations=5 --ignore=tests/cluster/neighbours tests/cluster
 
-neighbours: .venv/installed ## the same bed beside VictoriaMetrics and metrics-server, built once in some six minutes; needs root
+neighbours: .venv/installed ## the same bed beside VictoriaMetrics, metrics-server, an OpenTelemetry Collector, built once in some six minutes; needs root
 	@STREAMGATE_CLUSTER_REQUIRED=1 $(CLUSTER_PYTEST) -rs --durations=5 tests/cluster/neighbours
 
 image: .venv/installed ## the images of the Dockerfile by buildah, and a look into them; needs root (BUILDAH_FLAGS=…)

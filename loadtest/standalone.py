@@ -5,7 +5,7 @@ import contextlib
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -76,8 +76,8 @@ class Adapter:
         self.folder = folder
 
     @asynccontextmanager
-    async def running(self, objects: Path, *, scrape: str, log: Path) -> AsyncIterator[None]:
-        """It serves what the file `objects` holds; SystemExit with its log where it does not become ready."""
+    async def running(self, objects: Path, *, scrape: str, log: Path, more: Sequence[str] = ()) -> AsyncIterator[None]:
+        """It serves what the file `objects` holds, with `more` flags; SystemExit with its log where it is not ready."""
         flags = (
             f"--standalone={objects}",
             f"--secure-port={self.url.rpartition(':')[2]}",
@@ -86,6 +86,7 @@ class Adapter:
             f"--scrape-interval={scrape}",
             "--otlp-grpc-port=0",
             "--otlp-http-port=0",
+            *more,
         )
         async with program("adapter", *flags, log=log) as process:
             await self._ready(process, log)

@@ -40,6 +40,7 @@ PROGRAMS = {
         Program(
             "victoria-metrics", "victoria-metrics", f"{VICTORIA}/app/victoria-metrics", oldest=(1, 90), newest=(1, 999)
         ),
+        Program("otelcol", "otelcol", "streamgate.dev/tests/cluster/tools/otelcol", oldest=(0, 120), newest=(0, 999)),
         Program(
             "metrics-server", "metrics-server", f"{METRICS_SERVER}/cmd/metrics-server", oldest=(0, 7), newest=(0, 99)
         ),
@@ -56,6 +57,7 @@ VERSION_OF = {
     "argo-rollouts": "github.com/argoproj/argo-rollouts",
     "helm": "helm.sh/helm/v3",
     "victoria-metrics": VICTORIA,
+    "otelcol": "go.opentelemetry.io/collector/otelcol",
     "metrics-server": METRICS_SERVER,
     "kube-score": "github.com/zegl/kube-score",
     "actionlint": "github.com/rhysd/actionlint",
