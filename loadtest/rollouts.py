@@ -85,7 +85,7 @@ def rows(releases: Sequence[Release]) -> list[list[str]]:
             strategy, str(len(mine)), str(len(up)), str(len(down)), str(sum(not one.right for one in mine)),
             _spread([one.seconds for one in up]), _spread([one.seconds for one in down]),
             _spread([one.new_s for one in up]), _spread([one.new_s for one in down]),
-            f"{_quantile([one.kept_s for one in down], 0.95):.1f}",
+            _latest([one.kept_s for one in down]),
             f"{sum(one.requests for one in mine):,}", str(sum(len(one.failures) for one in mine)),
             str(sum(one.restarted for one in mine)),
         ])  # fmt: skip
@@ -95,6 +95,12 @@ def rows(releases: Sequence[Release]) -> list[list[str]]:
 def _spread(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None and not math.isnan(value)]
     return f"{median(known):.1f} / {_quantile(known, 0.95):.1f}" if known else "–"
+
+
+def _latest(values: Sequence[float | None]) -> str:
+    """Their 95th percentile; in words where no kept connection had come to the losing revision at all."""
+    known = _quantile(values, 0.95)
+    return "none was on it" if math.isnan(known) else f"{known:.1f}"
 
 
 def _quantile(values: Sequence[float | None], share: float) -> float:
