@@ -218,7 +218,7 @@ class Collector:
         try:
             table = await self._evaluator.table(planned, started, self._last(planned))
         except SourceError as failure:
-            error = failure = _judged(planned, failure)
+            error = failure = _bare(_judged(planned, failure))
             if isinstance(failure, RefusedQuery) and self._planner.apart.refused(planned.wants, started):
                 self._replanning.ask()
                 self.wake()
@@ -260,6 +260,12 @@ class Collector:
             last = share_of(want, planned, table) if table else known and known.table
             self.held[want] = Held(planned, last, error)
         return self.held[planned.wants[0]]
+
+
+def _bare(error: SourceError) -> SourceError:
+    """Without the frames that it came through: they hold the answer, and the error is kept until the next one."""
+    error.__context__ = None
+    return error.with_traceback(None)
 
 
 def _judged(planned: Planned, failure: SourceError) -> SourceError:

@@ -285,3 +285,13 @@ async def test_values_of_selectors_beyond_the_share_are_held_by_characters_not_u
         await task
     assert 1 < max(held) <= 25
     assert len(world.collector._evaluator._cadences) <= PASSING + 25
+
+
+async def test_an_error_is_kept_without_the_answer_that_it_came_from(world: World) -> None:
+    """Its frames hold the bytes that could not be read: 400 kB of each of 1,000 queries."""
+    world.source.fault = "the answer is no JSON"
+    want = CustomWant(PODS, "shop", "http_requests_per_second")
+    held = await world.collector.fetch(want)
+    assert held.error is not None
+    assert (str(held.error), held.error.__context__) == ("the answer is no JSON", None)
+    assert held.error.__traceback__ is None or held.error.__traceback__.tb_next is None
