@@ -79,11 +79,11 @@ def load(bed: Bed, namespace: str) -> Iterator[PodsLoad]:
 def test_the_adapters_pods_scale_an_hpa_while_they_are_replaced_and_leave_nothing(
     bed: Bed, images: None, namespace: str, load: PodsLoad
 ) -> None:
-    """100 requests/s at a target of 50 are 2 pods. An upgrade is a rolling update: no answer may fail meanwhile."""
+    """100 requests/s at a target of 60 are 2 pods: 1.67. An upgrade is a rolling update: no answer may fail then."""
     with installed(bed, "embedded", "streamgate-adapter", "streamgate"):
         path = f"{CUSTOM}/namespaces/{namespace}/pods/*/{METRIC}"
         assert wait_until(lambda: isinstance(try_raw(bed, path), dict), 60, every=0.5), try_raw(bed, path)
-        bed.apply(hpa("web", namespace, pods_metric(METRIC, "50")))
+        bed.apply(hpa("web", namespace, pods_metric(METRIC, "60")))
         wait_for_replicas(bed, "web", namespace, 2, 90)
         with Bystander(bed, path) as bystander:
             bed.kubectl("rollout", "restart", "deployment", "streamgate-adapter", "-n", "streamgate")
@@ -199,7 +199,7 @@ def released(bed: Bed, *flags: str) -> Iterator[str]:
 def test_helm_installs_all_three_upgrades_without_a_lost_answer_goes_back_and_leaves_nothing(
     bed: Bed, images: None, namespace: str, load: PodsLoad
 ) -> None:
-    """100 requests/s at a target of 50 are 2 pods. The upgrade brings a rules file, and by it one more API."""
+    """100 requests/s at a target of 60 are 2 pods: 1.67. The upgrade brings a rules file, and by it one more API."""
     bed.apply(CRDS)
     bed.apply(ROOT / "manifests" / "crds" / "rolloutpolicy.yaml")
     path, external = f"{CUSTOM}/namespaces/{namespace}/pods/*/{METRIC}", "v1beta1.external.metrics.k8s.io"
@@ -207,7 +207,7 @@ def test_helm_installs_all_three_upgrades_without_a_lost_answer_goes_back_and_le
         assert "kubectl -n streamgate rollout status deployment streamgate-adapter" in notes
         assert "definition" not in notes  # both are there
         assert wait_until(lambda: isinstance(try_raw(bed, path), dict), 60, every=0.5), try_raw(bed, path)
-        bed.apply(hpa("web", namespace, pods_metric(METRIC, "50")))
+        bed.apply(hpa("web", namespace, pods_metric(METRIC, "60")))
         wait_for_replicas(bed, "web", namespace, 2, 90)
         with Bystander(bed, path) as bystander:
             more = ["--set-json", f"rules.external={json.dumps(EXTERNAL)}"]
