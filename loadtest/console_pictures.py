@@ -7,10 +7,8 @@ minutes of a few HPAs, two releases, three recommendations. A browser is wanted 
 nothing else here needs one, so this stands beside the tests and not among them.
 """
 
-import argparse
 import asyncio
 import math
-import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -29,10 +27,9 @@ from adapter.rollout.judge import hear
 from adapter.rollout.model.gates import parse
 from adapter.rollout.model.verdict import Stage
 from adapter.rollout.model.window import Arm, Counts, Window
-from loadtest.browser import BROWSERS, dom, found, picture
+from loadtest.browser import dom, picture, pictures
 from tests.console.conftest import NOW, board, condition, cpu, external, hostile, hpa, pods, policy, policy_json, vpa
 
-ROOT: Final = Path(__file__).parent.parent
 SECONDS: Final = 600
 EVERY: Final = 5
 PICTURES: Final = (
@@ -162,19 +159,11 @@ async def take(browser: str, into: Path) -> None:
             print(name)
 
 
-def main() -> int:
-    """Writes docs/img; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--browser", default=found(), help="its program")
-    parser.add_argument("--into", type=Path, default=ROOT / "docs" / "img", help="the folder")
-    given = parser.parse_args()
-    if not given.browser or not shutil.which(given.browser):
-        print(f"no browser: one of {', '.join(BROWSERS)} is wanted, or --browser", file=sys.stderr)
-        return 2
-    asyncio.run(try_out(given.browser))
-    asyncio.run(take(given.browser, given.into.absolute()))
-    return 0
+def all_of_it(browser: str, into: Path) -> None:
+    """First that no script runs, then the pictures."""
+    asyncio.run(try_out(browser))
+    asyncio.run(take(browser, into))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(pictures(__doc__, all_of_it))

@@ -6,14 +6,12 @@ The page is that of July's machines with the requests that they had. A browser i
 `chromium`); nothing else here needs one, so this stands beside the tests and not among them.
 """
 
-import argparse
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
-from loadtest.browser import BROWSERS, found, picture
+from loadtest.browser import picture, pictures
 from recommender.__main__ import main as recommender
 
 ROOT: Final = Path(__file__).parent.parent
@@ -32,23 +30,15 @@ def write_page(path: Path) -> None:
         raise SystemExit(f"the report ended with {code}")
 
 
-def main() -> int:
-    """Writes docs/img; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--browser", default=found(), help="its program")
-    parser.add_argument("--into", type=Path, default=ROOT / "docs" / "img", help="the folder")
-    given = parser.parse_args()
-    if not given.browser or not shutil.which(given.browser):
-        print(f"no browser: one of {', '.join(BROWSERS)} is wanted, or --browser", file=sys.stderr)
-        return 2
+def take(browser: str, into: Path) -> None:
+    """All pictures."""
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "report.html"
         write_page(page)
         for width, name in PICTURES.items():
-            picture(given.browser, page.as_uri(), given.into.absolute() / name, width=width, height=HEIGHT)
-            print(given.into / name)
-    return 0
+            picture(browser, page.as_uri(), into / name, width=width, height=HEIGHT)
+            print(name)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(pictures(__doc__, take))

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
-import yaml
 
 from adapter import __version__
 from adapter.console.__main__ import hosts, main, read_token, serve, told
@@ -25,6 +24,7 @@ from adapter.rollout.model.policy import POLICIES
 from recommender.objects import VPAS
 from tests.console.conftest import STEPPING, cpu, hpa_json, policy_json, vpa_json, workload_json
 from tests.console.test_markup import Read
+from tests.kubeconfig import kubeconfig
 
 TOP = Path(__file__).resolve().parents[2]
 
@@ -38,15 +38,6 @@ async def cluster() -> AsyncIterator[FakeCluster]:
         await made.put(VPAS, vpa_json())
         await made.put(WORKLOADS["Deployment"], workload_json())
         yield made
-
-
-def kubeconfig(folder: Path, server: str) -> Path:
-    file = folder / "kubeconfig"
-    named = {"clusters": [{"name": "c", "cluster": {"server": server}}], "current-context": "c"}
-    users = [{"name": "u", "user": {"token": "t"}}]
-    contexts = [{"name": "c", "context": {"cluster": "c", "user": "u"}}]
-    file.write_text(yaml.safe_dump({**named, "users": users, "contexts": contexts}))
-    return file
 
 
 class Browser:

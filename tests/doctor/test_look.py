@@ -29,6 +29,7 @@ from tests.doctor.conftest import (
     hpa_json,
     pods_metric,
 )
+from tests.kubeconfig import kubeconfig
 from tests.manifests.conftest import TOP, Build
 from tests.manifests.rights import called, granted
 
@@ -46,15 +47,6 @@ async def cluster() -> AsyncIterator[FakeCluster]:
 def settings(cluster: FakeCluster, tmp_path: Path) -> Callable[..., Settings]:
     """Settings for that cluster, with more flags."""
     return lambda *flags: FLAGS.parse([f"--kubeconfig={kubeconfig(tmp_path, cluster.url)}", *flags]).settings
-
-
-def kubeconfig(folder: Path, server: str) -> Path:
-    file = folder / "kubeconfig"
-    named = {"clusters": [{"name": "c", "cluster": {"server": server}}], "current-context": "c"}
-    users = [{"name": "u", "user": {"token": "t"}}]
-    contexts = [{"name": "c", "context": {"cluster": "c", "user": "u"}}]
-    file.write_text(yaml.safe_dump({**named, "users": users, "contexts": contexts}))
-    return file
 
 
 def now(seconds: float = 0.0) -> str:

@@ -19,6 +19,7 @@ from adapter.rollout.telemetry import Telemetry as RolloutTelemetry
 from adapter.settings import Settings
 from adapter.wiring.whole import wired
 from recommender.telemetry import Telemetry as RecommenderTelemetry
+from tests.kubeconfig import kubeconfig
 from tests.manifests.conftest import MANIFESTS
 
 Exposed: TypeAlias = Mapping[str, frozenset[str]]
@@ -32,12 +33,9 @@ SCRAPED = frozenset({"job", "instance", "namespace", "pod"})
 async def adapter_registry(folder: Path) -> CollectorRegistry:
     """Of a whole adapter, in a cluster and with the embedded source, wired as the program wires it."""
     async with FakeCluster() as cluster, AsyncExitStack() as stack:
-        file = folder / "kubeconfig"
-        named = {"clusters": [{"name": "c", "cluster": {"server": cluster.url}}], "current-context": "c"}
-        context = {"contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}]}
-        file.write_text(yaml.safe_dump({**named, **context, "users": [{"name": "u", "user": {"token": "t"}}]}))
+        file = str(kubeconfig(folder, cluster.url))
         settings = Settings(
-            kubeconfig=str(file), cert_dir=str(folder), secure_port=0, bind_address="127.0.0.1", otlp_http_port=0
+            kubeconfig=file, cert_dir=str(folder), secure_port=0, bind_address="127.0.0.1", otlp_http_port=0
         )
         registry = (await wired(settings, stack)).server.telemetry.registry
         Failures(registry)

@@ -9,7 +9,7 @@ from adapter.console.settings import FLAGS, Settings
 from adapter.kube.fake.server import FakeCluster
 from recommender.objects import VPAS
 from tests.console.conftest import vpa_json
-from tests.console.test_console import kubeconfig
+from tests.kubeconfig import kubeconfig
 from tests.manifests.conftest import Build
 from tests.manifests.rights import called, granted
 
