@@ -263,6 +263,8 @@ async def settle(
     groups.heard(readings.keys(), at)
     lacking = moments.lacking(readings, at)
     kept = moments.settle(readings, before, await silent(lacking) if lacking else (), at)
+    if (recent := moments.recent(kept)) is not None:
+        kept = recent.served_alike(await ask(recent.since(at)), kept)
     if (relaxed := moments.relaxed(kept, at)) is not None:
         kept = moments.served_anyway(await ask(relaxed.since(at)), kept, at)
     return moments.serve(readings, kept)

@@ -17,6 +17,7 @@ from adapter.collect.unison import (
     Key,
     Past,
     Readings,
+    alike,
     anyway,
     latest_cut,
     overdue,
@@ -124,6 +125,22 @@ class Moments(NamedTuple):
             )
             for key, cohort, cut in zip(self.keys, self.cohorts, self.cuts, strict=True)
         ]
+
+    def recent(self, kept: Sequence[Kept]) -> "Moments | None":
+        """With the samples of groups that wait, for their rates show a change, since an interval before; None without.
+
+        Not where it is their pods that have changed: that moves load by itself.
+        """
+        cuts = [
+            cut - self.interval if cut is not None and one.waiting and cut > cohort.changed else None
+            for cut, cohort, one in zip(self.cuts, self.cohorts, kept, strict=True)
+        ]
+        return self._replace(cuts=cuts) if any(cut is not None for cut in cuts) else None
+
+    def served_alike(self, readings: Readings, kept: Sequence[Kept]) -> list[Kept]:
+        """`kept` with the `readings` of `recent` in the place of those of groups that changed all the same way."""
+        pairs = zip(self.cuts, kept, strict=True)
+        return [(alike(one, readings) if cut is not None else None) or one for cut, one in pairs]
 
     def relaxed(self, kept: Sequence[Kept], now: float) -> "Moments | None":
         """With the samples of groups that waited too long taken since they began to; None where there are none."""

@@ -5,6 +5,7 @@ same requests then count twice for a while (75 at the pods that had it, 50 alrea
 at all. So the rates of one group are taken since one moment: the latest that any of its pods knows of. Until each pod
 has a whole interval since then, the values of before are kept. Pods that give no value are not waited for, and where
 changes follow each other too quickly for any whole interval, the rates since the first of them are served in the end.
+Nor does anybody wait where all have changed the same way: no load has moved from one to another then.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -24,6 +25,8 @@ WINDOW: Final = 60.0
 """s of requests that tell what a group has in all: the longest window of the built-in rules."""
 THRESHOLD: Final = 4.5
 """Standard errors of a Poisson count by which that must differ to have changed, as in `adapter.metrics.store.rate`."""
+ALIKE: Final = 3.0
+"""Standard errors of a Poisson count by which each pod must have changed for all to have changed the same way."""
 EARLIER: Final = 1.25
 """Sample intervals by which windows of one group may begin apart: a pod's phase within the interval, and jitter."""
 
@@ -141,6 +144,29 @@ def settled(
         return Kept(new, (), total)
     pooled = in_all(speaking, total)
     return pooled._replace(readings=new | dict(pooled.readings))
+
+
+def alike(kept: Kept, recent: Readings) -> Kept | None:
+    """`kept` of a group that waits, with the `recent` readings, where all have changed the same way; else None.
+
+    `recent` begin one sample interval before the change was found to have come, so each is of the newest intervals: of
+    some the change fell into them, and theirs is between the old rate and the new. No request counts twice.
+    """
+    signs = {_sign(before, recent.get(key)) for key, before in kept.readings.items()}
+    if signs != {1} and signs != {-1}:
+        return None
+    return kept._replace(readings={key: recent.get(key) for key in kept.readings}, waiting=())
+
+
+def _sign(before: Reading | None, after: Reading | None) -> int:
+    """Whether a rate has risen (1) or fallen (-1) beyond chance; 0 where that is not known."""
+    if before is None or after is None or not before.window or not after.window:
+        return 0
+    seconds = before.window + after.window
+    pooled = (before.value * before.window + after.value * after.window) / seconds
+    error = ALIKE**2 * pooled * (1 / before.window + 1 / after.window)
+    change = after.value - before.value
+    return 0 if change**2 <= error else 1 if change > 0 else -1
 
 
 def overdue(kept: Kept, interval: float, now: float) -> bool:

@@ -425,6 +425,22 @@ def test_a_real_step_is_found_no_later(seed: int) -> None:
     assert until_five(ordinary=False) <= until_five(ordinary=True) + 1
 
 
+def until_seen(seed: int, *, ordinary: bool) -> float:
+    """s from a load that doubles, for all pods at once, until the sum of what is served is 85 % of it."""
+    world = World(seed, 50, ordinary=ordinary)
+    world.run(seed * STEP % INTERVAL)  # the phase of the step within the scrapes
+    began, world.load = world.now, 2 * LOAD
+    while sum(reading.value for reading in world.served.readings.values()) < 0.85 * world.load:
+        world.run(STEP)
+    return world.now - began
+
+
+def test_a_load_of_which_all_get_more_is_seen_as_soon_as_each_by_itself_would() -> None:
+    """No request can count twice: so nobody waits until all have a whole interval since."""
+    ours, ordinary = (sum(until_seen(seed, ordinary=plain) for seed in range(10)) for plain in (False, True))
+    assert ours <= ordinary
+
+
 # ---- what is told of a single pod
 
 

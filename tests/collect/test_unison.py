@@ -4,7 +4,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.collect.snapshot import Reading
-from adapter.collect.unison import Cohort, Kept, Key, Past, Total, anyway, latest_cut, overdue, overlay, settled, starts
+from adapter.collect.unison import (
+    Cohort,
+    Kept,
+    Key,
+    Past,
+    Total,
+    alike,
+    anyway,
+    latest_cut,
+    overdue,
+    overlay,
+    settled,
+    starts,
+)
 
 A, B, C, D = (("shop", name) for name in "abcd")
 INTERVAL = 5.0
@@ -147,6 +160,41 @@ def test_what_is_served_in_the_end_has_the_total_of_before_unless_somebody_is_mi
     assert anyway(kept, {A: new[A]}).readings == {A: new[A], B: None}
     assert not anyway(kept, new).waiting
     assert anyway(kept, new).held == NOW - 20
+
+
+def waiting(*values: float) -> Kept:
+    """A group of A, B … that waits with these rates, of a minute each."""
+    return Kept({key: rate(value, 935, 995) for key, value in zip((A, B, C), values, strict=False)}, [B], held=990)
+
+
+def test_nobody_waits_where_all_have_risen_or_all_have_fallen() -> None:
+    """B's newest interval is half a mix: 60 and 120 make 90, 30 more; chance: sqrt(62 / 60 + 62 / 5) * 3 = 11."""
+    recent = {A: rate(120, 995), B: rate(90, 995)}
+    assert alike(waiting(60, 60), recent) == Kept(recent, (), held=990)
+    fallen = {A: rate(60, 995), B: rate(90, 995)}
+    assert alike(waiting(120, 120), fallen) == Kept(fallen, (), held=990)
+
+
+def test_all_wait_where_one_has_not_changed_the_same_way_beyond_chance() -> None:
+    risen = rate(120, 995)
+    assert alike(waiting(60, 60), {A: risen, B: rate(30, 995)}) is None  # load has moved from B to A
+    assert alike(waiting(60, 60), {A: risen, B: rate(68, 995)}) is None  # 8 more in 5 s are chance
+    assert alike(waiting(60, 60), {A: risen}) is None
+    assert alike(waiting(60, 60, 0), {A: risen, B: risen, C: rate(0, 995)}) is None
+    assert alike(waiting(60, 60), {A: risen, B: Reading(120, NOW, 0)}) is None  # a plain value is no rate
+    assert alike(Kept({A: rate(60, 935), B: None}, [B]), {A: risen, B: risen}) is None
+
+
+rates = st.floats(0.0, 1e4)
+
+
+@given(before=st.lists(rates, min_size=3, max_size=3), after=st.lists(rates, min_size=3, max_size=3))
+def test_without_waiting_nobody_gets_more_than_it_had_while_another_gets_less(
+    before: list[float], after: list[float]
+) -> None:
+    kept = alike(waiting(*before), {key: rate(value, 995) for key, value in zip((A, B, C), after, strict=True)})
+    changes = [now - was for was, now in zip(before, after, strict=True)]
+    assert kept is None or all(change > 0 for change in changes) or all(change < 0 for change in changes)
 
 
 def test_once_all_have_a_value_since_the_last_change_nothing_is_held() -> None:
