@@ -1,5 +1,6 @@
 """Builders of the objects that tests apply."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,19 @@ def sample_deployment(name: str, namespace: str, replicas: int = 1, **env: objec
         "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template},
     }
     return [deployment, service(name, namespace, labels)]
+
+
+def apart(objects: list[Manifest]) -> list[Manifest]:
+    """The Deployment of `sample_deployment` with no two of its pods on one node."""
+    deployment, *others = copy.deepcopy(objects)
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": deployment["spec"]["selector"],
+    }
+    deployment["spec"]["template"]["spec"]["topologySpreadConstraints"] = [spread]
+    return [deployment, *others]
 
 
 def service(name: str, namespace: str, selector: Mapping[str, str]) -> Manifest:
