@@ -58,8 +58,8 @@ cluster-down: .venv/installed ## end it, leaving nothing behind
 cluster-status: .venv/installed ## what runs of it, and where its logs are
 	@$(PY) -m tests.cluster status
 
-cluster-test: .venv/installed ## the tests on a real control plane
-	@$(CLUSTER_PYTEST) -rs --durations=5 --ignore=tests/cluster/neighbours tests/cluster
+cluster-test: .venv/installed ## the tests on a real control plane (ONLY=some files)
+	@$(CLUSTER_PYTEST) -rfEs --durations=5 --ignore=tests/cluster/neighbours $(or $(ONLY),tests/cluster)
 
 neighbours: .venv/installed ## the same bed beside VictoriaMetrics, metrics-server, an OpenTelemetry Collector, built once in some six minutes; needs root
 	@STREAMGATE_CLUSTER_REQUIRED=1 $(CLUSTER_PYTEST) -rs --durations=5 tests/cluster/neighbours
