@@ -1,5 +1,6 @@
 """The recommender as a process, and the Deployment `web` of a namespace with its VerticalPodAutoscaler."""
 
+import json
 import os
 import signal
 import subprocess
@@ -75,6 +76,23 @@ class Web:
             "metadata": {"name": "web", "namespace": self.namespace},
             "spec": spec | ({"resourcePolicy": policy} if policy else {}),
         })  # fmt: skip
+
+    def allow(self, kind: str, **spec: Any) -> None:
+        """Makes the namespace's only LimitRange or ResourceQuota, named `small`, or changes it."""
+        metadata = {"name": "small", "namespace": self.namespace}
+        self.bed.apply({"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": spec})
+
+    def charged(self, resource: str) -> str:
+        """What is used of its ResourceQuota, as the server counts it; '' before it has counted."""
+        status = self.bed.get("resourcequota", "small", "-n", self.namespace).get("status", {})
+        return str(status.get("used", {}).get(resource, ""))
+
+    def resize(self, resources: dict[str, Any]) -> None:
+        """As anybody may ask for it. Raises CommandError with the server's words where it refuses."""
+        (pod,) = self.bed.names("pods", self.namespace, "app=web")
+        patch = {"spec": {"containers": [{"name": "sample", "resources": resources}]}}
+        command = ["patch", "pod", pod, "-n", self.namespace, "--subresource=resize", "-p", json.dumps(patch)]
+        self.bed.kubectl(*command)
 
     def status(self) -> dict[str, Any]:
         """The VPA's, empty before there is one."""

@@ -11,6 +11,7 @@ from adapter.units.quantity import Quantity
 from tests.cluster.adapter import hpa
 from tests.cluster.bed import Bed
 from tests.cluster.manifests import sample_deployment
+from tests.cluster.processes import CommandError
 from tests.cluster.recommender import Program, Web, eventually
 
 
@@ -55,22 +56,36 @@ def test_a_pod_is_resized_in_place_without_a_restart(recommender: Program, web: 
     assert Quantity.parse(requests()["cpu"]) >= Quantity.parse("25m")
 
 
+def memory(web: Web) -> str:
+    """What the kubelet says that its container has requested."""
+    return str(web.pod().get("resources", {}).get("requests", {}).get("memory", ""))
+
+
 def at_least(memory: str) -> dict[str, Any]:
     return {"containerPolicies": [{"containerName": "*", "minAllowed": {"memory": memory}}]}
 
 
 def test_a_resize_asks_for_what_the_namespace_allows(recommender: Program, web: Web) -> None:
-    """1Gi is recommended to a container of 32Mi with a limit of 256Mi; a LimitRange allows limits of 512Mi: 64Mi."""
-    web.bed.apply({
-        "apiVersion": "v1",
-        "kind": "LimitRange",
-        "metadata": {"name": "small", "namespace": web.namespace},
-        "spec": {"limits": [{"type": "Container", "max": {"memory": "512Mi"}}]},
-    })  # fmt: skip
+    """1Gi is recommended to a container of 32Mi with a limit of 256Mi; a LimitRange allows limits of 512Mi: 64Mi.
+
+    Then a ResourceQuota has 100Mi: 1Gi is not asked for, which the server would refuse; 100Mi, its last byte, is had.
+    """
+    web.allow("LimitRange", limits=[{"type": "Container", "max": {"memory": "512Mi"}}])
     web.watch("InPlace", policy=at_least("1Gi"))
     recommender.start("--apply=in-place", "--apply-min-history=1s")
-    eventually(lambda: web.pod().get("resources", {}).get("requests", {}).get("memory") == "64Mi", 120, "not resized")
+    eventually(lambda: memory(web) == "64Mi", 120, "not resized")
     assert web.target()["memory"] == "1Gi"
+    web.allow("ResourceQuota", hard={"requests.memory": "100Mi"})
+    eventually(lambda: web.charged("requests.memory") == "64Mi", 30, "not counted")
+    web.bed.kubectl("delete", "limitrange", "small", "-n", web.namespace)
+    cause = "ResourceQuota small: requests.memory would be 1Gi in all, 100Mi is allowed"
+    eventually(lambda: cause in recommender.log.read_text(), 30, "not said")
+    with pytest.raises(CommandError, match=r"exceeded quota: small, .*limited: requests.memory=100Mi"):
+        web.resize({"requests": {"memory": "1Gi"}, "limits": {"memory": "8Gi"}})
+    assert memory(web) == "64Mi"
+    web.watch("InPlace")
+    eventually(lambda: memory(web) == "100Mi", 30, "not resized to what the quota has")
+    assert web.pod()["restartCount"] == 0
     assert "pod not changed" not in recommender.log.read_text()
 
 
@@ -79,11 +94,6 @@ def resizing(web: Web) -> list[tuple[str, str]]:
     (pod,) = web.bed.get("pods", "-n", web.namespace, "-l", "app=web")["items"]
     found = [(one["type"], one.get("reason", "")) for one in pod["status"]["conditions"]]
     return [(kind, reason) for kind, reason in found if kind.startswith("PodResize")]
-
-
-def memory(web: Web) -> str:
-    """What the kubelet says that its container has requested."""
-    return str(web.pod().get("resources", {}).get("requests", {}).get("memory", ""))
 
 
 def test_a_resize_beyond_the_node_is_asked_for_once_and_replaced_by_another_target(
