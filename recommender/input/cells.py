@@ -33,7 +33,9 @@ def all_numbers(texts: Sequence[str]) -> Floats | None:
         found = np.array(texts).astype(np.float64)
     except ValueError:
         return None
-    return found if np.isfinite(found).all() and (found >= 0).all() and "_" not in "".join(texts) else None
+    joined = "".join(texts)
+    sure = "_" not in joined and "\0" not in joined  # numpy takes no notice of a NUL at the end
+    return found if sure and np.isfinite(found).all() and (found >= 0).all() else None
 
 
 def all_amounts(texts: Sequence[str]) -> Amounts | None:
@@ -45,6 +47,11 @@ def all_amounts(texts: Sequence[str]) -> Amounts | None:
     amounts = np.full(len(texts), MISSING, dtype=np.int64)
     amounts[[bool(text) for text in texts]] = np.ceil(found)
     return amounts
+
+
+def is_fraction(text: str) -> bool:
+    """Whether the text, which is an amount or empty, is no whole number."""
+    return any(mark in text for mark in ".eE") and not float(text).is_integer()
 
 
 def read_epoch(text: str) -> float:

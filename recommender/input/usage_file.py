@@ -4,7 +4,7 @@ import csv
 import gzip
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from io import BufferedIOBase
@@ -15,7 +15,16 @@ from typing import Final
 import numpy as np
 
 from adapter.metrics.problems import Problems
-from recommender.input.cells import OOM_COLUMN, all_amounts, all_numbers, read_amount, read_cell, read_epoch, read_name
+from recommender.input.cells import (
+    OOM_COLUMN,
+    all_amounts,
+    all_numbers,
+    is_fraction,
+    read_amount,
+    read_cell,
+    read_epoch,
+    read_name,
+)
 from recommender.model.buckets import Amounts, Floats, Rows
 from recommender.model.containers import MAX_EPOCH, MISSING
 
@@ -53,6 +62,8 @@ class Usage:
     oom: Amounts
     """bytes: the memory request in force at an OOM kill that followed the row's sample (0: no request)."""
     problems: Problems
+    fractional: Collection[str] = ()
+    """Containers of which an amount of CPU was no whole number, as they are written by whoever counts in cores."""
 
     def ordered(self, by_time: bool) -> "Usage":
         """Rows grouped by container; inside one in file order, or by time.
@@ -117,6 +128,7 @@ class _Rows:
         self.container = array("q")
         self.time = array("d")
         self.cpu, self.memory, self.oom = array("q"), array("q"), array("q")
+        self.fractional: set[str] = set()
 
     def append(self, name: str, time: float, amounts: tuple[int, int, int]) -> None:
         self.container.append(self.index.setdefault(name, len(self.index)))
@@ -142,6 +154,8 @@ class _Rows:
         index = {text: self.index.setdefault(name, len(self.index)) for text, name in names.items()}
         self.container.extend(map(index.__getitem__, columns["container"]))
         self.time.frombytes(times.tobytes())
+        cpu = zip(columns["container"], columns["cpu_millicores"], strict=True)
+        self.fractional.update({names[text] for text, amount in cpu if is_fraction(amount)})
         missing = np.full(len(lines), MISSING)
         for column, amount in zip((self.cpu, self.memory, self.oom), [*amounts, missing], strict=False):
             assert amount is not None
@@ -155,7 +169,10 @@ class _Rows:
         cpu, memory, oom = (np.frombuffer(column, dtype=np.int64) for column in (self.cpu, self.memory, self.oom))
         container = place[np.frombuffer(self.container, dtype=np.int64)]
         time = np.frombuffer(self.time, dtype=np.float64)
-        return Usage(names=names, container=container, time=time, cpu=cpu, memory=memory, oom=oom, problems=problems)
+        return Usage(
+            names=names, container=container, time=time, cpu=cpu, memory=memory, oom=oom, problems=problems,
+            fractional=frozenset(self.fractional),
+        )  # fmt: skip
 
 
 def _read(path: Path, rows: _Rows, problems: Problems) -> None:
@@ -182,6 +199,8 @@ def _read_singly(
             problems.add(f"{path}, line {number}: {error}")
         else:
             rows.append(container, time, (cpu, memory, oom))
+            if is_fraction(cells[places["cpu_millicores"]]):
+                rows.fractional.add(container)
 
 
 def _batches(lines: Iterator[tuple[int, list[str]]]) -> Iterator[list[tuple[int, list[str]]]]:

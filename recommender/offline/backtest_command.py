@@ -17,7 +17,7 @@ from recommender.model.containers import DAY
 from recommender.offline.backtest import POLICIES, Walk, ceiled, margined, sample_step, walk
 from recommender.offline.calibration import Calibrations
 from recommender.offline.contenders import Contender, Fixed
-from recommender.offline.doubts import without_strays
+from recommender.offline.doubts import largest, without_strays
 from recommender.offline.report_command import requests_of
 from recommender.offline.score import Prices, Summary, Tally, bootstrap, interval, summary
 from recommender.offline.tuning import MEDIAN, OVERRUNS, Course, Margins, Split, splits
@@ -85,7 +85,7 @@ def _show_risks(risks: Mapping[str, Calibrations], given: argparse.Namespace) ->
 def _contenders(names: Sequence[str], usage: Usage, how: Walk, requests: Path | None) -> dict[str, Contender]:
     found = {name: POLICIES[name](usage, how) for name in names}
     if requests:
-        found["requests"] = Fixed(usage, requests_of(requests, usage.names))
+        found["requests"] = Fixed(usage, requests_of(requests, usage.names, largest(usage)))
     return found
 
 

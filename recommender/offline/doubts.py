@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from adapter.program import tables
 from recommender.input.usage_file import Usage, UsageError
-from recommender.model.containers import DAY
+from recommender.model.containers import DAY, MISSING
 from recommender.offline.entry import SILENT, Request
 
 AHEAD: Final = DAY
@@ -26,6 +27,9 @@ HUGE: Final = 1_000_000
 """millicores: no machine has a thousand cores to itself; such amounts are nanocores, or microcores."""
 TINY: Final = 2**20
 """bytes: no container runs in less than 1 MiB; such amounts are MiB, or KiB."""
+IDLE: Final = 200
+"""A container that never used more than this part of its request is worth a look: somebody thought that it needs more.
+Cores taken for millicores are a thousandth of it."""
 
 
 def strays(usage: Usage, now: float) -> tuple[NDArray[np.bool_], list[str]]:
@@ -89,23 +93,27 @@ def of_age(usage: Usage, now: float) -> list[str]:
 
 def of_usage(usage: Usage) -> list[str]:
     """Whether amounts look like other units than the columns say."""
-    cpu, most, memory = int(usage.cpu.max(initial=0)), *(np.zeros(len(usage.names), dtype=np.int64) for _ in range(2))
-    np.maximum.at(memory, usage.container, usage.memory + 1)  # 0: no row; 1: nothing but 0
-    np.maximum.at(most, usage.container, usage.cpu + 1)
-    said = []
-    if (most == 1).any():
-        said.append(f"cpu_millicores of {_which(usage.names, most == 1)} is 0 in every row: was it measured?")
-    if 0 < cpu <= CORES and len(usage.cpu) > 1:
-        said.append(f"no cpu_millicores is above {cpu}: are these cores? 1 core is 1000")
-    if cpu > HUGE:
-        said.append(f"cpu_millicores goes up to {cpu}: are these nanocores? 1 core is 1000")
-    small = (memory > 1) & (memory <= TINY)
-    if (memory == 1).any():
-        said.append(f"memory_bytes of {_which(usage.names, memory == 1)} is 0 in every row: was it measured?")
-    if small.any():
-        of = "" if small.all() else f" of {_which(usage.names, small)}"
-        said.append(f"no memory_bytes{of} is above {memory[small].max() - 1}: are these MiB? 1 MiB is {TINY}")
-    return said
+    cpu, memory = _most(usage, usage.cpu), _most(usage, usage.memory)
+    return [*_of_cpu(usage, cpu), *_of_memory(usage.names, memory)]
+
+
+def largest(usage: Usage) -> dict[str, Request]:
+    """Container -> the most that it used of each resource; MISSING of what it has no sample of."""
+    cpu, memory = _most(usage, usage.cpu).tolist(), _most(usage, usage.memory).tolist()
+    return {name: Request(*amounts) for name, *amounts in zip(usage.names, cpu, memory, strict=True)}
+
+
+def beside_requests(used: Mapping[str, Request], requests: Mapping[str, Request]) -> list[str]:
+    """Whether a container used so little of its request that it is idle, or in larger units than the column says.
+
+    `used` is what `largest` gives. An amount alone cannot tell half a core from half a millicore.
+    """
+    both = [(name, used[name], request) for name, request in requests.items() if name in used]
+    cores = [name for name, most, request in both if 0 < most.cpu <= min(CORES, request.cpu / IDLE)]
+    kib = [name for name, most, request in both if TINY < most.memory <= request.memory / IDLE]
+    never = f"is never above a {IDLE}th of the request: idle, or"
+    said = [f"cpu_millicores of {_some(cores)} {never} are these cores? 1 core is 1000"] if cores else []
+    return [*said, f"memory_bytes of {_some(kib)} {never} are these KiB? 1 KiB is 1024"] if kib else said
 
 
 def of_requests(requests: Mapping[str, Request], names: Collection[str]) -> list[str]:
@@ -125,6 +133,42 @@ def of_requests(requests: Mapping[str, Request], names: Collection[str]) -> list
         said.append(f"cpu_millicores of {len(cores)} requests are {CORES} or less ({_some(cores)}): are these cores?")
     if small:
         said.append(f"memory_bytes of {len(small)} requests are below 1 MiB ({_some(small)}): are these MiB?")
+    return said
+
+
+def _most(usage: Usage, amounts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of each container the largest amount; MISSING where it has none."""
+    found = np.full(len(usage.names), MISSING, dtype=np.int64)
+    np.maximum.at(found, usage.container, amounts)
+    return found
+
+
+def _of_cpu(usage: Usage, most: NDArray[np.int64]) -> list[str]:
+    said, top, named = [], int(most.max(initial=0)), partial(_which, usage.names)
+    if (most == 0).any():
+        said.append(f"cpu_millicores of {named(most == 0)} is 0 in every row: was it measured?")
+    if 0 < top <= CORES and len(usage.cpu) > 1:
+        said.append(f"no cpu_millicores is above {top}: are these cores? 1 core is 1000")
+    broken = np.array([name in usage.fractional for name in usage.names])
+    cores = broken & (most > 0) & (most <= CORES)
+    if cores.any() and (~broken & (most > CORES)).any():
+        said.append(
+            f"cpu_millicores of {named(cores)} has fractions and is never above {most[cores].max()}, that of others is "
+            "whole: are these cores? 1 core is 1000"
+        )
+    if top > HUGE:
+        of = named(most > HUGE)
+        said.append(f"cpu_millicores of {of} goes up to {top}: are these nanocores? 1 core is 1000")
+    return said
+
+
+def _of_memory(names: Sequence[str], most: NDArray[np.int64]) -> list[str]:
+    said, small = [], (most > 0) & (most <= TINY)
+    if (most == 0).any():
+        said.append(f"memory_bytes of {_which(names, most == 0)} is 0 in every row: was it measured?")
+    if small.any():
+        of = "" if small.all() else f" of {_which(names, small)}"
+        said.append(f"no memory_bytes{of} is above {most[small].max()}: are these MiB? 1 MiB is {TINY}")
     return said
 
 

@@ -16,7 +16,7 @@ from recommender.estimate.recommend import decide
 from recommender.input.usage_file import Usage, read_usage
 from recommender.model.containers import MISSING, Model
 from recommender.offline.contenders import Krr, Largest
-from recommender.offline.doubts import without_strays
+from recommender.offline.doubts import largest, without_strays
 from recommender.offline.replay import Replay
 from recommender.offline.report_command import requests_of
 from recommender.settings import FLAGS, MODES, Settings, parse
@@ -33,7 +33,7 @@ def run(arguments: Sequence[str]) -> int:
     usage = read_usage([given.usage])
     requests: Mapping[str, tuple[int, int]] | None = None
     if given.requests:
-        requests = requests_of(given.requests, usage.names)
+        requests = requests_of(given.requests, usage.names, largest(usage))
     records = _windowed(usage, given.mode) if given.mode in WINDOWED else _modelled(usage, settings)
     if requests is not None:
         records = [_compared(record, requests) for record in records]

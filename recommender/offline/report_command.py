@@ -3,7 +3,7 @@
 import argparse
 import re
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -43,7 +43,7 @@ def run(arguments: Sequence[str]) -> int:
     gates = _gates(given.fail_on)
     prices = Prices(given.price_core, given.price_gib) if given.price_core or given.price_gib else None
     known = load(given, settings)
-    listed = requests_of(given.requests, known.names) if given.requests else {}
+    listed = requests_of(given.requests, known.names, known.used) if given.requests else {}
     found = entries(
         known.model,
         known.rows,
@@ -150,7 +150,8 @@ def _load_usage(paths: Sequence[Path], chosen: Mode) -> Known:
         tables.say(line)
     replay = Replay(Model(chosen.aggregation), usage, by_time=True)
     replay.run_all()
-    return Known(model=replay.model, rows=replay.rows, names=usage.names, now=float(usage.time.max()))
+    now, used = float(usage.time.max()), doubts.largest(usage)
+    return Known(model=replay.model, rows=replay.rows, names=usage.names, now=now, used=used)
 
 
 def _seconds(text: str) -> float:
@@ -160,14 +161,17 @@ def _seconds(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{error}; 10m is one") from error
 
 
-def requests_of(path: Path, names: Sequence[str]) -> dict[str, Request]:
-    """Requests in force by container, from a file; what is doubtful beside containers of these names is said."""
+def requests_of(path: Path, names: Sequence[str], used: Mapping[str, Request]) -> dict[str, Request]:
+    """Requests in force by container, from a file; what is doubtful beside containers of these names is said.
+
+    `used`: the most that a container used, of those of which it is known.
+    """
     found, problems = read_requests(path)
     tables.complain(problems, "bad rows of requests were left out")
     if not found:
         tables.say(f"{path}: no container with requests in it")
     requests = {name: Request(*amounts) for name, amounts in found.items()}
-    for line in doubts.of_requests(requests, set(names)):
+    for line in (*doubts.of_requests(requests, set(names)), *doubts.beside_requests(used, requests)):
         tables.say(line)
     return requests
 

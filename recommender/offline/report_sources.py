@@ -53,6 +53,8 @@ class Known:
     """Unix s: the time of the report"""
     requests: Mapping[str, Request] = field(default_factory=dict)
     """By container."""
+    used: Mapping[str, Request] = field(default_factory=dict)
+    """By container, the most that it used; where the source is a file."""
     hpas: Mapping[tuple[str, str, str], Utilised] = field(default_factory=dict)
     """By namespace, kind and name of the workload."""
     init: Collection[str] = ()

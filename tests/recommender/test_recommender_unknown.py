@@ -127,8 +127,45 @@ def test_memory_that_no_process_could_run_in_is_no_sample(run: Run, memory: int,
 def test_a_container_in_other_units_is_doubted_beside_others_that_are_right(run: Run) -> None:
     _, _, err = run(rows(512, name="small") + rows())
     assert "no memory_bytes of small is above 512: are these MiB?" in err
-    assert "cpu_millicores goes up to 250000000: are these nanocores?" in run(rows(cpu=250_000_000))[2]
+    nano = run(rows(cpu=250_000_000, name="nano") + rows())[2]
+    assert "cpu_millicores of nano goes up to 250000000: are these nanocores?" in nano
     assert "cpu_millicores of idle is 0 in every row: was it measured?" in run(rows(cpu=0, name="idle") + rows())[2]
+
+
+@pytest.mark.parametrize("bad", ["", f"in-cores,{T0},none,1\n"])
+def test_one_container_with_fractions_of_cores_among_millicores_is_doubted(run: Run, bad: str) -> None:
+    """A bad row makes the file be read line by line."""
+    said = "cpu_millicores of in-cores has fractions and is never above 1, that of others is whole: are these cores?"
+    right, cores = rows(250), rows(cpu=0.35, name="in-cores")
+    assert said in run(right + cores + bad)[2]
+    assert said in run(cores + right + bad)[2]
+    assert "are these cores" not in run(rows(cpu=250.5) + cores)[2], "all are measured finely: nothing tells"
+    assert "are these cores" not in run(right + rows(cpu=2, name="idle"))[2], "2 millicores are what idle ones use"
+    assert "are these cores" not in run(right + rows(cpu=20.5, name="small"))[2]
+    assert "are these cores" not in run(right + rows(cpu="1.0", name="idle"))[2], "a whole number, as pandas writes it"
+
+
+@pytest.mark.parametrize(
+    ("cpu", "request_cpu", "is_doubted"),
+    [(1, 200, True), (1, 199, False), (2, 400, True), (16, 3200, True), (17, 10_000, False), ("", 4000, False)],
+)
+def test_a_container_that_uses_a_200th_of_its_request_is_idle_or_in_cores(
+    run: Run, cpu: object, request_cpu: int, is_doubted: bool
+) -> None:
+    """0.35 cores and 1 core are both the amount 1; a request of 200 times that was made for something."""
+    usage = rows() + rows(cpu=cpu, name="other")
+    err = run(usage, f"{NAME},1000,{GI}\nother,{request_cpu},{GI}\n")[2]
+    said = "cpu_millicores of other is never above a 200th of the request: idle, or are these cores? 1 core is 1000"
+    assert (said in err) == is_doubted
+    assert NAME not in err
+
+
+@pytest.mark.parametrize(("request_memory", "is_doubted"), [(800 * MI, True), (799 * MI, False), (4 * GI, True)])
+def test_a_container_in_kib_is_doubted_beside_its_request(run: Run, request_memory: int, is_doubted: bool) -> None:
+    """4 GiB written in KiB are 4 Mi: more than 1 MiB, which no process runs in."""
+    err = run(rows() + rows(4 * MI, name="other"), f"{NAME},1000,{GI}\nother,1000,{request_memory}\n")[2]
+    said = "memory_bytes of other is never above a 200th of the request: idle, or are these KiB? 1 KiB is 1024"
+    assert (said in err) == is_doubted
 
 
 def test_an_old_file_is_reported_as_of_its_newest_row_and_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,7 @@ def test_fractions_are_rounded_up_as_quantities_are(written: Callable[..., Any])
         ("a,60,1,1e15", "memory_bytes '1e15' is not in 0 to"),
         ("a,60,many,1", "cpu_millicores 'many' is not a number"),
         ("a,60,1_0,1", "cpu_millicores '1_0' is not a number"),
+        ("a,60,1.5\0,1", "cpu_millicores '1.5\\x00' is not a number"),
         ("a,inf,1,1", "epoch_s 'inf' is not finite"),
         ("a,1372629804000,1,1", "Unix seconds are wanted"),
         ("a,60", "2 cells, at least 3 are wanted"),
