@@ -6,7 +6,7 @@ SECONDS ?=
 CLUSTER_PYTEST := $(PY) -m pytest -o addopts="-q --strict-markers --strict-config --import-mode=importlib" --timeout=600
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test properties fuzz mutants lint format cluster-up cluster-down cluster-status cluster-test neighbours image chart versions loadtest compare-step days demo scale-latency \
+.PHONY: help install run test properties fuzz mutants lint format cluster-up cluster-down cluster-status cluster-test neighbours walkthrough image chart versions loadtest compare-step days demo scale-latency \
         bench-adapter bench-exposition bench-parsers churn bench-recommender recommender-tables report-pictures dashboards references rates judge steady steady-short \
         bench-rollouts bench-rollout-peer attack console-pictures clean \
         setup-hpa setup-vpa blue-green-deploy blue-green-rollback canary-deploy canary-monitor
@@ -59,10 +59,13 @@ cluster-status: .venv/installed ## what runs of it, and where its logs are
 	@$(PY) -m tests.cluster status
 
 cluster-test: .venv/installed ## the tests on a real control plane (ONLY=some files)
-	@$(CLUSTER_PYTEST) -rfEs --durations=5 --ignore=tests/cluster/neighbours $(or $(ONLY),tests/cluster)
+	@$(CLUSTER_PYTEST) -rfEs --durations=5 --ignore=tests/cluster/neighbours --ignore=tests/cluster/walkthrough $(or $(ONLY),tests/cluster)
 
 neighbours: .venv/installed ## the same bed beside VictoriaMetrics, metrics-server, an OpenTelemetry Collector, built once in some six minutes; needs root
 	@STREAMGATE_CLUSTER_REQUIRED=1 $(CLUSTER_PYTEST) -rs --durations=5 tests/cluster/neighbours
+
+walkthrough: .venv/installed ## the tutorial typed command by command on the test bed; needs root, 4 minutes
+	@STREAMGATE_CLUSTER_REQUIRED=1 $(CLUSTER_PYTEST) -rs --durations=5 tests/cluster/walkthrough
 
 image: .venv/installed ## the images of the Dockerfile by buildah, and a look into them; needs root (BUILDAH_FLAGS=…)
 	@$(PY) -m tests.cluster.image $(BUILDAH_FLAGS)

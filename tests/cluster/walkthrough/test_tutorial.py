@@ -1,0 +1,57 @@
+"""docs/tutorial.md, command by command, on the bed that it starts: whoever types what stands there gets there."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.adapter import ROOT
+from tests.cluster.bed import Bed, BedError
+
+PAGE = ROOT / "docs" / "tutorial.md"
+BLOCK = re.compile(r"^(?P<not_run><!-- not run -->\n)?```bash\n(?P<script>.*?)^```$", re.MULTILINE | re.DOTALL)
+EXPORT = re.compile(r"^export KUBECONFIG=(?P<path>\S+)$", re.MULTILINE)
+LONGEST = 420.0
+"""s that one block may take; `wait` itself gives up after 5 minutes."""
+
+
+def scripts() -> list[str]:
+    """The blocks of the page that are to be typed, but for those about the reader's own cluster."""
+    return [found["script"] for found in BLOCK.finditer(PAGE.read_text()) if not found["not_run"]]
+
+
+def typed(script: str, shell: dict[str, str]) -> str:
+    """What it prints in a shell that stops at the first command that fails. `shell` is the environment."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], cwd=ROOT, env=shell, timeout=LONGEST,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{script}\n{done.stdout}"
+    return done.stdout
+
+
+@pytest.fixture
+def shell(own_folder: Path) -> Iterator[dict[str, str]]:
+    """The environment of a shell that has our programs; no bed is up. One that is up afterwards goes."""
+    yield {**os.environ, "PATH": os.pathsep.join([str(ROOT / ".venv" / "bin"), os.environ["PATH"]])}
+    with suppress(BedError):  # it did not come up
+        Bed.attach().down()
+
+
+@pytest.mark.timeout(1200, func_only=True)
+def test_every_command_of_the_tutorial_does_what_the_page_says(shell: dict[str, str]) -> None:
+    start, *others = scripts()
+    assert len(others) >= 8
+    told = EXPORT.search(typed(start, shell))
+    assert told
+    bed = Bed.attach()
+    shell |= {"KUBECONFIG": told["path"], "PATH": os.pathsep.join([str(bed.program.parent), shell["PATH"]])}
+    before = bed.kubectl("get", "namespaces,crds,apiservices", "-o", "name")
+    for script in others:
+        typed(script, shell)
+    assert bed.kubectl("get", "namespaces,crds,apiservices", "-o", "name") == before
+    assert "sample" not in bed.kubectl("get", "deployments,hpa,services,pods", "-n", "default", "-o", "name")
