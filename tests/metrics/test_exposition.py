@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families as text_orac
 
 from adapter.metrics import series_text
 from adapter.metrics.sample import Point, Series
-from adapter.metrics.scrape.exposition import Limits, Parser
+from adapter.metrics.scrape.exposition import SLICE_BYTES, Limits, Parser
 from adapter.metrics.scrape.lines import Allowance
 from adapter.metrics.series_text import LabelLimits
 
@@ -217,6 +217,14 @@ def test_slices_add_up_to_the_whole(drawn: list[str], size: int) -> None:
     assert repr([point for part in slices for point in part.points]) == repr(whole.points)
     assert [sentence for part in slices for sentence in part.problems] == whole.problems
     assert all(len(part.points) <= size for part in slices)
+
+
+def test_a_slice_is_bounded_in_bytes_too() -> None:
+    """500 lines of 16 kB with 1,900 escapes each took 0.2 s of the event loop."""
+    line = b'a{b="' + b"\\n" * 1900 + b'"} 1\n'
+    slices = list(Parser().parse_chunks(line * 500, NOW))
+    assert max(len(part.points) for part in slices) <= SLICE_BYTES // len(line) + 1
+    assert sum(len(part.points) for part in slices) == 500
 
 
 # -- rubbish in --------------------------------------------------------------------------------------------------------

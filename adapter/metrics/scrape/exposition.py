@@ -9,7 +9,6 @@ import io
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping
-from itertools import islice
 from typing import NamedTuple
 
 from adapter.metrics.problems import Problems
@@ -20,6 +19,8 @@ from adapter.metrics.series_text import LabelLimits, LineError, SeriesReader, cu
 
 FUTURE_S = 600.0
 """A timestamp further ahead of our clock than this is refused, as Prometheus does."""
+SLICE_BYTES = 32 * 1024
+"""Of lines that are read in one slice, and one line more."""
 _HEAD = re.compile(rb'[ \t]*+[a-zA-Z0-9_:]*+[ \t]*+\{(?:[^"}]++|"(?:[^"\\]++|\\.)*+")*+\}', re.DOTALL)
 _HASH, _UNDERSCORE = ord("#"), ord("_")
 _NOT_WANTED = ""
@@ -105,7 +106,8 @@ class Parser:
         self._sender.begin(now, wall)
         end = _end(body) if openmetrics else len(body)
         stream = io.BytesIO(body if end < 0 or end == len(body) else body[:end])
-        while not reading.ended and (lines := list(islice(stream, lines_per_slice))):
+        slices = _slices(stream, lines_per_slice)
+        while not reading.ended and (lines := next(slices, None)):
             part = Parsed([], [], {})
             self._read(lines, reading, part)
             self._count(len(lines), reading, part.points)
@@ -229,6 +231,13 @@ class _Wanted(dict[bytes, bool]):
         if len(self) < 10_000 and len(text) < 256:
             self[text] = wanted
         return wanted
+
+
+def _slices(stream: io.BytesIO, lines: int) -> Iterator[list[bytes]]:
+    """All lines, at most so many at once, and of SLICE_BYTES: a long one may take as much time as hundreds."""
+    while some := stream.readlines(SLICE_BYTES):
+        for start in range(0, len(some), lines):
+            yield some[start : start + lines]
 
 
 def _end(body: bytes) -> int:
