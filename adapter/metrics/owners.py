@@ -24,6 +24,8 @@ PER_LABEL: Final = 112
 """Characters that a label counts beside its own: its pair, text and number in memory, however short it is."""
 WIDE: Final = 4
 """Characters that one outside ASCII counts: it and its text's others may take so many bytes each."""
+WIDE_HEAD: Final = 28
+"""Bytes by which the head of such a text is longer than that of one in ASCII."""
 PER_NAME: Final = 4
 """Series for each metric name on average, at least."""
 MANY_NAMES: Final = 5000
@@ -173,7 +175,7 @@ def characters(series: Series) -> int:
 
 def _bytes(text: str) -> int:
     """Always the same for one text, unlike its size in memory."""
-    return len(text) if text.isascii() else WIDE * len(text)
+    return len(text) if text.isascii() else WIDE * len(text) + WIDE_HEAD
 
 
 def named(owner: Owner) -> str:

@@ -5,7 +5,7 @@ import tracemalloc
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adapter.metrics.otlp.distribution import Number
@@ -39,6 +39,7 @@ def test_new_long_labels_at_each_scrape_fill_the_pods_own_share_of_characters() 
 
 
 @settings(max_examples=20)
+@example(labels=63, length=1, letter="🙂", new_names=False)
 @given(st.integers(0, 63), st.integers(1, 200), st.sampled_from("aé🙂"), st.booleans())
 def test_what_a_series_counts_is_what_its_texts_and_pairs_take_within_a_quarter(
     labels: int, length: int, letter: str, new_names: bool
