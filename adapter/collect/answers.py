@@ -34,7 +34,7 @@ from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.usage import UsageSource
 from adapter.collect.used import Used
 from adapter.kube.resources import GroupResource
-from adapter.metrics.source import UnsupportedQuery
+from adapter.metrics.source import CostlyQuery, UnsupportedQuery
 from adapter.rooms import Room
 from adapter.rules.queries import QueryError
 from adapter.rules.resources import NODES, PERSISTENT_VOLUMES, UnknownResource
@@ -201,7 +201,7 @@ class Collected:
             raise Unanswerable(refusal)
         held = self._collector.held.get(want)
         self._collector.demand.requested(want, user, self._clock())
-        if held is None or (held.table is None and not isinstance(held.error, UnsupportedQuery)):
+        if held is None or (held.table is None and not isinstance(held.error, UnsupportedQuery | CostlyQuery)):
             group = "external" if isinstance(want, ExternalWant) else "custom"
             self._telemetry.uncovered.labels(f"{group}.metrics.k8s.io").inc()
             try:

@@ -5,6 +5,7 @@ What is on offer is `offers`' to look up, when what is asked `schedule`'s to say
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import structlog
 
@@ -17,14 +18,14 @@ from adapter.collect.offers import OfferLookup
 from adapter.collect.plan import Planner
 from adapter.collect.planned import Plan, Planned, UnplannedError
 from adapter.collect.reports import Reports
-from adapter.collect.schedule import Outcome, Replanning, Schedule, Timetable
+from adapter.collect.schedule import REST, Outcome, Replanning, Schedule, Timetable
 from adapter.collect.snapshot import Table
 from adapter.collect.starving import failing, starving
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.transition import Transitions
 from adapter.faults import ends_program
 from adapter.metrics.slices import Slices, run, run_in_turns
-from adapter.metrics.source import Query, RefusedQuery, Source, SourceError, UnsupportedQuery
+from adapter.metrics.source import CostlyQuery, Query, RefusedQuery, Source, SourceError, UnsupportedQuery
 from adapter.turns import Turns
 
 log = structlog.get_logger(__name__)
@@ -71,7 +72,7 @@ class Collector:
         self._evaluator = Evaluator(source, telemetry, self._reports, clock, transitions)
         self._replanning = Replanning()
         self._timetable = Timetable()
-        self._turns = Turns(places, clock)
+        self._turns, self._requests = Turns(places, clock), Turns(max(1, places // 2), clock)
         self._running: dict[Query, asyncio.Task[Held]] = {}
         self._wake = asyncio.Event()
 
@@ -203,9 +204,13 @@ class Collector:
         return task
 
     async def _in_turn(self, planned: Planned) -> Held:
-        """The time until there is a turn is not the query's: its clock begins with the turn."""
-        asked = self._clock()
-        async with self._turns.turn(planned.tenant), self.source.turn():
+        """The time until there is a turn is not the query's: its clock begins with the turn.
+
+        What no HPA asks for has one tenant's turns together, so that it keeps no namespace's own HPAs waiting.
+        """
+        asked, aside = self._clock(), self.demand.aside(planned.wants)
+        first = self._requests.turn(planned.tenant) if aside else nullcontext()
+        async with first, self._turns.turn("requests" if aside else planned.tenant), self.source.turn():
             self._telemetry.waited.observe(self._clock() - asked)
             return await self._evaluate(planned)
 
@@ -213,15 +218,14 @@ class Collector:
         started, place = self._clock(), planned.rule.place
         self._timetable.began(planned.query, started)
         error: SourceError | None = None
-        table = None
+        table, rest = None, 0.0
         self._telemetry.queries.labels(place, "value").inc()
         try:
             table = await self._evaluator.table(planned, started, self._last(planned))
         except SourceError as failure:
             error = failure = _bare(_judged(planned, failure))
-            if isinstance(failure, RefusedQuery) and self._planner.apart.refused(planned.wants, started):
-                self._replanning.ask()
-                self.wake()
+            if isinstance(failure, RefusedQuery):
+                rest = self._refused(planned, failure, started)
         except BaseException as failure:
             if ends_program(failure):
                 raise
@@ -231,9 +235,18 @@ class Collector:
             self._telemetry.query_errors.labels(place, "value").inc()
         ended = self._clock()
         self._telemetry.query_seconds.labels(place).observe(ended - started)
-        rest = float(self._planner.apart.failing) if isinstance(error, RefusedQuery) else 0.0  # one a second in all
         every = self._timetable.ended(planned, ended, _outcome(error), rest=rest)
         return self._hold(planned, table and table._replace(every=every), error)
+
+    def _refused(self, planned: Planned, failure: RefusedQuery, now: float) -> float:
+        """Ask otherwise for what was refused; s until this query is asked again."""
+        costly = isinstance(failure, CostlyQuery)
+        if not (costly and len(planned.wants) == 1) and self._planner.apart.refused(planned.wants, now):
+            self._replanning.ask()
+            self.wake()
+        if costly and self.demand.aside(planned.wants):
+            return REST
+        return float(self._planner.apart.failing)  # one a second in all
 
     def refused(self, want: Want) -> RefusedQuery | None:
         """Why the query that serves all who want the same is refused though it is for `want` alone, if it is."""

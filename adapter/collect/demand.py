@@ -206,6 +206,10 @@ class Demand:
         if want not in self._counts:
             self.remembered.note(want, user, now)
 
+    def aside(self, wants: Iterable[Want]) -> bool:
+        """Whether no HPA asks for any of them, though HPAs are known: else requests are all there is to go by."""
+        return bool(self._counts) and not any(want in self._counts for want in wants)
+
     @property
     def declarers(self) -> Mapping[tuple[str, str], frozenset[Want]]:
         """The wants of each HPA, by namespace and name."""

@@ -24,7 +24,8 @@ AFTER_FAILURE = 15.0
 
 
 REST = 60.0
-"""s until a query that can never work is asked again: the server may have become another one."""
+"""s until a query that can never work is asked again: the server may have become another one. As long rests one that
+no HPA asks for and that takes too much."""
 
 
 class Schedule(NamedTuple):

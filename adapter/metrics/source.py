@@ -47,6 +47,10 @@ class RefusedQuery(SourceError):  # noqa: N818 - it is a refusal, not a fault
     """
 
 
+class CostlyQuery(RefusedQuery):
+    """Looking at the data that there is takes too much; the source knows the more of it the more often it looks."""
+
+
 class UnsupportedQuery(SourceError):  # noqa: N818 - it is a refusal, not a fault
     """The source will never answer this query; the text says which part and what would be right."""
 

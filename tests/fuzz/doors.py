@@ -274,7 +274,7 @@ def promql(body: bytes) -> None:
 
 
 def expression(body: bytes) -> None:
-    full_match(text(body))("abc")
+    full_match(text(body)).matches("abc")
     found = Regexp(text(body))
     if match := found.search("abc"):
         found.expand("$1${name}", match)

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from adapter.metrics.sample import Series
 from adapter.metrics.source import Query, Source, UnsupportedQuery
 from adapter.metrics.store import ring as ring_module
-from adapter.metrics.store.family import Family, Strings
+from adapter.metrics.store.family import Family
 from adapter.metrics.store.ring import MAX_ROWS, Put, Ring
 from adapter.metrics.store.store import EmbeddedSource, Store
+from adapter.metrics.store.strings import Strings
 
 T = 1_000_000.0
 
@@ -281,11 +282,16 @@ def test_repeated_batches_change_nothing(samples: list[Any], shuffle: Any) -> No
 
 def test_a_series_costs_what_is_documented() -> None:
     """16 B per slot, 64 slots at a 5 s scrape and 300 s, 8 B per label; half as much again for rings that grow."""
+
+    def fill(store: Store) -> None:
+        for scrape in range(62):
+            store.extend((one, 1.0, T + 5 * scrape) for one in series)
+
     store, number = Store(), 500
     series = [requests(f"p{i}", a="1", b="2", c="3") for i in range(number)]
+    fill(Store())  # what is made once for all stores is none of theirs
     tracemalloc.start()
-    for scrape in range(62):
-        store.extend((one, 1.0, T + 5 * scrape) for one in series)
+    fill(store)
     grown, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert store.nbytes / number < 1.5 * (64 * 16 + 5 * 8 + 24)

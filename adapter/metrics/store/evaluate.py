@@ -16,11 +16,11 @@ from adapter.metrics.sample import Sample
 from adapter.metrics.slices import Slices
 from adapter.metrics.source import ALWAYS, Query, Since, UnsupportedQuery
 from adapter.metrics.store import rate
-from adapter.metrics.store.family import Strings
 from adapter.metrics.store.operators import arithmetic, matched, operator_of
 from adapter.metrics.store.ranges import LAST, RANGE_FUNCTIONS, RangeFunction
 from adapter.metrics.store.ring import Floats, Ints
 from adapter.metrics.store.selection import Kept, Reader, Selection, select
+from adapter.metrics.store.strings import Strings
 from adapter.metrics.store.supported import kept_labels, unsupported
 from adapter.metrics.store.vector import (
     AGGREGATIONS,

@@ -1,7 +1,6 @@
 """Families: all series of one metric, their labels as columns of numbers, their samples in rings."""
 
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -9,16 +8,14 @@ import numpy.typing as npt
 from adapter.metrics.matching import Matching
 from adapter.metrics.sample import Series
 from adapter.metrics.slices import Slices
-from adapter.metrics.source import RefusedQuery
-from adapter.metrics.store.columns import ABSENT, Columns
+from adapter.metrics.source import CostlyQuery
+from adapter.metrics.store.columns import Columns
 from adapter.metrics.store.ring import FINEST_S, MAX_ROWS, Floats, Ints, Put, Ring
-
-KEEP_UNUSED_S = 60.0
-"""For so long a text that no series has is remembered: a query under way may still need it."""
+from adapter.metrics.store.strings import Strings
 
 
 class Work:
-    """What matching costs: characters that are looked at, for expressions some 50 ns each."""
+    """What matching costs: characters that are looked at, for expressions at most some 50 ns each by their weight."""
 
     SLICE = 2**16
     """Between two turns of the event loop: about 3 ms."""
@@ -27,70 +24,26 @@ class Work:
     MOST = 2**26
     """In one query: about 3 s of CPU time."""
 
-    def __init__(self) -> None:
+    def __init__(self, count: Callable[[int], None] = lambda _: None) -> None:
+        """`count` is told of all that is done."""
+        self._count = count
         self._done = self._paused = 0
 
     def done(self, characters: int) -> bool:
-        """Whether others are to have a turn after so much more. Raises RefusedQuery where it is too much."""
-        self._done += max(characters, self.EACH)
+        """Whether others are to have a turn after so much more. Raises CostlyQuery where it is too much."""
+        characters = max(characters, self.EACH)
+        self._done += characters
+        self._count(characters)
         if self._done > self.MOST:
-            raise RefusedQuery(
-                f"its matchers would look at over {self.MOST} characters of labels' values, the most for one query of"
-                " the embedded store; fewer or shorter values, or equality, would be right"
+            raise CostlyQuery(
+                f"its matchers would look at over {self.MOST} characters of labels' values, those of large expressions"
+                " counted more than once, the most for one query of the embedded store; fewer or shorter values, or"
+                " equality, would be right"
             )
         if self._done - self._paused < self.SLICE:
             return False
         self._paused = self._done
         return True
-
-
-class Strings:
-    """Label values as numbers, so that whole columns are compared at once. A number is never given twice."""
-
-    def __init__(self) -> None:
-        self._codes: dict[str, int] = {"": ABSENT}
-        self._texts: dict[int, str] = {ABSENT: ""}
-        self._uses: dict[int, int] = {ABSENT: 1}
-        self._unused: dict[int, None] = {}
-        """Codes without use since the last purge."""
-        self._waiting: deque[tuple[float, list[int]]] = deque()
-        """Codes that purges found without use, by the purge's Unix time, the oldest first."""
-        self._next = ABSENT + 1
-
-    def __len__(self) -> int:
-        return len(self._codes)
-
-    def acquire(self, text: str) -> int:
-        code = self._codes.get(text)
-        if code is None:
-            code, self._next = self._next, self._next + 1
-            self._codes[text] = code
-            self._texts[code] = text
-        self._uses[code] = self._uses.get(code, 0) + 1
-        self._unused.pop(code, None)
-        return code
-
-    def release(self, text: str) -> None:
-        code = self._codes[text]
-        self._uses[code] -= 1
-        if not self._uses[code]:
-            self._unused[code] = None
-
-    def find(self, text: str) -> int | None:
-        return self._codes.get(text)
-
-    def text(self, code: int) -> str:
-        return self._texts[code]
-
-    def purge(self, now: float) -> None:
-        """Forget the texts that have been without use for long; it costs what has come out of use."""
-        if self._unused:
-            self._waiting.append((now, list(self._unused)))
-            self._unused = {}
-        while self._waiting and now >= self._waiting[0][0] + KEEP_UNUSED_S:
-            for code in self._waiting.popleft()[1]:
-                if self._uses.get(code) == 0:
-                    del self._uses[code], self._codes[self._texts.pop(code)]
 
 
 class Family:
@@ -157,7 +110,7 @@ class Family:
         return np.concatenate([ring.newest for ring in self._rings]) if self._rings else np.zeros(0)
 
     def select(self, matchings: Iterable[Matching], work: Work) -> Slices[Ints]:
-        """The rows whose labels satisfy all; one that is freed meanwhile may be among them. Raises RefusedQuery."""
+        """The rows whose labels satisfy all; one that is freed meanwhile may be among them. Raises CostlyQuery."""
         chosen = self.serial[: len(self.series)] != 0
         for matching in matchings:
             if matching.label not in self.columns:
@@ -174,12 +127,19 @@ class Family:
 
     def _test(self, matching: Matching, codes: Ints, work: Work) -> Slices[npt.NDArray[np.bool_]]:
         distinct, inverse = np.unique(codes, return_inverse=True)
-        texts = [self._strings.text(code) for code in distinct.tolist()]
-        verdicts = np.zeros(len(texts), dtype=bool)
-        for place, text in enumerate(texts):
-            verdicts[place] = matching.matches(text)
-            if work.done(len(text)):
-                yield
+        known, verdicts = self._strings.verdicts.of(matching, distinct)
+        unknown = np.flatnonzero(~known)
+        texts = [self._strings.text(code) for code in distinct[unknown].tolist()]
+        try:
+            matches = matching.matches if texts else bool
+            for place, text in zip(unknown.tolist(), texts, strict=True):
+                verdicts[place] = matches(text)
+                known[place] = True
+                if work.done(len(text) * matching.weight):
+                    yield
+        finally:
+            if len(unknown):  # of a query that is refused, too: it gets further the next time
+                self._strings.verdicts.add(matching, distinct[known], verdicts[known], self._strings.holds)
         return verdicts[inverse]
 
     def tail(self, rows: Ints, since: float, at: float) -> tuple[Floats, Floats]:

@@ -9,8 +9,9 @@ import promql_parser as ast
 from adapter.metrics.matching import Matching
 from adapter.metrics.slices import Slices
 from adapter.metrics.source import RefusedQuery
-from adapter.metrics.store.family import Family, Strings
+from adapter.metrics.store.family import Family
 from adapter.metrics.store.ring import Ints
+from adapter.metrics.store.strings import Strings
 from adapter.metrics.store.supported import matchings
 
 CELLS = 2**22
@@ -55,7 +56,7 @@ class Selection(NamedTuple):
 def select(reader: Reader, selector: ast.VectorSelector, kept: Kept) -> Slices[list[Selection]]:
     """The families and rows that match, with `kept` of their labels. Raises RefusedQuery, UnsupportedQuery."""
     found, labels, size = [], set[str](), 0
-    for selected in reader.select(matchings(selector)):
+    for selected in reader.select((yield from matchings(selector))):
         if selected is None:
             yield
             continue

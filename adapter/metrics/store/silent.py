@@ -10,9 +10,10 @@ from adapter.metrics.promql.read import parse
 from adapter.metrics.promql.walk import selectors
 from adapter.metrics.slices import Slices
 from adapter.metrics.source import Pod, Query, Since
-from adapter.metrics.store.family import Family, Strings
+from adapter.metrics.store.family import Family
 from adapter.metrics.store.ring import Floats, Ints
 from adapter.metrics.store.selection import Reader
+from adapter.metrics.store.strings import Strings
 from adapter.metrics.store.supported import matchings
 from adapter.metrics.store.vector import NAME
 
@@ -25,7 +26,7 @@ def silent(reader: Reader, query: Query, at: float, pods: Since) -> Slices[froze
     wanted = _coded(reader.strings, pods)
     heard: dict[Pod, float] = {}
     for selector in selectors(parse(query.promql)):
-        for newest in _newest(reader, matchings(selector), wanted, at):
+        for newest in _newest(reader, (yield from matchings(selector)), wanted, at):
             if newest is None:
                 yield
                 continue

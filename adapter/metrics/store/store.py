@@ -13,12 +13,13 @@ from adapter.metrics.matching import Matching, Operator
 from adapter.metrics.owners import Owner, Owners, Refusal, named, owner_of
 from adapter.metrics.promql.read import parse
 from adapter.metrics.sample import Point, Sample, Series
-from adapter.metrics.slices import Slices, run, run_in_turns
+from adapter.metrics.slices import Lane, Slices, run, run_in_turns
 from adapter.metrics.source import ALL_LABELS, ALWAYS, Discovery, Pod, Query, Since, UnsupportedQuery, Wanted
 from adapter.metrics.store.evaluate import SLICE_ROWS, evaluate
-from adapter.metrics.store.family import Family, Strings, Work
+from adapter.metrics.store.family import Family, Work
 from adapter.metrics.store.ring import FINEST_S, Ints, Put
 from adapter.metrics.store.silent import silent
+from adapter.metrics.store.strings import Strings
 from adapter.metrics.store.supported import matchings
 from adapter.metrics.store.vector import NAME
 
@@ -74,6 +75,8 @@ class Store:
         self._interval_s = interval_s
         self.strings = Strings()
         self.statistics = Statistics()
+        self.looked_at = 0
+        """Characters of labels' values and of names that matchers had to look at so far, as `Work` counts them."""
         self._families: dict[str, Family] = {}
         self._index: dict[Series, tuple[Family, int]] = {}
         self._serials = count(1)
@@ -200,21 +203,26 @@ class Store:
     def select(self, wanted: Sequence[Matching]) -> Iterator[tuple[Family, Ints] | None]:
         """The families with rows that match, and these rows, and None where others may run meanwhile.
 
-        The store may change between two of them. Raises RefusedQuery where matching takes too much.
+        The store may change between two of them. Raises CostlyQuery where matching takes too much.
         """
-        work = Work()
+        work = Work(self._look)
         names = [matching for matching in wanted if matching.label == NAME]
+        accepts = [matching.matches for matching in names]
         others = [matching for matching in wanted if matching.label != NAME]
+        weight = sum(matching.weight for matching in names)
         literal = next((name.equals for name in names if name.equals is not None), None)
         for name in list(self._families) if literal is None else [literal]:
             family = self._families.get(name)
-            if work.done(len(names) * len(name)):
+            if work.done(weight * len(name)):
                 yield None
-            if family is None or not all(matching.matches(name) for matching in names):
+            if family is None or not all(matches(name) for matches in accepts):
                 continue
             rows = yield from self._rows(family, others, work)
             if len(rows):
                 yield family, rows
+
+    def _look(self, characters: int) -> None:
+        self.looked_at += characters
 
     def _rows(self, family: Family, wanted: Sequence[Matching], work: Work) -> Generator[None, None, Ints]:
         """The rows that match, without those that were given to other series while others ran."""
@@ -234,7 +242,8 @@ class Store:
     def series_in_slices(self, selectors: Sequence[str], since: float, at: float) -> Slices[list[Mapping[str, str]]]:
         """As `series`."""
         found: dict[int, Mapping[str, str]] = {}
-        for wanted in [_matchings(selector) for selector in selectors]:
+        for selector in selectors:
+            wanted = yield from _matchings(selector)
             for selected in self.select(wanted):
                 if selected is None:
                     yield
@@ -246,11 +255,11 @@ class Store:
         return list(found.values())
 
 
-def _matchings(selector: str) -> list[Matching]:
+def _matchings(selector: str) -> Slices[list[Matching]]:
     node = parse(selector)
     if not isinstance(node, VectorSelector):
         raise UnsupportedQuery(f"'{selector[:60]}' is no series selector such as http_requests_total{{pod!=\"\"}}")
-    return matchings(node)
+    return (yield from matchings(node))
 
 
 class EmbeddedSource:
@@ -261,6 +270,7 @@ class EmbeddedSource:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._lane = Lane(lambda: store.looked_at)
 
     def turn(self) -> AbstractAsyncContextManager[None]:
         """See `Source`: what is in memory has no turns."""
@@ -268,11 +278,11 @@ class EmbeddedSource:
 
     async def query(self, query: Query, at: float, since: Since = ALWAYS) -> list[Sample]:
         """See `Source`."""
-        return await run_in_turns(evaluate(self.store, query, at, since))
+        return await run_in_turns(evaluate(self.store, query, at, since), self._lane)
 
     async def silent(self, query: Query, at: float, pods: Since) -> frozenset[Pod]:
         """See `Source`."""
-        return await run_in_turns(silent(self.store, query, at, pods))
+        return await run_in_turns(silent(self.store, query, at, pods), self._lane)
 
     async def discover(self, selector: str, since: float, at: float, wanted: Wanted = ALL_LABELS) -> Discovery:
         """See `Source`: all are listed, they are in memory."""

@@ -6,6 +6,7 @@ import promql_parser as ast
 
 from adapter.metrics.matching import Matching, Operator
 from adapter.metrics.promql.walk import matchers
+from adapter.metrics.slices import Slices
 from adapter.metrics.source import UnsupportedQuery
 from adapter.metrics.store.vector import NAME
 
@@ -20,13 +21,16 @@ def unsupported(construct: str) -> UnsupportedQuery:
     return UnsupportedQuery(f"the embedded store does not evaluate {construct}; it evaluates {SUPPORTED}")
 
 
-def matchings(selector: ast.VectorSelector) -> list[Matching]:
+def matchings(selector: ast.VectorSelector) -> Slices[list[Matching]]:
     """The matchers of a selector, the metric's name among them. Raises UnsupportedQuery."""
     if selector.offset is not None or selector.at is not None:
         raise unsupported("'offset' and '@'")
     if selector.matchers.or_matchers:
         raise unsupported("'or' between matchers")
-    found = [Matching(label, Operator(operator), value) for label, operator, value in matchers(selector)]
+    found = []
+    for label, operator, value in matchers(selector):
+        found.append(Matching(label, Operator(operator), value))
+        yield  # a large expression takes milliseconds to compile
     return found if selector.name is None else [Matching(NAME, Operator.EQUAL, selector.name), *found]
 
 
