@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 VICTORIA = "github.com/VictoriaMetrics/VictoriaMetrics"
 METRICS_SERVER = "sigs.k8s.io/metrics-server"
+VPA = "k8s.io/autoscaler/vertical-pod-autoscaler"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ PROGRAMS = {
         Program(
             "metrics-server", "metrics-server", f"{METRICS_SERVER}/cmd/metrics-server", oldest=(0, 7), newest=(0, 99)
         ),
+        Program("vpa-updater", "vpa", f"{VPA}/pkg/updater"),
+        Program("vpa-admission-controller", "vpa", f"{VPA}/pkg/admission-controller"),
+        Program("vpa-recommender", "vpa", f"{VPA}/pkg/recommender"),
         Program("kube-score", "kube-score", "github.com/zegl/kube-score/cmd/kube-score", ("version",), (1, 18)),
         Program("actionlint", "actionlint", "github.com/rhysd/actionlint/cmd/actionlint", ("-version",), (1, 7)),
     )
@@ -59,6 +63,7 @@ VERSION_OF = {
     "victoria-metrics": VICTORIA,
     "otelcol": "go.opentelemetry.io/collector/otelcol",
     "metrics-server": METRICS_SERVER,
+    "vpa": VPA,
     "kube-score": "github.com/zegl/kube-score",
     "actionlint": "github.com/rhysd/actionlint",
 }

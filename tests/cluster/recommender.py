@@ -64,8 +64,10 @@ class Web:
             bed.apply(sample_deployment("web", namespace))
             bed.rollout("web", namespace)
 
-    def watch(self, mode: str = "Off", target: str = "web", policy: dict[str, Any] | None = CAPPED) -> None:
-        """Makes its VPA, or changes it."""
+    def watch(
+        self, mode: str = "Off", target: str = "web", policy: dict[str, Any] | None = CAPPED, recommender: str = ""
+    ) -> None:
+        """Makes its VPA, or changes it; `recommender` is the one that it names."""
         spec: dict[str, Any] = {
             "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": target},
             "updatePolicy": {"updateMode": mode},
@@ -74,7 +76,9 @@ class Web:
             "apiVersion": "autoscaling.k8s.io/v1",
             "kind": "VerticalPodAutoscaler",
             "metadata": {"name": "web", "namespace": self.namespace},
-            "spec": spec | ({"resourcePolicy": policy} if policy else {}),
+            "spec": spec
+            | ({"resourcePolicy": policy} if policy else {})
+            | ({"recommenders": [{"name": recommender}]} if recommender else {}),
         })  # fmt: skip
 
     def allow(self, kind: str, **spec: Any) -> None:
