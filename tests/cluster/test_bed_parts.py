@@ -162,7 +162,8 @@ def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
 def test_a_process_without_a_record_is_found_by_its_mark(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     process = folder.start("sleeper", ["sleep", "60"])
-    assert [one.pid for one in strays(str(tmp_path))] == [process.pid]
+    # The kernel lets the parent go on a moment before the child's environment can be read.
+    assert wait_until(lambda: [one.pid for one in strays(str(tmp_path))] == [process.pid], 10)
     assert strays(str(tmp_path / "other")) == []
     folder.stop("sleeper")
 

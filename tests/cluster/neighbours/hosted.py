@@ -1,4 +1,4 @@
-"""Neighbours as processes of the host, and the images of those that run as pods."""
+"""Neighbours as processes of the host, the images of those that run as pods, and our own overlays beside them."""
 
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -29,3 +29,13 @@ def import_program(bed: Bed, name: str, image: str) -> None:
     """Gives the nodes `image`, which holds one static program and starts it; built where the cache has it not."""
     layer = images.Layer({f"/{name}": find([name])[name]})
     bed.import_image(images.archive(image, [layer], {"Entrypoint": [f"/{name}"], "User": "65534:65534"}))
+
+
+@contextmanager
+def kustomized(bed: Bed, folder: Path) -> Iterator[None]:
+    """`kubectl apply -k`; `kubectl delete -k` afterwards."""
+    bed.kubectl("apply", "-k", str(folder))
+    try:
+        yield
+    finally:
+        bed.kubectl("delete", "-k", str(folder), "--ignore-not-found", "--timeout=90s", seconds=120)

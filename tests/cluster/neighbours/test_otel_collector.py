@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -15,23 +14,11 @@ from loadtest.load import Stream, drive
 from loadtest.standalone import METRIC, Adapter, Served, free_port, program, sample_pod
 from tests.cluster.adapter import hpa, pods_metric
 from tests.cluster.binaries import find
+from tests.cluster.neighbours import otelcol
 from tests.cluster.neighbours.hosted import hosted
 
 PODS = ("first", "second")
 RATE = 20
-
-
-def collector_config(receiving: int, exporter: str, endpoint: str) -> dict[str, Any]:
-    """OTLP/HTTP in at a port of loopback; batches of a second to `endpoint`, in gzip, as is the exporters' default."""
-    return {
-        "receivers": {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{receiving}"}}}},
-        "processors": {"batch": {"timeout": "1s"}},
-        "exporters": {exporter: {"endpoint": endpoint, "tls": {"insecure": True}}},
-        "service": {
-            "telemetry": {"metrics": {"level": "none"}},
-            "pipelines": {"metrics": {"receivers": ["otlp"], "processors": ["batch"], "exporters": [exporter]}},
-        },
-    }
 
 
 def unscraped(name: str) -> Mapping[str, object]:
@@ -54,7 +41,7 @@ async def test_what_a_collector_pushes_is_served_of_each_pod(tmp_path: Path, doo
     receiving, taking = free_port(), free_port()
     config, log, objects = tmp_path / "collector.yaml", tmp_path / "collector.log", tmp_path / "objects.yaml"
     endpoint = f"127.0.0.1:{taking}" if door == "grpc" else f"http://127.0.0.1:{taking}"
-    config.write_text(yaml.safe_dump(collector_config(receiving, f"otlp_{door}", endpoint)))
+    config.write_text(yaml.safe_dump(otelcol.config(f"127.0.0.1:{receiving}", f"otlp_{door}", endpoint)))
     objects.write_text(yaml.safe_dump_all([*map(unscraped, PODS), hpa("sample", "default", pods_metric(METRIC, "20"))]))
     adapter, flags = Adapter(tmp_path / "credentials", free_port()), [f"--otlp-{door}-port={taking}"]
     async with AsyncExitStack() as stack:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from tests.cluster import image
 from tests.cluster.adapter import OVERLAYS
 from tests.cluster.bed import Bed
 from tests.cluster.neighbours import vpa
+from tests.cluster.neighbours.hosted import kustomized
 from tests.cluster.recommender import Web, eventually
 
 NAME = "streamgate-recommender"
@@ -27,22 +27,11 @@ def neighbours(bed: Bed, resource_metrics: None, tmp_path_factory: pytest.TempPa
         yield
 
 
-@contextmanager
-def overlay(bed: Bed, name: str) -> Iterator[None]:
-    """Applied as a user would; gone afterwards."""
-    path = str(OVERLAYS / name)
-    bed.kubectl("apply", "-k", path)
-    try:
-        yield
-    finally:
-        bed.kubectl("delete", "-k", path, "--ignore-not-found", "--timeout=90s", seconds=120)
-
-
 @pytest.fixture
 def alone(bed: Bed, neighbours: None) -> Iterator[None]:
     """The overlay `recommender`, with a loop every 5 s as the others."""
     quick = {"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": "--recommender-interval=5s"}
-    with overlay(bed, "recommender"):
+    with kustomized(bed, OVERLAYS / "recommender"):
         bed.kubectl("patch", "deployment", NAME, "-n", NAME, "--type=json", "-p", json.dumps([quick]))
         bed.rollout(NAME, NAME, seconds=120)
         yield
@@ -54,7 +43,7 @@ def dropped_in(bed: Bed, neighbours: None) -> Iterator[None]:
     target = ("deployment", vpa.RECOMMENDER, "-n", vpa.NAMESPACE)
     with vpa.applied(bed, vpa.recommender()):
         bed.rollout(vpa.RECOMMENDER, vpa.NAMESPACE, seconds=90)
-        with overlay(bed, "recommender-drop-in"):
+        with kustomized(bed, OVERLAYS / "recommender-drop-in"):
             bed.kubectl("patch", *target, "--patch-file", str(OVERLAYS / "recommender-drop-in" / "image.yaml"))
             bed.rollout(vpa.RECOMMENDER, vpa.NAMESPACE, seconds=120)
             yield
@@ -115,7 +104,7 @@ def test_beside_vpas_recommender_each_serves_the_vpas_that_name_it(
     bed: Bed, neighbours: None, new_namespace: Callable[[str], str]
 ) -> None:
     ours, theirs = (Web(bed, new_namespace(name)) for name in ("ours", "theirs"))
-    with vpa.applied(bed, vpa.recommender()), overlay(bed, "beside-vpa"):
+    with vpa.applied(bed, vpa.recommender()), kustomized(bed, OVERLAYS / "beside-vpa"):
         bed.rollout(NAME, NAME, seconds=120)
         bed.rollout(vpa.RECOMMENDER, vpa.NAMESPACE, seconds=90)
         ours.watch(recommender="streamgate")
