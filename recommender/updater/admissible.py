@@ -75,7 +75,7 @@ def refused_resize(pod: Pod, wanted: Mapping[str, Wanted], namespace: Namespace)
 def refused_new(pod: Pod, wanted: Mapping[str, Wanted], namespace: Namespace) -> Refusal | None:
     """Why no pod with these changes could come instead of the pod; None: nothing is known against it."""
     after = shape(pod, wanted)
-    return _by_ranges(after, namespace.ranges) or _by_quotas(pod, after, namespace, is_new=True)
+    return _by_itself(after) or _by_ranges(after, namespace.ranges) or _by_quotas(pod, after, namespace, is_new=True)
 
 
 def taken(pod: Pod, wanted: Mapping[str, Wanted], namespace: Namespace) -> dict[str, int]:
@@ -124,6 +124,19 @@ def _sum(parts: Sequence[Part], amounts: Sequence[Quantities]) -> dict[str, Quan
         if part.is_init:
             most = _largest(most, before if part.is_sidecar else _added(before, own))
     return _largest(together, most)
+
+
+def _by_itself(after: Shape) -> Refusal | None:
+    """What containers may not have beyond the pod as a whole (KEP-2837)."""
+    by = "the pod's own resources"
+    for resource, amount in _sum(after.parts, [part.requests for part in after.parts]).items():
+        if amount > (most := after.requests[resource]):
+            return Refusal(by, resource, f"requests.{resource} of its containers would be {amount}, it requests {most}")
+    for part in after.parts:
+        for resource, amount in part.limits.items():
+            if amount > (most := after.limits.get(resource, amount)):
+                return Refusal(by, resource, f"limits.{resource} of {part.name} would be {amount}, its limit is {most}")
+    return None
 
 
 def _by_ranges(after: Shape, ranges: Iterable[LimitRange]) -> Refusal | None:

@@ -6,11 +6,11 @@ held to what is allowed first (as VPA's utils/vpa/capping.go does), and all else
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
 from adapter.units.quantity import Quantity
-from recommender.objects import quantities
+from recommender.objects import ContainerPolicy, ResourcePolicy, quantities
 from recommender.updater.facts import Advice, Quantities
 from recommender.updater.objects import LimitRange
 
@@ -82,6 +82,29 @@ def held(advice: Mapping[str, Advice], asked: Sequence[Asked], room: Room) -> di
             for name, amount in fitted.items():
                 made[name][bound][resource] = _rounded(wanted[name], amount, UNIT[resource])
     return {name: Advice(**made[name]) for name in names}
+
+
+def admitted(
+    advice: Mapping[str, Advice], asked: Sequence[Asked], ranges: Iterable[LimitRange], policy: ResourcePolicy
+) -> dict[str, Advice]:
+    """The advice as VPA's admission controller writes it into a new pod, which may be more than the pod can get.
+
+    It holds targets to the least and most of LimitRanges and then, whatever those say, to the policy (its capping.go,
+    v1.8.1); it knows no ratio, and no resources of a pod as a whole.
+    """
+    known = replace(room(ranges, {}, {}), ratio={}, pod_ratio={})
+    return {
+        name: replace(own, target=_within(policy.of(name), own.target))
+        for name, own in held(advice, asked, known).items()
+    }
+
+
+def _within(policy: ContainerPolicy | None, target: Quantities) -> Quantities:
+    least, most = (quantities(policy.min_allowed), quantities(policy.max_allowed)) if policy else ({}, {})
+    raised = {name: max(amount, least.get(name, amount)) for name, amount in target.items()}
+    return {
+        name: min(amount, most[name]) if name in most and most[name].nano else amount for name, amount in raised.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from recommender.updater.facts import (
     Running,
     Wanted,
 )
-from recommender.updater.limits import Asked, held, room
+from recommender.updater.limits import Asked, admitted, held, room
 
 OBSERVED: Final = "vpaObservedContainers"
 """The annotation in which VPA's admission controller lists the containers that it saw."""
@@ -79,8 +79,9 @@ def wish(pod: Pod, advice: Mapping[str, Advice], policy: ResourcePolicy, namespa
     asked = [_asked(container, policy) for container in pod.running_containers]
     whole = pod.spec.resources
     fitting = held(advice, asked, room(space.ranges, whole.requests if whole else {}, whole.limits if whole else {}))
-    resized, anew = resize(pod, fitting, policy), _anew(pod, fitting, policy, space)
-    if not space.ranges and not space.quotas:
+    resized = resize(pod, fitting, policy)
+    anew = _anew(pod, admitted(advice, asked, space.ranges, policy), policy, space)
+    if not space.ranges and not space.quotas and whole is None:
         return Wish(fitting, resized, anew)
     return Wish(
         fitting,

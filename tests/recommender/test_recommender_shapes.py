@@ -189,6 +189,7 @@ CONTAINERS = {
 }
 LARGE = vpa("InPlaceOrRecreate", app="cpu=2")
 PROPORTIONAL = container(limits="cpu=2 memory=2Gi")
+AT_LEAST_4 = {"containerName": "*", "minAllowed": {"cpu": "4"}}
 RANGED = {
     "a largest limit": Shape(
         (pod(PROPORTIONAL),),
@@ -229,6 +230,36 @@ RANGED = {
         namespace={"limitranges": [limit_range("Pod", maxLimitRequestRatio="cpu=3")]},
         cause="limits.cpu of the pod would be 3.86 times the requests, 3 are allowed",  # 8.1 / 2.1
     ),
+    "a largest limit, of a new pod": Shape(
+        two(PROPORTIONAL),
+        vpa("Recreate", app="cpu=2"),
+        ("evict web-1",),
+        namespace={"limitranges": [limit_range(max="cpu=3")]},
+    ),
+    "a largest limit below the policy's least, which VPA's admission controller heeds last": Shape(
+        two(PROPORTIONAL),
+        vpa("Recreate", app="cpu=4", policies=[AT_LEAST_4]),
+        namespace={"limitranges": [limit_range(max="cpu=3")]},
+        cause="limits.cpu of container app would be 8, 3 at most is allowed",
+    ),
+    "a largest limit below the policy's least, of a resize": Shape(
+        (pod(PROPORTIONAL),),
+        vpa("InPlace", app="cpu=4", policies=[AT_LEAST_4]),
+        ("resize web-1 app requests cpu=1500m", "resize web-1 app limits cpu=3"),
+        namespace={"limitranges": [limit_range(max="cpu=3")]},
+    ),
+    "a least request above the policy's most, of a new pod": Shape(
+        two(PROPORTIONAL),
+        small("Recreate", policies=[{"containerName": "*", "maxAllowed": {"cpu": "100m"}}]),
+        namespace={"limitranges": [limit_range(min="cpu=500m")]},
+        cause="requests.cpu of container app would be 100m, 500m at least is wanted",
+    ),
+    "a ratio, of which VPA's admission controller knows nothing": Shape(
+        two(PROPORTIONAL),
+        small("Recreate", policies=[KEEP]),
+        namespace={"limitranges": [limit_range("Pod", maxLimitRequestRatio="cpu=4")]},
+        cause="limits.cpu of the pod would be 20 times the requests, 4 are allowed",
+    ),
     "a limit that the namespace asks for since": Shape(
         (pod(),),
         small("InPlace"),
@@ -265,6 +296,17 @@ POD_LEVEL = {
         (pod(container("a", requests="cpu=500m"), container("b", requests="cpu=500m"), whole=WHOLE),),
         vpa("InPlace", a="cpu=3", b="cpu=1"),
         ("resize web-1 a requests cpu=1500m",),
+    ),
+    "no more than the pod requests, of a new pod": Shape(two(whole=WHOLE), small("Recreate"), ("evict web-1",)),
+    "more than the pod requests, as VPA's admission controller would write it": Shape(
+        two(whole=WHOLE),
+        vpa("Recreate", app="cpu=3"),
+        cause="the pod's own resources: requests.cpu of its containers would be 3, it requests 2",
+    ),
+    "a limit above the pod's, as VPA's admission controller would write it": Shape(
+        two(PROPORTIONAL, whole={"requests": {"cpu": "2"}, "limits": {"cpu": "3"}}),
+        vpa("Recreate", app="cpu=2"),
+        cause="the pod's own resources: limits.cpu of app would be 4, its limit is 3",
     ),
     "the pod counts in a quota, not its containers": Shape(
         (pod(whole=WHOLE),),
