@@ -222,7 +222,7 @@ def _asks_less(watched: Sequence[Running], advice: Mapping[str, Advice]) -> bool
 
 def _evict(pod: PodFacts, watched: Sequence[Running], advice: Mapping[str, Advice], terms: Terms) -> _Step:
     """An eviction, where it is allowed and the pod that comes instead would be another one, and would come."""
-    if all(_is_same(container, advice[container.name]) for container in watched):
+    if all(container.is_sidecar or _is_same(container, advice[container.name]) for container in watched):
         return _Step(Action.NONE, "a new pod would ask for the same")
     for requirement in terms.requirements:
         if not _met(requirement, watched, advice):

@@ -78,6 +78,8 @@ class Running:
     """(started, finished), Unix s, of its last run, if that ended in an OOM kill"""
     asked: Quantities | None = None
     """What the pod's spec asks for; None: what it has"""
+    is_sidecar: bool = False
+    """Whether it is an init container, which VPA's admission controller leaves as it is in a new pod."""
 
     @property
     def spec(self) -> Quantities:

@@ -98,7 +98,11 @@ def facts(
     """What the decision reads of a pod; `failing` is the Unix time, s, since when its resize has been failing."""
     note = pod.metadata.annotations.get(OBSERVED)
     statuses = {status.name: status for status in pod.all_statuses}
-    containers = [_running(container, statuses.get(container.name)) for container in pod.running_containers]
+    sidecars = {container.name for container in pod.spec.sidecars}
+    containers = [
+        _running(container, statuses.get(container.name), is_sidecar=container.name in sidecars)
+        for container in pod.running_containers
+    ]
     since, state = resizing(pod)
     policies = [policy.restart_policy for container in pod.running_containers for policy in container.resize_policy]
     return PodFacts(
@@ -192,8 +196,12 @@ def _wanted(container: PodContainer, own: Advice, policy: ResourcePolicy) -> Wan
 
 
 def _anew(pod: Pod, advice: Mapping[str, Advice], policy: ResourcePolicy, namespace: Namespace) -> dict[str, Wanted]:
-    """What a new pod has: what LimitRanges give to who has nothing, then the advice, by VPA's admission controller."""
+    """What a new pod has: what LimitRanges give to who has nothing, then the advice, by VPA's admission controller.
+
+    That leaves init containers as they are, and so sidecars (v1.8.1).
+    """
     given, made = defaults(namespace.ranges), dict[str, Wanted]()
+    advice = {container.name: advice[container.name] for container in pod.spec.containers if container.name in advice}
     for container in (*pod.spec.containers, *pod.spec.init_containers):
         limits = given.limits | quantities(container.resources.limits)
         requests = given.requests | quantities(container.resources.requests)
@@ -226,11 +234,12 @@ def _entry(container: PodContainer, found: Wanted) -> dict[str, Any]:
     return {"name": container.name, "resources": resources}
 
 
-def _running(container: PodContainer, status: ContainerStatus | None) -> Running:
+def _running(container: PodContainer, status: ContainerStatus | None, *, is_sidecar: bool) -> Running:
     asked = quantities(container.resources.requests)
     actual = status.resources.requests if status is not None and status.resources is not None else {}
     has = quantities(actual) if actual else asked
-    return Running(container.name, has, killed=_killed(status) if status else None, asked=asked)
+    killed = _killed(status) if status else None
+    return Running(container.name, has, killed=killed, asked=asked, is_sidecar=is_sidecar)
 
 
 def _killed(status: ContainerStatus) -> tuple[float, float] | None:

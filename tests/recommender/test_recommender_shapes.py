@@ -169,6 +169,18 @@ CONTAINERS = {
     "a sidecar": Shape(
         (pod(init=[SIDE]),), vpa("InPlace", proxy="cpu=100m"), ("resize web-1 proxy requests cpu=100m",)
     ),
+    "a sidecar, which VPA's admission controller would leave as it is": Shape(
+        two(init=[SIDE]), vpa("Recreate", app="cpu=1 memory=1Gi", proxy="cpu=100m")
+    ),
+    "a sidecar beside a container that is another anew": Shape(
+        two(init=[SIDE]), vpa("Recreate", app="cpu=100m", proxy="cpu=100m"), ("evict web-1",)
+    ),
+    "a sidecar that would not fit, but stays as it is anew": Shape(
+        two(init=[SIDE]),
+        vpa("Recreate", app="cpu=100m", proxy="cpu=5"),
+        ("evict web-1",),
+        namespace={"limitranges": [limit_range(max="cpu=3", default="cpu=3", defaultRequest="cpu=1")]},
+    ),
     "a sidecar and its container": Shape(
         (pod(init=[SIDE]),),
         vpa("InPlace", proxy="cpu=100m", app="cpu=2"),
