@@ -1,22 +1,25 @@
 """Where the seconds of a rollback go, in virtual time: the controller's own windows and judge, over counters made up.
 
-    python -m loadtest.rollout_timing               # prints the table
-    python -m loadtest.rollout_timing --write-docs  # and rewrites it in docs/rollouts.md
+    python -m loadtest.rollout_timing               # prints the tables
+    python -m loadtest.rollout_timing --write-docs  # and rewrites them in docs/rollouts.md
 
-One new pod beside three stable ones, each scraped every 5 s at a moment of its own. The controller looks as its loop
-does. Seeded; half a minute on one core. What follows a verdict (writes, EndpointSlices, proxies) is measured by
-`make bench-rollouts`, not here.
+One new pod beside three stable ones, each scraped every 5 s at a moment of its own, the new one also a second after its
+first request, as the adapter does. The controller looks as its loop does. The second table has healthy releases, and
+an outage of both revisions. Seeded; a minute or two on one core. What follows a verdict (writes, EndpointSlices,
+proxies) is measured by `make bench-rollouts`, not here.
 """
 
 import argparse
 import math
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from adapter.metrics.scrape.scraper import FIRST_S
 from adapter.rollout.evidence.record import begin
 from adapter.rollout.hear import EVERY
 from adapter.rollout.judge import hear
@@ -39,7 +42,34 @@ SEEDS: Final = 100
 REQUESTS: Final = (32.0, 62.5)
 """Requests per second of the new pod: what the run beside Argo Rollouts had, and what it is set to."""
 RATES: Final = (0.05, 0.5)
-MARGIN: Final = {"margin": 0.5}
+GATES: Final[dict[str, dict[str, Any]]] = {"limit": {}, "limit and margin": {"margin": 0.5}}
+OFTEN_S: Final = 2.0
+"""A shorter scrape interval, for comparison."""
+
+
+class Outage(NamedTuple):
+    """Of every pod of both revisions."""
+
+    share: float
+    """Of the requests that fail."""
+    seconds: float
+
+
+OUTAGES: Final = (Outage(1.0, 2.0), Outage(1.0, 6.0), Outage(0.5, 20.0))
+OUTAGE_REQUESTS: Final = (32.0, 250.0, 1000.0)
+OUTAGE_LONGEST_S: Final = 60.0
+
+
+class Scene(NamedTuple):
+    """A release whose new pod has traffic from second 0 on."""
+
+    requests: float
+    """Per second and pod."""
+    rate: float
+    """The new pod's bad share."""
+    gate: dict[str, Any]
+    scrape_s: float = SCRAPE_S
+    outage: Outage | None = None
 
 
 class Course(NamedTuple):
@@ -48,6 +78,7 @@ class Course(NamedTuple):
     first: float
     decided: float
     verdict: float
+    """Infinite where nothing rolled it back."""
     windows: int
     """With requests of the new pod."""
 
@@ -57,10 +88,16 @@ class Counter:
 
     STEP_S = 0.1
 
-    def __init__(self, rng: np.random.Generator, *, start: float, requests: float, rate: float) -> None:
+    def __init__(
+        self, rng: np.random.Generator, scene: Scene, *, start: float, rate: float, ill: tuple[float, float]
+    ) -> None:
+        """`ill`: from when to when the scene's outage lasts."""
         self._start = start
-        count = rng.poisson(requests * self.STEP_S, int((LONGEST_S + BEFORE_S) / self.STEP_S))
-        self._total, self._bad = np.cumsum(count), np.cumsum(rng.binomial(count, rate))
+        longest = OUTAGE_LONGEST_S if scene.outage else LONGEST_S
+        times = start + self.STEP_S * np.arange(int((longest + BEFORE_S) / self.STEP_S))
+        failing = np.where((times >= ill[0]) & (times < ill[1]), scene.outage.share if scene.outage else rate, rate)
+        count = rng.poisson(scene.requests * self.STEP_S, len(times))
+        self._total, self._bad = np.cumsum(count), np.cumsum(rng.binomial(count, failing))
 
     def at(self, time: float) -> tuple[float, float]:
         """Requests and bad ones until then."""
@@ -68,19 +105,21 @@ class Counter:
         return (float(self._total[step - 1]), float(self._bad[step - 1])) if step > 0 else (0.0, 0.0)
 
 
-def course(requests: float, rate: float, gate: dict[str, Any], seed: int) -> Course:
-    """One release whose new pod has traffic, and is bad, from second 0 on."""
+def course(scene: Scene, seed: int) -> Course:
+    """One release; an outage begins up to its own length before the new pod's first request, or in 20 s after it."""
     rng = np.random.default_rng(seed)
-    gates = parse({"canary": {}, "gates": [{"metric": "errors", "total": "requests", "limit": 0.01, **gate}]})
-    offsets, record = rng.uniform(0, SCRAPE_S, PODS), begin(gates.gates)
-    starts, rates = (*[-BEFORE_S] * (PODS - 1), 0.0), (*[STABLE_RATE] * (PODS - 1), rate)
-    pods = [Counter(rng, start=start, requests=requests, rate=each) for start, each in zip(starts, rates, strict=True)]
+    gates = parse({"canary": {}, "gates": [{"metric": "errors", "total": "requests", "limit": 0.01, **scene.gate}]})
+    offsets, record = rng.uniform(0, scene.scrape_s, PODS), begin(gates.gates)
+    began = float(rng.uniform(-scene.outage.seconds, 20.0)) if scene.outage else math.inf
+    ill = (began, began + scene.outage.seconds if scene.outage else math.inf)
+    starts, rates = (*[-BEFORE_S] * (PODS - 1), 0.0), (*[STABLE_RATE] * (PODS - 1), scene.rate)
+    pods = [Counter(rng, scene, start=start, rate=rate, ill=ill) for start, rate in zip(starts, rates, strict=True)]
     cursor, windows, looked, first = Cursor(-BEFORE_S), 0, -math.inf, math.nan
-    for now in _turns(float(rng.uniform(0, BUSY))):
+    for now in _turns(float(rng.uniform(0, BUSY)), OUTAGE_LONGEST_S if scene.outage else LONGEST_S):
         if now - looked < EVERY:
             continue
         looked = now
-        samples = list(_samples(pods, offsets, now))
+        samples = list(_samples(pods, offsets, scene.scrape_s, now))
         if len(samples) == PODS and math.isnan(first):
             first = samples[-1].time
         found = cut(cursor, Scrape(counters={"errors": samples}), now)
@@ -94,18 +133,20 @@ def course(requests: float, rate: float, gate: dict[str, Any], seed: int) -> Cou
     return Course(first, math.nan, math.inf, windows)
 
 
-def _turns(phase: float) -> Iterator[float]:
+def _turns(phase: float, longest: float) -> Iterator[float]:
     now = phase - BEFORE_S / 2
-    while now < LONGEST_S:
+    while now < longest:
         yield now
         now += BUSY + TURN_S
 
 
-def _samples(pods: Sequence[Counter], offsets: np.typing.NDArray[Any], now: float) -> Iterator[Sample]:
+def _samples(pods: Sequence[Counter], offsets: np.typing.NDArray[Any], scrape_s: float, now: float) -> Iterator[Sample]:
     for number, (pod, offset) in enumerate(zip(pods, offsets, strict=True)):
-        time = float(offset + SCRAPE_S * math.floor((now - offset) / SCRAPE_S))
+        time = float(offset + scrape_s * math.floor((now - offset) / scrape_s))
         new = number == PODS - 1
-        if time < 0 and new:
+        if new and time < FIRST_S + scrape_s / 2:  # the scrape out of turn, and no other soon after it
+            time = FIRST_S
+        if new and time > now:
             continue
         total, bad = pod.at(time)
         born = -1.0 if new else -3600.0
@@ -117,31 +158,49 @@ def _has_new(window: Window) -> bool:
     return isinstance(found, Counts) and found.all > 0
 
 
-def table() -> str:
+def timing() -> str:
     """Medians over SEEDS releases."""
     lines = [
-        "| new pod | gate | first sample | windows | sample that decides | verdict | 95 % by |",
-        "|---|---|---|---|---|---|---|",
+        "| new pod | gate | scraped every | first sample | windows | sample that decides | verdict | 95 % by |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for rate in RATES:
-        for requests in REQUESTS:
-            for name, gate in (("limit", {}), ("limit and margin", MARGIN)):
-                found = [course(requests, rate, gate, seed) for seed in range(SEEDS)]
-                first, decided, verdict, windows = (median(each) for each in zip(*found, strict=True))
-                late = float(np.quantile([each.verdict for each in found], 0.95))
-                course_of = f"{first:.1f} s | {windows:g} | {decided:.1f} s | {verdict:.1f} s | {late:.1f} s"
-                lines.append(f"| {rate:.0%} bad, {requests:g} requests/s | {name} | {course_of} |")
+    for rate, requests, (name, gate), often in product(RATES, REQUESTS, GATES.items(), (SCRAPE_S, OFTEN_S)):
+        found = [course(Scene(requests, rate, gate, often), seed) for seed in range(SEEDS)]
+        first, decided, verdict, windows = (median(each) for each in zip(*found, strict=True))
+        late = float(np.quantile([each.verdict for each in found], 0.95))
+        course_of = f"{first:.1f} s | {windows:g} | {decided:.1f} s | {verdict:.1f} s | {late:.1f} s"
+        lines.append(f"| {rate:.0%} bad, {requests:g} requests/s | {name} | {often:g} s | {course_of} |")
     return "\n".join(lines)
+
+
+def outages() -> str:
+    """How many of SEEDS healthy releases an outage of both revisions rolls back."""
+    lines = [
+        "| requests/s of each pod | gate | "
+        + " | ".join(f"{each.share:.0%} of requests fail for {each.seconds:g} s" for each in OUTAGES)
+        + " |",
+        "|---" * (2 + len(OUTAGES)) + "|",
+    ]
+    for requests, (name, gate) in product(OUTAGE_REQUESTS, GATES.items()):
+        found = [rolled_back(Scene(requests, STABLE_RATE, gate, outage=each), SEEDS) for each in OUTAGES]
+        lines.append(f"| {requests:,g} | {name} | {' | '.join(f'{each} of {SEEDS}' for each in found)} |")
+    return "\n".join(lines)
+
+
+def rolled_back(scene: Scene, count: int) -> int:
+    """Of so many releases."""
+    return sum(math.isfinite(course(scene, seed).verdict) for seed in range(count))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Where the seconds of a rollback go, in virtual time.")
-    parser.add_argument("--write-docs", action="store_true", help="rewrite the table of docs/rollouts.md")
+    parser.add_argument("--write-docs", action="store_true", help="rewrite the tables of docs/rollouts.md")
     told = parser.parse_args(arguments)
-    found = table()
-    print(found)
+    found = {"outages": outages(), "timing": timing()}
+    for part in found.values():
+        print(f"{part}\n")
     if told.write_docs:
-        rewrite(DOCUMENT, {"timing": found}, "loadtest/rollout_timing.py")
+        rewrite(DOCUMENT, found, "loadtest/rollout_timing.py")
     return 0
 
 

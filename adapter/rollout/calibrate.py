@@ -139,7 +139,7 @@ def calibrate(
                 heard = known[gate.name] = events.hear(known[gate.name], bar, now)
                 before, plain = failing[gate.name], breaker.plain(*now, gate.limit or 0.0)
                 failing[gate.name] = np.where(plain, before + now.bad, 0.0)
-                back |= breaker.acts(before, failing[gate.name])
+                back |= breaker.acts(before, failing[gate.name], now.stable)
                 against, favour = events.against(heard), events.in_favour(heard, bar)
             else:
                 told = signs[gate.name] = _signs(

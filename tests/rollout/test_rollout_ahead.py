@@ -105,5 +105,5 @@ def test_bursts_that_outlast_a_window_roll_no_good_release_back(
         now = Interval(*parts)
         heard = events.hear(heard, bar, now)
         before, failing = failing, np.where(breaker.plain(*now, bar.limit or 0.0), failing + now.bad, 0.0)
-        back |= (events.against(heard) >= np.log(20)) | breaker.acts(before, failing)
+        back |= (events.against(heard) >= np.log(20)) | breaker.acts(before, failing, now.stable)
     assert back.mean() <= 0.06 + 3 * (0.06 * 0.94 / releases) ** 0.5

@@ -68,12 +68,15 @@ def test_five_times_what_is_allowed_is_about_five_to_one_and_half_of_the_request
     assert np.exp(likelihood.stake(column(5, 50), RHOS).max(axis=-1)) == pytest.approx([4.92, 49.02])
 
 
-def test_beside_stable_pods_a_window_counts_for_ten_times_as_bad_at_most() -> None:
-    beside = Bar(limit=0.01, margin=None, concurrent=True)
-    ten, half = (events.hear(events.begin(), beside, interval(100, bad, 300, 0)) for bad in (10, 50))
-    assert float(events.against(ten)) == pytest.approx(float(events.against(half)))
-    alone = events.hear(events.begin(), beside, interval(100, 50, 0, 0))  # stable has no traffic: nothing to excuse it
-    assert float(events.against(alone)) > float(events.against(half))
+@pytest.mark.parametrize("margin", [None, 0.5])
+@pytest.mark.parametrize("requests", [100, 100_000])
+def test_one_window_beside_stable_pods_says_ten_to_one_at_most(requests: int, margin: float | None) -> None:
+    """All ten to one: half of 10, and half of the 10 and the 1 that begin now and later, is 7.75."""
+    beside = Bar(limit=0.01, margin=margin, concurrent=True)
+    seen = interval(requests, requests, 3 * requests, 0)
+    assert float(events.against(events.hear(events.begin(), beside, seen))) <= math.log(7.75) + 1e-9
+    alone = events.hear(events.begin(), beside, interval(requests, requests, 0, 0))  # nothing to excuse it
+    assert float(events.against(alone)) > math.log(20)
 
 
 def test_a_window_in_which_half_of_the_requests_fail_is_enough_beside_a_limit_of_one_percent() -> None:

@@ -68,6 +68,18 @@ class TestWithTraffic:
         assert said(gates(LIMIT), early + both) is HOLD
         assert said(gates(LIMIT), [*early, window(1, stable=(300, 0), canary=(72, 30))]) is ROLLBACK
 
+    @pytest.mark.parametrize("gate", [LIMIT, ERRORS, MARGIN], ids=["limit", "limit and margin", "margin"])
+    @pytest.mark.parametrize("times", [1, 100])
+    def test_an_outage_of_both_whose_end_the_canary_shows_a_window_later_rolls_nothing_back(
+        self, gate: dict[str, Any], times: int
+    ) -> None:
+        def after(index: int, stable: int, canary: int) -> Window:
+            return window(index, stable=(3750 * times, stable * times), canary=(1250 * times, canary * times))
+
+        calm = [(4, 1)] * 3
+        course = [*calm, (3000, 100), (3750, 1250), (0, 1000), *calm]
+        assert said(gates(gate), [after(index, *bad) for index, bad in enumerate(course)]) is not ROLLBACK
+
     def test_what_was_good_and_slowly_gets_bad_is_rolled_back(self) -> None:
         """From 0.1 % to 5 % over 200 windows, after 100 good ones."""
         good = drawn(100, stable=0.001, canary=0.001, seed=4)
@@ -211,14 +223,19 @@ class TestUndecided:
 
 
 class TestBreaker:
-    def test_150_requests_failing_that_are_half_of_all_are_enough_for_one_window(self) -> None:
+    def test_150_requests_failing_that_are_half_of_all_are_enough_for_one_window_without_stable_traffic(self) -> None:
         cases = {(290, 149): False, (301, 150): False, (300, 150): True, (150, 150): True}
         for (requests, bad), enough in cases.items():
-            found = breaker.requests(breaker.Failing(), counts(requests, bad), counts(900, 1), 0.0)
-            assert bool(found[1]) is enough, (requests, bad)
-        told = judge(gates(ERRORS), [window(0, stable=(900, 1), canary=(500, 260))])
+            for stable in (None, counts(0, 0)):
+                found = breaker.requests(breaker.Failing(), counts(requests, bad), stable, 0.0)
+                assert bool(found[1]) is enough, (requests, bad)
+
+    def test_beside_stable_pods_two_windows_in_a_row_are_wanted_however_many_requests_they_have(self) -> None:
+        windows = [window(index, stable=(90_000, 1), canary=(50_000, 26_000)) for index in range(2)]
+        assert said(gates(ERRORS), windows[:1]) is HOLD
+        told = judge(gates(ERRORS), windows)
         assert told.verdict.said is ROLLBACK
-        assert "260 of the newest 500 requests were bad, stable's 1 of 900" in told.verdict.reason
+        assert "52000 of the newest 100000 requests were bad, stable's 1 of 90000" in told.verdict.reason
 
     def test_few_requests_have_to_fail_in_windows_in_a_row(self) -> None:
         """20 bad ones each, 40 of both together: a single burst of 20 may fill a window."""

@@ -18,7 +18,9 @@ Bools: TypeAlias = npt.NDArray[np.bool_]
 BAD: Final = 0.5
 """The part of requests or pods from which on it is plain."""
 AT_ONCE: Final = 150
-"""Bad requests that are enough in one window; a single burst is then no likely cause."""
+"""Bad requests that are enough in one window where no stable pod has traffic beside it; a single burst is then no
+likely cause. Beside stable pods an outage of both may be one: the window in which it begins or ends may show it in the
+canary alone, however many requests it has."""
 IN_A_ROW: Final = 40
 """Bad requests that plainly bad windows in a row, two or more, must have together: one burst may last for several small
 windows, so their number says nothing."""
@@ -40,10 +42,11 @@ def plain(canary: Floats, bad: Floats, stable: Floats, bad_stable: Floats, limit
     return np.asarray((canary > 0) & (bad >= most * canary) & ~shared)
 
 
-def acts(before: Floats, now: Floats) -> Bools:
+def acts(before: Floats, now: Floats, stable: Floats) -> Bools:
     """Whether it is enough: the bad requests of the plainly bad windows in a row `before` this one, and with it `now`
-    (0: this one is none)."""
-    return np.asarray((now > 0) & ((now - before >= AT_ONCE) | ((before > 0) & (now >= IN_A_ROW))))
+    (0: this one is none), beside `stable` pods' requests."""
+    at_once = (stable <= 0) & (now - before >= AT_ONCE)
+    return np.asarray((now > 0) & (at_once | ((before > 0) & (now >= IN_A_ROW))))
 
 
 def requests(before: Failing, canary: Counts, stable: Counts | None, limit: float) -> tuple[Failing, str]:
@@ -53,7 +56,7 @@ def requests(before: Failing, canary: Counts, stable: Counts | None, limit: floa
     if not plain(here, bad, there, bad_there, limit):
         return Failing(), ""
     now = Failing(before.requests + canary.all, before.bad + canary.bad)
-    if not acts(np.asarray(before.bad), np.asarray(now.bad)):
+    if not acts(np.asarray(before.bad), np.asarray(now.bad), there):
         return now, ""
     said = f", stable's {beside.bad:.0f} of {beside.all:.0f}" if beside.all > 0 else ""
     return now, f"{now.bad:.0f} of the newest {now.requests:.0f} requests were bad{said}"

@@ -30,9 +30,9 @@ CAP: Final = np.log(20) + 6
 """The most that evidence in favour may be ahead of 1."""
 LAGGING: Final = 0.7
 """The weight that the past keeps in stable's recent rate, per interval."""
-AT_ONCE: Final = 10.0
-"""Beside stable pods an interval counts as no more than so many times as bad as allowed: arms are not sampled at the
-same moment, so that one interval may show an outage of both in the canary first. The next shows it in stable too."""
+AT_ONCE: Final = np.log(10)
+"""The most that one interval beside stable pods says against a release: arms are not sampled at the same moment, so
+that one may show the beginning of an outage of both, or its end, in the canary alone. The next one does not."""
 HIGHEST: Final = 0.95
 """A limit is never lifted above this rate."""
 STABLE, CANARY = 0, 1
@@ -130,8 +130,8 @@ def gains(spread: Dispersion, recent: Floats, bar: Bar, now: Interval) -> Gains:
     lone = compared if bar.margin is None else np.zeros_like(compared)
     if bar.limit is not None and (lone | ~compared).any():
         limit = np.where(lone, _lifted(bar.limit, now, recent, believed.cautious), bar.limit)
-        most = np.where(lone, AT_ONCE, np.inf)
-        ratios = np.where((lone | ~compared)[..., None], _rate(now, limit, believed, most=most), ratios)
+        ratios = np.where((lone | ~compared)[..., None], _rate(now, limit, believed), ratios)
+    ratios = np.where(compared[..., None], np.minimum(ratios, AT_ONCE), ratios)
     return Gains(ratios, nothing if bar.limit is None else _below(bar.limit, now, believed.plain), fewer)
 
 
@@ -170,14 +170,14 @@ def _share(now: Interval, most: float, believed: Believed) -> Floats:
     return np.where(few, mean_of(ratios, bad, bad_stable) / lasting, product_of(ratios, bad, bad_stable, spread))
 
 
-def _rate(now: Interval, limit: Floats, believed: Believed, *, most: Floats) -> Floats:
-    """Of an interval with few, what is bad is held against what is allowed, up to `most` times, whatever the bursts."""
+def _rate(now: Interval, limit: Floats, believed: Believed) -> Floats:
+    """Of an interval with few, what is bad is held against what is allowed, whatever the bursts."""
     canary, bad, _, _ = _column(now)
     spread, lasting = believed.cautious[..., None], believed.lasting[..., None]
     allowed = canary * limit[..., None]
     times = np.divide(bad, allowed, out=np.ones(allowed.shape), where=allowed > 0)
     lasting = np.maximum(lasting, spread / np.maximum(canary, 1))  # a burst of so many goes on for several intervals
-    few = stake(np.minimum(times, most[..., None]), RHOS) / lasting
+    few = stake(times, RHOS) / lasting
     many = product_of(rate(limit[..., None], RHOS), bad, canary - bad, spread)
     return np.where(allowed <= spread, few, many)
 
