@@ -13,7 +13,7 @@ from adapter.program import tables
 from recommender.__main__ import main
 from recommender.input.usage_file import read_usage
 from recommender.offline import doubts
-from recommender.offline.entry import Request
+from recommender.offline.entry import FACTORS, Request
 
 HEADER = "container,epoch_s,cpu_millicores,memory_bytes\n"
 T0 = 1767225600
@@ -175,6 +175,21 @@ def test_the_page_leads_with_money_and_with_risk(page: str) -> None:
     assert now > 25, "tight passes its request every day"
     assert target <= 2 * 0.05 * 31
     assert page.index("card lead") < page.index("<table")
+
+
+def test_the_page_says_what_larger_or_smaller_targets_would_cost_and_risk(page: str) -> None:
+    """Of three containers; at their targets, which are what the factor 1 stands for, each has 5 % a day at most."""
+    table = page[page.index("What if all memory targets were larger or smaller") :]
+    rows = re.findall(
+        r"<tr[^>]*><td class='n'>([\d.]+)</td><td[^>]*>([\d.]+) GiB</td><td[^>]*>([\d.]+)</td></tr>", table
+    )
+    factors, asked, days = ([float(row[at]) for row in rows] for at in range(3))
+    assert len(rows) == len(FACTORS)
+    assert factors == sorted(factors)
+    at = factors.index(1)
+    assert [amount / asked[at] for amount in asked] == pytest.approx(factors, rel=0.04), "to a tenth of a GiB"
+    assert days == sorted(days, reverse=True)
+    assert days[at] <= 3 * 0.05 * 31 < days[0]
 
 
 def test_rows_that_are_too_small_come_first_and_their_risk_is_red(page: str) -> None:
