@@ -67,3 +67,10 @@ def plain(text: str) -> str:
 def word(text: str) -> str:
     """Text of the cluster as one word of a command: names of targets and metrics may hold what a shell acts on."""
     return shlex.quote(one_line(text))
+
+
+def wanted_by(hpas: Sequence[str], what: str = "it") -> str:
+    """Who wants something: 'HPA shop/web wants it', or '2 HPAs want it, shop/web among them'. `hpas` is not empty."""
+    if len(hpas) == 1:
+        return f"HPA {hpas[0]} wants {what}"
+    return f"{len(hpas)} HPAs want {what}, {hpas[0]} among them"

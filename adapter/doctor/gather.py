@@ -17,7 +17,7 @@ from adapter.doctor.pods import flag, is_set, mounted
 from adapter.doctor.questions import questions
 from adapter.doctor.reviews import Reviewed, needed, review_of
 from adapter.doctor.rights import Right
-from adapter.doctor.snapshot import CUSTOM, EXTERNAL, METRICS, Program, Question, Snapshot, starves
+from adapter.doctor.snapshot import CUSTOM, EXTERNAL, METRICS, Program, Question, RulesFile, Snapshot, starves
 from adapter.kube.autoscaling import HorizontalPodAutoscaler, Scale
 from adapter.kube.client import Client
 from adapter.kube.errors import KubeError
@@ -164,7 +164,7 @@ class Gatherer:
                 found[name] = secret.data.certificate
         return found
 
-    async def _rules(self, programs: Iterable[Program]) -> Mapping[str, str]:
+    async def _rules(self, programs: Iterable[Program]) -> Mapping[str, RulesFile]:
         """The rules files of adapters that are given one in a ConfigMap."""
         found = {}
         for one in programs:
@@ -175,7 +175,7 @@ class Gatherer:
             path = partial(CONFIG_MAPS.path, one.namespace, held[0].config_map.name)
             written = await self._calls.get(f"ConfigMap {one.namespace}/{held[0].config_map.name}", path, ConfigMap)
             if written is not None and held[1] in written.data:
-                found[str(one)] = written.data[held[1]]
+                found[str(one)] = RulesFile(held[0].config_map.name, written.data[held[1]])
         return found
 
     async def _offers(self, seen: Snapshot) -> Mapping[str, frozenset[str]]:

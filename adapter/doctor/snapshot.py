@@ -37,6 +37,14 @@ class Program(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
+class RulesFile(NamedTuple):
+    """What an adapter is started with, and where it is held."""
+
+    config_map: str
+    """Its name, in the adapter's namespace."""
+    text: str
+
+
 class Question(NamedTuple):
     """What an HPA asks: the path, and what came of it ('' where there is a value)."""
 
@@ -69,8 +77,8 @@ class Snapshot:
     """API -> names on offer: 'pods/http_requests' or, external, 'queue_length'."""
     readiness: Mapping[str, str] = field(default_factory=dict)
     """What /readyz?verbose says, by namespace/name of the adapter's Deployment."""
-    rules: Mapping[str, str] = field(default_factory=dict)
-    """Rules files, by namespace/name of the adapter's Deployment."""
+    rules: Mapping[str, RulesFile] = field(default_factory=dict)
+    """By namespace/name of the adapter's Deployment."""
     questions: Mapping[str, Sequence[Question]] = field(default_factory=dict)
     """What HPAs without a metric ask, by namespace/name; of the first few only."""
     unseen: Sequence[Unseen] = ()

@@ -11,11 +11,12 @@ import yaml
 
 from loadtest.pods import PodsLoad
 from tests.cluster import image, peer
-from tests.cluster.adapter import CUSTOM, ROOT, hpa, pods_metric, try_raw, wait_for_replicas
+from tests.cluster.adapter import CUSTOM, OVERLAYS, ROOT, hpa, pods_metric, try_raw, wait_for_replicas
 from tests.cluster.background import in_background
 from tests.cluster.bed import Bed
 from tests.cluster.bystander import Bystander
 from tests.cluster.chart import CHART, run_helm
+from tests.cluster.installed import installed, trust_any_kubelet
 from tests.cluster.manifests import PORT, sample_deployment
 from tests.cluster.processes import CommandError, wait_until
 from tests.cluster.prometheus import PER_SECOND, running_prometheus
@@ -23,7 +24,6 @@ from tests.cluster.recommender import CRDS, Web, eventually
 from tests.cluster.rollout import Clients, Shop
 from tests.cluster.steady import quick_hpas, steady_deployment
 
-OVERLAYS = ROOT / "manifests" / "overlays"
 METRIC = "http_requests_per_second"
 
 
@@ -35,33 +35,11 @@ def images(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> None:
     bed.kubectl("delete", "-k", left, "--ignore-not-found", "--timeout=90s", seconds=120)
 
 
-@contextmanager
-def installed(bed: Bed, overlay: str, name: str, namespace: str) -> Iterator[None]:
-    """`kubectl apply -k`, its Deployment complete; `kubectl delete -k` afterwards."""
-    path = str(OVERLAYS / overlay)
-    bed.kubectl("apply", "-k", path)
-    try:
-        bed.rollout(name, namespace, seconds=120)
-        yield
-    finally:
-        bed.kubectl("delete", "-k", path, "--ignore-not-found", "--timeout=90s", seconds=120)
-
-
 def ours(bed: Bed) -> list[str]:
     """What of us is there for the whole cluster, but for the group of RolloutPolicy, which goes with its definition."""
     found = bed.kubectl("get", "apiservices,clusterroles,clusterrolebindings,namespaces", "-o", "name").splitlines()
     mine = [name for name in found if "streamgate" in name or "metrics.k8s.io" in name]
     return [name for name in mine if not name.endswith("v1alpha1.streamgate.io")]
-
-
-def trust_any_kubelet(bed: Bed) -> None:
-    """The bed's kubelets have certificates of their own making, as kubeadm's have; so docs/install.md says to."""
-    path = "/spec/template/spec/containers/0/args/-"
-    flags = ("--kubelet-insecure-tls", "--kubelet-preferred-address-types=InternalIP")  # the bed has no DNS either
-    patch = [{"op": "add", "path": path, "value": flag} for flag in flags]
-    target = ("deployment", "streamgate-adapter", "-n", "streamgate")
-    bed.kubectl("patch", *target, "--type=json", "-p", json.dumps(patch))
-    bed.rollout("streamgate-adapter", "streamgate", seconds=120)
 
 
 @pytest.fixture

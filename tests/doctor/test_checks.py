@@ -8,7 +8,7 @@ from adapter.doctor.__main__ import told
 from adapter.doctor.checks import findings
 from adapter.doctor.finding import LONGEST, Report, Unseen, plain
 from adapter.doctor.rights import RIGHTS
-from adapter.doctor.snapshot import CUSTOM, EXTERNAL, Question
+from adapter.doctor.snapshot import CUSTOM, EXTERNAL, Question, RulesFile
 from tests.doctor.conftest import (
     NOW,
     STARVING,
@@ -126,9 +126,9 @@ def test_a_program_without_an_available_pod_is_found_and_one_that_is_scaled_to_z
     assert said(seen(programs=[program(available=0)])) == [
         "Deployment streamgate/streamgate-adapter: none of its pods is available"
     ]
-    assert said(seen(programs=[program(replicas=0, available=0)])) == [
-        "Deployment streamgate/streamgate-adapter: it is scaled to zero"
-    ]
+    to_zero = one(seen(programs=[program(replicas=0, available=0)]))
+    assert (to_zero.object, to_zero.says) == ("Deployment streamgate/streamgate-adapter", "it is scaled to zero")
+    assert to_zero.next == "kubectl -n streamgate scale deployment streamgate-adapter --replicas=1"
 
 
 @pytest.mark.parametrize(("renewed", "found"), [(-59, 0), (-61, 1)])
@@ -197,10 +197,15 @@ def test_an_api_with_nothing_on_offer_is_found_once_and_not_for_each_hpa() -> No
 
 def test_a_metric_that_is_not_on_offer_is_named_with_one_by_a_name_like_it() -> None:
     wanting = [hpa("a", pods_metric("http_request"), target="a"), hpa("b", pods_metric("http_request"), target="b")]
-    assert said(seen(hpas=wanting, offers={CUSTOM: frozenset({"pods/http_requests", "pods/x"})})) == [
-        "metric pods/http_request: it is not on offer, and 2 HPAs want it, shop/a among them; "
-        "pods/http_requests is, by a name like it"
-    ]
+    found = one(seen(hpas=wanting, offers={CUSTOM: frozenset({"pods/http_requests", "pods/x"})}))
+    assert found.object == "metric pods/http_request"
+    assert found.says == (
+        "it is not on offer, and 2 HPAs want it, shop/a among them; pods/http_requests is, by a name like it"
+    )
+    assert found.next == "kubectl -n shop edit hpa a"
+    nothing_like_it = one(seen(hpas=wanting[:1], offers={CUSTOM: frozenset({"pods/x"})}))
+    assert nothing_like_it.says == "it is not on offer, and HPA shop/a wants it"
+    assert nothing_like_it.next.startswith("kubectl get --raw /apis/custom.metrics.k8s.io/v1beta2 ")
 
 
 def test_an_external_metric_is_on_offer_by_its_name_alone() -> None:
@@ -226,7 +231,7 @@ rules:
 
 
 def of_rules(text: str, *offered: str) -> list[str]:
-    return said(seen(rules={"sg/a": text}, offers={CUSTOM: frozenset(offered)}))
+    return said(seen(rules={"sg/a": RulesFile("rules", text)}, offers={CUSTOM: frozenset(offered)}))
 
 
 def test_a_rule_finds_nothing_where_no_metric_on_offer_can_be_its_own() -> None:
@@ -244,8 +249,9 @@ def test_a_rule_whose_names_are_those_of_its_series_cannot_be_told_from_the_offe
 
 
 def test_a_rule_that_cannot_be_read_and_a_file_that_is_none_are_told() -> None:
-    (line,) = of_rules("rules: [{seriesQuery: up, metricsQuery: '<<'}]")
-    assert line.startswith("rules of adapter sg/a: ")
+    found = one(seen(rules={"sg/a": RulesFile("rules-1", "rules: [{seriesQuery: up, metricsQuery: '<<'}]")}))
+    assert found.object == "rules of adapter sg/a"
+    assert found.next == "kubectl -n sg edit configmap rules-1 && kubectl -n sg rollout restart deployment a"
     (line,) = of_rules("- no mapping")
     assert "the file holds no mapping" in line
 

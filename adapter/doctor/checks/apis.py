@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
-from adapter.doctor.finding import About, Finding, plain, word
+from adapter.doctor.finding import About, Finding, plain, wanted_by, word
 from adapter.doctor.objects import APIService
 from adapter.doctor.snapshot import CUSTOM, EXTERNAL, METRICS, RESOURCE, Snapshot
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
@@ -85,7 +85,7 @@ def _unserved(seen: Snapshot) -> Iterator[Finding]:
         yield Finding(
             about=About.API,
             object=f"API {group}",
-            says=f"nobody serves it, and {len(hpas)} HPAs want metrics of it, {hpas[0]} among them",
+            says=f"nobody serves it, and {wanted_by(hpas, 'metrics of it')}",
             next=f"kubectl apply -k manifests/{COMPONENT[group]}",
         )
 

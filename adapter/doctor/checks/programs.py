@@ -29,19 +29,20 @@ def check(seen: Snapshot) -> Iterator[Finding]:
 
 
 def _available(program: Program) -> Iterator[Finding]:
-    wanted = program.deployment.spec.replicas
-    if wanted == 0:
+    where = f"kubectl -n {word(program.namespace)}"
+    if program.deployment.spec.replicas == 0:
         says = "it is scaled to zero"
+        command = f"{where} scale deployment {word(program.name)} --replicas=1"
     elif program.deployment.status.available_replicas == 0:
         says = "none of its pods is available"
+        command = f"{where} get pods,events && {where} logs {word(f'deploy/{program.name}')} --tail=50"
     else:
         return
     yield Finding(
         about=About.PROGRAM,
         object=f"Deployment {program}",
         says=says,
-        next=f"kubectl -n {word(program.namespace)} get pods,events && "
-        f"kubectl -n {word(program.namespace)} logs {word(f'deploy/{program.name}')} --tail=50",
+        next=command,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from adapter.doctor.checks.apis import groups_of
-from adapter.doctor.finding import About, Finding, plain, word
+from adapter.doctor.finding import About, Finding, plain, wanted_by, word
 from adapter.doctor.snapshot import CUSTOM, EXTERNAL, Snapshot
 from adapter.kube.autoscaling import MetricSpec
 from adapter.rules.config import load
@@ -43,25 +43,34 @@ def check(seen: Snapshot) -> Iterator[Finding]:
                 says="no metric is on offer: the rules and the series do not meet",
                 next=CHECK,
             )
-    for name, text in seen.rules.items():
-        for says in _of_file(seen, text):
-            yield Finding(about=About.RULES, object=f"rules of adapter {name}", says=plain(says), next=CHECK)
+    for name, held in seen.rules.items():
+        for says, command in _of_file(seen, held.text, edit=_edit(name, held.config_map)):
+            yield Finding(about=About.RULES, object=f"rules of adapter {name}", says=plain(says), next=command)
     yield from _not_on_offer(seen)
 
 
-def _of_file(seen: Snapshot, text: str) -> Iterator[str]:
-    """What does not work of a rules file, and which of its rules have nothing on offer."""
+def _edit(adapter: str, config_map: str) -> str:
+    """How its rules are changed; it reads them when it starts."""
+    namespace, _, name = adapter.partition("/")
+    where = f"kubectl -n {word(namespace)}"
+    return f"{where} edit configmap {word(config_map)} && {where} rollout restart deployment {word(name)}"
+
+
+def _of_file(seen: Snapshot, text: str, *, edit: str) -> Iterator[tuple[str, str]]:
+    """What does not work of a rules file, and which of its rules have nothing on offer; each with the next command."""
     try:
         file = load(text, "the file")
     except RulesError as error:
-        yield str(error)
+        yield str(error), edit
         return
-    yield from file.problems
+    for problem in file.problems:
+        yield problem, edit
     for group, rules in ((CUSTOM, file.custom), (EXTERNAL, file.external)):
         names = {name.rpartition("/")[2] for name in seen.offers.get(group, ())}
         for rule in rules or () if names else ():
             if (given := named_by(rule)) and not any(given.fullmatch(name) for name in names):
-                yield f"{rule.place} finds nothing: no metric by the name {rule.name_as!r} is on offer in {group}"
+                says = f"{rule.place} finds nothing: no metric by the name {rule.name_as!r} is on offer in {group}"
+                yield says, CHECK
 
 
 def named_by(rule: Rule) -> re.Pattern[str] | None:
@@ -82,11 +91,14 @@ def _not_on_offer(seen: Snapshot) -> Iterator[Finding]:
         near = difflib.get_close_matches(name, sorted(seen.offers[group]), n=1)
         hint = f"; {near[0]} is, by a name like it" if near else ""
         version = "v1beta1" if group == EXTERNAL else "v1beta2"
+        namespace, _, first = hpas[0].partition("/")
         yield Finding(
             about=About.RULES,
             object=f"metric {plain(name)}",
-            says=f"it is not on offer, and {len(hpas)} HPAs want it, {hpas[0]} among them{hint}",
-            next=f"kubectl get --raw /apis/{group}/{version} | jq -r '.resources[].name'",
+            says=f"it is not on offer, and {wanted_by(hpas)}{hint}",
+            next=f"kubectl -n {word(namespace)} edit hpa {word(first)}"
+            if near
+            else f"kubectl get --raw /apis/{group}/{version} | jq -r '.resources[].name'",
         )
 
 
