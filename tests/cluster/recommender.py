@@ -65,12 +65,17 @@ class Web:
             bed.rollout("web", namespace)
 
     def watch(
-        self, mode: str = "Off", target: str = "web", policy: dict[str, Any] | None = CAPPED, recommender: str = ""
+        self,
+        mode: str = "Off",
+        target: str = "web",
+        policy: dict[str, Any] | None = CAPPED,
+        recommender: str = "",
+        least: int | None = None,
     ) -> None:
-        """Makes its VPA, or changes it; `recommender` is the one that it names."""
+        """Makes its VPA, or changes it; `recommender` is the one that it names, `least` its minReplicas."""
         spec: dict[str, Any] = {
             "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": target},
-            "updatePolicy": {"updateMode": mode},
+            "updatePolicy": {"updateMode": mode} | ({"minReplicas": least} if least else {}),
         }
         self.bed.apply({
             "apiVersion": "autoscaling.k8s.io/v1",
