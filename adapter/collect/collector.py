@@ -192,7 +192,8 @@ class Collector:
         for fault in {id(fault): fault for fault in self.plan.unserved.values()}.values():
             if isinstance(fault, UnplannedError) and self._reports.is_news(str(fault)):
                 log.error("plan", problem=str(fault), exc_info=fault.cause)
-        self._reports.unserved({want: error for want, error in self.plan.unserved.items() if want in wants})
+        unserved = {want: error for want, error in self.plan.unserved.items() if want in wants}
+        self._reports.unserved(unserved, self.demand.declared)
 
     # ---- values
 

@@ -4,7 +4,7 @@ Pure: time is an argument.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from adapter.kube.resources import GroupResource
@@ -209,6 +209,11 @@ class Demand:
     def aside(self, wants: Iterable[Want]) -> bool:
         """Whether no HPA asks for any of them, though HPAs are known: else requests are all there is to go by."""
         return bool(self._counts) and not any(want in self._counts for want in wants)
+
+    @property
+    def declared(self) -> Collection[Want]:
+        """What HPAs ask for within their shares."""
+        return self._counts.keys()
 
     @property
     def declarers(self) -> Mapping[tuple[str, str], frozenset[Want]]:

@@ -1,9 +1,11 @@
 """What the log says of rules and demand: once for each reason and object, since the log is read by people."""
 
 import logging
-from collections.abc import Hashable, Iterable, Mapping
+import time
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 
 import structlog
+from cachetools import TTLCache
 
 from adapter.collect.demand import Want
 from adapter.metrics.source import Query, SourceError
@@ -16,11 +18,18 @@ SENTENCES = 4096
 UNSERVED = 20
 """Metrics that nothing serves of which the log tells for one namespace; of further ones it says that there are more."""
 
+REQUESTED = 20
+"""Of those that requests alone ask for, of all namespaces in SPAN_S: whoever asks is told, and may make up names."""
+SPAN_S = 600.0
+LONGEST = 2048
+"""Characters of a sentence."""
+
 
 class Reports:
     """Tells what was not told before, or what is news again."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._requested: TTLCache[Hashable, None] = TTLCache(REQUESTED, SPAN_S, clock)
         self._once = Once(most=SENTENCES, again=None)
         self._failing: dict[str, dict[Query, type[SourceError]]] = {}
         """By rule: its queries that fail, and how."""
@@ -28,7 +37,7 @@ class Reports:
     def problem(self, sentence: str, about: Hashable = None) -> None:
         """Something about a rule that is to be mended; told once of what it is `about`, None: of its own text."""
         if self._once.first(about or sentence):
-            log.warning("rule", problem=sentence)
+            log.warning("rule", problem=sentence[:LONGEST])
 
     def problems(self, sentences: Iterable[str]) -> None:
         """Several such."""
@@ -54,7 +63,7 @@ class Reports:
     def note(self, sentence: str, about: Hashable = None) -> None:
         """What an operator may want to know; it may well be meant so."""
         if self._once.first(about or sentence):
-            log.info("demand", note=sentence)
+            log.info("demand", note=sentence[:LONGEST])
 
     def is_news(self, sentence: str) -> bool:
         """Whether it was not told yet, for who tells it in his own way."""
@@ -85,17 +94,31 @@ class Reports:
             for gone in failing.keys() - kept:
                 self.worked(place, gone)
 
-    def unserved(self, wants: Mapping[Want, Exception]) -> None:
-        """Nothing serves these wants: told once for each metric, namespace and kind of reason."""
+    def unserved(self, wants: Mapping[Want, Exception], declared: Collection[Want]) -> None:
+        """Nothing serves these wants: told once for each metric, namespace and kind of reason.
+
+        Of those that HPAs `declared` some of each namespace, of the others some of all.
+        """
         told: dict[str, set[Hashable]] = {}
         for want, error in wants.items():
             namespace = want.namespace or "(all)"
             about = namespace, want.metric, type(error)
+            sentence = f"{want.metric} in namespace {namespace} is wanted, but {error.args[0]}"
+            if want not in declared:
+                self._of_request(sentence, about)
+                continue
             known = told.setdefault(namespace, set())
             if len(known) < UNSERVED:
-                self.note(f"{want.metric} in namespace {namespace} is wanted, but {error.args[0]}", about)
+                self.note(sentence, about)
             elif about not in known:
                 self.note(
                     f"in namespace {namespace} more metrics are wanted that nothing serves", (namespace, UNSERVED)
                 )
             known.add(about)
+
+    def _of_request(self, sentence: str, about: Hashable) -> None:
+        if about in self._requested or len(self._requested) >= REQUESTED:
+            return
+        self._requested[about] = None
+        last = len(self._requested) == REQUESTED
+        self.note("requests ask for more metrics that nothing serves; they are told" if last else sentence, about)

@@ -2,8 +2,8 @@
 
 from structlog.testing import capture_logs
 
-from adapter.collect.demand import CustomWant, Want
-from adapter.collect.reports import SENTENCES, UNSERVED, Reports
+from adapter.collect.demand import CustomWant, ExternalWant, Want
+from adapter.collect.reports import LONGEST, REQUESTED, SENTENCES, SPAN_S, UNSERVED, Reports
 from adapter.metrics.source import Query, RefusedQuery, SourceError
 from adapter.rules.resources import PODS
 
@@ -68,6 +68,36 @@ def test_of_a_namespace_with_hundreds_of_unknown_metrics_some_are_named() -> Non
     }
     with capture_logs() as lines:
         for _ in range(2):
-            reports.unserved(wants)
+            reports.unserved(wants, wants)
     assert len(lines) == UNSERVED + 1
     assert lines[-1]["note"] == "in namespace shop more metrics are wanted that nothing serves"
+
+
+def test_of_metrics_that_requests_make_up_some_are_named_in_all_namespaces_together() -> None:
+    """500 requests for metrics in made-up namespaces were 500 lines of 1,700 characters."""
+    now = [0.0]
+    reports = Reports(lambda: now[0])
+    made_up: dict[Want, Exception] = {
+        ExternalWant(f"n{number:03}" + "y" * 1500, f"m{number}"): LookupError("no rule finds it")
+        for number in range(500)
+    }
+    real: Want = CustomWant(PODS, "shop", "depth")
+    with capture_logs() as lines:
+        for number in range(1, 500, 50):  # whatever the order in which they come
+            reports.unserved(dict(list(made_up.items())[-number:]), ())
+        reports.unserved({**made_up, real: LookupError("no rule finds it")}, {real})
+    assert len(lines) == REQUESTED + 1
+    assert lines[-2]["note"].startswith("requests ask for more metrics that nothing serves")
+    assert lines[-1]["note"] == "depth in namespace shop is wanted, but no rule finds it"
+    now[0] = SPAN_S + 1
+    with capture_logs() as lines:
+        reports.unserved(made_up, ())
+    assert 0 < len(lines) <= REQUESTED
+
+
+def test_a_sentence_of_a_long_name_is_cut() -> None:
+    reports = Reports()
+    with capture_logs() as lines:
+        reports.problem("rules[0]: " + "x" * 300_000)
+        reports.note("y" * 300_000)
+    assert [len(line.get("problem") or line["note"]) for line in lines] == [LONGEST, LONGEST]
