@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from adapter.collect.answer import CustomOffer
 from adapter.kube.resources import GroupResource
-from adapter.rules.account import Account, account
+from adapter.metrics.slices import Slices, run
+from adapter.rules.account import Account, account_in_slices
 from adapter.rules.model import Rule, RuleFile
-from adapter.rules.naming import BoundRule, Offer, bind, combine, external_offers, offers
+from adapter.rules.naming import BoundRule, Offer, bind, combine, external_offers_in_slices, offers_in_slices
 from adapter.rules.resources import ResourceMapper
 
 LabelSets = Sequence[Mapping[str, str]]
@@ -55,6 +56,7 @@ class Catalogue:
         self.problems: tuple[str, ...] = ()
         self.custom: Mapping[tuple[GroupResource, str], Offered] = {}
         self.external: Mapping[str, Offered] = {}
+        self._sorted: tuple[CustomOffer, ...] | None = None
         self.bind(mapper)
 
     def bind(self, mapper: ResourceMapper) -> None:
@@ -63,7 +65,7 @@ class Catalogue:
         self._custom = [bind(rule, mapper, quotes=self.quotes) for rule in self._rules.custom or ()]
         self._external = [bind(rule, mapper, quotes=self.quotes) for rule in self._rules.external or ()]
         self._bounds = {_key(bound.rule): bound for bound in (*self._custom, *self._external)}
-        self._made = {key: self._read(key, found) for key, found in self._found.items()}
+        self._made = {key: run(self._read(self._bounds[key], found)) for key, found in self._found.items()}
         self._combine()
 
     def learn_quoting(self) -> None:
@@ -85,38 +87,46 @@ class Catalogue:
         return next((bound for bound in self._custom if bound.rule is rule), None)
 
     def found(self, rule: Rule, series: LabelSets, *, by_name: bool = False) -> None:
+        """As `found_in_slices`, at once."""
+        run(self.found_in_slices(rule, series, by_name=by_name))
+
+    def found_in_slices(self, rule: Rule, series: LabelSets, *, by_name: bool = False) -> Slices[None]:
         """The source holds these label sets (with `__name__`) for `rule`'s series query; `by_name`: see `Discovery`.
 
         Where they cannot be read, for whatever reason, this raises and changes nothing.
         """
         key = _key(rule)
         found = _Found(Counter(map(_shape, series)), by_name)
+        yield
         if self._found.get(key) != found:
-            self._made[key] = self._read(key, found)
-            self._found[key] = found
+            bound = None
+            while bound is not self._bounds[key]:  # until it was not bound anew while others ran
+                bound = self._bounds[key]
+                made = yield from self._read(bound, found)
+            self._made[key], self._found[key] = made, found
             self._combine()
 
     def accounts(self, rules: Iterable[Rule]) -> list[tuple[Rule, Account]]:
         """What becomes of the series of each of `rules`, but for those that were not looked up yet."""
         return [(rule, known.account) for rule in rules if (known := self._made.get(_key(rule))) is not None]
 
-    def custom_offers(self) -> list[CustomOffer]:
-        """Sorted by resource and metric."""
-        lines = [
-            CustomOffer(resource, metric, offered.namespaced) for (resource, metric), offered in self.custom.items()
-        ]
-        return sorted(lines, key=lambda line: (str(line.resource), line.metric))
+    def custom_offers(self) -> Sequence[CustomOffer]:
+        """Sorted by resource and metric; sorted once for each set of offers, as every discovery asks."""
+        if self._sorted is None:
+            lines = (CustomOffer(*key, offered.namespaced) for key, offered in self.custom.items())
+            self._sorted = tuple(sorted(lines, key=lambda line: (str(line.resource), line.metric)))
+        return self._sorted
 
-    def _read(self, key: str, found: _Found) -> _Made:
+    def _read(self, bound: BoundRule[Rule], found: _Found) -> Slices[_Made]:
         """What the rule makes of its series."""
-        bound = self._bounds[key]
         external = any(bound is one for one in self._external)
         series = [{"__name__": name} | dict.fromkeys(labels, "") for name, labels in found.shapes]
-        taken = account(bound, series, external=external, counts=found.shapes.values(), by_name=found.by_name)
+        counts = found.shapes.values()
+        taken = yield from account_in_slices(bound, series, external=external, counts=counts, by_name=found.by_name)
         if external:
-            names = external_offers(bound.rule, (labels.get("__name__", "") for labels in series))
+            names = yield from external_offers_in_slices(bound.rule, (labels["__name__"] for labels in series))
             return _Made(taken, (), names)
-        return _Made(taken, offers(bound, series), ())
+        return _Made(taken, (yield from offers_in_slices(bound, series)), ())
 
     def _combine(self) -> None:
         custom, collisions = combine(
@@ -126,6 +136,7 @@ class Catalogue:
             ]
         )
         bounds = self._bounds
+        self._sorted = None
         self.custom = {
             key: Offered(bounds[_key(rule)], offer.series, offer.namespaced) for key, (rule, offer) in custom.items()
         }

@@ -10,6 +10,7 @@ from adapter.collect.reports import Reports
 from adapter.collect.schedule import Schedule
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.faults import ends_program
+from adapter.metrics.slices import run_in_turns
 from adapter.metrics.source import Discovery, Source, SourceError, Wanted
 from adapter.once import Once
 from adapter.rules.model import Rule
@@ -135,7 +136,7 @@ class OfferLookup:
         self._failing.over(selector)
         for rule in rules:
             try:
-                self._catalogue.found(rule, found.label_sets, by_name=found.by_name)
+                await run_in_turns(self._catalogue.found_in_slices(rule, found.label_sets, by_name=found.by_name))
             except BaseException as fault:
                 if ends_program(fault):
                     raise

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from itertools import repeat
 from typing import NamedTuple
 
+from adapter.metrics.slices import Slices, run
 from adapter.rules.model import Rule
-from adapter.rules.naming import BoundRule, api_name
+from adapter.rules.naming import AT_ONCE, BoundRule, api_name
 
 
 class Dropped(enum.Enum):
@@ -50,6 +51,18 @@ def account(
     counts: Iterable[int] | None = None,
     by_name: bool = False,
 ) -> Account:
+    """As `account_in_slices`, at once."""
+    return run(account_in_slices(bound, series, external=external, counts=counts, by_name=by_name))
+
+
+def account_in_slices(
+    bound: BoundRule[Rule],
+    series: Iterable[Mapping[str, str]],
+    *,
+    external: bool,
+    counts: Iterable[int] | None = None,
+    by_name: bool = False,
+) -> Slices[Account]:
     """Of the label sets (with `__name__`) that a rule's query found; an external metric needs no object's label.
 
     `counts` says for how many series each of them stands; None: for one. `by_name`: see `Account`.
@@ -58,7 +71,10 @@ def account(
     dropped: Counter[Dropped] = Counter()
     metrics: set[str] = set()
     found = 0
-    for labels, count in zip(series, repeat(1) if counts is None else counts, strict=counts is not None):
+    several = zip(series, repeat(1) if counts is None else counts, strict=counts is not None)
+    for number, (labels, count) in enumerate(several, 1):
+        if number % AT_ONCE == 0:
+            yield
         found += count
         name = labels.get("__name__", "")
         if name not in names:

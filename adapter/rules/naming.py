@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Generic, NamedTuple, TypeVar
 
 from adapter.kube.resources import GroupResource
+from adapter.metrics.slices import Slices, run
 from adapter.rooms import Room
 from adapter.rules.go.regexp import Regexp
 from adapter.rules.go.template import Template, TemplateError
@@ -19,6 +20,8 @@ from adapter.units.regexp import RegexpError
 
 AnyRule = TypeVar("AnyRule", Rule, ResourceRule)
 
+AT_ONCE = 100
+"""Label sets that are read in one slice: about 4 ms."""
 MAX_NAME = 1024
 """Characters of an API metric's name."""
 LABEL_BYTES = 512 * 1024
@@ -146,6 +149,11 @@ def api_name(rule: Rule, series: str) -> str | None:
 
 
 def offers(bound: BoundRule[Rule], series: Iterable[Mapping[str, str]]) -> list[Offer]:
+    """As `offers_in_slices`, at once."""
+    return run(offers_in_slices(bound, series))
+
+
+def offers_in_slices(bound: BoundRule[Rule], series: Iterable[Mapping[str, str]]) -> Slices[list[Offer]]:
     """What the rule offers for the label sets (with `__name__`) that its series query found, sorted.
 
     Each resource and metric is offered once; of several series under one name the last by name answers.
@@ -153,7 +161,9 @@ def offers(bound: BoundRule[Rule], series: Iterable[Mapping[str, str]]) -> list[
     found: dict[tuple[GroupResource, str], Offer] = {}
     seen: set[tuple[str, str]] = set()
     names: dict[str, str | None] = {}
-    for labels in series:
+    for number, labels in enumerate(series, 1):
+        if number % AT_ONCE == 0:
+            yield
         name = labels.get("__name__", "")
         if name not in names:
             names[name] = api_name(bound.rule, name)
@@ -177,11 +187,21 @@ def _offer(
 
 
 def external_offers(rule: Rule, names: Iterable[str]) -> list[tuple[str, str]]:
+    """As `external_offers_in_slices`, at once."""
+    return run(external_offers_in_slices(rule, names))
+
+
+def external_offers_in_slices(rule: Rule, names: Iterable[str]) -> Slices[list[tuple[str, str]]]:
     """(API metric, series) for the names of the series that the rule's query found, sorted.
 
     Of several series under one name the last by name answers.
     """
-    found = {metric: name for name in sorted(set(names)) if (metric := api_name(rule, name)) is not None}
+    found = {}
+    for number, name in enumerate(sorted(set(names)), 1):
+        if (metric := api_name(rule, name)) is not None:
+            found[metric] = name
+        if number % AT_ONCE == 0:
+            yield
     return sorted(found.items())
 
 

@@ -13,8 +13,9 @@ from adapter.collect.answer import CustomQuestion
 from adapter.collect.cadence import PASSING
 from adapter.collect.catalogue import LabelSets
 from adapter.collect.demand import CustomWant, ExternalWant
+from adapter.metrics.slices import Slices
 from adapter.rules.model import Rule
-from adapter.rules.naming import BoundRule, Offer, offers
+from adapter.rules.naming import BoundRule, Offer, offers_in_slices
 from adapter.rules.resources import PODS
 from adapter.units.selector import EVERYTHING, Selector
 from tests.collect.conftest import World
@@ -253,12 +254,12 @@ async def test_series_that_cannot_be_read_cost_their_rule_alone(
 ) -> None:
     world = World()
 
-    def failing(bound: BoundRule[Rule], series: LabelSets) -> list[Offer]:
+    def failing(bound: BoundRule[Rule], series: LabelSets) -> Slices[list[Offer]]:
         if bound.rule.place == "rules[1], line 7":
             raise error
-        return offers(bound, series)
+        return offers_in_slices(bound, series)
 
-    monkeypatch.setattr("adapter.collect.catalogue.offers", failing)
+    monkeypatch.setattr("adapter.collect.catalogue.offers_in_slices", failing)
     for _ in range(2):
         with capture_logs() as said:
             await world.collector.offers.look()

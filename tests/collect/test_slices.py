@@ -8,7 +8,8 @@ from adapter.collect.apart import BATCH, topics
 from adapter.collect.collector import STARTED_AT_ONCE
 from adapter.collect.demand import CustomWant, Want
 from adapter.metrics.slices import run
-from adapter.rules.resources import PODS
+from adapter.rules.naming import AT_ONCE
+from adapter.rules.resources import PODS, ResourceMapper
 from adapter.units.selector import Selector
 from tests.collect.conftest import World
 from tests.collect.test_clocks import ONE_RULE
@@ -47,3 +48,29 @@ async def test_queries_of_a_first_plan_begin_a_few_at_a_time() -> None:
 def test_wants_are_sorted_in_slices() -> None:
     assert sum(1 for _ in topics(wants(MANY))) == MANY // BATCH
     assert list(run(topics(wants(5)))) == [[want] for want in wants(5)]
+
+
+@pytest.mark.parametrize("external", [False, True])
+def test_what_is_on_offer_is_found_out_in_slices(external: bool) -> None:
+    """10,000 names of one rule held the event loop for 0.3 to 0.8 s."""
+    catalogue = World().catalogue
+    rule = catalogue.rules_of(external=external)[0]
+    found = [{"__name__": f"x{number}_total", "namespace": "shop", "pod": "web-1"} for number in range(10 * MANY)]
+    slices = catalogue.found_in_slices(rule, found)
+    assert sum(1 for _ in slices) >= 2 * 10 * MANY // AT_ONCE
+    assert len(catalogue.external if external else catalogue.custom_offers()) >= 10 * MANY
+    assert catalogue.custom_offers() is catalogue.custom_offers()
+
+
+def test_a_rule_that_is_bound_anew_meanwhile_is_read_anew() -> None:
+    """The cluster learnt of no resource that the label names while the first half was read."""
+    catalogue = World().catalogue
+    rule = catalogue.rules_of(external=False)[0]
+    found = [{"__name__": f"x{number}_total", "namespace": "shop", "pod": "web-1"} for number in range(MANY)]
+    slices = catalogue.found_in_slices(rule, found)
+    for _ in range(5):
+        next(slices)
+    catalogue.bind(ResourceMapper([]))
+    run(slices)
+    assert catalogue.custom_offers() == ()
+    assert catalogue.accounts([rule])[0][1].metrics == 0
