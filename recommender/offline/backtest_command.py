@@ -17,7 +17,7 @@ from recommender.model.containers import DAY
 from recommender.offline.backtest import POLICIES, Walk, ceiled, margined, sample_step, walk
 from recommender.offline.calibration import Calibrations
 from recommender.offline.contenders import Contender, Fixed
-from recommender.offline.doubts import largest, without_strays
+from recommender.offline.doubts import largest, of_usage, without_strays
 from recommender.offline.report_command import requests_of
 from recommender.offline.score import Prices, Summary, Tally, bootstrap, interval, summary
 from recommender.offline.tuning import MEDIAN, OVERRUNS, Course, Margins, Split, splits
@@ -41,6 +41,8 @@ def run(arguments: Sequence[str]) -> int:
     usage = read_usage(given.usage)
     tables.complain(usage.problems)
     usage = without_strays(usage, time.time())
+    for line in of_usage(usage):
+        tables.say(line)
     how = Walk(given.interval_hours * 3600, given.warmup_days * DAY, (given.kills or "on") == "on")
     span = float(np.ptp(usage.time))
     if span / how.interval > MOST_DECISIONS:

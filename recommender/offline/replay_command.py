@@ -16,7 +16,7 @@ from recommender.estimate.recommend import decide
 from recommender.input.usage_file import Usage, read_usage
 from recommender.model.containers import MISSING, Model
 from recommender.offline.contenders import Krr, Largest
-from recommender.offline.doubts import largest, without_strays
+from recommender.offline.doubts import largest, of_usage, without_strays
 from recommender.offline.replay import Replay
 from recommender.offline.report_command import requests_of
 from recommender.settings import FLAGS, MODES, Settings, parse
@@ -31,6 +31,8 @@ def run(arguments: Sequence[str]) -> int:
     given, unknown = parser().parse_known_args(others)
     settings = parse([*flags, *unknown, f"--mode={given.mode if given.mode in MODES else 'default'}"]).settings
     usage = read_usage([given.usage])
+    for line in of_usage(usage):
+        tables.say(line)
     requests: Mapping[str, tuple[int, int]] | None = None
     if given.requests:
         requests = requests_of(given.requests, usage.names, largest(usage))

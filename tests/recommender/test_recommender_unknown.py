@@ -145,6 +145,19 @@ def test_one_container_with_fractions_of_cores_among_millicores_is_doubted(run: 
     assert "are these cores" not in run(right + rows(cpu="1.0", name="idle"))[2], "a whole number, as pandas writes it"
 
 
+@pytest.mark.parametrize("verb", ["replay", "report", "backtest", "explain"])
+def test_other_units_are_doubted_by_every_verb_that_reads_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    path = tmp_path / "usage.csv"
+    path.write_text(f"{HEADER}\n{rows(250)}{rows(250, cpu=0.25, name='other')}")
+    which = [NAME] if verb == "explain" else []
+    assert main([verb, *which, str(path), *(["--policies=max"] if verb == "backtest" else [])]) == 0
+    said = capsys.readouterr().err
+    assert "no memory_bytes is above 250: are these MiB?" in said
+    assert "cpu_millicores of other has fractions and is never above 1" in said
+
+
 @pytest.mark.parametrize(
     ("cpu", "request_cpu", "is_doubted"),
     [(1, 200, True), (1, 199, False), (2, 400, True), (16, 3200, True), (17, 10_000, False), ("", 4000, False)],
