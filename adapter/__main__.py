@@ -5,9 +5,11 @@ import gc
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from importlib import import_module
 
 from adapter.program import run
+from adapter.serve.server import Server
 from adapter.settings import FLAGS, Settings
 from adapter.wiring.whole import wired
 
@@ -17,10 +19,20 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         adapter = await wired(settings, stack)
         _calm_collections()
-        try:
-            await run.supervise(adapter.jobs, stop, run.Failures(adapter.server.telemetry.registry))
-        finally:
-            adapter.server.stopping = True
+        leaving = partial(leave, adapter.server, stop, settings.shutdown_delay_duration)
+        jobs = [*adapter.jobs, run.Job("leave", leaving, ends_program=True)]
+        await run.supervise(jobs, asyncio.Event(), run.Failures(adapter.server.telemetry.registry))
+
+
+async def leave(server: Server, stop: asyncio.Event, seconds: float) -> None:
+    """Return `seconds` after `stop`; meanwhile everything goes on, but that the server is not ready.
+
+    A pod that is deleted is asked to end while the API server still sends requests to it (kube-apiserver's own
+    --shutdown-delay-duration).
+    """
+    await stop.wait()
+    server.stopping = True
+    await asyncio.sleep(seconds)
 
 
 def _calm_collections() -> None:

@@ -145,6 +145,12 @@ class Settings(Listening):
     cert_dir: str = setting(
         "cert-dir", "apiserver.local.config/certificates", "where a self-made certificate is kept, if writable"
     )
+    shutdown_delay_duration: Seconds = setting(
+        "shutdown-delay-duration",
+        Seconds(0),
+        "how long requests are still served after SIGTERM, with /readyz failing: the API server has to learn of it",
+        least=0,
+    )
     tls_cert_file: str = setting("tls-cert-file", "", "serving certificate, reloaded when the file changes")
     tls_private_key_file: str = setting("tls-private-key-file", "", "its key")
     tls_min_version: str = setting(
@@ -225,7 +231,7 @@ _WITHOUT_EFFECT: Final = KLOG | ignored(
     feature-gates goaway-chance http2-max-streams-per-connection kubelet-client-certificate kubelet-client-key
     kubelet-read-only-port kubelet-request-timeout livez-grace-period log-json-info-buffer-size
     log-text-info-buffer-size logging-format max-mutating-requests-inflight min-request-timeout node-selector
-    request-timeout requestheader-uid-headers runtime-config shutdown-delay-duration
+    request-timeout requestheader-uid-headers runtime-config
     shutdown-watch-termination-grace-period storage-initialization-timeout strict-transport-security-directives
     tls-curve-preferences tls-sni-cert-key tracing-config-file
     """,

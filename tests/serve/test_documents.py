@@ -1,9 +1,11 @@
 """Discovery, OpenAPI, health, version, tables: what clients and the aggregator learn about us."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from adapter.__main__ import leave
 from adapter.serve.health import health
 from adapter.serve.requestinfo import read_request
 from tests.serve.conftest import NODES, PODS, Held, Running
@@ -171,6 +173,18 @@ async def test_only_readiness_depends_on_sources_and_on_stopping(api: Running) -
     api.server.stopping = True
     assert b"[-]shutdown failed: the server is stopping" in (await api.send("/readyz")).body
     assert (await api.send("/livez")).status == 200
+
+
+async def test_after_sigterm_requests_are_served_for_the_delay_though_it_is_not_ready(api: Running) -> None:
+    stop = asyncio.Event()
+    stop.set()
+    leaving = asyncio.ensure_future(leave(api.server, stop, seconds=1000))
+    assert (await api.send("/apis")).status == 200
+    assert (await api.send("/readyz")).status == 500
+    assert not leaving.done()
+    leaving.cancel()
+    async with asyncio.timeout(10):
+        await leave(api.server, stop, seconds=0)
 
 
 async def test_a_source_that_fails_is_told_to_who_wants_it_verbose_and_fails_no_check(api: Running) -> None:
