@@ -76,15 +76,15 @@ def test_a_resize_asks_for_what_the_namespace_allows(recommender: Program, web: 
     eventually(lambda: memory(web) == "64Mi", 120, "not resized")
     assert web.target()["memory"] == "1Gi"
     web.allow("ResourceQuota", hard={"requests.memory": "100Mi"})
-    eventually(lambda: web.charged("requests.memory") == "64Mi", 30, "not counted")
+    eventually(lambda: web.charged("requests.memory") == "64Mi", 60, "not counted")
     web.bed.kubectl("delete", "limitrange", "small", "-n", web.namespace)
     cause = "ResourceQuota small: requests.memory would be 1Gi in all, 100Mi is allowed"
-    eventually(lambda: cause in recommender.log.read_text(), 30, "not said")
+    eventually(lambda: cause in recommender.log.read_text(), 60, "not said")
     with pytest.raises(CommandError, match=r"exceeded quota: small, .*limited: requests.memory=100Mi"):
         web.resize({"requests": {"memory": "1Gi"}, "limits": {"memory": "8Gi"}})
     assert memory(web) == "64Mi"
     web.watch("InPlace")
-    eventually(lambda: memory(web) == "100Mi", 30, "not resized to what the quota has")
+    eventually(lambda: memory(web) == "100Mi", 60, "not resized to what the quota has")
     assert web.pod()["restartCount"] == 0
     assert "pod not changed" not in recommender.log.read_text()
 
