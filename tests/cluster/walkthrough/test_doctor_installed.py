@@ -23,7 +23,7 @@ FIELD, NO_FIELD = "<<.LabelMatchers>>", "<<.LabelMatchrs>>"
 @pytest.fixture(scope="module")
 def programs(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """As docs/install.md says: for all three APIs, for VPAs and for releases."""
-    image.install(bed, tmp_path_factory.mktemp("image"))
+    image.install(bed, tmp_path_factory.mktemp("image"), targets=("adapter",))  # holds all programs
     bed.apply(CRDS)
     bed.apply(DEFINITION)
     with (
