@@ -52,6 +52,23 @@ class Once:
         return [key for key in fresh if self.first(key)]
 
 
+class Few:
+    """Lets some messages of each key through in a span of time, whatever they say: for those whose texts all differ."""
+
+    def __init__(
+        self, most: int, *, span: float = 600.0, keys: int = 1024, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """At most `most` in `span` s, of so many keys."""
+        self._most, self._span, self._clock = most, span, clock
+        self._said: LRUCache[Hashable, int] = LRUCache(keys)
+
+    def may(self, key: Hashable) -> bool:
+        """Whether to say one more."""
+        what = _short(key), int(self._clock() // self._span)
+        said = self._said[what] = self._said.get(what, 0) + 1
+        return said <= self._most
+
+
 def _short(key: Hashable) -> Hashable:
     if isinstance(key, str) and len(key) > LONGEST:
         return hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=16).digest()

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.once import Once
+from adapter.once import Few, Once
 
 
 def test_once_lets_a_key_through_again_after_its_time_with_another_text_and_after_it_was_over() -> None:
@@ -43,3 +43,21 @@ def test_what_holds_beyond_the_room_is_never_said_twice(held: set[int], most: in
     once = Once(most=most, again=None)
     assert once.news(sorted(held)) == sorted(held)[:most]
     assert once.news(sorted(held)) == []
+
+
+def test_of_messages_that_all_differ_some_are_said_in_a_span() -> None:
+    now = [0.0]
+    few = Few(3, span=600.0, clock=lambda: now[0])
+    assert [few.may("pods") for _ in range(5)] == [True] * 3 + [False] * 2
+    assert few.may("nodes")
+    now[0] = 599.0
+    assert not few.may("pods")
+    now[0] = 600.0
+    assert few.may("pods")
+
+
+def test_keys_of_which_some_is_said_are_bounded() -> None:
+    few = Few(1, keys=10, clock=lambda: 0.0)
+    assert all(few.may("x" * 1000 + str(number)) for number in range(20))
+    assert not few.may("x" * 1000 + "19")
+    assert few.may("x" * 1000 + "0")  # forgotten meanwhile

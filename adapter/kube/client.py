@@ -16,20 +16,18 @@ from typing import Any, Generic, NamedTuple, Self, TypeVar, overload
 
 import aiohttp
 import msgspec
-import structlog
 from aiohttp import hdrs
 from multidict import CIMultiDict
 from yarl import URL
 
 from adapter.kube import errors
 from adapter.kube.config import Connection
-from adapter.kube.decoding import decode
+from adapter.kube.decoding import decode, tell_skipped
 from adapter.kube.errors import Gone, KubeError, Undecodable, Unreachable
 from adapter.kube.lines import Lines
 from adapter.kube.objects import ListMeta, Model
 
 T = TypeVar("T")
-log = structlog.get_logger(__name__)
 
 JSON = "application/json"
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
@@ -254,7 +252,7 @@ def _decodable(items: Iterable[msgspec.Raw], kind: type[T], path: str) -> Iterat
         try:
             yield decode(item, kind)
         except Undecodable as error:
-            log.warning("object skipped", path=path, cause=str(error))
+            tell_skipped(path, error)
 
 
 def _encoded(body: Any) -> bytes | None:

@@ -3,11 +3,19 @@
 from typing import Any, TypeVar
 
 import msgspec
+import structlog
 
 from adapter.kube.errors import Undecodable
+from adapter.once import Few
 from adapter.units.nesting import pruned
 
 T = TypeVar("T")
+
+SKIPPED = 20
+"""Objects of one path in 600 s of which the log says that they cannot be read: who may write one may write it often."""
+
+log = structlog.get_logger(__name__)
+_skipped = Few(SKIPPED)
 
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {}
 
@@ -55,3 +63,9 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nulls(item) for item in value]
     return value
+
+
+def tell_skipped(path: str, error: Undecodable) -> None:
+    """Say that one object of a path is left out."""
+    if _skipped.may(path):
+        log.warning("object skipped", path=path, cause=str(error))

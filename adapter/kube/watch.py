@@ -15,11 +15,10 @@ from contextlib import aclosing
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
-import structlog
 
 from adapter.kube import errors
 from adapter.kube.client import JSON, METADATA, METADATA_LIST, NONE, Client
-from adapter.kube.decoding import decode
+from adapter.kube.decoding import decode, tell_skipped
 from adapter.kube.errors import (
     Forbidden,
     Gone,
@@ -33,8 +32,6 @@ from adapter.kube.errors import (
 )
 from adapter.kube.lines import Lines
 from adapter.kube.objects import HasMetadata, Model, ObjectMeta, PartialObjectMetadata
-
-log = structlog.get_logger(__name__)
 
 MAX_RESUMES = 4
 """Failures of the server in a row after which its watches are no longer resumed, but everything is listed."""
@@ -174,6 +171,26 @@ class _WatchEvent(Model, frozen=True):
     object: msgspec.Raw
 
 
+class _Version(Model, frozen=True):
+    """What a watch goes on from."""
+
+    resource_version: str = ""
+
+
+class _Versioned(Model, frozen=True):
+    """All that is read of an object that cannot be read."""
+
+    metadata: _Version = _Version()
+
+
+def _version_of(found: msgspec.Raw) -> ObjectMeta:
+    """Its version alone, '' where not even that can be read: then the watch goes on from the one before."""
+    try:
+        return ObjectMeta(resource_version=decode(found, _Versioned).metadata.resource_version)
+    except Undecodable:
+        return ObjectMeta()
+
+
 class _Follower(Generic[T]):
     """Where we are in the history of the target, and how well it goes."""
 
@@ -254,8 +271,8 @@ class _Follower(Generic[T]):
         try:
             found = decode(told.object, self._target.kind)
         except Undecodable as error:  # One strange object must not hide all the others.
-            log.warning("object skipped", path=self._target.path, cause=str(error))
-            return Heard(), decode(told.object, PartialObjectMetadata).metadata
+            tell_skipped(self._target.path, error)
+            return Heard(), _version_of(told.object)
         return (Removed(found) if told.type == "DELETED" else Changed(found)), found.metadata
 
     def after(self, error: KubeError | None) -> float:

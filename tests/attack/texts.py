@@ -1,6 +1,7 @@
 """Texts that are compiled or parsed: of clients, HPAs, pods and Prometheus."""
 
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
@@ -57,6 +58,22 @@ def large_expressions_of_an_hpa(field: Field) -> None:
 
     field.add_hpa(f"large-{first}", list(metrics()))
     field.hold(2)
+
+
+@attack("14 selectors of large or many expressions over 900 values of 4,000 characters", section=1, sources=EMBEDDED)
+def long_values(field: Field) -> None:
+    """Of each character of a value such an expression may have to try thousands of instructions."""
+    field.page("web-0", "".join(f'queue_depth{{path="{number:05}{"ab" * 1990}"}} 4321\n' for number in range(900)))
+    deadline = time.monotonic() + 5
+    while b'"4321"' not in field.ask(DEPTH).body and time.monotonic() < deadline:
+        field.hold(0.2)
+    texts = [f"path notin ((.*[ab].{{{90 - number}}}){{8}}.*z)" for number in range(4)]
+    many = range(64)
+    texts += [",".join(f"path notin (.*a.*b.*{each}{number}.*x)" for number in many) for each in range(10)]
+    with ThreadPoolExecutor(14) as some:
+        answers = list(some.map(lambda text: selected(field, text), texts))
+    assert {answer.status for answer in answers} <= {200, 503}, answers[0]
+    field.hold(1.5)
 
 
 @attack("500 anonymous requests of distinct paths of 60 kB", section=1)

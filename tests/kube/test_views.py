@@ -5,9 +5,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
-from adapter.kube.decoding import decode
+from adapter.kube.decoding import SKIPPED, decode, tell_skipped
 from adapter.kube.errors import Undecodable
 from adapter.kube.index import Index
 from adapter.kube.objects import Node, ObjectMeta, PartialObjectMetadata, Pod, condition, rfc3339, unix
@@ -191,3 +192,11 @@ def test_a_pod_in_the_index_costs_little(kind: type[Any], most: int) -> None:
     finally:
         tracemalloc.stop()
     assert each < most
+
+
+def test_of_objects_that_cannot_be_read_the_log_names_some_of_each_path() -> None:
+    """Whoever may write one may write it a hundred times a second."""
+    with capture_logs() as said:
+        for number in range(100):
+            tell_skipped("/apis/example.com/v1/things", Undecodable(f"expected `str` at $.items[{number}]"))
+    assert len(said) == SKIPPED

@@ -317,10 +317,13 @@ async def test_selectors_and_namespace_narrow_what_is_followed(cluster: FakeClus
         await eventually(lambda: names(found) == {"b"})
 
 
-async def test_one_strange_object_does_not_hide_the_others(cluster: FakeCluster, client: Client) -> None:
+@pytest.mark.parametrize(("part", "field", "value"), [("status", "phase", 7), ("metadata", "labels", {"app": 7})])
+async def test_one_strange_object_does_not_hide_the_others(
+    cluster: FakeCluster, client: Client, part: str, field: str, value: object
+) -> None:
     cluster.streams_lists = False
     strange = pod("strange")
-    strange["status"]["phase"] = 7
+    strange[part][field] = value
     await cluster.put(PODS, strange)
     await cluster.put(PODS, pod("listed"))
     found = informer(client)

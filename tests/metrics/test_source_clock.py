@@ -4,8 +4,9 @@ import math
 
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
-from adapter.metrics.prometheus.source_clock import AGREE, Past, SourceClock
+from adapter.metrics.prometheus.source_clock import AGREE, STEPS, Past, SourceClock, tell_step
 
 START, HOUR, EVERY = 1_800_000_000.0, 3600.0, 5.0
 LATENCY = 0.05
@@ -124,3 +125,10 @@ async def test_of_a_long_query_that_was_asked_about_the_past_a_digest_is_kept() 
         assert await past.remembered(query, 1000.0, clock)
     assert asked == ["x" * 1_000_000, "y"]
     assert all(len(digest) == 16 for digest, *_ in past._known)
+
+
+def test_a_server_that_tells_another_time_at_each_answer_is_some_lines() -> None:
+    with capture_logs() as said:
+        for number in range(100):
+            tell_step("http://of-many-times", float(number))
+    assert len(said) == STEPS

@@ -14,7 +14,13 @@ from typing import NamedTuple
 
 import structlog
 
+from adapter.once import Few
+
+STEPS = 20
+"""Settings of one endpoint's clock in 600 s that the log tells of."""
+
 log = structlog.get_logger(__name__)
+_told = Few(STEPS)
 
 AGREE = 2.0
 """s by which two answers may disagree about the source's clock before it counts as set."""
@@ -152,6 +158,8 @@ def seconds_ahead(date: str, now: float) -> float:
 
 
 def tell_step(url: str, ahead: float) -> None:
-    """Say that the clock of an endpoint was found to be set by so many s."""
+    """Say that the clock of an endpoint was found to be set by so many s: it may say another at each."""
+    if not _told.may(url):
+        return
     back = "; until it has caught up, its values count as old as they may be" if ahead < 0 else ""
     log.warning(f"the clock of Prometheus was set{back}", endpoint=url, ahead_s=round(ahead, 1))
