@@ -130,7 +130,7 @@ class Kubelets:
             tls=access.tls,
             headers=access.headers,
             interval_s=access.resolution,
-            on_points=partial(self._usage.update, name),
+            on_points=partial(self._usage.updating, name),
         )
 
     def expire(self, before: float) -> None:

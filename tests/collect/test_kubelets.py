@@ -34,6 +34,7 @@ from adapter.kube.objects import (
 from adapter.metrics.scrape.exposition import Parser
 from adapter.metrics.scrape.health import Failure, Health
 from adapter.metrics.scrape.kubelet import NAMES
+from adapter.metrics.slices import run
 from adapter.rules.resources import NODES, PODS
 from adapter.units.selector import EVERYTHING
 from tests.collect.conftest import World
@@ -231,7 +232,9 @@ def kubelets(clock: Clock, nodes: list[Node], *pods: Any, **health: Health) -> K
 
 def read(usage: Kubelets, name: str, text: str) -> None:
     points = Parser({"node": name}, names=NAMES).parse(text.encode(), 1000.0).points
-    next(target for target in usage.targets() if target.id == f"kubelet/{name}").on_points(points)
+    taken = next(target for target in usage.targets() if target.id == f"kubelet/{name}").on_points
+    assert taken is not None
+    run(taken(points))
 
 
 def test_one_moment_is_too_little_for_cpu_and_old_values_are_called_old() -> None:

@@ -19,6 +19,7 @@ from adapter.metrics.sample import Point
 from adapter.metrics.scrape.reports import Reports
 from adapter.metrics.scrape.scraper import ScrapeLimits, Scraper, until_next
 from adapter.metrics.scrape.target import Target, TargetError, pod_target
+from adapter.metrics.slices import Slices
 
 NOW = 1_700_000_000.0
 FAST = 0.03
@@ -138,10 +139,15 @@ async def test_openmetrics_and_gzip_are_understood_and_asked_for(serve: Callable
 
 async def test_a_target_may_take_its_points_itself_and_only_some_metrics(serve: Callable[..., Awaitable[str]]) -> None:
     taken: list[list[Point]] = []
+
+    def take(points: list[Point]) -> Slices[None]:
+        taken.append(points)
+        yield
+
     url = await serve(answering("".join(f'a{{i="{i}"}} 1\n' for i in range(1200)) + "b 2\n"))
 
     store, _ = await scraped(
-        target(url, on_points=taken.append, names=frozenset(["a"]), interval_s=0.2),
+        target(url, on_points=take, names=frozenset(["a"]), interval_s=0.2),
         until=lambda store, _: store.values("up"),
     )
 

@@ -26,6 +26,7 @@ from adapter.metrics.scrape.lines import Allowance
 from adapter.metrics.scrape.reports import Reports
 from adapter.metrics.scrape.target import Target
 from adapter.metrics.series_text import cut
+from adapter.metrics.slices import run_in_turns
 from adapter.turns import Turns
 
 ACCEPT = "text/plain;version=0.0.4,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1"
@@ -214,7 +215,7 @@ class Scraper:
                     whole += part.points
                 await asyncio.sleep(0)
         if target.on_points is not None:
-            target.on_points(whole)
+            await run_in_turns(target.on_points(whole))
         health.samples = samples
         if health.problems and not before:
             self._reports.bad_lines(target, health.problems, now)

@@ -8,6 +8,7 @@ from ssl import SSLContext
 from adapter.metrics.labels import label_name
 from adapter.metrics.sample import Point
 from adapter.metrics.series_text import cut
+from adapter.metrics.slices import Slices
 
 POD_INTERVAL_S = 5.0
 KUBELET_INTERVAL_S = 15.0
@@ -39,7 +40,7 @@ class Target:
     """For https: a context; True verifies by the system's authorities, False does not verify."""
     headers: Callable[[], Mapping[str, str]] | None = field(default=None, compare=False)
     """Asked before each scrape, so that a rotated token is used at once."""
-    on_points: Callable[[list[Point]], None] | None = field(default=None, compare=False)
+    on_points: Callable[[list[Point]], Slices[None]] | None = field(default=None, compare=False)
     """Takes the points of a whole scrape in place of the store."""
 
     @property
