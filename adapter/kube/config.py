@@ -8,7 +8,8 @@ import asyncio
 import os
 import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,10 +24,13 @@ from multidict import CIMultiDict, MultiMapping
 
 from adapter.files import Identity, identity
 from adapter.kube import users
+from adapter.units.yamltext import check_nesting
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 REFRESH = 60.0
 """Seconds after which files are read again; the kubelet renews a token when 80 % of its hour are over."""
+DEEPEST = 50
+"""Lists and maps of a kubeconfig inside each other."""
 AFTER_REFUSAL = 10.0
 """Seconds between renewals that a 401 asks for, so that a wrong token does not become a storm of plugin runs."""
 
@@ -189,13 +193,21 @@ class _File:
         return str(self._loader.current_context["context"].get("namespace") or "default")
 
     def _read(self) -> Any:
-        if not any(Path(file).expanduser().is_file() for file in self.where.split(os.pathsep) if file):
+        files = [path for file in self.where.split(os.pathsep) if file and (path := Path(file).expanduser()).is_file()]
+        if not files:
             raise ConfigException("there is no such file")
-        merged, self._users = users.read(lambda: KubeConfigMerger(self.where).config)
+        merged, self._users = users.read(lambda: self._merged(files))
         if self._server:
             for cluster in merged["clusters"]:
                 cluster["cluster"].value["server"] = self._server
         return KubeConfigLoader(merged, active_context=self._context or None, config_base_path=None)
+
+    def _merged(self, files: Iterable[Path]) -> Any:
+        """The client library's tree of them; it reads one level in another without end."""
+        for file in files:
+            with suppress(yaml.YAMLError):  # which the library tells of by the place
+                check_nesting(file.read_bytes(), DEEPEST)
+        return KubeConfigMerger(self.where).config
 
     def impersonates(self) -> Sequence[tuple[str, str]]:
         return users.impersonation(self._user)

@@ -319,6 +319,7 @@ async def test_certificates_of_a_kubeconfig_open_the_door(tmp_path: Path) -> Non
         ("[1]", "it is no kubeconfig; right"),
         ("{}", ""),
         ("a: [", "it is no YAML: while parsing a flow node expected the node content.* line 1, column 5$"),
+        ("[" * 200_000, "it is more than 50 levels deep; right would be fewer"),
         ("a: 1\n---\nb: 2\n", "it is no YAML: expected a single document"),
         (
             "users: [{name: u, user: {username: a, password: 1234}}]",
