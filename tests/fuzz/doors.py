@@ -23,7 +23,7 @@ from adapter.doctor.checks.apis import served
 from adapter.doctor.checks.certificates import read as read_certificates
 from adapter.doctor.finding import Report, plain
 from adapter.doctor.objects import APIService, Lease, Policy, Vpa
-from adapter.doctor.snapshot import Snapshot
+from adapter.doctor.snapshot import RulesFile, Snapshot
 from adapter.hpa.fields import HpaError
 from adapter.hpa.read import read_history, read_spec
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
@@ -175,7 +175,9 @@ class Cluster(Model, frozen=True):
 def cluster(body: bytes) -> None:
     """Whatever is in a cluster, the doctor tells it in lines that can be printed."""
     read = decode(body, Cluster)
-    seen = Snapshot(now=NOW, **{field: getattr(read, field) for field in read.__struct_fields__})
+    fields = {field: getattr(read, field) for field in read.__struct_fields__}
+    fields["rules"] = {name: RulesFile(name, text) for name, text in read.rules.items()}
+    seen = Snapshot(now=NOW, **fields)
     report = Report(served(seen), findings(seen), ())
     assert all(line.isprintable() for line in told(report))
 
