@@ -1,10 +1,10 @@
 """`make bench-rollouts`: blue-green and canary releases under load, half of them bad, judged by the adapter's counters.
 
 On the test bed, with real containers: two Deployments of three pods, 20 clients each of which half open a connection
-for every request, some 250 requests/s. Every other release answers 5 % of its requests with 500 (0.1 % otherwise) and
-must be rolled back by its gate; the others must be promoted without a restart of a judged pod. No request may stay
-without an answer. Needs root and some 30 minutes (`--releases 2` takes 4); `--write-docs` rewrites the figures of
-docs/rollouts.md.
+for every request, some 250 requests/s; 20 more open one, to keep it, once the new revision has traffic. Every other
+release answers 5 % of its requests with 500 (0.1 % otherwise) and must be rolled back by its gate; the others must be
+promoted without a restart of a judged pod. No request may stay without an answer. Needs root and some 30 minutes
+(`--releases 2` takes 4); `--write-docs` rewrites the figures of docs/rollouts.md.
 """
 
 import argparse
@@ -32,7 +32,8 @@ MARKS = "<!-- releases: written by loadtest/rollouts.py -->", "<!-- end of relea
 HEADINGS = (
     "strategy", "releases", "promoted", "rolled back", "ended wrongly", "s to promote", "s to roll back",
     "s of old revision after the switch (new connections, p50 / p95)", "the same after a rollback's verdict",
-    "on kept connections after that verdict, p95", "requests", "without an answer", "judged pods restarted",
+    "on kept connections after the switch, p95", "on kept connections after that verdict, p95", "requests",
+    "without an answer", "judged pods restarted",
 )  # fmt: skip
 
 
@@ -57,10 +58,10 @@ def measure(bed: Bed, number: int, console: Console) -> list[Release]:
 
     def told(release: Release) -> None:
         kind = "good" if release.good else "bad"
-        told_s = "–" if release.new_s is None else f"{release.new_s:.1f} s"
+        told_s, kept_s = ("–" if each is None else f"{each:.1f} s" for each in (release.new_s, release.kept_s))
         console.print(
             f"{release.strategy}, {kind}: {release.outcome} after {release.seconds:.0f} s; last new connection of the"
-            f" losing revision {told_s} after the verdict; {release.requests} requests,"
+            f" losing revision {told_s} after the verdict, on a kept one {kept_s}; {release.requests} requests,"
             f" {len(release.failures)} without an answer",
             highlight=False,
         )
@@ -85,7 +86,7 @@ def rows(releases: Sequence[Release]) -> list[list[str]]:
             strategy, str(len(mine)), str(len(up)), str(len(down)), str(sum(not one.right for one in mine)),
             _spread([one.seconds for one in up]), _spread([one.seconds for one in down]),
             _spread([one.new_s for one in up]), _spread([one.new_s for one in down]),
-            _latest([one.kept_s for one in down]),
+            _latest([one.kept_s for one in up]), _latest([one.kept_s for one in down]),
             f"{sum(one.requests for one in mine):,}", str(sum(len(one.failures) for one in mine)),
             str(sum(one.restarted for one in mine)),
         ])  # fmt: skip

@@ -25,6 +25,9 @@ LONGEST = 300.0
 """s that a release may take; then it is reported as it stands."""
 LOOK = 0.3
 """s between two looks at the status."""
+LATE, LATE_PAUSE = 20, 0.4
+"""Clients that keep a connection which they open once the new revision has traffic, and s between two requests of one:
+who had one before stays on the stable pods."""
 
 
 class Release(NamedTuple):
@@ -38,7 +41,7 @@ class Release(NamedTuple):
     new_s: float | None
     """From the verdict to the last request on a new connection that the losing revision answered."""
     kept_s: float | None
-    """The same on kept connections."""
+    """The same on kept connections; None: none was on it."""
     requests: int
     failures: tuple[str, ...]
     """Requests without an answer, by cause; a 500 of the service is an answer."""
@@ -49,6 +52,27 @@ class Release(NamedTuple):
     def right(self) -> bool:
         """Whether it ended as it should: a good one promoted, a bad one rolled back."""
         return self.outcome == ("Promoted" if self.good else "RolledBack")
+
+
+class Late(Clients):
+    """Clients that keep their connections, from `begin` on."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address, LATE, LATE_PAUSE, all_keep=True)
+        self._begun = False
+
+    def __enter__(self) -> "Late":
+        return self
+
+    def begin(self) -> None:
+        """Once."""
+        if not self._begun:
+            super().__enter__()
+        self._begun = True
+
+    def __exit__(self, *error: object) -> None:
+        if self._begun:
+            super().__exit__(*error)
 
 
 class Lane:
@@ -65,7 +89,8 @@ class Lane:
         before = last_number(self._shop.status())
         asked, failed = self._clients.answers.total(), len(self._clients.failures)
         self._shop.release(version, ERROR_RATE=GOOD_RATE if good else BAD_RATE)
-        verdict, judged, status = self._follow(version, before)
+        with Late(self._shop.address) as late:
+            verdict, judged, status = self._follow(version, before, late)
         past = status["history"][0] if last_number(status) > before else {}
         promoted = past.get("outcome") == "Promoted"
         after = self._shop.pods()
@@ -77,14 +102,14 @@ class Lane:
             good=good,
             outcome=past.get("outcome", "unfinished"),
             seconds=_seconds(past.get("startedAt"), past.get("endedAt")),
-            new_s=self._lingered(loser, verdict, fresh=True),
-            kept_s=self._lingered(loser, verdict, fresh=False),
-            requests=self._clients.answers.total() - asked,
-            failures=tuple(self._clients.failures[failed:]),
+            new_s=_lingered(Revision(loser, True), verdict, self._clients),
+            kept_s=_lingered(Revision(loser, False), verdict, self._clients, late),
+            requests=self._clients.answers.total() - asked + late.answers.total(),
+            failures=(*self._clients.failures[failed:], *late.failures),
             restarted=sum(after.get(name) != restarts for name, restarts in judged.items()) if promoted else 0,
         )
 
-    def _follow(self, version: str, before: int) -> tuple[float | None, dict[str, int], dict[str, Any]]:
+    def _follow(self, version: str, before: int, late: Late) -> tuple[float | None, dict[str, int], dict[str, Any]]:
         """When the verdict took effect (Unix seconds), the judged pods, and the last status."""
         verdict: float | None = None
         judged: dict[str, int] = {}
@@ -92,6 +117,8 @@ class Lane:
         while True:
             status = self._shop.status()
             phase, release = status.get("phase", ""), status.get("release") or {}
+            if Revision(version, True) in self._clients.spans:
+                late.begin()
             if phase in (*BACK, "Switching") and verdict is None and release.get("since"):
                 verdict = _unix(release["since"])
             if phase == "Returning":
@@ -102,9 +129,11 @@ class Lane:
                 return verdict, judged, status
             time.sleep(LOOK)
 
-    def _lingered(self, version: str, verdict: float | None, *, fresh: bool) -> float | None:
-        span = self._clients.spans.get(Revision(version, fresh))
-        return None if verdict is None or span is None else max(0.0, span.last - verdict)
+
+def _lingered(revision: Revision, verdict: float | None, *seen: Clients) -> float | None:
+    """s from the verdict to the last request that the revision answered; None where none of `seen` came to it."""
+    last = [clients.spans[revision].last for clients in seen if revision in clients.spans]
+    return None if verdict is None or not last else max(0.0, max(last) - verdict)
 
 
 def run(lane: Lane, number: int, told: Callable[[Release], None]) -> list[Release]:

@@ -83,8 +83,9 @@ class Span(NamedTuple):
 class Clients:
     """What clients of one address saw: answers by code, failures by cause, and which revision answered when."""
 
-    def __init__(self, address: str, clients: int = CLIENTS, pause: float = PAUSE) -> None:
-        """`pause`: s between two requests of one of the `clients`."""
+    def __init__(self, address: str, clients: int = CLIENTS, pause: float = PAUSE, *, all_keep: bool = False) -> None:
+        """`pause`: s between two requests of one of the `clients`; `all_keep`: each of them keeps its connection."""
+        self._all_keep = all_keep
         self._url, self._clients, self._pause = f"http://{address}/", clients, pause
         self.answers: Counter[int] = Counter()
         self.failures: list[str] = []
@@ -103,7 +104,9 @@ class Clients:
         self._thread.join(20)
 
     async def _run(self) -> None:
-        await asyncio.gather(*(self._client(fresh=number % 2 == 0) for number in range(self._clients)))
+        await asyncio.gather(
+            *(self._client(fresh=number % 2 == 0 and not self._all_keep) for number in range(self._clients))
+        )
 
     async def _client(self, *, fresh: bool) -> None:
         connector = aiohttp.TCPConnector(force_close=fresh, limit=1)
