@@ -6,7 +6,7 @@ changes with every namespace that wants it.
 """
 
 import statistics
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from typing import NamedTuple, TypeAlias
 
 Key: TypeAlias = tuple[str, str]
@@ -52,11 +52,16 @@ class Cadence:
             self._seen[key] = _seen(self._seen.get(key), newest, at=at, slack=max(slack, ROUNDING))
         self._seen = {key: seen for key, seen in self._seen.items() if at - seen.at <= KEPT}
 
-    def counted(self, counts: Mapping[Key, float], window: float) -> None:
-        """So many samples each object had in the last `window` s before the look: a first idea of its interval."""
+    def counted(
+        self, counts: Mapping[Key, float], window: float, created: Callable[[Key], float] = lambda _: 0.0
+    ) -> None:
+        """So many samples each object had in the last `window` s before the look: a first idea of its interval.
+
+        `created`, Unix s: when the object was made; it had none before.
+        """
         for key, count in counts.items():
             seen = self._seen.get(key)
-            covered = window - (seen.at - seen.newest) if seen is not None else 0.0
+            covered = seen.newest - max(seen.at - window, created(key)) if seen is not None else 0.0
             if seen is not None and not seen.interval and count >= 1 and covered > 0:
                 self._seen[key] = seen._replace(interval=min(covered / count, SLOWEST))
 

@@ -218,7 +218,11 @@ class Evaluator:
         if times is not None:
             cadence.saw(times, at, slack=self._clock() - began)
             if cadence.unknown and planned.counts is not None:
-                cadence.counted(await self._numbers(planned, planned.counts, "interval", at) or {}, COUNTED)
+                counts = await self._numbers(planned, planned.counts, "interval", at) or {}
+                if self._transitions is not None and planned.ready_pods:
+                    cadence.counted(counts, COUNTED, self._transitions.created)
+                else:
+                    cadence.counted(counts, COUNTED)
         known = _Times(before.asked if times is None else at, cadence.times(), cadence.intervals())
         self._times[planned.query] = known
         return known

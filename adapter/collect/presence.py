@@ -23,6 +23,8 @@ class Presence(NamedTuple):
     """Unix time, s, by our clock: since when that is so."""
     why: str = ""
     """What it is instead: 'not ready', 'being deleted', …; '' where it takes traffic."""
+    created: float = 0.0
+    """When the pod was made, Unix s by the API server's clock; 0 where that is not known."""
 
     def told(self, now: float) -> str:
         """One sentence without a full stop: 'not ready for 12 s'."""
@@ -39,9 +41,10 @@ def presence(pod: Pod, before: Presence | None, now: float) -> Presence:
     if before is not None and (before.takes_traffic, before.why) == (takes_traffic, why):
         renewed = before.takes_traffic and told is not None and told > before.since + COARSE
         return before._replace(since=now) if renewed and before.since < now else before
+    created = unix(pod.metadata.creation_timestamp) or 0.0
     if before is not None or told is None:
-        return Presence(takes_traffic, now, why)
-    return Presence(takes_traffic, min(told + COARSE, now), why)
+        return Presence(takes_traffic, now, why, created)
+    return Presence(takes_traffic, min(told + COARSE, now), why, created)
 
 
 def _state(pod: Pod) -> tuple[bool, str, float | None]:

@@ -191,6 +191,11 @@ class Transitions:
         found = self.presences.of(*key)
         return found.since if found is not None else now
 
+    def created(self, key: Key) -> float:
+        """When a pod was made, Unix s; 0 where it is not known."""
+        found = self.presences.of(*key)
+        return found.created if found is not None else 0.0
+
     def left_out(
         self,
         pod: Key,

@@ -51,14 +51,22 @@ def test_each_object_has_its_own_interval_and_a_new_one_what_is_usual() -> None:
 
 def test_a_first_idea_comes_from_the_number_of_samples_and_gives_way_to_what_is_seen() -> None:
     cadence = Cadence()
-    cadence.saw({WEB: -150.0, DB: 0.0}, 0.0)
+    cadence.saw({WEB: 850.0, DB: 1000.0}, 1000.0)
     assert cadence.unknown
     cadence.counted({WEB: 3.0, DB: 1.0, ("shop", "other"): 3.0}, 300.0)
     assert cadence.intervals() == {WEB: 50.0, DB: SLOWEST}  # (300 - 150) / 3; 300 / 1 is no sign of anything
     assert not cadence.unknown
-    for at in range(0, 60, 15):
+    for at in range(1000, 1060, 15):
         cadence.saw({DB: float(at)}, at)
     assert cadence.intervals()[DB] == 15
+
+
+def test_an_object_that_was_just_made_had_no_samples_before() -> None:
+    """5 samples in 25 s are one every 5 s, not one in 300 / 5 = 60 s, for which a young pod would have no value."""
+    cadence = Cadence()
+    cadence.saw({WEB: 1000.0}, 1000.0)
+    cadence.counted({WEB: 5.0}, 300.0, {WEB: 975.0}.__getitem__)
+    assert cadence.intervals() == {WEB: 5.0}
 
 
 def test_the_time_of_one_sample_may_wander_as_much_as_the_answers_took() -> None:
