@@ -129,10 +129,10 @@ class Moments(NamedTuple):
     def recent(self, kept: Sequence[Kept]) -> "Moments | None":
         """With the samples of groups that wait, for their rates show a change, since an interval before; None without.
 
-        Not where it is their pods that have changed: that moves load by itself.
+        Not where their pods have changed up to two intervals before: that moves load by itself, perhaps a little later.
         """
         cuts = [
-            cut - self.interval if cut is not None and one.waiting and cut > cohort.changed else None
+            cut - self.interval if cut and one.waiting and cut > cohort.changed + 2 * self.interval else None
             for cut, cohort, one in zip(self.cuts, self.cohorts, kept, strict=True)
         ]
         return self._replace(cuts=cuts) if any(cut is not None for cut in cuts) else None

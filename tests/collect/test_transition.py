@@ -19,13 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.collect.evaluate import settle
-from adapter.collect.groups import Groups
+from adapter.collect.groups import GroupKey, Groups
 from adapter.collect.presence import Presences
 from adapter.collect.shorter import Since as SinceChanges
 from adapter.collect.shorter import since_changes
 from adapter.collect.snapshot import Reading, tabulate
-from adapter.collect.transition import Settled, Span, Transitions
-from adapter.collect.unison import PATIENCE
+from adapter.collect.transition import Moments, Settled, Span, Transitions
+from adapter.collect.unison import PATIENCE, Cohort, Kept
 from adapter.hpa.model import PodState, PodValue
 from adapter.kube.index import Index
 from adapter.kube.objects import Condition, ObjectMeta, Pod, PodStatus
@@ -439,6 +439,22 @@ def test_a_load_of_which_all_get_more_is_seen_as_soon_as_each_by_itself_would() 
     """No request can count twice: so nobody waits until all have a whole interval since."""
     ours, ordinary = (sum(until_seen(seed, ordinary=plain) for seed in range(10)) for plain in (False, True))
     assert ours <= ordinary
+
+
+def test_load_that_moves_because_pods_have_changed_is_waited_for_though_it_comes_late() -> None:
+    """A pod left at 980, and the others got its requests a second later: mixed intervals would show too little."""
+    one, other = ("shop", "web-0"), ("shop", "web-1")
+    kept = [Kept({one: Reading(50, 985, 60), other: Reading(50, 985, 60)}, [other])]
+    cohort = Cohort((one, other), changed=980)
+
+    def found(cut: float) -> Moments | None:
+        key = GroupKey("shop", WEB)
+        return Moments([key], [cohort], [{one: 980, other: 980}], [cut], 5, lambda _: 0.0).recent(kept)
+
+    assert found(986) is None
+    later = found(995)
+    assert later is not None
+    assert later.cuts == [990]
 
 
 # ---- what is told of a single pod
