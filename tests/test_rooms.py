@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from adapter import rooms
 from adapter.kube.compact import SHARED_BYTES, Compactor
 from adapter.kube.objects import ObjectMeta, PartialObjectMetadata
+from adapter.metrics import matching
 from adapter.metrics.promql.read import parse
 from adapter.once import Once
 from adapter.rooms import Filled, Room
@@ -44,7 +45,8 @@ def test_metrics_show_how_full_each_is() -> None:
     labels = {"memory": "shown"}
     assert registry.get_sample_value("streamgate_memory_bytes", labels) == 30
     assert registry.get_sample_value("streamgate_memory_limit_bytes", labels) == 100
-    for name in ("queries", "predicates", "requests", "selectors"):
+    assert registry.get_sample_value("streamgate_memory_limit_bytes", {"memory": "predicates"}) == matching.CACHE_BYTES
+    for name in ("queries", "requests", "selectors"):
         assert registry.get_sample_value("streamgate_memory_limit_bytes", {"memory": name}) is not None
 
 
