@@ -75,7 +75,7 @@ chart: .venv/installed ## the Helm chart as build/streamgate-VERSION.tgz, checke
 
 VERSIONS ?= 1.30.14 1.37.2
 
-versions: .venv/installed ## does the API server of each of VERSIONS take manifests, samples and chart? five minutes of building for each, once
+versions: .venv/installed ## does each of VERSIONS take manifests, samples and chart, and do the programs work on it? needs root; ten minutes of building for each, once
 	@$(PY) -m tests.cluster.versions $(VERSIONS)
 
 SCENARIO ?= step

@@ -35,7 +35,8 @@ def _up(folder: Path, options: argparse.Namespace) -> int:
     ):
         if value:
             flags.setdefault("kube-controller-manager", []).append(f"--horizontal-pod-autoscaler-{name}={value}")
-    bed = Bed.up(Options(0 if options.no_node else options.nodes, options.fake_nodes, flags), folder)
+    nodes = 0 if options.no_node else options.nodes
+    bed = Bed.up(Options(nodes, options.fake_nodes, flags, options.kubernetes), folder)
     if options.images:
         with tempfile.TemporaryDirectory() as archives:
             image.install(bed, Path(archives))
@@ -71,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--images", action="store_true", help="the images of the Dockerfile on its nodes, by buildah")
     parser.add_argument("--fake-nodes", type=int, default=0, metavar="N", help="nodes that kwok plays")
+    parser.add_argument("--kubernetes", default="", metavar="VERSION", help="another version, such as 1.30.14")
     parser.add_argument("--hpa-sync-period", metavar="DURATION", help="how often the HPA controller looks, such as 5s")
     parser.add_argument("--hpa-stabilization", metavar="DURATION", help="how long it waits before it scales down")
     parser.add_argument(

@@ -198,11 +198,12 @@ class Bed(Kubectl):
         ports = self.plane.ports
         if (socket := self.nodes.socket(component)) is not None:
             return socket.exists()
+        scheduler_health = "healthz" if self.options.kubernetes else "readyz"  # which none has before 1.31
         urls = {
             "etcd": f"http://127.0.0.1:{ports.etcd}/readyz",
             "kube-apiserver": f"{self.plane.url}/readyz",
             "kube-controller-manager": f"https://127.0.0.1:{ports.controller_manager}/healthz?verbose",
-            "kube-scheduler": f"https://127.0.0.1:{ports.scheduler}/readyz",
+            "kube-scheduler": f"https://127.0.0.1:{ports.scheduler}/{scheduler_health}",
             "kwok": f"http://127.0.0.1:{ports.kwok}/readyz",
             **self.nodes.health,
         }
@@ -263,7 +264,9 @@ class Bed(Kubectl):
 
     def expose_host_service(self, namespace: str, name: str, port: int, service_port: int | None = None) -> None:
         """A Service in the cluster for a process that listens on `host_address`:`port` of this machine."""
-        self.apply(manifests.host_service(name, namespace, self.host_address, port, service_port or port))
+        made = manifests.host_service(name, namespace, self.host_address, port, service_port or port)
+        # aggregators of old look for Endpoints, which the controllers mirror into slices
+        self.apply(manifests.of_endpoints(made) if self.options.kubernetes else made)
 
     def import_image(self, tar: Path) -> None:
         """Gives every node an image out of a docker archive."""

@@ -2,7 +2,7 @@
 
 STREAMGATE_REUSE_BED=1 takes a bed that is up already and leaves it up. STREAMGATE_USE_KUBECONFIG=1 or --use-kubeconfig
 takes the user's own cluster. STREAMGATE_CLUSTER_REQUIRED=1 makes a bed that cannot come up a failure instead of a loud
-skip.
+skip. STREAMGATE_KUBERNETES=1.30.14 has the bed run that version.
 """
 
 import os
@@ -63,7 +63,7 @@ class Beds:
         deadline = time.monotonic() + float(os.environ.get("STREAMGATE_BED_WAIT") or 0)
         while True:
             try:
-                bed = Bed.up(say=self.say)
+                bed = Bed.up(Options(kubernetes=os.environ.get("STREAMGATE_KUBERNETES", "")), say=self.say)
                 bed.claim("a test session")
                 return bed
             except BusyError:

@@ -81,6 +81,14 @@ def host_service(name: str, namespace: str, address: str, port: int, service_por
     return [{"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": ports}}, endpoints]
 
 
+def of_endpoints(objects: list[Manifest]) -> list[Manifest]:
+    """What `host_service` makes, with Endpoints in place of the slice."""
+    service, made = objects
+    addresses = [{"ip": address} for one in made["endpoints"] for address in one["addresses"]]
+    subsets = [{"addresses": addresses, "ports": made["ports"]}]
+    return [service, {"apiVersion": "v1", "kind": "Endpoints", "metadata": service["metadata"], "subsets": subsets}]
+
+
 def fake_node(name: str, tainted: bool) -> Manifest:
     """A node that kwok plays; tainted, when there is a real one too, so that pods come to it only by choice."""
     resources = {"cpu": "64", "memory": "256Gi", "pods": "500"}

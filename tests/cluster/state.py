@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tests.cluster import binaries, controlplane, network, packages
+from tests.cluster import binaries, controlplane, network, packages, releases
 from tests.cluster.controlplane import Ports
 
 LOCK = Path("/var/lock/streamgate-bed.lock")
@@ -24,11 +24,15 @@ class BusyError(BedError):
 
 @dataclass(frozen=True)
 class Options:
-    """What to start. `nodes`: real ones. `fake_nodes`: how many kwok plays. `flags`: extra ones per program."""
+    """What to start. `nodes`: real ones. `fake_nodes`: how many kwok plays. `flags`: extra ones per program.
+
+    `kubernetes`: a version such as 1.30.14; none: the pinned one, wherever it comes from.
+    """
 
     nodes: int = 1
     fake_nodes: int = 0
     flags: dict[str, list[str]] = field(default_factory=dict)
+    kubernetes: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,9 @@ def find_programs(options: Options, say: Callable[[str], None]) -> dict[str, Pat
     wanted += ["kubelet", "kube-proxy"] if options.nodes else []
     wanted += ["kwok"] if options.fake_nodes else []
     programs = packages.ensure(packages.NODE if options.nodes else ("ip",), say)
-    return {**programs, **binaries.find(wanted, say)}
+    if options.kubernetes:
+        programs |= releases.find(options.kubernetes, [name for name in wanted if name in releases.OF_A_VERSION], say)
+    return {**binaries.find([name for name in wanted if name not in programs], say), **programs}
 
 
 @contextmanager

@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from tests.cluster import binaries, images, network
+from tests.cluster import binaries, images, network, releases, versions
 from tests.cluster.binaries import MissingError, find
 from tests.cluster.certs import Authority
 from tests.cluster.footprint import difference
 from tests.cluster.processes import DiedEarlyError, Folder, children, strays, wait_until
-from tests.cluster.versions import module_text
+from tests.cluster.releases import module_text
 
 
 def program(folder: Path, name: str, says: str) -> Path:
@@ -246,6 +246,31 @@ def test_a_footprint_tells_what_came_and_what_went() -> None:
 # ---- other versions of Kubernetes
 
 
+def test_what_is_no_version_is_said_to_be_none_and_nothing_is_fetched() -> None:
+    with pytest.raises(MissingError, match=r"1\.30 is no version of Kubernetes; 1\.30\.14 is one"):
+        releases.find("1.30", ["kubelet"])
+
+
+def test_a_resize_in_place_is_tried_where_kubernetes_has_it() -> None:
+    """pods/resize is beta, and on, from 1.33."""
+    resize = "tests/cluster/test_recommender.py::test_a_pod_is_resized_in_place_without_a_restart"
+    assert resize not in versions.selected("1.32.9")
+    assert resize in versions.selected("1.33.0")
+    for name in versions.selected("1.37.2"):
+        file, _, test = name.partition("::")
+        assert f"def {test}(" in (images.CHECKOUT / file).read_text()
+
+
+def test_how_tests_ended_is_read_from_their_report() -> None:
+    report = """<testsuites><testsuite>
+<testcase name="good"><properties><property name="up_s" value="12"/></properties></testcase>
+<testcase name="bad"><properties/><failure message="no"/></testcase>
+<testcase name="absent"><skipped/></testcase>
+<testcase name="torn"><failure/><error/></testcase>
+</testsuite></testsuites>"""
+    assert versions.outcomes(report) == {"good": "yes", "bad": "failure", "absent": "skipped", "torn": "failure"}
+
+
 def test_an_older_kubernetes_is_built_with_the_libraries_of_its_release() -> None:
     """Kubernetes 1.30.14 and k8s.io/api 0.30.14 are one release; a library from elsewhere keeps its version."""
     upstream = """
@@ -255,9 +280,10 @@ replace (
 )
 require github.com/google/uuid v1.6.0
 """
-    made = module_text("1.30.14", upstream)
+    made = module_text("1.30.14", upstream, ["kubelet"])
     assert "require k8s.io/kubernetes v1.30.14\n" in made
     assert "\tk8s.io/api => k8s.io/api v0.30.14\n\tk8s.io/kubectl => k8s.io/kubectl v0.30.14\n" in made
+    assert "tool (\n\tk8s.io/kubernetes/cmd/kubelet\n)\n" in made
     assert "uuid" not in made
 
 

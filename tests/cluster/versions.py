@@ -1,16 +1,14 @@
-"""`python -m tests.cluster.versions 1.30.14 1.37.2`: does the API server of that Kubernetes take all that we install?
+"""`python -m tests.cluster.versions 1.30.14 1.37.2`: does that Kubernetes take our manifests, and do we work on it?
 
-Each version's kube-apiserver is built once, into the cache, and runs with etcd on loopback, without a node: overlays,
-definitions and samples are applied strictly, and the chart is installed, upgraded, taken back and removed by helm. What
-pods do is for the test bed, which is of one version.
+Each version's programs are built once, into the cache. Its API server runs with etcd on loopback, without a node:
+overlays, definitions and samples are applied strictly, and the chart is installed, upgraded, taken back and removed by
+helm. Then the test bed is of that version, and the main tests of each program run on it.
 """
 
 # ruff: noqa: T201 - this is a command-line program
 
 import json
 import os
-import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,10 +16,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from xml.etree import ElementTree
 
 import yaml
 
-from tests.cluster.binaries import cache, find, watched
+from tests.cluster import releases
+from tests.cluster.binaries import find
 from tests.cluster.certs import service_account_keys
 from tests.cluster.chart import CHART, helm
 from tests.cluster.controlplane import Ports
@@ -29,41 +29,30 @@ from tests.cluster.images import CHECKOUT
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.processes import CommandError, Folder, end_all, run
 
+MAIN_TESTS = {
+    "test_scaling.py": (
+        "test_an_hpa_on_request_rates_scales_up_under_load_and_back_down_after_it",
+        "test_cpu_and_memory_hpas_scale_on_what_kubelets_say",
+    ),
+    "test_recommender.py": (
+        "test_a_vpa_gets_a_status_and_a_killed_recommender_resumes_without_a_dip",
+        "test_a_pod_is_resized_in_place_without_a_restart",
+    ),
+    "neighbours/test_vpa.py": (
+        "test_the_updater_evicts_by_our_status_and_the_admission_controller_sets_requests_from_it",
+    ),
+    "test_rollout.py": ("test_a_promotion_and_a_rollback_under_load_lose_no_request",),
+}
+"""By file below tests/cluster; the last is a blue-green release and a canary."""
 MANIFESTS = CHECKOUT / "manifests"
-PACKAGE = "k8s.io/kubernetes/cmd/kube-apiserver"
 TOKEN = "of-a-server-that-lives-for-a-minute"  # on loopback
-NEEDS = {"cert-manager": None, "rollout-keep-paused.yaml": (1, 36), "rollout-author.yaml": (1, 30)}
+NEEDS = {
+    "cert-manager": None,
+    "rollout-keep-paused.yaml": (1, 36),
+    "rollout-author.yaml": (1, 30),
+    "test_a_pod_is_resized_in_place_without_a_restart": (1, 33),
+}
 """What stands on more than Kubernetes of any version: the first that has it, None where it is no part of Kubernetes."""
-
-
-def module_text(version: str, upstream: str) -> str:
-    """The go.mod that builds a version; `upstream` is Kubernetes' own, whose local modules are those of its release.
-
-    Kubernetes 1.30.14 is released together with k8s.io/api 0.30.14 and its like.
-    """
-    staged = re.findall(r"(\S+) => \./staging/", upstream)
-    lines = [f"\t{name} => {name} v0.{version.removeprefix('1.')}" for name in staged]
-    head = ["module streamgate.dev/tests/cluster/versions", "go 1.26.0", f"require k8s.io/kubernetes v{version}"]
-    return "\n\n".join([*head, f"tool {PACKAGE}", "replace (\n" + "\n".join(lines) + "\n)"]) + "\n"
-
-
-def apiserver(version: str) -> Path:
-    """Its kube-apiserver; built where the cache has none, in some five minutes."""
-    program = cache() / f"kubernetes-v{version}" / "kube-apiserver"
-    if program.exists():
-        return program
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        said = run(["go", "mod", "download", "-json", f"k8s.io/kubernetes@v{version}"], seconds=600)
-        (folder / "go.mod").write_text(module_text(version, Path(json.loads(said)["GoMod"]).read_text()))
-        subprocess.run(["go", "mod", "tidy"], cwd=folder, check=True, timeout=900)
-        facts = zip(("gitVersion", "gitMajor", "gitMinor"), (f"v{version}", *version.split(".")), strict=False)
-        stamps = " ".join(f"-X k8s.io/component-base/version.{key}={value}" for key, value in facts)
-        argv = ["go", "install", "-v", "-trimpath", "-ldflags", f"-s -w {stamps}", PACKAGE]
-        watched(argv, folder, {**os.environ, "CGO_ENABLED": "0", "GOBIN": name}, f"kube-apiserver {version}", print)
-        program.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(folder / "kube-apiserver", program)
-    return program
 
 
 @contextmanager
@@ -115,7 +104,7 @@ def succeeds(call: Callable[[], object]) -> bool:
 def checks(version: str, cluster: Kubectl) -> Iterator[tuple[str, Callable[[], object]]]:
     """What is tried, in this order, by what it is called in the table."""
     strictly = ("apply", "--server-side", "--force-conflicts", "--validate=strict")
-    minor = (1, int(version.split(".")[1]))
+    minor = minor_of(version)
     yield "definitions", partial(cluster.kubectl, *strictly, "-k", str(MANIFESTS / "crds"))
     for path in [*sorted((MANIFESTS / "overlays").iterdir()), *sorted(MANIFESTS.glob("samples/*.yaml"))]:
         since = NEEDS.get(path.name, (1, 0))
@@ -124,6 +113,11 @@ def checks(version: str, cluster: Kubectl) -> Iterator[tuple[str, Callable[[], o
             yield f"{path.parent.name}/{path.name}", partial(cluster.kubectl, *strictly, *way)
     yield "kubectl delete -k", partial(remove_all, cluster)
     yield "helm install, upgrade, rollback, uninstall", partial(by_helm, cluster)
+
+
+def minor_of(version: str) -> tuple[int, int]:
+    major, minor, *_ = version.split(".")
+    return int(major), int(minor)
 
 
 def remove_all(cluster: Kubectl) -> None:
@@ -152,7 +146,8 @@ def by_helm(cluster: Kubectl) -> None:
 def try_all(version: str) -> dict[str, str]:
     """Check -> "yes", or what the server said."""
     said = {}
-    with serving(apiserver(version)) as cluster:
+    [server] = releases.find(version, ["kube-apiserver"]).values()
+    with serving(server) as cluster:
         for name, check in checks(version, cluster):
             try:
                 check()
@@ -162,8 +157,36 @@ def try_all(version: str) -> dict[str, str]:
     return said
 
 
+def selected(version: str) -> list[str]:
+    """pytest's names of the main tests that a version has what they need for."""
+    minor = minor_of(version)
+    found = [(file, test) for file, tests in MAIN_TESTS.items() for test in tests]
+    return [f"tests/cluster/{file}::{test}" for file, test in found if minor >= (NEEDS.get(test) or (1, 0))]
+
+
+def run_main_tests(version: str) -> dict[str, str]:
+    """Test -> "yes", or how it ended; on a bed of that version."""
+    with tempfile.TemporaryDirectory() as place:
+        report = Path(place) / "report.xml"
+        own = "addopts=-q --strict-markers --strict-config --import-mode=importlib"
+        words = [sys.executable, "-m", "pytest", "-o", own, "-o", "junit_family=xunit1", "--timeout=600"]
+        words += [f"--junitxml={report}", *selected(version)]
+        environment = {**os.environ, "STREAMGATE_KUBERNETES": version, "STREAMGATE_CLUSTER_REQUIRED": "1"}
+        subprocess.run(words, cwd=CHECKOUT, env=environment, check=False)
+        return outcomes(report.read_text()) if report.exists() else {"the main tests": "did not run"}
+
+
+def outcomes(report: str) -> dict[str, str]:
+    """Test -> "yes", "failure", "error" or "skipped", out of a report in JUnit's XML."""
+    found = {}
+    for case in ElementTree.fromstring(report).iter("testcase"):
+        bad = [part.tag for part in case if part.tag in ("failure", "error", "skipped")]
+        found[case.get("name", "")] = bad[0] if bad else "yes"
+    return found
+
+
 def main(versions: list[str]) -> int:
-    tables = {version: try_all(version) for version in versions}
+    tables = {version: try_all(version) | run_main_tests(version) for version in versions}
     print("\n| | " + " | ".join(versions) + " |\n|---|" + "---|" * len(versions))
     for name in dict.fromkeys(name for table in tables.values() for name in table):
         print(f"| {name} | " + " | ".join(table.get(name, "not there") for table in tables.values()) + " |")
