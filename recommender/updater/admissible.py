@@ -1,4 +1,4 @@
-"""What the API server would refuse of a pod as it shall be: by its namespace's LimitRanges and ResourceQuotas. Pure.
+"""What the API server would refuse of a pod as it shall be: by itself, or by LimitRanges and ResourceQuotas. Pure.
 
 `limits` fits a recommendation into its namespace as far as that goes. What still does not fit is refused where it is a
 resize; where it is a new pod, nothing comes in place of the one that was evicted. The rules are Kubernetes' own (1.37):
