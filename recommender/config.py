@@ -5,9 +5,9 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Final
 
+from adapter import files
 from adapter.program.flags import SettingsError
 from adapter.units.quantity import Quantity
 from recommender.estimate.estimators import Estimation, Fractions
@@ -86,8 +86,8 @@ def history(settings: Settings) -> History:
     token = settings.bearer_token
     if settings.bearer_token_file:
         try:
-            token = Path(settings.bearer_token_file).read_text().strip()
-        except OSError as error:
+            token = files.read_text(settings.bearer_token_file, files.MOST_TOKEN).strip()
+        except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"--prometheus-bearer-token-file: {error}") from error
     username = settings.username or os.environ.get("PROMETHEUS_USERNAME", "")
     password = settings.password or os.environ.get("PROMETHEUS_PASSWORD", "")

@@ -5,9 +5,9 @@ import math
 import secrets
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
+from adapter import files
 from adapter.clock import steady
 from adapter.console.board import Board
 from adapter.console.door import Door
@@ -78,8 +78,7 @@ def _in_url(host: str) -> str:
 def read_token(file: str) -> str:
     """The token in a file, without blanks around it. Raises StartError."""
     try:
-        with Path(file).open("rb") as opened:
-            text = opened.read(MOST_TOKEN + 1).decode("ascii").strip()
+        text = files.read(file, files.MOST_TOKEN).decode("ascii").strip()
     except OSError as error:
         raise StartError(f"--token-file={file}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError:

@@ -1,36 +1,34 @@
 """Where the API server is and who we are: from a kubeconfig, or from the pod that we run in.
 
-`kubernetes.aio` reads the files and runs the plugins; what is added here is the rest of their life: a token file that
-rotates, a plugin's credentials that expire, certificates that are replaced in place. Only file names are ever logged.
+`kubernetes.aio` reads the files; what is added here is the rest of their life: a token file that rotates, a plugin's
+credentials that expire, certificates that are replaced in place. Of files only their names are ever logged.
 """
 
 import asyncio
 import os
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 import yaml
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config.config_exception import ConfigException
 from kubernetes.aio.config.incluster_config import SERVICE_HOST_ENV_NAME, InClusterConfigLoader
-from kubernetes.aio.config.kube_config import KubeConfigLoader, KubeConfigMerger
 from multidict import CIMultiDict, MultiMapping
 
-from adapter.files import Identity, identity
-from adapter.kube import users
-from adapter.units.yamltext import check_nesting
+from adapter import files
+from adapter.files import FileError, Identity, identity
+from adapter.kube.kubeconfig import Kubeconfig
+from adapter.kube.plugin import PluginError
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 REFRESH = 60.0
 """Seconds after which files are read again; the kubelet renews a token when 80 % of its hour are over."""
-DEEPEST = 50
-"""Lists and maps of a kubeconfig inside each other."""
 AFTER_REFUSAL = 10.0
 """Seconds between renewals that a 401 asks for, so that a wrong token does not become a storm of plugin runs."""
 
@@ -101,11 +99,11 @@ async def connect(
     one that a file names, as kubectl's --server does: the user and the CAs are then for it. `strict_x509` False accepts
     CAs that Python >= 3.13 refuses for lacking extensions of RFC 5280. Raises ConfigError.
     """
-    files = kubeconfig or environ.get("KUBECONFIG", "")
-    if not files and not context and environ.get(SERVICE_HOST_ENV_NAME):
+    named = kubeconfig or environ.get("KUBECONFIG", "")
+    if not named and not context and environ.get(SERVICE_HOST_ENV_NAME):
         loader: _Loader = _Pod(service_account, environ)
     else:
-        loader = _File(files or str(Path("~/.kube/config")), context, server)
+        loader = Kubeconfig(named or str(Path("~/.kube/config")), context, server)
     renewing = Renewing(loader, strict_x509, clock)
     found = await renewing.start()
     return Connection(
@@ -146,9 +144,13 @@ class _Pod:
 
     async def load(self, anew: bool) -> Configuration:
         configuration = Configuration()
+        token, authority = self._folder / "token", self._folder / "ca.crt"
+        with suppress(FileNotFoundError):  # which the loader tells of
+            files.read(token, files.MOST_TOKEN)
+            files.check_pem(authority)
         InClusterConfigLoader(
-            token_filename=str(self._folder / "token"),
-            cert_filename=str(self._folder / "ca.crt"),
+            token_filename=str(token),
+            cert_filename=str(authority),
             try_refresh_token=False,
             environ=self._environ,
         ).load_and_set(configuration)
@@ -159,65 +161,12 @@ class _Pod:
 
     def namespace(self) -> str:
         try:
-            return (self._folder / "namespace").read_text().strip()
-        except OSError:
+            return files.read_text(self._folder / "namespace", files.MOST_TOKEN).strip()
+        except (OSError, UnicodeDecodeError):
             return "default"
 
     def impersonates(self) -> Sequence[tuple[str, str]]:
         return ()
-
-
-class _File:
-    """One context of a kubeconfig."""
-
-    def __init__(self, files: str, context: str, server: str) -> None:
-        self.where = files
-        self._context = context
-        self._server = server
-        self._loader: Any = None
-
-    async def load(self, anew: bool) -> Configuration:
-        if anew or self._loader is None:
-            self._loader = self._read()
-        configuration = Configuration()
-        await self._loader.load_and_set(configuration)
-        if self._uses("exec") and not configuration.api_key and not configuration.cert_file:
-            raise ConfigException("the exec plugin gave no credentials; run it by hand to see why")
-        return configuration
-
-    def ages(self) -> bool:
-        """A plugin that names no time of expiry is asked again only after a refusal, as client-go does."""
-        return not self._uses("exec") or hasattr(self._loader, "exec_plugin_expiry")
-
-    def namespace(self) -> str:
-        return str(self._loader.current_context["context"].get("namespace") or "default")
-
-    def _read(self) -> Any:
-        files = [path for file in self.where.split(os.pathsep) if file and (path := Path(file).expanduser()).is_file()]
-        if not files:
-            raise ConfigException("there is no such file")
-        merged, self._users = users.read(lambda: self._merged(files))
-        if self._server:
-            for cluster in merged["clusters"]:
-                cluster["cluster"].value["server"] = self._server
-        return KubeConfigLoader(merged, active_context=self._context or None, config_base_path=None)
-
-    def _merged(self, files: Iterable[Path]) -> Any:
-        """The client library's tree of them; it reads one level in another without end."""
-        for file in files:
-            with suppress(yaml.YAMLError):  # which the library tells of by the place
-                check_nesting(file.read_bytes(), DEEPEST)
-        return KubeConfigMerger(self.where).config
-
-    def impersonates(self) -> Sequence[tuple[str, str]]:
-        return users.impersonation(self._user)
-
-    def _uses(self, method: str) -> bool:
-        return method in self._user
-
-    @property
-    def _user(self) -> Mapping[str, object]:
-        return self._users.get(self._loader.current_context["context"]["user"], {})
 
 
 _BROKEN = (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError)
@@ -261,7 +210,8 @@ class Renewing:
         try:
             await self._load(anew)
         except _BROKEN as error:  # What we have may serve yet, and a file may be in the midst of its replacement.
-            log.warning("credentials not renewed", file=self._loader.where, cause=type(error).__name__)
+            cause = str(error) if isinstance(error, FileError | PluginError) else type(error).__name__
+            log.warning("credentials not renewed", file=self._loader.where, cause=cause)
         finally:
             self._read_at = self._clock()
 
@@ -276,8 +226,8 @@ class Renewing:
 
     def _secure(self, found: Configuration) -> None:
         """The context for `found`'s certificates, made once and then changed in place when their files change."""
-        files = tuple(file for file in (found.ssl_ca_cert, found.cert_file, found.key_file) if file)
-        stamps = files, identity(*map(Path, files))
+        pem = tuple(file for file in (found.ssl_ca_cert, found.cert_file, found.key_file) if file)
+        stamps = pem, identity(*map(Path, pem))
         if self.tls is None:
             self.tls = _context(found, self._strict)
         elif stamps == self._certificates:
@@ -285,7 +235,7 @@ class Renewing:
         elif found.ssl_ca_cert:
             self.tls.load_verify_locations(found.ssl_ca_cert)
         if found.cert_file:
-            self.tls.load_cert_chain(found.cert_file, found.key_file)
+            files.load_pair(self.tls, found.cert_file, found.key_file)
         self._certificates = stamps
 
 

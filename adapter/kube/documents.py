@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from adapter import files
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.objects import Pod
 from adapter.units.manifest import MOST_BYTES, ManifestError, objects
@@ -39,8 +40,7 @@ def read_objects(file: Path) -> tuple[list[Pod], list[HorizontalPodAutoscaler]]:
 
 def _objects(file: Path) -> Sequence[object]:
     try:
-        with file.open("rb") as opened:
-            return objects(opened.read(MOST_BYTES + 1), str(file))
+        return objects(files.read(file, MOST_BYTES, pipe_s=files.PIPE_S), str(file))
     except OSError as error:
         raise DocumentError(f"{file}: cannot be read: {error.strerror or error}") from error
     except ManifestError as error:

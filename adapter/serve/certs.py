@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from adapter.files import MOST_PEM, read
+
 VALIDITY = 365 * 86400.0
 """s for which a self-made certificate holds."""
 RENEWAL = 30 * 86400.0
@@ -178,7 +180,7 @@ def _covers(pair: KeyPair, names: Sequence[str]) -> bool:
 
 def _read(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        return read(file, MOST_PEM)
     except OSError as error:
         raise CertificateError(f"{file}: cannot be read: {error.strerror}") from error
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from adapter.files import CHECK_EVERY, identity
+from adapter.files import CHECK_EVERY, MOST_PEM, identity, read
 from adapter.serve.chains import BundleError, Pool
 
 CONFIG_MAP = "extension-apiserver-authentication"
@@ -159,7 +159,7 @@ def _pool(data: Mapping[str, str], key: str) -> Pool | None:
 
 def _file_pool(file: str) -> Pool:
     try:
-        return Pool(Path(file).read_bytes())
+        return Pool(read(file, MOST_PEM))
     except (OSError, BundleError) as error:
         raise TrustError(f"{file}: {getattr(error, 'strerror', None) or error}") from error
 

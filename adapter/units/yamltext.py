@@ -39,6 +39,23 @@ def check_nesting(text: str | bytes, most: int, *, merges: bool = True) -> None:
             raise YamlError(f"it is more than {most} levels deep; right would be fewer", _line(event.start_mark))
 
 
+def check_values(text: str | bytes, *, values: int, depth: int) -> None:
+    """Raises YamlError for more `values` (aliases, merges written out) or deeper ones, yaml.YAMLError for no YAML."""
+    check_nesting(text, depth)
+    budget = Budget(values=values, depth=depth)
+    for root in yaml.compose_all(text, Loader=yaml.CSafeLoader):
+        _count(budget, root, 0)
+
+
+def _count(budget: "Budget", node: yaml.Node, depth: int) -> None:
+    budget.spend(node, depth)
+    within = node.value if isinstance(node, yaml.SequenceNode) else ()
+    if isinstance(node, yaml.MappingNode):
+        within = [value for _, value in budget.pairs(node, depth)]
+    for value in within:
+        _count(budget, value, depth + 1)
+
+
 def documents(text: str, most_depth: int) -> list[yaml.Node]:
     """The root node of each document. Raises YamlError."""
     try:

@@ -16,6 +16,7 @@ from adapter.collect.catalogue import Catalogue
 from adapter.collect.embedded import Embedded, EmbeddedOptions, OtlpDoors
 from adapter.collect.kubelets import KubeletAccess
 from adapter.collect.usage import RuledUsage, UsageSource
+from adapter.files import check_pem
 from adapter.kube import config
 from adapter.metrics.otlp.receive import ReceiveLimits
 from adapter.metrics.prometheus.client import PrometheusSource
@@ -212,6 +213,7 @@ async def kubelet_access(settings: Settings) -> tuple[KubeletAccess, Job]:
     """
     try:
         connection = await config.connect(settings.lister_kubeconfig or settings.kubeconfig)
+        check_pem(settings.kubelet_certificate_authority)
         tls = kubelet_tls(
             connection.tls or ssl.create_default_context(),
             ca_file=settings.kubelet_certificate_authority,

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from adapter import files
 from adapter.collect.catalogue import Catalogue
 from adapter.collect.follow import mapper_of
 from adapter.program.run import Job, StartError
 from adapter.rules import builtin
 from adapter.rules.config import load
-from adapter.rules.document import RulesError
+from adapter.rules.document import MAX_TEXT, RulesError
 from adapter.rules.model import RuleFile
 from adapter.serve.health import Check, Readiness
 from adapter.serve.server import Server
@@ -89,7 +90,7 @@ def read_rules(settings: Settings) -> RuleFile:
     if not settings.config:
         return builtin.rules()
     try:
-        return load(Path(settings.config).read_text(), settings.config)
+        return load(files.read_text(settings.config, MAX_TEXT, pipe_s=files.PIPE_S), settings.config)
     except RulesError as error:
         raise StartError(f"--config: {error}") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from adapter.files import size
 from adapter.metrics.problems import Problems
 from recommender.input.cells import (
     OOM_COLUMN,
@@ -37,6 +38,8 @@ BATCH: Final = 20_000
 """Lines that are read at once"""
 MAX_LINE: Final = 65536
 """bytes"""
+MAX_SKIPPED: Final = 64 << 20
+"""Bytes of a line that are passed over: what has none so long (a device, a picture) is not read for ever."""
 NAMED_PROBLEMS: Final = 20
 """Bad rows that are named; the others are counted."""
 
@@ -234,7 +237,7 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         with path.open("rb") as plain:
             packed = plain.peek(2)[:2] == b"\x1f\x8b"
             with gzip.open(plain) if packed else nullcontext(plain) as file:
-                for number, line in enumerate(_text(file), 1):
+                for number, line in enumerate(_text(file, path), 1):
                     if number > MAX_ROWS:
                         raise UsageError(f"{path}: more than {MAX_ROWS} lines; split the file by container")
                     if line.strip():
@@ -243,11 +246,14 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise UsageError(f"{path}: cannot be read: {error}; a csv or csv.gz file is wanted") from error
 
 
-def _text(file: BufferedIOBase) -> Iterator[str]:
+def _text(file: BufferedIOBase, path: Path) -> Iterator[str]:
     while raw := file.readline(MAX_LINE):
-        if len(raw) == MAX_LINE and not raw.endswith(b"\n"):
-            while (rest := file.readline(MAX_LINE)) and not rest.endswith(b"\n"):
-                pass
+        length, rest = len(raw), raw
+        while len(rest) == MAX_LINE and not rest.endswith(b"\n"):
+            rest = file.readline(MAX_LINE)
+            length += len(rest)
+            if length > MAX_SKIPPED:
+                raise UsageError(f"{path}: a line has more than {size(MAX_SKIPPED)}; a csv or csv.gz file is wanted")
         yield raw.decode("utf-8", errors="replace").strip("\ufeff\r\n")
 
 

@@ -6,6 +6,8 @@ from typing import Any, Final
 import msgspec
 import yaml
 
+from adapter import files
+from adapter.files import FileError
 from adapter.metrics.problems import Problems
 from adapter.units.yamltext import YamlError, check_nesting
 from recommender.checkpoint import codec
@@ -17,6 +19,8 @@ from recommender.objects import Checkpoint
 from recommender.settings import MAX_HALF_LIFE
 
 MAX_BYTES: Final = 1024**3
+PIPE_S: Final = 600.0
+"""s for kubectl to end, where its output comes by a pipe."""
 MAX_CHECKPOINTS: Final = 1_000_000
 MAX_DEPTH: Final = 100
 
@@ -61,12 +65,11 @@ def resume(found: dict[str, Checkpoint], chosen: Mode) -> tuple[Model, list[str]
 
 def _items(path: Path) -> list[Any]:
     try:
-        with path.open("rb") as file:  # which may be a pipe, whose size nobody knows
-            text = file.read(MAX_BYTES + 1)
-        if len(text) > MAX_BYTES:
-            raise UsageError(f"{path}: larger than {MAX_BYTES} bytes; export by namespace")
+        text = files.read(path, MAX_BYTES, pipe_s=PIPE_S)
         is_json = text.lstrip()[:1] in (b"{", b"[")
         documents = [msgspec.json.decode(text)] if is_json else _yaml(text)
+    except FileError as error:
+        raise UsageError(f"{error}; a large export goes by namespace") from error
     except (OSError, ValueError, msgspec.DecodeError, yaml.YAMLError, RecursionError) as error:
         raise UsageError(f"{path}: cannot be read: {str(error)[:200]}; kubectl's json or yaml is wanted") from error
     items: list[Any] = []

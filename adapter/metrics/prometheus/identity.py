@@ -2,10 +2,10 @@
 
 import ssl
 from collections.abc import Mapping
-from pathlib import Path
 
 from multidict import CIMultiDict
 
+from adapter import files
 from adapter.metrics.prometheus.connection import Connection, Endpoint, basic
 from adapter.metrics.prometheus.loaded import Loaded
 
@@ -16,8 +16,8 @@ class Identity:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._token = Loaded([connection.token_file], self._read_token)
-        files = [connection.ca_file, connection.more_ca_file, connection.certificate_file, connection.key_file]
-        self._tls = Loaded(files, self._make_tls)
+        self._pem = [connection.ca_file, connection.more_ca_file, connection.certificate_file, connection.key_file]
+        self._tls = Loaded(self._pem, self._make_tls)
 
     async def headers(self, endpoint: Endpoint, more: Mapping[str, str]) -> CIMultiDict[str]:
         """Of a request, with `more` of them. Raises SourceError."""
@@ -42,7 +42,7 @@ class Identity:
 
     def _read_token(self) -> str:
         path = self._connection.token_file
-        token = Path(path).read_text(encoding="utf-8").strip() if path else self._connection.token
+        token = files.read_text(path, files.MOST_TOKEN).strip() if path else self._connection.token
         if any(not "!" <= sign <= "~" for sign in token):
             raise OSError(None, "the token has blanks or signs that no HTTP header may have")
         return token
@@ -50,6 +50,7 @@ class Identity:
     def _make_tls(self) -> ssl.SSLContext:
         if self._connection.tls is not None:
             return self._connection.tls
+        files.check_pem(*self._pem)
         context = ssl.create_default_context(cafile=self._connection.ca_file or None)
         if self._connection.more_ca_file and not self._connection.ca_file:
             context.load_verify_locations(self._connection.more_ca_file)
@@ -57,5 +58,5 @@ class Identity:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         if self._connection.certificate_file:
-            context.load_cert_chain(self._connection.certificate_file, self._connection.key_file or None)
+            files.load_pair(context, self._connection.certificate_file, self._connection.key_file)
         return context

@@ -25,7 +25,7 @@ class Loaded(Generic[T]):
             if self._made is None or self._made[0] != stamp:
                 self._made = (stamp, self._make())
         except (OSError, UnicodeDecodeError) as error:
-            files = ", ".join(str(path) for path in self._paths) or "the settings"
+            files = getattr(error, "filename", None) or ", ".join(map(str, self._paths)) or "the settings"
             why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
             raise SourceError(f"cannot use {files} for Prometheus: {why}") from None
         return self._made[1]

@@ -48,7 +48,7 @@ def run(given: Sequence[str]) -> int:
     complaints = files.Complaints(told.windows)
     try:
         with files.open_windows(told.windows) as file:
-            recorded = record(gates.of(stage), _windows(files.lines(file), complaints))
+            recorded = record(gates.of(stage), _windows(files.lines(file, told.windows), complaints))
     except CalibrationError as error:
         raise files.VerbError(f"{told.windows}: {error}") from None
     complaints.end()

@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from adapter.files import size
 from adapter.program import tables
 from adapter.rollout import documents, recording
 from adapter.rollout.cli.settings import PROGRAM
 from adapter.rollout.model.gates import Gates, GatesError, parse
 from adapter.units.manifest import MOST_BYTES, ManifestError
 
+MOST_SKIPPED: Final = 64 << 20
+"""Bytes of a line that are passed over: what has none so long (a device, a picture) is not read for ever."""
 MOST_SAID: Final = 20
 """Problems of one file that are printed; the others are counted."""
 
@@ -75,13 +78,17 @@ def read_gates(path: str) -> tuple[Gates, bool]:
     return gates, isinstance(spec.get("blueGreen"), dict)
 
 
-def lines(file: BinaryIO) -> Iterator[bytes]:
-    """A file's lines, cut off at one byte more than is allowed, so that no line fills the memory."""
+def lines(file: BinaryIO, path: str) -> Iterator[bytes]:
+    """A file's lines, cut off at one byte more than is allowed, so that no line fills the memory. Raises VerbError."""
     limit = recording.MOST_BYTES + 1
     while line := file.readline(limit):
         yield line
+        length = len(line)
         while len(line) == limit and not line.endswith(b"\n"):
             line = file.readline(limit)
+            length += len(line)
+            if length > MOST_SKIPPED:
+                raise VerbError(f"{path}: a line has more than {size(MOST_SKIPPED)}; JSON lines of windows are wanted")
 
 
 def open_windows(path: str) -> BinaryIO:

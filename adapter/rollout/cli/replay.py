@@ -24,7 +24,8 @@ def run(given: Sequence[str]) -> int:
     complaints = files.Complaints(told.windows)
     last = NO_WINDOW
     with files.open_windows(told.windows) as file:
-        for one in replay(gates, _windows(files.lines(file), complaints), stage_of(blue_green=blue_green)):
+        windows = _windows(files.lines(file, told.windows), complaints)
+        for one in replay(gates, windows, stage_of(blue_green=blue_green)):
             last = end(last, one)
             tables.lines([_line(one, told.output)])
     complaints.end()
