@@ -27,6 +27,7 @@ from loadtest.page import rewrite
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
+Windows: TypeAlias = npt.NDArray[np.int64]
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "rollouts.md"
 PICTURE = DOCUMENT.parent / "img" / "rollouts-power.png"
@@ -59,8 +60,8 @@ class Service(NamedTuple):
 class Ends(NamedTuple):
     """The window (from 0) at which each release was rolled back and first promoted; NEVER if it was not."""
 
-    rolled_back: npt.NDArray[np.int64]
-    promoted: npt.NDArray[np.int64]
+    rolled_back: Windows
+    promoted: Windows
 
 
 def bursts(rng: np.random.Generator, mean: float, size: float, shape: tuple[int, ...]) -> Floats:
@@ -115,7 +116,7 @@ def _batch(rng: np.random.Generator, service: Service, bar: Bar, *, ratio: float
     return ends
 
 
-def first(ends: npt.NDArray[np.int64], happened: Bools, window: int) -> None:
+def first(ends: Windows, happened: Bools, window: int) -> None:
     """Note `window` where it happened for the first time."""
     ends[happened & (ends == NEVER)] = window
 
@@ -147,34 +148,27 @@ def false_rollbacks(services: Sequence[Service], bar: Bar, count: int) -> tuple[
 def edges(count: int) -> str:
     """Healthy releases under other conditions: at the very limit, in spells, by gauges; false promotions."""
     lines = ["| case | " + " | ".join(f"bursts of {burst:g}" for burst in BURSTS) + " |", "|---" * 6 + "|"]
-    cases: dict[str, Callable[[float], float]] = {
+    cases: dict[str, tuple[Service, Bar, Callable[[Ends], Windows]]] = {
         "rolled back: limit alone, bad rate exactly the limit, each burst spread over 3 windows, 200 requests/window": (
-            lambda burst: _part(
-                releases(
-                    Service(200, share=1.0, rate=0.01, burst=burst, spell=3), ALONE, seed=2, count=count
-                ).rolled_back
-            )
+            Service(200, share=1.0, rate=0.01, spell=3),
+            ALONE,
+            lambda ends: ends.rolled_back,
         ),
         "rolled back: each burst spread over 3 windows, 2,000 requests/window, share 10 %": (
-            lambda burst: _part(
-                releases(
-                    Service(2000, share=0.1, rate=0.005, burst=burst, spell=3), MARGIN_0, seed=3, count=count
-                ).rolled_back
-            )
+            Service(2000, share=0.1, rate=0.005, spell=3),
+            MARGIN_0,
+            lambda ends: ends.rolled_back,
         ),
         "promoted falsely: bad rate exactly the limit of 1 %, 200 requests/window": (
-            lambda burst: _part(
-                releases(Service(200, share=1.0, rate=0.01, burst=burst), ALONE, seed=4, count=count).promoted
-            )
+            Service(200, share=1.0, rate=0.01),
+            ALONE,
+            lambda ends: ends.promoted,
         ),
     }
-    for name, case in cases.items():
-        lines.append(f"| {name} | {' | '.join(f'{case(burst):.1%}' for burst in BURSTS)} |")
+    for seed, (name, (service, bar, counted)) in enumerate(cases.items(), 2):
+        ends = [releases(service._replace(burst=burst), bar, seed=seed, count=count) for burst in BURSTS]
+        lines.append(f"| {name} | {' | '.join(f'{(counted(each) < NEVER).mean():.1%}' for each in ends)} |")
     return "\n".join(lines)
-
-
-def _part(ends: npt.NDArray[np.int64]) -> float:
-    return float((ends < NEVER).mean())
 
 
 def gauge_rollbacks(count: int) -> str:

@@ -37,6 +37,11 @@ class Seen(NamedTuple):
     """s between two samples: the smaller of the last two steps, as an outage does not repeat itself; 0: not known."""
 
 
+def since_ever(_: Key) -> float:
+    """When an object was made of which nobody knows that, Unix s."""
+    return 0.0
+
+
 class Cadence:
     """Of the objects of one topic: what one query, or several of one kind, tell of."""
 
@@ -52,9 +57,7 @@ class Cadence:
             self._seen[key] = _seen(self._seen.get(key), newest, at=at, slack=max(slack, ROUNDING))
         self._seen = {key: seen for key, seen in self._seen.items() if at - seen.at <= KEPT}
 
-    def counted(
-        self, counts: Mapping[Key, float], window: float, created: Callable[[Key], float] = lambda _: 0.0
-    ) -> None:
+    def counted(self, counts: Mapping[Key, float], window: float, created: Callable[[Key], float] = since_ever) -> None:
         """So many samples each object had in the last `window` s before the look: a first idea of its interval.
 
         `created`, Unix s: when the object was made; it had none before.

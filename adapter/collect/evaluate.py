@@ -4,7 +4,7 @@ import math
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import NamedTuple
 
-from adapter.collect.cadence import Cadences
+from adapter.collect.cadence import Cadences, since_ever
 from adapter.collect.demand import CustomWant, Want
 from adapter.collect.doubt import Doubts, Known, believed, reaches_back
 from adapter.collect.memory import Memory
@@ -219,10 +219,8 @@ class Evaluator:
             cadence.saw(times, at, slack=self._clock() - began)
             if cadence.unknown and planned.counts is not None:
                 counts = await self._numbers(planned, planned.counts, "interval", at) or {}
-                if self._transitions is not None and planned.ready_pods:
-                    cadence.counted(counts, COUNTED, self._transitions.created)
-                else:
-                    cadence.counted(counts, COUNTED)
+                of_pods = self._transitions if planned.ready_pods else None
+                cadence.counted(counts, COUNTED, of_pods.created if of_pods is not None else since_ever)
         known = _Times(before.asked if times is None else at, cadence.times(), cadence.intervals())
         self._times[planned.query] = known
         return known

@@ -10,23 +10,13 @@ from typing import Generic, Self, TypeVar
 import structlog
 
 from adapter.clock import steady
+from adapter.kube.changes import Changed, Event, Failed, Opened, Removed, Replaced
 from adapter.kube.client import Client
 from adapter.kube.errors import Forbidden, KubeError
 from adapter.kube.index import Index
 from adapter.kube.objects import HasMetadata
 from adapter.kube.resources import Resource
-from adapter.kube.watch import (
-    PATIENT,
-    Changed,
-    Event,
-    Failed,
-    Opened,
-    Pacing,
-    Removed,
-    Replaced,
-    Target,
-    list_and_watch,
-)
+from adapter.kube.watch import PATIENT, Pacing, Target, list_and_watch
 
 T = TypeVar("T", bound=HasMetadata)
 log = structlog.get_logger(__name__)

@@ -14,11 +14,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
-import msgspec
-
-from adapter.kube import errors
+from adapter.kube.changes import Changed, Event, Failed, Opened, Removed, Replaced, understood
 from adapter.kube.client import JSON, METADATA, METADATA_LIST, NONE, Client
-from adapter.kube.decoding import decode, tell_skipped
 from adapter.kube.errors import (
     Forbidden,
     Gone,
@@ -27,11 +24,10 @@ from adapter.kube.errors import (
     ServerError,
     TooManyRequests,
     Unauthorized,
-    Undecodable,
     Unreachable,
 )
 from adapter.kube.lines import Lines
-from adapter.kube.objects import HasMetadata, Model, ObjectMeta, PartialObjectMetadata
+from adapter.kube.objects import HasMetadata, PartialObjectMetadata
 
 MAX_RESUMES = 4
 """Failures of the server in a row after which its watches are no longer resumed, but everything is listed."""
@@ -87,42 +83,6 @@ class Pacing(NamedTuple):
 PATIENT = Pacing()
 
 
-class Replaced(NamedTuple, Generic[T]):
-    """All there is; what is not in it is gone."""
-
-    items: list[T]
-
-
-class Changed(NamedTuple, Generic[T]):
-    """An object that is new or different."""
-
-    object: T
-
-
-class Removed(NamedTuple, Generic[T]):
-    """An object, as it was last, that is gone or no longer selected."""
-
-    object: T
-
-
-class Heard(NamedTuple):
-    """Nothing changed, but the server is there (a bookmark)."""
-
-
-class Opened(NamedTuple):
-    """The server has accepted a watch from the version that we have; it has not told anything yet."""
-
-
-class Failed(NamedTuple):
-    """It did not work; the next try is `pause` seconds away."""
-
-    error: KubeError
-    pause: float
-
-
-Event: TypeAlias = Replaced[T] | Changed[T] | Removed[T] | Heard | Opened | Failed
-
-
 class Backoff:
     """Pauses that double from `first` to `last`, each cut at random by up to half: clients must not march in step."""
 
@@ -164,31 +124,6 @@ async def list_and_watch(
         if error is not None:
             yield Failed(error, pause)
         await asyncio.sleep(pause)
-
-
-class _WatchEvent(Model, frozen=True):
-    type: str
-    object: msgspec.Raw
-
-
-class _Version(Model, frozen=True):
-    """What a watch goes on from."""
-
-    resource_version: str = ""
-
-
-class _Versioned(Model, frozen=True):
-    """All that is read of an object that cannot be read."""
-
-    metadata: _Version = _Version()
-
-
-def _version_of(found: msgspec.Raw) -> ObjectMeta:
-    """Its version alone, '' where not even that can be read: then the watch goes on from the one before."""
-    try:
-        return ObjectMeta(resource_version=decode(found, _Versioned).metadata.resource_version)
-    except Undecodable:
-        return ObjectMeta()
 
 
 class _Follower(Generic[T]):
@@ -247,7 +182,7 @@ class _Follower(Generic[T]):
             yield Opened()
         while batch := await lines.read(self._pacing.silence if initial is None else self._pacing.list_silence):
             for line in batch:
-                event, meta = self._understood(line)
+                event, meta = understood(line, self._target.kind, self._target.path)
                 if initial is None:
                     self._version = meta.resource_version or self._version
                     yield event
@@ -260,20 +195,6 @@ class _Follower(Generic[T]):
                     initial[meta.namespace, meta.name] = event.object
                 elif isinstance(event, Removed):
                     initial.pop((meta.namespace, meta.name), None)
-
-    def _understood(self, line: bytes) -> tuple[Changed[T] | Removed[T] | Heard, ObjectMeta]:
-        """One line of a watch. Raises KubeError for an ERROR event."""
-        told = decode(line, _WatchEvent)
-        if told.type == "ERROR":
-            raise errors.from_status(decode(told.object, errors.Status), f"WATCH {self._target.path}")
-        if told.type == "BOOKMARK":
-            return Heard(), decode(told.object, PartialObjectMetadata).metadata
-        try:
-            found = decode(told.object, self._target.kind)
-        except Undecodable as error:  # One strange object must not hide all the others.
-            tell_skipped(self._target.path, error)
-            return Heard(), _version_of(told.object)
-        return (Removed(found) if told.type == "DELETED" else Changed(found)), found.metadata
 
     def after(self, error: KubeError | None) -> float:
         """The pause before the next try, in seconds; decides too whether everything must be listed anew."""

@@ -11,15 +11,15 @@ from itertools import chain
 from typing import Final
 
 from adapter.units.quantity import NANO, Quantity
-from recommender.objects import RESIZE_PENDING, Pod, quantities
-from recommender.updater.facts import Quantities, Refusal, ResizeState, Wanted
+from recommender.objects import Pod, quantities
+from recommender.updater.facts import Quantities, Refusal, Wanted
 from recommender.updater.limits import UNIT
 from recommender.updater.objects import LimitRange, LimitRangeItem, ResourceQuota, ScopeRequirement
+from recommender.updater.shape import Shape, counted_now, is_infeasible, larger, shape, summed
 
 COUNTED: Final = ("pods", "count/pods")
 MUST_BE_SAID: Final = ("cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory")
 """What each container must say where a quota counts it."""
-NOTHING: Final = Wanted({}, {})
 
 
 @dataclass(frozen=True)
@@ -30,40 +30,6 @@ class Namespace:
     quotas: Sequence[ResourceQuota] = ()
     taken: Mapping[str, int] = field(default_factory=dict)
     """resource of a quota -> nano-units that were asked for since the quotas' use was read"""
-
-
-@dataclass(frozen=True)
-class Part:
-    """A container, by what it asks for."""
-
-    name: str
-    requests: Quantities
-    limits: Quantities
-    is_init: bool = False
-    is_sidecar: bool = False
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What a pod asks for, container by container and as a whole."""
-
-    parts: Sequence[Part]
-    requests: Quantities
-    limits: Quantities
-    as_a_whole: bool = False
-    """Whether it has resources of its own, which stand for its containers'."""
-
-
-def shape(pod: Pod, wanted: Mapping[str, Wanted]) -> Shape:
-    """The pod with these changes."""
-    parts = []
-    for is_init, containers in ((False, pod.spec.containers), (True, pod.spec.init_containers)):
-        for one in containers:
-            change, own = wanted.get(one.name, NOTHING), one.resources
-            requests, limits = quantities(own.requests) | change.requests, quantities(own.limits) | change.limits
-            is_sidecar = is_init and one.restart_policy == "Always"
-            parts.append(Part(one.name, requests, limits, is_init=is_init, is_sidecar=is_sidecar))
-    return _whole(pod, parts)
 
 
 def refused_resize(pod: Pod, wanted: Mapping[str, Wanted], namespace: Namespace) -> Refusal | None:
@@ -82,7 +48,7 @@ def taken(pod: Pod, wanted: Mapping[str, Wanted], namespace: Namespace) -> dict[
     """What the namespace's quotas are charged beyond what was read, with these changes: resource -> nano-units."""
     if not namespace.quotas:
         return dict(namespace.taken)
-    before, after = _charged(_now(pod)), _charged(shape(pod, wanted))
+    before, after = _charged(counted_now(pod)), _charged(shape(pod, wanted))
     more = {name: max(amount - before.get(name, 0), 0) for name, amount in after.items()}
     return {name: namespace.taken.get(name, 0) + amount for name, amount in more.items()}
 
@@ -97,39 +63,10 @@ def defaults(ranges: Iterable[LimitRange]) -> Wanted:
     return made
 
 
-def _whole(pod: Pod, parts: Sequence[Part]) -> Shape:
-    own = pod.spec.resources
-    requests, limits = ([part.requests for part in parts], [part.limits for part in parts])
-    return Shape(
-        parts,
-        _sum(parts, requests) | (quantities(own.requests) if own else {}),
-        _sum(parts, limits) | (quantities(own.limits) if own else {}),
-        as_a_whole=own is not None and bool(own.requests or own.limits),
-    )
-
-
-def _sum(parts: Sequence[Part], amounts: Sequence[Quantities]) -> dict[str, Quantity]:
-    """Of all that run together: containers and sidecars, or, if that is more, an init container and sidecars before it.
-
-    Of what any container names; KEP-753.
-    """
-    together: dict[str, Quantity] = {}
-    before: dict[str, Quantity] = {}
-    most: dict[str, Quantity] = {}
-    for part, own in zip(parts, amounts, strict=True):
-        if not part.is_init or part.is_sidecar:
-            together = _added(together, own)
-        if part.is_sidecar:
-            before = _added(before, own)
-        if part.is_init:
-            most = _largest(most, before if part.is_sidecar else _added(before, own))
-    return _largest(together, most)
-
-
 def _by_itself(after: Shape) -> Refusal | None:
     """What containers may not have beyond the pod as a whole (KEP-2837)."""
     by = "the pod's own resources"
-    for resource, amount in _sum(after.parts, [part.requests for part in after.parts]).items():
+    for resource, amount in summed(after.parts, [part.requests for part in after.parts]).items():
         if amount > (most := after.requests[resource]):
             return Refusal(by, resource, f"requests.{resource} of its containers would be {amount}, it requests {most}")
     for part in after.parts:
@@ -179,8 +116,8 @@ def _outside(item: LimitRangeItem, requests: Quantities, limits: Quantities, who
 
 def _by_quotas(pod: Pod, after: Shape, namespace: Namespace, *, is_new: bool) -> Refusal | None:
     """A new pod is charged whole, when the one that it follows no longer is; of a resize only what it adds."""
-    before = _now(pod)
-    then = after if is_new else before if _is_infeasible(pod) else _either(pod, after)
+    before = counted_now(pod)
+    then = after if is_new else before if is_infeasible(pod) else larger(pod, after)
     for quota in namespace.quotas:
         if not _covers(quota, pod, after):
             continue
@@ -216,37 +153,6 @@ def _beyond(
         if would > most and (is_new or more > 0):
             return name, f"{name} would be {would} in all, {most} is allowed"
     return None
-
-
-def _now(pod: Pod) -> Shape:
-    """What quotas count of the pod today: the larger of what it asks for and what it has, or that alone."""
-    asked = shape(pod, {})
-    return _had(pod, asked) if _is_infeasible(pod) else _either(pod, asked)
-
-
-def _is_infeasible(pod: Pod) -> bool:
-    pending = [condition for condition in pod.status.conditions if condition.type == RESIZE_PENDING]
-    return any(condition.reason == ResizeState.INFEASIBLE for condition in pending)
-
-
-def _either(pod: Pod, asked: Shape) -> Shape:
-    """The larger of what is asked for and what the pod has; pod-level resources as they are asked for."""
-    has = _had(pod, asked)
-    return Shape(
-        asked.parts, _largest(asked.requests, has.requests), _largest(asked.limits, has.limits), asked.as_a_whole
-    )
-
-
-def _had(pod: Pod, asked: Shape) -> Shape:
-    """What the kubelet says the containers have; what they ask for where it says nothing."""
-    statuses = {status.name: status.resources for status in pod.all_statuses}
-    parts = []
-    for part in asked.parts:
-        has = statuses.get(part.name)
-        requests = quantities(has.requests) if has and has.requests else part.requests
-        limits = quantities(has.limits) if has and has.limits else part.limits
-        parts.append(Part(part.name, requests, limits, is_init=part.is_init, is_sidecar=part.is_sidecar))
-    return _whole(pod, parts)
 
 
 def _charged(whole: Shape) -> dict[str, int]:
@@ -288,15 +194,3 @@ def _meets(scope: ScopeRequirement, pod: Pod, asked: Shape) -> bool:
                 "DoesNotExist": not name,
             }.get(scope.operator, True)
     return True
-
-
-def _added(left: Quantities, right: Quantities) -> dict[str, Quantity]:
-    return {**left, **{name: _plus(left.get(name), amount) for name, amount in right.items()}}
-
-
-def _plus(left: Quantity | None, right: Quantity) -> Quantity:
-    return right if left is None else Quantity(left.nano + right.nano, left.format)
-
-
-def _largest(left: Quantities, right: Quantities) -> dict[str, Quantity]:
-    return {**left, **{name: max(left.get(name, amount), amount) for name, amount in right.items()}}

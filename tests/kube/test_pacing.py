@@ -10,12 +10,13 @@ import msgspec
 import pytest
 
 from adapter.kube import errors
+from adapter.kube.changes import Failed
 from adapter.kube.client import Client, Listing
 from adapter.kube.errors import Forbidden, NotFound
 from adapter.kube.informer import Informer
 from adapter.kube.objects import PartialObjectMetadata
 from adapter.kube.resources import PODS as POD_RESOURCE
-from adapter.kube.watch import Backoff, Failed, Pacing, Target, list_and_watch
+from adapter.kube.watch import Backoff, Pacing, Target, list_and_watch
 
 pytestmark = pytest.mark.looptime
 

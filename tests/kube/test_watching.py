@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from aiohttp.web_request import Request
 
+from adapter.kube.changes import Changed, Heard, Replaced
 from adapter.kube.client import Client
 from adapter.kube.errors import Forbidden
 from adapter.kube.fake.api import EXPIRED
@@ -14,7 +15,7 @@ from adapter.kube.fake.server import FakeCluster
 from adapter.kube.informer import Informer
 from adapter.kube.objects import PartialObjectMetadata, Pod
 from adapter.kube.resources import PODS
-from adapter.kube.watch import Changed, Heard, Replaced, Target, list_and_watch
+from adapter.kube.watch import Target, list_and_watch
 from tests.kube.conftest import SWIFT, eventually, pod
 
 

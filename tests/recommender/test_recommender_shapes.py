@@ -14,11 +14,12 @@ from adapter.kube.objects import ObjectMeta
 from adapter.units.quantity import Quantity
 from recommender.model.cluster import TrackedVpa
 from recommender.objects import ContainerPolicy, Pod, ResourcePolicy
-from recommender.updater.admissible import Namespace, shape
+from recommender.updater.admissible import Namespace
 from recommender.updater.apply import Applier
 from recommender.updater.facts import Advice
 from recommender.updater.objects import LimitRange
 from recommender.updater.resize import wish
+from recommender.updater.shape import shape
 from tests.recommender.acting import NOW, Server, container, limit_range, pod, quota, sibling, vpa
 
 KEEP = {"containerName": "*", "controlledValues": "RequestsOnly"}
