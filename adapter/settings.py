@@ -14,10 +14,11 @@ from adapter.listening import Listening
 from adapter.program.flags import Flags, setting
 from adapter.program.ignored import KLOG, ignored
 from adapter.program.kinds import Seconds
+from adapter.program.tracing.config import TracingSettings
 
 
 @dataclass(frozen=True)
-class Settings(Listening):
+class Settings(Listening, TracingSettings):
     """All settings; a field's metadata holds its flag and its meaning."""
 
     # what to serve, from where
@@ -233,7 +234,7 @@ _WITHOUT_EFFECT: Final = KLOG | ignored(
     log-text-info-buffer-size logging-format max-mutating-requests-inflight min-request-timeout node-selector
     request-timeout requestheader-uid-headers runtime-config
     shutdown-watch-termination-grace-period storage-initialization-timeout strict-transport-security-directives
-    tls-curve-preferences tls-sni-cert-key tracing-config-file
+    tls-curve-preferences tls-sni-cert-key
     """,
 )
 

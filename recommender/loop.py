@@ -111,7 +111,7 @@ class Recommender:
     async def once(self, now: float) -> None:
         """One loop; a step that fails is logged and the next one works with what is known."""
         telemetry = self.telemetry
-        with telemetry.step("total"):
+        with telemetry.loop():
             with telemetry.step("LoadVPAs"):
                 served = await self._serve(now)
             with telemetry.step("LoadPods"):

@@ -20,6 +20,7 @@ from adapter.kube.throttle import Throttled
 from adapter.program import run as program
 from adapter.program.health import Health
 from adapter.program.leader import lead
+from adapter.program.tracing.begin import tracing
 from recommender.checkpoint.store import CheckpointStore
 from recommender.config import AHEAD, history, idle, mode, plan
 from recommender.input.backfill import load_history
@@ -66,6 +67,8 @@ async def serve(
         await lead(settings, client, lambda: lead_once(settings, client, telemetry, wall))
 
     async with AsyncExitStack() as stack:
+        traces = tracing(settings.tracing_config_file, "streamgate-recommender", telemetry.spans)
+        telemetry.tracer = await stack.enter_async_context(traces)
         client = await stack.enter_async_context(Throttled(connection, settings.kube_api_qps, settings.kube_api_burst))
         ails = ailing(settings, telemetry, wall)
         await stack.enter_async_context(Health(settings.address, telemetry.registry, ails, path="/health-check"))

@@ -14,6 +14,7 @@ from adapter.program.flags import Flags, setting
 from adapter.program.ignored import KLOG
 from adapter.program.kinds import Address, PrometheusSeconds, Seconds
 from adapter.program.leader import LeaderSettings
+from adapter.program.tracing.config import TracingSettings
 from adapter.units.quantity import Quantity, QuantityError
 
 DAY: Final = 86400.0
@@ -26,7 +27,7 @@ MAX_RISK: Final = 0.5
 
 
 @dataclass(frozen=True)
-class Settings(LeaderSettings):
+class Settings(LeaderSettings, TracingSettings):
     """All settings; a field's metadata holds its flag and its meaning."""
 
     # what it serves

@@ -8,6 +8,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from adapter.program.tracing.export import SpanCounters
+from adapter.spans import OFF, span
 from recommender.objects import Vpa, VpaStatus
 from recommender.status import NO_PODS, UNSUPPORTED, has_recommendation
 
@@ -19,6 +21,8 @@ class Telemetry:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
+        self.tracer = OFF
+        self.spans = SpanCounters(self.registry)
         self._latency = Histogram(
             "vpa_recommender_execution_latency_seconds",
             "Time spent in each step of a loop",
@@ -90,8 +94,19 @@ class Telemetry:
         self._last_loop.set(now)
 
     @contextmanager
+    def loop(self) -> Iterator[None]:
+        """Times a whole loop, whose steps are inside."""
+        with self.tracer.trace("loop"), self._timed("total"):
+            yield
+
+    @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Times one step."""
+        with span(name), self._timed(name):
+            yield
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
         started = perf_counter()
         try:
             yield

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 
 import structlog
 
+from adapter import spans
 from adapter.clock import steady
 from adapter.collect.catalogue import Catalogue
 from adapter.collect.demand import Demand, Want, weight
@@ -213,7 +214,8 @@ class Collector:
         first = self._requests.turn(planned.tenant) if aside else nullcontext()
         async with first, self._turns.turn("requests" if aside else planned.tenant), self.source.turn():
             self._telemetry.waited.observe(self._clock() - asked)
-            return await self._evaluate(planned)
+            with self._telemetry.evaluation(planned.rule.place):
+                return await self._evaluate(planned)
 
     async def _evaluate(self, planned: Planned) -> Held:
         started, place = self._clock(), planned.rule.place
@@ -234,6 +236,7 @@ class Collector:
             log.exception("query", rule=place, promql=planned.query.promql[:1024])
         if error:
             self._telemetry.query_errors.labels(place, "value").inc()
+            spans.failed(type(error).__name__)
         ended = self._clock()
         self._telemetry.query_seconds.labels(place).observe(ended - started)
         every = self._timetable.ended(planned, ended, _outcome(error), rest=rest)

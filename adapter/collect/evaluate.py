@@ -18,6 +18,7 @@ from adapter.collect.unison import Key, Readings
 from adapter.metrics.sample import Sample
 from adapter.metrics.source import ALWAYS, Query, Since, Source, SourceError
 from adapter.rules.samples import COUNTED, over
+from adapter.spans import span
 
 TIMES_EVERY = 15.0
 """s between two questions for the samples' own times, where the source does not give them with the values."""
@@ -88,7 +89,8 @@ class Evaluator:
 
     async def _ask(self, planned: Planned, query: Query, at: float, since: Since = ALWAYS) -> list[Sample]:
         """A query about the objects of a planned one. Raises SourceError."""
-        return await self._source.query(query._replace(labels=planned.reads), at, since)
+        with span("query", {"db.system.name": self._source.name, "db.query.text": query.promql}):
+            return await self._source.query(query._replace(labels=planned.reads), at, since)
 
     def _values(self, planned: Planned, samples: list[Sample]) -> Readings:
         """The readings; where an object has several, the last counts, and the log says so once."""

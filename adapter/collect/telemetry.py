@@ -1,8 +1,11 @@
-"""What the collector tells of itself, for /metrics."""
+"""What the collector tells of itself, for /metrics and in spans."""
+
+from contextlib import AbstractContextManager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from adapter.collect.groups import Groups
+from adapter.spans import OFF, Tracer
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -10,7 +13,9 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 class CollectTelemetry:
     """The collector's metrics, registered once in `registry`."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, tracer: Tracer = OFF) -> None:
+        self._tracer = tracer
+
         def counter(name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
             return Counter(f"streamgate_{name}", text, labels, registry=registry)
 
@@ -50,6 +55,10 @@ class CollectTelemetry:
         self.discovered = gauge("discovered_series", "Series, or names of many, that a rule's query found.", ("rule",))
         self.left_out_series = gauge("discovery_incomplete", "1 where more series match than are looked at.", ("rule",))
         self.relist_errors = counter("relist_errors", "Look-ups of series on offer that failed.", ("rule",))
+
+    def evaluation(self, rule: str) -> AbstractContextManager[None]:
+        """A query of `rule` is evaluated inside."""
+        return self._tracer.trace("evaluate", {"streamgate.rule": rule})
 
     def follow(self, groups: Groups) -> None:
         """Tell of these."""

@@ -12,6 +12,7 @@ import structlog
 from adapter.kube.client import JSON_PATCH, Client
 from adapter.kube.errors import AlreadyExists, Conflict, Forbidden, KubeError, NotFound, TooManyRequests
 from adapter.rollout.model.actions import Action, Create, Delete, Patch
+from adapter.spans import Kind, span
 
 log = structlog.get_logger(__name__)
 INVALID = 422
@@ -52,7 +53,8 @@ class Writer:
         made: list[Action] = []
         for action in actions:
             try:
-                await self._write(namespace, action)
+                with span(verb(action), {"streamgate.object.name": action.name}, kind=Kind.CLIENT):
+                    await self._write(namespace, action)
             except AlreadyExists:
                 continue
             except KubeError as error:

@@ -109,7 +109,9 @@ class Loop:
         namespace, name = key
         async with self._room:
             try:
-                turned = await self._turns.turn(namespace, name, self._wall())
+                about = {"k8s.namespace.name": namespace, "streamgate.rolloutpolicy.name": name}
+                with self._telemetry.tracer.trace("turn", about):
+                    turned = await self._turns.turn(namespace, name, self._wall())
             except KubeError as error:
                 log.warning("cannot read", namespace=namespace, policy=name, cause=str(error))
                 self._telemetry.turned(namespace, name, None)

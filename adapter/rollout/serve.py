@@ -13,6 +13,7 @@ from adapter.metrics.prometheus.connection import Connection as Prometheus
 from adapter.program.health import Health
 from adapter.program.leader import lead
 from adapter.program.run import Job, StartError, supervise
+from adapter.program.tracing.begin import tracing
 from adapter.rollout.hear import MetricsEars
 from adapter.rollout.loop import Loop
 from adapter.rollout.notify import Notifier
@@ -76,6 +77,7 @@ async def serve(
                 await source.close()
 
     async with (
+        tracing(settings.tracing_config_file, "streamgate-rollout", telemetry.spans) as telemetry.tracer,
         Throttled(connection, rate=settings.kube_api_qps, burst=settings.kube_api_burst) as client,
         Outside(allowed=networks(settings.allowed_networks)) as outside,
         Health(settings.address, telemetry.registry, lambda: ""),  # well as long as the event loop turns

@@ -12,10 +12,11 @@ from adapter.program.flags import Flags, setting
 from adapter.program.ignored import KLOG
 from adapter.program.kinds import Address, Seconds
 from adapter.program.leader import LeaderSettings, check
+from adapter.program.tracing.config import TracingSettings
 
 
 @dataclass(frozen=True)
-class Settings(LeaderSettings):
+class Settings(LeaderSettings, TracingSettings):
     """All settings; a field's metadata holds its flag and its meaning."""
 
     namespace: str = setting("namespace", "", "the only namespace to serve; empty: all")

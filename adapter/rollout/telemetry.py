@@ -4,8 +4,10 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from adapter.program.tracing.export import SpanCounters
 from adapter.rollout.model.status import Past, Phase, Status
 from adapter.rollout.model.verdict import Said
+from adapter.spans import OFF
 
 NAMES = ("namespace", "policy")
 BUCKETS: Final = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
@@ -17,6 +19,8 @@ class Telemetry:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.tracer = OFF
+        self.spans = SpanCounters(self.registry)
         self._phase = Gauge(
             "streamgate_rollout_phase", "1 for the phase that a policy is in", [*NAMES, "phase"], registry=self.registry
         )

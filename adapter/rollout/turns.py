@@ -20,6 +20,7 @@ from adapter.rollout.model.status import Phase, Status
 from adapter.rollout.model.verdict import FREE, Said, Verdict
 from adapter.rollout.observe import Reader
 from adapter.rollout.tell import tell
+from adapter.spans import Kind, note, span
 
 log = structlog.get_logger(__name__)
 CALM = 60.0
@@ -107,8 +108,10 @@ class Turns:
         if found is None:
             return Turned(CALM)
         policy, raw, lost = found
-        seen = await self._reader.observe(policy, raw)
-        heard = await self._ears.hear(policy, raw, seen, now)
+        with span("observe"):
+            seen = await self._reader.observe(policy, raw)
+        with span("hear"):
+            heard = await self._ears.hear(policy, raw, seen, now)
         if heard.floor is not None:
             seen = replace(seen, wanted=heard.floor)
         status, checked = policy.status, Checked()
@@ -141,9 +144,11 @@ class Turns:
     async def _remember(self, policy: RolloutPolicy, raw: Json, status: Status) -> None:
         """Writes the status, only if the policy is as it was read: of two controllers one wins."""
         path = POLICIES.path(policy.metadata.namespace, policy.metadata.name, "status")
-        await self._client.replace(
-            path, {**raw, "status": {"phase": status.phase.value, **msgspec.to_builtins(status)}}, dict
-        )
+        note({"streamgate.rolloutpolicy.phase": status.phase.value})
+        with span("write status", kind=Kind.CLIENT):
+            await self._client.replace(
+                path, {**raw, "status": {"phase": status.phase.value, **msgspec.to_builtins(status)}}, dict
+            )
 
     def _after(self, decision: Decision, result: Result) -> Turned:
         if result.ended is not Ended.DONE:

@@ -28,14 +28,7 @@ from adapter.serve.discovery import RESOURCE
 from adapter.serve.documents import Documents, Exchange, agree, only_get
 from adapter.serve.encode import GZIP_FROM, encoded, response, to_bytes, to_json, zipped
 from adapter.serve.health import ENDPOINTS, Readiness, health
-from adapter.serve.negotiate import (
-    AS_IS,
-    TABLES,
-    Choice,
-    Media,
-    accepts_gzip,
-    negotiate,
-)
+from adapter.serve.negotiate import AS_IS, TABLES, Choice, Media, accepts_gzip, negotiate
 from adapter.serve.requestinfo import RequestError, RequestInfo, read_request
 from adapter.serve.status import (
     StatusError,
@@ -48,8 +41,10 @@ from adapter.serve.status import (
 from adapter.serve.table import table
 from adapter.serve.telemetry import Telemetry
 from adapter.serve.tls import Tls
+from adapter.serve.traced import answered, traced
 from adapter.serve.values import Values, oldest_moment
 from adapter.serve.wire import Object
+from adapter.spans import OFF, Tracer
 
 _NOSNIFF = {"X-Content-Type-Options": "nosniff"}
 _TEXT = "text/plain; charset=utf-8"
@@ -88,6 +83,7 @@ class Server:
         registry: CollectorRegistry | None = None,
         limits: Limits = Limits(),  # noqa: B008 - immutable
         release: str = "0.0.0",
+        tracer: Tracer = OFF,
     ) -> None:
         """`registry` is what /metrics shows; `release` is our own version."""
         self.readiness = readiness or Readiness()
@@ -95,6 +91,7 @@ class Server:
         self._authentication = authentication
         self._authorization = authorization
         self._limits = limits
+        self._tracer = tracer
         self._values = Values(answers)
         self._documents = Documents(answers, release)
         self._in_flight = 0
@@ -134,16 +131,21 @@ class Server:
         try:
             async with asyncio.timeout(self._limits.seconds) as limit:
                 user = await self._identify(request)
-                self._admit(user, info)
-                await self._allow(user, info)
-                answer = await self._answer(Exchange(request, info, user))
-                if answer.content_length and answer.content_length >= GZIP_FROM and _takes_gzip(request):
-                    return await zipped(answer)
-                return answer
+                with traced(self._tracer, request, info, user):
+                    return await self._permitted(request, info, user)
         except TimeoutError:
             if limit.expired():
                 raise timed_out(self._limits.seconds) from None
             raise
+
+    async def _permitted(self, request: web.BaseRequest, info: RequestInfo, user: User) -> web.Response:
+        self._admit(user, info)
+        await self._allow(user, info)
+        answer = await self._answer(Exchange(request, info, user))
+        answered(answer.status)
+        if answer.content_length and answer.content_length >= GZIP_FROM and _takes_gzip(request):
+            return await zipped(answer)
+        return answer
 
     def _exceeds(self, limit: int) -> bool:
         return 0 < limit < self._in_flight

@@ -28,6 +28,7 @@ from adapter.program.run import Job
 from adapter.rules import resources
 from adapter.rules.model import RuleFile
 from adapter.settings import Settings
+from adapter.spans import OFF, Tracer
 from adapter.wiring.cluster import Cluster
 from adapter.wiring.source import Values
 
@@ -55,9 +56,10 @@ def collecting(
     rules: RuleFile,
     catalogue: Catalogue,
     values: Values,
+    tracer: Tracer = OFF,
 ) -> Collecting:
     """The collector over `values`, and what HPAs declare as its demand."""
-    demand, telemetry = Demand(shares=_shares(settings)), CollectTelemetry(registry)
+    demand, telemetry = Demand(shares=_shares(settings)), CollectTelemetry(registry, tracer)
     transitions = _transitions(settings, cluster)
     if transitions is not None:
         telemetry.follow(transitions.groups)

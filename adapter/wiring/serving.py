@@ -29,6 +29,7 @@ from adapter.serve.telemetry import LoopWatch
 from adapter.serve.tls import FilePair, SelfMadePair, Tls, keep_fresh
 from adapter.serve.trust import AnchorFiles, Anchors, ProxyRules, Trust, TrustError, keep_anchors
 from adapter.settings import Settings
+from adapter.spans import OFF, Tracer
 from adapter.wiring.cluster import client_of, followed
 
 log = structlog.get_logger("streamgate")
@@ -154,6 +155,7 @@ async def serving(
     access: Access,
     certificate: Certificate,
     readiness: Readiness,
+    tracer: Tracer = OFF,
 ) -> Serving:
     """The API server on its port. Raises StartError."""
     server = Server(
@@ -164,6 +166,7 @@ async def serving(
         registry=registry,
         limits=Limits(settings.max_requests_inflight),
         release=__version__,
+        tracer=tracer,
     )
     try:
         suites = [name for name in settings.tls_cipher_suites.split(",") if name]

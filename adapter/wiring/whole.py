@@ -11,6 +11,8 @@ from adapter import files
 from adapter.collect.catalogue import Catalogue
 from adapter.collect.follow import mapper_of
 from adapter.program.run import Job, StartError
+from adapter.program.tracing.begin import tracing
+from adapter.program.tracing.export import SpanCounters
 from adapter.rules import builtin
 from adapter.rules.config import load
 from adapter.rules.document import MAX_TEXT, RulesError
@@ -36,6 +38,8 @@ class Adapter:
 async def wired(settings: Settings, stack: AsyncExitStack) -> Adapter:
     """The adapter by `settings`, for as long as `stack` lasts. Raises StartError."""
     registry = CollectorRegistry()
+    counters = SpanCounters(registry)
+    tracer = await stack.enter_async_context(tracing(settings.tracing_config_file, "streamgate-adapter", counters))
     rules = read_rules(settings)
     certificate = servers.certificate(settings)
     catalogue = Catalogue(rules, mapper_of(()))
@@ -46,7 +50,9 @@ async def wired(settings: Settings, stack: AsyncExitStack) -> Adapter:
         values = await sources.embedded(
             settings, stack, registry, cluster=cluster, rules=rules, certificate=certificate.first
         )
-    core = collecting(settings, registry, cluster=cluster, rules=rules, catalogue=catalogue, values=values)
+    core = collecting(
+        settings, registry, cluster=cluster, rules=rules, catalogue=catalogue, values=values, tracer=tracer
+    )
     if cluster.client is None:
         own = standalone.Credentials(Path(settings.cert_dir))
         access = servers.alone(settings, own.anchors)
@@ -61,6 +67,7 @@ async def wired(settings: Settings, stack: AsyncExitStack) -> Adapter:
         access=access,
         certificate=certificate,
         readiness=readiness(cluster, values, core, access),
+        tracer=tracer,
     )
     if own is not None:
         own.write(serving.port, certificate.first)

@@ -26,6 +26,7 @@ from adapter.metrics.sample import Sample
 from adapter.metrics.source import ALL_LABELS, ALWAYS, Discovery, Query, RefusedQuery, Since, SourceError, Wanted
 from adapter.rules.config import load
 from adapter.rules.resources import PODS, ResourceMapper
+from adapter.spans import OFF, Tracer
 
 RULES = """
 rules:
@@ -125,6 +126,7 @@ class World:
         interval: float | None = None,
         source: Any = None,
         clock: Callable[[], float] | None = None,
+        tracer: Tracer = OFF,
     ) -> None:
         self.now = 1000.0
         self.filling = ""
@@ -144,7 +146,7 @@ class World:
         planner = Planner(Limits(), self.directory.wanted, self.directory.size)
         self.planner = planner
         self.registry = CollectorRegistry()
-        telemetry = CollectTelemetry(self.registry)
+        telemetry = CollectTelemetry(self.registry, tracer)
         self.collector = Collector(
             self.source,
             self.catalogue,

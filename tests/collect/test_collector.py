@@ -17,6 +17,7 @@ from adapter.metrics.slices import Slices
 from adapter.rules.model import Rule
 from adapter.rules.naming import BoundRule, Offer, offers_in_slices
 from adapter.rules.resources import PODS
+from adapter.spans import MILLION, Span, Tracer
 from adapter.units.selector import EVERYTHING, Selector
 from tests.collect.conftest import World
 
@@ -296,3 +297,27 @@ async def test_an_error_is_kept_without_the_answer_that_it_came_from(world: Worl
     assert held.error is not None
     assert (str(held.error), held.error.__context__) == ("the answer is no JSON", None)
     assert held.error.__traceback__ is None or held.error.__traceback__.tb_next is None
+
+
+async def test_a_round_of_evaluation_is_a_trace_with_its_queries() -> None:
+    spans: list[Span] = []
+    world = World(tracer=Tracer(spans.append, MILLION))
+    await world.collector.offers.look()
+    world.serves(("shop", "web-1", 5.0))
+    world.demand.declare("shop", "web", [RATE])
+    await asyncio.gather(*world.collector.start_due())
+    query, evaluation = spans
+    assert (query.name, query.parent_id, evaluation.parent_id) == ("query", evaluation.span_id, 0)
+    assert query.attributes == {"db.system.name": "told", "db.query.text": world.source.queries[0].promql}
+    assert (evaluation.name, evaluation.attributes) == ("evaluate", {"streamgate.rule": "rules[0], line 3"})
+    assert not evaluation.error
+
+
+async def test_an_evaluation_that_fails_says_so_in_its_span() -> None:
+    spans: list[Span] = []
+    world = World(tracer=Tracer(spans.append, MILLION))
+    await world.collector.offers.look()
+    world.source.fault = "Prometheus cannot be reached"
+    world.demand.declare("shop", "web", [RATE])
+    await asyncio.gather(*world.collector.start_due())
+    assert [one.error for one in spans] == ["SourceError", "SourceError"]

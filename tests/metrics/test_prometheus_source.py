@@ -29,6 +29,7 @@ from adapter.metrics.prometheus.connection import Connection, Endpoint
 from adapter.metrics.sample import Sample
 from adapter.metrics.slices import run
 from adapter.metrics.source import Discovery, Query, SourceError, UnsupportedQuery
+from adapter.spans import MILLION, Kind, Parent, Span, Tracer, parent_of
 from tests import answers
 
 AT = 1_731_200_000.5
@@ -597,3 +598,35 @@ async def test_the_words_of_what_stands_before_prometheus_are_told_and_the_next_
         assert "it says" not in told.value.public
     async with serving() as other, asking(fake.url, other.url) as source:
         assert [sample.value for sample in await source.query(Query("a"), AT)] == [1.5]
+
+
+async def test_a_traced_query_is_a_client_s_span_and_tells_prometheus_whose_it_is() -> None:
+    spans: list[Span] = []
+    async with serving() as fake:
+        source = PrometheusSource(Connection((fake.url.replace("http://", "http://me:hunter2@"),)))
+        with Tracer(spans.append, MILLION).trace("evaluate"):
+            await source.query(Query("up"), AT)
+        fake.answer = lambda request: web.Response(status=503)
+        with pytest.raises(SourceError), Tracer(spans.append, MILLION).trace("evaluate"):
+            await source.query(Query("up"), AT)
+        await source.close()
+    sent, first, failing, second = spans
+    assert (sent.name, sent.kind, sent.parent_id) == ("POST", Kind.CLIENT, first.span_id)
+    port = int(fake.url.rpartition(":")[2])
+    assert sent.attributes == {
+        "http.request.method": "POST",
+        "url.path": "/api/v1/query",
+        "server.address": "127.0.0.1",
+        "server.port": port,
+        "http.response.status_code": 200,
+    }
+    assert parent_of(fake.seen[0][3]["traceparent"]) == Parent(sent.trace_id, sent.span_id, True)
+    assert (failing.error, failing.parent_id, second.error) == ("503", second.span_id, "SourceError")
+
+
+async def test_a_query_that_nobody_traces_has_no_such_header() -> None:
+    async with serving() as fake:
+        source = PrometheusSource(Connection((fake.url,)))
+        await source.query(Query("up"), AT)
+        await source.close()
+    assert "traceparent" not in fake.seen[0][3]

@@ -14,6 +14,7 @@ from adapter.kube.client import Client
 from adapter.kube.fake.server import FakeCluster
 from adapter.kube.informer import Informer
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS, Resource
+from adapter.spans import MILLION, Span, Tracer
 from adapter.units.quantity import Quantity
 from recommender.input.oom import Observer
 from recommender.loop import Recommender
@@ -804,3 +805,20 @@ async def test_a_target_that_selects_everything_is_refused(
     async with bench(cluster) as tested:
         await tested.loop()
         assert tested.condition("ConfigUnsupported")["message"] == "Deployment shop/web has no selector of pods"
+
+
+async def test_a_loop_is_a_trace_with_its_steps(cluster: FakeCluster) -> None:
+    spans: list[Span] = []
+    async with bench(cluster) as tested:
+        tested.made.telemetry.tracer = Tracer(spans.append, MILLION)
+        await tested.minutes(1)
+    *steps, loop = spans
+    assert (loop.name, loop.parent_id) == ("loop", 0)
+    assert [step.name for step in steps] == [
+        "LoadVPAs",
+        "LoadPods",
+        "LoadMetrics",
+        "UpdateVPAs",
+        "MaintainCheckpoints",
+    ]
+    assert {step.parent_id for step in steps} == {loop.span_id}

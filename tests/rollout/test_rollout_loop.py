@@ -5,10 +5,13 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
+from aiohttp import web
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from structlog.testing import capture_logs
 
 from adapter.kube.fake.server import FakeCluster, notify
@@ -57,9 +60,9 @@ async def living(spec: dict[str, Any]) -> AsyncIterator[Shop]:
 
 
 @asynccontextmanager
-async def serving(cluster: FakeCluster) -> AsyncIterator[asyncio.Task[None]]:
+async def serving(cluster: FakeCluster, *flags: str) -> AsyncIterator[asyncio.Task[None]]:
     stop = asyncio.Event()
-    task = asyncio.create_task(serve(parse(SWIFT), cluster.connection, stop))
+    task = asyncio.create_task(serve(parse([*SWIFT, *flags]), cluster.connection, stop))
     try:
         yield task
     finally:
@@ -245,3 +248,31 @@ async def test_verbs_say_what_is_wrong_in_a_sentence(verb: Any) -> None:
         assert (code, said) == (1, f"streamgate-rollout: {missing}\n")
         code, said = await verb(shop, "promote", "nosuch", "-n", "../etc")
         assert code == 1
+
+
+async def test_the_turns_of_a_release_are_told_to_a_collector_with_their_writes(tmp_path: Path) -> None:
+    messages: list[bytes] = []
+
+    async def take(request: web.BaseRequest) -> web.Response:
+        messages.append(await request.read())
+        return web.Response()
+
+    runner = web.ServerRunner(web.Server(take), shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    file = tmp_path / "tracing.yaml"
+    file.write_text(
+        "apiVersion: apiserver.config.k8s.io/v1beta1\nkind: TracingConfiguration\nsamplingRatePerMillion: 1000000\n"
+        f"endpoint: http://127.0.0.1:{runner.addresses[0][1]}\n"
+    )
+    async with living(QUICK) as shop, serving(shop.cluster, f"--tracing-config-file={file}"):
+        await eventually(lambda: shop.phase == "Idle" and shop.get(DEPLOYMENTS)["spec"].get("paused"))
+    await runner.cleanup()  # by now the end has sent what was left
+    found = [ExportTraceServiceRequest.FromString(message).resource_spans[0] for message in messages]
+    assert {"streamgate-rollout"} == {one.resource.attributes[0].value.string_value for one in found}
+    spans = [span for one in found for span in one.scope_spans[0].spans]
+    turns = {one.span_id: one for one in spans if one.name == "turn"}
+    (paused,) = [one for one in spans if one.name == "patch deployments"]
+    told = {one.key: one.value.string_value for one in turns[paused.parent_span_id].attributes}
+    assert told["k8s.namespace.name"] == "shop"
+    assert {"observe", "hear", "write status"} <= {one.name for one in spans if one.parent_span_id in turns}

@@ -36,6 +36,7 @@ from adapter.serve.authorize import (
 )
 from adapter.serve.health import Check, Readiness
 from adapter.serve.server import Limits, Server, serve
+from adapter.spans import OFF, Tracer
 from adapter.units.quantity import Format, Quantity
 from adapter.units.selector import Selector
 
@@ -261,6 +262,7 @@ async def running(
     answers: FakeAnswers | None = None,
     limits: Limits = Limits(),  # noqa: B008
     bounds: Bounds = Bounds(),  # noqa: B008
+    tracer: Tracer = OFF,
 ) -> AsyncIterator[Running]:
     answers = answers or FakeAnswers()
     authorization = Authorization([PrivilegedGroups(), AlwaysAllowedPaths(), AccessReviews(review_access)])
@@ -271,6 +273,7 @@ async def running(
         readiness=Readiness(Check("source", lambda: answers.waits_for), None),
         limits=limits,
         release="1.2.3",
+        tracer=tracer,
     )
     listener = await serve(server, "127.0.0.1", 0, None, bounds)
     try:

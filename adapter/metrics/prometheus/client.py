@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 import aiohttp
 import structlog
 
+from adapter import spans
 from adapter.clock import steady
 from adapter.metrics.bounded import BodyError, BodySizeError, limited, read_large_body
 from adapter.metrics.prometheus import wire
@@ -218,14 +219,24 @@ class PrometheusSource:
         return f"cannot be asked: {error}"[:300]
 
     async def _send(self, endpoint: Endpoint, call: Call, use_post: bool) -> Reply:
+        about = {"http.request.method": "POST" if use_post else "GET", "url.path": f"/api/v1/{call.path}"[:256]}
+        with spans.span(about["http.request.method"], {**about, **endpoint.address}, kind=spans.Kind.CLIENT):
+            reply = await self._exchange(endpoint, call, use_post)
+            spans.note({"http.response.status_code": reply.status})
+            if reply.status != 200:
+                spans.failed(str(reply.status))
+            return reply
+
+    async def _exchange(self, endpoint: Endpoint, call: Call, use_post: bool) -> Reply:
         parameters = endpoint.parameters + call.form
         proxy, proxy_headers = self._proxies.get(endpoint, (None, {}))
+        more = proxy_headers if endpoint.url.startswith("http:") else {}
         async with self._open_session().request(
             "POST" if use_post else "GET",
             f"{endpoint.url}/api/v1/{call.path}",
             data=parameters if use_post else None,
             params=None if use_post else parameters,
-            headers=await self._identity.headers(endpoint, proxy_headers if endpoint.url.startswith("http:") else {}),
+            headers=await self._identity.headers(endpoint, {**more, **spans.traceparent()}),
             ssl=self._identity.tls() if endpoint.url.startswith("https") else True,
             server_hostname=self._connection.server_name or None,
             proxy=proxy,

@@ -94,6 +94,11 @@ class Endpoint:
         """Raises ValueError with one sentence, which does not repeat what may be a password."""
         parts = _split(url)
         self.url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+        self.address: Mapping[str, str | int] = {
+            "server.address": parts.hostname or "",
+            "server.port": parts.port or (443 if parts.scheme == "https" else 80),
+        }
+        """By OpenTelemetry's names."""
         self.parameters: Form = parse_qsl(parts.query)
         self.username, self.password = unquote(parts.username or ""), unquote(parts.password or "")
         self.use_post = use_post

@@ -1,0 +1,83 @@
+"""A message of spans to a collector: by OTLP over HTTP or gRPC. No redirect is followed, an answer is bounded."""
+
+from typing import Any, Final
+
+import aiohttp
+import grpc
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from adapter.metrics.bounded import BodyError, read_body
+from adapter.program.tracing.config import Tracing
+from adapter.program.tracing.export import NotSentError, Sender
+
+TIMEOUT: Final = 5.0
+"""s for one message to be sent and answered."""
+MOST_ANSWERED: Final = 1 << 16
+"""Bytes of an answer."""
+METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+FORM: Final = {"Content-Type": "application/x-protobuf", "Accept-Encoding": "identity", "User-Agent": "streamgate"}
+
+
+class Http:
+    """OTLP over HTTP."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT), auto_decompress=False)
+
+    async def send(self, message: bytes) -> int:
+        """See `Sender`."""
+        try:
+            async with self._session.post(self._url, data=message, headers=FORM, allow_redirects=False) as response:
+                if response.status != 200:
+                    raise NotSentError(f"it answered {response.status}")
+                body = await read_body(response.content.iter_any(), MOST_ANSWERED)
+        except TimeoutError:
+            raise NotSentError(f"no answer within {TIMEOUT:g} s") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise NotSentError(_why(error)) from None
+        return _rejected(body)
+
+    async def close(self) -> None:
+        """See `Sender`."""
+        await self._session.close()
+
+
+class Grpc:
+    """OTLP over gRPC, without TLS as Kubernetes' own components."""
+
+    def __init__(self, endpoint: str) -> None:
+        options = [("grpc.max_receive_message_length", MOST_ANSWERED), ("grpc.enable_http_proxy", 0)]
+        self._channel = grpc.aio.insecure_channel(endpoint, options=options)
+        self._export: Any = self._channel.unary_unary(METHOD)
+
+    async def send(self, message: bytes) -> int:
+        """See `Sender`."""
+        try:
+            return _rejected(await self._export(message, timeout=TIMEOUT))
+        except grpc.aio.AioRpcError as error:
+            raise NotSentError(f"{error.code().name}: {error.details()}"[:300]) from None
+
+    async def close(self) -> None:
+        """See `Sender`."""
+        await self._channel.close()
+
+
+def sender(config: Tracing) -> Sender:
+    """The way to the collector that `config` names."""
+    return Http(config.url) if config.url else Grpc(config.endpoint)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, BodyError):
+        return f"it answered, but {error}"
+    return f"it cannot be reached: {error}"[:300]
+
+
+def _rejected(body: bytes) -> int:
+    """What it says of spans that it did not take; an answer that says nothing readable took them all."""
+    try:
+        return max(int(ExportTraceServiceResponse.FromString(body).partial_success.rejected_spans), 0)
+    except DecodeError:
+        return 0
