@@ -43,6 +43,8 @@ from adapter.metrics.scrape.exposition import Parser
 from adapter.metrics.scrape.kubelet import KubeletUsage
 from adapter.metrics.slices import run
 from adapter.metrics.source import SourceError, UnsupportedQuery
+from adapter.program.tracing.config import read as read_tracing
+from adapter.program.tracing.send import rejected
 from adapter.rollout import documents, queries, recording
 from adapter.rollout.foreign.read import read as read_foreign
 from adapter.rollout.foreign.write import documents as written
@@ -57,6 +59,7 @@ from adapter.serve.negotiate import accepts_gzip, negotiate
 from adapter.serve.questions import custom_question, external_question
 from adapter.serve.requestinfo import RequestError, read_request
 from adapter.serve.status import StatusError
+from adapter.spans import MILLION, parent_of
 from adapter.units import duration
 from adapter.units.manifest import ManifestError, values
 from adapter.units.nesting import pruned
@@ -243,6 +246,15 @@ def request(body: bytes) -> None:
             ask(info, "u")
 
 
+def traceparent(body: bytes) -> None:
+    found = parent_of(text(body))
+    assert found is None or (0 < found.trace_id < 2**128 and 0 < found.span_id < 2**64)
+
+
+def collector_answer(body: bytes) -> None:
+    assert rejected(body) >= 0
+
+
 def quantity(body: bytes) -> None:
     found = Quantity.parse(text(body))
     assert Quantity.parse(str(found)).milli() == found.milli()
@@ -254,6 +266,10 @@ def durations(body: bytes) -> None:
 
 
 # ---- operators
+
+
+def tracing_file(body: bytes) -> None:
+    assert 0 <= read_tracing(body.decode()).sampling_rate_per_million <= MILLION
 
 
 def rules(body: bytes) -> None:
@@ -343,6 +359,9 @@ DOORS = (
     Door("selector", selector, (SelectorError,)),
     Door("selector-object", selector_object, (SelectorError, ValueError, RecursionError)),
     Door("request", request, (RequestError, StatusError)),
+    Door("traceparent", traceparent),
+    Door("collector-answer", collector_answer),
+    Door("tracing-file", tracing_file, (ValueError,)),
     Door("quantity", quantity, (QuantityError,)),
     Door("duration", durations, (ValueError,)),
     Door("rules", rules, (RulesError, *UNREADABLE)),

@@ -37,7 +37,7 @@ class Http:
             raise NotSentError(f"no answer within {TIMEOUT:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise NotSentError(_why(error)) from None
-        return _rejected(body)
+        return rejected(body)
 
     async def close(self) -> None:
         """See `Sender`."""
@@ -55,7 +55,7 @@ class Grpc:
     async def send(self, message: bytes) -> int:
         """See `Sender`."""
         try:
-            return _rejected(await self._export(message, timeout=TIMEOUT))
+            return rejected(await self._export(message, timeout=TIMEOUT))
         except grpc.aio.AioRpcError as error:
             raise NotSentError(f"{error.code().name}: {error.details()}"[:300]) from None
 
@@ -75,7 +75,7 @@ def _why(error: Exception) -> str:
     return f"it cannot be reached: {error}"[:300]
 
 
-def _rejected(body: bytes) -> int:
+def rejected(body: bytes) -> int:
     """What it says of spans that it did not take; an answer that says nothing readable took them all."""
     try:
         return max(int(ExportTraceServiceResponse.FromString(body).partial_success.rejected_spans), 0)
