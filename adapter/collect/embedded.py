@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, NamedTuple, Self
 
-import grpc
 import structlog
 from prometheus_client import CollectorRegistry, Gauge
 
@@ -50,10 +49,11 @@ class OtlpDoors(NamedTuple):
     address: str = "127.0.0.1"
     grpc_port: int = 0
     http_port: int = 0
-    certificate: tuple[bytes, bytes] | None = None
-    """PEM certificate and key; None: without TLS."""
+    grpc_tls: ssl.SSLContext | None = None
+    """That speaks h2; None: without TLS."""
+    http_tls: ssl.SSLContext | None = None
     bounds: Bounds = Bounds()
-    """Of the door for HTTP."""
+    """Of the connections of each."""
     limits: ReceiveLimits = ReceiveLimits()
     """Of both together."""
 
@@ -115,7 +115,7 @@ class Embedded:
         await self._scraper.__aexit__(*error)
 
     @asynccontextmanager
-    async def receiving(self, doors: OtlpDoors, tls: ssl.SSLContext | None = None) -> AsyncIterator[None]:
+    async def receiving(self, doors: OtlpDoors) -> AsyncIterator[None]:
         """Take OTLP in while the context lasts. Raises OSError where an address cannot be bound."""
         intake = Intake(Decoder(), self.store.extend, doors.limits, clock=self._clock, wall=self._wall)
         self._gauge("otlp_requests", "OTLP requests taken in.", lambda: intake.requests)
@@ -123,12 +123,13 @@ class Embedded:
         self._gauge("otlp_rejected_points", "Points of OTLP requests that were rejected.", lambda: intake.rejected)
         async with AsyncExitStack() as stack:
             if doors.grpc_port:
-                pair = doors.certificate
-                credentials = grpc.ssl_server_credentials([(pair[1], pair[0])]) if pair else None
-                await stack.enter_async_context(serve_grpc(intake, doors.address, doors.grpc_port, credentials))
+                over = serve_grpc(intake, doors.address, doors.grpc_port, doors.grpc_tls, doors.bounds)
+                await stack.enter_async_context(over)
             if doors.http_port:
-                await stack.enter_async_context(serve_http(intake, doors.address, doors.http_port, tls, doors.bounds))
-            log.info("receiving OTLP", address=doors.address, grpc=doors.grpc_port, http=doors.http_port, tls=bool(tls))
+                over = serve_http(intake, doors.address, doors.http_port, doors.http_tls, doors.bounds)
+                await stack.enter_async_context(over)
+            secured = bool(doors.grpc_tls or doors.http_tls)
+            log.info("receiving OTLP", address=doors.address, grpc=doors.grpc_port, http=doors.http_port, tls=secured)
             yield
 
     async def run(self) -> None:

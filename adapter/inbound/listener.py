@@ -11,14 +11,14 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from aiohttp import web
 
 from adapter.inbound.connection import Connection, Handler
 from adapter.inbound.places import Bounds, Guest, Places, Turns
-from adapter.inbound.secured import Secured
+from adapter.inbound.secured import Entered, Secured
 
 BACKLOG = 4096
 """Connections that the kernel keeps for us, its own most by default; who finds no room tries again after 1 s."""
@@ -41,21 +41,19 @@ class Listener:
 
     def __init__(
         self,
-        handler: Handler,
         sockets: list[socket.socket],
         *,
         tls: ssl.SSLContext | None,
         bounds: Bounds,
-        make: MakeConnection,
-        options: dict[str, Any],
+        make: Callable[[Guest, Places], Entered],
+        end: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
-        """`make` makes connections of one's own kind; `options` are aiohttp's for each of them."""
-        self._manager = web.Server(_marked(handler))
+        """`make` makes the protocol of each connection; `end` lets what is in progress end within some seconds."""
         self._sockets = sockets
         self._tls = tls
         self._bounds = bounds
         self._make = make
-        self._options = options
+        self._end = end
         self._places = Places(bounds)
         self._ready: Turns[str, tuple[socket.socket, Guest]] = Turns()
         self._some_ready = asyncio.Event()
@@ -86,8 +84,8 @@ class Listener:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for one in self._sockets:
             one.close()
-        self._manager.pre_shutdown()
-        await self._manager.shutdown(seconds)
+        if self._end is not None:
+            await self._end(seconds)
         for guest in self._places.overdue(float("inf")):
             guest.cut()
 
@@ -162,9 +160,9 @@ class Listener:
                 transport.abort()
 
     def _protocol(self, guest: Guest) -> asyncio.BaseProtocol:
-        connection = self._make(self._manager, guest=guest, places=self._places, bounds=self._bounds, **self._options)
+        connection = self._make(guest, self._places)
         if self._tls is None:
-            return connection
+            return cast(asyncio.BaseProtocol, connection)
         self._make_room()
         self._shaking[guest] = None
 
@@ -199,8 +197,20 @@ async def listen(
     make: MakeConnection = Connection,
     **options: Any,
 ) -> Listener:
-    """Serve `handler` on every address of `host` ('' for all of the machine's), `port`. Raises OSError."""
-    return Listener(handler, await _bound(host, port), tls=tls, bounds=bounds, make=make, options=options)
+    """Serve `handler` on every address of `host` ('' for all of the machine's), `port`. Raises OSError.
+
+    `make` makes connections of one's own kind; `options` are aiohttp's for each of them.
+    """
+    manager = web.Server(_marked(handler))
+
+    def entered(guest: Guest, places: Places) -> Connection:
+        return make(manager, guest=guest, places=places, bounds=bounds, **options)
+
+    async def end(seconds: float) -> None:
+        manager.pre_shutdown()
+        await manager.shutdown(seconds)
+
+    return Listener(await bound(host, port), tls=tls, bounds=bounds, make=entered, end=end)
 
 
 async def _for_ever(job: Callable[[], Awaitable[None]]) -> None:
@@ -222,7 +232,7 @@ def _marked(handler: Handler) -> Handler:
     return marked
 
 
-async def _bound(host: str, port: int) -> list[socket.socket]:
+async def bound(host: str, port: int) -> list[socket.socket]:
     """A listening socket for each address of `host`, all on one port."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

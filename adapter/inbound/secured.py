@@ -4,26 +4,44 @@ import asyncio
 import ssl
 from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable
+from typing import Protocol, cast
 
-from adapter.inbound.connection import Connection
+from adapter.inbound.places import Guest
 
 _SHUTDOWN = 1.0
 """s for the client to say goodbye."""
 
 
+class Entered(Protocol):
+    """The protocol of one connection, also behind TLS (`Secured`)."""
+
+    guest: Guest
+    on_made: Callable[[], None] | None
+    """Called when the handshake, if any, is done."""
+
+    def left(self) -> None:
+        """The socket is closed, perhaps before the handshake was done."""
+
+    def takes_slowly(self, size: int) -> None:
+        """So many bytes wait to be taken."""
+
+    def has_taken(self) -> None:
+        """They do not wait any more."""
+
+
 class Secured(SSLProtocol):
-    """TLS between a socket and a `Connection`, which hears of it when the handshake is done."""
+    """TLS between a socket and the protocol of a connection, which hears of it when the handshake is done."""
 
     max_size = 16 * 1024
     """Bytes read at once: a record of TLS has no more."""
 
     def __init__(
-        self, connection: Connection, context: ssl.SSLContext, *, handshake_s: float, over: Callable[[], None]
+        self, connection: Entered, context: ssl.SSLContext, *, handshake_s: float, over: Callable[[], None]
     ) -> None:
         """`over` is called when the handshake has ended, one way or the other."""
         super().__init__(
             asyncio.get_running_loop(),
-            connection,
+            cast(asyncio.BaseProtocol, connection),
             context,
             None,  # type: ignore[arg-type]  # nobody waits for it but `over`
             server_side=True,

@@ -65,13 +65,22 @@ class Tls:
     """The context to listen with; `use` and every change of `trust` hold from the next handshake on."""
 
     def __init__(
-        self, pair: KeyPair, trust: Trust, min_version: str = "VersionTLS12", cipher_suites: Sequence[str] = ()
+        self,
+        pair: KeyPair,
+        trust: Trust,
+        min_version: str = "VersionTLS12",
+        cipher_suites: Sequence[str] = (),
+        *,
+        protocol: str = "http/1.1",
     ) -> None:
-        """Raises ValueError for a version or a cipher suite that is not known, CertificateError for the pair."""
+        """`protocol` is what is spoken within, by its name in ALPN.
+
+        Raises ValueError for a version or a cipher suite that is not known, CertificateError for the pair."""
         if min_version not in VERSIONS:
             raise ValueError(f"--tls-min-version: {min_version} is not spoken; it must be one of {', '.join(VERSIONS)}")
         self._minimum = VERSIONS[min_version]
         self._ciphers = cipher_string(cipher_suites)
+        self._protocol = protocol
         self._pair = pair
         self._trust = trust
         self._newest = self._build()
@@ -102,7 +111,7 @@ class Tls:
             context.set_ciphers(self._ciphers)
         context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
         context.num_tickets = 0
-        context.set_alpn_protocols(["http/1.1"])
+        context.set_alpn_protocols([self._protocol])
         context.verify_mode = ssl.CERT_OPTIONAL
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a bundle may hold intermediate CAs alone
         pem = self._trust.current.pem

@@ -182,17 +182,20 @@ def _options(settings: Settings, kubelets: KubeletAccess) -> EmbeddedOptions:
 
 async def _receive(settings: Settings, stack: AsyncExitStack, store: Embedded, certificate: KeyPair) -> None:
     """Open the doors for pushes that the flags ask for."""
+    http, grpc = (
+        Tls(certificate, Trust(), protocol=name).context if settings.otlp_tls else None for name in ("http/1.1", "h2")
+    )
     doors = OtlpDoors(
         address=settings.otlp_bind_address,
         grpc_port=settings.otlp_grpc_port,
         http_port=settings.otlp_http_port,
-        certificate=certificate if settings.otlp_tls else None,
+        grpc_tls=grpc,
+        http_tls=http,
         bounds=settings.bounds,
         limits=_otlp_limits(settings),
     )
     try:
-        tls = Tls(certificate, Trust()).context if settings.otlp_tls else None
-        await stack.enter_async_context(store.receiving(doors, tls))
+        await stack.enter_async_context(store.receiving(doors))
     except OSError as error:
         raise StartError(f"OTLP cannot be received: {error}") from error
 

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from tests.attack.field import Field, Source
 
-MODULES = ("texts", "doors", "shares", "clocks")
+MODULES = ("texts", "doors", "http2", "shares", "clocks")
 """Of this folder, with attacks."""
 BOTH = (Source.EMBEDDED, Source.PROMETHEUS)
 

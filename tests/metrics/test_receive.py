@@ -18,12 +18,14 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from structlog.testing import capture_logs
 
+from adapter.inbound.places import Bounds
 from adapter.metrics.otlp.decode import Decoder
 from adapter.metrics.otlp.over_grpc import SERVICE, serve_grpc
 from adapter.metrics.otlp.over_http import PATH as HTTP_PATH
 from adapter.metrics.otlp.over_http import serve_http
 from adapter.metrics.otlp.receive import Intake, ReceiveLimits
 from adapter.metrics.sample import Point
+from tests import frames
 
 NOW = 1_700_000_000.0
 LIMITS = ReceiveLimits(body_bytes=100_000, concurrent=2, read_s=0.2)
@@ -139,8 +141,6 @@ async def test_a_large_request_is_taken_in_slices(doors: Doors) -> None:
 async def test_doors_may_be_encrypted() -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("localhost", "127.0.0.1")
-    chain = b"".join(blob.bytes() for blob in certificate.cert_chain_pems)
-    credentials = grpc.ssl_server_credentials([(certificate.private_key_pem.bytes(), chain)])
     server_context, client_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
     certificate.configure_cert(server_context)
     authority.configure_trust(client_context)
@@ -148,10 +148,12 @@ async def test_doors_may_be_encrypted() -> None:
     intake = Intake(Decoder(), points.extend, clock=lambda: NOW)
     body = request(1.0).SerializeToString()
 
-    async with serve_grpc(intake, "127.0.0.1", 0, credentials) as port:
+    server_context.set_alpn_protocols(["h2"])
+    async with serve_grpc(intake, "127.0.0.1", 0, server_context) as port:
         trust = grpc.ssl_channel_credentials(authority.cert_pem.bytes())
         async with grpc.aio.secure_channel(f"localhost:{port}", trust) as channel:
             await call(channel, body)
+    server_context.set_alpn_protocols(["http/1.1"])
     async with serve_http(intake, "127.0.0.1", 0, server_context) as port, aiohttp.ClientSession() as session:
         url = f"https://127.0.0.1:{port}{HTTP_PATH}"
         async with session.post(url, data=body, headers=PROTOBUF, ssl=client_context) as response:
@@ -291,10 +293,38 @@ async def test_only_metrics_are_taken(doors: Doors, method: str, path: str, stat
         assert response.status == status
 
 
+async def test_a_megabyte_of_metadata_is_refused_and_the_next_push_is_taken(doors: Doors) -> None:
+    """The refused request's connection goes; the library makes another one."""
+    body = request(1.0).SerializeToString()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{doors.grpc_port}") as channel:
+        with pytest.raises(grpc.aio.AioRpcError, match="a head has more than 65536 bytes"):
+            await call(channel, body, metadata=[(f"a{number}", "v" * 8000) for number in range(125)])
+        await call(channel, body, wait_for_ready=True)
+    assert len(doors.points) == 1
+
+
+async def test_who_has_pushed_keeps_his_connection_while_strangers_come(doors: Doors) -> None:
+    """Three strangers are let in at once; the fourth takes the first one's place, never that of who has pushed."""
+    body, bounds = request(1.0).SerializeToString(), Bounds(strangers=3, fresh=0)
+    async with AsyncExitStack() as stack:
+        port = await stack.enter_async_context(serve_grpc(doors.intake, "127.0.0.1", 0, bounds=bounds))
+        channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
+        await call(channel, body)
+        strangers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(10)]
+        for _, writer in strangers:
+            writer.write(frames.PREFACE)
+        await strangers[0][0].read()  # it has been cut
+        await call(channel, body)
+        assert channel.get_state() is grpc.ChannelConnectivity.READY
+        for _, writer in strangers:
+            writer.transport.abort()
+    assert len(doors.points) == 2
+
+
 async def test_an_address_that_is_taken_gives_an_error() -> None:
     intake = Intake(Decoder(), lambda _: None)
     async with serve_http(intake, "127.0.0.1", 0) as port:
-        with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port} for OTLP over gRPC"):
+        with pytest.raises(OSError, match=f"127.0.0.1:{port}: address already in use"):
             async with serve_grpc(intake, "127.0.0.1", port):
                 pass
         with pytest.raises(OSError, match=f"127.0.0.1:{port}: address already in use"):

@@ -1,6 +1,12 @@
-"""OTLP over gRPC: MetricsService/Export."""
+"""OTLP over gRPC: MetricsService/Export.
+
+The library holds whatever comes of a head and lets in whoever connects: 300 connections whose heads went on without end
+took 570 MB. So it listens on a socket of this machine alone, and what comes by the port is handed on to it.
+"""
 
 import asyncio
+import secrets
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,13 +14,13 @@ from typing import Any
 import grpc
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
+from adapter.inbound.places import Bounds
+from adapter.inbound.relay import listen
 from adapter.metrics.otlp.measure import OtlpError
 from adapter.metrics.otlp.receive import Busy, Intake
 
 PORT = 4317
 SERVICE = "opentelemetry.proto.collector.metrics.v1.MetricsService"
-CONNECTIONS = 1000
-"""At once; more are closed."""
 STREAMS = 4
 """Requests of one connection at once."""
 RECEIVING = 8
@@ -25,15 +31,19 @@ WINDOW = 16 * 1024
 """Bytes that a client may send of a request before anybody reads it."""
 METADATA = 16 * 1024
 """Bytes of a request's headers."""
-HANDSHAKE_MS = 10_000
-"""For a connection's TLS and HTTP/2 preface."""
+GRACE_S = 1.0
+"""For requests in hand to end at the end."""
 IDLE_MS = 120_000
 """For which a connection without requests is kept."""
 
 
 @asynccontextmanager
 async def serve_grpc(
-    intake: Intake, host: str, port: int = PORT, credentials: "grpc.ServerCredentials | None" = None
+    intake: Intake,
+    host: str,
+    port: int = PORT,
+    tls: ssl.SSLContext | None = None,
+    bounds: Bounds = Bounds(),  # noqa: B008 - immutable
 ) -> AsyncIterator[int]:
     """The OTLP/gRPC door while the context lasts; gives the port, chosen by the system where `port` is 0.
 
@@ -43,15 +53,12 @@ async def serve_grpc(
         maximum_concurrent_rpcs=2 * intake.limits.concurrent,
         options=[
             ("grpc.max_receive_message_length", intake.limits.body_bytes),
-            ("grpc.max_allowed_incoming_connections", CONNECTIONS),
             ("grpc.max_concurrent_streams", STREAMS),
             ("grpc.max_metadata_size", METADATA),
             ("grpc.absolute_max_metadata_size", METADATA),
-            ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
             ("grpc.max_connection_idle_ms", IDLE_MS),
             ("grpc.http2.lookahead_bytes", WINDOW),
             ("grpc.http2.bdp_probe", 0),
-            ("grpc.so_reuseport", 0),
         ],
     )
     # As a stream of one message, which is the same on the wire: only so can its reading be given a time.
@@ -59,16 +66,18 @@ async def serve_grpc(
         _export(intake), response_serializer=ExportMetricsServiceResponse.SerializeToString
     )
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Export": method}),))
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    try:
-        bound = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
-    except RuntimeError as error:
-        raise OSError(f"cannot listen on {address} for OTLP over gRPC: {error}") from error
+    behind = f"streamgate-otlp-{secrets.token_hex(16)}"
+    server.add_insecure_port(f"unix-abstract:{behind}")
     await server.start()
     try:
-        yield bound
+        within = {"request_s": intake.limits.read_s + bounds.answer_s, "end": server.stop}
+        listener = await listen(f"\0{behind}", host, port, tls=tls, bounds=bounds, **within)
+        try:
+            yield listener.port
+        finally:
+            await listener.close(GRACE_S)
     finally:
-        await server.stop(grace=1.0)
+        await server.stop(grace=0)
 
 
 class _Receiving:
