@@ -24,9 +24,10 @@ body { font: 14px/1.45 system-ui, sans-serif; color: var(--fg); margin: 1.5rem a
   max-width: 1560px; }
 h1 { font-size: 1.4rem; margin-bottom: .2rem; } h2 { font-size: 1.1rem; margin-top: 1.6rem; }
 .dim { color: var(--dim); } .good { color: var(--good); } .bad { color: var(--bad); }
-figure { margin: 0; background: #fff; border: 1px solid var(--line); border-radius: 6px; padding: .4rem; }
-figure svg { display: block; width: 100%; height: auto; }
-.beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(440px, 1fr)); gap: 1rem 2rem; }
+figure { margin: 0; background: #fff; border: 1px solid var(--line); border-radius: 6px; padding: .4rem;
+  overflow-x: auto; }
+figure svg { display: block; width: 100%; min-width: 40rem; height: auto; }
+.beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)); gap: 1rem 2rem; }
 table { border-collapse: collapse; min-width: min(100%, 46rem); }
 .beside table { min-width: 100%; } .wrap { overflow-x: auto; }
 th, td { text-align: left; padding: .3rem .5rem; border-bottom: 1px solid var(--line); vertical-align: top; }
