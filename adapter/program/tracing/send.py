@@ -1,9 +1,8 @@
-"""A message of spans to a collector: by OTLP over HTTP or gRPC. No redirect is followed, an answer is bounded."""
+"""A message of spans to a collector by OTLP over HTTP. No redirect is followed, an answer is bounded."""
 
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
-import grpc
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
@@ -15,7 +14,6 @@ TIMEOUT: Final = 5.0
 """s for one message to be sent and answered."""
 MOST_ANSWERED: Final = 1 << 16
 """Bytes of an answer."""
-METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 FORM: Final = {"Content-Type": "application/x-protobuf", "Accept-Encoding": "identity", "User-Agent": "streamgate"}
 
 
@@ -44,29 +42,13 @@ class Http:
         await self._session.close()
 
 
-class Grpc:
-    """OTLP over gRPC, without TLS as Kubernetes' own components."""
-
-    def __init__(self, endpoint: str) -> None:
-        options = [("grpc.max_receive_message_length", MOST_ANSWERED), ("grpc.enable_http_proxy", 0)]
-        self._channel = grpc.aio.insecure_channel(endpoint, options=options)
-        self._export: Any = self._channel.unary_unary(METHOD)
-
-    async def send(self, message: bytes) -> int:
-        """See `Sender`."""
-        try:
-            return rejected(await self._export(message, timeout=TIMEOUT))
-        except grpc.aio.AioRpcError as error:
-            raise NotSentError(f"{error.code().name}: {error.details()}"[:300]) from None
-
-    async def close(self) -> None:
-        """See `Sender`."""
-        await self._channel.close()
-
-
 def sender(config: Tracing) -> Sender:
     """The way to the collector that `config` names."""
-    return Http(config.url) if config.url else Grpc(config.endpoint)
+    if config.url:
+        return Http(config.url)
+    from adapter.program.tracing.over_grpc import Grpc  # gRPC takes memory that OTLP/HTTP does not
+
+    return Grpc(config.endpoint)
 
 
 def _why(error: Exception) -> str:
