@@ -1,9 +1,8 @@
 """The embedded source put together: a store filled by scrapes of annotated pods and by OTLP, and kubelets' usage."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, NamedTuple, Self
 
@@ -11,16 +10,12 @@ import structlog
 from prometheus_client import CollectorRegistry, Gauge
 
 from adapter.clock import steady
+from adapter.collect.doors import OtlpDoors
 from adapter.collect.kubelets import KubeletAccess, KubeletHealth, Kubelets
 from adapter.collect.presence import Presences
 from adapter.collect.targets import pod_targets
-from adapter.inbound.places import Bounds
 from adapter.kube.index import Index
 from adapter.kube.objects import Node, Pod
-from adapter.metrics.otlp.decode import Decoder
-from adapter.metrics.otlp.over_grpc import serve_grpc
-from adapter.metrics.otlp.over_http import serve_http
-from adapter.metrics.otlp.receive import Intake, ReceiveLimits
 from adapter.metrics.owners import SCOPES, Amount
 from adapter.metrics.scrape.scraper import ScrapeLimits, Scraper
 from adapter.metrics.scrape.target import Target
@@ -41,21 +36,6 @@ TELL_AGAIN = 600.0
 """s after which the log says once more that the store drops samples."""
 UNSCRAPED = 4096
 """Pods of which the log says why they are not scraped, at once."""
-
-
-class OtlpDoors(NamedTuple):
-    """Where OTLP is taken in; a port of 0 keeps that door shut."""
-
-    address: str = "127.0.0.1"
-    grpc_port: int = 0
-    http_port: int = 0
-    grpc_tls: ssl.SSLContext | None = None
-    """That speaks h2; None: without TLS."""
-    http_tls: ssl.SSLContext | None = None
-    bounds: Bounds = Bounds()
-    """Of the connections of each."""
-    limits: ReceiveLimits = ReceiveLimits()
-    """Of both together."""
 
 
 class EmbeddedOptions(NamedTuple):
@@ -117,17 +97,13 @@ class Embedded:
     @asynccontextmanager
     async def receiving(self, doors: OtlpDoors) -> AsyncIterator[None]:
         """Take OTLP in while the context lasts. Raises OSError where an address cannot be bound."""
-        intake = Intake(Decoder(), self.store.extend, doors.limits, clock=self._clock, wall=self._wall)
+        from adapter.collect import pushes
+
+        intake = pushes.intake(self.store.extend, doors.limits, clock=self._clock, wall=self._wall)
         self._gauge("otlp_requests", "OTLP requests taken in.", lambda: intake.requests)
         self._gauge("otlp_points", "Points of OTLP requests taken in.", lambda: intake.points)
         self._gauge("otlp_rejected_points", "Points of OTLP requests that were rejected.", lambda: intake.rejected)
-        async with AsyncExitStack() as stack:
-            if doors.grpc_port:
-                over = serve_grpc(intake, doors.address, doors.grpc_port, doors.grpc_tls, doors.bounds)
-                await stack.enter_async_context(over)
-            if doors.http_port:
-                over = serve_http(intake, doors.address, doors.http_port, doors.http_tls, doors.bounds)
-                await stack.enter_async_context(over)
+        async with pushes.served(intake, doors):
             secured = bool(doors.grpc_tls or doors.http_tls)
             log.info("receiving OTLP", address=doors.address, grpc=doors.grpc_port, http=doors.http_port, tls=secured)
             yield

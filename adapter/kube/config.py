@@ -1,6 +1,6 @@
 """Where the API server is and who we are: from a kubeconfig, or from the pod that we run in.
 
-`kubernetes.aio` reads the files; what is added here is the rest of their life: a token file that rotates, a plugin's
+Others read the files; what is added here is the rest of their life: a token file that rotates, a plugin's
 credentials that expire, certificates that are replaced in place. Of files only their names are ever logged.
 """
 
@@ -9,21 +9,17 @@ import os
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import structlog
 import yaml
-from kubernetes.aio.client import Configuration
-from kubernetes.aio.config.config_exception import ConfigException
-from kubernetes.aio.config.incluster_config import SERVICE_HOST_ENV_NAME, InClusterConfigLoader
 from multidict import CIMultiDict, MultiMapping
 
 from adapter import files
 from adapter.files import FileError, Identity, identity
-from adapter.kube.kubeconfig import Kubeconfig
+from adapter.kube.account import HOST, Account, Found
 from adapter.kube.plugin import PluginError
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -100,9 +96,11 @@ async def connect(
     CAs that Python >= 3.13 refuses for lacking extensions of RFC 5280. Raises ConfigError.
     """
     named = kubeconfig or environ.get("KUBECONFIG", "")
-    if not named and not context and environ.get(SERVICE_HOST_ENV_NAME):
-        loader: _Loader = _Pod(service_account, environ)
+    if not named and not context and environ.get(HOST):
+        loader: _Loader = Account(service_account, environ)
     else:
+        from adapter.kube.kubeconfig import Kubeconfig
+
         loader = Kubeconfig(named or str(Path("~/.kube/config")), context, server)
     renewing = Renewing(loader, strict_x509, clock)
     found = await renewing.start()
@@ -111,15 +109,15 @@ async def connect(
         tls=renewing.tls,
         credentials=renewing,
         namespace=loader.namespace(),
-        server_name=found.tls_server_name or "",
-        proxy=found.proxy or "",
+        server_name=found.tls_server_name,
+        proxy=found.proxy,
     )
 
 
 class _Loader(Protocol):
     where: str
 
-    async def load(self, anew: bool) -> Configuration:
+    async def load(self, anew: bool) -> Found:
         """What the files say now; `anew` forgets what a plugin said before."""
         ...
 
@@ -134,42 +132,7 @@ class _Loader(Protocol):
         ...
 
 
-class _Pod:
-    """The service account that the kubelet mounts."""
-
-    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
-        self.where = str(folder)
-        self._folder = folder
-        self._environ = environ
-
-    async def load(self, anew: bool) -> Configuration:
-        configuration = Configuration()
-        token, authority = self._folder / "token", self._folder / "ca.crt"
-        with suppress(FileNotFoundError):  # which the loader tells of
-            files.read(token, files.MOST_TOKEN)
-            files.check_pem(authority)
-        InClusterConfigLoader(
-            token_filename=str(token),
-            cert_filename=str(authority),
-            try_refresh_token=False,
-            environ=self._environ,
-        ).load_and_set(configuration)
-        return configuration
-
-    def ages(self) -> bool:
-        return True
-
-    def namespace(self) -> str:
-        try:
-            return files.read_text(self._folder / "namespace", files.MOST_TOKEN).strip()
-        except (OSError, UnicodeDecodeError):
-            return "default"
-
-    def impersonates(self) -> Sequence[tuple[str, str]]:
-        return ()
-
-
-_BROKEN = (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError)
+_BROKEN = (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError)
 """What a loader raises for a malformed file; it checks little of its shape."""
 
 
@@ -187,7 +150,7 @@ class Renewing:
         self._read_at = 0.0
         self._certificates: tuple[tuple[str, ...], Identity] = ((), ())
 
-    async def start(self) -> Configuration:
+    async def start(self) -> Found:
         """Reads for the first time. Raises ConfigError."""
         try:
             return await self._load(anew=True)
@@ -215,16 +178,16 @@ class Renewing:
         finally:
             self._read_at = self._clock()
 
-    async def _load(self, anew: bool) -> Configuration:
+    async def _load(self, anew: bool) -> Found:
         found = await self._loader.load(anew)
         if found.host.startswith("https"):
             self._secure(found)
-        token = str(found.api_key.get("BearerToken", "")).strip()  # files end in a newline, headers must not
-        self._headers = CIMultiDict([*([("Authorization", token)] if token else ()), *self._loader.impersonates()])
+        named = [("Authorization", found.authorization)] if found.authorization else []
+        self._headers = CIMultiDict([*named, *self._loader.impersonates()])
         self._read_at = self._clock()
         return found
 
-    def _secure(self, found: Configuration) -> None:
+    def _secure(self, found: Found) -> None:
         """The context for `found`'s certificates, made once and then changed in place when their files change."""
         pem = tuple(file for file in (found.ssl_ca_cert, found.cert_file, found.key_file) if file)
         stamps = pem, identity(*map(Path, pem))
@@ -239,8 +202,8 @@ class Renewing:
         self._certificates = stamps
 
 
-def _context(found: Configuration, strict_x509: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=found.ssl_ca_cert)
+def _context(found: Found, strict_x509: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=found.ssl_ca_cert or None)
     if not found.verify_ssl:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

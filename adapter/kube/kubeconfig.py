@@ -14,6 +14,7 @@ from kubernetes.aio.config.kube_config import FileOrData, KubeConfigLoader, Kube
 
 from adapter import files
 from adapter.kube import plugin, users
+from adapter.kube.account import Found
 from adapter.units.yamltext import check_values
 
 MOST_BYTES: Final = 4 << 20
@@ -26,6 +27,10 @@ _EARLY: Final = datetime.timedelta(minutes=5)
 _PLUGIN: Final = "exec"
 
 
+class KubeconfigError(ValueError):
+    """What the client library says of a file."""
+
+
 class Kubeconfig:
     """One context of one or several files."""
 
@@ -36,13 +41,16 @@ class Kubeconfig:
         self._server = server
         self._loader: Any = None
 
-    async def load(self, anew: bool) -> Configuration:
-        """See config._Loader."""
-        if anew or self._loader is None:
-            self._loader = self._read()
-        configuration = Configuration()
-        await self._loader.load_and_set(configuration)
-        return configuration
+    async def load(self, anew: bool) -> Found:
+        """See config._Loader. Raises KubeconfigError, OSError, and what a malformed file leads the library to."""
+        try:
+            if anew or self._loader is None:
+                self._loader = self._read()
+            configuration = Configuration()
+            await self._loader.load_and_set(configuration)
+        except ConfigException as error:
+            raise KubeconfigError(str(error)) from error
+        return _found(configuration)
 
     def ages(self) -> bool:
         """A plugin that names no time of expiry is asked again only after a refusal, as client-go does."""
@@ -78,6 +86,19 @@ class Kubeconfig:
     @property
     def _user(self) -> Mapping[str, object]:
         return self._users.get(self._loader.current_context["context"]["user"], {})
+
+
+def _found(said: Configuration) -> Found:
+    return Found(
+        said.host,
+        authorization=str(said.api_key.get("BearerToken", "")).strip(),  # files end in a newline, headers must not
+        ssl_ca_cert=said.ssl_ca_cert or "",
+        cert_file=said.cert_file or "",
+        key_file=said.key_file or "",
+        verify_ssl=bool(said.verify_ssl),
+        tls_server_name=said.tls_server_name or "",
+        proxy=said.proxy or "",
+    )
 
 
 class _Context(KubeConfigLoader):  # type: ignore[misc]  # the library is not typed

@@ -13,12 +13,13 @@ from prometheus_client import CollectorRegistry
 
 from adapter.clock import steady
 from adapter.collect.catalogue import Catalogue
-from adapter.collect.embedded import Embedded, EmbeddedOptions, OtlpDoors
+from adapter.collect.doors import OtlpDoors
+from adapter.collect.embedded import Embedded, EmbeddedOptions
 from adapter.collect.kubelets import KubeletAccess
 from adapter.collect.usage import RuledUsage, UsageSource
 from adapter.files import check_pem
 from adapter.kube import config
-from adapter.metrics.otlp.receive import ReceiveLimits
+from adapter.metrics.otlp.limits import ReceiveLimits
 from adapter.metrics.prometheus.client import PrometheusSource
 from adapter.metrics.prometheus.connection import RIGHT, Connection, Endpoint
 from adapter.metrics.prometheus.proxy import ProxyError, checked, proxy_for

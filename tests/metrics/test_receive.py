@@ -20,10 +20,11 @@ from structlog.testing import capture_logs
 
 from adapter.inbound.places import Bounds
 from adapter.metrics.otlp.decode import Decoder
+from adapter.metrics.otlp.limits import ReceiveLimits
 from adapter.metrics.otlp.over_grpc import SERVICE, serve_grpc
 from adapter.metrics.otlp.over_http import PATH as HTTP_PATH
 from adapter.metrics.otlp.over_http import serve_http
-from adapter.metrics.otlp.receive import Intake, ReceiveLimits
+from adapter.metrics.otlp.receive import Intake
 from adapter.metrics.sample import Point
 from tests import frames
 

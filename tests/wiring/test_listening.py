@@ -1,7 +1,7 @@
 """Flags for what may come in are the bounds of the ports, and by default what the ports have anyway."""
 
 from adapter.inbound.places import Bounds
-from adapter.metrics.otlp.receive import ReceiveLimits
+from adapter.metrics.otlp.limits import ReceiveLimits
 from adapter.settings import Settings, parse
 from adapter.wiring.source import _otlp_limits
 

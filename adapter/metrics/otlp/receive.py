@@ -9,13 +9,14 @@ are decoded one at a time, in slices, so that the event loop is never held for l
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
 from adapter.clock import steady
 from adapter.metrics.otlp.decode import Decoder, from_json, from_protobuf
+from adapter.metrics.otlp.limits import ReceiveLimits
 from adapter.metrics.otlp.measure import measure, measure_json
 from adapter.metrics.problems import Problems
 from adapter.metrics.sample import Point
@@ -25,19 +26,6 @@ _THREAD_BYTES = 16 * 1024
 """JSON above this size is decoded in a thread: it is slow."""
 
 log = structlog.get_logger(__name__)
-
-
-class ReceiveLimits(NamedTuple):
-    """What one request, and all of them, may take."""
-
-    body_bytes: int = 4 * 2**20
-    """After inflating; gRPC's own default."""
-    concurrent: int = 32
-    """Requests in hand over both doors; one more is told to come back."""
-    pending_bytes: int = 16 * 2**20
-    """Of all bodies that are arriving over HTTP or wait to be decoded."""
-    read_s: float = 10.0
-    """For a body to arrive."""
 
 
 class Busy(Exception):  # noqa: N818 - a state, not a fault
