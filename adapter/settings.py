@@ -88,6 +88,12 @@ class Settings(Listening, TracingSettings):
     scrape_interval: Seconds = setting(
         "scrape-interval", Seconds(5), "how often annotated pods are scraped by the embedded source", least=1
     )
+    polled_scrape_interval: Seconds = setting(
+        "polled-scrape-interval",
+        Seconds(1),
+        "the same of pods whose newest values somebody polls, as the gates of a release do",
+        least=1,
+    )
     scrape_timeout: Seconds = setting(
         "scrape-timeout", Seconds(4), "limit of one scrape; never longer than the interval", above=0
     )

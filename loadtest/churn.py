@@ -20,7 +20,8 @@ from adapter.collect.telemetry import CollectTelemetry
 from adapter.kube.known import KNOWN
 from adapter.metrics.scrape.exposition import Parser
 from adapter.metrics.slices import run
-from adapter.metrics.store.store import EmbeddedSource, Store
+from adapter.metrics.store.source import EmbeddedSource
+from adapter.metrics.store.store import Store
 from adapter.rules.config import load
 from adapter.rules.resources import PODS, ResourceMapper
 from adapter.units.selector import Selector

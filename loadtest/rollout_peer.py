@@ -187,8 +187,8 @@ def contenders(bed: Bed, folder: Path) -> Iterator[dict[str, Callable[..., Conte
         yield {OURS: ours, PEER: peer}
 
 
-def faults(made: dict[str, Callable[..., Contender]], told: Callable[[str], None]) -> list[Fault]:
-    """Each fault for both contenders, one after the other: neither shares the machine with the other's."""
+def faults(made: dict[str, Callable[..., Contender]], times: int, told: Callable[[str], None]) -> list[Fault]:
+    """Each fault so many times for both contenders, in turns: neither shares the machine with the other's."""
     found = []
     for strategy in (False, True):
         name = "blue-green" if strategy else "canary"
@@ -196,7 +196,8 @@ def faults(made: dict[str, Callable[..., Contender]], told: Callable[[str], None
             shop = make(name, blue_green=strategy, small=False)
             with Clients(shop.address) as clients:
                 time.sleep(30)  # both sources have seen the stable pods
-                for number, case in enumerate((case for case in CASES if case.blue_green == strategy), 2):
+                cases = [case for case in CASES if case.blue_green == strategy] * times
+                for number, case in enumerate(cases, 2):
                     found.append(suffer(contender, shop, clients, case, str(number)))
                     told(" · ".join(map(str, found[-1])))
     return found
@@ -265,6 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtest.rollout_peer", description=__doc__)
     parser.add_argument("--lanes", type=int, default=4, help="of healthy releases (default %(default)s)")
     parser.add_argument("--healthy", type=int, default=5, help="releases of each lane (default %(default)s)")
+    parser.add_argument("--times", type=int, default=3, help="that each fault comes (default %(default)s)")
     parser.add_argument("--write-docs", action="store_true", help="rewrite the figures of docs/rollouts.md")
     given = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 140)
@@ -277,7 +279,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             bed = Bed.up(Options())
             try:
                 with contenders(bed, Path(name)) as made:
-                    found = faults(made, told)
+                    found = faults(made, given.times, told)
                     back = healthy(made, given.lanes, given.healthy, told)
             finally:
                 bed.down()

@@ -27,6 +27,7 @@ from adapter.collect.forecast import Forecaster
 from adapter.collect.held import Held, NotYetError
 from adapter.collect.judge import Judged, judged, quantity
 from adapter.collect.plan import MERGEABLE_BYTES, custom_offered, mergeable
+from adapter.collect.polled import Polled
 from adapter.collect.quoting import Quoting
 from adapter.collect.sieve import Sieve
 from adapter.collect.snapshot import Pace
@@ -37,7 +38,7 @@ from adapter.kube.resources import GroupResource
 from adapter.metrics.source import CostlyQuery, UnsupportedQuery
 from adapter.rooms import Room
 from adapter.rules.queries import QueryError
-from adapter.rules.resources import NODES, PERSISTENT_VOLUMES, UnknownResource
+from adapter.rules.resources import NODES, PERSISTENT_VOLUMES, PODS, UnknownResource
 from adapter.units.selector import Selector
 
 
@@ -54,10 +55,14 @@ class Collected:
         serves_custom: bool,
         serves_external: bool,
         forecaster: Forecaster | None = None,
+        polled: Polled | None = None,
         clock: Callable[[], float] = steady,
         wall: Callable[[float], float] = float,
     ) -> None:
-        """`clock` gives Unix s and never steps; `wall` puts its moments into the time that clients know."""
+        """`clock` gives Unix s and never steps; `wall` puts its moments into the time that clients know.
+
+        `polled` hears whose newest values are asked for; None where that changes nothing.
+        """
         self.serves_custom = serves_custom
         self.serves_external = serves_external
         self.serves_resource = usage is not None
@@ -68,6 +73,7 @@ class Collected:
         self._sieve = Sieve(collector.transitions, telemetry, clock)
         self._quoting = Quoting(collector.source, collector.catalogue, clock)
         self._forecaster = forecaster
+        self._polled = polled
         self._clock = clock
         self._wall = wall
         self._shared: Room[Hashable, bool] = Room("merged metrics", MERGEABLE_BYTES)
@@ -90,6 +96,8 @@ class Collected:
         names = await self._names(question)
         self._sieve.follow(question)
         held = await self._held(self._want(question), question.user)
+        if self._polled is not None and question.name == "*" and question.resource == PODS and not held.planned.needs:
+            self._polled.asked(question, names)
         kind, api_version = self._kind(question.resource)
         values = []
         judged_of = self._sieve.judge(question, names, held)

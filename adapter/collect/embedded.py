@@ -1,6 +1,7 @@
 """The embedded source put together: a store filled by scrapes of annotated pods and by OTLP, and kubelets' usage."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -12,6 +13,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from adapter.clock import steady
 from adapter.collect.doors import OtlpDoors
 from adapter.collect.kubelets import KubeletAccess, KubeletHealth, Kubelets
+from adapter.collect.polled import Polled
 from adapter.collect.presence import Presences
 from adapter.collect.targets import pod_targets
 from adapter.kube.index import Index
@@ -20,7 +22,8 @@ from adapter.metrics.owners import SCOPES, Amount
 from adapter.metrics.scrape.scraper import ScrapeLimits, Scraper
 from adapter.metrics.scrape.target import Target
 from adapter.metrics.slices import run_in_turns
-from adapter.metrics.store.store import EmbeddedSource, Store
+from adapter.metrics.store.source import EmbeddedSource
+from adapter.metrics.store.store import Store
 from adapter.once import Once
 
 log = structlog.get_logger(__name__)
@@ -42,6 +45,7 @@ class EmbeddedOptions(NamedTuple):
     """See `adapter.settings` for the meaning of each."""
 
     scrape_interval: float = 5.0
+    polled_scrape_interval: float = 1.0
     scrape_timeout: float = 4.0
     scrape_concurrency: int = 64
     scrape_max_bytes: int = 10 << 20
@@ -62,8 +66,12 @@ class Embedded:
         clock: Callable[[], float] = steady,
         wall: Callable[[float], float] = float,
         presences: Presences | None = None,
+        polled: Polled | None = None,
     ) -> None:
-        """`clock` and `wall` as for `Scraper`; without `presences` every pod takes traffic as far as anybody knows."""
+        """`clock` and `wall` as for `Scraper`; without `presences` every pod takes traffic as far as anybody knows.
+
+        Pods that are `polled` are scraped more often.
+        """
         interval = options.scrape_interval
         self.store = Store(options.max_series, options.retention, max(60.0, 4 * interval), interval_s=interval)
         self.source = EmbeddedSource(self.store)
@@ -73,6 +81,7 @@ class Embedded:
         self._clock = clock
         self._wall = wall
         self._presences = presences
+        self._polled = polled
         self._started = self._expired = clock()
         self._followed = pods.revision
         """Of the pods whose targets are scraped."""
@@ -81,7 +90,9 @@ class Embedded:
         self._dropped = Once(again=TELL_AGAIN)
         timeout = min(options.scrape_timeout, options.scrape_interval)
         limits = ScrapeLimits(options.scrape_max_bytes, timeout, concurrent=options.scrape_concurrency)
-        self._scraper = Scraper(self.store.extend, self._gone, limits, clock, wall)
+        self._scraper = Scraper(
+            self.store.extend, self._gone, limits, clock, wall, passing=self.store.pass_by, often=self._often
+        )
         self.usage = Kubelets(options.kubelets, nodes, pods, self._scraper.health, clock, wall)
         pods.on_change(self._pod_changed)
         self._registry = registry
@@ -141,6 +152,13 @@ class Embedded:
             log.warning("not scraped", problem=problem)
         self._scraper.set_targets([*targets, *kubelets])
 
+    def _often(self, target: Target) -> float:
+        """s from scrape to scrape of a target that is polled; inf for others."""
+        of = target.labels
+        if self._polled is None or "pod" not in of or not self._polled.holds(of["namespace"], of["pod"]):
+            return math.inf
+        return self._options.polled_scrape_interval
+
     def _takes_traffic(self, pod: Pod) -> bool:
         if self._presences is None:
             return True
@@ -198,7 +216,10 @@ class Embedded:
             "store_dense_samples", "Samples too soon after the one before, left out.", lambda: store.statistics.dense
         )
         self._gauge("store_late_samples", "Samples that came out of order, left out.", lambda: store.statistics.late)
+        self._gauge("store_passing_samples", "Samples between two turns.", lambda: store.statistics.passing)
         self._gauge("scrape_targets", "Targets scraped.", lambda: len(health))
+        polled = self._polled
+        self._gauge("scrape_polled_pods", "Pods scraped between their turns.", lambda: polled.number if polled else 0)
         self._gauge(
             "scrape_targets_failing",
             "Targets whose last scrape failed.",

@@ -91,6 +91,7 @@ def collecting(
         serves_custom=rules.custom is not None,
         serves_external=rules.external is not None,
         forecaster=Forecaster(cluster.hpas, cluster.pods, cluster.client, catalogue),
+        polled=values.polled,
         wall=steady.wall,
     )
     return Collecting(answers, collector, jobs)

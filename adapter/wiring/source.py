@@ -16,6 +16,7 @@ from adapter.collect.catalogue import Catalogue
 from adapter.collect.doors import OtlpDoors
 from adapter.collect.embedded import Embedded, EmbeddedOptions
 from adapter.collect.kubelets import KubeletAccess
+from adapter.collect.polled import Polled
 from adapter.collect.usage import RuledUsage, UsageSource
 from adapter.files import check_pem
 from adapter.kube import config
@@ -48,6 +49,8 @@ class Values:
     """Namespace -> a sentence about who in it has more series than a share."""
     refused_names: Callable[[], Mapping[str, Collection[str]]] = dict
     """Namespace -> metrics of which series found no room; '' where there are more than are remembered."""
+    polled: Polled | None = None
+    """Hears whose newest values are asked for; None where the source is scraped by somebody else."""
     notes: Callable[[], Sequence[str]] = tuple
     """What is wrong with CPU and memory now, sentences fit for strangers."""
 
@@ -151,7 +154,16 @@ async def embedded(
         kubelets, renewal = await kubelet_access(settings)
         jobs.append(renewal)
     options = _options(settings, kubelets)
-    store = Embedded(options, registry, cluster.pods, cluster.nodes, wall=steady.wall, presences=cluster.presences)
+    polled = Polled() if settings.polled_scrape_interval < settings.scrape_interval else None
+    store = Embedded(
+        options,
+        registry,
+        cluster.pods,
+        cluster.nodes,
+        wall=steady.wall,
+        presences=cluster.presences,
+        polled=polled,
+    )
     await stack.enter_async_context(store)
     jobs.append(Job("targets", store.run))
     if settings.otlp_grpc_port or settings.otlp_http_port:
@@ -165,6 +177,7 @@ async def embedded(
         Check("scrapes", store.waiting),
         lambda: store.store.over_share,
         lambda: store.store.refused_names,
+        polled,
         tuple if omitted else store.usage.notes,
     )
 
@@ -172,6 +185,7 @@ async def embedded(
 def _options(settings: Settings, kubelets: KubeletAccess) -> EmbeddedOptions:
     return EmbeddedOptions(
         scrape_interval=settings.scrape_interval,
+        polled_scrape_interval=settings.polled_scrape_interval,
         scrape_timeout=settings.scrape_timeout,
         scrape_concurrency=settings.scrape_concurrency,
         scrape_max_bytes=settings.scrape_max_bytes,

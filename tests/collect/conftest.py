@@ -15,6 +15,7 @@ from adapter.collect.demand import Demand
 from adapter.collect.directory import Directory
 from adapter.collect.groups import Groups
 from adapter.collect.plan import Planner
+from adapter.collect.polled import Polled
 from adapter.collect.presence import Presences
 from adapter.collect.snapshot import Limits
 from adapter.collect.telemetry import CollectTelemetry
@@ -157,6 +158,7 @@ class World:
             filling=lambda: self.filling,
             clock=self.clock,
         )
+        self.polled = Polled(self.clock)
         self.answers = Collected(
             self.collector,
             self.directory,
@@ -164,6 +166,7 @@ class World:
             telemetry,
             serves_custom=True,
             serves_external=True,
+            polled=self.polled,
             clock=self.clock,
         )
 

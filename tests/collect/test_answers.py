@@ -665,3 +665,16 @@ async def test_before_the_first_look_at_the_series_nobody_is_told_that_there_are
     ]
     with pytest.raises(Missing, match="no rule finds series for metric nope"):
         await world.answers.custom(question(metric="nope"))
+
+
+@pytest.mark.parametrize(("metric", "polled"), [("queue_depth", True), (RATE, False)])
+async def test_who_polls_plain_values_gets_newer_ones_and_rates_stay_as_they_are(
+    served: World, metric: str, polled: bool
+) -> None:
+    """Pods that have no value yet are among them: theirs are waited for."""
+    served.pod("web-3", app="web")
+    for _ in range(2):
+        await served.answers.custom(question(metric=metric))
+        served.now += 1
+    held = [served.polled.holds("shop", name) for name in ("web-1", "web-2", "web-3", "db-1")]
+    assert held == [polled, polled, polled, False]

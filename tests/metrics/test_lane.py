@@ -7,7 +7,8 @@ import pytest
 from adapter.metrics.sample import Series
 from adapter.metrics.slices import Lane, Slices, run_in_turns
 from adapter.metrics.source import Query
-from adapter.metrics.store.store import EmbeddedSource, Store
+from adapter.metrics.store.source import EmbeddedSource
+from adapter.metrics.store.store import Store
 
 
 class Told(Lane):

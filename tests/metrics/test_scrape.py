@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import math
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from itertools import pairwise
@@ -16,8 +17,10 @@ from structlog.testing import capture_logs
 
 from adapter.metrics.bounded import BodyError, Inflater, inflate, read_body
 from adapter.metrics.sample import Point
+from adapter.metrics.scrape.health import Health
+from adapter.metrics.scrape.phase import until_between, until_next
 from adapter.metrics.scrape.reports import Reports
-from adapter.metrics.scrape.scraper import ScrapeLimits, Scraper, until_next
+from adapter.metrics.scrape.scraper import ScrapeLimits, Scraper
 from adapter.metrics.scrape.target import Target, TargetError, pod_target
 from adapter.metrics.slices import Slices
 
@@ -359,6 +362,104 @@ async def test_who_is_new_among_others_is_scraped_within_a_second_and_then_in_tu
         gaps = [after - before for before, after in pairwise(times[one.id])]
         assert 2.5 <= gaps[0] <= 7.5
         assert gaps[1:] == [pytest.approx(5)] * len(gaps[1:])
+
+
+@given(left=st.floats(0.01, 100), often=st.sampled_from([1.0, 2.0, 2.5, math.inf]))
+def test_scrapes_between_two_turns_are_even_and_end_with_the_turn(left: float, often: float) -> None:
+    waits, rest = list[float](), left
+    while rest > 0:
+        waits.append(until_between(rest, often))
+        rest = rest - waits[-1] if waits[-1] < rest else 0.0
+    assert sum(waits) == pytest.approx(left)
+    assert waits[1:] == [pytest.approx(often)] * (len(waits) - 1)
+    assert waits[0] == left or often / 2 <= waits[0] <= 1.5 * often + 1e-6
+
+
+@pytest.mark.looptime
+async def test_a_target_that_is_polled_keeps_its_turns_and_is_scraped_between_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """20 s in turns of 5 s are 4 of them, and 4 scrapes between each two, none for who is not polled."""
+    loop, turns, between = asyncio.get_running_loop(), dict[str, list[float]](), dict[str, list[float]]()
+
+    async def note(_: Scraper, target: Target, *__: object) -> None:
+        turns.setdefault(target.id, []).append(loop.time())
+
+    async def look(_: Scraper, target: Target, *__: object, within: float) -> None:
+        between.setdefault(target.id, []).append(loop.time())
+
+    monkeypatch.setattr(Scraper, "_scrape", note)
+    monkeypatch.setattr(Scraper, "_look", look)
+    polled, other = Target("polled", "", {}, 5.0), Target("other", "", {}, 5.0)
+    async with Scraper(lambda _: None, often=lambda target: 1.0 if target == polled else math.inf) as scraper:
+        scraper.set_targets([polled, other])
+        await asyncio.sleep(until_next(polled, loop.time()) + 20.1)
+    assert between.keys() == {"polled"}
+    assert len(turns["polled"]) == 5
+    for found in turns.values():
+        gaps = [after - before for before, after in pairwise(found)]
+        assert gaps == [pytest.approx(5)] * len(gaps)
+    all_of_it = sorted([*turns["polled"], *between["polled"]])
+    inner = [time for time in all_of_it if time >= turns["polled"][0]]
+    assert [after - before for before, after in pairwise(inner)] == [pytest.approx(1)] * 20
+
+
+@pytest.mark.parametrize(
+    "health",
+    [Health(error="no answer"), Health(duration_s=0.6), Health(samples=5001)],
+    ids=["failing", "slow", "large"],
+)
+@pytest.mark.looptime
+async def test_a_target_that_costs_too_much_has_its_own_turns_alone(
+    monkeypatch: pytest.MonkeyPatch, health: Health
+) -> None:
+    looks = list[str]()
+
+    async def note(*_: object) -> None:
+        return None
+
+    async def look(_: Scraper, target: Target, *__: object, within: float) -> None:
+        looks.append(target.id)
+
+    monkeypatch.setattr(Scraper, "_scrape", note)
+    monkeypatch.setattr(Scraper, "_look", look)
+    async with Scraper(lambda _: None, often=lambda _: 1.0) as scraper:
+        scraper._health.update({"costly": health})
+        scraper.set_targets([Target("costly", "", {}, 5.0), Target("quick", "", {}, 5.0)])
+        await asyncio.sleep(20)
+    assert set(looks) == {"quick"}
+
+
+async def test_what_is_scraped_between_turns_goes_elsewhere(serve: Callable[..., Awaitable[str]]) -> None:
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(text="requests_total 1\n")
+
+    store, passing = Store(), Store()
+    url = await serve(page)
+    async with Scraper(store.extend, passing=passing.extend, often=lambda _: 0.05) as scraper:
+        scraper.set_targets([Target("a", url, {}, 0.5)])
+        await passing.until(lambda: len(passing.points) > 1)
+        await store.until(lambda: store.values("up"))
+    assert set(passing.values("requests_total")) == set(store.values("requests_total")) == {1}
+    assert not passing.values("up")
+
+
+async def test_a_failure_between_two_turns_is_for_the_next_turn_to_tell(serve: Callable[..., Awaitable[str]]) -> None:
+    asked, store = asyncio.Semaphore(0), Store()
+
+    async def page(_: web.Request) -> web.Response:
+        asked.release()
+        return web.Response(status=500)
+
+    url = await serve(page)
+    with capture_logs() as logs:
+        async with Scraper(store.extend, passing=store.extend, often=lambda _: 0.05) as scraper:
+            scraper.set_targets([Target("a", url, {}, 600.0)])
+            for _ in range(3):
+                await asked.acquire()
+            assert scraper.health["a"] == Health(duration_s=scraper.health["a"].duration_s)
+    assert logs == []
+    assert store.points == []
 
 
 def test_phases_are_spread_over_the_interval() -> None:

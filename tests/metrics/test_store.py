@@ -15,7 +15,8 @@ from adapter.metrics.source import Query, Source, UnsupportedQuery
 from adapter.metrics.store import ring as ring_module
 from adapter.metrics.store.family import Family
 from adapter.metrics.store.ring import MAX_ROWS, Put, Ring
-from adapter.metrics.store.store import EmbeddedSource, Store
+from adapter.metrics.store.source import EmbeddedSource
+from adapter.metrics.store.store import Store
 from adapter.metrics.store.strings import Strings
 
 T = 1_000_000.0
@@ -58,6 +59,41 @@ def test_duplicate_late_and_too_dense_samples_are_dropped_and_counted() -> None:
     assert ask(store, "sum_over_time(requests_total[1m])", at=10) == {(("pod", "a"),): 1 + 2 + 3}
     seen = store.statistics
     assert (seen.stored, seen.duplicate, seen.late, seen.dense) == (3, 1, 1, 1)
+
+
+def test_a_sample_that_passes_by_is_the_newest_and_in_no_window() -> None:
+    """10 requests in the 5 s from sample to sample are 2/s; the one that passed by 3 s later is in no rate."""
+    store = Store(interval_s=5)
+    fill(store, requests("a"), (0, 0), (5, 10))
+    store.pass_by([(requests("a"), 50.0, T + 8), (requests("b"), 7.0, T + 8)])
+    a, b = (("__name__", "requests_total"), ("pod", "a")), (("__name__", "requests_total"), ("pod", "b"))
+    assert ask(store, "requests_total", at=9) == {a: 50, b: 7}
+    assert ask(store, "timestamp(requests_total)", at=9) == {(("pod", "a"),): T + 8, (("pod", "b"),): T + 8}
+    assert ask(store, "requests_total", at=7) == {a: 10}  # it is not there before its time
+    assert ask(store, "rate(requests_total[1m])", at=9) == {(("pod", "a"),): 2}
+    assert ask(store, "count_over_time(requests_total[1m])", at=9) == {(("pod", "a"),): 2}
+    fill(store, requests("a"), (10, 60))
+    assert ask(store, "requests_total", at=11) == {a: 60, b: 7}
+    assert (store.statistics.stored, store.statistics.passing) == (3, 2)
+
+
+def test_what_passed_by_late_hides_nothing_and_goes_with_its_series() -> None:
+    store = Store(interval_s=5)
+    fill(store, requests("a"), (0, 0), (5, 10))
+    store.pass_by([(requests("a"), 9.0, T + 4), (requests("b"), 7.0, T + 4)])
+    assert list(ask(store, "requests_total{pod='a'}", at=6).values()) == [10]
+    assert store.forget({"pod": "b"}) == 1
+    fill(store, requests("c"), (5, 1))  # the row of b
+    assert sorted(ask(store, "requests_total", at=6).values()) == [1, 10]
+
+
+def test_samples_of_a_pod_in_transition_count_from_its_moment_though_they_pass_by() -> None:
+    store = Store()
+    fill(store, Series.of("requests_total", {"pod": "a", "namespace": "shop"}), (0, 1))
+    store.pass_by([(Series.of("requests_total", {"pod": "a", "namespace": "shop"}), 2.0, T + 3)])
+    begins = {("shop", "a"): T + 2}
+    assert [sample.value for sample in store.query(Query("requests_total"), T + 4, begins)] == [2]
+    assert store.query(Query("requests_total"), T + 4, {("shop", "a"): T + 3.5}) == []
 
 
 def test_a_sample_without_a_time_is_dropped() -> None:

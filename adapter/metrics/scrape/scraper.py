@@ -7,7 +7,7 @@ loop is never held for long.
 """
 
 import asyncio
-import hashlib
+import math
 import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +23,7 @@ from adapter.metrics.sample import Point, Series
 from adapter.metrics.scrape.exposition import Limits, Parser
 from adapter.metrics.scrape.health import Failure, Health, ScrapeError
 from adapter.metrics.scrape.lines import Allowance
+from adapter.metrics.scrape.phase import until_between, until_next
 from adapter.metrics.scrape.reports import Reports
 from adapter.metrics.scrape.target import Target
 from adapter.metrics.series_text import cut
@@ -35,6 +36,8 @@ SLOW_S = 1.0
 FIRST_S = 1.0
 """s after which a target that is new among others is scraped, out of turn: by then what begins to take traffic has had
 some, and has the counters that come with a first request."""
+SMALL = 5000
+"""Samples of a page up to which it is scraped between its turns, too."""
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +63,10 @@ class Scraper:
     `store` gets points slice by slice; each scrape also gives it `up` (1 or 0) with the target's labels. `on_gone`
     hears of targets that are no longer wanted, or have other labels now. `clock` tells Unix s and never steps, `wall`
     what other machines' clocks say at such a moment.
+
+    `often` says how many s are to pass from scrape to scrape of a target while somebody waits for its newest values
+    (inf: its own interval). What is scraped between a target's own turns goes to `passing`; a target that fails, is
+    slow or has a large page has its own turns alone.
     """
 
     def __init__(
@@ -69,8 +76,13 @@ class Scraper:
         limits: ScrapeLimits = ScrapeLimits(),  # noqa: B008 - immutable
         clock: Callable[[], float] = steady,
         wall: Callable[[float], float] = float,
+        *,
+        passing: Callable[[Iterable[Point]], object] = tuple,
+        often: Callable[[Target], float] = lambda _: math.inf,
     ) -> None:
         self._store = store
+        self._passing = passing
+        self._often = often
         self._on_gone = on_gone
         self._limits = limits
         self._clock = clock
@@ -153,7 +165,7 @@ class Scraper:
         wait = min(FIRST_S, until_next(target, loop.time())) if soon else until_next(target, loop.time())
         least = target.interval_s / 2 if soon else 0.0
         while True:
-            await asyncio.sleep(wait)
+            await self._scrape_between(target, parser, health, loop.time() + wait)
             slow = bool(health.error) or health.duration_s > SLOW_S
             try:
                 async with self._lanes[slow].turn(target.tenant):
@@ -166,12 +178,43 @@ class Scraper:
                 log.exception("scrape could not be stored", target=target.id)
             wait, least = until_next(target, loop.time(), least), 0.0
 
+    async def _scrape_between(self, target: Target, parser: Parser, health: Health, turn: float) -> None:
+        """Until its next turn, at `turn` of the loop's clock, s: as often as somebody wants its newest values."""
+        loop = asyncio.get_running_loop()
+        while (left := turn - loop.time()) > 0:
+            often = self._often(target) if not health.error and health.samples <= SMALL else math.inf
+            wait = until_between(left, often if health.duration_s <= often / 2 else math.inf)
+            await asyncio.sleep(wait)
+            if wait == left:
+                return
+            try:
+                async with self._lanes[0].turn(target.tenant):
+                    await self._look(target, parser, health, within=often)
+            except BaseException as error:
+                if ends_program(error):
+                    raise
+                log.exception("scrape could not be stored", target=target.id)
+
+    async def _look(self, target: Target, parser: Parser, health: Health, *, within: float) -> None:
+        """A scrape of which only the newest values are kept; one that fails is for the next turn to tell of."""
+        now, started = self._clock(), time.perf_counter()
+        try:
+            body, openmetrics = await self._fetch(target, within)
+        except ScrapeError:
+            return
+        finally:
+            health.duration_s = time.perf_counter() - started
+        async with self._reading:
+            for part in parser.parse_chunks(body, now, openmetrics=openmetrics, wall=self._wall(now)):
+                self._passing(part.points)
+                await asyncio.sleep(0)
+
     async def _scrape(self, target: Target, parser: Parser, health: Health) -> None:
         now, started = self._clock(), time.perf_counter()
         error: ScrapeError | None = None
         body, openmetrics = b"", False
         try:
-            body, openmetrics = await self._fetch(target)
+            body, openmetrics = await self._fetch(target, target.interval_s)
         except ScrapeError as failure:
             error = failure
         health.duration_s = time.perf_counter() - started
@@ -179,10 +222,10 @@ class Scraper:
             await self._keep(target, parser, health, body, openmetrics=openmetrics, now=now)
         self._note(target, health, error, now)
 
-    async def _fetch(self, target: Target) -> tuple[bytes, bool]:
-        """The body, and whether it is OpenMetrics. Raises ScrapeError."""
+    async def _fetch(self, target: Target, within: float) -> tuple[bytes, bool]:
+        """The body, and whether it is OpenMetrics. Raises ScrapeError, after `within` s at the latest."""
         assert self._session is not None
-        total = min(self._limits.total_s, target.interval_s)
+        total = min(self._limits.total_s, within)
         timeout = aiohttp.ClientTimeout(total=total, sock_connect=self._limits.connect_s)
         headers = target.headers() if target.headers is not None else None
         try:
@@ -232,15 +275,6 @@ class Scraper:
         if not error:
             health.last_success = now
         self._store([(Series.of("up", target.labels), 0.0 if error else 1.0, now)])
-
-
-def until_next(target: Target, now: float, least: float = 0.0) -> float:
-    """Seconds from `now` (any clock's) to the target's next turn, `least` or more: its phase is a hash of its id."""
-    digest = hashlib.blake2b(target.id.encode(), digest_size=8).digest()
-    phase = int.from_bytes(digest) / 2**64 * target.interval_s
-    wait = target.interval_s - (now - phase) % target.interval_s
-    # A timer may fire a moment early: that moment is no turn of its own.
-    return wait if wait > max(target.interval_s / 100, least) else wait + target.interval_s
 
 
 def _kind(error: Exception) -> Failure:

@@ -132,7 +132,8 @@ class _Evaluation:
         return np.array([self._since.get(pair, -np.inf) for pair in pairs])
 
     def _read_slice(self, selection: Selection, window: float, function: RangeFunction) -> Vector:
-        times, values = selection.family.tail(selection.rows, self._at - window, self._at)
+        read = selection.family.newest_of if function is LAST else selection.family.tail
+        times, values = read(selection.rows, self._at - window, self._at)
         if (begins := self._begins(selection.columns)) is not None:
             before = times < begins[:, None]
             times[before], values[before] = np.nan, np.nan

@@ -59,6 +59,8 @@ class Family:
         self._retention_s, self._interval_s = retention_s, interval_s
         self._strings = strings
         self._rings: list[Ring] = []
+        self._passing: dict[int, tuple[float, float]] = {}
+        """Row -> Unix time, s, and value of a sample that is newer than those in its ring, and in none."""
         self._free: list[int] = []
 
     def __len__(self) -> int:
@@ -97,11 +99,19 @@ class Family:
             self.columns.clear(label, row)
             self._strings.release(value)
         self._rings[row // MAX_ROWS].clear_row(row % MAX_ROWS)
+        self._passing.pop(row, None)
         self._free.append(row)
         return series
 
     def put(self, row: int, time: float, value: float) -> Put:
-        return self._rings[row // MAX_ROWS].put(row % MAX_ROWS, time, value)
+        outcome = self._rings[row // MAX_ROWS].put(row % MAX_ROWS, time, value)
+        if self._passing and outcome is Put.STORED:
+            self._passing.pop(row, None)
+        return outcome
+
+    def pass_by(self, row: int, time: float, value: float) -> None:
+        """Keep a sample only until a newer one of the row comes: no window of time has it."""
+        self._passing[row] = time, value
 
     def newest(self) -> Floats:
         """The time of each row's newest sample, Unix s; -inf where a row is empty or free."""
@@ -159,6 +169,16 @@ class Family:
             all_times[part, width - times.shape[1] :] = times
             all_values[part, width - times.shape[1] :] = values
         return all_times, all_values
+
+    def newest_of(self, rows: Ints, since: float, at: float) -> tuple[Floats, Floats]:
+        """As `tail`, but the last column has what passed by since, too."""
+        times, values = self.tail(rows, since, at)
+        passing = self._passing
+        for place, row in enumerate(rows.tolist() if passing else ()):
+            time, value = passing.get(row, (-np.inf, np.nan))
+            if since < time <= at and not time <= times[place, -1]:
+                times[place, -1], values[place, -1] = time, value
+        return times, values
 
     def label_sets(self, rows: Ints, since: float, at: float) -> dict[int, dict[str, str]]:
         """Serial -> labels of those of `rows` that have samples in (since, at]."""

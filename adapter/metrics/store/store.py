@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import count, islice
 
@@ -13,12 +12,11 @@ from adapter.metrics.matching import Matching, Operator
 from adapter.metrics.owners import Owner, Owners, Refusal, named, owner_of
 from adapter.metrics.promql.read import parse
 from adapter.metrics.sample import Point, Sample, Series
-from adapter.metrics.slices import Lane, Slices, run, run_in_turns
-from adapter.metrics.source import ALL_LABELS, ALWAYS, Discovery, Pod, Query, Since, UnsupportedQuery, Wanted
+from adapter.metrics.slices import Slices, run
+from adapter.metrics.source import ALWAYS, Query, Since, UnsupportedQuery
 from adapter.metrics.store.evaluate import SLICE_ROWS, evaluate
 from adapter.metrics.store.family import Family, Work
 from adapter.metrics.store.ring import FINEST_S, Ints, Put
-from adapter.metrics.store.silent import silent
 from adapter.metrics.store.strings import Strings
 from adapter.metrics.store.supported import matchings
 from adapter.metrics.store.vector import NAME
@@ -45,6 +43,8 @@ class Statistics:
     """Samples older than the newest of their series."""
     dense: int = 0
     """Samples that came too soon after the one before."""
+    passing: int = 0
+    """Samples that were taken in between, for whoever asks for the newest one."""
     refused: int = 0
     """Samples of series beyond a limit."""
     problem: str = ""
@@ -104,6 +104,18 @@ class Store:
                 outcomes[family.put(row, time, value)] += 1
         for outcome, number in outcomes.items():
             setattr(self.statistics, outcome.value, getattr(self.statistics, outcome.value) + number)
+
+    def pass_by(self, points: Iterable[Point]) -> None:
+        """Take samples in that only whoever asks for the newest one is to see: rates keep their even steps.
+
+        Of a series that is new this is all that there is until a sample comes by `extend`.
+        """
+        for series, value, time in points:
+            place = self._index.get(series) or self._add(series)
+            if place is not None:
+                family, row = place
+                family.pass_by(row, time, value)
+                self.statistics.passing += 1
 
     def _add(self, series: Series) -> tuple[Family, int] | None:
         owner = owner_of(series)
@@ -260,34 +272,3 @@ def _matchings(selector: str) -> Slices[list[Matching]]:
     if not isinstance(node, VectorSelector):
         raise UnsupportedQuery(f"'{selector[:60]}' is no series selector such as http_requests_total{{pod!=\"\"}}")
     return (yield from matchings(node))
-
-
-class EmbeddedSource:
-    """The store as a `Source`; long queries let the event loop run between slices."""
-
-    name = "embedded"
-    knows_sample_times = True
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self._lane = Lane(lambda: store.looked_at)
-
-    def turn(self) -> AbstractAsyncContextManager[None]:
-        """See `Source`: what is in memory has no turns."""
-        return nullcontext()
-
-    async def query(self, query: Query, at: float, since: Since = ALWAYS) -> list[Sample]:
-        """See `Source`."""
-        return await run_in_turns(evaluate(self.store, query, at, since), self._lane)
-
-    async def silent(self, query: Query, at: float, pods: Since) -> frozenset[Pod]:
-        """See `Source`."""
-        return await run_in_turns(silent(self.store, query, at, pods), self._lane)
-
-    async def discover(self, selector: str, since: float, at: float, wanted: Wanted = ALL_LABELS) -> Discovery:
-        """See `Source`: all are listed, they are in memory."""
-        return Discovery(await self.series([selector], since, at))
-
-    async def series(self, selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
-        """See `Source`."""
-        return await run_in_turns(self.store.series_in_slices(selectors, since, at))
