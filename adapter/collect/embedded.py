@@ -19,8 +19,9 @@ from adapter.collect.targets import pod_targets
 from adapter.kube.index import Index
 from adapter.kube.objects import Node, Pod
 from adapter.metrics.owners import SCOPES, Amount
-from adapter.metrics.scrape.scraper import ScrapeLimits, Scraper
-from adapter.metrics.scrape.target import Target
+from adapter.metrics.scrape.fetch import ScrapeLimits
+from adapter.metrics.scrape.scraper import Scraper
+from adapter.metrics.scrape.target import Target, pod_id
 from adapter.metrics.slices import run_in_turns
 from adapter.metrics.store.source import EmbeddedSource
 from adapter.metrics.store.store import Store
@@ -95,6 +96,8 @@ class Embedded:
         )
         self.usage = Kubelets(options.kubelets, nodes, pods, self._scraper.health, clock, wall)
         pods.on_change(self._pod_changed)
+        if polled is not None:
+            polled.on_poll(lambda namespace, pod: self._scraper.look_again(pod_id(namespace, pod)))
         self._registry = registry
         self._tell()
 

@@ -32,6 +32,11 @@ class Polled:
         self._clock = clock
         self._asked: TTLCache[tuple[GroupKey, str], float] = TTLCache(QUESTIONS, POLL_S, clock)
         self._pods: TTLCache[tuple[str, str], None] = TTLCache(PODS, POLL_S, clock)
+        self._handlers: list[Callable[[str, str], object]] = []
+
+    def on_poll(self, handler: Callable[[str, str], object]) -> None:
+        """Calls `handler(namespace, pod)` when a pod is polled that was not, from now on."""
+        self._handlers.append(handler)
 
     @property
     def number(self) -> int:
@@ -52,13 +57,18 @@ class Polled:
 
     def _poll(self, namespace: str, pods: Iterable[str]) -> None:
         room = min(PODS - len(self._pods), OF_NAMESPACE - sum(space == namespace for space, _ in self._pods))
+        new = []
         for name in pods:
             pod = namespace, name
             if pod not in self._pods:
                 if room <= 0:
                     continue
                 room -= 1
+                new.append(pod)
             self._pods[pod] = None
+        for pod in new:
+            for handler in self._handlers:
+                handler(*pod)
 
     def holds(self, namespace: str, pod: str) -> bool:
         """Whether somebody polls a value of the pod."""

@@ -26,6 +26,8 @@ MAX_AGE: Final = 60.0
 """s; an older sample is stale."""
 PATIENCE: Final = 15.0
 """s after the last window from which on no single pod is waited for."""
+COARSE: Final = 1.0
+"""s: Kubernetes writes a pod's start in whole seconds, rounded down."""
 MEMORY: Final = 3600.0
 """s for which the mark of a silent pod is kept, so that nothing of it counts twice if it speaks again."""
 MOST_NOTES: Final = 20
@@ -164,7 +166,7 @@ def _grow(
         if last is not None and sample.time <= last.time:
             marks[pod] = last
             continue
-        if last is None and (sample.born is None or sample.born < cursor.since):
+        if last is None and (sample.born is None or sample.born + COARSE <= cursor.since):
             marks[pod] = Last(sample.arm, sample.time, sample.total, sample.bad or 0.0)
             continue
         counts, mark = _increase(last, sample)

@@ -85,3 +85,13 @@ def test_a_selector_that_is_too_long_is_not_remembered() -> None:
         clock.now += 1
         pods.asked(question(selector=selector), ["web-1"])
     assert pods.number == 0
+
+
+def test_who_is_newly_polled_is_told_once_while_it_lasts() -> None:
+    clock, told = Clock(), list[tuple[str, str]]()
+    pods = Polled(clock)
+    pods.on_poll(lambda namespace, pod: told.append((namespace, pod)))
+    for pause in (1, 1, 1, POLL_S + 1, 1):
+        clock.now += pause
+        pods.asked(question(), ["web-1"])
+    assert told == [("shop", "web-1")] * 2

@@ -17,10 +17,11 @@ from structlog.testing import capture_logs
 
 from adapter.metrics.bounded import BodyError, Inflater, inflate, read_body
 from adapter.metrics.sample import Point
+from adapter.metrics.scrape.fetch import ScrapeLimits
 from adapter.metrics.scrape.health import Health
 from adapter.metrics.scrape.phase import until_between, until_next
 from adapter.metrics.scrape.reports import Reports
-from adapter.metrics.scrape.scraper import ScrapeLimits, Scraper
+from adapter.metrics.scrape.scraper import Scraper
 from adapter.metrics.scrape.target import Target, TargetError, pod_target
 from adapter.metrics.slices import Slices
 

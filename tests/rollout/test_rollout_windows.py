@@ -164,6 +164,14 @@ def test_after_an_outage_counting_goes_on_from_the_last_sample() -> None:
     assert last(*scrapes) == Counts(400, 0)
 
 
+@pytest.mark.parametrize(("before", "counts"), [(0.9, Counts(95, 5)), (1.0, None)])
+def test_a_start_in_whole_seconds_rounded_down_makes_no_new_pod_an_old_one(
+    before: float, counts: Counts | None
+) -> None:
+    """A pod that started 0.1 s after the release began may say 0.9 s before it; its first sample was lost for that."""
+    assert last((NOW, [sample("a", NOW, 100, 5, born=RELEASE - before)])) == counts
+
+
 def test_a_pod_born_during_the_release_that_was_silent_does_not_count_twice() -> None:
     born = [sample("a", NOW, 100, born=RELEASE + 1)]
     again = [sample("a", NOW + 200, 500, born=RELEASE + 1)]

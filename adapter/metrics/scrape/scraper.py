@@ -8,25 +8,23 @@ loop is never held for long.
 
 import asyncio
 import math
-import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple, Self
+from typing import Self
 
 import aiohttp
 import structlog
 
 from adapter.clock import steady
 from adapter.faults import ends_program
-from adapter.metrics.bounded import BodyError, read_body
 from adapter.metrics.sample import Point, Series
 from adapter.metrics.scrape.exposition import Limits, Parser
+from adapter.metrics.scrape.fetch import ScrapeLimits, fetch
 from adapter.metrics.scrape.health import Failure, Health, ScrapeError
 from adapter.metrics.scrape.lines import Allowance
 from adapter.metrics.scrape.phase import until_between, until_next
 from adapter.metrics.scrape.reports import Reports
 from adapter.metrics.scrape.target import Target
-from adapter.metrics.series_text import cut
 from adapter.metrics.slices import run_in_turns
 from adapter.turns import Turns
 
@@ -40,21 +38,6 @@ SMALL = 5000
 """Samples of a page up to which it is scraped between its turns, too."""
 
 log = structlog.get_logger(__name__)
-
-
-class ScrapeLimits(NamedTuple):
-    """What one scrape, and all of them, may take."""
-
-    body_bytes: int = 10 * 2**20
-    """After inflating."""
-    total_s: float = 10.0
-    """From the request to the last byte; at most the target's interval."""
-    connect_s: float = 2.0
-    concurrent: int = 64
-    concurrent_slow: int = 16
-    targets: int = 10_000
-    samples: int = 50_000
-    """Of one scrape."""
 
 
 class Scraper:
@@ -94,6 +77,7 @@ class Scraper:
         self._session: aiohttp.ClientSession | None = None
         self._targets: dict[str, Target] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._wakes: dict[str, asyncio.Event] = {}
         self._health: dict[str, Health] = {}
         self._begun = False
         """Whether there were targets before: the first ones all wait for their turns."""
@@ -139,10 +123,16 @@ class Scraper:
                 task.cancel()
             if new is None:
                 self._health.pop(key, None)
+                self._wakes.pop(key, None)
             if self._on_gone is not None and (new is None or new.labels != target.labels):
                 self._on_gone(target)
         self._start((target for key, target in wanted.items() if before.get(key) != target), soon=self._begun)
         self._begun = self._begun or bool(wanted)
+
+    def look_again(self, target_id: str) -> None:
+        """`often` says otherwise of this target from now on: it does not sleep until its next turn."""
+        if wake := self._wakes.get(target_id):
+            wake.set()
 
     def _start(self, targets: Iterable[Target], *, soon: bool = False) -> None:
         for target in targets:
@@ -152,7 +142,7 @@ class Scraper:
                 self._tasks[target.id] = asyncio.create_task(scrapes, name=f"scrape {target.id}")
 
     async def _keep_scraping(self, target: Target, *, soon: bool) -> None:
-        limits = Limits(samples=self._limits.samples)
+        limits, self._wakes[target.id] = Limits(samples=self._limits.samples), asyncio.Event()
         parser = Parser(target.labels, names=target.names, limits=limits, allowance=self._allowance)
         try:
             await self._keep_reading(target, parser, soon=soon)
@@ -180,13 +170,19 @@ class Scraper:
 
     async def _scrape_between(self, target: Target, parser: Parser, health: Health, turn: float) -> None:
         """Until its next turn, at `turn` of the loop's clock, s: as often as somebody wants its newest values."""
-        loop = asyncio.get_running_loop()
+        loop, wake = asyncio.get_running_loop(), self._wakes[target.id]
         while (left := turn - loop.time()) > 0:
+            wake.clear()
             often = self._often(target) if not health.error and health.samples <= SMALL else math.inf
             wait = until_between(left, often if health.duration_s <= often / 2 else math.inf)
-            await asyncio.sleep(wait)
             if wait == left:
-                return
+                try:
+                    async with asyncio.timeout(left):
+                        await wake.wait()
+                    continue
+                except TimeoutError:
+                    return
+            await asyncio.sleep(wait)
             try:
                 async with self._lanes[0].turn(target.tenant):
                     await self._look(target, parser, health, within=often)
@@ -199,7 +195,7 @@ class Scraper:
         """A scrape of which only the newest values are kept; one that fails is for the next turn to tell of."""
         now, started = self._clock(), time.perf_counter()
         try:
-            body, openmetrics = await self._fetch(target, within)
+            body, openmetrics = await fetch(self._open(), target, self._limits, within)
         except ScrapeError:
             return
         finally:
@@ -214,7 +210,7 @@ class Scraper:
         error: ScrapeError | None = None
         body, openmetrics = b"", False
         try:
-            body, openmetrics = await self._fetch(target, target.interval_s)
+            body, openmetrics = await fetch(self._open(), target, self._limits, target.interval_s)
         except ScrapeError as failure:
             error = failure
         health.duration_s = time.perf_counter() - started
@@ -222,26 +218,9 @@ class Scraper:
             await self._keep(target, parser, health, body, openmetrics=openmetrics, now=now)
         self._note(target, health, error, now)
 
-    async def _fetch(self, target: Target, within: float) -> tuple[bytes, bool]:
-        """The body, and whether it is OpenMetrics. Raises ScrapeError, after `within` s at the latest."""
+    def _open(self) -> aiohttp.ClientSession:
         assert self._session is not None
-        total = min(self._limits.total_s, within)
-        timeout = aiohttp.ClientTimeout(total=total, sock_connect=self._limits.connect_s)
-        headers = target.headers() if target.headers is not None else None
-        try:
-            async with self._session.get(
-                target.url, headers=headers, ssl=target.ssl, timeout=timeout, allow_redirects=False
-            ) as response:
-                kind, encoding = (response.headers.get(name, "") for name in ("Content-Type", "Content-Encoding"))
-                _check(response.status, kind, encoding)
-                body = await read_body(response.content.iter_any(), self._limits.body_bytes, encoding == "gzip")
-                return body, "openmetrics" in kind
-        except TimeoutError as error:
-            raise ScrapeError(f"no complete answer within {total:g} s", Failure.TIMEOUT) from error
-        except BodyError as error:
-            raise ScrapeError(str(error), Failure.ANSWER) from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise ScrapeError(f"no answer: {cut(str(error) or type(error).__name__, 200)}", _kind(error)) from error
+        return self._session
 
     async def _keep(
         self, target: Target, parser: Parser, health: Health, body: bytes, *, openmetrics: bool, now: float
@@ -275,25 +254,3 @@ class Scraper:
         if not error:
             health.last_success = now
         self._store([(Series.of("up", target.labels), 0.0 if error else 1.0, now)])
-
-
-def _kind(error: Exception) -> Failure:
-    """Of a connection or an answer that could not be had."""
-    if isinstance(error, aiohttp.ClientSSLError | aiohttp.ServerFingerprintMismatch | ssl.SSLError):
-        return Failure.CERTIFICATE
-    broken = isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientResponseError | ValueError)
-    return Failure.ANSWER if broken else Failure.UNREACHABLE
-
-
-def _check(status: int, kind: str, encoding: str) -> None:
-    """Raises ScrapeError."""
-    if status != 200:
-        failure = Failure.REFUSED if status in (401, 403) else Failure.STATUS
-        followed = ", and redirects are not followed" * (300 <= status < 400)
-        raise ScrapeError(f"it answered with status {status}{followed}", failure)
-    if "html" in kind or "protobuf" in kind:
-        told = f"it answered with {cut(kind)}, which is not text of Prometheus or OpenMetrics"
-        raise ScrapeError(told, Failure.ANSWER)
-    if encoding not in ("", "identity", "gzip"):
-        told = f"it answered in the encoding {cut(encoding)}; only gzip was asked for"
-        raise ScrapeError(told, Failure.ANSWER)

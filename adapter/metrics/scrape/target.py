@@ -79,7 +79,12 @@ def pod_target(
     instance = f"{f'[{ip}]' if ':' in ip else ip}:{_port(annotations, container_ports)}"
     promoted = {label_name(key): labels[key] for key in promote if labels.get(key)}
     own = {"namespace": namespace, "pod": name, "instance": instance, "job": "kubernetes-pods"}
-    return Target(f"pod/{namespace}/{name}", f"{scheme}://{instance}{path}", promoted | own, interval_s, ssl=False)
+    return Target(pod_id(namespace, name), f"{scheme}://{instance}{path}", promoted | own, interval_s, ssl=False)
+
+
+def pod_id(namespace: str, name: str) -> str:
+    """The id of a pod's target."""
+    return f"pod/{namespace}/{name}"
 
 
 def _truth(text: str) -> bool:
