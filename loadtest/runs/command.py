@@ -139,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     publication = verbs.add_parser("publish", help="a report into docs/, with a picture and its figures in loadtest.md")
     publication.add_argument("report", type=Path, metavar="REPORT", help="a report's folder")
     publication.add_argument("--figures", action="store_true", help="only its figures")
+    publication.add_argument("--as", dest="part", default="", help="the part of the page (default: its scenario)")
     return parser
 
 
@@ -243,7 +244,10 @@ def _publish(given: argparse.Namespace, console: Console) -> int:
     if not browser and not given.figures:
         print(f"no browser: one of {', '.join(BROWSERS)} is wanted", file=sys.stderr)
         return 1
-    for path in publish_figures(made) if given.figures else publish(made, given.report, browser):
+    if given.part and not given.figures:
+        print("--as is for --figures: page and picture are called as the scenario", file=sys.stderr)
+        return 1
+    for path in publish_figures(made, part=given.part) if given.figures else publish(made, given.report, browser):
         console.print(f"{path}", highlight=False, soft_wrap=True)
     return 0
 

@@ -33,9 +33,9 @@ def publish(made: Report, folder: Path, browser: str, docs: Path = DOCS) -> list
     return [*([page, record] if small else []), image, *publish_figures(made, docs)]
 
 
-def publish_figures(made: Report, docs: Path = DOCS) -> list[Path]:
-    """Its figures alone, into the page; what was written."""
-    rewrite(docs / "loadtest.md", {made.run.scenario: figures(made)}, SCRIPT)
+def publish_figures(made: Report, docs: Path = DOCS, part: str = "") -> list[Path]:
+    """Its figures alone, into the page's `part`, which is called as the scenario by default; what was written."""
+    rewrite(docs / "loadtest.md", {part or made.run.scenario: figures(made)}, SCRIPT)
     return [docs / "loadtest.md"]
 
 

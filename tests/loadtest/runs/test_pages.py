@@ -110,6 +110,19 @@ def test_figures_alone_go_into_the_page_alone(make: Make, tmp_path: Path) -> Non
     assert (tmp_path / "loadtest.md").read_text() == marks.replace("old", figures(made))
 
 
+def test_figures_go_into_the_part_that_is_named(make: Make, tmp_path: Path) -> None:
+    """A second run of a scenario leaves the first one's figures alone."""
+    marks = "".join(
+        f"<!-- {name}: written by python -m loadtest publish -->\nold\n<!-- end of {name} -->\n"
+        for name in ("step", "step-again")
+    )
+    (tmp_path / "loadtest.md").write_text(marks)
+    made = a_report(make)
+    publish_figures(made, tmp_path, "step-again")
+    before, _, after = marks.rpartition("old")
+    assert (tmp_path / "loadtest.md").read_text() == f"{before}{figures(made)}{after}"
+
+
 def test_the_docs_say_what_the_published_record_says() -> None:
     assert figures(report.load(DOCS / "loadtest-step.json")) in (DOCS / "loadtest.md").read_text()
 
