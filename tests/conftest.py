@@ -1,6 +1,7 @@
 """What holds for all tests."""
 
 import asyncio
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,12 @@ asyncio.set_event_loop(None)
 # two, and on a loaded machine any example may be slow.
 settings.register_profile("streamgate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("streamgate")
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay to the end; without this each full collection of garbage looks through all of them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlparse
 
 import numpy as np
 import pytest
+import stamina
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +27,6 @@ from adapter.units.selector import Selector
 from recommender.__main__ import main
 from recommender.config import history, mode
 from recommender.estimate.recommend import Mode
-from recommender.input import history as prometheus
 from recommender.input.backfill import load_history
 from recommender.input.history import MAX_POINTS, HistoryError, chunks
 from recommender.input.owners import spelled
@@ -209,7 +209,7 @@ def server(answer: Callable[..., Any]) -> Iterator[Any]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as made:
-        thread = threading.Thread(target=made.serve_forever, daemon=True)
+        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         try:
             yield f"http://127.0.0.1:{made.server_port}"
@@ -236,10 +236,17 @@ def served(fake: FakePrometheus, failures: int = 0) -> Callable[..., Any]:
     return answer
 
 
+@pytest.fixture
+def at_once() -> Iterator[None]:
+    """A query is tried as often as ever, without a pause."""
+    with stamina.set_testing(True, attempts=100, cap=True):
+        yield
+
+
+@pytest.mark.usefixtures("at_once")
 def test_a_report_from_prometheus_names_workloads_and_knows_requests(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prometheus, "PAUSE", 0.001)
     monkeypatch.setattr("time.time", lambda: NOW)
     fake = FakePrometheus()
     with server(served(fake, failures=2)) as url:
@@ -429,10 +436,8 @@ def test_a_matcher_or_header_without_use_is_refused(flag: str, capsys: pytest.Ca
         assert "b:c" not in said
 
 
-def test_a_prometheus_that_is_away_is_said_in_one_sentence(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(prometheus, "PAUSE", 0.001)
+@pytest.mark.usefixtures("at_once")
+def test_a_prometheus_that_is_away_is_said_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     asked = []
 
     def away(path: str, given: object) -> tuple[int, object]:

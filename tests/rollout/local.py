@@ -3,9 +3,10 @@
 It answers as the server on loopback does (the same functions serve), and can be made to fail or to die at any write.
 """
 
-import json
 from collections.abc import Callable
 from typing import Any, cast
+
+import msgspec
 
 from adapter.kube import errors
 from adapter.kube.client import Client
@@ -29,7 +30,7 @@ class Ask:
         self.query, self.headers, self.content_type = dict(request.params), {"Accept": request.accept}, request.content
 
     async def json(self) -> Any:
-        return json.loads(self._body)
+        return msgspec.json.decode(self._body)
 
 
 class LocalClient(Client):
@@ -49,10 +50,10 @@ class LocalClient(Client):
         try:
             answer = await self._answer(Ask(request))
         except api.Refusal as refusal:
-            raise errors.from_response(refusal.code, json.dumps(refusal.status()).encode(), str(request)) from None
+            raise errors.from_response(refusal.code, msgspec.json.encode(refusal.status()), str(request)) from None
         for hook in self.after:
             hook(request.verb, request.path)
-        return json.dumps(answer).encode()
+        return msgspec.json.encode(answer)
 
     async def _answer(self, ask: Ask) -> Any:
         target = api.target_of(ask.path)

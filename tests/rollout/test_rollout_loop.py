@@ -26,7 +26,7 @@ from tests.rollout.objects import copied
 from tests.rollout.shop import Shop
 
 SWIFT = ["--address=127.0.0.1:0", "--leader-elect-lease-duration=1s", "--leader-elect-renew-deadline=700ms"]
-SWIFT += ["--leader-elect-retry-period=100ms"]
+SWIFT += ["--leader-elect-retry-period=100ms", "--kube-api-qps=1000", "--kube-api-burst=1000"]
 QUICK: dict[str, Any] = {"blueGreen": {"previewSeconds": 0, "verifySeconds": 1}}
 
 
@@ -39,7 +39,7 @@ async def eventually(true: Callable[[], object], seconds: float = 20.0) -> None:
 
 @asynccontextmanager
 async def living(spec: dict[str, Any]) -> AsyncIterator[Shop]:
-    """A shop behind a server, whose controllers look ten times a second and tell watchers."""
+    """A shop behind a server, whose controllers look thirty times a second and tell watchers."""
     shop = Shop({**spec, "settleSeconds": 0})
     shop.simulator.boot, shop.simulator.grace = 1, 1
 
@@ -48,7 +48,7 @@ async def living(spec: dict[str, Any]) -> AsyncIterator[Shop]:
             shop.simulator.step()
             for resource in (POLICIES, DEPLOYMENTS, REPLICA_SETS, SERVICES, ENDPOINT_SLICES, PODS):
                 await notify(shop.cluster.store.collection(resource.group, resource.plural))
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(1 / 30)
 
     async with shop.cluster:
         task = asyncio.create_task(live())

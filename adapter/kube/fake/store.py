@@ -7,6 +7,7 @@ import re
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 from adapter.units.selector import Selector
@@ -129,6 +130,7 @@ def merge_patch(value: Any, patch: Any) -> Any:
     return result
 
 
+@lru_cache(maxsize=256)
 def label_matcher(selector: str) -> Matcher:
     """What `labelSelector` asks for. Raises SelectorError."""
     wanted = Selector.parse(selector)
