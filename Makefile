@@ -86,7 +86,7 @@ loadtest: .venv/installed ## a scenario of Locust and its report: SCENARIO=step 
 compare-step: .venv/installed ## one step for ours and for prometheus-adapter at once, on the test bed; 10 minutes; the README's plot
 	@$(PY) -m loadtest.runs.side_command --write-docs
 
-days: .venv/installed ## how exactly an HPA can follow a day of 10 minutes to 24 hours, simulated; writes the table of docs/loadtest.md
+days: .venv/installed ## how exactly an HPA can follow a day of 10 minutes to 24 hours, and what its behavior changes, simulated; writes both tables of docs/loadtest.md
 	@$(PY) -m loadtest.simulate_days
 
 demo: .venv/installed ## a load step, the HPA's answer, a good canary promoted, a bad one rolled back; needs root, 5 minutes (DEMO=--help)

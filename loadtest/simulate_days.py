@@ -1,7 +1,8 @@
 """Simulate days of different lengths: how exactly an HPA can follow one, on the true load, on our rates, on slow ones.
 
-    python -m loadtest.simulate_days           # rewrites the table of docs/loadtest.md
-    python -m loadtest.simulate_days --print   # prints it only
+    python -m loadtest.simulate_days               # rewrites both tables of docs/loadtest.md
+    python -m loadtest.simulate_days --behaviors   # the second only, what an HPA's behavior changes: half a minute
+    python -m loadtest.simulate_days --print       # prints them only
 
 The scenario `day` of the load runs, stretched: the HPA's own formula every 15 s, Poisson requests on each pod, scraped
 counters, the embedded store's rates (`adapter.metrics.store.rate`), pods that are ready READY_S after they are wanted.
@@ -13,6 +14,7 @@ import argparse
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -36,7 +38,7 @@ Estimator: TypeAlias = Callable[[Floats, Floats], Floats]
 """Counts and durations, s, of pods x intervals, the newest last -> a rate for each pod, NaN where there is none yet."""
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "loadtest.md"
-SCRIPT, PART = "python -m loadtest.simulate_days", "days"
+SCRIPT, PART, BEHAVIORS = "python -m loadtest.simulate_days", "days", "behaviors"
 DAY = SCENARIOS["day"]
 MEMORY_S, WINDOW_S = 300.0, 60.0
 """Of the embedded store, and of the built-in rule's rate."""
@@ -215,15 +217,51 @@ def table() -> str:
     return markdown(HEADINGS, [*rows, row(f"{name}, window 300 s", *length, usual)])
 
 
+# -- what an HPA's behavior changes ------------------------------------------------------------------------------------
+
+TRIED = (
+    ("window 30 s, as in the runs", DOWN_S, None),
+    ("and scaleUp.tolerance: 0", DOWN_S, "0"),
+    ("window 15 s and scaleUp.tolerance: 0", DOWN_S // 2, "0"),
+)
+"""Name, the scale-down window in s, scaleUp's tolerance; Kubernetes' own is 0.1."""
+SHORTER = {"6.5 minutes": (390.0, 8), "an hour": (3600.0, 4), "6 hours": (21_600.0, 1)}
+"""As LENGTHS."""
+
+
+def with_behavior(down: int, tolerance: str | None) -> HpaSpec:
+    """The HPA of the runs with another behavior."""
+    made = hpa("web", "default", pods_metric("load", f"{TARGET:g}"), low=LOW, high=HIGH, down=down)
+    if tolerance is not None:
+        made["spec"]["behavior"]["scaleUp"] = {"tolerance": tolerance}
+    return read_spec(made)
+
+
+def behaviors() -> str:
+    """Accuracy on our rates at the runs' scrape interval, by length of the day and behavior, as Markdown."""
+    headings = ("a day of", "behavior", SETTINGS[0].name, "too little, too much", "changes of replicas")
+    rows = []
+    for length, (seconds, count) in SHORTER.items():
+        for name, down, tolerance in TRIED:
+            spec = with_behavior(down, tolerance)
+            runs = [simulated(SETTINGS[0], spec, seconds, phase, seed) for seed, phase in enumerate(phases(count))]
+            one = elasticity([moment for found in runs for moment in found])
+            moved = sum(before.have != after.have for found in runs for before, after in pairwise(found)) / count
+            shares = f"{100 * one.under:.1f} %, {100 * one.over:.1f} %"
+            rows.append([length, name, _accuracy(runs), shares, f"{moved:.0f}"])
+    return markdown(headings, rows)
+
+
 def main() -> None:
     """The program."""
     parser = argparse.ArgumentParser(prog=SCRIPT, description=__doc__)
-    parser.add_argument("--print", action="store_true", help="print it, and write nothing")
+    parser.add_argument("--print", action="store_true", help="print, and write nothing")
+    parser.add_argument("--behaviors", action="store_true", help="only what an HPA's behavior changes")
     given = parser.parse_args()
-    made = table()
-    print(made)
+    made = {BEHAVIORS: behaviors()} if given.behaviors else {PART: table(), BEHAVIORS: behaviors()}
+    print(*made.values(), sep="\n\n")
     if not given.print:
-        rewrite(DOCUMENT, {PART: made}, SCRIPT)
+        rewrite(DOCUMENT, made, SCRIPT)
 
 
 if __name__ == "__main__":
