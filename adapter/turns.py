@@ -52,6 +52,11 @@ class Turns:
         """How many wait."""
         return self._queued
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody has a turn or waits for one."""
+        return not self._under_way and not self._queued
+
     @asynccontextmanager
     async def turn(self, name: str) -> AsyncIterator[None]:
         """Wait for a turn of the tenant `name`, and hold it."""
@@ -117,3 +122,25 @@ class Turns:
         self._least = max(self._least, tenant.used)
         tenant.under_way += 1
         self._under_way += 1
+
+
+class MemberTurns:
+    """Turns of tenants, and within those of one tenant of its members, each of whom has at most half of them."""
+
+    def __init__(self, places: int, clock: Callable[[], float]) -> None:
+        self._turns = Turns(places, clock)
+        self._each = max(1, places // 2)
+        self._clock = clock
+        self._within: dict[str, Turns] = {}
+        """Of the tenants that have something under way or waiting."""
+
+    @asynccontextmanager
+    async def turn(self, name: str, member: str) -> AsyncIterator[None]:
+        """Wait for a turn of a member of the tenant `name`, and hold it."""
+        own = self._within.setdefault(name, Turns(self._each, self._clock))
+        try:
+            async with own.turn(member), self._turns.turn(name):
+                yield
+        finally:
+            if own.idle:
+                self._within.pop(name, None)

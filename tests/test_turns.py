@@ -7,10 +7,11 @@ from collections import Counter
 import pytest
 
 from adapter.collect.demand import CustomWant
+from adapter.collect.held import NotYetError
 from adapter.metrics.sample import Sample
 from adapter.metrics.source import ALWAYS, Query, Since
 from adapter.rules.resources import PODS
-from adapter.turns import MANY, Turns
+from adapter.turns import MANY, MemberTurns, Turns
 from adapter.units.selector import Selector
 from tests.collect.conftest import World
 
@@ -103,16 +104,17 @@ async def test_tenants_that_come_and_go_are_forgotten() -> None:
 
 
 class Slow:
-    """Takes 0.1 s for each query."""
+    """Takes 0.1 s for each query, or as long as it is told."""
 
     name, knows_sample_times = "slow", True
 
-    def __init__(self) -> None:
+    def __init__(self, takes: float = 0.1) -> None:
+        self.takes = takes
         self.asked = Counter[str]()
 
     async def query(self, query: Query, at: float, since: Since = ALWAYS) -> list[Sample]:
         self.asked["bank" if "bank" in query.promql else "shop"] += 1
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(self.takes)
         namespace = "bank" if "bank" in query.promql else "shop"
         return [Sample({"namespace": namespace, "pod": "web-1"}, 1.0, at)]
 
@@ -138,3 +140,66 @@ async def test_an_hpa_with_hundreds_of_selectors_leaves_the_others_values_fresh(
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert max(ages) < 6  # refreshed every 5 s
+
+
+async def test_of_one_tenants_members_each_has_the_same_share_and_none_has_all() -> None:
+    """40 of 10 s are ahead of it in the namespace, where 2 may be under way: 200 s in one queue."""
+    turns = MemberTurns(4, loop_time)
+    waited: dict[tuple[str, str], float] = {}
+
+    async def ask(tenant: str, member: str, takes: float) -> None:
+        asked = loop_time()
+        async with turns.turn(tenant, member):
+            waited.setdefault((tenant, member), loop_time() - asked)
+            await asyncio.sleep(takes)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(40):
+            group.create_task(ask("shop", "greedy", 10.0))
+        await asyncio.sleep(1)
+        group.create_task(ask("shop", "victim", 0.1))
+        group.create_task(ask("bank", "greedy", 0.1))
+    assert waited == {("shop", "greedy"): 0.0, ("shop", "victim"): 0.0, ("bank", "greedy"): 0.0}
+    assert not turns._within  # nobody's queue is kept when nobody waits
+
+
+@pytest.mark.parametrize("places", [1, 2, 4, 8])
+async def test_members_that_are_cancelled_give_their_places_back(places: int) -> None:
+    turns, draw = MemberTurns(places, loop_time), random.Random(places)
+
+    async def ask(tenant: str, member: str) -> None:
+        async with turns.turn(tenant, member):
+            await asyncio.sleep(0.5)
+
+    tasks = [asyncio.create_task(ask(draw.choice("ab"), draw.choice("uvw"))) for _ in range(40)]
+    for task in tasks:
+        if draw.random() < 0.5:
+            await asyncio.sleep(draw.choice([0.0, 0.1, 0.5]))
+            task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    async with asyncio.timeout(1):
+        await ask("a", "later")
+    assert not turns._within
+
+
+async def test_a_users_costly_requests_keep_nobody_elses_in_the_namespace_waiting() -> None:
+    """No HPA asks for them, each takes 0.9 s, and a request waits for 1 s at most before it is told to come again."""
+    world = World()
+    world.collector._clock = world.collector._turns._clock = loop_time
+    await world.collector.offers.look()
+    slow = Slow(0.9)
+    world.collector._evaluator._source = slow  # type: ignore[assignment]
+    metric = "http_requests_per_second"
+    world.demand.declare("bank", "web", [CustomWant(PODS, "bank", metric)])
+
+    async def ask(user: str, path: str) -> None:
+        want = CustomWant(PODS, "shop", metric, Selector.parse(f"path={path}"))
+        world.demand.requested(want, user, loop_time())
+        await world.collector.fetch(want)
+
+    greedy = [asyncio.create_task(ask("greedy", f"p{number}")) for number in range(40)]
+    await asyncio.sleep(0.5)
+    for number in range(5):
+        await ask("victim", f"v{number}")
+    told = await asyncio.gather(*greedy, return_exceptions=True)
+    assert sum(isinstance(one, NotYetError) for one in told) == 39  # all but the one that had its turn at once

@@ -27,7 +27,7 @@ from adapter.collect.transition import Transitions
 from adapter.faults import ends_program
 from adapter.metrics.slices import Slices, run, run_in_turns
 from adapter.metrics.source import CostlyQuery, Query, RefusedQuery, Source, SourceError, UnsupportedQuery
-from adapter.turns import Turns
+from adapter.turns import MemberTurns, Turns
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +73,7 @@ class Collector:
         self._evaluator = Evaluator(source, telemetry, self._reports, clock, transitions)
         self._replanning = Replanning()
         self._timetable = Timetable()
-        self._turns, self._requests = Turns(places, clock), Turns(max(1, places // 2), clock)
+        self._turns, self._requests = Turns(places, clock), MemberTurns(max(1, places // 2), clock)
         self._running: dict[Query, asyncio.Task[Held]] = {}
         self._wake = asyncio.Event()
 
@@ -208,10 +208,11 @@ class Collector:
     async def _in_turn(self, planned: Planned) -> Held:
         """The time until there is a turn is not the query's: its clock begins with the turn.
 
-        What no HPA asks for has one tenant's turns together, so that it keeps no namespace's own HPAs waiting.
+        What no HPA asks for has one tenant's turns together, so that it keeps no namespace's own HPAs waiting; among
+        them namespaces have the same share, and within a namespace users.
         """
         asked, aside = self._clock(), self.demand.aside(planned.wants)
-        first = self._requests.turn(planned.tenant) if aside else nullcontext()
+        first = self._requests.turn(planned.tenant, self.demand.asker(planned.wants)) if aside else nullcontext()
         async with first, self._turns.turn("requests" if aside else planned.tenant), self.source.turn():
             self._telemetry.waited.observe(self._clock() - asked)
             with self._telemetry.evaluation(planned.rule.place):

@@ -86,6 +86,10 @@ class Remembered:
     def __len__(self) -> int:
         return len(self._last)
 
+    def asker(self, want: Want) -> str:
+        """Who asked for `want` first; '' where nobody is remembered to have."""
+        return self._last.get(want, (0.0, ""))[1]
+
     def wants(self, now: float) -> list[Want]:
         """All that is still remembered at `now`; the rest is forgotten."""
         self._forget(now)
@@ -209,6 +213,10 @@ class Demand:
     def aside(self, wants: Iterable[Want]) -> bool:
         """Whether no HPA asks for any of them, though HPAs are known: else requests are all there is to go by."""
         return bool(self._counts) and not any(want in self._counts for want in wants)
+
+    def asker(self, wants: Iterable[Want]) -> str:
+        """The user on whose account these are asked for, where no HPA asks for them; '' where nobody knows."""
+        return next(filter(None, map(self.remembered.asker, wants)), "")
 
     @property
     def declared(self) -> Collection[Want]:

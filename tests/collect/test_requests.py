@@ -17,27 +17,29 @@ RATE = "http_requests_per_second"
 ALL = CustomWant(PODS, "shop", RATE)
 
 
-def question(path: str = "") -> CustomQuestion:
+def question(path: str = "", user: str = "a") -> CustomQuestion:
     selector = Selector.parse(f"path={path}") if path else EVERYTHING
     return CustomQuestion(
-        resource=PODS, namespace="shop", name="*", selector=EVERYTHING, metric=RATE, metric_selector=selector, user="a"
+        resource=PODS, namespace="shop", name="*", selector=EVERYTHING, metric=RATE, metric_selector=selector, user=user
     )
 
 
-async def asked(world: World, path: str) -> None:
+async def asked(world: World, path: str, user: str = "a") -> None:
     with pytest.raises(Unavailable, match="has not answered within 1 s"):
-        await world.answers.custom(question(path))
+        await world.answers.custom(question(path, user))
 
 
 @pytest.mark.parametrize("declared", [True, False])
 async def test_slow_requests_keep_no_hpa_of_their_namespace_waiting(world: World, declared: bool) -> None:
-    """20 requests that the source does not answer are under way; where no HPA is known, they are all there is."""
+    """20 requests of each of two users that the source does not answer; without an HPA they are all there is."""
     world.pod("web-1", app="web")
     if declared:
         world.demand.declare("shop", "web", [ALL])
     world.source.gate = lambda: asyncio.sleep(1000)
     await asyncio.gather(*(asked(world, f"p{number}") for number in range(20)))
-    assert len(world.source.queries) == (2 if declared else 4)  # of 8 places; half of half are one namespace's
+    assert len(world.source.queries) == (1 if declared else 4)  # of 8 places; an eighth is one user's
+    await asyncio.gather(*(asked(world, f"q{number}", "b") for number in range(20)))
+    assert len(world.source.queries) == (2 if declared else 4)  # half of half are one namespace's
     world.collector.start_due()
     await asyncio.sleep(1)
     hpas = [query for query in world.source.queries if "path" not in query.promql]
