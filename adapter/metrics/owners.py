@@ -30,6 +30,8 @@ PER_NAME: Final = 4
 """Series for each metric name on average, at least."""
 MANY_NAMES: Final = 5000
 """Metric names that one owner may bring into the store; a large exporter has 1,000."""
+NAMES_OF_NAMESPACE: Final = 5
+"""One namespace has at most the 5th part of all names, and at least as many as one owner."""
 
 SCOPES: Final = ("all", "namespace", "owner")
 
@@ -75,7 +77,9 @@ class Owners:
         names = max(max_series // PER_NAME, SMALL)
         self._limits = {
             "all": Amount(max_series, max(max_series, SMALL) * PER_SERIES, names),
-            "namespace": Amount(share(OF_NAMESPACE), share(OF_NAMESPACE) * PER_SERIES, names // OF_NAMESPACE),
+            "namespace": Amount(
+                share(OF_NAMESPACE), share(OF_NAMESPACE) * PER_SERIES, max(names // NAMES_OF_NAMESPACE, MANY_NAMES)
+            ),
             "owner": Amount(share(OF_ONE), share(OF_ONE**2) * PER_SERIES, min(MANY_NAMES, names // OF_ONE)),
         }
         self._had: dict[_Account, Amount] = {}

@@ -80,6 +80,20 @@ def test_a_pod_with_ever_new_names_brings_in_five_thousand() -> None:
     assert len(store) == 100
 
 
+@pytest.mark.parametrize(("most", "names"), [(200_000, 10_000), (40_000, MANY_NAMES)])
+def test_the_pods_of_one_namespace_bring_in_a_fifth_of_all_names_and_what_one_pod_may_at_least(
+    most: int, names: int
+) -> None:
+    """200,000 series: 50,000 names in all; 40,000 series: 10,000, of which a fifth would be 2,000."""
+    store = Store(max_series=most)
+    for pod in range(5):
+        store.extend((series(f"bomb-{pod}", name=f"m{pod}_{number}"), 1.0, T) for number in range(2_500))
+    assert store.owners.total.names == names
+    store.extend([(series("web", "bank", name="queue_depth"), 1.0, T)])
+    store.extend([(series("late", name="queue_depth"), 1.0, T)])  # a name that is there costs a series alone
+    assert store.owners.total.names == names + 1
+
+
 def test_the_pods_of_one_namespace_have_half_of_all() -> None:
     """48,000 series: 12,000 for one pod, 24,000 for a namespace."""
     store = Store(max_series=48_000)
