@@ -7,7 +7,6 @@ namespace are what an operator applies.
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import yaml
 from tests.cluster.bed import Bed
 from tests.cluster.certs import Pair
 from tests.cluster.kubectl import Kubectl
+from tests.cluster.network import free_ports
 from tests.cluster.processes import CommandError, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -158,10 +158,9 @@ def _environment() -> dict[str, str]:
 
 
 def free_port(address: str) -> int:
-    """A port that nobody has just now."""
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody has just now, and that no client is given while its program starts anew."""
+    (port,) = free_ports(1, address)
+    return port
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from tests.cluster import packages
@@ -110,6 +111,12 @@ def build(flags: list[str]) -> None:
         )
 
 
+@cache
+def built() -> None:
+    """Those of the sources as they are, built once in a session: even where nothing is new that takes its time."""
+    build([])
+
+
 def look(target: str) -> None:
     """Run what the image starts, and import all of its modules; say how large it is as it would be pushed."""
     container = buildah("from", "--pull-never", f"localhost/streamgate/{target}:local")
@@ -138,7 +145,7 @@ def archive(target: str, file: Path, name: str) -> None:
 def install(bed: Bed, folder: Path, targets: Sequence[str] = TARGETS) -> None:
     """All of them, or some, on the nodes of a bed, under the names that the manifests ask for."""
     packages.ensure(["buildah"])
-    build([])
+    built()
     for target in targets:
         file = folder / f"{target}.tar"
         archive(target, file, f"docker.io/streamgate/{target}:0.1.0")

@@ -52,7 +52,7 @@ def rules() -> list[dict[str, Any]]:
 
 
 def test_the_traffic_follows_the_weights_and_other_rules_stay(bed: Bed, namespace: str, tmp_path: Path) -> None:
-    steps = [{"weight": weight, "manual": True} for weight in WEIGHTS]
+    steps = [{"weight": weight, "pauseSeconds": 0, "manual": True} for weight in WEIGHTS]
     spec = {"canary": {"steps": steps, "traffic": {"httpRoute": {"name": "web", "service": "web"}}}}
     with running_gateway(bed, tmp_path / "gateway") as gateway:
         bed.apply(sample_deployment("other", namespace, 1))

@@ -241,7 +241,8 @@ def test_bad_policies_that_admission_cannot_see_are_said_in_a_condition(
 def test_uninstall_in_mid_release_without_a_controller_leaves_an_ordinary_deployment(
     bed: Bed, namespace: str, tmp_path: Path
 ) -> None:
-    shop = Shop(bed, namespace, BLUE_GREEN)
+    """Whoever looks now and then must still see it in Previewing."""
+    shop = Shop(bed, namespace, {"blueGreen": {"previewSeconds": 120, "verifySeconds": 5}})
     with running_controller(bed, namespace, tmp_path / "rollout.log") as controller:
         shop.until("Idle")
         before = shop.pods()

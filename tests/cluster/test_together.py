@@ -10,7 +10,7 @@ from tests.cluster.processes import wait_until
 from tests.cluster.recommender import CRDS, Web, eventually, recommender_program
 from tests.cluster.rollout import Clients, Shop, running_controller
 
-CANARY: dict[str, Any] = {"canary": {"steps": [{"weight": 25, "manual": True}]}}
+CANARY: dict[str, Any] = {"canary": {"steps": [{"weight": 25, "pauseSeconds": 0, "manual": True}]}}
 WISH = {"memory": "64Mi"}
 POLICY = {"containerPolicies": [{"containerName": "*", "minAllowed": WISH, "maxAllowed": WISH}]}
 APIS = ("v1beta2.custom.metrics.k8s.io", "v1beta1.metrics.k8s.io")
