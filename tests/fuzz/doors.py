@@ -26,6 +26,7 @@ from adapter.doctor.objects import APIService, Lease, Policy, Vpa
 from adapter.doctor.snapshot import RulesFile, Snapshot
 from adapter.hpa.fields import HpaError
 from adapter.hpa.read import read_history, read_spec
+from adapter.inbound.http2 import HEAD_BYTES, Answers, Gate, RefusedError
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.compact import Compactor
 from adapter.kube.decoding import decode
@@ -221,6 +222,16 @@ def objects_file(body: bytes) -> None:
 # ---- clients
 
 
+def http2(body: bytes) -> None:
+    """Cut in two or not, the same goes through, and what waits is bounded."""
+    whole, cut = Gate(), Gate()
+    Answers().feed(body)
+    through = whole.feed(body)
+    assert whole.held <= HEAD_BYTES
+    middle = len(body) // 2
+    assert cut.feed(body[:middle]) + cut.feed(body[middle:]) == through
+
+
 def selector(body: bytes) -> None:
     for strict in (True, False):
         found = Selector.parse(text(body), strict)
@@ -356,6 +367,7 @@ DOORS = (
     Door("cluster", cluster, (Undecodable,)),
     Door("console", console, (Undecodable,)),
     Door("objects-file", objects_file, (DocumentError,)),
+    Door("http2", http2, (RefusedError,)),
     Door("selector", selector, (SelectorError,)),
     Door("selector-object", selector_object, (SelectorError, ValueError, RecursionError)),
     Door("request", request, (RequestError, StatusError)),
