@@ -5,13 +5,17 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from adapter.program.tracing.export import SpanCounters
-from adapter.rollout.model.status import Past, Phase, Status
+from adapter.rollout.model.status import Outcome, Past, Phase, Status
 from adapter.rollout.model.verdict import Said
 from adapter.spans import OFF
 
 NAMES = ("namespace", "policy")
 BUCKETS: Final = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Seconds; a rollback that needs more than 5 is slow."""
+
+
+RESULTS: Final = ("sent", "failed", "dropped")
+"""Of a notification."""
 
 
 class Telemetry:
@@ -44,6 +48,10 @@ class Telemetry:
             "streamgate_rollout_notifications", "Notifications: sent, failed or dropped", ["result"],
             registry=self.registry,
         )  # fmt: skip
+        for result in RESULTS:
+            self._notified.labels(result)
+        for result in ("ok", "failed"):
+            self._turns.labels(result)
         self._phases: dict[tuple[str, str], str] = {}
         self._last: dict[tuple[str, str], Past | None] = {}
         self._returned: dict[tuple[str, str], str] = {}
@@ -54,6 +62,8 @@ class Telemetry:
         if status is None:
             return
         key, phase = (namespace, policy), status.phase.value
+        if key not in self._phases:
+            self._begin(key)
         if self._phases.get(key) != phase:
             self._drop_phase(key)
             self._phases[key] = phase
@@ -64,6 +74,13 @@ class Telemetry:
             self._releases.labels(*key, last.outcome.value).inc()
         self._last[key] = last
         self._see_return(key, status)
+
+    def _begin(self, key: tuple[str, str]) -> None:
+        """Counters begin at 0: of one that begins at 1 `increase` sees nothing, so the first rollback would be none."""
+        for outcome in Outcome:
+            self._releases.labels(*key, outcome.value)
+        for said in Said:
+            self._verdicts.labels(*key, said.value)
 
     def judged(self, namespace: str, policy: str, said: Said) -> None:
         """A window was judged."""
@@ -92,6 +109,8 @@ class Telemetry:
         self._returned.pop(key, None)
         for said in Said:
             self._verdicts.remove(*key, said.value)
+        for outcome in Outcome:
+            self._releases.remove(*key, outcome.value)
 
     def _drop_phase(self, key: tuple[str, str]) -> None:
         if key in self._phases:

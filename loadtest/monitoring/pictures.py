@@ -18,19 +18,23 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.figure import Figure
 
 from loadtest.monitoring.__main__ import COMPONENTS
 
 SPAN: Final = 7200.0
 """s that are drawn."""
-STEP: Final = 60.0
+POINTS: Final = 120
+"""Of a line."""
 COLUMNS: Final = 24
 """Of Grafana's grid."""
 ROW: Final = 0.36
 """Inches of a row of it."""
 WIDTH: Final = 16.0
 MOST_LINES: Final = 12
+TWO_BESIDE: Final = 28
+"""Characters of a legend's name below which two fit beside each other."""
 
 
 class Series(NamedTuple):
@@ -58,24 +62,41 @@ def draw(board: Mapping[str, Any], ask: Ask) -> Figure:
             figure.text(0.01, below + 0.005, panel["title"], fontsize=11, color="dimgrey")
             continue
         left, wide, high = place["x"] / COLUMNS, place["w"] / COLUMNS, top * place["h"] / height
-        axes = figure.add_axes((left + 0.2 * wide, below + 0.22 * high, 0.74 * wide, 0.58 * high))
+        axes = figure.add_axes((left + 0.15 * wide, below + 0.2 * high, 0.8 * wide, 0.64 * high))
         unit = panel["fieldConfig"]["defaults"].get("unit", "")
-        axes.set_title(panel["title"] + (f" [{unit}]" if unit not in ("", "short") else ""), fontsize=8, loc="left")
+        axes.set_title(panel["title"] + (f" [{unit}]" if unit not in ("", "short") else ""), fontsize=9, loc="left")
         axes.set_gid(panel["title"])
         _number(axes, panel, ask) if panel["type"] == "stat" else _lines(axes, panel, ask)
+    _align(figure)
     return figure
+
+
+def _align(figure: Figure) -> None:
+    """One axis of time for all panels: minutes until the newest value of any."""
+    drawn = [(axes, line, np.asarray(line.get_xdata(), dtype=float)) for axes in figure.axes for line in axes.lines]
+    if not drawn:
+        return
+    first, last = min(times[0] for _, _, times in drawn), max(times[-1] for _, _, times in drawn)
+    for axes, line, times in drawn:
+        line.set_xdata((times - last) / 60)
+        axes.set_xlim((first - last) / 60, 0)
 
 
 def _lines(axes: Any, panel: Mapping[str, Any], ask: Ask) -> None:
     for name, series in _answers(panel, ask):
         if len(axes.lines) < MOST_LINES:
-            minutes = [(at - series.times[-1]) / 60 for at in series.times]
-            axes.plot(minutes, series.values, linewidth=1, label=name[:40])
-    axes.tick_params(labelsize=6)
+            axes.plot(series.times, series.values, linewidth=1, label=name[:40])
+    axes.tick_params(labelsize=7)
     axes.grid(alpha=0.3)
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
-    if axes.lines and any(not line.get_label().startswith("_") for line in axes.lines):
-        axes.legend(fontsize=5, loc="upper left", framealpha=0.6)
+    if not axes.lines:
+        axes.set(xticks=[], yticks=[], xlabel="nothing in this span")
+        return
+    low, high = min(0.0, axes.get_ylim()[0]), axes.get_ylim()[1]
+    axes.set_ylim(low, high + 0.25 * (high - low))  # room for the legend
+    names = [name for name in map(str, (line.get_label() for line in axes.lines)) if not name.startswith("_")]
+    if names:
+        columns = 2 if max(map(len, names)) < TWO_BESIDE else 1
+        axes.legend(fontsize=6, loc="upper left", ncols=columns, framealpha=0.6)
 
 
 def _number(axes: Any, panel: Mapping[str, Any], ask: Ask) -> None:
@@ -100,12 +121,12 @@ def asked(query: str) -> str:
     return re.sub(r"\$\w+", lambda found: "5m" if found[0] == "$__rate_interval" else ".*", query)
 
 
-def asking(url: str, ends: float) -> Ask:
-    """Asks a Prometheus over HTTP."""
+def asking(url: str, ends: float, span: float = SPAN) -> Ask:
+    """Asks a Prometheus over HTTP for the `span` s before `ends`."""
 
     def ask(query: str) -> Sequence[Series]:
-        span = {"query": query, "start": ends - SPAN, "end": ends, "step": STEP}
-        with urllib.request.urlopen(f"{url}/api/v1/query_range?{urllib.parse.urlencode(span)}", timeout=30) as answer:
+        asked = {"query": query, "start": ends - span, "end": ends, "step": span / POINTS}
+        with urllib.request.urlopen(f"{url}/api/v1/query_range?{urllib.parse.urlencode(asked)}", timeout=30) as answer:
             found = json.load(answer)["data"]["result"]
         return [_series(each) for each in found]
 
@@ -126,9 +147,14 @@ def write(into: Path, ask: Ask) -> None:
     """A picture of each dashboard."""
     into.mkdir(parents=True, exist_ok=True)
     for name, board in boards().items():
-        figure = draw(board, ask)
-        figure.savefig(into / f"dashboard-{name}.png", dpi=80, metadata={"Software": None})
-        plt.close(figure)
+        save(into / f"dashboard-{name}.png", board, ask)
+
+
+def save(file: Path, board: Mapping[str, Any], ask: Ask) -> None:
+    """A picture of one dashboard."""
+    figure = draw(board, ask)
+    figure.savefig(file, dpi=80, metadata={"Software": None}, pil_kwargs={"optimize": True})
+    plt.close(figure)
 
 
 def main() -> int:

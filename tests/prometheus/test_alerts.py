@@ -243,6 +243,9 @@ CASES = [
         {
             rollout("releases_total", outcome="RolledBack"): "1x40",
             rollout("releases_total", outcome="Promoted"): "_x19 1x20",
+            series(
+                "streamgate_rollout_releases_total", namespace="shop", policy="new", outcome="RolledBack"
+            ): "_x19 0x20",
         },
         WEB, "A release of policy shop/web was rolled back by its gates.",
     ),

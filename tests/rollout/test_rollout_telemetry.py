@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from adapter.rollout.model.status import Phase, Release, Status
+from adapter.rollout.model.status import Outcome, Past, Phase, Release, Status
 from adapter.rollout.model.verdict import Said
 from adapter.rollout.telemetry import Telemetry
 
@@ -37,3 +37,34 @@ def test_verdicts_are_counted_by_policy_and_go_with_it() -> None:
     assert value(telemetry, "streamgate_rollout_verdicts_total", **labels, verdict="rollback") == 1
     telemetry.forget("shop", "web")
     assert value(telemetry, "streamgate_rollout_verdicts_total", **labels, verdict="hold") is None
+
+
+def test_counters_begin_at_zero_so_that_a_first_rollback_is_a_rise() -> None:
+    telemetry = Telemetry()
+    labels = {"namespace": "shop", "policy": "web"}
+    telemetry.turned("shop", "web", Status(phase=Phase.IDLE))
+    for outcome in Outcome:
+        assert value(telemetry, "streamgate_rollout_releases_total", **labels, outcome=outcome.value) == 0
+    telemetry.turned("shop", "web", Status(phase=Phase.IDLE, history=(Past(Outcome.ROLLED_BACK),)))
+    assert value(telemetry, "streamgate_rollout_releases_total", **labels, outcome="RolledBack") == 1
+    for said in Said:
+        assert value(telemetry, "streamgate_rollout_verdicts_total", **labels, verdict=said.value) == 0
+    for result in ("sent", "failed", "dropped"):
+        assert value(telemetry, "streamgate_rollout_notifications_total", result=result) == 0
+
+
+def test_a_policy_that_is_gone_leaves_no_series() -> None:
+    telemetry = Telemetry()
+    telemetry.turned("shop", "web", returning("a", 1.5))
+    telemetry.forget("shop", "web")
+    left = [
+        sample.name
+        for metric in telemetry.registry.collect()
+        for sample in metric.samples
+        if sample.labels.get("policy") == "web"
+    ]
+    assert left == []
+
+
+def test_a_policy_that_was_never_turned_is_forgotten_without_a_word() -> None:
+    Telemetry().forget("shop", "web")
