@@ -1,4 +1,4 @@
-"""When a target is scraped: at its own phase of its interval, and evenly between where that is wanted. Pure."""
+"""When a target is scraped: at its own phase of its interval, and evenly between where that is wanted."""
 
 import hashlib
 import math
