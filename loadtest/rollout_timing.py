@@ -21,7 +21,7 @@ import numpy as np
 
 from adapter.metrics.scrape.scraper import FIRST_S
 from adapter.rollout.evidence.record import begin
-from adapter.rollout.hear import EVERY
+from adapter.rollout.hear import look_again
 from adapter.rollout.judge import hear
 from adapter.rollout.model.gates import parse
 from adapter.rollout.model.window import Arm, Counts, Window
@@ -114,30 +114,22 @@ def course(scene: Scene, seed: int) -> Course:
     ill = (began, began + scene.outage.seconds if scene.outage else math.inf)
     starts, rates = (*[-BEFORE_S] * (PODS - 1), 0.0), (*[STABLE_RATE] * (PODS - 1), scene.rate)
     pods = [Counter(rng, scene, start=start, rate=rate, ill=ill) for start, rate in zip(starts, rates, strict=True)]
-    cursor, windows, looked, first = Cursor(-BEFORE_S), 0, -math.inf, math.nan
-    for now in _turns(float(rng.uniform(0, BUSY)), OUTAGE_LONGEST_S if scene.outage else LONGEST_S):
-        if now - looked < EVERY:
-            continue
-        looked = now
+    cursor, windows, first, pause = Cursor(-BEFORE_S), 0, math.nan, BUSY
+    now = float(rng.uniform(0, BUSY)) - BEFORE_S / 2
+    while (now := now + pause + TURN_S) < (OUTAGE_LONGEST_S if scene.outage else LONGEST_S):
         samples = list(_samples(pods, offsets, scene.scrape_s, now))
         if len(samples) == PODS and math.isnan(first):
             first = samples[-1].time
         found = cut(cursor, Scrape(counters={"errors": samples}), now)
-        cursor = found.cursor
+        cursor, pause = found.cursor, BUSY
         if found.window is None:
+            pause = min(BUSY, look_again(cursor.time, now))
             continue
         windows += _has_new(found.window)
         record = hear(gates, record, found.window)
         if record.ended:
             return Course(first, cursor.counters["errors"][str(PODS - 1)].time, now, windows)
     return Course(first, math.nan, math.inf, windows)
-
-
-def _turns(phase: float, longest: float) -> Iterator[float]:
-    now = phase - BEFORE_S / 2
-    while now < longest:
-        yield now
-        now += BUSY + TURN_S
 
 
 def _samples(pods: Sequence[Counter], offsets: np.typing.NDArray[Any], scrape_s: float, now: float) -> Iterator[Sample]:

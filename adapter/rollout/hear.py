@@ -6,6 +6,7 @@ begins at the newest window that the status remembers, so that no request counts
 """
 
 import asyncio
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -36,8 +37,11 @@ from adapter.rollout.values import Value, Values, nano
 from adapter.rollout.windows import Cursor, Cut, Level, Sample, Scrape, cut
 
 log = structlog.get_logger(__name__)
-EVERY: Final = 1.0
-"""Seconds between two looks at the metrics of one release, so at each turn: no sample waits longer than that."""
+EVERY: Final = 0.4
+"""Seconds between two looks at the metrics of one release, at the least."""
+QUICK: Final = 2.0
+"""Seconds after a window for which the next one is looked for as soon as that: where samples come each second, it is
+there within these. Else looks come with the turns."""
 AHEAD: Final = 3600.0
 """Seconds by which evidence may be ahead of our clock."""
 MOST_RELEASES: Final = 1000
@@ -116,7 +120,8 @@ class MetricsEars:
             answers = {**(answers or {}), GENERATED: {Arm.CANARY: burst}}
         window = _joined(found.window, answers, own, ctx)
         if window is None:
-            return Heard(verdict(gates, record, stage, step_of(ctx.policy)).verdict)
+            again = look_again(found.cursor.time, ctx.now)
+            return Heard(verdict(gates, record, stage, step_of(ctx.policy)).verdict, again=again)
         record = hear(gates, record, window, stage)
         return Heard(verdict(gates, record, stage, step_of(ctx.policy)).verdict, dump(record))
 
@@ -146,6 +151,14 @@ class MetricsEars:
             health=_health(ctx),
             step=step_of(ctx.policy),
         )
+
+
+def look_again(newest: float | None, now: float) -> float:
+    """Seconds until the next look after one that found no window, where that is sooner than usual; else inf.
+
+    `newest`: when the last window was found, by the clock of `now`.
+    """
+    return EVERY if newest is not None and now - newest < QUICK else math.inf
 
 
 def _health(ctx: Context) -> Mapping[Arm, Health]:

@@ -38,6 +38,8 @@ class Heard(NamedTuple):
     """What the HPA's formula asks for over the stable pods alone, where it could be computed."""
     lost: str = ""
     """Why what was remembered could not be used; `evidence` then begins anew."""
+    again: float = math.inf
+    """Seconds until it is worth to look again; only where that is sooner than usual."""
 
 
 class Checked(NamedTuple):
@@ -139,7 +141,7 @@ class Turns:
         result = await self._writer.act(namespace, actions)
         turned = self._after(decision, result)
         judged = None if heard.evidence is None or heard.lost else heard.verdict.said
-        return turned._replace(again=min(turned.again, checked.again), judged=judged)
+        return turned._replace(again=min(turned.again, checked.again, heard.again), judged=judged)
 
     async def _remember(self, policy: RolloutPolicy, raw: Json, status: Status) -> None:
         """Writes the status, only if the policy is as it was read: of two controllers one wins."""

@@ -13,9 +13,9 @@ from adapter.rollout.evidence import breaker
 from adapter.rollout.hear import MetricsEars, health
 from adapter.rollout.model.observation import Pod
 from adapter.rollout.model.window import Arm, Health
-from adapter.rollout.turns import Turns
+from adapter.rollout.turns import BUSY, Turns
 from tests.rollout.local import LocalClient
-from tests.rollout.shop import BLUE_GREEN, CANARY, Shop, image_of
+from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, Shop, image_of
 
 GATE = {"metric": "http_errors", "total": "http_requests", "limit": 0.02}
 EVERY = 5
@@ -181,3 +181,14 @@ def test_new_pods_that_go_unready_roll_back_and_a_shared_outage_does_not(stable:
     before, _ = breaker.pods(False, arms)
     _, why = breaker.pods(before, arms)
     assert bool(why) is ends
+
+
+async def test_a_window_that_is_not_there_yet_is_looked_for_again_soon_and_then_with_the_turns() -> None:
+    """Samples of each second make a window in each; those of 5 s are not there the sooner for more looks."""
+    shop, _ = await judged(CANARY, 0.02)
+    await shop.until(lambda: shop.phase == "Stepping" and shop.status.get("evidence"))
+    before = shop.status["evidence"]
+    await shop.until(lambda: shop.status["evidence"] != before)
+    found = shop.now - 1  # the clock of that turn
+    again = [(await shop.turns.turn(NAMESPACE, "web", found + after)).again for after in (0.5, 1.9, 2.1)]
+    assert again == [0.4, 0.4, BUSY]
