@@ -53,7 +53,7 @@ def read_pair(certificate_file: Path, key_file: Path) -> KeyPair:
     pair = KeyPair(_read(certificate_file), _read(key_file))
     try:
         certificate = x509.load_pem_x509_certificate(pair.certificate)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise CertificateError(f"{certificate_file}: is no PEM certificate: {error}") from error
     try:
         key = load_pem_private_key(pair.key, None)

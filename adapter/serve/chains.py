@@ -47,7 +47,7 @@ class Pool:
         """Raises BundleError."""
         try:
             self.certificates = tuple(x509.load_pem_x509_certificates(pem))
-        except ValueError as error:
+        except (ValueError, x509.InvalidVersion) as error:
             raise BundleError(f"the CA bundle is not PEM certificates: {error}") from error
         if len(self.certificates) > MAX_CERTIFICATES:
             raise BundleError(f"the CA bundle has {len(self.certificates)} certificates, more than {MAX_CERTIFICATES}")
@@ -62,7 +62,10 @@ class Presented:
 
     def __init__(self, chain: Sequence[bytes]) -> None:
         """`chain` in DER. Raises ValueError for what is no certificate, or has names that cannot be read."""
-        self.leaf, *self._others = (x509.load_der_x509_certificate(der) for der in chain[: MAX_DEPTH * 2])
+        try:
+            self.leaf, *self._others = (x509.load_der_x509_certificate(der) for der in chain[: MAX_DEPTH * 2])
+        except x509.InvalidVersion as error:
+            raise ValueError(str(error)) from error
         for certificate in (self.leaf, *self._others):
             _ = certificate.subject, certificate.issuer  # parsed when looked at, and not every name can be
         self._verdicts: dict[Pool, float] = {}

@@ -1,15 +1,18 @@
 """Which CA vouches for a client's certificate: chains, times, usages."""
 
 import datetime
+import ssl
 from typing import Any
 
 import pytest
+import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
+from adapter.doctor.checks.certificates import read
 from adapter.serve.chains import BundleError, Pool, Presented
 
 NOW = 1795396678.0
@@ -227,3 +230,16 @@ def test_common_names_in_one_set_are_in_the_order_of_their_encoding() -> None:
 def test_a_bundle_that_is_none_is_refused_in_words(pem: bytes) -> None:
     with pytest.raises(BundleError, match="the CA bundle"):
         Pool(pem)
+
+
+def test_a_certificate_of_a_version_that_there_is_not_is_no_certificate() -> None:
+    """The library has an error of its own for it: version 3 is written as 2, here it is 59."""
+    der = x509.load_pem_x509_certificate(trustme.CA().cert_pem.bytes()).public_bytes(Encoding.DER)
+    assert der.count(b"\xa0\x03\x02\x01\x02") == 1
+    odd = der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x3b")
+    with pytest.raises(ValueError, match="59 is not a valid X509 version"):
+        Presented([odd])
+    text = ssl.DER_cert_to_PEM_cert(odd)
+    with pytest.raises(BundleError, match="the CA bundle is not PEM certificates: 59 is not a valid X509 version"):
+        Pool(text.encode())
+    assert read(text, encoded=False) == []

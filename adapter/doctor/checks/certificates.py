@@ -101,5 +101,5 @@ def read(text: str, *, encoded: bool) -> Sequence[x509.Certificate]:
     try:
         data = base64.b64decode(text, validate=True) if encoded else text.encode()
         return x509.load_pem_x509_certificates(data)[:MOST]
-    except (ValueError, binascii.Error):
+    except (ValueError, binascii.Error, x509.InvalidVersion):
         return []
