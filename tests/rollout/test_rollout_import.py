@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adapter.rollout.__main__ import main
@@ -440,6 +440,7 @@ def test_an_analysis_in_a_step_gives_it_the_time_to_measure() -> None:
     ),
     st.booleans(),
 )
+@example([{"setWeight": 1}, {"pause": {"duration": -1}}], False)
 def test_whatever_the_steps_are_the_policy_is_one_that_is_taken(given: list[Object], routed: bool) -> None:
     found = of(rollout({"canary": {"steps": given, **(ROUTED if routed else {})}}))
     (policy,) = found.policies

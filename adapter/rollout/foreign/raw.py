@@ -104,7 +104,7 @@ class Raw:
         return value if isinstance(value, bool) else default
 
     def seconds(self, field: str) -> float | None:
-        """A duration as Go reads it, or a number of seconds."""
+        """A duration as Go reads it, or a number of seconds; one below 0 is 0."""
         value = self.take(field)
         if isinstance(value, str) and not _WHOLE.match(value):
             try:
@@ -112,7 +112,8 @@ class Raw:
             except ValueError:
                 self._wrong(self.at(field), value, "a duration such as 30s")
                 return None
-        return self.number(field)
+        seconds = self.number(field)
+        return None if seconds is None else max(seconds, 0.0)
 
     def inside(self, field: str) -> "Raw":
         """The mapping at a field; one without fields where there is none."""
