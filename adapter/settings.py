@@ -91,7 +91,7 @@ class Settings(Listening, TracingSettings):
     polled_scrape_interval: Seconds = setting(
         "polled-scrape-interval",
         Seconds(1),
-        "the same of pods whose newest values somebody polls, as the gates of a release do",
+        "how often those pods are scraped whose newest values are polled, as by a release's gates",
         least=1,
     )
     scrape_timeout: Seconds = setting(
