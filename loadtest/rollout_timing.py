@@ -4,7 +4,8 @@
     python -m loadtest.rollout_timing --write-docs  # and rewrites them in docs/rollouts.md
 
 One new pod beside three stable ones, each scraped every second, as the embedded source does while gates poll, or every
-5 s, at a moment of its own, the new one also a second after its first request. The controller looks as its loop does.
+5 s, at a moment of its own, the new one also a second after its first request. The API tells the times in whole
+seconds, and the controller looks as its loop does.
 The second table has healthy releases, and an outage of both revisions. Seeded; some minutes on one core. What follows a
 verdict (writes, EndpointSlices, proxies) is measured by `make bench-rollouts`, not here.
 """
@@ -23,6 +24,7 @@ from adapter.metrics.scrape.scraper import FIRST_S
 from adapter.rollout.evidence.record import begin
 from adapter.rollout.hear import look_again
 from adapter.rollout.judge import hear
+from adapter.rollout.loop import SHORTEST
 from adapter.rollout.model.gates import parse
 from adapter.rollout.model.window import Arm, Counts, Window
 from adapter.rollout.turns import BUSY
@@ -31,7 +33,7 @@ from loadtest.page import rewrite
 
 DOCUMENT: Final = Path(__file__).parent.parent / "docs" / "rollouts.md"
 SCRAPE_S: Final = 5.0
-TURN_S: Final = 0.15
+TURN_S: Final = 0.25
 """What a turn itself takes."""
 BEFORE_S: Final = 20.0
 """The controller has looked at the stable pods for so long before the new one has traffic."""
@@ -116,14 +118,14 @@ def course(scene: Scene, seed: int) -> Course:
     pods = [Counter(rng, scene, start=start, rate=rate, ill=ill) for start, rate in zip(starts, rates, strict=True)]
     cursor, windows, first, pause = Cursor(-BEFORE_S), 0, math.nan, BUSY
     now = float(rng.uniform(0, BUSY)) - BEFORE_S / 2
-    while (now := now + pause + TURN_S) < (OUTAGE_LONGEST_S if scene.outage else LONGEST_S):
+    while (now := now + max(pause, TURN_S + SHORTEST)) < (OUTAGE_LONGEST_S if scene.outage else LONGEST_S):
         samples = list(_samples(pods, offsets, scene.scrape_s, now))
         if len(samples) == PODS and math.isnan(first):
             first = samples[-1].time
         found = cut(cursor, Scrape(counters={"errors": samples}), now)
         cursor, pause = found.cursor, BUSY
         if found.window is None:
-            pause = min(BUSY, look_again(cursor.time, now))
+            pause = min(BUSY, look_again(cursor, now))
             continue
         windows += _has_new(found.window)
         record = hear(gates, record, found.window)
@@ -142,7 +144,7 @@ def _samples(pods: Sequence[Counter], offsets: np.typing.NDArray[Any], scrape_s:
             continue
         total, bad = pod.at(time)
         born = -1.0 if new else -3600.0
-        yield Sample(Arm.CANARY if new else Arm.STABLE, str(number), time, total, bad, born)
+        yield Sample(Arm.CANARY if new else Arm.STABLE, str(number), math.floor(time), total, bad, born)
 
 
 def _has_new(window: Window) -> bool:

@@ -39,9 +39,15 @@ from adapter.rollout.windows import Cursor, Cut, Level, Sample, Scrape, cut
 log = structlog.get_logger(__name__)
 EVERY: Final = 0.4
 """Seconds between two looks at the metrics of one release, at the least."""
-QUICK: Final = 2.0
-"""Seconds after a window for which the next one is looked for as soon as that: where samples come each second, it is
-there within these. Else looks come with the turns."""
+AFTER_WINDOW: Final = 1.0
+"""The same after a window: where samples come most often, each second, the next one is there no sooner."""
+SLACK: Final = 0.05
+"""Seconds by which a look may come before it is due, as clocks and sleeps are not exact."""
+QUICK: Final = 3.0
+"""Where two windows were no more seconds apart, samples come each second or two, and the next window is looked for as
+often as that. Else looks come with the turns."""
+LATE: Final = 6.0
+"""Seconds after a window from which on that is over: a new pod's first sample has come by then."""
 AHEAD: Final = 3600.0
 """Seconds by which evidence may be ahead of our clock."""
 MOST_RELEASES: Final = 1000
@@ -59,7 +65,7 @@ class MetricsEars:
         self._checker = Checker(self._values, asks_prometheus=queries is not None)
         self._stable = Stable(self._values)
         self._cursors: dict[str, Cursor] = {}
-        self._looked: dict[str, float] = {}
+        self._due: dict[str, float] = {}
 
     async def close(self) -> None:
         """Ends what is under way beside turns."""
@@ -98,9 +104,10 @@ class MetricsEars:
         record, lost = _record(policy, asked, now)
         if lost:
             return Heard(verdict(gates, record, stage, step_of(policy)).verdict, dump(record), lost=lost)
-        if burst is None and now - self._looked.get(release.id, 0.0) < EVERY:
-            return Heard(verdict(gates, record, stage, step_of(policy)).verdict)
-        self._looked[release.id] = now
+        early = self._due.get(release.id, 0.0) - now
+        if burst is None and SLACK < early <= AFTER_WINDOW:  # one that is later was set by a clock that stepped back
+            return Heard(verdict(gates, record, stage, step_of(policy)).verdict, again=early)
+        self._due[release.id] = now + EVERY
         return await self._listen(Context(policy, policy.status, seen, FREE, now), gates, stage, record, burst)
 
     async def _listen(self, ctx: Context, gates: Gates, stage: Stage, record: Record, burst: Counts | None) -> Heard:
@@ -120,8 +127,9 @@ class MetricsEars:
             answers = {**(answers or {}), GENERATED: {Arm.CANARY: burst}}
         window = _joined(found.window, answers, own, ctx)
         if window is None:
-            again = look_again(found.cursor.time, ctx.now)
+            again = look_again(found.cursor, ctx.now)
             return Heard(verdict(gates, record, stage, step_of(ctx.policy)).verdict, again=again)
+        self._due[key] = ctx.now + AFTER_WINDOW
         record = hear(gates, record, window, stage)
         return Heard(verdict(gates, record, stage, step_of(ctx.policy)).verdict, dump(record))
 
@@ -135,7 +143,7 @@ class MetricsEars:
         while len(self._cursors) > MOST_RELEASES:
             oldest = next(iter(self._cursors))
             del self._cursors[oldest]
-            self._looked.pop(oldest, None)
+            self._due.pop(oldest, None)
 
     async def _scrape(self, ctx: Context, asked: Sequence[Gate]) -> Scrape:
         arms = {Arm.STABLE: stable_pods(ctx), Arm.CANARY: canary_pods(ctx)}
@@ -153,12 +161,10 @@ class MetricsEars:
         )
 
 
-def look_again(newest: float | None, now: float) -> float:
-    """Seconds until the next look after one that found no window, where that is sooner than usual; else inf.
-
-    `newest`: when the last window was found, by the clock of `now`.
-    """
-    return EVERY if newest is not None and now - newest < QUICK else math.inf
+def look_again(cursor: Cursor, now: float) -> float:
+    """Seconds until the next look after one that found no window, where that is sooner than usual; else inf."""
+    quick = cursor.time is not None and cursor.pace <= QUICK and now - cursor.time < LATE
+    return EVERY if quick else math.inf
 
 
 def _health(ctx: Context) -> Mapping[Arm, Health]:

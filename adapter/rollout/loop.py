@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 
@@ -19,7 +19,7 @@ from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, Resource
 from adapter.rollout.model.actions import DEPLOYMENTS, ENDPOINT_SLICES, REPLICA_SETS, SERVICES
 from adapter.rollout.model.policy import POLICIES
 from adapter.rollout.telemetry import Telemetry
-from adapter.rollout.turns import CALM, Ears, Notify, Turns, nobody
+from adapter.rollout.turns import CALM, Ears, Notify, Turned, Turns, nobody
 
 log = structlog.get_logger(__name__)
 WATCHED: Final = (DEPLOYMENTS, REPLICA_SETS, SERVICES, ENDPOINT_SLICES, HORIZONTAL_POD_AUTOSCALERS)
@@ -33,7 +33,27 @@ MOST_AT_ONCE: Final = 16
 ILL: Final = 5.0
 """Seconds after a turn that failed in a way that nobody foresaw."""
 
+MOST_ASKED: Final = 30.0
+"""Seconds that an API server may ask us to stay away (Retry-After)."""
+
 Key = tuple[str, str]
+
+
+class Waits(NamedTuple):
+    """Seconds from the end of a turn: until the next may begin, and until it begins though nothing changes."""
+
+    rest: float
+    again: float
+
+
+def waits(turned: Turned, *, took: float) -> Waits:
+    """What follows from a turn that took so many s: in mid-release the next begins when it is due, not so much later.
+
+    What a refused write asks for counts from its end; a decision alone may ask for the next turn at once.
+    """
+    shortest = min(turned.again, SHORTEST if turned.again < CALM else SHORTEST_CALM)
+    rest = max(turned.rest, shortest)
+    return Waits(rest, max(rest, turned.again - took))
 
 
 class Loop:
@@ -98,16 +118,17 @@ class Loop:
         wake = self._wakes[key]
         while True:
             wake.clear()
-            again = await self._turn(key)
-            least = min(again, SHORTEST if again < CALM else SHORTEST_CALM)
-            await asyncio.sleep(least)
-            if again > least:
-                await _either(wake, again - least)
+            rest, again = await self._turn(key)
+            await asyncio.sleep(rest)
+            if again > rest:
+                await _either(wake, again - rest)
 
-    async def _turn(self, key: Key) -> float:
-        """One turn; seconds until the next."""
+    async def _turn(self, key: Key) -> Waits:
+        """One turn, and how long to wait for the next."""
         namespace, name = key
+        clock = asyncio.get_running_loop().time
         async with self._room:
+            began = clock()
             try:
                 about = {"k8s.namespace.name": namespace, "streamgate.rolloutpolicy.name": name}
                 with self._telemetry.tracer.trace("turn", about):
@@ -115,17 +136,18 @@ class Loop:
             except KubeError as error:
                 log.warning("cannot read", namespace=namespace, policy=name, cause=str(error))
                 self._telemetry.turned(namespace, name, None)
-                return max(1.0, min(error.retry_after or 0.0, 30.0))
+                asked = min(error.retry_after or 0.0, MOST_ASKED)
+                return Waits(max(SHORTEST, asked), max(1.0, asked))
             except BaseException as error:
                 if ends_program(error):
                     raise
                 log.exception("turn failed", namespace=namespace, policy=name)  # and the others go on
                 self._telemetry.turned(namespace, name, None)
-                return ILL
+                return Waits(SHORTEST, ILL)
         self._telemetry.turned(namespace, name, turned.status)
         if turned.judged is not None:
             self._telemetry.judged(namespace, name, turned.judged)
-        return turned.again
+        return waits(turned, took=clock() - began)
 
     async def _stop(self) -> None:
         tasks: list[asyncio.Task[Any]] = list(self._tasks.values())

@@ -85,7 +85,7 @@ def nobody(policy: RolloutPolicy, told: Sequence[Told], now: float) -> None:
 
 
 class Turned(NamedTuple):
-    """When to look again, in seconds, and how the status is now (None: the policy is gone)."""
+    """When to look again, in seconds from the turn's begin, and how the status is now (None: the policy is gone)."""
 
     again: float
     status: Status | None = None
@@ -94,6 +94,8 @@ class Turned(NamedTuple):
     """Why a write was not made, if one was not."""
     judged: Said | None = None
     """What the judge said of a window that is new."""
+    rest: float = 0.0
+    """Seconds from the turn's end before which there is none, whatever changes: a write was refused for so long."""
 
 
 class Turns:
@@ -155,11 +157,11 @@ class Turns:
     def _after(self, decision: Decision, result: Result) -> Turned:
         if result.ended is not Ended.DONE:
             log.info("again", cause=result.said)
-            return Turned(result.pause, decision.status, result.made, result.said)
+            return Turned(result.pause, decision.status, result.made, result.said, rest=result.pause)
         calm = BUSY if decision.status.release or decision.status.roll else CALM
         again = calm if decision.again is None else min(calm, decision.again)
         return Turned(again, decision.status, result.made)
 
     def _ended(self, policy: RolloutPolicy, result: Result) -> Turned:
         log.info("status not written", policy=policy.metadata.name, cause=result.said)
-        return Turned(result.pause, policy.status, said=result.said)
+        return Turned(result.pause, policy.status, said=result.said, rest=result.pause)

@@ -76,6 +76,8 @@ class Cursor:
     """Metric -> pod -> last sample that was counted."""
     time: float | None = None
     """End of the last window."""
+    pace: float = math.inf
+    """s from the window before to the last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,8 @@ def cut(cursor: Cursor, scrape: Scrape, now: float) -> Cut:
     }
     sums |= {name: {arm: _mean(pods.values()) for arm, pods in arms.items()} for name, arms in levels.items()}
     window = Window(time=now, metrics=sums, health=scrape.health, step=scrape.step, pods=_by_pod({**grown, **levels}))
-    return Cut(Cursor(cursor.since, counters, now), window, tuple(notes[:MOST_NOTES]))
+    pace = math.inf if cursor.time is None else now - cursor.time
+    return Cut(Cursor(cursor.since, counters, now, pace), window, tuple(notes[:MOST_NOTES]))
 
 
 def _usable(samples: Sequence[Sample], now: float, metric: str, notes: list[str]) -> dict[str, Sample]:
@@ -145,13 +148,18 @@ def _waits(counted: Mapping[str, Last], samples: Mapping[str, Sample], *, hurrie
     known = {pod: counted[pod] for pod in samples if pod in counted}
     if not hurried:
         return any(not _has_more(samples[pod], last) for pod, last in known.items())
-    old = {pod for pod, last in known.items() if samples[pod].time <= last.time}
+    old = {pod for pod, last in known.items() if not _is_newer(samples[pod], last)}
     arms = {sample.arm for sample in samples.values()}
     return arms != {sample.arm for pod, sample in samples.items() if pod not in old}
 
 
 def _has_more(sample: Sample, last: Last) -> bool:
-    return sample.time > last.time and (last.idle or sample.total != last.total)
+    return _is_newer(sample, last) and (last.idle or sample.total != last.total)
+
+
+def _is_newer(sample: Sample, last: Last) -> bool:
+    """The API writes times in whole seconds: of two samples of one second, the one that counted more is the newer."""
+    return sample.time > last.time or (sample.time == last.time and sample.total > last.total)
 
 
 def _grow(
@@ -163,7 +171,7 @@ def _grow(
     grown: dict[Arm, dict[str, Counts]] = {}
     for pod, sample in samples.items():
         last = counted.get(pod)
-        if last is not None and sample.time <= last.time:
+        if last is not None and not _is_newer(sample, last):
             marks[pod] = last
             continue
         if last is None and (sample.born is None or sample.born + COARSE <= cursor.since):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from adapter.rollout.evidence import dispersion, events, gauges, likelihood, mixture
 from adapter.rollout.evidence.codec import EvidenceError, pack, unpack
-from adapter.rollout.evidence.events import Bar, Interval
+from adapter.rollout.evidence.events import Bar, Events, Interval
 from adapter.rollout.evidence.likelihood import RHOS, SIGNS
 
 CANARY = Bar(limit=0.01, margin=0.5, concurrent=True)
@@ -210,6 +210,19 @@ def test_the_limit_is_lifted_only_where_stable_itself_is_above_it(stable: float)
     assert float(events.against(alone)) > 0
     shared = events.hear(events.begin(), bar, interval(100, 30, 900, 270))
     assert float(events.against(shared)) < 0
+
+
+def test_the_first_bad_request_of_an_interval_lifts_no_limit_and_the_second_does() -> None:
+    """1 of 90 stable requests is above 1 %, and so it was in each eleventh interval of pods with 0.1 % bad."""
+    bar = Bar(limit=0.01, margin=None, concurrent=True)
+    none, one, two = (float(events.against(events.hear(calm(), bar, interval(30, 2, 90, bad)))) for bad in (0, 1, 2))
+    assert one == pytest.approx(none)
+    assert two < 0 < one
+
+
+def calm() -> Events:
+    """After intervals of stable pods alone, 100 of whose requests were good."""
+    return events.begin()._replace(recent=np.array([200.0, 0.0]))
 
 
 def test_a_gauges_windows_are_worse_fine_or_neither() -> None:

@@ -1,5 +1,7 @@
 """Gates in a whole release: metrics come from custom.metrics.k8s.io, pod by pod, and the judge decides."""
 
+import json
+import math
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,10 +12,12 @@ import pytest
 from adapter.kube import errors
 from adapter.kube.resources import PODS
 from adapter.rollout.evidence import breaker
-from adapter.rollout.hear import MetricsEars, health
+from adapter.rollout.hear import AFTER_WINDOW, MetricsEars, health, look_again
+from adapter.rollout.hear import EVERY as EVERY_LOOK
 from adapter.rollout.model.observation import Pod
 from adapter.rollout.model.window import Arm, Health
 from adapter.rollout.turns import BUSY, Turns
+from adapter.rollout.windows import Cursor
 from tests.rollout.local import LocalClient
 from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, Shop, image_of
 
@@ -183,12 +187,45 @@ def test_new_pods_that_go_unready_roll_back_and_a_shared_outage_does_not(stable:
     assert bool(why) is ends
 
 
-async def test_a_window_that_is_not_there_yet_is_looked_for_again_soon_and_then_with_the_turns() -> None:
-    """Samples of each second make a window in each; those of 5 s are not there the sooner for more looks."""
+async def test_the_next_window_is_not_looked_for_before_a_sample_of_it_can_be_there() -> None:
+    """What wakes a turn 0.3 s after a window asks for no metrics, and for the next turn when the window is due."""
     shop, _ = await judged(CANARY, 0.02)
     await shop.until(lambda: shop.phase == "Stepping" and shop.status.get("evidence"))
     before = shop.status["evidence"]
     await shop.until(lambda: shop.status["evidence"] != before)
     found = shop.now - 1  # the clock of that turn
-    again = [(await shop.turns.turn(NAMESPACE, "web", found + after)).again for after in (0.5, 1.9, 2.1)]
-    assert again == [0.4, 0.4, BUSY]
+    turned = await shop.turns.turn(NAMESPACE, "web", found + 0.3)
+    assert turned.again == pytest.approx(AFTER_WINDOW - 0.3)
+
+
+@pytest.mark.parametrize(
+    ("pace", "after", "again"),
+    [
+        (1.0, 1.0, EVERY_LOOK),
+        (3.0, 5.9, EVERY_LOOK),
+        (1.0, 6.0, math.inf),
+        (5.0, 1.0, math.inf),
+        (math.inf, 1.0, math.inf),
+    ],
+    ids=["each second", "a new pod's first sample", "too late", "each 5 s", "only one window so far"],
+)
+def test_a_window_that_is_not_there_yet_is_looked_for_soon_only_where_samples_come_often(
+    pace: float, after: float, again: float
+) -> None:
+    """Samples of each second make a window in each; those of 5 s are not there the sooner for more looks."""
+    assert look_again(Cursor(0.0, time=100.0, pace=pace), 100.0 + after) == again
+
+
+def test_before_the_first_window_looks_come_with_the_turns() -> None:
+    assert look_again(Cursor(0.0), 100.0) == math.inf
+
+
+async def test_the_pace_is_that_of_the_last_two_windows() -> None:
+    """Scrapes of 5 s: the turn that looked in vain says nothing of its own, and the next comes as usual."""
+    shop, _ = await judged(CANARY, 0.02)
+    await shop.until(lambda: shop.mark == "Stepping 1")
+    heard: list[str] = []
+    shop.every_step.append(lambda: heard.append(json.dumps(shop.status.get("evidence"))))
+    await shop.until(lambda: len(set(heard)) == 3)
+    turned = await shop.turns.turn(NAMESPACE, "web", shop.now - 1 + AFTER_WINDOW)
+    assert turned.again == BUSY

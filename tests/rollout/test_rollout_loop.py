@@ -18,16 +18,35 @@ from adapter.kube.fake.server import FakeCluster, notify
 from adapter.kube.resources import LEASES, PODS
 from adapter.rollout.__main__ import main
 from adapter.rollout.decide.idle import HINT
+from adapter.rollout.loop import SHORTEST, SHORTEST_CALM, Waits, waits
 from adapter.rollout.model.actions import DEPLOYMENTS, ENDPOINT_SLICES, EVENTS, REPLICA_SETS, SERVICES
 from adapter.rollout.model.policy import POLICIES
 from adapter.rollout.serve import serve
 from adapter.rollout.settings import parse
+from adapter.rollout.turns import CALM, Turned
 from tests.rollout.objects import copied
 from tests.rollout.shop import Shop
 
 SWIFT = ["--address=127.0.0.1:0", "--leader-elect-lease-duration=1s", "--leader-elect-renew-deadline=700ms"]
 SWIFT += ["--leader-elect-retry-period=100ms", "--kube-api-qps=1000", "--kube-api-burst=1000"]
 QUICK: dict[str, Any] = {"blueGreen": {"previewSeconds": 0, "verifySeconds": 1}}
+
+
+@pytest.mark.parametrize(
+    ("turned", "took", "expected"),
+    [
+        (Turned(1.0), 0.25, Waits(SHORTEST, 0.75)),
+        (Turned(1.0), 3.0, Waits(SHORTEST, SHORTEST)),
+        (Turned(0.0), 3.0, Waits(0.0, 0.0)),
+        (Turned(CALM), 0.5, Waits(SHORTEST_CALM, CALM - 0.5)),
+        (Turned(0.4, rest=7.0), 0.25, Waits(7.0, 7.0)),
+    ],
+    ids=["due a second after its begin", "slow", "at once", "calm", "refused for 7 s"],
+)
+def test_the_next_turn_counts_from_the_begin_of_this_one_and_a_refusals_pause_from_its_end(
+    turned: Turned, took: float, expected: Waits
+) -> None:
+    assert waits(turned, took=took) == expected
 
 
 async def eventually(true: Callable[[], object], seconds: float = 20.0) -> None:

@@ -70,6 +70,12 @@ def test_a_series_of_bad_requests_that_goes_and_comes_back_counts_once() -> None
     assert last(*scrapes) == Counts(39, 1)
 
 
+@pytest.mark.parametrize(("total", "grown"), [(160, Counts(58, 2)), (90, None)], ids=["newer", "of a slower replica"])
+def test_of_two_samples_of_one_second_the_one_that_counted_more_is_newer(total: float, grown: Counts | None) -> None:
+    """The API writes times in whole seconds: 12.1 and 12.9 are both 12."""
+    assert last((NOW, [sample("a", NOW, 100)]), (NOW + 1, [sample("a", NOW, total, 2)])) == grown
+
+
 def test_after_a_reset_both_counters_grew_by_their_new_values() -> None:
     """100 -> 30: the process began anew, and its 4 bad requests are of the 30."""
     scrapes = (NOW, [sample("a", NOW, 100, 20)]), (NOW + 5, [sample("a", NOW + 5, 30, 4)])

@@ -188,8 +188,11 @@ def _below(limit: float, now: Interval, spread: Floats) -> Floats:
 
 
 def _lifted(limit: float, now: Interval, recent: Floats, spread: Floats) -> Floats:
-    """The limit; where the stable pods are above it, what their own rate may be at most (two standard errors)."""
-    latest = _part(now.bad_stable, now.stable)
+    """The limit; where the stable pods are above it, what their own rate may be at most (two standard errors).
+
+    The first bad request of an interval is no rate: in a short one it alone would be above most limits.
+    """
+    latest = _part(np.maximum(now.bad_stable - 1, 0), now.stable)
     own = np.maximum(latest, _part(recent[..., 1], recent[..., 0]))
     if not (own > limit).any():
         return np.asarray(limit)
