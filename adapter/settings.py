@@ -84,6 +84,11 @@ class Settings(Listening, TracingSettings):
     value_max_age: Seconds = setting(
         "value-max-age", Seconds(60), "older values are left out (or 4 refreshes, whichever is longer)", least=0
     )
+    reflex: bool = setting(
+        "reflex",
+        False,
+        "ask the HPA controller to look now where that adds pods, at HPAs annotated streamgate.io/reflex=true",
+    )
     # the embedded source
     scrape_interval: Seconds = setting(
         "scrape-interval", Seconds(5), "how often annotated pods are scraped by the embedded source", least=1

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import yaml
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -35,6 +36,8 @@ from tests.cluster.node import CGROUP, CGROUPS
 DOCUMENT = Path(__file__).parent.parent / "docs" / "scale-latency.md"
 PICTURE = DOCUMENT.parent / "img" / "scale-latency.png"
 MARKS = "<!-- figures: written by loadtest/scale_latency.py -->", "<!-- end of figures -->"
+REFLEX_MARKS = "<!-- reflex: written by loadtest/scale_latency.py -->", "<!-- end of reflex -->"
+REFLEX = Path(__file__).parent.parent / "manifests" / "components" / "reflex" / "rbac.yaml"
 
 APIS = ("v1beta2.custom.metrics.k8s.io",)
 CONTROLLER_FLAGS = ["--kube-api-qps=200", "--kube-api-burst=400"]
@@ -74,7 +77,10 @@ def measure_all(trial: Trial, bed: Bed, console: Console) -> tuple[dict[float, l
             namespace = f"latency-{scrape:g}s-{int(time.time()) % 100_000}"
             progress.print(f"scrape every {scrape:g} s: starting {trial.hpas * BEFORE} pods and the adapter")
             prepare(bed, namespace, trial)
-            with running_adapter(bed, Path(folder) / namespace, f"--scrape-interval={scrape:g}s", apis=APIS):
+            flags = [f"--scrape-interval={scrape:g}s", *(["--reflex"] if trial.reflex else [])]
+            if trial.reflex:
+                bed.apply(list(yaml.safe_load_all(REFLEX.read_text(encoding="utf-8"))))
+            with running_adapter(bed, Path(folder) / namespace, *flags, apis=APIS):
                 found = asyncio.run(measure(bed, namespace, trial, progress, f"scrape every {scrape:g} s"))
             bed.delete_namespace(namespace)
             results[scrape] = found.steps
@@ -105,6 +111,7 @@ def _conditions(trial: Trial, bed: Bed) -> dict[str, object]:
         " ahead of whatever else ran there",
         "load": f"{trial.hpas} HPAs in parallel, each on 2 pods at {LOW / BEFORE:g} requests/s; a step takes"
         f" {LOW:g} to {HIGH:g} requests/s at target {TARGET} per pod, at random within {STAGGER_S:g} s",
+        "reflex": "on: --reflex, and the HPAs' annotation" if trial.reflex else "off",
         "watch": f"each HPA is watched for {trial.watch_s:g} s after its step; maxReplicas {MOST}",
     }
 
@@ -133,13 +140,17 @@ def show(results: Mapping[float, Sequence[Step]], conditions: Mapping[str, objec
         console.print(f"{name}: {text}", highlight=False)
 
 
-def write_docs(results: Mapping[float, Sequence[Step]], conditions: Mapping[str, object]) -> None:
-    """The figures of docs/scale-latency.md between their marks, and the picture."""
+def write_docs(
+    results: Mapping[float, Sequence[Step]], conditions: Mapping[str, object], *, reflex: bool = False
+) -> None:
+    """The figures of docs/scale-latency.md between their marks, and the picture; with reflex its own, without one."""
+    first, last = REFLEX_MARKS if reflex else MARKS
     text = DOCUMENT.read_text(encoding="utf-8")
-    before, rest = text.split(MARKS[0])
+    before, rest = text.split(first)
     figures = latency.report(results, [f"{name}: {said}" for name, said in conditions.items()])
-    DOCUMENT.write_text(f"{before}{MARKS[0]}\n{figures}\n{MARKS[1]}{rest.split(MARKS[1])[1]}", encoding="utf-8")
-    latency.draw(results, lambda figure: figure.savefig(PICTURE, dpi=110, metadata={"Software": None}))
+    DOCUMENT.write_text(f"{before}{first}\n{figures}\n{last}{rest.split(last)[1]}", encoding="utf-8")
+    if not reflex:
+        latency.draw(results, lambda figure: figure.savefig(PICTURE, dpi=110, metadata={"Software": None}))
 
 
 def _parse(arguments: Sequence[str] | None) -> tuple[Trial, argparse.Namespace]:
@@ -147,6 +158,9 @@ def _parse(arguments: Sequence[str] | None) -> tuple[Trial, argparse.Namespace]:
     parser.add_argument("--scrape", type=float, action="append", metavar="SECONDS", help="default: 5 and 2")
     parser.add_argument("--hpas", type=int, default=Trial.hpas, help="in parallel (default %(default)s, at most 24)")
     parser.add_argument("--rounds", type=int, default=Trial.rounds, help="steps of each HPA (default %(default)s)")
+    parser.add_argument(
+        "--reflex", action="store_true", help="with the adapter's flag of that name, and HPAs that agree"
+    )
     parser.add_argument("--seed", type=int, help="of the moments at which steps are taken")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--write-docs", action="store_true", help="rewrite the figures of docs/scale-latency.md")
@@ -155,7 +169,7 @@ def _parse(arguments: Sequence[str] | None) -> tuple[Trial, argparse.Namespace]:
     if not 1 <= given.hpas <= 24 or given.rounds < 1:
         parser.error("--hpas must be 1 to 24 (the node has room for 240 pods) and --rounds at least 1")
     scrapes = tuple(given.scrape or Trial.scrapes)
-    return Trial(scrapes, given.hpas, given.rounds, seed=given.seed), given
+    return Trial(scrapes, given.hpas, given.rounds, seed=given.seed, reflex=given.reflex), given
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -172,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.json:
         given.json.write_text(json.dumps(latency.document(results, conditions), indent=1) + "\n", encoding="utf-8")
     if given.write_docs:
-        write_docs(results, conditions)
+        write_docs(results, conditions, reflex=trial.reflex)
     return 0
 
 

@@ -16,6 +16,7 @@ from adapter.kube.client import Client
 from adapter.kube.errors import KubeError
 from adapter.kube.informer import Informer
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS
+from adapter.reflex import ANNOTATION
 from adapter.units.quantity import Quantity
 from loadtest import latency
 from loadtest.latency import Change, Step
@@ -51,6 +52,8 @@ class Trial:
     rest_s: float = 60.0
     """How long the load is low before the next step, at least."""
     seed: int | None = None
+    reflex: bool = False
+    """Whether the adapter asks the HPA controller to look now (--reflex)."""
 
 
 @dataclass
@@ -115,6 +118,8 @@ class Measurement:
         pause = HPA_PERIOD_S / len(self.services)
         for service in self.services.values():
             made = hpa(service.name, self.namespace, pods_metric(METRIC, str(TARGET)), low=BEFORE, high=MOST, down=10)
+            if self.trial.reflex:
+                made["metadata"]["annotations"] = {ANNOTATION: "true"}
             began = time.monotonic()
             await asyncio.to_thread(self.bed.apply, made)
             await asyncio.sleep(max(0.0, pause - (time.monotonic() - began)))

@@ -7,7 +7,7 @@ at a time.
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -20,6 +20,7 @@ from adapter.hpa.decide import Decision, decide
 from adapter.hpa.fields import HpaError
 from adapter.hpa.model import (
     ExternalValues,
+    HpaSpec,
     Invalid,
     Metric,
     ObjectValue,
@@ -48,6 +49,27 @@ TIMEOUT = 10.0
 """s for an explanation: each value that is not in memory may take one."""
 DEFAULT_WINDOW = 60.0
 """s over which a value counts that does not tell; the formula reads it for the cpu resource alone, which does."""
+
+
+class Target(NamedTuple):
+    """What an HPA scales: how large it is, and which pods are its own."""
+
+    scale: Scale
+    selector: Selector
+
+
+class Forecast(NamedTuple):
+    """What an HPA will do. `pods`: how many its target has."""
+
+    spec: HpaSpec
+    target: Target
+    pods: int
+    decision: Decision
+
+
+def spec_of(hpa: autoscaling.HorizontalPodAutoscaler) -> HpaSpec:
+    """Its spec as the formula reads it. Raises HpaError."""
+    return read_spec(msgspec.to_builtins(hpa))
 
 
 class Forecaster:
@@ -80,28 +102,35 @@ class Forecaster:
         hpa = self._hpas.get(namespace, name)
         if hpa is None:
             raise Missing(f"no HorizontalPodAutoscaler {namespace}/{name} is known here")
+        found = await self.forecast(answers, hpa, user=user)
+        named, (scale, _), spec = hpa.spec.scale_target_ref, found.target, found.spec
+        return {
+            "hpa": f"{namespace}/{name}",
+            "target": f"{named.kind} {named.name}",
+            "replicas": {"spec": scale.spec, "status": scale.status, "min": spec.min, "max": spec.max},
+            "pods": found.pods,
+            **_told(found.decision),
+        }
+
+    async def forecast(
+        self, answers: Answers, hpa: autoscaling.HorizontalPodAutoscaler, *, user: str, target: Target | None = None
+    ) -> Forecast:
+        """The decision for `hpa`. `target`: as it is known already; else it is asked for. Raises Unavailable."""
+        namespace, name = hpa.metadata.namespace, hpa.metadata.name
         try:
-            raw = msgspec.to_builtins(hpa)
-            spec, history = read_spec(raw), read_history(raw)
+            spec, history = spec_of(hpa), read_history(msgspec.to_builtins(hpa))
         except HpaError as error:
             raise Unavailable(f"HorizontalPodAutoscaler {namespace}/{name} cannot be read: {error}") from error
         async with self._turn:
-            scale, selector = await self._scale(hpa)
-            pods = await self._pods(namespace, selector)
-        asked = _Asked(answers, self._catalogue, namespace=namespace, selector=selector, user=user)
+            target = target or await self._scale(hpa)
+            pods = await self._pods(namespace, target.selector)
+        asked = _Asked(answers, self._catalogue, namespace=namespace, selector=target.selector, user=user)
         written = hpa.spec.metrics or (None,) * len(spec.metrics)
         observed = [await asked.of(metric, one) for metric, one in zip(spec.metrics, written, strict=True)]
-        decision = decide(spec, scale, observed, pods, history, self._clock())
-        target = hpa.spec.scale_target_ref
-        return {
-            "hpa": f"{namespace}/{name}",
-            "target": f"{target.kind} {target.name}",
-            "replicas": {"spec": scale.spec, "status": scale.status, "min": spec.min, "max": spec.max},
-            "pods": len(pods),
-            **_told(decision),
-        }
+        decision = decide(spec, target.scale, observed, pods, history, self._clock())
+        return Forecast(spec, target, len(pods), decision)
 
-    async def _scale(self, hpa: autoscaling.HorizontalPodAutoscaler) -> tuple[Scale, Selector]:
+    async def _scale(self, hpa: autoscaling.HorizontalPodAutoscaler) -> Target:
         """The target's scale, and which pods are its own. Raises Unavailable."""
         target = hpa.spec.scale_target_ref
         resource = resource_of(self._catalogue.mapper, target.api_version, target.kind)
@@ -119,7 +148,7 @@ class Forecaster:
             raise Unavailable(f"the scale of {target.kind} {target.name} cannot be had: {error}") from error
         if selector.empty:
             raise Unavailable(f"the scale of {target.kind} {target.name} has no selector of pods")
-        return Scale(found.spec.replicas, found.status.replicas), selector
+        return Target(Scale(found.spec.replicas, found.status.replicas), selector)
 
     async def _pods(self, namespace: str, selector: Selector) -> list[PodState]:
         """Raises Unavailable."""

@@ -25,6 +25,7 @@ from adapter.collect.transition import Transitions
 from adapter.kube.index import Index
 from adapter.kube.resources import ApiResource, GroupResource
 from adapter.program.run import Job
+from adapter.reflex import Reflex
 from adapter.rules import resources
 from adapter.rules.model import RuleFile
 from adapter.settings import Settings
@@ -83,6 +84,7 @@ def collecting(
     if cluster.client is not None:
         client = cluster.client
         jobs.append(Job("API resources", lambda: follow_resources(client, catalogue, read_hpas)))
+    forecaster = Forecaster(cluster.hpas, cluster.pods, cluster.client, catalogue)
     answers = Collected(
         collector,
         directory,
@@ -90,10 +92,14 @@ def collecting(
         telemetry,
         serves_custom=rules.custom is not None,
         serves_external=rules.external is not None,
-        forecaster=Forecaster(cluster.hpas, cluster.pods, cluster.client, catalogue),
+        forecaster=forecaster,
         polled=values.polled,
         wall=steady.wall,
     )
+    if settings.reflex and cluster.client is not None:
+        settle = float(settings.refresh_interval if settings.prometheus_url else settings.scrape_interval)
+        reflex = Reflex(cluster.client, cluster.hpas, forecaster, answers, registry, settle=settle)
+        jobs.append(Job("reflex", reflex.run))
     return Collecting(answers, collector, jobs)
 
 

@@ -98,6 +98,7 @@ EFFECTS: dict[str, tuple[dict[str, Any], Any]] = {
     "certManager.certDuration": (CERT_MANAGER, "8760h"),
     "certManager.certRenewBefore": (CERT_MANAGER, "240h"),
     "otlp.enabled": (NOTHING, True),
+    "reflex.enabled": (NOTHING, True),
     "networkPolicy.enabled": (NOTHING, True),
     "observers": (NOTHING, [{"kind": "ServiceAccount", "name": "prometheus", "namespace": "monitoring"}]),
     "serviceMonitor.enabled": (NOTHING, True),

@@ -24,7 +24,7 @@ FOREIGN_ACCOUNTS = {
     ("kube-system", "vpa-recommender"),
     ("monitoring", "prometheus-adapter"),
 }
-ALL = ("resource-metrics", "external-metrics", "otlp", "network-policy", "cert-manager")
+ALL = ("resource-metrics", "external-metrics", "otlp", "network-policy", "cert-manager", "reflex")
 
 
 def named(objects: list[Any]) -> list[Any]:

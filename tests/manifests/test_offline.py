@@ -25,6 +25,7 @@ SINCE = {"MutatingAdmissionPolicy": (1, 36), "MutatingAdmissionPolicyBinding": (
 EVERYTHING = (
     "networkPolicy",
     "otlp",
+    "reflex",
     "serviceMonitor",
     "podMonitor",
     "recommender",
