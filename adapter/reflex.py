@@ -7,6 +7,7 @@ spec that mean nothing, one after the other, so that the spec is as before; `ada
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Final
 
 import structlog
@@ -50,6 +51,9 @@ BURST: Final = 20.0
 USER: Final = "streamgate-reflex"
 """Who asks for the values, and who the API server is told changed the spec."""
 
+UNPROCESSABLE: Final = 422
+"""A patch whose `test` failed."""
+
 Key = tuple[str, str]
 
 
@@ -70,6 +74,28 @@ class _Followed:
     task: asyncio.Task[None] | None = None
 
 
+class Outcome(StrEnum):
+    """What came of asking for a look."""
+
+    ASKED = "asked"
+    OVERTAKEN = "overtaken"
+    """Somebody changed the policies meanwhile, and so made the controller look."""
+    REFUSED = "refused"
+    TOO_MANY = "too many"
+    """For all HPAs together: it is asked for a little later."""
+
+
+class ReflexTelemetry:
+    """What it tells of itself, registered once in `registry`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.hpas = Gauge("streamgate_reflex_hpas", "HPAs that agreed to --reflex.", registry=registry)
+        text = "Times that the HPA controller was asked to look at an HPA now, by what came of it."
+        self.asked = Counter("streamgate_reflex_asked", text, ("outcome",), registry=registry)
+        for outcome in Outcome:
+            self.asked.labels(outcome)
+
+
 class Reflex:
     """Looks at the HPAs that agreed as their values change, and asks the controller to."""
 
@@ -79,7 +105,7 @@ class Reflex:
         hpas: Index[HorizontalPodAutoscaler],
         forecaster: Forecaster,
         answers: Answers,
-        registry: CollectorRegistry,
+        telemetry: ReflexTelemetry,
         *,
         settle: float,
         clock: Callable[[], float] = steady,
@@ -93,14 +119,8 @@ class Reflex:
         self._room = asyncio.Semaphore(AT_ONCE)
         self._tokens, self._filled = BURST, clock()
         self._told = Once(most=2 * MOST)
-        self._asked = Counter(
-            "streamgate_reflex_asked",
-            "Times that the HPA controller was asked to look at an HPA now, by what came of it.",
-            ("outcome",),
-            registry=registry,
-        )
-        number = Gauge("streamgate_reflex_hpas", "HPAs that agreed to --reflex.", registry=registry)
-        number.set_function(lambda: len(self._followed))
+        self._asked = telemetry.asked
+        telemetry.hpas.set_function(lambda: len(self._followed))
         hpas.on_change(self._changed)
 
     async def run(self) -> None:
@@ -162,7 +182,7 @@ class Reflex:
             except (*NO_ANSWER, TimeoutError):
                 pass  # why there is no value is told to whoever asks for it; here nothing follows from it
             except KubeError as error:
-                self._asked.labels("refused").inc()
+                self._asked.labels(Outcome.REFUSED).inc()
                 self._say(key, f"its change was refused: {error}")
         followed.target, followed.rising, followed.again = None, None, self._clock() + REST_S
 
@@ -184,7 +204,7 @@ class Reflex:
         if found is None or swap is None or not hasten.may_ask(followed.asked, followed.changed, now):
             return
         if not self._takes_token():
-            self._asked.labels("too many").inc()
+            self._asked.labels(Outcome.TOO_MANY).inc()
             return
         followed.rising = None
         followed.asked = hasten.ask(followed.asked, found.decision.current, now)
@@ -219,7 +239,7 @@ class Reflex:
         meta = hpa.metadata
         path = HORIZONTAL_POD_AUTOSCALERS.path(meta.namespace, meta.name)
         back = Swap(swap.path, swap.after, swap.before)
-        outcome = "asked"
+        outcome = Outcome.ASKED
         for each in (swap, back):
             try:
                 body = operations(meta.uid, each)
@@ -227,20 +247,16 @@ class Reflex:
             except KubeError as error:
                 if error.status != UNPROCESSABLE:
                     raise
-                outcome = "changed meanwhile"
+                outcome = Outcome.OVERTAKEN
                 break
         self._asked.labels(outcome).inc()
         decision = found.decision
         said = {"hpa": f"{meta.namespace}/{meta.name}", "replicas": decision.current, "desired": decision.desired}
-        log.info("asked for a look", outcome=outcome, **said)
+        log.info("asked for a look", outcome=outcome.value, **said)
 
     def _say(self, key: Key, why: str) -> None:
         if self._told.first(key, why):
             log.warning("no reflex", hpa="/".join(key), cause=why)
-
-
-UNPROCESSABLE: Final = 422
-"""A patch whose `test` failed."""
 
 
 def operations(uid: str, swap: Swap) -> list[dict[str, Any]]:

@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -29,7 +28,7 @@ from loadtest import latency
 from loadtest.latency import Step
 from loadtest.machine import ahead, description, weigh
 from loadtest.steps import BEFORE, HIGH, HPA_PERIOD_S, LOW, MOST, STAGGER_S, TARGET, Measurement, Trial, prepare
-from tests.cluster.adapter import running_adapter
+from tests.cluster.adapter import reflex, running_adapter
 from tests.cluster.bed import Bed, BedError, Options
 from tests.cluster.node import CGROUP, CGROUPS
 
@@ -37,7 +36,6 @@ DOCUMENT = Path(__file__).parent.parent / "docs" / "scale-latency.md"
 PICTURE = DOCUMENT.parent / "img" / "scale-latency.png"
 MARKS = "<!-- figures: written by loadtest/scale_latency.py -->", "<!-- end of figures -->"
 REFLEX_MARKS = "<!-- reflex: written by loadtest/scale_latency.py -->", "<!-- end of reflex -->"
-REFLEX = Path(__file__).parent.parent / "manifests" / "components" / "reflex" / "rbac.yaml"
 
 APIS = ("v1beta2.custom.metrics.k8s.io",)
 CONTROLLER_FLAGS = ["--kube-api-qps=200", "--kube-api-burst=400"]
@@ -77,9 +75,7 @@ def measure_all(trial: Trial, bed: Bed, console: Console) -> tuple[dict[float, l
             namespace = f"latency-{scrape:g}s-{int(time.time()) % 100_000}"
             progress.print(f"scrape every {scrape:g} s: starting {trial.hpas * BEFORE} pods and the adapter")
             prepare(bed, namespace, trial)
-            flags = [f"--scrape-interval={scrape:g}s", *(["--reflex"] if trial.reflex else [])]
-            if trial.reflex:
-                bed.apply(list(yaml.safe_load_all(REFLEX.read_text(encoding="utf-8"))))
+            flags = [f"--scrape-interval={scrape:g}s", *([reflex(bed)] if trial.reflex else [])]
             with running_adapter(bed, Path(folder) / namespace, *flags, apis=APIS):
                 found = asyncio.run(measure(bed, namespace, trial, progress, f"scrape every {scrape:g} s"))
             bed.delete_namespace(namespace)
@@ -141,15 +137,15 @@ def show(results: Mapping[float, Sequence[Step]], conditions: Mapping[str, objec
 
 
 def write_docs(
-    results: Mapping[float, Sequence[Step]], conditions: Mapping[str, object], *, reflex: bool = False
+    results: Mapping[float, Sequence[Step]], conditions: Mapping[str, object], *, with_reflex: bool = False
 ) -> None:
     """The figures of docs/scale-latency.md between their marks, and the picture; with reflex its own, without one."""
-    first, last = REFLEX_MARKS if reflex else MARKS
+    first, last = REFLEX_MARKS if with_reflex else MARKS
     text = DOCUMENT.read_text(encoding="utf-8")
     before, rest = text.split(first)
     figures = latency.report(results, [f"{name}: {said}" for name, said in conditions.items()])
     DOCUMENT.write_text(f"{before}{first}\n{figures}\n{last}{rest.split(last)[1]}", encoding="utf-8")
-    if not reflex:
+    if not with_reflex:
         latency.draw(results, lambda figure: figure.savefig(PICTURE, dpi=110, metadata={"Software": None}))
 
 
@@ -186,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.json:
         given.json.write_text(json.dumps(latency.document(results, conditions), indent=1) + "\n", encoding="utf-8")
     if given.write_docs:
-        write_docs(results, conditions, reflex=trial.reflex)
+        write_docs(results, conditions, with_reflex=trial.reflex)
     return 0
 
 

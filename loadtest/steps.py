@@ -16,13 +16,12 @@ from adapter.kube.client import Client
 from adapter.kube.errors import KubeError
 from adapter.kube.informer import Informer
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS
-from adapter.reflex import ANNOTATION
 from adapter.units.quantity import Quantity
 from loadtest import latency
 from loadtest.latency import Change, Step
 from loadtest.machine import Meter
 from loadtest.pods import PodsLoad
-from tests.cluster.adapter import hpa, pods_metric
+from tests.cluster.adapter import agreeing, hpa, pods_metric
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.manifests import PORT, sample_deployment
 
@@ -118,8 +117,7 @@ class Measurement:
         pause = HPA_PERIOD_S / len(self.services)
         for service in self.services.values():
             made = hpa(service.name, self.namespace, pods_metric(METRIC, str(TARGET)), low=BEFORE, high=MOST, down=10)
-            if self.trial.reflex:
-                made["metadata"]["annotations"] = {ANNOTATION: "true"}
+            made = agreeing(made) if self.trial.reflex else made
             began = time.monotonic()
             await asyncio.to_thread(self.bed.apply, made)
             await asyncio.sleep(max(0.0, pause - (time.monotonic() - began)))

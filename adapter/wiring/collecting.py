@@ -25,7 +25,7 @@ from adapter.collect.transition import Transitions
 from adapter.kube.index import Index
 from adapter.kube.resources import ApiResource, GroupResource
 from adapter.program.run import Job
-from adapter.reflex import Reflex
+from adapter.reflex import Reflex, ReflexTelemetry
 from adapter.rules import resources
 from adapter.rules.model import RuleFile
 from adapter.settings import Settings
@@ -96,11 +96,18 @@ def collecting(
         polled=values.polled,
         wall=steady.wall,
     )
-    if settings.reflex and cluster.client is not None:
-        settle = float(settings.refresh_interval if settings.prometheus_url else settings.scrape_interval)
-        reflex = Reflex(cluster.client, cluster.hpas, forecaster, answers, registry, settle=settle)
-        jobs.append(Job("reflex", reflex.run))
+    jobs += _reflex(settings, registry, cluster, forecaster, answers)
     return Collecting(answers, collector, jobs)
+
+
+def _reflex(
+    settings: Settings, registry: CollectorRegistry, cluster: Cluster, forecaster: Forecaster, answers: Collected
+) -> list[Job]:
+    telemetry = ReflexTelemetry(registry)
+    if not settings.reflex or cluster.client is None:
+        return []
+    settle = float(settings.refresh_interval if settings.prometheus_url else settings.scrape_interval)
+    return [Job("reflex", Reflex(cluster.client, cluster.hpas, forecaster, answers, telemetry, settle=settle).run)]
 
 
 def _filling(cluster: Cluster, values: Values) -> Callable[[], str]:

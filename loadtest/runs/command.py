@@ -123,6 +123,9 @@ def _parser() -> argparse.ArgumentParser:
     places = run.add_argument_group("where (default: this machine, without a cluster)")
     places.add_argument("--bed", action="store_true", help="on the test bed; needs root")
     places.add_argument("--reuse-bed", action="store_true", help="on the bed that is up, which is left up")
+    places.add_argument(
+        "--reflex", action="store_true", help="there with the adapter's --reflex, and an HPA that agrees"
+    )
     places.add_argument("--host", metavar="URL", help="of your service, as this machine reaches it")
     places.add_argument("--namespace", default="default", help="of your HPA (default %(default)s)")
     places.add_argument("--hpa", metavar="NAME", help="your HPA, with a Pods metric of requests per second")
@@ -152,6 +155,8 @@ def _checked(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None
         parser.error("--host and --hpa belong together: where requests go, and what scales what answers them")
     if given.hpa and (given.bed or given.reuse_bed):
         parser.error("--hpa is for a cluster of yours, --bed and --reuse-bed bring a service of their own")
+    if given.reflex and not (given.bed or given.reuse_bed):
+        parser.error("--reflex is for --bed and --reuse-bed; an HPA of yours agrees by its annotation")
     if not 0 <= given.work_ms <= MOST_WORK_MS:
         parser.error(f"--work-ms: {given.work_ms:g} is not within 0 to {MOST_WORK_MS:g}")
     if given.host and not given.host.startswith(("http://", "https://")):
@@ -177,7 +182,7 @@ def _where(stack: ExitStack, given: argparse.Namespace) -> Where:
     """A bed comes up where one is asked for. Raises BedError."""
     if given.bed or given.reuse_bed:
         bed = stack.enter_context(bed_up(reuse=given.reuse_bed))
-        return Where(stack.enter_context(service(bed)), str(bed.kubeconfig))
+        return Where(stack.enter_context(service(bed, with_reflex=given.reflex)), str(bed.kubeconfig))
     if given.hpa:
         return Where(Place(given.namespace, given.hpa, given.host, given.work_ms), given.kubeconfig)
     return Where()

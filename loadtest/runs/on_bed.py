@@ -12,7 +12,7 @@ from loadtest.machine import ahead, weigh
 from loadtest.runs.cluster import Place
 from loadtest.runs.local import DOWN_S, HIGH, LOW, SCRAPE, TARGET, WORK_MS
 from loadtest.standalone import METRIC
-from tests.cluster.adapter import hpa, pods_metric, running_adapter
+from tests.cluster.adapter import agreeing, hpa, pods_metric, reflex, running_adapter
 from tests.cluster.bed import Bed, BedError, Options
 from tests.cluster.manifests import sample_deployment
 from tests.cluster.node import CGROUP, CGROUPS
@@ -38,7 +38,7 @@ def bed_up(*, reuse: bool) -> Iterator[Bed]:
 
 
 @contextmanager
-def service(bed: Bed, scrape: str = SCRAPE) -> Iterator[Place]:
+def service(bed: Bed, scrape: str = SCRAPE, *, with_reflex: bool = False) -> Iterator[Place]:
     """The sample service with its HPA, as in the world without a cluster, and an adapter that serves it."""
     namespace = new_name("loadtest")
     with ExitStack() as stack:
@@ -47,11 +47,13 @@ def service(bed: Bed, scrape: str = SCRAPE) -> Iterator[Place]:
         stack.callback(bed.delete_namespace, namespace)
         bed.apply(sample_deployment(NAME, namespace, LOW, WORK_MS=f"{WORK_MS:g}", SLOTS=1))
         bed.rollout(NAME, namespace)
-        stack.enter_context(running_adapter(bed, folder, f"--scrape-interval={scrape}", apis=APIS))
-        scale(bed, hpa(NAME, namespace, pods_metric(METRIC, f"{TARGET:g}"), low=LOW, high=HIGH, down=DOWN_S))
-        yield Place(
-            namespace, NAME, address(bed, namespace), WORK_MS, described(bed, scrape, f"scale-down window {DOWN_S} s")
-        )
+        made = hpa(NAME, namespace, pods_metric(METRIC, f"{TARGET:g}"), low=LOW, high=HIGH, down=DOWN_S)
+        flags, more = [f"--scrape-interval={scrape}"], [f"scale-down window {DOWN_S} s"]
+        if with_reflex:
+            made, flags, more = agreeing(made), [*flags, reflex(bed)], [*more, "with --reflex"]
+        stack.enter_context(running_adapter(bed, folder, *flags, apis=APIS))
+        scale(bed, made)
+        yield Place(namespace, NAME, address(bed, namespace), WORK_MS, described(bed, scrape, *more))
 
 
 def new_name(kind: str) -> str:

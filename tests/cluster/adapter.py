@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from adapter.reflex import ANNOTATION
 from tests.cluster.bed import Bed
 from tests.cluster.certs import Pair
 from tests.cluster.kubectl import Kubectl
@@ -210,6 +211,18 @@ def hpa(
             "behavior": {"scaleDown": {"stabilizationWindowSeconds": down}},
         },
     }
+
+
+def agreeing(made: dict[str, Any]) -> dict[str, Any]:
+    """The HPA, whose owner agrees to --reflex."""
+    return {**made, "metadata": {**made["metadata"], "annotations": {ANNOTATION: "true"}}}
+
+
+def reflex(bed: Kubectl) -> str:
+    """The adapter's flag, once it has the right that it takes."""
+    rights = ROOT / "manifests" / "components" / "reflex" / "rbac.yaml"
+    bed.apply(list(yaml.safe_load_all(rights.read_text(encoding="utf-8"))))
+    return "--reflex"
 
 
 def pods_metric(name: str, average: str) -> dict[str, Any]:

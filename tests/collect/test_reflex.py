@@ -17,7 +17,7 @@ from adapter.kube.client import Client
 from adapter.kube.fake.server import FakeCluster
 from adapter.kube.index import Index
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS
-from adapter.reflex import ANNOTATION, BURST, Reflex
+from adapter.reflex import ANNOTATION, BURST, Reflex, ReflexTelemetry
 from tests.collect.conftest import World
 from tests.collect.test_forecast import DEPLOYMENTS, RPS, deployment, pod
 
@@ -80,7 +80,9 @@ async def shop(world: World) -> AsyncIterator[Shop]:
         hpas: Index[HorizontalPodAutoscaler] = Index()
         registry = CollectorRegistry()
         forecaster = Forecaster(hpas, world.pods, client, world.catalogue, lambda: world.now)
-        reflex = Reflex(client, hpas, forecaster, world.answers, registry, settle=1.0, clock=lambda: world.now)
+        reflex = Reflex(
+            client, hpas, forecaster, world.answers, ReflexTelemetry(registry), settle=1.0, clock=lambda: world.now
+        )
         yield Shop(cluster, world, hpas, reflex, registry)
 
 
@@ -177,7 +179,7 @@ async def test_who_wrote_in_between_is_not_undone(shop: Shop) -> None:
     other["spec"]["behavior"]["scaleUp"]["policies"] = [BOTH[0]]
     await shop.cluster.put(HORIZONTAL_POD_AUTOSCALERS, other)  # our view is of before
     await shop.after(6)
-    assert shop.asked("changed meanwhile") == 1
+    assert shop.asked("overtaken") == 1
     found = shop.cluster.get(HORIZONTAL_POD_AUTOSCALERS, "shop", "web")
     assert found is not None
     assert found["spec"]["behavior"]["scaleUp"]["policies"] == [BOTH[0]]
