@@ -31,7 +31,7 @@ from loadtest.steady_bench.contenders import CONTENDERS, EMBEDDED, METRIC, Conte
 from loadtest.steady_bench.disturbances import DISTURBANCES, REPLICAS, SHORT, Lane
 from loadtest.steady_bench.watch import Lane as Watched
 from loadtest.steady_bench.watch import Tally, Watch
-from tests.cluster.adapter import hpa, pods_metric
+from tests.cluster.adapter import agreeing, hpa, pods_metric, reflex
 from tests.cluster.background import in_background
 from tests.cluster.bed import Bed, BedError, Options
 from tests.cluster.manifests import PORT, sample_deployment
@@ -112,7 +112,8 @@ def measure(bed: Bed, given: argparse.Namespace, console: Console) -> tuple[Tall
     with tempfile.TemporaryDirectory(prefix="steady-") as name, ExitStack() as stack:
         reader = bed.certificate(READER)
         lanes = stack.enter_context(field(bed, given.lanes))
-        adapters = stack.enter_context(all_running(bed, Path(name), given.behind))
+        flags = [reflex(bed)] if given.reflex else []
+        adapters = stack.enter_context(all_running(bed, Path(name), given.behind, embedded_flags=flags))
         context = tls(bed, reader)
         made = stack.enter_context(
             in_background(
@@ -132,7 +133,8 @@ def measure(bed: Bed, given: argparse.Namespace, console: Console) -> tuple[Tall
         time.sleep(given.warm_up)
         for lane in lanes:
             metric = pods_metric(METRIC, f"{round(lane.target * 1000)}m")
-            bed.apply(hpa("web", lane.namespace, metric, high=10, down=0))
+            scaler = hpa("web", lane.namespace, metric, high=10, down=0)
+            bed.apply(agreeing(scaler) if given.reflex else scaler)
         if not wait_until(lambda: all(_active(bed, lane.namespace) for lane in lanes), 90, every=1):
             raise BedError(f"an HPA has no metric; the adapter's log ends\n{adapters[given.behind].tail()}")
         before = [len(recorder.changes) for recorder in recorders]
@@ -224,9 +226,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     names = {str(place): one for place, one in enumerate(CONTENDERS)}
     told = "; ".join(f"{place}: {one.name}" for place, one in names.items())
     parser.add_argument("--behind", default="0", choices=names, help=f"whom the real HPAs follow ({told})")
+    parser.add_argument("--reflex", action="store_true", help="the real HPAs and the adapter with --reflex")
     parser.add_argument("--write-docs", action="store_true", help="rewrite the figures of docs/steady.md")
     given = parser.parse_args(arguments)
     given.behind = names[given.behind]
+    if given.reflex and (given.behind is not EMBEDDED or given.write_docs):
+        parser.error("--reflex is measured with the embedded source, and its figures are not those of docs/steady.md")
     return given
 
 

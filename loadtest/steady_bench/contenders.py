@@ -40,6 +40,7 @@ def all_running(
     contenders: Sequence[Contender] = CONTENDERS,
     *,
     peer_flags: Sequence[str] = (),
+    embedded_flags: Sequence[str] = (),
 ) -> Iterator[dict[Contender, Ours]]:
     """Every contender at its own port; the one `behind` the aggregator feeds the real HPAs."""
     with ExitStack() as stack:
@@ -50,7 +51,7 @@ def all_running(
             for scrape in sorted({one.scrape for one in contenders if one.scrape})
         }
         adapters = {
-            one: _adapter(one, bed, folder / str(place), sources, () if one.ours else peer_flags)
+            one: _adapter(one, bed, folder / str(place), sources, _more(one, peer_flags, embedded_flags))
             for place, one in enumerate(contenders)
         }
         first = next(adapter for one, adapter in adapters.items() if one.ours)
@@ -64,12 +65,18 @@ def all_running(
         yield adapters
 
 
+def _more(contender: Contender, peer: Sequence[str], embedded: Sequence[str]) -> Sequence[str]:
+    if contender.ours:
+        return embedded if contender is EMBEDDED else ()
+    return peer
+
+
 def _adapter(
     contender: Contender, bed: Bed, folder: Path, sources: dict[int, RunningPrometheus], more: Sequence[str]
 ) -> Ours:
     folder.mkdir(parents=True)
     if not contender.scrape:
-        return Ours(bed, folder, overlay="embedded")
+        return Ours(bed, folder, more, overlay="embedded")
     rules = folder / "config.yaml"
     rules.write_text(PER_SECOND.format(window=contender.window))
     flags = [f"--config={rules}", f"--prometheus-url={sources[contender.scrape].url}", *more]
