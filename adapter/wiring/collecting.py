@@ -106,7 +106,8 @@ def _reflex(
     telemetry = ReflexTelemetry(registry)
     if not settings.reflex or cluster.client is None:
         return []
-    settle = float(settings.refresh_interval if settings.prometheus_url else settings.scrape_interval)
+    every = settings.refresh_interval if settings.prometheus_url else settings.scrape_interval
+    settle = float(every) + EMBEDDED_REFRESH  # what the last pod's sample shows is served so much later
     return [Job("reflex", Reflex(cluster.client, cluster.hpas, forecaster, answers, telemetry, settle=settle).run)]
 
 
