@@ -38,6 +38,8 @@ LOOKS: Final = 100.0
 """... and no more looks than so many a second at all of them: one takes about 1 ms."""
 KNOWN_S: Final = 10.0
 """s for which the size of a target is taken for known, until a decision hangs on it."""
+AGAIN_S: Final = 2.0
+"""s after which it is asked for again where there is another number of pods."""
 REST_S: Final = 5.0
 """s for which an HPA is left alone whose target or values cannot be had, or whose write was refused."""
 LOOK_S: Final = 2.0
@@ -218,7 +220,9 @@ class Reflex:
             found = await self._forecaster.forecast(self._answers, hpa, user=USER, target=target)
             if target is None:
                 followed.target, followed.known = found.target, self._clock()
-            if not hasten.rises(found.decision):
+            elif len(found.pods) != target.scale.spec and self._clock() - followed.known >= AGAIN_S:
+                continue  # it has been scaled, or is about to be whole again
+            if not (hasten.rises(found.decision) and hasten.whole(found.pods, found.decision.current)):
                 followed.rising = None
                 return None
             followed.rising = self._clock() if followed.rising is None else followed.rising

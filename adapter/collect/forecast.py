@@ -59,11 +59,11 @@ class Target(NamedTuple):
 
 
 class Forecast(NamedTuple):
-    """What an HPA will do. `pods`: how many its target has."""
+    """What an HPA will do. `pods`: its target's."""
 
     spec: HpaSpec
     target: Target
-    pods: int
+    pods: Sequence[PodState]
     decision: Decision
 
 
@@ -108,7 +108,7 @@ class Forecaster:
             "hpa": f"{namespace}/{name}",
             "target": f"{named.kind} {named.name}",
             "replicas": {"spec": scale.spec, "status": scale.status, "min": spec.min, "max": spec.max},
-            "pods": found.pods,
+            "pods": len(found.pods),
             **_told(found.decision),
         }
 
@@ -128,7 +128,7 @@ class Forecaster:
         written = hpa.spec.metrics or (None,) * len(spec.metrics)
         observed = [await asked.of(metric, one) for metric, one in zip(spec.metrics, written, strict=True)]
         decision = decide(spec, target.scale, observed, pods, history, self._clock())
-        return Forecast(spec, target, len(pods), decision)
+        return Forecast(spec, target, pods, decision)
 
     async def _scale(self, hpa: autoscaling.HorizontalPodAutoscaler) -> Target:
         """The target's scale, and which pods are its own. Raises Unavailable."""

@@ -6,13 +6,13 @@ change of all, or the smallest. So where two that differ change places, the cont
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
 
 from adapter.hpa.decide import Decision
-from adapter.hpa.model import HpaSpec, Policy
+from adapter.hpa.model import HpaSpec, PodState, Policy
 
 LEAST = 5.0
 """s between two times that the controller is asked to look at one HPA, and after any change of its spec."""
@@ -81,6 +81,15 @@ def _swapped(policies: Sequence[Policy]) -> tuple[Policy, ...] | None:
 def rises(decision: Decision) -> bool:
     """Whether a look would add pods. From 0 the controller scales by rules of its own, so that it is left alone."""
     return 0 < decision.current < decision.desired
+
+
+def whole(pods: Collection[PodState], replicas: int) -> bool:
+    """Whether the target has all its pods, each ready, and none besides.
+
+    While pods come and go the same requests may count twice or not at all: that is no time for more looks than usual.
+    """
+    ready = all(pod.phase == "Running" and pod.ready == "True" and not pod.deleted for pod in pods)
+    return ready and len(pods) == replicas
 
 
 def may_ask(asked: Asked, changed: float, now: float) -> bool:

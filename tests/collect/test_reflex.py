@@ -120,7 +120,7 @@ async def test_one_that_no_longer_agrees_is_left_alone(shop: Shop) -> None:
 async def test_one_whose_target_is_large_enough_is_left_alone_and_its_scale_is_not_asked_for_each_time(
     shop: Shop,
 ) -> None:
-    await shop.cluster.put(DEPLOYMENTS, deployment(9))
+    shop.serve(9.0)
     await shop.declare(hpa())
     for _ in range(20):
         await shop.after(1)
@@ -215,6 +215,18 @@ async def test_what_stands_in_the_way_is_said_once(shop: Shop, changed: dict[str
     assert len(causes) == 1
     assert said in causes[0]
     assert shop.writes() == []
+
+
+async def test_while_a_pod_is_not_ready_only_the_controllers_own_looks_come(shop: Shop) -> None:
+    starting = pod("web-3")
+    starting["status"]["conditions"][0]["status"] = "False"
+    await shop.cluster.put(PODS, starting)
+    await shop.declare(hpa())
+    await shop.after(12)
+    assert shop.writes() == []
+    await shop.cluster.put(PODS, pod("web-3"))
+    await shop.after(2)
+    assert shop.asked() == 1
 
 
 async def test_no_value_means_no_look(shop: Shop) -> None:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.hpa.decide import Decision
-from adapter.hpa.hasten import LEAST, MOST, Asked, Obstacle, ask, may_ask, obstacle, rises, swap
-from adapter.hpa.model import Behavior, History, HpaSpec, Policy, PolicyType, Rules, SelectPolicy, defaulted
+from adapter.hpa.hasten import LEAST, MOST, Asked, Obstacle, ask, may_ask, obstacle, rises, swap, whole
+from adapter.hpa.model import Behavior, History, HpaSpec, PodState, Policy, PolicyType, Rules, SelectPolicy, defaulted
 
 PODS, PERCENT = Policy(PolicyType.PODS, 4, 15), Policy(PolicyType.PERCENT, 100, 15)
 UP = ("spec", "behavior", "scaleUp", "policies")
@@ -75,6 +75,22 @@ def test_what_stands_in_the_way_is_said(hpa: HpaSpec, generation: int | None, ex
 )
 def test_only_a_look_that_adds_pods_is_asked_for(current: int, desired: int, expected: bool) -> None:
     assert rises(decision(current, desired)) is expected
+
+
+@pytest.mark.parametrize(
+    ("pods", "expected"),
+    [
+        ([PodState("a"), PodState("b")], True),
+        ([PodState("a")], False),
+        ([PodState("a"), PodState("b"), PodState("c")], False),
+        ([PodState("a"), PodState("b", ready="False")], False),
+        ([PodState("a"), PodState("b", phase="Pending", ready=None)], False),
+        ([PodState("a"), PodState("b", deleted=True)], False),
+    ],
+    ids=["two ready ones", "one is missing", "one of before is left", "one is not ready", "one starts", "one ends"],
+)
+def test_a_target_of_two_is_whole_with_two_ready_pods_and_no_other(pods: list[PodState], expected: bool) -> None:
+    assert whole(pods, 2) is expected
 
 
 def test_after_any_change_of_the_spec_the_controller_looks_by_itself() -> None:
