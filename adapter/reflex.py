@@ -41,7 +41,9 @@ KNOWN_S: Final = 10.0
 AGAIN_S: Final = 2.0
 """s after which it is asked for again where there is another number of pods."""
 REST_S: Final = 5.0
-"""s for which an HPA is left alone whose target or values cannot be had, or whose write was refused."""
+"""s for which an HPA is left alone whose target or values cannot be had..."""
+REFUSED_S: Final = 60.0
+"""... and whose write was refused: it lacks a right, as a rule, which somebody has to give."""
 LOOK_S: Final = 2.0
 """s that one look may take."""
 AT_ONCE: Final = 8
@@ -73,6 +75,8 @@ class _Followed:
     """It is left alone until then."""
     rising: float | None = None
     """Since when a look would add pods."""
+    owed: Swap | None = None
+    """Policies that changed places, and did not change back yet."""
     task: asyncio.Task[None] | None = None
 
 
@@ -182,16 +186,20 @@ class Reflex:
                     await self._look(key, followed)
                 return
             except (*NO_ANSWER, TimeoutError):
-                pass  # why there is no value is told to whoever asks for it; here nothing follows from it
+                rest = REST_S  # why there is no value is told to whoever asks for it; here nothing follows from it
             except KubeError as error:
+                rest = REFUSED_S
                 self._asked.labels(Outcome.REFUSED).inc()
-                self._say(key, f"its change was refused: {error}")
-        followed.target, followed.rising, followed.again = None, None, self._clock() + REST_S
+                self._say(
+                    key, f"its change was refused: {error}; --reflex takes the verb patch on horizontalpodautoscalers"
+                )
+        followed.target, followed.rising, followed.again = None, None, self._clock() + rest
 
     async def _look(self, key: Key, followed: _Followed) -> None:
         hpa = self._hpas.get(*key)
         if hpa is None:
             return
+        await self._put_back(hpa, followed)
         try:
             spec = spec_of(hpa)
         except HpaError as error:
@@ -210,7 +218,9 @@ class Reflex:
             return
         followed.rising = None
         followed.asked = hasten.ask(followed.asked, found.decision.current, now)
-        await self._ask(hpa, swap, found)
+        await self._ask(hpa, followed, swap)
+        decision = found.decision
+        log.info("asked for a look", hpa="/".join(key), replicas=decision.current, desired=decision.desired)
 
     async def _forecast(self, hpa: HorizontalPodAutoscaler, followed: _Followed) -> Forecast | None:
         """The decision where it has added pods for long enough; by the target's size as it is known, then as it is."""
@@ -238,25 +248,30 @@ class Reflex:
         self._tokens -= 1
         return True
 
-    async def _ask(self, hpa: HorizontalPodAutoscaler, swap: Swap, found: Forecast) -> None:
+    async def _ask(self, hpa: HorizontalPodAutoscaler, followed: _Followed, swap: Swap) -> None:
         """There and back; where somebody else wrote in between, his spec stands, and made the controller look."""
-        meta = hpa.metadata
-        path = HORIZONTAL_POD_AUTOSCALERS.path(meta.namespace, meta.name)
-        back = Swap(swap.path, swap.after, swap.before)
-        outcome = Outcome.ASKED
-        for each in (swap, back):
-            try:
-                body = operations(meta.uid, each)
-                await self._client.patch(path, body, dict, content=JSON_PATCH, params={"fieldManager": USER})
-            except KubeError as error:
-                if error.status != UNPROCESSABLE:
-                    raise
-                outcome = Outcome.OVERTAKEN
-                break
-        self._asked.labels(outcome).inc()
-        decision = found.decision
-        said = {"hpa": f"{meta.namespace}/{meta.name}", "replicas": decision.current, "desired": decision.desired}
-        log.info("asked for a look", outcome=outcome.value, **said)
+        written = await self._write(hpa, swap)
+        if written:
+            followed.owed = Swap(swap.path, swap.after, swap.before)
+            await self._put_back(hpa, followed)
+        self._asked.labels(Outcome.ASKED if written else Outcome.OVERTAKEN).inc()
+
+    async def _put_back(self, hpa: HorizontalPodAutoscaler, followed: _Followed) -> None:
+        if followed.owed is not None:
+            await self._write(hpa, followed.owed)
+            followed.owed = None
+
+    async def _write(self, hpa: HorizontalPodAutoscaler, swap: Swap) -> bool:
+        """Whether it was done; not where the object or its policies are not as they were seen. Raises KubeError."""
+        path = HORIZONTAL_POD_AUTOSCALERS.path(hpa.metadata.namespace, hpa.metadata.name)
+        body, params = operations(hpa.metadata.uid, swap), {"fieldManager": USER}
+        try:
+            await self._client.patch(path, body, dict, content=JSON_PATCH, params=params)
+        except KubeError as error:
+            if error.status != UNPROCESSABLE:
+                raise
+            return False
+        return True
 
     def _say(self, key: Key, why: str) -> None:
         if self._told.first(key, why):
