@@ -1,6 +1,8 @@
 """The main job: a real HPA controller scales real containers on what our adapter serves, embedded source."""
 
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -8,8 +10,10 @@ from loadtest.pods import PodsLoad
 from tests.cluster.adapter import (
     API_SERVICES,
     RunningAdapter,
+    agreeing,
     hpa,
     pods_metric,
+    reflex,
     resource_metric,
     running_adapter,
     wait_for_replicas,
@@ -27,9 +31,8 @@ RECOMMENDER = "streamgate-recommender"
 def adapter(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAdapter]:
     served = [name for name in API_SERVICES if "external" not in name]  # the built-in rules have no external metric
     folder = tmp_path_factory.mktemp("adapter")
-    with running_adapter(
-        bed, folder, f"--otlp-http-port={OTLP}", f"--otlp-bind-address={bed.host_address}", apis=served
-    ) as running:
+    otlp = (f"--otlp-http-port={OTLP}", f"--otlp-bind-address={bed.host_address}")
+    with running_adapter(bed, folder, *otlp, reflex(bed), apis=served) as running:
         yield running
 
 
@@ -50,6 +53,32 @@ def test_an_hpa_on_request_rates_scales_up_under_load_and_back_down_after_it(
         wait_for_replicas(bed, "web", namespace, 1, 120)
     assert not any(stream.failed for stream in load.streams.values()), load.streams
     assert "http_requests_per_second" in bed.kubectl("describe", "hpa", "web", "-n", namespace)
+
+
+def test_hpas_that_agree_are_looked_at_when_a_look_adds_pods_and_their_specs_stay_as_they_were(
+    bed: Bed, adapter: RunningAdapter, namespace: str
+) -> None:
+    """Three HPAs look 5 s apart, and the adapter asks 5.5 s after it sees the load: at least one waits for longer."""
+    names = ("first", "second", "third")
+    bed.apply([part for name in names for part in sample_deployment(name, namespace)])
+    for name in names:
+        bed.rollout(name, namespace)
+    before = {}
+    for name in names:
+        bed.apply(agreeing(hpa(name, namespace, pods_metric("http_requests_per_second", "20"), high=2)))
+        time.sleep(5)
+        before[name] = bed.get("hpa", name, "-n", namespace)
+    loads: list[dict[str, Any]] = [
+        {"namespace": namespace, "selector": f"app={name}", "port": PORT, "rate": 35} for name in names
+    ]
+    with in_background(bed.kubeconfig, lambda client: [PodsLoad(client, **load) for load in loads]):
+        for name in names:
+            wait_for_replicas(bed, name, namespace, 2, 60)  # 35 / 20 = 1.75
+    after = {name: bed.get("hpa", name, "-n", namespace) for name in names}
+    assert {name: found["spec"] for name, found in after.items()} == {name: one["spec"] for name, one in before.items()}
+    grown = {name: after[name]["metadata"]["generation"] - before[name]["metadata"]["generation"] for name in names}
+    assert max(grown.values()) == 2, (grown, adapter.tail())
+    assert set(grown.values()) <= {0, 2}
 
 
 def test_pods_that_push_otlp_scale_without_a_scrape(bed: Bed, adapter: RunningAdapter, namespace: str) -> None:
