@@ -61,7 +61,7 @@ cluster-status: .venv/installed ## what runs of it, and where its logs are
 cluster-test: .venv/installed ## the tests on a real control plane (ONLY=some files)
 	@$(CLUSTER_PYTEST) -rfEs --durations=5 --ignore=tests/cluster/neighbours --ignore=tests/cluster/walkthrough $(or $(ONLY),tests/cluster)
 
-neighbours: .venv/installed ## the same bed beside VictoriaMetrics, metrics-server, VPA, an OpenTelemetry Collector, built once in some ten minutes; needs root
+neighbours: .venv/installed ## the same bed beside VictoriaMetrics, metrics-server, VPA, cert-manager, an OpenTelemetry Collector, built once in some twenty minutes; needs root
 	@STREAMGATE_CLUSTER_REQUIRED=1 $(CLUSTER_PYTEST) -rs --durations=5 tests/cluster/neighbours
 
 walkthrough: .venv/installed ## the tutorial typed command by command, and the doctor beside all programs, on the test bed; needs root, 10 minutes

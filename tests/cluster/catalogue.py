@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 VICTORIA = "github.com/VictoriaMetrics/VictoriaMetrics"
 METRICS_SERVER = "sigs.k8s.io/metrics-server"
+CERT_MANAGER = "github.com/cert-manager/cert-manager"
 VPA = "k8s.io/autoscaler/vertical-pod-autoscaler"
 
 
@@ -48,6 +49,9 @@ PROGRAMS = {
         Program("vpa-updater", "vpa", f"{VPA}/pkg/updater"),
         Program("vpa-admission-controller", "vpa", f"{VPA}/pkg/admission-controller"),
         Program("vpa-recommender", "vpa", f"{VPA}/pkg/recommender"),
+        Program("cert-manager-controller", "cert-manager", f"{CERT_MANAGER}/cmd/controller"),
+        Program("cert-manager-cainjector", "cert-manager", f"{CERT_MANAGER}/cmd/cainjector"),
+        Program("cert-manager-webhook", "cert-manager", f"{CERT_MANAGER}/cmd/webhook"),
         Program("kube-score", "kube-score", "github.com/zegl/kube-score/cmd/kube-score", ("version",), (1, 18)),
         Program("actionlint", "actionlint", "github.com/rhysd/actionlint/cmd/actionlint", ("-version",), (1, 7)),
     )
@@ -64,6 +68,7 @@ VERSION_OF = {
     "otelcol": "go.opentelemetry.io/collector/otelcol",
     "metrics-server": METRICS_SERVER,
     "vpa": VPA,
+    "cert-manager": CERT_MANAGER,
     "kube-score": "github.com/zegl/kube-score",
     "actionlint": "github.com/rhysd/actionlint",
 }
