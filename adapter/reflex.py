@@ -197,7 +197,7 @@ class Reflex:
 
     async def _look(self, key: Key, followed: _Followed) -> None:
         hpa = self._hpas.get(*key)
-        if hpa is None:
+        if hpa is None or not hpa.status.conditions:  # the controller has not looked at it yet, so will at once
             return
         await self._put_back(hpa, followed)
         try:

@@ -102,7 +102,9 @@ class Forecaster:
         hpa = self._hpas.get(namespace, name)
         if hpa is None:
             raise Missing(f"no HorizontalPodAutoscaler {namespace}/{name} is known here")
-        found = await self.forecast(answers, hpa, user=user)
+        async with self._turn:
+            target = await self._scale(hpa)
+        found = await self.forecast(answers, hpa, user=user, target=target)
         named, (scale, _), spec = hpa.spec.scale_target_ref, found.target, found.spec
         return {
             "hpa": f"{namespace}/{name}",
@@ -121,9 +123,8 @@ class Forecaster:
             spec, history = spec_of(hpa), read_history(msgspec.to_builtins(hpa))
         except HpaError as error:
             raise Unavailable(f"HorizontalPodAutoscaler {namespace}/{name} cannot be read: {error}") from error
-        async with self._turn:
-            target = target or await self._scale(hpa)
-            pods = await self._pods(namespace, target.selector)
+        target = target or await self._scale(hpa)
+        pods = await self._pods(namespace, target.selector)
         asked = _Asked(answers, self._catalogue, namespace=namespace, selector=target.selector, user=user)
         written = hpa.spec.metrics or (None,) * len(spec.metrics)
         observed = [await asked.of(metric, one) for metric, one in zip(spec.metrics, written, strict=True)]

@@ -26,6 +26,9 @@ from tests.collect.test_forecast import DEPLOYMENTS, RPS, deployment, pod
 BOTH = [{"type": "Pods", "value": 4, "periodSeconds": 15}, {"type": "Percent", "value": 100, "periodSeconds": 15}]
 
 
+LOOKED = [{"type": "ScalingActive", "status": "True"}]
+
+
 def hpa(name: str = "web", **changed: Any) -> dict[str, Any]:
     """One that agreed, whose target of 10 the pods' 24 are far above."""
     spec: dict[str, Any] = {
@@ -35,7 +38,7 @@ def hpa(name: str = "web", **changed: Any) -> dict[str, Any]:
         "behavior": {"scaleUp": {"policies": BOTH, "selectPolicy": "Max", "stabilizationWindowSeconds": 0}},
     }
     meta = {"namespace": "shop", "name": name, "uid": name, "annotations": {ANNOTATION: "true"}, "generation": 1}
-    return {"metadata": meta, "spec": spec, "status": {"observedGeneration": 1}, **changed}
+    return {"metadata": meta, "spec": spec, "status": {"observedGeneration": 1, "conditions": LOOKED}, **changed}
 
 
 class Shop(NamedTuple):
@@ -227,7 +230,7 @@ async def test_a_refusal_is_said_once_with_its_reason_and_the_others_go_on(shop:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"status": {}}, "Kubernetes 1.37"),
+        ({"status": {"conditions": LOOKED}}, "Kubernetes 1.37"),
         ({"spec": {**hpa()["spec"], "behavior": None}}, "Pods 4 and Percent 100"),
         ({"spec": {**hpa()["spec"], "maxReplicas": 0}}, "spec.maxReplicas"),
     ],
@@ -254,6 +257,14 @@ async def test_while_a_pod_is_not_ready_only_the_controllers_own_looks_come(shop
     await shop.cluster.put(PODS, pod("web-3"))
     await shop.after(2)
     assert shop.asked() == 1
+
+
+async def test_of_an_hpa_that_the_controller_has_not_looked_at_yet_nothing_is_said(shop: Shop) -> None:
+    """It has no observedGeneration on any Kubernetes."""
+    await shop.declare(hpa(status={}))
+    with capture_logs() as lines:
+        await shop.after(6)
+    assert [line for line in lines if line["event"] == "no reflex"] == []
 
 
 async def test_no_value_means_no_look(shop: Shop) -> None:
