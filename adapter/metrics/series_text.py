@@ -1,13 +1,14 @@
 """Takes apart how a series is written: `name{label="value",…`, up to the closing brace, with the target's own labels.
 
 Most series of a metric differ only between their quotes. What lies outside the quotes is their shape, which is read
-once; a further series of a known shape costs one split and one tuple.
+once; a further series of a known shape costs one split and one tuple. Labels that are the same by where they come from,
+the target's own and the metric's name, are one pair in memory for all series of the target, or of the shape.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from operator import itemgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from adapter.metrics.owners import WIDE
 from adapter.metrics.sample import Series
@@ -18,6 +19,8 @@ SHAPES_BYTES = 2**20
 """Of its shapes, by estimate."""
 _SHAPE_BYTES, _PART_BYTES = 600, 180
 """Of a shape, and of each of its parts, beside their texts."""
+SEEN_ONCE = 500
+"""Layouts of a target that are remembered as seen once: a shape is worth its memory where a second series has it."""
 
 MAX_NAMES, SHARED_NAME = 5_000, 64
 """Names of labels that are shared by all series, each of at most so many characters: at most some 2 MB."""
@@ -30,6 +33,8 @@ _LABEL = re.compile(
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "\\": "\\", '"': '"'}
 _HOLE = "\0"
+
+_Pair: TypeAlias = tuple[str, str]
 
 
 class LineError(ValueError):
@@ -45,11 +50,11 @@ class LabelLimits(NamedTuple):
 
 
 class _Shape(NamedTuple):
-    """Names in order, and how to put values and constants into the same order."""
+    """What the values are called, in the text's order, and how to sort these pairs and the constant ones by name."""
 
     names: tuple[str, ...]
-    order: Callable[[list[str]], tuple[str, ...]]
-    constants: list[str]
+    order: Callable[[list[_Pair]], tuple[_Pair, ...]]
+    constants: list[_Pair]
 
 
 class SeriesReader:
@@ -59,9 +64,10 @@ class SeriesReader:
     """
 
     def __init__(self, extra: Mapping[str, str], limits: LabelLimits) -> None:
-        self._extra = {key: value for key, value in extra.items() if value}
+        self._own = {key: (key, value) for key, value in extra.items() if value}
         self._limits = limits
         self._shapes: dict[tuple[str, ...], _Shape | None] = {}
+        self._seen_once: set[int] = set()
         self._weight = 0
 
     def read(self, head: str) -> Series:
@@ -74,16 +80,21 @@ class SeriesReader:
         shape = self._shapes.get(layout)
         if shape is None and (shape := self._learn(layout)) is None:
             return self._read_slowly(head)
-        return Series(tuple(zip(shape.names, shape.order(values + shape.constants), strict=True)))
+        return Series(shape.order([*zip(shape.names, values, strict=True), *shape.constants]))
 
     def _read_slowly(self, head: str) -> Series:
-        return Series(tuple(sorted(self._labels(head).items())))
+        return Series(tuple(self._pair(*label) for label in sorted(self._labels(head).items())))
+
+    def _pair(self, key: str, value: str) -> _Pair:
+        """The one pair of a label of the target's own, else a new one."""
+        own = self._own.get(key)
+        return own if own is not None and own[1] == value else (key, value)
 
     def _learn(self, layout: tuple[str, ...]) -> _Shape | None:
-        """Read the layout with numbered holes for its values, to see which value goes where."""
+        """Read the layout with numbered holes for its values, to see which value goes where; not at its first sight."""
         weight = _SHAPE_BYTES + _PART_BYTES * len(layout) + WIDE * sum(map(len, layout))
         full = len(self._shapes) >= MAX_SHAPES or self._weight + weight > SHAPES_BYTES
-        if layout in self._shapes or full:
+        if layout in self._shapes or full or self._is_first(hash(layout)):
             return None
         self._weight += weight
         holes = [f'"{_HOLE}{index}"' for index in range(len(layout) - 1)]
@@ -91,15 +102,34 @@ class SeriesReader:
             labels = self._labels("".join(map("".join, zip(layout, [*holes, ""], strict=True))))
         except LineError:
             labels = {}
-        self._shapes[layout] = _shape(labels, len(holes))
+        self._shapes[layout] = self._shape(labels, len(holes))
         return self._shapes[layout]
+
+    def _is_first(self, layout: int) -> bool:
+        if layout in self._seen_once:
+            self._seen_once.remove(layout)
+            return False
+        if len(self._seen_once) >= SEEN_ONCE:
+            self._seen_once.clear()
+        self._seen_once.add(layout)
+        return True
+
+    def _shape(self, labels: dict[str, str], holes: int) -> _Shape | None:
+        """None where a label's name is itself between quotes, or there are too few labels for a tuple."""
+        if len(labels) < 2 or any(key.startswith(_HOLE) for key in labels):
+            return None
+        filled = {int(value[1:]): shared(key) for key, value in labels.items() if value.startswith(_HOLE)}
+        constants = [self._pair(shared(key), value) for key, value in labels.items() if not value.startswith(_HOLE)]
+        names = tuple(filled[hole] for hole in range(holes))
+        places = {name: place for place, name in enumerate([*names, *(key for key, _ in constants)])}
+        return _Shape(names, itemgetter(*(places[name] for name in sorted(labels))), constants)
 
     def _labels(self, head: str) -> dict[str, str]:
         labels = _labels(head, self._limits)
-        for key, value in self._extra.items():
+        for key, value in self._own.values():
             if scraped := labels.pop(key, ""):
                 exported = f"exported_{key}"
-                while exported in labels or exported in self._extra:
+                while exported in labels or exported in self._own:
                     exported = f"exported_{exported}"
                 labels[exported] = scraped
             labels[key] = value
@@ -116,17 +146,6 @@ def shared(name: str) -> str:
     if len(_names) >= MAX_NAMES and name not in _names:
         _names.clear()
     return _names.setdefault(name, name)
-
-
-def _shape(labels: dict[str, str], holes: int) -> _Shape | None:
-    """None where a label's name is itself between quotes, or there are too few labels for a tuple."""
-    if len(labels) < 2 or any(key.startswith(_HOLE) for key in labels):
-        return None
-    names = tuple(map(shared, sorted(labels)))
-    constants = [value for value in labels.values() if not value.startswith(_HOLE)]
-    free = iter(range(holes, holes + len(constants)))
-    places = {key: int(value[1:]) if value.startswith(_HOLE) else next(free) for key, value in labels.items()}
-    return _Shape(names, itemgetter(*(places[name] for name in names)), constants)
 
 
 def _labels(head: str, limits: LabelLimits) -> dict[str, str]:

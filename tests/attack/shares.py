@@ -21,6 +21,17 @@ def many_names(field: Field) -> None:
     field.hold(3)
 
 
+@attack(
+    "12 pods of one namespace, 5,000 metric names of their own each", section=3, sources=(Source.EMBEDDED,), apart=True
+)
+def many_pods_with_names(field: Field) -> None:
+    first = field.count() * 12
+    for pod in range(first, first + 12):
+        field.page(f"crowd-{pod}", "".join(f'crowd_{pod}_{number}{{path="x"}} 1\n' for number in range(5_000)))
+        field.add_pod(f"crowd-{pod}", app="crowd")
+    field.hold(8)
+
+
 @attack("a selector with 5,000 requirements", section=3)
 def many_requirements(field: Field) -> None:
     selector = ",".join(f"!k{number}" for number in range(5_000))

@@ -349,8 +349,36 @@ def test_the_shapes_that_a_target_has_are_bounded_in_bytes() -> None:
     """1,000 names of labels of some 500 characters: 600 + 3 x 180 + 4 x 510 bytes by estimate, 330 are a MiB."""
     parser = Parser()
     for number in range(1000):
-        assert len(parser.parse(f'a{{pod="a",{"n" * 500}{number}="1"}} 1\n'.encode(), NOW).points) == 1
+        label = f"{'n' * 500}{number}"
+        page = f'a{{pod="a",{label}="1"}} 1\na{{pod="b",{label}="1"}} 1\n'
+        assert len(parser.parse(page.encode(), NOW).points) == 2
     assert 300 < len(parser._reader._shapes) < 400
+
+
+def test_a_shape_is_remembered_once_a_second_series_has_it() -> None:
+    parser = Parser()
+    parser.parse(b'a{path="/"} 1\nb{path="/"} 1\n', NOW)
+    assert not parser._reader._shapes
+    parser.parse(b'a{path="/x"} 1\n', NOW)
+    assert len(parser._reader._shapes) == 1
+
+
+def test_layouts_that_one_series_each_had_are_forgotten_in_the_end() -> None:
+    parser = Parser()
+    parser.parse("".join(f"metric_{number} 1\n" for number in range(1200)).encode(), NOW)
+    assert len(parser._reader._seen_once) == 200  # 500 and 500 were forgotten
+    assert not parser._reader._shapes
+
+
+def test_series_of_a_target_share_its_labels_in_memory() -> None:
+    """Read slowly (the first), read while its shape is learnt (the second), or by its shape (the others)."""
+    page = "".join(f'a{{path="{number}"}} 1\n' for number in range(4)) + 'b{pod="its own"} 1\n'
+    points = Parser({"pod": "web", "namespace": "shop"}).parse(page.encode(), NOW).points
+    pairs = [{pair[0]: pair for pair in series.labels} for series, _, _ in points]
+    assert all(found["namespace"] is pairs[0]["namespace"] for found in pairs)
+    assert all(found["pod"] is pairs[0]["pod"] for found in pairs)
+    assert pairs[2]["__name__"] is pairs[3]["__name__"]
+    assert pairs[4]["exported_pod"] == ("exported_pod", "its own")
 
 
 def test_series_that_went_away_make_room_for_those_that_came() -> None:

@@ -20,6 +20,8 @@ THIN = 16
 class Columns:
     """Label -> code of each row's value. All rows are below `size`."""
 
+    __slots__ = ("_count", "_few", "_lone", "_size", "_whole")
+
     def __init__(self) -> None:
         self._size = 0
         self._whole: dict[str, Ints] = {}
@@ -27,7 +29,7 @@ class Columns:
         """Rows that have the label, of whole columns."""
         self._few: dict[str, dict[int, int]] = {}
         self._lone: dict[str, tuple[int, int]] = {}
-        """Row and code of a label that one row has: whoever makes a label for each series makes many of these."""
+        """Row and code of a label that one row has: whoever makes a label, or a name, for each series makes many."""
 
     def __contains__(self, label: str) -> bool:
         return label in self._whole or label in self._few or label in self._lone
@@ -59,7 +61,7 @@ class Columns:
             self._whole[label][row] = code
             self._count[label] += 1
             return
-        if label not in self._few and label not in self._lone and self._size > THIN:
+        if label not in self._few and label not in self._lone and (self._size > THIN or self._size == 1):
             self._lone[label] = row, code
             return
         few = self._few.setdefault(label, {})

@@ -49,6 +49,19 @@ class Work:
 class Family:
     """All series of one metric name."""
 
+    __slots__ = (
+        "_free",
+        "_interval_s",
+        "_passing",
+        "_retention_s",
+        "_rings",
+        "_strings",
+        "columns",
+        "name",
+        "serial",
+        "series",
+    )
+
     def __init__(self, name: str, retention_s: float, strings: Strings, interval_s: float = FINEST_S) -> None:
         """`interval_s`: between two samples of one series, as expected; see `Ring`."""
         self.name = name
