@@ -2,10 +2,11 @@
 
 import argparse
 import asyncio
+import json
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -18,6 +19,7 @@ from adapter.kube import config
 from adapter.kube.client import Client
 from adapter.kube.config import ConfigError
 from adapter.kube.errors import KubeError
+from adapter.metrics.series_text import cut
 from loadtest.browser import BROWSERS, found, picture
 from loadtest.runs import page, report
 from loadtest.runs.cluster import Cluster, Place
@@ -126,6 +128,12 @@ def _parser() -> argparse.ArgumentParser:
     places.add_argument(
         "--reflex", action="store_true", help="there with the adapter's --reflex, and an HPA that agrees"
     )
+    places.add_argument(
+        "--behavior",
+        type=_behavior,
+        metavar="JSON",
+        help="there in place of the scale-down window: spec.behavior of the HPA",
+    )
     places.add_argument("--host", metavar="URL", help="of your service, as this machine reaches it")
     places.add_argument("--namespace", default="default", help="of your HPA (default %(default)s)")
     places.add_argument("--hpa", metavar="NAME", help="your HPA, with a Pods metric of requests per second")
@@ -155,12 +163,22 @@ def _checked(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None
         parser.error("--host and --hpa belong together: where requests go, and what scales what answers them")
     if given.hpa and (given.bed or given.reuse_bed):
         parser.error("--hpa is for a cluster of yours, --bed and --reuse-bed bring a service of their own")
-    if given.reflex and not (given.bed or given.reuse_bed):
-        parser.error("--reflex is for --bed and --reuse-bed; an HPA of yours agrees by its annotation")
+    if (given.reflex or given.behavior is not None) and not (given.bed or given.reuse_bed):
+        parser.error("--reflex and --behavior are for --bed and --reuse-bed: an HPA of yours says both itself")
     if not 0 <= given.work_ms <= MOST_WORK_MS:
         parser.error(f"--work-ms: {given.work_ms:g} is not within 0 to {MOST_WORK_MS:g}")
     if given.host and not given.host.startswith(("http://", "https://")):
         parser.error(f"--host: {given.host!r} is no URL; http://… or https://… would be right")
+
+
+def _behavior(text: str) -> dict[str, Any]:
+    """An argument's JSON; the API server says what of it is wrong. Raises ArgumentTypeError."""
+    with suppress(ValueError, RecursionError):
+        if isinstance(found := json.loads(text), dict):
+            return found
+    raise argparse.ArgumentTypeError(
+        f'{cut(text)} is no JSON object; {{"scaleUp": {{"tolerance": "0"}}}} would be right'
+    )
 
 
 def _run(given: argparse.Namespace, console: Console) -> int:
@@ -182,7 +200,8 @@ def _where(stack: ExitStack, given: argparse.Namespace) -> Where:
     """A bed comes up where one is asked for. Raises BedError."""
     if given.bed or given.reuse_bed:
         bed = stack.enter_context(bed_up(reuse=given.reuse_bed))
-        return Where(stack.enter_context(service(bed, with_reflex=given.reflex)), str(bed.kubeconfig))
+        made = service(bed, with_reflex=given.reflex, behavior=given.behavior)
+        return Where(stack.enter_context(made), str(bed.kubeconfig))
     if given.hpa:
         return Where(Place(given.namespace, given.hpa, given.host, given.work_ms), given.kubeconfig)
     return Where()

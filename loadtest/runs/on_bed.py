@@ -3,7 +3,7 @@
 import json
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,13 @@ def bed_up(*, reuse: bool) -> Iterator[Bed]:
 
 
 @contextmanager
-def service(bed: Bed, scrape: str = SCRAPE, *, with_reflex: bool = False) -> Iterator[Place]:
-    """The sample service with its HPA, as in the world without a cluster, and an adapter that serves it."""
+def service(
+    bed: Bed, scrape: str = SCRAPE, *, with_reflex: bool = False, behavior: Mapping[str, Any] | None = None
+) -> Iterator[Place]:
+    """The sample service with its HPA, as in the world without a cluster, and an adapter that serves it.
+
+    `behavior`: the HPA's `spec.behavior`; by default a scale-down window of DOWN_S.
+    """
     namespace = new_name("loadtest")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streamgate-")))
@@ -49,6 +54,8 @@ def service(bed: Bed, scrape: str = SCRAPE, *, with_reflex: bool = False) -> Ite
         bed.rollout(NAME, namespace)
         made = hpa(NAME, namespace, pods_metric(METRIC, f"{TARGET:g}"), low=LOW, high=HIGH, down=DOWN_S)
         flags, more = [f"--scrape-interval={scrape}"], [f"scale-down window {DOWN_S} s"]
+        if behavior is not None:
+            made["spec"]["behavior"], more = dict(behavior), [f"behavior {json.dumps(behavior)}"]
         if with_reflex:
             made, flags, more = agreeing(made), [*flags, reflex(bed)], [*more, "with --reflex"]
         stack.enter_context(running_adapter(bed, folder, *flags, apis=APIS))

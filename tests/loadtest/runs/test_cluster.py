@@ -131,7 +131,10 @@ def test_values_are_added_up_with_the_newest_time() -> None:
         (["--host", "x:80", "--hpa", "web"], "'x:80' is no URL"),
         (["--work-ms", "nan"], "--work-ms: nan is not within 0 to 60000"),
         (["--host", "http://x", "--hpa", "web", "--bed"], "--hpa is for a cluster of yours"),
-        (["--reflex"], "--reflex is for --bed"),
+        (["--reflex"], "--reflex and --behavior are for --bed"),
+        (["--behavior", "{}"], "--reflex and --behavior are for --bed"),
+        (["--bed", "--behavior", "[1]"], "--behavior: '[1]' is no JSON object"),
+        (["--bed", "--behavior", "{" * 100_000], "is no JSON object"),
     ],
 )
 def test_flags_that_do_not_fit_together_are_refused(
