@@ -14,6 +14,7 @@ import argparse
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -44,6 +45,8 @@ MEMORY_S, WINDOW_S = 300.0, 60.0
 """Of the embedded store, and of the built-in rule's rate."""
 READY_S = 1.1
 """From the HPA's decision to a pod in endpoints, as measured on the test bed."""
+ASKED_S = 0.5
+"""From a scrape to the look that --reflex asked for."""
 USUAL_WINDOW_S = 120.0
 
 
@@ -104,8 +107,10 @@ class Counters:
         self._scraped[:pods], self._scraped[pods:] = True, False
 
 
-def simulated(setting: Setting, spec: HpaSpec, seconds: float, phase: float, seed: int) -> list[Moment]:
-    """Need and fleet in the middle of each STEP_S."""
+def simulated(
+    setting: Setting, spec: HpaSpec, seconds: float, phase: float, seed: int, *, hastened: bool = False
+) -> list[Moment]:
+    """Need and fleet in the middle of each STEP_S; `hastened`: with looks as --reflex asks for them."""
     counters, history, found = Counters(setting.scrape_s, seed), History(), []
     have = wanted = need_of(0.0, seconds)
     due, ready_at, scrape_at = phase, 0.0, 0.0
@@ -113,18 +118,20 @@ def simulated(setting: Setting, spec: HpaSpec, seconds: float, phase: float, see
         elapsed = (place + 0.5) * STEP_S
         if elapsed >= ready_at:
             have = wanted
-        if elapsed >= scrape_at:
+        looks, scraped = elapsed >= due, elapsed >= scrape_at
+        if scraped:
             counters.scrape(have)
             scrape_at += setting.scrape_s
-        if elapsed >= due:
+        if looks or (hastened and scraped and have == wanted):
             pods = [PodState(f"pod-{number}", ready=str(number < have)) for number in range(wanted)]
             observed = _observed(setting.rate(counters.counts[:have], counters.durations[:have]), pods)
-            decision = decide(spec, Scale(wanted, wanted), [observed], pods, history, EPOCH + due)
-            history, due = decision.history, due + PERIOD_S
-            if decision.desired < have:
-                have = decision.desired
+            decision = decide(spec, Scale(wanted, wanted), [observed], pods, history, EPOCH + elapsed)
+            if not looks and decision.desired <= wanted:
+                decision = replace(decision, desired=wanted, history=history)
+            history, due = decision.history, due + (PERIOD_S if looks else 0.0)
+            have = min(have, decision.desired)
             if decision.desired != wanted:
-                wanted, ready_at = decision.desired, elapsed + READY_S
+                wanted, ready_at = decision.desired, elapsed + READY_S + (0.0 if looks else ASKED_S)
         counters.serve(load_of(elapsed, seconds), have)
         found.append(Moment(need_of(elapsed, seconds), have))
     return found
@@ -220,11 +227,12 @@ def table() -> str:
 # -- what an HPA's behavior changes ------------------------------------------------------------------------------------
 
 TRIED = (
-    ("window 30 s, as in the runs", DOWN_S, None),
-    ("and scaleUp.tolerance: 0", DOWN_S, "0"),
-    ("window 15 s and scaleUp.tolerance: 0", DOWN_S // 2, "0"),
+    ("window 30 s, as in the runs", DOWN_S, None, False),
+    ("and scaleUp.tolerance: 0", DOWN_S, "0", False),
+    ("window 15 s and scaleUp.tolerance: 0", DOWN_S // 2, "0", False),
+    ("the same, with `--reflex`", DOWN_S // 2, "0", True),
 )
-"""Name, the scale-down window in s, scaleUp's tolerance; Kubernetes' own is 0.1."""
+"""Name, the scale-down window in s, scaleUp's tolerance (Kubernetes' own is 0.1), whether with --reflex."""
 SHORTER = {"6.5 minutes": (390.0, 8), "an hour": (3600.0, 4), "6 hours": (21_600.0, 1)}
 """As LENGTHS."""
 
@@ -242,9 +250,12 @@ def behaviors() -> str:
     headings = ("a day of", "behavior", SETTINGS[0].name, "too little, too much", "changes of replicas")
     rows = []
     for length, (seconds, count) in SHORTER.items():
-        for name, down, tolerance in TRIED:
+        for name, down, tolerance, hastened in TRIED:
             spec = with_behavior(down, tolerance)
-            runs = [simulated(SETTINGS[0], spec, seconds, phase, seed) for seed, phase in enumerate(phases(count))]
+            runs = [
+                simulated(SETTINGS[0], spec, seconds, phase, seed, hastened=hastened)
+                for seed, phase in enumerate(phases(count))
+            ]
             one = elasticity([moment for found in runs for moment in found])
             moved = sum(before.have != after.have for found in runs for before, after in pairwise(found)) / count
             shares = f"{100 * one.under:.1f} %, {100 * one.over:.1f} %"
