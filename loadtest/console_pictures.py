@@ -2,9 +2,9 @@
 
     python -m loadtest.console_pictures [--browser chromium]
 
-Before them it opens pages on which every name is a script, and fails where one runs. What is shown is made up: ten
-minutes of a few HPAs, two releases, three recommendations. A browser is wanted on the machine (Debian's `chromium`);
-nothing else here needs one, so this stands beside the tests and not among them.
+Before them it opens pages on which every name is a script, and fails where one runs, as a cluster test does. What is
+shown is made up: ten minutes of a few HPAs, two releases, three recommendations. A browser is wanted on the machine
+(Debian's `chromium`).
 """
 
 import asyncio

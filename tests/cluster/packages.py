@@ -24,6 +24,7 @@ PACKAGES = {
     "prometheus": "prometheus",
     "promtool": "prometheus",
     "buildah": "buildah",
+    "chromium": "chromium",
 }
 NODE = ("containerd", "ctr", "runc", "host-local", "iptables", "ip", "conntrack", "busybox")
 # CNI plugins stand in no PATH; the rest may stand in sbin, which a user's PATH lacks.
