@@ -205,7 +205,7 @@ class Embedded:
         self._gauge("store_metric_names", "Metric names held.", lambda: store.owners.total.names)
         refused = Gauge(
             "streamgate_store_refused",
-            "Samples refused for a limit, by whose it is (all, namespace, owner) and of what.",
+            "Samples refused for a limit, by whose (all, namespace, owner) and of what; scraped ones once in 30 s.",
             ("scope", "of"),
             registry=self._registry,
         )
@@ -213,7 +213,9 @@ class Embedded:
             for of in Amount._fields:
                 refused.labels(scope, of).set_function(partial(store.owners.refusals, scope, of))
         self._gauge(
-            "store_refused_samples", "Samples refused for the limit on series.", lambda: store.statistics.refused
+            "store_refused_samples",
+            "Samples refused for the limit on series; scraped ones once in 30 s.",
+            lambda: store.statistics.refused,
         )
         self._gauge(
             "store_dense_samples", "Samples too soon after the one before, left out.", lambda: store.statistics.dense

@@ -22,7 +22,10 @@ def many_names(field: Field) -> None:
 
 
 @attack(
-    "12 pods of one namespace, 5,000 metric names of their own each", section=3, sources=(Source.EMBEDDED,), apart=True
+    "12 more pods of one namespace, 5,000 metric names of their own each",
+    section=3,
+    sources=(Source.EMBEDDED,),
+    apart=True,
 )
 def many_pods_with_names(field: Field) -> None:
     first = field.count() * 12

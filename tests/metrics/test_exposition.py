@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as text_orac
 
 from adapter.metrics import series_text
 from adapter.metrics.sample import Point, Series
-from adapter.metrics.scrape.exposition import SLICE_BYTES, Limits, Parser
+from adapter.metrics.scrape.exposition import ASK_AGAIN_S, SLICE_BYTES, Limits, Parser
 from adapter.metrics.scrape.lines import Allowance
 from adapter.metrics.series_text import LabelLimits
 
@@ -343,6 +344,51 @@ def test_what_all_targets_remember_is_bounded_too_and_one_namespace_has_half() -
     for parser in parsers:
         parser.close()
     assert allowance.weight == other._cache.weight
+
+
+def test_lines_of_series_that_were_refused_bring_nothing_and_cost_little_until_they_are_asked_for_again() -> None:
+    allowance = Allowance()
+    parser = Parser({"namespace": "shop", "pod": "web"}, allowance=allowance)
+    body = b'a{i="1"} 1\na{i="2"} 2\n'
+
+    def read(now: float, refuse: Callable[[Series], bool]) -> tuple[list[float], int]:
+        values, left_out = [], 0
+        for part in parser.parse_chunks(body, now):
+            values += [value for _, value, _ in part.points]
+            left_out += part.left_out
+            parser.leave_out([series for series, _, _ in part.points if refuse(series)])
+        return values, left_out
+
+    assert read(NOW, lambda _: False) == ([1, 2], 0)
+    whole = allowance.weight
+    assert read(NOW + ASK_AGAIN_S + 1, lambda series: ("i", "2") in series.labels) == ([1, 2], 0), "not new: it is kept"
+    parser.close()
+    assert allowance.weight == 0
+
+    parser = Parser({"namespace": "shop", "pod": "web"}, allowance=allowance)
+    assert read(NOW, lambda series: ("i", "2") in series.labels) == ([1, 2], 0)
+    assert allowance.weight < whole
+    assert read(NOW + ASK_AGAIN_S - 1, lambda _: False) == ([1], 1)
+    assert read(NOW + ASK_AGAIN_S, lambda _: False) == ([1, 2], 0)
+    assert allowance.weight == whole
+    parser.close()
+    assert allowance.weight == 0
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 30), st.booleans()), max_size=40), max_size=6), st.integers(1, 20))
+def test_whatever_is_refused_the_memory_that_is_counted_is_given_back(
+    pages: list[list[tuple[int, bool]]], lines: int
+) -> None:
+    allowance = Allowance(6_000)
+    parser = Parser({"namespace": "shop"}, lines, allowance=allowance)
+    for number, page in enumerate(pages):
+        refused = {f"a{name}" for name, is_refused in page if is_refused}
+        body = "".join(f"a{name} 1\n" for name, _ in page).encode()
+        for part in parser.parse_chunks(body, NOW + 20 * number, lines_per_slice=7):
+            parser.leave_out([series for series, _, _ in part.points if series.name in refused])
+        assert 0 <= parser._cache.weight == allowance.weight <= 6_000
+    parser.close()
+    assert allowance.weight == 0
 
 
 def test_the_shapes_that_a_target_has_are_bounded_in_bytes() -> None:

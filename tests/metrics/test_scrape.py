@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from adapter.metrics.bounded import BodyError, Inflater, inflate, read_body
-from adapter.metrics.sample import Point
+from adapter.metrics.sample import Point, Series
 from adapter.metrics.scrape.fetch import ScrapeLimits
 from adapter.metrics.scrape.health import Health
 from adapter.metrics.scrape.phase import until_between, until_next
@@ -39,9 +39,10 @@ class Store:
         self.points: list[Point] = []
         self._news = asyncio.Event()
 
-    def extend(self, points: Iterable[Point]) -> None:
+    def extend(self, points: Iterable[Point]) -> list[Series]:
         self.points += points
         self._news.set()
+        return []
 
     def values(self, name: str, **labels: str) -> list[float]:
         return [v for s, v, _ in self.points if s.name == name and labels.items() <= dict(s.labels).items()]
@@ -183,7 +184,7 @@ async def test_targets_come_change_and_go(serve: Callable[..., Awaitable[str]]) 
 
 
 async def test_targets_are_bounded() -> None:
-    async with Scraper(lambda _: None, limits=ScrapeLimits(targets=2)) as scraper:
+    async with Scraper(lambda _: (), limits=ScrapeLimits(targets=2)) as scraper:
         scraper.set_targets(Target(str(i), "http://127.0.0.1:9/metrics", {}) for i in range(5))
 
         assert sorted(scraper.health) == ["0", "1"]
@@ -349,7 +350,7 @@ async def test_who_is_new_among_others_is_scraped_within_a_second_and_then_in_tu
     monkeypatch.setattr(Scraper, "_scrape", note)
     first = [Target(f"old-{number}", "", {}, 5.0) for number in range(50)]
     new = [Target(f"new-{number}", "", {}, 5.0) for number in range(50)]
-    async with Scraper(lambda _: None) as scraper:
+    async with Scraper(lambda _: ()) as scraper:
         began = loop.time()
         scraper.set_targets(first)
         await asyncio.sleep(11.3)
@@ -392,7 +393,7 @@ async def test_a_target_that_is_polled_keeps_its_turns_and_is_scraped_between_th
     monkeypatch.setattr(Scraper, "_scrape", note)
     monkeypatch.setattr(Scraper, "_look", look)
     polled, other = Target("polled", "", {}, 5.0), Target("other", "", {}, 5.0)
-    async with Scraper(lambda _: None, often=lambda target: 1.0 if target == polled else math.inf) as scraper:
+    async with Scraper(lambda _: (), often=lambda target: 1.0 if target == polled else math.inf) as scraper:
         scraper.set_targets([polled, other])
         await asyncio.sleep(until_next(polled, loop.time()) + 20.1)
     assert between.keys() == {"polled"}
@@ -424,7 +425,7 @@ async def test_a_target_that_costs_too_much_has_its_own_turns_alone(
 
     monkeypatch.setattr(Scraper, "_scrape", note)
     monkeypatch.setattr(Scraper, "_look", look)
-    async with Scraper(lambda _: None, often=lambda _: 1.0) as scraper:
+    async with Scraper(lambda _: (), often=lambda _: 1.0) as scraper:
         scraper._health.update({"costly": health})
         scraper.set_targets([Target("costly", "", {}, 5.0), Target("quick", "", {}, 5.0)])
         await asyncio.sleep(20)

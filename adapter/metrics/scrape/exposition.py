@@ -8,17 +8,19 @@ the others are kept. A value may be NaN: that is what the exporter said.
 import io
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from adapter.metrics.problems import Problems
 from adapter.metrics.sample import Point, Series
-from adapter.metrics.scrape.lines import Allowance, Lines
+from adapter.metrics.scrape.lines import LEFT_OUT, Allowance, Lines
 from adapter.metrics.sender import SenderClock
 from adapter.metrics.series_text import LabelLimits, LineError, SeriesReader, cut
 
 FUTURE_S = 600.0
 """A timestamp further ahead of our clock than this is refused, as Prometheus does."""
+ASK_AGAIN_S = 30.0
+"""After so long series that were left out are tried again: there may be room for them by then."""
 SLICE_BYTES = 32 * 1024
 """Of lines that are read in one slice, and one line more."""
 _HEAD = re.compile(rb'[ \t]*+[a-zA-Z0-9_:]*+[ \t]*+\{(?:[^"}]++|"(?:[^"\\]++|\\.)*+")*+\}', re.DOTALL)
@@ -48,6 +50,8 @@ class Parsed(NamedTuple):
     """'line N: …', at most ten, then 'and N more'."""
     kinds: dict[str, str]
     """Metric family -> 'counter', 'gauge', 'histogram', … where a TYPE line says so."""
+    left_out: int = 0
+    """Lines of series that `Parser.leave_out` was told of."""
 
 
 class Parser:
@@ -70,12 +74,24 @@ class Parser:
         self._wanted = None if names is None else _Wanted(names)
         self._limits = limits
         self._cache = Lines(cache_lines, allowance or Allowance(), (extra or {}).get("namespace", ""))
+        self._fresh: dict[Series, bytes] = {}
+        """The series that came with the last slice, and their lines' texts."""
+        self._asked_again = -math.inf
         self._problems = Problems()
         self._sender = SenderClock()
 
     def close(self) -> None:
         """Nothing is read any more: others may remember as much."""
         self._cache.clear()
+
+    def leave_out(self, refused: Iterable[Series]) -> None:
+        """There is no room for these of the slice that was just read: for ASK_AGAIN_S their lines bring no points.
+
+        What a target brings in vain then costs little time and memory, however much it is.
+        """
+        for series in refused:
+            if (head := self._fresh.pop(series, None)) is not None:
+                self._cache.leave_out(head)
 
     def parse(self, body: bytes, now: float, openmetrics: bool = False) -> Parsed:
         """All samples of `body`; their time is their line's, else `now` (Unix s)."""
@@ -102,19 +118,24 @@ class Parser:
             yield Parsed([], [f"the body has {len(body)} bytes; at most {self._limits.body_bytes} are read"], {})
             return
         self._problems, reading = Problems(), _Reading(now, openmetrics)
+        if not 0 <= now - self._asked_again < ASK_AGAIN_S:
+            self._cache.forget_left_out()
+            self._asked_again = now
         self._cache.begin()
         self._sender.begin(now, wall)
         end = _end(body) if openmetrics else len(body)
         stream = io.BytesIO(body if end < 0 or end == len(body) else body[:end])
         slices = _slices(stream, lines_per_slice)
         while not reading.ended and (lines := next(slices, None)):
-            part = Parsed([], [], {})
+            part, before = Parsed([], [], {}), reading.left_out
+            self._fresh.clear()
             self._read(lines, reading, part)
             self._count(len(lines), reading, part.points)
-            yield part
+            yield part._replace(left_out=reading.left_out - before)
         if end < 0 and not reading.ended:
             self._problems.add(f"line {reading.line}: the body ends without '# EOF': it may be cut short")
-        self._cache.tidy(reading.samples)
+        self._fresh.clear()
+        self._cache.tidy(reading.samples + reading.left_out)
         self._sender.end()
         yield Parsed([], self._problems.take(), {})
 
@@ -164,9 +185,13 @@ class Parser:
                 self._comment(text, number, reading, part)
                 return None
             entry = self._series(head)
-            self._cache.add(head, entry)
+            if self._cache.add(head, entry) and isinstance(entry, Series):
+                self._fresh[entry] = head
         if isinstance(entry, Series):
             return entry
+        if entry is LEFT_OUT:
+            reading.left_out += 1
+            return None
         if entry == _NOT_WANTED:
             return None
         raise LineError(entry)
@@ -210,7 +235,7 @@ class _Reading:
     def __init__(self, now: float, openmetrics: bool) -> None:
         self.now = now
         self.openmetrics = openmetrics
-        self.line = self.samples = self.kinds = 0
+        self.line = self.samples = self.left_out = self.kinds = 0
         self.ended = False
 
 

@@ -4,6 +4,7 @@ Each target has a bound of its own, and all together have one: a tenant may run 
 """
 
 from collections import Counter
+from typing import Final
 
 from adapter.metrics.owners import PER_ROW, WIDE, characters
 from adapter.metrics.sample import Series
@@ -13,6 +14,10 @@ CACHED_LINE_BYTES = 640
 """A target's entries have this size on average, at most."""
 ENTRY_BYTES = 256
 """Of an entry, beside its text and its labels."""
+LEFT_OUT_BYTES = 128
+"""Of one that is left out, beside its text."""
+LEFT_OUT: Final = "left out"
+"""In place of a series for which whoever takes them has no room."""
 ALL_BYTES = 256 * 2**20
 """Of all targets together."""
 OF_NAMESPACE = 2
@@ -66,17 +71,32 @@ class Lines:
         """Before a body."""
         self._added = self._refused = 0
 
-    def add(self, head: bytes, entry: Series | str) -> None:
-        """Remember what the text is, where there is room."""
-        held = characters(entry) - PER_ROW if isinstance(entry, Series) else WIDE * len(entry)
-        weight = ENTRY_BYTES + len(head) + held
+    def add(self, head: bytes, entry: Series | str) -> bool:
+        """Remember what the text is, where there is room; whether there was."""
+        weight = _weight(head, entry)
         over = len(self.entries) >= self._lines or self.weight + weight > self._lines * CACHED_LINE_BYTES
         if over or not self._allowance.take(self._namespace, weight):
             self._refused += 1
-            return
+            return False
         self.entries[head] = entry
         self.weight += weight
         self._added += 1
+        return True
+
+    def leave_out(self, head: bytes) -> None:
+        """Remember of a known text only that there is no room for its series."""
+        spared = _weight(head, self.entries[head]) - _weight(head, LEFT_OUT)
+        self.entries[head] = LEFT_OUT
+        self.weight -= spared
+        self._allowance.give(self._namespace, spared)
+
+    def forget_left_out(self) -> None:
+        """There may be room again."""
+        for head in [head for head, entry in self.entries.items() if entry is LEFT_OUT]:
+            del self.entries[head]
+            weight = _weight(head, LEFT_OUT)
+            self.weight -= weight
+            self._allowance.give(self._namespace, weight)
 
     def tidy(self, samples: int) -> None:
         """After a body of `samples`: start anew where over a tenth of it found no room and stale entries take some."""
@@ -90,3 +110,10 @@ class Lines:
         self.entries.clear()
         self._allowance.give(self._namespace, self.weight)
         self.weight = 0
+
+
+def _weight(head: bytes, entry: Series | str) -> int:
+    """Bytes of an entry, estimated from above."""
+    if entry is LEFT_OUT:
+        return LEFT_OUT_BYTES + len(head)
+    return ENTRY_BYTES + len(head) + (characters(entry) - PER_ROW if isinstance(entry, Series) else WIDE * len(entry))

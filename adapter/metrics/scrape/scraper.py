@@ -43,9 +43,9 @@ log = structlog.get_logger(__name__)
 class Scraper:
     """Keeps scraping what `set_targets` was last given; use as `async with Scraper(store.extend) as scraper`.
 
-    `store` gets points slice by slice; each scrape also gives it `up` (1 or 0) with the target's labels. `on_gone`
-    hears of targets that are no longer wanted, or have other labels now. `clock` tells Unix s and never steps, `wall`
-    what other machines' clocks say at such a moment.
+    `store` gets points slice by slice and returns the series for which it has no room; each scrape also gives it `up`
+    (1 or 0) with the target's labels. `on_gone` hears of targets that are no longer wanted, or have other labels now.
+    `clock` tells Unix s and never steps, `wall` what other machines' clocks say at such a moment.
 
     `often` says how many s are to pass from scrape to scrape of a target while somebody waits for its newest values
     (inf: its own interval). What is scraped between a target's own turns goes to `passing`; a target that fails, is
@@ -54,13 +54,13 @@ class Scraper:
 
     def __init__(
         self,
-        store: Callable[[Iterable[Point]], object],
+        store: Callable[[Iterable[Point]], Iterable[Series]],
         on_gone: Callable[[Target], None] | None = None,
         limits: ScrapeLimits = ScrapeLimits(),  # noqa: B008 - immutable
         clock: Callable[[], float] = steady,
         wall: Callable[[float], float] = float,
         *,
-        passing: Callable[[Iterable[Point]], object] = tuple,
+        passing: Callable[[Iterable[Point]], Iterable[Series]] = lambda _: (),
         often: Callable[[Target], float] = lambda _: math.inf,
     ) -> None:
         self._store = store
@@ -202,7 +202,7 @@ class Scraper:
             health.duration_s = time.perf_counter() - started
         async with self._reading:
             for part in parser.parse_chunks(body, now, openmetrics=openmetrics, wall=self._wall(now)):
-                self._passing(part.points)
+                parser.leave_out(self._passing(part.points))
                 await asyncio.sleep(0)
 
     async def _scrape(self, target: Target, parser: Parser, health: Health) -> None:
@@ -229,10 +229,10 @@ class Scraper:
         samples, before, health.problems = 0, health.problems, []
         async with self._reading:
             for part in parser.parse_chunks(body, now, openmetrics=openmetrics, wall=self._wall(now)):
-                samples += len(part.points)
+                samples += len(part.points) + part.left_out
                 health.problems += part.problems
                 if target.on_points is None:
-                    self._store(part.points)
+                    parser.leave_out(self._store(part.points))
                 else:
                     whole += part.points
                 await asyncio.sleep(0)

@@ -46,7 +46,7 @@ class Statistics:
     passing: int = 0
     """Samples that were taken in between, for whoever asks for the newest one."""
     refused: int = 0
-    """Samples of series beyond a limit."""
+    """Samples of series beyond a limit; a scraped one is counted each time that it is asked for again."""
     problem: str = ""
     """One sentence while the limit on series is reached, in all or by one owner; else empty."""
 
@@ -94,28 +94,36 @@ class Store:
         """Bytes of samples and label columns, without the series' own texts."""
         return sum(family.nbytes for family in self._families.values())
 
-    def extend(self, points: Iterable[Point]) -> None:
-        """Take samples in. Takes about 1 µs each: feed more than some thousand in parts."""
-        outcomes = dict.fromkeys(Put, 0)
+    def extend(self, points: Iterable[Point]) -> list[Series]:
+        """Take samples in; the series for which there is no room. About 1 µs each: feed some thousand at a time."""
+        outcomes, refused = dict.fromkeys(Put, 0), []
         for series, value, time in points:
             place = self._index.get(series) or self._add(series)
-            if place is not None:
-                family, row = place
-                outcomes[family.put(row, time, value)] += 1
+            if place is None:
+                refused.append(series)
+                continue
+            family, row = place
+            outcomes[family.put(row, time, value)] += 1
         for outcome, number in outcomes.items():
             setattr(self.statistics, outcome.value, getattr(self.statistics, outcome.value) + number)
+        return refused
 
-    def pass_by(self, points: Iterable[Point]) -> None:
+    def pass_by(self, points: Iterable[Point]) -> list[Series]:
         """Take samples in that only whoever asks for the newest one is to see: rates keep their even steps.
 
-        Of a series that is new this is all that there is until a sample comes by `extend`.
+        Of a series that is new this is all that there is until a sample comes by `extend`. Returns the series for which
+        there is no room.
         """
+        refused = []
         for series, value, time in points:
             place = self._index.get(series) or self._add(series)
-            if place is not None:
-                family, row = place
-                family.pass_by(row, time, value)
-                self.statistics.passing += 1
+            if place is None:
+                refused.append(series)
+                continue
+            family, row = place
+            family.pass_by(row, time, value)
+            self.statistics.passing += 1
+        return refused
 
     def _add(self, series: Series) -> tuple[Family, int] | None:
         owner = owner_of(series)
