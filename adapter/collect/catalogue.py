@@ -1,16 +1,27 @@
 """What is on offer: which rule and series answer for which metric, from what the source was found to hold. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from adapter.collect.answer import CustomOffer
+from adapter.collect.demand import ExternalWant, Want
 from adapter.kube.resources import GroupResource
 from adapter.metrics.slices import Slices, run
+from adapter.metrics.source import Part
 from adapter.rules.account import Account, account_in_slices
 from adapter.rules.model import Rule, RuleFile
-from adapter.rules.naming import BoundRule, Offer, bind, combine, external_offers_in_slices, offers_in_slices
-from adapter.rules.resources import ResourceMapper
+from adapter.rules.naming import (
+    BoundRule,
+    NamingError,
+    Offer,
+    bind,
+    combine,
+    external_offers_in_slices,
+    offers_in_slices,
+)
+from adapter.rules.resources import NAMESPACES, ResourceMapper
 
 LabelSets = Sequence[Mapping[str, str]]
 
@@ -85,6 +96,22 @@ class Catalogue:
     def bound_custom(self, rule: Rule) -> BoundRule[Rule] | None:
         """A rule of the custom metrics API with the resources that its labels name; None for one of the external."""
         return next((bound for bound in self._custom if bound.rule is rule), None)
+
+    def parts(self, rule: Rule, wants: Iterable[Want]) -> Iterator[Part]:
+        """Where those of the rule's series are that `wants` may be of: their namespaces, else names they had so far."""
+        bound = self._bounds[_key(rule)]
+        external = any(bound is one for one in self._external)
+        for want in wants:
+            if isinstance(want, ExternalWant) is not external:
+                continue
+            if want.namespace and rule.resources.namespaced:
+                with suppress(NamingError):
+                    yield bound.label(NAMESPACES), want.namespace
+            elif isinstance(want, ExternalWant):
+                known = self.external.get(want.metric)
+                yield "__name__", known.series if known else want.metric
+            elif offered := self.custom.get((want.resource, want.metric)):
+                yield "__name__", offered.series
 
     def found(self, rule: Rule, series: LabelSets, *, by_name: bool = False) -> None:
         """As `found_in_slices`, at once."""

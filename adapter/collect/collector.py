@@ -67,7 +67,7 @@ class Collector:
         self._clock = clock
         self._reports = Reports()
         self.offers = OfferLookup(
-            source, catalogue, telemetry, self._reports, schedule=schedule, clock=clock, filling=filling
+            source, catalogue, demand, telemetry, self._reports, schedule=schedule, clock=clock, filling=filling
         )
         self.transitions = transitions
         self._evaluator = Evaluator(source, telemetry, self._reports, clock, transitions)

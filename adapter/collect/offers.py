@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 import structlog
 
 from adapter.collect.catalogue import Catalogue
+from adapter.collect.demand import Demand
 from adapter.collect.reports import Reports
 from adapter.collect.schedule import Schedule
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.faults import ends_program
 from adapter.metrics.slices import run_in_turns
-from adapter.metrics.source import Discovery, Source, SourceError, Wanted
+from adapter.metrics.source import Discovery, Part, Source, SourceError, Wanted
 from adapter.once import Once
 from adapter.rules.model import Rule
 
@@ -32,6 +33,7 @@ class OfferLookup:
         self,
         source: Source,
         catalogue: Catalogue,
+        demand: Demand,
         telemetry: CollectTelemetry,
         reports: Reports,
         *,
@@ -54,6 +56,7 @@ class OfferLookup:
         self._failing = Once(most=SELECTORS, again=None)
         self._source = source
         self._catalogue = catalogue
+        self._demand = demand
         self._telemetry = telemetry
         self._reports = reports
         self._schedule = schedule
@@ -125,7 +128,8 @@ class OfferLookup:
     async def _looked_up(self, selector: str, rules: Sequence[Rule]) -> bool:
         now = self._clock()
         try:
-            found = await self._source.discover(selector, now - self._schedule.lookback, now, self._wanted(rules))
+            wanted, parts = self._wanted(rules), self._parts(rules)
+            found = await self._source.discover(selector, now - self._schedule.lookback, now, wanted, parts)
         except SourceError as error:
             for rule in rules:
                 self.errors[rule.place] = error
@@ -158,6 +162,10 @@ class OfferLookup:
                 self._found.discard(rule.place)
                 self._lost[rule.place] = now
         self._lost = {place: since for place, since in self._lost.items() if now - since <= self._schedule.lookback}
+
+    def _parts(self, rules: Sequence[Rule]) -> Sequence[Part]:
+        """What HPAs ask of these rules."""
+        return sorted({part for rule in rules for part in self._catalogue.parts(rule, self._demand.declared)})
 
     def _wanted(self, rules: Sequence[Rule]) -> Wanted:
         """The labels that name objects for any of these rules; none where all are external."""

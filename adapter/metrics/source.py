@@ -64,6 +64,10 @@ def ALL_LABELS(label: str) -> bool:  # noqa: N802 - a constant
     return True
 
 
+Part: TypeAlias = tuple[str, str]
+"""Of the series that match a selector those that have this label with this value."""
+
+
 class Discovery(NamedTuple):
     """What a look-up of series found."""
 
@@ -104,9 +108,12 @@ class Source(Protocol):
         """
         ...
 
-    async def discover(self, selector: str, since: float, at: float, wanted: Wanted = ALL_LABELS) -> Discovery:
+    async def discover(
+        self, selector: str, since: float, at: float, wanted: Wanted = ALL_LABELS, parts: Sequence[Part] = ()
+    ) -> Discovery:
         """What matches a series selector and has samples between `since` and `at`. Raises SourceError.
 
-        Where there are too many series to list, only labels that are `wanted` are told.
+        Where there are too many series to list, only labels that are `wanted` are told. Where even their names are too
+        many, each of `parts` is looked at by itself: what others bring takes nothing away from it.
         """
         ...

@@ -25,6 +25,7 @@ from adapter.units.quantity import NANO, Quantity, QuantityError
 from loadtest.monitoring.__main__ import COMPONENTS
 from loadtest.monitoring.pictures import asking, boards, save
 from tests.cluster.bed import Bed, BedError
+from tests.cluster.processes import CommandError
 from tests.cluster.prometheus import RunningPrometheus
 
 EVERY_S: Final = 5
@@ -84,7 +85,7 @@ def of_pod(pod: Mapping[str, Any]) -> Iterator[Line]:
 
 
 def page(bed: Bed) -> str:
-    """The bed's state now, and the kubelets' own pages after it. Raises BedError."""
+    """The bed's state now, and the kubelets' own pages after it. Raises CommandError."""
     lines: list[Line] = []
     for hpa in bed.get("hpa", "-A")["items"]:
         lines += [(f"kube_horizontalpodautoscaler_{name}", labels, value) for name, labels, value in of_hpa(hpa)]
@@ -107,7 +108,7 @@ def served(bed: Bed) -> Iterator[str]:
         def do_GET(self) -> None:
             try:
                 status, body = 200, page(bed)
-            except (BedError, QuantityError, KeyError) as error:
+            except (CommandError, QuantityError, KeyError) as error:
                 status, body = 503, f"{type(error).__name__}: {error}\n"
             self.send_response(status)
             self.end_headers()

@@ -35,6 +35,14 @@ def many_pods_with_names(field: Field) -> None:
     field.hold(8)
 
 
+@attack("20,000 more metric names in Prometheus, of 500 namespaces", section=3, sources=(Source.PROMETHEUS,))
+def crowded_names(field: Field) -> None:
+    """All before `queue_depth` in the alphabet, and over --discovery-max-names."""
+    names = [(f"n{number}_depth", f"crowd-{number % 500}") for number in range(20_000)]
+    field.series([({"__name__": name, "namespace": namespace, "pod": "web-0"}, "1") for name, namespace in names])
+    field.hold(5)
+
+
 @attack("a selector with 5,000 requirements", section=3)
 def many_requirements(field: Field) -> None:
     selector = ",".join(f"!k{number}" for number in range(5_000))

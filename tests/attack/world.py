@@ -21,6 +21,7 @@ from adapter.kube.fake.server import FakeCluster
 
 TENANT, HPA = "tenant", "system:serviceaccount:kube-system:horizontal-pod-autoscaler"
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_MATCHER = re.compile(r'(\w+)(!?=)"([^"]*)"')
 
 
 class World:
@@ -74,15 +75,25 @@ class World:
             return await _sent(request, *self.answers[path])
         form = {**request.query, **await request.post()}
         data: Any = []
+        found = self._matching(str(form.get("match[]", "")))
         if path == "query":
             data = {"resultType": "vector", "result": self._vector(str(form.get("query", "")))}
         elif path == "series":
-            data = [labels for labels, _ in self.series]
+            data = found
         elif path == "labels":
-            data = sorted({key for labels, _ in self.series for key in labels})
+            data = sorted({key for labels in found for key in labels})
         elif path == "label/__name__/values":
-            data = sorted({labels["__name__"] for labels, _ in self.series})
+            data = sorted({labels["__name__"] for labels in found})
         return web.json_response({"status": "success", "data": data})
+
+    def _matching(self, selector: str) -> list[dict[str, str]]:
+        """By its matchers `=` and `!=`; expressions match all."""
+        wanted = _MATCHER.findall(selector)
+        return [
+            labels
+            for labels, _ in self.series
+            if all((labels.get(label, "") == value) == (operator == "=") for label, operator, value in wanted)
+        ]
 
     def _vector(self, query: str) -> list[dict[str, Any]]:
         names, now = set(_NAME.findall(query)), time.time() + self.ahead

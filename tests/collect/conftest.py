@@ -24,7 +24,7 @@ from adapter.kube.index import Index
 from adapter.kube.known import KNOWN
 from adapter.kube.objects import Condition, ObjectMeta, PartialObjectMetadata, Pod, PodStatus
 from adapter.metrics.sample import Sample
-from adapter.metrics.source import ALL_LABELS, ALWAYS, Discovery, Query, RefusedQuery, Since, SourceError, Wanted
+from adapter.metrics.source import ALL_LABELS, ALWAYS, Discovery, Part, Query, RefusedQuery, Since, SourceError, Wanted
 from adapter.rules.config import load
 from adapter.rules.resources import PODS, ResourceMapper
 from adapter.spans import OFF, Tracer
@@ -96,7 +96,9 @@ class ToldSource:
     async def silent(self, query: Query, at: float, pods: Since) -> frozenset[tuple[str, str]]:
         return frozenset(pods.keys() & self.mute)
 
-    async def discover(self, selector: str, since: float, at: float, wanted: Wanted = ALL_LABELS) -> Discovery:
+    async def discover(
+        self, selector: str, since: float, at: float, wanted: Wanted = ALL_LABELS, parts: Sequence[Part] = ()
+    ) -> Discovery:
         return Discovery(await self.series([selector], since, at))
 
     async def series(self, selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:

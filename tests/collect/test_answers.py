@@ -552,7 +552,7 @@ async def test_explain_of_an_unknown_metric_says_so(served: World) -> None:
 
 
 async def test_a_metric_that_may_be_among_names_that_are_left_out_is_404_with_that_cause(world: World) -> None:
-    async def found(selector: str, since: float, at: float, wanted: object = None) -> Discovery:
+    async def found(selector: str, since: float, at: float, *_: object) -> Discovery:
         return Discovery([], by_name=True, left_out="more than the first 10000 names of series")
 
     world.pod("web-1", app="web")

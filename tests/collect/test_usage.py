@@ -21,7 +21,7 @@ from adapter.kube.objects import ObjectMeta, PartialObjectMetadata
 from adapter.kube.resources import GroupResource
 from adapter.metrics.sample import Sample
 from adapter.metrics.scrape.kubelet import ResourceUsage
-from adapter.metrics.source import ALL_LABELS, ALWAYS, Discovery, Query, Since, SourceError, Wanted
+from adapter.metrics.source import ALL_LABELS, ALWAYS, Discovery, Part, Query, Since, SourceError, Wanted
 from adapter.rules.config import load
 from adapter.rules.resources import NODES, PODS, ResourceMapper
 from adapter.units.selector import EVERYTHING, Selector
@@ -70,7 +70,9 @@ class Tables:
     async def silent(self, query: Query, at: float, pods: Since) -> frozenset[tuple[str, str]]:
         return frozenset()
 
-    async def discover(self, selector: str, since: float, at: float, wanted: Wanted = ALL_LABELS) -> Discovery:
+    async def discover(
+        self, selector: str, since: float, at: float, wanted: Wanted = ALL_LABELS, parts: Sequence[Part] = ()
+    ) -> Discovery:
         return Discovery(await self.series([selector], since, at))
 
     async def series(self, selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import tracemalloc
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
@@ -45,9 +46,13 @@ class Server:
         return self._told(form, sorted({labels["__name__"] for labels in found}))
 
     def _matching(self, selector: str) -> Sequence[Mapping[str, str]]:
-        """By the matcher that was added last: the rest matches all."""
-        label = selector.rpartition("!=")[0].rpartition(",")[2]
-        return [labels for labels in self.series if labels.get(label)] if label != "pod" else self.series
+        """By its matchers `=` and `!=`; expressions match all."""
+        wanted = re.findall(r'(\w+)(!?=)"([^"]*)"', selector)
+        return [
+            labels
+            for labels in self.series
+            if all((labels.get(label, "") == value) == (operator == "=") for label, operator, value in wanted)
+        ]
 
     def _told(self, form: Mapping[str, Any], found: Sequence[Any]) -> Response:
         most = int(form["limit"]) if self.limits and "limit" in form else len(found)
@@ -109,6 +114,49 @@ async def test_of_more_their_names_and_the_labels_of_interest_are_told(fake: Fak
     assert (found.by_name, found.left_out) == (True, "")
     calls = ["label/__name__/values", "labels", *3 * ["label/__name__/values"]]
     assert paths(fake) == ["series", *calls, *calls]
+
+
+def own(namespace: str, count: int, name: str = "container_00") -> list[dict[str, str]]:
+    """Series of names that only this namespace has, each with a node but the first."""
+    labels = {"namespace": namespace, "pod": "web"}
+    return [{"__name__": f"{name}_{number}", **labels} | ({"node": "n1"} if number else {}) for number in range(count)]
+
+
+async def test_a_part_is_found_whatever_names_others_have(fake: Fake) -> None:
+    """100 names are before it in the alphabet, and 15 are looked at; two parts have 7 of them each, or 50."""
+    fake.answer = Server([*own("evil", 100), *own("shop", 2, "z"), *own("shop", 1, "y")])
+    parts = [("namespace", "nobody"), ("namespace", "shop")]
+    async with asking(fake.url, max_series=10, max_names=15) as source:
+        found = await source.discover(CONTAINER, AT - 60, AT, wanted, parts)
+    names = {labels["__name__"]: labels for labels in found.label_sets}
+    assert len(names) == 15 + 3
+    assert names["z_0"] == {"__name__": "z_0", "namespace": EXAMPLE, "pod": EXAMPLE}
+    assert names["z_1"] == {"__name__": "z_1", "namespace": EXAMPLE, "pod": EXAMPLE, "node": EXAMPLE}
+    assert found.by_name
+    assert found.left_out == (
+        "more than the first 15 names of series (--discovery-max-names) and the first 50 of each namespace with HPAs"
+    )
+
+
+@pytest.mark.parametrize("limits", [True, False])
+async def test_a_part_has_its_share_and_no_more(fake: Fake, limits: bool) -> None:
+    """Of 300 names 120 are looked at, of each of the two parts 60: the greedy one has its first, the other its own."""
+    fake.answer = Server([*own("evil", 100), *own("greedy", 198, "x"), *own("shop", 2, "z")], limits=limits)
+    parts = [("namespace", "greedy"), ("namespace", "shop")]
+    async with asking(fake.url, max_series=10, max_names=120) as source:
+        found = await source.discover(CONTAINER, AT - 60, AT, wanted, parts)
+    names = {labels["__name__"] for labels in found.label_sets}
+    assert {"z_0", "z_1"} <= names
+    assert len(names & {labels["__name__"] for labels in own("greedy", 198, "x")}) == 60
+    assert len(names) <= 120 + 2 * 60
+
+
+async def test_where_all_names_are_looked_at_no_part_is_asked_for(fake: Fake) -> None:
+    fake.answer = Server(many(41))
+    async with asking(fake.url, max_series=40) as source:
+        found = await source.discover(CONTAINER, AT - 60, AT, wanted, [("namespace", "shop")])
+    assert sorted(found.label_sets, key=lambda labels: labels["__name__"]) == WHOLE
+    assert not any("shop" in str(seen) for seen in fake.seen)
 
 
 async def test_names_beyond_the_limit_are_left_out_and_said(fake: Fake) -> None:

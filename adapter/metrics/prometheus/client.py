@@ -1,7 +1,7 @@
 """A Prometheus-compatible HTTP API (Prometheus, Thanos, Mimir, VictoriaMetrics) as a source."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -23,7 +23,7 @@ from adapter.metrics.prometheus.verdict import Failed, Reply, judged, objection,
 from adapter.metrics.sample import Sample
 from adapter.metrics.series_text import cut
 from adapter.metrics.slices import run_in_turns
-from adapter.metrics.source import ALL_LABELS, ALWAYS, Discovery, Pod, Query, Since, SourceError, Wanted
+from adapter.metrics.source import ALL_LABELS, ALWAYS, Discovery, Part, Pod, Query, Since, SourceError, Wanted
 from adapter.once import Once
 
 R = TypeVar("R", bound=wire.Reader)
@@ -121,12 +121,14 @@ class PrometheusSource:
         """See `Source`: nobody is, as far as Prometheus tells."""
         return frozenset()
 
-    async def discover(self, selector: str, since: float, at: float, wanted: Wanted = ALL_LABELS) -> Discovery:
+    async def discover(
+        self, selector: str, since: float, at: float, wanted: Wanted = ALL_LABELS, parts: Sequence[Part] = ()
+    ) -> Discovery:
         """See `Source`; where there are more series than `max_series`, their names and labels are looked up instead."""
         ahead = self._ahead
-        found = await self._discoverer.discover(selector, self._span(since, at), wanted)
+        found = await self._discoverer.discover(selector, self._span(since, at), wanted, parts)
         if abs(self._ahead - ahead) >= CLOCKS_AGREE:  # these were other minutes than the ones that were meant
-            found = await self._discoverer.discover(selector, self._span(since, at), wanted)
+            found = await self._discoverer.discover(selector, self._span(since, at), wanted, parts)
         return found
 
     def _span(self, since: float, at: float) -> Form:

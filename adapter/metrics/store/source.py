@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 
 from adapter.metrics.sample import Sample
 from adapter.metrics.slices import Lane, run_in_turns
-from adapter.metrics.source import ALL_LABELS, ALWAYS, Discovery, Pod, Query, Since, Wanted
+from adapter.metrics.source import ALL_LABELS, ALWAYS, Discovery, Part, Pod, Query, Since, Wanted
 from adapter.metrics.store.evaluate import evaluate
 from adapter.metrics.store.silent import silent
 from adapter.metrics.store.store import Store
@@ -33,7 +33,9 @@ class EmbeddedSource:
         """See `Source`."""
         return await run_in_turns(silent(self.store, query, at, pods), self._lane)
 
-    async def discover(self, selector: str, since: float, at: float, wanted: Wanted = ALL_LABELS) -> Discovery:
+    async def discover(
+        self, selector: str, since: float, at: float, wanted: Wanted = ALL_LABELS, parts: Sequence[Part] = ()
+    ) -> Discovery:
         """See `Source`: all are listed, they are in memory."""
         return Discovery(await self.series([selector], since, at))
 
