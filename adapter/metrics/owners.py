@@ -33,6 +33,10 @@ MANY_NAMES: Final = 5000
 NAMES_OF_NAMESPACE: Final = 5
 """One namespace has at most the 5th part of all names, and at least as many as one owner."""
 
+CROWDED: Final = 0.75
+"""Of all; beyond it a namespace may have at most as much as is free, so that whoever comes later finds room: the rule
+of Choudhury and Hahne, Dynamic queue length thresholds for shared-memory packet switches, 1998, with its factor 1."""
+
 SCOPES: Final = ("all", "namespace", "owner")
 
 Owner: TypeAlias = tuple[str, str, str]
@@ -104,12 +108,25 @@ class Owners:
         more = self._more(series)
         for scope, account in _accounts(owner):
             after, limit = self._had.get(account, Amount()).plus(more), self._limits[scope]
+            if scope == "namespace":
+                limit = self._of_what_is_free(limit)
             for of, value, most, new in zip(Amount._fields, after, limit, more, strict=True):
                 if new and value > most:
                     refusal = Refusal(scope, of, most)
                     self._refused[scope, of] += 1
                     return refusal
         return None
+
+    def _of_what_is_free(self, limit: Amount) -> Amount:
+        """A namespace's limit as things are; see CROWDED."""
+        had, whole = self.total, self._limits["all"]
+        crowded = [CROWDED * most <= amount < most for amount, most in zip(had, whole, strict=True)]
+        if not any(crowded):
+            return limit
+        free = whole.plus(had, -1)
+        return Amount(
+            *(min(most, left) if full else most for most, left, full in zip(limit, free, crowded, strict=True))
+        )
 
     def add(self, owner: Owner, series: Series) -> None:
         """`owner` has one more."""

@@ -109,6 +109,35 @@ def test_the_pods_of_one_namespace_have_half_of_all() -> None:
     assert len(store) == 24_001
 
 
+def test_whoever_comes_late_finds_room_though_two_namespaces_take_what_they_can() -> None:
+    """80,000 series: 40,000 for the first; the second may have what is free beyond 60,000 in all: 20,000 of 20,000."""
+    store = Store(max_series=80_000)
+    for namespace in ("greedy", "other"):
+        for pod in range(3):
+            store.extend((series(f"bomb-{pod}", namespace, id=str(number)), 1.0, T) for number in range(14_000))
+    assert len(store) == 40_000 + 20_000
+    assert store.over_share["other"].startswith("namespace other has 20000 series, a namespace's limit")
+    store.extend((series("web", "bank", id=str(number)), 1.0, T) for number in range(15_000))
+    assert len(store) == 60_000 + 10_000  # as many as are free then
+
+
+@settings(max_examples=10)
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 4_000)), max_size=30))
+def test_somebody_new_finds_room_whatever_six_others_did(bursts: list[tuple[str, int]]) -> None:
+    """Of 10,000 series: a quarter is left to those who come when it is crowded, and to each half of it at most."""
+    owners, most, had = Owners(10_000), 10_000, Counter[str]()
+    for namespace, many in bursts:
+        for number in range(had[namespace], had[namespace] + many):
+            one = Series.of("x", {"namespace": namespace, "id": str(number)})
+            if owners.refusal(owner_of(one), one) is not None:
+                break
+            owners.add(owner_of(one), one)
+            had[namespace] += 1
+    assert sum(had.values()) < most
+    new = Series.of("x", {"namespace": "late"})
+    assert owners.refusal(owner_of(new), new) is None
+
+
 def test_forgetting_a_pod_looks_at_what_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store()
     store.extend((series("web", name=f"m{number}"), 1.0, T) for number in range(3_000))
