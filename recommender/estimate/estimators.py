@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from recommender.model.buckets import Amounts, Floats, Rows
 from recommender.model.containers import DAY, States, truncated
+from recommender.model.gomath import power
 from recommender.model.histogram import Histograms
 
 MINUTE: Final = 60.0
@@ -104,7 +105,7 @@ def with_margin(amounts: Amounts, margin: float) -> Amounts:
 def with_confidence(amounts: Amounts, multiplier: float, exponent: float, confidences: Floats) -> Amounts:
     """amount × (1 + multiplier / confidence)^exponent; without any confidence the factor is infinite, or 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return truncated(np.multiply(amounts, np.power(1.0 + multiplier / confidences, exponent)))
+        return truncated(np.multiply(amounts, power(1.0 + multiplier / confidences, exponent)))
 
 
 def _bounds(

@@ -6,6 +6,8 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.model.gomath import power
+
 Amounts: TypeAlias = NDArray[np.int64]
 """CPU in millicores or memory in bytes."""
 Floats: TypeAlias = NDArray[np.float64]
@@ -52,7 +54,7 @@ class Buckets:
         return math.log(value) / math.log(self.ratio)
 
     def _start(self, bucket: int) -> float:
-        return 0.0 if bucket == 0 else self.first * (_power(self.ratio, bucket) - 1) / (self.ratio - 1)
+        return 0.0 if bucket == 0 else self.first * (power(self.ratio, bucket) - 1) / (self.ratio - 1)
 
     def _scalar(self, amount: int) -> int:
         """VPA's formula for one amount."""
@@ -64,17 +66,6 @@ class Buckets:
     def _least(self, bucket: int) -> int:
         near = math.floor(self.starts[bucket] * self.per_unit)
         return next(amount for amount in range(max(near - 2, 0), near + 4) if self._scalar(amount) >= bucket)
-
-
-def _power(base: float, exponent: int) -> float:
-    """base^exponent by repeated squaring, rounding as Go's math.Pow does (C's pow differs in the last bits)."""
-    result = 1.0
-    while exponent:
-        if exponent & 1:
-            result *= base
-        base *= base
-        exponent >>= 1
-    return result
 
 
 CPU: Final = Buckets(maximum=1000.0, first=0.01, ratio=1.05, per_unit=1000)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from recommender.model.arena import Arena
 from recommender.model.buckets import Amounts, Buckets, Floats, Indices, Rows, distinct
+from recommender.model.gomath import exp2
 
 NEVER: Final = -62135596800.0
 """Unix time, s, of the year 1: what Go's zero time, 'not yet', is."""
@@ -223,8 +224,7 @@ class Histograms:
             np.maximum.at(latest, rows[late], times[late])
             moved = np.unique(rows[late])
             self._shift(moved, latest[moved])
-        decay: Floats = np.exp2((times - self.reference[rows]) / self.half_life)
-        return decay
+        return exp2((times - self.reference[rows]) / self.half_life)
 
     def _shift(self, rows: Rows, times: Floats) -> None:
         """Moves the reference of rows (unique) to the multiple of the half-life nearest to `times`, half rounded up."""
