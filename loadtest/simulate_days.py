@@ -1,7 +1,7 @@
 """Simulate days of different lengths: how exactly an HPA can follow one, on the true load, on our rates, on slow ones.
 
-    python -m loadtest.simulate_days               # rewrites both tables of docs/loadtest.md
-    python -m loadtest.simulate_days --behaviors   # the second only, what an HPA's behavior changes: half a minute
+    python -m loadtest.simulate_days               # rewrites the tables of docs/loadtest.md
+    python -m loadtest.simulate_days --behaviors   # all but the first: what behavior and target change, a minute
     python -m loadtest.simulate_days --print       # prints them only
 
 The scenario `day` of the load runs, stretched: the HPA's own formula every 15 s, Poisson requests on each pod, scraped
@@ -39,7 +39,7 @@ Estimator: TypeAlias = Callable[[Floats, Floats], Floats]
 """Counts and durations, s, of pods x intervals, the newest last -> a rate for each pod, NaN where there is none yet."""
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "loadtest.md"
-SCRIPT, PART, BEHAVIORS = "python -m loadtest.simulate_days", "days", "behaviors"
+SCRIPT, PART, BEHAVIORS, HEADROOM = "python -m loadtest.simulate_days", "days", "behaviors", "headroom"
 DAY = SCENARIOS["day"]
 MEMORY_S, WINDOW_S = 300.0, 60.0
 """Of the embedded store, and of the built-in rule's rate."""
@@ -233,13 +233,14 @@ TRIED = (
     ("the same, with `--reflex`", DOWN_S // 2, "0", True),
 )
 """Name, the scale-down window in s, scaleUp's tolerance (Kubernetes' own is 0.1), whether with --reflex."""
+TARGETS = (TARGET, 0.75 * TARGET, 0.6 * TARGET, 0.5 * TARGET)
 SHORTER = {"6.5 minutes": (390.0, 8), "an hour": (3600.0, 4), "6 hours": (21_600.0, 1)}
 """As LENGTHS."""
 
 
-def with_behavior(down: int, tolerance: str | None) -> HpaSpec:
-    """The HPA of the runs with another behavior."""
-    made = hpa("web", "default", pods_metric("load", f"{TARGET:g}"), low=LOW, high=HIGH, down=down)
+def with_behavior(down: int, tolerance: str | None, target: float = TARGET) -> HpaSpec:
+    """The HPA of the runs with another behavior, or another target."""
+    made = hpa("web", "default", pods_metric("load", f"{target:g}"), low=LOW, high=HIGH, down=down)
     if tolerance is not None:
         made["spec"]["behavior"]["scaleUp"] = {"tolerance": tolerance}
     return read_spec(made)
@@ -263,13 +264,33 @@ def behaviors() -> str:
     return markdown(headings, rows)
 
 
+def headroom() -> str:
+    """What clients wait and what pods cost beside the fleet that is fixed at the peak, by the HPA's target."""
+    seconds, count = SHORTER["an hour"]
+    places = [(place + 0.5) * STEP_S for place in range(int(seconds / STEP_S))]
+    peak = max(need_of(elapsed, seconds) for elapsed in places)
+    fixed = latency_ms([Moment(peak, peak)] * len(places), seconds)
+    rows = []
+    for target in TARGETS:
+        spec = with_behavior(DOWN_S // 2, "0", target)
+        runs = [simulated(SETTINGS[0], spec, seconds, phase, seed) for seed, phase in enumerate(phases(count))]
+        waits = sum(latency_ms(found, seconds) for found in runs) / count
+        pods = sum(moment.have for found in runs for moment in found) / count / len(places)
+        rows.append([
+            f"{target:g} requests/s", f"{waits:.0f} ms ({100 * (waits / fixed - 1):+.0f} %)",
+            f"{pods:.1f} ({100 * (pods / peak - 1):+.0f} %)",
+        ])  # fmt: skip
+    rows.append([f"{peak} pods, fixed", f"{fixed:.0f} ms", f"{peak}"])
+    return markdown(("the HPA's target", "p95 latency", "pods, on average"), rows)
+
+
 def main() -> None:
     """The program."""
     parser = argparse.ArgumentParser(prog=SCRIPT, description=__doc__)
     parser.add_argument("--print", action="store_true", help="print, and write nothing")
     parser.add_argument("--behaviors", action="store_true", help="only what an HPA's behavior changes")
     given = parser.parse_args()
-    made = {BEHAVIORS: behaviors()} if given.behaviors else {PART: table(), BEHAVIORS: behaviors()}
+    made = {BEHAVIORS: behaviors(), HEADROOM: headroom()} | ({} if given.behaviors else {PART: table()})
     print(*made.values(), sep="\n\n")
     if not given.print:
         rewrite(DOCUMENT, made, SCRIPT)
