@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, NamedTuple, Self
@@ -25,7 +25,7 @@ from adapter.metrics.scrape.target import Target, pod_id
 from adapter.metrics.slices import run_in_turns
 from adapter.metrics.store.source import EmbeddedSource
 from adapter.metrics.store.store import Store
-from adapter.once import Once
+from adapter.once import Few, Once
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +39,9 @@ AT_ONCE = 1000
 TELL_AGAIN = 600.0
 """s after which the log says once more that the store drops samples."""
 UNSCRAPED = 4096
-"""Pods of which the log says why they are not scraped, at once."""
+"""Pods of which is remembered that the log said why they are not scraped."""
+UNSCRAPED_TOLD = 20
+"""Pods of one namespace of which it says so in ten minutes: somebody may make hundreds."""
 
 
 class EmbeddedOptions(NamedTuple):
@@ -88,6 +90,7 @@ class Embedded:
         """Of the pods whose targets are scraped."""
         self._forgotten: list[Mapping[str, str]] = []
         self._unscraped = Once(most=UNSCRAPED, again=None)
+        self._few, self._more = Few(UNSCRAPED_TOLD), Once(again=TELL_AGAIN)
         self._dropped = Once(again=TELL_AGAIN)
         timeout = min(options.scrape_timeout, options.scrape_interval)
         limits = ScrapeLimits(options.scrape_max_bytes, timeout, concurrent=options.scrape_concurrency)
@@ -151,9 +154,17 @@ class Embedded:
         self._followed = self._pods.revision
         targets, problems = pod_targets(self._pods, self._options.scrape_interval, self._takes_traffic)
         kubelets = list(self.usage.targets())
-        for problem in self._unscraped.news([*problems, *self.usage.problems()]):
-            log.warning("not scraped", problem=problem)
+        self._tell_unscraped([*problems, *(("", problem) for problem in self.usage.problems())])
         self._scraper.set_targets([*targets, *kubelets])
+
+    def _tell_unscraped(self, problems: Iterable[tuple[str, str]]) -> None:
+        """The namespace, '' for nodes, and why something of it is not scraped."""
+        for namespace, problem in self._unscraped.news(problems):
+            if self._few.may(namespace):
+                log.warning("not scraped", problem=problem)
+            elif self._more.first(namespace):
+                of = f"pods of namespace {namespace}" if namespace else "nodes"
+                log.warning("not scraped", problem=f"more {of} are not scraped; {UNSCRAPED_TOLD} were told")
 
     def _often(self, target: Target) -> float:
         """s from scrape to scrape of a target that is polled; inf for others."""

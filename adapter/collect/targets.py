@@ -12,8 +12,8 @@ UNREADY = "streamgate.io/scrape-unready"
 
 def pod_targets(
     pods: Iterable[Pod], interval_s: float, takes_traffic: Callable[[Pod], bool]
-) -> tuple[list[Target], list[str]]:
-    """The targets of all pods that ask to be scraped and take traffic, and a sentence for each that cannot be.
+) -> tuple[list[Target], list[tuple[str, str]]]:
+    """The targets of all pods that ask to be scraped and take traffic; namespace and a sentence of each that cannot be.
 
     Of a pod with the annotation UNREADY only that it has ended keeps it from being scraped.
     """
@@ -36,7 +36,7 @@ def pod_targets(
                 interval_s=interval_s,
             )
         except TargetError as error:
-            problems.append(f"pod {meta.namespace}/{meta.name}: {error}")
+            problems.append((meta.namespace, f"pod {meta.namespace}/{meta.name}: {error}"))
             continue
         if target is not None:
             targets.append(target)

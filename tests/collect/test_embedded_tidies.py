@@ -3,6 +3,7 @@
 import asyncio
 
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from adapter.collect.embedded import AT_ONCE, Embedded, EmbeddedOptions
 from adapter.kube.index import Index
@@ -50,3 +51,22 @@ async def test_a_finished_pods_series_go_and_not_those_of_the_pod_that_has_its_a
                 await asyncio.sleep(0.01)
         running.cancel()
     assert [labels["pod"] for labels in embedded.store.series(["x"], 0, 1000)] == ["new"]
+
+
+async def test_of_hundreds_of_pods_of_one_namespace_that_cannot_be_scraped_the_log_tells_twenty() -> None:
+    pods: Index[Pod] = Index()
+    embedded = Embedded(EmbeddedOptions(), CollectorRegistry(), pods, Index(), clock=lambda: 1000.0)
+    wrong = {"prometheus.io/scrape": "true", "prometheus.io/port": "none"}
+    for number in range(300):
+        meta = ObjectMeta(namespace="noisy" if number else "shop", name=f"web-{number}", annotations=wrong)
+        pods.put(Pod(metadata=meta, status=PodStatus(phase="Running", pod_ip="127.0.0.1")))
+    with capture_logs() as logs:
+        async with embedded:
+            running = asyncio.create_task(embedded.run())
+            await asyncio.sleep(0.1)
+            running.cancel()
+    told = [str(line["problem"]) for line in logs if line["event"] == "not scraped"]
+    assert sum(problem.startswith("pod noisy/") for problem in told) == 20
+    assert sum(problem.startswith("pod shop/web-0: ") for problem in told) == 1
+    assert "more pods of namespace noisy are not scraped; 20 were told" in told
+    assert len(told) == 22
