@@ -2,7 +2,7 @@
 
     python -m loadtest.monitoring.on_bed [--seconds 600] [--controller 127.0.0.1:8944] [--into docs/img]
 
-A real Prometheus scrapes the kubelets' own page (cAdvisor) and rollout controllers (`--controller`, as often as there
+A real Prometheus scrapes the kubelets' own page (metrics/resource) and rollout controllers (`--controller`, as often as there
 are some). kube-state-metrics is not to be had here: a page of the few of its metrics that the dashboards ask for, by
 the same names, is made of the API server's answers. It ends by itself.
 """
@@ -93,7 +93,7 @@ def page(bed: Bed) -> str:
         lines += of_pod(pod)
     text = "".join(f"{name}{{{_labels(labels)}}} {value}\n" for name, labels, value in lines)
     nodes = [node["metadata"]["name"] for node in bed.get("nodes")["items"]]
-    return text + "".join(bed.kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/metrics/cadvisor") for node in nodes)
+    return text + "".join(bed.kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/metrics/resource") for node in nodes)
 
 
 def _labels(labels: Mapping[str, str]) -> str:
