@@ -25,9 +25,11 @@ def many_names(field: Field) -> None:
     "12 more pods of one namespace, 5,000 metric names of their own each",
     section=3,
     sources=(Source.EMBEDDED,),
+    flags=("--retention=60s",),
     apart=True,
 )
 def many_pods_with_names(field: Field) -> None:
+    """As many samples of a series as by default, which scrapes every 5 s; 36 pods after three tries."""
     first = field.count() * 12
     for pod in range(first, first + 12):
         field.page(f"crowd-{pod}", "".join(f'crowd_{pod}_{number}{{path="x"}} 1\n' for number in range(5_000)))
