@@ -20,7 +20,8 @@ from adapter.rollout.model.gates import Gate
 from adapter.rollout.model.window import Arm
 from adapter.units.text import quote
 
-ARGUMENT: Final = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
+ARGUMENT: Final = re.compile(r"\{\{([^{}]*+)\}\}")
+"""With blanks around its name: an expression that left them out would take the cube of their number."""
 OF_ARM: Final = ("pods", "hash", "arm")
 ARGUMENTS: Final = (*OF_ARM, "window")
 MOST_RANGE: Final = timedelta(hours=1)
@@ -62,19 +63,20 @@ def filled(template: str, values: Mapping[str, str]) -> str:
     """The template with its arguments, each kept within the text or the braces where it stands. Raises PromQLError."""
     inserter, written, at = Inserter(), [], 0
     for found in ARGUMENT.finditer(template):
-        if found[1] not in values:
-            raise PromQLError(f"{{{{{found[1][:40]}}}}} is no argument; right would be one of {', '.join(ARGUMENTS)}")
+        name = found[1].strip()
+        if name not in values:
+            raise PromQLError(f"{{{{{name[:40]}}}}} is no argument; right would be one of {', '.join(ARGUMENTS)}")
         try:
-            written += [inserter.literal(template[at : found.start()]), inserter.inserted(values[found[1]])]
+            written += [inserter.literal(template[at : found.start()]), inserter.inserted(values[name])]
         except InsertError as error:
-            raise PromQLError(f"{{{{{found[1]}}}}} cannot stand where it does: {error}") from None
+            raise PromQLError(f"{{{{{name}}}}} cannot stand where it does: {error}") from None
         at = found.end()
     return "".join([*written, inserter.literal(template[at:])])
 
 
 def problem_of(template: str) -> str:
     """What is wrong with a gate's query, whomever it will be about; '' where nothing is."""
-    if not any(found[1] in OF_ARM for found in ARGUMENT.finditer(template)):
+    if not any(found[1].strip() in OF_ARM for found in ARGUMENT.finditer(template)):
         return 'it reads the same for both arms; right would be a matcher such as pod=~"{{pods}}"'
     try:
         bind(template, Subject("default", Arm.CANARY, ("web-1",), "5d4f8c7b9", 30), "namespace")

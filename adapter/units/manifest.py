@@ -17,7 +17,7 @@ MOST_DEPTH: Final = 60
 
 Plain: TypeAlias = "dict[str, Plain] | list[Plain] | str | int | float | bool | None"
 
-_NUMBER: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+\Z")
+_NUMBER: Final = re.compile(r"[-+]?(?:\d++(?:\.\d*+)?+|\.\d++)[eE][-+]?\d++\Z")
 _TAG: Final = "tag:yaml.org,2002:"
 
 

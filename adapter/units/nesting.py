@@ -7,7 +7,8 @@ MAX_DEPTH = 100
 MAX_BYTES = 8 * 2**20
 """Of a text that is looked through, some 0.1 s; a longer one stays as it is."""
 
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|(?P<open>[\[{])|[\]}]', re.DOTALL)
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|(?P<open>[\[{])|[\]}]', re.DOTALL)
+"""A string that does not end is one to the end of the text: looked for anew at each quote, it would take the square."""
 
 
 def pruned(text: bytes) -> bytes:

@@ -2,9 +2,9 @@
 
     python -m loadtest.monitoring.on_bed [--seconds 600] [--controller 127.0.0.1:8944] [--into docs/img]
 
-A real Prometheus scrapes the kubelets' own page (metrics/resource) and rollout controllers (`--controller`, as often as there
-are some). kube-state-metrics is not to be had here: a page of the few of its metrics that the dashboards ask for, by
-the same names, is made of the API server's answers. It ends by itself.
+A real Prometheus scrapes the kubelets' own page (metrics/resource) and rollout controllers (`--controller`, as often as
+there are some). kube-state-metrics is not to be had here: a page of the few of its metrics that the dashboards ask for,
+by the same names, is made of the API server's answers. It ends by itself.
 """
 
 import argparse

@@ -33,7 +33,7 @@ _PER_UNITS = {
     "s": "second", "m": "minute", "min": "minute", "h": "hour", "d": "day", "w": "week", "mo": "month", "y": "year",
 }  # fmt: skip
 _NOT_METRIC = re.compile(r"[^a-zA-Z0-9:]+")
-_ANNOTATION = re.compile(r"\{[^}]*\}")
+_ANNOTATION = re.compile(r"\{[^{}]*+\}")
 
 
 def metric_name(name: str, *, unit: str, kind: str, monotonic: bool = False, suffixes: bool = True) -> str:

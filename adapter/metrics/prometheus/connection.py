@@ -15,7 +15,7 @@ from adapter.metrics.prometheus.wire import Reader
 Form = list[tuple[str, str]]
 
 RIGHT = "right would be like https://prometheus.monitoring.svc:9090/prefix"
-_HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?)+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
+_HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(?:\.|\Z))+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 
 
 class Credentials(Protocol):
