@@ -204,7 +204,8 @@ def _go_install(go: str, module: str, programs: Sequence[Program], folder: Path,
     say(f"building {names} {wanted_version(module)} with {go}; the result is kept in {folder}")
     work = folder / f".build-{os.getpid()}"
     argv = [go, "install", "-v", "-trimpath", "-ldflags", _link_flags(module)]
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOBIN": str(work), "GOFLAGS": "-mod=readonly"}
+    environment = {"GOTOOLCHAIN": "auto", **os.environ}  # some installations fetch no newer Go by themselves
+    environment |= {"CGO_ENABLED": "0", "GOBIN": str(work), "GOFLAGS": "-mod=readonly"}
     try:
         watched([*argv, *(program.package for program in programs)], TOOLS / module, environment, names, say)
         for program in programs:
