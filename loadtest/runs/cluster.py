@@ -61,6 +61,8 @@ class Place(NamedTuple):
     host: str
     work_ms: float = 0.0
     description: str = ""
+    headroom: float = 0.0
+    """The share by which the HPA's target is below what a pod bears."""
 
 
 class Cluster:
@@ -69,7 +71,8 @@ class Cluster:
     def __init__(self, client: Client, place: Place, hpa: HorizontalPodAutoscaler, selector: str) -> None:
         """`selector` finds the pods of the HPA's target. Raises WorldError."""
         metric = _metric(place, hpa)
-        self.per_pod = float(Quantity.parse(metric.target.average_value or ""))
+        self.headroom = place.headroom
+        self.per_pod = float(Quantity.parse(metric.target.average_value or "")) / (1 - place.headroom)
         self.low, self.high = hpa.spec.min_replicas or 1, hpa.spec.max_replicas
         self.behavior = msgspec.to_builtins(hpa.spec.behavior) if hpa.spec.behavior else {}
         self.host, self.work_ms = place.host.rstrip("/"), place.work_ms

@@ -1,12 +1,11 @@
-"""`python -m loadtest`: run a scenario and report, compare two reports, show what there is."""
+"""`python -m loadtest`: what its verbs do."""
 
 import argparse
 import asyncio
-import json
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -19,9 +18,9 @@ from adapter.kube import config
 from adapter.kube.client import Client
 from adapter.kube.config import ConfigError
 from adapter.kube.errors import KubeError
-from adapter.metrics.series_text import cut
 from loadtest.browser import BROWSERS, found, picture
 from loadtest.runs import page, report
+from loadtest.runs.arguments import OUT, parsed
 from loadtest.runs.cluster import Cluster, Place
 from loadtest.runs.generator import GeneratorError, too_busy
 from loadtest.runs.local import Local
@@ -36,12 +35,8 @@ from loadtest.runs.world import World, WorldError
 from loadtest.standalone import free_port
 from tests.cluster.bed import BedError
 
-OUT = Path("build") / "loadtest"
 PICTURES = {1000: 2050, 1600: 2500}
 """px: width and height."""
-SHORTEST = 30.0
-LONGEST = 86_400.0
-MOST_WORK_MS = 60_000.0
 T = TypeVar("T")
 Verb = Callable[[argparse.Namespace, Console], int]
 
@@ -51,13 +46,15 @@ class Where(NamedTuple):
 
     place: Place | None = None
     kubeconfig: str = ""
+    headroom: float = 0.0
+    """Of this machine's HPA; a place has its own."""
 
 
 @asynccontextmanager
 async def world_at(where: Where) -> AsyncIterator[World]:
     """Raises WorldError, KubeError, ConfigError."""
     if where.place is None:
-        yield Local()
+        yield Local(where.headroom)
         return
     async with Client(await config.connect(where.kubeconfig)) as client:
         yield await Cluster.find(client, where.place)
@@ -112,75 +109,6 @@ def said(standing: Standing) -> str:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m loadtest", description=__doc__)
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    run = verbs.add_parser("run", help="one scenario, and its report")
-    run.add_argument("scenario", choices=list(SCENARIOS))
-    run.add_argument("--seconds", type=float, help="stretch or squeeze the scenario to so long")
-    run.add_argument("--fixed", action="store_true", help="then the same load on a fleet fixed at the peak")
-    run.add_argument("--web", action="store_true", help="with Locust's own page")
-    run.add_argument("--path", default="/", help="what is asked for (default %(default)s)")
-    run.add_argument("--out", type=Path, help=f"folder of the report (default: one below {OUT})")
-    places = run.add_argument_group("where (default: this machine, without a cluster)")
-    places.add_argument("--bed", action="store_true", help="on the test bed; needs root")
-    places.add_argument("--reuse-bed", action="store_true", help="on the bed that is up, which is left up")
-    places.add_argument(
-        "--reflex", action="store_true", help="there with the adapter's --reflex, and an HPA that agrees"
-    )
-    places.add_argument(
-        "--behavior",
-        type=_behavior,
-        metavar="JSON",
-        help="there in place of the scale-down window: spec.behavior of the HPA",
-    )
-    places.add_argument("--host", metavar="URL", help="of your service, as this machine reaches it")
-    places.add_argument("--namespace", default="default", help="of your HPA (default %(default)s)")
-    places.add_argument("--hpa", metavar="NAME", help="your HPA, with a Pods metric of requests per second")
-    places.add_argument(
-        "--work-ms", type=float, default=0.0, help="the sample service answers there, and works so long on a request"
-    )
-    places.add_argument("--kubeconfig", default="", help="of your cluster (default: $KUBECONFIG, ~/.kube/config)")
-    compare = verbs.add_parser("compare", help="two reports side by side")
-    compare.add_argument("reports", nargs=2, type=Path, metavar="REPORT", help="a report's folder, or its report.json")
-    compare.add_argument("--out", type=Path, help="write a page there")
-    verbs.add_parser("scenarios", help="what there is")
-    pictures = verbs.add_parser("picture", help="a report's page as pictures, by chromium")
-    pictures.add_argument("report", type=Path, metavar="REPORT", help="a report's folder, which gets them")
-    publication = verbs.add_parser("publish", help="a report into docs/, with a picture and its figures in loadtest.md")
-    publication.add_argument("report", type=Path, metavar="REPORT", help="a report's folder")
-    publication.add_argument("--figures", action="store_true", help="only its figures")
-    publication.add_argument("--as", dest="part", default="", help="the part of the page (default: its scenario)")
-    return parser
-
-
-def _checked(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
-    if given.verb != "run":
-        return
-    if given.seconds is not None and not SHORTEST <= given.seconds <= LONGEST:
-        parser.error(f"--seconds: {given.seconds:g} is not within {SHORTEST:g} to {LONGEST:g}")
-    if bool(given.host) != bool(given.hpa):
-        parser.error("--host and --hpa belong together: where requests go, and what scales what answers them")
-    if given.hpa and (given.bed or given.reuse_bed):
-        parser.error("--hpa is for a cluster of yours, --bed and --reuse-bed bring a service of their own")
-    if (given.reflex or given.behavior is not None) and not (given.bed or given.reuse_bed):
-        parser.error("--reflex and --behavior are for --bed and --reuse-bed: an HPA of yours says both itself")
-    if not 0 <= given.work_ms <= MOST_WORK_MS:
-        parser.error(f"--work-ms: {given.work_ms:g} is not within 0 to {MOST_WORK_MS:g}")
-    if given.host and not given.host.startswith(("http://", "https://")):
-        parser.error(f"--host: {given.host!r} is no URL; http://… or https://… would be right")
-
-
-def _behavior(text: str) -> dict[str, Any]:
-    """An argument's JSON; the API server says what of it is wrong. Raises ArgumentTypeError."""
-    with suppress(ValueError, RecursionError):
-        if isinstance(found := json.loads(text), dict):
-            return found
-    raise argparse.ArgumentTypeError(
-        f'{cut(text)} is no JSON object; {{"scaleUp": {{"tolerance": "0"}}}} would be right'
-    )
-
-
 def _run(given: argparse.Namespace, console: Console) -> int:
     scenario = SCENARIOS[given.scenario]
     plan = Plan(scenario, given.seconds or scenario.seconds, given.path, free_port() if given.web else 0)
@@ -200,11 +128,12 @@ def _where(stack: ExitStack, given: argparse.Namespace) -> Where:
     """A bed comes up where one is asked for. Raises BedError."""
     if given.bed or given.reuse_bed:
         bed = stack.enter_context(bed_up(reuse=given.reuse_bed))
-        made = service(bed, with_reflex=given.reflex, behavior=given.behavior)
+        made = service(bed, with_reflex=given.reflex, behavior=given.behavior, headroom=given.headroom)
         return Where(stack.enter_context(made), str(bed.kubeconfig))
     if given.hpa:
-        return Where(Place(given.namespace, given.hpa, given.host, given.work_ms), given.kubeconfig)
-    return Where()
+        place = Place(given.namespace, given.hpa, given.host, given.work_ms, headroom=given.headroom)
+        return Where(place, given.kubeconfig)
+    return Where(headroom=given.headroom)
 
 
 def finish(made: Report, out: Path | None, console: Console) -> None:
@@ -290,9 +219,7 @@ def guarded(job: Verb, given: argparse.Namespace, console: Console) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 1 where a run does not count or a report cannot be read."""
-    parser = _parser()
-    given = parser.parse_args(arguments)
-    _checked(parser, given)
+    given = parsed(arguments)
     console = Console(width=None if sys.stdout.isatty() else 150)
     jobs = {"run": _run, "compare": _compare, "scenarios": _scenarios, "picture": _picture, "publish": _publish}
     return guarded(jobs[given.verb], given, console)

@@ -115,9 +115,8 @@ def accuracy(found: Sequence[Moment]) -> Draws:
     return mean([1 - abs(one.have - one.need) / one.need for one in found])
 
 
-def cost(found: Sequence[Moment]) -> Draws:
-    """Pod-seconds against a fleet fixed at the peak, less 1."""
-    peak = max(one.need for one in found)
+def cost(found: Sequence[Moment], peak: int) -> Draws:
+    """Pod-seconds against a fleet fixed at the `peak`'s replicas, less 1."""
     return mean([one.have / peak - 1 for one in found])
 
 
@@ -129,7 +128,7 @@ def figures(run: Run) -> dict[str, Draws]:
         "too little (share of the need), %": _scaled(mean([max(m.need - m.have, 0) / m.need for m in found]), 100),
         "too much (share of the need), %": _scaled(mean([max(m.have - m.need, 0) / m.need for m in found]), 100),
         "pods at a time": mean([one.have for one in found]),
-        "cost against a fleet fixed at the peak, %": _scaled(cost(found), 100),
+        "cost against a fleet fixed at the peak, %": _scaled(cost(found, run.peak), 100),
         "p50 latency, ms": latency(run, 0.5),
         "p95 latency, ms": latency(run, 0.95),
         "p99 latency, ms": latency(run, 0.99),

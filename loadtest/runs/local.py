@@ -39,15 +39,17 @@ SCRAPE = "2s"
 class Local:
     """See loadtest.runs.world.World."""
 
-    def __init__(self) -> None:
+    def __init__(self, headroom: float = 0.0) -> None:
+        target = TARGET * (1 - headroom)
         self.description = (
             f"this machine, no cluster: pods are processes, the HPA is its formula every {HPA_PERIOD_S:g} s with a"
             f" scale-down window of {DOWN_S} s; scrapes every {SCRAPE}"
         )
         self.host = ""
         self.per_pod, self.low, self.high, self.work_ms = TARGET, LOW, HIGH, WORK_MS
+        self.headroom = headroom
         self.heard = Heard()
-        self._hpa = hpa("sample", "default", pods_metric(METRIC, f"{TARGET:g}"), low=LOW, high=HIGH, down=DOWN_S)
+        self._hpa = hpa("sample", "default", pods_metric(METRIC, f"{target:g}"), low=LOW, high=HIGH, down=DOWN_S)
         self.behavior = self._hpa["spec"]["behavior"]
         self._adapter: Adapter | None = None
 

@@ -81,9 +81,9 @@ def jitter(run: Run) -> float:
     return (moved - len(needs(run))) / (run.seconds / 60)
 
 
-def cost(found: Sequence[Moment]) -> float:
-    """Pod-seconds against those of a fleet that always has what the peak needs: -0.2 is a fifth less."""
-    return math.fsum(one.have for one in found) / (max(one.need for one in found) * len(found)) - 1
+def cost(found: Sequence[Moment], peak: int) -> float:
+    """Pod-seconds against those of a fleet that always has the `peak`'s replicas: -0.2 is a fifth less."""
+    return math.fsum(one.have for one in found) / (peak * len(found)) - 1
 
 
 # -- what clients saw --------------------------------------------------------------------------------------------------

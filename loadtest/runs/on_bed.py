@@ -39,11 +39,17 @@ def bed_up(*, reuse: bool) -> Iterator[Bed]:
 
 @contextmanager
 def service(
-    bed: Bed, scrape: str = SCRAPE, *, with_reflex: bool = False, behavior: Mapping[str, Any] | None = None
+    bed: Bed,
+    scrape: str = SCRAPE,
+    *,
+    with_reflex: bool = False,
+    behavior: Mapping[str, Any] | None = None,
+    headroom: float = 0.0,
 ) -> Iterator[Place]:
     """The sample service with its HPA, as in the world without a cluster, and an adapter that serves it.
 
-    `behavior`: the HPA's `spec.behavior`; by default a scale-down window of DOWN_S.
+    `behavior`: the HPA's `spec.behavior`; by default a scale-down window of DOWN_S. `headroom`: its target is that
+    share below TARGET.
     """
     namespace = new_name("loadtest")
     with ExitStack() as stack:
@@ -52,7 +58,8 @@ def service(
         stack.callback(bed.delete_namespace, namespace)
         bed.apply(sample_deployment(NAME, namespace, LOW, WORK_MS=f"{WORK_MS:g}", SLOTS=1))
         bed.rollout(NAME, namespace)
-        made = hpa(NAME, namespace, pods_metric(METRIC, f"{TARGET:g}"), low=LOW, high=HIGH, down=DOWN_S)
+        metric = pods_metric(METRIC, f"{TARGET * (1 - headroom):g}")
+        made = hpa(NAME, namespace, metric, low=LOW, high=HIGH, down=DOWN_S)
         flags, more = [f"--scrape-interval={scrape}"], [f"scale-down window {DOWN_S} s"]
         if behavior is not None:
             made["spec"]["behavior"], more = dict(behavior), [f"behavior {json.dumps(behavior)}"]
@@ -60,7 +67,7 @@ def service(
             made, flags, more = agreeing(made), [*flags, reflex(bed)], [*more, "with --reflex"]
         stack.enter_context(running_adapter(bed, folder, *flags, apis=APIS))
         scale(bed, made)
-        yield Place(namespace, NAME, address(bed, namespace), WORK_MS, described(bed, scrape, *more))
+        yield Place(namespace, NAME, address(bed, namespace), WORK_MS, described(bed, scrape, *more), headroom)
 
 
 def new_name(kind: str) -> str:

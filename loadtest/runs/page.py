@@ -50,7 +50,7 @@ def report(found: Report) -> str:
     title = f"Load run: {run.scenario}"
     body = f"""<h1>{escape(title)}</h1>
 <p class="dim">{escape(run.plan.asks[0].upper() + run.plan.asks[1:])} {escape(run.began)}, {run.seconds:g} s,
-target {run.per_pod:g} requests/s per pod, {run.low} to {run.high} replicas.</p>
+target {run.target:g} requests/s per pod{_headroom(run)}, {run.low} to {run.high} replicas.</p>
 <h2>What the brief asks for</h2>{verdict_table(found.verdicts)}
 <h2>The run</h2><figure>{plots.svg(plots.timeline(run))}</figure>
 {_parts(ups(run))}
@@ -198,6 +198,10 @@ def _clients(run: Run) -> str:
 
 def _conditions(run: Run) -> str:
     return "<dl>" + "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in run.conditions.items()) + "</dl>"
+
+
+def _headroom(run: Run) -> str:
+    return f", {run.headroom:.0%} below the {run.per_pod:g} that it bears" if run.headroom else ""
 
 
 def _fixed(found: Report) -> str:

@@ -132,13 +132,13 @@ def _back(run: Run, place: int) -> list[Slice]:
 
 def _counted(run: Run, need: Need) -> float | None:
     """When clients got as many answers a second as need that many pods."""
-    enough = (need.replicas - 1) * run.per_pod * WINDOW_S
+    enough = (need.replicas - 1) * run.target * WINDOW_S
     return next((time for time, answers, _ in _windows(run, need) if answers > enough), None)
 
 
 def _served(run: Run, need: Need) -> tuple[float | None, float | None]:
     """When the metrics API first told what needs that many pods: the time of its newest sample, and when we saw it."""
-    enough = (need.replicas - 1) * run.per_pod
+    enough = (need.replicas - 1) * run.target
     for look in run.looks:
         if need.time < look.time <= need.until and look.total > enough:
             return look.sampled, look.time

@@ -19,6 +19,7 @@ MAX_BYTES = 64 * 2**20
 """Of a record; an hour's run has 2 MB."""
 FORMAT = 1
 MAX_SECONDS = 86_400.0
+MAX_HEADROOM = 0.9
 
 
 class RecordError(Exception):
@@ -91,7 +92,7 @@ class Run(msgspec.Struct, frozen=True):
     scenario: str
     seconds: float
     per_pod: float
-    """requests/s that a pod bears at the HPA's target."""
+    """requests/s that a pod bears; loads are told in it."""
     low: int
     high: int
     began: str
@@ -107,6 +108,8 @@ class Run(msgspec.Struct, frozen=True):
     """The counts when it began."""
     behavior: dict[str, Any] | None = None
     """`spec.behavior` of the HPA as JSON, {} where it had none; None where that was not recorded."""
+    headroom: float = 0.0
+    """The HPA's target is that share below what a pod bears."""
     fixed: bool = False
     """Whether the fleet was held at the size of the peak, for comparison."""
     format: int = FORMAT
@@ -117,19 +120,29 @@ class Run(msgspec.Struct, frozen=True):
         return SCENARIOS[self.scenario]
 
     @property
+    def target(self) -> float:
+        """The HPA's, requests/s per pod."""
+        return self.per_pod * (1 - self.headroom)
+
+    @property
+    def peak(self) -> int:
+        """The replicas that bear the scenario's highest load: those of the fleet that cost is told against."""
+        return needed(self.plan.peak, 1.0, low=self.low, high=self.high)
+
+    @property
     def spec(self) -> HpaSpec | None:
         """What the HPA's formula needs to know of it; None where that was not recorded. Raises HpaError."""
         if self.behavior is None:
             return None
-        target = {"type": "AverageValue", "averageValue": f"{max(1, round(1000 * self.per_pod))}m"}
+        target = {"type": "AverageValue", "averageValue": f"{max(1, round(1000 * self.target))}m"}
         metric = {"type": "Pods", "pods": {"metric": {"name": "load"}, "target": target}}
         bounds = {"minReplicas": self.low, "maxReplicas": self.high}
         return read_spec({"spec": {**bounds, "metrics": [metric], "behavior": self.behavior}})
 
     def needs(self, elapsed: float) -> int:
-        """The replicas that the load needs at a time."""
+        """The replicas that the load needs at a time, by the HPA's target."""
         load = self.plan.load(min(elapsed, self.seconds * (1 - 1e-12)), per_pod=self.per_pod, seconds=self.seconds)
-        return needed(load, self.per_pod, low=self.low, high=self.high)
+        return needed(load, self.target, low=self.low, high=self.high)
 
     def counts(self, kind: Kind) -> list[Event]:
         """Changes of one count, in order, beginning with what it was at 0."""
@@ -186,8 +199,9 @@ def _checked(path: Path, run: Run) -> Run:
         raise RecordError(f"{path}: its format is {run.format}; this program reads {FORMAT}")
     if run.scenario not in SCENARIOS:
         raise RecordError(f"{path}: scenario {run.scenario!r} is none of {', '.join(SCENARIOS)}")
-    if not 1 <= run.seconds <= MAX_SECONDS or not 0 < run.per_pod < 1e9 or not 1 <= run.low <= run.high <= 100_000:
-        raise RecordError(f"{path}: seconds, per_pod, low or high are out of their bounds")
+    bounded = 1 <= run.seconds <= MAX_SECONDS and 0 < run.per_pod < 1e9 and 0 <= run.headroom <= MAX_HEADROOM
+    if not bounded or not 1 <= run.low <= run.high <= 100_000:
+        raise RecordError(f"{path}: seconds, per_pod, headroom, low or high are out of their bounds")
     try:
         _ = run.spec
     except HpaError as error:

@@ -37,7 +37,7 @@ def document(found: Report) -> dict[str, Any]:
         "scale_up": [_followed(one) for one in ups(found.run)],
         "scale_down": [_followed(one) for one in downs(found.run)],
         "elasticity": elasticity(wanted, jitter=jitter(found.run))._asdict(),
-        "cost_against_peak": cost(wanted),
+        "cost_against_peak": cost(wanted, found.run.peak),
         "clients": {**seen._asdict(), "availability": seen.availability},
         "run": msgspec.to_builtins(found.run, str_keys=True),
         "fixed": None if found.fixed is None else msgspec.to_builtins(found.fixed, str_keys=True),

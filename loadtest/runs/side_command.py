@@ -15,7 +15,8 @@ from rich.table import Table
 
 from loadtest.page import rewrite
 from loadtest.runs import side_report
-from loadtest.runs.command import LONGEST, OUT, SHORTEST, guarded, run_until_told, write
+from loadtest.runs.arguments import LONGEST, OUT, SHORTEST
+from loadtest.runs.command import guarded, run_until_told, write
 from loadtest.runs.generator import too_busy
 from loadtest.runs.local import DOWN_S
 from loadtest.runs.on_bed import bed_in_words, bed_up

@@ -62,7 +62,7 @@ def sentence(runs: Mapping[str, Run]) -> str:
     low, high = (first.plan.load(at, per_pod=first.per_pod, seconds=first.seconds) for at in (0.0, need.time + 0.1))
     took = [f"{_seconds(up.seconds)} ({name})" for name, run in runs.items() for up in ups(run)[:1]]
     return (
-        f"From {low:g} to {high:g} requests/s, at a target of {first.per_pod:g} per pod. Enough pods answered after:"
+        f"From {low:g} to {high:g} requests/s, at a target of {first.target:g} per pod. Enough pods answered after:"
         f" {', '.join(took)}."
     )
 

@@ -60,7 +60,7 @@ def _late(late: Sequence[Followed], limit: float) -> str:
 
 def _fleet(run: Run) -> list[Verdict]:
     found = moments(run)
-    exact, cheap = intervals.accuracy(found).interval, intervals.cost(found).interval
+    exact, cheap = intervals.accuracy(found).interval, intervals.cost(found, run.peak).interval
     level = len({one.need for one in found}) == 1
     return [
         Verdict("scaling accuracy", "> 95 %", percent(exact) + _of(reach(run)), exact.value > ACCURACY),

@@ -1,6 +1,7 @@
 """One run: a world, Locust's load on it, and what was seen, as a record."""
 
 import asyncio
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -14,7 +15,7 @@ import msgspec
 from loadtest.machine import Meter, description
 from loadtest.runs.generator import GeneratorError, Locust, Order, busiest, locust, read_record
 from loadtest.runs.record import Event, Kind, Look, Remark, Run, Slice
-from loadtest.runs.scenarios import Scenario
+from loadtest.runs.scenarios import Scenario, needed
 from loadtest.runs.world import World
 
 LOOK_S = 0.5
@@ -57,11 +58,11 @@ Say = Callable[[Standing], None]
 
 def check(plan: Plan, world: World) -> str:
     """Why this scenario cannot run there, a sentence; '' where it can."""
-    most = plan.scenario.peak
+    most = needed(plan.scenario.peak, 1 - world.headroom, low=1, high=sys.maxsize)
     if most > world.high:
         return (
-            f"{plan.scenario.name} comes to {most:g} pods' worth of load, and the HPA's maxReplicas is {world.high};"
-            f" {int(most) + 1} or more would be right"
+            f"{plan.scenario.name} comes to {plan.scenario.peak:g} pods' worth of load, for which the HPA would want"
+            f" {most} replicas, and its maxReplicas is {world.high}; {most} or more would be right"
         )
     if plan.scenario.needs_sample and not world.work_ms:
         return (
@@ -72,7 +73,7 @@ def check(plan: Plan, world: World) -> str:
 
 
 def peak(plan: Plan, world: World) -> int:
-    """The replicas that the scenario needs at its peak."""
+    """The replicas that bear the scenario's peak."""
     places = (place / 1000 * plan.seconds for place in range(1000))
     return max(plan.scenario.needs(at, seconds=plan.seconds, low=world.low, high=world.high) for at in places)
 
@@ -177,5 +178,6 @@ def _run(plan: Plan, world: World, process: Locust, seen: Seen, *, fixed: bool) 
         events=[Event(round(moment - began, 3), kind, count) for moment, kind, count in world.heard.changes],
         locust_cpu=[round(share, 3) for share in process.cpu],
         behavior=world.behavior,
+        headroom=world.headroom,
         fixed=fixed,
     )

@@ -48,7 +48,9 @@ class World(Protocol):
     host: str
     """What Locust sends to, such as http://10.96.0.7."""
     per_pod: float
-    """requests/s that a pod bears at the HPA's target."""
+    """requests/s that a pod bears."""
+    headroom: float
+    """The HPA's target is that share below it."""
     low: int
     high: int
     behavior: dict[str, Any]

@@ -102,7 +102,8 @@ async def test_a_scenario_that_the_world_cannot_bear_is_refused(client: Client) 
     assert check(plan, world) == ""
     world.high = 5
     assert check(plan, world) == (
-        "ramp comes to 5.5 pods' worth of load, and the HPA's maxReplicas is 5; 6 or more would be right"
+        "ramp comes to 5.5 pods' worth of load, for which the HPA would want 6 replicas, and its maxReplicas is 5;"
+        " 6 or more would be right"
     )
 
 
@@ -133,6 +134,8 @@ def test_values_are_added_up_with_the_newest_time() -> None:
         (["--host", "http://x", "--hpa", "web", "--bed"], "--hpa is for a cluster of yours"),
         (["--reflex"], "--reflex and --behavior are for --bed"),
         (["--behavior", "{}"], "--reflex and --behavior are for --bed"),
+        (["--headroom", "1"], "--headroom: 1 is not within 0 to 0.9"),
+        (["--headroom", "nan"], "--headroom: nan is not within 0 to 0.9"),
         (["--bed", "--behavior", "[1]"], "--behavior: '[1]' is no JSON object"),
         (["--bed", "--behavior", "{" * 100_000], "is no JSON object"),
     ],

@@ -56,8 +56,17 @@ def test_moments_are_looked_at_in_the_middle_of_each_half_second(make: Make) -> 
 
 
 def test_cost_is_what_the_pods_take_against_the_peak_all_the_time() -> None:
-    assert cost([Moment(2, 2), Moment(4, 4), Moment(4, 4), Moment(2, 2)]) == pytest.approx(12 / 16 - 1)
-    assert cost([Moment(2, 3), Moment(2, 3)]) == pytest.approx(0.5)
+    assert cost([Moment(2, 2), Moment(4, 4), Moment(4, 4), Moment(2, 2)], 4) == pytest.approx(12 / 16 - 1)
+    assert cost([Moment(2, 3), Moment(2, 3)], 2) == pytest.approx(0.5)
+
+
+def test_with_headroom_the_need_is_the_targets_and_the_fixed_fleet_what_bears_the_peak(make: Make) -> None:
+    run = make(headroom=0.25, behavior={}, counts={Kind.ENDPOINTS: [(0.0, 2), (45.0, 5)]})
+    assert (run.target, run.peak) == (15.0, 4)  # 70 requests/s at 20 a pod
+    assert moments(run)[100] == Moment(5, 5)  # at 15 a pod
+    assert cost(moments(run), run.peak) == pytest.approx((45 * 2 + 195 * 5) / (240 * 4) - 1)
+    assert run.spec
+    assert run.spec.metrics[0].target.value == 15_000
 
 
 def test_jitter_counts_changes_beyond_those_of_the_need(make: Make) -> None:

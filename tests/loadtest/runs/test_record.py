@@ -33,6 +33,7 @@ RUNS = st.builds(
     looks=st.lists(st.builds(Look, FLOATS, FLOATS, COUNTS, FLOATS), max_size=4),
     events=st.lists(st.builds(Event, FLOATS, st.sampled_from(list(Kind)), COUNTS), max_size=12),
     locust_cpu=st.just([]), remarks=st.just([]), before=st.just({}), fixed=st.booleans(), format=st.just(1),
+    headroom=st.floats(0, 0.9),
     behavior=st.none() | st.just({}) | st.builds(
         lambda up, down: {"scaleUp": {"tolerance": up}, "scaleDown": {"stabilizationWindowSeconds": down}},
         st.sampled_from(["0", "50m", "2"]), st.integers(0, 3600),
@@ -88,6 +89,7 @@ def test_a_report_holds_what_is_computed_too(make: Make, tmp_path: Path) -> None
         ({"seconds": "long"}, "Expected `float`, got `str` - at `$.run.seconds`"),
         ({"low": 9}, "out of their bounds"),
         ({"per_pod": -1}, "out of their bounds"),
+        ({"headroom": 1}, "out of their bounds"),
         ({"events": [{"time": 1, "kind": "gone", "count": 1}]}, "Invalid enum value 'gone'"),
         ({"slices": [{"time": 1, "asked": 1, "failed": 0, "asked_to_fail": 0, "latencies": {"fast": 1}, "pods": {}}]},
          "1 answers in 'fast' ms at 1.0 s: neither may be negative"),

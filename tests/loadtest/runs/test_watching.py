@@ -16,9 +16,10 @@ from loadtest.standalone import free_port
 class Still:
     """A world in which nothing happens; nobody answers at its address."""
 
-    def __init__(self, told: Exception | Told | None) -> None:
+    def __init__(self, told: Exception | Told | None, headroom: float = 0.0) -> None:
         self.description, self.host = "nowhere", f"http://127.0.0.1:{free_port()}"
         self.per_pod, self.low, self.high, self.work_ms = 10.0, 2, 8, 0.0
+        self.headroom = headroom
         self.behavior = {"scaleDown": {"stabilizationWindowSeconds": 30}}
         self.heard = Heard()
         self._told = told
@@ -63,3 +64,9 @@ async def test_locust_that_cannot_run_is_told_with_its_log() -> None:
 def test_the_peak_is_the_largest_need() -> None:
     assert [peak(Plan(SCENARIOS[name], 240), Still(None)) for name in ("step", "day", "errors")] == [4, 6, 3]
     assert check(Plan(SCENARIOS["day"], 240), Still(None)) == ""
+
+
+def test_a_scenario_for_which_the_hpa_would_want_more_than_it_may_is_refused() -> None:
+    day = Plan(SCENARIOS["day"], 240)  # 5.5 pods' worth
+    assert check(day, Still(None, headroom=0.25)) == ""  # 5.5 / 0.75 = 7.3: 8, which it may
+    assert "would want 10 replicas, and its maxReplicas is 8; 10 or more" in check(day, Still(None, headroom=0.4))
