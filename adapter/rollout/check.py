@@ -18,6 +18,11 @@ SECONDS: Final = 60.0
 """Between two looks for a policy's metrics."""
 SOON: Final = 15.0
 """The same where a metric could not be looked for."""
+NONE: Final = "; correct its name, or have it served"
+NONE_BAD: Final = (
+    ", so that no request counts as bad; correct its name, or have it served as 0 where no request was bad"
+    " (http_errors_total is)"
+)
 MOST: Final = 1000
 """Policies whose last look is held in memory."""
 
@@ -65,17 +70,15 @@ class Checker:
         return last
 
     async def _look(self, ctx: Context, gates: Sequence[Gate]) -> _Look:
-        """Bad requests may well have no series yet; all requests, or a gauge, must."""
+        """Each metric of a gate must be there; bad requests may have none yet, which a wrong name looks like too."""
         missing, told = list[str](), True
         for gate in gates:
-            name = gate.total or gate.metric
             if gate.query or gate.metric == GENERATED or not ctx.deployment.replicas:
                 continue
-            has = await self._values.has(ctx, name)
-            told = told and has is not None
-            if has is False:
-                missing.append(
-                    f"gate {gate.name}: no pod of the Deployment has the metric {name}; correct its name, or have it"
-                    " served"
-                )
+            for name, text in ((gate.total, NONE), (gate.metric, NONE_BAD if gate.total else NONE)):
+                has = await self._values.has(ctx, name) if name else True
+                told = told and has is not None
+                if has is False:
+                    missing.append(f"gate {gate.name}: no pod of the Deployment has the metric {name}{text}")
+                    break
         return _Look(ctx.policy.metadata.generation, ctx.now, not told, tuple(missing))

@@ -150,9 +150,11 @@ class MetricsEars:
         pods = {pod.name: (arm, pod) for arm, found in arms.items() for pod in found}
         names = sorted({name for gate in asked for name in (gate.metric, gate.total) if name})
         answers = await asyncio.gather(*(self._values.custom(ctx, name) for name in names))
-        values = dict(zip(names, answers, strict=True))
-        events = {gate.metric: gate.total for gate in asked if gate.kind is Kind.EVENTS}
-        levels = {gate.metric for gate in asked if gate.kind is Kind.GAUGE}
+        values = {name: found for name, found in zip(names, answers, strict=True) if found is not None}
+        # Without the answer about bad requests, all of them would count as good.
+        heard = [gate for gate in asked if gate.metric in values and (not gate.total or gate.total in values)]
+        events = {gate.metric: gate.total for gate in heard if gate.kind is Kind.EVENTS}
+        levels = {gate.metric for gate in heard if gate.kind is Kind.GAUGE}
         return Scrape(
             counters={bad: _samples(pods, values[total], values[bad]) for bad, total in events.items()},
             gauges={name: _levels(pods, values[name]) for name in sorted(levels)},

@@ -59,7 +59,7 @@ def verdict(policy: Gates, record: Record, stage: Stage = Stage.CANARY, step: in
     records = [known.get(key(gate)) or blank(gate) for gate in asked]
     now = record.time or 0.0
     views = tuple(_view(policy, gate, each, now, stage) for gate, each in zip(asked, records, strict=True))
-    blind = any(each.heard is not Heard.EVIDENCE for each in records)
+    blind = any(_is_blind(*each, now) for each in zip(asked, records, views, strict=True))
     if record.ended:
         return Judgement(Verdict(Said.ROLLBACK, record.ended, blind), views)
     by_rule = [one for one in views if one.outcome is Outcome.FAILED]
@@ -187,6 +187,19 @@ def _view(policy: Gates, gate: Gate, record: GateRecord, now: float, stage: Stag
         outcome, late = _by_rule(gate.on_undecided, now - (record.since or now), Outcome.UNDECIDED)
     bars = (against_bar, favour_bar)
     return view(gate, record, outcome, logs=(against, favour), bars=bars, bar=bar_of(gate, stage), rule=late)
+
+
+def _is_blind(gate: Gate, record: GateRecord, seen: GateView, now: float) -> bool:
+    """Whether nothing is heard, and the policy does not take that for a pass.
+
+    A gate that passed while stable pods had traffic is not asked again of a weight that leaves them none.
+    """
+    if record.heard is Heard.EVIDENCE:
+        return False
+    if seen.outcome is Outcome.PASSED and record.heard is Heard.NO_STABLE_TRAFFIC:
+        return False
+    rule = gate.no_evidence
+    return rule.then is not Then.PROMOTE or _quiet(record, now) < rule.after_seconds
 
 
 def _quiet(record: GateRecord, now: float) -> float:

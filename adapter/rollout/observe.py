@@ -4,13 +4,13 @@ whatever we remember. Lists are narrowed by label where labels can do it.
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from adapter.kube.client import Client
-from adapter.kube.errors import NotFound
+from adapter.kube.errors import Forbidden, NotFound
 from adapter.kube.resources import CONFIG_MAPS, HORIZONTAL_POD_AUTOSCALERS, NAMESPACES, PODS, Resource
 from adapter.rollout.decide.context import MARK, POLICY_LABEL
 from adapter.rollout.model.actions import (
@@ -43,6 +43,7 @@ from adapter.rollout.model.template import claims
 from adapter.rollout.rivals import older, overlapping
 
 S = TypeVar("S", bound=Seen)
+T = TypeVar("T")
 
 
 class Found(NamedTuple):
@@ -79,13 +80,13 @@ class Reader:
             self._list(CONTROLLER_REVISIONS, where, Seen, mine),
             self._list(HORIZONTAL_POD_AUTOSCALERS, where, Hpa),
         )
-        deployment = Deployment(found) if found else None
+        deployment, denied = Deployment(found) if found else None, list[str]()
         selector = selector_text(deployment.spec.get("selector") or {}) if deployment else mine
         sets, pods, route, ingresses = await asyncio.gather(
             self._list(REPLICA_SETS, where, ReplicaSet, selector),
             self._list(PODS, where, Pod, selector),
-            self._route(policy),
-            self._ingresses(policy, mine),
+            self._may(self._route(policy), None, policy, _component(policy), denied),
+            self._may(self._ingresses(policy, mine), [], policy, "rollout-nginx", denied),
         )
         extras = [each for each in services if each.labels.get(POLICY_LABEL) == policy.metadata.name]
         ours = _ours(policy, _served(policy, deployment, sets), services)
@@ -103,13 +104,15 @@ class Reader:
             revisions=_templates(kept),
             kept=tuple(kept),
             finalizers=tuple(raw["metadata"].get("finalizers") or ()),
-            config=await self._config(policy),
-            **await self._rarely(policy, deployment),
+            watched=await self._may(self._watched(policy), {}, policy, "rollout-triggers", denied),
+            **await self._rarely(policy, deployment, denied),
         )
 
     # --------------------------------------------------------------------------------------------------------- within
 
-    async def _rarely(self, policy: RolloutPolicy, deployment: Deployment | None) -> dict[str, Any]:
+    async def _rarely(
+        self, policy: RolloutPolicy, deployment: Deployment | None, denied: Sequence[str]
+    ) -> dict[str, Any]:
         """What matters only between releases, whether one may begin, and where the policy goes: whether all does."""
         where = policy.metadata.namespace
         going = policy.metadata.deletion_timestamp is not None
@@ -119,7 +122,7 @@ class Reader:
         policies, deployments = await asyncio.gather(
             self._list(POLICIES, where, Seen), self._list(DEPLOYMENTS, where, Deployment)
         )
-        rivals = [*older(policy, policies), *overlapping(deployment, deployments)]
+        rivals = [*denied, *older(policy, policies), *overlapping(deployment, deployments)]
         return {"rivals": tuple(rivals), "once": tuple(await self._once(where, deployment))}
 
     async def _once(self, namespace: str, deployment: Deployment) -> list[str]:
@@ -149,15 +152,27 @@ class Reader:
         names = ",".join(sorted(set(services)))
         return await self._list(ENDPOINT_SLICES, namespace, Slice, f"kubernetes.io/service-name in ({names})")
 
-    async def _config(self, policy: RolloutPolicy) -> str:
-        """The fingerprint of the data of all objects that the policy watches; '' where it names none."""
+    async def _watched(self, policy: RolloutPolicy) -> dict[str, str]:
+        """Kind/name of each object that the policy watches -> the fingerprint of its data."""
         triggers, where = policy.spec.triggers, policy.metadata.namespace
         named = [(CONFIG_MAPS, name) for name in triggers.config_maps] + [(SECRETS, name) for name in triggers.secrets]
-        if not named or policy.status.phase is not Phase.IDLE:
-            return ""
-        found = [await self._get(resource, where, name) for resource, name in named]
-        data = [[each.get("data"), each.get("binaryData")] if each else None for each in found]
-        return hashlib.sha256(msgspec.json.encode(data, order="sorted")).hexdigest()[:16]
+        if policy.status.phase is not Phase.IDLE:
+            return {}
+        found = {f"{resource.plural}/{name}": await self._get(resource, where, name) for resource, name in named}
+        return {name: _data_of(each) for name, each in found.items()}
+
+    async def _may(
+        self, wanted: Awaitable[T], without: T, policy: RolloutPolicy, component: str, denied: list[str]
+    ) -> T:
+        """What a component of its own has to be installed for. Between releases its absence is said in `denied`; a
+        policy that is being deleted wants none of it. Raises KubeError."""
+        try:
+            return await wanted
+        except Forbidden as error:
+            if policy.status.phase not in (Phase.PENDING, Phase.IDLE):
+                raise
+            denied.append(f"{error}: install the component {component}, which gives the right")
+            return without
 
     async def _get(self, resource: Resource, namespace: str, name: str) -> Json | None:
         try:
@@ -184,6 +199,17 @@ def selector_text(selector: Json) -> str:
         }
         parts.append(forms[each["operator"]])
     return ",".join(parts)
+
+
+def _component(policy: RolloutPolicy) -> str:
+    """Which of the manifests' components allows what the policy's route takes."""
+    nginx = policy.spec.canary is not None and policy.spec.canary.traffic.nginx is not None
+    return "rollout-nginx" if nginx else "rollout-gateway"
+
+
+def _data_of(found: Json | None) -> str:
+    data = [found.get("data"), found.get("binaryData")] if found else None
+    return hashlib.sha256(msgspec.json.encode(data, order="sorted")).hexdigest()[:16]
 
 
 def _served(policy: RolloutPolicy, deployment: Deployment | None, sets: Iterable[ReplicaSet]) -> list[Json]:

@@ -91,7 +91,7 @@ class Stable:
 
     async def _pods(self, ctx: Context, metric: Metric, raw: Json, names: set[str]) -> Mapping[str, PodValue]:
         selector = ((raw.get("pods") or {}).get("metric") or {}).get("selector")
-        items = await self._values.custom(ctx, metric.name, selector)
+        items = await self._values.custom(ctx, metric.name, selector) or []
         found = {item.described_object.name: (nano(item.value), unix(item.timestamp)) for item in items}
         return {
             name: PodValue(-(-value // 1_000_000), time or 0.0, WINDOW)

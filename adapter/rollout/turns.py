@@ -98,6 +98,15 @@ class Turned(NamedTuple):
     """Seconds from the turn's end before which there is none, whatever changes: a write was refused for so long."""
 
 
+def _evidence(status: Status, verdict: Verdict) -> dict[str, Any]:
+    """What a line of the decision log says beside the write: where the release stands, and on which numbers."""
+    release = status.release
+    if release is None:
+        return {}
+    numbers = {} if verdict == FREE else {"verdict": verdict.said.value, "evidence": verdict.reason[:512]}
+    return {"release": release.number, "phase": status.phase.value, "weight": release.weight, **numbers}
+
+
 class Turns:
     """Takes turns for any policy; holds nothing between them."""
 
@@ -140,7 +149,8 @@ class Turns:
                 return self._ended(policy, Result(Ended.FAILED, str(error), error.retry_after or BUSY))
         await tell(self._client, policy, decision.told, now)
         self._notify(msgspec.structs.replace(policy, status=decision.status), decision.told, now)
-        result = await self._writer.act(namespace, actions)
+        with structlog.contextvars.bound_contextvars(**_evidence(decision.status, heard.verdict)):
+            result = await self._writer.act(namespace, actions)
         turned = self._after(decision, result)
         judged = None if heard.evidence is None or heard.lost else heard.verdict.said
         return turned._replace(again=min(turned.again, checked.again, heard.again), judged=judged)

@@ -64,11 +64,19 @@ class Values:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def custom(self, ctx: Context, metric: str, selector: Json | None = None) -> list[Value]:
-        """A metric of the Deployment's pods; `selector` is the metric's own, as an HPA has it."""
+    async def custom(self, ctx: Context, metric: str, selector: Json | None = None) -> list[Value] | None:
+        """A metric of the Deployment's pods, none where no pod has it; None where it could not be read now.
+
+        `selector` is the metric's own, as an HPA has it.
+        """
         more = {"metricLabelSelector": selector_text(selector)} if selector else {}
-        found = await self._ask(CUSTOM, ctx, _Values, metric, more)
-        return list(found.items) if found else []
+        try:
+            return list((await self._once(CUSTOM, ctx, _Values, metric, more)).items)
+        except NotFound:
+            return []
+        except KubeError as error:
+            _log(metric, error)
+            return None
 
     async def has(self, ctx: Context, metric: str) -> bool | None:
         """Whether a pod of the Deployment has the metric; None where that cannot be told now."""
@@ -81,22 +89,20 @@ class Values:
 
     async def usage(self, ctx: Context) -> list[PodUsage]:
         """CPU and memory of the Deployment's pods."""
-        found = await self._ask(USAGE, ctx, _Usages, "", {})
-        return list(found.items) if found else []
-
-    async def _ask(self, path: str, ctx: Context, kind: type[M], metric: str, more: dict[str, str]) -> M | None:
         try:
-            return await self._once(path, ctx, kind, metric, more)
-        except NotFound:
-            return None
+            return list((await self._once(USAGE, ctx, _Usages, "", {})).items)
         except KubeError as error:
-            log.info("metric not read", metric=metric, cause=str(error))
-            return None
+            _log("usage", error)
+            return []
 
     async def _once(self, path: str, ctx: Context, kind: type[M], metric: str, more: dict[str, str]) -> M:
         where = path.format(namespace=ctx.policy.metadata.namespace, metric=metric)
         params = {"labelSelector": selector_text(ctx.deployment.spec.get("selector") or {}), **more}
         return await self._client.get(where, kind, params=params, timeout=TIMEOUT)
+
+
+def _log(metric: str, error: KubeError) -> None:
+    log.info("metric not read", metric=metric, cause=str(error))
 
 
 def nano(text: str) -> int | None:

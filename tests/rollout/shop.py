@@ -65,6 +65,7 @@ class Shop:
         self.put(SERVICES, service("web"))
         if hpa:
             self.put(HORIZONTAL_POD_AUTOSCALERS, autoscaler())
+        self.simulator.now = self.now
         for _ in range(8):
             self.simulator.step()
         body = {
@@ -171,6 +172,7 @@ class Shop:
                 break
         for _ in range(5):
             await asyncio.sleep(0)  # what is done beside turns
+        self.simulator.now = self.now
         self.simulator.step()
         self._look()
         for hook in self.every_step:

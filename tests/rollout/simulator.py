@@ -10,6 +10,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from adapter.kube.fake.server import FakeCluster
 from adapter.kube.resources import PODS, Resource
@@ -37,6 +38,8 @@ class Simulator:
     def __init__(self, cluster: FakeCluster, *, boot: int = 2, grace: int = 3) -> None:
         """`boot`: steps until a pod is ready; `grace`: steps that a deleted pod goes on."""
         self.cluster, self.boot, self.grace = cluster, boot, grace
+        self.now = 0.0
+        """Unix seconds, of the nodes' clocks too."""
         self.ages: dict[str, int] = {}
         self.dying: dict[str, int] = {}
         self.ready_for: dict[str, int] = {}
@@ -93,7 +96,9 @@ class Simulator:
             health = self.health(pod)
             ready = self.ages[uid] > self.boot and health == "ok"
             self.ready_for[uid] = self.ready_for.get(uid, 0) + 1 if ready else 0
-            status: Object = {"phase": "Running", "conditions": [{"type": "Ready", "status": str(ready)}]}
+            before = pod.get("status") or {}
+            status: Object = {"phase": "Running", "startTime": before.get("startTime", self._stamp())}
+            status["conditions"] = [self._readiness(before, str(ready))]
             waiting = (
                 {"waiting": {"reason": "CrashLoopBackOff"}} if health == "crash" and self.ages[uid] > self.boot else {}
             )
@@ -102,9 +107,17 @@ class Simulator:
             if pod.get("status") != status:
                 self.put(PODS, {**pod, "status": status})
 
+    def _stamp(self) -> str:
+        return datetime.fromtimestamp(self.now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def _readiness(self, before: Object, ready: str) -> Object:
+        old: Object = next(iter(before.get("conditions") or ()), {})
+        changed = self._stamp() if old.get("status") != ready else old.get("lastTransitionTime")
+        return {"type": "Ready", "status": ready, "lastTransitionTime": changed}
+
     def end(self, pod: Object) -> None:
         pod["metadata"]["deletionTimestamp"] = "2026-11-26T08:00:00Z"
-        pod["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
+        pod["status"]["conditions"] = [self._readiness(pod["status"], "False")]
         self.put(PODS, pod)
 
     # ------------------------------------------------------------------------------------------------ ReplicaSets

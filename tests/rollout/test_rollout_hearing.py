@@ -132,6 +132,48 @@ async def test_metrics_that_stay_away_hold_and_then_follow_the_policy() -> None:
     shop.clean("web:1")
 
 
+async def test_a_gate_that_passed_and_then_hears_nothing_lets_no_step_begin() -> None:
+    strategy = {"canary": {"steps": [{"weight": weight, "pauseSeconds": 60} for weight in (25, 50)]}}
+    shop, metrics = await judged(strategy, 0.001)
+    await shop.until(lambda: shop.mark == "Stepping 0")
+    await shop.some(45)  # 9 windows of 500 requests: it has passed
+    metrics.away = lambda: True
+    await shop.some(300)
+    assert shop.mark == "Stepping 0"
+    assert "hear nothing" in shop.status["message"]
+    metrics.away = lambda: False
+    await shop.settled("Promoted")
+
+
+async def test_where_the_policy_says_so_silence_is_a_pass() -> None:
+    rule = {"noEvidence": {"afterSeconds": 100, "then": "promote"}}
+    shop, metrics = await judged(CANARY, 0.001, gate={**GATE, **rule})
+    metrics.away = lambda: True
+    await shop.settled("Promoted")
+
+
+async def test_bad_requests_that_cannot_be_read_are_no_evidence_and_not_none() -> None:
+    shop, metrics = await judged(CANARY, 0.6)
+    answer = metrics.answer
+
+    def half(metric: str) -> dict[str, Any]:
+        if metric == "http_errors":
+            raise errors.ServerError(503, "ServiceUnavailable", "one metric is away")
+        return answer(metric)
+
+    metrics.answer = half  # type: ignore[method-assign]
+    await shop.some(120)
+    assert shop.mark == "Stepping 0"
+    metrics.answer = answer  # type: ignore[method-assign]
+    await shop.settled("RolledBack")
+
+
+async def test_a_promotion_says_what_the_last_gates_saw() -> None:
+    shop, _ = await judged(CANARY, 0.001)
+    await shop.settled("Promoted")
+    assert "requests bad" in shop.status["history"][0]["reason"]  # though the last phases ask no gate
+
+
 async def test_evidence_outlives_a_controller_and_nothing_counts_twice() -> None:
     shop, _ = await judged({"canary": {"steps": [{"weight": 50, "pauseSeconds": 40}]}}, 0.001)
     await shop.until(lambda: shop.status.get("evidence"))

@@ -221,6 +221,22 @@ async def test_a_changed_config_map_is_a_release_and_an_unchanged_one_is_none() 
     assert shop.status["number"] == 1
 
 
+async def test_another_list_of_config_maps_is_no_release_and_a_change_of_one_that_was_known_is() -> None:
+    shop = Shop(BLUE_GREEN, triggers={"configMaps": ["a"]})
+    for name in ("a", "b"):
+        shop.put(CONFIG_MAPS, {"metadata": {"name": name, "namespace": "shop"}, "data": {"colour": "blue"}})
+    await shop.ready()
+    await shop.some(5)
+    for names in (["a", "b"], ["b", "a"], ["b"]):
+        shop.edit(POLICIES, lambda found, names=names: found["spec"].update(triggers={"configMaps": names}))  # type: ignore[misc]
+        await shop.some(5)
+    assert shop.status.get("number", 0) == 0
+    shop.edit(POLICIES, lambda found: found["spec"].update(triggers={"configMaps": ["a", "b"]}))
+    shop.edit(CONFIG_MAPS, lambda found: found["data"].update(colour="green"), name="b")
+    await shop.settled("Promoted")
+    assert shop.status["number"] == 1
+
+
 async def test_a_drained_node_takes_a_new_pod_and_the_release_goes_on() -> None:
     shop = await Shop(BLUE_GREEN).ready()
     shop.release("web:2")

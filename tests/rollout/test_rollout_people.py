@@ -49,6 +49,36 @@ async def test_a_person_holds_a_step_and_lets_it_go() -> None:
     await shop.settled("Promoted")
 
 
+@pytest.mark.parametrize("mark", ["Preparing", "Starting", "Previewing", "Verifying"])
+async def test_a_person_holds_a_release_in_each_phase_of_blue_green(mark: str) -> None:
+    await held_in(await Shop(BLUE_GREEN).ready(), mark)
+
+
+@pytest.mark.parametrize("mark", ["Preparing", "Stepping 1", "Filling"])
+async def test_a_person_holds_a_release_in_each_phase_of_a_canary(mark: str) -> None:
+    await held_in(await Shop({"canary": {"steps": [{"weight": 10}, {"weight": 20}]}}, replicas=8).ready(), mark)
+
+
+async def held_in(shop: Shop, mark: str) -> None:
+    shop.release("web:2")
+    await shop.until(lambda: shop.mark == mark)
+    shop.command("pause", key="a")
+    await shop.some(60)
+    assert shop.mark == mark
+    assert "resume" in shop.status["message"]
+    shop.command("resume", key="b")
+    await shop.settled("Promoted")
+
+
+async def test_what_the_deployment_itself_completes_cannot_be_held_and_it_is_said() -> None:
+    shop = await Shop({"rolling": {"steps": [{"weight": 34}]}}).ready()
+    shop.release("web:2")
+    await shop.until(lambda: shop.phase == "Completing")
+    shop.command("pause")
+    await shop.settled("Promoted")
+    assert "Ignored" in shop.events
+
+
 async def test_promote_full_waits_for_no_soak_but_for_every_pod() -> None:
     shop = await Shop(
         {"canary": {"steps": [{"weight": 25, "pauseSeconds": 9000}, {"weight": 50, "manual": True}]}}

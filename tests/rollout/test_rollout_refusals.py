@@ -5,11 +5,15 @@ from typing import Any
 
 import pytest
 
+from adapter.kube.errors import Forbidden
 from adapter.rollout.model.actions import CLAIMS, DEPLOYMENTS, SERVICES
 from adapter.rollout.model.policy import POLICIES
 from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, Shop, deployment, service
 
 Change = Callable[[Shop], object]
+STEPS = [{"weight": 50}]
+TO_ROUTE = {"canary": {"steps": STEPS, "traffic": {"httpRoute": {"name": "web", "service": "web"}}}}
+TO_INGRESS = {"canary": {"steps": STEPS, "traffic": {"nginx": {"name": "web", "service": "web"}}}}
 
 
 def template(shop: Shop, **spec: Any) -> None:
@@ -117,3 +121,32 @@ async def test_a_template_that_a_service_would_not_select_begins_no_release() ->
     await shop.some(10)
     assert "Service front selects the stable pods but not those of the new template" in shop.status["message"]
     assert shop.status.get("number", 0) == 0
+
+
+@pytest.mark.parametrize(
+    ("strategy", "spec", "path", "component"),
+    [
+        (BLUE_GREEN, {"triggers": {"secrets": ["a"]}}, "/secrets/", "rollout-triggers"),
+        (TO_ROUTE, {}, "/httproutes/", "rollout-gateway"),
+        (TO_INGRESS, {}, "/ingresses", "rollout-nginx"),
+    ],
+    ids=["triggers", "route", "ingress"],
+)
+async def test_a_component_that_is_not_installed_is_said_and_the_policy_can_go(
+    strategy: Any, spec: Any, path: str, component: str
+) -> None:
+    shop = Shop(strategy, **spec)
+
+    def refuse(_: str, asked: str) -> None:
+        if path in asked:
+            raise Forbidden(403, "Forbidden", f"{path} is forbidden")
+
+    shop.client.before.append(refuse)
+    await shop.some(20)
+    (refused,) = [found for found in shop.status["conditions"] if found["type"] == "Refused"]
+    assert refused["status"] == "True"
+    assert f"install the component {component}" in refused["message"]
+    shop.delete_policy()
+    await shop.some(30)
+    assert shop.get(POLICIES) is None
+    assert not shop.get(DEPLOYMENTS)["spec"].get("paused")

@@ -3,16 +3,21 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from adapter.kube.errors import Forbidden
+from adapter.kube.objects import Condition, ObjectMeta
 from adapter.program import verbs
 from adapter.program.flags import HelpWanted
 from adapter.rollout.__main__ import main
 from adapter.rollout.cli.verbs import VERBS
-from adapter.rollout.cli.wait import wait
+from adapter.rollout.cli.wait import ended, wait
+from adapter.rollout.model.policy import COMMAND, RolloutPolicy
+from adapter.rollout.model.status import Outcome, Past, Phase, Revision, Status
 
 AWAY = """{"apiVersion": "v1", "kind": "Config", "current-context": "c",
  "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
@@ -53,6 +58,46 @@ def test_wait_does_not_take_a_server_that_is_away_for_a_rollback(away: str, caps
     out, err = capsys.readouterr()
     assert "no end within the timeout; streamgate-rollout status web" in out
     assert "asks again" in err
+
+
+@pytest.mark.parametrize(
+    ("changes", "now", "code"),
+    [
+        ({}, "a", 0),
+        ({"history": (Past(Outcome.ROLLED_BACK),)}, "a", 1),
+        ({"refused": "b"}, "b", 1),
+        ({}, "b", None),
+        ({"phase": Phase.STEPPING}, "b", None),
+        ({"command": "0"}, "a", None),
+        ({"observed_generation": 1}, "a", None),
+        ({"conditions": (Condition(type="Refused", status="True"),)}, "b", 1),
+        ({"conditions": (Condition(type="Refused", status="True"),)}, "a", 0),
+    ],
+    ids=[
+        "promoted", "rolled back", "refused template", "not begun", "goes on", "command not heard", "edit not seen",
+        "policy refused", "policy refused later",
+    ],
+)  # fmt: skip
+def test_wait_ends_where_all_that_was_asked_for_is_over(changes: dict[str, Any], now: str, code: int | None) -> None:
+    """Of a policy of generation 2 with command 1, and template a stable."""
+    status = Status(observed_generation=2, phase=Phase.IDLE, command="1", stable=Revision(fingerprint="a"), history=())
+    meta = ObjectMeta(name="web", generation=2, annotations={COMMAND: '{"verb": "restart", "id": "1"}'})
+    policy = RolloutPolicy(metadata=meta, status=msgspec.structs.replace(status, **changes))
+    assert ended(policy, cast(Any, SimpleNamespace(fingerprint=now))) is code
+
+
+@pytest.mark.parametrize("verb", ["promote", "pause", "resume", "abort"])
+def test_a_command_for_a_release_where_there_is_none_is_a_failure(
+    verb: str, away: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def idle(*_: Any) -> tuple[RolloutPolicy, dict[str, Any]]:
+        return RolloutPolicy(metadata=ObjectMeta(name="web")), {}
+
+    monkeypatch.setattr("adapter.rollout.cli.cluster.policy_of", idle)
+    assert main([verb, "web", away]) == 1
+    said = capsys.readouterr().err
+    assert "no release is under way" in said
+    assert ("undo" in said) == (verb == "abort")
 
 
 @pytest.mark.parametrize("code", [0, 1])

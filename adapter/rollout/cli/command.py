@@ -35,7 +35,8 @@ def run(given: Sequence[str]) -> int:
     async def work(client: Client, namespace: str) -> None:
         policy, _ = await cluster.policy_of(client, namespace, told.policy)
         if verb in OF_A_RELEASE and policy.status.release is None:
-            files.say(f"{told.policy}: no release is under way; {verb} means nothing until one is")
+            back = "; undo goes back to the template before" if verb == "abort" else ""
+            raise files.VerbError(f"{told.policy}: no release is under way, so that {verb} means nothing{back}")
         text = msgspec.json.encode(command).decode()
         body = {"metadata": {"annotations": {COMMAND: text}}}
         await client.patch(POLICIES.path(namespace, told.policy), body, dict, content=MERGE_PATCH)

@@ -14,7 +14,7 @@ from adapter.rollout.cli import cluster, files
 from adapter.rollout.cli.settings import OfPolicy, flags
 from adapter.rollout.model.actions import DEPLOYMENTS
 from adapter.rollout.model.observation import Deployment
-from adapter.rollout.model.policy import RolloutPolicy
+from adapter.rollout.model.policy import RolloutPolicy, command_of
 from adapter.rollout.model.status import Outcome, Phase
 
 ABOUT: Final = """Wait for a release's end. Exit code 0: promoted, 1: not promoted, 2: still under way at the timeout,
@@ -72,6 +72,11 @@ async def wait(client: Client, namespace: str, name: str) -> int:
 def ended(policy: RolloutPolicy, deployment: Deployment) -> int | None:
     """The exit code, or None while the release goes on or has not begun."""
     status = policy.status
+    if command_of(policy) is not None or status.observed_generation < policy.metadata.generation:
+        return None  # what was asked for last is not heard yet
+    refused = any(found.type == "Refused" and found.status == "True" for found in status.conditions)
+    if refused and deployment.fingerprint != status.stable.fingerprint:
+        return 1
     if status.phase is not Phase.IDLE or status.edit is not None:
         return None
     if deployment.fingerprint == status.stable.fingerprint:

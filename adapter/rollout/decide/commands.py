@@ -1,5 +1,6 @@
 """What people ask for by the command annotation, and the edits of the template that follow from it."""
 
+import hashlib
 from typing import Any, Final
 
 import msgspec
@@ -45,7 +46,7 @@ def _heard(ctx: Context, status: Status, command: Command) -> Status | None:
         case "promote" if releasing:
             release = replace(ctx.release, promote=True, full=ctx.release.full or command.full)
             return replace(status, release=release, held=False)
-        case "pause" if releasing:
+        case "pause" if releasing and status.phase is not Phase.COMPLETING:  # there the Deployment rolls by itself
             return replace(status, held=True)
         case "resume" if releasing:
             return replace(status, held=False)
@@ -78,22 +79,24 @@ def edited(ctx: Context) -> Decision | None:
         return None
     template = _target(ctx, edit)
     if template is None or template == ctx.deployment.template:
-        done = msgspec.structs.replace(ctx.status, edit=None, config=edit.config or ctx.status.config)
-        return Decision(done, again=0.0)
+        return Decision(msgspec.structs.replace(ctx.status, edit=None), again=0.0)
     why = "a person asked for it" if not edit.config else "a ConfigMap or Secret that the policy names has changed"
     written = patch(DEPLOYMENTS, ctx.deployment, [put("/spec/template", template)], why)
     return Decision(say(ctx.status, f"writes a template: {why}"), (written,), again=POLL)
 
 
 def configured(ctx: Context) -> Decision | None:
-    """Notices that a watched ConfigMap or Secret has changed; the first look only remembers."""
-    found, known = ctx.seen.config, ctx.status.config
-    if ctx.status.phase is not Phase.IDLE or not found or found == known or ctx.status.edit:
+    """Notices that a watched ConfigMap or Secret has changed; the first look at each only remembers it."""
+    found, known = ctx.seen.watched, ctx.status.watched
+    if ctx.status.phase is not Phase.IDLE or found == known or ctx.status.edit:
         return None
-    if not known:
-        return Decision(msgspec.structs.replace(ctx.status, config=found), again=0.0)
-    told = Told("ConfigChanged", "a ConfigMap or Secret that the policy names has changed: a release begins")
-    return Decision(msgspec.structs.replace(ctx.status, edit=Edit(config=found)), (), (told,), 0.0)
+    changed = sorted(name for name in found.keys() & known.keys() if found[name] != known[name])
+    status = msgspec.structs.replace(ctx.status, watched=dict(found))
+    if not changed:
+        return Decision(status, again=0.0)
+    said = f"{', '.join(changed)[:256]} changed, which the policy names: a release begins"
+    edit = Edit(config=hashlib.sha256(msgspec.json.encode(found, order="sorted")).hexdigest()[:16])
+    return Decision(msgspec.structs.replace(status, edit=edit), (), (Told("ConfigChanged", said),), 0.0)
 
 
 def _target(ctx: Context, edit: Edit) -> Json | None:

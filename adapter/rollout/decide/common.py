@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from adapter.kube.objects import unix
+from adapter.rollout.decide import wants
 from adapter.rollout.decide.context import Context, Decision, Todo, go, say
 from adapter.rollout.decide.wants import Arm
 from adapter.rollout.model.actions import Patch, Told
@@ -29,6 +30,8 @@ from adapter.rollout.model.verdict import Said
 Handler = Callable[[Context], Decision]
 
 POLL: Final = 1.0
+SKEW: Final = 5.0
+"""Seconds by which a node's clock may be ahead of ours; what is later says nothing."""
 HELD_FIELDS: Final = ("/spec/paused", "/spec/minReadySeconds", "/spec/progressDeadlineSeconds")
 
 
@@ -52,6 +55,8 @@ def pursue(ctx: Context, todo: Todo, met: Handler) -> Decision:
     if ctx.release.reached is None or waiting is not None:
         reached = ctx.release.reached or at(ctx.now)
         return Decision(ctx.with_release(reached=reached, waiting_since=None), again=0.0)
+    if ctx.status.held and ctx.abortable:
+        return stay(ctx, "a person said pause: waits for resume")
     return met(ctx)
 
 
@@ -95,23 +100,50 @@ def stay(ctx: Context, message: str, again: float | None = None) -> Decision:
 
 
 def soaked(ctx: Context, least: float, promise: str, *, last: bool = True, manual: bool = False) -> Decision | None:
-    """Why the phase is not left yet; None where it may be: time is over, the judge agrees, nobody holds it.
+    """Why the phase is not left yet; None where it may be: time is over and the judge agrees.
 
-    Before the `last` step an undecided judge is enough, as its evidence carries on; one that hears nothing is not, nor
-    one whose gate of scope step has not passed.
+    Before the `last` step an undecided judge is enough, as its evidence carries on; one that hears nothing is not,
+    whatever it heard before, nor one whose gate of scope step has not passed.
     """
-    left = least - ctx.for_seconds()
-    if ctx.status.held:
-        return stay(ctx, "a person said pause: waits for resume")
+    since, began = seconds(ctx.release.reached, ctx.now), _undisturbed(ctx)
+    left = least - began
     if ctx.release.full:
         return None
+    if left > 0 and began < since:
+        return _anew(ctx, since - least) or stay(ctx, f"{promise} for {least:g} s, anew: a new pod was unready", left)
     if left > 0:
         return stay(ctx, f"{promise} for {least:g} s", left)
-    if ctx.verdict.said is Said.HOLD and (ctx.verdict.blind or ctx.verdict.step or last):
+    if ctx.verdict.blind:  # what was heard before says nothing of now
+        return stay(ctx, "waits for the gates, which hear nothing", POLL)
+    if ctx.verdict.said is Said.HOLD and (ctx.verdict.step or last):
         return stay(ctx, "waits for the gates", POLL)
     if manual and not ctx.release.promote:
         return stay(ctx, "waits for a person to say promote")
     return None
+
+
+def _undisturbed(ctx: Context) -> float:
+    """Seconds for which all new pods have been ready, of those since the phase was reached.
+
+    It is read from the pods themselves, so that it holds for what nobody saw, too. A pod that started later, for the
+    HPA or in place of an evicted one, disturbs nothing.
+    """
+    reached = ctx.release.reached.timestamp() if ctx.release.reached else ctx.now
+    back = [reached]
+    for pod in wants.canary_pods(ctx):
+        known = pod.started is not None and pod.started <= reached
+        if known and pod.ready_since is not None and pod.ready_since <= ctx.now + SKEW:
+            back.append(pod.ready_since)
+    return max(0.0, ctx.now - max(back))
+
+
+def _anew(ctx: Context, over: float) -> Decision | None:
+    """The way back where a soak began anew again and again, until it was `over` by so many seconds."""
+    limit = ctx.policy.spec.progress_deadline_seconds
+    if over <= limit or not ctx.abortable:
+        return None
+    reason = f"no soak without an unready new pod for {limit} s more than it takes"
+    return go_back(ctx, Outcome.ROLLED_BACK, reason, Told(Outcome.ROLLED_BACK.value, f"goes back: {reason}", True))
 
 
 def full(ctx: Context) -> int:

@@ -13,6 +13,7 @@ from adapter.rollout.decide.inplace import held, let_go, ready
 from adapter.rollout.decide.wants import Arm, first
 from adapter.rollout.model.actions import DEPLOYMENTS, Told, delete
 from adapter.rollout.model.status import Outcome, Phase, Roll, at
+from adapter.rollout.model.verdict import FREE
 from adapter.rollout.traffic.choose import router
 from adapter.rollout.traffic.router import extras_gone
 
@@ -57,9 +58,10 @@ def stepping(ctx: Context) -> Decision:
         if stays := soaked(ctx, step.pause_seconds, promise, last=last, manual=step.manual):
             return stays
         if ctx.policy.in_place and (last or ctx.release.full):
-            return go(ctx, Phase.COMPLETING, "the Deployment controller replaces the stable pods that are left")
+            why = "the Deployment controller replaces the stable pods that are left"
+            return go(ctx, Phase.COMPLETING, why, **_judged(ctx))
         if last or ctx.release.full:
-            return go(ctx, Phase.FILLING, "the sibling grows to full size")
+            return go(ctx, Phase.FILLING, "the sibling grows to full size", **_judged(ctx))
         after = steps[number + 1]
         told = Told("Step", f"step {number + 2} of {len(steps)}: weight {after.weight}. {ctx.verdict.reason}")
         return go(ctx, Phase.STEPPING, f"weight {after.weight}", told, step=number + 1, weight=after.weight)
@@ -100,7 +102,7 @@ def verifying(ctx: Context) -> Decision:
         if ctx.for_seconds() < settle:  # whatever people or gates say: established connections need it
             return stay(ctx, "lets the last requests on the stable pods end", settle - ctx.for_seconds())
         held = soaked(ctx, blue_green.verify_seconds, "keeps the stable pods") if blue_green else None
-        return held or go(ctx, Phase.ADOPTING, "the Deployment takes the judged pods as its own")
+        return held or go(ctx, Phase.ADOPTING, "the Deployment takes the judged pods as its own", **_judged(ctx))
 
     return pursue(ctx, todo, met)
 
@@ -140,7 +142,14 @@ def _adopted(ctx: Context) -> Decision:
 
 def finishing(ctx: Context) -> Decision:
     todo = first(lambda: wants.services(ctx, Arm.WIDE), lambda: extras_gone(ctx), lambda: wants.restored(ctx))
-    return pursue(ctx, todo, lambda _: ended(ctx, Outcome.PROMOTED, ctx.verdict.reason))
+    return pursue(ctx, todo, lambda _: ended(ctx, Outcome.PROMOTED, ctx.release.reason or ctx.verdict.reason))
+
+
+def _judged(ctx: Context) -> dict[str, str]:
+    """Why the phase is left, of the last one that had gates."""
+    if ctx.release.full:
+        return {"reason": "a person said promote --full"}
+    return {} if ctx.verdict == FREE else {"reason": ctx.verdict.reason[:512]}
 
 
 def _beside(ctx: Context, pods: int) -> Todo:
@@ -165,4 +174,4 @@ def _live(ctx: Context) -> Todo:
 
 
 def _switch(ctx: Context) -> Decision:
-    return go(ctx, Phase.SWITCHING, "moves the Services to the new pods", **moved(ctx))
+    return go(ctx, Phase.SWITCHING, "moves the Services to the new pods", **moved(ctx), **_judged(ctx))

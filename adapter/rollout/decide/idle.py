@@ -1,5 +1,6 @@
 """Between releases: taking the Deployment over, noticing a new template, and letting go of it when the policy goes."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -88,16 +89,21 @@ def idle(ctx: Context) -> Decision:
     status = with_condition(
         ctx.status, "Refused", False, reason="Accepted", message="the policy can be followed", now=ctx.now
     )
-    return _compared(ctx._replace(status=_heard(ctx, status)))
+    status, told = _heard(ctx, status)
+    decision = _compared(ctx._replace(status=status))
+    return replace(decision, told=(*told, *decision.told))
 
 
-def _heard(ctx: Context, status: Status) -> Status:
-    """The condition that a gate's metric is not there: seen before a release waits for it."""
-    missing = ctx.seen.unheard
-    if not missing and not any(found.type == UNHEARD for found in status.conditions):
-        return status
-    reason, message = ("NoSuchMetric", "; ".join(missing)[:1024]) if missing else ("Heard", "")
-    return with_condition(status, UNHEARD, bool(missing), reason=reason, message=message, now=ctx.now)
+def _heard(ctx: Context, status: Status) -> tuple[Status, tuple[Told, ...]]:
+    """The condition that a gate's metric is not there, told when it is new: before a release waits for it."""
+    missing, message = ctx.seen.unheard, "; ".join(ctx.seen.unheard)[:1024]
+    old = next((found for found in status.conditions if found.type == UNHEARD), None)
+    if not missing and old is None:
+        return status, ()
+    reason = "NoSuchMetric" if missing else "Heard"
+    after = with_condition(status, UNHEARD, bool(missing), reason=reason, message=message, now=ctx.now)
+    new = bool(missing) and (old is None or old.status != "True")
+    return after, (Told(UNHEARD, message, warning=True),) if new else ()
 
 
 def refused(ctx: Context, why: str) -> Decision:

@@ -49,8 +49,12 @@ def rolling(ctx: Context) -> Decision:
         operations += timing
         why = "it rolls by itself, one pod more at a time and none fewer"
         return Decision(say(ctx.status, why), (patch(DEPLOYMENTS, found, operations, why),), again=POLL)
+    arrived = sum(each.available for each in ctx.seen.owned(found.uid) if each.fingerprint == wanted.to)
+    if wanted.since is None or arrived != wanted.arrived:  # progress: the deadline moves
+        newer = msgspec.structs.replace(wanted, arrived=arrived, since=at(ctx.now))
+        return Decision(msgspec.structs.replace(ctx.status, roll=newer), again=0.0)
     return Decision(
-        say(ctx.status, f"the Deployment rolls: {found.available} of {found.replicas} available"), again=POLL
+        say(ctx.status, f"the Deployment rolls: {arrived} of {found.replicas} new pods are available"), again=POLL
     )
 
 

@@ -42,10 +42,10 @@ def _turn(ctx: Context) -> Decision:
         return commanded(ctx) or _edits(ctx) or idle.idle(ctx)
     if ctx.seen.deployment is None or ctx.deployment.uid != status.stable.deployment:
         return _orphaned(ctx)
-    if status.phase is Phase.ROLLING:
-        return rolling(ctx)
     if heard := commanded(ctx):
         return heard
+    if status.phase is Phase.ROLLING:
+        return rolling(ctx)
     if found := trouble(ctx):
         told = Told(found.outcome.value, f"goes back: {found.reason}", warning=True)
         return go_back(ctx, found.outcome, found.reason, told)
@@ -79,7 +79,7 @@ def _conditions(ctx: Context, status: Status) -> Status:
         status, "Ready", ready, reason=status.phase.value, message=f"the phase is {status.phase.value}", now=ctx.now
     )
     limit = ctx.policy.spec.progress_deadline_seconds
-    waiting = status.release.waiting_since if status.release else None
+    waiting = status.roll.since if status.roll else status.release.waiting_since if status.release else None
     stuck = status.phase not in ABORTABLE and seconds(waiting, ctx.now) > limit
     if stuck or any(found.type == "Stuck" and found.status == "True" for found in status.conditions):
         reason, message = ("NoProgress", status.message) if stuck else ("Progress", "")

@@ -160,18 +160,30 @@ class Pod(Seen):
     @property
     def ready(self) -> bool:
         """Whether its Ready condition holds."""
-        conditions = self.status.get("conditions") or ()
-        return any(found.get("type") == "Ready" and found.get("status") == "True" for found in conditions)
+        return self._readiness.get("status") == "True"
+
+    @property
+    def started(self) -> float | None:
+        """When its node took it, Unix seconds by the node's clock; None where none did."""
+        return unix(self.status.get("startTime"))
+
+    @property
+    def ready_since(self) -> float | None:
+        """Unix seconds by the node's clock; None where it is not ready, or does not tell."""
+        return unix(self._readiness.get("lastTransitionTime")) if self.ready else None
 
     @property
     def went_unready(self) -> bool:
         """Whether it was ready and is not any more: its Ready condition changed after its first status was written."""
-        start = unix(self.status.get("startTime"))
-        for found in self.status.get("conditions") or ():
-            if found.get("type") == "Ready" and found.get("status") != "True":
-                changed = unix(found.get("lastTransitionTime"))
-                return start is not None and changed is not None and changed > start + FIRST_STATUS
-        return False
+        changed = unix(self._readiness.get("lastTransitionTime"))
+        if self.ready or changed is None or self.started is None:
+            return False
+        return changed > self.started + FIRST_STATUS
+
+    @property
+    def _readiness(self) -> Json:
+        conditions = self.status.get("conditions") or ()
+        return next((found for found in conditions if found.get("type") == "Ready"), {})
 
     @property
     def restarts(self) -> int:
@@ -270,8 +282,8 @@ class Observation:
     """What stands in the way: other policies or Deployments on the same pods, as whole sentences."""
     once: tuple[str, ...] = ()
     """Claims of the template that only one pod may mount."""
-    config: str = ""
-    """The fingerprint of the ConfigMaps and Secrets that the policy names; '' where it names none."""
+    watched: Mapping[str, str] = field(default_factory=dict)
+    """Kind/name of each ConfigMap and Secret that the policy names -> the fingerprint of its data."""
     unheard: tuple[str, ...] = ()
     """Metrics of gates that no pod has now, as whole sentences."""
     namespace_going: bool = False

@@ -82,6 +82,10 @@ class Roll(Model, frozen=True):
     to: str = ""
     then: str = ""
     next: Phase = Phase.IDLE
+    arrived: int = 0
+    """Pods of `to` that are available; each change is progress."""
+    since: datetime | None = None
+    """Of the newest progress."""
 
 
 class Release(Model, frozen=True):
@@ -130,7 +134,7 @@ class Edit(Model, frozen=True):
     restarted_at: str = ""
     """The time for kubectl's own annotation of a restart."""
     config: str = ""
-    """The fingerprint of the watched ConfigMaps and Secrets."""
+    """The fingerprint of all ConfigMaps and Secrets that the policy names."""
 
 
 class Saved(Model, frozen=True):
@@ -184,8 +188,8 @@ class Status(Model, frozen=True):
     """Releases so far."""
     command: str = ""
     """The id of the last command that was heard."""
-    config: str = ""
-    """The fingerprint of the ConfigMaps and Secrets that are watched."""
+    watched: dict[str, str] = {}  # noqa: RUF012
+    """Kind/name of each ConfigMap and Secret that the policy names -> the fingerprint of its data."""
     history: tuple[Past, ...] = ()
     conditions: tuple[Condition, ...] = ()
 
