@@ -1,9 +1,13 @@
 """Pods from our manifests, of images from our Dockerfile, as a user would install them; and gone again."""
 
 import json
+import re
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -95,6 +99,45 @@ def test_the_complete_overlay_serves_kubectl_top_and_the_recommender_recommends_
         with installed(bed, "recommender", "streamgate-recommender", "streamgate-recommender"):
             eventually(web.target, 150, "no recommendation")
     assert ours(bed) == []
+
+
+def test_the_overlay_prometheus_runs_with_components_and_the_console_beside_it(
+    bed: Bed, images: None, namespace: str, load: PodsLoad, tmp_path: Path
+) -> None:
+    """As a user has it: a copy of the manifests, with a URL, rules and components of their own.
+
+    What the NetworkPolicies do is not shown: the bed's network enforces none.
+    """
+    copy = shutil.copytree(ROOT / "manifests", tmp_path / "manifests")
+    overlay = copy / "overlays" / "prometheus"
+    shutil.copy(copy / "overlays" / "complete" / "rules.yaml", overlay)
+    file = overlay / "kustomization.yaml"
+    with running_prometheus(bed, tmp_path, address=bed.host_address) as prometheus:
+        text = re.sub(r"--prometheus-url=[^\"]+", f"--prometheus-url={prometheus.url}", file.read_text())
+        components = [f"../../components/{name}" for name in ("network-policy", "external-metrics", "console")]
+        file.write_text(f"{text}components: {json.dumps(components)}\n")
+        try:
+            with installed(bed, str(overlay), "streamgate-adapter", "streamgate"):
+                secret = ("secret", "generic", "streamgate-console", "-n", "streamgate-console")
+                bed.kubectl("create", *secret, "--from-literal=token=" + "t" * 32)
+                path = f"{CUSTOM}/namespaces/{namespace}/pods/*/{METRIC}"
+                assert wait_until(lambda: isinstance(try_raw(bed, path), dict), 60, every=0.5), try_raw(bed, path)
+                bed.wait("apiservice/v1beta1.external.metrics.k8s.io", "condition=Available", 30)
+                bed.rollout("streamgate-console", "streamgate-console", seconds=120)
+                there = bed.get("service", "streamgate-console", "-n", "streamgate-console")["spec"]
+                place = HTTPConnection(there["clusterIP"], there["ports"][0]["port"], timeout=10)
+                assert asked(place, "/") == HTTPStatus.FORBIDDEN
+                assert asked(place, f"/?token={'t' * 32}") == HTTPStatus.SEE_OTHER  # to the page, with a cookie
+        finally:
+            assert ours(bed) == []
+
+
+def asked(place: HTTPConnection, path: str) -> int:
+    """The status of an answer, as by port-forward."""
+    place.request("GET", path, headers={"Host": "localhost"})
+    answer = place.getresponse()
+    answer.read()
+    return answer.status
 
 
 def test_the_rollout_controllers_pod_promotes_a_release(bed: Bed, images: None, namespace: str) -> None:
