@@ -1,5 +1,6 @@
 """What an HPA will do with the values that are served: scale and pods from a cluster, the decision in words."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
@@ -7,7 +8,7 @@ import msgspec
 import pytest
 
 from adapter.collect.answer import Missing, Unavailable
-from adapter.collect.forecast import Forecaster
+from adapter.collect.forecast import Forecaster, Target
 from adapter.hpa.model import PodState
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.client import Client
@@ -93,6 +94,28 @@ async def test_whole_pods_that_are_held_are_not_asked_for(shop: Shop) -> None:
     forecaster = Forecaster(shop.hpas, held, shop.forecaster._client, shop.world.catalogue, lambda: shop.world.now)
     assert (await forecaster.explain(shop.world.answers, namespace="shop", name="web", user=""))["pods"] == 2
     assert [path for _, path in shop.cluster.requests if "/pods" in path] == []
+
+
+async def test_a_slow_scale_in_an_explanation_holds_no_look_at_another_hpa(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.declare(RPS)
+    hpa, scale, slow = shop.hpas.get("shop", "web"), shop.forecaster._scale, [asyncio.Event()]
+
+    async def first_is_slow(hpa: HorizontalPodAutoscaler) -> Target:
+        if slow:
+            await slow.pop().wait()
+        return await scale(hpa)
+
+    monkeypatch.setattr(shop.forecaster, "_scale", first_is_slow)
+    event = slow[0]
+    explained = asyncio.create_task(shop.explain())
+    await asyncio.sleep(0)
+    assert hpa
+    found = await asyncio.wait_for(shop.forecaster.forecast(shop.world.answers, hpa, user=""), 5)
+    assert (found.decision.desired, explained.done()) == (6, False)
+    event.set()
+    assert (await explained)["desired"] == 6
 
 
 async def test_a_pending_pod_counts_as_the_controller_counts_it(shop: Shop) -> None:
