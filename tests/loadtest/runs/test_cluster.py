@@ -75,14 +75,60 @@ async def test_counts_follow_what_changes(api: FakeCluster, client: Client) -> N
         assert world.heard.now[Kind.ENDPOINTS] == 0
 
 
-async def test_a_fixed_fleet_is_the_hpas_minimum_for_the_time(api: FakeCluster, client: Client) -> None:
-    def minimum() -> int:
-        return int(api.get(HORIZONTAL_POD_AUTOSCALERS, "shop", "web")["spec"]["minReplicas"])
+def minimum(api: FakeCluster) -> int:
+    return int(api.get(HORIZONTAL_POD_AUTOSCALERS, "shop", "web")["spec"]["minReplicas"])
 
+
+async def ready(api: FakeCluster, *names: str) -> None:
+    for name in names:
+        await api.put(PODS, pod(name))
+    endpoints = [endpoint(name, True) for name in names]
+    await api.put(ENDPOINT_SLICES, {"metadata": {"name": "web-1", "namespace": "shop"}, "endpoints": endpoints})
+
+
+async def test_a_fixed_fleet_is_the_hpas_minimum_for_the_time(api: FakeCluster, client: Client) -> None:
     world = await Cluster.find(client, PLACE)
-    async with world.running(fixed=6):
-        assert minimum() == 6
-    assert minimum() == 2
+    await ready(api, "web-a", "web-b", "web-c")
+    async with world.running(fixed=3):
+        assert minimum(api) == 3
+    assert minimum(api) == 2
+
+
+async def test_a_run_on_a_fixed_fleet_begins_when_all_of_it_is_in_the_endpoints(
+    api: FakeCluster, client: Client
+) -> None:
+    world = await Cluster.find(client, PLACE)
+
+    async def controllers() -> None:
+        """The HPA's, the Deployment's and the endpoints'."""
+        while minimum(api) != 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await ready(api, "web-a", "web-b")
+        await asyncio.sleep(0.1)
+        assert not begun.is_set()
+        await ready(api, "web-a", "web-b", "web-c")
+
+    begun = asyncio.Event()
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        group.create_task(controllers())
+        async with world.running(fixed=3):
+            begun.set()
+            assert world.heard.now[Kind.ENDPOINTS] == 3
+
+
+async def test_a_fixed_fleet_that_does_not_come_is_told_and_the_minimum_is_put_back(
+    api: FakeCluster, client: Client
+) -> None:
+    world = await Cluster.find(client, PLACE)
+    world.patience = 0.2
+    with pytest.raises(WorldError) as told:
+        async with world.running(fixed=6):
+            pytest.fail("it began on a fleet that is not there")
+    assert str(told.value) == (
+        "HorizontalPodAutoscaler shop/web: 0.2 s after its minReplicas became 6, 1 of its target's pods are in a"
+        " Service's endpoints; 6 would be right, for a fleet fixed at that"
+    )
+    assert minimum(api) == 2
 
 
 async def test_an_hpa_that_does_not_say_what_a_pod_bears_is_refused(api: FakeCluster, client: Client) -> None:
