@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -95,6 +96,24 @@ def _check(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
         parser.error(f"--work-ms: {given.work_ms:g} is not within 0 to {MOST_WORK_MS:g}")
     if given.host and not given.host.startswith(("http://", "https://")):
         parser.error(f"--host: {given.host!r} is no URL; http://… or https://… would be right")
+    check_out(parser, given.out)
+
+
+def check_out(parser: argparse.ArgumentParser, out: Path | None) -> None:
+    """A folder for reports, which may have to be made: tried before the load, whose only record it takes."""
+    folder = out or OUT
+    missing: list[Path] = []
+    try:
+        missing += [place for place in (folder, *folder.parents) if not place.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        parser.error(f"--out: {folder}: {error.strerror}; a folder that can be made or written to would be right")
+    finally:
+        for place in missing:
+            with suppress(OSError):
+                place.rmdir()
 
 
 def _behavior(text: str) -> dict[str, Any]:

@@ -212,9 +212,18 @@ def guarded(job: Verb, given: argparse.Namespace, console: Console) -> int:
     except (RecordError, GeneratorError, WorldError, KubeError, ConfigError, BedError) as error:
         print(error, file=sys.stderr)
         return 1
+    except OSError as error:
+        print(_sentence(error), file=sys.stderr)
+        return 1
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("ended before the scenario's end: there is no report", file=sys.stderr)
         return 130
+
+
+def _sentence(error: OSError) -> str:
+    if error.filename:
+        return f"{error.filename}: {error.strerror}; a path that can be read and written would be right"
+    return str(error) or type(error).__name__
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

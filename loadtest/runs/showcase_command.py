@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from loadtest.runs.arguments import check_out
 from loadtest.runs.cluster import Place
 from loadtest.runs.command import Where, finish, guarded, run_until_told, watched, world_at
 from loadtest.runs.generator import too_busy
@@ -86,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if bool(given.host) != bool(given.hpa):
         parser.error("--host and --hpa belong together: where requests go, and what scales what answers them")
+    check_out(parser, given.out)
     return guarded(_demo, given, Console(width=None if sys.stdout.isatty() else 150))
 
 
