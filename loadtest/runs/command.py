@@ -165,6 +165,8 @@ def _compare(given: argparse.Namespace, console: Console) -> int:
     for name, old, new, apart in page.compared(before.run, after.run):
         table.add_row(name, page.interval(old), page.interval(new), page.interval(apart) + page.sure(apart))
     console.print(table)
+    if warning := page.unlike(before.run, after.run):
+        console.print(warning, style="bold red")
     if given.out:
         given.out.write_text(page.comparison(names, before, after), encoding="utf-8")
         console.print(f"page: {given.out}", highlight=False, soft_wrap=True)

@@ -65,8 +65,9 @@ def test_reports_are_written_and_compared(make: Make, tmp_path: Path, capsys: py
         command.write(a_report(make), tmp_path / name)
     both = tmp_path / "both.html"
     assert command.main(["compare", str(tmp_path / "old"), str(tmp_path / "new"), "--out", str(both)]) == 0
-    assert "scaling accuracy, %" in capsys.readouterr().out
-    text = both.read_text()
+    told, text = capsys.readouterr().out, both.read_text()
+    assert "scaling accuracy, %" in told
+    assert "different scenarios" not in told + text
     assert text.count("<svg") == 2
     assert not re.search(r" \*<", text)  # the same run twice: no difference is marked
 
@@ -74,6 +75,17 @@ def test_reports_are_written_and_compared(make: Make, tmp_path: Path, capsys: py
 def test_a_report_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["compare", str(tmp_path), str(tmp_path)]) == 1
     assert capsys.readouterr().err.startswith(f"{tmp_path / report.JSON}: No such file or directory")
+
+
+def test_two_scenarios_are_compared_with_a_warning_on_the_terminal_and_on_the_page(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("step", "ramp"):
+        command.write(a_report(make, name), tmp_path / name)
+    both = tmp_path / "both.html"
+    assert command.main(["compare", str(tmp_path / "step"), str(tmp_path / "ramp"), "--out", str(both)]) == 0
+    for told in (capsys.readouterr().out, both.read_text()):
+        assert "These are different scenarios, step and ramp: what differs" in told
 
 
 @pytest.mark.parametrize(
