@@ -11,7 +11,7 @@ from loadtest.runs.measures import answers, elasticity, jitter, moments
 from loadtest.runs.parts import NAMES, Followed, downs, ups
 from loadtest.runs.record import Run
 from loadtest.runs.report import Report
-from loadtest.runs.verdicts import Verdict
+from loadtest.runs.verdicts import UNWATCHED, Verdict
 
 HTML: Final = "report.html"
 STYLE: Final = """
@@ -175,6 +175,8 @@ def took(one: Followed) -> str:
 
 
 def _elasticity(run: Run) -> str:
+    if not run.watched:
+        return f"<p class='dim'>{escape(UNWATCHED)}.</p>"
     found = elasticity(moments(run), jitter=jitter(run))
     names = {
         "scaling accuracy, 1 - mean(|ready - needed| / needed)": found.accuracy,

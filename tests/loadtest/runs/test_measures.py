@@ -185,6 +185,49 @@ def test_a_run_that_keeps_up_meets_what_it_can_tell_of(make: Make) -> None:
     assert [verdict.met for verdict in found] == [True, True, True, True, None, True, True]
 
 
+def test_a_record_without_endpoints_tells_nothing_of_the_fleet(make: Make) -> None:
+    run = make()
+    blind = msgspec.structs.replace(
+        run,
+        events=[event for event in run.events if event.kind is not Kind.ENDPOINTS],
+        slices=[msgspec.structs.replace(part, pods={}) for part in run.slices],
+    )
+    found = verdicts(blind)
+    for name in ("scale-up", "scale-down", "scaling accuracy", "cost against a fleet fixed at the peak"):
+        assert one(found, name)[2:] == ("not known: the record does not tell how many pods were in endpoints", None)
+    assert math.isnan(intervals.figures(blind)["scaling accuracy, %"].value)
+    seen = verdicts(msgspec.structs.replace(blind, before={Kind.ENDPOINTS: 4}))
+    assert one(seen, "cost against a fleet fixed at the peak").measured.startswith("0.0 %")
+
+
+def test_a_record_without_requests_tells_of_no_downtime_and_one_of_silence_does(make: Make) -> None:
+    idle = [part(time / 2, 0, asked=0) for time in range(480)]
+    for slices in ([], [part(0.5, 15)], idle):
+        found = one(verdicts(make(slices=slices)), "downtime")
+        assert found[2:] == ("not known: the record tells of no second with requests", None)
+    silent = one(verdicts(make(slices=[part(0.5, 0), part(1.0, 0)])), "downtime")
+    assert (silent.measured, silent.met) == ("0.5 s", False)
+
+
+@pytest.mark.parametrize(
+    ("failed", "count", "met", "said"),
+    [
+        # Wilson: (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n), z² = 3.84
+        (2, 10_000, True, "99.980 % (99.927 to 99.995): 2 of 10000 requests failed, 0 of them without an answer"),
+        (50, 100, False, "50.000 % (40.383 to 59.617): 50 of 100 requests failed, 0 of them without an answer"),
+        (3, 4_000, None, "99.925 % (99.780 to 99.974): 3 of 4000 requests failed, 0 of them without an answer"
+         "; too few to tell"),
+        (0, 2_000, None, "0 of 2000 requests failed; too few for a word about 99.9 %, which takes 3,000"),
+        (0, 3_000, True, "100.000 % (99.872 to 100.000): 0 of 3000 requests failed"),
+    ],
+)  # fmt: skip
+def test_availability_is_decided_by_the_interval_where_some_failed(
+    make: Make, failed: int, count: int, met: bool | None, said: str
+) -> None:
+    found = one(verdicts(make(slices=[part(0.5, count, failed=failed)])), "availability")
+    assert (found.measured, found.met) == (said, met)
+
+
 def test_a_scale_up_that_never_came_is_not_met_but_one_that_was_not_needed_for_long_is_unknown(make: Make) -> None:
     never = one(verdicts(make()), "scale-up")
     assert (never.met, never.measured) == (False, "1 not within 30 s")
