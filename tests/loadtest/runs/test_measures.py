@@ -118,6 +118,28 @@ def test_downtime_is_where_nothing_was_answered_well_although_enough_was_asked()
     assert downtime([part(1.0, 1, asked=2), part(1.5, 0, asked=2)]) == 0  # one request was due: chance
 
 
+@given(st.floats(0.05, 500), st.integers(0, 60), st.integers(1, 450), st.integers(0, 60), st.integers(0, 60))
+def test_a_gap_is_downtime_as_a_whole_at_any_rate_at_which_ten_requests_were_due_in_it(
+    rate: float, early: int, gap: int, late: int, failed: int
+) -> None:
+    answered = [1] * (early + 1) + [0] * gap + [1] * late
+    seen = [part((place + 1) / 2, count, asked=rate) for place, count in enumerate(answered)]
+    assert downtime(seen) == (gap / 2 if gap * rate / 2 >= 10 - 1e-9 else 0)
+    assert downtime([part(one.time, 1, asked=rate) for one in seen]) == 0
+    place = early + 1 + min(failed, gap - 1)  # an answer that failed is no good one: the gap stays one
+    seen[place] = part(seen[place].time, 1, failed=1, asked=rate)
+    assert downtime(seen) == (gap / 2 if gap * rate / 2 >= 10 - 1e-9 else 0.5)
+
+
+def test_a_gap_ends_where_locust_stood_still_and_begins_where_somebody_asks() -> None:
+    """8 requests/s: 4 are due in a slice, 12 in three."""
+    gap = [part(0.5, 4, asked=8), *(part(time, 0, asked=8) for time in (1.0, 1.5))]
+    assert downtime([*gap, part(2.0, 0, asked=8)]) == 1.5
+    assert downtime([*gap, part(3.0, 0, asked=8), part(3.5, 0, asked=8)]) == 0  # 8 due, 1 s stood still, 4 due
+    idle = [part(0.5, 0, asked=0), part(1.0, 0, asked=0)]
+    assert downtime([*idle, *(part(1.5 + place / 2, 0, asked=8) for place in range(4))]) == 1.5  # from 1.5 to 3 s
+
+
 def test_locust_standing_still_is_no_downtime_but_is_told(make: Make) -> None:
     stood = [part(0.5, 15), part(1.7, 0), part(2.2, 15)]
     assert downtime(stood) == 0
