@@ -96,6 +96,8 @@ def _check(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
         parser.error(f"--work-ms: {given.work_ms:g} is not within 0 to {MOST_WORK_MS:g}")
     if given.host and not given.host.startswith(("http://", "https://")):
         parser.error(f"--host: {given.host!r} is no URL; http://… or https://… would be right")
+    if not given.path.startswith("/"):
+        parser.error(f"--path: {cut(given.path)} does not begin with /; /{given.path[:40]} would be right")
     check_out(parser, given.out)
 
 

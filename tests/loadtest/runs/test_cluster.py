@@ -178,6 +178,8 @@ def test_values_are_added_up_with_the_newest_time() -> None:
         (["--host", "x:80", "--hpa", "web"], "'x:80' is no URL"),
         (["--work-ms", "nan"], "--work-ms: nan is not within 0 to 60000"),
         (["--host", "http://x", "--hpa", "web", "--bed"], "--hpa is for a cluster of yours"),
+        (["--path", "web"], "--path: 'web' does not begin with /; /web would be right"),
+        (["--path", ""], "--path: '' does not begin with /; / would be right"),
         (["--reflex"], "--reflex and --behavior are for --bed"),
         (["--behavior", "{}"], "--reflex and --behavior are for --bed"),
         (["--headroom", "1"], "--headroom: 1 is not within 0 to 0.9"),
