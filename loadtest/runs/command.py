@@ -34,6 +34,7 @@ from loadtest.runs.watching import Beside, Plan, Standing, check, watch
 from loadtest.runs.world import World, WorldError
 from loadtest.standalone import free_port
 from tests.cluster.bed import BedError
+from tests.cluster.processes import CommandError
 
 PICTURES = {1000: 2050, 1600: 2500}
 """px: width and height."""
@@ -211,7 +212,7 @@ def guarded(job: Verb, given: argparse.Namespace, console: Console) -> int:
     """A verb's exit code; what can go wrong is one sentence on stderr."""
     try:
         return job(given, console)
-    except (RecordError, GeneratorError, WorldError, KubeError, ConfigError, BedError) as error:
+    except (RecordError, GeneratorError, WorldError, KubeError, ConfigError, BedError, CommandError) as error:
         print(error, file=sys.stderr)
         return 1
     except OSError as error:

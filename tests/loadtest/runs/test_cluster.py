@@ -1,7 +1,10 @@
 """A world in a cluster, against a small API server."""
 
+import argparse
 import asyncio
+import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,13 +14,14 @@ from adapter.kube.client import Client
 from adapter.kube.fake.server import FakeCluster
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS, Resource
 from adapter.rollout.model.actions import ENDPOINT_SLICES
-from loadtest.runs import command
+from loadtest.runs import command, showcase_command
 from loadtest.runs.cluster import Cluster, EndpointSlice, Place, receiving, summed
 from loadtest.runs.record import Kind
 from loadtest.runs.scenarios import SCENARIOS
 from loadtest.runs.watching import Plan, check
 from loadtest.runs.world import WorldError
 from tests.cluster.adapter import hpa, pods_metric, resource_metric
+from tests.cluster.processes import CommandError
 
 DEPLOYMENTS = Resource("apps", "v1", "deployments")
 PLACE = Place("shop", "web", "http://10.96.0.7/")
@@ -194,3 +198,46 @@ def test_flags_that_do_not_fit_together_are_refused(
     with pytest.raises(SystemExit):
         command.main(["run", "step", *flags])
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--hpa", "sample"], "--host and --hpa belong together"),
+        (["--host", "x:80", "--hpa", "sample"], "'x:80' is no URL; http://… or https://… would be right"),
+    ],
+)
+def test_the_demo_refuses_the_places_that_a_run_refuses(
+    flags: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        showcase_command.main(flags)
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("named", "read"), [("", "/a:/b"), ("/c:/d", "/c:/d")])
+def test_the_demo_in_a_cluster_of_yours_reads_the_kubeconfigs_that_a_run_reads(
+    named: str, read: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "kubectl"
+    program.write_text('#!/bin/sh\necho "$KUBECONFIG $@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("KUBECONFIG", "/a:/b")
+    given = argparse.Namespace(
+        namespace="shop", hpa="web", host="http://x", deployment="web", policy="web", kubeconfig=named
+    )
+    where, stage = showcase_command._mine(given)
+    assert stage.kubectl.kubectl("get", "pods") == f"{read} get pods\n"
+    assert where.kubeconfig == named  # without a name connect() reads $KUBECONFIG as well
+
+
+def test_a_kubectl_that_fails_in_the_demo_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object) -> int:
+        raise CommandError(["kubectl", "set", "env"], 1, "forbidden")
+
+    monkeypatch.setattr(showcase_command, "_demo", fails)
+    assert showcase_command.main(["--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "`kubectl set env` failed with status 1: forbidden\n"
