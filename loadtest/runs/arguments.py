@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -83,8 +84,7 @@ def _places(run: argparse.ArgumentParser) -> None:
 def _check(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
     if given.seconds is not None and not SHORTEST <= given.seconds <= LONGEST:
         parser.error(f"--seconds: {given.seconds:g} is not within {SHORTEST:g} to {LONGEST:g}")
-    if bool(given.host) != bool(given.hpa):
-        parser.error("--host and --hpa belong together: where requests go, and what scales what answers them")
+    check_host(parser, given.host, given.hpa)
     if given.hpa and (given.bed or given.reuse_bed):
         parser.error("--hpa is for a cluster of yours, --bed and --reuse-bed bring a service of their own")
     if (given.reflex or given.behavior is not None) and not (given.bed or given.reuse_bed):
@@ -93,8 +93,34 @@ def _check(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
         parser.error(f"--headroom: {given.headroom:g} is not within 0 to {MAX_HEADROOM:g}; 0.25 is a quarter")
     if not 0 <= given.work_ms <= MOST_WORK_MS:
         parser.error(f"--work-ms: {given.work_ms:g} is not within 0 to {MOST_WORK_MS:g}")
-    if given.host and not given.host.startswith(("http://", "https://")):
-        parser.error(f"--host: {given.host!r} is no URL; http://… or https://… would be right")
+    if not given.path.startswith("/"):
+        parser.error(f"--path: {cut(given.path)} does not begin with /; /{given.path[:40]} would be right")
+    check_out(parser, given.out)
+
+
+def check_host(parser: argparse.ArgumentParser, host: str | None, hpa: str | None) -> None:
+    """Of a cluster of the user's: both or neither, and a URL."""
+    if bool(host) != bool(hpa):
+        parser.error("--host and --hpa belong together: where requests go, and what scales what answers them")
+    if host and not host.startswith(("http://", "https://")):
+        parser.error(f"--host: {host!r} is no URL; http://… or https://… would be right")
+
+
+def check_out(parser: argparse.ArgumentParser, out: Path | None) -> None:
+    """A folder for reports, which may have to be made: tried before the load, whose only record it takes."""
+    folder = out or OUT
+    missing: list[Path] = []
+    try:
+        missing += [place for place in (folder, *folder.parents) if not place.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        parser.error(f"--out: {folder}: {error.strerror}; a folder that can be made or written to would be right")
+    finally:
+        for place in missing:
+            with suppress(OSError):
+                place.rmdir()
 
 
 def _behavior(text: str) -> dict[str, Any]:

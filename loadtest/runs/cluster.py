@@ -1,7 +1,9 @@
 """A world in a cluster, whosever it is: an HPA with a Pods metric, its target's pods, and the Service before them."""
 
+import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
@@ -23,6 +25,8 @@ from loadtest.runs.record import Kind
 from loadtest.runs.world import Heard, Told, WorldError
 
 SYNCED_S = 20.0
+HELD_S = 120.0
+"""Within which a fixed fleet must stand in the endpoints: the HPA looks, pods start and become ready."""
 PLURALS = {"Deployment": "deployments", "ReplicaSet": "replicasets", "StatefulSet": "statefulsets"}
 
 
@@ -78,6 +82,8 @@ class Cluster:
         self.host, self.work_ms = place.host.rstrip("/"), place.work_ms
         self.description = place.description or f"the cluster at {client.connection.server}, HPA {_named(place)}"
         self.heard = Heard()
+        self.patience = HELD_S
+        """s for a fixed fleet."""
         self._client, self._place, self._hpa = client, place, hpa
         self._path = f"/apis/custom.metrics.k8s.io/v1beta2/namespaces/{place.namespace}/pods/*/{metric.metric.name}"
         self._params = {"labelSelector": selector}
@@ -104,7 +110,7 @@ class Cluster:
 
     @asynccontextmanager
     async def running(self, *, fixed: int | None) -> AsyncIterator[None]:
-        """Watched; with `fixed` the HPA's minReplicas is that for the time, and is put back."""
+        """Watched; with `fixed` the HPA's minReplicas is that for the time, and is put back. Raises WorldError."""
         async with AsyncExitStack() as stack:
             for informer in (self._pods, self._hpas, self._slices):
                 informer.index.on_change(lambda *_: self._changed())
@@ -119,11 +125,22 @@ class Cluster:
 
     @asynccontextmanager
     async def _held(self, replicas: int) -> AsyncIterator[None]:
-        await self._set_minimum(replicas)
         try:
+            await self._set_minimum(replicas)
+            await self._there(replicas)
             yield
         finally:
             await self._set_minimum(self._hpa.spec.min_replicas)
+
+    async def _there(self, replicas: int) -> None:
+        until = time.monotonic() + self.patience
+        while (now := self.heard.now[Kind.ENDPOINTS]) < replicas:
+            if time.monotonic() > until:
+                raise WorldError(
+                    f"{_named(self._place)}: {self.patience:g} s after its minReplicas became {replicas}, {now} of its"
+                    f" target's pods are in a Service's endpoints; {replicas} would be right, for a fleet fixed at that"
+                )
+            await asyncio.sleep(0.1)
 
     async def _set_minimum(self, replicas: int | None) -> None:
         path = HORIZONTAL_POD_AUTOSCALERS.path(self._place.namespace, self._place.hpa)

@@ -34,6 +34,7 @@ from loadtest.runs.watching import Beside, Plan, Standing, check, watch
 from loadtest.runs.world import World, WorldError
 from loadtest.standalone import free_port
 from tests.cluster.bed import BedError
+from tests.cluster.processes import CommandError
 
 PICTURES = {1000: 2050, 1600: 2500}
 """px: width and height."""
@@ -165,6 +166,8 @@ def _compare(given: argparse.Namespace, console: Console) -> int:
     for name, old, new, apart in page.compared(before.run, after.run):
         table.add_row(name, page.interval(old), page.interval(new), page.interval(apart) + page.sure(apart))
     console.print(table)
+    if warning := page.unlike(before.run, after.run):
+        console.print(warning, style="bold red")
     if given.out:
         given.out.write_text(page.comparison(names, before, after), encoding="utf-8")
         console.print(f"page: {given.out}", highlight=False, soft_wrap=True)
@@ -209,12 +212,21 @@ def guarded(job: Verb, given: argparse.Namespace, console: Console) -> int:
     """A verb's exit code; what can go wrong is one sentence on stderr."""
     try:
         return job(given, console)
-    except (RecordError, GeneratorError, WorldError, KubeError, ConfigError, BedError) as error:
+    except (RecordError, GeneratorError, WorldError, KubeError, ConfigError, BedError, CommandError) as error:
         print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(_sentence(error), file=sys.stderr)
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("ended before the scenario's end: there is no report", file=sys.stderr)
         return 130
+
+
+def _sentence(error: OSError) -> str:
+    if error.filename:
+        return f"{error.filename}: {error.strerror}; a path that can be read and written would be right"
+    return str(error) or type(error).__name__
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -121,8 +121,8 @@ def cost(found: Sequence[Moment], peak: int) -> Draws:
 
 
 def figures(run: Run) -> dict[str, Draws]:
-    """Those that two runs are compared by."""
-    found = moments(run)
+    """Those that two runs are compared by; NaN where a run cannot tell."""
+    found = moments(run) if run.watched else []
     return {
         "scaling accuracy, %": _scaled(accuracy(found), 100),
         "too little (share of the need), %": _scaled(mean([max(m.need - m.have, 0) / m.need for m in found]), 100),

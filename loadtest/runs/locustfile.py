@@ -17,7 +17,7 @@ import gevent
 from locust import FastHttpUser, LoadTestShape, events, task
 from locust.env import Environment
 
-from loadtest.runs.scenarios import SCENARIOS, Scenario
+from loadtest.runs.scenarios import SCENARIOS, Scenario, asking
 
 LINE_S = 0.5
 """Between two lines of the record."""
@@ -70,7 +70,7 @@ class Run:
             asked.append(f"work_ms={work * self.work_ms:.1f}")
         if random.random() < self.scenario.errors(place):
             asked.append(ERROR)
-        return f"{self.path}?{'&'.join(asked)}" if asked else self.path
+        return asking(self.path, asked)
 
 
 class Shape(LoadTestShape):

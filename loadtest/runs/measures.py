@@ -11,7 +11,7 @@ of d, in a time. Demand is the replicas that the load needs, supply the pods in 
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from loadtest.runs.parts import needs
@@ -24,7 +24,7 @@ ENOUGH_REQUESTS = 3_000
 STALLED_S = 0.75
 """A slice that took longer says that Locust itself stood still: its lines come each half second, answers or none."""
 EXPECTED = 10
-"""Requests that a slice must have expected for none at all to count as downtime."""
+"""Requests that must have been due in a gap for it to be downtime: by chance none comes once in 22,000 times (e^10)."""
 
 
 class Moment(NamedTuple):
@@ -151,26 +151,43 @@ def answers(run: Run) -> Answers:
         p95=quantile(durations, 0.95),
         p99=quantile(durations, 0.99),
         downtime=downtime(run.slices),
-        stalled=sum(length for _, _, length in _lengths(run.slices) if length > STALLED_S),
+        stalled=sum(one.length for one in _lengths(run.slices) if one.length > STALLED_S),
     )
 
 
 def downtime(slices: Sequence[Slice]) -> float:
-    """s: slices in which every answer failed that should not have, or there was none where EXPECTED were due.
+    """s: slices in which every answer failed that should not have, and whole gaps without a good one and EXPECTED due.
 
-    Slices in which Locust stood still are no downtime.
+    Where few are asked for, a gap takes many slices until its silence is no chance. Slices in which Locust stood still
+    are no downtime and end a gap; nor are those in which nobody was to ask.
     """
     down = 0.0
-    for before, part, length in _lengths(slices):
-        if length > STALLED_S:
-            continue
-        counted = part.answered - part.asked_to_fail
-        silent = part.answered == 0 and min(before.asked, part.asked) * length >= EXPECTED
-        down += length if silent or (counted > 0 and part.failed == counted) else 0.0
+    for bad, group in groupby(_lengths(slices), key=_no_good):
+        gap = list(group) if bad else []
+        enough = sum(map(_due, gap)) >= EXPECTED - 1e-9
+        down += sum(one.length for one in gap if one.part.answered or (enough and _due(one)))
     return down
 
 
-def _lengths(slices: Sequence[Slice]) -> Iterator[tuple[Slice, Slice, float]]:
-    """Each slice with the one before it, and how long it took, s; the first one has no beginning, and is left out."""
+class _Length(NamedTuple):
+    """A slice with the one before it, and how long it took, s."""
+
+    before: Slice
+    part: Slice
+    length: float
+
+
+def _no_good(one: _Length) -> bool:
+    counted = one.part.answered - one.part.asked_to_fail
+    return one.length <= STALLED_S and one.part.failed == counted and (counted > 0 or one.part.answered == 0)
+
+
+def _due(one: _Length) -> float:
+    """Requests."""
+    return min(one.before.asked, one.part.asked) * one.length
+
+
+def _lengths(slices: Sequence[Slice]) -> Iterator[_Length]:
+    """Of each slice; the first one has no beginning, and is left out."""
     for before, part in pairwise(slices):
-        yield before, part, part.time - before.time
+        yield _Length(before, part, part.time - before.time)

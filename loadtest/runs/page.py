@@ -11,7 +11,7 @@ from loadtest.runs.measures import answers, elasticity, jitter, moments
 from loadtest.runs.parts import NAMES, Followed, downs, ups
 from loadtest.runs.record import Run
 from loadtest.runs.report import Report
-from loadtest.runs.verdicts import Verdict
+from loadtest.runs.verdicts import UNWATCHED, Verdict
 
 HTML: Final = "report.html"
 STYLE: Final = """
@@ -76,11 +76,21 @@ def comparison(names: Sequence[str], before: Report, after: Report) -> str:
         [name, interval(old), interval(new), interval(apart) + sure(apart)]
         for name, old, new, apart in compared(before.run, after.run)
     ]
-    warn = "" if before.run.scenario == after.run.scenario else "<p class='bad'>These are different scenarios.</p>"
+    warn = f"<p class='bad'>{escape(said)}</p>" if (said := unlike(before.run, after.run)) else ""
     table = _table(heads, rows, numbers=range(1, 4))
     note = "A difference is marked where 0 is outside of its interval."
     body = f"<h1>{escape(title)}</h1>{warn}{table}<p class='dim'>{note}</p><div class='beside'>{sides}</div>"
     return _page(title, body + f"<p class='dim'>{escape(SOURCE)}</p>")
+
+
+def unlike(before: Run, after: Run) -> str:
+    """Why a difference of two runs tells little, a sentence; '' where they had the same load."""
+    if before.scenario == after.scenario:
+        return ""
+    return (
+        f"These are different scenarios, {before.scenario} and {after.scenario}: what differs, marked or not, may be"
+        " their loads’ doing."
+    )
 
 
 def compared(before: Run, after: Run) -> list[tuple[str, Interval, Interval, Interval]]:
@@ -165,6 +175,8 @@ def took(one: Followed) -> str:
 
 
 def _elasticity(run: Run) -> str:
+    if not run.watched:
+        return f"<p class='dim'>{escape(UNWATCHED)}.</p>"
     found = elasticity(moments(run), jitter=jitter(run))
     names = {
         "scaling accuracy, 1 - mean(|ready - needed| / needed)": found.accuracy,

@@ -9,6 +9,7 @@ from loadtest.page import rewrite
 from loadtest.runs.measures import elasticity, jitter, moments
 from loadtest.runs.page import HTML, took
 from loadtest.runs.parts import NAMES, ups
+from loadtest.runs.record import Run
 from loadtest.runs.report import JSON, Report
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -49,12 +50,16 @@ def figures(made: Report) -> str:
         "a scale-up's time",
         *(f"{one.need.before} → {one.need.replicas} at {one.need.time:.0f} s" for one in found),
     ]
-    fleet = elasticity(moments(run), jitter=jitter(run))
-    shares = (f"{100 * share:.1f} %" for share in (fleet.under, fleet.over, fleet.under_time, fleet.over_time))
     lines = [
         markdown(("target", "asked for", "measured", ""), targets),
         markdown(heads, [*parts, ["all", *(took(one) for one in found)]]),
-        "θ_U {}, θ_O {}, τ_U {}, τ_O {}, jitter {:+.2f} a minute.".format(*shares, fleet.jitter),
+        *([_elasticity(run)] if run.watched else []),
         "\n".join(f"- {name}: {said}" for name, said in {"date": run.began, **run.conditions}.items()),
     ]
     return "\n\n".join(lines)
+
+
+def _elasticity(run: Run) -> str:
+    fleet = elasticity(moments(run), jitter=jitter(run))
+    shares = (f"{100 * share:.1f} %" for share in (fleet.under, fleet.over, fleet.under_time, fleet.over_time))
+    return "θ_U {}, θ_O {}, τ_U {}, τ_O {}, jitter {:+.2f} a minute.".format(*shares, fleet.jitter)

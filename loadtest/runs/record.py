@@ -130,6 +130,12 @@ class Run(msgspec.Struct, frozen=True):
         return needed(self.plan.peak, 1.0, low=self.low, high=self.high)
 
     @property
+    def watched(self) -> bool:
+        """Whether it is known how many pods were in endpoints from the beginning on; else `counts` says 0."""
+        early = (event.kind for event in self.events if event.time <= 0)
+        return Kind.ENDPOINTS in self.before or Kind.ENDPOINTS in early
+
+    @property
     def spec(self) -> HpaSpec | None:
         """What the HPA's formula needs to know of it; None where that was not recorded. Raises HpaError."""
         if self.behavior is None:
@@ -206,9 +212,19 @@ def _checked(path: Path, run: Run) -> Run:
         _ = run.spec
     except HpaError as error:
         raise RecordError(f"{path}: {error}") from error
+    _check_counts(path, run)
     for part in run.slices:
         _check(path, part)
     return run
+
+
+def _check_counts(path: Path, run: Run) -> None:
+    told = [(event.count, event.kind.value, event.time) for event in run.events]
+    told += [(count, kind.value, 0.0) for kind, count in run.before.items()]
+    told += [(look.pods, "served", look.time) for look in run.looks]
+    for count, what, time in told:
+        if count < 0:
+            raise RecordError(f"{path}: {what!r} counts {count} pods at {time} s; 0 or more would be right")
 
 
 def _check(path: Path, part: Slice) -> None:

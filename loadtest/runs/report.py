@@ -31,13 +31,13 @@ class Report(NamedTuple):
 def document(found: Report) -> dict[str, Any]:
     """The report for JSON: what is computed, then the runs themselves."""
     seen = answers(found.run)
-    wanted = moments(found.run)
+    wanted = moments(found.run) if found.run.watched else []
     return {
         "targets": [one._asdict() for one in found.verdicts],
         "scale_up": [_followed(one) for one in ups(found.run)],
         "scale_down": [_followed(one) for one in downs(found.run)],
-        "elasticity": elasticity(wanted, jitter=jitter(found.run))._asdict(),
-        "cost_against_peak": cost(wanted, found.run.peak),
+        "elasticity": elasticity(wanted, jitter=jitter(found.run))._asdict() if wanted else None,
+        "cost_against_peak": cost(wanted, found.run.peak) if wanted else None,
         "clients": {**seen._asdict(), "availability": seen.availability},
         "run": msgspec.to_builtins(found.run, str_keys=True),
         "fixed": None if found.fixed is None else msgspec.to_builtins(found.fixed, str_keys=True),

@@ -5,7 +5,7 @@ HPA. All of them rest at 1.5 or 2.5, which are 2 and 3 replicas whatever is meas
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 REST = 1.5
@@ -73,6 +73,15 @@ class Scenario(NamedTuple):
 def needed(load: float, per_pod: float, *, low: int, high: int) -> int:
     """ceil(load / per_pod) within an HPA's bounds: the smallest fleet whose pods are not above the target."""
     return min(high, max(low, math.ceil(load / per_pod - 1e-9)))
+
+
+def asking(path: str, parameters: Sequence[str]) -> str:
+    """`path`, which may have a query and a fragment of its own, with more parameters; a fragment is never sent."""
+    path = path.partition("#")[0]
+    if not parameters:
+        return path
+    joined = "" if path.endswith(("?", "&")) else "&" if "?" in path else "?"
+    return f"{path}{joined}{'&'.join(parameters)}"
 
 
 def between(start: float, end: float, *, inside: float, outside: float) -> Curve:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from loadtest.runs.arguments import check_host, check_out
 from loadtest.runs.cluster import Place
 from loadtest.runs.command import Where, finish, guarded, run_until_told, watched, world_at
 from loadtest.runs.generator import too_busy
@@ -23,6 +24,7 @@ from loadtest.runs.showcase import SCENARIO, Showcase, Stage, on_bed
 from loadtest.runs.watching import Plan, check
 from loadtest.runs.world import WorldError
 from tests.cluster.kubectl import Kubectl
+from tests.cluster.processes import run
 
 
 async def perform(where: Where, stage: Stage, console: Console) -> tuple[Report | str, list[str]]:
@@ -37,8 +39,21 @@ async def perform(where: Where, stage: Stage, console: Console) -> tuple[Report 
         if problem := check(plan, world):
             return problem, []
         showcase = Showcase(stage, world, say)
-        run = await watched(plan, world, console, "the load", beside=showcase.run)
-    return too_busy(run.locust_cpu) or Report(run), showcase.failed
+        seen = await watched(plan, world, console, "the load", beside=showcase.run)
+    return too_busy(seen.locust_cpu) or Report(seen), showcase.failed
+
+
+class MyKubectl(Kubectl):
+    """kubectl in a cluster of the user's: only its environment can name several kubeconfigs, joined by ':'."""
+
+    def __init__(self, program: Path, kubeconfigs: str) -> None:
+        """Without `kubeconfigs` they are kubectl's own, which a run reads, too: $KUBECONFIG, ~/.kube/config."""
+        super().__init__(program, Path(kubeconfigs))
+        self._environ = {"KUBECONFIG": kubeconfigs} if kubeconfigs else {}
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, seconds: float = 120.0) -> str:
+        """See Kubectl."""
+        return run([self.program, *arguments], stdin=stdin, seconds=seconds, environ=self._environ)
 
 
 def _mine(given: argparse.Namespace) -> tuple[Where, Stage]:
@@ -46,10 +61,9 @@ def _mine(given: argparse.Namespace) -> tuple[Where, Stage]:
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         raise WorldError("there is no kubectl on PATH, which a release in your cluster is made with")
-    kubeconfig = Path(given.kubeconfig or Path.home() / ".kube" / "config")
     place = Place(given.namespace, given.hpa, given.host)
-    stage = Stage(Kubectl(Path(kubectl), kubeconfig), given.namespace, given.deployment, given.policy)
-    return Where(place, str(kubeconfig)), stage
+    stage = Stage(MyKubectl(Path(kubectl), given.kubeconfig), given.namespace, given.deployment, given.policy)
+    return Where(place, given.kubeconfig), stage
 
 
 def _demo(given: argparse.Namespace, console: Console) -> int:
@@ -82,10 +96,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     mine.add_argument("--namespace", default="default", help="(default %(default)s)")
     mine.add_argument("--deployment", default="sample", help="(default %(default)s)")
     mine.add_argument("--policy", default="sample", help="the RolloutPolicy (default %(default)s)")
-    mine.add_argument("--kubeconfig", default="", help="(default ~/.kube/config)")
+    mine.add_argument("--kubeconfig", default="", help="(default: $KUBECONFIG, ~/.kube/config)")
     given = parser.parse_args(arguments)
-    if bool(given.host) != bool(given.hpa):
-        parser.error("--host and --hpa belong together: where requests go, and what scales what answers them")
+    check_host(parser, given.host, given.hpa)
+    check_out(parser, given.out)
     return guarded(_demo, given, Console(width=None if sys.stdout.isatty() else 150))
 
 

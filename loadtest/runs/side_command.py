@@ -15,7 +15,7 @@ from rich.table import Table
 
 from loadtest.page import rewrite
 from loadtest.runs import side_report
-from loadtest.runs.arguments import LONGEST, OUT, SHORTEST
+from loadtest.runs.arguments import LONGEST, OUT, SHORTEST, check_out
 from loadtest.runs.command import guarded, run_until_told, write
 from loadtest.runs.generator import too_busy
 from loadtest.runs.local import DOWN_S
@@ -86,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--seconds: {given.seconds:g} is not within {SHORTEST:g} to {LONGEST:g}")
     if given.write_docs and given.seconds != SCENARIO.seconds:
         parser.error(f"--write-docs is for the whole run of {SCENARIO.seconds:g} s")
+    check_out(parser, given.out)
     return guarded(_compare, given, Console(width=None if sys.stdout.isatty() else 150))
 
 

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from loadtest.runs import intervals
-from loadtest.runs.measures import ENOUGH_REQUESTS, answers, moments
+from loadtest.runs.measures import ENOUGH_REQUESTS, Answers, answers, moments
 from loadtest.runs.parts import Followed, downs, known, ups
 from loadtest.runs.reach import Reach, reach
 from loadtest.runs.record import Run
 
 UP_S, DOWN_S = 30.0, 300.0
 ACCURACY, SAVED, PERFORMANCE, AVAILABILITY = 0.95, 0.10, 0.05, 0.999
+UNWATCHED = "not known: the record does not tell how many pods were in endpoints"
 
 
 class Verdict(NamedTuple):
@@ -26,19 +27,22 @@ class Verdict(NamedTuple):
 
 def verdicts(run: Run, fixed: Run | None = None) -> list[Verdict]:
     """Every target of the brief; `fixed` is the run of the same load on a fleet fixed at the peak, if there was one."""
+    answering = any(part.pods for part in run.slices)
     return [
-        _followed("scale-up", UP_S, "< 30 s", ups(run)),
-        _followed("scale-down", DOWN_S, "< 5 min", downs(run)),
+        _followed("scale-up", UP_S, "< 30 s", ups(run), seen=run.watched or answering),
+        _followed("scale-down", DOWN_S, "< 5 min", downs(run), seen=run.watched),
         *_fleet(run),
         _performance(run, fixed),
         *_clients(run),
     ]
 
 
-def _followed(name: str, limit: float, target: str, found: Sequence[Followed]) -> Verdict:
+def _followed(name: str, limit: float, target: str, found: Sequence[Followed], *, seen: bool) -> Verdict:
     """The slowest counts; so does a change that was not followed although the need stayed for longer than the limit."""
     if not found:
         return Verdict(name, target, f"there was no {name} to be made", None)
+    if not seen:
+        return Verdict(name, target, UNWATCHED, None)
     seconds = known(found)
     late = [one for one in found if one.seconds is None and one.need.until - one.need.time > limit]
     short = len(found) - len(seconds) - len(late)
@@ -59,17 +63,17 @@ def _late(late: Sequence[Followed], limit: float) -> str:
 
 
 def _fleet(run: Run) -> list[Verdict]:
+    exactly, cheaply = ("scaling accuracy", "> 95 %"), ("cost against a fleet fixed at the peak", "-10 to -20 %")
+    if not run.watched:
+        return [Verdict(*exactly, UNWATCHED, None), Verdict(*cheaply, UNWATCHED, None)]
     found = moments(run)
     exact, cheap = intervals.accuracy(found).interval, intervals.cost(found, run.peak).interval
     level = len({one.need for one in found}) == 1
+    said = percent(cheap) + (" (an even load: nothing to be saved)" if level else "")
     return [
-        Verdict("scaling accuracy", "> 95 %", percent(exact) + _of(reach(run)), exact.value > ACCURACY),
-        Verdict(
-            "cost against a fleet fixed at the peak", "-10 to -20 %",
-            percent(cheap) + (" (an even load: nothing to be saved)" if level else ""),
-            None if level else cheap.value <= -SAVED,
-        ),
-    ]  # fmt: skip
+        Verdict(*exactly, percent(exact) + _of(reach(run)), exact.value > ACCURACY),
+        Verdict(*cheaply, said, None if level else cheap.value <= -SAVED),
+    ]
 
 
 def _of(possible: Reach | None) -> str:
@@ -97,20 +101,35 @@ def _performance(run: Run, fixed: Run | None) -> Verdict:
 
 def _clients(run: Run) -> list[Verdict]:
     seen = answers(run)
+    return [_downtime(run, seen), _availability(seen)]
+
+
+def _downtime(run: Run, seen: Answers) -> Verdict:
+    """None where nobody asked, or a single slice has no beginning: no second is known to have been a good one."""
+    if not seen.downtime and (not seen.answered or len(run.slices) < 2):
+        return Verdict("downtime", "0", "not known: the record tells of no second with requests", None)
+    return Verdict("downtime", "0", f"{seen.downtime:.1f} s", seen.downtime == 0)
+
+
+def _availability(seen: Answers) -> Verdict:
+    """Where some failed, the interval of their share decides; where none did, only their number says something."""
     counted = seen.answered - seen.asked_to_fail
     bad = intervals.wilson(seen.failed, counted)
+    good = intervals.Interval(1 - bad.value, 1 - bad.high, 1 - bad.low)
     said = f"{seen.failed} of {counted} requests failed"
+    met: bool | None = True if seen.enough else None
+    few = f"too few for a word about 99.9 %, which takes {ENOUGH_REQUESTS:,}"
     if seen.failed:
         said += f", {seen.unanswered} of them without an answer"
-    if seen.enough:
-        good = intervals.Interval(1 - bad.value, 1 - bad.high, 1 - bad.low)
+        met, few = decided(good, AVAILABILITY), "too few to tell"
+    if seen.failed or seen.enough:
         said = f"{percent(good, digits=3)}: {said}"
-    else:
-        said += f"; too few for a word about 99.9 %, which takes {ENOUGH_REQUESTS:,}"
-    return [
-        Verdict("downtime", "0", f"{seen.downtime:.1f} s", seen.downtime == 0),
-        Verdict("availability", "99.9 %", said, seen.availability >= AVAILABILITY if seen.enough else None),
-    ]
+    return Verdict("availability", "99.9 %", said if met is not None else f"{said}; {few}", met)
+
+
+def decided(found: intervals.Interval, least: float) -> bool | None:
+    """Whether a figure is at least that; None where it is within the interval."""
+    return True if found.low >= least else False if found.high < least else None
 
 
 def percent(found: intervals.Interval, *, digits: int = 1) -> str:

@@ -185,11 +185,23 @@ def end_all(processes: Iterable[Process], seconds: float = 10.0) -> None:
         process.end(seconds)
 
 
-def run(argv: Sequence[str | Path], check: bool = True, stdin: str | None = None, seconds: float = 120.0) -> str:
-    """Runs a command to its end: its standard output. A failure's message holds what it wrote on standard error."""
+def run(
+    argv: Sequence[str | Path],
+    check: bool = True,
+    stdin: str | None = None,
+    seconds: float = 120.0,
+    environ: Mapping[str, str] | None = None,
+) -> str:
+    """Runs a command to its end: its standard output. A failure's message holds what it wrote on standard error.
+
+    `environ` is added to our environment.
+    """
     words = [str(word) for word in argv]
+    around = {**os.environ, **(environ or {})}
     try:
-        done = subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=seconds, check=False)
+        done = subprocess.run(
+            words, input=stdin, capture_output=True, text=True, timeout=seconds, check=False, env=around
+        )
     except subprocess.TimeoutExpired as error:
         raise CommandError(words, -1, f"no end after {seconds:.0f} s") from error
     if check and done.returncode != 0:

@@ -1,7 +1,10 @@
 """A world in a cluster, against a small API server."""
 
+import argparse
 import asyncio
+import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,13 +14,14 @@ from adapter.kube.client import Client
 from adapter.kube.fake.server import FakeCluster
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS, Resource
 from adapter.rollout.model.actions import ENDPOINT_SLICES
-from loadtest.runs import command
+from loadtest.runs import command, showcase_command
 from loadtest.runs.cluster import Cluster, EndpointSlice, Place, receiving, summed
 from loadtest.runs.record import Kind
 from loadtest.runs.scenarios import SCENARIOS
 from loadtest.runs.watching import Plan, check
 from loadtest.runs.world import WorldError
 from tests.cluster.adapter import hpa, pods_metric, resource_metric
+from tests.cluster.processes import CommandError
 
 DEPLOYMENTS = Resource("apps", "v1", "deployments")
 PLACE = Place("shop", "web", "http://10.96.0.7/")
@@ -75,14 +79,60 @@ async def test_counts_follow_what_changes(api: FakeCluster, client: Client) -> N
         assert world.heard.now[Kind.ENDPOINTS] == 0
 
 
-async def test_a_fixed_fleet_is_the_hpas_minimum_for_the_time(api: FakeCluster, client: Client) -> None:
-    def minimum() -> int:
-        return int(api.get(HORIZONTAL_POD_AUTOSCALERS, "shop", "web")["spec"]["minReplicas"])
+def minimum(api: FakeCluster) -> int:
+    return int(api.get(HORIZONTAL_POD_AUTOSCALERS, "shop", "web")["spec"]["minReplicas"])
 
+
+async def ready(api: FakeCluster, *names: str) -> None:
+    for name in names:
+        await api.put(PODS, pod(name))
+    endpoints = [endpoint(name, True) for name in names]
+    await api.put(ENDPOINT_SLICES, {"metadata": {"name": "web-1", "namespace": "shop"}, "endpoints": endpoints})
+
+
+async def test_a_fixed_fleet_is_the_hpas_minimum_for_the_time(api: FakeCluster, client: Client) -> None:
     world = await Cluster.find(client, PLACE)
-    async with world.running(fixed=6):
-        assert minimum() == 6
-    assert minimum() == 2
+    await ready(api, "web-a", "web-b", "web-c")
+    async with world.running(fixed=3):
+        assert minimum(api) == 3
+    assert minimum(api) == 2
+
+
+async def test_a_run_on_a_fixed_fleet_begins_when_all_of_it_is_in_the_endpoints(
+    api: FakeCluster, client: Client
+) -> None:
+    world = await Cluster.find(client, PLACE)
+
+    async def controllers() -> None:
+        """The HPA's, the Deployment's and the endpoints'."""
+        while minimum(api) != 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await ready(api, "web-a", "web-b")
+        await asyncio.sleep(0.1)
+        assert not begun.is_set()
+        await ready(api, "web-a", "web-b", "web-c")
+
+    begun = asyncio.Event()
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        group.create_task(controllers())
+        async with world.running(fixed=3):
+            begun.set()
+            assert world.heard.now[Kind.ENDPOINTS] == 3
+
+
+async def test_a_fixed_fleet_that_does_not_come_is_told_and_the_minimum_is_put_back(
+    api: FakeCluster, client: Client
+) -> None:
+    world = await Cluster.find(client, PLACE)
+    world.patience = 0.2
+    with pytest.raises(WorldError) as told:
+        async with world.running(fixed=6):
+            pytest.fail("it began on a fleet that is not there")
+    assert str(told.value) == (
+        "HorizontalPodAutoscaler shop/web: 0.2 s after its minReplicas became 6, 1 of its target's pods are in a"
+        " Service's endpoints; 6 would be right, for a fleet fixed at that"
+    )
+    assert minimum(api) == 2
 
 
 async def test_an_hpa_that_does_not_say_what_a_pod_bears_is_refused(api: FakeCluster, client: Client) -> None:
@@ -132,6 +182,8 @@ def test_values_are_added_up_with_the_newest_time() -> None:
         (["--host", "x:80", "--hpa", "web"], "'x:80' is no URL"),
         (["--work-ms", "nan"], "--work-ms: nan is not within 0 to 60000"),
         (["--host", "http://x", "--hpa", "web", "--bed"], "--hpa is for a cluster of yours"),
+        (["--path", "web"], "--path: 'web' does not begin with /; /web would be right"),
+        (["--path", ""], "--path: '' does not begin with /; / would be right"),
         (["--reflex"], "--reflex and --behavior are for --bed"),
         (["--behavior", "{}"], "--reflex and --behavior are for --bed"),
         (["--headroom", "1"], "--headroom: 1 is not within 0 to 0.9"),
@@ -146,3 +198,46 @@ def test_flags_that_do_not_fit_together_are_refused(
     with pytest.raises(SystemExit):
         command.main(["run", "step", *flags])
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--hpa", "sample"], "--host and --hpa belong together"),
+        (["--host", "x:80", "--hpa", "sample"], "'x:80' is no URL; http://… or https://… would be right"),
+    ],
+)
+def test_the_demo_refuses_the_places_that_a_run_refuses(
+    flags: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        showcase_command.main(flags)
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("named", "read"), [("", "/a:/b"), ("/c:/d", "/c:/d")])
+def test_the_demo_in_a_cluster_of_yours_reads_the_kubeconfigs_that_a_run_reads(
+    named: str, read: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "kubectl"
+    program.write_text('#!/bin/sh\necho "$KUBECONFIG $@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("KUBECONFIG", "/a:/b")
+    given = argparse.Namespace(
+        namespace="shop", hpa="web", host="http://x", deployment="web", policy="web", kubeconfig=named
+    )
+    where, stage = showcase_command._mine(given)
+    assert stage.kubectl.kubectl("get", "pods") == f"{read} get pods\n"
+    assert where.kubeconfig == named  # without a name connect() reads $KUBECONFIG as well
+
+
+def test_a_kubectl_that_fails_in_the_demo_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object) -> int:
+        raise CommandError(["kubectl", "set", "env"], 1, "forbidden")
+
+    monkeypatch.setattr(showcase_command, "_demo", fails)
+    assert showcase_command.main(["--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "`kubectl set env` failed with status 1: forbidden\n"

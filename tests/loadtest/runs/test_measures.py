@@ -118,6 +118,28 @@ def test_downtime_is_where_nothing_was_answered_well_although_enough_was_asked()
     assert downtime([part(1.0, 1, asked=2), part(1.5, 0, asked=2)]) == 0  # one request was due: chance
 
 
+@given(st.floats(0.05, 500), st.integers(0, 60), st.integers(1, 450), st.integers(0, 60), st.integers(0, 60))
+def test_a_gap_is_downtime_as_a_whole_at_any_rate_at_which_ten_requests_were_due_in_it(
+    rate: float, early: int, gap: int, late: int, failed: int
+) -> None:
+    answered = [1] * (early + 1) + [0] * gap + [1] * late
+    seen = [part((place + 1) / 2, count, asked=rate) for place, count in enumerate(answered)]
+    assert downtime(seen) == (gap / 2 if gap * rate / 2 >= 10 - 1e-9 else 0)
+    assert downtime([part(one.time, 1, asked=rate) for one in seen]) == 0
+    place = early + 1 + min(failed, gap - 1)  # an answer that failed is no good one: the gap stays one
+    seen[place] = part(seen[place].time, 1, failed=1, asked=rate)
+    assert downtime(seen) == (gap / 2 if gap * rate / 2 >= 10 - 1e-9 else 0.5)
+
+
+def test_a_gap_ends_where_locust_stood_still_and_begins_where_somebody_asks() -> None:
+    """8 requests/s: 4 are due in a slice, 12 in three."""
+    gap = [part(0.5, 4, asked=8), *(part(time, 0, asked=8) for time in (1.0, 1.5))]
+    assert downtime([*gap, part(2.0, 0, asked=8)]) == 1.5
+    assert downtime([*gap, part(3.0, 0, asked=8), part(3.5, 0, asked=8)]) == 0  # 8 due, 1 s stood still, 4 due
+    idle = [part(0.5, 0, asked=0), part(1.0, 0, asked=0)]
+    assert downtime([*idle, *(part(1.5 + place / 2, 0, asked=8) for place in range(4))]) == 1.5  # from 1.5 to 3 s
+
+
 def test_locust_standing_still_is_no_downtime_but_is_told(make: Make) -> None:
     stood = [part(0.5, 15), part(1.7, 0), part(2.2, 15)]
     assert downtime(stood) == 0
@@ -183,6 +205,49 @@ def test_a_run_that_keeps_up_meets_what_it_can_tell_of(make: Make) -> None:
     # 80 s with 4 and 160 s with 2 of 4: 640 / 960
     assert one(found, "cost against a fleet fixed at the peak").measured.startswith("-33.3 %")
     assert [verdict.met for verdict in found] == [True, True, True, True, None, True, True]
+
+
+def test_a_record_without_endpoints_tells_nothing_of_the_fleet(make: Make) -> None:
+    run = make()
+    blind = msgspec.structs.replace(
+        run,
+        events=[event for event in run.events if event.kind is not Kind.ENDPOINTS],
+        slices=[msgspec.structs.replace(part, pods={}) for part in run.slices],
+    )
+    found = verdicts(blind)
+    for name in ("scale-up", "scale-down", "scaling accuracy", "cost against a fleet fixed at the peak"):
+        assert one(found, name)[2:] == ("not known: the record does not tell how many pods were in endpoints", None)
+    assert math.isnan(intervals.figures(blind)["scaling accuracy, %"].value)
+    seen = verdicts(msgspec.structs.replace(blind, before={Kind.ENDPOINTS: 4}))
+    assert one(seen, "cost against a fleet fixed at the peak").measured.startswith("0.0 %")
+
+
+def test_a_record_without_requests_tells_of_no_downtime_and_one_of_silence_does(make: Make) -> None:
+    idle = [part(time / 2, 0, asked=0) for time in range(480)]
+    for slices in ([], [part(0.5, 15)], idle):
+        found = one(verdicts(make(slices=slices)), "downtime")
+        assert found[2:] == ("not known: the record tells of no second with requests", None)
+    silent = one(verdicts(make(slices=[part(0.5, 0), part(1.0, 0)])), "downtime")
+    assert (silent.measured, silent.met) == ("0.5 s", False)
+
+
+@pytest.mark.parametrize(
+    ("failed", "count", "met", "said"),
+    [
+        # Wilson: (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n), z² = 3.84
+        (2, 10_000, True, "99.980 % (99.927 to 99.995): 2 of 10000 requests failed, 0 of them without an answer"),
+        (50, 100, False, "50.000 % (40.383 to 59.617): 50 of 100 requests failed, 0 of them without an answer"),
+        (3, 4_000, None, "99.925 % (99.780 to 99.974): 3 of 4000 requests failed, 0 of them without an answer"
+         "; too few to tell"),
+        (0, 2_000, None, "0 of 2000 requests failed; too few for a word about 99.9 %, which takes 3,000"),
+        (0, 3_000, True, "100.000 % (99.872 to 100.000): 0 of 3000 requests failed"),
+    ],
+)  # fmt: skip
+def test_availability_is_decided_by_the_interval_where_some_failed(
+    make: Make, failed: int, count: int, met: bool | None, said: str
+) -> None:
+    found = one(verdicts(make(slices=[part(0.5, count, failed=failed)])), "availability")
+    assert (found.measured, found.met) == (said, met)
 
 
 def test_a_scale_up_that_never_came_is_not_met_but_one_that_was_not_needed_for_long_is_unknown(make: Make) -> None:

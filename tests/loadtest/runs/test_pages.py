@@ -1,12 +1,15 @@
 """Reports as pages and on the terminal."""
 
+import argparse
 import re
+from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from loadtest.runs import command, page, report
+from loadtest.runs import command, page, report, showcase_command, side_command
+from loadtest.runs.arguments import check_out
 from loadtest.runs.publish import DOCS, figures, publish, publish_figures
 from loadtest.runs.record import Kind, Run
 from loadtest.runs.report import Report
@@ -55,6 +58,9 @@ def test_a_page_is_made_of_every_scenario_and_of_a_run_in_which_nothing_happened
         assert "<svg" in page.report(a_report(make, scenario))
     empty = make("errors", slices=[])
     assert "there was no scale-up to be made" in page.report(Report(empty, empty))
+    unwatched = Report(make("errors", events=[], slices=[]))
+    assert "θ_U" not in page.report(unwatched) + figures(unwatched)
+    assert report.document(unwatched)["elasticity"] is report.document(unwatched)["cost_against_peak"] is None
 
 
 def test_reports_are_written_and_compared(make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,8 +68,9 @@ def test_reports_are_written_and_compared(make: Make, tmp_path: Path, capsys: py
         command.write(a_report(make), tmp_path / name)
     both = tmp_path / "both.html"
     assert command.main(["compare", str(tmp_path / "old"), str(tmp_path / "new"), "--out", str(both)]) == 0
-    assert "scaling accuracy, %" in capsys.readouterr().out
-    text = both.read_text()
+    told, text = capsys.readouterr().out, both.read_text()
+    assert "scaling accuracy, %" in told
+    assert "different scenarios" not in told + text
     assert text.count("<svg") == 2
     assert not re.search(r" \*<", text)  # the same run twice: no difference is marked
 
@@ -71,6 +78,61 @@ def test_reports_are_written_and_compared(make: Make, tmp_path: Path, capsys: py
 def test_a_report_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["compare", str(tmp_path), str(tmp_path)]) == 1
     assert capsys.readouterr().err.startswith(f"{tmp_path / report.JSON}: No such file or directory")
+
+
+def test_two_scenarios_are_compared_with_a_warning_on_the_terminal_and_on_the_page(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("step", "ramp"):
+        command.write(a_report(make, name), tmp_path / name)
+    both = tmp_path / "both.html"
+    assert command.main(["compare", str(tmp_path / "step"), str(tmp_path / "ramp"), "--out", str(both)]) == 0
+    for told in (capsys.readouterr().out, both.read_text()):
+        assert "These are different scenarios, step and ramp: what differs" in told
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments"),
+    [(command.main, ["run", "step"]), (showcase_command.main, []), (side_command.main, [])],
+)
+@pytest.mark.parametrize(
+    ("place", "said"), [("file", "File exists"), ("file/below", "Not a directory"), ("/proc/none", "No such file")]
+)
+def test_a_place_that_can_take_no_report_is_refused_before_the_load(
+    program: Callable[[Sequence[str]], int],
+    arguments: list[str],
+    place: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    with pytest.raises(SystemExit):
+        program([*arguments, "--out", place])
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert f"--out: {place}: {said}" in told
+    assert told.endswith("; a folder that can be made or written to would be right")
+
+
+def test_a_place_that_can_take_a_report_is_left_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    for name in ("old", "new/one"):
+        check_out(argparse.ArgumentParser(), tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    assert not list((tmp_path / "old").iterdir())
+
+
+def test_a_comparison_that_cannot_be_written_is_a_sentence(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command.write(a_report(make), tmp_path)
+    page = tmp_path / "none" / "both.html"
+    assert command.main(["compare", str(tmp_path), str(tmp_path), "--out", str(page)]) == 1
+    assert capsys.readouterr().err == (
+        f"{page}: No such file or directory; a path that can be read and written would be right\n"
+    )
 
 
 def test_a_time_that_no_scenario_can_take_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.runs.scenarios import PEAK, REST, SCENARIOS, Scenario, needed
+from loadtest.runs.scenarios import PEAK, REST, SCENARIOS, Scenario, asking, needed
 
 EVERY = st.sampled_from(list(SCENARIOS.values()))
 PLACES = st.floats(0, 1, exclude_max=True)
@@ -84,3 +84,19 @@ def test_the_need_is_the_smallest_fleet_within_the_bounds_that_is_not_above_the_
 @pytest.mark.parametrize(("load", "replicas"), [(0, 2), (40, 2), (40.1, 3), (60, 3), (70, 4), (1000, 8)])
 def test_the_need_at_20_a_pod(load: float, replicas: int) -> None:
     assert needed(load, 20, low=2, high=8) == replicas
+
+
+@pytest.mark.parametrize(
+    ("path", "whole"),
+    [
+        ("/", "/?work_ms=46.7&error_rate=1"),
+        ("/?q=1", "/?q=1&work_ms=46.7&error_rate=1"),
+        ("/?", "/?work_ms=46.7&error_rate=1"),
+        ("/a?q=1&", "/a?q=1&work_ms=46.7&error_rate=1"),
+        ("/a?q=1#top?", "/a?q=1&work_ms=46.7&error_rate=1"),
+        ("/a#top?q", "/a?work_ms=46.7&error_rate=1"),
+    ],
+)
+def test_what_the_sample_service_is_asked_for_joins_the_query_of_the_path(path: str, whole: str) -> None:
+    assert asking(path, ["work_ms=46.7", "error_rate=1"]) == whole
+    assert asking(path, []) == path.partition("#")[0]
