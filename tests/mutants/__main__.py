@@ -20,6 +20,10 @@ from tests.mutants.mutate import Mutant, mutants
 ROOT: Final = Path(__file__).resolve().parents[2]
 COPIED: Final = ("adapter", "recommender", "loadtest", "tests", "manifests", "docs", "pyproject.toml")
 JUDGE: Final = ("evidence", "judge", "judge_properties", "gates", "replay", "ahead")
+DECIDE: Final = (
+    *("checklist", "crashes", "floor", "interference", "lost", "others", "people", "refusals", "releases", "rolling"),
+    *("soaks", "traffic", "windows"),
+)
 AREAS: Final[dict[str, tuple[Sequence[str], Sequence[str]]]] = {
     "hpa": (["adapter/hpa"], ["tests/hpa"]),
     "judge": (
@@ -32,6 +36,24 @@ AREAS: Final[dict[str, tuple[Sequence[str], Sequence[str]]]] = {
         [f"tests/recommender/test_recommender_{name}.py" for name in ("histogram", "policy")],
     ),
     "import": (["adapter/rollout/foreign"], ["tests/rollout/test_rollout_import.py"]),
+    "decide": (
+        ["adapter/rollout/decide", "adapter/rollout/floor.py", "adapter/rollout/windows.py"],
+        [f"tests/rollout/test_rollout_{name}.py" for name in DECIDE],
+    ),
+    "rules": (["adapter/rules"], ["tests/rules"]),
+    "rates": (
+        ["adapter/metrics/store/rate.py", "adapter/metrics/store/ring.py", "adapter/metrics/store/evaluate.py"],
+        [f"tests/metrics/test_{name}.py" for name in ("rate", "store", "evaluate", "columns")],
+    ),
+    "plan": (
+        ["adapter/collect/plan.py", "adapter/collect/planned.py", "adapter/collect/shorter.py"],
+        [f"tests/collect/test_{name}.py" for name in ("plan", "plan_anew", "shorter", "collector")],
+    ),
+    "estimate": (
+        ["recommender/estimate", "recommender/updater/decide.py", "recommender/updater/limits.py"],
+        [f"tests/recommender/test_recommender_{name}.py" for name in ("policy", "guard", "decide", "limits")],
+    ),
+    "doctor": (["adapter/doctor/checks"], ["tests/doctor"]),
 }
 """Where faults are made, and the tests that have to see them."""
 SLOWEST: Final = 240.0
