@@ -7,9 +7,12 @@ PROMETHEUS = {"prometheus": {"url": "http://prometheus"}}
 RULE = {"seriesQuery": '{__name__="queue"}', "metricsQuery": "sum(<<.Series>>) by (<<.GroupBy>>)"}
 EXTERNAL = {"rules": {"external": [RULE]}}
 CERT_MANAGER = {"certManager": {"enabled": True}}
-TLS = {"tls": {"enable": True, "ca": "ca", "certificate": "certificate", "key": "key"}}
+PEM = "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n"
+KEY = "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n"
+TLS = {"tls": {"enable": True, "ca": PEM.format("ca"), "certificate": PEM.format("own"), "key": KEY.format("key")}}
 DROP_IN = {"dropIn": {"enabled": True}}
-LEAST = {"podDisruptionBudget": {"minAvailable": 1, "maxUnavailable": None}}
+LEAST = {"replicas": 3, "podDisruptionBudget": {"minAvailable": 1, "maxUnavailable": None}}
+DUAL_STACK = {"service": {"ipDualStack": {"enabled": True}}}
 MONITORED = {"serviceMonitor": {"enabled": True}}
 RECOMMENDER = {"recommender": {"enabled": True}}
 PODS_MONITORED = {"podMonitor": {"enabled": True}, **RECOMMENDER}
@@ -55,6 +58,9 @@ EFFECTS: dict[str, tuple[dict[str, Any], Any]] = {
     "podSecurityContext": (NOTHING, {"fsGroup": 10001}),
     "securityContext": (NOTHING, {"runAsUser": 10001}),
     "rbac.create": (NOTHING, False),
+    "rbac.useAuthReaderClusterRole": (NOTHING, True),
+    "automountServiceAccountToken": (NOTHING, False),
+    "serviceAccount.automountServiceAccountToken": (NOTHING, True),
     "rbac.customMetrics.resources": (NOTHING, ["pods/queue"]),
     "rbac.externalMetrics.resources": (EXTERNAL, ["queue"]),
     "adapter.enabled": (NOTHING, False),
@@ -69,7 +75,7 @@ EFFECTS: dict[str, tuple[dict[str, Any], Any]] = {
     "apis.custom": (NOTHING, False),
     "apis.external": (EXTERNAL, False),
     "apis.resource": (NOTHING, True),
-    "strategy": (NOTHING, {"type": "Recreate", "rollingUpdate": None}),
+    "strategy": (NOTHING, {"type": "Recreate"}),
     "listenPort": (NOTHING, 8443),
     "metricsRelistInterval": (NOTHING, "30s"),
     "extraVolumes": (NOTHING, [{"name": "token", "secret": {"secretName": "token"}}]),
@@ -86,17 +92,24 @@ EFFECTS: dict[str, tuple[dict[str, Any], Any]] = {
     "service.port": (NOTHING, 8443),
     "service.clusterIP": (NOTHING, "10.0.0.7"),
     "service.annotations": (NOTHING, {"team": "platform"}),
+    "service.ipDualStack.enabled": (NOTHING, True),
+    "service.ipDualStack.ipFamilies": (DUAL_STACK, ["IPv4", "IPv6"]),
+    "service.ipDualStack.ipFamilyPolicy": (DUAL_STACK, "RequireDualStack"),
     "podDisruptionBudget.enabled": (NOTHING, False),
     "podDisruptionBudget.minAvailable": (LEAST, 2),
     "podDisruptionBudget.maxUnavailable": (NOTHING, "50%"),
+    "podDisruptionBudget.unhealthyPodEvictionPolicy": (NOTHING, "IfHealthyBudget"),
     "tls.enable": ({"tls": {**TLS["tls"], "enable": False}}, True),
-    "tls.ca": (TLS, "other"),
-    "tls.certificate": (TLS, "other"),
-    "tls.key": (TLS, "other"),
+    "tls.ca": (TLS, PEM.format("other")),
+    "tls.certificate": (TLS, PEM.format("other")),
+    "tls.key": (TLS, KEY.format("other")),
     "certManager.enabled": (NOTHING, True),
     "certManager.caCertDuration": (CERT_MANAGER, "43800h"),
     "certManager.certDuration": (CERT_MANAGER, "8760h"),
     "certManager.certRenewBefore": (CERT_MANAGER, "240h"),
+    "certManager.caCertRevisionHistoryLimit": (CERT_MANAGER, 2),
+    "certManager.certRevisionHistoryLimit": (CERT_MANAGER, 2),
+    "extraManifests": (NOTHING, [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "more"}}]),
     "otlp.enabled": (NOTHING, True),
     "reflex.enabled": (NOTHING, True),
     "networkPolicy.enabled": (NOTHING, True),

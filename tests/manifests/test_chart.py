@@ -13,7 +13,6 @@ import yaml
 
 from adapter import __version__
 from adapter.rules import builtin
-from adapter.settings import parse
 from tests.cluster.chart import CHART, package, run_helm
 from tests.manifests.charts import (
     FIRST_BUILD_S,
@@ -175,54 +174,6 @@ def test_values_that_do_not_go_together_are_one_sentence(values: dict[str, Any],
     assert f": {named}" in line
 
 
-@pytest.mark.parametrize(
-    ("values", "url"),
-    [
-        ({"url": "http://prometheus"}, "http://prometheus:9090"),
-        ({"url": "http://prometheus", "path": "/mimir"}, "http://prometheus:9090/mimir"),
-        ({"url": "https://[fd00::7]", "port": 443}, "https://[fd00::7]:443"),
-        ({"url": "http://prometheus:8481/select/0", "port": None}, "http://prometheus:8481/select/0"),
-        ({"url": "http://a:1,http://b:2", "port": 0}, "http://a:1,http://b:2"),
-        ({"url": "http://{{ .Release.Name }}"}, "http://streamgate:9090"),
-    ],
-)
-def test_the_url_is_put_together_as_prometheus_adapters_chart_does(values: dict[str, Any], url: str) -> None:
-    (deployment,) = (item for item in rendered({"prometheus": values}) if item["kind"] == "Deployment")
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    settings, without_effect = parse(container["args"])
-    assert (settings.prometheus_url, without_effect) == (url, ())
-
-
-def test_values_as_prometheus_adapters_chart_writes_them_are_taken() -> None:
-    """Empty fields, probes, a strategy in percent and text in place of certificates, as its own defaults have them."""
-    probe = {"httpGet": {"path": "/healthz", "port": "https", "scheme": "HTTPS"}, "initialDelaySeconds": 30}
-    values = {
-        "image": {"pullPolicy": "IfNotPresent"},
-        "logLevel": 4,
-        "metricsRelistInterval": "1m",
-        "prometheus": {"url": "http://prometheus.default.svc", "port": 9090, "path": ""},
-        "replicas": 1,
-        "podSecurityContext": {"fsGroup": 10001},
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "capabilities": {"drop": ["all"]}},
-        "psp": {"create": False},
-        "serviceAccount": {"create": True, "name": None, "annotations": {}},
-        "resources": {},
-        "livenessProbe": probe,
-        "readinessProbe": probe,
-        "rules": {"default": True, "custom": [], "existing": None, "external": []},
-        "topologySpreadConstraints": [],
-        "tls": {"enable": False, "ca": "# none", "key": "# none", "certificate": "# none"},
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}},
-        "podDisruptionBudget": {"enabled": False, "minAvailable": None, "maxUnavailable": 1},
-        "certManager": {"enabled": False, "caCertDuration": "43800h", "certDuration": "8760h"},
-    }
-    (deployment,) = (item for item in rendered(values) if item["kind"] == "Deployment")
-    pod = deployment["spec"]["template"]["spec"]
-    settings, without_effect = parse(pod["containers"][0]["args"])
-    assert (settings.prometheus_url, settings.verbosity) == ("http://prometheus.default.svc:9090", 4)
-    assert (deployment["spec"]["replicas"], pod["securityContext"]["fsGroup"], without_effect) == (1, 10001, ())
-
-
 # ---- the chart itself
 
 
@@ -277,16 +228,6 @@ def test_make_chart_packages_it(tmp_path: Path) -> None:
 
 
 # ---- the page
-
-
-def test_the_names_that_mean_the_same_are_values_and_the_rest_is_named_too() -> None:
-    """Values of prometheus-community's chart, then those that only ours has."""
-    same_names, ours = PAGE.split("These names mean the same:")[1].split("Names that only this chart has:")
-    shared = set(re.findall(r"`([\w.]+)`", same_names.split("\n| there")[0]))
-    alone = {path for name in re.findall(r"`(\w[\w.]*)`", ours.split("`manifests")[0]) for path in paths(SCHEMA) if
-             path == name or path.startswith(f"{name}.")}  # fmt: skip
-    tabled = {"rules.default", "psp.create", "global"}
-    assert shared | alone | tabled == set(paths(SCHEMA))
 
 
 @pytest.mark.parametrize("command", re.findall(r"^    (helm (?:install|upgrade) .*)$", PAGE, re.MULTILINE))

@@ -22,6 +22,21 @@ OTHERS = {"cert-manager.io", "monitoring.coreos.com", "autoscaling.k8s.io", "str
 """API groups that Kubernetes has no schema of; test_samples.py holds ours against their definitions."""
 SINCE = {"MutatingAdmissionPolicy": (1, 36), "MutatingAdmissionPolicyBinding": (1, 36)}
 """Kinds of samples that older Kubernetes have not; the sample says so."""
+SHAPED = (
+    "affinity",
+    "automountServiceAccountToken",
+    "dnsConfig",
+    "env",
+    "extraManifests",
+    "hostNetwork.enabled",
+    "podDisruptionBudget.unhealthyPodEvictionPolicy",
+    "rbac.useAuthReaderClusterRole",
+    "service.ipDualStack.enabled",
+    "serviceAccount.automountServiceAccountToken",
+    "strategy",
+    "tls.enable",
+)
+"""Values that change the form of what is rendered."""
 EVERYTHING = (
     "networkPolicy",
     "otlp",
@@ -99,7 +114,7 @@ def test_a_field_that_is_misspelt_is_found() -> None:
         kubernetes_validate.validate(wrong, NEWEST, strict=True)
 
 
-@pytest.mark.parametrize("path", ["affinity", "dnsConfig", "strategy", "env", "hostNetwork.enabled", "tls.enable"])
+@pytest.mark.parametrize("path", SHAPED)
 def test_what_values_make_is_valid_too(path: str) -> None:
     under, value = EFFECTS[path]
     for item in rendered(together(under, at(path, value))):

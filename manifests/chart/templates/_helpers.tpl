@@ -24,7 +24,7 @@
 
 {{- define "streamgate.selector" -}}
 app.kubernetes.io/name: streamgate-{{ .program }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 {{- end -}}
 
 {{- define "streamgate.labels" -}}
@@ -32,7 +32,7 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
-{{- with .root.Values.customLabels }}
+{{- with merge (dict) (.labels | default dict) .root.Values.customLabels }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
@@ -41,9 +41,6 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- define "streamgate.about" -}}
 labels:
   {{- include "streamgate.labels" . | nindent 2 }}
-  {{- with .labels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
 {{- with merge (dict) (.annotations | default dict) .root.Values.customAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
@@ -54,7 +51,7 @@ annotations:
 {{- define "streamgate.metadata" -}}
 name: {{ .name | default (printf "%s%s" (include (printf "streamgate.%s" .program) .root) (.suffix | default "")) | quote }}
 {{- if not .cluster }}
-namespace: {{ .namespace | default (include "streamgate.namespace" .root) }}
+namespace: {{ .namespace | default (include "streamgate.namespace" .root) | quote }}
 {{- end }}
 {{ include "streamgate.about" . }}
 {{- end -}}
@@ -66,7 +63,7 @@ kind: ServiceAccount
 metadata:
   {{- $named := dict "name" (include "streamgate.account" .) "annotations" .values.serviceAccount.annotations }}
   {{- include "streamgate.metadata" (merge (dict) $named .) | nindent 2 }}
-automountServiceAccountToken: false
+automountServiceAccountToken: {{ .values.serviceAccount.automountServiceAccountToken | default false }}
 {{- end }}
 {{- end -}}
 
@@ -86,7 +83,7 @@ subjects:
 {{- end -}}
 
 {{- define "streamgate.subject" -}}
-- {kind: ServiceAccount, name: {{ include "streamgate.account" . }}, namespace: {{ include "streamgate.namespace" .root }}}
+- {kind: ServiceAccount, name: {{ include "streamgate.account" . | quote }}, namespace: {{ include "streamgate.namespace" .root | quote }}}
 {{- end -}}
 
 {{/* A ClusterRole called `name`, and what binds it to the program; its rules follow in the template that includes it. */}}

@@ -36,7 +36,7 @@ spec:
         - --leader-elect-resource-namespace={{ include "streamgate.namespace" .root }}
         - --leader-elect-resource-name={{ $name }}
         {{- range .last }}
-        - {{ . }}
+        - {{ . | quote }}
         {{- end }}
         {{- include "streamgate.moreArguments" . | nindent 8 }}
         ports:

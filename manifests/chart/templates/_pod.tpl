@@ -13,8 +13,8 @@ annotations:
 {{- end -}}
 
 {{- define "streamgate.podFields" -}}
-serviceAccountName: {{ include "streamgate.account" . }}
-automountServiceAccountToken: true
+serviceAccountName: {{ include "streamgate.account" . | quote }}
+automountServiceAccountToken: {{ ternary .values.automountServiceAccountToken true (hasKey .values "automountServiceAccountToken") }}
 {{- with .root.Values.podSecurityContext }}
 securityContext:
   {{- toYaml . | nindent 2 }}
@@ -22,7 +22,7 @@ securityContext:
 {{- with .root.Values.image.pullSecrets }}
 imagePullSecrets:
 {{- range . }}
-- name: {{ . }}
+- name: {{ . | quote }}
 {{- end }}
 {{- end }}
 {{- range $field := list "nodeSelector" "affinity" "tolerations" "priorityClassName" "dnsPolicy" "dnsConfig" }}
