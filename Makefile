@@ -153,8 +153,10 @@ ROLLOUT = @$(PY) -m adapter.rollout
 setup-hpa: ## the sample service and an HPA on CPU, memory and requests, in the cluster of your kubeconfig
 	kubectl apply -f manifests/samples/app.yaml -f manifests/samples/hpa-config.yaml
 
-setup-vpa: ## VPA's definitions, and a VPA of the sample service that only recommends
-	kubectl apply -f manifests/crds/vpa.yaml -f manifests/samples/vpa-config.yaml
+setup-vpa: ## VPA's definitions where they are not there yet, and a VPA of the sample service that only recommends
+	kubectl get -f manifests/crds/vpa.yaml >/dev/null 2>&1 || kubectl create -f manifests/crds/vpa.yaml
+	kubectl wait --for=condition=Established --timeout=60s -f manifests/crds/vpa.yaml
+	kubectl apply -f manifests/samples/vpa-config.yaml
 
 blue-green-deploy: .venv/installed ## a release: IMAGE=… for the Deployment of POLICY=sample; waits for its end
 	@test -n "$(IMAGE)" || { echo "which image? make $@ IMAGE=registry/name:tag" >&2; exit 2; }
