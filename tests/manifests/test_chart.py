@@ -142,38 +142,6 @@ def test_a_value_that_is_not_known_is_refused_by_its_name(path: str) -> None:
     assert f"additional properties '{first}' not allowed" in refusal(at(path, "x"))
 
 
-@pytest.mark.parametrize(
-    ("values", "named"),
-    [
-        (
-            {"image": {"repository": "x/prometheus-adapter"}},
-            "image.repository=x/prometheus-adapter is prometheus-adapter's",
-        ),
-        ({"prometheus": {"url": "prometheus"}}, "prometheus.url=prometheus is no URL"),
-        ({"prometheus": {"url": "http://prometheus:9090"}}, "prometheus.url=http://prometheus:9090 ends with more"),
-        ({"prometheus": {"url": "http://prometheus/mimir"}}, "prometheus.url=http://prometheus/mimir ends with more"),
-        ({"prometheus": {"url": "http://[fd00::7]:9090"}}, "prometheus.url=http://[fd00::7]:9090 ends with more"),
-        ({"prometheus": {"url": "http://a,http://b"}}, "prometheus.url=http://a,http://b ends with more"),
-        ({"prometheus": {"url": "http://prometheus", "path": "x"}}, "prometheus.path=x must begin with /"),
-        ({"prometheus": {"url": "http://prometheus"}, "otlp": {"enabled": True}}, "otlp.enabled and prometheus.url"),
-        ({"otlp": {"enabled": True}, "replicas": 2}, "otlp.enabled wants one replica"),
-        ({"rules": {"default": False}}, "rules.default=false and no other rules"),
-        ({"rules": {"existing": "rules", "custom": [{}]}}, "rules.existing=rules takes the place of"),
-        ({"rules": {"custom": [{}]}, "apis": {"external": True}}, "apis.external=true needs rules.external"),
-        ({"apis": {"external": True}}, "apis.external=true needs rules.external or rules.existing"),
-        ({"rules": {"custom": [{}]}, "apis": {"resource": True}}, "apis.resource=true needs rules.resource"),
-        ({"prometheus": {"url": "http://x"}, "apis": {"resource": True}}, "apis.resource=true needs rules.resource"),
-        ({"tls": {"enable": True, "ca": "x"}}, "tls.enable needs tls.ca, tls.certificate and tls.key"),
-        ({"tls": {"enable": True}, "certManager": {"enabled": True}}, "tls.enable and certManager.enabled"),
-        ({"podDisruptionBudget": {"minAvailable": 1}}, "podDisruptionBudget wants one of"),
-        ({"podDisruptionBudget": {"maxUnavailable": None}}, "podDisruptionBudget wants one of"),
-    ],
-)
-def test_values_that_do_not_go_together_are_one_sentence(values: dict[str, Any], named: str) -> None:
-    (line,) = (line for line in refusal(values).splitlines() if line.startswith("Error: "))
-    assert f": {named}" in line
-
-
 # ---- the chart itself
 
 
