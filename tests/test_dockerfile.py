@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.image import MOST_MB, layer_sizes, too_large
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -40,3 +42,21 @@ def test_the_three_programs_differ_in_nothing_that_makes_a_layer(stages: Stages)
 def test_dependencies_and_programs_are_layers_of_their_own(stages: Stages) -> None:
     copies = [line for line in stages["base"][1] if line.startswith("COPY ")]
     assert copies == ["COPY --from=slim /opt/streamgate /opt/streamgate", "COPY --from=build /program /opt/streamgate"]
+
+
+def test_an_image_above_the_most_megabytes_is_one_sentence() -> None:
+    """30 + 49.5 + 70.5 MB are 150, which is allowed, and one byte more is not."""
+    manifest = {"layers": [{"size": 30_000_000}, {"size": 49_500_000}, {"size": 70_500_000}]}
+    assert too_large("adapter", layer_sizes(manifest)) is None
+    manifest["layers"][2]["size"] += 1
+    assert too_large("adapter", layer_sizes(manifest)) == (
+        "adapter: the image has 150.0 MB compressed, and 150 MB are the most; its largest layer, 3 of 3, has 70.5 MB: "
+        "leave out what no program imports"
+    )
+
+
+def test_the_page_has_a_size_below_that_and_says_the_bound() -> None:
+    page = (ROOT / "docs/image.md").read_text()
+    [together] = re.findall(r"^\| \*\*together\*\* \| \*\*([\d.]+)\*\*", page, re.MULTILINE)
+    assert float(together) <= MOST_MB
+    assert f"more than {MOST_MB} MB, compressed" in page

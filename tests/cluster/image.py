@@ -13,9 +13,10 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from tests.cluster import packages
 from tests.cluster.bed import Bed
@@ -29,6 +30,10 @@ STARTUP = Path(__file__).with_name("startup.py")
 BASE = "localhost/streamgate-python:local"
 PIP_FILES = ("/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt")
 """What pip needs to know of this machine; seen by the build alone, in no image."""
+MOST_MB = 150
+"""What an image may have compressed, as pushed, in millions of bytes; it has some 81 (docs/image.md).
+
+A node that has none of it fetches all of that before its first pod starts."""
 # Imports every module. Only what comes with the extra `reports` may be absent, and each such module is counted.
 LOOK = """
 import importlib, pkgutil
@@ -117,8 +122,28 @@ def built() -> None:
     build([])
 
 
+def layer_sizes(manifest: Mapping[str, Any]) -> list[float]:
+    """Of an OCI image's manifest: MB of each layer, compressed, the lowest first."""
+    return [layer["size"] / 1e6 for layer in manifest["layers"]]
+
+
+def too_large(target: str, sizes: Sequence[float]) -> str | None:
+    """One sentence about an image whose layers (MB each, compressed) have more than MOST_MB together; else None."""
+    whole = sum(sizes)
+    if whole <= MOST_MB:
+        return None
+    number, largest = max(enumerate(sizes, start=1), key=lambda layer: layer[1])
+    return (
+        f"{target}: the image has {whole:.1f} MB compressed, and {MOST_MB} MB are the most; "
+        f"its largest layer, {number} of {len(sizes)}, has {largest:.1f} MB: leave out what no program imports"
+    )
+
+
 def look(target: str) -> None:
-    """Run what the image starts, and import all of its modules; say how large it is as it would be pushed."""
+    """Run what the image starts, and import all of its modules; say how large it is as it would be pushed.
+
+    Ends the program with a sentence where it is larger than MOST_MB.
+    """
     container = buildah("from", "--pull-never", f"localhost/streamgate/{target}:local")
     try:
         for program in TARGETS:
@@ -133,8 +158,10 @@ def look(target: str) -> None:
         blobs = Path(folder) / "image/blobs/sha256"
         index = json.loads((Path(folder) / "image/index.json").read_text())
         manifest = json.loads((blobs / index["manifests"][0]["digest"].partition(":")[2]).read_text())
-        sizes = [layer["size"] / 1e6 for layer in manifest["layers"]]
+        sizes = layer_sizes(manifest)
         print(target, f"{sum(sizes):.1f} MB compressed; layers", *(f"{size:.1f}" for size in sizes))
+    if said := too_large(target, sizes):
+        sys.exit(said)
 
 
 def archive(target: str, file: Path, name: str) -> None:
