@@ -11,6 +11,7 @@ from adapter.collect.embedded import Embedded, EmbeddedOptions
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.kube.index import Index
 from adapter.serve.telemetry import Telemetry
+from tests.manifests.conftest import OVERLAYS, by_hand
 
 
 def page(manifests: Path) -> str:
@@ -32,8 +33,11 @@ def test_every_overlay_and_component_has_its_line(manifests: Path) -> None:
 
 def test_every_role_of_ours_has_its_reason(manifests: Path, composed: Callable[..., Any]) -> None:
     text = page(manifests)
-    for role in composed("resource-metrics", "external-metrics").of("ClusterRole"):
-        assert f"`{role['metadata']['name']}`" in text
+    components = composed("resource-metrics", "external-metrics", "reflex").objects
+    overlays = [item for name in OVERLAYS for item in by_hand(manifests / "overlays" / name)]
+    for role in [*components, *overlays]:
+        if role["kind"] in {"ClusterRole", "Role"}:
+            assert f"\n| `{role['metadata']['name']}`" in text or f", `{role['metadata']['name']}`" in text
 
 
 def test_the_metrics_that_it_names_are_exposed(manifests: Path) -> None:
