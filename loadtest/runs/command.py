@@ -19,6 +19,7 @@ from adapter.kube.client import Client
 from adapter.kube.config import ConfigError
 from adapter.kube.errors import KubeError
 from loadtest.browser import BROWSERS, found, picture
+from loadtest.page import PageError
 from loadtest.runs import page, report
 from loadtest.runs.arguments import OUT, parsed
 from loadtest.runs.cluster import Cluster, Place
@@ -38,6 +39,8 @@ from tests.cluster.processes import CommandError
 
 PICTURES = {1000: 2050, 1600: 2500}
 """px: width and height."""
+TOLD = (RecordError, GeneratorError, WorldError, KubeError, ConfigError, BedError, CommandError, PageError)
+"""What can go wrong with the world or with what was given, each with a sentence."""
 T = TypeVar("T")
 Verb = Callable[[argparse.Namespace, Console], int]
 
@@ -188,9 +191,16 @@ def _picture(given: argparse.Namespace, console: Console) -> int:
         print(f"no browser: one of {', '.join(BROWSERS)} is wanted", file=sys.stderr)
         return 1
     folder = given.report.absolute()
+    if not (folder / HTML).is_file():
+        print(f"{folder / HTML}: there is no such file; the folder of a report would be right", file=sys.stderr)
+        return 1
     for width, height in PICTURES.items():
         target = folder / f"report-{width}.png"
+        target.unlink(missing_ok=True)
         picture(browser, (folder / HTML).as_uri(), target, width=width, height=height)
+        if not target.is_file():
+            print(f"{target}: {browser} has written no picture; one of {HTML} would be right", file=sys.stderr)
+            return 1
         console.print(f"{target}", highlight=False, soft_wrap=True)
     return 0
 
@@ -212,7 +222,7 @@ def guarded(job: Verb, given: argparse.Namespace, console: Console) -> int:
     """A verb's exit code; what can go wrong is one sentence on stderr."""
     try:
         return job(given, console)
-    except (RecordError, GeneratorError, WorldError, KubeError, ConfigError, BedError, CommandError) as error:
+    except TOLD as error:
         print(error, file=sys.stderr)
         return 1
     except OSError as error:

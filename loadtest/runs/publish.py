@@ -23,19 +23,23 @@ SMALL = 256 * 1024
 
 
 def publish(made: Report, folder: Path, browser: str, docs: Path = DOCS) -> list[Path]:
-    """What was written. `folder` is the report's, whose files are published where they are small."""
+    """What was written. `folder` is the report's, whose files are published where they are small. Raises PageError."""
     name = f"loadtest-{made.run.scenario}"
     page, record, image = docs / f"{name}.html", docs / f"{name}.json", docs / "img" / f"{name}.png"
+    pages = publish_figures(made, docs)
     small = (folder / JSON).stat().st_size <= SMALL
     if small:
         shutil.copyfile(folder / HTML, page)
         shutil.copyfile(folder / JSON, record)
     picture(browser, (folder / HTML).absolute().as_uri(), image.absolute(), width=WIDTH, height=HEIGHT)
-    return [*([page, record] if small else []), image, *publish_figures(made, docs)]
+    return [*([page, record] if small else []), image, *pages]
 
 
 def publish_figures(made: Report, docs: Path = DOCS, part: str = "") -> list[Path]:
-    """Its figures alone, into the page's `part`, which is called as the scenario by default; what was written."""
+    """Its figures alone, into the page's `part`, which is called as the scenario by default; what was written.
+
+    Raises PageError.
+    """
     rewrite(docs / "loadtest.md", {part or made.run.scenario: figures(made)}, SCRIPT)
     return [docs / "loadtest.md"]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from loadtest.page import PageError, rewrite
 from loadtest.runs import command, page, report, showcase_command, side_command
 from loadtest.runs.arguments import check_out
 from loadtest.runs.publish import DOCS, figures, publish, publish_figures
@@ -15,6 +16,8 @@ from loadtest.runs.record import Kind, Run
 from loadtest.runs.report import Report
 from tests.loadtest.runs.conftest import Make, looks
 
+TOUCHES = '#!/bin/sh\nfor one in "$@"; do case $one in --screenshot=*) touch "${one#*=}";; esac; done\n'
+"""A browser whose pictures are empty."""
 COUNTS = {kind: [(0.0, 2), (58.0, 4), (170.0, 2)] for kind in Kind}
 
 
@@ -151,7 +154,7 @@ def test_a_published_report_stands_in_the_docs_with_its_figures(make: Make, tmp_
     (docs / "img").mkdir(parents=True)
     marks = "<!-- step: written by python -m loadtest publish -->\nold\n<!-- end of step -->"
     (docs / "loadtest.md").write_text(f"before\n{marks}\nafter\n")
-    browser.write_text('#!/bin/sh\nfor one in "$@"; do case $one in --screenshot=*) touch "${one#*=}";; esac; done\n')
+    browser.write_text(TOUCHES)
     browser.chmod(0o755)
     command.write(a_report(make), folder)
     made = report.load(folder)
@@ -183,6 +186,48 @@ def test_figures_go_into_the_part_that_is_named(make: Make, tmp_path: Path) -> N
     publish_figures(made, tmp_path, "step-again")
     before, _, after = marks.rpartition("old")
     assert (tmp_path / "loadtest.md").read_text() == f"{before}{figures(made)}{after}"
+
+
+def test_a_report_that_has_no_part_in_the_page_is_a_sentence_and_nothing_is_written(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command.write(a_report(make, "leak"), tmp_path)
+    before = (DOCS / "loadtest.md").read_bytes()
+    for more, part in (([], "leak"), (["--as", "nowhere"], "nowhere")):
+        assert command.main(["publish", str(tmp_path), "--figures", *more]) == 1
+        told = capsys.readouterr().err
+        assert told.startswith(f"{DOCS / 'loadtest.md'}: <!-- {part}: written by python -m loadtest publish --> and")
+        assert re.search(r"; one of (\w[\w-]+, )+day would be right\n$", told)
+    assert (DOCS / "loadtest.md").read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ["", "BEGIN\n", "BEGIN END BEGIN END", "END BEGIN"])
+def test_a_page_whose_part_is_not_there_once_is_refused(text: str, tmp_path: Path) -> None:
+    begin, end = "<!-- step: written by a script -->", "<!-- end of step -->"
+    document = tmp_path / "page.md"
+    document.write_text(found := text.replace("BEGIN", begin).replace("END", end))
+    with pytest.raises(PageError, match=r"are not there once, so that the figures have no place; (one of|these two)"):
+        rewrite(document, {"step": "new"}, "a script")
+    assert document.read_text() == found
+
+
+def test_pictures_are_of_a_report_that_is_there_and_are_there_after_it(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    browser, folder = tmp_path / "browser", tmp_path / "run"
+    monkeypatch.setattr(command, "found", lambda: str(browser))
+    browser.write_text("#!/bin/sh\n")
+    browser.chmod(0o755)
+    assert command.main(["picture", str(folder)]) == 1
+    assert capsys.readouterr().err == (
+        f"{folder}/report.html: there is no such file; the folder of a report would be right\n"
+    )
+    command.write(a_report(make), folder)
+    assert command.main(["picture", str(folder)]) == 1
+    assert capsys.readouterr().err.startswith(f"{folder}/report-1000.png: {browser} has written no picture")
+    browser.write_text(TOUCHES)
+    assert command.main(["picture", str(folder)]) == 0
+    assert all(Path(line).is_file() for line in capsys.readouterr().out.splitlines())
 
 
 def test_the_docs_say_what_the_published_record_says() -> None:
