@@ -166,8 +166,8 @@ def _compare(given: argparse.Namespace, console: Console) -> int:
     if names[0] == names[1]:
         names = [f"{name} ({place})" for name, place in zip(names, ("first", "second"), strict=True)]
     table = Table("figure", *names, "second less first", title="95 % intervals in brackets; * where 0 is outside")
-    for name, old, new, apart in page.compared(before.run, after.run):
-        table.add_row(name, page.interval(old), page.interval(new), page.interval(apart) + page.sure(apart))
+    for cells in page.compared(before.run, after.run):
+        table.add_row(*cells)
     console.print(table)
     if warning := page.unlike(before.run, after.run):
         console.print(warning, style="bold red")

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from loadtest.runs.measures import STEP_S, Moment, milliseconds, moments
-from loadtest.runs.record import Run
+from loadtest.runs.parts import downs, slowest, ups
+from loadtest.runs.record import Run, Slice
 
 BLOCK_S = 30.0
 DRAWS = 1_000
@@ -20,6 +21,8 @@ SEED = 1
 Z95 = 1.959964
 MIN_BLOCKS = 4
 """With fewer nothing is said."""
+FAILED = "requests failed, %"
+"""The name of a figure that may be far below 0.1."""
 
 
 class Interval(NamedTuple):
@@ -87,9 +90,7 @@ def mean(values: Sequence[float], *, step: float = STEP_S, seed: int = SEED) -> 
 
 def latency(run: Run, share: float, *, seed: int = SEED) -> Draws:
     """A quantile of the durations, ms."""
-    count = max(1, math.ceil(run.seconds / BLOCK_S))
-    parts = [[one for one in run.slices if _block(one.time, count) == block] for block in range(count)]
-    each = [found for part in parts if (found := milliseconds(part))]
+    each = [found for part in _blocks(run) if (found := milliseconds(part))]
     durations = np.array(sorted({duration for found in each for duration in found}))
     if len(durations) == 0:
         return Draws(math.nan, np.empty(0))
@@ -101,8 +102,29 @@ def latency(run: Run, share: float, *, seed: int = SEED) -> Draws:
     return Draws(float(whole), np.array(drawn))
 
 
-def _block(elapsed: float, count: int) -> int:
-    return min(count - 1, max(0, int(elapsed / BLOCK_S)))
+def failures(run: Run, *, seed: int = SEED) -> Draws:
+    """The share of the requests that failed and had not asked to; NaN without any."""
+    table = np.array([_failed(part) for part in _blocks(run)])
+    failed, counted = table.sum(axis=0)
+    if counted == 0:
+        return Draws(math.nan, np.empty(0))
+    each = table[table[:, 1] > 0]
+    if len(each) < MIN_BLOCKS:
+        return Draws(float(failed / counted), np.empty(0))
+    drawn = _weights(len(each), seed) @ each
+    return Draws(float(failed / counted), drawn[:, 0] / drawn[:, 1])
+
+
+def _failed(part: Sequence[Slice]) -> tuple[int, int]:
+    """Of how many requests; those that asked to fail are no part of it."""
+    return sum(one.failed for one in part), sum(one.answered - one.asked_to_fail for one in part)
+
+
+def _blocks(run: Run) -> list[list[Slice]]:
+    found: list[list[Slice]] = [[] for _ in range(max(1, math.ceil(run.seconds / BLOCK_S)))]
+    for one in run.slices:
+        found[min(len(found) - 1, max(0, int(one.time / BLOCK_S)))].append(one)
+    return found
 
 
 def _rank(counts: "np.ndarray[tuple[int], np.dtype[np.int64]]", share: float) -> int:
@@ -129,9 +151,12 @@ def figures(run: Run) -> dict[str, Draws]:
         "too much (share of the need), %": _scaled(mean([max(m.have - m.need, 0) / m.need for m in found]), 100),
         "pods at a time": mean([one.have for one in found]),
         "cost against a fleet fixed at the peak, %": _scaled(cost(found, run.peak), 100),
+        "slowest scale-up, s": Draws(slowest(ups(run)), np.empty(0)),
+        "slowest scale-down, s": Draws(slowest(downs(run) if run.watched else []), np.empty(0)),
         "p50 latency, ms": latency(run, 0.5),
         "p95 latency, ms": latency(run, 0.95),
         "p99 latency, ms": latency(run, 0.99),
+        FAILED: _scaled(failures(run), 100),
     }
 
 

@@ -6,7 +6,7 @@ from html import escape
 from typing import Final
 
 from loadtest.runs import plots
-from loadtest.runs.intervals import Draws, Interval, difference, figures
+from loadtest.runs.intervals import FAILED, Interval, difference, figures
 from loadtest.runs.measures import answers, elasticity, jitter, moments
 from loadtest.runs.parts import NAMES, Followed, downs, ups
 from loadtest.runs.record import Run
@@ -72,12 +72,8 @@ def comparison(names: Sequence[str], before: Report, after: Report) -> str:
         for name, one in zip(names, (before, after), strict=True)
     )
     heads = ["figure", *names, "second less first"]
-    rows = [
-        [name, interval(old), interval(new), interval(apart) + sure(apart)]
-        for name, old, new, apart in compared(before.run, after.run)
-    ]
     warn = f"<p class='bad'>{escape(said)}</p>" if (said := unlike(before.run, after.run)) else ""
-    table = _table(heads, rows, numbers=range(1, 4))
+    table = _table(heads, compared(before.run, after.run), numbers=range(1, 4))
     note = "A difference is marked where 0 is outside of its interval."
     body = f"<h1>{escape(title)}</h1>{warn}{table}<p class='dim'>{note}</p><div class='beside'>{sides}</div>"
     return _page(title, body + f"<p class='dim'>{escape(SOURCE)}</p>")
@@ -93,18 +89,22 @@ def unlike(before: Run, after: Run) -> str:
     )
 
 
-def compared(before: Run, after: Run) -> list[tuple[str, Interval, Interval, Interval]]:
-    """Each figure of both runs, and the second less the first."""
-    old: dict[str, Draws] = figures(before)
-    new = figures(after)
-    return [(name, old[name].interval, new[name].interval, difference(old[name], new[name])) for name in old]
+def compared(before: Run, after: Run) -> list[list[str]]:
+    """Cells: each figure, of both runs, and the second less the first, which is marked where that is sure."""
+    old, new, rows = figures(before), figures(after), []
+    for name, one in old.items():
+        apart, digits = difference(one, new[name]), 3 if name == FAILED else 1
+        cells = [interval(found, digits) for found in (one.interval, new[name].interval, apart)]
+        rows.append([name, *cells[:2], cells[2] + sure(apart)])
+    return rows
 
 
-def interval(found: Interval) -> str:
+def interval(found: Interval, digits: int = 1) -> str:
     """A figure with its bounds."""
     if math.isnan(found.value):
         return "–"
-    return f"{found.value:.1f} [{found.low:.1f}, {found.high:.1f}]" if found.known else f"{found.value:.1f}"
+    value, *bounds = (f"{one:.{digits}f}" for one in found)
+    return f"{value} [{', '.join(bounds)}]" if found.known else value
 
 
 def sure(found: Interval) -> str:

@@ -1,6 +1,7 @@
 """Each change of need: how long until the fleet had followed it, and where that time went. Pure."""
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -153,3 +154,10 @@ def _fits(run: Run, need: Need) -> float | None:
 def known(found: Iterable[Followed]) -> list[float]:
     """The durations of those that were followed."""
     return [one.seconds for one in found if one.seconds is not None]
+
+
+def slowest(found: Sequence[Followed]) -> float:
+    """The longest duration, s; NaN where none is known, or where a need that lasted longer was not followed."""
+    longest = max(known(found), default=math.nan)
+    missed = [one.need.until - one.need.time for one in found if one.seconds is None]
+    return math.nan if any(lasted > longest for lasted in missed) else longest

@@ -1,6 +1,7 @@
 """Elasticity, cost and what clients saw, by hand."""
 
 import math
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from loadtest.runs import intervals
 from loadtest.runs.intervals import Interval, mean, wilson
 from loadtest.runs.measures import Moment, answers, cost, downtime, elasticity, jitter, moments, quantile
+from loadtest.runs.parts import Followed, Need, slowest
 from loadtest.runs.record import Event, Kind, Slice, at, levels
 from loadtest.runs.verdicts import Verdict, verdicts
 from tests.loadtest.runs.conftest import Make
@@ -184,6 +186,37 @@ def test_the_same_run_twice_shows_no_difference(make: Make) -> None:
     apart = intervals.difference(drawn, drawn)
     assert apart.value == 0
     assert apart.low <= 0 <= apart.high
+
+
+def test_the_slowest_changes_are_compared_where_they_are_known(make: Make) -> None:
+    def figures(**fields: Any) -> list[float]:
+        found = intervals.figures(make(**fields))
+        return [found[name].value for name in ("slowest scale-up, s", "slowest scale-down, s")]
+
+    # four pods have answered in the second that ends at 58.5 s: 58.5 - 45; back at 170 s: 170 - 125
+    assert figures(counts={kind: [(0.0, 2), (58.0, 4), (170.0, 2)] for kind in Kind}) == pytest.approx([13.5, 45.0])
+    never, early = figures()  # two pods all the time: the rise was not followed, and the fall was before it came
+    assert (math.isnan(never), early) == (True, 0.0)
+    assert all(map(math.isnan, figures(events=[], slices=[])))
+
+
+def test_a_need_that_outlasted_the_slowest_change_and_was_not_followed_leaves_it_open() -> None:
+    followed, missed = Followed(Need(0, 100, 2, 3), 14.0), Followed(Need(100, 130, 3, 4), None)
+    short = Followed(Need(130, 140, 2, 3), None)
+    assert slowest([followed, short]) == 14.0  # 10 s
+    assert math.isnan(slowest([followed, missed]))  # 30 s
+
+
+def test_the_share_of_failed_requests_is_that_of_the_run_with_bounds_from_its_blocks(make: Make) -> None:
+    """Eight blocks of 60 slices with 10 requests each; in every second block one of each ten failed: 5 %."""
+    slices = [part((place + 0.5) / 2, 10, failed=place // 60 % 2) for place in range(480)]
+    found = intervals.failures(make(slices=slices)).interval
+    assert found.value == pytest.approx(0.05)
+    assert 0 <= found.low < 0.05 < found.high <= 0.1
+    asked = [part((place + 0.5) / 2, 10, asked_to_fail=place // 60 % 2) for place in range(480)]
+    assert intervals.failures(make(slices=asked)).interval == Interval(0.0, 0.0, 0.0)
+    assert math.isnan(intervals.failures(make(slices=[])).value)
+    assert not intervals.failures(make(slices=slices[:120])).interval.known  # two blocks
 
 
 # -- the brief's targets -----------------------------------------------------------------------------------------------

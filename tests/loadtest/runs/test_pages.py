@@ -72,7 +72,10 @@ def test_reports_are_written_and_compared(make: Make, tmp_path: Path, capsys: py
     both = tmp_path / "both.html"
     assert command.main(["compare", str(tmp_path / "old"), str(tmp_path / "new"), "--out", str(both)]) == 0
     told, text = capsys.readouterr().out, both.read_text()
-    assert "scaling accuracy, %" in told
+    for name in ("scaling accuracy, %", "slowest scale-up, s", "slowest scale-down, s", "requests failed, %"):
+        assert name in told
+        assert name in text
+    assert "0.000 [0.000, 0.000]" in told
     assert "different scenarios" not in told + text
     assert text.count("<svg") == 2
     assert not re.search(r" \*<", text)  # the same run twice: no difference is marked
