@@ -52,7 +52,7 @@ def report(found: Report) -> str:
 <p class="dim">{escape(run.plan.asks[0].upper() + run.plan.asks[1:])} {escape(run.began)}, {run.seconds:g} s,
 target {run.target:g} requests/s per pod{_headroom(run)}, {run.low} to {run.high} replicas.</p>
 <h2>What the brief asks for</h2>{verdict_table(found.verdicts)}
-<h2>The run</h2><figure>{plots.svg(plots.timeline(run))}</figure>
+<h2>The run</h2>{_timeline(run)}
 {_parts(ups(run))}
 <div class="beside"><section><h2>Scale-down</h2>{_downs(downs(run))}</section>
 <section><h2>Elasticity</h2>{_elasticity(run)}</section>
@@ -67,7 +67,7 @@ def comparison(names: Sequence[str], before: Report, after: Report) -> str:
     title = f"Load runs: {names[0]} and {names[1]}"
     sides = "".join(
         f"<section><h2>{escape(name)}: {escape(one.run.scenario)}</h2><p class='dim'>{escape(one.run.began)};"
-        f" {escape(one.run.conditions.get('world', ''))}</p><figure>{plots.svg(plots.timeline(one.run))}</figure>"
+        f" {escape(one.run.conditions.get('world', ''))}</p>{_timeline(one.run)}"
         f"{verdict_table(one.verdicts)}</section>"
         for name, one in zip(names, (before, after), strict=True)
     )
@@ -119,8 +119,8 @@ def verdict_table(found: Iterable[Verdict]) -> str:
         f"<td class='one'>{MARKS[one.met]}</td></tr>"
         for one in found
     ]
-    heads = "<tr><th>target</th><th>asked for</th><th>measured</th><th></th></tr>"
-    return f"<div class='wrap'><table><thead>{heads}</thead><tbody>{''.join(rows)}</tbody></table></div>"
+    heads = "".join(f"<th scope='col'>{text}</th>" for text in ("target", "asked for", "measured", "verdict"))
+    return f"<div class='wrap'><table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
 
 
 def _page(title: str, body: str) -> str:
@@ -135,7 +135,7 @@ def _page(title: str, body: str) -> str:
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[int] = ()) -> str:
     right = set(numbers)
     kind = ["class='n'" if place in right else "" for place in range(len(heads))]
-    top = "".join(f"<th {one}>{escape(text)}</th>" for one, text in zip(kind, heads, strict=True))
+    top = "".join(f"<th scope='col' {one}>{escape(text)}</th>" for one, text in zip(kind, heads, strict=True))
     lines = "".join(
         "<tr>" + "".join(f"<td {one}>{escape(text)}</td>" for one, text in zip(kind, row, strict=True)) + "</tr>"
         for row in rows
@@ -146,7 +146,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iter
 def _parts(found: Sequence[Followed]) -> str:
     if not found:
         return "<h2>Scale-up</h2><p class='dim'>The need never rose.</p>"
-    heads = ["", *(f"{_change(one)} at {one.need.time:.0f} s" for one in found)]
+    heads = ["part", *(f"{_change(one)} at {one.need.time:.0f} s" for one in found)]
     splits = [[f"{part:.1f} s" for part in one.parts] if one.parts else ["–"] * len(NAMES) for one in found]
     rows = [
         *([name, *cells] for name, cells in zip(NAMES, zip(*splits, strict=True), strict=True)),
@@ -154,7 +154,7 @@ def _parts(found: Sequence[Followed]) -> str:
         ["replicas desired beyond the need", *(str(one.overshoot) for one in found)],
     ]
     figure = plots.parts(found)
-    picture = f"<figure>{plots.svg(figure)}</figure>" if figure else ""
+    picture = f"<figure>{plots.svg(figure, plots.parts_in_words(found))}</figure>" if figure else ""
     return f"<h2>Scale-up, and where its time went</h2>{picture}{_table(heads, rows, numbers=range(1, len(heads)))}"
 
 
@@ -186,7 +186,7 @@ def _elasticity(run: Run) -> str:
         "time with too much (τ_O)": found.over_time,
     }
     rows = [[name, f"{100 * value:.1f} %"] for name, value in names.items()]
-    return _table(["measure", ""], [*rows, ["jitter, changes a minute", f"{found.jitter:+.2f}"]], numbers=(1,))
+    return _table(["measure", "value"], [*rows, ["jitter, changes a minute", f"{found.jitter:+.2f}"]], numbers=(1,))
 
 
 def _clients(run: Run) -> str:
@@ -205,7 +205,7 @@ def _clients(run: Run) -> str:
         ["latency p50, p95, p99", f"{seen.p50:.0f}, {seen.p95:.0f}, {seen.p99:.0f} ms"],
         *([text, str(count)] for text, count in most),
     ]
-    return _table(["", ""], rows, numbers=(1,))
+    return _table(["of the requests", "measured"], rows, numbers=(1,))
 
 
 def _conditions(run: Run) -> str:
@@ -219,5 +219,8 @@ def _headroom(run: Run) -> str:
 def _fixed(found: Report) -> str:
     if found.fixed is None:
         return ""
-    picture = plots.svg(plots.timeline(found.fixed))
-    return f"<h2>The same load on a fleet fixed at the peak</h2><figure>{picture}</figure>"
+    return f"<h2>The same load on a fleet fixed at the peak</h2>{_timeline(found.fixed)}"
+
+
+def _timeline(run: Run) -> str:
+    return f"<figure>{plots.svg(plots.timeline(run), plots.timeline_in_words(run))}</figure>"

@@ -3,6 +3,7 @@
 import io
 import math
 from collections.abc import Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from loadtest.runs.measures import milliseconds, quantile
@@ -154,12 +155,27 @@ def parts(found: Sequence[Followed]) -> "Figure | None":
     return figure
 
 
-def svg(figure: "Figure") -> str:
-    """The picture as an element of a page."""
+def timeline_in_words(run: Run) -> str:
+    """What `timeline` shows, for who cannot see it."""
+    return (
+        f"Over the {run.seconds:g} s of the scenario {run.scenario}: the load, what was answered and what the metrics"
+        " API served, in requests/s; replicas needed, desired, created and ready; p50 and p95 latency, failed requests"
+    )
+
+
+def parts_in_words(found: Sequence[Followed]) -> str:
+    """What `parts` shows, for who cannot see it; a table has the figures."""
+    known = [one for one in found if one.parts is not None]
+    bars = ", ".join(f"{one.need.before} → {one.need.replicas} at {one.need.time:.0f} s" for one in known)
+    return f"Where the time of each scale-up went, a bar for each, split into {len(NAMES)} parts: {bars}"
+
+
+def svg(figure: "Figure", words: str) -> str:
+    """The picture as an element of a page, with what it shows in `words`."""
     from matplotlib import rc_context
 
     out = io.StringIO()
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "streamgate"}):
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     text = out.getvalue()
-    return text[text.index("<svg") :]
+    return f'<svg role="img" aria-label="{escape(words)}"{text[text.index("<svg") + len("<svg") :]}'

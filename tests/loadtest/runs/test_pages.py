@@ -22,21 +22,32 @@ COUNTS = {kind: [(0.0, 2), (58.0, 4), (170.0, 2)] for kind in Kind}
 
 
 class Reader(HTMLParser):
-    """What a page refers to, and its words."""
+    """What a page refers to, its words, its pictures' words, and its tables' headers."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.outside: list[str] = []
         self.words: list[str] = []
+        self.pictures: list[tuple[str | None, str]] = []
+        """Role and label."""
+        self.headers: list[list[str]] = []
+        """Of each header cell its scope and its text."""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "svg":
+            self.pictures.append((given.get("role"), given.get("aria-label") or ""))
+        if tag == "th":
+            self.headers.append([given.get("scope") or ""])
         for name, value in attrs:
             if name in ("src", "href") or (name == "xlink:href"):
                 self.outside += [] if (value or "").startswith("#") else [f"{tag} {value}"]
 
     def handle_data(self, data: str) -> None:
         self.words.append(data)
+        if (self.get_starttag_text() or "").startswith("<th "):
+            self.headers[-1].append(data)
 
 
 def a_report(make: Make, scenario: str = "step") -> Report:
@@ -49,6 +60,20 @@ def test_a_page_needs_nothing_from_outside_and_tells_each_target(make: Make) -> 
     text = " ".join(found.words)
     for told in ("scale-up", "< 30 s", "availability", "load to the pods' counters", "arXiv:1604.03470", "θ_U"):
         assert told in text
+
+
+def test_a_page_tells_those_who_cannot_see_it_what_its_pictures_show_and_what_heads_its_columns(make: Make) -> None:
+    made = a_report(make)
+    one, both = Reader(page.report(Report(made.run, made.run))), Reader(page.comparison(["a", "b"], made, made))
+    published = Reader((DOCS / "loadtest-step.html").read_text())
+    for found, count in ((one, 3), (both, 2), (published, 2)):
+        assert len(found.pictures) == count
+        assert all(role == "img" and len(label) > 40 for role, label in found.pictures)
+        assert found.headers
+        assert all(len(cell) == 2 and cell[0] == "col" and cell[1].strip() for cell in found.headers)
+    (whole, split, _) = one.pictures
+    assert whole[1].startswith("Over the 240 s of the scenario step: the load, what was answered")
+    assert split[1].endswith("split into 8 parts: 2 → 4 at 45 s")
 
 
 def test_what_comes_from_outside_is_shown_as_text(make: Make) -> None:
