@@ -127,7 +127,7 @@ class Settings(Listening, TracingSettings):
     otlp_http_port: int = setting(
         "otlp-http-port", 0, "OTLP over HTTP (usually 4318), embedded source only; 0: off", least=0, most=65535
     )
-    otlp_bind_address: str = setting("otlp-bind-address", "0.0.0.0", "where both listen")  # noqa: S104 - pods push to it
+    otlp_bind_address: str = setting("otlp-bind-address", "0.0.0.0", "where both listen, as --bind-address")  # noqa: S104 - pods push to it
     otlp_tls: bool = setting("otlp-tls", False, "serve both with the serving certificate")
     # kubelets, metrics-server's flags
     metric_resolution: Seconds = setting("metric-resolution", Seconds(15), "how often kubelets are scraped", above=0)
@@ -153,7 +153,11 @@ class Settings(Listening, TracingSettings):
     )
     # serving
     secure_port: int = setting("secure-port", 6443, "where the API is served, TLS only", least=0, most=65535)
-    bind_address: str = setting("bind-address", "0.0.0.0", "where it listens")  # noqa: S104 - the aggregator calls it
+    bind_address: str = setting(
+        "bind-address",
+        "0.0.0.0",
+        "where it listens; 0.0.0.0 and :: are every address of both families",  # noqa: S104
+    )
     cert_dir: str = setting(
         "cert-dir", "apiserver.local.config/certificates", "where a self-made certificate is kept, if writable"
     )

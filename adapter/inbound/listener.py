@@ -28,6 +28,7 @@ LOOK_EVERY = 0.5
 """s between looks for whose time is over."""
 PAUSE = 0.1
 """s before the next try where the system has no more files or memory for connections."""
+UNSPECIFIED = ("", "0.0.0.0", "::")  # noqa: S104 - the aggregator, kubelets and pods call
 _NO_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 """A machine may be without IPv6, whatever the names of its addresses say."""
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -233,9 +234,12 @@ def _marked(handler: Handler) -> Handler:
 
 
 async def bound(host: str, port: int) -> list[socket.socket]:
-    """A listening socket for each address of `host`, all on one port."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    """A listening socket for each address of `host`, all on one port.
+
+    One that is no address (`0.0.0.0`, `::`, '') is every one of both families, as with Kubernetes' own --bind-address.
+    """
+    loop, named = asyncio.get_running_loop(), None if host in UNSPECIFIED else host
+    found = await loop.getaddrinfo(named, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
     missing: OSError | None = None
     for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):

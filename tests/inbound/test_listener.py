@@ -236,6 +236,15 @@ async def test_a_host_with_several_addresses_listens_on_one_port() -> None:
     await listener.close(0.1)
 
 
+@pytest.mark.parametrize("host", ["", "0.0.0.0", "::"])
+async def test_no_address_is_every_one_of_both_families(host: str) -> None:
+    listener = await listen(answer, host, 0)
+    for place in ("127.0.0.1", "::1") if socket.has_dualstack_ipv6() else ("127.0.0.1",):
+        _, writer = await asyncio.open_connection(place, listener.port)
+        writer.close()
+    await listener.close(0.1)
+
+
 async def test_a_family_of_addresses_that_the_machine_lacks_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     real, asked = _listening, []
 
