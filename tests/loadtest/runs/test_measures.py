@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from loadtest.runs import intervals
 from loadtest.runs.intervals import Interval, mean, wilson
 from loadtest.runs.measures import Moment, answers, cost, downtime, elasticity, jitter, moments, quantile
-from loadtest.runs.parts import Followed, Need, slowest
 from loadtest.runs.record import Event, Kind, Slice, at, levels
 from loadtest.runs.verdicts import Verdict, verdicts
 from tests.loadtest.runs.conftest import Make
@@ -198,13 +197,6 @@ def test_the_slowest_changes_are_compared_where_they_are_known(make: Make) -> No
     never, early = figures()  # two pods all the time: the rise was not followed, and the fall was before it came
     assert (math.isnan(never), early) == (True, 0.0)
     assert all(map(math.isnan, figures(events=[], slices=[])))
-
-
-def test_a_need_that_outlasted_the_slowest_change_and_was_not_followed_leaves_it_open() -> None:
-    followed, missed = Followed(Need(0, 100, 2, 3), 14.0), Followed(Need(100, 130, 3, 4), None)
-    short = Followed(Need(130, 140, 2, 3), None)
-    assert slowest([followed, short]) == 14.0  # 10 s
-    assert math.isnan(slowest([followed, missed]))  # 30 s
 
 
 def test_the_share_of_failed_requests_is_that_of_the_run_with_bounds_from_its_blocks(make: Make) -> None:

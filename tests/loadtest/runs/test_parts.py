@@ -1,13 +1,14 @@
 """Where the time of a scale-up goes."""
 
 import itertools
+import math
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtest.runs.parts import NAMES, Followed, Need, _chain, downs, needs, ups
+from loadtest.runs.parts import NAMES, Followed, Need, _chain, downs, needs, slowest, ups
 from loadtest.runs.record import Kind
 from tests.loadtest.runs.conftest import Make, looks
 
@@ -87,6 +88,13 @@ def test_parts_are_never_negative_and_add_up_to_the_time_of_the_last(start: floa
     assert len(found) == len(moments)
     assert all(part >= 0 for part in found)
     assert sum(found) == pytest.approx(moments[-1] - start)
+
+
+def test_a_need_that_outlasted_the_slowest_change_and_was_not_followed_leaves_it_open() -> None:
+    followed, missed = Followed(Need(0, 100, 2, 3), 14.0), Followed(Need(100, 130, 3, 4), None)
+    short = Followed(Need(130, 140, 2, 3), None)
+    assert slowest([followed, short]) == 14.0  # 10 s
+    assert math.isnan(slowest([followed, missed]))  # 30 s
 
 
 def test_needs_join_without_gaps(make: Make) -> None:
