@@ -155,8 +155,8 @@ class Settings(Listening, TracingSettings):
     secure_port: int = setting("secure-port", 6443, "where the API is served, TLS only", least=0, most=65535)
     bind_address: str = setting(
         "bind-address",
-        "0.0.0.0",
-        "where it listens; 0.0.0.0 and :: are every address of both families",  # noqa: S104
+        "0.0.0.0",  # noqa: S104 - the aggregator calls it
+        "where it listens; 0.0.0.0 and :: are every address of both families",
     )
     cert_dir: str = setting(
         "cert-dir", "apiserver.local.config/certificates", "where a self-made certificate is kept, if writable"

@@ -189,7 +189,7 @@ async def test_a_gate_of_scope_step_holds_every_step_until_it_passes() -> None:
     strategy = {"canary": {"steps": [{"weight": 25, "pauseSeconds": 1}, {"weight": 50, "pauseSeconds": 1}]}}
     times = {}
     for scope in ("release", "step"):
-        shop, _ = await judged(strategy, 0.001, gate={**GATE, "limit": 0.01, "scope": scope})
+        shop, _ = await judged(strategy, 0.001, gate={**GATE, "limit": 0.005, "scope": scope})
         await shop.settled("Promoted")
         times[scope] = [
             shop.since["Stepping 1"] - shop.since["Stepping 0"],
