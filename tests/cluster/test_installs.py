@@ -5,7 +5,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
@@ -125,9 +125,9 @@ def test_the_overlay_prometheus_runs_with_components_and_the_console_beside_it(
                 bed.wait("apiservice/v1beta1.external.metrics.k8s.io", "condition=Available", 30)
                 bed.rollout("streamgate-console", "streamgate-console", seconds=120)
                 there = bed.get("service", "streamgate-console", "-n", "streamgate-console")["spec"]
-                place = HTTPConnection(there["clusterIP"], there["ports"][0]["port"], timeout=10)
-                assert asked(place, "/") == HTTPStatus.FORBIDDEN
-                assert asked(place, f"/?token={'t' * 32}") == HTTPStatus.SEE_OTHER  # to the page, with a cookie
+                with closing(HTTPConnection(there["clusterIP"], there["ports"][0]["port"], timeout=10)) as place:
+                    assert asked(place, "/") == HTTPStatus.FORBIDDEN
+                    assert asked(place, f"/?token={'t' * 32}") == HTTPStatus.SEE_OTHER  # to the page, with a cookie
         finally:
             assert ours(bed) == []
 
