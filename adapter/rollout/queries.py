@@ -14,7 +14,7 @@ import promql_parser as ast
 
 from adapter.metrics.promql.insert import Inserter, InsertError
 from adapter.metrics.promql.read import PromQLError, parse
-from adapter.metrics.promql.walk import children, selectors
+from adapter.metrics.promql.walk import children, selectors, unwrap
 from adapter.metrics.promql.write import Writer, label
 from adapter.rollout.model.gates import Gate
 from adapter.rollout.model.window import Arm
@@ -40,6 +40,14 @@ class Subject(NamedTuple):
     """Names; at least one."""
     hash: str
     window_seconds: int
+
+
+ANYBODY: Final = (
+    Subject("default", Arm.STABLE, ("web-0",), "7c6b5d9f8", 30),
+    Subject("default", Arm.CANARY, ("web-1",), "5d4f8c7b9", 30),
+)
+"""Whom a query is tried on: one of each arm."""
+SAME: Final = 'it reads the same for both arms; right would be a matcher such as pod=~"{{pods}}"'
 
 
 class Bound(NamedTuple):
@@ -77,12 +85,12 @@ def filled(template: str, values: Mapping[str, str]) -> str:
 def problem_of(template: str) -> str:
     """What is wrong with a gate's query, whomever it will be about; '' where nothing is."""
     if not any(found[1].strip() in OF_ARM for found in ARGUMENT.finditer(template)):
-        return 'it reads the same for both arms; right would be a matcher such as pod=~"{{pods}}"'
+        return SAME
     try:
-        bind(template, Subject("default", Arm.CANARY, ("web-1",), "5d4f8c7b9", 30), "namespace")
+        stable, canary = (bind(template, subject, "namespace") for subject in ANYBODY)
     except PromQLError as error:
         return str(error)
-    return ""
+    return SAME if stable.promql == canary.promql else ""  # what stands in a comment is not asked
 
 
 def problems(gates: Sequence[Gate]) -> list[str]:
@@ -105,20 +113,22 @@ def _refused(tree: ast.Expr) -> str:
     """Why the tree is not asked: what could read another namespace, another time, or without bounds."""
     found = list(selectors(tree))
     if not found:
-        return "it reads no series"
+        return 'it reads no series; right would be a selector such as http_requests_total{pod=~"{{pods}}"}'
+    if isinstance(unwrap(tree), ast.MatrixSelector | ast.SubqueryExpr):
+        return "it gives a range of values; right would be one value, such as sum(increase(…[{{window}}]))"
     if len(list(_instant(tree))) > MOST_INSTANT:
-        return f"it has more than {MOST_INSTANT} selectors without a range"
+        return f"it has more than {MOST_INSTANT} selectors without a range; right would be fewer"
     if any(each.matchers.or_matchers for each in found):
         return "matchers joined by `or` cannot be bound to a namespace; right would be two selectors joined by `or`"
     for node in _all(tree):
         if isinstance(node, ast.Call) and node.func.name == "info":
-            return "info() reads series that no selector names"
+            return "info() reads series that no selector names; right would be a selector joined by on (…)"
         if isinstance(node, ast.VectorSelector | ast.SubqueryExpr) and (node.offset is not None or node.at is not None):
-            return "offset and @ are not asked: both arms are judged by the same interval"
+            return "offset and @ are not asked, as both arms are judged by the same interval; right would be neither"
         if isinstance(node, ast.MatrixSelector | ast.SubqueryExpr) and (node.range or timedelta()) > MOST_RANGE:
             return "a range is longer than an hour; right would be [{{window}}]"
         if isinstance(node, ast.SubqueryExpr) and node.step is not None and node.step < LEAST_STEP:
-            return "a subquery's step is shorter than a second"
+            return "a subquery's step is shorter than a second; right would be 1s or more"
     return ""
 
 

@@ -86,6 +86,11 @@ def test_the_arguments_stand_where_they_are_written_and_pods_are_taken_word_by_w
     ("query", "words"),
     [
         ("sum(up)", "reads the same for both arms"),
+        ("sum(up) # {{arm}}", "reads the same for both arms"),
+        ('sum(up) # {pod=~"{{pods}}"}\n + 1', "reads the same for both arms"),
+        ('up{pod=~"{{pods}}"}[5m]', "a range of values"),
+        ('((up{pod=~"{{pods}}"}[{{window}}]))', "a range of values"),
+        ('sum(up{pod=~"{{pods}}"})[5m:10s]', "a range of values"),
         ('sum(up{pod=~"{{pods}}"}', "no PromQL"),
         ('up{pod=~"{{pods}}"} offset 1w', "offset and @"),
         ('up{pod=~"{{pods}}"} @ 1', "offset and @"),
@@ -104,6 +109,23 @@ def test_a_query_that_is_not_asked_is_said_in_a_sentence(query: str, words: str)
     gates, _ = read({"gates": [{**GAUGE, "query": {"value": query}}]})
     (problem,) = problems(gates.gates)
     assert problem.startswith("spec.gates[0].query.value: ")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        BAD,
+        f"{BAD} # by {{{{arm}}}}",
+        P95,
+        'scalar(sum(up{pod=~"{{pods}}"}))',
+        'max_over_time(sum(up{pod=~"{{pods}}"})[5m:10s])',
+        'sum(rate(up{pod=~"{{pods}}",path="a[5m]"}[5m]))',
+        'up{pod=~"{{pods}}",path="[5m]"}',
+        'sum by (arm) (up) * on (arm) label_replace(vector(1), "arm", "{{arm}}", "", "")',
+    ],
+)
+def test_a_query_that_gives_one_value_of_one_arm_is_asked(query: str) -> None:
+    assert problem_of(query) == ""
 
 
 @pytest.mark.parametrize(
