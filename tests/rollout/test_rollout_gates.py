@@ -85,9 +85,10 @@ def test_gates_of_blue_green_are_asked_after_the_switch_unless_they_say_before()
         ({"kind": ["events"]}, "spec.gates[0].kind: a list", "events, gauge"),
         ({"total": None}, "spec.gates[0].total: missing", "counter of all requests"),
         ({"total": "errors"}, "spec.gates[0].total: 'errors'", "counter of all requests"),
-        ({"limit": 0}, "spec.gates[0].limit: 0", "between 0 to 1"),
-        ({"limit": 1}, "spec.gates[0].limit: 1", "between 0 to 1"),
-        ({"limit": "1%"}, "spec.gates[0].limit: '1%'", "no number"),
+        ({"limit": 0}, "spec.gates[0].limit: 0", "right would be a number between 0 and 1"),
+        ({"limit": 1}, "spec.gates[0].limit: 1", "right would be a number between 0 and 1"),
+        ({"limit": "1%"}, "spec.gates[0].limit: '1%' is no number", "right would be a number between 0 and 1"),
+        ({"kind": "gauge", "total": None, "limit": "5"}, "spec.gates[0].limit: '5'", "right would be a number"),
         ({"limit": True}, "spec.gates[0].limit: True", "no number"),
         ({"limit": float("nan")}, "spec.gates[0].limit: nan", "no number"),
         ({"limit": 10**400}, "spec.gates[0].limit: ", "no number"),
@@ -98,6 +99,7 @@ def test_gates_of_blue_green_are_asked_after_the_switch_unless_they_say_before()
         ({"scope": "all"}, "spec.gates[0].scope: 'all'", "release, step"),
         ({"stage": "post"}, "spec.gates[0].stage: post", "canary"),
         ({"onUndecided": "hold"}, "spec.gates[0].onUndecided: 'hold'", "afterSeconds: 600"),
+        ({"onUndecided": {"afterSeconds": 1.5}}, "spec.gates[0].onUndecided.afterSeconds: 1.5", "from 1 to 604800"),
         ({"onUndecided": {"after": 5}}, "spec.gates[0].onUndecided.after", "afterSeconds, then"),
         ({"noEvidence": {"afterSeconds": 0}}, "spec.gates[0].noEvidence.afterSeconds: 0", "from 1 to 604800"),
         ({"noEvidence": {"then": "pass"}}, "spec.gates[0].noEvidence.then: 'pass'", "hold, rollback, promote"),
@@ -109,6 +111,19 @@ def test_each_problem_names_the_field_and_what_would_be_right(changed: dict[Any,
     (problem,) = problems(raw)
     assert problem.startswith(where)
     assert right in problem
+
+
+@pytest.mark.parametrize("field", ["worse", "query", "scope", "onUndecided", "name"])
+def test_null_is_as_nothing(field: str) -> None:
+    assert problems({**ERRORS, field: None}) == []
+    assert (
+        problems({"name": "q", "limit": 0.1, "query": {"bad": "a", "total": "b"}, "metric": None, "total": None}) == []
+    )
+
+
+def test_no_gate_is_no_problem_however_it_is_written() -> None:
+    specs: list[dict[str, Any]] = [{}, {"gates": None}, {"gates": []}]
+    assert [read(spec)[1] for spec in specs] == [[], [], []]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """What `lint` says of a policy but for its gates, and that the API server's definition says the same."""
 
-import copy
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 
 from adapter.rollout.model import shape
 from adapter.rollout.outside import MOST_URL
-from tests.rollout.test_rollout_gates_crd import SPEC
+from tests.rollout.test_rollout_gates_crd import SPEC, changed
 
 CANARY: dict[str, Any] = {
     "metadata": {"name": "web"},
@@ -36,21 +35,13 @@ BLUE_GREEN: dict[str, Any] = {
 ROUTE = {"httpRoute": {"name": "r", "service": "web"}}
 
 
-def changed(policy: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    """A copy with `value` at `path`, which is written as in the messages; None takes the field away."""
-    found = copy.deepcopy(policy)
-    inner: Any = found
-    *way, last = [int(part) if part.isdigit() else part for part in path.replace("[", ".").replace("]", "").split(".")]
-    for part in way:
-        inner = inner[part]
-    if value is None:
-        del inner[last]
-    else:
-        inner[last] = value
-    return found
+OF_META = {"name": "a.b-c", "namespace": "shop", "labels": {"a": "b"}, "annotations": {"a": "5", "b": None}}
 
 
-@pytest.mark.parametrize("policy", [CANARY, BLUE_GREEN, changed(CANARY, "spec.canary.traffic", ROUTE)])
+@pytest.mark.parametrize(
+    "policy",
+    [CANARY, BLUE_GREEN, changed(CANARY, "spec.canary.traffic", ROUTE), changed(CANARY, "metadata", OF_META)],
+)
 def test_a_good_policy_has_no_problem(policy: dict[str, Any]) -> None:
     assert shape.problems(policy) == []
 
@@ -60,6 +51,19 @@ def test_a_good_policy_has_no_problem(policy: dict[str, Any]) -> None:
     [
         (CANARY, "metadata.name", None, "missing"),
         (CANARY, "metadata.name", "n" * 64, "at most 63"),
+        (CANARY, "metadata.name", "Web App", "'Web App' is no good; right would be at most 63 lower-case letters"),
+        (CANARY, "metadata.name", "a/b", "'a/b' is no good"),
+        (CANARY, "metadata.name", "a..b", "'a..b' is no good"),
+        (CANARY, "metadata.name", 5, "5 is no good"),
+        (
+            CANARY,
+            "metadata.namespace",
+            5,
+            "5 is no good; right would be at most 63 lower-case letters, digits and hyphens",
+        ),
+        (CANARY, "metadata.namespace", "a.b", "'a.b' is no good"),
+        (CANARY, "metadata.labels", ["a"], "a list is no mapping"),
+        (CANARY, "metadata.annotations", {"on": True}, "on: True is no text; right would be one, in quotes"),
         (CANARY, "spec", None, "missing"),
         (CANARY, "spec", [], "a list is no mapping"),
         (CANARY, "spec.replicas", 5, "no such field"),
@@ -71,8 +75,8 @@ def test_a_good_policy_has_no_problem(policy: dict[str, Any]) -> None:
         (CANARY, "spec.settleSeconds", "5s", "no whole number"),
         (CANARY, "spec.settleSeconds", 1.5, "no whole number"),
         (CANARY, "spec.progressDeadlineSeconds", 9, "from 10 to 604800"),
-        (CANARY, "spec.allowParallel", "yes", "neither true nor false"),
-        (CANARY, "spec.triggers", {"configMaps": "a"}, "a list of at most 16 names"),
+        (CANARY, "spec.allowParallel", "yes", "'yes' is no switch; right would be true or false"),
+        (CANARY, "spec.triggers", {"configMaps": "a"}, "'a'; right would be a list of 0 to 16, each a name"),
         (CANARY, "spec.canary", None, "exactly one of blueGreen, canary and rolling"),
         (CANARY, "spec.blueGreen", {}, "exactly one of blueGreen, canary and rolling"),
         (CANARY, "spec.canary.steps", [], "0 entries"),
@@ -90,7 +94,7 @@ def test_a_good_policy_has_no_problem(policy: dict[str, Any]) -> None:
         (CANARY, "spec.canary.traffic", {"httpRoute": {"name": "r"}}, "service: missing"),
         (BLUE_GREEN, "spec.blueGreen.steps", [], "no such field"),
         (BLUE_GREEN, "spec.blueGreen.verifySeconds", 1e9, "from 0 to 604800"),
-        (BLUE_GREEN, "spec.triggers.secrets", [5], "5 is no name"),
+        (BLUE_GREEN, "spec.triggers.secrets", [5], "5 is no good; right would be a name of 1 to 253 characters"),
         (CANARY, "spec.notifications", {}, "a mapping; right would be a list of receivers"),
         (CANARY, "spec.notifications", [{"url": "http://a"}] * 5, "5 entries"),
         (BLUE_GREEN, "spec.notifications[0].url", None, "exactly one of url and urlFrom"),
@@ -100,7 +104,7 @@ def test_a_good_policy_has_no_problem(policy: dict[str, Any]) -> None:
         (BLUE_GREEN, "spec.notifications[0].url", "http://a/ b", "right would be https://host/path"),
         (BLUE_GREEN, "spec.notifications[0].url", "http://" + "a" * 2048, "right would be https://host/path"),
         (BLUE_GREEN, "spec.notifications[0].format", "teams", "right would be webhook or slack"),
-        (BLUE_GREEN, "spec.notifications[0].reasons", ["a"] * 33, "at most 32 names"),
+        (BLUE_GREEN, "spec.notifications[0].reasons", ["a"] * 33, "33 entries; right would be a list of 0 to 32"),
         (BLUE_GREEN, "spec.notifications[1].urlFrom.key", None, "missing"),
         (BLUE_GREEN, "spec.notifications[1].tokenFrom.token", "x", "no such field"),
     ],

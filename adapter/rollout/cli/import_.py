@@ -28,9 +28,11 @@ def run(given: Sequence[str]) -> int:
     """Runs the verb; returns the exit code."""
     told = flags("import", ABOUT, Imported).parse(given).settings
     try:
-        found = read(files.read_bytes(told.file), told.file)
-    except ManifestError as error:
-        raise files.VerbError(str(error)) from None
+        found = _read(told.file)
+    except files.VerbError as error:
+        if told.output == "json":
+            tables.lines([json.dumps(_as_json(Import((), (), 0), [str(error)]))])
+        raise
     if told.output == "json":
         tables.lines([json.dumps(_as_json(found))])
     else:
@@ -41,6 +43,13 @@ def run(given: Sequence[str]) -> int:
     return int(not found.policies)
 
 
+def _read(path: str) -> Import:
+    try:
+        return read(files.read_bytes(path), path)
+    except ManifestError as error:
+        raise files.VerbError(str(error)) from None
+
+
 def _say(found: Import) -> None:
     for each in found.findings:
         files.say(str(each))
@@ -48,9 +57,11 @@ def _say(found: Import) -> None:
         files.say(f"{found.more} more findings are not listed")
 
 
-def _as_json(found: Import) -> dict[str, object]:
+def _as_json(found: Import, problems: Sequence[str] = ()) -> dict[str, object]:
+    """`problems`: why the file as a whole cannot be used."""
     return {
         "objects": found.objects,
         "findings": [each._asdict() for each in found.findings],
         "more": found.more,
+        "problems": list(problems),
     }

@@ -43,10 +43,7 @@ def gate_problems(policy: Mapping[str, Any]) -> list[str]:
     if not isinstance(policy.get("spec"), Mapping):
         return []  # `shape` says so
     gates, problems = read(spec)
-    problems = problems or queries.problems(gates.gates)
-    if not problems and not spec.get("gates"):
-        problems.append("spec.gates: no gate is given, so every release would pass; right would be at least one")
-    return problems
+    return problems or queries.problems(gates.gates)
 
 
 CHECKS: Final[tuple[Callable[[Mapping[str, Any]], list[str]], ...]] = (shape.problems, gate_problems)
@@ -56,21 +53,41 @@ CHECKS: Final[tuple[Callable[[Mapping[str, Any]], list[str]], ...]] = (shape.pro
 def run(given: Sequence[str]) -> int:
     """Runs the verb; returns the exit code."""
     told = flags("lint", ABOUT, Lint, _check).parse(given).settings
-    gates: tuple[Gate, ...] = ()
-    data = files.read_bytes(told.file)
+    gates: list[Gate] = []
+    problems: list[str] = []
     try:
-        policy = documents.policy_of(data, told.file)
-    except ManifestError as error:
-        problems = [str(error)]
-    else:
-        gates = read(policy.get("spec"))[0].gates
-        problems = [problem for check in CHECKS for problem in check(policy)]
-        problems += _beside(told, policy, mappings(data, told.file))
+        _look(told, gates, problems)
+    except files.VerbError as error:
+        if told.output != "json":
+            tables.lines(problems)
+            raise
+        problems.append(str(error))
     if told.output == "json":
         tables.lines([json.dumps({"gates": [_gate(gate) for gate in gates], "problems": problems})])
     else:
         tables.lines(problems or [f"{told.file}: {len(gates)} gates, no problem"])
+    if not problems and not gates:
+        files.say(f"{told.file}: spec.gates: no gate is given: time and crashes alone decide")
     return int(bool(problems))
+
+
+def _look(told: Lint, gates: list[Gate], problems: list[str]) -> None:
+    """Adds the gates that can be read, and all that is wrong. Raises VerbError; what was found before it counts."""
+    data = files.read_bytes(told.file)
+    try:
+        policy = documents.policy_of(data, told.file)
+    except ManifestError as error:
+        problems.append(str(error))
+        return
+    gates += read(policy.get("spec"))[0].gates
+    problems += [problem for check in CHECKS for problem in check(policy)]
+    metadata = policy.get("metadata")
+    own = metadata.get("namespace") if isinstance(metadata, dict) else None
+    named = own if isinstance(own, str) else ""
+    beside = list(sentences(policy, gather(mappings(data, told.file), named)))
+    problems += beside
+    if told.online:
+        problems += [each for each in _in_cluster(told, policy, named) if each not in beside]
 
 
 def _check(told: Lint) -> Iterable[str]:
@@ -78,22 +95,15 @@ def _check(told: Lint) -> Iterable[str]:
         yield f"--as-group={told.groups[0]}: --as is wanted as well"
 
 
-def _beside(told: Lint, policy: dict[str, Any], objects: Sequence[dict[str, Any]]) -> list[str]:
-    """What the objects of the file say, then what the cluster says and the file did not."""
-    metadata = policy.get("metadata")
-    own = metadata.get("namespace") if isinstance(metadata, dict) else None
-    named = own if isinstance(own, str) else ""
-    found = list(sentences(policy, gather(objects, named)))
-    if not told.online:
-        return found
+def _in_cluster(told: Lint, policy: dict[str, Any], named: str) -> list[str]:
+    """What the cluster says; `named`: the policy's own namespace, '' where the file names none. Raises VerbError."""
     if named and told.namespace and named != told.namespace:
-        return [*found, f"metadata.namespace: {named[:63]} is not --namespace={told.namespace}: name the same"]
+        return [f"metadata.namespace: {named[:63]} is not --namespace={told.namespace}: name the same"]
 
     async def work(client: Client, namespace: str) -> list[str]:
         return await survey(client, policy, named or namespace, Author(told.user, told.groups))
 
-    said = cluster.with_client(told, work)
-    return [*found, *(each for each in said if each not in found)]
+    return cluster.with_client(told, work)
 
 
 def _gate(gate: Gate) -> dict[str, Any]:

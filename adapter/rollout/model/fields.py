@@ -47,11 +47,10 @@ class Fields:
             return default
         number = finite(value)
         if number is None:
-            self.wrong(field, f"{shown(value)} is no number")
+            self.wrong(field, f"{shown(value)} is no number; right would be {span(least, most, inside=inside)}")
             return default
         if not least <= number <= most or (inside and number in (least, most)):
-            word = "between" if inside else "from"
-            self.wrong(field, f"{number:g} is out of range; right would be {word} {least:g} to {most:g}")
+            self.wrong(field, f"{shown(value)} is out of range; right would be {span(least, most, inside=inside)}")
             return default
         return number
 
@@ -63,7 +62,7 @@ class Fields:
         for word in words:
             if value == word.value:
                 return word
-        self.wrong(field, f"{shown(value)} is none of {', '.join(words)}")
+        self.wrong(field, f"{shown(value)} is no good; right would be one of {', '.join(words)}")
         return default
 
     def has(self, field: str) -> bool:
@@ -91,7 +90,7 @@ class Fields:
     def flag(self, field: str) -> None:
         value = self._raw.get(field)
         if value is not None and not isinstance(value, bool):
-            self.wrong(field, f"{shown(value)} is neither true nor false")
+            self.wrong(field, f"{shown(value)} is no switch; right would be true or false")
 
     def port(self, field: str, pattern: re.Pattern[str]) -> None:
         """A port's number or its name."""
@@ -101,24 +100,29 @@ class Fields:
         if value is not None and not named and number not in range(1, 65536):
             self.wrong(field, f"{shown(value)} is no port; right would be a container port's number or name")
 
-    def texts(self, field: str, pattern: re.Pattern[str], most: int) -> None:
-        """A list of at most `most` texts."""
+    def texts(self, field: str, pattern: re.Pattern[str], right: str, *, least: int = 0, most: int) -> None:
+        """A list of `least` to `most` texts; `right`: what each of them would be."""
         value = self._raw.get(field)
         if value is None:
             return
-        if not isinstance(value, list) or len(value) > most:
-            self.wrong(field, f"right would be a list of at most {most} names")
+        if not isinstance(value, list) or not least <= len(value) <= most:
+            self.wrong(field, f"{_counted(value)}; right would be a list of {least} to {most}, each {right}")
             return
         for index, text in enumerate(value):
             if not isinstance(text, str) or not pattern.match(text):
-                self.wrong(f"{field}[{index}]", f"{shown(text)} is no name")
+                self.wrong(f"{field}[{index}]", f"{shown(text)} is no good; right would be {right}")
+
+    def all_texts(self) -> None:
+        """Every value a text, as of labels."""
+        for key, value in self._raw.items():
+            if value is not None and not isinstance(value, str):
+                self.wrong(named(key), f"{shown(value)} is no text; right would be one, in quotes")
 
     def each(self, field: str, least: int, most: int, right: str) -> "Iterator[Fields]":
         """The mappings of a list of `least` to `most`."""
         value = self._raw.get(field)
         if not isinstance(value, list) or not least <= len(value) <= most:
-            found = f"{len(value)} entries" if isinstance(value, list) else shown(value)
-            self.wrong(field, f"{found}; right would be {right}, {least} to {most} of them")
+            self.wrong(field, f"{_counted(value)}; right would be {right}, {least} to {most} of them")
             return
         for index, inner in enumerate(value):
             if isinstance(inner, Mapping):
@@ -143,6 +147,17 @@ class Fields:
 
     def _at(self, field: str) -> str:
         return f"{self._path}.{field}" if self._path else field
+
+
+def span(least: float, most: float, *, inside: bool = False) -> str:
+    """The numbers from `least` to `most`, for a sentence; `inside`: neither of them itself."""
+    if not math.isfinite(most - least):
+        return "a number"
+    return f"a number between {least:g} and {most:g}" if inside else f"a number from {least:g} to {most:g}"
+
+
+def _counted(value: object) -> str:
+    return f"{len(value)} entries" if isinstance(value, list) else shown(value)
 
 
 def finite(value: object) -> float | None:

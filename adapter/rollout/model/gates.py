@@ -14,7 +14,7 @@ from typing import Final
 
 from adapter.rollout.model import query as queries
 from adapter.rollout.model.fields import Fields, shown
-from adapter.rollout.model.preview import GENERATED, Generate
+from adapter.rollout.model.preview import GENERATED, LIMITS, Generate
 from adapter.rollout.model.query import Query
 from adapter.rollout.model.verdict import Stage
 
@@ -172,7 +172,7 @@ def _generated(spec: Mapping[str, object]) -> list[Gate]:
     raw = blue_green.get("generate") if isinstance(blue_green, Mapping) else None
     if not isinstance(raw, Mapping):
         return []
-    limit = Fields(raw, "spec.blueGreen.generate", []).number("limit", Generate().limit, 0, 1, inside=True)
+    limit = Fields(raw, "spec.blueGreen.generate", []).number("limit", Generate().limit, *LIMITS)
     return [Gate(name=GENERATED, metric=GENERATED, limit=limit, stage=Stage.PRE)]
 
 
@@ -217,7 +217,7 @@ def _gate(raw: object, path: str, blue_green: bool, problems: list[str]) -> Gate
         query=query,
     )
     if len(problems) == before:
-        problems += (f"{path}{text}" for text in _odd(gate, raw, blue_green))
+        problems += (f"{path}{text}" for text in _odd(gate, fields, blue_green))
     return gate if gate.metric else None
 
 
@@ -226,14 +226,14 @@ def _timeout(fields: Fields, field: str, default: Timeout) -> Timeout:
     if inner is None:
         return default
     inner.only(("afterSeconds", "then"))
-    seconds = inner.number("afterSeconds", default.after_seconds, 1, MOST_SECONDS)
-    return Timeout(after_seconds=round(seconds or default.after_seconds), then=inner.word("then", default.then))
+    seconds = inner.whole("afterSeconds", 1, MOST_SECONDS)
+    return Timeout(after_seconds=seconds or default.after_seconds, then=inner.word("then", default.then))
 
 
-def _odd(gate: Gate, raw: Mapping[str, object], blue_green: bool) -> list[str]:
+def _odd(gate: Gate, fields: Fields, blue_green: bool) -> list[str]:
     """What is wrong with fields that are right one by one."""
     said = []
-    if gate.query and ("metric" in raw or "total" in raw):
+    if gate.query and (fields.has("metric") or fields.has("total")):
         said.append(".query: metric and total are for values of the metrics API; right would be query alone")
     if gate.kind is Kind.EVENTS and not gate.total and not gate.query:
         said.append(".total: missing; right would be the counter of all requests, of which `metric` counts the bad")
@@ -241,7 +241,7 @@ def _odd(gate: Gate, raw: Mapping[str, object], blue_green: bool) -> list[str]:
         said.append(f".total: {gate.total!r} is `metric` as well; right would be the counter of all requests")
     if gate.kind is Kind.GAUGE and gate.total:
         said.append(".total: a gauge has none; right would be to leave it out, or kind events")
-    if gate.kind is Kind.EVENTS and "worse" in raw:
+    if gate.kind is Kind.EVENTS and fields.has("worse"):
         said.append(".worse: only gauges have it; more bad requests are always worse")
     if gate.limit is None and gate.margin is None:
         said.append(": neither limit nor margin is given; right would be one of them")

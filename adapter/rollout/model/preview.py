@@ -19,6 +19,8 @@ Port: TypeAlias = int | str | None
 
 MOST_PROBES: Final = 8
 MOST_PATHS: Final = 16
+LIMITS: Final = (0.000001, 0.999999)
+"""Of `generate`."""
 GENERATED: Final = "generated-traffic"
 """The name, and in recordings the metric, of the gate on requests of our own."""
 WHOLE: Final = {
@@ -124,8 +126,8 @@ def problems(blue_green: Fields) -> None:
             blue_green.wrong("probes", "two have the same name; right would be a name each")
     if generate := blue_green.mapping("generate", "{paths: [/], requestsPerSecond: 10, limit: 0.01}"):
         generate.only(GENERATE)
-        generate.texts("paths", _PATH, MOST_PATHS)
-        generate.number("limit", None, 0, 1, inside=True)
+        generate.texts("paths", _PATH, "a path such as /healthz", least=1, most=MOST_PATHS)
+        generate.number("limit", None, *LIMITS)
         _common(generate, GENERATE)
 
 

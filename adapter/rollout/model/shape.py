@@ -43,20 +43,22 @@ SECONDS: Final = {
     "pauseSeconds": (0, MOST_SECONDS),
 }
 
+_OBJECT: Final = re.compile(r"(?=.{1,63}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 _LABEL: Final = re.compile(r".{1,63}\Z", re.DOTALL)
+_SERVICE: Final = re.compile(r".{0,63}\Z", re.DOTALL)
 _FORMAT: Final = re.compile(r"(webhook|slack)\Z")
-_URL: Final = re.compile(r"(?=.{1,2048}\Z)https?://[^/?#@\s]+([/?#]\S*)?\Z")
+_URL: Final = re.compile(r"(?=.{1,2048}\Z)https?://[^/?#@\t\n\f\r ]+([/?#][^\t\n\f\r ]*)?\Z", re.DOTALL)
 _NAME: Final = re.compile(r".{1,253}\Z", re.DOTALL)
 
 
 def problems(policy: Mapping[str, Any]) -> list[str]:
     """A sentence, with the field's path, for each thing that is wrong."""
     said: list[str] = []
-    Fields(policy, "", said).mapping("metadata", "the object's name and namespace", required=True)
-    metadata = policy.get("metadata")
-    if isinstance(metadata, Mapping):
-        Fields(metadata, "metadata", said).text("name", _LABEL, "a name of at most 63 characters", required=True)
-    spec = Fields(policy, "", said).mapping("spec", "targetRef, a strategy and gates", required=True)
+    top = Fields(policy, "", said)
+    if metadata := top.mapping("metadata", "the object's name and namespace", required=True):
+        _metadata(metadata)
+    spec = top.mapping("spec", "targetRef, a strategy and gates", required=True)
     if spec is None:
         return said
     spec.only(SPEC)
@@ -68,12 +70,21 @@ def problems(policy: Mapping[str, Any]) -> list[str]:
     if triggers := spec.mapping("triggers", "configMaps and secrets"):
         triggers.only(("configMaps", "secrets"))
         for field in ("configMaps", "secrets"):
-            triggers.texts(field, _NAME, MOST_TRIGGERS)
+            triggers.texts(field, _NAME, "a name of 1 to 253 characters", most=MOST_TRIGGERS)
     if spec.has("notifications"):
         for receiver in spec.each("notifications", 0, MOST_RECEIVERS, "a list of receivers such as {url: https://…}"):
             _receiver(receiver)
     _strategy(spec)
     return said
+
+
+def _metadata(metadata: Fields) -> None:
+    """What the API server wants of every object, and that the name is a label's value."""
+    metadata.text("name", _OBJECT, "at most 63 lower-case letters, digits, hyphens and points", required=True)
+    metadata.text("namespace", _NAMESPACE, "at most 63 lower-case letters, digits and hyphens")
+    for field in ("labels", "annotations"):
+        if found := metadata.mapping(field, "texts by their names"):
+            found.all_texts()
 
 
 def _receiver(receiver: Fields) -> None:
@@ -85,7 +96,7 @@ def _receiver(receiver: Fields) -> None:
             found.only(("secret", "key"))
             found.text("secret", _NAME, "the Secret's name", required=True)
             found.text("key", _NAME, "the key in its data", required=True)
-    receiver.texts("reasons", _LABEL, MOST_REASONS)
+    receiver.texts("reasons", _LABEL, "an Event's reason of 1 to 63 characters", most=MOST_REASONS)
     if receiver.has("url") == receiver.has("urlFrom"):
         receiver.wrong("url", "exactly one of url and urlFrom is wanted")
 
@@ -104,7 +115,7 @@ def _strategy(spec: Fields) -> None:
         spec.wrong("canary", "exactly one of blueGreen, canary and rolling is wanted")
     if blue_green:
         blue_green.only(BLUE_GREEN)
-        blue_green.text("previewService", _LABEL, "a Service's name")
+        blue_green.text("previewService", _SERVICE, "a Service's name")
         for field in ("previewSeconds", "verifySeconds"):
             blue_green.whole(field, *SECONDS[field])
         blue_green.flag("manual")

@@ -20,7 +20,10 @@ HOST: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?\Z")
 NO_CA: Final = "it holds no certificate; right would be certificates in PEM, in base64"
 
 _PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
-_BASE64: Final = re.compile(rf"[A-Za-z0-9+/=\s]{{0,{MOST_CA}}}\Z")
+_BASE64: Final = re.compile(
+    rf"(?=.{{1,{MOST_CA}}}\Z)(?:[A-Za-z0-9+/]{{4}})*+(?:[A-Za-z0-9+/]{{2}}==|[A-Za-z0-9+/]{{3}}=)?\Z"
+)
+"""As the API server has it: in one line, without blanks."""
 
 
 class Tls(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -67,7 +70,7 @@ def problems(fields: Fields) -> None:
         tls.only(TLS)
         tls.text("serverName", HOST, "a host's name that stands in the certificate")
         tls.flag("insecureSkipVerify")
-        bundle = tls.text("caBundle", _BASE64, f"at most {MOST_CA} characters of base64")
+        bundle = tls.text("caBundle", _BASE64, f"at most {MOST_CA} characters of base64, in one line")
         if bundle and not is_ca(bundle):
             tls.wrong("caBundle", NO_CA)
         if not https:
