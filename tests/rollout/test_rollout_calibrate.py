@@ -52,8 +52,10 @@ def lines(
 def run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
     def call(gates: list[Any], recording: Iterable[str], *more: str, strategy: str = "canary") -> Any:
         policy, windows = tmp_path / "policy.yaml", tmp_path / "windows.jsonl"
-        document = {"apiVersion": "streamgate.io/v1alpha1", "kind": "RolloutPolicy"}
-        policy.write_text(yaml.safe_dump({**document, "spec": {strategy: {}, "gates": gates}}))
+        document = {"apiVersion": "streamgate.io/v1alpha1", "kind": "RolloutPolicy", "metadata": {"name": "web"}}
+        steps = {"steps": [{"weight": 10}]} if strategy == "canary" else {}
+        spec = {"targetRef": {"name": "web"}, strategy: steps, "gates": gates}
+        policy.write_text(yaml.safe_dump({**document, "spec": spec}))
         windows.write_text("\n".join(recording))
         code = main(["calibrate", str(policy), str(windows), "--output", "json", *more])
         out, err = capsys.readouterr()

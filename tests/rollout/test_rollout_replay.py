@@ -42,7 +42,7 @@ def policy(tmp_path: Path) -> Callable[..., Any]:
             "apiVersion": "streamgate.io/v1alpha1",
             "kind": "RolloutPolicy",
             "metadata": {"name": "web"},
-            "spec": {"targetRef": {"name": "web"}, **STRATEGIES[strategy], "gates": list(gates), **more},
+            "spec": {"targetRef": {"name": "web"}, **STRATEGIES[strategy], "gates": list(gates)} | more,
         }
         path = tmp_path / "policy.yaml"
         path.write_text(yaml.safe_dump(document))
@@ -248,9 +248,75 @@ class TestReplay:
     def test_a_policy_without_gates_is_refused(
         self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
     ) -> None:
-        code, _, err = run("replay", policy(), recorded([]))
-        assert code == 1
-        assert "the policy names no gate" in err
+        code, out, err = run("replay", policy(), recorded([]))
+        assert (code, out) == (1, "")
+        assert "policy.yaml: spec.gates: the policy names no gate, so there is nothing to judge; right would be" in err
+
+    @pytest.mark.parametrize("verb", ["replay", "calibrate"])
+    @pytest.mark.parametrize(
+        ("gates", "more", "named"),
+        [
+            ([], {"blueGreen": {"generate": {}}}, "generated-traffic (stage pre)"),
+            ([{**LIMIT, "stage": "pre"}], {}, "errors (stage pre)"),
+        ],
+    )
+    def test_a_policy_none_of_whose_gates_is_of_the_stage_is_refused(
+        self,
+        run: Callable[..., Any],
+        policy: Callable[..., Any],
+        recorded: Callable[..., Any],
+        verb: str,
+        gates: list[Any],
+        more: dict[str, Any],
+        named: str,
+    ) -> None:
+        """Windows in which all fail, of which the others would promote without having looked at them."""
+        windows = recorded(map(line, steady(40, stable=None, canary=(100, 100))))
+        code, out, err = run(verb, policy(*gates, strategy="blueGreen", **more), windows, "--output", "json")
+        assert (code, out) == (1, "")
+        assert err.endswith(
+            "policy.yaml: spec.gates: a recording is held against gates of stage post, and there is only "
+            f"{named}; right would be one of stage post\n"
+        )
+
+    def test_gates_of_another_stage_are_left_out_and_named(
+        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+    ) -> None:
+        gates = [LIMIT, {**LIMIT, "name": "before", "stage": "pre"}]
+        windows = recorded(map(line, steady(20, stable=None, canary=(100, 6))))
+        code, out, err = run("replay", policy(*gates, strategy="blueGreen"), windows, "--output", "json")
+        assert (code, last(out)["verdict"]) == (0, "rollback")
+        (said,) = err.splitlines()
+        assert said.endswith("left out, as a recording is held against gates of stage post: before (stage pre)")
+
+    @pytest.mark.parametrize(
+        ("more", "words"),
+        [
+            ({"canary": None}, "spec.canary: exactly one of blueGreen, canary and rolling is wanted"),
+            ({"rolling": {"steps": [{"weight": 5}]}}, "spec.canary: exactly one of"),
+            ({"canary": {"steps": [{"weight": 9}, {"weight": 8}]}}, "spec.canary.steps[1].weight: 8 is not above"),
+            ({"settleSeconds": -1}, "spec.settleSeconds: -1 is out of range"),
+        ],
+    )
+    def test_what_lint_says_of_the_rest_of_the_policy_is_said_and_the_gates_are_judged(
+        self,
+        run: Callable[..., Any],
+        policy: Callable[..., Any],
+        recorded: Callable[..., Any],
+        more: dict[str, Any],
+        words: str,
+    ) -> None:
+        code, out, err = run("replay", policy(ERRORS, **more), recorded(map(line, steady(60))), "--output", "json")
+        assert (code, last(out)["verdict"]) == (0, "promote")
+        (said,) = err.splitlines()
+        assert said.startswith("streamgate-rollout: lint: ")
+        assert f"policy.yaml: {words}" in said
+
+    def test_a_query_that_lint_refuses_is_said_as_well(
+        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+    ) -> None:
+        gate = {"name": "errors", "limit": 0.01, "query": {"bad": "a", "total": 'b{pod=~"{{pods}}"}'}}
+        assert "lint: " in run("replay", policy(gate), recorded(map(line, steady(60))))[2]
 
     def test_files_that_are_not_there_are_named(
         self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any], tmp_path: Path
@@ -330,8 +396,32 @@ class TestLint:
         assert code == 1
         assert "spec.gates[0].margin: blue-green" in out
 
-    def test_no_gate_is_a_problem(self, run: Callable[..., Any], policy: Callable[..., Any]) -> None:
-        assert run("lint", policy())[0] == 1
+    @pytest.mark.parametrize("gates", [[], None])
+    def test_no_gate_is_no_problem_but_said(
+        self, run: Callable[..., Any], policy: Callable[..., Any], gates: Any
+    ) -> None:
+        """As docs/rollouts.md has it: time and crashes decide."""
+        code, out, err = run("lint", policy(gates=gates) if gates is None else policy(), "--output", "json")
+        assert (code, json.loads(out)) == (0, {"gates": [], "problems": []})
+        assert err.endswith("policy.yaml: spec.gates: no gate is given: time and crashes alone decide\n")
+
+    @pytest.mark.parametrize("verb", ["lint", "import"])
+    def test_a_file_that_is_not_there_is_a_problem_in_json_too(self, run: Callable[..., Any], verb: str) -> None:
+        code, out, _ = run(verb, "nowhere.yaml", "-o", "json")
+        assert (code, json.loads(out)["problems"]) == (1, ["nowhere.yaml: cannot be read: No such file or directory"])
+        code, out, err = run(verb, "nowhere.yaml")
+        assert (code, out) == (1, "")
+        assert "nowhere.yaml: cannot be read: No such file or directory" in err
+
+    @pytest.mark.parametrize("output", ["json", "text"])
+    def test_a_cluster_that_is_away_hides_nothing_of_what_the_file_says(
+        self, run: Callable[..., Any], policy: Callable[..., Any], tmp_path: Path, output: str
+    ) -> None:
+        found = run("lint", policy(ERRORS, settleSeconds=-1), f"--kubeconfig={tmp_path}/none", f"--output={output}")
+        code, out, err = found
+        assert code == 1
+        assert "spec.settleSeconds: -1" in out
+        assert f"{tmp_path}/none" in (json.loads(out)["problems"][1] if output == "json" else err)
 
     @pytest.mark.parametrize("text", BAD_FILES, ids=range(len(BAD_FILES)))
     def test_a_file_that_cannot_be_used_is_one_sentence(

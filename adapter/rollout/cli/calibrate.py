@@ -17,7 +17,6 @@ from adapter.rollout.evidence.chance import upper
 from adapter.rollout.model.gates import Gates
 from adapter.rollout.model.verdict import Stage
 from adapter.rollout.model.window import Window
-from adapter.rollout.replay import stage_of
 
 ABOUT = f"""Make identical releases of a recording of stable pods: whole pods are split into two arms, in blocks of
 {BLOCK} windows. Says how many of them the policy would roll back or promote, and how many it finds that are worse."""
@@ -43,8 +42,7 @@ def _check(told: Calibration) -> Iterable[str]:
 def run(given: Sequence[str]) -> int:
     """Runs the verb; returns the exit code."""
     told = flags("calibrate", ABOUT, Calibration, _check).parse(given).settings
-    gates, blue_green = files.read_gates(told.policy)
-    stage = stage_of(blue_green=blue_green)
+    gates, stage = files.read_gates(told.policy)
     complaints = files.Complaints(told.windows)
     try:
         with files.open_windows(told.windows) as file:
@@ -68,7 +66,8 @@ def _windows(lines: Iterator[bytes], complaints: files.Complaints) -> Iterator[W
 def _found(gates: Gates, stage: Stage, recorded: Recorded, told: Calibration) -> dict[str, Any]:
     missing = left_out(gates, stage, recorded)
     if len(missing) == len(gates.of(stage)):
-        raise files.VerbError(f"{told.windows}: no gate can be judged: no stable values of {', '.join(missing)}")
+        said = f"no gate can be judged: no stable values of {', '.join(missing)}"
+        raise files.VerbError(f"{told.windows}: {said}; right would be readings of the stable pods, pod by pod")
     same, bad = (
         calibrate(
             gates,

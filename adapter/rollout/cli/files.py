@@ -1,15 +1,18 @@
 """Files that verbs read, and what they say about them."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from adapter.files import size
 from adapter.program import tables
-from adapter.rollout import documents, recording
+from adapter.rollout import documents, queries, recording
 from adapter.rollout.cli.settings import PROGRAM
+from adapter.rollout.model import shape
 from adapter.rollout.model.gates import Gates, GatesError, parse
+from adapter.rollout.model.verdict import Stage
+from adapter.rollout.replay import stage_of
 from adapter.units.manifest import MOST_BYTES, ManifestError
 
 MOST_SKIPPED: Final = 64 << 20
@@ -64,18 +67,40 @@ def read_policy(path: str) -> dict[str, Any]:
         raise VerbError(str(error)) from None
 
 
-def read_gates(path: str) -> tuple[Gates, bool]:
-    """The gates of a policy's file that names at least one, and whether it is blue-green. Raises VerbError."""
-    spec = documents.spec_of(read_policy(path))
+def read_gates(path: str) -> tuple[Gates, Stage]:
+    """The gates of a policy's file, and the stage that a recording is held against, of which there is at least one.
+
+    What `lint` has to say of the rest of the policy is said on stderr, and which gates are left out. Raises VerbError.
+    """
+    policy = read_policy(path)
+    spec = documents.spec_of(policy)
     try:
         gates = parse(spec)
     except GatesError as error:
         for problem in error.problems:
             say(f"{path}: {problem}")
-        raise VerbError(f"{path}: the gates cannot be used") from None
+        raise VerbError(f"{path}: the gates cannot be used; right would be what {PROGRAM} lint accepts") from None
+    _say_all([f"lint: {path}: {problem}" for problem in [*shape.problems(policy), *queries.problems(gates.gates)]])
+    stage = stage_of(blue_green=isinstance(spec.get("blueGreen"), dict))
     if not gates.gates:
-        raise VerbError(f"{path}: spec.gates: the policy names no gate; there is nothing to judge")
-    return gates, isinstance(spec.get("blueGreen"), dict)
+        right = "right would be at least one, with a metric and a limit"
+        raise VerbError(f"{path}: spec.gates: the policy names no gate, so there is nothing to judge; {right}")
+    left = [gate for gate in gates.gates if gate.stage is not stage]
+    names = ", ".join(f"{gate.name} (stage {gate.stage})" for gate in left)
+    if len(left) == len(gates.gates):
+        said = f"a recording is held against gates of stage {stage}, and there is only {names}"
+        raise VerbError(f"{path}: spec.gates: {said}; right would be one of stage {stage}")
+    if left:
+        say(f"{path}: left out, as a recording is held against gates of stage {stage}: {names}")
+    return gates, stage
+
+
+def _say_all(sentences: Sequence[str]) -> None:
+    """The first few of them, and how many more there are."""
+    for sentence in sentences[:MOST_SAID]:
+        say(sentence)
+    if len(sentences) > MOST_SAID:
+        say(f"{len(sentences) - MOST_SAID} more are not listed")
 
 
 def lines(file: BinaryIO, path: str) -> Iterator[bytes]:

@@ -10,22 +10,22 @@ from adapter.rollout.cli import files
 from adapter.rollout.cli.settings import Recording, flags, one_stdin
 from adapter.rollout.explain import as_json
 from adapter.rollout.model.window import Window
-from adapter.rollout.replay import NO_WINDOW, Told, end, replay, stage_of
+from adapter.rollout.replay import NO_WINDOW, Told, end, replay
 
-ABOUT = """Run the gates of a RolloutPolicy over recorded windows (JSON lines; - reads stdin). Prints the verdict after
-each window and, last, what became of the release. Exit code 1 if a line or value could not be used: it is then named on
-stderr, and the verdict is that of the others."""
+ABOUT = """Run the gates of a RolloutPolicy (of blue-green those of stage post) over recorded windows: JSON lines;
+- reads stdin. Prints the verdict after each window and, last, what became of the release. Exit code 1 if there is no
+such gate, or if a line or value could not be used: it is named on stderr, and the verdict is that of the others."""
 
 
 def run(given: Sequence[str]) -> int:
     """Runs the verb; returns the exit code."""
     told = flags("replay", ABOUT, Recording, one_stdin).parse(given).settings
-    gates, blue_green = files.read_gates(told.policy)
+    gates, stage = files.read_gates(told.policy)
     complaints = files.Complaints(told.windows)
     last = NO_WINDOW
     with files.open_windows(told.windows) as file:
         windows = _windows(files.lines(file, told.windows), complaints)
-        for one in replay(gates, windows, stage_of(blue_green=blue_green)):
+        for one in replay(gates, windows, stage):
             last = end(last, one)
             tables.lines([_line(one, told.output)])
     complaints.end()
