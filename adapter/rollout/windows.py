@@ -11,7 +11,9 @@ ones after a switch: a new sample of it is enough. Rules:
   service has no such series. Their first appearance counts in full.
 * A pod that was born after `since` counts in full from its first sample; an older one only from there on.
 * What a pod counted after its last sample is lost when it dies or restarts: bounded by its own rate, and said.
-* NaN, infinity, negative values, several values of one pod, and samples older than `MAX_AGE` are no evidence.
+* NaN, infinity, negative values, several values of one pod, and samples older than `MAX_AGE` or more than `MOST_AHEAD`
+  ahead of our clock are no evidence. What is less ahead is taken for a sample of now: a mark in the future would hold
+  back all windows until then.
 """
 
 import math
@@ -24,6 +26,11 @@ from adapter.rollout.model.window import Arm, Counts, Gauge, Health, Reading, Wi
 
 MAX_AGE: Final = 60.0
 """s; an older sample is stale."""
+MOST_AHEAD: Final = 10.0
+"""s before our clock that a sample's may be: clocks that are kept differ by less than one; how old a sample of one that
+is not may be, nobody knows."""
+MOST_TOTAL: Final = 2.0**53
+"""Above it a float counts no single requests any more."""
 PATIENCE: Final = 15.0
 """s after the last window from which on no single pod is waited for."""
 COARSE: Final = 1.0
@@ -31,6 +38,8 @@ COARSE: Final = 1.0
 MEMORY: Final = 3600.0
 """s for which the mark of a silent pod is kept, so that nothing of it counts twice if it speaks again."""
 MOST_NOTES: Final = 20
+NO_COUNT: Final = f"a counter that is no number from 0 to {MOST_TOTAL:.0f}"
+NO_VALUE: Final = "a value that is no finite number"
 
 
 class Sample(NamedTuple):
@@ -125,21 +134,22 @@ def _usable(samples: Sequence[Sample], now: float, metric: str, notes: list[str]
     often = Counter(sample.pod for sample in samples)
     found: dict[str, Sample] = {}
     for sample in samples:
-        why = _unusable(sample.time, (sample.total, sample.bad or 0.0), now, often[sample.pod])
+        counted = all(0 <= value <= MOST_TOTAL for value in (sample.total, sample.bad or 0.0))
+        why = _unusable(sample.time, now, often[sample.pod]) or ("" if counted else NO_COUNT)
         if why:
             notes.append(f"{metric} of pod {sample.pod}: {why}; taken as no evidence")
         else:
-            found[sample.pod] = sample
+            found[sample.pod] = sample._replace(time=min(sample.time, now))
     return found
 
 
-def _unusable(time: float, values: tuple[float, ...], now: float, often: int) -> str:
+def _unusable(time: float, now: float, often: int) -> str:
     if often > 1:
         return f"{often} values where one is wanted"
-    if not all(math.isfinite(value) and value >= 0 for value in values):
-        return "a counter that is no finite number of at least 0"
     if not now - time <= MAX_AGE:
         return f"the sample is {now - time:.0f} s old, more than {MAX_AGE:.0f} s"
+    if time - now > MOST_AHEAD:
+        return f"the sample is {time - now:.0f} s ahead of our clock, more than {MOST_AHEAD:.0f} s"
     return ""
 
 
@@ -215,7 +225,8 @@ def _levels(samples: Sequence[Level], now: float, metric: str, notes: list[str])
     often = Counter(sample.pod for sample in samples)
     found: dict[Arm, dict[str, Gauge]] = {}
     for sample in samples:
-        why = _unusable(sample.time, (abs(sample.value),), now, often[sample.pod])
+        finite = math.isfinite(sample.value)
+        why = _unusable(sample.time, now, often[sample.pod]) or ("" if finite else NO_VALUE)
         if why:
             notes.append(f"{metric} of pod {sample.pod}: {why}; taken as no evidence")
         else:
@@ -230,7 +241,9 @@ def _sum(parts: Iterable[Counts]) -> Counts:
 
 def _mean(parts: Iterable[Gauge]) -> Gauge:
     known = [each.value for each in parts]
-    return Gauge(math.fsum(known) / len(known))
+    part = 2.0 ** -len(known).bit_length()  # no sum of parts leaves the range of floats
+    mean = math.fsum(value * part for value in known) / (len(known) * part)
+    return Gauge(min(max(mean, min(known)), max(known)))
 
 
 def _by_pod(

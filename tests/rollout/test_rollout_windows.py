@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.rollout.model.window import Arm, Counts, Gauge
-from adapter.rollout.windows import MAX_AGE, MEMORY, PATIENCE, Cursor, Level, Sample, Scrape, cut
+from adapter.rollout.windows import MAX_AGE, MEMORY, MOST_AHEAD, PATIENCE, Cursor, Level, Sample, Scrape, cut
 
 NOW = 1000.0
 RELEASE = 900.0
@@ -191,11 +191,11 @@ def test_marks_of_pods_that_are_gone_are_kept_for_an_hour_and_no_longer() -> Non
         assert len(cut(cursor, Scrape(counters={"errors": []}), at).cursor.counters["errors"]) == kept
 
 
-@pytest.mark.parametrize("total", [math.nan, math.inf, -1.0])
+@pytest.mark.parametrize("total", [math.nan, math.inf, -1.0, 1e16])
 def test_what_is_no_count_is_no_evidence(total: float) -> None:
     windows, notes = through((NOW, [sample("a", NOW, 5)]), (NOW + 5, [sample("a", NOW + 5, total)]))
     assert windows[-1].metrics["errors"] == {}
-    assert notes == ["errors of pod a: a counter that is no finite number of at least 0; taken as no evidence"]
+    assert notes == ["errors of pod a: a counter that is no number from 0 to 9007199254740992; taken as no evidence"]
 
 
 def test_several_values_of_one_pod_are_no_evidence() -> None:
@@ -325,3 +325,62 @@ def test_traffic_that_comes_back_counts_in_full() -> None:
     assert [window.metrics["errors"].get(Arm.STABLE) for window in windows] == [
         None, Counts(100, 0), Counts(0, 0), Counts(0, 0), Counts(60, 0),
     ]  # fmt: skip
+
+
+# ---- clocks
+
+
+def test_a_sample_in_the_future_is_no_evidence_and_said() -> None:
+    ahead = sample("a", NOW + 5 + MOST_AHEAD + 1, 160)
+    windows, notes = through((NOW, [sample("a", NOW, 100)]), (NOW + 5, [ahead]))
+    assert windows[-1].metrics["errors"] == {}
+    assert notes == ["errors of pod a: the sample is 11 s ahead of our clock, more than 10 s; taken as no evidence"]
+    level = Level(Arm.CANARY, "a", NOW + MOST_AHEAD + 1, 2.0)
+    assert "11 s ahead" in cut(Cursor(RELEASE), Scrape(gauges={"queue": [level]}), NOW).notes[0]
+
+
+def test_one_wrong_time_does_not_stop_the_clock() -> None:
+    """A scrape every 5 s, the fourth of the canary a day ahead: 60 windows, one without it, and no request lost."""
+    scrapes = [
+        (
+            NOW + at,
+            [
+                sample("s", NOW + at, 10 * at, arm=Arm.STABLE),
+                sample("a", NOW + at + (86400 if at == 15 else 0), 10 * at),
+            ],
+        )
+        for at in range(0, 300, 5)
+    ]
+    windows, notes = through(*scrapes)
+    found = [window.metrics["errors"].get(Arm.CANARY) for window in windows]
+    assert len(windows) == 60
+    assert found == [None, Counts(50, 0), Counts(50, 0), None, Counts(100, 0), *[Counts(50, 0)] * 55]
+    assert notes == ["errors of pod a: the sample is 86400 s ahead of our clock, more than 10 s; taken as no evidence"]
+
+
+AHEAD = st.floats(0, MOST_AHEAD) | st.floats(1e9) | st.just(math.inf)
+
+
+@given(st.lists(st.tuples(st.integers(1, 50), AHEAD), min_size=2, max_size=20), st.sampled_from(list(Arm)))
+def test_a_pod_whose_samples_are_in_the_future_never_delays_the_others(steps: list[Any], arm: Arm) -> None:
+    """Each of the others has a new sample in every scrape, and so has a window of every scrape."""
+    scrapes, total = [], 0
+    for index, (more, ahead) in enumerate(steps):
+        total += more
+        now = NOW + 2 * index
+        others = [sample(f"{each}-1", now, total, arm=each) for each in Arm]
+        scrapes.append((now, [*others, sample("wrong", now + ahead, total, arm=arm)]))
+    windows, _ = through(*scrapes)
+    assert [window.time for window in windows] == [now for now, _ in scrapes]
+    for window, (more, _) in zip(windows[1:], steps[1:], strict=True):
+        assert {window.pods[each][f"{each}-1"]["errors"] for each in Arm} == {Counts(more, 0)}
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=9))
+def test_a_mean_is_among_its_values_however_large_they_are(values: list[float]) -> None:
+    levels = [Level(Arm.CANARY, str(index), NOW, value) for index, value in enumerate(values)]
+    found = cut(Cursor(RELEASE), Scrape(gauges={"queue": levels}), NOW)
+    assert found.window is not None
+    mean = found.window.metrics["queue"][Arm.CANARY]
+    assert isinstance(mean, Gauge)
+    assert min(values) <= mean.value <= max(values)
