@@ -7,6 +7,7 @@ bursts, slow pods and whatever hangs together in time are as they were recorded.
 """
 
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
@@ -30,6 +31,7 @@ MOST_CELLS: Final = 20_000_000
 """Pods times windows times gates that are kept."""
 LEAST_PODS: Final = 2
 NEVER: Final = 1 << 30
+LARGEST: Final = sys.float_info.max
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
@@ -228,13 +230,21 @@ def _signs(
     seen = np.isfinite(values)
     mine, others = (_mean(values, seen & part) for part in (canary, ~canary))
     lower = gate.worse is Worse.LOWER
-    mine = mine / worse if lower else mine * worse
+    mine = mine / worse if lower else _times(mine, np.asarray(worse))
     told = gauges.hear(known, bar, np.nan_to_num(mine), np.nan_to_num(others), lower_is_worse=lower)
     heard = np.isfinite(mine) & (np.isfinite(others) | (not bar.concurrent))
     return gauges.only(told, known, heard)
 
 
 def _mean(values: Floats, which: Bools) -> Floats:
-    count = which.sum(axis=1)
-    total = np.where(which, values, 0.0).sum(axis=1)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    """Over the pods; NaN where there are none. Large values are added up as parts, so that no sum is infinite."""
+    count, found = which.sum(axis=1), np.where(which, values, 0.0)
+    part = np.where(np.abs(found).max(axis=1) > gauges.LARGE, 1 / gauges.LARGE, 1.0)
+    total = (found * part[:, None]).sum(axis=1)
+    return np.where(count > 0, _times(total / np.maximum(count, 1), 1 / part), np.nan)
+
+
+def _times(values: Floats, factor: Floats) -> Floats:
+    """The product, at most the largest float there is."""
+    with np.errstate(over="ignore"):
+        return np.clip(values * factor, -LARGEST, LARGEST)

@@ -104,6 +104,15 @@ def test_gauges_are_split_by_pods(run: Run) -> None:
     assert found["worse_rolled_back"] > 180
 
 
+@pytest.mark.parametrize("gate", [QUEUE, {**QUEUE, "margin": 100}, {"metric": "queue", "kind": "gauge", "limit": 10}])
+def test_gauges_at_the_end_of_floats_are_split_without_a_warning(run: Run, gate: dict[str, Any]) -> None:
+    """A hundred times as much is as much as there can be."""
+    pods = '{"stable": {"a": {"value": 1e308}, "b": {"value": 1e308}, "c": {"value": 1.7e308}}}'
+    recording = (f'{{"time": {at}, "metrics": {{"queue": {{"pods": {pods}}}}}}}' for at in range(40))
+    code, found, err = run([gate], recording, "--releases", "50", "--worse", "100")
+    assert (code, err, found["pods"]) == (0, "", 3)
+
+
 def test_blue_green_takes_all_pods_as_the_new_ones(run: Run) -> None:
     _, found, _ = run([LIMIT], lines(100, 4), "--releases", "50", "--worse", "50", strategy="blueGreen")
     assert (found["rolled_back"], found["promoted"], found["worse_rolled_back"]) == (0, 50, 50)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -243,6 +244,23 @@ def test_a_gauge_compared_with_stable_does_not_depend_on_its_unit(
     one = gauges.compare(bar, np.asarray(canary), np.asarray(stable), lower_is_worse=lower)
     other = gauges.compare(bar, np.asarray(unit * canary), np.asarray(unit * stable), lower_is_worse=lower)
     assert tuple(map(bool, one)) == tuple(map(bool, other))
+
+
+@given(
+    st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False), st.booleans()
+)
+def test_gauges_of_any_size_are_compared_as_exact_numbers_are(stable: float, canary: float, lower: bool) -> None:
+    """With a margin of 0 or 1 nothing is rounded: stable's value, or twice as much of it, or 0."""
+    way = -1 if lower else 1
+    value, beside = way * Fraction(canary), way * Fraction(stable)
+    for margin in (0, 1):
+        bar = Bar(limit=None, margin=float(margin), concurrent=True)
+        worse, _ = gauges.compare(bar, np.asarray(canary), np.asarray(stable), lower_is_worse=lower)
+        assert bool(worse) == (value > beside + margin * abs(beside))
+    kept = gauges.hear(gauges.begin(), bar, np.asarray(canary), np.asarray(stable), lower_is_worse=lower)
+    back = unpack(gauges.begin(), json.loads(json.dumps(pack(kept))))
+    assert np.allclose(back.seen, kept.seen)
+    assert np.abs(kept.course).max() <= 1
 
 
 def test_what_is_kept_survives_json_and_goes_on_as_if_nothing_happened() -> None:

@@ -5,9 +5,12 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from adapter.rollout.evidence.likelihood import Floats
+
 Tree = TypeVar("Tree", bound="tuple[Any, ...]")
 
 DIGITS = 12
+LARGE = 1e100
 
 
 class EvidenceError(ValueError):
@@ -16,7 +19,13 @@ class EvidenceError(ValueError):
 
 def pack(tree: tuple[Any, ...]) -> list[Any]:
     """Nested NamedTuples of arrays -> nested lists of numbers."""
-    return [pack(part) if isinstance(part, tuple) else np.round(part, DIGITS).tolist() for part in tree]
+    return [pack(part) if isinstance(part, tuple) else _rounded(part).tolist() for part in tree]
+
+
+def _rounded(part: Floats) -> Floats:
+    """To DIGITS, where that is possible: numpy multiplies by 10**DIGITS on the way."""
+    large = np.abs(part) > LARGE
+    return np.where(large, part, np.round(np.where(large, 0.0, part), DIGITS))
 
 
 def unpack(like: Tree, raw: object) -> Tree:

@@ -25,6 +25,8 @@ ALIKE: Final = 0.3
 WEIGHT: Final = 4.0
 """... as if so many windows had shown it."""
 MOST_ALIKE: Final = 0.95
+LARGE: Final = 2.0**256
+"""Beyond it a value is made smaller before it is reckoned with."""
 STILL: Final = 1e-6
 """A mean square below this is none."""
 
@@ -72,6 +74,7 @@ def as_one(gauges: Gauges) -> Floats:
 
 
 def _course(gauges: Gauges, canary: Floats, beside: Floats) -> Floats:
+    canary, beside = _small(canary, beside)
     size = np.abs(canary) + np.abs(beside)
     now = np.divide(canary - beside, size, out=np.zeros(np.shape(size)), where=size > 0)
     count, (one, two, last, before) = gauges.seen[..., 0], np.moveaxis(gauges.course, -1, 0)
@@ -86,13 +89,20 @@ def compare(
     """(worse, fine) of a window."""
     way = -1.0 if lower_is_worse else 1.0
     value, beside = way * canary, way * stable
+    near, mark = _small(value, beside)
     over = value > way * bar.limit if bar.limit is not None else np.ones(np.shape(value), bool)
     if not bar.concurrent:
         return over, ~over
     if bar.margin is None:
         return over & ~(beside > way * (bar.limit or 0.0)), ~over
-    relative = value > beside + bar.margin * np.abs(beside)
+    relative = near > mark + bar.margin * np.abs(mark)
     return relative, ~relative | ~over
+
+
+def _small(one: Floats, other: Floats) -> tuple[Floats, Floats]:
+    """Both by the same power of two, so that no sum and no margin leaves the range of floats: the order is the same."""
+    factor = np.where(np.maximum(np.abs(one), np.abs(other)) > LARGE, 1 / LARGE, 1.0)
+    return one * factor, other * factor
 
 
 def anew(gauges: Gauges) -> Gauges:
