@@ -235,7 +235,35 @@ class TestBreaker:
         assert said(gates(ERRORS), windows[:1]) is HOLD
         told = judge(gates(ERRORS), windows)
         assert told.verdict.said is ROLLBACK
-        assert "52000 of the newest 100000 requests were bad, stable's 1 of 90000" in told.verdict.reason
+        # 2 x 26,000 of 2 x 50,000, and 2 x 1 of 2 x 90,000
+        words = "52000 of the newest 100000 requests were bad, stable's 2 of 180000 in the same windows"
+        assert words in told.verdict.reason
+
+    def test_a_window_that_is_not_plainly_bad_is_in_neither_arms_figure(self) -> None:
+        """The first is bad, the second is not; of the last two 2 x 40 of 2 x 50 are, beside 2 x 900."""
+        bad = [(50, 40), (50, 0), (50, 40), (50, 40)]
+        failing, why = breaker.Failing(), ""
+        for all_of, ill in bad:
+            failing, why = breaker.requests(failing, counts(all_of, ill), counts(900, 3), 0.0)
+        assert failing == breaker.Failing(100, 80, 1800, 6)
+        assert why == "80 of the newest 100 requests were bad, stable's 6 of 1800 in the same windows"
+
+    def test_what_an_older_record_did_not_keep_is_not_told(self) -> None:
+        policy = gates(ERRORS)
+        record = hear(policy, begin(policy.gates), window(0, stable=(900, 0), canary=(50, 40)))
+        stored = json.loads(json.dumps(dump(record)))
+        assert stored["gates"][0].pop("failingBeside") == [900, 0]
+        assert stored["gates"][0]["failing"] == [50, 40]  # what an older build reads
+        told = hear(policy, load(policy.gates, stored), window(1, stable=(900, 0), canary=(50, 40)))
+        assert told.ended == "errors: 80 of the newest 100 requests were bad"
+        whole = hear(policy, load(policy.gates, dump(record)), window(1, stable=(900, 0), canary=(50, 40)))
+        assert whole.ended.endswith("bad, stable's 0 of 1800 in the same windows")
+
+    def test_an_older_record_of_no_bad_window_tells_stables_from_then_on(self) -> None:
+        policy = gates(ERRORS)
+        stored = dump(begin(policy.gates))
+        del stored["gates"][0]["failingBeside"]
+        assert load(policy.gates, stored).gates[0].failing == breaker.Failing()
 
     def test_few_requests_have_to_fail_in_windows_in_a_row(self) -> None:
         """20 bad ones each, 40 of both together: a single burst of 20 may fill a window."""
@@ -340,7 +368,8 @@ class TestRecord:
     def test_damaged_parts_are_refused(self) -> None:
         policy = gates(ERRORS)
         good = dump(begin(policy.gates))
-        for field, value in (("evidence", [1]), ("windows", -1), ("heard", "?"), ("failing", ["a", "b"])):
+        damaged = [("evidence", [1]), ("windows", -1), ("heard", "?"), ("failing", ["a", "b"]), ("failing", 5)]
+        for field, value in [*damaged, ("failingBeside", [1]), ("failingBeside", None)]:
             bad = {**good, "gates": [{**good["gates"][0], field: value}]}
             with pytest.raises(EvidenceError):
                 load(policy.gates, bad)

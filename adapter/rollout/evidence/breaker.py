@@ -29,10 +29,16 @@ SHARED: Final = 0.5
 
 
 class Failing(NamedTuple):
-    """The canary's requests in the newest plainly bad windows in a row; zeros where the newest is none."""
+    """Both arms' requests in the newest plainly bad windows in a row; zeros where the newest is none."""
 
     requests: float = 0.0
     bad: float = 0.0
+    stable: float = 0.0
+    """UNTOLD where an older record did not say; so is `bad_stable`."""
+    bad_stable: float = 0.0
+
+
+UNTOLD: Final = -1.0
 
 
 def plain(canary: Floats, bad: Floats, stable: Floats, bad_stable: Floats, limit: float) -> Bools:
@@ -55,11 +61,17 @@ def requests(before: Failing, canary: Counts, stable: Counts | None, limit: floa
     here, bad, there, bad_there = (np.asarray(part) for part in (canary.all, canary.bad, beside.all, beside.bad))
     if not plain(here, bad, there, bad_there, limit):
         return Failing(), ""
-    now = Failing(before.requests + canary.all, before.bad + canary.bad)
+    now = _and_with(before, canary, beside)
     if not acts(np.asarray(before.bad), np.asarray(now.bad), there):
         return now, ""
-    said = f", stable's {beside.bad:.0f} of {beside.all:.0f}" if beside.all > 0 else ""
+    said = f", stable's {now.bad_stable:.0f} of {now.stable:.0f} in the same windows" if now.stable > 0 else ""
     return now, f"{now.bad:.0f} of the newest {now.requests:.0f} requests were bad{said}"
+
+
+def _and_with(before: Failing, canary: Counts, stable: Counts) -> Failing:
+    """One plainly bad window more."""
+    beside = (before.stable + stable.all, before.bad_stable + stable.bad) if before.stable >= 0 else (UNTOLD, UNTOLD)
+    return Failing(before.requests + canary.all, before.bad + canary.bad, *beside)
 
 
 def pods(before: bool, health: Mapping[Arm, Health]) -> tuple[bool, str]:

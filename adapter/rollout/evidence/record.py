@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
 from adapter.rollout.evidence import events, gauges
-from adapter.rollout.evidence.breaker import Failing
+from adapter.rollout.evidence.breaker import UNTOLD, Failing
 from adapter.rollout.evidence.codec import EvidenceError, pack, unpack
 from adapter.rollout.evidence.events import Events
 from adapter.rollout.evidence.gauges import Gauges
@@ -97,7 +97,8 @@ def _dump(gate: GateRecord) -> dict[str, Any]:
         "since": gate.since,
         "last": gate.last,
         "windows": gate.windows,
-        "failing": list(gate.failing),
+        "failing": list(gate.failing[:2]),
+        "failingBeside": list(gate.failing[2:]),
         "step": gate.step,
         "evidence": pack(gate.evidence),
     }
@@ -134,9 +135,17 @@ def _load(fresh: GateRecord, raw: dict[str, Any]) -> GateRecord:
         last=_time(raw.get("last")),
         windows=windows,
         step=step if isinstance(step, int) else None,
-        failing=Failing(*(float(part) for part in unpack(CALM, raw.get("failing")))),
+        failing=_failing(raw.get("failing"), raw.get("failingBeside", [UNTOLD, UNTOLD])),
         evidence=unpack(fresh.evidence, raw.get("evidence")),
     )
+
+
+def _failing(canary: object, stable: object) -> Failing:
+    """From two lists, as builds that did not keep stable's wrote, and read, the first alone."""
+    if not (isinstance(canary, list) and isinstance(stable, list)):
+        raise EvidenceError("lists of a gate's newest bad requests are wanted")
+    found = Failing(*(float(part) for part in unpack(CALM, [*canary, *stable])))
+    return found if found.requests > 0 else CALM
 
 
 def _time(value: object) -> float | None:
