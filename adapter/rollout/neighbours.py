@@ -66,7 +66,7 @@ def gather(objects: Sequence[Json], namespace: str, *, whole: Collection[str] = 
             metadata = msgspec.convert(raw, views.Object).metadata
             msgspec.convert(raw.get("spec", {}), views.SPECS.get(kind, dict[str, Any]))
         except msgspec.ValidationError as error:
-            problems.append(f"{kind} {_named(raw)}: {error}; it is left out")
+            problems.append(f"{kind} {_named(raw)}: {error}; right would be what Kubernetes takes; it is left out")
             continue
         if namespace in ("", metadata.namespace) or not metadata.namespace:
             found.setdefault(kind, []).append(raw)

@@ -77,7 +77,8 @@ def filled(template: str, values: Mapping[str, str]) -> str:
         try:
             written += [inserter.literal(template[at : found.start()]), inserter.inserted(values[name])]
         except InsertError as error:
-            raise PromQLError(f"{{{{{name}}}}} cannot stand where it does: {error}") from None
+            right = 'right would be within quotes, as in pod=~"{{pods}}"'
+            raise PromQLError(f"{{{{{name}}}}} cannot stand where it does: {error}; {right}") from None
         at = found.end()
     return "".join([*written, inserter.literal(template[at:])])
 

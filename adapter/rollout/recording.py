@@ -7,10 +7,10 @@ evidence. A line that cannot be used is said and left out; a value that cannot b
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from adapter.rollout.model.fields import finite, named, shown
+from adapter.rollout.model.fields import finite, named, shown, span
 from adapter.rollout.model.window import Arm, Arms, Counts, Gauge, Health, Reading, Window
 
 MOST_BYTES: Final = 8 << 20
@@ -19,6 +19,10 @@ MOST_COUNT: Final = 1e15
 MOST_PODS: Final = 1_000_000
 LATEST: Final = 1e11
 """s since 1970; later ones are milliseconds."""
+
+IGNORED: Final = "it is taken as no evidence"
+OBJECT: Final = 'right would be one such as {"time": 1700000000, "metrics": {…}}'
+PODS: Final = ("pods", "unready", "crashLooping")
 
 ReadingMap: TypeAlias = "dict[str, Reading]"
 
@@ -63,13 +67,13 @@ def read(lines: Iterable[bytes], *, pods: bool = False) -> Iterator[Window | Pro
 def _parsed(line: bytes) -> dict[str, Any] | str:
     """The object on a line, or what is wrong with it."""
     if len(line) > MOST_BYTES:
-        return f"the line has more than {MOST_BYTES} bytes; it is left out"
+        return f"the line has more than {MOST_BYTES} bytes; right would be less; it is left out"
     try:
         raw = json.loads(line)
     except (ValueError, RecursionError) as error:
         why = error.msg if isinstance(error, json.JSONDecodeError) else "it cannot be decoded"
-        return f"this is no JSON: {why}; the line is left out"
-    return raw if isinstance(raw, dict) else f"{shown(raw)} is no JSON object; the line is left out"
+        return f"this is no JSON: {why}; right would be an object a line; the line is left out"
+    return raw if isinstance(raw, dict) else f"{shown(raw)} is no JSON object; {OBJECT}; the line is left out"
 
 
 def _window(raw: Mapping[str, Any], time: float, problems: list[str], *, pods: bool) -> Window:
@@ -143,10 +147,12 @@ def _number(
         return None
     number = finite(value)
     if number is None:
-        problems.append(f"{path}.{field}: {shown(value)} is no number; it is taken as no evidence")
+        right = span(least, most)
+        problems.append(f"{path}.{field}: {shown(value)} is no number; right would be {right}; {IGNORED}")
         return None
     if not least <= number <= most:
-        problems.append(f"{path}.{field}: {number:g} is no count of requests; it is taken as no evidence")
+        right = span(least, most)
+        problems.append(f"{path}.{field}: {number:g} is no count of requests; right would be {right}; {IGNORED}")
         return None
     return number
 
@@ -154,30 +160,45 @@ def _number(
 def _health(raw: object, problems: list[str]) -> dict[Arm, Health]:
     if raw is None:
         return {}
-    found: dict[Arm, Health] = {}
-    for arm in Arm:
-        value = raw.get(arm.value) if isinstance(raw, dict) else raw
-        if value is None:
-            continue
-        names = ("pods", "unready", "crashLooping")
-        counts = [_pods(value.get(name, 0)) for name in names] if isinstance(value, dict) else []
-        known = [count for count in counts if count is not None]
-        if len(known) < len(names):
-            problems.append(f"health.{arm.value}: right would be whole numbers of pods: {', '.join(names)}")
-            continue
-        found[arm] = Health(pods=known[0], unready=known[1], crash_looping=known[2])
-    return found
+    if not isinstance(raw, dict):
+        problems.append(f"health: {shown(raw)} is no mapping; right would be stable and canary")
+        return {}
+    _strange(raw, list(Arm), "health", "arm", problems)
+    found = {arm: _of_arm(raw[arm.value], f"health.{arm.value}", problems) for arm in Arm if arm.value in raw}
+    return {arm: health for arm, health in found.items() if health}
 
 
-def _pods(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_PODS else None
+def _of_arm(raw: object, path: str, problems: list[str]) -> Health | None:
+    """None: nothing is known, or said."""
+    if raw is None:
+        return None
+    if not isinstance(raw, dict):
+        problems.append(f"{path}: {shown(raw)} is no mapping; right would be {', '.join(PODS)}")
+        return None
+    _strange(raw, PODS, path, "field", problems)
+    counts: list[int] = []
+    for name in PODS:  # of which the first is the most that the others may be
+        value, most = raw.get(name, 0), counts[0] if counts else MOST_PODS
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+            right = f"right would be a whole number of pods from 0 to {most}"
+            problems.append(f"{path}.{name}: {shown(value)} is no good; {right}; the arm's health is taken as unknown")
+            return None
+        counts.append(value)
+    return Health(pods=counts[0], unready=counts[1], crash_looping=counts[2])
+
+
+def _strange(raw: Mapping[str, object], known: Sequence[str], path: str, what: str, problems: list[str]) -> None:
+    """Says which keys nobody reads."""
+    right = f"right would be one of {', '.join(known)}"
+    problems += [f"{path}.{named(key)}: no such {what}; {right}" for key in raw if key not in known]
 
 
 def _top_pods(raw: object, found: dict[Arm, dict[str, ReadingMap]], problems: list[str]) -> None:
     """`pods` beside `metrics`: arm -> pod -> metric -> reading."""
     for arm, pod, values in _each_pod(raw, "pods", problems):
         if not isinstance(values, dict):
-            problems.append(f"pods.{arm.value}.{named(pod)}: {shown(values)} is no mapping of metrics' names")
+            wrong = f"{shown(values)} is no mapping; right would be readings by their metrics' names"
+            problems.append(f"pods.{arm.value}.{named(pod)}: {wrong}")
             continue
         for name, value in values.items():
             reading = _reading(value, f"pods.{arm.value}.{named(pod)}.{named(name)}", problems)
@@ -199,6 +220,7 @@ def _each_pod(raw: object, path: str, problems: list[str]) -> Iterator[tuple[Arm
     if not isinstance(raw, dict):
         problems.append(f"{path}: {shown(raw)} is no mapping; right would be stable and canary")
         return
+    _strange(raw, list(Arm), path, "arm", problems)
     for arm in Arm:
         pods = raw.get(arm.value)
         if isinstance(pods, dict):

@@ -86,14 +86,28 @@ BAD_VALUES = {
     '{"errors": {"canray": null}}': "metrics.errors.canray: no such arm",
     '{"errors": {"canary": 5}}': "metrics.errors.canary: 5 is no reading",
     '{"errors": {"canary": {}}}': "metrics.errors.canary: a mapping is no reading",
-    '{"errors": {"canary": {"good": 5}}}': "metrics.errors.canary.bad: nothing is no number",
-    '{"errors": {"canary": {"good": -5, "bad": 0}}}': "metrics.errors.canary.good: -5 is no count",
-    '{"errors": {"canary": {"good": "5", "bad": 0}}}': "metrics.errors.canary.good: '5' is no number",
+    '{"errors": {"canary": {"good": 5}}}': "metrics.errors.canary.bad: nothing is no number; right w",
+    '{"errors": {"canary": {"good": -5, "bad": 0}}}': "metrics.errors.canary.good: -5 is no count of requests;",
+    '{"errors": {"canary": {"good": "5", "bad": 0}}}': "'5' is no number; right would be a number from 0 to 1e+15; it",
     '{"errors": {"canary": {"good": true, "bad": 0}}}': "metrics.errors.canary.good: True is no number",
     '{"errors": {"canary": {"good": 1e300, "bad": 0}}}': "metrics.errors.canary.good: 1e+300 is no count",
-    '{"errors": {"canary": {"value": "x"}}}': "metrics.errors.canary.value: 'x' is no number",
+    '{"errors": {"canary": {"value": "x"}}}': "metrics.errors.canary.value: 'x' is no number; right would be a number;",
     '{"errors": {"canary": {"value": 1, "good": 2, "bad": 3}}}': "metrics.errors.canary: a mapping is no reading",
     "[]": "metrics: a list is no mapping",
+}
+
+
+BAD_HEALTH = {
+    '{"canary": {"pods": 3, "unready": 9}}': "canary.unready: 9 is no good; right would be a whole number of pods "
+    "from 0 to 3; the arm's health is taken as unknown",
+    '{"stable": {"pods": 3, "crashLooping": 4}}': "stable.crashLooping: 4 is no good",
+    '{"canary": {"unready": 1}}': "canary.unready: 1 is no good; right would be a whole number of pods from 0 to 0",
+    '{"canary": {"pods": -1}}': "canary.pods: -1 is no good; right would be a whole number of pods from 0 to 1000000",
+    '{"canary": {"pods": 1.5}}': "canary.pods: 1.5 is no good",
+    '{"canary": {"pods": true}}': "canary.pods: True is no good",
+    '{"canary": {"pods": 3, "crash_looping": 3}}': "canary.crash_looping: no such field; right would be one of pods,",
+    '{"canray": {"pods": 3}}': "canray: no such arm; right would be one of stable, canary",
+    '{"canary": 5}': "canary: 5 is no mapping; right would be pods, unready, crashLooping",
 }
 
 
@@ -193,7 +207,45 @@ class TestReplay:
         )
         assert code == 1
         assert last(out)["verdict"] == "hold"
-        assert f"line 1: {BAD_VALUES[metrics]}" in err
+        assert "line 1: metrics" in err
+        assert BAD_VALUES[metrics] in err
+
+    @pytest.mark.parametrize("health", BAD_HEALTH, ids=range(len(BAD_HEALTH)))
+    def test_health_that_cannot_be_is_named_with_its_line_and_ends_no_release(
+        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any], health: str
+    ) -> None:
+        lines = [f'{{"time": {at}, "metrics": {{}}, "health": {health}}}' for at in (1, 2)]
+        code, out, err = run("replay", policy(ERRORS), recorded(lines), "--output", "json")
+        assert (code, last(out)["verdict"]) == (1, "hold")
+        assert f"line 1: health.{BAD_HEALTH[health]}" in err
+        assert f"line 2: health.{BAD_HEALTH[health]}" in err
+
+    def test_all_pods_may_be_ill_in_both_ways(
+        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+    ) -> None:
+        ill = '{"canary": {"pods": 3, "unready": 3, "crashLooping": 3}, "stable": null}'
+        found = run("replay", policy(ERRORS), recorded([f'{{"time": 1, "metrics": {{}}, "health": {ill}}}']), "-ojson")
+        assert (found[0], found[2], last(found[1])["verdict"]) == (0, "", "rollback")
+
+    @pytest.mark.parametrize(
+        ("value", "margin", "end"),
+        [("-1e308", None, "promote"), ("-1e308", 100, "promote"), ("1e308", None, "hold"), ("1e308", 100, "promote")],
+    )
+    def test_values_at_the_end_of_floats_are_judged_without_a_warning(
+        self,
+        run: Callable[..., Any],
+        policy: Callable[..., Any],
+        recorded: Callable[..., Any],
+        value: str,
+        margin: Any,
+        end: str,
+    ) -> None:
+        """Both arms have the same value: it is within a margin, and a limit of 10 is only kept by the one below it."""
+        gate = {"metric": "queue", "kind": "gauge", "limit": 10} | ({"margin": margin} if margin else {})
+        arm = f'{{"value": {value}}}'
+        lines = [f'{{"time": {at}, "metrics": {{"queue": {{"stable": {arm}, "canary": {arm}}}}}}}' for at in range(40)]
+        code, out, err = run("replay", policy(gate), recorded(lines), "--output", "json")
+        assert (code, err, last(out)["verdict"]) == (0, "", end)
 
     def test_many_problems_are_counted(
         self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]

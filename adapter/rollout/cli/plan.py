@@ -65,7 +65,8 @@ def template_of(path: str, name: str) -> Json:
             template = spec.get("template")
             if isinstance(template, dict):
                 return template
-    raise files.VerbError(f"{path}: there is no Deployment {name} with a template in it")
+    right = "right would be the one that the policy's targetRef names"
+    raise files.VerbError(f"{path}: there is no Deployment {name} with a template in it; {right}")
 
 
 def lines(found: Sequence[Write | Note], namespace: str) -> Iterator[str]:

@@ -242,7 +242,7 @@ def _odd(gate: Gate, fields: Fields, blue_green: bool) -> list[str]:
     if gate.kind is Kind.GAUGE and gate.total:
         said.append(".total: a gauge has none; right would be to leave it out, or kind events")
     if gate.kind is Kind.EVENTS and fields.has("worse"):
-        said.append(".worse: only gauges have it; more bad requests are always worse")
+        said.append(".worse: only gauges have it, as more bad requests are always worse; right would be none")
     if gate.limit is None and gate.margin is None:
         said.append(": neither limit nor margin is given; right would be one of them")
     if gate.worse is Worse.LOWER and gate.margin is not None and gate.margin >= 1:

@@ -140,7 +140,7 @@ def _traffic(canary: Fields) -> bool:
             route.text("name", _NAME, "the route's name", required=True)
             route.text("service", _LABEL, "the Service's name", required=True)
     if traffic.has("httpRoute") and traffic.has("nginx"):
-        traffic.wrong("nginx", "httpRoute and nginx exclude each other")
+        traffic.wrong("nginx", "httpRoute and nginx exclude each other; right would be one of them")
     return traffic.has("httpRoute") or traffic.has("nginx")
 
 

@@ -74,7 +74,7 @@ def problems(fields: Fields) -> None:
         if bundle and not is_ca(bundle):
             tls.wrong("caBundle", NO_CA)
         if not https:
-            fields.wrong("tls", "it is for scheme HTTPS, which is not given")
+            fields.wrong("tls", "it is for scheme HTTPS, which is not given; right would be both, or neither")
         named = named or tls.has("serverName") or tls.is_true("insecureSkipVerify")
     if https and not named:
         fields.wrong("tls", "no name to verify; right would be tls.serverName, a host, or tls.insecureSkipVerify: true")
