@@ -104,7 +104,7 @@ class Reader:
             revisions=_templates(kept),
             kept=tuple(kept),
             finalizers=tuple(raw["metadata"].get("finalizers") or ()),
-            watched=await self._may(self._watched(policy), {}, policy, "rollout-triggers", denied),
+            watched=await self._may(self._watched(policy), policy.status.watched, policy, "rollout-triggers", denied),
             **await self._rarely(policy, deployment, denied),
         )
 

@@ -70,6 +70,18 @@ async def held_in(shop: Shop, mark: str) -> None:
     await shop.settled("Promoted")
 
 
+async def test_a_policy_that_is_deleted_while_a_person_holds_its_release_goes() -> None:
+    shop = await Shop({"canary": {"steps": [{"weight": 10}, {"weight": 20}]}}, replicas=8).ready()
+    shop.release("web:2")
+    await shop.until(lambda: shop.phase == "Filling")  # the verdict is in: it finishes forwards
+    shop.command("pause")
+    await shop.some(10)
+    assert shop.phase == "Filling"
+    shop.delete_policy()
+    await shop.until(lambda: shop.get(POLICIES) is None)
+    assert shop.template["spec"]["containers"][0]["image"] == "web:2"
+
+
 async def test_what_the_deployment_itself_completes_cannot_be_held_and_it_is_said() -> None:
     shop = await Shop({"rolling": {"steps": [{"weight": 34}]}}).ready()
     shop.release("web:2")

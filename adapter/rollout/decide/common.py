@@ -55,7 +55,7 @@ def pursue(ctx: Context, todo: Todo, met: Handler) -> Decision:
     if ctx.release.reached is None or waiting is not None:
         reached = ctx.release.reached or at(ctx.now)
         return Decision(ctx.with_release(reached=reached, waiting_since=None), again=0.0)
-    if ctx.status.held and ctx.abortable:
+    if ctx.status.held and ctx.abortable and not ctx.deleting:  # of a policy that goes no `resume` is heard
         return stay(ctx, "a person said pause: waits for resume")
     return met(ctx)
 
