@@ -9,6 +9,7 @@ from adapter.console.history import History
 from adapter.console.hpas import HpaView
 from adapter.console.recommendations import VpaView
 from adapter.console.releases import ReleaseView
+from adapter.kube.decoding import Skipped
 from adapter.kube.errors import Forbidden, KubeError, NotFound, Unauthorized
 
 T = TypeVar("T")
@@ -56,18 +57,20 @@ class Listed(Generic[T]):
     at: float | None = None
     """When it was last read, Unix s."""
     trouble: Trouble | None = None
+    skipped: tuple[Skipped, ...] = ()
+    """Objects that cannot be read."""
 
-    def got(self, items: Sequence[T], now: float) -> "Listed[T]":
+    def got(self, items: Sequence[T], now: float, skipped: Sequence[Skipped] = ()) -> "Listed[T]":
         """After a list."""
-        return Listed(tuple(items), now)
+        return Listed(tuple(items), now, skipped=tuple(skipped))
 
     def failed(self, error: KubeError, now: float) -> "Listed[T]":
         """After a failure: what one may not read any more, and what is not there, is not kept."""
         ails = ails_of(error)
         goes_on = self.trouble is not None and self.trouble.ails is ails
         since = self.trouble.since if self.trouble is not None and goes_on else now
-        kept = () if ails in (Ails.FORBIDDEN, Ails.ABSENT) else self.items
-        return replace(self, items=kept, trouble=Trouble(ails, str(error), since))
+        before = Listed[T](at=self.at) if ails in (Ails.FORBIDDEN, Ails.ABSENT) else self
+        return replace(before, trouble=Trouble(ails, str(error), since))
 
 
 def ails_of(error: KubeError) -> Ails:
@@ -125,6 +128,12 @@ class Board:
         for (kind, namespace), listed in self.seen.items():
             if listed.trouble is not None:
                 yield kind, namespace, listed
+
+    def skipped(self) -> Iterator[tuple[Kind, str, tuple[Skipped, ...]]]:
+        """Objects that cannot be read, by kind and namespace."""
+        for (kind, namespace), listed in self.seen.items():
+            if listed.skipped:
+                yield kind, namespace, listed.skipped
 
     def _all(self, kind: Kind) -> list[Any]:
         found = [one for namespace in self.namespaces for one in self.listed(kind, namespace).items]

@@ -17,6 +17,7 @@ from adapter.console.hpas import HpaView
 from adapter.console.objects import WORKLOADS as RESOURCES
 from adapter.console.objects import Hpa, Workload
 from adapter.kube.client import Client
+from adapter.kube.decoding import Skipped
 from adapter.kube.errors import KubeError
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, Resource
 from adapter.program.run import Job
@@ -38,6 +39,8 @@ KINDS: Final[dict[Kind, tuple[Resource, Any]]] = {
     Kind.DAEMON_SETS: (RESOURCES["DaemonSet"], Workload),
 }
 NAMES: Final = {Kind.DEPLOYMENTS: "Deployment", Kind.STATEFUL_SETS: "StatefulSet", Kind.DAEMON_SETS: "DaemonSet"}
+NAMELESS: Final = Skipped("", "", "it has no metadata that can be read")
+"""A policy of which nothing can be shown, not even its name."""
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +67,7 @@ class Poller:
             return SOON  # nobody wants their requests yet
         listed = self._board.listed(kind, namespace)
         try:
-            items = await self._list(kind, namespace)
+            items, skipped = await self._list(kind, namespace)
         except KubeError as error:
             now = self._clock()
             failed = self._board.seen[kind, namespace] = listed.failed(error, now)
@@ -72,7 +75,7 @@ class Poller:
                 log.warning("a list failed", kind=kind.value, namespace=namespace, cause=str(error))
             assert failed.trouble is not None
             return self._pause(kind, failed.trouble.ails, error)
-        self._board.seen[kind, namespace] = listed.got(items, self._clock())
+        self._board.seen[kind, namespace] = listed.got(items, self._clock(), skipped)
         return SELDOM if kind in WORKLOADS else self._board.refresh
 
     async def _for_ever(self, kind: Kind, namespace: str) -> None:
@@ -88,16 +91,17 @@ class Poller:
         usual = SELDOM if ails in (Ails.FORBIDDEN, Ails.ABSENT) else self._board.refresh
         return max(usual, min(error.retry_after or 0.0, SELDOM))
 
-    async def _list(self, kind: Kind, namespace: str) -> Sequence[Any]:
+    async def _list(self, kind: Kind, namespace: str) -> tuple[Sequence[Any], Sequence[Skipped]]:
+        """The views of what can be read, and what cannot."""
         resource, typed = KINDS[kind]
-        found = (await self._client.list(resource.path(namespace), typed)).items
+        found = await self._client.list(resource.path(namespace), typed)
         made: list[Any] = []
-        for start in range(0, len(found), SLICE):
-            made += self._views(kind, found[start : start + SLICE])
+        for start in range(0, len(found.items), SLICE):
+            made += self._views(kind, found.items[start : start + SLICE])
             await asyncio.sleep(0)
         if kind is Kind.HPAS:
             self._forget(namespace, made)
-        return made
+        return made, (*found.skipped, *[NAMELESS] * (len(found.items) - len(made)))
 
     def _views(self, kind: Kind, found: Sequence[Any]) -> Iterator[Any]:
         now = self._clock()

@@ -8,11 +8,14 @@ from typing import Final, TypeVar
 
 from adapter.doctor.finding import Unseen, plain
 from adapter.kube.client import Client
+from adapter.kube.decoding import Skipped
 from adapter.kube.errors import KubeError, NotFound, Unauthorized
 
 T = TypeVar("T")
 AT_ONCE: Final = 6
 """Calls under way: a person's look must not weigh on an API server."""
+NAMED: Final = 20
+"""Objects of one list that are named where they cannot be read; the others are counted."""
 
 
 class Calls:
@@ -60,7 +63,16 @@ class Calls:
         return await self.tried(what, call, None)
 
     async def list(self, what: str, path: str, kind: type[T], params: Mapping[str, str] | None = None) -> Sequence[T]:
+        """What of the list can be read; each object that cannot is noted."""
+
         async def call() -> Sequence[T]:
-            return (await self.client.list(path, kind, params=params or {})).items
+            found = await self.client.list(path, kind, params=params or {})
+            self._left_out(what, found.skipped)
+            return found.items
 
         return await self.tried(what, call, ())
+
+    def _left_out(self, what: str, skipped: Sequence[Skipped]) -> None:
+        self.unseen += [Unseen(f"{what}, {plain(str(one))}", plain(one.why)) for one in skipped[:NAMED]]
+        if len(skipped) > NAMED:
+            self.unseen.append(Unseen(what, f"{len(skipped) - NAMED} more cannot be read"))

@@ -5,7 +5,7 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar
 import msgspec
 
 from adapter.kube import errors
-from adapter.kube.decoding import decode, tell_skipped
+from adapter.kube.decoding import decode, skip
 from adapter.kube.errors import KubeError, Undecodable
 from adapter.kube.objects import HasMetadata, Model, ObjectMeta, PartialObjectMetadata
 
@@ -58,7 +58,7 @@ def understood(line: bytes, kind: type[T], path: str) -> tuple[Changed[T] | Remo
     try:
         found = decode(told.object, kind)
     except Undecodable as error:  # One strange object must not hide all the others.
-        tell_skipped(path, error)
+        skip(path, told.object, error)
         return Heard(), _version_of(told.object)
     return (Removed(found) if told.type == "DELETED" else Changed(found)), found.metadata
 

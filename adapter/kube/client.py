@@ -8,7 +8,7 @@ fresh ones.
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType, TracebackType
@@ -22,7 +22,7 @@ from yarl import URL
 
 from adapter.kube import errors
 from adapter.kube.config import Connection
-from adapter.kube.decoding import decode, tell_skipped
+from adapter.kube.decoding import Skipped, decode, decoded
 from adapter.kube.errors import Gone, KubeError, Undecodable, Unreachable
 from adapter.kube.lines import Lines
 from adapter.kube.objects import ListMeta, Model
@@ -53,6 +53,8 @@ class Listing(NamedTuple, Generic[T]):
 
     items: list[T]
     resource_version: str
+    skipped: tuple[Skipped, ...] = ()
+    """Objects that are not among `items`, since they are none of that type."""
 
 
 class _Page(Model, frozen=True):
@@ -127,7 +129,7 @@ class Client:
         """The whole collection at `path`, fetched in pages.
 
         A continue token that expires under way (410) starts the list over, once; a second time it is raised as Gone.
-        An object that is no `kind` is skipped and logged: one strange object must not hide all the others.
+        An object that is no `kind` is logged and told as skipped: one strange object must not hide all the others.
         """
         try:
             return await self._list(path, kind, params, accept, page)
@@ -178,16 +180,19 @@ class Client:
 
     async def _list(self, path: str, kind: type[T], params: Parameters, accept: str, page: int) -> Listing[T]:
         items: list[T] = []
+        skipped: list[Skipped] = []
         token = ""
         while True:
             asked = {**params, "limit": str(page)} | ({"continue": token} if token else {})
             found = decode(await self._call(_Request("GET", path, self._timeout, asked, accept)), _Page)
             for start in range(0, len(found.items), DECODE_BATCH):
-                items.extend(_decodable(found.items[start : start + DECODE_BATCH], kind, path))
+                good, bad = decoded(found.items[start : start + DECODE_BATCH], kind, path)
+                items += good
+                skipped += bad
                 await asyncio.sleep(0)
             token = found.metadata.continue_
             if not token:
-                return Listing(items, found.metadata.resource_version)
+                return Listing(items, found.metadata.resource_version, tuple(skipped))
 
     async def _call(self, request: "_Request") -> bytes:
         answer = await self._open(request, aiohttp.ClientTimeout(total=request.timeout))
@@ -245,14 +250,6 @@ class _Request(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.verb} {self.path}"
-
-
-def _decodable(items: Iterable[msgspec.Raw], kind: type[T], path: str) -> Iterator[T]:
-    for item in items:
-        try:
-            yield decode(item, kind)
-        except Undecodable as error:
-            tell_skipped(path, error)
 
 
 def _encoded(body: Any) -> bytes | None:

@@ -1,11 +1,13 @@
 """The one decoder of what the Kubernetes API sends."""
 
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import structlog
 
 from adapter.kube.errors import Undecodable
+from adapter.kube.objects import Model
 from adapter.once import Few
 from adapter.units.nesting import pruned
 
@@ -18,6 +20,28 @@ log = structlog.get_logger(__name__)
 _skipped = Few(SKIPPED)
 
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {}
+
+
+class Skipped(NamedTuple):
+    """An object that cannot be read: which, '' where not even that can be read, and why."""
+
+    namespace: str
+    name: str
+    why: str
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.namespace, self.name) if part) or "an object without a name"
+
+
+class _Named(Model, frozen=True):
+    name: str = ""
+    namespace: str = ""
+
+
+class _WithName(Model, frozen=True):
+    """All that is read of an object that cannot be read."""
+
+    metadata: _Named = _Named()
 
 
 def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
@@ -65,7 +89,30 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-def tell_skipped(path: str, error: Undecodable) -> None:
-    """Say that one object of a path is left out."""
+def decoded(items: Iterable[msgspec.Raw], kind: type[T], path: str) -> tuple[list[T], list[Skipped]]:
+    """Objects of `path`: each as a `kind`, and those that are none. One strange object must not hide all the others."""
+    found: list[T] = []
+    skipped: list[Skipped] = []
+    for item in items:
+        try:
+            found.append(decode(item, kind))
+        except Undecodable as error:
+            skipped.append(skip(path, item, error))
+    return found, skipped
+
+
+def skip(path: str, item: msgspec.Raw, error: Undecodable) -> Skipped:
+    """Leave one object of a path out, and say so in the log."""
+    left_out = Skipped(*_name_of(item), str(error))
     if _skipped.may(path):
-        log.warning("object skipped", path=path, cause=str(error))
+        log.warning("object skipped", path=path, object=str(left_out), cause=left_out.why)
+    return left_out
+
+
+def _name_of(item: msgspec.Raw) -> tuple[str, str]:
+    """Namespace and name."""
+    try:
+        meta = decode(item, _WithName).metadata
+    except Undecodable:
+        return "", ""
+    return meta.namespace, meta.name

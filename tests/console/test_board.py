@@ -7,6 +7,7 @@ import pytest
 
 from adapter.console.board import Ails, Board, Kind, Listed, ails_of
 from adapter.console.history import History
+from adapter.kube.decoding import Skipped
 from adapter.kube.errors import (
     Forbidden,
     Gone,
@@ -48,6 +49,15 @@ def test_an_api_server_that_is_away_leaves_the_last_values_and_is_away_since_it_
 
 def test_what_one_may_not_read_any_more_is_not_kept() -> None:
     assert Listed[Any]().got([WEB], NOW).failed(Forbidden(403, "Forbidden", "no"), NOW + 5).items == ()
+
+
+def test_what_could_not_be_read_is_remembered_until_the_next_list() -> None:
+    odd = Skipped("shop", "odd", "expected `object` at $.spec")
+    made = board(hpas=(WEB,))
+    made.seen[Kind.HPAS, ""] = made.listed(Kind.HPAS, "").got([WEB], NOW, [odd]).failed(Unreachable("a"), NOW + 5)
+    assert list(made.skipped()) == [(Kind.HPAS, "", (odd,))]
+    made.seen[Kind.HPAS, ""] = made.listed(Kind.HPAS, "").got([WEB], NOW + 10)
+    assert list(made.skipped()) == []
 
 
 def test_another_trouble_begins_anew() -> None:

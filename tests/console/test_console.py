@@ -164,6 +164,20 @@ async def test_what_one_may_not_read_is_named_and_the_rest_works(
         await browser.until("/", "90 %")
 
 
+async def test_objects_that_cannot_be_read_are_counted_and_the_first_is_named(
+    cluster: FakeCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("odd", "strange"):
+        await cluster.put(HORIZONTAL_POD_AUTOSCALERS, {"metadata": {"name": name, "namespace": "shop"}, "spec": 7})
+    await cluster.put(VPAS, {"metadata": {"name": "odd", "namespace": "shop"}, "spec": {"updatePolicy": "x"}})
+    async with running(cluster, tmp_path, capsys) as browser:
+        await browser.get(browser.url)
+        found = await browser.until("/", "90 %", "2 of horizontalpodautoscalers.autoscaling cannot be read", "shop/odd")
+        assert "verticalpodautoscalers" not in found
+        one = "1 of verticalpodautoscalers.autoscaling.k8s.io cannot be read and is not shown shop/odd: "
+        await browser.until("/recommendations", one)
+
+
 async def test_of_namespaces_only_these_are_asked_for(
     cluster: FakeCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -246,6 +246,34 @@ async def test_what_is_forbidden_is_told_and_the_rest_is_looked_at(
     assert code(Report({}, [], report.unseen)) is Health.COULD_NOT_LOOK
 
 
+async def test_over_a_stuck_release_that_cannot_be_read_nothing_is_not_called_well(
+    cluster: FakeCluster, settings: Callable[..., Settings]
+) -> None:
+    await installed(cluster)
+    status = {
+        "phase": "Stepping",
+        "release": {"number": 1, "waitingSince": "soon"},
+        "conditions": [condition("Stuck", "True", "NoProgress", "no pod is ready")],
+    }
+    await cluster.put(objects.POLICIES, {"metadata": {"name": "web", "namespace": "shop"}, "status": status})
+    report = await look(settings())
+    (unseen,) = report.unseen
+    assert (report.findings, unseen.what) == ([], "RolloutPolicies, shop/web")
+    assert "$.status.release.waitingSince" in unseen.why
+    assert code(report) is Health.COULD_NOT_LOOK
+
+
+async def test_of_many_objects_that_cannot_be_read_the_first_twenty_are_named(
+    cluster: FakeCluster, settings: Callable[..., Settings]
+) -> None:
+    for number in range(25):
+        odd = {"metadata": {"name": f"web-{number:02}", "namespace": "shop"}, "spec": "odd"}
+        await cluster.put(objects.VPAS, odd)
+    unseen = {one.what: one.why for one in (await look(settings())).unseen}
+    assert {f"VPAs, shop/web-{number:02}" for number in range(20)} | {"VPAs"} == unseen.keys()
+    assert unseen["VPAs"] == "5 more cannot be read"
+
+
 async def test_rights_that_cannot_be_asked_for_are_not_called_lacking(
     cluster: FakeCluster, settings: Callable[..., Settings]
 ) -> None:

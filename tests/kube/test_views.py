@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
-from adapter.kube.decoding import SKIPPED, decode, tell_skipped
+from adapter.kube.decoding import SKIPPED, decode, skip
 from adapter.kube.errors import Undecodable
 from adapter.kube.index import Index
 from adapter.kube.objects import Node, ObjectMeta, PartialObjectMetadata, Pod, condition, rfc3339, unix
@@ -198,5 +198,20 @@ def test_of_objects_that_cannot_be_read_the_log_names_some_of_each_path() -> Non
     """Whoever may write one may write it a hundred times a second."""
     with capture_logs() as said:
         for number in range(100):
-            tell_skipped("/apis/example.com/v1/things", Undecodable(f"expected `str` at $.items[{number}]"))
-    assert len(said) == SKIPPED
+            item = msgspec.Raw(b'{"metadata":{"namespace":"shop","name":"thing-%d"},"spec":7}' % number)
+            skip("/apis/example.com/v1/things", item, Undecodable("expected `object` at $.spec"))
+    assert [line["object"] for line in said] == [f"shop/thing-{number}" for number in range(SKIPPED)]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "named"),
+    [
+        (b'{"namespace":"shop","name":"web","labels":7}', "shop/web"),
+        (b'{"name":"node-1"}', "node-1"),
+        (b"null", "an object without a name"),
+        (b'{"name":7}', "an object without a name"),
+    ],
+)
+def test_a_skipped_object_is_named_as_far_as_it_says_who_it_is(metadata: bytes, named: str) -> None:
+    item = msgspec.Raw(b'{"metadata":%s,"spec":7}' % metadata)
+    assert str(skip("/things", item, Undecodable("no"))) == named

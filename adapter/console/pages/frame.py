@@ -7,6 +7,7 @@ from adapter.console.board import WORKLOADS, Ails, Board, Kind, Listed
 from adapter.console.choose import Page, Wish
 from adapter.console.pages.markup import NOTHING, Html, document, element, group
 from adapter.console.pages.times import ago, clock
+from adapter.kube.decoding import Skipped
 from adapter.kube.objects import Condition
 
 
@@ -119,6 +120,9 @@ def _troubles(board: Board, asked: Asked) -> Iterator[Html]:
     for kind, namespace, listed in board.troubles():
         if kind in asked.place.kinds:
             yield _trouble(kind, namespace, listed, asked.now)
+    for kind, namespace, skipped in board.skipped():
+        if kind in asked.place.kinds:
+            yield _skipped(kind, namespace, skipped)
 
 
 def _trouble(kind: Kind, namespace: str, listed: Listed[Any], now: float) -> Html:
@@ -135,6 +139,13 @@ def _trouble(kind: Kind, namespace: str, listed: Listed[Any], now: float) -> Htm
     else:
         said = f"{kind}{where} cannot be read since {clock(since)} ({ago(since, now)}): {_old(listed)}"
     return element("p", element("b", said), " ", element("small", words), class_="trouble", role="alert")
+
+
+def _skipped(kind: Kind, namespace: str, skipped: Sequence[Skipped]) -> Html:
+    where = f" in namespace {namespace}" if namespace else ""
+    of = f"{len(skipped)} of {kind}{where} cannot be read and {'are' if len(skipped) > 1 else 'is'} not shown"
+    words = f"{skipped[0]}: {skipped[0].why}"
+    return element("p", element("b", of), " ", element("small", words), class_="trouble", role="alert")
 
 
 def _old(listed: Listed[Any]) -> str:
