@@ -9,8 +9,7 @@ from adapter.console.history import History
 from adapter.console.hpas import HpaView
 from adapter.console.recommendations import VpaView
 from adapter.console.releases import ReleaseView
-from adapter.kube.decoding import Skipped
-from adapter.kube.errors import Forbidden, KubeError, NotFound, Unauthorized
+from adapter.kube.errors import Forbidden, KubeError, NotFound, Skipped, Unauthorized
 
 T = TypeVar("T")
 

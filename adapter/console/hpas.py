@@ -10,7 +10,7 @@ import msgspec
 from adapter.console.objects import Hpa
 from adapter.console.wants import Reading, Wants, wants
 from adapter.hpa.decide import Decision
-from adapter.hpa.words import count
+from adapter.hpa.words import count, named
 from adapter.kube.autoscaling import HPAStatus
 from adapter.kube.objects import Condition, condition, unix
 
@@ -24,6 +24,7 @@ class State(StrEnum):
     STARVES = "no metric"
     UNABLE = "cannot scale"
     UNREADABLE = "cannot be read"
+    MISSING = "a metric is missing"
     AT_MOST = "at its maximum"
     HELD = "held back"
     SCALES = "scaling"
@@ -33,7 +34,7 @@ class State(StrEnum):
     NEW = "not looked at yet"
 
 
-BAD: Final = frozenset({State.STARVES, State.UNABLE, State.UNREADABLE})
+BAD: Final = frozenset({State.STARVES, State.UNABLE, State.UNREADABLE, State.MISSING})
 LIMITS: Final[Mapping[str, State]] = {
     "TooManyReplicas": State.AT_MOST,
     "TooFewReplicas": State.AT_LEAST,
@@ -41,6 +42,8 @@ LIMITS: Final[Mapping[str, State]] = {
     "ScaleDownLimit": State.HELD,
 }
 """Reasons of ScalingLimited (pkg/controller/podautoscaler/horizontal.go)."""
+LIMITED: Final = frozenset({*LIMITS.values(), State.MISSING})
+"""States beside which it is told what limits the HPA."""
 STABILIZED: Final = frozenset({"ScaleUpStabilized", "ScaleDownStabilized"})
 
 
@@ -127,16 +130,25 @@ def _status(raw: Mapping[str, Any]) -> HPAStatus:
 def _state(status: HPAStatus, size: Size, found: Wants) -> State:
     active, able, limited = _conditions(status)
     if active is not None and active.status == "False":
-        return State.OFF if active.reason == "ScalingDisabled" else State.STARVES
+        if active.reason == "ScalingDisabled":
+            return State.OFF
+        return State.MISSING if _lacks(found) else State.STARVES
     if able is not None and able.status == "False":
         return State.UNABLE
     if not status.conditions:
         return State.UNREADABLE if found.problem else State.NEW
+    if _lacks(found):
+        return State.MISSING
     if limited is not None and limited.status == "True" and limited.reason in LIMITS:
         return LIMITS[limited.reason]
     if able is not None and able.reason in STABILIZED:
         return State.HELD
     return State.SCALES if size.desired != size.current else State.STEADY
+
+
+def _lacks(found: Wants) -> bool:
+    """Whether metrics have no value and others have one."""
+    return bool(found.missing) and any(one.value is not None for one in found.readings)
 
 
 def _conditions(status: HPAStatus) -> tuple[Condition | None, Condition | None, Condition | None]:
@@ -149,13 +161,15 @@ def _conditions(status: HPAStatus) -> tuple[Condition | None, Condition | None, 
 def _why(state: State, status: HPAStatus, size: Size, found: Wants) -> list[str]:
     active, able, limited = _conditions(status)
     said: list[str] = []
-    if state in (State.STARVES, State.OFF) and active:
+    if state is State.MISSING:
+        said.append(f"no value of {named(found.missing)}, so the other metrics may scale it up, never down")
+    if state in (State.STARVES, State.OFF, State.MISSING) and active and active.status == "False":
         said.append(f"{active.reason}: {active.message}")
     elif state is State.UNABLE and able:
         said.append(f"{able.reason}: {able.message}")
-    elif state in LIMITS.values() and limited and limited.status == "True":
+    if state in LIMITED and limited and limited.status == "True" and limited.reason in LIMITS:
         said.append(limited.message)
-    if state is State.HELD and able and able.reason in STABILIZED:
+    if state in (State.HELD, State.MISSING) and able and able.reason in STABILIZED:
         said.append(able.message)
     if found.problem:
         said.append(f"of its spec: {found.problem}")

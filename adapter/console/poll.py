@@ -17,8 +17,7 @@ from adapter.console.hpas import HpaView
 from adapter.console.objects import WORKLOADS as RESOURCES
 from adapter.console.objects import Hpa, Workload
 from adapter.kube.client import Client
-from adapter.kube.decoding import Skipped
-from adapter.kube.errors import KubeError
+from adapter.kube.errors import KubeError, Skipped
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, Resource
 from adapter.program.run import Job
 from adapter.rollout.model.policy import POLICIES

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
+from adapter.hpa.current import current_values, without_value
 from adapter.hpa.decide import Decision, decide
-from adapter.hpa.fields import Field, HpaError
+from adapter.hpa.fields import HpaError
 from adapter.hpa.model import (
     ExternalValues,
     HpaSpec,
@@ -23,21 +24,9 @@ from adapter.hpa.model import (
     TargetType,
 )
 from adapter.hpa.read import read_history, read_metrics, read_spec
-from adapter.hpa.words import MAX_INT32, amount, number
+from adapter.hpa.words import amount, number
 from adapter.hpa.words import target as target_text
 
-_FIELDS: Final[Mapping[Source, str]] = {
-    Source.RESOURCE: "resource",
-    Source.CONTAINER_RESOURCE: "containerResource",
-    Source.PODS: "pods",
-    Source.OBJECT: "object",
-    Source.EXTERNAL: "external",
-}
-_VALUES: Final[Mapping[TargetType, str]] = {
-    TargetType.UTILIZATION: "averageUtilization",
-    TargetType.AVERAGE_VALUE: "averageValue",
-    TargetType.VALUE: "value",
-}
 NO_VALUE: Final = Invalid("the HPA's status holds no value of it")
 
 
@@ -82,20 +71,23 @@ class Wants(NamedTuple):
     """None where the spec cannot be read whole."""
     problem: str = ""
     """What of the HPA cannot be read."""
+    missing: Sequence[Metric] = ()
+    """Metrics of which the controller's last look found no value."""
 
 
 def wants(raw: Mapping[str, object], *, replicas: int, now: float) -> Wants:
     """Of an HPA as decoded JSON whose target has so many replicas; `now` in Unix s. Never raises."""
+    missing = without_value(raw)
     try:
         spec = read_spec(raw)
     except HpaError as error:
-        return Wants(_readings(raw, _readable(raw)), None, str(error))
+        return Wants(_readings(raw, _readable(raw)), None, str(error), missing)
     readings = _readings(raw, spec.metrics)
     decision = _decision(spec, raw, readings, replicas=replicas, now=now)
-    if decision is None or len(decision.proposals) != len(readings):  # outside its bounds no metric is asked
-        return Wants(readings, decision)
-    asked = zip(readings, decision.proposals, strict=True)
-    return Wants(tuple(one._replace(asks=proposal.replicas) for one, proposal in asked), decision)
+    if decision is not None and len(decision.proposals) == len(readings):  # outside its bounds no metric is asked
+        asked = zip(readings, decision.proposals, strict=True)
+        readings = tuple(one._replace(asks=proposal.replicas) for one, proposal in asked)
+    return Wants(readings, decision, missing=missing)
 
 
 def _readable(raw: Mapping[str, object]) -> Sequence[Metric]:
@@ -131,42 +123,7 @@ def _total(reading: Reading, replicas: int) -> Observed:
 
 
 def _readings(raw: Mapping[str, object], metrics: Sequence[Metric]) -> tuple[Reading, ...]:
-    try:
-        held = list(Field("", raw).of("status").of("currentMetrics").items())
-    except HpaError:
-        held = []
-    return tuple(Reading(metric, _value(metric, at, held)) for at, metric in enumerate(metrics))
-
-
-def _value(metric: Metric, at: int, held: Sequence[Field]) -> int | None:
-    """The status lists values in the order of the spec; two External metrics may differ in their selectors alone."""
-    for one in (*held[at : at + 1], *held):
-        try:
-            if _is_of(metric, one):
-                return _current(metric, one.of(_FIELDS[metric.source]).of("current"))
-        except HpaError:
-            continue
-    return None
-
-
-def _is_of(metric: Metric, one: Field) -> bool:
-    if one.of("type").value != metric.source:
-        return False
-    own = one.of(_FIELDS[metric.source])
-    about = own if metric.source in (Source.RESOURCE, Source.CONTAINER_RESOURCE) else own.of("metric")
-    described = own.of("describedObject")
-    named = f"{described.of('kind').value} {described.of('name').value}" if described else ""
-    container = own.of("container").value or ""
-    return (about.of("name").value, container, named) == (metric.name, metric.container, metric.described)
-
-
-def _current(metric: Metric, current: Field) -> int | None:
-    field = current.of(_VALUES[metric.target.type])
-    if not field:
-        return None
-    if metric.target.type is TargetType.UTILIZATION:
-        return field.whole(0, MAX_INT32)
-    return field.quantity().milli()
+    return tuple(map(Reading, metrics, current_values(raw, metrics)))
 
 
 def _shown(metric: Metric, value: int) -> str:

@@ -8,8 +8,7 @@ from typing import Final, TypeVar
 
 from adapter.doctor.finding import Unseen, plain
 from adapter.kube.client import Client
-from adapter.kube.decoding import Skipped
-from adapter.kube.errors import KubeError, NotFound, Unauthorized
+from adapter.kube.errors import KubeError, NotFound, Skipped, Unauthorized
 
 T = TypeVar("T")
 AT_ONCE: Final = 6

@@ -12,13 +12,13 @@ from typing import Any, Final
 from adapter.doctor import objects
 from adapter.doctor.calls import Calls
 from adapter.doctor.finding import Unseen, plain
-from adapter.doctor.objects import Deployment
+from adapter.doctor.objects import Deployment, Hpa
 from adapter.doctor.pods import flag, is_set, mounted
 from adapter.doctor.questions import questions
 from adapter.doctor.reviews import Reviewed, needed, review_of
 from adapter.doctor.rights import Right
-from adapter.doctor.snapshot import CUSTOM, EXTERNAL, METRICS, Program, Question, RulesFile, Snapshot, starves
-from adapter.kube.autoscaling import HorizontalPodAutoscaler, Scale
+from adapter.doctor.snapshot import CUSTOM, EXTERNAL, METRICS, Program, Question, RulesFile, Snapshot, lacks, starves
+from adapter.kube.autoscaling import Scale
 from adapter.kube.client import Client
 from adapter.kube.errors import KubeError
 from adapter.kube.objects import ConfigMap, Node
@@ -32,7 +32,7 @@ from adapter.kube.resources import (
 )
 
 ASKED: Final = 20
-"""Starving HPAs whose metrics are asked for; of the others their own condition tells why."""
+"""HPAs whose metrics are asked for, those first that have none; of the others their own condition tells why."""
 EMPTY: Final = "the answer is an empty list: no pod of it has the metric"
 LABEL: Final = "app.kubernetes.io/name"
 PROGRAMS: Final = {
@@ -74,7 +74,7 @@ class Gatherer:
             **await _together(
                 api_services=self._calls.list("APIServices", objects.API_SERVICES.path(), objects.APIService),
                 programs=self._programs(),
-                hpas=self._calls.list("HPAs", self._in(HORIZONTAL_POD_AUTOSCALERS), HorizontalPodAutoscaler),
+                hpas=self._calls.list("HPAs", self._in(HORIZONTAL_POD_AUTOSCALERS), Hpa),
                 vpas=self._calls.list("VPAs", self._in(objects.VPAS), objects.Vpa),
                 policies=self._calls.list("RolloutPolicies", self._in(objects.POLICIES), objects.Policy),
                 nodes=self._calls.list("nodes", NODES.path(), Node),
@@ -225,12 +225,13 @@ class Gatherer:
         return review.status.allowed
 
     async def _questions(self, seen: Snapshot) -> Mapping[str, Sequence[Question]]:
-        starving = [hpa for hpa in seen.hpas if starves(hpa)][:ASKED]
-        asked = await asyncio.gather(*(self._asked(seen, hpa) for hpa in starving))
-        keys = (f"{hpa.metadata.namespace}/{hpa.metadata.name}" for hpa in starving)
+        starving = [hpa for hpa in seen.hpas if starves(hpa)]
+        wanting = [*starving, *(hpa for hpa in seen.hpas if lacks(hpa))][:ASKED]
+        asked = await asyncio.gather(*(self._asked(seen, hpa) for hpa in wanting))
+        keys = (f"{hpa.metadata.namespace}/{hpa.metadata.name}" for hpa in wanting)
         return dict(zip(keys, asked, strict=True))
 
-    async def _asked(self, seen: Snapshot, hpa: HorizontalPodAutoscaler) -> Sequence[Question]:
+    async def _asked(self, seen: Snapshot, hpa: Hpa) -> Sequence[Question]:
         selector = await self._selector(hpa)
         if selector is None:
             return ()
@@ -247,7 +248,7 @@ class Gatherer:
                 break
         return found
 
-    async def _selector(self, hpa: HorizontalPodAutoscaler) -> str | None:
+    async def _selector(self, hpa: Hpa) -> str | None:
         """The pods' selector of its target; None where the target is of a kind that is not looked up, or gone."""
         target = hpa.spec.scale_target_ref
         if target.kind not in KINDS:

@@ -1,10 +1,11 @@
 """Typed views of what the doctor alone reads."""
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
-from adapter.kube.autoscaling import CrossVersionObjectReference
+from adapter.kube.autoscaling import CrossVersionObjectReference, HorizontalPodAutoscaler, HPAStatus
 from adapter.kube.objects import Condition, Model, ObjectMeta
 from adapter.kube.resources import Resource
 
@@ -158,6 +159,18 @@ class Lease(Model, frozen=True):
 
     metadata: ObjectMeta = ObjectMeta()
     spec: LeaseSpec = LeaseSpec()
+
+
+class HpaStatus(HPAStatus, frozen=True):
+    """With the values that the controller last found, as JSON."""
+
+    current_metrics: tuple[dict[str, Any], ...] = ()
+
+
+class Hpa(HorizontalPodAutoscaler, frozen=True):
+    """autoscaling/v2 HorizontalPodAutoscaler, with its metrics' values."""
+
+    status: HpaStatus = HpaStatus()
 
 
 class UpdatePolicy(Model, frozen=True):

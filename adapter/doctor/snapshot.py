@@ -4,10 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+import msgspec
+
 from adapter.doctor.finding import Unseen
-from adapter.doctor.objects import APIService, Deployment, Lease, Policy, Vpa
+from adapter.doctor.objects import APIService, Deployment, Hpa, Lease, Policy, Vpa
 from adapter.doctor.rights import Right
-from adapter.kube.autoscaling import HorizontalPodAutoscaler
+from adapter.hpa.current import without_value
+from adapter.hpa.model import Metric
 from adapter.kube.objects import Node, condition
 
 CUSTOM: Final = "custom.metrics.k8s.io"
@@ -60,7 +63,7 @@ class Snapshot:
     """Unix s, by the API server's clock."""
     api_services: Sequence[APIService] = ()
     programs: Sequence[Program] = ()
-    hpas: Sequence[HorizontalPodAutoscaler] = ()
+    hpas: Sequence[Hpa] = ()
     vpas: Sequence[Vpa] = ()
     policies: Sequence[Policy] = ()
     nodes: Sequence[Node] = ()
@@ -89,7 +92,13 @@ class Snapshot:
         return [one for one in ours if one.spec.service and one.spec.service.namespace == namespace]
 
 
-def starves(hpa: HorizontalPodAutoscaler) -> bool:
+def starves(hpa: Hpa) -> bool:
     """Whether it has no metric to scale on. An HPA whose target was scaled to zero wants none."""
     active = condition(hpa.status.conditions, "ScalingActive")
-    return active is not None and active.status == "False" and active.reason != "ScalingDisabled"
+    return active is not None and active.status == "False" and active.reason != "ScalingDisabled" and not lacks(hpa)
+
+
+def lacks(hpa: Hpa) -> list[Metric]:
+    """Metrics without a value, of an HPA that has others with one."""
+    missing = without_value(msgspec.to_builtins(hpa))
+    return missing if len(missing) < len(hpa.spec.metrics) else []

@@ -31,18 +31,20 @@ MAX_WINDOW = 3600
 MAX_PERIOD = 1800
 """s of a policy's periodSeconds."""
 
-_FIELDS: Mapping[Source, str] = {
+FIELDS: Mapping[Source, str] = {
     Source.RESOURCE: "resource",
     Source.CONTAINER_RESOURCE: "containerResource",
     Source.PODS: "pods",
     Source.OBJECT: "object",
     Source.EXTERNAL: "external",
 }
-_TARGETS: Mapping[TargetType, str] = {
+"""The field that holds a metric, in the spec and in the status."""
+TARGETS: Mapping[TargetType, str] = {
     TargetType.UTILIZATION: "averageUtilization",
     TargetType.AVERAGE_VALUE: "averageValue",
     TargetType.VALUE: "value",
 }
+"""The field that holds a target, and the value that is compared with it."""
 
 
 def read_spec(hpa: Mapping[str, object]) -> HpaSpec:
@@ -84,10 +86,10 @@ def read_history(hpa: Mapping[str, object]) -> History:
 
 def _metric(item: Field) -> Metric:
     source = item.of("type").needed().choice(Source)
-    for other, name in _FIELDS.items():
+    for other, name in FIELDS.items():
         if other is not source and item.of(name):
             raise item.of(name).error(f"must be absent beside the type {source}")
-    own = item.of(_FIELDS[source]).needed()
+    own = item.of(FIELDS[source]).needed()
     about = own if source in (Source.RESOURCE, Source.CONTAINER_RESOURCE) else own.of("metric")
     return Metric(
         source,
@@ -105,15 +107,15 @@ def _described(item: Field) -> str:
 def _target(source: Source, target: Field) -> Target:
     written = target.of("type").needed().choice(TargetType)
     allowed = ALLOWED_TARGETS[source]
-    given = [kind for kind in allowed if target.of(_TARGETS[kind])]
-    names = " or ".join(_TARGETS[kind] for kind in allowed)
+    given = [kind for kind in allowed if target.of(TARGETS[kind])]
+    names = " or ".join(TARGETS[kind] for kind in allowed)
     if source is Source.OBJECT:
         if written not in given:
             raise target.error(f"must hold {names}, the one that its type {written} names")
         given = [written]
     if len(given) != 1:
         raise target.error(f"must hold {'either ' * (len(allowed) > 1)}{names}, as the target of a {source} metric")
-    field = target.of(_TARGETS[given[0]])
+    field = target.of(TARGETS[given[0]])
     return Target(given[0], field.whole(1, MAX_INT32) if given[0] is TargetType.UTILIZATION else field.milli())
 
 

@@ -1,6 +1,7 @@
 """How the formula's numbers are said to people, and how Go's fixed-width integers come out of them."""
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 from adapter.hpa.model import Metric, Source, TargetType
@@ -56,6 +57,12 @@ def target(metric: Metric) -> str:
     if metric.target.type is TargetType.UTILIZATION:
         return f"{metric.target.value} %"
     return amount(metric, metric.target.value)
+
+
+def named(metrics: Sequence[Metric]) -> str:
+    """Metrics by what tells them apart: "cpu of container app, queue_length of Service web"."""
+    of = (f"container {one.container}" if one.container else one.described for one in metrics)
+    return ", ".join(f"{one.name} of {about}" if about else one.name for one, about in zip(metrics, of, strict=True))
 
 
 def number(value: float) -> str:

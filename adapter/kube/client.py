@@ -22,8 +22,8 @@ from yarl import URL
 
 from adapter.kube import errors
 from adapter.kube.config import Connection
-from adapter.kube.decoding import Skipped, decode, decoded
-from adapter.kube.errors import Gone, KubeError, Undecodable, Unreachable
+from adapter.kube.decoding import decode, decoded
+from adapter.kube.errors import Gone, KubeError, Skipped, Undecodable, Unreachable
 from adapter.kube.lines import Lines
 from adapter.kube.objects import ListMeta, Model
 

@@ -1,12 +1,12 @@
 """The one decoder of what the Kubernetes API sends."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
 
-from adapter.kube.errors import Undecodable
+from adapter.kube.errors import Skipped, Undecodable
 from adapter.kube.objects import Model
 from adapter.once import Few
 from adapter.units.nesting import pruned
@@ -20,17 +20,6 @@ log = structlog.get_logger(__name__)
 _skipped = Few(SKIPPED)
 
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {}
-
-
-class Skipped(NamedTuple):
-    """An object that cannot be read: which, '' where not even that can be read, and why."""
-
-    namespace: str
-    name: str
-    why: str
-
-    def __str__(self) -> str:
-        return "/".join(part for part in (self.namespace, self.name) if part) or "an object without a name"
 
 
 class _Named(Model, frozen=True):

@@ -4,6 +4,8 @@ Every error carries the server's `metav1.Status` where it sent one; a body of an
 a proxy's page or hold what does not belong in a log. The cause of an `Unreachable` is chained.
 """
 
+from typing import NamedTuple
+
 import msgspec
 
 MAX_MESSAGE = 512
@@ -82,6 +84,17 @@ class Undecodable(KubeError):  # noqa: N818
 
     def __init__(self, message: str) -> None:
         super().__init__(0, "Undecodable", message)
+
+
+class Skipped(NamedTuple):
+    """An object that cannot be read: which, '' where not even that can be read, and why."""
+
+    namespace: str
+    name: str
+    why: str
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.namespace, self.name) if part) or "an object without a name"
 
 
 _BY_CODE: dict[int, type[KubeError]] = {

@@ -7,13 +7,13 @@ import pytest
 
 from adapter.console.board import Ails, Board, Kind, Listed, ails_of
 from adapter.console.history import History
-from adapter.kube.decoding import Skipped
 from adapter.kube.errors import (
     Forbidden,
     Gone,
     KubeError,
     NotFound,
     ServerError,
+    Skipped,
     Unauthorized,
     Undecodable,
     Unreachable,

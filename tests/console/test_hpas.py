@@ -74,7 +74,37 @@ def test_what_bounds_and_rates_leave_of_the_wish_is_told() -> None:
 
 def test_one_metric_without_a_value_keeps_it_from_scaling_down() -> None:
     found = hpa("web", cpu(60, 15), pods("http_requests", "10", None))
-    assert found.why == ("its metrics ask for 1 replica, and while one has no value nothing scales down",)
+    assert found.state is State.MISSING
+    assert found.why == (
+        "no value of http_requests, so the other metrics may scale it up, never down",
+        "its metrics ask for 1 replica, and while one has no value nothing scales down",  # ceil(4 x 15/60)
+    )
+
+
+def test_where_the_controller_says_so_of_one_metric_it_is_not_without_any() -> None:
+    starving = condition("ScalingActive", "False", "FailedGetPodsMetric", "unable to get metric http_requests")
+    found = hpa("web", cpu(60, 15), pods("http_requests", "10", None), conditions=(ABLE, starving))
+    assert found.state is State.MISSING
+    assert found.why[1] == "FailedGetPodsMetric: unable to get metric http_requests"
+
+
+def test_at_its_maximum_a_missing_metric_comes_first_and_the_limit_is_told_too() -> None:
+    found = hpa("web", cpu(60, 120), pods("http_requests", "10", None), conditions=(ABLE, ACTIVE, TOO_MANY))
+    assert found.state is State.MISSING
+    assert "the desired replica count is more than the maximum" in found.why
+
+
+@pytest.mark.parametrize("entry", [{"type": ""}, None, {"type": "Pods", "pods": {"metric": {"name": "m"}}}])
+def test_a_missing_metric_is_seen_however_the_status_leaves_it_out(entry: dict | None) -> None:
+    raw = hpa_json("web", cpu(60, 60), pods("m", "10", "10"))
+    raw["status"]["currentMetrics"][1:] = [entry] if entry else []
+    assert hpas.view(msgspec.convert(raw, Hpa), NOW).state is State.MISSING
+
+
+def test_outside_its_bounds_no_metric_is_missing() -> None:
+    raw = hpa_json("web", cpu(60, 62), pods("m", "10", "10"), current=9, most=4)
+    raw["status"]["currentMetrics"] = None
+    assert hpas.view(msgspec.convert(raw, Hpa), NOW).state is State.STEADY
 
 
 def test_its_metrics_are_bounded() -> None:

@@ -66,6 +66,20 @@ def test_two_metrics_that_differ_in_their_selectors_alone_keep_their_values() ->
     assert [one.value for one in found.readings] == [1000, 2000]
 
 
+def test_a_metric_without_a_value_does_not_get_that_of_another_by_its_name() -> None:
+    """The controller leaves the entry of a metric that failed empty."""
+    raw = hpa_json("web", external("queue", "10", "1", of="a"), external("queue", "10", "2", of="b"))
+    raw["status"]["currentMetrics"][0] = {"type": ""}
+    found = wants(raw, replicas=4, now=NOW)
+    assert [one.value for one in found.readings] == [None, 2000]
+    assert [one.name for one in found.missing] == ["queue"]
+
+
+def test_at_zero_replicas_no_value_of_pods_is_missing() -> None:
+    raw = hpa_json("web", pods("http_requests", "10", None), external("queue", "100", "0"), current=0, least=0)
+    assert wants(raw, replicas=0, now=NOW).missing == []
+
+
 def test_what_of_a_spec_cannot_be_read_is_named_and_the_rest_is_shown() -> None:
     raw = hpa_json("web", cpu(60, 90))
     raw["spec"]["metrics"].append({"type": "Telepathy"})

@@ -1,6 +1,7 @@
 """Snapshots in few words, as the API server's JSON is decoded, and certificates."""
 
 import base64
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -13,9 +14,8 @@ from cryptography.x509.oid import NameOID
 
 from adapter.doctor.checks import findings
 from adapter.doctor.finding import Finding
-from adapter.doctor.objects import APIService, Deployment, Lease, Policy, Vpa
+from adapter.doctor.objects import APIService, Deployment, Hpa, Lease, Policy, Vpa
 from adapter.doctor.snapshot import Program, Snapshot
-from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.objects import Node
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -78,7 +78,14 @@ def utilization(resource: str) -> Json:
     return {"type": "Resource", "resource": {"name": resource, "target": target}}
 
 
-def hpa_json(name: str = "web", *metrics: Json, target: str = "web", conditions: tuple[Json, ...] = ()) -> Json:
+def hpa_json(
+    name: str = "web",
+    *metrics: Json,
+    target: str = "web",
+    conditions: tuple[Json, ...] = (),
+    values: Sequence[Json] = (),
+) -> Json:
+    """`values`: what the status holds of its metrics."""
     return {
         "metadata": {"name": name, "namespace": "shop"},
         "spec": {
@@ -86,14 +93,16 @@ def hpa_json(name: str = "web", *metrics: Json, target: str = "web", conditions:
             "maxReplicas": 5,
             "metrics": list(metrics),
         },
-        "status": {"currentReplicas": 2, "conditions": list(conditions)},
+        "status": {"currentReplicas": 2, "conditions": list(conditions), "currentMetrics": list(values)},
     }
 
 
-def hpa(*given: Any, **more: Any) -> HorizontalPodAutoscaler:
-    return typed(HorizontalPodAutoscaler, hpa_json(*given, **more))
+def hpa(*given: Any, **more: Any) -> Hpa:
+    return typed(Hpa, hpa_json(*given, **more))
 
 
+CPU_50: Json = {"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 50}}}
+ACTIVE = condition("ScalingActive", "True", "ValidMetricFound", "")
 STARVING = condition("ScalingActive", "False", "FailedGetPodsMetric", "unable to get metric http_requests")
 
 

@@ -10,6 +10,8 @@ from adapter.doctor.finding import LONGEST, Report, Unseen, plain
 from adapter.doctor.rights import RIGHTS
 from adapter.doctor.snapshot import CUSTOM, EXTERNAL, Question, RulesFile
 from tests.doctor.conftest import (
+    ACTIVE,
+    CPU_50,
     NOW,
     STARVING,
     Authority,
@@ -276,6 +278,43 @@ def test_without_an_answer_of_its_own_the_condition_tells_why() -> None:
     found = one(seen(hpas=[hpa("web", conditions=(STARVING,))]))
     assert found.says.endswith("FailedGetPodsMetric: unable to get metric http_requests")
     assert found.next == "kubectl -n shop describe hpa web"
+
+
+EMPTY_ENTRY = {"type": "", "pods": None}
+OF_PODS = {"type": "Pods", "pods": {"metric": {"name": "http_requests"}, "current": {"averageValue": "7"}}}
+NO_VALUE = {"type": "Pods", "pods": {"metric": {"name": "http_requests"}, "current": {}}}
+
+
+@pytest.mark.parametrize("values", [[EMPTY_ENTRY, CPU_50], [CPU_50], [NO_VALUE, CPU_50]])
+def test_an_hpa_that_lacks_one_of_two_metrics_is_found_though_its_conditions_say_nothing(values: list[object]) -> None:
+    """The controller leaves the entry empty; others leave it out."""
+    two = (pods_metric("http_requests"), utilization("cpu"))
+    found = one(seen(hpas=[hpa("web", *two, conditions=(ACTIVE,), values=values)]))
+    assert found.says == "it gets no value of http_requests, so its other metrics may scale it up, never down"
+    assert found.next == "kubectl -n shop describe hpa web"
+
+
+def test_what_its_own_request_gets_tells_why_a_metric_is_missing() -> None:
+    asked = {"shop/web": [Question("/apis/metrics", ""), Question("/apis/custom", "the answer is an empty list")]}
+    two = (utilization("cpu"), pods_metric("http_requests"))
+    lacking = hpa("web", *two, conditions=(ACTIVE,), values=[CPU_50, EMPTY_ENTRY])
+    found = one(seen(hpas=[lacking], questions=asked))
+    assert found.says.endswith("never down: the answer is an empty list")
+    assert found.next == "kubectl get --raw /apis/custom"
+
+
+def test_one_that_may_not_scale_down_for_a_missing_metric_is_not_said_to_have_none() -> None:
+    two = (pods_metric("http_requests"), utilization("cpu"))
+    found = one(seen(hpas=[hpa("web", *two, conditions=(STARVING,), values=[EMPTY_ENTRY, CPU_50])]))
+    assert found.says.startswith("it gets no value of http_requests, so its other metrics")
+    assert found.says.endswith("FailedGetPodsMetric: unable to get metric http_requests")
+
+
+@pytest.mark.parametrize("values", [[OF_PODS, CPU_50], [CPU_50, OF_PODS], []])
+def test_with_a_value_of_each_metric_or_while_none_is_asked_for_nothing_is_missing(values: list[object]) -> None:
+    """Outside its bounds an HPA asks for no metric, and its status holds none."""
+    two = (pods_metric("http_requests"), utilization("cpu"))
+    assert said(seen(hpas=[hpa("web", *two, conditions=(ACTIVE,), values=values)])) == []
 
 
 def test_an_hpa_whose_target_was_scaled_to_zero_does_not_starve() -> None:

@@ -14,13 +14,15 @@ from aiohttp import web
 
 from adapter.doctor import objects
 from adapter.doctor.__main__ import Health, code, look, main, told
-from adapter.doctor.finding import Report
+from adapter.doctor.finding import About, Report
 from adapter.doctor.settings import FLAGS, Settings
 from adapter.kube.client import Client
 from adapter.kube.errors import KubeError, Unauthorized
 from adapter.kube.fake.server import FakeCluster
 from adapter.kube.resources import CONFIG_MAPS, HORIZONTAL_POD_AUTOSCALERS, LEASES, NODES, ApiResource
 from tests.doctor.conftest import (
+    ACTIVE,
+    CPU_50,
     STARVING,
     Authority,
     api_json,
@@ -28,6 +30,7 @@ from tests.doctor.conftest import (
     deployment_json,
     hpa_json,
     pods_metric,
+    utilization,
 )
 from tests.kubeconfig import kubeconfig
 from tests.manifests.conftest import TOP, Build
@@ -180,6 +183,21 @@ async def test_a_starving_hpas_own_request_is_made_and_an_empty_list_is_no_value
     (found,) = (await look(settings())).findings
     assert found.next == f"kubectl get --raw '{VALUES}*/http_requests?labelSelector=app%3Dweb'"
     assert "503 ServiceUnavailable" in found.says
+
+
+async def test_of_an_hpa_that_lacks_a_metric_its_own_request_is_made(
+    cluster: FakeCluster, settings: Callable[..., Settings]
+) -> None:
+    await installed(cluster)
+    target = {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"selector": {"matchLabels": {"app": "web"}}}}
+    await cluster.put(objects.DEPLOYMENTS, target)
+    two = (pods_metric("http_requests"), utilization("cpu"))
+    lacking = hpa_json("web", *two, conditions=(ACTIVE,), values=[{"type": ""}, CPU_50])
+    await cluster.put(HORIZONTAL_POD_AUTOSCALERS, lacking)
+    cluster.fail(VALUES, 404, "NotFound")
+    (found,) = [one for one in (await look(settings())).findings if one.about is About.HPA]
+    assert found.next == f"kubectl get --raw '{VALUES}*/http_requests?labelSelector=app%3Dweb'"
+    assert "404 NotFound" in found.says
 
 
 async def test_names_that_can_be_no_part_of_a_path_hide_nothing_else(

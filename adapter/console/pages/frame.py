@@ -7,7 +7,7 @@ from adapter.console.board import WORKLOADS, Ails, Board, Kind, Listed
 from adapter.console.choose import Page, Wish
 from adapter.console.pages.markup import NOTHING, Html, document, element, group
 from adapter.console.pages.times import ago, clock
-from adapter.kube.decoding import Skipped
+from adapter.kube.errors import Skipped
 from adapter.kube.objects import Condition
 
 
