@@ -144,7 +144,7 @@ class Loop:
                 log.exception("turn failed", namespace=namespace, policy=name)  # and the others go on
                 self._telemetry.turned(namespace, name, None)
                 return Waits(SHORTEST, ILL)
-        self._telemetry.turned(namespace, name, turned.status)
+        self._telemetry.turned(namespace, name, turned.status, undecided=turned.undecided)
         if turned.judged is not None:
             self._telemetry.judged(namespace, name, turned.judged)
         return waits(turned, took=clock() - began)

@@ -31,6 +31,10 @@ class Telemetry:
         self._weight = Gauge(
             "streamgate_rollout_weight_percent", "Traffic given to the new pods", NAMES, registry=self.registry
         )
+        self._undecided = Gauge(
+            "streamgate_rollout_undecided", "1 while gates or probes are neither for nor against a release's new pods",
+            NAMES, registry=self.registry,
+        )  # fmt: skip
         self._releases = Counter(
             "streamgate_rollout_releases", "Releases that ended", [*NAMES, "outcome"], registry=self.registry
         )
@@ -56,8 +60,8 @@ class Telemetry:
         self._last: dict[tuple[str, str], Past | None] = {}
         self._returned: dict[tuple[str, str], str] = {}
 
-    def turned(self, namespace: str, policy: str, status: Status | None) -> None:
-        """A turn ended with this status, or (None) failed or found no policy."""
+    def turned(self, namespace: str, policy: str, status: Status | None, *, undecided: bool = False) -> None:
+        """A turn ended with this status, or (None) failed or found no policy; `undecided`: its gates or probes are."""
         self._turns.labels("ok" if status else "failed").inc()
         if status is None:
             return
@@ -69,6 +73,7 @@ class Telemetry:
             self._phases[key] = phase
             self._phase.labels(*key, phase).set(1)
         self._weight.labels(*key).set(status.release.weight if status.release else 0)
+        self._undecided.labels(*key).set(undecided and status.release is not None)
         last = status.history[0] if status.history else None
         if key in self._last and last != self._last[key] and last is not None:
             self._releases.labels(*key, last.outcome.value).inc()
@@ -105,6 +110,7 @@ class Telemetry:
         self._drop_phase(key)
         if self._last.pop(key, None) is not None or key in self._phases:
             self._weight.remove(*key)
+            self._undecided.remove(*key)
         self._phases.pop(key, None)
         self._returned.pop(key, None)
         for said in Said:

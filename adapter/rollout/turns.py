@@ -94,6 +94,8 @@ class Turned(NamedTuple):
     """Why a write was not made, if one was not."""
     judged: Said | None = None
     """What the judge said of a window that is new."""
+    undecided: bool = False
+    """Whether gates or probes of the present phase are neither for nor against the new pods."""
     rest: float = 0.0
     """Seconds from the turn's end before which there is none, whatever changes: a write was refused for so long."""
 
@@ -153,7 +155,8 @@ class Turns:
             result = await self._writer.act(namespace, actions)
         turned = self._after(decision, result)
         judged = None if heard.evidence is None or heard.lost else heard.verdict.said
-        return turned._replace(again=min(turned.again, checked.again, heard.again), judged=judged)
+        again = min(turned.again, checked.again, heard.again)
+        return turned._replace(again=again, judged=judged, undecided=heard.verdict.said is Said.HOLD)
 
     async def _remember(self, policy: RolloutPolicy, raw: Json, status: Status) -> None:
         """Writes the status, only if the policy is as it was read: of two controllers one wins."""

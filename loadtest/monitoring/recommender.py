@@ -111,7 +111,7 @@ RECOMMENDER: Final = Board(
                             newest(
                                 "process_resident_memory_bytes",
                                 "pod",
-                                'pod=~"streamgate-recommender.*|vpa-recommender.*"',
+                                'pod=~".*recommender.*"',
                             ),
                             "process, {{pod}}",
                         ),

@@ -39,6 +39,17 @@ def test_verdicts_are_counted_by_policy_and_go_with_it() -> None:
     assert value(telemetry, "streamgate_rollout_verdicts_total", **labels, verdict="hold") is None
 
 
+def test_a_release_is_undecided_only_while_there_is_one() -> None:
+    telemetry = Telemetry()
+    labels = {"namespace": "shop", "policy": "web"}
+    under_way = Status(phase=Phase.STEPPING, release=Release(id="a"))
+    for status, undecided, told in ((under_way, True, 1), (under_way, False, 0), (Status(), True, 0)):
+        telemetry.turned("shop", "web", status, undecided=undecided)
+        assert value(telemetry, "streamgate_rollout_undecided", **labels) == told
+    telemetry.forget("shop", "web")
+    assert value(telemetry, "streamgate_rollout_undecided", **labels) is None
+
+
 def test_counters_begin_at_zero_so_that_a_first_rollback_is_a_rise() -> None:
     telemetry = Telemetry()
     labels = {"namespace": "shop", "policy": "web"}
