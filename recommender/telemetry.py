@@ -14,6 +14,10 @@ from recommender.objects import Vpa, VpaStatus
 from recommender.status import NO_PODS, UNSUPPORTED, has_recommendation
 
 STATE: Final = ("update_mode", "has_recommendation", "api", "matches_pods", "unsupported_config")
+WRITES: Final = (
+    ("status", "good"), ("status", "failed"), ("checkpoint", "good"), ("checkpoint", "failed"), ("pod", "good"),
+)  # fmt: skip
+"""What is written, and what becomes of it."""
 
 
 class Telemetry:
@@ -52,6 +56,8 @@ class Telemetry:
         self.writes = Counter(
             "streamgate_recommender_writes", "Objects written", ["object", "result"], registry=self.registry
         )
+        for written in WRITES:  # at 0: of a counter that begins at 1 nobody sees the first failure as a rise
+            self.writes.labels(*written)
         self.ended = 0.0
         """Unix s of the end of the last whole loop."""
         self.is_loading = False

@@ -223,7 +223,7 @@ class Collector:
         self._timetable.began(planned.query, started)
         error: SourceError | None = None
         table, rest = None, 0.0
-        self._telemetry.queries.labels(place, "value").inc()
+        self._telemetry.queried(place, "value")
         try:
             table = await self._evaluator.table(planned, started, self._last(planned))
         except SourceError as failure:

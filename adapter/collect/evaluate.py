@@ -115,7 +115,7 @@ class Evaluator:
             promql = over(planned.query.promql, window)
             if promql is None:
                 return {}
-            self._telemetry.queries.labels(place, "since").inc()
+            self._telemetry.queried(place, "since")
             try:
                 return _readings(planned, await self._ask(planned, Query(promql), at))
             except SourceError:
@@ -229,7 +229,7 @@ class Evaluator:
 
     async def _numbers(self, planned: Planned, query: Query, kind: str, at: float) -> dict[Key, float] | None:
         """What a further query tells of each object; None where it fails."""
-        self._telemetry.queries.labels(planned.rule.place, kind).inc()
+        self._telemetry.queried(planned.rule.place, kind)
         try:
             samples = await self._ask(planned, query, at)
         except SourceError:

@@ -62,6 +62,8 @@ class OfferLookup:
         self._schedule = schedule
         self._clock = clock
         self._filling = filling
+        for rule in catalogue.rules:
+            telemetry.relist_errors.labels(rule.place)
 
     def trouble(self, rules: Iterable[Rule]) -> str:
         """Why the series of some of `rules` are not known now, one sentence; '' where all are."""

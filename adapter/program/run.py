@@ -71,6 +71,11 @@ class Failures:
             registry=registry,
         )
 
+    def expect(self, jobs: Iterable[Job]) -> None:
+        """These run. Their counters begin at 0: of one that begins at 1 nobody sees the first failure as a rise."""
+        for job in jobs:
+            self._failures.labels(job.name)
+
     def add(self, job: str) -> None:
         """One more."""
         self._failures.labels(job).inc()
@@ -131,6 +136,8 @@ async def supervise(jobs: Iterable[Job], stop: asyncio.Event, failures: Failures
     """
     failed = failures.add if failures is not None else lambda _: None
     tasks = {asyncio.ensure_future(_kept(job, failed)): job for job in jobs}
+    if failures is not None:
+        failures.expect(tasks.values())
     stopping = asyncio.ensure_future(stop.wait())
     ending = [task for task, job in tasks.items() if job.ends_program]
     try:

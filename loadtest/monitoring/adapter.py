@@ -146,7 +146,7 @@ ADAPTER: Final = Board(
                 Graph(
                     "Silence of the API server",
                     "s",
-                    "Since it last said something of pods and HPAs; a bookmark comes each minute.",
+                    "Since it last told of pods and HPAs; a bookmark comes each minute. Nothing without a cluster.",
                     [
                         Line(newest("streamgate_informer_pods_age_seconds", "pod"), "pods, {{pod}}"),
                         Line(newest("streamgate_informer_hpas_age_seconds", "pod"), "HPAs, {{pod}}"),

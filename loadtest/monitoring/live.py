@@ -22,13 +22,15 @@ from loadtest.monitoring.pictures import asking, boards, save
 from loadtest.standalone import Adapter, free_port, program
 from tests.cluster.prometheus import RunningPrometheus
 
+RULES: Final = Path(__file__).parents[2] / "manifests" / "components" / "alerts" / "rules.yaml"
+"""Two panels draw what a recording rule makes."""
 TARGET: Final = 15
 ASKED_EVERY: Final = 5.0
 """s between two requests: three HPAs' worth."""
 
 
 def scraping(adapter: Adapter) -> dict[str, Any]:
-    """Prometheus' configuration: the adapter alone, with the labels that the usual scrape of pods adds."""
+    """Prometheus' configuration: our rules, and the adapter, with the labels that the usual scrape of pods adds."""
     tls = {
         "ca_file": str(adapter.folder / "ca.crt"),
         "cert_file": str(adapter.folder / "client.crt"),
@@ -37,7 +39,11 @@ def scraping(adapter: Adapter) -> dict[str, Any]:
     labels = {"namespace": "streamgate", "pod": "streamgate-adapter"}
     target = {"targets": [adapter.url.removeprefix("https://")], "labels": labels}
     job = {"job_name": "streamgate-adapter", "scheme": "https", "tls_config": tls, "static_configs": [target]}
-    return {"global": {"scrape_interval": "5s", "scrape_timeout": "4s"}, "scrape_configs": [job]}
+    return {
+        "global": {"scrape_interval": "5s", "scrape_timeout": "4s", "evaluation_interval": "5s"},
+        "rule_files": [str(RULES)],
+        "scrape_configs": [job],
+    }
 
 
 async def live(seconds: float, into: Path) -> None:

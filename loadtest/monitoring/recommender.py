@@ -47,7 +47,7 @@ RECOMMENDER: Final = Board(
                 Number(
                     "OOM kills in 24 h",
                     "short",
-                    "Containers with a VPA that ran out of memory.",
+                    "How often containers with a VPA were killed for their memory.",
                     [Line(f"sum(increase(streamgate_recommender_oom_kills_total{{{within()}}}[1d]))")],
                     wide=6,
                 ),

@@ -321,3 +321,21 @@ async def test_an_evaluation_that_fails_says_so_in_its_span() -> None:
     world.demand.declare("shop", "web", [RATE])
     await asyncio.gather(*world.collector.start_due())
     assert [one.error for one in spans] == ["SourceError", "SourceError"]
+
+
+async def test_counters_of_a_rule_begin_at_zero_with_its_first_query(world: World) -> None:
+    """Of a counter that begins at 1 `rate` does not see the first failure, and until then a panel is empty."""
+
+    def counted(name: str, **labels: str) -> float | None:
+        return world.registry.get_sample_value(f"streamgate_{name}_total", labels)
+
+    place = world.catalogue.rules[0].place
+    assert counted("relist_errors", rule=place) == 0
+    assert counted("uncovered_requests", group="custom.metrics.k8s.io") == 0
+    assert counted("uncovered_requests", group="external.metrics.k8s.io") == 0
+    assert counted("source_query_errors", rule=place, kind="value") is None
+    world.demand.declare("shop", "web", [RATE])
+    await asyncio.gather(*world.collector.start_due())
+    assert counted("source_queries", rule=place, kind="value") == 1
+    assert counted("source_query_errors", rule=place, kind="value") == 0
+    assert [counted("values_left_out", rule=place, why=why) for why in ("age", "value", "transition")] == [0, 0, 0]

@@ -62,6 +62,16 @@ async def test_a_job_that_fails_is_logged_counted_and_started_again(error: BaseE
     assert all(line["exc_info"] is not None for line in said)
 
 
+async def test_failures_of_a_job_that_never_failed_are_zero() -> None:
+    registry, stop = CollectorRegistry(), asyncio.Event()
+
+    async def job() -> None:
+        stop.set()
+
+    await supervise([Job("refresh", job)], stop, Failures(registry))
+    assert registry.get_sample_value("streamgate_job_failures_total", {"job": "refresh"}) == 0
+
+
 @pytest.mark.looptime
 async def test_the_pause_is_bounded_and_short_again_after_a_good_run() -> None:
     stop, starts = asyncio.Event(), list[float]()

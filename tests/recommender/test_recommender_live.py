@@ -585,6 +585,13 @@ async def test_a_sample_from_the_future_does_not_wipe_history(cluster: FakeClust
         assert tested.target() == before
 
 
+def test_counters_of_writes_begin_at_zero_so_that_a_first_failure_is_a_rise() -> None:
+    registry = Telemetry().registry
+    for written in ("status", "checkpoint"):
+        labels = {"object": written, "result": "failed"}
+        assert registry.get_sample_value("streamgate_recommender_writes_total", labels) == 0
+
+
 async def test_health_is_lost_where_loops_do_not_end(cluster: FakeCluster) -> None:
     settings = parse(["--address=127.0.0.1:0", "--recommender-interval=1s"]).settings
     now = [T0]
