@@ -35,7 +35,7 @@ EVERY: Final = 5
 PICTURES: Final = (
     ("/", 1400, 760, "console-hpas.png"),
     ("/releases", 1400, 560, "console-releases.png"),
-    ("/recommendations", 1400, 420, "console-recommendations.png"),
+    ("/recommendations", 1400, 520, "console-recommendations.png"),
     ("/?ns=shop", 360, 1000, "console-hpas-360.png"),
     ("/releases", 360, 1000, "console-releases-360.png"),
 )
@@ -106,10 +106,18 @@ def shown() -> Board:
                "history": [{"outcome": "RolledBack", "number": 3, "reason": "crash loop: 2 of 2 new pods",
                             "endedAt": "2026-11-26T11:20:00Z"}]}  # fmt: skip
     low = condition("LowConfidence", "True", "ShortHistory", "less than 12 h of samples: app")
+    risk = "the chance that a day passes the memory target is at most: app"
+    within = condition("MemoryRisk", "False", "WithinCeiling", f"{risk} 5 %")
+    above = condition("MemoryRisk", "True", "AboveCeiling", f"{risk} 20 %")
     made = board(
         policies=(released(), policy("api", namespace="lab", status=refused)),
-        vpas=(vpa("web", cpu="350m", memory="412Mi"), vpa("search", cpu="1200m", memory="900Mi"),
-              vpa("api", namespace="lab", cpu="40m", memory="96Mi", conditions=(low,))),
+        vpas=(vpa("web", cpu="350m", memory="412Mi", lower={"cpu": "210m", "memory": "365Mi"},
+                  upper={"cpu": "700m", "memory": "640Mi"}, conditions=(within,)),
+              vpa("search", cpu="1200m", memory="900Mi", lower={"cpu": "800m", "memory": "780Mi"},
+                  upper={"cpu": "2", "memory": "900Mi"}, uncapped={"cpu": "1200m", "memory": "1150Mi"},
+                  conditions=(above,)),
+              vpa("api", namespace="lab", cpu="40m", memory="96Mi", lower={"cpu": "15m", "memory": "60Mi"},
+                  upper={"cpu": "900m", "memory": "1Gi"}, conditions=(low, within))),
         length=SECONDS // EVERY + 1,
     )  # fmt: skip
     for step in range(SECONDS // EVERY + 1):

@@ -14,13 +14,14 @@ from adapter.program.logs import Trouble
 from recommender.checkpoint.store import JSON_PATCH, CheckpointStore
 from recommender.estimate.numbers import is_known, numbers_of
 from recommender.estimate.postprocess import Numbers
+from recommender.estimate.risks import Risks
 from recommender.input import external_metrics
 from recommender.input.feed import feed_kills, feed_metrics
 from recommender.input.targets import Targets
 from recommender.model.cluster import ClusterState, TrackedVpa
 from recommender.objects import POD_METRICS, VPAS, Pod, PodMetrics, Vpa, VpaStatus
 from recommender.plan import Informers, Plan
-from recommender.status import changed, fetching, has_recommendation, patch, status
+from recommender.status import changed, fetching, has_recommendation, patch, status, with_risks
 from recommender.telemetry import Telemetry
 from recommender.updater.apply import Applier
 
@@ -56,6 +57,7 @@ class Recommender:
         self._followed: dict[tuple[str, str], Sequence[Pod]] = {}
         self._history: Callable[[ClusterState, float], Awaitable[int]] | None = None
         self._waits = Once()
+        self._risks = Risks(plan.mode.policy) if plan.own_conditions and plan.mode.policy else None
 
     def at_start(self, history: Callable[[ClusterState, float], Awaitable[int]]) -> None:
         """`history` is called once, when the first pods are known, to fill the cluster state from elsewhere."""
@@ -224,6 +226,7 @@ class Recommender:
                 own_conditions=self._plan.own_conditions,
             )
             found.append((own, new))
+        found = with_risks(found, self.cluster, self._risks, now)
         self.telemetry.count_vpas((tracked.vpa, new) for tracked, new in found)
         await self._write([(tracked, new) for tracked, new in found if changed(tracked.vpa.status, new)], now)
 

@@ -1,6 +1,6 @@
 """The status of a VPA object: recommendation and conditions, and whether it changed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -8,6 +8,8 @@ import msgspec
 
 from adapter.kube.objects import Condition
 from recommender.estimate.postprocess import RESOURCES, Numbers, PostProcessor
+from recommender.estimate.risks import Asked, Risks
+from recommender.model.cluster import ClusterState, TrackedVpa
 from recommender.objects import PodRecommendation, Vpa, VpaStatus
 
 PROVIDED: Final = "RecommendationProvided"
@@ -15,6 +17,8 @@ NO_PODS: Final = "NoPodsMatched"
 LOW_CONFIDENCE: Final = "LowConfidence"
 FETCHING_HISTORY: Final = "FetchingHistory"
 UNSUPPORTED: Final = "ConfigUnsupported"
+MEMORY_RISK: Final = "MemoryRisk"
+"""True where the chance that a day passes some container's memory target, as it is written, is above the ceiling."""
 CONFIDENT: Final = 0.5
 """Confidence (days of a sample a minute) under which LowConfidence is True."""
 
@@ -53,6 +57,37 @@ def fetching(old: VpaStatus, is_fetching: bool, now: float) -> VpaStatus:
     """The status with the condition FetchingHistory, or without it; all else stays."""
     wanted = {FETCHING_HISTORY: (True, "", "reading Prometheus' history") if is_fetching else None}
     return msgspec.structs.replace(old, conditions=_merged(old.conditions, wanted, now))
+
+
+def with_risks(
+    made: Sequence[tuple[TrackedVpa, VpaStatus]], cluster: ClusterState, risks: Risks | None, now: float
+) -> list[tuple[TrackedVpa, VpaStatus]]:
+    """The same statuses with the condition MemoryRisk; without it where `risks` is None, or a VPA has no number."""
+    asked = [list(_asked(cluster, tracked, new)) if risks else [] for tracked, new in made]
+    chances = risks.of(cluster.model.states, [one for own in asked for one in own], now) if risks else {}
+    found = []
+    for (tracked, new), own in zip(made, asked, strict=True):
+        said = {one.container[2]: chances[one.container] for one in own if one.container in chances}
+        wanted = {MEMORY_RISK: _risk(said, risks.ceiling) if risks and said else None}
+        conditions = _merged(new.conditions, wanted, now)
+        found.append((tracked, msgspec.structs.replace(new, conditions=conditions)))
+    return found
+
+
+def _asked(cluster: ClusterState, tracked: TrackedVpa, new: VpaStatus) -> Iterator[Asked]:
+    """The memory targets that a status holds."""
+    rows, made = cluster.shared_by(tracked), new.recommendation
+    for one in made.container_recommendations if made else ():
+        if one.container_name in rows and "memory" in one.target:
+            yield Asked((*tracked.vpa.key, one.container_name), rows[one.container_name], one.target["memory"])
+
+
+def _risk(chances: Mapping[str, float], ceiling: float) -> tuple[bool, str, str]:
+    """The condition MemoryRisk for chances (0 to 1) by container."""
+    said = ", ".join(f"{name} {100 * chances[name]:g} %" for name in sorted(chances))
+    above = max(chances.values()) > ceiling
+    message = f"the chance that a day passes the memory target is at most: {said}"
+    return above, "AboveCeiling" if above else "WithinCeiling", message
 
 
 def has_recommendation(status: VpaStatus) -> bool:

@@ -8,7 +8,7 @@ from adapter.kube.objects import Condition, condition
 from adapter.program.tables import cores, size
 from adapter.units.quantity import Quantity, QuantityError
 from recommender.objects import ContainerRecommendation, Vpa
-from recommender.status import FETCHING_HISTORY, LOW_CONFIDENCE, NO_PODS, PROVIDED, UNSUPPORTED
+from recommender.status import FETCHING_HISTORY, LOW_CONFIDENCE, MEMORY_RISK, NO_PODS, PROVIDED, UNSUPPORTED
 
 RESOURCES: Final = ("cpu", "memory")
 WARNING: Final = (NO_PODS, UNSUPPORTED, LOW_CONFIDENCE, FETCHING_HISTORY)
@@ -55,6 +55,8 @@ class VpaView:
     warnings: tuple[Condition, ...]
     note: str
     """What the recommender says of its numbers."""
+    risk: Condition | None
+    """What the memory targets risk: True where it is above the recommender's ceiling; VPA's own tells none."""
 
     @property
     def text(self) -> str:
@@ -84,6 +86,7 @@ def view(vpa: Vpa) -> VpaView:
         advice=tuple(_advice(one) for one in (made.container_recommendations if made else ())),
         warnings=tuple(warnings),
         note=provided.message if provided else "",
+        risk=condition(held, MEMORY_RISK),
     )
 
 

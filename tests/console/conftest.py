@@ -1,5 +1,6 @@
 """HPAs, policies and VPAs in few words, as the API server's JSON is decoded, and boards made of them."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -122,14 +123,27 @@ def policy(*given: Any, **more: Any) -> ReleaseView:
     return found
 
 
-def vpa_json(name: str = "web", *, namespace: str = "shop", conditions: tuple[Json, ...] = (), **target: str) -> Json:
+LOWER: Json = {"cpu": "100m", "memory": "64Mi"}
+UPPER: Json = {"cpu": "1", "memory": "1Gi"}
+
+
+def vpa_json(
+    name: str = "web",
+    *,
+    namespace: str = "shop",
+    conditions: tuple[Json, ...] = (),
+    lower: Mapping[str, str] = LOWER,
+    upper: Mapping[str, str] = UPPER,
+    uncapped: Mapping[str, str] | None = None,
+    **target: str,
+) -> Json:
     amounts = target or {"cpu": "200m", "memory": "128Mi"}
     advice = {
         "containerName": "app",
         "target": amounts,
-        "lowerBound": {"cpu": "100m", "memory": "64Mi"},
-        "upperBound": {"cpu": "1", "memory": "1Gi"},
-        "uncappedTarget": amounts,
+        "lowerBound": dict(lower),
+        "upperBound": dict(upper),
+        "uncappedTarget": amounts if uncapped is None else dict(uncapped),
     }
     return {
         "metadata": {"name": name, "namespace": namespace, "uid": f"uid-{namespace}-{name}"},
@@ -193,7 +207,8 @@ def hostile(text: str) -> Board:
         "history": [{"outcome": "Aborted", "number": 1, "reason": text}],
     }
     advice = vpa(text, namespace=text, conditions=(condition("LowConfidence", "True", text, text),
-                 condition("RecommendationProvided", "True", text, text)))  # fmt: skip
+                 condition("RecommendationProvided", "True", text, text), condition("MemoryRisk", "True", text, text),
+                 ))  # fmt: skip
     named = replace(advice, advice=tuple(each._replace(container=text) for each in advice.advice), mode=text)
     release = policy(text, namespace=text, status=status)
     made = board(hpas=(one,), policies=(release,), vpas=(named,))

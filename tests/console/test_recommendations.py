@@ -2,8 +2,12 @@
 
 import pytest
 
+from adapter.console.choose import Wish
+from adapter.console.pages.frame import RECOMMENDATIONS, Asked
+from adapter.console.pages.recommendations import page
 from adapter.console.recommendations import change, shown
-from tests.console.conftest import condition, vpa
+from tests.console.conftest import NOW, board, condition, vpa
+from tests.console.test_markup import Read
 
 REQUESTS = {("shop", "Deployment", "web"): {"app": {"cpu": "500m", "memory": "128Mi"}}}
 
@@ -44,3 +48,16 @@ def test_our_conditions_are_told_where_they_are_true() -> None:
     found = vpa(conditions=(low, condition("NoPodsMatched", "False"), provided))
     assert [one.message for one in found.warnings] == ["less than 12 h of samples: app"]
     assert found.note == "n"
+
+
+def test_the_memory_targets_risk_is_told_and_stands_out_above_the_ceiling() -> None:
+    said = "the chance that a day passes the memory target is at most: app"
+    within = vpa("calm", conditions=(condition("MemoryRisk", "False", "WithinCeiling", f"{said} 5 %"),))
+    above = vpa("tight", conditions=(condition("MemoryRisk", "True", "AboveCeiling", f"{said} 20 %"),))
+    made = board(vpas=(within, above, vpa("foreign")))
+    words = " ".join(Read(page(made, Asked(RECOMMENDATIONS, Wish(), NOW))).words)
+    assert f"{said} 5 %" in words
+    assert f"{said} 20 %" in words
+    chosen = " ".join(Read(page(made, Asked(RECOMMENDATIONS, Wish(state="risky"), NOW))).words)
+    assert "tight" in chosen
+    assert "calm" not in chosen

@@ -152,6 +152,25 @@ async def test_low_confidence_is_said_until_there_is_half_a_day_of_samples(clust
         assert tested.condition("LowConfidence") is None, "nobody would keep it up to date"
 
 
+async def test_the_memory_targets_risk_is_told_and_is_above_the_ceiling_where_a_cap_holds_the_target_down(
+    cluster: FakeCluster,
+) -> None:
+    said = "the chance that a day passes the memory target is at most: app"
+    async with bench(cluster) as tested:
+        await tested.minutes(2)
+        told = tested.condition("MemoryRisk")
+        assert (told["status"], told["reason"], told["message"]) == ("False", "WithinCeiling", f"{said} 5 %")
+        capped = {"containerPolicies": [{"containerName": "app", "maxAllowed": {"memory": "800Mi"}}]}
+        await cluster.put(VPAS, {**vpa(resourcePolicy=capped), "status": tested.status()})
+        await tested.settle()
+        await tested.minutes(1)
+        told = tested.condition("MemoryRisk")  # 900Mi were used today
+        assert (told["status"], told["reason"], told["message"]) == ("True", "AboveCeiling", f"{said} 100 %")
+    async with bench(cluster, "--mode=vpa") as tested:
+        await tested.minutes(1)
+        assert tested.condition("MemoryRisk") is None, "nobody would keep it up to date"
+
+
 async def test_missing_crds_are_named_once(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recommender.loop.SYNC_SECONDS", 0.01)
     rounds = 0

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from recommender.config import mode
 from recommender.estimate.policy import RiskPolicy
 from recommender.estimate.recommend import Mode, decide
+from recommender.estimate.risks import Asked, Risks
 from recommender.model.containers import DAY, Model
 from recommender.model.peaks import Days
 from recommender.settings import Settings
@@ -193,3 +194,46 @@ def test_numbers_are_in_order_and_never_wild(chosen: Mode) -> None:
     for bounds in (made.cpu, made.memory):
         assert bounds.lower[0] <= bounds.target[0] <= bounds.upper[0]
     assert made.memory.target[0] < 4 * GB
+
+
+# ---- the risk of what is written
+
+
+def written(memory: str, row: int = 0, container: str = "app") -> Asked:
+    return Asked(("shop", "web", container), row, memory)
+
+
+def of_days(peak: int, model: Model | None = None) -> Model:
+    """One container, of row 0, that used so many bytes on each of 28 days, read twice a day."""
+    if model is None:
+        model = Model(OURS.aggregation)
+        model.states.take(1)
+    peaks = np.full((1, 28), peak, dtype=np.int64)
+    model.states.peaks.load(np.array([0]), np.array([int(T0 // DAY)]), peaks, peaks, np.full((1, 28), 2))
+    return model
+
+
+def test_a_risk_is_rounded_up_to_few_numbers_so_that_an_hour_is_rarely_a_write() -> None:
+    risks = Risks(RiskPolicy(ceiling=0.03))
+    model = of_days(GB)
+    found = [risks.of(model.states, [written(f"{size}M")], T0)["shop", "web", "app"] for size in range(500, 20_000, 50)]
+    assert {0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0} >= set(found)
+    assert found == sorted(found, reverse=True)
+    assert (found[0], found[-1]) == (1.0, 0.01)
+
+
+def test_a_risk_is_reckoned_anew_with_another_target_or_after_an_hour() -> None:
+    risks, model = Risks(RiskPolicy()), of_days(GB)
+    before = risks.of(model.states, [written("4G")], T0)
+    of_days(6 * GB, model)
+    assert risks.of(model.states, [written("4G")], T0 + 3599) == before
+    assert risks.of(model.states, [written("4G")], T0 + 3600)["shop", "web", "app"] == 1.0
+    assert risks.of(model.states, [written("40G")], T0 + 3601)["shop", "web", "app"] < 0.05
+
+
+def test_without_daily_peaks_there_is_no_risk_to_tell_and_what_is_gone_is_forgotten() -> None:
+    risks, model = Risks(RiskPolicy()), of_days(GB)
+    other = int(model.states.take(1)[0])
+    both = [written("4G"), written("4G", other, "side")]
+    assert risks.of(model.states, both, T0).keys() == {("shop", "web", "app")}
+    assert risks.of(model.states, [], T0) == {}

@@ -10,6 +10,7 @@ from adapter.console.recommendations import BAD, Amounts, Requests, VpaView, cha
 
 STATES = (
     ("bad", "to look at", "bad"),
+    ("risky", "risk above the ceiling", "warn"),
     ("unsure", "not sure yet", "warn"),
     ("none", "without numbers", ""),
     ("good", "recommended", ""),
@@ -25,7 +26,7 @@ def page(board: Board, asked: Asked) -> str:
     links = state_links(found, asked.wish, STATES)
     if not found.items:
         return framed(board, asked, group(links, empty(board, Kind.VPAS, "VerticalPodAutoscalers")))
-    heads = ("VPA", "Container", "CPU: request → target", "Memory: request → target", "How sure")
+    heads = ("VPA", "Container", "CPU: request → target", "Memory: request → target", "How sure, and the risk")
     requests = board.requests()
     table = element(
         "table",
@@ -40,6 +41,8 @@ def _state(vpa: VpaView) -> str:
         return "bad"
     if not vpa.advice:
         return "none"
+    if vpa.risk is not None and vpa.risk.status == "True":
+        return "risky"
     return "unsure" if vpa.warnings else "good"
 
 
@@ -81,5 +84,8 @@ def _sure(vpa: VpaView) -> Iterator[Html]:
     for one in vpa.warnings:
         kind = "bad" if one.type in BAD else "warn"
         yield element("p", element("span", one.type, class_=f"state {kind}"), f" {one.message or one.reason}")
+    if vpa.risk is not None:
+        kind = "state warn" if vpa.risk.status == "True" else "dim"
+        yield element("p", element("span", vpa.risk.type, class_=kind), f" {vpa.risk.message}")
     if vpa.note:
         yield element("p", vpa.note)
