@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from adapter.console.board import Board, Kind
-from adapter.console.door import Door
+from adapter.console.access import Access
 from adapter.console.hpas import HpaView
 from adapter.console.releases import ReleaseView
 from adapter.console.serve import Pages, url
@@ -134,9 +134,9 @@ def shown() -> Board:
 
 @asynccontextmanager
 async def served(board: Board) -> AsyncIterator[Callable[[str], str]]:
-    """The console over its real port and door; yields what makes the URL of a path."""
+    """The console over its real port, with its token; yields what makes the URL of a path."""
     token = "t" * 43
-    listener = await listen(Pages(board, Door(token), seconds=SECONDS, clock=lambda: NOW).answer, "127.0.0.1", 0)
+    listener = await listen(Pages(board, Access(token), seconds=SECONDS, clock=lambda: NOW).answer, "127.0.0.1", 0)
     home = url(f"127.0.0.1:{listener.port}", token)
     try:
         yield lambda path: home.replace("/?", f"{path}{'&' if '?' in path else '?'}")

@@ -10,7 +10,7 @@ from typing import Final
 from adapter import files
 from adapter.clock import steady
 from adapter.console.board import Board
-from adapter.console.door import Door
+from adapter.console.access import Access
 from adapter.console.history import History
 from adapter.console.poll import Poller
 from adapter.console.serve import BOUNDS, Pages, url
@@ -43,7 +43,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         history=History(length=math.ceil(settings.history / settings.refresh)),
         refresh=settings.refresh,
     )
-    pages = Pages(board, Door(token, hosts(settings)), seconds=settings.history, clock=steady)
+    pages = Pages(board, Access(token, hosts(settings)), seconds=settings.history, clock=steady)
     async with Client(connection, timeout=settings.request_timeout) as client:
         try:
             listener = await listen(pages.answer, settings.address.host, settings.address.port, bounds=BOUNDS)

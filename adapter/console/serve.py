@@ -8,7 +8,7 @@ from aiohttp import web
 
 from adapter.console.board import Board
 from adapter.console.choose import Wish
-from adapter.console.door import TOKEN, Door, Entry, without_token
+from adapter.console.access import TOKEN, Access, Entry, without_token
 from adapter.console.pages import hpas, recommendations, releases
 from adapter.console.pages.frame import HPAS, RECOMMENDATIONS, RELEASES, Asked, Place
 from adapter.inbound.connection import Connection
@@ -40,9 +40,9 @@ FILES: Final = {
 class Pages:
     """Answers requests from the board."""
 
-    def __init__(self, board: Board, door: Door, *, seconds: float, clock: Callable[[], float]) -> None:
+    def __init__(self, board: Board, access: Access, *, seconds: float, clock: Callable[[], float]) -> None:
         """`seconds`: how far back lines go; `clock`: Unix s."""
-        self._board, self._door, self._seconds, self._clock = board, door, seconds, clock
+        self._board, self._access, self._seconds, self._clock = board, access, seconds, clock
         self._files = {path: (file.read_bytes(), kind) for path, (file, kind) in FILES.items()}
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -52,7 +52,7 @@ class Pages:
         return answer
 
     def _answer(self, request: web.BaseRequest) -> web.Response:
-        entry = self._door.admit(request.method, request.path, request.query, request.headers)
+        entry = self._access.admit(request.method, request.path, request.query, request.headers)
         if entry is Entry.HEALTH:
             return web.Response(text="OK\n")
         if entry in STATUS:
@@ -62,7 +62,7 @@ class Pages:
             request.protocol.known()
         if entry is Entry.ENTER:
             to = without_token(request.path, request.query)
-            return web.Response(status=303, headers={"Location": to, "Set-Cookie": self._door.set_cookie()})
+            return web.Response(status=303, headers={"Location": to, "Set-Cookie": self._access.set_cookie()})
         if request.path in self._files:
             body, kind = self._files[request.path]
             return web.Response(body=body, content_type=kind, charset="utf-8")

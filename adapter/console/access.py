@@ -31,7 +31,7 @@ class Entry(Enum):
     NO_TOKEN = "the token is missing or wrong: open the URL that streamgate-console printed"  # noqa: S105
 
 
-class Door:
+class Access:
     """Of one console, which has one token."""
 
     def __init__(self, token: str, hosts: Sequence[str] = ()) -> None:

@@ -2,18 +2,18 @@
 
 import pytest
 
-from adapter.console.door import Door, Entry, without_token
+from adapter.console.access import Access, Entry, without_token
 
 TOKEN = "t" * 43
-DOOR = Door(TOKEN, ["console.example.com"])
-COOKIE = DOOR.set_cookie().partition(";")[0]
+ACCESS = Access(TOKEN, ["console.example.com"])
+COOKIE = ACCESS.set_cookie().partition(";")[0]
 
 
 def admitted(
     host: str = "127.0.0.1:8950", *, token: str = "", cookie: str = "", method: str = "GET", path: str = "/"
 ) -> Entry:
     headers = {"Host": host} | ({"Cookie": cookie} if cookie else {})
-    return DOOR.admit(method, path, {"token": token} if token else {}, headers)
+    return ACCESS.admit(method, path, {"token": token} if token else {}, headers)
 
 
 def test_the_token_gives_a_cookie_and_the_cookie_lets_in() -> None:
@@ -29,7 +29,7 @@ def test_another_token_does_not(token: str) -> None:
 
 @pytest.mark.parametrize(
     "cookie",
-    [COOKIE[:-1], COOKIE + "0", f"{DOOR.cookie}=", f"{DOOR.cookie}={TOKEN}", f"other={COOKIE.partition('=')[2]}", ";=;",
+    [COOKIE[:-1], COOKIE + "0", f"{ACCESS.cookie}=", f"{ACCESS.cookie}={TOKEN}", f"other={COOKIE.partition('=')[2]}", ";=;",
      "x" * 20_000 + ";" + COOKIE],
 )  # fmt: skip
 def test_another_cookie_does_not_nor_one_beyond_the_bound(cookie: str) -> None:
@@ -65,13 +65,13 @@ def test_a_kubelet_may_ask_whether_it_lives_by_any_name_and_nothing_else() -> No
 
 
 def test_the_cookie_tells_nothing_of_the_token_and_no_script_reads_it() -> None:
-    assert TOKEN not in DOOR.set_cookie()
-    assert "; HttpOnly; SameSite=Strict" in DOOR.set_cookie()
+    assert TOKEN not in ACCESS.set_cookie()
+    assert "; HttpOnly; SameSite=Strict" in ACCESS.set_cookie()
 
 
 def test_two_consoles_of_one_machine_have_cookies_of_their_own() -> None:
-    other = Door("u" * 43)
-    assert other.cookie != DOOR.cookie
+    other = Access("u" * 43)
+    assert other.cookie != ACCESS.cookie
     assert other.admit("GET", "/", {}, {"Host": "localhost", "Cookie": COOKIE}) is Entry.NO_TOKEN
 
 
