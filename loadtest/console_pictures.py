@@ -15,8 +15,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from adapter.console.board import Board, Kind
 from adapter.console.access import Access
+from adapter.console.board import Board, Kind
 from adapter.console.hpas import HpaView
 from adapter.console.releases import ReleaseView
 from adapter.console.serve import Pages, url

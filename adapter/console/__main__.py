@@ -9,8 +9,8 @@ from typing import Final
 
 from adapter import files
 from adapter.clock import steady
-from adapter.console.board import Board
 from adapter.console.access import Access
+from adapter.console.board import Board
 from adapter.console.history import History
 from adapter.console.poll import Poller
 from adapter.console.serve import BOUNDS, Pages, url

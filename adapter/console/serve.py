@@ -6,9 +6,9 @@ from typing import Final
 
 from aiohttp import web
 
+from adapter.console.access import TOKEN, Access, Entry, without_token
 from adapter.console.board import Board
 from adapter.console.choose import Wish
-from adapter.console.access import TOKEN, Access, Entry, without_token
 from adapter.console.pages import hpas, recommendations, releases
 from adapter.console.pages.frame import HPAS, RECOMMENDATIONS, RELEASES, Asked, Place
 from adapter.inbound.connection import Connection

@@ -29,8 +29,8 @@ def test_another_token_does_not(token: str) -> None:
 
 @pytest.mark.parametrize(
     "cookie",
-    [COOKIE[:-1], COOKIE + "0", f"{ACCESS.cookie}=", f"{ACCESS.cookie}={TOKEN}", f"other={COOKIE.partition('=')[2]}", ";=;",
-     "x" * 20_000 + ";" + COOKIE],
+    [COOKIE[:-1], COOKIE + "0", f"{ACCESS.cookie}=", f"{ACCESS.cookie}={TOKEN}", f"other={COOKIE.partition('=')[2]}",
+     ";=;", "x" * 20_000 + ";" + COOKIE],
 )  # fmt: skip
 def test_another_cookie_does_not_nor_one_beyond_the_bound(cookie: str) -> None:
     assert admitted(cookie=cookie) is Entry.NO_TOKEN
