@@ -15,64 +15,14 @@ from adapter.rollout.cli.lint import gate_problems
 from adapter.rollout.foreign import condition
 from adapter.rollout.foreign.condition import Bound
 from adapter.rollout.foreign.findings import MOST
-from adapter.rollout.foreign.read import Import, read
+from adapter.rollout.foreign.read import read
 from adapter.rollout.foreign.write import documents
 from adapter.rollout.model import shape
 from adapter.units.manifest import MOST_BYTES, values
+from tests.rollout.theirs import Object, analysed, asked, canary, gate, metric, of, rollout, said, template
 
-Object = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = sorted((ROOT / "tests" / "golden" / "import").glob("*[a-z].yaml"))
-
-
-def of(*objects: Object) -> Import:
-    return read(yaml.safe_dump_all(objects).encode(), "theirs.yaml")
-
-
-def rollout(strategy: Object | None = None, name: str = "web", **spec: Any) -> Object:
-    labels = {"app": "web"}
-    pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": "web:1"}]}}
-    given = {"selector": {"matchLabels": labels}, "template": pod, "progressDeadlineAbort": True}
-    given["strategy"] = strategy or {"canary": {"steps": [{"setWeight": 20}, {"pause": {"duration": 60}}]}}
-    meta = {"name": name, "namespace": "shop"}
-    return {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": meta, "spec": given | spec}
-
-
-def template(*metrics: Object, name: str = "check", **spec: Any) -> Object:
-    meta = {"name": name, "namespace": "shop"}
-    spec = {"metrics": list(metrics), **spec}
-    return {"apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate", "metadata": meta, "spec": spec}
-
-
-def metric(query: str = "queue", success: str = "result[0] < 5", **more: Any) -> Object:
-    return {"name": "m", "successCondition": success, "provider": {"prometheus": {"query": query}}, **more}
-
-
-def analysed(steps: list[Object] | None = None, **canary: Any) -> Object:
-    found = {"steps": steps or [{"setWeight": 20}], "analysis": {"templates": [{"templateName": "check"}]}}
-    return {"canary": found | canary}
-
-
-def canary(analysis: Object | None = None, **spec: Any) -> Object:
-    given = {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "provider": "istio"}
-    given["analysis"] = {"stepWeight": 10, "maxWeight": 30, "interval": "30s", **(analysis or {})}
-    meta = {"name": "web", "namespace": "shop"}
-    return {"apiVersion": "flagger.app/v1beta1", "kind": "Canary", "metadata": meta, "spec": given | spec}
-
-
-def gate(*objects: Object) -> Object:
-    """The one gate that came of them."""
-    (policy,) = of(*objects).policies
-    (found,) = policy["spec"]["gates"]
-    return dict(found)
-
-
-def asked(query: str, success: str) -> Object:
-    return gate(rollout(analysed()), template(metric(query, success)))
-
-
-def said(found: Import, field: str) -> list[str]:
-    return [each.says for each in found.findings if each.field == field]
 
 
 # ---- samples
@@ -270,28 +220,6 @@ def test_a_limit_of_nothing_becomes_one_that_can_be_shown(success: str, limit: f
     found = of(rollout(analysed()), template(metric(f"{GOOD} / {ALL}", success)))
     assert found.policies[0]["spec"]["gates"][0]["limit"] == limit
     assert any("none bad at all cannot be shown" in each.says for each in found.findings) == ("1" in success[-1:])
-
-
-@pytest.mark.parametrize(
-    ("query", "written"),
-    [
-        ('q{rollouts_pod_template_hash="{{args.hash}}"}', 'q{pod_template_hash="{{hash}}"}'),
-        ('q{version="{{ args.hash }}"}', 'q{version="{{hash}}"}'),
-        ('q{pod=~"web-{{args.hash}}-.*"}', 'q{pod=~"web-{{hash}}-.*"}'),
-        ('q{pod=~"web-.*",a="b"}', 'q{a="b",pod=~"{{pods}}"}'),
-        ('q{namespace="shop",a="b"}', 'q{a="b",pod=~"{{pods}}"}'),
-        ('q{namespace="yard"}', 'q{namespace="yard",pod=~"{{pods}}"}'),  # finds nothing, as it is bound to shop too
-        ('q{destination_workload="web"}', 'q{pod=~"{{pods}}"}'),
-        ('q{service="web-canary.shop.svc"}', 'q{pod=~"{{pods}}"}'),
-        ('q{service="web"}', 'q{service="web",pod=~"{{pods}}"}'),
-    ],
-)
-def test_what_told_the_new_pods_apart_gives_way_to_what_does_here(query: str, written: str) -> None:
-    args = [{"name": "hash", "valueFrom": {"podTemplateHashValue": "Latest"}}]
-    strategy = analysed(canaryService="web-canary", stableService="web")
-    strategy["canary"]["analysis"]["args"] = args
-    made = gate(rollout(strategy), template(metric(query), args=[{"name": "hash"}]))
-    assert made["query"]["value"] == written
 
 
 @pytest.mark.parametrize(

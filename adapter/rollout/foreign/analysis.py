@@ -8,6 +8,7 @@ from typing import Final
 
 from adapter.metrics.promql.read import PromQLError
 from adapter.rollout.foreign import condition, promql
+from adapter.rollout.foreign.arms import HASH
 from adapter.rollout.foreign.condition import Bound
 from adapter.rollout.foreign.findings import Origin
 from adapter.rollout.foreign.policy import Policy, Wanted
@@ -125,7 +126,7 @@ class Analyst:
         found = None
         if raw.has("podTemplateHashValue"):
             if raw.text("podTemplateHashValue") == "Latest":
-                found = promql.HASH
+                found = HASH
             else:
                 why = Why("a query is asked of both arms by itself", "compare with stable by spec.gates[].margin")
                 raw.say("podTemplateHashValue", why)

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from adapter.rollout.foreign import analysis, steps
 from adapter.rollout.foreign.analysis import Templates
+from adapter.rollout.foreign.arms import Names
 from adapter.rollout.foreign.findings import Findings, Origin
 from adapter.rollout.foreign.policy import Json, Policy, finished, metadata_of
-from adapter.rollout.foreign.promql import Names
 from adapter.rollout.foreign.raw import Raw, Why
 from adapter.rollout.model.shape import MOST_SECONDS
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from adapter.rollout.foreign import checks
+from adapter.rollout.foreign.arms import Names
 from adapter.rollout.foreign.checks import Templates
 from adapter.rollout.foreign.findings import Findings, Origin
 from adapter.rollout.foreign.policy import Json, Policy, finished
-from adapter.rollout.foreign.promql import Names
 from adapter.rollout.foreign.raw import Raw, Why
 from adapter.rollout.foreign.steps import Steps
 from adapter.rollout.foreign.tell import receivers
@@ -77,7 +77,8 @@ def convert(origin: Origin, templates: Templates, findings: Findings) -> list[Js
     provider = spec.text("provider")
     traffic = _traffic(spec, service, provider, apex)
     blue_green = provider == "kubernetes" or analysis.has("iterations")
-    policy = Policy(Names(target, _apart(apex, target), origin.namespace, apex), blue_green=blue_green)
+    new, old = ([f"{name}-{arm}" for name in (apex, target)] for arm in ("canary", "primary"))
+    policy = Policy(Names(target, new, origin.namespace, apex, old), blue_green=blue_green)
     every = max(analysis.seconds("interval") or EVERY, LEAST_EVERY)
     hooks = receivers(analysis, templates.alerts)
     made: Json = {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": target}}
@@ -98,10 +99,6 @@ def convert(origin: Origin, templates: Templates, findings: Findings) -> list[Js
     found = finished(origin, spec, made, policy.gates)
     spec.rest()
     return [found] if found else []
-
-
-def _apart(*names: str) -> list[str]:
-    return [f"{name}-{arm}" for name in names for arm in ("primary", "canary")]
 
 
 def _target(spec: Raw) -> str:

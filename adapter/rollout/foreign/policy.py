@@ -6,9 +6,9 @@ from typing import Any, Final, NamedTuple
 from adapter.metrics.promql.read import PromQLError
 from adapter.rollout import documents, queries
 from adapter.rollout.foreign import promql
+from adapter.rollout.foreign.arms import Names
 from adapter.rollout.foreign.condition import Bound
 from adapter.rollout.foreign.findings import Origin
-from adapter.rollout.foreign.promql import Names
 from adapter.rollout.foreign.raw import Raw, Why
 from adapter.rollout.model import shape
 from adapter.rollout.model.gates import read
@@ -81,6 +81,8 @@ def _say(metric: Raw, field: str, made: promql.Gate, *, name: str, own: bool) ->
     if made.rounded:
         why = Why(f"none bad at all cannot be shown: gate {name} has a limit of 0.1 %", "choose your own")
         metric.say(field, why)
+    for doubt in made.doubts:
+        metric.say(field, Why(doubt.says, f"{doubt.instead} (gate {name})"))
     if own:
         return
     instead = f"see that the series of gate {name} bear the label pod (a gateway's or an ingress' do not)"

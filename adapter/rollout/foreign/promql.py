@@ -1,11 +1,10 @@
 """A query of another controller -> the templates of a gate, about the pods of one arm. Pure.
 
-The others tell new pods from stable ones by a Service, a workload or a hash of their own, none of which is there any
-more; here it is `{{pods}}`, a pattern of the arm's pods. Matchers that told them apart give way to one on `pod`.
+Matchers that told the arms apart give way to one on `pod` (`foreign.arms`).
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Final, NamedTuple
 
@@ -13,35 +12,17 @@ import promql_parser as ast
 
 from adapter.metrics.promql.read import PromQLError, parse
 from adapter.metrics.promql.walk import children
-from adapter.metrics.promql.write import Writer, label
+from adapter.rollout.foreign.arms import HASH, Arms, Names
 from adapter.rollout.foreign.condition import Bound
 from adapter.rollout.foreign.ratio import Part, Ratio, ratio
+from adapter.rollout.foreign.raw import Why
 from adapter.rollout.model.query import MOST_CHARACTERS, WINDOW, WINDOWS
-from adapter.units.text import quote
 
-PODS: Final = ("pod", "pod_name", "kubernetes_pod_name", "exported_pod")
-"""Labels that hold a pod's name."""
-WORKLOADS: Final = frozenset(("deployment", "workload", "destination_workload", "destination_canonical_service"))
-"""Labels that hold a Deployment's name: new pods are those of another Deployment until they are judged."""
-HASHES: Final = ("rollouts_pod_template_hash", "label_rollouts_pod_template_hash")
-HASH: Final = "{{hash}}"
-OF_PODS: Final = "{{pods}}"
 LEAST_LIMIT: Final = 0.001
 """A share of bad requests that can be shown to be kept, by 3,000 good ones."""
 MOST_LIMIT: Final = 0.999999
 
 _ARGUMENT: Final = re.compile(r"\{\{-?\s*(?:args\.)?([A-Za-z_$][\w.$-]{0,99})\s*-?\}\}")
-
-
-class Names(NamedTuple):
-    """What the other controller called the arms."""
-
-    target: str
-    apart: Collection[str]
-    """Services and Deployments of one arm alone, which are not there any more."""
-    namespace: str
-    service: str = ""
-    """The Service that clients ask."""
 
 
 class Gate(NamedTuple):
@@ -52,6 +33,8 @@ class Gate(NamedTuple):
     """Whether the query itself told the pods of the arms apart; else a matcher on `pod` was added."""
     dropped: Sequence[str]
     """Matchers that gave way."""
+    doubts: Sequence[Why]
+    """Matchers that were kept, and what has to be so that they find something."""
     rounded: bool
     """Whether a limit of nothing at all, which cannot be shown, became the smallest that can."""
 
@@ -74,20 +57,25 @@ def filled(template: str, values: Mapping[str, str]) -> str:
 def gate(query: str, bound: Bound, names: Names, every: float | None = None) -> Gate:
     """What a gate needs to ask `query` for `bound`. `every`: s between two measurements. Raises PromQLError."""
     tree = parse(query)
-    writer = _Arms(names)
+    arms = Arms(names)
     window = _window(tree, every)
     found = ratio(tree)
     share = _share(found, bound) if found else None
     if found and share is not None:
         limit = share or LEAST_LIMIT
-        fields: dict[str, object] = {"kind": "events", "query": _events(found, bound, writer, window), "limit": limit}
+        fields: dict[str, object] = {"kind": "events", "query": _events(found, bound, arms, window), "limit": limit}
     else:
-        asked = {"value": writer.writer.write(tree), "windowSeconds": window}
+        asked = {"value": arms.writer.write(tree), "windowSeconds": window}
         fields = {"kind": "gauge", "query": asked, "limit": _whole(bound.limit)} | (
             {"worse": "lower"} if bound.lower else {}
         )
-    dropped = tuple(dict.fromkeys(writer.dropped))
-    return Gate(fields, writer.told, dropped, rounded=share == 0)
+    dropped, doubts = tuple(dict.fromkeys(arms.dropped)), tuple(dict.fromkeys(arms.doubts))
+    return Gate(fields, arms.told, dropped, doubts, rounded=share == 0)
+
+
+def _counted(arms: Arms, part: Part) -> str:
+    """How many there were in the window."""
+    return f"sum(increase({arms.writer.write(part.selector)}[{{{{window}}}}]))"
 
 
 def _whole(number: float) -> float:
@@ -104,8 +92,8 @@ def _share(found: Ratio, bound: Bound) -> float | None:
     return float(f"{min(bad, MOST_LIMIT):.6g}")
 
 
-def _events(found: Ratio, bound: Bound, arms: "_Arms", window: int) -> dict[str, object]:
-    part, whole = arms.counted(found.part), arms.counted(found.whole)
+def _events(found: Ratio, bound: Bound, arms: Arms, window: int) -> dict[str, object]:
+    part, whole = _counted(arms, found.part), _counted(arms, found.whole)
     good = found.inverse != bound.lower
     # without a single good request the series of good ones may be missing: then all were bad
     bad = f"clamp_min({whole} - ({part} or vector(0)), 0)" if good else part
@@ -124,45 +112,3 @@ def _ranges(node: ast.Expr) -> Iterator[timedelta]:
         yield node.range
     for child in children(node):
         yield from _ranges(child)
-
-
-class _Arms:
-    """Writes selectors about one arm, and remembers what gave way."""
-
-    def __init__(self, names: Names) -> None:
-        self.told = True
-        self.dropped: list[str] = []
-        self.writer = Writer(inside=self._inside)
-        self._names = names
-
-    def counted(self, part: Part) -> str:
-        """How many there were in the window."""
-        return f"sum(increase({self.writer.write(part.selector)}[{{{{window}}}}]))"
-
-    def _inside(self, found: Sequence[tuple[str, str, str]]) -> Sequence[str]:
-        kept, about = [], ""
-        for name, sign, value in found:
-            if HASH in value:
-                about = f"pod_template_hash={quote(HASH)}" if name in HASHES else f"{label(name)}{sign}{quote(value)}"
-            elif name in PODS and self._is_ours(value):
-                about = f"{label(name)}=~{quote(OF_PODS)}"
-            elif name == "namespace" and value == self._names.namespace:
-                continue  # every selector is bound to it anyway
-            elif (name in WORKLOADS and self._is_ours(value)) or _bare(value) in self._names.apart:
-                self.dropped.append(f"{label(name)}{sign}{quote(value)}")
-            else:
-                kept.append(f"{label(name)}{sign}{quote(value)}")
-        if not about:
-            self.told = False
-            about = f"pod=~{quote(OF_PODS)}"
-        return [*kept, about]
-
-    def _is_ours(self, value: str) -> bool:
-        """Whether a matcher's value is about the workload, as a whole or one arm of it."""
-        bare, name = _bare(value), self._names.target
-        return bool(name) and (bare == name or bare.startswith((f"{name}-[", f"{name}-primary", f"{name}-canary")))
-
-
-def _bare(value: str) -> str:
-    """A pattern without its signs, a host without its domain."""
-    return re.sub(r"[\\^$()]|\.\*|\.\+", "", value).partition(".")[0].rstrip("-")
