@@ -1,4 +1,4 @@
-"""The RolloutPolicy in a file of YAML documents. Pure."""
+"""RolloutPolicies in a file of YAML documents. Pure."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -7,17 +7,29 @@ from adapter.units.manifest import ManifestError, mappings
 
 API_VERSION: Final = "streamgate.io/v1alpha1"
 KIND: Final = "RolloutPolicy"
+MOST: Final = 1000
+"""Policies of one file: each is compared with all objects of its namespace."""
 
 
 def policy_of(data: bytes, place: str) -> dict[str, Any]:
     """The one RolloutPolicy of a file, raw. `place` names the file in messages. Raises ManifestError."""
-    found = [each for each in mappings(data, place) if each.get("kind") == KIND]
+    found = policies_of(data, place)
     if len(found) != 1:
         raise ManifestError(f"{place}: the file holds {len(found)} objects of kind {KIND}; right would be one")
-    version = found[0].get("apiVersion")
-    if version != API_VERSION:
-        raise ManifestError(f"{place}: apiVersion of the {KIND} is {str(version)[:60]!r}; right would be {API_VERSION}")
     return found[0]
+
+
+def policies_of(data: bytes, place: str) -> list[dict[str, Any]]:
+    """The RolloutPolicies of a file, raw, 1 to MOST of them. Raises ManifestError."""
+    found = [each for each in mappings(data, place) if each.get("kind") == KIND]
+    if not 1 <= len(found) <= MOST:
+        right = f"at most {MOST}" if found else "one"
+        raise ManifestError(f"{place}: the file holds {len(found)} objects of kind {KIND}; right would be {right}")
+    for version in (each.get("apiVersion") for each in found):
+        if version != API_VERSION:
+            said = f"apiVersion of the {KIND} is {str(version)[:60]!r}; right would be {API_VERSION}"
+            raise ManifestError(f"{place}: {said}")
+    return found
 
 
 def spec_of(policy: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from adapter.kube.errors import Forbidden, NotFound
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS
 from adapter.rollout.__main__ import main
 from adapter.rollout.cli.survey import VPAS, Author, survey
+from adapter.rollout.documents import MOST
 from adapter.rollout.model.actions import CLAIMS, DEPLOYMENTS, HTTP_ROUTES, SERVICES
 from adapter.rollout.model.policy import POLICIES
 from adapter.rollout.neighbours import gather, sentences
@@ -137,7 +138,7 @@ WRONG: dict[str, tuple[Object, list[Object], str]] = {
     ),
     "an object that Kubernetes would not take": (
         policy(), [web(), {**service("web"), "spec": 5}],
-        "Service web: Expected `object`, got `int`; it is left out",
+        "Service web: Expected `object`, got `int`; right would be what Kubernetes takes; it is left out",
     ),
 }  # fmt: skip
 RIGHT: dict[str, tuple[Object, list[Object]]] = {
@@ -347,3 +348,65 @@ def test_a_group_without_a_user_and_two_namespaces_are_refused(lint: Any, capsys
     assert "--as-group=devs: --as is wanted as well" in capsys.readouterr().err
     code, problems = lint(policy(), [], "--namespace=yard")
     assert (code, problems) == (1, ["metadata.namespace: shop is not --namespace=yard: name the same"])
+
+
+# ---- several policies
+
+
+def called(name: str, namespace: str = "shop", **spec: Any) -> Object:
+    found = policy({"targetRef": {"name": name}}, **spec)
+    return {**found, "metadata": {"name": name, "namespace": namespace}}
+
+
+def test_each_of_several_policies_is_checked_and_called(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`shop/web` beside its Deployment, which takes a host port; `yard/web` and `shop/pay` are not about it."""
+    path = tmp_path / "all.yaml"
+    documents = [pods_with(**PORTS), called("web"), called("web", "yard"), called("pay", settleSeconds=-1)]
+    path.write_text(yaml.safe_dump_all(documents))
+    assert main(["lint", str(path)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(": ")[:2] for line in lines] == [
+        ["RolloutPolicy shop/web", "the template takes host port 8080"],
+        ["RolloutPolicy yard/web", "1 gates, no problem"],
+        ["RolloutPolicy shop/pay", "spec.settleSeconds"],
+    ]
+    assert main(["lint", str(path), "--output=json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [each["name"] for each in found["policies"]] == ["shop/web", "yard/web", "shop/pay"]
+    assert [len(each["problems"]) for each in found["policies"]] == [1, 0, 1]
+    path.write_text(yaml.safe_dump_all([pods_with(**PORTS), called("web")]))
+    main(["lint", str(path), "--output=json"])
+    alone = json.loads(capsys.readouterr().out)
+    assert {"name": "shop/web", **alone} == found["policies"][0]
+
+
+def test_a_policy_without_a_name_is_told_by_its_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "all.yaml"
+    path.write_text(yaml.safe_dump_all([called("web"), {**policy(), "metadata": None}]))
+    assert main(["lint", str(path)]) == 1
+    assert "RolloutPolicy number 2: metadata: missing" in capsys.readouterr().out
+
+
+def test_a_clean_file_of_several_policies_ends_well_and_replay_still_wants_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "all.yaml"
+    path.write_text(yaml.safe_dump_all([called("web"), called("pay")]))
+    assert main(["lint", str(path)]) == 0
+    assert main(["replay", str(path), str(path)]) == 1
+    assert "the file holds 2 objects of kind RolloutPolicy; right would be one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(0, "holds 0 objects of kind RolloutPolicy; right would be one"), (MOST + 1, "at most 1000")]
+)
+def test_a_file_with_no_policy_or_too_many_is_one_sentence(
+    count: int, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "all.yaml"
+    path.write_text("kind: Service\n---\n" + "kind: RolloutPolicy\n---\n" * count)
+    assert main(["lint", str(path), "--output=json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["gates"] == []
+    (said,) = found["problems"]
+    assert words in said

@@ -1,23 +1,23 @@
 """`lint FILE`: what is wrong with a policy, before the API server or a release says so."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from adapter.kube.client import Client
 from adapter.program import tables
 from adapter.program.flags import operand, setting
 from adapter.rollout import documents, queries
 from adapter.rollout.cli import cluster, files
-from adapter.rollout.cli.settings import FILE, Cluster, Output, flags
+from adapter.rollout.cli.settings import Cluster, Output, flags
 from adapter.rollout.cli.survey import Author, survey
 from adapter.rollout.model import shape
 from adapter.rollout.model.gates import Gate, read
-from adapter.rollout.neighbours import gather, sentences
+from adapter.rollout.neighbours import Neighbours, gather, sentences
 from adapter.units.manifest import ManifestError, mappings
 
-ABOUT = """Check a RolloutPolicy and what stands beside it in the file: Deployment, Services, HPAs, VPAs, claims, route.
+ABOUT = """Check RolloutPolicies and what stands beside them in a file: Deployment, Services, HPAs, VPAs, claims, route.
 With --cluster, --namespace or --kubeconfig against those of a cluster, and the author's right to patch the Deployment.
 Exit code 1 if there is a problem."""
 
@@ -26,7 +26,7 @@ Exit code 1 if there is a problem."""
 class Lint(Cluster, Output):
     """What `lint` takes."""
 
-    file: str = operand("FILE", FILE)
+    file: str = operand("FILE", "YAML file with one or more RolloutPolicies; - for stdin")
     cluster: bool = setting("cluster", False, "look at the cluster as well; so do --namespace and --kubeconfig")
     user: str = setting("as", "", "whose rights are asked for; empty: yours")
     groups: tuple[str, ...] = setting("as-group", (), "a group of --as; may be given again", each=True)
@@ -35,6 +35,15 @@ class Lint(Cluster, Output):
     def online(self) -> bool:
         """Whether a cluster is asked."""
         return self.cluster or bool(self.namespace or self.kubeconfig or self.user)
+
+
+class Report(NamedTuple):
+    """What was found about one policy."""
+
+    name: str
+    """Empty where it is the only one."""
+    gates: Sequence[Gate]
+    problems: list[str]
 
 
 def gate_problems(policy: Mapping[str, Any]) -> list[str]:
@@ -53,41 +62,84 @@ CHECKS: Final[tuple[Callable[[Mapping[str, Any]], list[str]], ...]] = (shape.pro
 def run(given: Sequence[str]) -> int:
     """Runs the verb; returns the exit code."""
     told = flags("lint", ABOUT, Lint, _check).parse(given).settings
-    gates: list[Gate] = []
-    problems: list[str] = []
+    found: list[Report] = []
     try:
-        _look(told, gates, problems)
+        _look(told, found)
     except files.VerbError as error:
         if told.output != "json":
-            tables.lines(problems)
+            tables.lines(problem for report in found for problem in _problems(report))
             raise
-        problems.append(str(error))
+        found = found or [Report("", (), [])]
+        for report in found:  # none was looked at to its end
+            report.problems.append(str(error))
     if told.output == "json":
-        tables.lines([json.dumps({"gates": [_gate(gate) for gate in gates], "problems": problems})])
+        tables.lines([json.dumps(_as_json(found))])
     else:
-        tables.lines(problems or [f"{told.file}: {len(gates)} gates, no problem"])
-    if not problems and not gates:
-        files.say(f"{told.file}: spec.gates: no gate is given: time and crashes alone decide")
-    return int(bool(problems))
+        tables.lines(line for report in found for line in _lines(report, told.file))
+    for report in found:
+        if not report.problems and not report.gates:
+            files.say(f"{_called(report, told.file)}: spec.gates: no gate is given: time and crashes alone decide")
+    return int(any(report.problems for report in found))
 
 
-def _look(told: Lint, gates: list[Gate], problems: list[str]) -> None:
-    """Adds the gates that can be read, and all that is wrong. Raises VerbError; what was found before it counts."""
+def _look(told: Lint, found: list[Report]) -> None:
+    """Adds a report for each policy. Raises VerbError; what was found before it counts."""
     data = files.read_bytes(told.file)
     try:
-        policy = documents.policy_of(data, told.file)
+        policies = documents.policies_of(data, told.file)
     except ManifestError as error:
-        problems.append(str(error))
+        found.append(Report("", (), [str(error)]))
         return
-    gates += read(policy.get("spec"))[0].gates
-    problems += [problem for check in CHECKS for problem in check(policy)]
+    objects = mappings(data, told.file)
+    around: dict[str, Neighbours] = {}  # of each namespace, read once
+    for number, policy in enumerate(policies, 1):
+        own = _namespace(policy)
+        if own not in around:
+            around[own] = gather(objects, own)
+        problems = [problem for check in CHECKS for problem in check(policy)]
+        problems += sentences(policy, around[own])
+        name = _name(policy) or f"number {number}"
+        found.append(Report(name if len(policies) > 1 else "", read(policy.get("spec"))[0].gates, problems))
+    if told.online:
+        for policy, report in zip(policies, found, strict=True):
+            said = _in_cluster(told, policy, _namespace(policy))
+            report.problems.extend(each for each in said if each not in report.problems)
+
+
+def _name(policy: Mapping[str, Any]) -> str:
+    """Namespace and name, as far as they can be read."""
+    metadata = policy.get("metadata")
+    found = [metadata.get(field) for field in ("namespace", "name")] if isinstance(metadata, dict) else []
+    return "/".join(each[:253] for each in found if isinstance(each, str) and each)
+
+
+def _namespace(policy: Mapping[str, Any]) -> str:
     metadata = policy.get("metadata")
     own = metadata.get("namespace") if isinstance(metadata, dict) else None
-    named = own if isinstance(own, str) else ""
-    beside = list(sentences(policy, gather(mappings(data, told.file), named)))
-    problems += beside
-    if told.online:
-        problems += [each for each in _in_cluster(told, policy, named) if each not in beside]
+    return own if isinstance(own, str) else ""
+
+
+def _called(report: Report, file: str) -> str:
+    return f"RolloutPolicy {report.name}" if report.name else file
+
+
+def _problems(report: Report) -> Iterator[str]:
+    before = f"RolloutPolicy {report.name}: " if report.name else ""
+    return (f"{before}{problem}" for problem in report.problems)
+
+
+def _lines(report: Report, file: str) -> Iterator[str]:
+    yield from _problems(report)
+    if not report.problems:
+        yield f"{_called(report, file)}: {len(report.gates)} gates, no problem"
+
+
+def _as_json(found: Sequence[Report]) -> dict[str, Any]:
+    """Of one policy its gates and problems; of several the same of each, with its name, under `policies`."""
+    each = [{"gates": [_gate(gate) for gate in report.gates], "problems": report.problems} for report in found]
+    if len(each) == 1:
+        return each[0]
+    return {"policies": [{"name": report.name, **one} for report, one in zip(found, each, strict=True)]}
 
 
 def _check(told: Lint) -> Iterable[str]:
