@@ -1,16 +1,19 @@
 """Objects of Argo Rollouts and Flagger, and what import makes of them."""
 
+import json
+from pathlib import Path
 from typing import Any
-
-import yaml
 
 from adapter.rollout.foreign.read import Import, read
 
 Object = dict[str, Any]
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLES = sorted((ROOT / "tests" / "golden" / "import").glob("*[a-z].yaml"))
 
 
 def of(*objects: Object) -> Import:
-    return read(yaml.safe_dump_all(objects).encode(), "theirs.yaml")
+    """JSON is YAML, and faster written."""
+    return read("\n---\n".join(map(json.dumps, objects)).encode(), "theirs.yaml")
 
 
 def rollout(strategy: Object | None = None, name: str = "web", **spec: Any) -> Object:

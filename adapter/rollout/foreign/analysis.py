@@ -3,15 +3,15 @@
 Fields are those of argoproj.io/v1alpha1, pkg/apis/rollouts/v1alpha1/analysis_types.go.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from adapter.metrics.promql.read import PromQLError
 from adapter.rollout.foreign import condition, promql
 from adapter.rollout.foreign.arms import HASH
 from adapter.rollout.foreign.condition import Bound
-from adapter.rollout.foreign.findings import Origin
-from adapter.rollout.foreign.policy import Policy, Wanted
+from adapter.rollout.foreign.findings import ByName, Origin
+from adapter.rollout.foreign.policy import NOT_ONE, Policy, Wanted
 from adapter.rollout.foreign.raw import Raw, Why
 
 MOST_TEMPLATES: Final = 50
@@ -45,6 +45,7 @@ NOT_PROMETHEUS: Final = Why(
 )
 NOT_A_LIMIT: Final = Why("it is no comparison of the result with a number", "write spec.gates[].limit by hand")
 NO_LIMIT: Final = Why("it has no condition, so that every value is good", "write spec.gates[].limit by hand")
+COUNT: Final = Why("a gate is asked for as long as the release goes on", "nothing is to be done")
 NO_VALUE: Final = Why("no value is no evidence here, whatever it says of it", "set spec.gates[].noEvidence")
 
 
@@ -52,18 +53,23 @@ class Templates:
     """The analysis templates of a file."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[bool, str, str], Origin] = {}
+        self._cluster, self._own = ByName(), ByName()
 
     def add(self, origin: Origin) -> None:
         """One more."""
-        cluster = origin.kind.startswith("Cluster")
-        self._found.setdefault((cluster, "" if cluster else origin.namespace, origin.name), origin)
+        if origin.kind.startswith("Cluster"):
+            self._cluster.add(origin._replace(namespace=""))
+        else:
+            self._own.add(origin)
 
     def of(self, name: str, namespace: str, *, cluster: bool) -> Origin | None:
         """The template of that name."""
-        if cluster:
-            return self._found.get((True, "", name))
-        return self._found.get((False, namespace, name)) or self._found.get((False, "", name))
+        return self._cluster.of(name, "") if cluster else self._own.of(name, namespace)
+
+    @property
+    def unnamed(self) -> Sequence[Origin]:
+        """Those that nobody asked for."""
+        return [*self._own.unnamed, *self._cluster.unnamed]
 
 
 class Analyst:
@@ -71,43 +77,47 @@ class Analyst:
 
     def __init__(self, policy: Policy, templates: Templates, rollout: Origin) -> None:
         self._policy, self._templates, self._rollout = policy, templates, rollout
-        self._seen: set[tuple[object, ...]] = set()
+        self._seen: dict[tuple[object, ...], float] = {}
 
-    def gates(self, analysis: Raw, stage: str = "") -> float:
-        """Adds the gates of an analysis; returns for how many seconds it measures, 0 if without end."""
+    def gates(self, analysis: Raw, stage: str = "", *, timed: bool = True) -> float:
+        """Adds the gates of an analysis; returns for how many seconds it measures, 0 if without end.
+
+        `timed`: the caller gives it these seconds; else it goes on for as long as the release.
+        """
         values = dict(self._arguments(analysis.each("args")))
         longest = 0.0
         for reference in analysis.each("templates"):
-            longest = max(longest, self._template(reference, values, stage))
+            longest = max(longest, self._template(reference, values, stage, timed=timed))
         analysis.leave(ANALYSIS)
         analysis.rest()
         return longest
 
-    def _template(self, reference: Raw, values: Mapping[str, str], stage: str) -> float:
+    def _template(self, reference: Raw, values: Mapping[str, str], stage: str, *, timed: bool) -> float:
         name, cluster = reference.text("templateName"), reference.flag("clusterScope")
         reference.rest()
         key = (name, cluster, stage, *sorted(values.items()))
         if key in self._seen:
-            return 0.0
+            return self._seen[key]
         if len(self._seen) >= MOST_TEMPLATES:
             why = Why(f"more than {MOST_TEMPLATES} templates are named", "put their metrics into fewer")
-            reference.say("templateName", why)
+            reference.say("", why)
             return 0.0
-        self._seen.add(key)
+        self._seen[key] = 0.0  # for a template that names itself
         found = self._templates.of(name, self._rollout.namespace, cluster=cluster)
         if found is None:
             kind = "ClusterAnalysisTemplate" if cluster else "AnalysisTemplate"
-            reference.say("templateName", Why(f"there is no {kind} of that name in the file", "put it into the file"))
+            reference.say("", Why(f"there is no {kind} of that name in the file", "put it into the file"))
             return 0.0
         spec = reference.of(found, "spec", found.raw.get("spec"))
         known = {**dict(self._arguments(spec.each("args"))), **values}
         longest = 0.0
         for metric in spec.each("metrics"):
-            longest = max(longest, self._metric(metric, known, stage))
+            longest = max(longest, self._metric(metric, known, stage, timed=timed))
         for inner in spec.each("templates"):
-            longest = max(longest, self._template(inner, known, stage))
+            longest = max(longest, self._template(inner, known, stage, timed=timed))
         spec.leave({field: why for field, why in ANALYSIS.items() if field != "startingStep"})
         spec.rest()
+        self._seen[key] = longest
         return longest
 
     def _arguments(self, given: Iterator[Raw]) -> Iterator[tuple[str, str]]:
@@ -135,12 +145,13 @@ class Analyst:
             found = _field(self._rollout, field.text("fieldPath"))
             if found is None:
                 field.say("fieldPath", Why("only metadata of the Rollout is known here", "write the value itself"))
+            field.rest()
         raw.leave({"secretKeyRef": Why("queries are no secrets", "write the value itself")})
         raw.rest()
         return found
 
-    def _metric(self, metric: Raw, values: Mapping[str, str], stage: str) -> float:
-        name = metric.text("name")
+    def _metric(self, metric: Raw, values: Mapping[str, str], stage: str, *, timed: bool) -> float:
+        name, before = metric.text("name"), len(self._policy.gates)
         every, count = metric.seconds("interval"), metric.number("count")
         bounds = _bounds(metric, values)
         metric.leave(METRIC)
@@ -155,8 +166,13 @@ class Analyst:
                 self._gate(prometheus, values, Wanted(name, query, bounds, every, stage))
         else:
             metric.say("provider", NOT_PROMETHEUS)
+        if len(self._policy.gates) == before:
+            metric.say("", NOT_ONE)
         metric.rest()
-        return (every or 0.0) * max((count or 0.0) - 1, 0.0)
+        seconds = (every or 0.0) * max((count or 0.0) - 1, 0.0)
+        if count is not None and not (timed and seconds):
+            metric.say("count", COUNT)
+        return seconds
 
     def _gate(self, prometheus: Raw, values: Mapping[str, str], wanted: Wanted) -> None:
         try:

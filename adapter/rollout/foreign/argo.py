@@ -71,6 +71,8 @@ def convert(origin: Origin, templates: Templates, findings: Findings) -> list[Js
     measured = analysis.Analyst(policy, templates, origin)
     if blue_green:
         made["blueGreen"] = _blue_green(strategy.inside("blueGreen"), measured)
+        if strategy.has("canary"):
+            strategy.say("canary", Why("a Rollout has one strategy: blueGreen was read", "delete one of the two"))
     else:
         made |= _canary(strategy.inside("canary"), measured, deployment)
     strategy.rest()
@@ -118,7 +120,7 @@ def _referred(spec: Raw) -> str:
     """The Deployment that a Rollout refers to."""
     ref = spec.inside("workloadRef")
     kind, name = ref.text("kind"), ref.text("name")
-    ref.take("apiVersion")
+    ref.fixed("apiVersion", "apps/v1")
     if kind != "Deployment":
         ref.say(
             "kind", Why("only Deployments are released", "make a Deployment of it, and name that in spec.targetRef")
@@ -141,14 +143,16 @@ def _blue_green(raw: Raw, measured: analysis.Analyst) -> Json:
     if preview := raw.text("previewService"):
         made["previewService"] = preview
     manual = not raw.flag("autoPromotionEnabled", default=True)
-    seconds = raw.whole("autoPromotionSeconds", 0, MOST_SECONDS)
-    made |= {"previewSeconds": seconds} if seconds else {}
-    made |= {"manual": True} if manual else {}
+    seconds = raw.whole("autoPromotionSeconds", 0, MOST_SECONDS) or 0
     delay = raw.whole("scaleDownDelaySeconds", 0, MOST_SECONDS)
-    made["verifySeconds"] = DEFAULT_DELAY if delay is None else delay
-    for field, stage in (("prePromotionAnalysis", "pre"), ("postPromotionAnalysis", "post")):
-        if raw.has(field):
-            measured.gates(raw.inside(field), stage)
+    before, after = (
+        min(round(measured.gates(raw.inside(field), stage)), MOST_SECONDS) if raw.has(field) else 0
+        for field, stage in (("prePromotionAnalysis", "pre"), ("postPromotionAnalysis", "post"))
+    )
+    if seconds := min(seconds + before, MOST_SECONDS):  # there, too, they are counted from the analysis' end on
+        made["previewSeconds"] = seconds
+    made |= {"manual": True} if manual else {}
+    made["verifySeconds"] = max(DEFAULT_DELAY if delay is None else delay, after)
     raw.leave(BLUE_GREEN)
     raw.rest()
     return made
@@ -158,7 +162,7 @@ def _canary(raw: Raw, measured: analysis.Analyst, deployment: Json | None) -> Js
     traffic = _traffic(raw)
     found = steps.Steps(routed=bool(traffic))
     if raw.has("analysis"):
-        measured.gates(raw.inside("analysis"))
+        measured.gates(raw.inside("analysis"), timed=False)
     steps.of_argo(raw, found, measured.gates)
     _rolling_update(raw, deployment)
     raw.leave(CANARY)
@@ -189,7 +193,7 @@ def _traffic(canary: Raw) -> dict[str, Any]:
     found: dict[str, Any] = {}
     plugins = routing.inside("plugins")
     if plugins.has(GATEWAY):
-        found = {"httpRoute": {"name": _route(plugins.inside(GATEWAY)), "service": service}}
+        found = {"httpRoute": {"name": _route(plugins.inside(GATEWAY), canary.origin), "service": service}}
     elif routing.has("nginx"):
         found = {"nginx": {"name": _ingress(routing.inside("nginx")), "service": service}}
     plugins.rest()
@@ -210,14 +214,16 @@ def _traffic(canary: Raw) -> dict[str, Any]:
     return found
 
 
-def _route(raw: Raw) -> str:
+def _route(raw: Raw, rollout: Origin) -> str:
     name = raw.text("httpRoute")
     for index, each in enumerate(raw.each("httpRoutes")):
         if name or index:
             each.say("name", Why("one HTTPRoute is moved", "put the rules into that one"))
         name = name or each.text("name")
         each.rest()
-    raw.take("namespace")
+    if raw.text("namespace") not in ("", rollout.namespace):
+        why = Why("a policy moves an HTTPRoute of its own namespace alone", "write one of that name there")
+        raw.say("namespace", why)
     raw.rest()
     return name
 

@@ -3,14 +3,14 @@
 The queries that it knows are in pkg/metrics/observers; what they measure is asked here by our own queries.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from adapter.metrics.promql.read import PromQLError
 from adapter.rollout.foreign import promql
 from adapter.rollout.foreign.condition import Bound
-from adapter.rollout.foreign.findings import Origin
-from adapter.rollout.foreign.policy import Policy, Wanted
+from adapter.rollout.foreign.findings import ByName, Origin
+from adapter.rollout.foreign.policy import NOT_ONE, Policy, Wanted
 from adapter.rollout.foreign.raw import Raw, Why
 
 EVERY: Final = 60.0
@@ -65,13 +65,16 @@ class Templates:
     """The MetricTemplates and AlertProviders of a file."""
 
     def __init__(self) -> None:
-        self.metrics: dict[tuple[str, str], Origin] = {}
-        self.alerts: dict[tuple[str, str], Origin] = {}
+        self.metrics, self.alerts = ByName(), ByName()
 
     def add(self, origin: Origin) -> None:
         """One more."""
-        kept = self.metrics if origin.kind == "MetricTemplate" else self.alerts
-        kept.setdefault((origin.namespace, origin.name), origin)
+        (self.metrics if origin.kind == "MetricTemplate" else self.alerts).add(origin)
+
+    @property
+    def unnamed(self) -> Sequence[Origin]:
+        """Those that nobody asked for."""
+        return [*self.metrics.unnamed, *self.alerts.unnamed]
 
 
 class Checks:
@@ -84,7 +87,7 @@ class Checks:
     def read(self, analysis: Raw) -> None:
         """Adds the gates of an analysis."""
         for metric in analysis.each("metrics"):
-            name = metric.text("name")
+            name, before = metric.text("name"), len(self._policy.gates)
             bounds = self._bounds(metric, name)
             every = metric.seconds("interval") or EVERY
             wanted = Wanted(name, "", bounds, every, self._stage)
@@ -96,6 +99,8 @@ class Checks:
                 self._known(metric, wanted)
             else:
                 metric.say("name", Why("no query of that name is known", "write spec.gates[] by hand"))
+            if len(self._policy.gates) == before:
+                metric.say("", NOT_ONE)
             metric.rest()
 
     def _bounds(self, metric: Raw, name: str) -> tuple[Bound, ...]:
@@ -109,6 +114,8 @@ class Checks:
             else:
                 most = threshold
                 metric.say("threshold", THRESHOLD)
+        elif threshold is not None:
+            metric.say("threshold", Why("thresholdRange counts, as it did", "nothing is to be done"))
         sides = ((least, True), (most, False))
         found = tuple(Bound(limit, lower) for limit, lower in sides if limit is not None)
         if not found:
@@ -121,8 +128,7 @@ class Checks:
         ref.rest()
         variables = metric.inside("templateVariables")
         values = {f"variables.{key}": variables.text(key) for key in _keys(metric.take("templateVariables"))}
-        known = self._templates.metrics
-        found = known.get((namespace, name)) or known.get(("", name))
+        found = self._templates.metrics.of(name, namespace)
         if found is None:
             ref.say("name", Why("there is no MetricTemplate of that name in the file", "put it into the file"))
             return
@@ -135,7 +141,7 @@ class Checks:
         if kind == "prometheus":
             self._gate(spec, wanted._replace(query=query), values)
         else:
-            provider.say("type", NOT_PROMETHEUS)
+            spec.say("", NOT_PROMETHEUS)
 
     def _known(self, metric: Raw, wanted: Wanted) -> None:
         """Of the two metrics that Flagger knows; a percentage, and milliseconds."""

@@ -1,6 +1,6 @@
 """What of somebody else's object has no place in a policy: where, what, and what to do instead. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from adapter.rollout.model.fields import named
@@ -33,6 +33,30 @@ class Origin(NamedTuple):
         metadata = self.raw.get("metadata")
         found = metadata.get(field) if isinstance(metadata, Mapping) else None
         return found if isinstance(found, Mapping) else {}
+
+
+class ByName:
+    """Objects that others name; of two of one name the first counts."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], Origin] = {}
+        self._unnamed: dict[int, Origin] = {}
+
+    def add(self, origin: Origin) -> None:
+        """One more."""
+        self._found.setdefault((origin.namespace, origin.name), origin)
+        self._unnamed[id(origin)] = origin
+
+    def of(self, name: str, namespace: str) -> Origin | None:
+        """That of the name, or one of the name that tells no namespace."""
+        found = self._found.get((namespace, name)) or self._found.get(("", name))
+        self._unnamed.pop(id(found), None)
+        return found
+
+    @property
+    def unnamed(self) -> Sequence[Origin]:
+        """Those that nobody asked for."""
+        return list(self._unnamed.values())
 
 
 class Finding(NamedTuple):

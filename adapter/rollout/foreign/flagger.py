@@ -61,6 +61,11 @@ NO_PROVIDER: Final = Why(
     "traffic is moved by an HTTPRoute, an Ingress of ingress-nginx, or the ratio of pods",
     "write an HTTPRoute and name it in spec.canary.traffic.httpRoute; without one the most is 50 %",
 )
+SWITCHED: Final = Why(
+    "a blue-green switch is made by the Services alone, no route or Ingress is written",
+    "let the route or Ingress have the Service NAME as backend",
+)
+WEIGHTS: Final = Why("by iterations no weight has an effect, there as here", "nothing is to be done")
 AFTER: Final = Why(
     "the checks were made before the switch, on pods without real traffic; here they are gates after it",
     "set stage: pre and blueGreen.generate for checks before it",
@@ -82,6 +87,8 @@ def convert(origin: Origin, templates: Templates, findings: Findings) -> list[Js
     every = max(analysis.seconds("interval") or EVERY, LEAST_EVERY)
     hooks = receivers(analysis, templates.alerts)
     made: Json = {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": target}}
+    if blue_green and traffic:
+        spec.say("ingressRef" if spec.has("ingressRef") else "provider", SWITCHED)
     if blue_green:
         made["blueGreen"] = _blue_green(analysis, every, manual=hooks.at_end or hooks.at_steps)
     else:
@@ -104,7 +111,7 @@ def convert(origin: Origin, templates: Templates, findings: Findings) -> list[Js
 def _target(spec: Raw) -> str:
     ref = spec.inside("targetRef")
     kind, name = ref.text("kind"), ref.text("name")
-    ref.take("apiVersion")
+    ref.fixed("apiVersion", "apps/v1")
     if kind not in ("", "Deployment"):
         ref.say(
             "kind", Why("only Deployments are released", "make a Deployment of it, and name that in spec.targetRef")
@@ -123,12 +130,12 @@ def _traffic(spec: Raw, service: Raw, provider: str, apex: str) -> dict[str, Any
     """What makes the share; the fields of `service`, which said what Flagger had to make, are findings."""
     ingress = spec.inside("ingressRef")
     name = ingress.text("name")
-    for field in ("apiVersion", "kind"):
-        ingress.take(field)
+    ingress.fixed("apiVersion", "networking.k8s.io/v1", "networking.k8s.io/v1beta1")
+    ingress.fixed("kind", "Ingress")
     ingress.rest()
     if spec.has("service"):
         service.say("", SERVICE)
-    routed = provider.startswith("gatewayapi:") or service.has("gatewayRefs")
+    routed = provider.startswith("gatewayapi:") or (not provider and service.has("gatewayRefs"))
     if routed:
         service.say("gatewayRefs", ROUTE)
     for field in ("port", "portName", "targetPort", "portDiscovery", "appProtocol", "hosts", "gateways"):
@@ -136,6 +143,8 @@ def _traffic(spec: Raw, service: Raw, provider: str, apex: str) -> dict[str, Any
     service.rest()
     if provider == "nginx" and name:
         return {"nginx": {"name": name, "service": apex}}
+    if spec.has("ingressRef"):
+        spec.say("ingressRef", Why("without provider nginx no Ingress is followed", "name it in spec.canary.traffic"))
     if routed:
         return {"httpRoute": {"name": apex, "service": apex}}
     if provider not in ("", "kubernetes"):
@@ -146,8 +155,7 @@ def _traffic(spec: Raw, service: Raw, provider: str, apex: str) -> dict[str, Any
 def _blue_green(analysis: Raw, every: float, *, manual: bool) -> Json:
     """Iterations: so many checks before the switch."""
     count = analysis.whole("iterations", 1, 10_000) or 10
-    for field in ("maxWeight", "stepWeight", "stepWeights"):
-        analysis.take(field)  # without effect there, too
+    analysis.leave(dict.fromkeys(("maxWeight", "stepWeight", "stepWeights"), WEIGHTS))
     if analysis.has("metrics"):
         analysis.say("iterations", AFTER)
     made: Json = {"previewSeconds": round(every), "verifySeconds": min(round(count * every), MOST_SECONDS)}
@@ -161,6 +169,8 @@ def _steps(analysis: Raw, every: float, *, routed: bool) -> list[dict[str, Any]]
     if isinstance(weights, list):
         place, wanted = "stepWeights", weights
     else:
+        if weights is not None:
+            analysis.say("stepWeights", Why("it is no list of numbers", "stepWeight was read"))
         by = analysis.whole("stepWeight", 1, 100) or 100
         place, wanted = "stepWeight", list(range(by, most + 1, by)) or [most]
     for weight in wanted:

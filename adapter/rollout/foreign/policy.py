@@ -21,6 +21,9 @@ NO_GATE: Final = Why(
 )
 
 
+NOT_ONE: Final = Why("it became no gate: another finding says why", "write spec.gates[] by hand")
+
+
 class Wanted(NamedTuple):
     """A metric that has to keep within its bounds."""
 

@@ -75,6 +75,12 @@ class Raw:
         self._wrong(self.at(field), value, "a text")
         return ""
 
+    def fixed(self, field: str, *right: str) -> None:
+        """A text that is one of `right`, where it is there."""
+        value = self.text(field)
+        if value and value not in right:
+            self._wrong(self.at(field), value, " or ".join(right))
+
     def number(self, field: str) -> float | None:
         """A finite number, given as one or as a text."""
         value = self.take(field)

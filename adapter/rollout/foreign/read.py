@@ -18,6 +18,7 @@ LOOKED_AT: Final[Mapping[str, tuple[str, ...]]] = {
 OF_RUNS: Final = Why(
     "it is a run, or its record", "nothing is to be done: releases keep their evidence in the policy's status"
 )
+UNNAMED: Final = Why("no release of the file names it, or another of its name does", "nothing is to be done")
 SCALED: Final = Why("it scales the Rollout, which goes", "right would be {apiVersion: apps/v1, kind: Deployment}")
 SCALERS: Final[Mapping[str, str]] = {
     "HorizontalPodAutoscaler": "scaleTargetRef",
@@ -68,6 +69,8 @@ def read(data: bytes, place: str) -> Import:
                 findings.add(origin, "kind", says=f"more than {MOST_OBJECTS} in one file", instead="use several files")
         elif origin.kind not in LOOKED_AT[group]:
             findings.add(origin, "kind", says=OF_RUNS.says, instead=OF_RUNS.instead)
+    for origin in (*ours.unnamed, *theirs.unnamed) if converted else ():
+        findings.add(origin, "kind", says=UNNAMED.says, instead=UNNAMED.instead)
     if not converted:
         right = "right would be a Rollout of argoproj.io or a Canary of flagger.app"
         raise ManifestError(f"{place}: there is nothing in it to make a policy of; {right}")

@@ -98,7 +98,7 @@ def of_argo(canary: Raw, steps: Steps, analyse: Callable[[Raw], float]) -> None:
             pause.rest()
         if step.has("analysis"):
             seconds = analyse(step.inside("analysis"))
-            if seconds and steps.found:
+            if seconds:
                 steps.hold(step, "analysis", seconds)
         step.leave(OTHER_STEPS)
         step.rest()
