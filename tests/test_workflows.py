@@ -1,7 +1,9 @@
 """The pipelines: actionlint finds nothing, actions are pinned, and no job may do more than it says."""
 
+import os
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from tests.manifests.charts import FIRST_BUILD_S
 ROOT = Path(__file__).resolve().parent.parent
 OURS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.yml"))
+EXAMPLE = ROOT / "docs" / "examples" / "deploy.yml"
+STRATEGIES = ROOT / "docs" / "DEPLOYMENT_STRATEGIES.md"
 PINNED = re.compile(r"[\w.-]+/[\w./-]+@(v\d+(\.\d+){0,2}|[0-9a-f]{40})\Z")
 BY_PERMISSION = {"packages": {"images", "chart", "image"}, "id-token": {"images", "chart"}, "contents": {"notes"}}
 """What may be written, and by which jobs."""
@@ -72,6 +76,59 @@ def test_a_job_writes_only_what_it_has_to(path: Path) -> None:
         for what, access in job.get("permissions", {}).items():
             assert access == "read" or name in BY_PERMISSION[what], f"{name}: {what}"
         assert "uses" in job or job["runs-on"] != "ubuntu-latest"
+
+
+def script_of_the_docs() -> str:
+    (found,) = re.findall(
+        r"^```bash\n(#!/usr/bin/env bash\n# release\.sh.*?)^```", STRATEGIES.read_text(), re.MULTILINE | re.DOTALL
+    )
+    return str(found)
+
+
+def steps_of_the_example() -> dict[str, dict[str, Any]]:
+    """Those of the release, from the verdict on."""
+    found = read(EXAMPLE)["jobs"]["release"]["steps"]
+    at = next(index for index, step in enumerate(found) if step.get("id") == "verdict")
+    return dict(zip(("verdict", "told", "abort"), found[at:], strict=True))
+
+
+@pytest.fixture
+def stubs(tmp_path: Path) -> Callable[[int, str], tuple[int, list[str], str]]:
+    """Runs a script whose `streamgate-rollout wait` ends with a code: its own code, the verbs asked, its outputs."""
+
+    def run(code: int, script: str) -> tuple[int, list[str], str]:
+        log, output = tmp_path / "log", tmp_path / "output"
+        for file in (log, output):
+            file.write_text("")
+        said = f'echo "$1" >>{log}; [ "$1" != wait ] || exit {code}'
+        for name, body in (("streamgate-rollout", said), ("kubectl", "true")):
+            stub = tmp_path / name
+            stub.write_text(f"#!/bin/sh\n{body}\n")
+            stub.chmod(0o755)
+        env = {
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "GITHUB_OUTPUT": str(output),
+            "POLICY": "web",
+            "NAMESPACE": "shop",
+        }
+        command = ["bash", "-e", "-c", script, "release.sh", "web:2"]
+        done = subprocess.run(command, env=env, check=False, capture_output=True, timeout=30, cwd=tmp_path)
+        return done.returncode, log.read_text().split(), output.read_text().strip()
+
+    return run
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 3])
+def test_a_release_without_a_verdict_in_time_is_aborted_by_the_script_and_by_the_workflow(
+    code: int, stubs: Callable[[int, str], tuple[int, list[str], str]]
+) -> None:
+    ended, asked, _ = stubs(code, script_of_the_docs())
+    assert (ended, asked) == (code, ["lint", "wait", "status", *["abort"] * (code == 2)])
+    steps = steps_of_the_example()
+    ended, asked, output = stubs(code, steps["verdict"]["run"])
+    assert (ended, asked, output) == (code, ["wait"], f"code={code}")
+    assert steps["abort"]["if"] == "cancelled() || (failure() && steps.verdict.outputs.code == '2')"
+    assert "abort" in steps["abort"]["run"]
 
 
 def test_the_checks_are_those_of_the_one_script() -> None:

@@ -1,6 +1,7 @@
 """Rights: what roles grant, and what requests ask for, as (API group, resource, verb)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.manifests.conftest import Build
@@ -8,9 +9,14 @@ from tests.manifests.conftest import Build
 
 def granted(build: Build) -> set[tuple[str, str, str]]:
     """(API group, resource, verb) of all roles."""
+    return of_roles(build.of("ClusterRole", "Role"))
+
+
+def of_roles(roles: Iterable[Mapping[str, Any]]) -> set[tuple[str, str, str]]:
+    """(API group, resource, verb) of some roles."""
     return {
         (group, resource, verb)
-        for role in build.of("ClusterRole", "Role")
+        for role in roles
         for rule in role["rules"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]

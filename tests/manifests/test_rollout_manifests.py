@@ -8,16 +8,19 @@ from typing import Any
 import pytest
 import yaml
 
+from adapter.kube.fake.api import Refusal
 from adapter.kube.fake.server import FakeCluster
+from adapter.rollout.__main__ import main
 from adapter.rollout.cli.verbs import VERBS
 from adapter.rollout.hear import MetricsEars
 from adapter.rollout.model.actions import CLAIMS, DEPLOYMENTS
-from adapter.rollout.model.policy import POLICIES
+from adapter.rollout.model.policy import COMMAND, POLICIES
 from adapter.rollout.notify import Notifier
 from adapter.rollout.serve import serve
 from adapter.rollout.settings import parse
 from adapter.rollout.turns import Turns
-from tests.manifests.rights import called, granted
+from tests.kubeconfig import kubeconfig
+from tests.manifests.rights import called, granted, of_roles
 from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, Shop, rolls_back, routed
 
 NAME = "streamgate-rollout"
@@ -67,7 +70,8 @@ def test_it_runs_with_no_more_rights_than_a_pod_can_do_with(build: Any) -> None:
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-GATES = [{"metric": "http_errors_total", "total": "http_requests_total", "limit": 0.01, "stage": "pre"}]
+ERRORS = {"metric": "http_errors_total", "total": "http_requests_total", "limit": 0.01}
+GATES = [{**ERRORS, "stage": "pre"}]
 
 
 async def worked(settings: Any) -> Any:
@@ -103,13 +107,18 @@ async def released(shop: Any, calls: set[tuple[str, str]]) -> None:
     calls |= set(shop.client.calls)
 
 
+def with_claim(shop: Shop) -> None:
+    """The template mounts a claim."""
+    shop.put(CLAIMS, {"metadata": {"name": "data", "namespace": NAMESPACE}, "spec": {"accessModes": ["ReadWriteMany"]}})
+    volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
+    shop.edit(DEPLOYMENTS, lambda found: found["spec"]["template"]["spec"].update(volumes=volumes))
+
+
 async def heard(calls: set[tuple[str, str]]) -> None:
     """The gates' metrics are asked for, and so is a claim of the template."""
     shop = await Shop(BLUE_GREEN, hpa=True, gates=GATES, allowParallel=True).ready()
-    shop.put(CLAIMS, {"metadata": {"name": "data", "namespace": NAMESPACE}, "spec": {"accessModes": ["ReadWriteMany"]}})
-    volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
     shop.turns = Turns(shop.client, MetricsEars(shop.client))
-    shop.edit(DEPLOYMENTS, lambda found: found["spec"]["template"]["spec"].update(volumes=volumes))
+    with_claim(shop)
     await shop.until(lambda: shop.phase == "Previewing")
     await shop.some(3)
     calls |= set(shop.client.calls)
@@ -164,6 +173,92 @@ async def test_receivers_are_read_with_the_rights_of_their_component(composed: A
     await notifier.stop()
     more = granted(composed("rollout-notifications", overlay="rollout")) - granted(build("rollout"))
     assert more == called(shop.client.calls) - granted(build("rollout"))
+
+
+# ---- the pipeline's role
+
+PIPELINE = "samples/rollout-pipeline.yaml"
+OF_KUBECTL = {("apps", "deployments", "get"), ("apps", "deployments", "patch")}
+"""`kubectl set image`."""
+REVIEWS = {("authorization.k8s.io", "selfsubjectaccessreviews", "create")}
+"""Everybody may ask for their own rights (system:basic-user)."""
+
+
+def traffic(of: str) -> Any:
+    return {"canary": {"steps": [{"weight": 20}], "traffic": {of: {"name": "web", "service": "web"}}}}
+
+
+class Pipeline:
+    """Verbs of the command line over a fake API server that grants what a Role does, and nothing else."""
+
+    def __init__(self, shop: Shop, folder: Path, grants: set[tuple[str, str, str]]) -> None:
+        self.shop, self.folder, self.grants = shop, folder, grants
+        self.asked: set[tuple[str, str, str]] = set()
+        shop.cluster.faults.append(self._refused)
+        shop.cluster.authorize = lambda spec: ("apps", "deployments", "patch") in grants
+
+    def _refused(self, request: Any) -> Refusal | None:
+        (one,) = called([(request.method, request.path_qs)])
+        self.asked.add(one)
+        within = one in REVIEWS or f"/namespaces/{NAMESPACE}/" in request.path
+        if within and one in self.grants | REVIEWS:
+            return None
+        return Refusal(403, "Forbidden", f"the pipeline may not {one[2]} {one[1]}")
+
+    async def run(self, verb: str) -> int:
+        """The exit code of a verb, of the shop's policy or, with lint, of its file."""
+        file = self.folder / "policy.yaml"
+        file.write_text(yaml.safe_dump(self.shop.policy))
+        given = [verb, str(file) if verb == "lint" else "web"]
+        given += [f"--kubeconfig={kubeconfig(self.folder, self.shop.cluster.url)}", f"--namespace={NAMESPACE}"]
+        return await asyncio.to_thread(main, given)
+
+    async def all_verbs(self) -> list[int]:
+        """The exit codes of those between releases, then of those in one."""
+        await self.shop.ready()
+        async with self.shop.cluster:
+            codes = [await self.run(verb) for verb in ("lint", "wait", "status", "history")]
+            self.shop.release("web:2")
+            await self.shop.until(lambda: self.shop.status.get("release"))
+            return [*codes, await self.run("status"), await self.run("abort")]
+
+
+@pytest.fixture
+def role(manifests: Path) -> set[tuple[str, str, str]]:
+    return of_roles(each for each in yaml.safe_load_all((manifests / PIPELINE).read_text()) if each["kind"] == "Role")
+
+
+@pytest.mark.parametrize("of", ["httpRoute", "nginx"])
+async def test_a_pipeline_does_its_verbs_with_its_role_and_needs_all_of_it(
+    of: str, role: set[tuple[str, str, str]], tmp_path: Path
+) -> None:
+    shop = Shop(traffic(of), hpa=True, gates=[ERRORS], allowParallel=True)
+    routed(shop)
+    with_claim(shop)
+    pipeline = Pipeline(shop, tmp_path, role)
+    assert await pipeline.all_verbs() == [0] * 6
+    assert "abort" in shop.get(POLICIES)["metadata"]["annotations"][COMMAND]
+    other = {"httpRoute": "ingresses", "nginx": "httproutes"}[of]
+    assert {one for one in role if one[1] != other} == (pipeline.asked - REVIEWS) | OF_KUBECTL
+
+
+@pytest.mark.parametrize(
+    ("taken", "verb"),
+    [
+        (("streamgate.io", "rolloutpolicies", "patch"), "abort"),
+        (("", "pods", "list"), "status"),
+        (("apps", "deployments", "get"), "wait"),
+        (("autoscaling.k8s.io", "verticalpodautoscalers", "list"), "lint"),
+    ],
+)
+async def test_without_one_of_its_rights_a_verb_of_the_pipeline_fails(
+    taken: tuple[str, str, str], verb: str, role: set[tuple[str, str, str]], tmp_path: Path
+) -> None:
+    pipeline = Pipeline(await Shop(CANARY, gates=[ERRORS]).ready(), tmp_path, role)
+    async with pipeline.shop.cluster:
+        assert await pipeline.run(verb) == 0
+        pipeline.grants = role - {taken}
+        assert await pipeline.run(verb) != 0
 
 
 class Nowhere:
