@@ -1,5 +1,6 @@
 """The pipelines: actionlint finds nothing, actions are pinned, and no job may do more than it says."""
 
+import ast
 import os
 import re
 import subprocess
@@ -19,8 +20,10 @@ EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.yml"))
 EXAMPLE = ROOT / "docs" / "examples" / "deploy.yml"
 STRATEGIES = ROOT / "docs" / "DEPLOYMENT_STRATEGIES.md"
 PINNED = re.compile(r"[\w.-]+/[\w./-]+@(v\d+(\.\d+){0,2}|[0-9a-f]{40})\Z")
-BY_PERMISSION = {"packages": {"images", "chart", "image"}, "id-token": {"images", "chart"}, "contents": {"notes"}}
+BY_PERMISSION = {"packages": {"images", "chart", "sign", "image"}, "id-token": {"sign"}, "contents": {"notes"}}
 """What may be written, and by which jobs."""
+TRUSTED = ("actions/", "docker/", "sigstore/")
+"""Whose actions run in jobs that may write."""
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -76,6 +79,88 @@ def test_a_job_writes_only_what_it_has_to(path: Path) -> None:
         for what, access in job.get("permissions", {}).items():
             assert access == "read" or name in BY_PERMISSION[what], f"{name}: {what}"
         assert "uses" in job or job["runs-on"] != "ubuntu-latest"
+
+
+@pytest.mark.parametrize("path", [*OURS, *EXAMPLES], ids=lambda path: path.name)
+def test_in_a_job_that_may_write_runs_no_action_of_a_stranger(path: Path) -> None:
+    for name, job in read(path)["jobs"].items():
+        used = [step["uses"] for step in job.get("steps", ()) if "uses" in step]
+        if "write" in job.get("permissions", {}).values():
+            assert [action for action in used if not action.startswith(TRUSTED)] == [], name
+        if "id-token" in job.get("permissions", {}):  # who signs builds nothing, and has no checkout to build
+            assert {action.partition("@")[0] for action in used} == {
+                "actions/download-artifact", "sigstore/cosign-installer"
+            }  # fmt: skip
+
+
+def step_of(job: str, start: str) -> str:
+    """The script of a step of the release, by what its name begins with."""
+    (found,) = [step for step in read(OURS[1])["jobs"][job]["steps"] if step.get("name", "").startswith(start)]
+    return str(found["run"])
+
+
+def bash(script: str, folder: Path, **env: str) -> int:
+    """The exit code of a step's script, run as the runner does."""
+    environment = {"PATH": f"{folder}:{os.environ['PATH']}", **env}
+    return subprocess.run(["bash", "-e", "-c", script], env=environment, cwd=folder, check=False, timeout=30).returncode
+
+
+CHANGES = "# Changelog\n\n## 1.2.10\n\n- ten\n\n## 1.2.1 (2026-11-27)\n\n- one\n\n## 1.2\n\n- old\n"
+
+
+@pytest.mark.parametrize(
+    ("version", "words"), [("1.2.10", "\n- ten\n\n"), ("1.2.1", "\n- one\n\n"), ("1.2", "\n- old\n"), ("1.2.100", None)]
+)
+def test_the_notes_are_the_changelogs_words_for_this_version_alone(
+    version: str, words: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "CHANGELOG.md").write_text(CHANGES)
+    gh = tmp_path / "gh"
+    gh.write_text("#!/bin/sh\n")
+    gh.chmod(0o755)
+    code = bash(step_of("notes", "A release"), tmp_path, VERSION=version, GITHUB_REF_NAME=f"v{version}")
+    assert code == (1 if words is None else 0)
+    assert (tmp_path / "notes.md").read_text() == (words or "")
+
+
+@pytest.mark.parametrize(
+    ("tag", "code"), [("v1.2.1", 0), ("v1.2.10", 1), ("v1.2", 1), ("v1x2x1", 1)]
+)  # a dot is a dot, and the whole of a version is one
+def test_a_tag_of_another_version_ends_the_release(tag: str, code: int, tmp_path: Path) -> None:
+    for name, text in {
+        "adapter/__init__.py": '__version__ = "1.2.1"\n',
+        "manifests/chart/Chart.yaml": "version: 1.2.1\nappVersion: 1.2.1\n",
+        "CHANGELOG.md": CHANGES,
+    }.items():
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    env = {"GITHUB_OUTPUT": str(tmp_path / "output"), "GITHUB_REPOSITORY": "Owner/Streamgate", "GITHUB_REF_NAME": tag}
+    assert bash(step_of("version", "The tag is"), tmp_path, **env) == code
+    if code == 0:
+        assert (tmp_path / "output").read_text() == "version=1.2.1\nrepository=owner/streamgate\n"
+
+
+def anywhere() -> dict[str, dict[str, str]]:
+    """The cluster tests that any cluster can run: their arguments and types."""
+    found = {}
+    for path in sorted((ROOT / "tests" / "cluster").glob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and "pytest.mark.anywhere" in map(ast.unparse, node.decorator_list):
+                found[node.name] = {each.arg: ast.unparse(each.annotation or each) for each in node.args.args}
+    return found
+
+
+def test_the_job_on_kind_runs_what_any_cluster_can_and_skips_nothing_of_it() -> None:
+    """A test that needs more than kubectl would not pass the type checker, as its bed is no Bed."""
+    (step,) = [step for step in read(OURS[0])["jobs"]["kind"]["steps"] if "cluster-test" in step.get("run", "")]
+    assert step["run"] == 'make cluster-test ONLY="-m anywhere tests/cluster"'
+    assert step["env"] == {"STREAMGATE_USE_KUBECONFIG": "1", "STREAMGATE_CLUSTER_REQUIRED": "1"}
+    found = anywhere()
+    assert len(found) >= 3
+    for name, arguments in found.items():
+        assert arguments.pop("bed") == "Kubectl", name
+        assert arguments.keys() <= {"namespace", "sample", "tmp_path"}, name
 
 
 def script_of_the_docs() -> str:

@@ -20,7 +20,7 @@ from tests.cluster import network
 from tests.cluster.adapter import API_SERVICES, running_adapter
 from tests.cluster.bed import Bed, BedError, BusyError, Options
 from tests.cluster.binaries import MissingError
-from tests.cluster.foreign import ForeignBed, asked
+from tests.cluster.foreign import REQUIRED, ForeignBed, asked
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.network import NetworkError
 from tests.cluster.recommender import CRDS, Program, Web, recommender_program
@@ -95,7 +95,7 @@ class Beds:
 
     def _unavailable(self, error: Exception) -> NoReturn:
         self.config.stash[_absent] = str(error)
-        if os.environ.get("STREAMGATE_CLUSTER_REQUIRED") == "1":
+        if os.environ.get(REQUIRED) == "1":
             pytest.fail(f"the test bed is required and cannot come up: {error}", pytrace=False)
         pytest.skip("no test bed; the end of this run's output says why")
 

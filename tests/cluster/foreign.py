@@ -1,6 +1,7 @@
 """The user's own cluster in the bed's place: whatever KUBECONFIG leads to (kind, minikube, …), used as it is.
 
-Tests get namespaces of their own there. What would change the cluster itself (restarts, certificates) is skipped.
+Tests get namespaces of their own there. What would change the cluster itself (restarts, certificates) is skipped, or
+fails with STREAMGATE_CLUSTER_REQUIRED=1: whoever requires the cluster chose tests that any can run (marker `anywhere`).
 """
 
 import os
@@ -16,6 +17,7 @@ from tests.cluster.kubectl import Kubectl
 from tests.cluster.processes import run
 
 ASKED = "STREAMGATE_USE_KUBECONFIG"
+REQUIRED = "STREAMGATE_CLUSTER_REQUIRED"
 
 
 class ForeignBed(Kubectl):
@@ -38,17 +40,19 @@ class ForeignBed(Kubectl):
         elif context == "minikube":
             run(["minikube", "image", "load", tar], seconds=300)
         else:
-            pytest.skip(f"there is no known way to give an image to the cluster of context {context}")
+            _skip(f"there is no known way to give an image to the cluster of context {context}")
 
     def __getattr__(self, name: str) -> Any:
         """Everything else that Bed has."""
         if name.startswith("_"):
             raise AttributeError(name)
-        return _skip(name)
+        return _skip(f"Bed.{name} needs the test bed; this is a cluster of the user's own")
 
 
-def _skip(name: str) -> NoReturn:
-    pytest.skip(f"Bed.{name} needs the test bed; this is a cluster of the user's own")
+def _skip(why: str) -> NoReturn:
+    if os.environ.get(REQUIRED) == "1":
+        pytest.fail(why, pytrace=False)
+    pytest.skip(why)
 
 
 def asked(flags: Sequence[bool]) -> bool:

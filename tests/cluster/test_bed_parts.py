@@ -21,6 +21,7 @@ from tests.cluster import binaries, images, network, releases, versions
 from tests.cluster.binaries import MissingError, find
 from tests.cluster.certs import Authority
 from tests.cluster.footprint import difference
+from tests.cluster.foreign import REQUIRED, ForeignBed
 from tests.cluster.processes import DiedEarlyError, Folder, children, strays, wait_until
 from tests.cluster.releases import module_text
 
@@ -42,6 +43,24 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setattr(binaries, "RELEASES", "http://127.0.0.1:1")
     return tmp_path
+
+
+# -- a cluster that is not ours ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("required", "ends"), [("0", pytest.skip.Exception), ("1", pytest.fail.Exception)])
+def test_what_a_foreign_cluster_cannot_do_is_a_skip_or_where_it_is_required_a_failure(
+    required: str, ends: type[Exception], bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(bare / "bin", "kubectl", "docker-desktop")
+    (bare / "config").write_text("")
+    monkeypatch.setenv("KUBECONFIG", str(bare / "config"))
+    monkeypatch.setenv(REQUIRED, required)
+    bed = ForeignBed()
+    with pytest.raises(ends, match="needs the test bed"):
+        _ = bed.host_address
+    with pytest.raises(ends, match="no known way to give an image to the cluster of context docker-desktop"):
+        bed.import_image(bare / "image.tar")
 
 
 # -- where programs come from -----------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from tests.cluster.rollout import DEFINITION
 SAMPLES = sorted((ROOT / "tests" / "golden" / "import").glob("*.yaml"))
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
 def test_what_comes_of_a_sample_is_taken(bed: Kubectl, namespace: str, sample: Path) -> None:
     bed.apply(DEFINITION)

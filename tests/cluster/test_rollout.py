@@ -10,9 +10,10 @@ import pytest
 
 from tests.cluster.adapter import ROOT
 from tests.cluster.bed import Bed
+from tests.cluster.kubectl import Kubectl
 from tests.cluster.manifests import sample_deployment
 from tests.cluster.processes import CommandError, wait_until
-from tests.cluster.rollout import Clients, Shop, running_controller
+from tests.cluster.rollout import DEFINITION, Clients, Shop, running_controller
 
 BLUE_GREEN: dict[str, Any] = {"blueGreen": {"previewSeconds": 2, "verifySeconds": 5}}
 CANARY: dict[str, Any] = {"canary": {"steps": [{"weight": 25, "pauseSeconds": 4}, {"weight": 50, "pauseSeconds": 4}]}}
@@ -166,8 +167,10 @@ BAD: dict[str, dict[str, Any]] = {
 }
 
 
-def test_bad_policies_are_refused_at_admission_and_the_samples_are_not(bed: Bed, namespace: str) -> None:
-    Shop(bed, namespace, CANARY)
+@pytest.mark.anywhere
+def test_bad_policies_are_refused_at_admission_and_the_samples_are_not(bed: Kubectl, namespace: str) -> None:
+    bed.apply(DEFINITION)
+    bed.wait("crd/rolloutpolicies.streamgate.io", "condition=Established", 30)
     for name, spec in BAD.items():
         policy = {
             "apiVersion": "streamgate.io/v1alpha1",
@@ -180,7 +183,8 @@ def test_bad_policies_are_refused_at_admission_and_the_samples_are_not(bed: Bed,
         assert "spec" in str(refused.value), name
     for sample in ("canary-setup.yaml", "blue-green-setup.yaml", "rolling-setup.yaml"):
         bed.kubectl("apply", "--dry-run=server", "-f", str(ROOT / "manifests/samples" / sample))
-    bed.kubectl("apply", "--dry-run=server", "-f", str(ROOT / "manifests/samples/rollout-author.yaml"))
+    for sample in ("rollout-author.yaml", "rollout-pipeline.yaml"):
+        bed.kubectl("apply", "--dry-run=server", "-f", str(ROOT / "manifests/samples" / sample))
 
 
 def linted(folder: Path, namespace: str, target: str) -> Path:

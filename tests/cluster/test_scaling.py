@@ -20,6 +20,7 @@ from tests.cluster.adapter import (
 )
 from tests.cluster.background import in_background
 from tests.cluster.bed import Bed
+from tests.cluster.kubectl import Kubectl
 from tests.cluster.manifests import PORT, sample_deployment
 from tests.cluster.processes import wait_until
 
@@ -138,7 +139,8 @@ def test_the_manifests_pass_a_real_api_server(bed: Bed, adapter: RunningAdapter)
         assert "streamgate-adapter" in answer
 
 
-def test_the_recommenders_manifests_pass_a_real_api_server(bed: Bed) -> None:
+@pytest.mark.anywhere
+def test_the_recommenders_manifests_pass_a_real_api_server(bed: Kubectl) -> None:
     bed.create_namespace(RECOMMENDER)  # a dry run makes none, and what lies in it needs one
     try:
         for overlay in ("recommender", "beside-vpa"):
