@@ -8,8 +8,9 @@ import msgspec
 from adapter.kube.objects import Condition, unix
 from adapter.rollout.evidence.codec import EvidenceError
 from adapter.rollout.explain import GateView
+from adapter.rollout.model.fields import pruned
 from adapter.rollout.model.gates import GatesError
-from adapter.rollout.model.observation import Json, pruned
+from adapter.rollout.model.observation import Json
 from adapter.rollout.model.policy import RolloutPolicy, in_force
 from adapter.rollout.model.remembered import readable
 from adapter.rollout.model.status import Past

@@ -10,7 +10,8 @@ import msgspec
 from adapter.rollout.decide import refuse
 from adapter.rollout.decide.context import MARK, POLICY_LABEL, Context
 from adapter.rollout.model import views
-from adapter.rollout.model.observation import Deployment, Json, Observation, Seen, Service, pruned
+from adapter.rollout.model.fields import pruned
+from adapter.rollout.model.observation import Deployment, Json, Observation, Seen, Service
 from adapter.rollout.model.policy import RolloutPolicy
 from adapter.rollout.model.status import Status
 from adapter.rollout.model.template import claims

@@ -24,6 +24,7 @@ from adapter.rollout.model.actions import (
     SECRETS,
     SERVICES,
 )
+from adapter.rollout.model.fields import pruned
 from adapter.rollout.model.observation import (
     Deployment,
     Hpa,
@@ -34,7 +35,6 @@ from adapter.rollout.model.observation import (
     Seen,
     Service,
     Slice,
-    pruned,
 )
 from adapter.rollout.model.policy import POLICIES, RolloutPolicy, in_force
 from adapter.rollout.model.remembered import readable

@@ -19,7 +19,8 @@ from adapter.program.podstate import pod_state
 from adapter.rollout.decide.context import Context
 from adapter.rollout.decide.wants import stable_pods
 from adapter.rollout.floor import Memory, look
-from adapter.rollout.model.observation import Hpa, Json, pruned
+from adapter.rollout.model.fields import pruned
+from adapter.rollout.model.observation import Hpa, Json
 from adapter.rollout.values import PodUsage, Values, nano
 from adapter.units.duration import parse_go
 

@@ -11,7 +11,8 @@ from adapter.kube.objects import Model
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, Resource
 from adapter.kube.reviews import SubjectAccessReviewStatus
 from adapter.rollout.model.actions import CLAIMS, DEPLOYMENTS, HTTP_ROUTES, INGRESSES, SERVICES
-from adapter.rollout.model.observation import Json, pruned
+from adapter.rollout.model.fields import pruned
+from adapter.rollout.model.observation import Json
 from adapter.rollout.model.policy import POLICIES, RolloutPolicy
 from adapter.rollout.neighbours import gather, routed_by, sentences
 

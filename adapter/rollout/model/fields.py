@@ -190,3 +190,10 @@ def named(key: object) -> str:
     text = str(key)
     text = text if text.isprintable() and text else repr(text)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def pruned(raw: Any) -> Any:
+    """Without nulls, which count as absent, as in Go."""
+    if isinstance(raw, dict):
+        return {key: pruned(value) for key, value in raw.items() if value is not None}
+    return [pruned(value) for value in raw] if isinstance(raw, list) else raw

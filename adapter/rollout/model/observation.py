@@ -164,21 +164,19 @@ class Pod(Seen):
 
     @property
     def started(self) -> float | None:
-        """When its node took it, Unix seconds by the node's clock; None where none did."""
+        """Unix seconds by its node's clock; None where none took it."""
         return unix(self.status.get("startTime"))
 
     @property
     def ready_since(self) -> float | None:
-        """Unix seconds by the node's clock; None where it is not ready, or does not tell."""
+        """The same of its readiness; None where it is not ready."""
         return unix(self._readiness.get("lastTransitionTime")) if self.ready else None
 
     @property
     def went_unready(self) -> bool:
         """Whether it was ready and is not any more: its Ready condition changed after its first status was written."""
-        changed = unix(self._readiness.get("lastTransitionTime"))
-        if self.ready or changed is None or self.started is None:
-            return False
-        return changed > self.started + FIRST_STATUS
+        changed, started = unix(self._readiness.get("lastTransitionTime")), self.started
+        return not self.ready and changed is not None and started is not None and changed > started + FIRST_STATUS
 
     @property
     def _readiness(self) -> Json:
@@ -299,10 +297,3 @@ class Observation:
     def pods_of(self, replica_sets: set[str]) -> list[Pod]:
         """The pods of ReplicaSets, by their uids."""
         return [found for found in self.pods if found.owner in replica_sets]
-
-
-def pruned(raw: Any) -> Any:
-    """Without nulls, which count as absent, as in Go."""
-    if isinstance(raw, dict):
-        return {key: pruned(value) for key, value in raw.items() if value is not None}
-    return [pruned(value) for value in raw] if isinstance(raw, list) else raw

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from adapter.rollout.model.observation import Json, pruned
+from adapter.rollout.model.fields import pruned
+from adapter.rollout.model.observation import Json
 from adapter.rollout.model.policy import STRATEGIES, RolloutPolicy
 from adapter.rollout.model.status import Phase, Status
 
