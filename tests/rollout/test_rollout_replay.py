@@ -116,7 +116,7 @@ BAD_FILES = {
     "a: [": "this is no YAML",
     "kind: Deployment\n": "holds 0 objects",
     "---\n5\n---\n": "holds 0 objects",
-    "kind: RolloutPolicy\n---\nkind: RolloutPolicy\n": "holds 2 objects",
+    "kind: RolloutPolicy\n---\n" * 1001: "holds 1001 objects",
     "kind: RolloutPolicy\napiVersion: v1\n": "apiVersion of the RolloutPolicy is 'v1'",
     "kind: a\nkind: b\n": "line 2: the key 'kind' is there twice",
     "? [a]\n: b\n": "a key is a list or a mapping",
@@ -546,7 +546,7 @@ class TestVerbs:
     @pytest.mark.parametrize(
         ("arguments", "sentence"),
         [
-            (["lint"], "FILE is missing: YAML file with one RolloutPolicy; - for stdin"),
+            (["lint"], "FILE is missing: YAML file with one or more RolloutPolicies; - for stdin"),
             (["lint", "a", "b"], "'b' is too much: besides flags only FILE is taken"),
             (["lint", "a", "-o", "xml"], "--output=xml: one of text, json is wanted"),
             (["replay", "-", "-"], "only one of POLICY and WINDOWS can be -"),
