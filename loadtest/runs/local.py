@@ -7,6 +7,7 @@ ready as soon as it answers), and kube-proxy.
 
 import asyncio
 import contextlib
+import math
 import random
 import tempfile
 import time
@@ -36,6 +37,11 @@ WORK_MS = 20.0
 SCRAPE = "2s"
 
 
+def most_replicas(headroom: float) -> int:
+    """maxReplicas: as much load as with HIGH at the whole of what a pod bears."""
+    return math.ceil(HIGH / (1 - headroom) - 1e-9)
+
+
 class Local:
     """See loadtest.runs.world.World."""
 
@@ -46,10 +52,10 @@ class Local:
             f" scale-down window of {DOWN_S} s; scrapes every {SCRAPE}"
         )
         self.host = ""
-        self.per_pod, self.low, self.high, self.work_ms = TARGET, LOW, HIGH, WORK_MS
+        self.per_pod, self.low, self.high, self.work_ms = TARGET, LOW, most_replicas(headroom), WORK_MS
         self.headroom = headroom
         self.heard = Heard()
-        self._hpa = hpa("sample", "default", pods_metric(METRIC, f"{target:g}"), low=LOW, high=HIGH, down=DOWN_S)
+        self._hpa = hpa("sample", "default", pods_metric(METRIC, f"{target:g}"), low=LOW, high=self.high, down=DOWN_S)
         self.behavior = self._hpa["spec"]["behavior"]
         self._adapter: Adapter | None = None
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from loadtest.machine import ahead, weigh
 from loadtest.runs.cluster import Place
-from loadtest.runs.local import DOWN_S, HIGH, LOW, SCRAPE, TARGET, WORK_MS
+from loadtest.runs.local import DOWN_S, LOW, SCRAPE, TARGET, WORK_MS, most_replicas
 from loadtest.standalone import METRIC
 from tests.cluster.adapter import agreeing, hpa, pods_metric, reflex, running_adapter
 from tests.cluster.bed import Bed, BedError, Options
@@ -59,7 +59,7 @@ def service(
         bed.apply(sample_deployment(NAME, namespace, LOW, WORK_MS=f"{WORK_MS:g}", SLOTS=1))
         bed.rollout(NAME, namespace)
         metric = pods_metric(METRIC, f"{TARGET * (1 - headroom):g}")
-        made = hpa(NAME, namespace, metric, low=LOW, high=HIGH, down=DOWN_S)
+        made = hpa(NAME, namespace, metric, low=LOW, high=most_replicas(headroom), down=DOWN_S)
         flags, more = [f"--scrape-interval={scrape}"], [f"scale-down window {DOWN_S} s"]
         if behavior is not None:
             made["spec"]["behavior"], more = dict(behavior), [f"behavior {json.dumps(behavior)}"]

@@ -9,6 +9,7 @@ import yaml
 
 from loadtest.runs.balancer import Balancer
 from loadtest.runs.fleet import Fleet
+from loadtest.runs.local import Local
 from loadtest.runs.record import Kind
 from loadtest.runs.world import Heard
 
@@ -94,3 +95,9 @@ async def said(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> by
     writer.write(b"hello")
     reading: Awaitable[bytes] = reader.read(100)
     return await asyncio.wait_for(reading, 5)
+
+
+def test_with_headroom_the_hpa_may_have_as_many_more_pods_as_its_target_is_lower() -> None:
+    assert (Local().per_pod, Local().high) == (20.0, 8)
+    assert (Local(0.4).per_pod, Local(0.4).high) == (20.0, 14)  # 8 / 0.6 = 13.3
+    assert Local(0.5).high == 16
