@@ -38,6 +38,13 @@ async def test_one_query_serves_all_namespaces_on_a_rule(world: World) -> None:
     assert queries == ['sum by (pod, namespace) (rate(http_requests_total{namespace=~"bank|shop",pod!=""}[1m]))']
 
 
+async def test_only_values_of_pods_are_of_those_that_take_traffic(world: World) -> None:
+    plan = world.planner.plan([rate("shop"), ExternalWant("shop", "jobs_waiting")], world.catalogue)
+    assert sorted((planned.external is None, planned.ready_pods) for planned in plan.planned) == [
+        (False, False), (True, True)
+    ]  # fmt: skip
+
+
 async def test_each_metric_selector_is_a_query_of_its_own(world: World) -> None:
     assert len(promql(world, rate("shop"), rate("shop", "verb=GET"), rate("bank", "verb=GET"))) == 2
 
