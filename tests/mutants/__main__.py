@@ -51,7 +51,7 @@ AREAS: Final[dict[str, tuple[Sequence[str], Sequence[str]]]] = {
     ),
     "estimate": (
         ["recommender/estimate", "recommender/updater/decide.py", "recommender/updater/limits.py"],
-        [f"tests/recommender/test_recommender_{name}.py" for name in ("policy", "guard", "decide", "limits")],
+        [f"tests/recommender/test_recommender_{name}.py" for name in ("policy", "guard", "finish", "decide", "limits")],
     ),
     "doctor": (["adapter/doctor/checks"], ["tests/doctor"]),
 }

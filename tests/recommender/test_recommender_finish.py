@@ -2,9 +2,12 @@
 
 import pytest
 
+from adapter.kube.objects import ObjectMeta
 from adapter.units.quantity import Quantity
 from recommender.estimate.postprocess import (
     Amount,
+    Numbers,
+    PostProcessor,
     Rounding,
     amount,
     capped,
@@ -13,6 +16,7 @@ from recommender.estimate.postprocess import (
     round_up,
     whole_cpus,
 )
+from recommender.objects import ContainerPolicy, ResourcePolicy, Vpa, VpaSpec
 
 
 def quantities(**texts: str) -> dict[str, Quantity]:
@@ -68,3 +72,24 @@ def test_a_zero_limit_is_no_limit() -> None:
 
 def test_a_resource_that_is_not_controlled_stays_out() -> None:
     assert amount(None, None, Rounding()) == Amount(None, None)
+
+
+@pytest.mark.parametrize(
+    ("controlled", "told"),
+    [
+        (None, ["cpu", "memory"]),
+        (("cpu", "memory"), ["cpu", "memory"]),
+        (("cpu",), ["cpu"]),
+        (("memory",), ["memory"]),
+        ((), []),
+    ],
+)
+def test_only_resources_that_the_policy_controls_are_recommended(
+    controlled: tuple[str, ...] | None, told: list[str]
+) -> None:
+    policy = ContainerPolicy(container_name="*", controlled_resources=controlled)
+    vpa = Vpa(metadata=ObjectMeta(name="web"), spec=VpaSpec(resource_policy=ResourcePolicy((policy,))))
+    finish = PostProcessor(rounding=Rounding(), most={}, integer_cpu=False)
+    made = finish.recommendation(vpa, "web", Numbers((100, 50, 200), (2**28, 2**27, 2**29), confidence=1.0))
+    assert all(sorted(bound) == told for bound in (made.target, made.lower_bound, made.upper_bound))
+    assert sorted(made.uncapped_target) == told
