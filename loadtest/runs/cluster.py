@@ -110,7 +110,7 @@ class Cluster:
 
     @asynccontextmanager
     async def running(self, *, fixed: int | None) -> AsyncIterator[None]:
-        """Watched; with `fixed` the HPA's minReplicas is that for the time, and is put back. Raises WorldError."""
+        """Watched; with `fixed` the HPA's bounds are that for the time, and are put back. Raises WorldError."""
         async with AsyncExitStack() as stack:
             for informer in (self._pods, self._hpas, self._slices):
                 informer.index.on_change(lambda *_: self._changed())
@@ -126,25 +126,25 @@ class Cluster:
     @asynccontextmanager
     async def _held(self, replicas: int) -> AsyncIterator[None]:
         try:
-            await self._set_minimum(replicas)
+            await self._set_bounds(replicas, replicas)
             await self._there(replicas)
             yield
         finally:
-            await self._set_minimum(self._hpa.spec.min_replicas)
+            await self._set_bounds(self._hpa.spec.min_replicas, self._hpa.spec.max_replicas)
 
     async def _there(self, replicas: int) -> None:
         until = time.monotonic() + self.patience
-        while (now := self.heard.now[Kind.ENDPOINTS]) < replicas:
+        while (now := self.heard.now[Kind.ENDPOINTS]) != replicas:
             if time.monotonic() > until:
                 raise WorldError(
-                    f"{_named(self._place)}: {self.patience:g} s after its minReplicas became {replicas}, {now} of its"
+                    f"{_named(self._place)}: {self.patience:g} s after its bounds became {replicas}, {now} of its"
                     f" target's pods are in a Service's endpoints; {replicas} would be right, for a fleet fixed at that"
                 )
             await asyncio.sleep(0.1)
 
-    async def _set_minimum(self, replicas: int | None) -> None:
+    async def _set_bounds(self, low: int | None, high: int) -> None:
         path = HORIZONTAL_POD_AUTOSCALERS.path(self._place.namespace, self._place.hpa)
-        body = {"spec": {"minReplicas": replicas}}
+        body = {"spec": {"minReplicas": low, "maxReplicas": high}}
         await self._client.patch(path, body, HorizontalPodAutoscaler)
 
     def _changed(self) -> None:

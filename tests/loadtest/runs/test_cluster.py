@@ -79,8 +79,9 @@ async def test_counts_follow_what_changes(api: FakeCluster, client: Client) -> N
         assert world.heard.now[Kind.ENDPOINTS] == 0
 
 
-def minimum(api: FakeCluster) -> int:
-    return int(api.get(HORIZONTAL_POD_AUTOSCALERS, "shop", "web")["spec"]["minReplicas"])
+def bounds(api: FakeCluster) -> tuple[int, int]:
+    spec = api.get(HORIZONTAL_POD_AUTOSCALERS, "shop", "web")["spec"]
+    return int(spec["minReplicas"]), int(spec["maxReplicas"])
 
 
 async def ready(api: FakeCluster, *names: str) -> None:
@@ -90,12 +91,12 @@ async def ready(api: FakeCluster, *names: str) -> None:
     await api.put(ENDPOINT_SLICES, {"metadata": {"name": "web-1", "namespace": "shop"}, "endpoints": endpoints})
 
 
-async def test_a_fixed_fleet_is_the_hpas_minimum_for_the_time(api: FakeCluster, client: Client) -> None:
+async def test_a_fixed_fleet_is_both_of_the_hpas_bounds_for_the_time(api: FakeCluster, client: Client) -> None:
     world = await Cluster.find(client, PLACE)
     await ready(api, "web-a", "web-b", "web-c")
     async with world.running(fixed=3):
-        assert minimum(api) == 3
-    assert minimum(api) == 2
+        assert bounds(api) == (3, 3)
+    assert bounds(api) == (2, 8)
 
 
 async def test_a_run_on_a_fixed_fleet_begins_when_all_of_it_is_in_the_endpoints(
@@ -105,7 +106,7 @@ async def test_a_run_on_a_fixed_fleet_begins_when_all_of_it_is_in_the_endpoints(
 
     async def controllers() -> None:
         """The HPA's, the Deployment's and the endpoints'."""
-        while minimum(api) != 3:  # noqa: ASYNC110
+        while bounds(api) != (3, 3):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await ready(api, "web-a", "web-b")
         await asyncio.sleep(0.1)
@@ -120,7 +121,7 @@ async def test_a_run_on_a_fixed_fleet_begins_when_all_of_it_is_in_the_endpoints(
             assert world.heard.now[Kind.ENDPOINTS] == 3
 
 
-async def test_a_fixed_fleet_that_does_not_come_is_told_and_the_minimum_is_put_back(
+async def test_a_fixed_fleet_that_does_not_come_is_told_and_the_bounds_are_put_back(
     api: FakeCluster, client: Client
 ) -> None:
     world = await Cluster.find(client, PLACE)
@@ -129,10 +130,10 @@ async def test_a_fixed_fleet_that_does_not_come_is_told_and_the_minimum_is_put_b
         async with world.running(fixed=6):
             pytest.fail("it began on a fleet that is not there")
     assert str(told.value) == (
-        "HorizontalPodAutoscaler shop/web: 0.2 s after its minReplicas became 6, 1 of its target's pods are in a"
+        "HorizontalPodAutoscaler shop/web: 0.2 s after its bounds became 6, 1 of its target's pods are in a"
         " Service's endpoints; 6 would be right, for a fleet fixed at that"
     )
-    assert minimum(api) == 2
+    assert bounds(api) == (2, 8)
 
 
 async def test_an_hpa_that_does_not_say_what_a_pod_bears_is_refused(api: FakeCluster, client: Client) -> None:
