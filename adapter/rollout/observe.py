@@ -158,8 +158,11 @@ class Reader:
         named = [(CONFIG_MAPS, name) for name in triggers.config_maps] + [(SECRETS, name) for name in triggers.secrets]
         if policy.status.phase is not Phase.IDLE:
             return {}
-        found = {f"{resource.plural}/{name}": await self._get(resource, where, name) for resource, name in named}
-        return {name: _data_of(each) for name, each in found.items()}
+        found = {(resource, name): await self._get(resource, where, name) for resource, name in named}
+        return {
+            f"{resource.plural}/{name}": _data_of(each, secret=resource == SECRETS)
+            for (resource, name), each in found.items()
+        }
 
     async def _may(
         self, wanted: Awaitable[T], without: T, policy: RolloutPolicy, component: str, denied: list[str]
@@ -207,8 +210,12 @@ def _component(policy: RolloutPolicy) -> str:
     return "rollout-nginx" if nginx else "rollout-gateway"
 
 
-def _data_of(found: Json | None) -> str:
-    data = [found.get("data"), found.get("binaryData")] if found else None
+def _data_of(found: Json | None, *, secret: bool) -> str:
+    """Whoever reads policies reads this: a short secret could be guessed from it, were its uid not in it, too, which
+    only those see who may read the Secret. So one that is made anew counts as changed."""
+    data = None
+    if found:
+        data = [found.get("data"), found.get("binaryData"), found["metadata"].get("uid") if secret else ""]
     return hashlib.sha256(msgspec.json.encode(data, order="sorted")).hexdigest()[:16]
 
 

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.kube.objects import ObjectMeta
-from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS
+from adapter.kube.resources import CONFIG_MAPS, HORIZONTAL_POD_AUTOSCALERS
 from adapter.rollout.decide.names import release_id, revision, sibling
 from adapter.rollout.decide.roll import gentle
+from adapter.rollout.model.actions import SECRETS
 from adapter.rollout.model.observation import Deployment
 from adapter.rollout.model.policy import COMMAND, RolloutPolicy, command_of
 from adapter.rollout.model.status import Status
@@ -108,3 +109,19 @@ async def test_a_command_that_means_nothing_now_is_said_and_forgotten() -> None:
     assert "Ignored" in shop.events
     shop.release("web:2")
     await shop.settled("Promoted")
+
+
+async def test_what_a_policy_remembers_of_a_secret_cannot_be_guessed_from_its_data() -> None:
+    """Two Secrets of the same data; a ConfigMap's data are no secret."""
+    shop = Shop(BLUE_GREEN, triggers={"secrets": ["a", "b"], "configMaps": ["a", "b"]})
+    for name in ("a", "b"):
+        for resource in (SECRETS, CONFIG_MAPS):
+            shop.put(resource, {"metadata": {"name": name, "namespace": "shop"}, "data": {"pin": "MTIzNA=="}})
+    await shop.ready()
+    await shop.some(5)
+    watched = shop.status["watched"]
+    assert watched["secrets/a"] != watched["secrets/b"]
+    assert watched["configmaps/a"] == watched["configmaps/b"]
+    shop.edit(SECRETS, lambda found: found["metadata"].update(labels={"touched": "yes"}), name="a")
+    await shop.some(5)
+    assert shop.status["watched"] == watched
