@@ -105,12 +105,12 @@ def soaked(ctx: Context, least: float, promise: str, *, last: bool = True, manua
     Before the `last` step an undecided judge is enough, as its evidence carries on; one that hears nothing is not,
     whatever it heard before, nor one whose gate of scope step has not passed.
     """
-    since, began = seconds(ctx.release.reached, ctx.now), _undisturbed(ctx)
-    left = least - began
+    whole, calm = ctx.for_seconds(), _undisturbed(ctx)
+    left = least - calm
     if ctx.release.full:
         return None
-    if left > 0 and began < since:
-        return _anew(ctx, since - least) or stay(ctx, f"{promise} for {least:g} s, anew: a new pod was unready", left)
+    if left > 0 and calm < whole:
+        return _anew(ctx, whole - least) or stay(ctx, f"{promise} for {least:g} s, anew: a new pod was unready", left)
     if left > 0:
         return stay(ctx, f"{promise} for {least:g} s", left)
     if ctx.verdict.blind:  # what was heard before says nothing of now
