@@ -20,6 +20,13 @@ def installed(bed: Kubectl, overlay: str, name: str, namespace: str) -> Iterator
         bed.kubectl("delete", "-k", path, "--ignore-not-found", "--timeout=90s", seconds=120)
 
 
+def ours(bed: Kubectl) -> list[str]:
+    """What of us is there for the whole cluster, but for the group of RolloutPolicy, which goes with its definition."""
+    found = bed.kubectl("get", "apiservices,clusterroles,clusterrolebindings,namespaces", "-o", "name").splitlines()
+    mine = [name for name in found if "streamgate" in name or "metrics.k8s.io" in name]
+    return [name for name in mine if not name.endswith("v1alpha1.streamgate.io")]
+
+
 def trust_any_kubelet(bed: Kubectl) -> None:
     """The bed's kubelets have certificates of their own making, as kubeadm's have; so docs/install.md says to."""
     path = "/spec/template/spec/containers/0/args/-"

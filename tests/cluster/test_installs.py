@@ -14,13 +14,13 @@ import pytest
 import yaml
 
 from loadtest.pods import PodsLoad
-from tests.cluster import image, peer
+from tests.cluster import image, page, peer
 from tests.cluster.adapter import CUSTOM, OVERLAYS, ROOT, hpa, pods_metric, try_raw, wait_for_replicas
 from tests.cluster.background import in_background
 from tests.cluster.bed import Bed
 from tests.cluster.bystander import Bystander
 from tests.cluster.chart import CHART, run_helm
-from tests.cluster.installed import installed, trust_any_kubelet
+from tests.cluster.installed import installed, ours, trust_any_kubelet
 from tests.cluster.manifests import PORT, sample_deployment
 from tests.cluster.processes import CommandError, wait_until
 from tests.cluster.prometheus import PER_SECOND, running_prometheus
@@ -37,13 +37,6 @@ def images(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> None:
     image.install(bed, tmp_path_factory.mktemp("image"))
     left = str(OVERLAYS / "complete")  # other tests' adapters are processes that use these objects
     bed.kubectl("delete", "-k", left, "--ignore-not-found", "--timeout=90s", seconds=120)
-
-
-def ours(bed: Bed) -> list[str]:
-    """What of us is there for the whole cluster, but for the group of RolloutPolicy, which goes with its definition."""
-    found = bed.kubectl("get", "apiservices,clusterroles,clusterrolebindings,namespaces", "-o", "name").splitlines()
-    mine = [name for name in found if "streamgate" in name or "metrics.k8s.io" in name]
-    return [name for name in mine if not name.endswith("v1alpha1.streamgate.io")]
 
 
 @pytest.fixture
@@ -156,8 +149,8 @@ def test_the_rollout_controllers_pod_promotes_a_release(bed: Bed, images: None, 
 def test_prometheus_adapter_gives_way_and_comes_back_under_load_and_the_hpa_stays(
     bed: Bed, images: None, tmp_path: Path
 ) -> None:
-    """As docs/install.md says. An answer may fail for as long as an endpoint takes to leave, no longer."""
-    overlay, target = str(OVERLAYS / "drop-in"), ("-n", peer.NAMESPACE, "deployment", peer.NAME)
+    """By the commands of docs/install.md. An answer may fail for as long as an endpoint takes to leave, no longer."""
+    take_its_place, go_back = page.under(page.INSTALL, "In place of prometheus-adapter")
 
     def images_of_its_pods() -> set[str]:
         pods = bed.get("pods", "-n", peer.NAMESPACE, "-l", f"app.kubernetes.io/name={peer.NAME}")["items"]
@@ -171,17 +164,13 @@ def test_prometheus_adapter_gives_way_and_comes_back_under_load_and_the_hpa_stay
         Bystander(bed, f"{CUSTOM}/{steady.path}") as bystander,
     ):
         with steady.undisturbed():
-            bed.kubectl("apply", "-k", overlay)
-            bed.kubectl("patch", *target, "--patch-file", f"{overlay}/image.yaml")
-            bed.rollout(peer.NAME, peer.NAMESPACE, seconds=120)
+            page.typed(take_its_place, page.shell_of(bed))
             time.sleep(5)  # the last of its pods has gone
         assert images_of_its_pods() == {"streamgate/adapter:0.1.0"}
         there = len(bystander.failures)
         with steady.undisturbed():
-            bed.kubectl("rollout", "undo", *target)
-            bed.rollout(peer.NAME, peer.NAMESPACE, seconds=120)
+            page.typed(go_back, page.shell_of(bed))
             time.sleep(5)
-            bed.kubectl("delete", "-k", overlay)
         assert images_of_its_pods() == {peer.IMAGE}
     assert bystander.answers > 100
     assert bystander.longest <= 10, (there, bystander.failures)

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.cluster.page import INSTALL, indented
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
@@ -171,3 +173,22 @@ def test_a_link_to_nowhere_and_a_flag_that_is_none_would_be_found() -> None:
     assert "timeout" in known("streamgate-rollout", "wait web")
     with pytest.raises(KeyError):
         known("streamgate-rollout", "wiat web")
+
+
+def test_each_heading_of_the_installation_that_has_commands_is_typed_by_a_cluster_test() -> None:
+    tests = "".join(file.read_text() for file in (ROOT / "tests" / "cluster").rglob("test_*.py"))
+    headings = {block.heading for block in indented(INSTALL)}
+    assert len(headings) >= 6
+    assert [
+        heading for heading in headings if f'(INSTALL, "{heading}")' not in tests.replace("page.INSTALL", "INSTALL")
+    ] == []
+
+
+def test_each_command_of_the_readme_is_run_by_the_checks_of_a_submission() -> None:
+    commands = [
+        line[2:].split("#")[0].strip()
+        for fence in FENCE.finditer(text(PAGES[0]))
+        for line in fence["text"].splitlines()
+    ]
+    assert commands == ["make run", "make test"]
+    assert all(f"\n{command}" in text(ROOT / ".ci" / "run") for command in commands)

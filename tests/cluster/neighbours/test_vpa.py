@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adapter.units.quantity import Quantity
-from tests.cluster import image
+from tests.cluster import image, page
 from tests.cluster.adapter import OVERLAYS
 from tests.cluster.bed import Bed
 from tests.cluster.neighbours import vpa
@@ -40,15 +40,12 @@ def alone(bed: Bed, neighbours: None) -> Iterator[None]:
 @pytest.fixture
 def dropped_in(bed: Bed, neighbours: None) -> Iterator[None]:
     """Our program in the Deployment of VPA's recommender, which ran there before, and does again: docs/install.md."""
-    target = ("deployment", vpa.RECOMMENDER, "-n", vpa.NAMESPACE)
+    _, take_its_place, go_back = page.under(page.INSTALL, "The recommender")
     with vpa.applied(bed, vpa.recommender()):
         bed.rollout(vpa.RECOMMENDER, vpa.NAMESPACE, seconds=90)
-        with kustomized(bed, OVERLAYS / "recommender-drop-in"):
-            bed.kubectl("patch", *target, "--patch-file", str(OVERLAYS / "recommender-drop-in" / "image.yaml"))
-            bed.rollout(vpa.RECOMMENDER, vpa.NAMESPACE, seconds=120)
-            yield
-            bed.kubectl("rollout", "undo", *target)
-            bed.rollout(vpa.RECOMMENDER, vpa.NAMESPACE, seconds=90)
+        page.typed(take_its_place, page.shell_of(bed))
+        yield
+        page.typed(go_back, page.shell_of(bed))
 
 
 def pods(web: Web) -> dict[str, dict[str, Any]]:

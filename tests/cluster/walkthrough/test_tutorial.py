@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,27 +10,9 @@ import pytest
 
 from tests.cluster.adapter import ROOT
 from tests.cluster.bed import Bed, BedError
+from tests.cluster.page import TUTORIAL, fenced, typed
 
-PAGE = ROOT / "docs" / "tutorial.md"
-BLOCK = re.compile(r"^(?P<not_run><!-- not run -->\n)?```bash\n(?P<script>.*?)^```$", re.MULTILINE | re.DOTALL)
 EXPORT = re.compile(r"^export KUBECONFIG=(?P<path>\S+)$", re.MULTILINE)
-LONGEST = 420.0
-"""s that one block may take; `wait` itself gives up after 5 minutes."""
-
-
-def scripts() -> list[str]:
-    """The blocks of the page that are to be typed, but for those about the reader's own cluster."""
-    return [found["script"] for found in BLOCK.finditer(PAGE.read_text()) if not found["not_run"]]
-
-
-def typed(script: str, shell: dict[str, str]) -> str:
-    """What it prints in a shell that stops at the first command that fails. `shell` is the environment."""
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], cwd=ROOT, env=shell, timeout=LONGEST,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, f"{script}\n{done.stdout}"
-    return done.stdout
 
 
 @pytest.fixture
@@ -44,7 +25,7 @@ def shell(own_folder: Path) -> Iterator[dict[str, str]]:
 
 @pytest.mark.timeout(1200, func_only=True)
 def test_every_command_of_the_tutorial_does_what_the_page_says(shell: dict[str, str]) -> None:
-    start, *others = scripts()
+    start, *others = fenced(TUTORIAL)
     assert len(others) >= 8
     told = EXPORT.search(typed(start, shell))
     assert told
