@@ -11,13 +11,13 @@ from importlib import import_module
 from adapter.program import run
 from adapter.serve.server import Server
 from adapter.settings import FLAGS, Settings
-from adapter.wiring.whole import wired
+from adapter.wiring.whole import build_adapter
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Serve until `stop` is set. Raises StartError."""
     async with AsyncExitStack() as stack:
-        adapter = await wired(settings, stack)
+        adapter = await build_adapter(settings, stack)
         _calm_collections()
         leaving = partial(leave, adapter.server, stop, settings.shutdown_delay_duration)
         jobs = [*adapter.jobs, run.Job("leave", leaving, ends_program=True)]

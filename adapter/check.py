@@ -92,7 +92,7 @@ def _run(settings: CheckSettings) -> int:
 
 
 async def _findings(settings: Settings, rules: RuleFile) -> list[Finding]:
-    """Of each rule. Raises StartError."""
+    """A finding for each rule; for the queries of `resourceRules` only with a Prometheus. Raises StartError."""
     async with AsyncExitStack() as stack:
         mapper = await _mapper(settings, stack)
         source: PrometheusSource | None = None
@@ -101,15 +101,15 @@ async def _findings(settings: Settings, rules: RuleFile) -> list[Finding]:
             stack.push_async_callback(source.close)
         lookback = float(settings.metrics_max_age) or max(300.0, float(settings.metrics_relist_interval))
         known = bool(settings.lister_kubeconfig or settings.kubeconfig)
-        found = [
+        findings = [
             await finding(bind(rule, mapper), source, external=external, known=known, lookback=lookback)
             for section, external in ((rules.custom, False), (rules.external, True))
             for rule in section or ()
         ]
         if source is None or rules.resource is None:
-            return found
+            return findings
         of_usage = [rule for rule in (rules.resource.cpu, rules.resource.memory) if rule is not None]
-        return [*found, *[one for rule in of_usage for one in await _of_usage(bind(rule, mapper), source)]]
+        return [*findings, *[one for rule in of_usage for one in await _of_usage(bind(rule, mapper), source)]]
 
 
 async def _mapper(settings: Settings, stack: AsyncExitStack) -> ResourceMapper:
@@ -156,7 +156,7 @@ async def finding(
     try:
         tried = _first(bound, series, external=external)
         result = await source.query(Query(tried.promql), now)
-        record["query"] = _shown(result, tried)
+        record["query"] = _describe_result(result, tried)
     except (SourceError, QueryError, LookupError) as error:
         problems.append(f"the query fails: {error.args[0] if error.args else error}")
     else:
@@ -169,9 +169,9 @@ async def _of_usage(bound: BoundRule[ResourceRule], source: Source) -> list[Find
     """What becomes of the two queries of one of `resourceRules`, asked for all objects at once as they are served."""
     return [
         await _of_query(
-            bound, source, "containerQuery", partial(merge.merged_containers, bound, None), PODS, NAMESPACES
+            bound, source, "containerQuery", partial(merge.merge_containers, bound, None), PODS, NAMESPACES
         ),
-        await _of_query(bound, source, "nodeQuery", partial(merge.merged_nodes, bound), NODES),
+        await _of_query(bound, source, "nodeQuery", partial(merge.merge_nodes, bound), NODES),
     ]
 
 
@@ -199,15 +199,15 @@ def _names(series: Iterable[Labels]) -> Iterable[str]:
 
 
 def _first(bound: BoundRule[Rule], series: Sequence[Labels], *, external: bool) -> _Named:
-    """The query of a metric for an object that has it, of pods where there are any. Raises QueryError, LookupError."""
+    """The query for one object that has the metric, a pod if possible. Raises QueryError, LookupError."""
     namespaced = bound.rule.resources.namespaced
     if external:
         metric, name = external_offers(bound.rule, _names(series))[0]
         labels = _of_name(series, name)
         namespace = labels.get(bound.label(NAMESPACES), "") if namespaced else ""
         return _Named(metric, external_query(bound, name, namespace, EVERYTHING), "")
-    found = offers(bound, series)
-    offer = next((one for one in found if one.resource == PODS), found[0])
+    candidates = offers(bound, series)
+    offer = next((one for one in candidates if one.resource == PODS), candidates[0])
     label = bound.label(offer.resource)
     labels = next(one for one in series if one.get("__name__") == offer.series and one.get(label))
     inside = offer.resource not in ROOT_SCOPED
@@ -220,7 +220,7 @@ def _of_name(series: Iterable[Labels], name: str) -> Labels:
     return next(labels for labels in series if labels.get("__name__") == name)
 
 
-def _shown(result: Sequence[Sample], tried: _Named) -> str:
+def _describe_result(result: Sequence[Sample], tried: _Named) -> str:
     if not result:
         return f"{tried.shown}: no value now"
     return f"{tried.shown}: {_values(result)}"

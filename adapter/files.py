@@ -46,18 +46,18 @@ def read(file: Path | str, most: int, *, pipe_s: float = 0.0) -> bytes:
     try:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISREG(mode):
-            found = _to_the_end(descriptor, most)
+            content = _to_the_end(descriptor, most)
         elif stat.S_ISFIFO(mode) and pipe_s:
-            found = _of_pipe(file, descriptor, most, time.monotonic() + pipe_s)
+            content = _of_pipe(file, descriptor, most, time.monotonic() + pipe_s)
         else:
             raise FileError(file, errno.EINVAL, f"it is {_kind(mode)}; an ordinary file would be right")
     except BlockingIOError:
         raise FileError(file, errno.EAGAIN, f"it gave nothing within {pipe_s:g} s; a file would be right") from None
     finally:
         os.close(descriptor)
-    if len(found) > most:
+    if len(content) > most:
         raise FileError(file, errno.EFBIG, f"it has more than {size(most)}; a file of at most that would be right")
-    return found
+    return content
 
 
 def read_text(file: Path | str, most: int, *, pipe_s: float = 0.0) -> str:
@@ -90,22 +90,22 @@ def size(count: int) -> str:
 
 
 def _to_the_end(descriptor: int, most: int) -> bytes:
-    """At most one byte more than `most`."""
-    found = bytearray()
-    while len(found) <= most and (piece := os.read(descriptor, min(_PIECE, most + 1 - len(found)))):
-        found += piece
-    return bytes(found)
+    """The file's bytes, at most one more than `most`: the caller sees by it that the file is too large."""
+    content = bytearray()
+    while len(content) <= most and (piece := os.read(descriptor, min(_PIECE, most + 1 - len(content)))):
+        content += piece
+    return bytes(content)
 
 
 def _of_pipe(file: Path | str, descriptor: int, most: int, until: float) -> bytes:
-    found = bytearray()
-    while len(found) <= most:
+    content = bytearray()
+    while len(content) <= most:
         if not select.select([descriptor], [], [], max(until - time.monotonic(), 0.0))[0]:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(file))
-        if not (piece := os.read(descriptor, min(_PIECE, most + 1 - len(found)))):
+        if not (piece := os.read(descriptor, min(_PIECE, most + 1 - len(content)))):
             break
-        found += piece
-    return bytes(found)
+        content += piece
+    return bytes(content)
 
 
 def _kind(mode: int) -> str:
@@ -121,7 +121,7 @@ def identity(*files: Path) -> Identity:
 
 def _identity(file: Path) -> tuple[int, int, int] | None:
     try:
-        found = file.stat()
+        status = file.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns

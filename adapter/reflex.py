@@ -127,7 +127,7 @@ class Reflex:
         self._told = Once(most=2 * MOST)
         self._asked = telemetry.asked
         telemetry.hpas.set_function(lambda: len(self._followed))
-        hpas.on_change(self._changed)
+        hpas.on_change(self._on_change)
 
     async def run(self) -> None:
         """Until cancelled. Each HPA has a task of its own: one that is slow, or wrong, delays no other."""
@@ -153,17 +153,17 @@ class Reflex:
         while True:
             await asyncio.sleep(max(EVERY, len(self._followed) / LOOKS))
             try:
-                await self._bounded(key, followed)
+                await self._look_within_limits(key, followed)
             except BaseException as error:
                 if ends_program(error):
                     raise
                 log.exception("a look failed", hpa="/".join(key))  # and the next is not sooner than after any failure
                 followed.again = self._clock() + REST_S
 
-    def _changed(self, old: HorizontalPodAutoscaler | None, new: HorizontalPodAutoscaler | None) -> None:
-        found = new or old
-        assert found is not None
-        key = (found.metadata.namespace, found.metadata.name)
+    def _on_change(self, old: HorizontalPodAutoscaler | None, new: HorizontalPodAutoscaler | None) -> None:
+        hpa = new or old
+        assert hpa is not None
+        key = (hpa.metadata.namespace, hpa.metadata.name)
         if new is None or new.metadata.annotations.get(ANNOTATION) != "true":
             self._forget(key)
             return
@@ -177,7 +177,7 @@ class Reflex:
         elif old is None or old.metadata.generation != new.metadata.generation:
             self._followed[key].changed = self._clock()
 
-    async def _bounded(self, key: Key, followed: _Followed) -> None:
+    async def _look_within_limits(self, key: Key, followed: _Followed) -> None:
         if self._clock() < followed.again:
             return
         async with self._room:
@@ -210,35 +210,35 @@ class Reflex:
             self._say(key, obstacle)
             followed.again = self._clock() + REST_S
             return
-        found, swap, now = await self._forecast(hpa, followed), hasten.swap(spec), self._clock()
-        if found is None or swap is None or not hasten.may_ask(followed.asked, followed.changed, now):
+        forecast, swap, now = await self._forecast(hpa, followed), hasten.swap(spec), self._clock()
+        if forecast is None or swap is None or not hasten.may_ask(followed.asked, followed.changed, now):
             return
         if not self._takes_token():
             self._asked.labels(Outcome.TOO_MANY).inc()
             return
         followed.rising = None
-        followed.asked = hasten.ask(followed.asked, found.decision.current, now)
+        followed.asked = hasten.ask(followed.asked, forecast.decision.current, now)
         await self._ask(hpa, followed, swap)
-        decision = found.decision
+        decision = forecast.decision
         log.info("asked for a look", hpa="/".join(key), replicas=decision.current, desired=decision.desired)
 
     async def _forecast(self, hpa: HorizontalPodAutoscaler, followed: _Followed) -> Forecast | None:
-        """The decision where it has added pods for long enough; by the target's size as it is known, then as it is."""
+        """The forecast by the target's known size, then by a fresh one; None until it rose long enough."""
         if self._clock() - followed.known > KNOWN_S:
             followed.target = None
         for target in (followed.target, None) if followed.target else (None,):
-            found = await self._forecaster.forecast(self._answers, hpa, user=USER, target=target)
+            forecast = await self._forecaster.forecast(self._answers, hpa, user=USER, target=target)
             if target is None:
-                followed.target, followed.known = found.target, self._clock()
-            elif len(found.pods) != target.scale.spec and self._clock() - followed.known >= AGAIN_S:
+                followed.target, followed.known = forecast.target, self._clock()
+            elif len(forecast.pods) != target.scale.spec and self._clock() - followed.known >= AGAIN_S:
                 continue  # it has been scaled, or is about to be whole again
-            if not (hasten.rises(found.decision) and hasten.whole(found.pods, found.decision.current)):
+            if not (hasten.rises(forecast.decision) and hasten.whole(forecast.pods, forecast.decision.current)):
                 followed.rising = None
                 return None
             followed.rising = self._clock() if followed.rising is None else followed.rising
             if self._clock() - followed.rising < self._settle:
                 return None
-        return found
+        return forecast
 
     def _takes_token(self) -> bool:
         now = self._clock()
@@ -283,10 +283,10 @@ def operations(uid: str, swap: Swap) -> list[dict[str, Any]]:
     path = "/" + "/".join(swap.path)
     return [
         {"op": "test", "path": "/metadata/uid", "value": uid},
-        {"op": "test", "path": path, "value": [_written(each) for each in swap.before]},
-        {"op": "replace", "path": path, "value": [_written(each) for each in swap.after]},
+        {"op": "test", "path": path, "value": [_policy_json(each) for each in swap.before]},
+        {"op": "replace", "path": path, "value": [_policy_json(each) for each in swap.after]},
     ]
 
 
-def _written(policy: Policy) -> dict[str, Any]:
+def _policy_json(policy: Policy) -> dict[str, Any]:
     return {"type": policy.type.value, "value": policy.value, "periodSeconds": policy.period}

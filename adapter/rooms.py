@@ -42,8 +42,8 @@ def count(memory: Bounded) -> None:
     _known.add(memory)
 
 
-def filled() -> Iterator[Filled]:
-    """By name, sorted."""
+def fill_levels() -> Iterator[Filled]:
+    """How full the memories are, those of one name added up; sorted by name."""
     by_name: dict[str, tuple[int, int]] = {}
     for memory in list(_known):
         weight, most = by_name.get(memory.name, (0, 0))
@@ -63,8 +63,8 @@ class Room(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         """What is held for `key`."""
-        found = self._held.get(key)
-        return None if found is None else found[0]
+        entry = self._held.get(key)
+        return None if entry is None else entry[0]
 
     def put(self, key: K, value: V, weight: int) -> V:
         """Hold `value`, of so many bytes with its key, unless it alone is too large; returns it."""

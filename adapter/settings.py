@@ -12,7 +12,7 @@ from typing import Final
 from adapter import __version__
 from adapter.listening import Listening
 from adapter.program.flags import Flags, setting
-from adapter.program.ignored import KLOG, ignored
+from adapter.program.ignored import KLOG, ignored_flags
 from adapter.program.kinds import Seconds
 from adapter.program.tracing.config import TracingSettings
 
@@ -225,7 +225,7 @@ class Settings(Listening, TracingSettings):
     )
 
 
-_WITHOUT_EFFECT: Final = KLOG | ignored(
+_WITHOUT_EFFECT: Final = KLOG | ignored_flags(
     bare="""
     audit-log-batch-throttle-enable audit-log-compress audit-log-truncate-enabled audit-webhook-batch-throttle-enable
     audit-webhook-truncate-enabled contention-profiling deprecated-kubelet-completely-insecure disable-http2

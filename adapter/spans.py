@@ -102,11 +102,11 @@ class Tracer:
             with span(name, attributes, kind=kind):
                 yield
         else:
-            with _recorded(self._first(name, attributes, kind, parent)):
+            with _make_current(self._first(name, attributes, kind, parent)):
                 yield
 
-    def ended(self, span: Span) -> None:
-        """A span of ours has ended."""
+    def end_span(self, span: Span) -> None:
+        """Ends a span of this tracer and hands it over to be kept."""
         span.end = self.clock()
         if self._keep is not None:
             self._keep(span)
@@ -137,34 +137,34 @@ def span(name: str, attributes: Attributes = NONE, *, kind: Kind = Kind.INTERNAL
         yield
         return
     made = Span(outer.tracer, name, attributes, kind=kind, trace_id=outer.trace_id, parent_id=outer.span_id)
-    with _recorded(made):
+    with _make_current(made):
         yield
 
 
 def note(attributes: Attributes) -> None:
-    """More of the span under way, if there is one."""
+    """Adds attributes to the span under way, if there is one."""
     if (current := _open()) is not None:
         current.put(attributes)
 
 
-def failed(error: str) -> None:
-    """The span under way has failed, whether or not anything is raised: `error.type`, one of few words."""
+def note_failure(error: str) -> None:
+    """Marks the span under way, if any, as failed; `error` is its `error.type`, one of few words."""
     if (current := _open()) is not None:
         current.error = error
 
 
 def traceparent() -> dict[str, str]:
-    """The header by which whom we ask makes his spans part of ours; none where no span is under way."""
+    """The header that makes the spans of whom we ask part of our trace; {} where no span is under way."""
     current = _open()
     return {"traceparent": f"00-{current.trace_id:032x}-{current.span_id:016x}-01"} if current is not None else {}
 
 
 def parent_of(header: str | None) -> Parent | None:
     """What a `traceparent` header says (W3C Trace Context); None where it says nothing that counts."""
-    found = _TRACEPARENT.fullmatch(header or "")
-    if found is None:
+    match = _TRACEPARENT.fullmatch(header or "")
+    if match is None:
         return None
-    version, trace, caller, flags, more = found.groups()
+    version, trace, caller, flags, more = match.groups()
     if version == "ff" or (version == "00" and more):
         return None
     trace_id, span_id = int(trace, 16), int(caller, 16)
@@ -177,8 +177,8 @@ def _open() -> Span | None:
 
 
 @contextmanager
-def _recorded(made: Span | None) -> Iterator[None]:
-    """`made` is under way inside; None: nothing is, whatever was before and has ended."""
+def _make_current(made: Span | None) -> Iterator[None]:
+    """Makes `made` the span under way inside the context and ends it afterwards; None changes nothing."""
     if made is None:
         yield
         return
@@ -190,7 +190,7 @@ def _recorded(made: Span | None) -> Iterator[None]:
         raise
     finally:
         _under_way.reset(token)
-        made.tracer.ended(made)
+        made.tracer.end_span(made)
 
 
 OFF: Final = Tracer(None, 0)

@@ -33,7 +33,7 @@ from loadtest.adapter_bench.field import (
     audit_log,
     flags,
     populate,
-    scraped,
+    running_prometheus,
 )
 from loadtest.adapter_bench.meters import Meters
 from loadtest.adapter_bench.report import Results
@@ -79,8 +79,8 @@ class Bench:
             first = measured(concurrency=FIRST, bounds=once)
             return first, [measured(concurrency=level, bounds=bounds) for level in LEVELS]
 
-    def driven(self, contender: Contender) -> Driven:
-        """The window with HPAs, after they have been looked at for a while."""
+    def measure_with_hpas(self, contender: Contender) -> Driven:
+        """Measure one adapter over a window in which HPAs ask it, after a time to warm up."""
         with running(contender, self._bed, self._prometheus, self._folder / f"hpas-{contender.name}") as adapter:
             adapter.wait_serving(self._given.size, self._reader)
             meters = Meters(self._bed, self._prometheus, adapter, audit_log(self._folder))
@@ -100,24 +100,24 @@ def measure(given: argparse.Namespace, console: Console) -> tuple[Results, dict[
         began = time.monotonic()
         pods = populate(bed, given.size)
         console.print(f"{len(pods)} pods run after {time.monotonic() - began:.0f} s", highlight=False)
-        prometheus = stack.enter_context(scraped(folder / "prometheus", pods))
+        prometheus = stack.enter_context(running_prometheus(folder / "prometheus", pods))
         prometheus.wait_for_rates(len(pods))
         bench = Bench(bed, prometheus, folder, given, console)
         directly = {contender.name: bench.direct(contender) for contender in order}
         apply_hpas(bed, given.size)
-        by_hpas = {contender.name: bench.driven(contender) for contender in order}
+        by_hpas = {contender.name: bench.measure_with_hpas(contender) for contender in order}
         results = Results(
             {name: first for name, (first, _) in directly.items()},
             {name: levels for name, (_, levels) in directly.items()},
             by_hpas,
         )
-        return results, conditions(bed, given, order, bench.loads, scaled(bed, given.size))
+        return results, conditions(bed, given, order, bench.loads, count_moved_hpas(bed, given.size))
 
 
-def scaled(bed: Bed, size: Size) -> int:
-    """How many HPAs want another size than they should: the values told them so, though they never change."""
-    found = bed.get("hpa", "--all-namespaces")["items"]
-    return sum(item["status"].get("desiredReplicas", size.replicas) not in (0, size.replicas) for item in found)
+def count_moved_hpas(bed: Bed, size: Size) -> int:
+    """How many HPAs want another size than `size.replicas`, though the values never change."""
+    hpas = bed.get("hpa", "--all-namespaces")["items"]
+    return sum(item["status"].get("desiredReplicas", size.replicas) not in (0, size.replicas) for item in hpas)
 
 
 def conditions(
@@ -131,7 +131,7 @@ def conditions(
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": f"{description()}; everything, load client included, on it, ahead of whatever else ran there",
-        "versions": f"Kubernetes {server}, {prometheus}, prometheus-adapter {binaries.wanted_version(PEER)} (built"
+        "versions": f"Kubernetes {server}, {prometheus}, prometheus-adapter {binaries.pinned_version(PEER)} (built"
         " without cgo, stripped), our adapter as of that date",
         "contenders": "; ".join(f"{one.name}: {' '.join(one.flags) or 'its default flags'}" for one in order)
         + "; prometheus-adapter with --metrics-relist-interval=1m as in its manifests; one replica each",
@@ -146,23 +146,25 @@ def conditions(
     }
 
 
-def show(runs: Sequence[Results], found: Sequence[dict[str, str]], console: Console) -> None:
+def show(runs: Sequence[Results], run_conditions: Sequence[dict[str, str]], console: Console) -> None:
     """Tables on the terminal."""
     for title, lines in report.tables(runs):
         table = Table(*report.HEADINGS, title=title, title_justify="left")
         for line in lines:
             table.add_row(*line)
         console.print(table)
-    for text in report.said(found):
+    for text in report.condition_lines(run_conditions):
         console.print(text, highlight=False)
 
 
-def write_docs(runs: Sequence[Results], found: Sequence[dict[str, str]]) -> None:
+def write_docs(runs: Sequence[Results], run_conditions: Sequence[dict[str, str]]) -> None:
     """The figures of docs/benchmarks.md between their marks, and the picture of the first run."""
     text = DOCUMENT.read_text(encoding="utf-8")
     before, rest = text.split(MARKS[0])
     after = rest.split(MARKS[1])[1]
-    DOCUMENT.write_text(f"{before}{MARKS[0]}\n{report.figures(runs, found)}\n{MARKS[1]}{after}", encoding="utf-8")
+    DOCUMENT.write_text(
+        f"{before}{MARKS[0]}\n{report.figures(runs, run_conditions)}\n{MARKS[1]}{after}", encoding="utf-8"
+    )
     report.draw(runs[0], lambda figure: figure.savefig(PICTURE, dpi=110, metadata={"Software": None}))
 
 
@@ -200,12 +202,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BedError, RuntimeError) as error:
         print(error, file=sys.stderr)
         return 1
-    runs, found = [results for results, _ in parsed], [conditions for _, conditions in parsed]
+    runs, run_conditions = [results for results, _ in parsed], [conditions for _, conditions in parsed]
     if given.json:
         given.json.write_text(json.dumps(report.document(*parsed[0]), indent=1) + "\n", encoding="utf-8")
-    show(runs, found, console)
+    show(runs, run_conditions, console)
     if given.write_docs:
-        write_docs(runs, found)
+        write_docs(runs, run_conditions)
     return 0
 
 

@@ -22,7 +22,7 @@ from adapter.rules.config import load
 from adapter.rules.go.lex import Lexer
 from adapter.rules.go.regexp import Regexp
 from adapter.rules.go.render import TemplateError
-from adapter.units.nesting import pruned
+from adapter.units.nesting import prune
 from adapter.units.quantity import Quantity, QuantityError
 from adapter.units.selector import Selector, SelectorError
 from recommender.checkpoint.codec import CheckpointError, restore_extra
@@ -136,7 +136,7 @@ CASES = [
     ),
     Case("Prometheus: depth", _prometheus, "[", begin='{"status":"success","data":['),
     Case("Prometheus: boundaries", _samples, '},{"a', begin='{"status":"success","data":{"result":['),
-    Case("nested JSON", lambda body: pruned(body.encode()), '{"a":['),
+    Case("nested JSON", lambda body: prune(body.encode()), '{"a":['),
     Case("selector: requirements", lambda body: Selector.parse(body, strict_values=False), "a=b,", end="c"),
     Case("selector: blanks", lambda body: Selector.parse(body, strict_values=False), " ", begin="a", end="b"),
     Case("selector: brackets", lambda body: Selector.parse(body, strict_values=False), "(", begin="a in "),

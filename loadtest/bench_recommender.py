@@ -166,8 +166,8 @@ def plain(containers: int) -> float:
     return time.perf_counter() - started
 
 
-def built() -> Path | None:
-    """loadtest/vpa_bench, built where Go is present; kept in the cache by what it depends on."""
+def build_go_bench() -> Path | None:
+    """Build loadtest/vpa_bench, or take it from the cache, keyed by its source; None where Go is missing."""
     source = Path(__file__).parent / "vpa_bench"
     if shutil.which("go") is None:
         return None
@@ -187,8 +187,8 @@ def go(binary: Path, containers: int) -> dict[str, Any]:
         check=True,
         text=True,
     )
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    figures: dict[str, Any] = json.loads(done.stdout)
+    return figures
 
 
 def million_rows() -> dict[str, Any]:
@@ -219,18 +219,18 @@ def main() -> int:
     parser.add_argument("--no-go", action="store_true", help="leave VPA's packages out")
     parser.add_argument("--modes", default="vpa,default")
     given = parser.parse_args()
-    found: dict[str, Any] = {"containers": given.containers, "python": sys.version.split()[0]}
-    found["report"] = million_rows()
-    found["modes"] = [measure(given.containers, name) for name in given.modes.split(",")]
-    found["loop_peak_rss_mb"] = peak_rss()
-    found["checkpoints"] = checkpoints(given.containers) | {"peak_rss_mb": peak_rss()}
-    found["churn"] = churn(min(given.containers, 5000), 30)
+    figures: dict[str, Any] = {"containers": given.containers, "python": sys.version.split()[0]}
+    figures["report"] = million_rows()
+    figures["modes"] = [measure(given.containers, name) for name in given.modes.split(",")]
+    figures["loop_peak_rss_mb"] = peak_rss()
+    figures["checkpoints"] = checkpoints(given.containers) | {"peak_rss_mb": peak_rss()}
+    figures["churn"] = churn(min(given.containers, 5000), 30)
     few = min(given.containers, 2000)
-    found["plain_loop_seconds_extrapolated"] = round(plain(few) * given.containers / few, 2)
-    binary = None if given.no_go else given.go or built()
+    figures["plain_loop_seconds_extrapolated"] = round(plain(few) * given.containers / few, 2)
+    binary = None if given.no_go else given.go or build_go_bench()
     if binary:
-        found["go"] = go(binary, given.containers)
-    print(json.dumps(found, indent=1))
+        figures["go"] = go(binary, given.containers)
+    print(json.dumps(figures, indent=1))
     return 0
 
 

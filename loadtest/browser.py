@@ -14,7 +14,7 @@ BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 TIMEOUT: Final = 120.0
 
 
-def found() -> str:
+def find_browser() -> str:
     """The first of BROWSERS that is here; '' where none is."""
     return next(filter(shutil.which, BROWSERS), "")
 
@@ -22,7 +22,7 @@ def found() -> str:
 def pictures(about: str | None, take: Callable[[str, Path], None]) -> int:
     """A command that takes pictures: `take` gets the program and an absolute folder. Returns the exit code."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--browser", default=found(), help="its program")
+    parser.add_argument("--browser", default=find_browser(), help="its program")
     parser.add_argument("--into", type=Path, default=INTO, help="the folder (docs/img)")
     given = parser.parse_args()
     if not given.browser or not shutil.which(given.browser):

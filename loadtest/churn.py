@@ -99,17 +99,17 @@ def rss() -> float:
 
 async def measure(seconds: int = SECONDS) -> list[tuple[float, float, int]]:
     """(minutes, MiB, series) once a minute."""
-    churn, found = Churn(), []
+    churn, points = Churn(), []
     await churn.collector.offers.look()
     for second in range(0, seconds + EVERY, EVERY):
         await churn.step()
         if second % 60 == 0:
             gc.collect()
-            found.append((second / 60, rss(), len(churn.store)))
-    return found
+            points.append((second / 60, rss(), len(churn.store)))
+    return points
 
 
-def plot(found: list[tuple[float, float, int]], path: Path) -> None:
+def plot(points: list[tuple[float, float, int]], path: Path) -> None:
     """Memory and series over the hour."""
     import matplotlib as mpl
 
@@ -117,9 +117,9 @@ def plot(found: list[tuple[float, float, int]], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7, 3))
-    minutes: Any = [one[0] for one in found]
-    axes.plot(minutes, [one[1] for one in found], label="RSS, MiB")
-    axes.plot(minutes, [one[2] / 100 for one in found], label="series, hundreds")
+    minutes: Any = [one[0] for one in points]
+    axes.plot(minutes, [one[1] for one in points], label="RSS, MiB")
+    axes.plot(minutes, [one[2] / 100 for one in points], label="series, hundreds")
     axes.set(xlabel="minutes of churn", ylim=(0, None))
     axes.legend(loc="lower right")
     figure.tight_layout()
@@ -127,9 +127,9 @@ def plot(found: list[tuple[float, float, int]], path: Path) -> None:
 
 
 def main() -> None:
-    found = asyncio.run(measure())
-    plot(found, PLOT)
-    settled = [memory for minute, memory, _ in found if minute >= 10]
+    points = asyncio.run(measure())
+    plot(points, PLOT)
+    settled = [memory for minute, memory, _ in points if minute >= 10]
     print(f"RSS after 10 min {settled[0]:.1f} MiB, after 60 min {settled[-1]:.1f} MiB, most {max(settled):.1f} MiB")
 
 

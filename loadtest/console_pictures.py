@@ -79,7 +79,7 @@ def hpas_at(back: float) -> Iterator[HpaView]:
     yield hpa("api", calm, namespace="lab", current=2, conditions=WELL)
 
 
-def released() -> ReleaseView:
+def canary_release() -> ReleaseView:
     """A canary at its second step, half an hour of whose requests were heard."""
     steps = [{"weight": 5}, {"weight": 25}, {"weight": 100}]
     release = {"number": 7, "fingerprint": "5f7c9", "step": 1, "weight": 25, "startedAt": "2026-11-26T11:46:00Z",
@@ -100,8 +100,8 @@ def released() -> ReleaseView:
     return policy("checkout", gates=GATES, status=status)
 
 
-def shown() -> Board:
-    """Everything that the pictures have."""
+def sample_board() -> Board:
+    """The board of all pictures: made-up policies, VPAs and HPAs over an hour."""
     refused = {"phase": "Idle", "message": "waits for another template", "refused": "c41d0",
                "history": [{"outcome": "RolledBack", "number": 3, "reason": "crash loop: 2 of 2 new pods",
                             "endedAt": "2026-11-26T11:20:00Z"}]}  # fmt: skip
@@ -110,7 +110,7 @@ def shown() -> Board:
     within = condition("MemoryRisk", "False", "WithinCeiling", f"{risk} 5 %")
     above = condition("MemoryRisk", "True", "AboveCeiling", f"{risk} 20 %")
     made = board(
-        policies=(released(), policy("api", namespace="lab", status=refused)),
+        policies=(canary_release(), policy("api", namespace="lab", status=refused)),
         vpas=(vpa("web", cpu="350m", memory="412Mi", lower={"cpu": "210m", "memory": "365Mi"},
                   upper={"cpu": "700m", "memory": "640Mi"}, conditions=(within,)),
               vpa("search", cpu="1200m", memory="900Mi", lower={"cpu": "800m", "memory": "780Mi"},
@@ -122,18 +122,18 @@ def shown() -> Board:
     )  # fmt: skip
     for step in range(SECONDS // EVERY + 1):
         now = NOW - SECONDS + EVERY * step
-        made.seen[Kind.HPAS, ""] = made.listed(Kind.HPAS, "").got(list(hpas_at(NOW - now)), now)
+        made.seen[Kind.HPAS, ""] = made.last_list(Kind.HPAS, "").after_list(list(hpas_at(NOW - now)), now)
         made.remember(now)
     request = {"app": {"cpu": "500m", "memory": "512Mi"}}
     asked: list[Any] = [(("shop", "Deployment", name), request) for name in ("web", "search")]
-    made.seen[Kind.DEPLOYMENTS, ""] = made.listed(Kind.DEPLOYMENTS, "").got(asked, NOW)
+    made.seen[Kind.DEPLOYMENTS, ""] = made.last_list(Kind.DEPLOYMENTS, "").after_list(asked, NOW)
     forbidden = Forbidden(403, "Forbidden", 'User "ann" cannot list resource "statefulsets" in API group "apps"')
-    made.seen[Kind.STATEFUL_SETS, ""] = made.listed(Kind.STATEFUL_SETS, "").failed(forbidden, NOW)
+    made.seen[Kind.STATEFUL_SETS, ""] = made.last_list(Kind.STATEFUL_SETS, "").after_failure(forbidden, NOW)
     return made
 
 
 @asynccontextmanager
-async def served(board: Board) -> AsyncIterator[Callable[[str], str]]:
+async def serve_console(board: Board) -> AsyncIterator[Callable[[str], str]]:
     """The console over its real port, with its token; yields what makes the URL of a path."""
     token = "t" * 43
     listener = await listen(Pages(board, Access(token), seconds=SECONDS, clock=lambda: NOW).answer, "127.0.0.1", 0)
@@ -149,7 +149,7 @@ async def try_out(browser: str) -> None:
     script = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script>"
     made = hostile(script)
     made.refresh = 0.2
-    async with served(made) as address:
+    async with serve_console(made) as address:
         for path in ("/", "/releases", "/recommendations"):
             page = await asyncio.to_thread(dom, browser, address(path))
             assert "– StreamGate</title>" in page, page[:500]
@@ -161,7 +161,7 @@ async def try_out(browser: str) -> None:
 
 async def take(browser: str, into: Path) -> None:
     """All pictures."""
-    async with served(shown()) as address:
+    async with serve_console(sample_board()) as address:
         for path, width, height, name in PICTURES:
             await asyncio.to_thread(picture, browser, address(path), into / name, width=width, height=height)
             print(name)

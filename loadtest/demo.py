@@ -68,7 +68,7 @@ def objects(ports: Sequence[int], target: int) -> list[Mapping[str, object]]:
     return [*(sample_pod(name, port) for name, port in zip(PODS, ports, strict=True)), hpa]
 
 
-def wanted(served: Mapping[str, Served], target: int, history: History) -> tuple[str, History]:
+def decide_as_hpa(served: Mapping[str, Served], target: int, history: History) -> tuple[str, History]:
     """What an HPA with that target would decide now, in its own words, and what it remembers."""
     spec = HpaSpec(
         max=10, min=1, metrics=(Metric(Source.PODS, METRIC, Target(TargetType.AVERAGE_VALUE, target * 1000)),)
@@ -161,8 +161,8 @@ async def _show(
             for number, stream in enumerate(streams.values()):
                 stream.rate = arrivals(number, elapsed)
             with contextlib.suppress(OSError, aiohttp.ClientError, TimeoutError):
-                served = await adapter.served()
-            explanation, history = wanted(served, target, history)
+                served = await adapter.fetch_values()
+            explanation, history = decide_as_hpa(served, target, history)
             sent = {pod: meter.rate(time.monotonic()) for pod, meter in meters.items()}
             says = Text(f"An HPA with target {target}/s per pod, 1 to 10 replicas, {len(PODS)} now: {explanation}")
             live.update(Group(table(sent, served), says))

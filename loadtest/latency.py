@@ -72,14 +72,14 @@ class Step(NamedTuple):
 
 def changes(heard: Iterable[Change], since: float, until: float) -> tuple[Change, ...]:
     """The changes of desiredReplicas in (since, until]; what repeats the value before is none."""
-    found: list[Change] = []
+    distinct: list[Change] = []
     replicas: int | None = None
     for change in heard:
         if since < change.time <= until and change.replicas != replicas and replicas is not None:
-            found.append(change)
+            distinct.append(change)
         if change.time <= until:
             replicas = change.replicas
-    return tuple(found)
+    return tuple(distinct)
 
 
 def replicas_for(total: float, target: float) -> int:
@@ -161,13 +161,13 @@ PART_HEADINGS = ("scrape", "part", "median", "p95", "max")
 PARTS = ("load step to the sample that shows it", "sample to served", "served to the HPA's final size")
 
 
-def row(found: Summary) -> tuple[str, ...]:
+def row(statistics: Summary) -> tuple[str, ...]:
     """Cells under HEADINGS."""
-    times = (f"{value:.1f} s" for value in (found.median, found.p90, found.p95, found.longest))
-    goal = "–" if found.goal is None else f"{found.goal:g} s"
-    verdict = {True: "met", False: "MISSED", None: ""}[found.met]
-    counts = (str(number) for number in (found.wrong, found.overshot, found.staged))
-    return f"{found.scrape:g} s", str(found.steps), *times, goal, verdict, *counts
+    times = (f"{value:.1f} s" for value in (statistics.median, statistics.p90, statistics.p95, statistics.longest))
+    goal = "–" if statistics.goal is None else f"{statistics.goal:g} s"
+    verdict = {True: "met", False: "MISSED", None: ""}[statistics.met]
+    counts = (str(number) for number in (statistics.wrong, statistics.overshot, statistics.staged))
+    return f"{statistics.scrape:g} s", str(statistics.steps), *times, goal, verdict, *counts
 
 
 def part_rows(scrape: float, steps: Sequence[Step]) -> list[tuple[str, ...]]:
@@ -258,15 +258,15 @@ def draw(results: Mapping[float, Sequence[Step]], save: Callable[[Any], None]) -
     grid = figure.subplots(1, len(results), sharey=True, squeeze=False)
     most = max((step.seconds for steps in results.values() for step in steps if step.changes), default=BIN_S)
     for axes, (scrape, steps) in zip(grid.flat, results.items(), strict=True):
-        found = summary(scrape, steps)
+        statistics = summary(scrape, steps)
         bars = histogram([step.seconds for step in steps])
         axes.bar([start for start, _ in bars], [count for _, count in bars], BIN_S * 0.92, align="edge")
-        axes.axvline(found.median, color="black", linewidth=1, label=f"median {found.median:.1f} s")
-        axes.axvline(found.p95, color="black", linewidth=1, linestyle="--", label=f"p95 {found.p95:.1f} s")
-        if found.goal is not None:
-            axes.axvline(found.goal, color="tab:red", linewidth=1, label=f"goal for p95 {found.goal:g} s")
+        axes.axvline(statistics.median, color="black", linewidth=1, label=f"median {statistics.median:.1f} s")
+        axes.axvline(statistics.p95, color="black", linewidth=1, linestyle="--", label=f"p95 {statistics.p95:.1f} s")
+        if statistics.goal is not None:
+            axes.axvline(statistics.goal, color="tab:red", linewidth=1, label=f"goal for p95 {statistics.goal:g} s")
         axes.set_xlim(0, most + BIN_S)
-        axes.set_title(f"scrape every {scrape:g} s, {found.steps} steps", fontsize=9)
+        axes.set_title(f"scrape every {scrape:g} s, {statistics.steps} steps", fontsize=9)
         axes.set_xlabel("s from the load step to the HPA's final size", fontsize=8)
         axes.legend(fontsize=7)
     save(figure)

@@ -52,8 +52,8 @@ class PodsLoad:
 
     def _share(self) -> None:
         self._ending = {name: task for name, task in self._ending.items() if not task.done()}
-        found = {pod.metadata.name: pod for pod in self._informer.index if takes_traffic(pod)}
-        ready = {name: pod for name, pod in found.items() if name not in self._ending}
+        by_name = {pod.metadata.name: pod for pod in self._informer.index if takes_traffic(pod)}
+        ready = {name: pod for name, pod in by_name.items() if name not in self._ending}
         whole = sum(self.shares.get(name, 1.0) for name in ready)
         for name, pod in ready.items():
             if name not in self._tasks:

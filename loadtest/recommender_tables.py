@@ -62,14 +62,14 @@ class Outcome(NamedTuple):
         """Memory asked for as a multiple of VPA's."""
         return float(self.ours.memory_asked.sum() / self.vpa.memory_asked.sum())
 
-    def halved(self) -> tuple[float, float]:
-        """Both as means over random halves of the containers."""
-        found = []
+    def means_over_halves(self) -> tuple[float, float]:
+        """Overruns and memory as multiples of VPA's, each the mean over random halves of the containers."""
+        ratios = []
         for seed in range(SPLITS):
             half = halves(len(self.ours.days), seed)[1]
             overruns = self.ours.overruns[half].sum() / max(self.vpa.overruns[half].sum(), 1)
-            found.append((overruns, self.ours.memory_asked[half].sum() / self.vpa.memory_asked[half].sum()))
-        means = np.mean(found, axis=0)
+            ratios.append((overruns, self.ours.memory_asked[half].sum() / self.vpa.memory_asked[half].sum()))
+        means = np.mean(ratios, axis=0)
         return float(means[0]), float(means[1])
 
 
@@ -87,8 +87,8 @@ class Case(NamedTuple):
     kills: bool
     default: Outcome
 
-    def changed(self, policy: RiskPolicy) -> Outcome:
-        """With another policy of ours; its risks are not compared."""
+    def with_policy(self, policy: RiskPolicy) -> Outcome:
+        """The outcome with another policy of ours; calibrations stay those of the default policy."""
         if policy == RiskPolicy():
             return self.default
         made = Modelled(self.usage, replace(mode(Settings()), policy=policy))
@@ -168,19 +168,23 @@ def room() -> str:
     peaks = np.array([[1e9] * count + [0.0] * (28 - count) for count in seen])
     lines = ["| days of UTC seen | " + " | ".join(map(str, seen)) + " |", "|---|" + "---|" * len(seen)]
     for when, elapsed in (("at the end of the last one", 1.0), ("at its beginning", 0.0)):
-        found = RiskPolicy().targets(Days.of(peaks, elapsed)) / 1e9
-        lines.append(f"| {when} | " + " | ".join(f"{ratio:.2f}" for ratio in found) + " |")
+        ratios = RiskPolicy().targets(Days.of(peaks, elapsed)) / 1e9
+        lines.append(f"| {when} | " + " | ".join(f"{ratio:.2f}" for ratio in ratios) + " |")
     return "\n".join(lines)
 
 
-def compared(found: Sequence[tuple[str, Outcome, Outcome]]) -> str:
-    """Overruns and memory against VPA's, kills off and on."""
+def comparison_table(outcomes: Sequence[tuple[str, Outcome, Outcome]]) -> str:
+    """A Markdown table of overruns and memory as multiples of VPA's, with OOM kills off and on."""
     lines = [
         "| | days | overruns, of vpa-fixed's: kills off | kills on | memory asked for: kills off | kills on |",
         "|---|---|---|---|---|---|",
     ]
-    for name, off, on in found:
-        pairs = (off.halved(), on.halved()) if "half" in name else tuple((o.overruns, o.memory) for o in (off, on))
+    for name, off, on in outcomes:
+        pairs = (
+            (off.means_over_halves(), on.means_over_halves())
+            if "half" in name
+            else tuple((o.overruns, o.memory) for o in (off, on))
+        )
         (less, memory), (less_on, memory_on) = pairs
         days = f"{off.ours.days.sum():,.0f}"
         lines.append(f"| {name} | {days} | {less:.2f} | {less_on:.2f} | {memory:.2f} | {memory_on:.2f} |")
@@ -197,7 +201,7 @@ def knobs(cases: dict[str, tuple[Case, Case]]) -> dict[str, str]:
     for days in HALF_LIVES:
         policy = RiskPolicy(half_life=days)
         risks, memory = _pairs(july, policy)
-        weekly, spikes = batch[1].changed(policy).overruns, _pairs(starts, policy)[0]
+        weekly, spikes = batch[1].with_policy(policy).overruns, _pairs(starts, policy)[0]
         half_lives.append(f"| {days:g} days | {risks} | {memory} | {weekly:.2f} | {spikes} |")
     ceilings = ["| ceiling | July: overruns off, on | July: memory off, on |", "|---|---|---|"]
     for ceiling in CEILINGS:
@@ -207,7 +211,7 @@ def knobs(cases: dict[str, tuple[Case, Case]]) -> dict[str, str]:
 
 
 def _pairs(cases: tuple[Case, Case], policy: RiskPolicy) -> tuple[str, str]:
-    off, on = (case.changed(policy) for case in cases)
+    off, on = (case.with_policy(policy) for case in cases)
     return f"{off.overruns:.2f}, {on.overruns:.2f}", f"{off.memory:.2f}, {on.memory:.2f}"
 
 
@@ -228,13 +232,13 @@ def policies(usage: Usage) -> str:
     return "\n".join(lines)
 
 
-def calibrated(found: Sequence[tuple[str, Outcome, Outcome]], rounds: int) -> str:
-    """Realised over printed by bucket, kills off and on."""
+def calibration_table(outcomes: Sequence[tuple[str, Outcome, Outcome]], rounds: int) -> str:
+    """A Markdown table of realised over printed risk by bucket, with OOM kills off and on."""
     lines = [
         "| machines | kills | amounts | printed | days | printed risk | realised | realised / printed (95 %) |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for name, *pair in found:
+    for name, *pair in outcomes:
         for kills, made in zip(("off", "on"), pair, strict=True):
             for what, kind in (("targets", made.calibrations.at_target), ("0.6 to 1.6 ×", made.calibrations.around)):
                 lines += [f"| {name} | {kills} | {what} | {cells} |" for cells in _cells(kind.buckets(rounds))]
@@ -267,8 +271,8 @@ def main() -> None:
     tables = {
         "room": room(),
         "policies": policies(july),
-        "backtests": compared([walked[0], halved, *walked[1:], *synthetic]),
-        "calibration": calibrated(walked, given.rounds),
+        "backtests": comparison_table([walked[0], halved, *walked[1:], *synthetic]),
+        "calibration": calibration_table(walked, given.rounds),
         **knobs(cases),
     }
     print("\n\n".join(tables.values()))

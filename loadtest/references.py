@@ -77,7 +77,7 @@ def flags_page() -> str:
         parts += [f"## streamgate-recommender {verb}\n", f"{made.description}\n", taken, _flags(arguments(made))]
     parts += _program(of_rollout.FLAGS)
     for verb in sorted(VERBS.keys() - {"run"}):
-        parts += [f"## streamgate-rollout {verb}\n", f"```text\n{told(verb)}\n```\n"]
+        parts += [f"## streamgate-rollout {verb}\n", f"```text\n{help_text(verb)}\n```\n"]
     parts += _program(of_doctor.FLAGS)
     parts += _program(of_console.FLAGS)
     return "\n".join(part for part in parts if part)
@@ -90,27 +90,27 @@ def entries(flags: Flags[Any]) -> list[Entry]:
 
 def arguments(made: argparse.ArgumentParser) -> list[Entry]:
     """The flags and operands of a verb that argparse reads."""
-    found = []
+    rows = []
     for action in made._actions:
         if isinstance(action, argparse._HelpAction):
             continue
         name = ", ".join(f"`{option}`" for option in action.option_strings) or f"`{action.dest.upper()}`"
         default = "" if action.default in (None, "", False, [], 0.0) else str(action.default)
-        found.append(Entry(name, default, _with_choices(action.help or "", [str(one) for one in action.choices or ()])))
-    return found
+        rows.append(Entry(name, default, _with_choices(action.help or "", [str(one) for one in action.choices or ()])))
+    return rows
 
 
-def told(verb: str) -> str:
+def help_text(verb: str) -> str:
     """What `streamgate-rollout VERB --help` prints."""
     with redirect_stdout(StringIO()) as printed:
         rollout([verb, "--help"])
     return printed.getvalue().strip()
 
 
-def metrics_page(found: Sequence[CollectorRegistry]) -> str:
+def metrics_page(registries: Sequence[CollectorRegistry]) -> str:
     """docs/reference/metrics.md, of the registries of `PROGRAMS`."""
     parts = [METRICS_HEAD]
-    for program, registry in zip(PROGRAMS, found, strict=True):
+    for program, registry in zip(PROGRAMS, registries, strict=True):
         rows = ((f"`{one.name}`", one.kind, _code(one.labels), one.text) for one in families(registry))
         parts += [f"## {program}\n", _table(("metric", "type", "labels", "what it says"), rows)]
     return "\n".join(parts)
@@ -119,13 +119,13 @@ def metrics_page(found: Sequence[CollectorRegistry]) -> str:
 def families(registry: CollectorRegistry) -> list[Family]:
     """The metrics of a registry by name, also those without a sample yet."""
     labels = {one._name: one._labelnames for one in registry._collector_to_names if isinstance(one, MetricWrapperBase)}
-    found = []
+    metrics = []
     for family in registry.collect():
         seen = {label for sample in family.samples for label in sample.labels} - {"le"}
         name = f"{family.name}_total" if family.type == "counter" else family.name
         known = tuple(labels.get(family.name, sorted(seen)))
-        found.append(Family(name, family.type, known, family.documentation))
-    return sorted(one for one in found if not one.name.startswith(("process_", "python_")))
+        metrics.append(Family(name, family.type, known, family.documentation))
+    return sorted(one for one in metrics if not one.name.startswith(("process_", "python_")))
 
 
 def _program(flags: Flags[Any]) -> Iterator[str]:
@@ -162,8 +162,8 @@ def _with_choices(text: str, choices: Sequence[str]) -> str:
     return f"{text} (one of {', '.join(choices)})" if choices else text
 
 
-def _flags(found: Iterable[Entry]) -> str:
-    rows = ((one.name, f"`{one.default}`" if one.default else "", one.text) for one in found)
+def _flags(flags: Iterable[Entry]) -> str:
+    rows = ((one.name, f"`{one.default}`" if one.default else "", one.text) for one in flags)
     return _table(("flag", "default", "what it does"), rows)
 
 

@@ -80,11 +80,11 @@ class Ours(Shop):
     def outcome(self, seconds: float) -> str:
         """As the policy's history says."""
 
-        def ended() -> bool:
+        def has_ended() -> bool:
             status = self.status()
             return releases.last_number(status) > self._before and status.get("phase") == "Idle"
 
-        ended_in_time = wait_until(ended, seconds, every=0.5)
+        ended_in_time = wait_until(has_ended, seconds, every=0.5)
         return str(self.status()["history"][0]["outcome"]) if ended_in_time else "Undecided"
 
 
@@ -187,9 +187,9 @@ def contenders(bed: Bed, folder: Path) -> Iterator[dict[str, Callable[..., Conte
         yield {OURS: ours, PEER: peer}
 
 
-def faults(made: dict[str, Callable[..., Contender]], times: int, told: Callable[[str], None]) -> list[Fault]:
+def faults(made: dict[str, Callable[..., Contender]], times: int, say: Callable[[str], None]) -> list[Fault]:
     """Each fault so many times for both contenders, in turns: neither shares the machine with the other's."""
-    found = []
+    results = []
     for strategy in (False, True):
         name = "blue-green" if strategy else "canary"
         for contender, make in made.items():
@@ -198,13 +198,13 @@ def faults(made: dict[str, Callable[..., Contender]], times: int, told: Callable
                 time.sleep(30)  # both sources have seen the stable pods
                 cases = [case for case in CASES if case.blue_green == strategy] * times
                 for number, case in enumerate(cases, 2):
-                    found.append(suffer(contender, shop, clients, case, str(number)))
-                    told(" · ".join(map(str, found[-1])))
-    return found
+                    results.append(suffer(contender, shop, clients, case, str(number)))
+                    say(" · ".join(map(str, results[-1])))
+    return results
 
 
 def healthy(
-    made: dict[str, Callable[..., Contender]], lanes: int, each: int, told: Callable[[str], None]
+    made: dict[str, Callable[..., Contender]], lanes: int, each: int, say: Callable[[str], None]
 ) -> dict[str, int]:
     """How many of lanes × each healthy releases were rolled back, by contender."""
 
@@ -216,7 +216,7 @@ def healthy(
             for place in range(each):
                 shop.release(str(place + 2))
                 outcome = shop.outcome(LONGEST)
-                told(f"{contender}, healthy {number}/{place}: {outcome}")
+                say(f"{contender}, healthy {number}/{place}: {outcome}")
                 back += outcome == "RolledBack"
         return back
 
@@ -228,12 +228,12 @@ def healthy(
 HEADINGS = ("fault", "controller", "outcome", "s from the fault to its last trace", "without an answer", "answers 500")
 
 
-def rows(found: Sequence[Fault]) -> list[list[str]]:
+def rows(results: Sequence[Fault]) -> list[list[str]]:
     """One per fault and contender."""
-    keys = sorted({(fault.case, fault.contender) for fault in found}, reverse=True)
+    keys = sorted({(fault.case, fault.contender) for fault in results}, reverse=True)
     made = []
     for case, contender in keys:
-        mine = [fault for fault in found if (fault.case, fault.contender) == (case, contender)]
+        mine = [fault for fault in results if (fault.case, fault.contender) == (case, contender)]
         made.append([
             case, contender, ", ".join(sorted({fault.outcome for fault in mine})),
             f"{median(fault.seconds for fault in mine):.1f}", str(sum(fault.unanswered for fault in mine)),
@@ -242,7 +242,7 @@ def rows(found: Sequence[Fault]) -> list[list[str]]:
     return made
 
 
-def write_docs(found: Sequence[Fault], back: dict[str, int], number: int) -> None:
+def write_docs(results: Sequence[Fault], back: dict[str, int], number: int) -> None:
     """The figures of docs/rollouts.md between their marks."""
     text = DOCUMENT.read_text(encoding="utf-8")
     before, rest = text.split(MARKS[0])
@@ -252,7 +252,7 @@ def write_docs(found: Sequence[Fault], back: dict[str, int], number: int) -> Non
         "",
         f"| {' | '.join(HEADINGS)} |",
         "|" + "---|" * len(HEADINGS),
-        *(f"| {' | '.join(row)} |" for row in rows(found)),
+        *(f"| {' | '.join(row)} |" for row in rows(results)),
         "",
         f"Healthy releases rolled back, of {number} each: "
         + ", ".join(f"{contender} {count}" for contender, count in back.items())
@@ -271,7 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 140)
 
-    def told(text: str) -> None:
+    def say(text: str) -> None:
         console.print(text, highlight=False)
 
     try:
@@ -279,20 +279,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             bed = Bed.up(Options())
             try:
                 with contenders(bed, Path(name)) as made:
-                    found = faults(made, given.times, told)
-                    back = healthy(made, given.lanes, given.healthy, told)
+                    results = faults(made, given.times, say)
+                    back = healthy(made, given.lanes, given.healthy, say)
             finally:
                 bed.down()
     except BedError as error:
         print(error, file=sys.stderr)
         return 1
     table = Table(*HEADINGS)
-    for row in rows(found):
+    for row in rows(results):
         table.add_row(*row)
     console.print(table)
     console.print(f"healthy releases rolled back, of {given.lanes * given.healthy} each: {back}", highlight=False)
     if given.write_docs:
-        write_docs(found, back, given.lanes * given.healthy)
+        write_docs(results, back, given.lanes * given.healthy)
     return 0
 
 

@@ -122,13 +122,13 @@ def course(scene: Scene, seed: int) -> Course:
         samples = list(_samples(pods, offsets, scene.scrape_s, now))
         if len(samples) == PODS and math.isnan(first):
             first = samples[-1].time
-        found = cut(cursor, Scrape(counters={"errors": samples}), now)
-        cursor, pause = found.cursor, BUSY
-        if found.window is None:
+        piece = cut(cursor, Scrape(counters={"errors": samples}), now)
+        cursor, pause = piece.cursor, BUSY
+        if piece.window is None:
             pause = min(BUSY, look_again(cursor, now))
             continue
-        windows += _has_new(found.window)
-        record = hear(gates, record, found.window)
+        windows += _has_new(piece.window)
+        record = hear(gates, record, piece.window)
         if record.ended:
             return Course(first, cursor.counters["errors"][str(PODS - 1)].time, now, windows)
     return Course(first, math.nan, math.inf, windows)
@@ -148,8 +148,8 @@ def _samples(pods: Sequence[Counter], offsets: np.typing.NDArray[Any], scrape_s:
 
 
 def _has_new(window: Window) -> bool:
-    found = window.metrics["errors"].get(Arm.CANARY)
-    return isinstance(found, Counts) and found.all > 0
+    counts = window.metrics["errors"].get(Arm.CANARY)
+    return isinstance(counts, Counts) and counts.all > 0
 
 
 def timing() -> str:
@@ -159,9 +159,9 @@ def timing() -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for rate, requests, (name, gate), often in product(RATES, REQUESTS, GATES.items(), (SCRAPE_S, OFTEN_S)):
-        found = [course(Scene(requests, rate, gate, often), seed) for seed in range(SEEDS)]
-        first, decided, verdict, windows = (median(each) for each in zip(*found, strict=True))
-        late = float(np.quantile([each.verdict for each in found], 0.95))
+        courses = [course(Scene(requests, rate, gate, often), seed) for seed in range(SEEDS)]
+        first, decided, verdict, windows = (median(each) for each in zip(*courses, strict=True))
+        late = float(np.quantile([each.verdict for each in courses], 0.95))
         course_of = f"{first:.1f} s | {windows:g} | {decided:.1f} s | {verdict:.1f} s | {late:.1f} s"
         lines.append(f"| {rate:.0%} bad, {requests:g} requests/s | {name} | {often:g} s | {course_of} |")
     return "\n".join(lines)
@@ -176,14 +176,14 @@ def outages() -> str:
         "|---" * (3 + len(OUTAGES)) + "|",
     ]
     for requests, (name, gate), often in product(OUTAGE_REQUESTS, GATES.items(), (SCRAPE_S, OFTEN_S)):
-        found = [rolled_back(Scene(requests, STABLE_RATE, gate, often, each), SEEDS) for each in OUTAGES]
-        counts = " | ".join(f"{each} of {SEEDS}" for each in found)
+        rollbacks = [count_rollbacks(Scene(requests, STABLE_RATE, gate, often, each), SEEDS) for each in OUTAGES]
+        counts = " | ".join(f"{each} of {SEEDS}" for each in rollbacks)
         lines.append(f"| {requests:,g} | {name} | {often:g} s | {counts} |")
     return "\n".join(lines)
 
 
-def rolled_back(scene: Scene, count: int) -> int:
-    """Of so many releases."""
+def count_rollbacks(scene: Scene, count: int) -> int:
+    """How many of `count` releases, each with a seed of its own, are rolled back."""
     return sum(math.isfinite(course(scene, seed).verdict) for seed in range(count))
 
 
@@ -191,11 +191,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Where the seconds of a rollback go, in virtual time.")
     parser.add_argument("--write-docs", action="store_true", help="rewrite the tables of docs/rollouts.md")
     told = parser.parse_args(arguments)
-    found = {"outages": outages(), "timing": timing()}
-    for part in found.values():
+    tables = {"outages": outages(), "timing": timing()}
+    for part in tables.values():
         print(f"{part}\n")
     if told.write_docs:
-        rewrite(DOCUMENT, found, "loadtest/rollout_timing.py")
+        rewrite(DOCUMENT, tables, "loadtest/rollout_timing.py")
     return 0
 
 

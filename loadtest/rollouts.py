@@ -56,7 +56,7 @@ def lanes(bed: Bed, folder: Path) -> Iterator[dict[str, Lane]]:
 def measure(bed: Bed, number: int, console: Console) -> list[Release]:
     """`number` releases of each strategy, both strategies at the same time."""
 
-    def told(release: Release) -> None:
+    def print_release(release: Release) -> None:
         kind = "good" if release.good else "bad"
         told_s, kept_s = ("–" if each is None else f"{each:.1f} s" for each in (release.new_s, release.kept_s))
         console.print(
@@ -71,7 +71,7 @@ def measure(bed: Bed, number: int, console: Console) -> list[Release]:
         stack.enter_context(running_adapter(bed, folder / "adapter", apis=CUSTOM_API_SERVICES, overlay="embedded"))
         made = stack.enter_context(lanes(bed, folder))
         with ThreadPoolExecutor(len(made)) as pool:
-            running = [pool.submit(run, lane, number, told) for lane in made.values()]
+            running = [pool.submit(run, lane, number, print_release) for lane in made.values()]
             return [release for one in running for release in one.result()]
 
 

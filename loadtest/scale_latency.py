@@ -77,11 +77,13 @@ def measure_all(trial: Trial, bed: Bed, console: Console) -> tuple[dict[float, l
             prepare(bed, namespace, trial)
             flags = [f"--scrape-interval={scrape:g}s", *([reflex(bed)] if trial.reflex else [])]
             with running_adapter(bed, Path(folder) / namespace, *flags, apis=APIS):
-                found = asyncio.run(measure(bed, namespace, trial, progress, f"scrape every {scrape:g} s"))
+                measurement = asyncio.run(measure(bed, namespace, trial, progress, f"scrape every {scrape:g} s"))
             bed.delete_namespace(namespace)
-            results[scrape] = found.steps
-            conditions[f"scrape every {scrape:g} s"] = _told(found)
-            console.print(f"\n{latency.histogram_text([step.seconds for step in found.steps])}\n", highlight=False)
+            results[scrape] = measurement.steps
+            conditions[f"scrape every {scrape:g} s"] = _describe_load(measurement)
+            console.print(
+                f"\n{latency.histogram_text([step.seconds for step in measurement.steps])}\n", highlight=False
+            )
     return results, conditions
 
 
@@ -112,11 +114,11 @@ def _conditions(trial: Trial, bed: Bed) -> dict[str, object]:
     }
 
 
-def _told(found: Measurement) -> str:
-    streams = [stream for service in found.services.values() for stream in service.load.streams.values()]
+def _describe_load(measurement: Measurement) -> str:
+    streams = [stream for service in measurement.services.values() for stream in service.load.streams.values()]
     counts = ("answered", "failed", "shed")
     answered, failed, shed = (sum(getattr(stream, name) for stream in streams) for name in counts)
-    shares = found.meter.shares
+    shares = measurement.meter.shares
     return (
         f"{answered} requests answered by {len(streams)} pods, {failed} failed, {shed} not sent; processors"
         f" {latency.quantile(shares, 0.5):.0%} busy at the median, {latency.quantile(shares, 0.95):.0%} at p95"

@@ -30,8 +30,8 @@ from loadtest.latency import markdown
 from loadtest.page import rewrite
 from loadtest.runs.local import DOWN_S, HIGH, LOW, TARGET, WORK_MS
 from loadtest.runs.measures import STEP_S, Moment, elasticity
-from loadtest.runs.reach import EPOCH, PERIOD_S, followed, over_phases, phases
-from loadtest.runs.scenarios import SCENARIOS, needed
+from loadtest.runs.reach import EPOCH, PERIOD_S, over_phases, phases, simulate_hpa
+from loadtest.runs.scenarios import SCENARIOS, replicas_needed
 from tests.cluster.adapter import hpa, pods_metric
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -107,11 +107,11 @@ class Counters:
         self._scraped[:pods], self._scraped[pods:] = True, False
 
 
-def simulated(
+def simulate(
     setting: Setting, spec: HpaSpec, seconds: float, phase: float, seed: int, *, hastened: bool = False
 ) -> list[Moment]:
     """Need and fleet in the middle of each STEP_S; `hastened`: with looks as --reflex asks for them."""
-    counters, history, found = Counters(setting.scrape_s, seed), History(), []
+    counters, history, moments = Counters(setting.scrape_s, seed), History(), []
     have = wanted = need_of(0.0, seconds)
     due, ready_at, scrape_at = phase, 0.0, 0.0
     for place in range(int(seconds / STEP_S)):
@@ -124,7 +124,7 @@ def simulated(
             scrape_at += setting.scrape_s
         if looks or (hastened and scraped and have == wanted):
             pods = [PodState(f"pod-{number}", ready=str(number < have)) for number in range(wanted)]
-            observed = _observed(setting.rate(counters.counts[:have], counters.durations[:have]), pods)
+            observed = _observe(setting.rate(counters.counts[:have], counters.durations[:have]), pods)
             decision = decide(spec, Scale(wanted, wanted), [observed], pods, history, EPOCH + elapsed)
             if not looks and decision.desired <= wanted:
                 decision = replace(decision, desired=wanted, history=history)
@@ -133,11 +133,11 @@ def simulated(
             if decision.desired != wanted:
                 wanted, ready_at = decision.desired, elapsed + READY_S + (0.0 if looks else ASKED_S)
         counters.serve(load_of(elapsed, seconds), have)
-        found.append(Moment(need_of(elapsed, seconds), have))
-    return found
+        moments.append(Moment(need_of(elapsed, seconds), have))
+    return moments
 
 
-def _observed(rates: Floats, pods: Sequence[PodState]) -> Observed:
+def _observe(rates: Floats, pods: Sequence[PodState]) -> Observed:
     """What the metrics API would serve: of pods that have a rate."""
     known = [(pod.name, rate) for pod, rate in zip(pods, rates.tolist(), strict=False) if not math.isnan(rate)]
     values = {name: PodValue(round(1000 * rate)) for name, rate in known}
@@ -151,7 +151,7 @@ def load_of(elapsed: float, seconds: float) -> float:
 
 def need_of(elapsed: float, seconds: float) -> int:
     """Replicas."""
-    return needed(load_of(elapsed, seconds), TARGET, low=LOW, high=HIGH)
+    return replicas_needed(load_of(elapsed, seconds), TARGET, low=LOW, high=HIGH)
 
 
 # -- what clients wait -------------------------------------------------------------------------------------------------
@@ -160,8 +160,8 @@ GRID = np.arange(0, 10, 0.01)
 """Waiting times, in works of a request."""
 
 
-def waited(busy: float) -> Floats:
-    """By GRID, the share of requests that wait no longer, on a pod that works on one at a time, always as long.
+def wait_distribution(busy: float) -> Floats:
+    """By wait in GRID, the share of requests that wait no longer; a pod serves one at a time, each as long.
 
     M/D/1 (Erlang 1909): Poisson arrivals that keep it busy for this share of the time, below 1.
     """
@@ -172,13 +172,13 @@ def waited(busy: float) -> Floats:
     return np.clip((1 - busy) * total, 0.0, 1.0)
 
 
-def latency_ms(found: Sequence[Moment], seconds: float, share: float = 0.95) -> float:
-    """The quantile of all requests' durations, by arithmetic, of a fleet as in `found`."""
+def latency_ms(moments: Sequence[Moment], seconds: float, share: float = 0.95) -> float:
+    """The `share` quantile, ms, of all requests' durations, computed for the fleet of `moments`."""
     weights: dict[float, float] = defaultdict(float)
-    for place, moment in enumerate(found):
+    for place, moment in enumerate(moments):
         load = load_of((place + 0.5) * STEP_S, seconds)
         weights[round(min(0.95, load / moment.have * WORK_MS / 1000), 2)] += load
-    mixed = sum(weight * waited(busy) for busy, weight in weights.items()) / sum(weights.values())
+    mixed = sum(weight * wait_distribution(busy) for busy, weight in weights.items()) / sum(weights.values())
     return float(WORK_MS * (1 + GRID[np.searchsorted(mixed, share)]))
 
 
@@ -198,11 +198,11 @@ def row(name: str, seconds: float, count: int, spec: HpaSpec) -> list[str]:
         return load_of(elapsed, seconds)
 
     needs = [need_of((place + 0.5) * STEP_S, seconds) for place in range(int(seconds / STEP_S))]
-    best = [followed(load, needs, spec, phase) for phase in phases(count)]
-    one = elasticity([moment for found in best for moment in found])
+    best = [simulate_hpa(load, needs, spec, phase) for phase in phases(count)]
+    one = elasticity([moment for run in best for moment in run])
     cells = [_accuracy(best), f"{100 * one.under:.1f} %, {100 * one.over:.1f} %"]
     cells += [
-        _accuracy([simulated(setting, spec, seconds, phase, seed) for seed, phase in enumerate(phases(count))])
+        _accuracy([simulate(setting, spec, seconds, phase, seed) for seed, phase in enumerate(phases(count))])
         for setting in SETTINGS
     ]
     fixed = latency_ms([Moment(need, max(needs)) for need in needs], seconds)
@@ -211,8 +211,8 @@ def row(name: str, seconds: float, count: int, spec: HpaSpec) -> list[str]:
 
 
 def _accuracy(runs: Sequence[Sequence[Moment]]) -> str:
-    found = over_phases([elasticity(moments).accuracy for moments in runs])
-    return f"{100 * found.mean:.1f} % ({100 * found.low:.1f} to {100 * found.high:.1f})"
+    reached = over_phases([elasticity(moments).accuracy for moments in runs])
+    return f"{100 * reached.mean:.1f} % ({100 * reached.low:.1f} to {100 * reached.high:.1f})"
 
 
 def table() -> str:
@@ -254,11 +254,11 @@ def behaviors() -> str:
         for name, down, tolerance, hastened in TRIED:
             spec = with_behavior(down, tolerance)
             runs = [
-                simulated(SETTINGS[0], spec, seconds, phase, seed, hastened=hastened)
+                simulate(SETTINGS[0], spec, seconds, phase, seed, hastened=hastened)
                 for seed, phase in enumerate(phases(count))
             ]
-            one = elasticity([moment for found in runs for moment in found])
-            moved = sum(before.have != after.have for found in runs for before, after in pairwise(found)) / count
+            one = elasticity([moment for run in runs for moment in run])
+            moved = sum(before.have != after.have for run in runs for before, after in pairwise(run)) / count
             shares = f"{100 * one.under:.1f} %, {100 * one.over:.1f} %"
             rows.append([length, name, _accuracy(runs), shares, f"{moved:.0f}"])
     return markdown(headings, rows)
@@ -273,9 +273,9 @@ def headroom() -> str:
     rows = []
     for target in TARGETS:
         spec = with_behavior(DOWN_S // 2, "0", target)
-        runs = [simulated(SETTINGS[0], spec, seconds, phase, seed) for seed, phase in enumerate(phases(count))]
-        waits = sum(latency_ms(found, seconds) for found in runs) / count
-        pods = sum(moment.have for found in runs for moment in found) / count / len(places)
+        runs = [simulate(SETTINGS[0], spec, seconds, phase, seed) for seed, phase in enumerate(phases(count))]
+        waits = sum(latency_ms(run, seconds) for run in runs) / count
+        pods = sum(moment.have for run in runs for moment in run) / count / len(places)
         rows.append([
             f"{target:g} requests/s", f"{waits:.0f} ms ({100 * (waits / fixed - 1):+.0f} %)",
             f"{pods:.1f} ({100 * (pods / peak - 1):+.0f} %)",

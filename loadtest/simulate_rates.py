@@ -55,7 +55,7 @@ class Load(NamedTuple):
 LOADS = [Load(*cell) for cell in product((3.0, 10.0, 50.0), (1.0, 3.0), (2.0, 5.0))]
 
 
-def fixed(window_s: float) -> Estimator:
+def fixed_window(window_s: float) -> Estimator:
     """The rate over a fixed window, as `rate(x[30s])`."""
 
     def estimate(counts: Floats, scrape_s: float) -> Floats:
@@ -155,7 +155,7 @@ def table(hours: float) -> str:
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for load in LOADS:
-        ours, theirs = (measure(estimate, load, hours) for estimate in (change_point(), fixed(30)))
+        ours, theirs = (measure(estimate, load, hours) for estimate in (change_point(), fixed_window(30)))
         numbers = [f"{one:.2f} / {other:.2f}" for one, other in zip(ours.phantoms, theirs.phantoms, strict=True)]
         numbers += [
             f"{ours.noise:.3f} / {theirs.noise:.3f}",
@@ -185,7 +185,10 @@ def hard_cases() -> str:
         load = Load(10, 1, 5)
         counts = load.counts(np.random.default_rng(4), np.concatenate([before, then]), (STEP_ROWS, 72))
         means = [
-            [float(estimate(counts[:, scrape : scrape + 60], 5).mean()) for estimate in (change_point(), fixed(30))]
+            [
+                float(estimate(counts[:, scrape : scrape + 60], 5).mean())
+                for estimate in (change_point(), fixed_window(30))
+            ]
             for scrape in scrapes
         ]
         lines.append(f"| {name} | {' | '.join(f'{ours:.1f} / {theirs:.1f}' for ours, theirs in means)} |")
@@ -200,7 +203,7 @@ def draw_curve(path: Path) -> None:
     figure = Figure(figsize=(9, 6.5), layout="constrained")
     for axes, load in zip(figure.subplots(2, 2).flat, [load for load in LOADS if load.rate == 10], strict=True):
         for name, knobs, make in (
-            ("fixed window (s)", windows, fixed),
+            ("fixed window (s)", windows, fixed_window),
             ("change-point rate (threshold)", thresholds, change_point),
         ):
             noise = [float(steady(make(knob), load, 4, seed=5).std()) for knob in knobs]
@@ -224,7 +227,7 @@ def draw_step(path: Path) -> None:
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     for axes, load in zip(figure.subplots(1, 2), (Load(10, 1, 5), Load(10, 3, 5)), strict=True):
         seconds = np.arange(1, AFTER + 1) * load.scrape_s
-        for name, estimate in (("change-point", change_point()), ("rate over 30 s", fixed(30))):
+        for name, estimate in (("change-point", change_point()), ("rate over 30 s", fixed_window(30))):
             rates = after_step(estimate, load, STEP, seed=2) * load.rate * STEP
             (line,) = axes.plot(seconds, rates.mean(axis=1), label=name)
             low, high = np.quantile(rates, (0.1, 0.9), axis=1)

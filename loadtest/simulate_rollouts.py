@@ -210,15 +210,15 @@ def power(count: int) -> str:
         "|---" * (4 + len(RATIOS)) + "|",
     ]
     for service in POWER:
-        cells = [_found(service, ratio, count) for ratio in RATIOS]
+        cells = [_power_cell(service, ratio, count) for ratio in RATIOS]
         where = f"{service.requests:,.0f} | {service.rate:.1%} | {service.share:.0%} | {service.burst:g}"
         lines.append(f"| {where} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _found(service: Service, ratio: float, count: int) -> str:
-    found = releases(service, MARGIN_0, ratio=ratio, seed=6, count=count).rolled_back
-    caught = found[found < NEVER] + 1
+def _power_cell(service: Service, ratio: float, count: int) -> str:
+    ends = releases(service, MARGIN_0, ratio=ratio, seed=6, count=count).rolled_back
+    caught = ends[ends < NEVER] + 1
     if not len(caught):
         return "0 %"
     windows = float(np.median(caught))
@@ -249,8 +249,8 @@ def draw(path: Path, count: int) -> None:
         service = Service(2000, share=share, rate=0.002, burst=burst)
         medians = []
         for ratio in ratios:
-            found = releases(service, MARGIN_0, ratio=ratio, seed=8, count=count).rolled_back + 1
-            median = float(np.median(found))
+            windows = releases(service, MARGIN_0, ratio=ratio, seed=8, count=count).rolled_back + 1
+            median = float(np.median(windows))
             medians.append(median * service.requests * share if median <= WINDOWS else math.nan)
         axes.loglog(ratios, medians, "o-", label=f"share {share:.0%}, bursts of {burst:g}")
     axes.set_xlabel("bad rate over stable's (0.2 %)")

@@ -107,8 +107,8 @@ class Adapter:
             await asyncio.sleep(0.2)
         raise SystemExit(f"the adapter did not become ready; its log:\n{log.read_text()[-4000:]}")  # noqa: ASYNC240
 
-    async def served(self) -> dict[str, Served]:
-        """What it serves for each pod."""
+    async def fetch_values(self) -> dict[str, Served]:
+        """Ask the adapter for its values, by pod."""
         async with self._session() as session, session.get(self.url + PATH) as answer:
             body: dict[str, Any] = await answer.json()
         return {

@@ -54,21 +54,21 @@ SETTLE_S = 25.0
 def field(bed: Bed, lanes: int) -> Iterator[list[Watched]]:
     """The Deployments, their pods running."""
     edges = [list(EDGES.items())[place % 2] for place in range(lanes)]
-    found = [Watched(f"steady-{edge}-{secrets.token_hex(3)}", target) for edge, target in edges]
+    watched = [Watched(f"steady-{edge}-{secrets.token_hex(3)}", target) for edge, target in edges]
     try:
-        for lane in found:
+        for lane in watched:
             bed.create_namespace(lane.namespace)
             bed.apply(sample_deployment("web", lane.namespace, REPLICAS, DRAIN_S=2))
-        for lane in found:
+        for lane in watched:
             bed.rollout("web", lane.namespace)
-        yield found
+        yield watched
     finally:
-        for lane in found:
+        for lane in watched:
             bed.delete_namespace(lane.namespace)
 
 
-def moved(changes: Sequence[Change]) -> list[Change]:
-    """Those by which a Deployment came to another size than it should have; a change of its template is none."""
+def unwanted_changes(changes: Sequence[Change]) -> list[Change]:
+    """The changes that took a Deployment to another size than REPLICAS; a change of its template is none."""
     pairs = pairwise(changes)
     return [after for before, after in pairs if after.replicas != before.replicas and after.replicas != REPLICAS]
 
@@ -148,7 +148,7 @@ def measure(bed: Bed, given: argparse.Namespace, console: Console) -> tuple[Tall
         sizes = [
             f"{lane.namespace}: {change.replicas} replicas at {datetime.fromtimestamp(change.time, UTC):%H:%M:%S}"
             for lane, recorder, start in zip(lanes, recorders, before, strict=True)
-            for change in moved(recorder.changes[start - 1 :])
+            for change in unwanted_changes(recorder.changes[start - 1 :])
         ]
         return watch.tally, sizes, problems
 

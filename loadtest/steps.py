@@ -83,7 +83,7 @@ class Measurement:
         }
         self._client = client
         self._hpas = Informer(client, HORIZONTAL_POD_AUTOSCALERS, HorizontalPodAutoscaler, namespace=namespace)
-        self._hpas.index.on_change(self._heard)
+        self._hpas.index.on_change(self._on_hpa)
         self._random = random.Random(trial.seed)
 
     @property
@@ -145,19 +145,19 @@ class Measurement:
         await asyncio.sleep(self.trial.watch_s)
         until = time.time()
         served, sampled = service.served or (None, None)
-        found = latency.changes(service.heard, at, until)
+        changes = latency.changes(service.heard, at, until)
         return Step(
             f"{self.namespace}/{service.name}",
             at=at,
             until=until,
             before=before,
             wanted=AFTER,
-            changes=found,
+            changes=changes,
             served=served,
             sampled=sampled,
         )
 
-    def _heard(self, _: HorizontalPodAutoscaler | None, new: HorizontalPodAutoscaler | None) -> None:
+    def _on_hpa(self, _: HorizontalPodAutoscaler | None, new: HorizontalPodAutoscaler | None) -> None:
         if new is not None and new.metadata.name in self.services:
             self.services[new.metadata.name].heard.append(Change(time.time(), new.status.desired_replicas))
 
@@ -166,10 +166,10 @@ class Measurement:
         path = f"/apis/custom.metrics.k8s.io/v1beta2/namespaces/{self.namespace}/pods/*/{METRIC}"
         while True:
             with contextlib.suppress(KubeError):
-                self._seen(json.loads(await self._client.get(path))["items"], time.time())
+                self._note_served(json.loads(await self._client.get(path))["items"], time.time())
             await asyncio.sleep(POLL_S)
 
-    def _seen(self, items: Sequence[Mapping[str, Any]], now: float) -> None:
+    def _note_served(self, items: Sequence[Mapping[str, Any]], now: float) -> None:
         for name, (total, newest) in sums(items).items():
             service = self.services.get(name)
             if service is None or service.load.rate != HIGH or service.served is not None:
@@ -180,13 +180,13 @@ class Measurement:
 
 def sums(items: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
     """Of a MetricValueList of pods: the sum of values of each Deployment's pods, and their newest time, Unix s."""
-    found: dict[str, tuple[float, float]] = {}
+    by_deployment: dict[str, tuple[float, float]] = {}
     for item in items:
         name = item["describedObject"]["name"].rsplit("-", 2)[0]  # a pod is called DEPLOYMENT-HASH-RANDOM
         moment = datetime.fromisoformat(item["timestamp"]).timestamp()
-        total, newest = found.get(name, (0.0, 0.0))
-        found[name] = total + float(Quantity.parse(item["value"])), max(newest, moment)
-    return found
+        total, newest = by_deployment.get(name, (0.0, 0.0))
+        by_deployment[name] = total + float(Quantity.parse(item["value"])), max(newest, moment)
+    return by_deployment
 
 
 def prepare(bed: Kubectl, namespace: str, trial: Trial) -> None:

@@ -33,7 +33,7 @@ def _run(given: Sequence[str]) -> int:
         logs.set_up()
         return VERBS[given[0]](given[1:])
     if given and not given[0].startswith("-"):
-        raise verbs.unknown(given[0], VERBS, or_else=", or flags for the loop")
+        raise verbs.unknown_verb_error(given[0], VERBS, or_else=", or flags for the loop")
     return _serve(given)
 
 

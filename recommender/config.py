@@ -44,9 +44,9 @@ def mode(settings: Settings) -> Mode:
         cpu_half_life=settings.cpu_half_life,
         oom_bump_ratio=settings.oom_ratio,
         oom_min_bump=settings.oom_bump,
-        first_zero_peak=not settings.fixed("zero_peak"),
-        bounded=settings.fixed("state_size"),
-        daily_peaks=settings.mode == "default" or settings.fixed("memory"),
+        first_zero_peak=not settings.has_fix("zero_peak"),
+        bounded=settings.has_fix("state_size"),
+        daily_peaks=settings.mode == "default" or settings.has_fix("memory"),
     )
     estimation = Estimation(
         margin=settings.margin,
@@ -56,16 +56,16 @@ def mode(settings: Settings) -> Mode:
         memory_confidence=settings.confidence_memory,
         pod_minimum_cpu=settings.pod_min_cpu,
         pod_minimum_memory=settings.pod_min_memory,
-        inside_buckets=settings.fixed("cpu_buckets"),
+        inside_buckets=settings.has_fix("cpu_buckets"),
     )
-    policy = RiskPolicy(ceiling=settings.max_daily_risk) if settings.fixed("memory") else None
-    return Mode(aggregation, estimation, policy, settings.fixed("no_samples"))
+    policy = RiskPolicy(ceiling=settings.max_daily_risk) if settings.has_fix("memory") else None
+    return Mode(aggregation, estimation, policy, settings.has_fix("no_samples"))
 
 
 def idle(settings: Settings) -> list[str]:
     """One sentence per flag that is given and means nothing, or less than it says, beside the others."""
     changed = {entry.metadata["flag"] for entry in fields(Settings) if getattr(settings, entry.name) != entry.default}
-    by_risk = settings.fixed("memory")
+    by_risk = settings.has_fix("memory")
     said = {
         "target-memory-percentile": by_risk and "memory targets come from --max-daily-risk",
         "recommendation-margin-fraction": by_risk
@@ -97,7 +97,7 @@ def history(settings: Settings) -> History:
 def _history(settings: Settings, token: str) -> History:
     """VPA's flags; in mode default its outdated label names, where left as they are, are the modern ones."""
 
-    def named(setting: str) -> str:
+    def label_setting(setting: str) -> str:
         said, default = getattr(settings, setting), getattr(Settings, setting)
         return MODERN[setting] if said == default and settings.mode == "default" else str(said)
 
@@ -114,13 +114,13 @@ def _history(settings: Settings, token: str) -> History:
         cpu_metric=settings.history_cpu,
         memory_metric=settings.history_memory,
         namespace_label=settings.namespace_label,
-        pod_label=named("pod_label"),
-        container_label=named("container_label"),
+        pod_label=label_setting("pod_label"),
+        container_label=label_setting("container_label"),
         peaks=settings.mode == "default",
-        labels_metric=named("pod_labels_metric"),
-        label_prefix=named("pod_label_prefix"),
-        labels_namespace=named("pod_namespace_label"),
-        labels_pod=named("pod_name_label"),
+        labels_metric=label_setting("pod_labels_metric"),
+        label_prefix=label_setting("pod_label_prefix"),
+        labels_namespace=label_setting("pod_namespace_label"),
+        labels_pod=label_setting("pod_name_label"),
         matchers=", ".join(map(_matcher, settings.prometheus_matcher)),
     )
 
@@ -151,7 +151,7 @@ def plan(settings: Settings) -> Plan:
         mode=mode(settings),
         post=post_processor(settings),
         own_conditions=settings.mode != "vpa",
-        tells_spread=settings.fixed("pod_spread"),
+        tells_spread=settings.has_fix("pod_spread"),
         scope=Scope(
             settings.recommender_name,
             settings.namespace,
@@ -161,7 +161,7 @@ def plan(settings: Settings) -> Plan:
             settings.interval,
             settings.checkpoints_timeout,
             settings.checkpoints_gc_interval,
-            AHEAD if settings.fixed("clock_jumps") else math.inf,
+            AHEAD if settings.has_fix("clock_jumps") else math.inf,
         ),
         least_history=settings.apply_min_history,
         workers=settings.update_worker_count,

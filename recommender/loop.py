@@ -21,7 +21,7 @@ from recommender.input.targets import Targets
 from recommender.model.cluster import ClusterState, TrackedVpa
 from recommender.objects import POD_METRICS, VPAS, Pod, PodMetrics, Vpa, VpaStatus
 from recommender.plan import Informers, Plan
-from recommender.status import changed, fetching, has_recommendation, patch, status, with_risks
+from recommender.status import fetching, has_changed, has_recommendation, patch, status, with_risks
 from recommender.telemetry import Telemetry
 from recommender.updater.apply import Applier
 
@@ -175,11 +175,11 @@ class Recommender:
 
         async def one(vpa: Vpa) -> None:
             async with self._turns:
-                found = await self._targets.find(vpa, now)
+                target = await self._targets.find(vpa, now)
             tracked = self.cluster.vpas[vpa.key]
-            tracked.selector, tracked.problem, tracked.replicas = found.selector, found.problem, found.replicas
+            tracked.selector, tracked.problem, tracked.replicas = target.selector, target.problem, target.replicas
             matching = (
-                self._informers.pods.index.select(vpa.metadata.namespace, found.selector) if found.selector else ()
+                self._informers.pods.index.select(vpa.metadata.namespace, target.selector) if target.selector else ()
             )
             pods[vpa.key] = list(matching)
 
@@ -212,7 +212,7 @@ class Recommender:
         """Decides for all containers at once, then patches the statuses that changed."""
         vpas = list(self.cluster.vpas.values())
         numbers = self._numbers(vpas, now)
-        found = []
+        statuses = []
         for place, own in enumerate(vpas):
             if place % BATCH == 0:
                 await asyncio.sleep(0)
@@ -225,10 +225,10 @@ class Recommender:
                 problem=own.problem,
                 own_conditions=self._plan.own_conditions,
             )
-            found.append((own, new))
-        found = with_risks(found, self.cluster, self._risks, now)
-        self.telemetry.count_vpas((tracked.vpa, new) for tracked, new in found)
-        await self._write([(tracked, new) for tracked, new in found if changed(tracked.vpa.status, new)], now)
+            statuses.append((own, new))
+        statuses = with_risks(statuses, self.cluster, self._risks, now)
+        self.telemetry.count_vpas((tracked.vpa, new) for tracked, new in statuses)
+        await self._write([(tracked, new) for tracked, new in statuses if has_changed(tracked.vpa.status, new)], now)
 
     async def _write(self, due: Iterable[tuple[TrackedVpa, VpaStatus]], now: float) -> None:
         trouble = Trouble()
@@ -241,7 +241,9 @@ class Recommender:
                     await self._client.patch(VPAS.path(namespace, name, "status"), body, dict, content=JSON_PATCH)
                     self.telemetry.writes.labels("status", "good").inc()
                     if has_recommendation(new) and not has_recommendation(tracked.vpa.status):
-                        self.telemetry.recommended(now - (unix(tracked.vpa.metadata.creation_timestamp) or now))
+                        self.telemetry.note_first_recommendation(
+                            now - (unix(tracked.vpa.metadata.creation_timestamp) or now)
+                        )
                 except NotFound:
                     pass  # it has just been deleted
                 except KubeError as error:

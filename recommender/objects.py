@@ -262,11 +262,11 @@ class Pod(objects.Pod, frozen=True):
 
 
 def quantities(texts: Mapping[str, str]) -> dict[str, Quantity]:
-    """Those of the texts that are quantities; the API server lets no others in."""
-    found = {}
+    """The texts as quantities. One that is none is left out; the API server lets no such text in."""
+    parsed = {}
     for name, text in texts.items():
         try:
-            found[name] = Quantity.parse(str(text))
+            parsed[name] = Quantity.parse(str(text))
         except QuantityError:
             continue
-    return found
+    return parsed

@@ -43,10 +43,10 @@ STALE_LOOPS = 5
 
 def run(arguments: Sequence[str]) -> int:
     """Runs until SIGTERM or SIGINT; returns the exit code."""
-    return program.main(FLAGS, _connected, arguments)
+    return program.main(FLAGS, _connect_and_serve, arguments)
 
 
-async def _connected(settings: Settings, stop: asyncio.Event) -> None:
+async def _connect_and_serve(settings: Settings, stop: asyncio.Event) -> None:
     if settings.storage == "prometheus":
         history(settings)  # what it cannot read is said before anything is connected to
     try:
@@ -90,7 +90,7 @@ def ailing(settings: Settings, telemetry: Telemetry, wall: Callable[[], float]) 
 
 async def lead_once(settings: Settings, client: Client, telemetry: Telemetry, wall: Callable[[], float]) -> None:
     """One term of leadership, with a model of its own: what another leader wrote meanwhile is read anew."""
-    observer = Observer(at_limit=settings.fixed("oom_limit"))
+    observer = Observer(at_limit=settings.has_fix("oom_limit"))
     recommender, informers = build(settings, client, telemetry, observer, wall)
     async with AsyncExitStack() as stack:
         for informer in informers:
@@ -114,20 +114,22 @@ def build(
     followed = Informer(client, PODS, Pod, namespace=where, index=pods)
     evictions = Informer(client, EVENTS, Event, namespace=where, index=events, field_selector="reason=Evicted")
     hpas = None
-    if settings.fixed("hpa_loop"):
+    if settings.has_fix("hpa_loop"):
         beside: Index[HorizontalPodAutoscaler] = Index()
         beside.on_change(UnreadMetrics().hpa_changed)
         hpas = Informer(client, HORIZONTAL_POD_AUTOSCALERS, HorizontalPodAutoscaler, namespace=where, index=beside)
-    expiry = EXPIRY if settings.fixed("removed") else None
+    expiry = EXPIRY if settings.has_fix("removed") else None
     cluster = ClusterState(
         Model(chosen.aggregation),
         per_vpa="PerVPAConfig=true" in settings.feature_gates,
         expiry=expiry,
-        sidecars=settings.fixed("sidecars"),
+        sidecars=settings.has_fix("sidecars"),
     )
     # A day more than samples: a clock of ours that is wrong by hours must not cost the history.
-    ahead = AHEAD + DAY if settings.fixed("clock_jumps") else math.inf
-    checkpoints = CheckpointStore(client, cluster, settings.update_worker_count, settings.fixed("current_peak"), ahead)
+    ahead = AHEAD + DAY if settings.has_fix("clock_jumps") else math.inf
+    checkpoints = CheckpointStore(
+        client, cluster, settings.update_worker_count, settings.has_fix("current_peak"), ahead
+    )
     admission = Admission(client, settings.admission_namespace) if settings.use_admission_status else None
     applier = Applier(client, settings.apply, namespace=where, admission=admission) if settings.apply != "off" else None
     informers = Informers(vpas, followed, observer, hpas)

@@ -1,7 +1,6 @@
-"""Every setting of the recommender: flag, default, unit, reason.
+"""Every setting: flag, default, unit, reason. `adapter.program.flags` says which spellings are understood.
 
-The flags and their defaults are the VPA recommender's (config/config.go), so that a Deployment changes its image and
-nothing else; our own stand at the end. `adapter.program.flags` says which spellings are understood.
+Flags and defaults are VPA's (config/config.go), so a Deployment changes only its image; ours stand at the end.
 """
 
 from collections.abc import Iterator
@@ -258,7 +257,7 @@ class Settings(LeaderSettings, TracingSettings):
         "fix-pod-spread", None, "a condition says where one pod is unlike the others; unset: on in mode default"
     )
 
-    def fixed(self, switch: str) -> bool:
+    def has_fix(self, switch: str) -> bool:
         """Whether the fix `fix_<switch>` is on: as its flag says, else on in mode default."""
         return self.mode == "default" if (said := getattr(self, f"fix_{switch}")) is None else bool(said)
 

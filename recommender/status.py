@@ -41,42 +41,42 @@ def status(
     those made for another one, that had another target or did not switch all containers off, go.
     """
     sampled = [name for name in sorted(numbers) if len(numbers[name].unknown) < len(RESOURCES)]
-    found = [post.recommendation(vpa, name, numbers[name]) for name in sampled]
+    recommendations = [post.recommendation(vpa, name, numbers[name]) for name in sampled]
     same = vpa.status.observed_generation == vpa.metadata.generation
     kept = vpa.status.recommendation if same else None
-    made = PodRecommendation(container_recommendations=tuple(found)) if found else kept
+    made = PodRecommendation(container_recommendations=tuple(recommendations)) if recommendations else kept
     low = _low(numbers) if own_conditions else None
     note = "; ".join(f"{name}: {numbers[name].note}" for name in sorted(numbers) if numbers[name].note)
     provided = has_recommendation(VpaStatus(recommendation=made))
-    wanted = _wanted(provided, pods, problem, low, note)
-    conditions = _merged(vpa.status.conditions, wanted, now)
+    wanted = _conditions_wanted(provided, pods, problem, low, note)
+    conditions = _merge(vpa.status.conditions, wanted, now)
     return VpaStatus(recommendation=made, conditions=conditions, observed_generation=vpa.metadata.generation)
 
 
 def fetching(old: VpaStatus, is_fetching: bool, now: float) -> VpaStatus:
     """The status with the condition FetchingHistory, or without it; all else stays."""
     wanted = {FETCHING_HISTORY: (True, "", "reading Prometheus' history") if is_fetching else None}
-    return msgspec.structs.replace(old, conditions=_merged(old.conditions, wanted, now))
+    return msgspec.structs.replace(old, conditions=_merge(old.conditions, wanted, now))
 
 
 def with_risks(
     made: Sequence[tuple[TrackedVpa, VpaStatus]], cluster: ClusterState, risks: Risks | None, now: float
 ) -> list[tuple[TrackedVpa, VpaStatus]]:
     """The same statuses with the condition MemoryRisk; without it where `risks` is None, or a VPA has no number."""
-    asked = [list(_asked(cluster, tracked, new)) if risks else [] for tracked, new in made]
+    asked = [list(_memory_targets(cluster, tracked, new)) if risks else [] for tracked, new in made]
     chances = risks.of(cluster.model.states, [one for own in asked for one in own], now) if risks else {}
-    found = []
+    statuses = []
     for (tracked, new), own in zip(made, asked, strict=True):
         said = {one.container[2]: chances[one.container] for one in own if one.container in chances}
         wanted = {MEMORY_RISK: _risk(said, risks.ceiling) if risks and said else None}
-        conditions = _merged(new.conditions, wanted, now)
-        found.append((tracked, msgspec.structs.replace(new, conditions=conditions)))
-    return found
+        conditions = _merge(new.conditions, wanted, now)
+        statuses.append((tracked, msgspec.structs.replace(new, conditions=conditions)))
+    return statuses
 
 
-def _asked(cluster: ClusterState, tracked: TrackedVpa, new: VpaStatus) -> Iterator[Asked]:
+def _memory_targets(cluster: ClusterState, tracked: TrackedVpa, new: VpaStatus) -> Iterator[Asked]:
     """The memory targets that a status holds."""
-    rows, made = cluster.shared_by(tracked), new.recommendation
+    rows, made = cluster.rows_to_recommend(tracked), new.recommendation
     for one in made.container_recommendations if made else ():
         if one.container_name in rows and "memory" in one.target:
             yield Asked((*tracked.vpa.key, one.container_name), rows[one.container_name], one.target["memory"])
@@ -95,8 +95,8 @@ def has_recommendation(status: VpaStatus) -> bool:
     return bool(status.recommendation and status.recommendation.container_recommendations)
 
 
-def changed(old: VpaStatus, new: VpaStatus) -> bool:
-    """Whether anything differs."""
+def has_changed(old: VpaStatus, new: VpaStatus) -> bool:
+    """Whether the new status differs from the old one."""
     return old != new
 
 
@@ -115,7 +115,7 @@ def _low(numbers: Mapping[str, Numbers]) -> str:
     return "; ".join(said)
 
 
-def _wanted(
+def _conditions_wanted(
     provided: bool, pods: int, problem: str, low: str | None, note: str
 ) -> dict[str, tuple[bool, str, str] | None]:
     """Condition -> (status, reason, message); None: the condition is to go."""
@@ -132,10 +132,10 @@ def _wanted(
     return wanted
 
 
-def _merged(
+def _merge(
     old: Sequence[Condition], wanted: Mapping[str, tuple[bool, str, str] | None], now: float
 ) -> tuple[Condition, ...]:
-    """Conditions by type; one whose status stays keeps its time of transition; unknown ones stay as they are."""
+    """The new conditions by type: if the status stays, so does its transition time; unknown ones are kept."""
     before = {condition.type: condition for condition in old}
     merged = {kind: condition for kind, condition in before.items() if kind not in wanted}
     for kind, want in wanted.items():

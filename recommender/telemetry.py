@@ -76,14 +76,14 @@ class Telemetry:
             registry=self.registry,
         )
 
-    def count_vpas(self, found: Iterable[tuple[Vpa, VpaStatus]]) -> None:
+    def count_vpas(self, vpas: Iterable[tuple[Vpa, VpaStatus]]) -> None:
         """Counts VPAs by their mode and their newest status."""
-        states = collections.Counter(_state(vpa, status) for vpa, status in found)
+        states = collections.Counter(_state(vpa, status) for vpa, status in vpas)
         self._vpas.clear()
         for state, count in states.items():
             self._vpas.labels(*state).set(count)
 
-    def recommended(self, seconds: float) -> None:
+    def note_first_recommendation(self, seconds: float) -> None:
         """A VPA that has existed for `seconds` got its first recommendation."""
         self._waited.observe(seconds)
 
@@ -102,17 +102,17 @@ class Telemetry:
     @contextmanager
     def loop(self) -> Iterator[None]:
         """Times a whole loop, whose steps are inside."""
-        with self.tracer.trace("loop"), self._timed("total"):
+        with self.tracer.trace("loop"), self._measure("total"):
             yield
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Times one step."""
-        with span(name), self._timed(name):
+        with span(name), self._measure(name):
             yield
 
     @contextmanager
-    def _timed(self, name: str) -> Iterator[None]:
+    def _measure(self, name: str) -> Iterator[None]:
         started = perf_counter()
         try:
             yield

@@ -38,7 +38,7 @@ SERIES = {
 }
 
 
-def answered(path: str, form: dict[str, str]) -> dict[str, Any]:
+def prometheus_answer(path: str, form: dict[str, str]) -> dict[str, Any]:
     if path.endswith("/series"):
         if form["match[]"] == "refused":
             return {"status": "error", "errorType": "bad_data", "error": "no selector"}
@@ -54,8 +54,8 @@ def answered(path: str, form: dict[str, str]) -> dict[str, Any]:
 @asynccontextmanager
 async def server() -> AsyncIterator[str]:
     async def answer(request: web.Request) -> web.Response:
-        found = answered(request.path, {key: str(value) for key, value in (await request.post()).items()})
-        return web.json_response(found, status=400 if found["status"] == "error" else 200)
+        body = prometheus_answer(request.path, {key: str(value) for key, value in (await request.post()).items()})
+        return web.json_response(body, status=400 if body["status"] == "error" else 200)
 
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", answer)
@@ -70,11 +70,11 @@ async def server() -> AsyncIterator[str]:
 
 @pytest.fixture
 def rules(tmp_path: Path) -> Callable[[str], str]:
-    def written(text: str) -> str:
+    def write_rules(text: str) -> str:
         (tmp_path / "rules.yaml").write_text(text)
         return f"--config={tmp_path / 'rules.yaml'}"
 
-    return written
+    return write_rules
 
 
 async def test_each_rule_is_told_with_what_it_finds_and_what_its_query_gives(

@@ -14,8 +14,8 @@ ROOT = Path(__file__).parent.parent
 def stages() -> dict[str, tuple[str, list[str]]]:
     """Name of each stage -> what it stands on, and its instructions; comments left out, continued lines joined."""
     text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
-    found = re.findall(r"^FROM (\S+) AS (\S+)\n(.*?)(?=^FROM |\Z)", text, re.MULTILINE | re.DOTALL)
-    return {name: (base, [line for line in body.splitlines() if line.strip()]) for base, name, body in found}
+    matches = re.findall(r"^FROM (\S+) AS (\S+)\n(.*?)(?=^FROM |\Z)", text, re.MULTILINE | re.DOTALL)
+    return {name: (base, [line for line in body.splitlines() if line.strip()]) for base, name, body in matches}
 
 
 Stages = dict[str, tuple[str, list[str]]]

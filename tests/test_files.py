@@ -56,9 +56,9 @@ def test_a_file_that_goes_and_comes_changes_twice(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("make", "said"), AWKWARD)
 def test_what_is_no_file_or_too_large_is_one_sentence_at_once(tmp_path: Path, make: Make, said: str) -> None:
     named = make(tmp_path)
-    with pytest.raises(FileError) as found:
+    with pytest.raises(FileError) as raised:
         read(named, MOST_PEM)
-    assert str(found.value) == f"{named}: {said}".replace("MOST", "4 MiB")
+    assert str(raised.value) == f"{named}: {said}".replace("MOST", "4 MiB")
 
 
 def test_the_largest_file_is_read_and_one_byte_more_is_not(tmp_path: Path) -> None:
@@ -128,5 +128,5 @@ def test_no_other_module_opens_a_file_that_somebody_names() -> None:
     opens = re.compile(r"\.read_text\(\)|\.read_bytes\(\)|\bopen\(|load_verify_locations\(|load_cert_chain\(|cafile=")
     root = Path(adapter.__file__).parent.parent
     sources = [file for room in ("adapter", "recommender") for file in sorted((root / room).rglob("*.py"))]
-    found = {str(file.relative_to(root)) for file in sources if opens.search(file.read_text())}
-    assert {file for file in found if not file.startswith("adapter/kube/fake/")} == ELSEWHERE
+    openers = {str(file.relative_to(root)) for file in sources if opens.search(file.read_text())}
+    assert {file for file in openers if not file.startswith("adapter/kube/fake/")} == ELSEWHERE

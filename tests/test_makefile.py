@@ -13,7 +13,7 @@ CREATE = f"create -f {DEFINITIONS}"
 WAIT = f"wait --for=condition=Established --timeout=60s -f {DEFINITIONS}"
 
 
-def asked(target: str, folder: Path, *failing: str) -> tuple[list[str], int]:
+def run_make(target: str, folder: Path, *failing: str) -> tuple[list[str], int]:
     """What `make target` asks of a kubectl whose verbs `failing` fail, and how make ends."""
     kubectl, told = folder / "kubectl", folder / "told"
     verbs = "|".join(failing) or "none"
@@ -30,17 +30,17 @@ def asked(target: str, folder: Path, *failing: str) -> tuple[list[str], int]:
 
 def test_setup_hpa_applies_the_sample_and_its_hpa(tmp_path: Path) -> None:
     applied = "apply -f manifests/samples/app.yaml -f manifests/samples/hpa-config.yaml"
-    assert asked("setup-hpa", tmp_path) == ([applied], 0)
+    assert run_make("setup-hpa", tmp_path) == ([applied], 0)
 
 
 def test_setup_vpa_creates_the_definitions_and_waits_for_them_before_a_vpa(tmp_path: Path) -> None:
     """An API server knows the kind only once its definition is established."""
-    commands, code = asked("setup-vpa", tmp_path, "get")
+    commands, code = run_make("setup-vpa", tmp_path, "get")
     assert (commands, code) == ([GET, CREATE, WAIT, "apply -f manifests/samples/vpa-config.yaml"], 0)
 
 
 def test_setup_vpa_leaves_the_definitions_of_an_installed_vpa_as_they_are(tmp_path: Path) -> None:
-    commands, code = asked("setup-vpa", tmp_path)
+    commands, code = run_make("setup-vpa", tmp_path)
     assert (commands, code) == ([GET, WAIT, "apply -f manifests/samples/vpa-config.yaml"], 0)
 
 
@@ -48,6 +48,6 @@ def test_setup_vpa_leaves_the_definitions_of_an_installed_vpa_as_they_are(tmp_pa
     ("failing", "last"), [(("get", "create"), CREATE), (("wait",), WAIT)], ids=["not created", "not established"]
 )
 def test_setup_vpa_applies_no_vpa_without_the_definitions(failing: tuple[str, ...], last: str, tmp_path: Path) -> None:
-    commands, code = asked("setup-vpa", tmp_path, *failing)
+    commands, code = run_make("setup-vpa", tmp_path, *failing)
     assert commands[-1] == last
     assert code != 0

@@ -46,10 +46,10 @@ async def kubeconfig(named: Path, _: Path) -> None:
 
 
 async def one_of_several_kubeconfigs(named: Path, folder: Path) -> None:
-    await connect(f"{written(folder, {'token': 't'})}:{named}", environ=NOWHERE)
+    await connect(f"{write_kubeconfig(folder, {'token': 't'})}:{named}", environ=NOWHERE)
 
 
-def written(folder: Path, user: dict[str, Any], **cluster: str) -> Path:
+def write_kubeconfig(folder: Path, user: dict[str, Any], **cluster: str) -> Path:
     file = folder / "config"
     tree = {
         "current-context": "m",
@@ -62,16 +62,18 @@ def written(folder: Path, user: dict[str, Any], **cluster: str) -> Path:
 
 
 async def token_of_a_kubeconfig(named: Path, folder: Path) -> None:
-    await connect(str(written(folder, {"tokenFile": str(named)})), environ=NOWHERE)
+    await connect(str(write_kubeconfig(folder, {"tokenFile": str(named)})), environ=NOWHERE)
 
 
 async def authority_of_a_kubeconfig(named: Path, folder: Path) -> None:
-    await connect(str(written(folder, {"token": "t"}, **{"certificate-authority": str(named)})), environ=NOWHERE)
+    await connect(
+        str(write_kubeconfig(folder, {"token": "t"}, **{"certificate-authority": str(named)})), environ=NOWHERE
+    )
 
 
 async def key_of_a_kubeconfig(named: Path, folder: Path) -> None:
     user = {"client-certificate": str(pair(folder)[0]), "client-key": str(named)}
-    await connect(str(written(folder, user)), environ=NOWHERE)
+    await connect(str(write_kubeconfig(folder, user)), environ=NOWHERE)
 
 
 def pair(folder: Path) -> tuple[Path, Path]:
@@ -113,7 +115,7 @@ async def key_for_prometheus(named: Path, folder: Path) -> None:
 
 
 async def authority_of_kubelets(named: Path, folder: Path) -> None:
-    kubeconfig = str(written(folder, {"token": "t"}))
+    kubeconfig = str(write_kubeconfig(folder, {"token": "t"}))
     await kubelet_access(AdapterSettings(kubeconfig=kubeconfig, kubelet_certificate_authority=str(named)))
 
 

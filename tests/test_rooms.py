@@ -32,9 +32,9 @@ def test_memories_of_one_name_are_counted_together_while_they_are_there() -> Non
     second: Room[str, int] = Room("twins", 100)
     first.put("a", 1, 30)
     second.put("a", 1, 20)
-    assert Filled("twins", 50, 200) in list(rooms.filled())
+    assert Filled("twins", 50, 200) in list(rooms.fill_levels())
     del second
-    assert Filled("twins", 30, 100) in list(rooms.filled())
+    assert Filled("twins", 30, 100) in list(rooms.fill_levels())
 
 
 def test_metrics_show_how_full_each_is() -> None:
@@ -68,10 +68,10 @@ def query(number: int) -> None:
     [(request, "requests", 100_000), (selector, "selectors", 20_000), (query, "queries", 50_000)],
 )
 def test_strangers_fill_a_memory_to_its_bound_and_no_further(fill: Callable[[int], None], name: str, each: int) -> None:
-    most = next(one.most for one in rooms.filled() if one.name == name)
+    most = next(one.most for one in rooms.fill_levels() if one.name == name)
     for number in range(2 * most // each):
         fill(number)
-    [held] = [one for one in rooms.filled() if one.name == name]
+    [held] = [one for one in rooms.fill_levels() if one.name == name]
     assert most / 2 < held.weight <= most
 
 

@@ -12,9 +12,9 @@ ROOT = Path(__file__).parent.parent
 def shipped(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The files that setuptools would put into a wheel, as it finds them by pyproject.toml; nothing is built."""
     monkeypatch.chdir(ROOT)
-    found = Distribution({"script_name": "setup.py"})  # a name that it asks for; there is no such file
-    found.parse_config_files()
-    build = found.get_command_obj("build_py")
+    distribution = Distribution({"script_name": "setup.py"})  # a name that it asks for; there is no such file
+    distribution.parse_config_files()
+    build = distribution.get_command_obj("build_py")
     build.ensure_finalized()
     return {str(Path(source)) for source in build.get_output_mapping().values()}
 

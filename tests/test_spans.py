@@ -162,5 +162,5 @@ def test_what_is_none_is_no_parent(header: str | None) -> None:
 
 @given(st.text(alphabet=string.hexdigits + "-\x00é", max_size=300))
 def test_any_header_is_a_parent_or_none(header: str) -> None:
-    found = parent_of(header)
-    assert found is None or (0 < found.trace_id < 2**128 and 0 < found.span_id < 2**64)
+    parent = parent_of(header)
+    assert parent is None or (0 < parent.trace_id < 2**128 and 0 < parent.span_id < 2**64)

@@ -194,7 +194,7 @@ async def test_a_users_costly_requests_keep_nobody_elses_in_the_namespace_waitin
 
     async def ask(user: str, path: str) -> None:
         want = CustomWant(PODS, "shop", metric, Selector.parse(f"path={path}"))
-        world.demand.requested(want, user, loop_time())
+        world.demand.note_request(want, user, loop_time())
         await world.collector.fetch(want)
 
     greedy = [asyncio.create_task(ask("greedy", f"p{number}")) for number in range(40)]

@@ -27,8 +27,8 @@ TRUSTED = ("actions/", "docker/", "sigstore/")
 
 
 def read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(path.read_text())
-    return found
+    workflow: dict[str, Any] = yaml.safe_load(path.read_text())
+    return workflow
 
 
 def actions(path: Path) -> list[str]:
@@ -95,8 +95,8 @@ def test_in_a_job_that_may_write_runs_no_action_of_a_stranger(path: Path) -> Non
 
 def step_of(job: str, start: str) -> str:
     """The script of a step of the release, by what its name begins with."""
-    (found,) = [step for step in read(OURS[1])["jobs"][job]["steps"] if step.get("name", "").startswith(start)]
-    return str(found["run"])
+    (release_step,) = [step for step in read(OURS[1])["jobs"][job]["steps"] if step.get("name", "").startswith(start)]
+    return str(release_step["run"])
 
 
 def bash(script: str, folder: Path, **env: str) -> int:
@@ -143,12 +143,12 @@ def test_a_tag_of_another_version_ends_the_release(tag: str, code: int, tmp_path
 
 def anywhere() -> dict[str, dict[str, str]]:
     """The cluster tests that any cluster can run: their arguments and types."""
-    found = {}
+    tests = {}
     for path in sorted((ROOT / "tests" / "cluster").glob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef) and "pytest.mark.anywhere" in map(ast.unparse, node.decorator_list):
-                found[node.name] = {each.arg: ast.unparse(each.annotation or each) for each in node.args.args}
-    return found
+                tests[node.name] = {each.arg: ast.unparse(each.annotation or each) for each in node.args.args}
+    return tests
 
 
 def test_the_job_on_kind_runs_what_any_cluster_can_and_skips_nothing_of_it() -> None:
@@ -156,25 +156,25 @@ def test_the_job_on_kind_runs_what_any_cluster_can_and_skips_nothing_of_it() -> 
     (step,) = [step for step in read(OURS[0])["jobs"]["kind"]["steps"] if "cluster-test" in step.get("run", "")]
     assert step["run"] == 'make cluster-test ONLY="-m anywhere tests/cluster"'
     assert step["env"] == {"STREAMGATE_USE_KUBECONFIG": "1", "STREAMGATE_CLUSTER_REQUIRED": "1"}
-    found = anywhere()
-    assert len(found) >= 3
-    for name, arguments in found.items():
+    tests = anywhere()
+    assert len(tests) >= 3
+    for name, arguments in tests.items():
         assert arguments.pop("bed") == "Kubectl", name
         assert arguments.keys() <= {"namespace", "sample", "tmp_path"}, name
 
 
 def script_of_the_docs() -> str:
-    (found,) = re.findall(
+    (script,) = re.findall(
         r"^```bash\n(#!/usr/bin/env bash\n# release\.sh.*?)^```", STRATEGIES.read_text(), re.MULTILINE | re.DOTALL
     )
-    return str(found)
+    return str(script)
 
 
 def steps_of_the_example() -> dict[str, dict[str, Any]]:
     """Those of the release, from the verdict on."""
-    found = read(EXAMPLE)["jobs"]["release"]["steps"]
-    at = next(index for index, step in enumerate(found) if step.get("id") == "verdict")
-    return dict(zip(("verdict", "told", "abort"), found[at:], strict=True))
+    steps = read(EXAMPLE)["jobs"]["release"]["steps"]
+    at = next(index for index, step in enumerate(steps) if step.get("id") == "verdict")
+    return dict(zip(("verdict", "told", "abort"), steps[at:], strict=True))
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ TAGS = {
 def test_a_file_that_nests_repeats_or_merges_without_end_is_one_sentence(
     tmp_path: Path, read: Callable[[Path], object], text: str
 ) -> None:
-    refused(tmp_path, read, text)
+    assert_refused(tmp_path, read, text)
 
 
 @pytest.mark.parametrize("read", [read_objects, checkpoints], ids=["standalone", "checkpoints"])
@@ -87,10 +87,10 @@ def test_a_file_that_nests_repeats_or_merges_without_end_is_one_sentence(
 def test_a_value_that_is_not_what_it_says_is_one_sentence(
     tmp_path: Path, read: Callable[[Path], object], text: str
 ) -> None:
-    refused(tmp_path, read, text)
+    assert_refused(tmp_path, read, text)
 
 
-def refused(folder: Path, read: Callable[[Path], object], text: str) -> None:
+def assert_refused(folder: Path, read: Callable[[Path], object], text: str) -> None:
     file = folder / "file.yaml"
     file.write_text(text)
     with pytest.raises((RulesError, DocumentError, ManifestError, UsageError)) as error:
@@ -126,13 +126,13 @@ def test_merges_work_where_they_are_few(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", ["1e400", "-1e400", "9" * 5000, "99999999999999999999", "1e400 | printf `%d`"])
 def test_a_number_of_a_template_that_go_has_not_is_one_sentence(number: str) -> None:
-    found = load(
+    rules = load(
         f"rules:\n- seriesQuery: a\n  metricsQuery: 'sum(<<{number}>>)'\n- {{seriesQuery: a, metricsQuery: b}}\n", "c"
     )
-    [problem] = found.problems
+    [problem] = rules.problems
     assert "rules[0].metricsQuery" in problem
     assert "cannot be read" in problem
-    assert len(found.custom or ()) == 1
+    assert len(rules.custom or ()) == 1
 
 
 @pytest.mark.parametrize("text", [r'"\ud800"', r"'\udfff'"])

@@ -25,7 +25,7 @@ from adapter.collect.demand import CustomWant, ExternalWant, Objects, Want
 from adapter.collect.directory import Directory
 from adapter.collect.forecast import Forecaster
 from adapter.collect.held import Held, NotYetError
-from adapter.collect.judge import Judged, judged, quantity
+from adapter.collect.judge import Judged, judge_reading, quantity
 from adapter.collect.plan import MERGEABLE_BYTES, custom_offered, mergeable
 from adapter.collect.polled import Polled
 from adapter.collect.quoting import Quoting
@@ -91,63 +91,65 @@ class Collected:
 
     async def custom(self, question: CustomQuestion) -> Sequence[CustomValue]:
         """See `Answers`."""
-        question = self._meant(question)
+        question = self._resolve(question)
         await self._quoting.learn(question.metric_selector)
         names = await self._names(question)
         self._sieve.follow(question)
-        held = await self._held(self._want(question), question.user)
+        held = await self._look_up(self._want(question), question.user)
         if self._polled is not None and question.name == "*" and question.resource == PODS and not held.planned.needs:
-            self._polled.asked(question, names)
+            self._polled.note_question(question, names)
         kind, api_version = self._kind(question.resource)
         values = []
         judged_of = self._sieve.judge(question, names, held)
-        for name, found in judged_of.items():
-            if found is None or found.reading is None or found.value is None:
+        for name, verdict in judged_of.items():
+            if verdict is None or verdict.reading is None or verdict.value is None:
                 continue
             described = ObjectReference(kind, question.namespace, name, api_version)
-            window = found.reading.window or None
-            time = self._wall(found.reading.time)
-            values.append(CustomValue(described, quantity(found.value), time, window))
+            window = verdict.reading.window or None
+            time = self._wall(verdict.reading.time)
+            values.append(CustomValue(described, quantity(verdict.value), time, window))
         if not values:
             self._refuse_nothing(question, held, judged_of)
         return values
 
-    def _refuse_nothing(self, question: CustomQuestion, held: Held, found: Mapping[str, Judged | None]) -> None:
+    def _refuse_nothing(self, question: CustomQuestion, held: Held, verdicts: Mapping[str, Judged | None]) -> None:
         """Say why there is no value at all. Raises those of NO_ANSWER; returns where there just are no samples."""
         assert held.table is not None
         if held.table.unnamed:
             raise refusals.of_unnamed(held.table.unnamed, held.planned.object_label)
-        lacking = [(question.namespace, name) for name, item in found.items() if item is None]
+        lacking = [(question.namespace, name) for name, item in verdicts.items() if item is None]
         short = refusals.too_short(lacking, held.table, held.planned.needs)
         if question.name != "*":
-            raise refusals.of_object(question.name, found[question.name], held.error, short)
-        if refusal := refusals.of_list(found, held.error, short):
+            raise refusals.of_object(question.name, verdicts[question.name], held.error, short)
+        if refusal := refusals.of_list(verdicts, held.error, short):
             raise refusal
 
     async def external(self, question: ExternalQuestion) -> Sequence[ExternalValue]:
         """See `Answers`."""
         await self._quoting.learn(question.selector)
-        held = await self._held(
+        held = await self._look_up(
             ExternalWant(namespace=question.namespace, metric=question.metric, selector=question.selector),
             question.user,
         )
         table, limits, now = held.table, held.planned.limits, self._clock()
         assert table is not None
-        found = [(labels, judged(reading, limits, Pace(every=table.every), now)) for labels, reading in table.external]
-        self._sieve.count(held, [item for _, item in found])
+        verdicts = [
+            (labels, judge_reading(reading, limits, Pace(every=table.every), now)) for labels, reading in table.external
+        ]
+        self._sieve.count(held, [item for _, item in verdicts])
         values = [
             ExternalValue(labels, quantity(item.value), self._wall(item.reading.time), item.reading.window or None)
-            for labels, item in sorted(found, key=lambda pair: sorted(pair[0].items()))
+            for labels, item in sorted(verdicts, key=lambda pair: sorted(pair[0].items()))
             if item.value is not None and item.reading is not None
         ]
-        if not values and (refusal := refusals.of_list(_by_labels(found), held.error)):
+        if not values and (refusal := refusals.of_list(_by_labels(verdicts), held.error)):
             raise refusal
         return values
 
-    def _meant(self, question: CustomQuestion) -> CustomQuestion:
-        """With the resource that the cluster knows by that name: `deployments` for `deployments.apps`.
+    def _resolve(self, question: CustomQuestion) -> CustomQuestion:
+        """The question with the resource as the cluster knows it: `deployments` for `deployments.apps`.
 
-        An HPA asks for a node's or volume's metric in its own namespace, where there is none: meant is the one object.
+        An HPA asks for the metric of a node or volume in its own namespace; they have none, so it is dropped.
         """
         catalogue, resource = self._collector.catalogue, question.resource
         if (resource, question.metric) not in catalogue.custom:
@@ -164,18 +166,18 @@ class Collected:
         try:
             offered = custom_offered(self._collector.catalogue, resource, question.metric)
         except LookupError as error:
-            raise self._unserved(error, external=False) from error
+            raise self._unserved_error(error, external=False) from error
         key = self._collector.catalogue.revision, resource, question.metric, bool(namespace), selector
         shared = self._shared.get(key)
         if shared is None:
             weight = 1024 + 8 * len(str(selector)) + 512 * len(selector.requirements)
             shared = self._shared.put(key, mergeable(offered, resource, namespace, selector), weight)
         want = CustomWant(resource, namespace=namespace, metric=question.metric, metric_selector=selector)
-        if shared and self._collector.refused(want) is None:
+        if shared and self._collector.refusal(want) is None:
             return want
         return want._replace(objects=Objects(question.name, question.selector))
 
-    def _unserved(self, error: LookupError | QueryError, *, external: bool) -> Exception:
+    def _unserved_error(self, error: LookupError | QueryError, *, external: bool) -> Exception:
         """What to tell whoever asks for a metric that nothing serves."""
         rules = self._collector.catalogue.rules_of(external=external)
         offers = self._collector.offers
@@ -200,22 +202,22 @@ class Collected:
             raise Missing(str(error)) from error
         return api.kind, api.api_version
 
-    async def _held(self, want: Want, user: str) -> Held:
-        """What is held for `want`, with a table. What the plan does not cover is asked for now, and remembered.
+    async def _look_up(self, want: Want, user: str) -> Held:
+        """The held result for `want`, with a table; what the plan does not cover is queried now, and noted.
 
         Raises those of NO_ANSWER.
         """
         if refusal := self._collector.demand.refusal(want):
             raise Unanswerable(refusal)
         held = self._collector.held.get(want)
-        self._collector.demand.requested(want, user, self._clock())
+        self._collector.demand.note_request(want, user, self._clock())
         if held is None or (held.table is None and not isinstance(held.error, UnsupportedQuery | CostlyQuery)):
             group = "external" if isinstance(want, ExternalWant) else "custom"
             self._telemetry.uncovered.labels(f"{group}.metrics.k8s.io").inc()
             try:
                 held = await self._collector.fetch(want)
             except (LookupError, QueryError) as error:
-                raise self._unserved(error, external=isinstance(want, ExternalWant)) from error
+                raise self._unserved_error(error, external=isinstance(want, ExternalWant)) from error
             except NotYetError as error:
                 sentence = "the source has not answered within 1 s; the query goes on, ask again"
                 raise Unavailable(sentence, soon=error.began) from error
@@ -247,7 +249,7 @@ class Collected:
     def explain(self, question: CustomQuestion) -> Mapping[str, object]:
         """See `Answers`. The same look-ups as `custom`, told instead of served."""
         try:
-            question = self._meant(question)
+            question = self._resolve(question)
             want = self._want(question)
         except NO_ANSWER as refusal:
             return {
@@ -257,18 +259,21 @@ class Collected:
                 "rules": explain.of_rules(self._collector.catalogue, self._collector.offers.left_out),
             }
         offered = custom_offered(self._collector.catalogue, question.resource, question.metric)
-        refused = self._collector.refused(want._replace(objects=None))
+        refused = self._collector.refusal(want._replace(objects=None))
         story = explain.of_rule(offered, want, self._collector.demand, self._collector.catalogue, refused)
         held = self._collector.held.get(want)
         if held is None or held.table is None:
-            return story | {"answer": "asked for when requested", "lastError": _shown(held.error if held else None)}
-        return story | self._told(question, held)
+            return story | {
+                "answer": "asked for when requested",
+                "lastError": _error_text(held.error if held else None),
+            }
+        return story | self._explain_values(question, held)
 
-    def _told(self, question: CustomQuestion, held: Held) -> dict[str, object]:
+    def _explain_values(self, question: CustomQuestion, held: Held) -> dict[str, object]:
         assert held.table is not None
         names: Sequence[str] = [question.name]
         if question.name == "*":
-            names = self._directory.known(question.resource, question.namespace, question.selector)
+            names = self._directory.known_names(question.resource, question.namespace, question.selector)
         source = self._collector.source
         return explain.of_values(
             held.planned,
@@ -277,14 +282,14 @@ class Collected:
             explain.Origin(source.name, source.knows_sample_times),
             namespace=question.namespace,
             waits_for=self._collector.waits_for(held.planned),
-            error=_shown(held.error),
+            error=_error_text(held.error),
             now=self._clock(),
         )
 
 
-def _shown(error: Exception | None) -> str:
+def _error_text(error: Exception | None) -> str:
     return "" if error is None else str(error)
 
 
-def _by_labels(found: Iterable[tuple[Mapping[str, str], Judged]]) -> dict[str, Judged]:
-    return {",".join(f"{key}={value}" for key, value in labels.items()): item for labels, item in found}
+def _by_labels(verdicts: Iterable[tuple[Mapping[str, str], Judged]]) -> dict[str, Judged]:
+    return {",".join(f"{key}={value}" for key, value in labels.items()): item for labels, item in verdicts}

@@ -25,7 +25,7 @@ BATCH = 100
 
 
 class _Part(NamedTuple):
-    """Whom a want is asked with: those of the same number."""
+    """Which query a want is part of: wants with the same number are asked together."""
 
     number: int
     until: float
@@ -43,8 +43,8 @@ class Apart:
     def __len__(self) -> int:
         return len(self._parts)
 
-    def refused(self, wants: Sequence[Want], now: float) -> bool:
-        """The source refused one query for all of `wants` at `now`, s; whether they are asked otherwise from now on."""
+    def note_refusal(self, wants: Sequence[Want], now: float) -> bool:
+        """One query for all `wants` was refused at `now`, s. True: they are asked otherwise from now on."""
         if len(wants) == 1:
             before = self._parts.get(wants[0])
             self._parts[wants[0]] = _Part(next(self._numbers), now + KEPT_APART, alone=True)

@@ -38,12 +38,12 @@ class Seen(NamedTuple):
 
 
 def since_ever(_: Key) -> float:
-    """When an object was made of which nobody knows that, Unix s."""
+    """0, the creation time (Unix s) of an object whose creation time is not known."""
     return 0.0
 
 
 class Cadence:
-    """Of the objects of one topic: what one query, or several of one kind, tell of."""
+    """How often the objects of one topic are sampled: those of one query, or of several of one kind."""
 
     def __init__(self) -> None:
         self._seen: dict[Key, Seen] = {}
@@ -54,11 +54,13 @@ class Cadence:
         """A look at Unix time `at` found these times of the newest samples, each right to `slack` s."""
         self.used = at
         for key, newest in times.items():
-            self._seen[key] = _seen(self._seen.get(key), newest, at=at, slack=max(slack, ROUNDING))
+            self._seen[key] = _update(self._seen.get(key), newest, at=at, slack=max(slack, ROUNDING))
         self._seen = {key: seen for key, seen in self._seen.items() if at - seen.at <= KEPT}
 
-    def counted(self, counts: Mapping[Key, float], window: float, created: Callable[[Key], float] = since_ever) -> None:
-        """So many samples each object had in the last `window` s before the look: a first idea of its interval.
+    def note_counts(
+        self, counts: Mapping[Key, float], window: float, created: Callable[[Key], float] = since_ever
+    ) -> None:
+        """Estimate intervals: `counts` are the objects' samples in the last `window` s before the look.
 
         `created`, Unix s: when the object was made; it had none before.
         """
@@ -84,7 +86,7 @@ class Cadence:
         return {key: seen.interval or usual for key, seen in self._seen.items()}
 
 
-def _seen(before: Seen | None, newest: float, *, at: float, slack: float) -> Seen:
+def _update(before: Seen | None, newest: float, *, at: float, slack: float) -> Seen:
     if before is None:
         return Seen(newest, at, slack=slack)
     if newest <= before.newest + before.slack:  # the same one
@@ -110,7 +112,7 @@ class Cadences:
         return len(self._of)
 
     def forget(self, now: float, planned: Collection[Hashable]) -> None:
-        """The topics that nobody has looked at for a while; of those that are not `planned` the last PASSING stay."""
+        """Drop topics not looked at for KEPT s; of those not `planned` only the last PASSING stay."""
         kept = {topic: cadence for topic, cadence in self._of.items() if now - cadence.used <= KEPT}
         passing = sorted((topic for topic in kept if topic not in planned), key=lambda topic: kept[topic].used)
         for topic in passing[:-PASSING]:

@@ -76,7 +76,7 @@ class Catalogue:
         self._custom = [bind(rule, mapper, quotes=self.quotes) for rule in self._rules.custom or ()]
         self._external = [bind(rule, mapper, quotes=self.quotes) for rule in self._rules.external or ()]
         self._bounds = {_key(bound.rule): bound for bound in (*self._custom, *self._external)}
-        self._made = {key: run(self._read(self._bounds[key], found)) for key, found in self._found.items()}
+        self._made = {key: run(self._read(self._bounds[key], discovered)) for key, discovered in self._found.items()}
         self._combine()
 
     def learn_quoting(self) -> None:
@@ -93,12 +93,12 @@ class Catalogue:
         """The rules of one of the two APIs."""
         return (self._rules.external if external else self._rules.custom) or ()
 
-    def bound_custom(self, rule: Rule) -> BoundRule[Rule] | None:
-        """A rule of the custom metrics API with the resources that its labels name; None for one of the external."""
+    def custom_binding(self, rule: Rule) -> BoundRule[Rule] | None:
+        """`rule` with the resources that its labels name; None where it is not of the custom metrics API."""
         return next((bound for bound in self._custom if bound.rule is rule), None)
 
     def parts(self, rule: Rule, wants: Iterable[Want]) -> Iterator[Part]:
-        """Where those of the rule's series are that `wants` may be of: their namespaces, else names they had so far."""
+        """(label, value) of the rule's series that `wants` may be of: by namespace, else by name."""
         bound = self._bounds[_key(rule)]
         external = any(bound is one for one in self._external)
         for want in wants:
@@ -113,24 +113,24 @@ class Catalogue:
             elif offered := self.custom.get((want.resource, want.metric)):
                 yield "__name__", offered.series
 
-    def found(self, rule: Rule, series: LabelSets, *, by_name: bool = False) -> None:
-        """As `found_in_slices`, at once."""
-        run(self.found_in_slices(rule, series, by_name=by_name))
+    def learn_series(self, rule: Rule, series: LabelSets, *, by_name: bool = False) -> None:
+        """As `learn_series_in_slices`, at once."""
+        run(self.learn_series_in_slices(rule, series, by_name=by_name))
 
-    def found_in_slices(self, rule: Rule, series: LabelSets, *, by_name: bool = False) -> Slices[None]:
+    def learn_series_in_slices(self, rule: Rule, series: LabelSets, *, by_name: bool = False) -> Slices[None]:
         """The source holds these label sets (with `__name__`) for `rule`'s series query; `by_name`: see `Discovery`.
 
         Where they cannot be read, for whatever reason, this raises and changes nothing.
         """
         key = _key(rule)
-        found = _Found(Counter(map(_shape, series)), by_name)
+        discovered = _Found(Counter(map(_shape, series)), by_name)
         yield
-        if self._found.get(key) != found:
+        if self._found.get(key) != discovered:
             bound = None
             while bound is not self._bounds[key]:  # until it was not bound anew while others ran
                 bound = self._bounds[key]
-                made = yield from self._read(bound, found)
-            self._made[key], self._found[key] = made, found
+                made = yield from self._read(bound, discovered)
+            self._made[key], self._found[key] = made, discovered
             self._combine()
 
     def accounts(self, rules: Iterable[Rule]) -> list[tuple[Rule, Account]]:
@@ -144,12 +144,14 @@ class Catalogue:
             self._sorted = tuple(sorted(lines, key=lambda line: (str(line.resource), line.metric)))
         return self._sorted
 
-    def _read(self, bound: BoundRule[Rule], found: _Found) -> Slices[_Made]:
+    def _read(self, bound: BoundRule[Rule], discovered: _Found) -> Slices[_Made]:
         """What the rule makes of its series."""
         external = any(bound is one for one in self._external)
-        series = [{"__name__": name} | dict.fromkeys(labels, "") for name, labels in found.shapes]
-        counts = found.shapes.values()
-        taken = yield from account_in_slices(bound, series, external=external, counts=counts, by_name=found.by_name)
+        series = [{"__name__": name} | dict.fromkeys(labels, "") for name, labels in discovered.shapes]
+        counts = discovered.shapes.values()
+        taken = yield from account_in_slices(
+            bound, series, external=external, counts=counts, by_name=discovered.by_name
+        )
         if external:
             names = yield from external_offers_in_slices(bound.rule, (labels["__name__"] for labels in series))
             return _Made(taken, (), names)

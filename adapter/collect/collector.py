@@ -99,10 +99,10 @@ class Collector:
     def starving(self) -> dict[tuple[str, str], str]:
         """(namespace, name) of each HPA whose metric has no value for the source's sake -> one sentence."""
 
-        def unknown(external: bool) -> str:
+        def trouble(external: bool) -> str:
             return self.offers.trouble(self.catalogue.rules_of(external=external)) if self.offers.done else ""
 
-        return starving(self.demand, self.held, self.plan.unserved, unknown, self._clock())
+        return starving(self.demand, self.held, self.plan.unserved, trouble, self._clock())
 
     async def _refresh_forever(self) -> None:
         while True:
@@ -138,7 +138,7 @@ class Collector:
 
     def waits_for(self, planned: Planned) -> str:
         """What the next evaluation waits for, one sentence without a full stop."""
-        return self._timetable.told(planned.query, self._clock())
+        return self._timetable.describe_wait(planned.query, self._clock())
 
     async def fetch(self, want: Want) -> Held:
         """The result for a want that is not held: one query that all askers share.
@@ -154,7 +154,7 @@ class Collector:
         done, _ = await asyncio.wait([task], timeout=self._schedule.fetch_timeout)
         if not done:
             raise NotYetError(began=running is None)
-        if self._replanning.passed(weight(want)):
+        if self._replanning.count_passing(weight(want)):
             self.wake()
         return task.result()
 
@@ -165,13 +165,13 @@ class Collector:
         wants, revision = self.demand.wants(now), self.catalogue.revision
         if not self._replanning.is_due(wants, revision, now):
             return
-        self._replanning.made(wants, revision, now)
+        self._replanning.note_plan(wants, revision, now)
         plan = yield from self._planner.anew(wants, self.catalogue, now)
         before, self.plan = self.plan, plan
         yield
         for planned in self.plan.planned:
             if any(want in before.unserved and want in self.held for want in planned.wants):
-                self._evaluator.returned(planned, now)
+                self._evaluator.note_return(planned, now)
         queries = {planned.query for planned in self.plan.planned}
         self._timetable.keep(queries)
         self._evaluator.keep(self.plan.planned, now)
@@ -194,12 +194,12 @@ class Collector:
             if isinstance(fault, UnplannedError) and self._reports.is_news(str(fault)):
                 log.error("plan", problem=str(fault), exc_info=fault.cause)
         unserved = {want: error for want, error in self.plan.unserved.items() if want in wants}
-        self._reports.unserved(unserved, self.demand.declared)
+        self._reports.report_unserved(unserved, self.demand.declared)
 
     # ---- values
 
     def _start(self, planned: Planned) -> asyncio.Task[Held]:
-        self._timetable.queued(planned.query, self._clock())
+        self._timetable.note_queued(planned.query, self._clock())
         task = asyncio.create_task(self._in_turn(planned), name=f"query of {planned.rule.place}")
         self._running[planned.query] = task
         task.add_done_callback(lambda _: self._running.pop(planned.query, None))
@@ -220,16 +220,16 @@ class Collector:
 
     async def _evaluate(self, planned: Planned) -> Held:
         started, place = self._clock(), planned.rule.place
-        self._timetable.began(planned.query, started)
+        self._timetable.note_began(planned.query, started)
         error: SourceError | None = None
         table, rest = None, 0.0
-        self._telemetry.queried(place, "value")
+        self._telemetry.count_query(place, "value")
         try:
             table = await self._evaluator.table(planned, started, self._last(planned))
         except SourceError as failure:
-            error = failure = _bare(_judged(planned, failure))
+            error = failure = _bare(_classify_failure(planned, failure))
             if isinstance(failure, RefusedQuery):
-                rest = self._refused(planned, failure, started)
+                rest = self._react_to_refusal(planned, failure, started)
         except BaseException as failure:
             if ends_program(failure):
                 raise
@@ -237,24 +237,24 @@ class Collector:
             log.exception("query", rule=place, promql=planned.query.promql[:1024])
         if error:
             self._telemetry.query_errors.labels(place, "value").inc()
-            spans.failed(type(error).__name__)
+            spans.note_failure(type(error).__name__)
         ended = self._clock()
         self._telemetry.query_seconds.labels(place).observe(ended - started)
-        every = self._timetable.ended(planned, ended, _outcome(error), rest=rest)
+        every = self._timetable.note_ended(planned, ended, _outcome(error), rest=rest)
         return self._hold(planned, table and table._replace(every=every), error)
 
-    def _refused(self, planned: Planned, failure: RefusedQuery, now: float) -> float:
-        """Ask otherwise for what was refused; s until this query is asked again."""
+    def _react_to_refusal(self, planned: Planned, failure: RefusedQuery, now: float) -> float:
+        """Have a refused query's wants asked otherwise; returns the s until this query is asked again."""
         costly = isinstance(failure, CostlyQuery)
-        if not (costly and len(planned.wants) == 1) and self._planner.apart.refused(planned.wants, now):
+        if not (costly and len(planned.wants) == 1) and self._planner.apart.note_refusal(planned.wants, now):
             self._replanning.ask()
             self.wake()
         if costly and self.demand.aside(planned.wants):
             return REST
         return float(self._planner.apart.failing)  # one a second in all
 
-    def refused(self, want: Want) -> RefusedQuery | None:
-        """Why the query that serves all who want the same is refused though it is for `want` alone, if it is."""
+    def refusal(self, want: Want) -> RefusedQuery | None:
+        """The refusal of the shared query for `want`, if it was refused even for `want` alone; else None."""
         held = self.held.get(want)
         error = held.error if held is not None and self._planner.apart.alone(want) else None
         return error if isinstance(error, RefusedQuery) else None
@@ -267,10 +267,10 @@ class Collector:
         """A failed evaluation keeps the last good values."""
         place = planned.rule.place
         if error:
-            self._reports.failed(place, planned.query, error)
+            self._reports.record_failure(place, planned.query, error)
         else:
             self._reports.problems([f"{place}: {planned.unread}"] if planned.unread else [])
-            self._reports.worked(place, planned.query)
+            self._reports.record_success(place, planned.query)
             held = len(table.readings) + len(table.external) if table else 0
             self._telemetry.held.labels(place).set(held)
         for want in planned.wants:
@@ -286,8 +286,8 @@ def _bare(error: SourceError) -> SourceError:
     return error.with_traceback(None)
 
 
-def _judged(planned: Planned, failure: SourceError) -> SourceError:
-    """A query that neither the source nor we can read can never work: not every server tells that from bad data."""
+def _classify_failure(planned: Planned, failure: SourceError) -> SourceError:
+    """`failure`, or UnsupportedQuery where neither the source nor we can read the query: it can never work then."""
     if isinstance(failure, RefusedQuery) and planned.unread:
         return UnsupportedQuery(str(failure))
     return failure

@@ -10,7 +10,7 @@ UNTOLD = ""
 _BY_NAME = "__name__"
 
 
-def concerned(wants: Iterable[Want], held: Mapping[Want, Held], names: Collection[str]) -> bool:
+def is_concerned(wants: Iterable[Want], held: Mapping[Want, Held], names: Collection[str]) -> bool:
     """Whether a metric that is wanted is taken from series of one of `names`; so too where that cannot be told.
 
     It cannot be told of a metric without a query (its series may be those that found no room), or of a query that

@@ -48,12 +48,12 @@ def of_nodes(
     nodes: Iterable[HasMetadata], known: Mapping[str, ResourceUsage], now: float, max_age: float = MAX_AGE
 ) -> list[NodeUsage]:
     """The nodes with a fresh value in `known`, by name."""
-    found = []
+    usages = []
     for node in nodes:
         meta, used = node.metadata, known.get(node.metadata.name)
         if used is not None and now - used.time <= max_age and sayable(used):
-            found.append(NodeUsage(meta.name, meta.labels, time=used.time, window=used.window, usage=quantities(used)))
-    return found
+            usages.append(NodeUsage(meta.name, meta.labels, time=used.time, window=used.window, usage=quantities(used)))
+    return usages
 
 
 def of_pods(
@@ -63,14 +63,14 @@ def of_pods(
     max_age: float = MAX_AGE,
 ) -> list[PodUsage]:
     """The pods with fresh values of all containers in `known`, by namespace and name."""
-    found = []
+    usages = []
     for pod in pods:
         meta = pod.metadata
         used = known.get((meta.namespace, meta.name))
         if not used or not all(now - one.time <= max_age and sayable(one) for one in used.values()):
             continue
         oldest = min(used.values(), key=lambda one: one.time)
-        found.append(
+        usages.append(
             PodUsage(
                 namespace=meta.namespace,
                 name=meta.name,
@@ -80,4 +80,4 @@ def of_pods(
                 containers=tuple((container, quantities(used[container])) for container in sorted(used)),
             )
         )
-    return found
+    return usages

@@ -46,35 +46,35 @@ class Joined(NamedTuple):
     """Pods whose values have no container's name."""
 
 
-def joined(cpu: Values, memory: Values, *, lacking: Mapping[Key, float], window: float, at: float) -> Joined:
+def join(cpu: Values, memory: Values, *, lacking: Mapping[Key, float], window: float, at: float) -> Joined:
     """ResourceUsage per pod and container at Unix time `at`; `lacking` is that of the collection before.
 
     A pod without any value for CPU or without any for memory has no usage.
     """
     named = {pod for pod, container in cpu if container} & {pod for pod, container in memory if container}
-    cpu, memory = _counted_once(cpu, named), _counted_once(memory, named)
+    cpu, memory = _count_once(cpu, named), _count_once(memory, named)
     keys = dict.fromkeys((*cpu, *memory))
     whole = {pod for pod, _ in cpu} & {pod for pod, _ in memory}
-    found = {key: lacking.get(key, at) for key in keys if key not in cpu and key[0] in whole}
-    young = {pod for (pod, _), since in found.items() if at - since < window}
+    lacking_now = {key: lacking.get(key, at) for key in keys if key not in cpu and key[0] in whole}
+    young = {pod for (pod, _), since in lacking_now.items() if at - since < window}
     pods: dict[tuple[str, str], dict[str, ResourceUsage]] = {}
     for key in keys:
         pod, container = key
         if pod in whole and pod not in young:
             pods.setdefault(pod, {})[container] = usage(cpu.get(key), memory.get(key), window)
-    return Joined(pods, found, {pod for pod, container in keys if not container})
+    return Joined(pods, lacking_now, {pod for pod, container in keys if not container})
 
 
-def _counted_once(values: Values, named: Collection[tuple[str, str]]) -> dict[Key, Sample]:
-    """Without a whole pod's value beside its containers'; of a pod that is not `named` as one container."""
+def _count_once(values: Values, named: Collection[tuple[str, str]]) -> dict[Key, Sample]:
+    """`values` without whole-pod values beside containers' own; a pod not in `named` becomes one container."""
     telling = {pod for pod, container in values if container}
-    found: dict[Key, Sample] = {}
+    kept: dict[Key, Sample] = {}
     for (pod, container), sample in values.items():
         if container or pod not in telling:
             key = pod, container if pod in named else ""
-            before = found.get(key)
-            found[key] = sample if before is None else _sum(before, sample)
-    return found
+            before = kept.get(key)
+            kept[key] = sample if before is None else _sum(before, sample)
+    return kept
 
 
 def _sum(one: Sample, other: Sample) -> Sample:

@@ -96,7 +96,7 @@ class Remembered:
         return list(self._last)
 
     def _forget(self, now: float) -> int:
-        """What was not asked for of late; how many."""
+        """Drop the wants that were not asked for of late; returns how many."""
         old = [(want, user) for want, (last, user) in self._last.items() if now - last > self._keep]
         for want, user in old:
             del self._last[want]
@@ -205,7 +205,7 @@ class Demand:
             return ""
         return next((self.refused[hpa] for hpa, wants in self._beyond.items() if want in wants), "")
 
-    def requested(self, want: Want, user: str, now: float) -> None:
+    def note_request(self, want: Want, user: str, now: float) -> None:
         """`user` asks for `want`: remembered, unless an HPA declares it anyway."""
         if want not in self._counts:
             self.remembered.note(want, user, now)

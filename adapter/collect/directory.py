@@ -54,32 +54,32 @@ class Directory:
         self._lists: TTLCache[tuple[GroupResource, str], Index[PartialObjectMetadata]] = TTLCache(LISTS, LIST_TTL)
         self._listing: dict[tuple[GroupResource, str], asyncio.Task[Index[PartialObjectMetadata]]] = {}
 
-    def known(self, resource: GroupResource, namespace: str, selector: Selector) -> Sequence[str]:
-        """The names that memory holds, sorted."""
-        index = self._held(resource, namespace)
+    def known_names(self, resource: GroupResource, namespace: str, selector: Selector) -> Sequence[str]:
+        """The names of the matching objects that are in memory, sorted."""
+        index = self._find_index(resource, namespace)
         return _names(index, namespace, selector) if index is not None else ()
 
     async def names(self, resource: GroupResource, namespace: str, selector: Selector) -> Sequence[str]:
         """The names of the objects that match, sorted. Raises Unavailable."""
         if resource == PODS and self._pods is not None and (waiting := self._pods.waiting()):
             raise Unavailable(f"the list of {resource} is not here yet: {waiting}")
-        index = self._held(resource, namespace)
+        index = self._find_index(resource, namespace)
         if index is None:
             index = await self._list(resource, namespace)
         return _names(index, namespace, selector)
 
-    def wanted(self, want: CustomWant) -> Sequence[str]:
-        """The names of the objects that a want names, as far as memory knows them."""
+    def names_of(self, want: CustomWant) -> Sequence[str]:
+        """The names of the objects that `want.objects` asks for, as far as they are in memory."""
         if want.objects is None or want.objects.name != "*":
             return [want.objects.name] if want.objects else []
-        return self.known(want.resource, want.namespace, want.objects.selector)
+        return self.known_names(want.resource, want.namespace, want.objects.selector)
 
     def size(self, resource: GroupResource, namespace: str) -> int:
         """How many objects there are, as far as is known; 1 where nothing is."""
         index = self.indexes.get(resource)
         return len(index.namespace(namespace)) if index is not None and namespace else 1
 
-    def _held(self, resource: GroupResource, namespace: str) -> AnyIndex | None:
+    def _find_index(self, resource: GroupResource, namespace: str) -> AnyIndex | None:
         followed = self.indexes.get(resource)
         return self._lists.get((resource, namespace)) if followed is None else followed
 
@@ -104,12 +104,12 @@ class Directory:
             raise Unavailable(f"{resource} cannot be listed: {error}") from error
         index: Index[PartialObjectMetadata] = Index()
         for item in listing.items:
-            index.put(_named(item.metadata))
+            index.put(_strip(item.metadata))
         return index
 
 
-def _named(meta: ObjectMeta) -> PartialObjectMetadata:
-    """What a list is asked for: annotations may be 256 KiB of each object."""
+def _strip(meta: ObjectMeta) -> PartialObjectMetadata:
+    """Name, namespace and labels alone: annotations may be 256 KiB of each object."""
     return PartialObjectMetadata(metadata=ObjectMeta(name=meta.name, namespace=meta.namespace, labels=meta.labels))
 
 

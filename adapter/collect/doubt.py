@@ -42,7 +42,7 @@ class Known:
         return {key: first for key, (first, _) in self._of.get(topic, {}).items()}
 
     def forget(self, now: float) -> None:
-        """Those that have had no value for a while."""
+        """Drop the objects that have had no value for LAPSED s."""
         kept = {
             topic: {key: seen for key, seen in held.items() if now - seen[1] <= LAPSED}
             for topic, held in self._of.items()
@@ -77,8 +77,8 @@ class Doubts:
         if planned.coverage is not None:
             self._until[planned.query] = now + WINDOWS * planned.coverage.window
 
-    def failed(self, planned: Planned, now: float) -> None:
-        """Its query failed. Where it is doubted already that ends in time, though the look at its window fails too."""
+    def note_failure(self, planned: Planned, now: float) -> None:
+        """The query failed: its rates are doubted. A doubt that lasts already is not prolonged by it."""
         if planned.query not in self._until:
             self.begin(planned, now)
 
@@ -90,11 +90,11 @@ class Doubts:
         return None
 
     def forget(self, now: float) -> None:
-        """Those of queries that are asked no more."""
+        """Drop the doubts about queries that are asked no more."""
         self._until = {query: until for query, until in self._until.items() if until > now - KEPT}
 
 
-def believed(new: Readings, full: Iterable[tuple[str, str]], held: Readings) -> Readings:
-    """Of the `new` readings those whose windows are `full`; for the others what was `held`, if anything."""
+def replace_doubted(new: Readings, full: Iterable[tuple[str, str]], held: Readings) -> Readings:
+    """The `new` readings whose windows are `full`; the others give way to what was `held`, or are left out."""
     whole = frozenset(full)
     return {key: new[key] if key in whole else held[key] for key in new if key in whole or key in held}

@@ -95,7 +95,7 @@ class Embedded:
         timeout = min(options.scrape_timeout, options.scrape_interval)
         limits = ScrapeLimits(options.scrape_max_bytes, timeout, concurrent=options.scrape_concurrency)
         self._scraper = Scraper(
-            self.store.extend, self._gone, limits, clock, wall, passing=self.store.pass_by, often=self._often
+            self.store.extend, self._forget_target, limits, clock, wall, passing=self.store.pass_by, often=self._often
         )
         self.usage = Kubelets(options.kubelets, nodes, pods, self._scraper.health, clock, wall)
         pods.on_change(self._pod_changed)
@@ -120,7 +120,7 @@ class Embedded:
         self._gauge("otlp_requests", "OTLP requests taken in.", lambda: intake.requests)
         self._gauge("otlp_points", "Points of OTLP requests taken in.", lambda: intake.points)
         self._gauge("otlp_rejected_points", "Points of OTLP requests that were rejected.", lambda: intake.rejected)
-        async with pushes.served(intake, doors):
+        async with pushes.serve(intake, doors):
             secured = bool(doors.grpc_tls or doors.http_tls)
             log.info("receiving OTLP", address=doors.address, grpc=doors.grpc_port, http=doors.http_port, tls=secured)
             yield
@@ -176,11 +176,11 @@ class Embedded:
     def _takes_traffic(self, pod: Pod) -> bool:
         if self._presences is None:
             return True
-        found = self._presences.of(pod.metadata.namespace, pod.metadata.name)
-        return found is not None and found.takes_traffic
+        presence = self._presences.of(pod.metadata.namespace, pod.metadata.name)
+        return presence is not None and presence.takes_traffic
 
-    def _gone(self, target: Target) -> None:
-        """Its series end now: a value of a pod that is gone must not linger until it is too old."""
+    def _forget_target(self, target: Target) -> None:
+        """End the series of a target that is gone: their values must not linger until they are too old."""
         self._forget(target.labels)  # all of them: its address may be another pod's by now
 
     def _pod_changed(self, old: Any, new: Any) -> None:
@@ -188,7 +188,7 @@ class Embedded:
             self._forget({"namespace": old.metadata.namespace, "pod": old.metadata.name})
 
     def _forget(self, labels: Mapping[str, str]) -> None:
-        """At once, but for what is so much that it would hold the loop: that waits for its turns."""
+        """Drop series with these labels now, AT_ONCE at most: the rest waits, so as not to hold the loop."""
         if self.store.forget(labels, AT_ONCE) == AT_ONCE:
             self._forgotten.append(labels)
 

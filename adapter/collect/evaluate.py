@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from adapter.collect.cadence import Cadences, since_ever
 from adapter.collect.demand import CustomWant, Want
-from adapter.collect.doubt import Doubts, Known, believed, reaches_back
+from adapter.collect.doubt import Doubts, Known, reaches_back, replace_doubted
 from adapter.collect.memory import Memory
 from adapter.collect.planned import Planned
 from adapter.collect.reports import Reports
@@ -70,14 +70,14 @@ class Evaluator:
     async def table(self, planned: Planned, at: float, last: Last) -> Table:
         """The result at Unix time `at`, s. Raises SourceError."""
         if self._transitions is not None and planned.ready_pods and self._source.knows_sample_times:
-            return await self._settled(planned, self._transitions, at)
+            return await self._settle(planned, self._transitions, at)
         samples = await self._ask(planned, planned.query, at)
         if not planned.object_label:
             external = tuple((s.labels, Reading(s.value, s.time, s.window)) for s in samples)
-            return await self._believed(planned, Table(at, {}, external), last)
+            return await self._replace_doubted(planned, Table(at, {}, external), last)
         readings = self._values(planned, samples)
         unnamed = 0 if readings else len(samples)
-        table = await self._believed(planned, Table(at, readings, unnamed=unnamed), last)
+        table = await self._replace_doubted(planned, Table(at, readings, unnamed=unnamed), last)
         if self._source.knows_sample_times or planned.times is None:
             return table
         held = last.table.readings.keys() if last.table is not None else ()
@@ -108,14 +108,14 @@ class Evaluator:
         return readings
 
     async def _since_changes(self, planned: Planned, transitions: Transitions, table: Table) -> Table:
-        """Of groups of whose pods one has left, rates since then; see `adapter.collect.shorter`."""
+        """`table`, with rates since then for groups that a pod has left; see `adapter.collect.shorter`."""
         at, place = table.evaluated, planned.rule.place
 
         async def ask(window: float) -> Readings:
             promql = over(planned.query.promql, window)
             if promql is None:
                 return {}
-            self._telemetry.queried(place, "since")
+            self._telemetry.count_query(place, "since")
             try:
                 return _readings(planned, await self._ask(planned, Query(promql), at))
             except SourceError:
@@ -132,11 +132,11 @@ class Evaluator:
             intervals=table.intervals,
             at=at,
         )
-        self._memory.totals(planned, since.totals)
+        self._memory.remember_totals(planned, since.totals)
         return table._replace(readings=since.readings, begins=since.begins)
 
-    async def _settled(self, planned: Planned, transitions: Transitions, at: float) -> Table:
-        """Of pods that take traffic, rates of one group over the same time; see `adapter.collect.transition`."""
+    async def _settle(self, planned: Planned, transitions: Transitions, at: float) -> Table:
+        """Values of pods that take traffic, a group's over the same time; see `adapter.collect.transition`."""
         unnamed = 0
 
         async def ask(since: Since) -> Readings:
@@ -152,11 +152,11 @@ class Evaluator:
         before = self._memory.of(planned).settled
         namespaces = {want.namespace for want in planned.wants}
         settled = await settle(transitions, namespaces, before, ask=ask, silent=silent, at=at)
-        self._memory.settled(planned, settled)
+        self._memory.remember_settled(planned, settled)
         return Table(at, settled.readings, waits=settled.waits, unnamed=unnamed)
 
-    def returned(self, planned: Planned, now: float) -> None:
-        """Its series were gone, and are there again."""
+    def note_return(self, planned: Planned, now: float) -> None:
+        """The series of `planned` were gone and are there again: its rates are doubted for a while."""
         self._doubts.begin(planned, now)
 
     def keep(self, plan: Collection[Planned], now: float) -> None:
@@ -168,16 +168,16 @@ class Evaluator:
         self._cadences.forget(now, {planned.topic for planned in plan})
         self._known.forget(now)
 
-    async def _believed(self, planned: Planned, table: Table, last: Last) -> Table:
+    async def _replace_doubted(self, planned: Planned, table: Table, last: Last) -> Table:
         """`table` as far as its rates may be believed; see `adapter.collect.doubt`."""
         before = last.table or Table(table.evaluated, {})
         vanished = not (table.readings or table.external) and bool(before.readings or before.external)
         if vanished:
             self._doubts.begin(planned, table.evaluated)
-        elif last.failed and not await self._kept(planned, table, before):
-            self._doubts.failed(planned, table.evaluated)
+        elif last.failed and not await self._has_kept_data(planned, table, before):
+            self._doubts.note_failure(planned, table.evaluated)
         if planned.coverage is not None:
-            self._known.saw(planned.topic, _held(table), table.evaluated)
+            self._known.saw(planned.topic, _keys_with_values(table), table.evaluated)
         coverage = self._doubts.of(planned, table.evaluated)
         if coverage is None or self._source.knows_sample_times:  # the embedded source divides by what it has
             return table
@@ -185,9 +185,9 @@ class Evaluator:
         samples = [s for s in await self._ask(planned, Query(coverage.promql), table.evaluated) if s.value >= 0]
         if not planned.object_label:
             return table if samples else before
-        return table._replace(readings=believed(table.readings, _readings(planned, samples), before.readings))
+        return table._replace(readings=replace_doubted(table.readings, _readings(planned, samples), before.readings))
 
-    async def _kept(self, planned: Planned, table: Table, before: Table) -> bool:
+    async def _has_kept_data(self, planned: Planned, table: Table, before: Table) -> bool:
         """Whether the source still has the data that it had before it failed, and went on to gather more meanwhile."""
         if planned.coverage is None or self._source.knows_sample_times:
             return True
@@ -201,7 +201,7 @@ class Evaluator:
             oldest = {key: one.value for key, one in _readings(planned, samples).items()}
         else:
             oldest = {ALL: samples[0].value} if samples else {}
-        keys = _held(table)
+        keys = _keys_with_values(table)
         since = {key: first for key, first in self._known.since(planned.topic).items() if key in keys}
         whole = not (keys & _readings(planned, holes).keys() if planned.object_label else holes)
         return whole and reaches_back(since, oldest, coverage, failed=before.evaluated, now=at)
@@ -222,25 +222,25 @@ class Evaluator:
             if cadence.unknown and planned.counts is not None:
                 counts = await self._numbers(planned, planned.counts, "interval", at) or {}
                 of_pods = self._transitions if planned.ready_pods else None
-                cadence.counted(counts, COUNTED, of_pods.created if of_pods is not None else since_ever)
+                cadence.note_counts(counts, COUNTED, of_pods.creation_time if of_pods is not None else since_ever)
         known = _Times(before.asked if times is None else at, cadence.times(), cadence.intervals())
         self._times[planned.query] = known
         return known
 
     async def _numbers(self, planned: Planned, query: Query, kind: str, at: float) -> dict[Key, float] | None:
         """What a further query tells of each object; None where it fails."""
-        self._telemetry.queried(planned.rule.place, kind)
+        self._telemetry.count_query(planned.rule.place, kind)
         try:
             samples = await self._ask(planned, query, at)
         except SourceError:
             self._telemetry.query_errors.labels(planned.rule.place, kind).inc()
             return None
-        found = _readings(planned, samples)
-        return {key: reading.value for key, reading in found.items() if math.isfinite(reading.value)}
+        readings = _readings(planned, samples)
+        return {key: reading.value for key, reading in readings.items() if math.isfinite(reading.value)}
 
 
-def _held(table: Table) -> Collection[Key]:
-    """Who has a value; an external metric as a whole is one of them."""
+def _keys_with_values(table: Table) -> Collection[Key]:
+    """The objects that have a value; ALL stands for an external metric as a whole."""
     return table.readings.keys() if table.readings or not table.external else {ALL}
 
 
@@ -259,18 +259,18 @@ async def settle(
     """
     groups = transitions.groups
     if coming := groups.coming(namespaces, at):
-        groups.heard(coming.keys() - await silent(coming), at)
+        groups.note_samples(coming.keys() - await silent(coming), at)
     moments = transitions.moments(namespaces, at)
     readings = await ask(moments.since(at))
     if (cut := moments.cut(readings)) is not None:
         moments, readings = cut, await ask(cut.since(at))
-    groups.heard(readings.keys(), at)
+    groups.note_samples(readings.keys(), at)
     lacking = moments.lacking(readings, at)
     kept = moments.settle(readings, before, await silent(lacking) if lacking else (), at)
     if (recent := moments.recent(kept)) is not None:
-        kept = recent.served_alike(await ask(recent.since(at)), kept)
-    if (relaxed := moments.relaxed(kept, at)) is not None:
-        kept = moments.served_anyway(await ask(relaxed.since(at)), kept, at)
+        kept = recent.serve_alike(await ask(recent.since(at)), kept)
+    if (relaxed := moments.relax(kept, at)) is not None:
+        kept = moments.serve_anyway(await ask(relaxed.since(at)), kept, at)
     return moments.serve(readings, kept)
 
 

@@ -57,7 +57,7 @@ def of_rule(
 def of_values(
     planned: Planned,
     table: Table,
-    found: Mapping[str, Judged | None],
+    verdicts: Mapping[str, Judged | None],
     origin: Origin,
     *,
     namespace: str,
@@ -67,7 +67,7 @@ def of_values(
 ) -> dict[str, object]:
     """What was asked and what came of it, by object; `error` of the last evaluation, `waits_for` of the next."""
     sampled = origin.knows_sample_times or planned.times is not None
-    limits = [age_limit(planned.limits, table.pace((namespace, name))) for name in found]
+    limits = [age_limit(planned.limits, table.pace((namespace, name))) for name in verdicts]
     return {
         "source": origin.name,
         "promql": planned.query.promql,
@@ -82,23 +82,23 @@ def of_values(
         "objects": {
             name: _of_object(judged, now, refusals.too_short([(namespace, name)], table, planned.needs))
             | _of_wait(table, namespace, name)
-            for name, judged in found.items()
+            for name, judged in verdicts.items()
         },
     }
 
 
-def _of_object(found: Judged | None, now: float, short: str) -> dict[str, object]:
-    if found is None:
+def _of_object(verdict: Judged | None, now: float, short: str) -> dict[str, object]:
+    if verdict is None:
         return {"missing": short or "the query's result has no sample for it"}
-    reading = found.reading
+    reading = verdict.reading
     if reading is None:
-        return {"missing": found.why}
+        return {"missing": verdict.why}
     told: dict[str, object] = {
         "value": reading.value,
         "ageSeconds": round(now - reading.time, 1),
         "windowSeconds": round(reading.window, 1),
     }
-    fate = {"leftOut": found.why} if found.value is None else {"served": str(quantity(found.value))}
+    fate = {"leftOut": verdict.why} if verdict.value is None else {"served": str(quantity(verdict.value))}
     return told | fate
 
 

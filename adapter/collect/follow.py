@@ -74,7 +74,7 @@ def follow_hpas(
     once = Once(most=HPA_PROBLEMS, again=None)
     told = _Told()
 
-    def changed(old: HorizontalPodAutoscaler | None, new: HorizontalPodAutoscaler | None) -> None:
+    def update_demand(old: HorizontalPodAutoscaler | None, new: HorizontalPodAutoscaler | None) -> None:
         if new is None:
             if old is not None:
                 demand.withdraw(old.metadata.namespace, old.metadata.name)
@@ -100,10 +100,10 @@ def follow_hpas(
 
     def read_all() -> None:
         for hpa in index:
-            changed(None, hpa)
+            update_demand(None, hpa)
 
     read_all()
-    index.on_change(changed)
+    index.on_change(update_demand)
     return read_all
 
 
@@ -115,10 +115,10 @@ async def follow_resources(
     while True:
         pause = every
         try:
-            found = await api_resources(client)
-            if found != known:
-                known = found
-                catalogue.bind(mapper_of(found))
+            resources = await api_resources(client)
+            if resources != known:
+                known = resources
+                catalogue.bind(mapper_of(resources))
                 learnt()
         except KubeError as error:
             log.warning("the cluster's API resources are not known; the usual ones are taken", cause=str(error))

@@ -104,14 +104,14 @@ class Forecaster:
             raise Missing(f"no HorizontalPodAutoscaler {namespace}/{name} is known here")
         async with self._turn:
             target = await self._scale(hpa)
-        found = await self.forecast(answers, hpa, user=user, target=target)
-        named, (scale, _), spec = hpa.spec.scale_target_ref, found.target, found.spec
+        forecast = await self.forecast(answers, hpa, user=user, target=target)
+        named, (scale, _), spec = hpa.spec.scale_target_ref, forecast.target, forecast.spec
         return {
             "hpa": f"{namespace}/{name}",
             "target": f"{named.kind} {named.name}",
             "replicas": {"spec": scale.spec, "status": scale.status, "min": spec.min, "max": spec.max},
-            "pods": len(found.pods),
-            **_told(found.decision),
+            "pods": len(forecast.pods),
+            **_describe(forecast.decision),
         }
 
     async def forecast(
@@ -143,13 +143,13 @@ class Forecaster:
         version = target.api_version.rpartition("/")[2] or api.version
         try:
             path = Resource(api.group, version, api.plural).path(hpa.metadata.namespace, target.name, "scale")
-            found = await self._client.get(path, autoscaling.Scale)
-            selector = Selector.parse(found.status.selector)
+            scale = await self._client.get(path, autoscaling.Scale)
+            selector = Selector.parse(scale.status.selector)
         except (KubeError, SelectorError, ValueError) as error:
             raise Unavailable(f"the scale of {target.kind} {target.name} cannot be had: {error}") from error
         if selector.empty:
             raise Unavailable(f"the scale of {target.kind} {target.name} has no selector of pods")
-        return Target(Scale(found.spec.replicas, found.status.replicas), selector)
+        return Target(Scale(scale.spec.replicas, scale.status.replicas), selector)
 
     async def _pods(self, namespace: str, selector: Selector) -> list[PodState]:
         """Raises Unavailable."""
@@ -222,12 +222,12 @@ class _Asked:
             return Invalid("metrics.k8s.io is not served by this adapter, so its values are not known here")
         if metric.name not in ("cpu", "memory"):
             return Invalid(f"metrics.k8s.io has no {metric.name}")
-        found: dict[str, PodValue] = {}
+        values: dict[str, PodValue] = {}
         for pod in self._answers.pod_usage(self._namespace, None, self._selector):
             amounts = _amounts(pod, metric)
             if amounts:
-                found[pod.name] = PodValue(sum(amounts), pod.time, pod.window)
-        return PodValues(found)
+                values[pod.name] = PodValue(sum(amounts), pod.time, pod.window)
+        return PodValues(values)
 
 
 def _amounts(pod: PodUsage, metric: Metric) -> Sequence[int]:
@@ -239,7 +239,7 @@ def _amounts(pod: PodUsage, metric: Metric) -> Sequence[int]:
     ]
 
 
-def _told(decision: Decision) -> dict[str, object]:
+def _describe(decision: Decision) -> dict[str, object]:
     return {
         "desired": decision.desired,
         "rescales": decision.rescales,

@@ -89,7 +89,7 @@ class Group:
 
 
 class Groups:
-    """All groups; `turned` is told of every pod that begins or ceases to take traffic."""
+    """All groups; they hear from `presences` of every pod that begins or ceases to take traffic."""
 
     def __init__(self, presences: Presences, members: Callable[[str, Selector], Iterable[Pod]]) -> None:
         """`members(namespace, selector)` lists the pods there are."""
@@ -105,7 +105,7 @@ class Groups:
         """What all users hold; a group counts for each of them."""
         self.let_go = 0
         """How often a user's group was forgotten for a share, since the start."""
-        presences.on_turn(self.turned)
+        presences.on_turn(self.note_turn)
 
     def __len__(self) -> int:
         return len(self._groups)
@@ -115,8 +115,8 @@ class Groups:
         """Of what all users hold; see `Share`."""
         return self._all.weight
 
-    def asked(self, namespace: str, selector: Selector, now: float, user: str = "") -> str | None:
-        """`user` asks for these pods' values together; whose group was forgotten to make room, None if nobody's."""
+    def note_request(self, namespace: str, selector: Selector, now: float, user: str = "") -> str | None:
+        """`user` asks for these pods' values together; returns the user whose group made room, or None."""
         key = GroupKey(namespace, selector)
         group = self._groups.get(key) or self._begin(key, now)
         group.asked = now
@@ -132,7 +132,7 @@ class Groups:
         group = self._groups[key] = Group(now)
         self._spaces.setdefault(key.namespace, {})[key] = group
         known = (self._presences.of(*name) for name in self.taking(key, group))
-        group.turned = max((found.since for found in known if found is not None), default=0.0)
+        group.turned = max((presence.since for presence in known if presence is not None), default=0.0)
         return group
 
     def _make_room(self, user: str) -> str | None:
@@ -177,18 +177,19 @@ class Groups:
             self._book(user, groups=0, weight=weight - group.weight)
         group.weight = weight
 
-    def turned(self, pod: Pod, now: float) -> None:
+    def note_turn(self, pod: Pod, now: float) -> None:
         """`pod` begins or ceases to take traffic at Unix time `now`.
 
-        One that begins counts as a change when it has given a sample (`heard`): a pod that never gives one, whether it
-        stays or comes and goes, leaves the others' values as they are. One that gave none and ends never came.
+        One that begins counts as a change once it has given a sample (`note_samples`): a pod that never gives
+        one, whether it stays or comes and goes, leaves the others' values as they are. One that gave none and
+        ends never came.
         """
         meta = pod.metadata
         name = meta.namespace, meta.name
         for key, group in self._spaces.get(meta.namespace, {}).items():
             if not key.selector.matches(meta.labels):
                 continue
-            before, group.taking, group.turned = self.counted(key, group), None, now
+            before, group.taking, group.turned = self.members_that_count(key, group), None, now
             if name in self.taking(key, group):
                 group.coming[name] = now
                 continue
@@ -196,20 +197,20 @@ class Groups:
             if group.coming.pop(name, None) is None:
                 self._note(key, group, before, now)
 
-    def heard(self, names: Collection[tuple[str, str]], now: float) -> None:
+    def note_samples(self, names: Collection[tuple[str, str]], now: float) -> None:
         """These pods have given a sample by Unix time `now`: those of `coming` take traffic since they began to."""
         for key, group in self._groups.items():
             if not group.coming:
                 continue
             for name in sorted(group.coming.keys() & names, key=group.coming.__getitem__):
-                before, since = self.counted(key, group), group.coming.pop(name)
+                before, since = self.members_that_count(key, group), group.coming.pop(name)
                 if now - since <= SPAN:
                     self._note(key, group, before, since)
 
     def _note(self, key: GroupKey, group: Group, before: frozenset[tuple[str, str]], now: float) -> None:
         """A pod came or went at Unix time `now`; `before` counted until then."""
         group.turns = [time for time in group.turns if now - time <= SPAN] + [now]
-        if len(group.turns) > TOLERANCE * max(len(self.counted(key, group)), 1):
+        if len(group.turns) > TOLERANCE * max(len(self.members_that_count(key, group)), 1):
             if now - group.changed > CHAIN:
                 group.former = before
             group.changed = max(now, group.changed)
@@ -228,7 +229,7 @@ class Groups:
         for namespace in namespaces:
             yield from self._spaces.get(namespace, {}).items()
 
-    def counted(self, key: GroupKey, group: Group) -> frozenset[tuple[str, str]]:
+    def members_that_count(self, key: GroupKey, group: Group) -> frozenset[tuple[str, str]]:
         """(namespace, name) of those that take traffic, without those that have given no sample since they began."""
         taking = self.taking(key, group)
         return taking - group.coming.keys() if group.coming else taking
@@ -238,7 +239,9 @@ class Groups:
         if group.taking is None:
             names = ((pod.metadata.namespace, pod.metadata.name) for pod in self._members(key.namespace, key.selector))
             known = ((name, self._presences.of(*name)) for name in names)
-            group.taking = frozenset(name for name, found in known if found is not None and found.takes_traffic)
+            group.taking = frozenset(
+                name for name, presence in known if presence is not None and presence.takes_traffic
+            )
             self._weigh(key, group, len(group.taking))
         return group.taking
 
@@ -252,9 +255,9 @@ class Groups:
             key, group = next(iter(self._groups.items()))
             for user in list(group.users):
                 self._drop(user, key)
-        found = list(self._of(namespaces))
-        others = {key for key, group in found if not group.scales}
-        if not others or len(others) == len(found):
-            return found
-        scaled = frozenset[tuple[str, str]]().union(*(self.taking(*one) for one in found if one[1].scales))
-        return [one for one in found if one[0] not in others or scaled.isdisjoint(self.taking(*one))]
+        groups = list(self._of(namespaces))
+        others = {key for key, group in groups if not group.scales}
+        if not others or len(others) == len(groups):
+            return groups
+        scaled = frozenset[tuple[str, str]]().union(*(self.taking(*one) for one in groups if one[1].scales))
+        return [one for one in groups if one[0] not in others or scaled.isdisjoint(self.taking(*one))]

@@ -4,7 +4,7 @@ import enum
 import math
 from typing import NamedTuple
 
-from adapter.collect.snapshot import Limits, Pace, Reading, admitted, age_limit
+from adapter.collect.snapshot import Limits, Pace, Reading, admit, age_limit
 from adapter.units.quantity import Quantity
 
 MAX_MILLI = 2**63 - 1
@@ -32,12 +32,12 @@ class Judged(NamedTuple):
     """Why it is left out, one sentence without a full stop; '' where it is served."""
 
 
-def judged(reading: Reading, limits: Limits, pace: Pace, now: float) -> Judged:
-    """`reading` by the rule's limits at `now`, Unix s; `pace` of its object, as `Table` has it."""
+def judge_reading(reading: Reading, limits: Limits, pace: Pace, now: float) -> Judged:
+    """What becomes of `reading` by the rule's limits at `now`, Unix s; for `pace` see `Table.pace`."""
     age, limit = now - reading.time, age_limit(limits, pace)
     if not -math.inf < age <= limit:  # nor where the time is no number
         return Judged(reading, None, LeftOut.AGE, f"its sample is {age:.0f} s old, the limit is {limit:.0f} s")
-    value = admitted(reading.value, limits)
+    value = admit(reading.value, limits)
     if value is None:
         return Judged(reading, None, LeftOut.VALUE, f"its value is {reading.value}")
     return Judged(reading, value)

@@ -44,7 +44,7 @@ class State(NamedTuple):
     last_success: float | None
     """Unix time, s."""
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """What is wrong, fit for strangers."""
         does = "has no address of a wanted type" if self.reason == ADDRESS else _DOES[Failure(self.reason)]
         return f"the kubelet of node {self.node} {does}: neither its CPU and memory nor its pods' are served"
@@ -104,9 +104,9 @@ class Kubelets:
         """See `UsageSource`. Of pods on kubelets that are well nothing is known: they may be new, or at their end."""
         whose = [node.metadata.name for node in self._nodes] if nodes is None else nodes
         told = self._why if resource == NODES else self._failure
-        found = list(filter(None, map(told, sorted(whose))))
-        more = f" (and {len(found) - 1} more nodes)" if len(found) > 1 else ""
-        return f"{found[0]}{more}" if found else ""
+        reasons = list(filter(None, map(told, sorted(whose))))
+        more = f" (and {len(reasons) - 1} more nodes)" if len(reasons) > 1 else ""
+        return f"{reasons[0]}{more}" if reasons else ""
 
     # ---- what is asked
 
@@ -139,8 +139,8 @@ class Kubelets:
 
     def _runs_on(self, pod: tuple[str, str], node: str) -> bool:
         """Whether a pod may be that node's, as far as is known: a kubelet tells of its own pods only."""
-        found = self._pods_there.get(*pod)
-        return not isinstance(found, Pod) or found.spec.node_name in ("", node)
+        known_pod = self._pods_there.get(*pod)
+        return not isinstance(known_pod, Pod) or known_pod.spec.node_name in ("", node)
 
     # ---- how they are doing
 
@@ -163,7 +163,7 @@ class Kubelets:
         """The kubelets that fail, sentences fit for strangers, of NAMED nodes at most."""
         failing = sorted(state for state in self.states() if state.reason)
         more = len(failing) - NAMED
-        return [state.told() for state in failing[:NAMED]] + [f"so it is with {more} more nodes"] * (more > 0)
+        return [state.describe() for state in failing[:NAMED]] + [f"so it is with {more} more nodes"] * (more > 0)
 
     def _failure(self, node: str) -> str:
         """How a node's kubelet fails, one sentence without a full stop; '' where it does not."""

@@ -15,7 +15,7 @@ from adapter.metrics.source import Query
 
 
 class Remembered(NamedTuple):
-    """Of one query."""
+    """What is remembered of one query."""
 
     settled: Settled = Settled({})
     """As it was served last."""
@@ -34,12 +34,12 @@ class Memory:
         known = self._of.get(planned.query)
         return known[1] if known is not None else Remembered()
 
-    def settled(self, planned: Planned, settled: Settled) -> None:
-        """This is served now."""
+    def remember_settled(self, planned: Planned, settled: Settled) -> None:
+        """`settled` is what is served of the query now."""
         self._of[planned.query] = planned.topic, self.of(planned)._replace(settled=settled)
 
-    def totals(self, planned: Planned, totals: Mapping[GroupKey, Total]) -> None:
-        """This is what groups have now."""
+    def remember_totals(self, planned: Planned, totals: Mapping[GroupKey, Total]) -> None:
+        """`totals` is what groups have in all now."""
         self._of[planned.query] = planned.topic, self.of(planned)._replace(totals=totals)
 
     def keep(self, plan: Iterable[Planned]) -> None:

@@ -125,13 +125,13 @@ class OfferLookup:
 
     async def _look_up(self, selector: str, rules: Sequence[Rule], turns: asyncio.Semaphore) -> bool:
         async with turns:
-            return await self._looked_up(selector, rules)
+            return await self._discover(selector, rules)
 
-    async def _looked_up(self, selector: str, rules: Sequence[Rule]) -> bool:
+    async def _discover(self, selector: str, rules: Sequence[Rule]) -> bool:
         now = self._clock()
         try:
-            wanted, parts = self._wanted(rules), self._parts(rules)
-            found = await self._source.discover(selector, now - self._schedule.lookback, now, wanted, parts)
+            wanted, parts = self._label_filter(rules), self._parts(rules)
+            discovery = await self._source.discover(selector, now - self._schedule.lookback, now, wanted, parts)
         except SourceError as error:
             for rule in rules:
                 self.errors[rule.place] = error
@@ -142,7 +142,9 @@ class OfferLookup:
         self._failing.over(selector)
         for rule in rules:
             try:
-                await run_in_turns(self._catalogue.found_in_slices(rule, found.label_sets, by_name=found.by_name))
+                await run_in_turns(
+                    self._catalogue.learn_series_in_slices(rule, discovery.label_sets, by_name=discovery.by_name)
+                )
             except BaseException as fault:
                 if ends_program(fault):
                     raise
@@ -150,7 +152,7 @@ class OfferLookup:
                 self.errors[rule.place] = SourceError("its series could not be read; the log says more")
             else:
                 self.errors.pop(rule.place, None)
-                self._note(rule, found)
+                self._note(rule, discovery)
         self._look_out(rules, now)
         return True
 
@@ -169,14 +171,14 @@ class OfferLookup:
         """What HPAs ask of these rules."""
         return sorted({part for rule in rules for part in self._catalogue.parts(rule, self._demand.declared)})
 
-    def _wanted(self, rules: Sequence[Rule]) -> Wanted:
-        """The labels that name objects for any of these rules; none where all are external."""
-        bounds = [bound for rule in rules if (bound := self._catalogue.bound_custom(rule)) is not None]
+    def _label_filter(self, rules: Sequence[Rule]) -> Wanted:
+        """Tells whether a label names objects for any of these rules; none does where all are external."""
+        bounds = [bound for rule in rules if (bound := self._catalogue.custom_binding(rule)) is not None]
         return lambda label: any(bound.resource(label) is not None for bound in bounds)
 
-    def _note(self, rule: Rule, found: Discovery) -> None:
+    def _note(self, rule: Rule, discovery: Discovery) -> None:
         """Say once what of a rule's series is left out, for as long as that is so."""
-        self._telemetry.discovered.labels(rule.place).set(len(found.label_sets))
-        self._telemetry.left_out_series.labels(rule.place).set(bool(found.left_out))
-        self.left_out[rule.place] = f"left out is {found.left_out}" if found.left_out else ""
+        self._telemetry.discovered.labels(rule.place).set(len(discovery.label_sets))
+        self._telemetry.left_out_series.labels(rule.place).set(bool(discovery.left_out))
+        self.left_out[rule.place] = f"left out is {discovery.left_out}" if discovery.left_out else ""
         self._reports.lasting(rule.place, self.left_out[rule.place])

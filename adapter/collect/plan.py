@@ -106,7 +106,7 @@ class Planner:
             return self._external([want for want in wants if isinstance(want, ExternalWant)], catalogue)
         if first.objects is not None:
             return [self._single(first, catalogue)]
-        return list(self._merged([want for want in wants if isinstance(want, CustomWant)], catalogue))
+        return list(self._merge([want for want in wants if isinstance(want, CustomWant)], catalogue))
 
     def _once(self, key: Hashable, offered: Offered, make: Callable[[], Planned]) -> Planned:
         """What `make` gives, or gave for the plan before. Raises QueryError."""
@@ -121,13 +121,13 @@ class Planner:
             raise made.outcome.with_traceback(None)
         return made.outcome
 
-    def _merged(self, wants: Sequence[CustomWant], catalogue: Catalogue) -> Iterator[Planned]:
+    def _merge(self, wants: Sequence[CustomWant], catalogue: Catalogue) -> Iterator[Planned]:
         resource = wants[0].resource
         offered = custom_offered(catalogue, resource, wants[0].metric)
         by_namespace = {want.namespace: want for want in wants}
         for shard in self._shards(resource, sorted(by_namespace)):
             chosen = tuple(by_namespace[namespace] for namespace in shard)
-            yield self._once(chosen, offered, partial(self._merged_shard, offered, resource, chosen))
+            yield self._once(chosen, offered, partial(self._merge_shard, offered, resource, chosen))
 
     def _shards(self, resource: GroupResource, namespaces: Sequence[str]) -> Iterator[list[str]]:
         """`namespaces` in runs of at most SHARD expected results; one larger namespace is a run of its own."""
@@ -143,14 +143,14 @@ class Planner:
         if run:
             yield run
 
-    def _merged_shard(self, offered: Offered, resource: GroupResource, wants: tuple[CustomWant, ...]) -> Planned:
+    def _merge_shard(self, offered: Offered, resource: GroupResource, wants: tuple[CustomWant, ...]) -> Planned:
         bound = offered.bound
         namespaces = [want.namespace for want in wants if want.namespace] or None
-        promql = merge.merged(bound, offered.series, resource, namespaces, wants[0].metric_selector)
+        promql = merge.merge_objects(bound, offered.series, resource, namespaces, wants[0].metric_selector)
         if promql is None:
             raise QueryError(merge.why_not(bound, resource, offered.series))
         namespace_label = bound.label(NAMESPACES) if namespaces else None
-        return self._planned(
+        return self._build_planned(
             wants, bound.rule, promql, object_label=bound.label(resource), namespace_label=namespace_label
         )
 
@@ -166,10 +166,12 @@ class Planner:
     def _together(self, wants: Sequence[ExternalWant], offered: Offered) -> Planned | None:
         def make() -> Planned:
             bound, namespaces = offered.bound, sorted({want.namespace for want in wants})
-            together = merge.merged_external(bound, offered.series, namespaces, [want.selector for want in wants])
+            together = merge.merge_external(bound, offered.series, namespaces, [want.selector for want in wants])
             if together is None:
                 raise _ApartError("each has its own query")
-            planned = self._planned(tuple(wants), bound.rule, together.promql, namespace_label=together.namespace_label)
+            planned = self._build_planned(
+                tuple(wants), bound.rule, together.promql, namespace_label=together.namespace_label
+            )
             return planned._replace(external=together)
 
         try:
@@ -189,7 +191,7 @@ class Planner:
 
     def _single_external(self, want: ExternalWant, offered: Offered) -> Planned:
         promql = external_query(offered.bound, offered.series, want.namespace, want.selector)
-        return self._planned((want,), offered.bound.rule, promql)
+        return self._build_planned((want,), offered.bound.rule, promql)
 
     def _single_custom(self, want: CustomWant, offered: Offered, names: Sequence[str]) -> Planned:
         promql = custom_query(
@@ -200,9 +202,9 @@ class Planner:
             names=names,
             metric_selector=want.metric_selector,
         )
-        return self._planned((want,), offered.bound.rule, promql, object_label=offered.bound.label(want.resource))
+        return self._build_planned((want,), offered.bound.rule, promql, object_label=offered.bound.label(want.resource))
 
-    def _planned(
+    def _build_planned(
         self,
         wants: tuple[Want, ...],
         rule: Rule,
@@ -248,6 +250,6 @@ def mergeable(offered: Offered, resource: GroupResource, namespace: str, metric_
     """Whether one query can serve all who want the metric."""
     try:
         namespaces = [namespace] if namespace else None
-        return merge.merged(offered.bound, offered.series, resource, namespaces, metric_selector) is not None
+        return merge.merge_objects(offered.bound, offered.series, resource, namespaces, metric_selector) is not None
     except (QueryError, NamingError):
         return False

@@ -26,7 +26,7 @@ OF_NAMESPACE: Final = 100
 
 
 class Polled:
-    """`clock` tells s and never steps."""
+    """The pods whose newest values are polled. `clock` tells s and never steps."""
 
     def __init__(self, clock: Callable[[], float] = steady) -> None:
         self._clock = clock
@@ -40,10 +40,10 @@ class Polled:
 
     @property
     def number(self) -> int:
-        """How many pods."""
+        """How many pods are polled."""
         return len(self._pods)
 
-    def asked(self, question: CustomQuestion, pods: Iterable[str]) -> None:
+    def note_question(self, question: CustomQuestion, pods: Iterable[str]) -> None:
         """Somebody asks for a plain value of these pods of one namespace."""
         if question.selector.weight > WEIGHT:
             return

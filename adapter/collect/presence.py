@@ -26,7 +26,7 @@ class Presence(NamedTuple):
     created: float = 0.0
     """When the pod was made, Unix s by the API server's clock; 0 where that is not known."""
 
-    def told(self, now: float) -> str:
+    def describe(self, now: float) -> str:
         """One sentence without a full stop: 'not ready for 12 s'."""
         return f"{self.why or 'ready'} for {max(now - self.since, 0.0):.0f} s"
 
@@ -62,7 +62,7 @@ def _state(pod: Pod) -> tuple[bool, str, float | None]:
 
 
 class Presences:
-    """The presence of every pod, kept up to date by `changed`, which an index of pods calls at each change."""
+    """The presence of every pod; an index of pods calls `note_change` at each change."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """`clock` gives Unix seconds."""
@@ -78,8 +78,8 @@ class Presences:
         """The pod's presence; None where no such pod is known."""
         return self._known.get((namespace, name))
 
-    def changed(self, old: Pod | None, new: Pod | None) -> None:
-        """A pod as it was and as it is; see `Index.on_change`."""
+    def note_change(self, old: Pod | None, new: Pod | None) -> None:
+        """Take over a change of a pod from `old` to `new`; see `Index.on_change`."""
         pod = new or old
         assert pod is not None
         key, now = (pod.metadata.namespace, pod.metadata.name), self._clock()
@@ -90,7 +90,7 @@ class Presences:
         else:
             # A pod that we saw appear is as new to us as it is; one of the first list may be older.
             after = self._known[key] = presence(new, before, now)
-        told = [pod] if _turned(before, after) else []
+        told = [pod] if _has_turned(before, after) else []
         if old is not None and new is not None and old.metadata.labels != new.metadata.labels:
             told = [old, new]
         for each in told:
@@ -98,7 +98,7 @@ class Presences:
                 handler(each, now)
 
 
-def _turned(before: Presence | None, after: Presence | None) -> bool:
+def _has_turned(before: Presence | None, after: Presence | None) -> bool:
     taking = after is not None and after.takes_traffic
     took = before is not None and before.takes_traffic
     return taking != took or (taking and before is not None and after is not None and after.since > before.since)

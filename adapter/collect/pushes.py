@@ -24,7 +24,7 @@ def intake(
 
 
 @asynccontextmanager
-async def served(taken: Intake, doors: OtlpDoors) -> AsyncIterator[None]:
+async def serve(taken: Intake, doors: OtlpDoors) -> AsyncIterator[None]:
     """Requests at the doors go to `taken` while the context lasts. Raises OSError where an address cannot be bound."""
     async with AsyncExitStack() as stack:
         if doors.grpc_port:

@@ -15,7 +15,7 @@ from adapter.collect.snapshot import Table
 from adapter.collect.unison import Key
 from adapter.metrics.source import SourceError, UnsupportedQuery
 from adapter.rules.queries import QueryError, SelectorQueryError
-from adapter.units.regexp import RegexpError, compiled
+from adapter.units.regexp import RegexpError, compile_pattern
 from adapter.units.requirement import LISTS, Requirement
 
 TOLD_TO = 1.1
@@ -58,26 +58,26 @@ def _no_expression(requirement: Requirement) -> str:
     if requirement.operator not in LISTS:
         return ""
     try:
-        compiled("|".join(requirement.values), memory=EXPRESSION_BYTES)
+        compile_pattern("|".join(requirement.values), memory=EXPRESSION_BYTES)
     except RegexpError as error:
         return f"the values of {requirement.key!r}: {error}"
     return ""
 
 
-def of_object(name: str, found: Judged | None, error: SourceError | None, short: str = "") -> Exception:
+def of_object(name: str, verdict: Judged | None, error: SourceError | None, short: str = "") -> Exception:
     """The one object that was asked for has no value, or it is left out; `short`: see `too_short`."""
-    if found is None and error is None and not short:
+    if verdict is None and error is None and not short:
         return Missing(f"{name} has no sample")
-    why = f"{name} has no sample" if found is None else f"the value of {name} is left out: {found.why}"
+    why = f"{name} has no sample" if verdict is None else f"the value of {name} is left out: {verdict.why}"
     return Unavailable("; ".join(filter(None, [why, short, _failure(error)])))
 
 
-def of_list(found: Mapping[str, Judged | None], error: SourceError | None, short: str = "") -> Exception | None:
+def of_list(verdicts: Mapping[str, Judged | None], error: SourceError | None, short: str = "") -> Exception | None:
     """Nothing of a list can be served although there are values, or there can be none; None where neither is so.
 
     There can be none where the last query failed or its range is too short (`too_short`).
     """
-    left_out = [(name, item) for name, item in found.items() if item is not None and item.value is None]
+    left_out = [(name, item) for name, item in verdicts.items() if item is not None and item.value is None]
     parts = [short, _failure(error)]
     if left_out:
         (name, first), count = left_out[0], len(left_out)

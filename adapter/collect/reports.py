@@ -40,7 +40,7 @@ class Reports:
             log.warning("rule", problem=sentence[:LONGEST])
 
     def problems(self, sentences: Iterable[str]) -> None:
-        """Several such."""
+        """As `problem`, for several sentences."""
         for sentence in sentences:
             self.problem(sentence)
 
@@ -66,19 +66,19 @@ class Reports:
             log.info("demand", note=sentence[:LONGEST])
 
     def is_news(self, sentence: str) -> bool:
-        """Whether it was not told yet, for who tells it in his own way."""
+        """Whether `sentence` was not told yet, for callers that write the log line themselves."""
         return self._once.first(sentence)
 
     def over(self, about: Hashable) -> None:
-        """It is true no more; when it is again, that is news."""
+        """What was told `about` this is true no more; when it is again, that is news."""
         self._once.over(about)
 
-    def failed(self, place: str, query: Query, error: SourceError) -> None:
+    def record_failure(self, place: str, query: Query, error: SourceError) -> None:
         """A query of the rule at `place` failed: told once for each kind of failure, however their texts differ."""
         self._failing.setdefault(place, {})[query] = type(error)
         self.problem(f"{place}: the query failed: {error}", (place, type(error)))
 
-    def worked(self, place: str, query: Query) -> None:
+    def record_success(self, place: str, query: Query) -> None:
         """A query of the rule at `place` works, or is no more: when none fails as it did, the next failure is news."""
         failing = self._failing.get(place, {})
         kind = failing.pop(query, None)
@@ -92,9 +92,9 @@ class Reports:
         kept = set(queries)
         for place, failing in list(self._failing.items()):
             for gone in failing.keys() - kept:
-                self.worked(place, gone)
+                self.record_success(place, gone)
 
-    def unserved(self, wants: Mapping[Want, Exception], declared: Collection[Want]) -> None:
+    def report_unserved(self, wants: Mapping[Want, Exception], declared: Collection[Want]) -> None:
         """Nothing serves these wants: told once for each metric, namespace and kind of reason.
 
         Of those that HPAs `declared` some of each namespace, of the others some of all.

@@ -83,16 +83,16 @@ class Timetable:
         """Those of `planned` whose time has come, those under way among them."""
         return [one for one in planned if self._asked.get(one.query, _NEVER).again <= now]
 
-    def queued(self, query: Query, now: float) -> None:
-        """It is to be asked and waits for its turn."""
+    def note_queued(self, query: Query, now: float) -> None:
+        """`query` is to be asked, and waits for its turn from `now` on."""
         self._asked[query] = self._asked.get(query, _Asked(now))._replace(queued=now, began=None, took=None)
 
-    def began(self, query: Query, now: float) -> None:
-        """It has its turn."""
+    def note_began(self, query: Query, now: float) -> None:
+        """`query` has its turn at `now`."""
         self._asked[query] = self._asked.get(query, _Asked(now))._replace(began=now, took=None)
 
-    def ended(self, planned: Planned, now: float, outcome: Outcome, *, rest: float = 0.0) -> float:
-        """It was answered, well or not, and is to rest for `rest` s; s from its beginning to the next."""
+    def note_ended(self, planned: Planned, now: float, outcome: Outcome, *, rest: float = 0.0) -> float:
+        """It was answered, well or not, and rests for `rest` s; gives the s from its beginning to the next."""
         asked = self._asked.get(planned.query, _Asked(now))
         began = now if asked.began is None else asked.began
         refresh, took = planned.limits.refresh, max(now - began, 0.0)
@@ -105,8 +105,8 @@ class Timetable:
         self._asked[planned.query] = _Asked(asked.queued, began, took, pause)
         return pause
 
-    def told(self, query: Query, now: float) -> str:
-        """What it waits for, one sentence without a full stop: why its values are as old as they are."""
+    def describe_wait(self, query: Query, now: float) -> str:
+        """What `query` waits for, one sentence without a full stop: why its values are as old as they are."""
         asked = self._asked.get(query)
         if asked is None:
             return "it is not asked on schedule"
@@ -131,7 +131,7 @@ class Replanning:
         self._asked = False
         self._passing = 0
 
-    def passed(self, characters: int) -> bool:
+    def count_passing(self, characters: int) -> bool:
         """A want of so many characters was asked for outside the plan; whether that makes a new plan due."""
         self._passing += PASSING_LEAST + characters
         self._asked = self._asked or self._passing >= PASSING_CHARACTERS
@@ -145,6 +145,6 @@ class Replanning:
         """Whether the last plan does not serve any more for `wants` and the offers' `revision`."""
         return self._asked or self._made_for != (wants, revision) or now - self._made_at >= REPLAN_EVERY
 
-    def made(self, wants: frozenset[Want], revision: int, now: float) -> None:
-        """There is a plan for these."""
+    def note_plan(self, wants: frozenset[Want], revision: int, now: float) -> None:
+        """A plan for these wants and offers is made at `now`."""
         self._made_for, self._made_at, self._asked, self._passing = (wants, revision), now, False, 0

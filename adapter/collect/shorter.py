@@ -51,12 +51,12 @@ def groups_of(
     transitions: Transitions, namespaces: Collection[str], intervals: Mapping[Key, float], now: float
 ) -> list[Change]:
     """The groups of these namespaces, changed or not."""
-    found = []
+    changes = []
     for key, group in transitions.groups.within(namespaces, now):
-        members = {name: transitions.born(name, now) for name in transitions.groups.taking(key, group)}
+        members = {name: transitions.traffic_since(name, now) for name in transitions.groups.taking(key, group)}
         interval = max((intervals.get(name, 0.0) for name in members), default=0.0)
-        found.append(Change(key, members, group.left, max([group.left, *members.values()]), round(interval)))
-    return found
+        changes.append(Change(key, members, group.left, max([group.left, *members.values()]), round(interval)))
+    return changes
 
 
 def is_recent(one: Change, whole: float, now: float) -> bool:
@@ -81,11 +81,11 @@ def _rates(one: Change, whole: Readings, short: Readings, *, length: float, now:
     return {key: short[key]._replace(window=length) for key in one.members if key in short}
 
 
-def _shared(one: Change, found: Readings, total: Total | None) -> Kept:
-    """`found` with the total of before, where that is known and nobody is missing."""
-    if total is None or len(found) < len(one.members):
-        return Kept(found, ())
-    return in_all(found, total.at(one.moment))
+def _pool(one: Change, rates: Readings, total: Total | None) -> Kept:
+    """`rates` pooled with the `total` of before, where that is known and no member is missing."""
+    if total is None or len(rates) < len(one.members):
+        return Kept(rates, ())
+    return in_all(rates, total.at(one.moment))
 
 
 def _together(moment: float, readings: Iterable[Reading], length: float) -> Total:
@@ -96,8 +96,8 @@ def _together(moment: float, readings: Iterable[Reading], length: float) -> Tota
 
 def _whole(one: Change, readings: Readings, length: float) -> Total | None:
     """What a group has in all by the whole window; None where nobody has a value."""
-    found = [readings[key] for key in one.members if key in readings]
-    return _together(one.moment, found, length) if found else None
+    of_members = [readings[key] for key in one.members if key in readings]
+    return _together(one.moment, of_members, length) if of_members else None
 
 
 async def since_changes(
@@ -129,12 +129,12 @@ async def since_changes(
     for one in changed:
         length, total = lengths[one.key], known.get(one.key)
         short = by_length.get(length)
-        found = _rates(one, whole, short, length=length, now=at) if short is not None else None
-        if found:
-            kept = _shared(one, found, total)
+        rates = _rates(one, whole, short, length=length, now=at) if short is not None else None
+        if rates:
+            kept = _pool(one, rates, total)
             readings.update((key, reading) for key, reading in kept.readings.items() if reading is not None)
-            begins.update(dict.fromkeys(found, one.moment))
-            total = kept.total or _together(one.moment, found.values(), length)
+            begins.update(dict.fromkeys(rates, one.moment))
+            total = kept.total or _together(one.moment, rates.values(), length)
         if total is not None:
             totals[one.key] = total
     return Since(readings, begins, totals)

@@ -6,7 +6,7 @@ import structlog
 
 from adapter.collect.answer import CustomQuestion
 from adapter.collect.held import Held
-from adapter.collect.judge import Judged, LeftOut, judged
+from adapter.collect.judge import Judged, LeftOut, judge_reading
 from adapter.collect.snapshot import Reading
 from adapter.collect.telemetry import CollectTelemetry
 from adapter.collect.transition import Span, Transitions
@@ -41,7 +41,7 @@ class Sieve:
         if question.selector.weight > GROUP_WEIGHT:
             return
         groups, selector = self._transitions.groups, question.selector
-        over = groups.asked(question.namespace, selector, self._clock(), question.user)
+        over = groups.note_request(question.namespace, selector, self._clock(), question.user)
         if over is not None and self._over_share.first(over):
             log.warning(
                 "selectors forgotten",
@@ -55,17 +55,17 @@ class Sieve:
         table, limits, now = held.table, held.planned.limits, self._clock()
         assert table is not None
         young = self._young(question, held, now)
-        found: dict[str, Judged | None] = {}
+        verdicts: dict[str, Judged | None] = {}
         for name in names:
             reading = table.readings.get((question.namespace, name))
             if why := young(name, reading):
-                found[name] = Judged(reading, None, LeftOut.TRANSITION, why)
+                verdicts[name] = Judged(reading, None, LeftOut.TRANSITION, why)
             elif reading is None:
-                found[name] = None
+                verdicts[name] = None
             else:
-                found[name] = judged(reading, limits, table.pace((question.namespace, name)), now)
-        self.count(held, [item for item in found.values() if item is not None])
-        return found
+                verdicts[name] = judge_reading(reading, limits, table.pace((question.namespace, name)), now)
+        self.count(held, [item for item in verdicts.values() if item is not None])
+        return verdicts
 
     def _young(self, question: CustomQuestion, held: Held, now: float) -> Callable[[str, Reading | None], str]:
         """Says of a pod's reading why it is left out for the pod's own state, '' where it is not."""
@@ -80,12 +80,12 @@ class Sieve:
         def why(name: str, reading: Reading | None) -> str:
             key = (question.namespace, name)
             span, begin = Span(window, table.pace(key).interval), table.begins.get(key)
-            return transitions.left_out(key, reading, selector=selector, span=span, now=now, begin=begin)
+            return transitions.why_left_out(key, reading, selector=selector, span=span, now=now, begin=begin)
 
         return why
 
-    def count(self, held: Held, found: Iterable[Judged]) -> None:
-        """What was left out, for /metrics."""
-        for item in found:
+    def count(self, held: Held, verdicts: Iterable[Judged]) -> None:
+        """Count the values that are left out, for /metrics."""
+        for item in verdicts:
             if item.left_out is not None:
                 self._telemetry.left_out.labels(held.planned.rule.place, item.left_out.value).inc()

@@ -77,7 +77,7 @@ class Table(NamedTuple):
         return Pace(max(self.intervals.values(), default=0.0), self.every)
 
 
-def admitted(value: float, limits: Limits) -> float | None:
+def admit(value: float, limits: Limits) -> float | None:
     """`value` as `limits` let it through, or None where it must be left out."""
     if math.isnan(value) or math.isinf(value):
         return 0.0 if limits.odd is OnOddValue.ZERO else None

@@ -24,14 +24,14 @@ def starving(
 
     `trouble` says why the series of external (True) or custom (False) rules are not all known, '' where they are.
     """
-    found = {}
+    sentences = {}
     for hpa, wants in demand.declarers.items():
         causes = sorted((want.metric, cause) for want in wants if (cause := _cause(want, held, unserved, trouble, now)))
         if causes:
             metric, cause = causes[0]
             more = f" (and {len(causes) - 1} more)" if len(causes) > 1 else ""
-            found[hpa] = f"metric {metric}{more} has no value: {cause}"
-    return demand.refused | found
+            sentences[hpa] = f"metric {metric}{more} has no value: {cause}"
+    return demand.refused | sentences
 
 
 def _cause(

@@ -68,7 +68,7 @@ class CollectTelemetry:
         self.left_out_series = gauge("discovery_incomplete", "1 where more series match than are looked at.", ("rule",))
         self.relist_errors = counter("relist_errors", "Look-ups of series on offer that failed.", ("rule",))
 
-    def queried(self, rule: str, kind: str) -> None:
+    def count_query(self, rule: str, kind: str) -> None:
         """Count a query of `rule` for its values ('value'), their times, or what else it is asked for."""
         self._queries.labels(rule, kind).inc()
         if (rule, kind) in self._begun:

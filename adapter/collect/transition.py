@@ -22,7 +22,7 @@ from adapter.collect.unison import (
     latest_cut,
     overdue,
     overlay,
-    settled,
+    settle_group,
     starts,
     suspects,
 )
@@ -84,7 +84,7 @@ class Moments(NamedTuple):
         return latest
 
     def cut(self, readings: Readings) -> "Moments | None":
-        """With the changes of load that the rates themselves show; None where they show none that matters."""
+        """These moments, with the changes of load that the rates themselves show; None where none matters."""
         late = suspects(readings, self.interval)
         if not late:
             return None
@@ -104,16 +104,16 @@ class Moments(NamedTuple):
 
     def lacking(self, readings: Readings, now: float) -> dict[Key, float]:
         """Members of groups that have just changed, and that have no reading since -> since when they take traffic."""
-        found: dict[Key, float] = {}
+        lacking: dict[Key, float] = {}
         for begins, cohort, cut in zip(self.begins, self.cohorts, self.cuts, strict=True):
             if now - max(cohort.changed, cut or 0.0) <= WINDOW:
-                found.update({key: self.born(key) for key in begins if key not in readings})
-        return found
+                lacking.update({key: self.born(key) for key in begins if key not in readings})
+        return lacking
 
     def settle(self, readings: Readings, before: Settled, silent: Collection[Key], now: float) -> list[Kept]:
-        """What becomes of each group's readings; `before` is what was served last, see `settled` for `silent`."""
+        """What becomes of each group's readings; `before` was served last, see `settle_group` for `silent`."""
         return [
-            settled(
+            settle_group(
                 cohort,
                 readings,
                 before.readings,
@@ -137,13 +137,13 @@ class Moments(NamedTuple):
         ]
         return self._replace(cuts=cuts) if any(cut is not None for cut in cuts) else None
 
-    def served_alike(self, readings: Readings, kept: Sequence[Kept]) -> list[Kept]:
+    def serve_alike(self, readings: Readings, kept: Sequence[Kept]) -> list[Kept]:
         """`kept` with the `readings` of `recent` in the place of those of groups that changed all the same way."""
         pairs = zip(self.cuts, kept, strict=True)
         return [(alike(one, readings) if cut is not None else None) or one for cut, one in pairs]
 
-    def relaxed(self, kept: Sequence[Kept], now: float) -> "Moments | None":
-        """With the samples of groups that waited too long taken since they began to; None where there are none."""
+    def relax(self, kept: Sequence[Kept], now: float) -> "Moments | None":
+        """These moments, with samples of groups that waited too long since their wait began; None without."""
         late = [one.held if overdue(one, self.interval, now) else None for one in kept]
         if not any(late):
             return None
@@ -161,8 +161,8 @@ class Moments(NamedTuple):
         waits = {key: min(one.waiting) for one in kept if one.waiting for key in one.readings}
         return Settled(overlay(readings, kept), past, waits)
 
-    def served_anyway(self, readings: Readings, kept: Sequence[Kept], now: float) -> list[Kept]:
-        """`kept` with the `readings` of `relaxed` in the place of those that waited too long."""
+    def serve_anyway(self, readings: Readings, kept: Sequence[Kept], now: float) -> list[Kept]:
+        """`kept` with the `readings` of `relax` in the place of those that waited too long."""
         return [anyway(one, readings) if overdue(one, self.interval, now) else one for one in kept]
 
 
@@ -178,25 +178,25 @@ class Transitions:
         """What is known at Unix time `now` of these namespaces' groups, before any reading."""
         recent, quiet = list[tuple[GroupKey, Cohort]](), list[tuple[GroupKey, Cohort]]()
         for key, group in self.groups.within(namespaces, now):
-            cohort = Cohort(self.groups.counted(key, group), group.changed, group.former)
+            cohort = Cohort(self.groups.members_that_count(key, group), group.changed, group.former)
             (recent if now - max(group.turned, group.changed) < RECENT else quiet).append((key, cohort))
 
-        def born(key: Key) -> float:
-            return self.born(key, now)
+        def traffic_since(key: Key) -> float:
+            return self.traffic_since(key, now)
 
-        return Moments((), (), (), (), self._interval, born, quiet)._with(recent)
+        return Moments((), (), (), (), self._interval, traffic_since, quiet)._with(recent)
 
-    def born(self, key: Key, now: float) -> float:
+    def traffic_since(self, key: Key, now: float) -> float:
         """Since when a pod takes traffic, Unix s; `now` where it is not known."""
-        found = self.presences.of(*key)
-        return found.since if found is not None else now
+        presence = self.presences.of(*key)
+        return presence.since if presence is not None else now
 
-    def created(self, key: Key) -> float:
+    def creation_time(self, key: Key) -> float:
         """When a pod was made, Unix s; 0 where it is not known."""
-        found = self.presences.of(*key)
-        return found.created if found is not None else 0.0
+        presence = self.presences.of(*key)
+        return presence.created if presence is not None else 0.0
 
-    def left_out(
+    def why_left_out(
         self,
         pod: Key,
         reading: Reading | None,
@@ -211,30 +211,32 @@ class Transitions:
         `selector` is that of the request, None where it names the pod alone; the rate was taken since `begin`, Unix s,
         where that is not None.
         """
-        found = self.presences.of(*pod)
-        if found is None or (found.takes_traffic and reading is None):
+        presence = self.presences.of(*pod)
+        if presence is None or (presence.takes_traffic and reading is None):
             return ""
-        if not found.takes_traffic or reading is None:
-            return found.told(now)
-        if begin is not None and begin >= found.since:
+        if not presence.takes_traffic or reading is None:
+            return presence.describe(now)
+        if begin is not None and begin >= presence.since:
             return ""
         group = self.groups.find(pod[0], selector) if selector is not None else None
-        return too_young(found, reading, span, group.left if group is not None else 0.0, now)
+        return too_young(presence, reading, span, group.left if group is not None else 0.0, now)
 
 
-def too_young(found: Presence, reading: Reading, span: Span, left: float, now: float) -> str:
+def too_young(presence: Presence, reading: Reading, span: Span, left: float, now: float) -> str:
     """Why a value of a pod that takes traffic says too little yet; '' where it does not.
 
     `left`, Unix s, is when a pod of its group last ceased to take traffic. Over windows of fixed length a new pod's
     rate rises as the others fall, and their sum is right all the time; but one that has gone takes its own away.
     """
     begin = reading.time - (reading.window or span.window)
-    if begin >= found.since - ROUNDING:
+    if begin >= presence.since - ROUNDING:
         return ""
     if reading.window or not span.window:
-        return f"{found.told(now)}, and no whole interval since"
+        return f"{presence.describe(now)}, and no whole interval since"
     if left > reading.time - span.window:
-        return f"{found.told(now)}; another pod has left, so its rate counts when its {span.window:g} s are whole"
-    if reading.time < found.since + span.interval:
-        return f"{found.told(now)}, and no sample since"
+        return (
+            f"{presence.describe(now)}; another pod has left, so its rate counts when its {span.window:g} s are whole"
+        )
+    if reading.time < presence.since + span.interval:
+        return f"{presence.describe(now)}, and no sample since"
     return ""

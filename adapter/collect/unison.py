@@ -92,10 +92,10 @@ def starts(cohort: Cohort, born: Callable[[Key], float]) -> dict[Key, float]:
 
 
 def suspects(readings: Readings, interval: float) -> set[Key]:
-    """Whose windows begin so late that they may have been cut: of groups without such a one `latest_cut` finds none."""
-    found = {key: began(reading) for key, reading in readings.items() if reading.window > 0}
-    first = min(found.values(), default=0.0)
-    return {key for key, begin in found.items() if begin > first + EARLIER * interval}
+    """Pods whose windows begin so late that they may have been cut; without one `latest_cut` finds none."""
+    window_begins = {key: began(reading) for key, reading in readings.items() if reading.window > 0}
+    first = min(window_begins.values(), default=0.0)
+    return {key for key, begin in window_begins.items() if begin > first + EARLIER * interval}
 
 
 def latest_cut(readings: Readings, begins: Mapping[Key, float], interval: float) -> float | None:
@@ -104,14 +104,14 @@ def latest_cut(readings: Readings, begins: Mapping[Key, float], interval: float)
     `begins` says since when each member's samples count. A window that begins later than that, and later than another
     member's, by more than a sample interval was cut by a change of the load.
     """
-    found = {key: began(readings[key]) for key in begins if key in readings and readings[key].window > 0}
-    cut = max((begin for key, begin in found.items() if begin > begins[key] + EARLIER * interval), default=None)
-    if cut is None or cut - min(found.values()) <= EARLIER * interval:
+    window_begins = {key: began(readings[key]) for key in begins if key in readings and readings[key].window > 0}
+    cut = max((begin for key, begin in window_begins.items() if begin > begins[key] + EARLIER * interval), default=None)
+    if cut is None or cut - min(window_begins.values()) <= EARLIER * interval:
         return None
     return cut
 
 
-def settled(
+def settle_group(
     cohort: Cohort,
     readings: Readings,
     before: Readings,
@@ -132,7 +132,7 @@ def settled(
     if now - moment > WINDOW:
         return Kept(new, ())
     awaited = [key for key in cohort.members if key not in readings and key not in silent]
-    total = _carried(cohort, before, past.total, moment, silent)
+    total = _total_before(cohort, before, past.total, moment, silent)
     if awaited and now - moment <= PATIENCE * interval:
         held = moment if past.held is None else min(past.held, moment)
         if now - held <= PATIENCE * interval:
@@ -185,7 +185,7 @@ def anyway(kept: Kept, readings: Readings) -> Kept:
     return kept._replace(readings=new, waiting=())
 
 
-def _carried(
+def _total_before(
     cohort: Cohort, before: Readings, total: Total | None, moment: float, silent: Collection[Key]
 ) -> Total | None:
     """What the group had before `moment`: as remembered, else as it was served; None where that is not known of all."""
@@ -193,10 +193,10 @@ def _carried(
         return total.at(moment)
     whose = cohort.former if moment == cohort.changed else cohort.members  # else the rates show that load has moved
     known = [before.get(key) for key in whose if key in before or key not in silent]
-    found = [reading for reading in known if reading is not None and reading.window > 0]
-    if not found or len(found) < len(known):
+    rates = [reading for reading in known if reading is not None and reading.window > 0]
+    if not rates or len(rates) < len(known):
         return None
-    value, window = sum(reading.value for reading in found), min(reading.window for reading in found)
+    value, window = sum(reading.value for reading in rates), min(reading.window for reading in rates)
     return Total(moment, value, window, value, window)
 
 
@@ -206,10 +206,13 @@ def in_all(new: Mapping[Key, Reading | None], total: Total) -> Kept:
     Seconds after a change each pod's rate is of few requests, and a tenth off by chance. Which pod has which share
     must come from these seconds; what all have together need not, unless it has changed beyond chance as well.
     """
-    found = [reading for reading in new.values() if reading is not None]
-    value, lasted = sum(reading.value for reading in found), min((reading.window for reading in found), default=0.0)
+    readings = [reading for reading in new.values() if reading is not None]
+    value, lasted = (
+        sum(reading.value for reading in readings),
+        min((reading.window for reading in readings), default=0.0),
+    )
     prior = min(total.window, WINDOW - lasted)
-    if not found or lasted <= 0 or value <= 0 or prior <= 0:
+    if not readings or lasted <= 0 or value <= 0 or prior <= 0:
         return Kept(new, (), None)
     pooled = (total.value * prior + value * lasted) / (prior + lasted)
     if (value - total.value) ** 2 > THRESHOLD**2 * pooled * (1 / prior + 1 / lasted):

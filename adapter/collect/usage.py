@@ -8,7 +8,7 @@ import structlog
 
 from adapter.clock import steady
 from adapter.collect import consumption
-from adapter.collect.containers import Key, Pods, by_container, joined, usage
+from adapter.collect.containers import Key, Pods, by_container, join, usage
 from adapter.collect.starving import SHOWN
 from adapter.kube.resources import GroupResource
 from adapter.metrics.sample import Sample
@@ -113,19 +113,19 @@ class RuledUsage:
     async def collect(self) -> None:
         """One collection; a failure keeps what was known, and pods and nodes fail apart."""
         at = self._clock()
-        if (pods := await self._tried(PODS, self._collect_pods(at))) is not None:
+        if (pods := await self._attempt(PODS, self._collect_pods(at))) is not None:
             self._pods = pods
             self._say("usage left out", consumption.unsayable(pods))
-        if (nodes := await self._tried(NODES, self._collect_nodes(at))) is not None:
+        if (nodes := await self._attempt(NODES, self._collect_nodes(at))) is not None:
             self._nodes = nodes
         if not self.errors:
             self._took = self._clock() - at
         self.collected = True
 
-    async def _tried(self, resource: GroupResource, collection: Awaitable[Found]) -> Found | None:
+    async def _attempt(self, resource: GroupResource, collection: Awaitable[Found]) -> Found | None:
         """What was collected; None where that failed."""
         try:
-            found = await collection
+            collected = await collection
         except SourceError as error:
             self.errors[resource] = error
         except (QueryError, NamingError) as error:
@@ -133,31 +133,31 @@ class RuledUsage:
         else:
             self.errors.pop(resource, None)
             self._say("usage not collected", "", str(resource))
-            return found
+            return collected
         self._say("usage not collected", str(self.errors[resource]), str(resource))
         return None
 
     async def _collect_pods(self, at: float) -> Pods:
-        cpu, memory = self._bound(self._rules.cpu), self._bound(self._rules.memory)
+        cpu, memory = self._bind(self._rules.cpu), self._bind(self._rules.memory)
         if cpu is None or memory is None:
             return {}
-        queries = merge.merged_containers(cpu, None), merge.merged_containers(memory, None)
+        queries = merge.merge_containers(cpu, None), merge.merge_containers(memory, None)
         named = [(bound.label(PODS), bound.label(NAMESPACES)) for bound in (cpu, memory)]
         read = [(*labels, bound.rule.container_label) for labels, bound in zip(named, (cpu, memory), strict=True)]
         cores, octets = await self._both(queries, read, at)
         for bound, labels, samples in ((cpu, named[0], cores), (memory, named[1], octets)):
             self._say("usage not found", nobodys(bound.rule, "containerQuery", samples, labels), bound.rule.place)
         both = by_container(cpu, cores), by_container(memory, octets)
-        found = joined(*both, lacking=self._lacking, window=self._window, at=at)
-        self._lacking = found.lacking
-        self._say("usage without containers", _nameless(cpu.rule, found.nameless))
-        return found.pods
+        containers = join(*both, lacking=self._lacking, window=self._window, at=at)
+        self._lacking = containers.lacking
+        self._say("usage without containers", _nameless(cpu.rule, containers.nameless))
+        return containers.pods
 
     async def _collect_nodes(self, at: float) -> Mapping[str, ResourceUsage]:
-        cpu, memory = self._bound(self._rules.cpu), self._bound(self._rules.memory)
+        cpu, memory = self._bind(self._rules.cpu), self._bind(self._rules.memory)
         if cpu is None or memory is None:
             return {}
-        queries = merge.merged_nodes(cpu), merge.merged_nodes(memory)
+        queries = merge.merge_nodes(cpu), merge.merge_nodes(memory)
         cores, octets = await self._both(queries, [[bound.label(NODES)] for bound in (cpu, memory)], at)
         for bound, samples in ((cpu, cores), (memory, octets)):
             problem = nobodys(bound.rule, "nodeQuery", samples, [bound.label(NODES)])
@@ -187,7 +187,7 @@ class RuledUsage:
         elif self._once.first((event, place)):
             log.warning(event, problem=problem)
 
-    def _bound(self, rule: ResourceRule | None) -> BoundRule[ResourceRule] | None:
+    def _bind(self, rule: ResourceRule | None) -> BoundRule[ResourceRule] | None:
         return None if rule is None else bind(rule, self._mapper())
 
     @property

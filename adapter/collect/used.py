@@ -33,7 +33,7 @@ class Used:
 
     def nodes(self, name: str | None, selector: Selector) -> list[NodeUsage]:
         """See `Answers.node_usage`."""
-        asked = _named(self._directory.indexes[NODES].select("", selector), name)
+        asked = _select_by_name(self._directory.indexes[NODES].select("", selector), name)
         known = self._source.nodes()
         used = consumption.of_nodes(asked, known, self._clock(), self._source.max_age)
         if asked and known and all(self._directory.indexes[NODES].get("", other) is None for other in known):
@@ -41,16 +41,16 @@ class Used:
                 f"usage is known of {min(known)!r} and the like, and no node has such a name; right would be a"
                 " nodeQuery that groups by a label with nodes' names"
             )
-        return self._told(NODES, asked, used)
+        return self._answer(NODES, asked, used)
 
     def pods(self, namespace: str | None, name: str | None, selector: Selector) -> list[PodUsage]:
         """See `Answers.pod_usage`."""
-        asked = _named(self._directory.indexes[PODS].select(namespace, selector), name)
+        asked = _select_by_name(self._directory.indexes[PODS].select(namespace, selector), name)
         used = consumption.of_pods(asked, self._source.pods(), self._clock(), self._source.max_age)
-        return self._told(PODS, asked, used)
+        return self._answer(PODS, asked, used)
 
-    def _told(self, resource: GroupResource, asked: Sequence[HasMetadata], used: Sequence[Usage]) -> list[Usage]:
-        """In clients' time. Raises Unavailable where none of those asked for has usage and it is known why."""
+    def _answer(self, resource: GroupResource, asked: Sequence[HasMetadata], used: Sequence[Usage]) -> list[Usage]:
+        """`used` in clients' time. Raises Unavailable where nothing asked for has usage and it is known why."""
         if asked and not used and (trouble := self._source.trouble(resource, _nodes(resource, asked))):
             raise Unavailable(f"the usage of {resource} cannot be had: {trouble}")
         return [one._replace(time=self._wall(one.time)) for one in used]
@@ -64,6 +64,6 @@ def _nodes(resource: GroupResource, asked: Sequence[HasMetadata]) -> set[str] | 
     return {pod.spec.node_name for pod in pods if pod.spec.node_name} if len(pods) == len(asked) else None
 
 
-def _named(found: Iterable[HasMetadata], name: str | None) -> list[HasMetadata]:
-    """Those of that name; all where it is None."""
-    return [item for item in found if name in (None, item.metadata.name)]
+def _select_by_name(objects: Iterable[HasMetadata], name: str | None) -> list[HasMetadata]:
+    """The objects called `name`; all where it is None."""
+    return [item for item in objects if name in (None, item.metadata.name)]

@@ -50,7 +50,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         except OSError as error:
             raise StartError(f"--address={settings.address}: cannot listen: {error.strerror or error}") from error
         try:
-            tables.lines(told(settings, listener.port, "" if given else token))
+            tables.lines(start_lines(settings, listener.port, "" if given else token))
             sys.stdout.flush()
             await supervise(Poller(client, board, steady).jobs(), stop)
         finally:
@@ -63,7 +63,7 @@ def hosts(settings: Settings) -> Sequence[str]:
     return (*settings.allowed_hosts, own) if own else settings.allowed_hosts
 
 
-def told(settings: Settings, port: int, token: str) -> Sequence[str]:
+def start_lines(settings: Settings, port: int, token: str) -> Sequence[str]:
     """What a person reads at the start; a token from a file is not shown."""
     address = f"{_in_url(settings.address.host) or '127.0.0.1'}:{port}"
     if token:

@@ -59,12 +59,12 @@ class Listed(Generic[T]):
     skipped: tuple[Skipped, ...] = ()
     """Objects that cannot be read."""
 
-    def got(self, items: Sequence[T], now: float, skipped: Sequence[Skipped] = ()) -> "Listed[T]":
-        """After a list."""
+    def after_list(self, items: Sequence[T], now: float, skipped: Sequence[Skipped] = ()) -> "Listed[T]":
+        """The new list after a successful read."""
         return Listed(tuple(items), now, skipped=tuple(skipped))
 
-    def failed(self, error: KubeError, now: float) -> "Listed[T]":
-        """After a failure: what one may not read any more, and what is not there, is not kept."""
+    def after_failure(self, error: KubeError, now: float) -> "Listed[T]":
+        """This list after a failed read. Its items are kept, unless they are now forbidden or not installed."""
         ails = ails_of(error)
         goes_on = self.trouble is not None and self.trouble.ails is ails
         since = self.trouble.since if self.trouble is not None and goes_on else now
@@ -88,8 +88,8 @@ class Board:
     """s between two looks."""
     seen: dict[tuple[Kind, str], Listed[Any]] = field(default_factory=dict)
 
-    def listed(self, kind: Kind, namespace: str) -> Listed[Any]:
-        """What was last seen."""
+    def last_list(self, kind: Kind, namespace: str) -> Listed[Any]:
+        """The last list of this kind in this namespace; an empty one before the first."""
         return self.seen.get((kind, namespace), Listed())
 
     def hpas(self) -> list[HpaView]:
@@ -106,17 +106,17 @@ class Board:
 
     def requests(self) -> dict[tuple[str, str, str], dict[str, dict[str, str]]]:
         """What workloads ask for, by namespace, kind and name."""
-        found: dict[tuple[str, str, str], dict[str, dict[str, str]]] = {}
+        requests: dict[tuple[str, str, str], dict[str, dict[str, str]]] = {}
         for kind in WORKLOADS:
             for namespace in self.namespaces:
-                found |= dict(self.listed(kind, namespace).items)
-        return found
+                requests |= dict(self.last_list(kind, namespace).items)
+        return requests
 
     def remember(self, now: float) -> None:
         """The values that were last read, for the lines; what could not be read again is a gap in them."""
         values: dict[str, float | None] = {}
         for namespace in self.namespaces:
-            listed = self.listed(Kind.HPAS, namespace)
+            listed = self.last_list(Kind.HPAS, namespace)
             for hpa in listed.items:
                 values |= dict.fromkeys(hpa.series()) if listed.trouble else hpa.series()
         if values:
@@ -128,12 +128,12 @@ class Board:
             if listed.trouble is not None:
                 yield kind, namespace, listed
 
-    def skipped(self) -> Iterator[tuple[Kind, str, tuple[Skipped, ...]]]:
+    def unreadable_objects(self) -> Iterator[tuple[Kind, str, tuple[Skipped, ...]]]:
         """Objects that cannot be read, by kind and namespace."""
         for (kind, namespace), listed in self.seen.items():
             if listed.skipped:
                 yield kind, namespace, listed.skipped
 
     def _all(self, kind: Kind) -> list[Any]:
-        found = [one for namespace in self.namespaces for one in self.listed(kind, namespace).items]
-        return sorted(found, key=lambda one: (one.namespace, one.name))
+        views = [one for namespace in self.namespaces for one in self.last_list(kind, namespace).items]
+        return sorted(views, key=lambda one: (one.namespace, one.name))

@@ -75,7 +75,7 @@ class Page(Generic[V]):
     """How many of each state, whichever is chosen."""
 
 
-def chosen(items: Sequence[V], wish: Wish, states: Mapping[str, str]) -> Page[V]:
+def select_page(items: Sequence[V], wish: Wish, states: Mapping[str, str]) -> Page[V]:
     """The page that is wished for, or the last. `states`: the state of each item, by its key."""
     words = wish.words.casefold().split()
     fits = [

@@ -10,7 +10,7 @@ import msgspec
 from adapter.console.objects import Hpa
 from adapter.console.wants import Reading, Wants, wants
 from adapter.hpa.decide import Decision
-from adapter.hpa.words import count, named
+from adapter.hpa.words import count, describe_metrics
 from adapter.kube.autoscaling import HPAStatus
 from adapter.kube.objects import Condition, condition, unix
 
@@ -101,8 +101,8 @@ def view(hpa: Hpa, now: float) -> HpaView:
         status.current_replicas,
         status.desired_replicas,
     )
-    found = wants(hpa.raw, replicas=size.current, now=now)
-    state = _state(status, size, found)
+    demand = wants(hpa.raw, replicas=size.current, now=now)
+    state = _state(status, size, demand)
     meta, ref = hpa.metadata, hpa.spec.get("scaleTargetRef")
     reference: Mapping[str, Any] = ref if isinstance(ref, Mapping) else {}
     return HpaView(
@@ -111,10 +111,10 @@ def view(hpa: Hpa, now: float) -> HpaView:
         name=meta.name,
         target=f"{reference.get('kind', '')} {reference.get('name', '')}".strip(),
         size=size,
-        readings=found.readings[:MOST_METRICS],
-        more=max(len(found.readings) - MOST_METRICS, 0),
+        readings=demand.readings[:MOST_METRICS],
+        more=max(len(demand.readings) - MOST_METRICS, 0),
         state=state,
-        why=tuple(_why(state, status, size, found)),
+        why=tuple(_why(state, status, size, demand)),
         conditions=status.conditions,
         scaled=unix(status.last_scale_time),
     )
@@ -127,17 +127,17 @@ def _status(raw: Mapping[str, Any]) -> HPAStatus:
         return HPAStatus()
 
 
-def _state(status: HPAStatus, size: Size, found: Wants) -> State:
+def _state(status: HPAStatus, size: Size, demand: Wants) -> State:
     active, able, limited = _conditions(status)
     if active is not None and active.status == "False":
         if active.reason == "ScalingDisabled":
             return State.OFF
-        return State.MISSING if _lacks(found) else State.STARVES
+        return State.MISSING if _lacks(demand) else State.STARVES
     if able is not None and able.status == "False":
         return State.UNABLE
     if not status.conditions:
-        return State.UNREADABLE if found.problem else State.NEW
-    if _lacks(found):
+        return State.UNREADABLE if demand.problem else State.NEW
+    if _lacks(demand):
         return State.MISSING
     if limited is not None and limited.status == "True" and limited.reason in LIMITS:
         return LIMITS[limited.reason]
@@ -146,9 +146,9 @@ def _state(status: HPAStatus, size: Size, found: Wants) -> State:
     return State.SCALES if size.desired != size.current else State.STEADY
 
 
-def _lacks(found: Wants) -> bool:
+def _lacks(demand: Wants) -> bool:
     """Whether metrics have no value and others have one."""
-    return bool(found.missing) and any(one.value is not None for one in found.readings)
+    return bool(demand.missing) and any(one.value is not None for one in demand.readings)
 
 
 def _conditions(status: HPAStatus) -> tuple[Condition | None, Condition | None, Condition | None]:
@@ -158,11 +158,11 @@ def _conditions(status: HPAStatus) -> tuple[Condition | None, Condition | None, 
     return active, able, limited
 
 
-def _why(state: State, status: HPAStatus, size: Size, found: Wants) -> list[str]:
+def _why(state: State, status: HPAStatus, size: Size, demand: Wants) -> list[str]:
     active, able, limited = _conditions(status)
     said: list[str] = []
     if state is State.MISSING:
-        said.append(f"no value of {named(found.missing)}, so the other metrics may scale it up, never down")
+        said.append(f"no value of {describe_metrics(demand.missing)}, so the other metrics may scale it up, never down")
     if state in (State.STARVES, State.OFF, State.MISSING) and active and active.status == "False":
         said.append(f"{active.reason}: {active.message}")
     elif state is State.UNABLE and able:
@@ -171,15 +171,15 @@ def _why(state: State, status: HPAStatus, size: Size, found: Wants) -> list[str]
         said.append(limited.message)
     if state in (State.HELD, State.MISSING) and able and able.reason in STABILIZED:
         said.append(able.message)
-    if found.problem:
-        said.append(f"of its spec: {found.problem}")
-    if found.decision is not None and state is not State.OFF:
-        said += _asked(found.readings, found.decision, size)
+    if demand.problem:
+        said.append(f"of its spec: {demand.problem}")
+    if demand.decision is not None and state is not State.OFF:
+        said += _explain_demand(demand.readings, demand.decision, size)
     return [one for one in said if one]
 
 
-def _asked(readings: Sequence[Reading], decision: Decision, size: Size) -> list[str]:
-    """What the metrics ask for, against what there is."""
+def _explain_demand(readings: Sequence[Reading], decision: Decision, size: Size) -> list[str]:
+    """Sentences: how many replicas the metrics ask for, compared with the current size."""
     asked = [one.asks for one in readings if one.asks is not None]
     if not asked:
         return [] if decision.proposals else [decision.explanation]

@@ -64,17 +64,17 @@ class Poller:
         """One list; s until the next."""
         if kind in WORKLOADS and not self._board.recommendations():
             return SOON  # nobody wants their requests yet
-        listed = self._board.listed(kind, namespace)
+        listed = self._board.last_list(kind, namespace)
         try:
             items, skipped = await self._list(kind, namespace)
         except KubeError as error:
             now = self._clock()
-            failed = self._board.seen[kind, namespace] = listed.failed(error, now)
+            failed = self._board.seen[kind, namespace] = listed.after_failure(error, now)
             if listed.trouble is None:
                 log.warning("a list failed", kind=kind.value, namespace=namespace, cause=str(error))
             assert failed.trouble is not None
             return self._pause(kind, failed.trouble.ails, error)
-        self._board.seen[kind, namespace] = listed.got(items, self._clock(), skipped)
+        self._board.seen[kind, namespace] = listed.after_list(items, self._clock(), skipped)
         return SELDOM if kind in WORKLOADS else self._board.refresh
 
     async def _for_ever(self, kind: Kind, namespace: str) -> None:
@@ -91,20 +91,20 @@ class Poller:
         return max(usual, min(error.retry_after or 0.0, SELDOM))
 
     async def _list(self, kind: Kind, namespace: str) -> tuple[Sequence[Any], Sequence[Skipped]]:
-        """The views of what can be read, and what cannot."""
+        """Reads one list: views of the objects that can be read, and a note for each one that cannot."""
         resource, typed = KINDS[kind]
-        found = await self._client.list(resource.path(namespace), typed)
+        listing = await self._client.list(resource.path(namespace), typed)
         made: list[Any] = []
-        for start in range(0, len(found.items), SLICE):
-            made += self._views(kind, found.items[start : start + SLICE])
+        for start in range(0, len(listing.items), SLICE):
+            made += self._views(kind, listing.items[start : start + SLICE])
             await asyncio.sleep(0)
         if kind is Kind.HPAS:
             self._forget(namespace, made)
-        return made, (*found.skipped, *[NAMELESS] * (len(found.items) - len(made)))
+        return made, (*listing.skipped, *[NAMELESS] * (len(listing.items) - len(made)))
 
-    def _views(self, kind: Kind, found: Sequence[Any]) -> Iterator[Any]:
+    def _views(self, kind: Kind, objects: Sequence[Any]) -> Iterator[Any]:
         now = self._clock()
-        for one in found:
+        for one in objects:
             if kind is Kind.HPAS:
                 yield self._hpa(one, now)
             elif kind is Kind.VPAS:

@@ -65,8 +65,8 @@ class VpaView:
 
     def request(self, requests: Requests, container: str, resource: str) -> int | None:
         """What the workload's template asks for, in thousandths."""
-        found = requests.get((self.namespace, self.kind, self.target), {}).get(container, {})
-        return milli(found.get(resource, ""))
+        by_resource = requests.get((self.namespace, self.kind, self.target), {}).get(container, {})
+        return milli(by_resource.get(resource, ""))
 
 
 def view(vpa: Vpa) -> VpaView:
@@ -98,8 +98,8 @@ def milli(text: str) -> int | None:
         return None
 
 
-def shown(resource: str, amount: int | None) -> str:
-    """Thousandths for people."""
+def format_amount(resource: str, amount: int | None) -> str:
+    """An amount in thousandths as text for people: cores or bytes; '–' for None."""
     if amount is None:
         return "–"
     return cores(amount) if resource == "cpu" else size(amount // 1000)
@@ -113,9 +113,9 @@ def change(request: int | None, target: int | None) -> int | None:
 
 
 def _advice(one: ContainerRecommendation) -> Advice:
-    found = []
+    amounts = []
     for resource in RESOURCES:
         texts = (one.target, one.lower_bound, one.upper_bound, one.uncapped_target)
         target, lower, upper, uncapped = (milli(each.get(resource, "")) for each in texts)
-        found.append(Amounts(resource, target, lower, upper, uncapped))
-    return Advice(one.container_name, tuple(found))
+        amounts.append(Amounts(resource, target, lower, upper, uncapped))
+    return Advice(one.container_name, tuple(amounts))

@@ -8,7 +8,7 @@ import msgspec
 from adapter.kube.objects import Condition, unix
 from adapter.rollout.evidence.codec import EvidenceError
 from adapter.rollout.explain import GateView
-from adapter.rollout.model.fields import pruned
+from adapter.rollout.model.fields import without_nulls
 from adapter.rollout.model.gates import GatesError
 from adapter.rollout.model.observation import Json
 from adapter.rollout.model.policy import RolloutPolicy, in_force
@@ -70,7 +70,7 @@ def view(raw: Json) -> ReleaseView | None:
     try:
         raw, lost = readable(raw)
         raw = in_force(raw)
-        policy = msgspec.convert(pruned(raw), RolloutPolicy)
+        policy = msgspec.convert(without_nulls(raw), RolloutPolicy)
     except (msgspec.ValidationError, TypeError, AttributeError) as error:
         return _unreadable(raw, str(error))
     problems = [lost] if lost else []
@@ -80,10 +80,10 @@ def view(raw: Json) -> ReleaseView | None:
         gates = judged.gates if judged else ()
     except (GatesError, EvidenceError) as error:
         problems.append(str(error))
-    return _made(policy, gates, tuple(problems))
+    return _build_view(policy, gates, tuple(problems))
 
 
-def _made(policy: RolloutPolicy, gates: tuple[GateView, ...], problems: tuple[str, ...]) -> ReleaseView:
+def _build_view(policy: RolloutPolicy, gates: tuple[GateView, ...], problems: tuple[str, ...]) -> ReleaseView:
     status, meta = policy.status, policy.metadata
     release = status.release
     progress = None
@@ -122,11 +122,11 @@ class _Meta(msgspec.Struct):
 
 
 def _unreadable(raw: Json, why: str) -> ReleaseView | None:
-    """By its name alone."""
+    """The view of a policy that cannot be read: its name and `why`. None where it has no readable name."""
     try:
-        meta = msgspec.convert(pruned(raw.get("metadata") or {}), _Meta)
+        meta = msgspec.convert(without_nulls(raw.get("metadata") or {}), _Meta)
     except msgspec.ValidationError:
         return None
-    made = _made(RolloutPolicy(), (), (f"the policy cannot be read: {why}",))
+    made = _build_view(RolloutPolicy(), (), (f"the policy cannot be read: {why}",))
     key = meta.uid or f"{meta.namespace}/{meta.name}"
     return replace(made, key=key, namespace=meta.namespace, name=meta.name)

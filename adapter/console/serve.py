@@ -59,7 +59,7 @@ class Pages:
             allowed = {"Allow": "GET"} if entry is Entry.WRONG_METHOD else {}
             return web.Response(status=STATUS[entry], text=f"{entry.value}\n", headers=allowed)
         if isinstance(request.protocol, Connection):
-            request.protocol.known()
+            request.protocol.note_authenticated()
         if entry is Entry.ENTER:
             to = without_token(request.path, request.query)
             return web.Response(status=303, headers={"Location": to, "Set-Cookie": self._access.set_cookie()})
@@ -69,15 +69,15 @@ class Pages:
         return self._page(request)
 
     def _page(self, request: web.BaseRequest) -> web.Response:
-        def asked(place: Place) -> Asked:
+        def page_request(place: Place) -> Asked:
             return Asked(place, Wish.of(request.query), self._clock())
 
         if request.path == HPAS.path:
-            return _html(hpas.page(self._board, asked(HPAS), self._seconds))
+            return _html(hpas.page(self._board, page_request(HPAS), self._seconds))
         if request.path == RELEASES.path:
-            return _html(releases.page(self._board, asked(RELEASES)))
+            return _html(releases.page(self._board, page_request(RELEASES)))
         if request.path == RECOMMENDATIONS.path:
-            return _html(recommendations.page(self._board, asked(RECOMMENDATIONS)))
+            return _html(recommendations.page(self._board, page_request(RECOMMENDATIONS)))
         return web.Response(status=404, text="there is no such page here\n")
 
 

@@ -51,7 +51,7 @@ class Reading(NamedTuple):
     @property
     def shown(self) -> str:
         """The value for people."""
-        return "no value" if self.value is None else _shown(self.metric, self.value)
+        return "no value" if self.value is None else _format_value(self.metric, self.value)
 
     @property
     def goal_shown(self) -> str:
@@ -104,13 +104,13 @@ def _decision(
         history = read_history(raw)
     except HpaError:
         return None
-    shared = tuple(_shared(one.metric) for one in readings)
+    shared = tuple(_as_total_metric(one.metric) for one in readings)
     observed = [_total(one, replicas) for one in readings]
     return decide(replace(spec, metrics=shared), Scale(replicas, replicas), observed, (), history, now)
 
 
-def _shared(metric: Metric) -> Metric:
-    """The same question about a total that all replicas share."""
+def _as_total_metric(metric: Metric) -> Metric:
+    """The same question as an external metric: one total that all replicas share."""
     unit = 1000 if metric.target.type is TargetType.UTILIZATION else 1
     return Metric(Source.EXTERNAL, metric.name, Target(TargetType.AVERAGE_VALUE, metric.target.value * unit))
 
@@ -126,7 +126,7 @@ def _readings(raw: Mapping[str, object], metrics: Sequence[Metric]) -> tuple[Rea
     return tuple(map(Reading, metrics, current_values(raw, metrics)))
 
 
-def _shown(metric: Metric, value: int) -> str:
+def _format_value(metric: Metric, value: int) -> str:
     if metric.target.type is TargetType.UTILIZATION:
         return f"{value} %"
     return amount(metric, value) if abs(value) < 10**15 else number(value / 1000)

@@ -9,7 +9,7 @@ from enum import IntEnum
 import msgspec
 
 from adapter.doctor.checks import findings
-from adapter.doctor.checks.apis import served
+from adapter.doctor.checks.apis import servers_by_api
 from adapter.doctor.finding import Report, one_line
 from adapter.doctor.gather import Gatherer
 from adapter.doctor.settings import FLAGS, PROGRAM, Settings
@@ -44,7 +44,7 @@ def _run(settings: Settings) -> int:
     if settings.output == "json":
         tables.lines([msgspec.json.format(msgspec.json.encode(report)).decode()])
     else:
-        tables.lines(told(report))
+        tables.lines(report_lines(report))
     return code(report)
 
 
@@ -53,7 +53,7 @@ async def look(settings: Settings) -> Report:
     connection = await connect(settings.kubeconfig, settings.context)
     async with Client(connection, timeout=settings.request_timeout) as client:
         seen = await Gatherer(client, settings.namespace, timeout=settings.timeout).look()
-    return Report(served=served(seen), findings=findings(seen), unseen=seen.unseen)
+    return Report(served=servers_by_api(seen), findings=findings(seen), unseen=seen.unseen)
 
 
 def code(report: Report) -> Health:
@@ -63,15 +63,15 @@ def code(report: Report) -> Health:
     return Health.COULD_NOT_LOOK if report.unseen else Health.HEALTHY
 
 
-def told(report: Report) -> Iterator[str]:
+def report_lines(report: Report) -> Iterator[str]:
     """The report for people."""
     for name, server in report.served.items():
         yield one_line(f"{name} is served by {server}")
     if report.served:
         yield ""
-    for found in report.findings:
-        yield one_line(f"{found.object}: {found.says}")
-        yield f"  next: {one_line(found.next)}"
+    for finding in report.findings:
+        yield one_line(f"{finding.object}: {finding.says}")
+        yield f"  next: {one_line(finding.next)}"
         yield ""
     for unseen in report.unseen:
         yield one_line(f"not looked at: {unseen.what}: {unseen.why}")

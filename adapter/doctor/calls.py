@@ -32,8 +32,8 @@ class Calls:
         """From now on time runs."""
         self._deadline = asyncio.get_running_loop().time() + self._timeout
 
-    async def tried(self, what: str, call: Callable[[], Awaitable[T]], otherwise: T) -> T:
-        """What `call` gives; where it fails, `otherwise`, and a note. What is absent is no failure."""
+    async def attempt(self, what: str, call: Callable[[], Awaitable[T]], otherwise: T) -> T:
+        """The result of `call`, or `otherwise` where it fails. All failures but NotFound are noted."""
         try:
             async with self.turn():
                 return await call()
@@ -59,19 +59,19 @@ class Calls:
         async def call() -> T | None:
             return await self.client.get(path(), kind)
 
-        return await self.tried(what, call, None)
+        return await self.attempt(what, call, None)
 
     async def list(self, what: str, path: str, kind: type[T], params: Mapping[str, str] | None = None) -> Sequence[T]:
         """What of the list can be read; each object that cannot is noted."""
 
         async def call() -> Sequence[T]:
-            found = await self.client.list(path, kind, params=params or {})
-            self._left_out(what, found.skipped)
-            return found.items
+            listing = await self.client.list(path, kind, params=params or {})
+            self._note_skipped(what, listing.skipped)
+            return listing.items
 
-        return await self.tried(what, call, ())
+        return await self.attempt(what, call, ())
 
-    def _left_out(self, what: str, skipped: Sequence[Skipped]) -> None:
+    def _note_skipped(self, what: str, skipped: Sequence[Skipped]) -> None:
         self.unseen += [Unseen(f"{what}, {plain(str(one))}", plain(one.why)) for one in skipped[:NAMED]]
         if len(skipped) > NAMED:
             self.unseen.append(Unseen(what, f"{len(skipped) - NAMED} more cannot be read"))

@@ -69,7 +69,7 @@ def word(text: str) -> str:
     return shlex.quote(one_line(text))
 
 
-def wanted_by(hpas: Sequence[str], what: str = "it") -> str:
+def who_wants(hpas: Sequence[str], what: str = "it") -> str:
     """Who wants something: 'HPA shop/web wants it', or '2 HPAs want it, shop/web among them'. `hpas` is not empty."""
     if len(hpas) == 1:
         return f"HPA {hpas[0]} wants {what}"

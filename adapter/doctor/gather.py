@@ -13,9 +13,9 @@ from adapter.doctor import objects
 from adapter.doctor.calls import Calls
 from adapter.doctor.finding import Unseen, plain
 from adapter.doctor.objects import Deployment, Hpa
-from adapter.doctor.pods import flag, is_set, mounted
+from adapter.doctor.pods import find_volume, flag, is_set
 from adapter.doctor.questions import questions
-from adapter.doctor.reviews import Reviewed, needed, review_of
+from adapter.doctor.reviews import Reviewed, review_of, rights_needed
 from adapter.doctor.rights import Right
 from adapter.doctor.snapshot import CUSTOM, EXTERNAL, METRICS, Program, Question, RulesFile, Snapshot, lacks, starves
 from adapter.kube.autoscaling import Scale
@@ -104,8 +104,8 @@ class Gatherer:
 
     async def _programs(self) -> Sequence[Program]:
         wanted = {"labelSelector": f"{LABEL} in ({','.join(PROGRAMS)})"}
-        found = await self._calls.list("Deployments", objects.DEPLOYMENTS.path(), Deployment, wanted)
-        named = [(one.metadata.labels.get(LABEL, ""), one) for one in found]
+        deployments = await self._calls.list("Deployments", objects.DEPLOYMENTS.path(), Deployment, wanted)
+        named = [(one.metadata.labels.get(LABEL, ""), one) for one in deployments]
         return [Program(PROGRAMS[name], one) for name, one in named if name in PROGRAMS]
 
     async def _with_servers(self, seen: Snapshot) -> Sequence[Program]:
@@ -127,8 +127,12 @@ class Gatherer:
         service = await self._calls.get(f"Service {namespace}/{name}", path, objects.Service)
         if service is None or not service.spec.selector:
             return ()
-        found = await self._calls.list(f"Deployments in {namespace}", objects.DEPLOYMENTS.path(namespace), Deployment)
-        return [one for one in found if service.spec.selector.items() <= one.spec.template.metadata.labels.items()]
+        deployments = await self._calls.list(
+            f"Deployments in {namespace}", objects.DEPLOYMENTS.path(namespace), Deployment
+        )
+        return [
+            one for one in deployments if service.spec.selector.items() <= one.spec.template.metadata.labels.items()
+        ]
 
     async def _authorities(self) -> Mapping[str, str]:
         path = partial(CONFIG_MAPS.path, "kube-system", "extension-apiserver-authentication")
@@ -136,8 +140,8 @@ class Gatherer:
         return {key: held.data[key] for key in AUTHORITIES if held.data.get(key)}
 
     async def _leases(self, programs: Iterable[Program]) -> Mapping[str, objects.Lease | None]:
-        """Of the programs that elect a leader, by their flags."""
-        found: dict[str, objects.Lease | None] = {}
+        """The Leases of programs that elect a leader, by namespace/name; None for one that is absent."""
+        leases: dict[str, objects.Lease | None] = {}
         for one in programs:
             if one.kind == "adapter" or one.deployment.spec.replicas == 0 or not is_set(one.deployment, "leader-elect"):
                 continue
@@ -146,54 +150,54 @@ class Gatherer:
             what = f"Lease {namespace}/{name}"
             lease = await self._calls.get(what, partial(LEASES.path, namespace, name), objects.Lease)
             if not any(unseen.what == what for unseen in self._calls.unseen):
-                found[f"{namespace}/{name}"] = lease
-        return found
+                leases[f"{namespace}/{name}"] = lease
+        return leases
 
     async def _certificates(self, programs: Iterable[Program]) -> Mapping[str, str]:
-        """Of adapters that are given one in a Secret."""
-        found = {}
+        """Serving certificates of adapters that are given one in a Secret, by namespace/name of the Secret."""
+        certificates = {}
         for one in programs:
             file = flag(one.deployment, "tls-cert-file") if one.kind == "adapter" else None
-            held = mounted(one.deployment, file) if file else None
+            held = find_volume(one.deployment, file) if file else None
             if held is None or held[0].secret is None or not held[0].secret.secret_name:
                 continue
             name = f"{one.namespace}/{held[0].secret.secret_name}"
             path = partial(objects.SECRETS.path, one.namespace, held[0].secret.secret_name)
             secret = await self._calls.get(f"Secret {name}", path, objects.TlsSecret)
             if secret is not None and secret.data.certificate:
-                found[name] = secret.data.certificate
-        return found
+                certificates[name] = secret.data.certificate
+        return certificates
 
     async def _rules(self, programs: Iterable[Program]) -> Mapping[str, RulesFile]:
         """The rules files of adapters that are given one in a ConfigMap."""
-        found = {}
+        rules_files = {}
         for one in programs:
             file = flag(one.deployment, "config") if one.kind == "adapter" else None
-            held = mounted(one.deployment, file) if file else None
+            held = find_volume(one.deployment, file) if file else None
             if held is None or held[0].config_map is None or not held[0].config_map.name:
                 continue
             path = partial(CONFIG_MAPS.path, one.namespace, held[0].config_map.name)
             written = await self._calls.get(f"ConfigMap {one.namespace}/{held[0].config_map.name}", path, ConfigMap)
             if written is not None and held[1] in written.data:
-                found[str(one)] = RulesFile(held[0].config_map.name, written.data[held[1]])
-        return found
+                rules_files[str(one)] = RulesFile(held[0].config_map.name, written.data[held[1]])
+        return rules_files
 
     async def _offers(self, seen: Snapshot) -> Mapping[str, frozenset[str]]:
-        """Of the APIs whose metrics have names, as far as somebody serves them."""
-        found = {}
+        """The names on offer in the custom and the external API, for each of them that somebody serves."""
+        offers = {}
         for group in (CUSTOM, EXTERNAL):
             if versions := sorted(one.spec.version for one in seen.api_services if one.spec.group == group):
                 path = partial("/apis/{}/{}".format, group, versions[-1])
                 listed = await self._calls.get(f"metrics of {group}", path, objects.ApiResources)
                 if listed is not None:
-                    found[group] = frozenset(one.name for one in listed.resources)
-        return found
+                    offers[group] = frozenset(one.name for one in listed.resources)
+        return offers
 
     async def _readiness(self, seen: Snapshot) -> Mapping[str, str]:
         """What adapters that are ready say of themselves, through their Services."""
-        found = {}
+        readiness = {}
         for one in seen.programs:
-            services = [served.spec.service for served in seen.served_in(one.namespace)]
+            services = [served.spec.service for served in seen.apis_in(one.namespace)]
             if one.kind != "adapter" or not services or not one.deployment.status.available_replicas:
                 continue
             to = f"https:{services[0].name}:{services[0].port}" if services[0] else ""
@@ -202,12 +206,12 @@ class Gatherer:
             async def call(path: str = path) -> bytes:
                 return await self._calls.client.get(path, params={"verbose": ""}, accept="text/plain, */*")
 
-            found[str(one)] = (await self._calls.tried(f"/readyz of {one}", call, b"")).decode(errors="replace")
-        return found
+            readiness[str(one)] = (await self._calls.attempt(f"/readyz of {one}", call, b"")).decode(errors="replace")
+        return readiness
 
     async def _lacking(self, seen: Snapshot) -> Sequence[tuple[Program, Right]]:
         """Rights that programs need and have not; of all, also where one review is refused."""
-        wanted = [(one, right) for one in seen.programs for right in needed(seen, one)]
+        wanted = [(one, right) for one in seen.programs for right in rights_needed(seen, one)]
         allowed = await asyncio.gather(*(self._may(one, right) for one, right in wanted))
         if refused := sum(answer is None for answer in allowed):
             self._calls.unseen.append(Unseen("rights of programs", f"{refused} of {len(wanted)} access reviews failed"))
@@ -227,26 +231,26 @@ class Gatherer:
     async def _questions(self, seen: Snapshot) -> Mapping[str, Sequence[Question]]:
         starving = [hpa for hpa in seen.hpas if starves(hpa)]
         wanting = [*starving, *(hpa for hpa in seen.hpas if lacks(hpa))][:ASKED]
-        asked = await asyncio.gather(*(self._asked(seen, hpa) for hpa in wanting))
+        asked = await asyncio.gather(*(self._ask_questions(seen, hpa) for hpa in wanting))
         keys = (f"{hpa.metadata.namespace}/{hpa.metadata.name}" for hpa in wanting)
         return dict(zip(keys, asked, strict=True))
 
-    async def _asked(self, seen: Snapshot, hpa: Hpa) -> Sequence[Question]:
+    async def _ask_questions(self, seen: Snapshot, hpa: Hpa) -> Sequence[Question]:
         selector = await self._selector(hpa)
         if selector is None:
             return ()
         served = {one.spec.group: one.spec.version for one in seen.api_services}  # ends with the newer
-        found = []
+        outcomes = []
         for path in questions(hpa, selector, served):
             try:
                 async with self._calls.turn():
                     answer = await self._calls.client.get(path, objects.Items)
-                found.append(Question(path, "" if answer.items else EMPTY))
+                outcomes.append(Question(path, "" if answer.items else EMPTY))
             except KubeError as error:
-                found.append(Question(path, plain(str(error))))
+                outcomes.append(Question(path, plain(str(error))))
             except TimeoutError:
                 break
-        return found
+        return outcomes
 
     async def _selector(self, hpa: Hpa) -> str | None:
         """The pods' selector of its target; None where the target is of a kind that is not looked up, or gone."""
@@ -262,5 +266,5 @@ class Gatherer:
 
 
 async def _together(**wanted: Awaitable[Any]) -> dict[str, Any]:
-    """What all give, by their names."""
+    """Awaits all at once; their results by the same names."""
     return dict(zip(wanted, await asyncio.gather(*wanted.values()), strict=True))

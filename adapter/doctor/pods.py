@@ -14,7 +14,7 @@ def flag(deployment: Deployment, name: str) -> str | None:
 
     Hyphens and underscores are one, as in Kubernetes' components.
     """
-    found = None
+    last_value = None
     for container in deployment.spec.template.spec.containers:
         given = [*container.command, *container.args]
         for at, argument in enumerate(given):
@@ -22,8 +22,8 @@ def flag(deployment: Deployment, name: str) -> str | None:
             if not written.startswith("-") or written.lstrip("-").replace("_", "-") != name:
                 continue
             following = given[at + 1] if at + 1 < len(given) else "-"
-            found = value if is_joined else "true" if following.startswith("-") else following
-    return found
+            last_value = value if is_joined else "true" if following.startswith("-") else following
+    return last_value
 
 
 def is_set(deployment: Deployment, name: str) -> bool:
@@ -31,7 +31,7 @@ def is_set(deployment: Deployment, name: str) -> bool:
     return flag(deployment, name) in TRUE
 
 
-def mounted(deployment: Deployment, path: str) -> tuple[Volume, str] | None:
+def find_volume(deployment: Deployment, path: str) -> tuple[Volume, str] | None:
     """The volume that a file comes from, and the file's key in it; None where it comes from none."""
     spec, file = deployment.spec.template.spec, PurePosixPath(path)
     for container in spec.containers:

@@ -18,10 +18,10 @@ class Reviewed(Model, frozen=True):
     status: SubjectAccessReviewStatus = SubjectAccessReviewStatus()
 
 
-def needed(seen: Snapshot, program: Program) -> Sequence[Right]:
+def rights_needed(seen: Snapshot, program: Program) -> Sequence[Right]:
     """What a program must be allowed: an adapter that serves metrics.k8s.io reads nodes, too, and kubelets where it
     has no Prometheus to ask."""
-    groups = {one.spec.group for one in seen.served_in(program.namespace)}
+    groups = {one.spec.group for one in seen.apis_in(program.namespace)}
     if program.kind != "adapter" or RESOURCE not in groups:
         return RIGHTS[program.kind]
     asks_prometheus = bool(flag(program.deployment, "prometheus-url"))

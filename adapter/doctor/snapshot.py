@@ -86,7 +86,7 @@ class Snapshot:
     """What HPAs without a metric ask, by namespace/name; of the first few only."""
     unseen: Sequence[Unseen] = ()
 
-    def served_in(self, namespace: str) -> list[APIService]:
+    def apis_in(self, namespace: str) -> list[APIService]:
         """APIs of metrics whose Service is in that namespace."""
         ours = [one for one in self.api_services if one.spec.group in METRICS]
         return [one for one in ours if one.spec.service and one.spec.service.namespace == namespace]

@@ -138,9 +138,9 @@ def _per_pod(case: _Case, values: Mapping[str, PodValue]) -> Proposal:
     requests = _requests(case)
     level = _level(case.metric, known, requests)
     raised = level.ratio > 1.0 and bool(groups.unready)
-    said = _said(case.metric, known, level)
+    said = _describe_level(case.metric, known, level)
     if raised or groups.missing:
-        replicas, why = _refilled(case, known, requests, groups, level)
+        replicas, why = _assume_missing(case, known, requests, groups, level)
     elif case.tolerances.hold(level.ratio):
         replicas, why = case.scale.spec, _stays(case, level.ratio)
     else:
@@ -174,7 +174,7 @@ def _utilization(percent: int, values: dict[str, int], requests: dict[str, int])
     return _Level(ratio(utilization, percent), quotient(used, len(known)), utilization)
 
 
-def _refilled(
+def _assume_missing(
     case: _Case, known: dict[str, int], requests: dict[str, int], groups: Groups, first: _Level
 ) -> tuple[int, str]:
     """Assume values for the pods that have none, always against the direction of the scaling, and look again.
@@ -197,12 +197,12 @@ def _refilled(
     replicas = ceil32(level.ratio * len(values))
     if case.tolerances.hold(level.ratio):
         return case.scale.spec, opening + _stays(case, level.ratio)
-    if _turned(first.ratio, level.ratio, replicas, case.scale.spec):
+    if _has_turned(first.ratio, level.ratio, replicas, case.scale.spec):
         return case.scale.spec, f"{opening}, which would turn the direction, so {remain(case.scale.spec)}"
     return replicas, opening + _product(len(values), level.ratio, replicas)
 
 
-def _turned(first: float, second: float, replicas: int, current: int) -> bool:
+def _has_turned(first: float, second: float, replicas: int, current: int) -> bool:
     """Whether the assumed values turned a scale-up into a scale-down or the other way round."""
     if (first < 1.0 < second) or (second < 1.0 < first):
         return True
@@ -232,7 +232,7 @@ def _whole(case: _Case, usage: int, shown: int) -> Proposal:
     if usage != shown:
         said += ", which the controller takes for an overflow and so for the largest value there is"
     if case.metric.target.type is TargetType.AVERAGE_VALUE:
-        return _shared(case, usage, said)
+        return _per_replica(case, usage, said)
     level = ratio(usage, case.metric.target.value)
     said += f" against a target of {target(case.metric)}"
     if case.scale.spec == 0:
@@ -247,7 +247,7 @@ def _whole(case: _Case, usage: int, shown: int) -> Proposal:
     return Proposal(case.metric, replicas, f"{said}, {ready} ready{_product(ready, level, replicas)}", usage)
 
 
-def _shared(case: _Case, usage: int, said: str) -> Proposal:
+def _per_replica(case: _Case, usage: int, said: str) -> Proposal:
     """An AverageValue target: the number is divided among the replicas that exist (/scale's status)."""
     goal, exist = case.metric.target.value, case.scale.status
     level = ratio(usage, float(goal) * float(exist))
@@ -268,7 +268,7 @@ def _average(usage: int, replicas: int) -> int | None:
     return MAX_INT64 if float(usage) >= float(MAX_INT64) else math.ceil(float(usage) / replicas)
 
 
-def _said(metric: Metric, known: dict[str, int], level: _Level) -> str:
+def _describe_level(metric: Metric, known: dict[str, int], level: _Level) -> str:
     value = amount(metric, level.usage)
     if level.utilization is not None:
         value = f"{level.utilization} % of their requests ({value} each)"

@@ -17,16 +17,16 @@ OF_PODS: Final = frozenset({Source.RESOURCE, Source.CONTAINER_RESOURCE, Source.P
 
 
 def current_values(hpa: Mapping[str, object], metrics: Sequence[Metric]) -> tuple[int | None, ...]:
-    """Of each of its metrics, in percent or thousandths as its target is; None where there is none. Never raises."""
-    held = _held(hpa)
+    """The value of each metric, in percent or thousandths as its target is; None: it has none. Never raises."""
+    held = _read_entries(hpa)
     # Two metrics may differ in their selectors alone: what stands in the place of one is no other's.
     placed = [_is_of(metric, one) for metric, one in zip(metrics, held, strict=False)]
     free = [one for at, one in enumerate(held) if not (at < len(placed) and placed[at])]
-    found: list[int | None] = []
+    values: list[int | None] = []
     for at, metric in enumerate(metrics):
         own = held[at] if at < len(placed) and placed[at] else next((one for one in free if _is_of(metric, one)), None)
-        found.append(_current(metric, own) if own else None)
-    return tuple(found)
+        values.append(_current(metric, own) if own else None)
+    return tuple(values)
 
 
 def without_value(hpa: Mapping[str, object]) -> list[Metric]:
@@ -35,7 +35,7 @@ def without_value(hpa: Mapping[str, object]) -> list[Metric]:
     None while it asks for no metric, as outside of the HPA's bounds: then the status holds no entry at all. Without a
     replica there are no pods that could have a value.
     """
-    if not _held(hpa):
+    if not _read_entries(hpa):
         return []
     try:
         metrics, _ = read_metrics(hpa)
@@ -46,7 +46,7 @@ def without_value(hpa: Mapping[str, object]) -> list[Metric]:
     return [one for one, value in values if value is None and not (is_at_zero and one.source in OF_PODS)]
 
 
-def _held(hpa: Mapping[str, object]) -> list[Field]:
+def _read_entries(hpa: Mapping[str, object]) -> list[Field]:
     try:
         return list(Field("", hpa).of("status").of("currentMetrics").items())
     except HpaError:

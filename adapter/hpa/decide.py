@@ -10,7 +10,17 @@ from typing import NamedTuple
 
 from adapter.hpa.calculate import Proposal, Tolerances, propose
 from adapter.hpa.limits import Range, limit, record, remember, stabilize
-from adapter.hpa.model import DEFAULTS, History, HpaSpec, Observed, PodState, Recommendation, Scale, Settings, defaulted
+from adapter.hpa.model import (
+    DEFAULTS,
+    History,
+    HpaSpec,
+    Observed,
+    PodState,
+    Recommendation,
+    Scale,
+    Settings,
+    apply_defaults,
+)
 from adapter.hpa.words import count, remain
 
 
@@ -60,7 +70,7 @@ class _Outcome(NamedTuple):
 
 
 class _Look(NamedTuple):
-    """Everything that one look at one HPA knows; `spec` is defaulted."""
+    """Everything that one look at one HPA knows; `spec` has the API server's defaults."""
 
     spec: HpaSpec
     bounds: Range
@@ -81,9 +91,9 @@ def decide(
 ) -> Decision:
     """What the HPA controller decides at `now` (Unix seconds) for a target at `scale` whose selector finds `pods`.
 
-    `observed` has one answer per metric of `defaulted(spec)`, in its order: ValueError otherwise.
+    `observed` has one answer per metric of `apply_defaults(spec)`, in its order: ValueError otherwise.
     """
-    spec = defaulted(spec)
+    spec = apply_defaults(spec)
     if len(observed) != len(spec.metrics):
         raise ValueError(f"{len(spec.metrics)} metrics need as many observations, not {len(observed)}")
     if not history.recommendations:
@@ -91,7 +101,7 @@ def decide(
     if not settings.scale_to_zero:
         history = replace(history, scaled_to_zero=False)
     look = _Look(spec, Range(spec.min or 0, spec.max), scale, history, now, settings)
-    return _finished(look, _without_metrics(look) or _with_metrics(look, observed, pods))
+    return _conclude(look, _without_metrics(look) or _with_metrics(look, observed, pods))
 
 
 def tolerances(spec: HpaSpec, settings: Settings) -> Tolerances:
@@ -131,12 +141,12 @@ def _with_metrics(look: _Look, observed: Sequence[Observed], pods: Sequence[PodS
     best = _largest(proposals)
     wanted = best.replicas if best and best.replicas is not None else 0
     if best is None or (invalid and wanted < look.scale.spec):
-        return _blocked(look, proposals, invalid, said)
+        return _keep_scale(look, proposals, invalid, said)
     if len(proposals) > 1:
         said += (f"The largest proposal counts: {wanted} from {best.metric.name}",)
     active = Condition("ScalingActive", True, "ValidMetricFound", f"{best.metric.name} gives a replica count")
     # Below 0 where values are negative or an int32 overflowed; the controller starts its comparison at 0.
-    return _limited(look, max(wanted, 0), _Outcome(wanted, look.history, said, (active,), proposals))
+    return _apply_limits(look, max(wanted, 0), _Outcome(wanted, look.history, said, (active,), proposals))
 
 
 def _largest(proposals: Sequence[Proposal]) -> Proposal | None:
@@ -148,7 +158,7 @@ def _largest(proposals: Sequence[Proposal]) -> Proposal | None:
     return best
 
 
-def _blocked(
+def _keep_scale(
     look: _Look, proposals: tuple[Proposal, ...], invalid: Sequence[Proposal], said: tuple[str, ...]
 ) -> _Outcome:
     """All metrics are invalid, or some are and the others would scale down, which they then may not."""
@@ -164,8 +174,8 @@ def _blocked(
 _READABLE = Condition("AbleToScale", True, "SucceededGetScale", "the target's scale could be read")
 
 
-def _limited(look: _Look, wanted: int, outcome: _Outcome) -> _Outcome:
-    """Stabilization first, then rates and bounds."""
+def _apply_limits(look: _Look, wanted: int, outcome: _Outcome) -> _Outcome:
+    """The outcome for `wanted` replicas: stabilization first, then rates and bounds."""
     behavior, current = look.spec.behavior, look.scale.spec
     held = stabilize(
         behavior, current=current, wanted=wanted, history=look.history, now=look.now, settings=look.settings
@@ -185,7 +195,7 @@ def _limited(look: _Look, wanted: int, outcome: _Outcome) -> _Outcome:
     return _Outcome(desired, history, said, conditions, outcome.proposals)
 
 
-def _finished(look: _Look, outcome: _Outcome) -> Decision:
+def _conclude(look: _Look, outcome: _Outcome) -> Decision:
     """The decision, with what writing the scale entails: the event, and who brought the target to zero."""
     current, desired, history = look.scale.spec, outcome.desired, outcome.history
     conditions = {condition.type: condition for condition in outcome.conditions}

@@ -26,7 +26,7 @@ class Field(NamedTuple):
         """A field of this map. Raises HpaError."""
         return Field(f"{self.path}.{name}" if self.path else name, self._map().get(name))
 
-    def needed(self) -> "Field":
+    def require(self) -> "Field":
         """Itself. Raises HpaError where it is absent."""
         if self.value is None:
             raise self.error("is missing")
@@ -51,15 +51,15 @@ class Field(NamedTuple):
         """A whole number within bounds. Raises HpaError."""
         value = self.value
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise self.error(f"must be a whole number from {least} to {most}, not {self._shown()}")
+            raise self.error(f"must be a whole number from {least} to {most}, not {self._short_repr()}")
         return value
 
     def choice(self, kind: type[E]) -> E:
         """A member of an enum. Raises HpaError."""
-        found = next((member for member in kind if member.value == self.value), None)
-        if found is None:
-            raise self.error(f"must be one of {', '.join(kind)}, not {self._shown()}")
-        return found
+        chosen = next((member for member in kind if member.value == self.value), None)
+        if chosen is None:
+            raise self.error(f"must be one of {', '.join(kind)}, not {self._short_repr()}")
+        return chosen
 
     def quantity(self) -> Quantity:
         """A quantity, written as a text or a number. Raises HpaError."""
@@ -74,15 +74,15 @@ class Field(NamedTuple):
         """A quantity greater than 0, in thousandths as the controller takes it. Raises HpaError."""
         milli = self.quantity().milli()
         if not 0 < milli < 2**63:
-            raise self.error(f"must be greater than 0 and at most {2**63 - 1}m, not {self._shown()}")
+            raise self.error(f"must be greater than 0 and at most {2**63 - 1}m, not {self._short_repr()}")
         return milli
 
     def fraction(self) -> float:
         """A quantity of 0 or more as a float. Raises HpaError."""
-        found = self.quantity().nano / NANO
-        if found < 0:
-            raise self.error(f"must be 0 or more, not {self._shown()}")
-        return found
+        fraction = self.quantity().nano / NANO
+        if fraction < 0:
+            raise self.error(f"must be 0 or more, not {self._short_repr()}")
+        return fraction
 
     def error(self, problem: str) -> HpaError:
         """The refusal of this field."""
@@ -95,5 +95,5 @@ class Field(NamedTuple):
             raise self.error("must be a map")
         return self.value
 
-    def _shown(self) -> str:
+    def _short_repr(self) -> str:
         return repr(self.value)[:80]

@@ -65,13 +65,13 @@ def swap(spec: HpaSpec) -> Swap | None:
     if spec.behavior is None:
         return None
     for name, rules in (("scaleUp", spec.behavior.up), ("scaleDown", spec.behavior.down)):
-        after = _swapped(rules.policies)
+        after = _swap_neighbours(rules.policies)
         if after is not None:
             return Swap(("spec", "behavior", name, "policies"), rules.policies, after)
     return None
 
 
-def _swapped(policies: Sequence[Policy]) -> tuple[Policy, ...] | None:
+def _swap_neighbours(policies: Sequence[Policy]) -> tuple[Policy, ...] | None:
     for here, (one, other) in enumerate(pairwise(policies)):
         if one != other:
             return (*policies[:here], other, one, *policies[here + 2 :])

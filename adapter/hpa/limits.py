@@ -107,10 +107,10 @@ def limit(behavior: Behavior | None, bounds: Range, *, current: int, wanted: int
 def _plain(bounds: Range, *, current: int, wanted: int) -> Step:
     fastest = max(2 * current, 4)
     if wanted < bounds.min:
-        return Step(bounds.min, "TooFewReplicas", _raised(wanted, bounds))
+        return Step(bounds.min, "TooFewReplicas", _why_raised(wanted, bounds))
     if wanted > min(bounds.max, fastest):
         if bounds.max <= fastest:
-            return Step(bounds.max, "TooManyReplicas", _lowered(wanted, bounds))
+            return Step(bounds.max, "TooManyReplicas", _why_lowered(wanted, bounds))
         why = f"{wanted} is limited to {fastest}: without a behavior one step at most doubles {current}, or reaches 4"
         return Step(fastest, "ScaleUpLimit", why)
     return Step(wanted, _WITHIN)
@@ -123,7 +123,7 @@ def _rising(rules: Rules, bounds: Range, *, current: int, wanted: int, history: 
         return Step(wanted, _WITHIN)
     if bounds.max > allowed:
         return Step(allowed, "ScaleUpLimit", f"{wanted} is limited to {allowed} by scaleUp: {because}")
-    return Step(bounds.max, "TooManyReplicas", _lowered(wanted, bounds))
+    return Step(bounds.max, "TooManyReplicas", _why_lowered(wanted, bounds))
 
 
 def _falling(rules: Rules, bounds: Range, *, current: int, wanted: int, history: History, now: float) -> Step:
@@ -133,7 +133,7 @@ def _falling(rules: Rules, bounds: Range, *, current: int, wanted: int, history:
         return Step(wanted, _WITHIN)
     if bounds.min < allowed:
         return Step(allowed, "ScaleDownLimit", f"{wanted} is raised to {allowed} by scaleDown: {because}")
-    return Step(bounds.min, "TooFewReplicas", _raised(wanted, bounds))
+    return Step(bounds.min, "TooFewReplicas", _why_raised(wanted, bounds))
 
 
 def _furthest(rules: Rules, current: int, history: History, now: float, *, rising: bool) -> tuple[int, str]:
@@ -149,7 +149,7 @@ def _furthest(rules: Rules, current: int, history: History, now: float, *, risin
 
 def _reach(policy: Policy, current: int, history: History, now: float, *, rising: bool) -> tuple[int, str]:
     """Both directions' scalings of the last period are undone first: a policy is about the period's start."""
-    start = current - _changed(history.ups, policy, now) + _changed(history.downs, policy, now)
+    start = current - _sum_changes(history.ups, policy, now) + _sum_changes(history.downs, policy, now)
     if policy.type is PolicyType.PODS:
         reached = int32(start + policy.value if rising else start - policy.value)
     elif rising:
@@ -160,13 +160,13 @@ def _reach(policy: Policy, current: int, history: History, now: float, *, rising
     return reached, f"{noun} in {policy.period} s, counted from {start}"
 
 
-def _changed(events: Iterable[ScaleEvent], policy: Policy, now: float) -> int:
+def _sum_changes(events: Iterable[ScaleEvent], policy: Policy, now: float) -> int:
     return sum(event.change for event in events if event.time > now - policy.period)
 
 
-def _lowered(wanted: int, bounds: Range) -> str:
+def _why_lowered(wanted: int, bounds: Range) -> str:
     return f"{wanted} is limited to {bounds.max} by maxReplicas"
 
 
-def _raised(wanted: int, bounds: Range) -> str:
+def _why_raised(wanted: int, bounds: Range) -> str:
     return f"{wanted} is raised to {bounds.min} by minReplicas"

@@ -96,7 +96,7 @@ class Policy(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """`behavior.scaleUp` or `behavior.scaleDown`; None and () mean "not written" (see `defaulted`).
+    """`behavior.scaleUp` or `behavior.scaleDown`; None and () mean "not written" (see `apply_defaults`).
 
     `window` is stabilizationWindowSeconds; `tolerance` a fraction of 1 (0.05 is 5 %).
     """
@@ -136,16 +136,16 @@ class HpaSpec:
         return any(metric.source in (Source.OBJECT, Source.EXTERNAL) for metric in self.metrics)
 
 
-def defaulted(spec: HpaSpec) -> HpaSpec:
+def apply_defaults(spec: HpaSpec) -> HpaSpec:
     """`spec` as the API server stores it: one replica at least, 80 % CPU, both directions' rules filled in.
 
     The scale-down window stays None: the controller's own flag supplies it (Settings.downscale_stabilization).
     """
-    behavior = spec.behavior and Behavior(_filled(spec.behavior.up, _UP), _filled(spec.behavior.down, _DOWN))
+    behavior = spec.behavior and Behavior(_fill_in(spec.behavior.up, _UP), _fill_in(spec.behavior.down, _DOWN))
     return replace(spec, min=1 if spec.min is None else spec.min, metrics=spec.metrics or (CPU_80,), behavior=behavior)
 
 
-def _filled(rules: Rules, default: Rules) -> Rules:
+def _fill_in(rules: Rules, default: Rules) -> Rules:
     return Rules(
         default.window if rules.window is None else rules.window,
         rules.select or default.select,

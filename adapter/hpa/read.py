@@ -22,7 +22,7 @@ from adapter.hpa.model import (
     Source,
     Target,
     TargetType,
-    defaulted,
+    apply_defaults,
 )
 from adapter.hpa.words import MAX_INT32
 
@@ -49,17 +49,17 @@ TARGETS: Mapping[TargetType, str] = {
 
 def read_spec(hpa: Mapping[str, object]) -> HpaSpec:
     """The spec of an HPA, with the API server's defaults. Raises HpaError."""
-    spec = Field("", hpa).of("spec").needed()
-    most = spec.of("maxReplicas").needed().whole(1, MAX_INT32)
+    spec = Field("", hpa).of("spec").require()
+    most = spec.of("maxReplicas").require().whole(1, MAX_INT32)
     low = spec.of("minReplicas")
     least = low.whole(0, MAX_INT32) if low else None
     if least is not None and least > most:
         raise spec.of("maxReplicas").error(f"must be at least minReplicas, {least}, not {most}")
     metrics = tuple(_metric(item) for item in spec.of("metrics").items())
-    found = defaulted(HpaSpec(max=most, min=least, metrics=metrics, behavior=_behavior(spec.of("behavior"))))
-    if found.min == 0 and not found.from_zero:
+    hpa_spec = apply_defaults(HpaSpec(max=most, min=least, metrics=metrics, behavior=_behavior(spec.of("behavior"))))
+    if hpa_spec.min == 0 and not hpa_spec.from_zero:
         raise low.error("can be 0 only with an Object or External metric")
-    return found
+    return hpa_spec
 
 
 def read_metrics(hpa: Mapping[str, object]) -> tuple[list[Metric], list[HpaError]]:
@@ -67,14 +67,14 @@ def read_metrics(hpa: Mapping[str, object]) -> tuple[list[Metric], list[HpaError
 
     Raises HpaError where there is no list of them.
     """
-    found, refused = list[Metric](), list[HpaError]()
+    metrics, refused = list[Metric](), list[HpaError]()
     items = list(Field("", hpa).of("spec").of("metrics").items())
     for item in items:
         try:
-            found.append(_metric(item))
+            metrics.append(_metric(item))
         except HpaError as error:
             refused.append(error)
-    return (found if items else [CPU_80]), refused
+    return (metrics if items else [CPU_80]), refused
 
 
 def read_history(hpa: Mapping[str, object]) -> History:
@@ -85,27 +85,27 @@ def read_history(hpa: Mapping[str, object]) -> History:
 
 
 def _metric(item: Field) -> Metric:
-    source = item.of("type").needed().choice(Source)
+    source = item.of("type").require().choice(Source)
     for other, name in FIELDS.items():
         if other is not source and item.of(name):
             raise item.of(name).error(f"must be absent beside the type {source}")
-    own = item.of(FIELDS[source]).needed()
+    own = item.of(FIELDS[source]).require()
     about = own if source in (Source.RESOURCE, Source.CONTAINER_RESOURCE) else own.of("metric")
     return Metric(
         source,
-        about.of("name").needed().text(),
-        _target(source, own.of("target").needed()),
-        container=own.of("container").needed().text() if source is Source.CONTAINER_RESOURCE else "",
-        described=_described(own.of("describedObject").needed()) if source is Source.OBJECT else "",
+        about.of("name").require().text(),
+        _target(source, own.of("target").require()),
+        container=own.of("container").require().text() if source is Source.CONTAINER_RESOURCE else "",
+        described=_describe_object(own.of("describedObject").require()) if source is Source.OBJECT else "",
     )
 
 
-def _described(item: Field) -> str:
-    return f"{item.of('kind').needed().text()} {item.of('name').needed().text()}"
+def _describe_object(item: Field) -> str:
+    return f"{item.of('kind').require().text()} {item.of('name').require().text()}"
 
 
 def _target(source: Source, target: Field) -> Target:
-    written = target.of("type").needed().choice(TargetType)
+    written = target.of("type").require().choice(TargetType)
     allowed = ALLOWED_TARGETS[source]
     given = [kind for kind in allowed if target.of(TARGETS[kind])]
     names = " or ".join(TARGETS[kind] for kind in allowed)
@@ -126,20 +126,20 @@ def _behavior(item: Field) -> Behavior | None:
 def _rules(item: Field) -> Rules:
     window, select, tolerance = (item.of(name) for name in ("stabilizationWindowSeconds", "selectPolicy", "tolerance"))
     policies = item.of("policies")
-    found = tuple(map(_policy, policies.items()))
-    if policies and not found:
+    parsed = tuple(map(_policy, policies.items()))
+    if policies and not parsed:
         raise policies.error("must have a policy, or be absent")
     return Rules(
         window.whole(0, MAX_WINDOW) if window else None,
         select.choice(SelectPolicy) if select else None,
-        found,
+        parsed,
         tolerance.fraction() if tolerance else None,
     )
 
 
 def _policy(item: Field) -> Policy:
     return Policy(
-        item.of("type").needed().choice(PolicyType),
-        item.of("value").needed().whole(1, MAX_INT32),
-        item.of("periodSeconds").needed().whole(1, MAX_PERIOD),
+        item.of("type").require().choice(PolicyType),
+        item.of("value").require().whole(1, MAX_INT32),
+        item.of("periodSeconds").require().whole(1, MAX_PERIOD),
     )

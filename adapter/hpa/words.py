@@ -59,7 +59,7 @@ def target(metric: Metric) -> str:
     return amount(metric, metric.target.value)
 
 
-def named(metrics: Sequence[Metric]) -> str:
+def describe_metrics(metrics: Sequence[Metric]) -> str:
     """Metrics by what tells them apart: "cpu of container app, queue_length of Service web"."""
     of = (f"container {one.container}" if one.container else one.described for one in metrics)
     return ", ".join(f"{one.name} of {about}" if about else one.name for one, about in zip(metrics, of, strict=True))

@@ -49,11 +49,11 @@ class Connection(RequestHandler):
         self.on_made: Callable[[], None] | None = None
         """Called when the handshake, if any, is done."""
 
-    def known(self) -> None:
-        """Its request was authenticated."""
+    def note_authenticated(self) -> None:
+        """Called when a request of this connection was authenticated: its guest is no stranger any more."""
         self._places.know(self.guest)
 
-    def refused(self, status: int) -> web.Response:
+    def error_response(self, status: int) -> web.Response:
         """The answer to what is no HTTP (400), too much of it (431), or to a fault of ours (500)."""
         return web.Response(status=status)
 
@@ -67,7 +67,7 @@ class Connection(RequestHandler):
         """The answer to what is no HTTP, which is no news, or to a fault that got past the handler, which is."""
         if status >= FAULT:
             log.error("a request could not be answered", exc_info=exc)
-        answer = self.refused(status)
+        answer = self.error_response(status)
         answer.force_close()
         return answer
 
@@ -82,11 +82,11 @@ class Connection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Its place is free."""
-        self.left()
+        self.free_place()
         super().connection_lost(exc)
 
-    def left(self) -> None:
-        """The socket is closed, perhaps before the handshake was done."""
+    def free_place(self) -> None:
+        """Called when the socket is closed, perhaps before the handshake was done: the guest leaves."""
         self._places.leave(self.guest)
 
     def data_received(self, data: bytes) -> None:
@@ -108,7 +108,7 @@ class Connection(RequestHandler):
         self._places.hold(self.guest, held)
         if held > self._bounds.head_bytes and self.transport is not None:
             if idle:
-                self.transport.write(_raw(self.refused(TOO_LARGE)))
+                self.transport.write(_raw(self.error_response(TOO_LARGE)))
                 self.force_close()
             else:
                 self.transport.abort()

@@ -63,53 +63,53 @@ class Gate:
         """Bytes that wait for the rest of a head."""
         return len(self._rest) + len(self._head)
 
-    def answered(self) -> None:
-        """A request was."""
+    def count_answer(self) -> None:
+        """Called when a request was answered: it gives the connection credit for more."""
         self._credit = min(self._credit + ANSWER, CREDIT)
 
     def feed(self, data: bytes) -> bytes:
-        """What may be read of it. Raises RefusedError."""
+        """The bytes that may go on to the server now, `data` and what waited before it. Raises RefusedError."""
         out = bytearray()
-        found, at = self._rest + data, 0
+        pending, at = self._rest + data, 0
         if not self._begun:
-            at = self._begin(found, out)
-        while self._begun and at < len(found):
+            at = self._begin(pending, out)
+        while self._begun and at < len(pending):
             if self._left:
-                step = min(self._left, len(found) - at)
-                out += found[at : at + step]
+                step = min(self._left, len(pending) - at)
+                out += pending[at : at + step]
                 self._left -= step
-            elif not (step := self._frame(found, at, out)):
+            elif not (step := self._frame(pending, at, out)):
                 break
             at += step
-        self._rest = found[at:]
+        self._rest = pending[at:]
         return bytes(out)
 
-    def _begin(self, found: bytes, out: bytearray) -> int:
-        if not PREFACE.startswith(found[: len(PREFACE)]):
+    def _begin(self, pending: bytes, out: bytearray) -> int:
+        if not PREFACE.startswith(pending[: len(PREFACE)]):
             raise RefusedError("this is no HTTP/2; OTLP over HTTP has another port")
-        if len(found) < len(PREFACE):
+        if len(pending) < len(PREFACE):
             return 0
         self._begun = True
         out += PREFACE
         return len(PREFACE)
 
-    def _frame(self, found: bytes, at: int, out: bytearray) -> int:
+    def _frame(self, pending: bytes, at: int, out: bytearray) -> int:
         """How many bytes of the frame at `at` are done with; 0 where more of it must come first."""
-        if len(found) - at < HEADER:
+        if len(pending) - at < HEADER:
             return 0
-        length, kind, flags = int.from_bytes(found[at : at + 3], "big"), found[at + 3], found[at + 4]
+        length, kind, flags = int.from_bytes(pending[at : at + 3], "big"), pending[at + 3], pending[at + 4]
         if (kind == Kind.CONTINUATION) != bool(self._head):
             raise RefusedError("a head must be HEADERS, then CONTINUATION without other frames between them")
         if kind not in (Kind.HEADERS, Kind.CONTINUATION):
             self._spend(1 if kind != Kind.DATA or not length else 0)
             self._left = length
-            out += found[at : at + HEADER]
+            out += pending[at : at + HEADER]
             return HEADER
         if len(self._head) + HEADER + length > HEAD_BYTES:
             raise RefusedError(f"a head has more than {HEAD_BYTES} bytes")
-        if len(found) - at < HEADER + length:
+        if len(pending) - at < HEADER + length:
             return 0
-        self._head += found[at : at + HEADER + length]
+        self._head += pending[at : at + HEADER + length]
         if flags & Flag.END_HEADERS:
             self._spend(_HEAD_COST)
             self.heads += 1
@@ -132,20 +132,20 @@ class Answers:
 
     def feed(self, data: bytes) -> tuple[int, int]:
         """How many requests ended in it, and how many of its frames brought a message."""
-        found, at, ended, messages = self._rest + data, 0, 0, 0
-        while at < len(found):
+        pending, at, ended, messages = self._rest + data, 0, 0, 0
+        while at < len(pending):
             if self._left:
-                step = min(self._left, len(found) - at)
+                step = min(self._left, len(pending) - at)
                 self._left -= step
                 at += step
                 continue
-            if len(found) - at < HEADER:
+            if len(pending) - at < HEADER:
                 break
-            self._left, kind, flags = int.from_bytes(found[at : at + 3], "big"), found[at + 3], found[at + 4]
+            self._left, kind, flags = int.from_bytes(pending[at : at + 3], "big"), pending[at + 3], pending[at + 4]
             at += HEADER
             ended += kind in (Kind.DATA, Kind.HEADERS) and bool(flags & Flag.END_STREAM)
             messages += kind == Kind.DATA
-        self._rest = found[at:]
+        self._rest = pending[at:]
         return ended, messages
 
 

@@ -132,14 +132,14 @@ class Listener:
             taken_in.close()
 
     async def _usher(self) -> None:
-        """Begin with those that have spoken, each in a turn of the loop of its own, until cancelled."""
+        """Begin the connections that have sent something, one in each turn of the loop, until cancelled."""
         while True:
             await self._some_ready.wait()
-            found = self._ready.take()
-            if found is None:
+            newcomer = self._ready.take()
+            if newcomer is None:
                 self._some_ready.clear()
             else:
-                await self._begin(*found)
+                await self._begin(*newcomer)
 
     async def _begin(self, taken_in: socket.socket, guest: Guest) -> None:
         given_up = False
@@ -202,16 +202,16 @@ async def listen(
 
     `make` makes connections of one's own kind; `options` are aiohttp's for each of them.
     """
-    manager = web.Server(_marked(handler))
+    manager = web.Server(_mark_busy(handler))
 
-    def entered(guest: Guest, places: Places) -> Connection:
+    def make_connection(guest: Guest, places: Places) -> Connection:
         return make(manager, guest=guest, places=places, bounds=bounds, **options)
 
     async def end(seconds: float) -> None:
         manager.pre_shutdown()
         await manager.shutdown(seconds)
 
-    return Listener(await bound(host, port), tls=tls, bounds=bounds, make=entered, end=end)
+    return Listener(await bind_sockets(host, port), tls=tls, bounds=bounds, make=make_connection, end=end)
 
 
 async def _for_ever(job: Callable[[], Awaitable[None]]) -> None:
@@ -224,25 +224,25 @@ async def _for_ever(job: Callable[[], Awaitable[None]]) -> None:
             await asyncio.sleep(PAUSE)
 
 
-def _marked(handler: Handler) -> Handler:
-    async def marked(request: web.BaseRequest) -> web.StreamResponse:
+def _mark_busy(handler: Handler) -> Handler:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
         assert isinstance(connection, Connection)
         return await connection.answering(handler, request)
 
-    return marked
+    return answer
 
 
-async def bound(host: str, port: int) -> list[socket.socket]:
+async def bind_sockets(host: str, port: int) -> list[socket.socket]:
     """A listening socket for each address of `host`, all on one port.
 
-    One that is no address (`0.0.0.0`, `::`, '') is every one of both families, as with Kubernetes' own --bind-address.
+    `0.0.0.0`, `::` and '' mean every address of both families, as with Kubernetes' own --bind-address.
     """
     loop, named = asyncio.get_running_loop(), None if host in UNSPECIFIED else host
-    found = await loop.getaddrinfo(named, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    addresses = await loop.getaddrinfo(named, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
     missing: OSError | None = None
-    for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
+    for family, address in dict.fromkeys((family, address) for family, _, _, _, address in addresses):
         try:
             sockets.append(_listening(family, (address[0], sockets[0].getsockname()[1] if sockets else port)))
         except OSError as error:

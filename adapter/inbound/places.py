@@ -89,11 +89,11 @@ class Places:
         if len(self._strangers.get(guest.address, ())) >= self._bounds.strangers:
             self._turn_away(self._oldest_stranger(guest.address))
         elif len(self._guests) >= self._bounds.connections:
-            found = self._least_wanted()
-            if found is None:
+            least_wanted = self._least_wanted()
+            if least_wanted is None:
                 self.turned_away += 1
                 return False
-            self._turn_away(found)
+            self._turn_away(least_wanted)
         self._guests[guest] = None
         self._strangers.setdefault(guest.address, {})[guest] = None
         return True

@@ -10,7 +10,7 @@ import structlog
 
 from adapter.inbound.connection import LINGER
 from adapter.inbound.http2 import Answers, Gate, RefusedError, goodbye
-from adapter.inbound.listener import Listener, bound
+from adapter.inbound.listener import Listener, bind_sockets
 from adapter.inbound.places import Bounds, Guest, Places
 
 PIECE: int = 16 * 1024
@@ -34,7 +34,7 @@ async def listen(
     A request is answered within `request_s` seconds of its head, or the connection goes. `end` as for `Listener`.
     """
     make = partial(Relay, bounds=bounds, behind=behind, request_s=request_s)
-    return Listener(await bound(host, port), tls=tls, bounds=bounds, make=make, end=end)
+    return Listener(await bind_sockets(host, port), tls=tls, bounds=bounds, make=make, end=end)
 
 
 class Relay(asyncio.Protocol):
@@ -101,7 +101,7 @@ class Relay(asyncio.Protocol):
             _, server = await self._loop.create_unix_connection(lambda: _Server(self), self._behind)
         except OSError as error:
             log.warning("a connection cannot be handed on", cause=error.strerror)
-            self.ended()
+            self.on_server_lost()
             return
         if self._refused or self._transport is None or self._transport.is_closing():
             server.close()
@@ -127,13 +127,13 @@ class Relay(asyncio.Protocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Its place is free."""
-        self.left()
+        self.free_place()
         self._transport = None
         if self._server is not None:
             self._server.close()
 
-    def left(self) -> None:
-        """The socket is closed, perhaps before the handshake was done."""
+    def free_place(self) -> None:
+        """Called when the socket is closed, perhaps before the handshake was done: the guest leaves."""
         self._places.leave(self.guest)
 
     def pause_writing(self) -> None:
@@ -168,7 +168,7 @@ class Relay(asyncio.Protocol):
         if messages:
             self._places.know(self.guest)
         for _ in range(ended):
-            self._gate.answered()
+            self._gate.count_answer()
         if ended and not self._gate.held:
             bounds = self._bounds
             self.guest.due = self._loop.time() + (bounds.keep_alive_s if self.guest.known else bounds.idle_s)
@@ -184,8 +184,8 @@ class Relay(asyncio.Protocol):
         if self._transport is not None:
             self._transport.resume_reading()
 
-    def ended(self) -> None:
-        """The server has hung up, or cannot be reached."""
+    def on_server_lost(self) -> None:
+        """Called when the server has hung up or cannot be reached: hangs up on the client, too."""
         if self._transport is not None and not self._refused:
             self._transport.close()
 
@@ -210,7 +210,7 @@ class _Server(asyncio.Protocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._transport = None
-        self._relay.ended()
+        self._relay.on_server_lost()
 
     def pause_writing(self) -> None:
         self._relay.take_no_more()

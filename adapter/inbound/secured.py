@@ -19,8 +19,8 @@ class Entered(Protocol):
     on_made: Callable[[], None] | None
     """Called when the handshake, if any, is done."""
 
-    def left(self) -> None:
-        """The socket is closed, perhaps before the handshake was done."""
+    def free_place(self) -> None:
+        """Called when the socket is closed, perhaps before the handshake was done: the guest leaves."""
 
     def takes_slowly(self, size: int) -> None:
         """So many bytes wait to be taken."""
@@ -61,7 +61,7 @@ class Secured(SSLProtocol):
     def connection_lost(self, exc: BaseException | None) -> None:
         """All is over, whether or not the handshake was ever done."""
         self._over()
-        self._connection.left()
+        self._connection.free_place()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:

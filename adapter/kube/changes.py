@@ -48,7 +48,7 @@ class Failed(NamedTuple):
 Event: TypeAlias = Replaced[T] | Changed[T] | Removed[T] | Heard | Opened | Failed
 
 
-def understood(line: bytes, kind: type[T], path: str) -> tuple[Changed[T] | Removed[T] | Heard, ObjectMeta]:
+def parse_event(line: bytes, kind: type[T], path: str) -> tuple[Changed[T] | Removed[T] | Heard, ObjectMeta]:
     """One line of the watch of `path`, whose objects are a `kind`. Raises KubeError for an ERROR event."""
     told = decode(line, _WatchEvent)
     if told.type == "ERROR":
@@ -56,11 +56,11 @@ def understood(line: bytes, kind: type[T], path: str) -> tuple[Changed[T] | Remo
     if told.type == "BOOKMARK":
         return Heard(), decode(told.object, PartialObjectMetadata).metadata
     try:
-        found = decode(told.object, kind)
+        item = decode(told.object, kind)
     except Undecodable as error:  # One strange object must not hide all the others.
         skip(path, told.object, error)
         return Heard(), _version_of(told.object)
-    return (Removed(found) if told.type == "DELETED" else Changed(found)), found.metadata
+    return (Removed(item) if told.type == "DELETED" else Changed(item)), item.metadata
 
 
 class _WatchEvent(Model, frozen=True):
@@ -80,9 +80,9 @@ class _Versioned(Model, frozen=True):
     metadata: _Version = _Version()
 
 
-def _version_of(found: msgspec.Raw) -> ObjectMeta:
-    """Its version alone, '' where not even that can be read: then the watch goes on from the one before."""
+def _version_of(raw: msgspec.Raw) -> ObjectMeta:
+    """The resourceVersion alone of an undecodable object; '' if unreadable: the watch keeps the one before."""
     try:
-        return ObjectMeta(resource_version=decode(found, _Versioned).metadata.resource_version)
+        return ObjectMeta(resource_version=decode(raw, _Versioned).metadata.resource_version)
     except Undecodable:
         return ObjectMeta()

@@ -22,7 +22,7 @@ from yarl import URL
 
 from adapter.kube import errors
 from adapter.kube.config import Connection
-from adapter.kube.decoding import decode, decoded
+from adapter.kube.decoding import decode, decode_items
 from adapter.kube.errors import Gone, KubeError, Skipped, Undecodable, Unreachable
 from adapter.kube.lines import Lines
 from adapter.kube.objects import ListMeta, Model
@@ -72,7 +72,7 @@ class Client:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(ssl=self.connection.tls or True, socket_factory=_watched_socket)
+        connector = aiohttp.TCPConnector(ssl=self.connection.tls or True, socket_factory=_keepalive_socket)
         # Answers are not compressed: the network inside a cluster is faster than the API server's gzip.
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -138,12 +138,12 @@ class Client:
 
     async def create(self, path: str, body: Any, kind: type[T], *, timeout: float | None = None) -> T:
         """POST: makes what `body` says under the collection at `path`; the answer as a `kind`."""
-        request = _Request("POST", path, timeout or self._timeout, body=_encoded(body))
+        request = _Request("POST", path, timeout or self._timeout, body=_encode(body))
         return decode(await self._call(request), kind)
 
     async def replace(self, path: str, body: Any, kind: type[T], *, timeout: float | None = None) -> T:
         """PUT: `body` in place of what is at `path`; its resourceVersion, if any, guards against lost updates."""
-        request = _Request("PUT", path, timeout or self._timeout, body=_encoded(body))
+        request = _Request("PUT", path, timeout or self._timeout, body=_encode(body))
         return decode(await self._call(request), kind)
 
     async def patch(
@@ -157,12 +157,12 @@ class Client:
         timeout: float | None = None,
     ) -> T:
         """PATCH with a body of media type `content`."""
-        request = _Request("PATCH", path, timeout or self._timeout, params, body=_encoded(body), content=content)
+        request = _Request("PATCH", path, timeout or self._timeout, params, body=_encode(body), content=content)
         return decode(await self._call(request), kind)
 
     async def delete(self, path: str, *, body: Any = None, timeout: float | None = None) -> None:
         """DELETE what is at `path`; `body` is a metav1.DeleteOptions."""
-        await self._call(_Request("DELETE", path, timeout or self._timeout, body=_encoded(body)))
+        await self._call(_Request("DELETE", path, timeout or self._timeout, body=_encode(body)))
 
     @asynccontextmanager
     async def stream(self, path: str, *, params: Parameters = NONE, accept: str = JSON) -> AsyncIterator[Lines]:
@@ -184,22 +184,22 @@ class Client:
         token = ""
         while True:
             asked = {**params, "limit": str(page)} | ({"continue": token} if token else {})
-            found = decode(await self._call(_Request("GET", path, self._timeout, asked, accept)), _Page)
-            for start in range(0, len(found.items), DECODE_BATCH):
-                good, bad = decoded(found.items[start : start + DECODE_BATCH], kind, path)
+            answer = decode(await self._call(_Request("GET", path, self._timeout, asked, accept)), _Page)
+            for start in range(0, len(answer.items), DECODE_BATCH):
+                good, bad = decode_items(answer.items[start : start + DECODE_BATCH], kind, path)
                 items += good
                 skipped += bad
                 await asyncio.sleep(0)
-            token = found.metadata.continue_
+            token = answer.metadata.continue_
             if not token:
-                return Listing(items, found.metadata.resource_version, tuple(skipped))
+                return Listing(items, answer.metadata.resource_version, tuple(skipped))
 
     async def _call(self, request: "_Request") -> bytes:
         answer = await self._open(request, aiohttp.ClientTimeout(total=request.timeout))
         try:
             if answer.status >= 300:
                 raise await _refusal(answer, request)
-            return await _bounded(answer, request)
+            return await _read_body(answer, request)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _unreachable(request, error) from error
         finally:
@@ -252,12 +252,12 @@ class _Request(NamedTuple):
         return f"{self.verb} {self.path}"
 
 
-def _encoded(body: Any) -> bytes | None:
+def _encode(body: Any) -> bytes | None:
     return body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
 
 
-async def _bounded(answer: aiohttp.ClientResponse, request: _Request) -> bytes:
-    """The body. Raises Undecodable for one above MAX_BODY, before it is held."""
+async def _read_body(answer: aiohttp.ClientResponse, request: _Request) -> bytes:
+    """The answer's body. Raises Undecodable as soon as it has more than MAX_BODY bytes."""
     chunks, size = [], 0
     async for chunk in answer.content.iter_any():
         size += len(chunk)
@@ -285,8 +285,8 @@ def _unreachable(request: _Request, error: Exception) -> Unreachable:
     return Unreachable(f"{request}: {said or type(error).__name__}")
 
 
-def _watched_socket(info: tuple[Any, ...]) -> socket.socket:
-    """A socket whose peer the kernel asks for life after 30 s of quiet, so that a dead one is found within 45 s."""
+def _keepalive_socket(info: tuple[Any, ...]) -> socket.socket:
+    """A socket with TCP keepalive after 30 s of silence, so that a dead peer is noticed within 45 s."""
     made = socket.socket(*info[:3])
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):

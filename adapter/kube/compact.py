@@ -30,15 +30,15 @@ class Compactor:
         self._parts: Room[tuple[type, bytes], Any] = Room("shared parts of objects", SHARED_BYTES)
         self._encode = msgspec.json.Encoder().encode
 
-    def __call__(self, found: T) -> T:
-        """`found` itself, made small: it has just been decoded, and nobody else holds it."""
-        self._compact_meta(found.metadata)
-        if isinstance(found, Pod):
-            self._compact_pod(found)
-        elif isinstance(found, PartialObjectMetadata):
-            force_setattr(found, "api_version", sys.intern(found.api_version))
-            force_setattr(found, "kind", sys.intern(found.kind))
-        return found
+    def __call__(self, item: T) -> T:
+        """`item` itself, made smaller in place: it has just been decoded, and nobody else holds it."""
+        self._compact_meta(item.metadata)
+        if isinstance(item, Pod):
+            self._compact_pod(item)
+        elif isinstance(item, PartialObjectMetadata):
+            force_setattr(item, "api_version", sys.intern(item.api_version))
+            force_setattr(item, "kind", sys.intern(item.kind))
+        return item
 
     def _compact_meta(self, meta: ObjectMeta) -> None:
         kept = {key: value for key, value in meta.annotations.items() if key.startswith(self._annotations)}
@@ -52,7 +52,7 @@ class Compactor:
             force_setattr(spec, field, self._first_equal(getattr(spec, field)))
         force_setattr(spec, "node_name", sys.intern(spec.node_name))
         force_setattr(status, "phase", sys.intern(status.phase))
-        force_setattr(status, "conditions", tuple(map(_interned, filter(_is_needed, status.conditions))))
+        force_setattr(status, "conditions", tuple(map(_intern, filter(_is_needed, status.conditions))))
         force_setattr(status, "container_statuses", ())
         force_setattr(status, "init_container_statuses", ())
 
@@ -61,15 +61,15 @@ class Compactor:
         if part is None:
             return None
         key = type(part), self._encode(part) if part else b""
-        found = self._parts.get(key)
-        return self._parts.put(key, part, 512 + 8 * len(key[1])) if found is None else found
+        known = self._parts.get(key)
+        return self._parts.put(key, part, 512 + 8 * len(key[1])) if known is None else known
 
 
 def _is_needed(condition: Condition) -> bool:
     return condition.type in KEPT_CONDITIONS
 
 
-def _interned(condition: Condition) -> Condition:
+def _intern(condition: Condition) -> Condition:
     force_setattr(condition, "type", sys.intern(condition.type))
     force_setattr(condition, "status", sys.intern(condition.status))
     return condition

@@ -103,14 +103,14 @@ async def connect(
 
         loader = Kubeconfig(named or str(Path("~/.kube/config")), context, server)
     renewing = Renewing(loader, strict_x509, clock)
-    found = await renewing.start()
+    settings = await renewing.start()
     return Connection(
-        server=found.host.rstrip("/"),
+        server=settings.host.rstrip("/"),
         tls=renewing.tls,
         credentials=renewing,
         namespace=loader.namespace(),
-        server_name=found.tls_server_name,
-        proxy=found.proxy,
+        server_name=settings.tls_server_name,
+        proxy=settings.proxy,
     )
 
 
@@ -179,32 +179,32 @@ class Renewing:
             self._read_at = self._clock()
 
     async def _load(self, anew: bool) -> Found:
-        found = await self._loader.load(anew)
-        if found.host.startswith("https"):
-            self._secure(found)
-        named = [("Authorization", found.authorization)] if found.authorization else []
+        settings = await self._loader.load(anew)
+        if settings.host.startswith("https"):
+            self._secure(settings)
+        named = [("Authorization", settings.authorization)] if settings.authorization else []
         self._headers = CIMultiDict([*named, *self._loader.impersonates()])
         self._read_at = self._clock()
-        return found
+        return settings
 
-    def _secure(self, found: Found) -> None:
-        """The context for `found`'s certificates, made once and then changed in place when their files change."""
-        pem = tuple(file for file in (found.ssl_ca_cert, found.cert_file, found.key_file) if file)
+    def _secure(self, settings: Found) -> None:
+        """The TLS context for the certificates of `settings`, made once; changed in place with their files."""
+        pem = tuple(file for file in (settings.ssl_ca_cert, settings.cert_file, settings.key_file) if file)
         stamps = pem, identity(*map(Path, pem))
         if self.tls is None:
-            self.tls = _context(found, self._strict)
+            self.tls = _context(settings, self._strict)
         elif stamps == self._certificates:
             return
-        elif found.ssl_ca_cert:
-            self.tls.load_verify_locations(found.ssl_ca_cert)
-        if found.cert_file:
-            files.load_pair(self.tls, found.cert_file, found.key_file)
+        elif settings.ssl_ca_cert:
+            self.tls.load_verify_locations(settings.ssl_ca_cert)
+        if settings.cert_file:
+            files.load_pair(self.tls, settings.cert_file, settings.key_file)
         self._certificates = stamps
 
 
-def _context(found: Found, strict_x509: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=found.ssl_ca_cert or None)
-    if not found.verify_ssl:
+def _context(settings: Found, strict_x509: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings.ssl_ca_cert or None)
+    if not settings.verify_ssl:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if not strict_x509:

@@ -9,7 +9,7 @@ import structlog
 from adapter.kube.errors import Skipped, Undecodable
 from adapter.kube.objects import Model
 from adapter.once import Few
-from adapter.units.nesting import pruned
+from adapter.units.nesting import prune
 
 T = TypeVar("T")
 
@@ -35,10 +35,10 @@ class _WithName(Model, frozen=True):
 
 def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
     """Built once per type: building costs far more than decoding."""
-    found = _decoders.get(kind)
-    if found is None:
-        found = _decoders[kind] = msgspec.json.Decoder(kind)
-    return found
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        decoder = _decoders[kind] = msgspec.json.Decoder(kind)
+    return decoder
 
 
 def decode(body: bytes | msgspec.Raw, kind: type[T]) -> T:
@@ -47,16 +47,16 @@ def decode(body: bytes | msgspec.Raw, kind: type[T]) -> T:
     What is nested too deeply to be decoded is left out: managedFields, say, which we do not read.
     """
     try:
-        return _decoded(body, kind)
+        return _try_decode(body, kind)
     except RecursionError:
         pass
     try:
-        return _decoded(pruned(bytes(body)), kind)
+        return _try_decode(prune(bytes(body)), kind)
     except RecursionError:
         raise Undecodable(f"the server's answer is no {kind.__name__}: it is nested too deeply") from None
 
 
-def _decoded(body: bytes | msgspec.Raw, kind: type[T]) -> T:
+def _try_decode(body: bytes | msgspec.Raw, kind: type[T]) -> T:
     """Raises Undecodable, RecursionError."""
     try:
         try:
@@ -78,16 +78,16 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-def decoded(items: Iterable[msgspec.Raw], kind: type[T], path: str) -> tuple[list[T], list[Skipped]]:
-    """Objects of `path`: each as a `kind`, and those that are none. One strange object must not hide all the others."""
-    found: list[T] = []
+def decode_items(items: Iterable[msgspec.Raw], kind: type[T], path: str) -> tuple[list[T], list[Skipped]]:
+    """The objects of `path` that decode as a `kind`, and those that do not, which must not hide the others."""
+    objects: list[T] = []
     skipped: list[Skipped] = []
     for item in items:
         try:
-            found.append(decode(item, kind))
+            objects.append(decode(item, kind))
         except Undecodable as error:
             skipped.append(skip(path, item, error))
-    return found, skipped
+    return objects, skipped
 
 
 def skip(path: str, item: msgspec.Raw, error: Undecodable) -> Skipped:

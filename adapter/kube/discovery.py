@@ -24,14 +24,14 @@ async def api_resources(client: Client) -> list[ApiResource]:
     A group that cannot tell (an aggregated API that is down, perhaps our own) is left out and logged. Raises KubeError
     where the server itself does not answer.
     """
-    found: list[ApiResource] = []
+    resources: list[ApiResource] = []
     for root in ("/api", "/apis"):
         answer = await client.get(root, _Answer, accept=AGGREGATED, timeout=TIMEOUT)
         if answer.kind == "APIGroupDiscoveryList":
-            found += [resource for group in answer.items for resource in _of_group(group)]
+            resources += [resource for group in answer.items for resource in _of_group(group)]
         else:
-            found += await _legacy(client, answer)
-    return found
+            resources += await _legacy(client, answer)
+    return resources
 
 
 class _Kind(Model, frozen=True):
@@ -100,12 +100,12 @@ async def _legacy(client: Client, answer: _Answer) -> list[ApiResource]:
     """One call per group and version, a few at once."""
     turns = asyncio.Semaphore(AT_ONCE)
     names = [("", version) for version in answer.versions]
-    names += [(group.name, version) for group in answer.groups for version in _preferred_first(group)]
-    found = await asyncio.gather(*(_of_version(client, turns, group, version) for group, version in names))
-    return [resource for resources in found for resource in resources]
+    names += [(group.name, version) for group in answer.groups for version in _versions_by_preference(group)]
+    per_version = await asyncio.gather(*(_of_version(client, turns, group, version) for group, version in names))
+    return [resource for resources in per_version for resource in resources]
 
 
-def _preferred_first(group: _Group) -> list[str]:
+def _versions_by_preference(group: _Group) -> list[str]:
     versions = [version.version for version in group.versions]
     return sorted(versions, key=lambda version: version != group.preferred_version.version)
 

@@ -39,24 +39,24 @@ class _Namespace(Generic[T]):
         self._groups: dict[tuple[tuple[str, str], ...], _Group[T]] = {}
         self._postings: dict[tuple[str, str], set[_Group[T]]] = {}
 
-    def add(self, found: T) -> None:
+    def add(self, item: T) -> None:
         """Takes in an object whose name is free."""
-        labels = found.metadata.labels
+        labels = item.metadata.labels
         key = tuple(labels.items())  # the server sorts labels; were they not sorted, sets would only be shared less
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = _Group({sys.intern(name): sys.intern(value) for name, value in key})
             for pair in key:
                 self._postings.setdefault(pair, set()).add(group)
-        force_setattr(found.metadata, "labels", group.labels)  # an equal value that is shared
-        group.members[found.metadata.name] = self.objects[found.metadata.name] = found
+        force_setattr(item.metadata, "labels", group.labels)  # an equal value that is shared
+        group.members[item.metadata.name] = self.objects[item.metadata.name] = item
 
-    def discard(self, found: T) -> None:
+    def discard(self, item: T) -> None:
         """Forgets an object that was added."""
-        del self.objects[found.metadata.name]
-        key = tuple(found.metadata.labels.items())
+        del self.objects[item.metadata.name]
+        key = tuple(item.metadata.labels.items())
         group = self._groups[key]
-        del group.members[found.metadata.name]
+        del group.members[item.metadata.name]
         if group.members:
             return
         del self._groups[key]
@@ -136,7 +136,7 @@ class Index(Generic[T]):
     def retain(self, names: Iterable[tuple[str, str]]) -> None:
         """Forgets everything but the objects with these (namespace, name)."""
         kept = set(names)
-        held = [(found.metadata.namespace, found.metadata.name) for found in self]
+        held = [(item.metadata.namespace, item.metadata.name) for item in self]
         for namespace, name in held:
             if (namespace, name) not in kept:
                 self.remove(namespace, name)
@@ -155,7 +155,7 @@ class Index(Generic[T]):
         if namespace is not None:
             space = self._namespaces.get(namespace)
             return sorted(space.select(selector), key=_name) if space else []
-        return [found for name in sorted(self._namespaces) for found in self.select(name, selector)]
+        return [item for name in sorted(self._namespaces) for item in self.select(name, selector)]
 
     def _tell(self, old: T | None, new: T | None) -> None:
         self.revision += 1
@@ -163,5 +163,5 @@ class Index(Generic[T]):
             handler(old, new)
 
 
-def _name(found: Any) -> str:
-    return str(found.metadata.name)
+def _name(item: Any) -> str:
+    return str(item.metadata.name)

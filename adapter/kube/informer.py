@@ -93,7 +93,7 @@ class Informer(Generic[T]):
         async with aclosing(list_and_watch(self._client, self._target, self._pacing, self._draw)) as events:
             async for event in events:
                 if isinstance(event, Failed):
-                    self._failed(event.error, event.pause)
+                    self._note_failure(event.error, event.pause)
                 else:
                     await self._take(event)
 
@@ -127,17 +127,17 @@ class Informer(Generic[T]):
 
     async def _replace(self, items: list[T]) -> None:
         """Takes over a fresh list. Meanwhile every object is either as it was or as it is."""
-        for number, found in enumerate(items, 1):
-            self._put(found)
+        for number, item in enumerate(items, 1):
+            self._put(item)
             if number % BATCH == 0:
                 await asyncio.sleep(0)
-        self.index.retain((found.metadata.namespace, found.metadata.name) for found in items)
+        self.index.retain((item.metadata.namespace, item.metadata.name) for item in items)
         self._synced.set()
 
-    def _put(self, found: T) -> None:
-        self.index.put(self._transform(found) if self._transform else found)
+    def _put(self, item: T) -> None:
+        self.index.put(self._transform(item) if self._transform else item)
 
-    def _failed(self, error: KubeError, pause: float) -> None:
+    def _note_failure(self, error: KubeError, pause: float) -> None:
         """One line in the log where the kind of trouble is new; the state says the rest."""
         known, self.error = self.error, error
         if known is None or isinstance(known, Forbidden) != isinstance(error, Forbidden):

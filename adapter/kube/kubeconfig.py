@@ -50,7 +50,7 @@ class Kubeconfig:
             await self._loader.load_and_set(configuration)
         except ConfigException as error:
             raise KubeconfigError(str(error)) from error
-        return _found(configuration)
+        return _from_configuration(configuration)
 
     def ages(self) -> bool:
         """A plugin that names no time of expiry is asked again only after a refusal, as client-go does."""
@@ -65,19 +65,19 @@ class Kubeconfig:
         return users.impersonation(self._user)
 
     def _read(self) -> Any:
-        merged, self._users = users.read(self._merged)
+        merged, self._users = users.read(self._merge)
         if self._server:
             for cluster in merged["clusters"]:
                 cluster["cluster"].value["server"] = self._server
         return _Context(merged, active_context=self._context or None, config_base_path=None)
 
-    def _merged(self) -> Any:
-        """The client library's tree of the files that are there; it reads any file, level in level, without end."""
+    def _merge(self) -> Any:
+        """All existing files, merged by the client library; checked first, since it reads without bounds."""
         named = [Path(file).expanduser() for file in self.where.split(os.pathsep) if file]
-        found = [path for path in named if path.exists()]
-        if not found:
+        existing = [path for path in named if path.exists()]
+        if not existing:
             raise ConfigException("there is no such file")
-        for path in found:
+        for path in existing:
             text = files.read(path, MOST_BYTES)
             with suppress(yaml.YAMLError):  # which the library tells of by the place
                 check_values(text, values=MOST_VALUES, depth=DEEPEST)
@@ -88,7 +88,7 @@ class Kubeconfig:
         return self._users.get(self._loader.current_context["context"]["user"], {})
 
 
-def _found(said: Configuration) -> Found:
+def _from_configuration(said: Configuration) -> Found:
     return Found(
         said.host,
         authorization=str(said.api_key.get("BearerToken", "")).strip(),  # files end in a newline, headers must not

@@ -166,13 +166,13 @@ class Election:
     async def _read(self) -> bool:
         """Looks at the Lease, and notes when it was seen to change; False where there is none."""
         try:
-            found = await self._client.get(self._path, dict, timeout=self._patience)
+            lease = await self._client.get(self._path, dict, timeout=self._patience)
         except NotFound:
             self._lease = None
             return False
-        if self._lease is None or found.get("spec") != self._lease.get("spec"):
+        if self._lease is None or lease.get("spec") != self._lease.get("spec"):
             self._seen_at = _now()
-        self._lease = found
+        self._lease = lease
         return True
 
     def _is_held_by_another(self) -> bool:

@@ -99,7 +99,7 @@ class Condition(Model, frozen=True):
 
 def condition(conditions: tuple[Condition, ...], kind: str) -> Condition | None:
     """The condition of type `kind`, or None where it was never set."""
-    return next((found for found in conditions if found.type == kind), None)
+    return next((candidate for candidate in conditions if candidate.type == kind), None)
 
 
 # --------------------------------------------------------------------------------------------------------------- pods

@@ -46,12 +46,12 @@ async def _output(arguments: list[str], environ: Mapping[str, str], run_s: float
     """What the program prints; stderr is for whoever started us. Raises PluginError, TimeoutError, OSError."""
     process = await asyncio.create_subprocess_exec(*arguments, env=environ, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
-    found = bytearray()
+    output = bytearray()
     try:
         async with asyncio.timeout(run_s):
             while piece := await process.stdout.read(64 * 1024):
-                found += piece
-                if len(found) > MOST_BYTES:
+                output += piece
+                if len(output) > MOST_BYTES:
                     why = f"printed more than {size(MOST_BYTES)}; right would be one ExecCredential"
                     raise PluginError(f"the exec plugin {arguments[0]} {why}")
             code = await process.wait()
@@ -64,17 +64,21 @@ async def _output(arguments: list[str], environ: Mapping[str, str], run_s: float
         raise PluginError(
             f"the exec plugin gave no credentials: {arguments[0]} ended with code {code}; run it by hand to see why"
         )
-    return bytes(found)
+    return bytes(output)
 
 
 def _status(text: bytes, command: str, version: object) -> Mapping[str, Any]:
     try:
-        found = json.loads(text)
+        credential = json.loads(text)
     except (ValueError, RecursionError):
         raise PluginError(f"the exec plugin {command} printed no JSON; run it by hand to see what") from None
-    if not isinstance(found, dict) or found.get("kind") != "ExecCredential" or found.get("apiVersion") != version:
+    if (
+        not isinstance(credential, dict)
+        or credential.get("kind") != "ExecCredential"
+        or credential.get("apiVersion") != version
+    ):
         raise PluginError(f"the exec plugin {command} printed something else than an ExecCredential of {version}")
-    status = found.get("status")
+    status = credential.get("status")
     if not isinstance(status, dict) or not (status.get("token") or status.get("clientCertificateData")):
         raise PluginError(f"the exec plugin gave no credentials: what {command} printed has no token, no certificate")
     return status

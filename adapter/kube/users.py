@@ -41,7 +41,7 @@ def impersonation(user: Mapping[str, object]) -> list[tuple[str, str]]:
     if not isinstance(extra, Mapping):
         raise UserError("as-user-extra is no map; right would be keys, each with a list of texts")
     for key, values in extra.items():
-        name = f"Impersonate-Extra-{_escaped(str(key))}"
+        name = f"Impersonate-Extra-{_percent_encode(str(key))}"
         headers += [(name, value) for value in _texts(values, f"as-user-extra[{str(key)[:60]!r}]")]
     if headers and not user.get("as"):
         raise UserError(
@@ -58,27 +58,27 @@ def _one(user: Mapping[str, object], field: str, header: str) -> Iterator[tuple[
 
 def _texts(values: object, field: str) -> list[str]:
     """What may be the values of a header. Raises UserError."""
-    found = values or []
-    if not isinstance(found, list) or not all(isinstance(value, str) and value.isprintable() for value in found):
+    texts = values or []
+    if not isinstance(texts, list) or not all(isinstance(value, str) and value.isprintable() for value in texts):
         raise UserError(f"{field} is no text of printable signs, or no list of such; right would be quotes around each")
-    return found
+    return texts
 
 
-def _escaped(key: str) -> str:
+def _percent_encode(key: str) -> str:
     return "".join(chr(byte) if chr(byte) in _NAME_SIGNS else f"%{byte:02X}" for byte in key.encode())
 
 
 def _as_client_go(user: Any) -> None:
     """A user may be null, a username goes without a password, and a plugin's path is meant beside the file."""
-    found = user.value["user"] = user.value.get("user") or {}
+    credentials = user.value["user"] = user.value.get("user") or {}
     for field in ("token", "username", "password"):
-        if not isinstance(found.get(field) or "", str):
+        if not isinstance(credentials.get(field) or "", str):
             raise UserError(f"user {user['name']}: {field} is no text; right would be quotes around it")
-    if found.get("username"):
-        found["password"] = found.get("password") or ""
-    command = (found.get("exec") or {}).get("command") or ""
+    if credentials.get("username"):
+        credentials["password"] = credentials.get("password") or ""
+    command = (credentials.get("exec") or {}).get("command") or ""
     if os.sep in command and not Path(command).is_absolute():
-        found["exec"]["command"] = str(Path(user.path).parent / command)
+        credentials["exec"]["command"] = str(Path(user.path).parent / command)
 
 
 def _with_anonymous(config: Any) -> dict[str, Mapping[str, object]]:

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
-from adapter.kube.changes import Changed, Event, Failed, Opened, Removed, Replaced, understood
+from adapter.kube.changes import Changed, Event, Failed, Opened, Removed, Replaced, parse_event
 from adapter.kube.client import JSON, METADATA, METADATA_LIST, NONE, Client
 from adapter.kube.errors import (
     Forbidden,
@@ -146,12 +146,12 @@ class _Follower(Generic[T]):
         """One watch to its end, after a list where one is needed. Raises KubeError."""
         self._opened_at = None
         if not self._version and not self._streams_lists:
-            yield await self._listed()
+            yield await self._list()
         initial: Initial[T] | None = None if self._version else {}
         try:
             async with (
                 self._client.stream(self._target.path, params=self._parameters(), accept=self._target.accept) as lines,
-                aclosing(self._told(lines, initial)) as events,
+                aclosing(self._read_events(lines, initial)) as events,
             ):
                 async for event in events:
                     yield event
@@ -160,11 +160,11 @@ class _Follower(Generic[T]):
                 raise
             self._streams_lists = False  # the wish for a streamed list was refused as unknown
 
-    async def _listed(self) -> Replaced[T]:
+    async def _list(self) -> Replaced[T]:
         target = self._target
-        found = await self._client.list(target.path, target.kind, params=target.params, accept=target.accept_list)
-        self._version = found.resource_version
-        return Replaced(found.items)
+        listing = await self._client.list(target.path, target.kind, params=target.params, accept=target.accept_list)
+        self._version = listing.resource_version
+        return Replaced(listing.items)
 
     def _parameters(self) -> dict[str, str]:
         seconds = self._pacing.shortest * (1 + self._draw())
@@ -173,8 +173,8 @@ class _Follower(Generic[T]):
             return asked | {"resourceVersion": self._version}
         return asked | {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
 
-    async def _told(self, lines: Lines, initial: Initial[T] | None) -> AsyncGenerator[Event[T], None]:
-        """What one watch tells; `initial`, if any, gathers the streamed list until its end is announced."""
+    async def _read_events(self, lines: Lines, initial: Initial[T] | None) -> AsyncGenerator[Event[T], None]:
+        """The events of one watch; `initial`, if any, gathers the streamed list until its end is announced."""
         self._opened_at = asyncio.get_running_loop().time()
         self._admitted = True
         self._streams_lists = initial is None and self._streams_lists  # a list that never ends is not tried again
@@ -182,7 +182,7 @@ class _Follower(Generic[T]):
             yield Opened()
         while batch := await lines.read(self._pacing.silence if initial is None else self._pacing.list_silence):
             for line in batch:
-                event, meta = understood(line, self._target.kind, self._target.path)
+                event, meta = parse_event(line, self._target.kind, self._target.path)
                 if initial is None:
                     self._version = meta.resource_version or self._version
                     yield event

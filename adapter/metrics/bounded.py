@@ -32,15 +32,15 @@ async def read_body(chunks: AsyncIterable[bytes], limit: int, gzip: bool = False
 async def read_large_body(chunks: AsyncIterable[bytes], limit: int, gzip: bool = False) -> bytearray:
     """The same without a second copy."""
     body = bytearray()
-    async for part in limited(chunks, limit, gzip):
+    async for part in read_parts(chunks, limit, gzip):
         body += part
     return body
 
 
-async def limited(chunks: AsyncIterable[bytes], limit: int, gzip: bool = False) -> AsyncIterator[bytes]:
-    """The same part by part, for who need not hold it as a whole."""
+async def read_parts(chunks: AsyncIterable[bytes], limit: int, gzip: bool = False) -> AsyncIterator[bytes]:
+    """As `read_body`, but part by part, for callers that need not hold the whole body."""
     size = 0
-    async for part in _inflated(chunks) if gzip else chunks:
+    async for part in _inflate_chunks(chunks) if gzip else chunks:
         size += len(part)
         if size > limit:
             raise BodySizeError(f"the body has more than {limit} bytes{' when inflated' if gzip else ''}")
@@ -56,8 +56,8 @@ async def inflate(body: bytes, limit: int) -> bytes:
     return await read_body(whole(), limit, gzip=True)
 
 
-async def _inflated(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    """What they inflate to; others may run after each STEP of work, whether or not anything comes out."""
+async def _inflate_chunks(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """Gzip `chunks`, inflated; others may run after each STEP of work, whether or not anything comes out."""
     inflater, done, some = Inflater(), 0, False
     async for chunk in chunks:
         some = some or bool(chunk)

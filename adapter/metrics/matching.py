@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 from adapter.metrics.source import UnsupportedQuery
 from adapter.rooms import Room
-from adapter.units.regexp import RegexpError, compiled, readable
+from adapter.units.regexp import RegexpError, compile_pattern, readable
 
 MAX_PATTERN = 4096
 """Characters of a pattern that is no plain list of alternatives."""
@@ -90,8 +90,8 @@ def full_match(pattern: str) -> Predicate:
     A list of plain alternatives (`a|b|c`, of any length: the peer's templates list every pod) becomes a set; anything
     else goes to RE2. Raises UnsupportedQuery.
     """
-    if (found := _remembered.get(pattern)) is not None:
-        return found
+    if (predicate := _remembered.get(pattern)) is not None:
+        return predicate
     made, size = _alternatives(pattern) or _expression(pattern)
     return _remembered.put(pattern, made, size)
 
@@ -112,7 +112,7 @@ def _expression(pattern: str) -> tuple[Predicate, int]:
             f" (a|b|c) of any length and other patterns of up to {MAX_PATTERN}"
         )
     try:
-        expression = compiled(pattern, memory=MAX_MEMORY, dot_matches_newline=True)
+        expression = compile_pattern(pattern, memory=MAX_MEMORY, dot_matches_newline=True)
     except RegexpError as error:
         raise UnsupportedQuery(f"the pattern {error}; right would be an expression of RE2") from None
     weight = max(1, round(expression.programsize / INSTRUCTIONS))

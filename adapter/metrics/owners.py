@@ -129,7 +129,7 @@ class Owners:
         )
 
     def add(self, owner: Owner, series: Series) -> None:
-        """`owner` has one more."""
+        """Count one more series for `owner`."""
         more = self._more(series)
         if more.names:
             self._bringers[series.name] = owner
@@ -140,7 +140,7 @@ class Owners:
         self._members[owner][series] = None
 
     def remove(self, owner: Owner, series: Series, *, last: bool) -> None:
-        """`owner` has it no more; `last`: nobody has a series of that name any more."""
+        """Count `series` no longer for `owner`; `last`: nobody has a series of that name any more."""
         self._book(owner, Amount(1, characters(series)), -1)
         members = self._members[owner]
         del members[series]
@@ -171,9 +171,9 @@ class Owners:
         if not wanted:
             return None
         others = {name: value for name, value in labels.items() if name not in OWNERS}
-        return self._found(wanted, others)
+        return self._select(wanted, others)
 
-    def _found(self, wanted: list[tuple[int, str]], others: Mapping[str, str]) -> Iterator[tuple[Owner, Series]]:
+    def _select(self, wanted: list[tuple[int, str]], others: Mapping[str, str]) -> Iterator[tuple[Owner, Series]]:
         known = dict(wanted)
         among = self._pods.get((known[0], known[1]), {}) if 0 in known and 1 in known else self._members
         for owner in [owner for owner in among if all(owner[place] == value for place, value in wanted)]:
@@ -199,7 +199,7 @@ def _bytes(text: str) -> int:
     return len(text) if text.isascii() else WIDE * len(text) + WIDE_HEAD
 
 
-def named(owner: Owner) -> str:
+def describe_owner(owner: Owner) -> str:
     """The owner, fit for a sentence."""
     return ("/".join(filter(None, owner[:2])) or owner[2] or "who names neither pod nor instance")[:300]
 

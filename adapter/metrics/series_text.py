@@ -118,8 +118,10 @@ class SeriesReader:
         """None where a label's name is itself between quotes, or there are too few labels for a tuple."""
         if len(labels) < 2 or any(key.startswith(_HOLE) for key in labels):
             return None
-        filled = {int(value[1:]): shared(key) for key, value in labels.items() if value.startswith(_HOLE)}
-        constants = [self._pair(shared(key), value) for key, value in labels.items() if not value.startswith(_HOLE)]
+        filled = {int(value[1:]): intern_name(key) for key, value in labels.items() if value.startswith(_HOLE)}
+        constants = [
+            self._pair(intern_name(key), value) for key, value in labels.items() if not value.startswith(_HOLE)
+        ]
         names = tuple(filled[hole] for hole in range(holes))
         places = {name: place for place, name in enumerate([*names, *(key for key, _ in constants)])}
         return _Shape(names, itemgetter(*(places[name] for name in sorted(labels))), constants)
@@ -139,8 +141,8 @@ class SeriesReader:
 _names: dict[str, str] = {}
 
 
-def shared(name: str) -> str:
-    """The one text of a label's name; as `sys.intern`, which never forgets in Python 3.12, but bounded."""
+def intern_name(name: str) -> str:
+    """One string for equal label names; as `sys.intern`, which never forgets in Python 3.12, but bounded."""
     if len(name) > SHARED_NAME:
         return name
     if len(_names) >= MAX_NAMES and name not in _names:
@@ -165,8 +167,8 @@ def _labels(head: str, limits: LabelLimits) -> dict[str, str]:
         plain, quoted, value, _ = match.groups()
         if value is None and (quoted is None or labels):
             raise LineError(f"the label {cut(plain or quoted)} has no value")
-        key = "__name__" if value is None else plain or _unescaped(quoted)
-        _add(labels, key, _unescaped(quoted if value is None else value), limits)
+        key = "__name__" if value is None else plain or _unescape(quoted)
+        _add(labels, key, _unescape(quoted if value is None else value), limits)
         position = match.end()
     if not labels.get("__name__"):
         raise LineError("the metric has no name")
@@ -181,12 +183,12 @@ def _add(labels: dict[str, str], key: str, value: str, limits: LabelLimits) -> N
             f"the label {cut(key)} is too long: at most {limits.name_length} characters in a name "
             f"and {limits.value_length} in a value are read"
         )
-    labels[shared(key)] = value
+    labels[intern_name(key)] = value
     if len(labels) > limits.labels + 1:
         raise LineError(f"there are more than {limits.labels} labels")
 
 
-def _unescaped(text: str) -> str:
+def _unescape(text: str) -> str:
     """An escape that the format does not know stays as it is, as in Prometheus."""
     if "\\" not in text:
         return text

@@ -121,14 +121,15 @@ class Flags(Generic[S]):
         for entry in self._operands():
             if entry.name not in values:
                 raise SettingsError(f"{entry.metadata['operand']} is missing: {entry.metadata['help']}")
-        return Parsed(self.checked(self.settings(**values)), tuple(sorted(without_effect)))
+        return Parsed(self.validate(self.settings(**values)), tuple(sorted(without_effect)))
 
-    def checked(self, settings: S) -> S:
+    def validate(self, settings: S) -> S:
         """`settings` if they are within bounds and go together. Raises SettingsError."""
         for entry in self._entries().values():
             value = getattr(settings, entry.name)
             if wanted := _outside(entry.metadata["bounds"], value):
-                raise SettingsError(f"--{entry.metadata['flag']}={_clip(_shown(entry, value))}: {wanted} is wanted")
+                shown = _clip(_show_value(entry, value))
+                raise SettingsError(f"--{entry.metadata['flag']}={shown}: {wanted} is wanted")
         for objection in self.check(settings):
             raise SettingsError(objection)
         return settings
@@ -140,7 +141,7 @@ class Flags(Generic[S]):
             value = getattr(settings, entry.name)
             if value == entry.default:
                 continue
-            shown = value if entry.metadata["each"] and value else [_shown(entry, value)]
+            shown = value if entry.metadata["each"] and value else [_show_value(entry, value)]
             made += [f"--{flag}={text}" for text in shown]
         return made
 
@@ -153,7 +154,7 @@ class Flags(Generic[S]):
             choices = ", ".join(choice or "''" for choice in entry.metadata["bounds"].choices)
             text = entry.metadata["help"] + (f" (one of {choices})" if choices else "")
             short = f"-{entry.metadata['short']}, " if entry.metadata["short"] else ""
-            lines.append(f"  {short}--{flag} ({_shown(entry, entry.default) or 'none'})\n        {text}")
+            lines.append(f"  {short}--{flag} ({_show_value(entry, entry.default) or 'none'})\n        {text}")
         taken = sorted(self.ignored.bare | self.ignored.valued)
         return "\n".join([*lines, *(["", "Accepted without effect: " + ", ".join(taken)] if taken else [])])
 
@@ -163,11 +164,11 @@ class Flags(Generic[S]):
         others: list[str] = []
         rest = iter(arguments)
         for argument in rest:
-            found = self._look_up(argument)
-            if found is None or found[0].name in but or found[0].name in ("help", "h", "version"):
+            flag_and_text = self._look_up(argument)
+            if flag_and_text is None or flag_and_text[0].name in {*but, "help", "h", "version"}:
                 others.append(argument)
                 continue
-            flag, text = found
+            flag, text = flag_and_text
             ours.append(argument)
             if text is None and not flag.bare and (value := next(rest, None)) is not None:
                 ours.append(value)
@@ -192,11 +193,11 @@ class Flags(Generic[S]):
             if argument == "--" and not ended:
                 ended = True
                 continue
-            found = None if ended else self._look_up(argument)
-            if found is None:
+            flag_and_text = None if ended else self._look_up(argument)
+            if flag_and_text is None:
                 yield self._operand(argument, operands, ended=ended, before=before), argument
                 continue
-            flag, text = found
+            flag, text = flag_and_text
             if flag.name in ("help", "h"):
                 raise HelpWanted(self.usage())
             if flag.name == "version":
@@ -237,18 +238,18 @@ class Flags(Generic[S]):
         if match is None:
             return None
         name, text = match[2].replace("_", "-"), match[3]
-        if flag := self._named(name):
+        if flag := self._look_up_name(name):
             return flag, text
-        if match[1] == "-" and (flag := self._lettered(argument[1])):
+        if match[1] == "-" and (flag := self._look_up_letter(argument[1])):
             beside = None if flag.bare else (flag, argument[2:])  # pflag's -v4
             return (flag, text) if len(match[2]) == 1 else beside
         return None
 
-    def _lettered(self, letter: str) -> _Flag | None:
+    def _look_up_letter(self, letter: str) -> _Flag | None:
         long = (flag for flag, entry in self._entries().items() if entry.metadata["short"] == letter)
-        return self._named(next(long, letter))
+        return self._look_up_name(next(long, letter))
 
-    def _named(self, name: str) -> _Flag | None:
+    def _look_up_name(self, name: str) -> _Flag | None:
         if entry := self._entries().get(name):
             return _Flag(name, is_bare(entry.type), entry)
         if name in self.ignored.bare or name in ("help", "h") or (name == "version" and self.version):
@@ -274,7 +275,7 @@ def _put(values: dict[str, Any], entry: "dataclasses.Field[Any]", text: str) -> 
     values[entry.name] = (*values.get(entry.name, ()), *value) if isinstance(value, tuple) else value
 
 
-def _shown(entry: "dataclasses.Field[Any]", value: Any) -> str:
+def _show_value(entry: "dataclasses.Field[Any]", value: Any) -> str:
     return KINDS[entry.type].show(value)
 
 

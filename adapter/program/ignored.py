@@ -17,12 +17,12 @@ class Ignored(NamedTuple):
 NOTHING: Final = Ignored()
 
 
-def ignored(*, bare: str = "", valued: str = "") -> Ignored:
-    """From names separated by blanks."""
+def ignored_flags(*, bare: str = "", valued: str = "") -> Ignored:
+    """The flags named in `bare` (they need no value) and `valued`: texts of names separated by blanks."""
     return Ignored(frozenset(bare.split()), frozenset(valued.split()))
 
 
-KLOG: Final = ignored(
+KLOG: Final = ignored_flags(
     bare="add-dir-header alsologtostderr legacy-stderr-threshold-behavior logtostderr one-output skip-headers "
     "skip-log-headers",
     valued="alsologtostderrthreshold log-backtrace-at log-dir log-file log-file-max-size log-flush-frequency "

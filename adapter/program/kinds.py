@@ -104,7 +104,7 @@ def address(text: str) -> Address:
     return Address(text)
 
 
-def listed(text: str) -> tuple[str, ...]:
+def string_list(text: str) -> tuple[str, ...]:
     """pflag's StringSlice: one line of CSV; empty parts are dropped. Raises ValueError."""
     try:
         rows = list(csv.reader([text], strict=True))
@@ -155,7 +155,7 @@ KINDS: Final[Mapping[Any, Kind]] = {
     ),
     PlainSeconds: Kind(_plain, _show_seconds),
     Address: Kind(address, str),
-    tuple[str, ...]: Kind(listed, _show_list),
+    tuple[str, ...]: Kind(string_list, _show_list),
 }
 """By the annotation of a setting's field; `bool | None` is a switch that follows something else until it is given."""
 

@@ -42,10 +42,10 @@ def _effective(pod: Pod) -> Requests:
 
 
 def _total(containers: Iterable[Container]) -> Requests:
-    found = Requests()
+    total = Requests()
     for one in containers:
-        found = _sum(found, _milli(one.resources.requests))
-    return found
+        total = _sum(total, _milli(one.resources.requests))
+    return total
 
 
 def _sum(left: Requests, right: Requests) -> Requests:
@@ -57,10 +57,10 @@ def _largest(left: Requests, right: Requests) -> Requests:
 
 
 def _milli(requests: Mapping[str, str]) -> Requests:
-    found = Requests()
+    amounts = Requests()
     for name, text in requests.items():
         try:
-            found[name] = Quantity.parse(text).milli()
+            amounts[name] = Quantity.parse(text).milli()
         except QuantityError:
             continue
-    return found
+    return amounts

@@ -96,7 +96,7 @@ def main(
     if parsed.ignored:
         log.info("flags without effect here", flags=list(parsed.ignored))
     try:
-        asyncio.run(_signalled(lambda stop: serve(parsed.settings, stop)))
+        asyncio.run(_serve_until_signal(lambda stop: serve(parsed.settings, stop)))
     except SettingsError as error:
         return fail(flags.program, error, Exit.WRONG_ARGUMENTS)
     except StartError as error:
@@ -113,19 +113,19 @@ def fail(program: str, error: object, code: int) -> int:
     return code
 
 
-async def _signalled(serve: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+async def _serve_until_signal(serve: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     signals = (signal.SIGTERM, signal.SIGINT)
 
-    def asked() -> None:
+    def on_signal() -> None:
         log.info("stopping")
         stop.set()
         for number in signals:  # a second signal ends the program at once
             loop.remove_signal_handler(number)
 
     for number in signals:
-        loop.add_signal_handler(number, asked)
+        loop.add_signal_handler(number, on_signal)
     await serve(stop)
 
 
@@ -135,7 +135,7 @@ async def supervise(jobs: Iterable[Job], stop: asyncio.Event, failures: Failures
     Raises what a job that `ends_program` raised.
     """
     failed = failures.add if failures is not None else lambda _: None
-    tasks = {asyncio.ensure_future(_kept(job, failed)): job for job in jobs}
+    tasks = {asyncio.ensure_future(_keep_running(job, failed)): job for job in jobs}
     if failures is not None:
         failures.expect(tasks.values())
     stopping = asyncio.ensure_future(stop.wait())
@@ -151,7 +151,7 @@ async def supervise(jobs: Iterable[Job], stop: asyncio.Event, failures: Failures
             raise error
 
 
-async def _kept(job: Job, failed: Callable[[str], None]) -> None:
+async def _keep_running(job: Job, failed: Callable[[str], None]) -> None:
     """Run a job, again after each failure; a job that returns is over."""
     loop = asyncio.get_running_loop()
     pause = FIRST_PAUSE

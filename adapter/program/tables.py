@@ -24,7 +24,7 @@ def write(records: Sequence[Record], form: str, title: str, file: TextIO | None 
         json.dump(list(records), out, indent=1)
         out.write("\n")
     elif form == "csv":
-        flat = [flattened(record) for record in records]
+        flat = [flatten(record) for record in records]
         writer = csv.DictWriter(out, _columns(flat), lineterminator="\n", restval="")
         writer.writeheader()
         writer.writerows(flat)
@@ -126,19 +126,19 @@ UNITS: Final[Mapping[str, Callable[[int], str]]] = {
 def readable(record: Record) -> dict[str, Any]:
     """A flat record for people: millicores and bytes as texts with their units, which the columns' names then lack."""
     shown = {}
-    for column, value in flattened(record).items():
+    for column, value in flatten(record).items():
         unit = UNITS.get(column.rpartition(".")[2])
         name = column.removesuffix("_millicores").removesuffix("_bytes")
         shown[name] = unit(value) if unit and isinstance(value, int) else value
     return shown
 
 
-def flattened(record: Record, prefix: str = "") -> dict[str, Any]:
+def flatten(record: Record, prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one: {'a': {'b': 1}} -> {'a.b': 1}."""
     flat: dict[str, Any] = {}
     for key, value in record.items():
         if isinstance(value, Mapping):
-            flat.update(flattened(value, f"{prefix}{key}."))
+            flat.update(flatten(value, f"{prefix}{key}."))
         else:
             flat[prefix + key] = value
     return flat

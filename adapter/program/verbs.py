@@ -48,7 +48,7 @@ def _ran(verb: Callable[[], int]) -> int:
         return Exit.GOOD
 
 
-def unknown(given: str, verbs: Iterable[str], *, or_else: str = "") -> SettingsError:
+def unknown_verb_error(given: str, verbs: Iterable[str], *, or_else: str = "") -> SettingsError:
     """The error for a word that is no verb, or for none."""
     said = f"{given[:60]!r} is no verb" if given else "a verb is missing"
     return SettingsError(f"{said}; one of {', '.join(verbs)} is wanted{or_else}")

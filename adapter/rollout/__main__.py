@@ -26,7 +26,7 @@ def _run(given: Sequence[str]) -> int:
     if given and given[0] in ("-h", "--help", "help"):
         raise HelpWanted(HELP.format(verbs="\n".join(f"  {verb:10} {about}" for verb, about in VERBS.items())))
     if not given or given[0] not in VERBS:
-        raise verbs.unknown(given[0] if given else "", VERBS)
+        raise verbs.unknown_verb_error(given[0] if given else "", VERBS)
     if given[0] in COMMANDS:
         return _module("command")(given)
     return _module(given[0])(given[1:])

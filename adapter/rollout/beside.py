@@ -22,7 +22,7 @@ class Beside(Generic[T]):
         """Whether the key's job is under way, or its result was not taken yet."""
         return key in self._jobs
 
-    def done(self, key: str) -> bool:
+    def is_done(self, key: str) -> bool:
         """Whether the key's job has ended and its result was not taken yet."""
         return key in self._jobs and self._jobs[key].done()
 
@@ -33,7 +33,7 @@ class Beside(Generic[T]):
         if key in self._jobs or len(self._jobs) >= self._most:
             work.close()
             return False
-        job = asyncio.create_task(self._bounded(key, work), name=f"beside {key}")
+        job = asyncio.create_task(self._run_with_timeout(key, work), name=f"beside {key}")
         job.add_done_callback(lambda _: work.close())  # one that is ended before it began was never awaited
         self._jobs[key] = job
         return True
@@ -60,10 +60,10 @@ class Beside(Generic[T]):
         await asyncio.gather(*jobs, return_exceptions=True)
 
     def _tidy(self) -> None:
-        """Results that nobody has taken, as of a release that has ended, make room."""
+        """Drops results that nobody has taken, such as those of a release that has ended, to make room."""
         self._jobs = {key: job for key, job in self._jobs.items() if not job.done()}
 
-    async def _bounded(self, key: str, work: Coroutine[Any, Any, T]) -> T | None:
+    async def _run_with_timeout(self, key: str, work: Coroutine[Any, Any, T]) -> T | None:
         try:
             async with asyncio.timeout(self._seconds):
                 return await work

@@ -61,14 +61,14 @@ class Outcomes(NamedTuple):
 
 
 def record(gates: Sequence[Gate], windows: Iterable[Window]) -> Recorded:
-    """What `gates` need of a recording. Raises CalibrationError."""
+    """The readings that `gates` need of a recording, as arrays. Raises CalibrationError."""
     rows: list[dict[str, dict[str, Counts | Gauge]]] = []
     names: dict[str, int] = {}
     for window in windows:
         pods = window.pods.get(Arm.STABLE, {})
         row = {gate.metric: _row(gate, pods, window) for gate in gates}
-        for found in row.values():
-            for pod in found:
+        for readings in row.values():
+            for pod in readings:
                 names.setdefault(pod, len(names))
         rows.append(row)
         if len(rows) * max(len(names), 1) * len(gates) > MOST_CELLS:
@@ -85,11 +85,11 @@ def record(gates: Sequence[Gate], windows: Iterable[Window]) -> Recorded:
 
 
 def _row(gate: Gate, pods: Mapping[str, Mapping[str, Counts | Gauge]], window: Window) -> dict[str, Counts | Gauge]:
-    """Pod -> reading; '' -> the arm's sum, where no pod is recorded."""
+    """The gate's reading of each pod in this window; where no pod is recorded, the arm's sum under ''."""
     kind = Counts if gate.kind is Kind.EVENTS else Gauge
-    found = {pod: each[gate.metric] for pod, each in pods.items() if isinstance(each.get(gate.metric), kind)}
+    by_pod = {pod: each[gate.metric] for pod, each in pods.items() if isinstance(each.get(gate.metric), kind)}
     whole = window.metrics.get(gate.metric, {}).get(Arm.STABLE)
-    return found or ({"": whole} if isinstance(whole, kind) else {})
+    return by_pod or ({"": whole} if isinstance(whole, kind) else {})
 
 
 def _arrays(
@@ -102,8 +102,8 @@ def _arrays(
     shape = (len(rows), len(names))
     requests, bad, values = ({gate.metric: np.full(shape, np.nan) for gate in gates} for _ in range(3))
     for index, row in enumerate(rows):
-        for metric, found in row.items():
-            for pod, each in found.items():
+        for metric, readings in row.items():
+            for pod, each in readings.items():
                 at = index, names[pod]
                 if isinstance(each, Counts):
                     requests[metric][at], bad[metric][at] = each.all, each.bad
@@ -163,7 +163,7 @@ def _serves(gate: Gate, recorded: Recorded) -> bool:
     return bool(np.nansum(recorded.requests[gate.metric]) > 0)
 
 
-def left_out(policy: Gates, stage: Stage, recorded: Recorded) -> list[str]:
+def gates_without_values(policy: Gates, stage: Stage, recorded: Recorded) -> list[str]:
     """Names of the gates that the recording says nothing about."""
     return [gate.name for gate in policy.of(stage) if not _serves(gate, recorded)]
 
@@ -174,8 +174,8 @@ def _course(
     """Window by window: which one of the recording each release is in, and which pods play the canary."""
     scores = rng.random((releases, recorded.pods))
     there = np.zeros((recorded.windows, recorded.pods), bool)
-    for found in (*recorded.requests.values(), *recorded.values.values()):
-        there |= np.isfinite(found)
+    for readings in (*recorded.requests.values(), *recorded.values.values()):
+        there |= np.isfinite(readings)
     for first in range(0, length, BLOCK):
         starts = rng.integers(0, recorded.windows - BLOCK + 1, releases)
         present = np.stack([there[starts + index] for index in range(BLOCK)]).any(axis=0)
@@ -237,10 +237,10 @@ def _signs(
 
 
 def _mean(values: Floats, which: Bools) -> Floats:
-    """Over the pods; NaN where there are none. Large values are added up as parts, so that no sum is infinite."""
-    count, found = which.sum(axis=1), np.where(which, values, 0.0)
-    part = np.where(np.abs(found).max(axis=1) > gauges.LARGE, 1 / gauges.LARGE, 1.0)
-    total = (found * part[:, None]).sum(axis=1)
+    """The mean over the chosen pods, NaN where there are none. Large values are scaled: no sum is infinite."""
+    count, masked = which.sum(axis=1), np.where(which, values, 0.0)
+    part = np.where(np.abs(masked).max(axis=1) > gauges.LARGE, 1 / gauges.LARGE, 1.0)
+    total = (masked * part[:, None]).sum(axis=1)
     return np.where(count > 0, _times(total / np.maximum(count, 1), 1 / part), np.nan)
 
 

@@ -49,12 +49,12 @@ class Checker:
     async def check(self, policy: RolloutPolicy, raw: Json, seen: Observation, now: float) -> Checked:
         """See `turns.Ears`."""
         gates = read(raw.get("spec"))[0].gates
-        found = queries.problems(gates)
-        if not found and not self._asks_prometheus and any(gate.query for gate in gates):
-            found = ["spec.gates: a gate asks by query, and the controller has no --prometheus-url"]
-        found += preview.problems(policy.spec.blue_green, seen.deployment.template) if seen.deployment else []
-        if found or seen.deployment is None:
-            return Checked(tuple(found))
+        problems = queries.problems(gates)
+        if not problems and not self._asks_prometheus and any(gate.query for gate in gates):
+            problems = ["spec.gates: a gate asks by query, and the controller has no --prometheus-url"]
+        problems += preview.problems(policy.spec.blue_green, seen.deployment.template) if seen.deployment else []
+        if problems or seen.deployment is None:
+            return Checked(tuple(problems))
         look = await self._last_look(Context(policy, policy.status, seen, FREE, now), gates)
         return Checked(unheard=look.missing, again=SOON if look.soon else math.inf)
 

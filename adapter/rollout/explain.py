@@ -7,7 +7,7 @@ from typing import Any
 
 from adapter.rollout.evidence import ahead
 from adapter.rollout.evidence.events import Bar, Events
-from adapter.rollout.evidence.record import GateRecord, Heard, shown
+from adapter.rollout.evidence.record import GateRecord, Heard, e_value
 from adapter.rollout.model.gates import Gate, Worse
 from adapter.rollout.model.verdict import Verdict
 
@@ -69,19 +69,21 @@ def view(
         metric=gate.metric,
         outcome=outcome,
         sentence=f"{gate.name}: {sentence}",
-        against=shown(logs[0]),
-        against_bar=shown(bars[0]),
-        in_favour=shown(logs[1]),
-        in_favour_bar=shown(bars[1]),
+        against=e_value(logs[0]),
+        against_bar=e_value(bars[0]),
+        in_favour=e_value(logs[1]),
+        in_favour_bar=e_value(bars[1]),
         more=more,
         seconds=seconds,
         quiet=record.heard is not Heard.EVIDENCE,
     )
 
 
-def failed_text(gate: Gate, record: GateRecord, *, against: float, bar: float) -> str:
+def failure_text(gate: Gate, record: GateRecord, *, against: float, bar: float) -> str:
     """Why a gate fails."""
-    return f"{gate.name}: {_seen(gate, record)}; evidence against it {shown(against):.4g}, {bar:.4g} are enough"
+    return (
+        f"{gate.name}: {_describe_seen(gate, record)}; evidence against it {e_value(against):.4g}, {bar:.4g} are enough"
+    )
 
 
 def _sentence(
@@ -96,34 +98,35 @@ def _sentence(
     seconds: float | None,
 ) -> str:
     if outcome is Outcome.SILENT or record.heard is not Heard.EVIDENCE:
-        seen = f"; before, {_seen(gate, record)}" if record.windows else ""
+        seen = f"; before, {_describe_seen(gate, record)}" if record.windows else ""
         return f"no evidence: {record.heard.value}{seen}" + (f" ({rule})" if rule else "")
     if rule:
-        return f"{_seen(gate, record)}; {rule}"
+        return f"{_describe_seen(gate, record)}; {rule}"
+    seen = _describe_seen(gate, record)
     if outcome is Outcome.PASSED:
-        return f"{_seen(gate, record)}; evidence in favour {shown(logs[1]):.4g}, {shown(bars[1]):.4g} are enough"
+        return f"{seen}; evidence in favour {e_value(logs[1]):.4g}, {e_value(bars[1]):.4g} are enough"
     if outcome is Outcome.FAILED:
-        return f"{_seen(gate, record)}; evidence against it {shown(logs[0]):.4g}, {shown(bars[0]):.4g} are enough"
-    return f"{_seen(gate, record)}; {_more(record, more, seconds)}"
+        return f"{seen}; evidence against it {e_value(logs[0]):.4g}, {e_value(bars[0]):.4g} are enough"
+    return f"{seen}; {_more(record, more, seconds)}"
 
 
-def _seen(gate: Gate, record: GateRecord) -> str:
-    """'12 of 400 requests bad (3 %), stable 4 of 3600 (0.11 %), limit 1 %'."""
+def _describe_seen(gate: Gate, record: GateRecord) -> str:
+    """What the gate saw: '12 of 400 requests bad (3 %), stable 4 of 3600 (0.11 %), limit 1 %'."""
     if isinstance(record.evidence, Events):
         canary, bad, stable, bad_stable = (float(part) for part in record.evidence.seen)
         text = f"{bad:.0f} of {canary:.0f} requests bad{_percent(bad, canary)}"
         if stable > 0:
             text += f", stable {bad_stable:.0f} of {stable:.0f}{_percent(bad_stable, stable)}"
-        return text + _allowed(gate, f"{100 * (gate.limit or 0):.3g} %")
+        return text + _describe_bounds(gate, f"{100 * (gate.limit or 0):.3g} %")
     windows, worse, canary, stable = (float(part) for part in record.evidence.seen)
     way = "low" if gate.worse is Worse.LOWER else "high"
     beside = f" beside stable's {stable:.4g}" if gate.margin is not None else ""
-    return f"too {way} in {worse:.0f} of {windows:.0f} windows, now {canary:.4g}{beside}" + _allowed(
+    return f"too {way} in {worse:.0f} of {windows:.0f} windows, now {canary:.4g}{beside}" + _describe_bounds(
         gate, f"{gate.limit or 0:.4g}"
     )
 
 
-def _allowed(gate: Gate, limit: str) -> str:
+def _describe_bounds(gate: Gate, limit: str) -> str:
     parts = [f"limit {limit}"] if gate.limit is not None else []
     parts += [f"margin {100 * gate.margin:.3g} %"] if gate.margin is not None else []
     return ", " + ", ".join(parts)

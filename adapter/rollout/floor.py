@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from adapter.hpa.decide import decide
 from adapter.hpa.limits import record
-from adapter.hpa.model import History, HpaSpec, Invalid, Observed, PodState, Scale, defaulted
+from adapter.hpa.model import History, HpaSpec, Invalid, Observed, PodState, Scale, apply_defaults
 
 
 class Memory(NamedTuple):
@@ -29,7 +29,7 @@ class Look(NamedTuple):
     memory: Memory
 
 
-def held(*, least: int | None, before: int, wanted: int | None, most: int) -> int:
+def min_replicas_to_hold(*, least: int | None, before: int, wanted: int | None, most: int) -> int:
     """The minReplicas to hold: of `least` (before the release), the size `before` it and `wanted`, the largest; at
     most `most` (maxReplicas), at least 1."""
     return min(max(least or 1, before, wanted or 0, 1), most)
@@ -44,7 +44,7 @@ def look(
     out: the HPA looks at it by itself, and a floor may be too low, not too high. What has scaled since the last look
     counts for the rates of `behavior`, whoever scaled it.
     """
-    spec = defaulted(spec)
+    spec = apply_defaults(spec)
     history = memory.history
     if memory.replicas is not None and memory.replicas != scale.spec:
         history = record(spec.behavior, before=memory.replicas, after=scale.spec, history=history, now=now)
@@ -52,7 +52,7 @@ def look(
     if not answered:
         return Look(None, Memory(history, scale.spec))
     alone = replace(spec, min=max(spec.min or 1, 1), metrics=tuple(metric for metric, _ in answered))
-    found = decide(alone, scale, [answer for _, answer in answered], pods, history, now)
-    computed = any(proposal.replicas is not None for proposal in found.proposals)
-    history = replace(history, recommendations=found.history.recommendations)
-    return Look(found.desired if computed else None, Memory(history, scale.spec))
+    decision = decide(alone, scale, [answer for _, answer in answered], pods, history, now)
+    computed = any(proposal.replicas is not None for proposal in decision.proposals)
+    history = replace(history, recommendations=decision.history.recommendations)
+    return Look(decision.desired if computed else None, Memory(history, scale.spec))

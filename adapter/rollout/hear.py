@@ -82,13 +82,13 @@ class MetricsEars:
         if policy.status.release is None or seen.deployment is None:
             return Heard()
         ctx = Context(policy, policy.status, seen, FREE, now)
-        wanted = await self._stable.wanted(ctx)
+        wanted = await self._stable.replicas_wanted(ctx)
         burst = self._preview.look(ctx) if self._preview else None
-        heard = await self._judged(policy, raw, seen, now, burst)
+        heard = await self._judge(policy, raw, seen, now, burst)
         said = self._preview.verdict(ctx, heard.verdict) if self._preview else heard.verdict
         return heard._replace(floor=wanted, verdict=said)
 
-    async def _judged(
+    async def _judge(
         self, policy: RolloutPolicy, raw: Json, seen: Observation, now: float, burst: Counts | None
     ) -> Heard:
         stage, release = stage_of(policy), policy.status.release
@@ -118,16 +118,16 @@ class MetricsEars:
         asked = gates.of(stage)
         queried = [gate for gate in asked if gate.query]
         own = [gate for gate in asked if not gate.query and gate.metric != GENERATED]
-        found = cut(cursor, await self._scrape(ctx, own), ctx.now) if own else Cut(cursor, None)
-        self._keep(key, found.cursor)
-        for note in found.notes:
+        latest = cut(cursor, await self._scrape(ctx, own), ctx.now) if own else Cut(cursor, None)
+        self._keep(key, latest.cursor)
+        for note in latest.notes:
             log.info("window", release=key, note=note)
         answers = self._look(ctx, queried, max(cursor.since, began)) if queried else None
         if burst is not None:
             answers = {**(answers or {}), GENERATED: {Arm.CANARY: burst}}
-        window = _joined(found.window, answers, own, ctx)
+        window = _merge(latest.window, answers, own, ctx)
         if window is None:
-            again = look_again(found.cursor, ctx.now)
+            again = look_again(latest.cursor, ctx.now)
             return Heard(verdict(gates, record, stage, step_of(ctx.policy)).verdict, again=again)
         self._due[key] = ctx.now + AFTER_WINDOW
         record = hear(gates, record, window, stage)
@@ -147,10 +147,10 @@ class MetricsEars:
 
     async def _scrape(self, ctx: Context, asked: Sequence[Gate]) -> Scrape:
         arms = {Arm.STABLE: stable_pods(ctx), Arm.CANARY: canary_pods(ctx)}
-        pods = {pod.name: (arm, pod) for arm, found in arms.items() for pod in found}
+        pods = {pod.name: (arm, pod) for arm, items in arms.items() for pod in items}
         names = sorted({name for gate in asked for name in (gate.metric, gate.total) if name})
         answers = await asyncio.gather(*(self._values.custom(ctx, name) for name in names))
-        values = {name: found for name, found in zip(names, answers, strict=True) if found is not None}
+        values = {name: items for name, items in zip(names, answers, strict=True) if items is not None}
         # Without the answer about bad requests, all of them would count as good.
         heard = [gate for gate in asked if gate.metric in values and (not gate.total or gate.total in values)]
         events = {gate.metric: gate.total for gate in heard if gate.kind is Kind.EVENTS}
@@ -171,11 +171,11 @@ def look_again(cursor: Cursor, now: float) -> float:
 
 def _health(ctx: Context) -> Mapping[Arm, Health]:
     arms = {Arm.STABLE: stable_pods(ctx), Arm.CANARY: canary_pods(ctx)}
-    return {arm: health(found, ctx.release.restarts) for arm, found in arms.items()}
+    return {arm: health(pods, ctx.release.restarts) for arm, pods in arms.items()}
 
 
-def _joined(window: Window | None, answers: Answers | None, own: Sequence[Gate], ctx: Context) -> Window | None:
-    """One window of what was cut and what was asked, which says for which gates it speaks."""
+def _merge(window: Window | None, answers: Answers | None, own: Sequence[Gate], ctx: Context) -> Window | None:
+    """Merges the window that was cut with the answers of queries, and notes its gates; None without either."""
     if answers is None:
         return None if window is None else replace(window, asked=frozenset(gate.metric for gate in own))
     if window is None:
@@ -209,29 +209,29 @@ def _record(policy: RolloutPolicy, asked: tuple[Gate, ...], now: float) -> tuple
 def _samples(pods: Mapping[str, tuple[Arm, Pod]], totals: Iterable[Value], bads: Iterable[Value]) -> list[Sample]:
     """Totals with the bad ones among them, by pod; a pod that is no longer there has no arm, and does not count."""
     bad = {each.described_object.name: _number(each) for each in bads}
-    found = []
+    samples = []
     for each in totals:
         name, time = each.described_object.name, unix(each.timestamp)
         if name in pods and time is not None:
             arm, pod = pods[name]
             born = unix(pod.status.get("startTime"))
-            found.append(Sample(arm=arm, pod=name, time=time, total=_number(each), bad=bad.get(name), born=born))
-    return found
+            samples.append(Sample(arm=arm, pod=name, time=time, total=_number(each), bad=bad.get(name), born=born))
+    return samples
 
 
 def _levels(pods: Mapping[str, tuple[Arm, Pod]], values: Iterable[Value]) -> list[Level]:
-    found = []
+    levels = []
     for each in values:
         name, time = each.described_object.name, unix(each.timestamp)
         if name in pods and time is not None:
-            found.append(Level(pods[name][0], name, time, _number(each)))
-    return found
+            levels.append(Level(pods[name][0], name, time, _number(each)))
+    return levels
 
 
 def _number(value: Value) -> float:
     """The quantity; NaN, which is no evidence, for what is none."""
-    found = nano(value.value)
-    return float("nan") if found is None else found / 1e9
+    amount = nano(value.value)
+    return float("nan") if amount is None else amount / 1e9
 
 
 def health(pods: Sequence[Pod], restarts: Mapping[str, int] = EMPTY) -> Health:

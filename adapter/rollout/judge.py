@@ -17,7 +17,7 @@ import numpy as np
 from adapter.rollout.evidence import breaker, events, gauges
 from adapter.rollout.evidence.events import CANARY, STABLE, Bar, Events, Interval
 from adapter.rollout.evidence.record import Evidence, GateRecord, Heard, Record, begin, blank, key
-from adapter.rollout.explain import GateView, Judgement, Outcome, failed_text, view
+from adapter.rollout.explain import GateView, Judgement, Outcome, failure_text, view
 from adapter.rollout.model.gates import Gate, Gates, Kind, Scope, Then, Worse
 from adapter.rollout.model.verdict import Said, Stage, Verdict
 from adapter.rollout.model.window import Arm, Counts, Gauge, Reading, Window
@@ -45,7 +45,7 @@ def hear(policy: Gates, record: Record, window: Window, stage: Stage = Stage.CAN
     unready, why = breaker.pods(record.unready, window.health) if window.health else (record.unready, "")
     ended = why
     for gate, (now, tripped) in zip(asked, heard, strict=True):
-        ended = ended or (f"{gate.name}: {tripped}" if tripped else "") or _failed(policy, gate, now)
+        ended = ended or (f"{gate.name}: {tripped}" if tripped else "") or _failure(policy, gate, now)
     return Record(gates=tuple(now for now, _ in heard), time=window.time, unready=unready, ended=ended)
 
 
@@ -164,10 +164,10 @@ def _interval(canary: Counts, stable: Counts | None) -> Interval:
     return Interval(*(np.asarray(float(part)) for part in (canary.all, canary.bad, beside.all, beside.bad)))
 
 
-def _failed(policy: Gates, gate: Gate, record: GateRecord) -> str:
+def _failure(policy: Gates, gate: Gate, record: GateRecord) -> str:
     """Why the gate fails on its evidence; '' if it does not."""
     against, bar = _against(record.evidence), policy.bar(gate)
-    return failed_text(gate, record, against=against, bar=bar) if against >= math.log(bar) else ""
+    return failure_text(gate, record, against=against, bar=bar) if against >= math.log(bar) else ""
 
 
 def _view(policy: Gates, gate: Gate, record: GateRecord, now: float, stage: Stage) -> GateView:

@@ -93,9 +93,9 @@ class Loop:
         return Informer(self._client, resource, PartialObjectMetadata, namespace=self._namespace)
 
     def _policy_changed(self, old: PartialObjectMetadata | None, new: PartialObjectMetadata | None) -> None:
-        found = new or old
-        assert found is not None
-        key = (found.metadata.namespace, found.metadata.name)
+        policy = new or old
+        assert policy is not None
+        key = (policy.metadata.namespace, policy.metadata.name)
         if new is None:
             self._wakes.pop(key, asyncio.Event()).set()
             self._tasks.pop(key).cancel()
@@ -107,10 +107,10 @@ class Loop:
         self._wakes[key].set()
 
     def _neighbour_changed(self, old: PartialObjectMetadata | None, new: PartialObjectMetadata | None) -> None:
-        found = new or old
-        assert found is not None
+        neighbour = new or old
+        assert neighbour is not None
         for key, wake in self._wakes.items():
-            if key[0] == found.metadata.namespace:
+            if key[0] == neighbour.metadata.namespace:
                 wake.set()
 
     async def _follow_policy(self, key: Key) -> None:
@@ -135,18 +135,18 @@ class Loop:
                     turned = await self._turns.turn(namespace, name, self._wall())
             except KubeError as error:
                 log.warning("cannot read", namespace=namespace, policy=name, cause=str(error))
-                self._telemetry.turned(namespace, name, None)
+                self._telemetry.note_turn(namespace, name, None)
                 asked = min(error.retry_after or 0.0, MOST_ASKED)
                 return Waits(max(SHORTEST, asked), max(1.0, asked))
             except BaseException as error:
                 if ends_program(error):
                     raise
                 log.exception("turn failed", namespace=namespace, policy=name)  # and the others go on
-                self._telemetry.turned(namespace, name, None)
+                self._telemetry.note_turn(namespace, name, None)
                 return Waits(SHORTEST, ILL)
-        self._telemetry.turned(namespace, name, turned.status, undecided=turned.undecided)
+        self._telemetry.note_turn(namespace, name, turned.status, undecided=turned.undecided)
         if turned.judged is not None:
-            self._telemetry.judged(namespace, name, turned.judged)
+            self._telemetry.count_verdict(namespace, name, turned.judged)
         return waits(turned, took=clock() - began)
 
     async def _stop(self) -> None:

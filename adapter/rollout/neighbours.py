@@ -10,7 +10,7 @@ import msgspec
 from adapter.rollout.decide import refuse
 from adapter.rollout.decide.context import MARK, POLICY_LABEL, Context
 from adapter.rollout.model import views
-from adapter.rollout.model.fields import pruned
+from adapter.rollout.model.fields import without_nulls
 from adapter.rollout.model.observation import Deployment, Json, Observation, Seen, Service
 from adapter.rollout.model.policy import RolloutPolicy
 from adapter.rollout.model.status import Status
@@ -57,9 +57,9 @@ class Neighbours(NamedTuple):
 
 def gather(objects: Sequence[Json], namespace: str, *, whole: Collection[str] = ()) -> Neighbours:
     """The objects of a namespace that matter, raw; one without a namespace is taken for one of it."""
-    found: dict[str, list[Json]] = {}
+    by_kind: dict[str, list[Json]] = {}
     problems: list[str] = []
-    for raw in map(pruned, objects):
+    for raw in map(without_nulls, objects):
         kind, group = raw.get("kind"), str(raw.get("apiVersion", "")).rpartition("/")[0]
         if not isinstance(kind, str) or KINDS.get(kind) != group:
             continue
@@ -67,14 +67,14 @@ def gather(objects: Sequence[Json], namespace: str, *, whole: Collection[str] = 
             metadata = msgspec.convert(raw, views.Object).metadata
             msgspec.convert(raw.get("spec", {}), views.SPECS.get(kind, dict[str, Any]))
         except msgspec.ValidationError as error:
-            problems.append(f"{kind} {_named(raw)}: {error}; right would be what Kubernetes takes; it is left out")
+            problems.append(f"{kind} {_name_of(raw)}: {error}; right would be what Kubernetes takes; it is left out")
             continue
         if namespace in ("", metadata.namespace) or not metadata.namespace:
-            found.setdefault(kind, []).append(raw)
-    return Neighbours(found, whole, tuple(problems))
+            by_kind.setdefault(kind, []).append(raw)
+    return Neighbours(by_kind, whole, tuple(problems))
 
 
-def _named(raw: Json) -> str:
+def _name_of(raw: Json) -> str:
     metadata = raw.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
     return str(name)[:60] if name else "without a name"
@@ -83,7 +83,7 @@ def _named(raw: Json) -> str:
 def sentences(raw: Json, around: Neighbours) -> Iterator[str]:
     """What is wrong, or will be. Nothing of a policy whose own fields cannot be read: its reader says so."""
     try:
-        policy = msgspec.convert({**pruned(raw), "status": {}}, RolloutPolicy)
+        policy = msgspec.convert({**without_nulls(raw), "status": {}}, RolloutPolicy)
     except msgspec.ValidationError:
         return
     yield from around.problems
@@ -99,8 +99,8 @@ def sentences(raw: Json, around: Neighbours) -> Iterator[str]:
         yield from refuse.of_services(ctx)
     yield from refuse.of_labels(ctx)
     yield from refuse.parallel(ctx)
-    yield from _routed(ctx, around)
-    yield from _claimed(policy, deployment, around)
+    yield from _route_problems(ctx, around)
+    yield from _claim_problems(policy, deployment, around)
     yield from _hpas(name, around)
     if not policy.in_place:  # its new pods are the Deployment's own
         yield from _vpas(name, around)
@@ -128,7 +128,7 @@ def _context(policy: RolloutPolicy, deployment: Deployment, around: Neighbours) 
     return Context(policy, Status(), seen, FREE, 0.0)
 
 
-def routed_by(policy: RolloutPolicy) -> tuple[str, str] | None:
+def route_of(policy: RolloutPolicy) -> tuple[str, str] | None:
     """Kind and name of the route that the policy names, if it names one."""
     traffic = policy.spec.canary.traffic if policy.spec.canary else None
     if traffic and traffic.http_route:
@@ -137,12 +137,12 @@ def routed_by(policy: RolloutPolicy) -> tuple[str, str] | None:
 
 
 def _route(policy: RolloutPolicy, around: Neighbours) -> Seen | None:
-    kind, name = routed_by(policy) or ("", "")
+    kind, name = route_of(policy) or ("", "")
     return next((Seen(each) for each in around.of(kind) if Seen(each).name == name), None)
 
 
-def _routed(ctx: Context, around: Neighbours) -> Iterator[str]:
-    by = routed_by(ctx.policy)
+def _route_problems(ctx: Context, around: Neighbours) -> Iterator[str]:
+    by = route_of(ctx.policy)
     if by and (ctx.seen.route is not None or by[0] in around.whole) and (why := router(ctx.policy).refuses(ctx)):
         yield why
 
@@ -154,8 +154,8 @@ def _modes(around: Neighbours) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _claimed(policy: RolloutPolicy, deployment: Deployment, around: Neighbours) -> Iterator[str]:
-    """Claims that pods of one node alone may mount."""
+def _claim_problems(policy: RolloutPolicy, deployment: Deployment, around: Neighbours) -> Iterator[str]:
+    """A sentence for each claim of the template that pods of one node alone may mount."""
     if policy.spec.allow_parallel:
         return
     modes = _modes(around)

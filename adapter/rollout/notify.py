@@ -136,11 +136,11 @@ class Notifier:
         """The text that a Secret holds, read anew each time, so that a rotated one counts. Raises SecretError."""
         if not ref.secret or not ref.key:
             raise SecretError("neither a URL nor a Secret with a key is named")
-        found = await self._client.get(SECRETS.path(namespace, ref.secret), dict)
-        if (found.get("metadata", {}).get("labels") or {}).get(OPEN) != "true":
+        secret = await self._client.get(SECRETS.path(namespace, ref.secret), dict)
+        if (secret.get("metadata", {}).get("labels") or {}).get(OPEN) != "true":
             raise SecretError(f'Secret {ref.secret} may not be sent: it has no label {OPEN}: "true"')
         try:
-            text = base64.b64decode((found.get("data") or {})[ref.key], validate=True).decode().strip()
+            text = base64.b64decode((secret.get("data") or {})[ref.key], validate=True).decode().strip()
         except (KeyError, binascii.Error, UnicodeDecodeError):
             raise SecretError(f"Secret {ref.secret} has no text under key {ref.key}") from None
         if not text.isprintable() or not text:

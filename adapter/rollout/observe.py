@@ -24,7 +24,7 @@ from adapter.rollout.model.actions import (
     SECRETS,
     SERVICES,
 )
-from adapter.rollout.model.fields import pruned
+from adapter.rollout.model.fields import without_nulls
 from adapter.rollout.model.observation import (
     Deployment,
     Hpa,
@@ -68,19 +68,19 @@ class Reader:
             return None
         raw, lost = readable(raw)
         raw = in_force(raw)
-        return Found(msgspec.convert(pruned(raw), RolloutPolicy), raw, lost)
+        return Found(msgspec.convert(without_nulls(raw), RolloutPolicy), raw, lost)
 
     async def observe(self, policy: RolloutPolicy, raw: Json) -> Observation:
         """All that belongs to the policy. Raises KubeError; an object that is not there is no error."""
         where, mine = policy.metadata.namespace, f"{POLICY_LABEL}={policy.metadata.name}"
-        found, siblings, services, kept, hpas = await asyncio.gather(
+        target, siblings, services, kept, hpas = await asyncio.gather(
             self._get(DEPLOYMENTS, where, policy.spec.target_ref.name),
             self._list(DEPLOYMENTS, where, Deployment, mine),
             self._list(SERVICES, where, Service),
             self._list(CONTROLLER_REVISIONS, where, Seen, mine),
             self._list(HORIZONTAL_POD_AUTOSCALERS, where, Hpa),
         )
-        deployment, denied = Deployment(found) if found else None, list[str]()
+        deployment, denied = Deployment(target) if target else None, list[str]()
         selector = selector_text(deployment.spec.get("selector") or {}) if deployment else mine
         sets, pods, route, ingresses = await asyncio.gather(
             self._list(REPLICA_SETS, where, ReplicaSet, selector),
@@ -89,7 +89,7 @@ class Reader:
             self._may(self._ingresses(policy, mine), [], policy, "rollout-nginx", denied),
         )
         extras = [each for each in services if each.labels.get(POLICY_LABEL) == policy.metadata.name]
-        ours = _ours(policy, _served(policy, deployment, sets), services)
+        ours = _ours(policy, _serving_templates(policy, deployment, sets), services)
         slices = await self._slices(where, [each.name for each in [*ours, *extras]])
         return Observation(
             deployment=deployment,
@@ -104,7 +104,9 @@ class Reader:
             revisions=_templates(kept),
             kept=tuple(kept),
             finalizers=tuple(raw["metadata"].get("finalizers") or ()),
-            watched=await self._may(self._watched(policy), policy.status.watched, policy, "rollout-triggers", denied),
+            watched=await self._may(
+                self._read_watched(policy), policy.status.watched, policy, "rollout-triggers", denied
+            ),
             **await self._rarely(policy, deployment, denied),
         )
 
@@ -127,12 +129,12 @@ class Reader:
 
     async def _once(self, namespace: str, deployment: Deployment) -> list[str]:
         """The template's claims that only one pod may mount."""
-        found = []
+        exclusive = []
         for name in claims(deployment.template):
             claim = await self._get(CLAIMS, namespace, name)
             if claim and "ReadWriteOncePod" in (claim.get("spec", {}).get("accessModes") or ()):
-                found.append(name)
-        return found
+                exclusive.append(name)
+        return exclusive
 
     async def _route(self, policy: RolloutPolicy) -> Seen | None:
         traffic = policy.spec.canary.traffic if policy.spec.canary else None
@@ -152,16 +154,16 @@ class Reader:
         names = ",".join(sorted(set(services)))
         return await self._list(ENDPOINT_SLICES, namespace, Slice, f"kubernetes.io/service-name in ({names})")
 
-    async def _watched(self, policy: RolloutPolicy) -> dict[str, str]:
+    async def _read_watched(self, policy: RolloutPolicy) -> dict[str, str]:
         """Kind/name of each object that the policy watches -> the fingerprint of its data."""
         triggers, where = policy.spec.triggers, policy.metadata.namespace
         named = [(CONFIG_MAPS, name) for name in triggers.config_maps] + [(SECRETS, name) for name in triggers.secrets]
         if policy.status.phase is not Phase.IDLE:
             return {}
-        found = {(resource, name): await self._get(resource, where, name) for resource, name in named}
+        objects = {(resource, name): await self._get(resource, where, name) for resource, name in named}
         return {
             f"{resource.plural}/{name}": _data_of(each, secret=resource == SECRETS)
-            for (resource, name), each in found.items()
+            for (resource, name), each in objects.items()
         }
 
     async def _may(
@@ -210,16 +212,16 @@ def _component(policy: RolloutPolicy) -> str:
     return "rollout-nginx" if nginx else "rollout-gateway"
 
 
-def _data_of(found: Json | None, *, secret: bool) -> str:
-    """Whoever reads policies reads this: a short secret could be guessed from it, were its uid not in it, too, which
-    only those see who may read the Secret. So one that is made anew counts as changed."""
+def _data_of(raw: Json | None, *, secret: bool) -> str:
+    """The fingerprint of an object's data, 16 hex digits. Whoever reads policies sees it, and could guess a
+    short secret by it: so a Secret's has its uid in it, which only its readers see. Made anew, it is changed."""
     data = None
-    if found:
-        data = [found.get("data"), found.get("binaryData"), found["metadata"].get("uid") if secret else ""]
+    if raw:
+        data = [raw.get("data"), raw.get("binaryData"), raw["metadata"].get("uid") if secret else ""]
     return hashlib.sha256(msgspec.json.encode(data, order="sorted")).hexdigest()[:16]
 
 
-def _served(policy: RolloutPolicy, deployment: Deployment | None, sets: Iterable[ReplicaSet]) -> list[Json]:
+def _serving_templates(policy: RolloutPolicy, deployment: Deployment | None, sets: Iterable[ReplicaSet]) -> list[Json]:
     """Templates whose pods may have traffic: the one in the Deployment, and the stable one."""
     stable = [each.template for each in sets if each.hash == policy.status.stable.hash]
     return [*([deployment.template] if deployment else []), *stable]
@@ -228,13 +230,13 @@ def _served(policy: RolloutPolicy, deployment: Deployment | None, sets: Iterable
 def _ours(policy: RolloutPolicy, templates: Iterable[Json], services: Iterable[Service]) -> list[Service]:
     """Services whose traffic a release moves: that select the pods of a template, or that a release has marked."""
     release = policy.status.release.id if policy.status.release else ""
-    found = []
+    ours = []
     for each in services:
         marked = bool(release) and each.labels.get(MARK, "").startswith(f"{release}-")
         mine = each.labels.get(POLICY_LABEL) == policy.metadata.name
         if not mine and (marked or any(each.selects(template) for template in templates)):
-            found.append(each)
-    return found
+            ours.append(each)
+    return ours
 
 
 def _scales(hpa: Hpa, name: str) -> bool:

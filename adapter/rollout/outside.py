@@ -39,12 +39,12 @@ class OutsideError(Exception):
     """A URL may not be asked, or there was no answer; one sentence that holds no secret."""
 
 
-def refused(address: Address, allowed: Sequence[Network] = ()) -> str:
+def objection(address: Address, allowed: Sequence[Network] = ()) -> str:
     """What is wrong with an address, in half a sentence; '' where it may be connected to."""
     if any(address in network for network in allowed):
         return ""
-    if isinstance(address, IPv6Address) and (inner := _embedded(address)) is not None:
-        return refused(inner, allowed)
+    if isinstance(address, IPv6Address) and (inner := _embedded_ipv4(address)) is not None:
+        return objection(inner, allowed)
     if address in METADATA:
         return "is a cloud's metadata service"
     kinds = (
@@ -57,7 +57,7 @@ def refused(address: Address, allowed: Sequence[Network] = ()) -> str:
     return next((words for kind, words in kinds if getattr(address, kind)), "")
 
 
-def _embedded(address: IPv6Address) -> IPv4Address | None:
+def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
     """The IPv4 address that an IPv6 address stands for, if it stands for one."""
     if address.ipv4_mapped or address.sixtofour:
         return address.ipv4_mapped or address.sixtofour
@@ -90,12 +90,12 @@ class Guarded(AbstractResolver):
     ) -> list[ResolveResult]:
         """The addresses of a name. Raises OSError."""
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._threads, _look_up, host, port, family)
+        addresses = await loop.run_in_executor(self._threads, _look_up, host, port, family)
         why = ""
         kept: list[ResolveResult] = []
-        for kind, protocol, place in found:
+        for kind, protocol, place in addresses:
             address = place[0].partition("%")[0]  # fe80::1%eth0
-            if said := refused(ip_address(address), self._allowed):
+            if said := objection(ip_address(address), self._allowed):
                 why = f"{address} {said}"
                 continue
             kept.append(
@@ -113,13 +113,13 @@ class Guarded(AbstractResolver):
 
 
 def _look_up(host: str, port: int, family: int) -> list[tuple[int, int, tuple[str, int]]]:
-    found = socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
-    return [(kind, protocol, (str(place[0]), port)) for kind, _, protocol, _, place in found]
+    addresses = socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    return [(kind, protocol, (str(place[0]), port)) for kind, _, protocol, _, place in addresses]
 
 
 @contextmanager
-def _said(place: URL, seconds: float) -> Iterator[None]:
-    """What goes wrong with a request, as an OutsideError."""
+def _translate_errors(place: URL, seconds: float) -> Iterator[None]:
+    """Raises an OutsideError for whatever goes wrong with the request inside."""
     try:
         yield
     except TimeoutError:
@@ -163,7 +163,7 @@ class Outside:
         """The status of the answer, whose body is not read. Raises OutsideError."""
         assert self._session is not None, "it was entered"
         place = self._place(url)
-        with _said(place, self._seconds):
+        with _translate_errors(place, self._seconds):
             async with self._session.post(place, data=body, headers=headers, allow_redirects=False) as answer:
                 return answer.status
 
@@ -176,7 +176,7 @@ class Outside:
         place, limit = self._place(url), aiohttp.ClientTimeout(total=seconds)
         context = trust.context if trust else True
         name = (trust.name or None) if trust else None
-        with _said(place, seconds):
+        with _translate_errors(place, seconds):
             async with self._session.get(
                 place, headers=headers, timeout=limit, allow_redirects=False, ssl=context, server_hostname=name
             ) as answer:
@@ -186,16 +186,16 @@ class Outside:
     def _place(self, url: str) -> URL:
         """The URL, if it may be asked. A path may hold a secret, so messages name no more than the host."""
         try:
-            found = URL(url if len(url) <= MOST_URL else "")
-            host, port = found.host or "", found.port
+            place = URL(url if len(url) <= MOST_URL else "")
+            host, port = place.host or "", place.port
         except ValueError:
             host, port = "", None
-        if not host or not port or found.scheme not in ("http", "https") or found.user or found.password:
+        if not host or not port or place.scheme not in ("http", "https") or place.user or place.password:
             raise OutsideError("the URL is no good; right would be one like https://host/path, without a user")
         try:
-            said = refused(ip_address(host), self._allowed)
+            said = objection(ip_address(host), self._allowed)
         except ValueError:
-            return found  # a name: its addresses are looked at
+            return place  # a name: its addresses are looked at
         if said:
             raise OutsideError(f"{host} {said}, and may not be asked")
-        return found
+        return place

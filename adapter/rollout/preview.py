@@ -74,7 +74,7 @@ class Preview:
         await self._bursts.close()
 
     def look(self, ctx: Context) -> Counts | None:
-        """Asks on, where the new pods are all there; what was counted of a burst that has ended."""
+        """Goes on asking once all new pods are there; gives the counts of a burst that has ended, else None."""
         blue_green, key = ctx.policy.spec.blue_green, ctx.release.id
         if blue_green is None or ctx.status.phase is not Phase.PREVIEWING:
             self._forget(key)
@@ -88,7 +88,7 @@ class Preview:
         return self._burst(ctx, blue_green.generate, known) if blue_green.generate else None
 
     def verdict(self, ctx: Context, gates: Verdict) -> Verdict:
-        """What the probes make of what the gates say."""
+        """The verdict of the gates, unless the probes hold the release or roll it back."""
         blue_green = ctx.policy.spec.blue_green
         if blue_green is None or ctx.status.phase is not Phase.PREVIEWING:
             return gates
@@ -103,10 +103,10 @@ class Preview:
         self._known.pop(key, None)
 
     def _round(self, ctx: Context, probes: Sequence[Probe], known: _Release) -> None:
-        done, found = self._probes.done(ctx.release.id), self._probes.take(ctx.release.id)
-        if done and found is None:
-            found = dict.fromkeys(known.under, f"the pods took longer than {SECONDS:g} s together")
-        for name, wrong in (found or {}).items():
+        done, results = self._probes.is_done(ctx.release.id), self._probes.take(ctx.release.id)
+        if done and results is None:
+            results = dict.fromkeys(known.under, f"the pods took longer than {SECONDS:g} s together")
+        for name, wrong in (results or {}).items():
             known.rounds[name] = after(known.rounds.get(name, Rounds()), wrong)
         due = [each for each in probes if ctx.now - known.asked.get(each.name, 0.0) >= each.every_seconds]
         pods = canary_pods(ctx)[:MOST_PODS]
@@ -116,14 +116,14 @@ class Preview:
             known.under[:] = [each.name for each in due]
 
     def _burst(self, ctx: Context, wanted: Generate, known: _Release) -> Counts | None:
-        key, found = ctx.release.id, self._bursts.take(ctx.release.id)
+        key, counts = ctx.release.id, self._bursts.take(ctx.release.id)
         left = wanted.requests - known.sent[0]
         pods = canary_pods(ctx)
         if left > 0 and pods and not self._bursts.busy(key):
             count = min(left, round(BURST * wanted.requests_per_second))
             if self._bursts.start(key, self._generate(wanted, pods, count)):
                 known.sent[0] += count
-        return found
+        return counts
 
     async def _ask(self, probes: Sequence[Probe], pods: Sequence[Pod]) -> dict[str, str]:
         """What was wrong with each probe's round; '' for what was good."""
@@ -144,13 +144,13 @@ class Preview:
         """Evenly over BURST seconds, at the pods and the paths in turn."""
         room, targets, paths = asyncio.Semaphore(MOST_BEHIND), cycle(pods), cycle(wanted.paths)
         work = [
-            _later(number / wanted.requests_per_second, room, self._sent(wanted, next(targets), next(paths)))
+            _later(number / wanted.requests_per_second, room, self._sender(wanted, next(targets), next(paths)))
             for number in range(count)
         ]
         bad = sum(await asyncio.gather(*work))
         return Counts(float(count - bad), float(bad))
 
-    def _sent(self, wanted: Generate, pod: Pod, path: str) -> Callable[[], Coroutine[Any, Any, bool]]:
+    def _sender(self, wanted: Generate, pod: Pod, path: str) -> Callable[[], Coroutine[Any, Any, bool]]:
         async def send() -> bool:
             try:
                 return await self._get(pod, wanted, path, PATIENCE) >= BAD
@@ -199,11 +199,11 @@ def problems(spec: BlueGreen | None, template: Mapping[str, Any]) -> list[str]:
     containers = (template.get("spec") or {}).get("containers") or ()
     asked: list[tuple[str, Probe | Generate]] = [(f"probes[{index}]", each) for index, each in enumerate(spec.probes)]
     asked += [("generate", spec.generate)] if spec.generate else []
-    found = [
+    sentences = [
         f"spec.blueGreen.{field}.port: the template declares no container port {each.port or ''}".rstrip()
         + "; right would be one of its containerPorts, by number or name"
         for field, each in asked
         if port_of(containers, each.port) is None
     ]
     bundles = [(field, each.tls.ca_bundle) for field, each in asked if each.tls.ca_bundle]
-    return found + [f"spec.blueGreen.{field}.tls.caBundle: {NO_CA}" for field, ca in bundles if not is_ca(ca)]
+    return sentences + [f"spec.blueGreen.{field}.tls.caBundle: {NO_CA}" for field, ca in bundles if not is_ca(ca)]

@@ -46,7 +46,7 @@ class Queries:
         `began`: from when on intervals count, s since 1970: none reaches over the beginning of a step.
         """
         key = ctx.release.id
-        done, answers = self._beside.done(key), self._beside.take(key)
+        done, answers = self._beside.is_done(key), self._beside.take(key)
         if done and answers is None:  # failed or too slow: no evidence, and that has a clock of its own
             answers = {gate.metric: {} for gate in gates}
         if self._beside.busy(key):
@@ -70,7 +70,7 @@ class Queries:
     async def _gate(self, ctx: Context, gate: Gate) -> Arms:
         stable = (Arm.STABLE, ctx.status.stable.hash, stable_pods(ctx))
         arms = (stable, (Arm.CANARY, ctx.release.hash, canary_pods(ctx)))
-        found: dict[Arm, Reading] = {}
+        readings: dict[Arm, Reading] = {}
         for arm, mark, pods in arms:
             names = [pod.name for pod in pods[:MOST_PODS]]
             if not names or gate.query is None:
@@ -82,8 +82,8 @@ class Queries:
                 log.info("query not answered", gate=gate.name, arm=arm.value, cause=str(error)[:300])
                 continue
             if reading is not None:
-                found[arm] = reading
-        return found
+                readings[arm] = reading
+        return readings
 
     async def _reading(self, gate: Gate, subject: Subject, at: float) -> Reading | None:
         assert gate.query is not None
@@ -103,8 +103,8 @@ class Queries:
             stamps = await self._source.query(Asked(times, of_times=True), at)
             if stamps and not at - stamps[0].value <= MAX_AGE:
                 return None
-        found = await self._source.query(Asked(bound.promql), at)
-        if not found:
+        series = await self._source.query(Asked(bound.promql), at)
+        if not series:
             return empty
-        value = found[0].value
-        return value if len(found) == 1 and math.isfinite(value) else None
+        value = series[0].value
+        return value if len(series) == 1 and math.isfinite(value) else None

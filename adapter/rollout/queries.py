@@ -59,33 +59,35 @@ class Bound(NamedTuple):
 
 def bind(template: str, subject: Subject, label_name: str) -> Bound:
     """The query about `subject`, every selector of it bound to its namespace. Raises PromQLError."""
-    tree = parse(filled(template, _values(subject)))
-    if problem := _refused(tree):
+    tree = parse(fill_in(template, _values(subject)))
+    if problem := _objection(tree):
         raise PromQLError(problem)
-    writer = Writer(inside=lambda found: [*_written(found), f"{label(label_name)}={quote(subject.namespace)}"])
-    times = tuple(f"max(timestamp({writer.write(found)}))" for found in _instant(tree))
+    writer = Writer(
+        inside=lambda selector: [*_write_matchers(selector), f"{label(label_name)}={quote(subject.namespace)}"]
+    )
+    times = tuple(f"max(timestamp({writer.write(selector)}))" for selector in _instant(tree))
     return Bound(writer.write(tree), times)
 
 
-def filled(template: str, values: Mapping[str, str]) -> str:
-    """The template with its arguments, each kept within the text or the braces where it stands. Raises PromQLError."""
+def fill_in(template: str, values: Mapping[str, str]) -> str:
+    """Fills in the arguments, each kept within the text or the braces where it stands. Raises PromQLError."""
     inserter, written, at = Inserter(), [], 0
-    for found in ARGUMENT.finditer(template):
-        name = found[1].strip()
+    for match in ARGUMENT.finditer(template):
+        name = match[1].strip()
         if name not in values:
             raise PromQLError(f"{{{{{name[:40]}}}}} is no argument; right would be one of {', '.join(ARGUMENTS)}")
         try:
-            written += [inserter.literal(template[at : found.start()]), inserter.inserted(values[name])]
+            written += [inserter.literal(template[at : match.start()]), inserter.insert(values[name])]
         except InsertError as error:
             right = 'right would be within quotes, as in pod=~"{{pods}}"'
             raise PromQLError(f"{{{{{name}}}}} cannot stand where it does: {error}; {right}") from None
-        at = found.end()
+        at = match.end()
     return "".join([*written, inserter.literal(template[at:])])
 
 
 def problem_of(template: str) -> str:
     """What is wrong with a gate's query, whomever it will be about; '' where nothing is."""
-    if not any(found[1].strip() in OF_ARM for found in ARGUMENT.finditer(template)):
+    if not any(match[1].strip() in OF_ARM for match in ARGUMENT.finditer(template)):
         return SAME
     try:
         stable, canary = (bind(template, subject, "namespace") for subject in ANYBODY)
@@ -96,12 +98,12 @@ def problem_of(template: str) -> str:
 
 def problems(gates: Sequence[Gate]) -> list[str]:
     """A sentence for each query that cannot be asked, with its field."""
-    found = []
+    sentences = []
     for index, gate in enumerate(gates):
         for field, template in gate.query.templates.items() if gate.query else ():
             if problem := problem_of(template):
-                found.append(f"spec.gates[{index}].query.{field}: {problem}")
-    return found
+                sentences.append(f"spec.gates[{index}].query.{field}: {problem}")
+    return sentences
 
 
 def _values(subject: Subject) -> Mapping[str, str]:
@@ -110,16 +112,16 @@ def _values(subject: Subject) -> Mapping[str, str]:
     return {"pods": pods, "hash": subject.hash, "arm": subject.arm.value, "window": window}
 
 
-def _refused(tree: ast.Expr) -> str:
+def _objection(tree: ast.Expr) -> str:
     """Why the tree is not asked: what could read another namespace, another time, or without bounds."""
-    found = list(selectors(tree))
-    if not found:
+    vectors = list(selectors(tree))
+    if not vectors:
         return 'it reads no series; right would be a selector such as http_requests_total{pod=~"{{pods}}"}'
     if isinstance(unwrap(tree), ast.MatrixSelector | ast.SubqueryExpr):
         return "it gives a range of values; right would be one value, such as sum(increase(…[{{window}}]))"
     if len(list(_instant(tree))) > MOST_INSTANT:
         return f"it has more than {MOST_INSTANT} selectors without a range; right would be fewer"
-    if any(each.matchers.or_matchers for each in found):
+    if any(each.matchers.or_matchers for each in vectors):
         return "matchers joined by `or` cannot be bound to a namespace; right would be two selectors joined by `or`"
     for node in _all(tree):
         if isinstance(node, ast.Call) and node.func.name == "info":
@@ -148,5 +150,5 @@ def _instant(node: ast.Expr) -> Iterator[ast.VectorSelector]:
             yield from _instant(child)
 
 
-def _written(found: Sequence[tuple[str, str, str]]) -> list[str]:
-    return [f"{label(name)}{operator}{quote(value)}" for name, operator, value in found]
+def _write_matchers(matchers: Sequence[tuple[str, str, str]]) -> list[str]:
+    return [f"{label(name)}{operator}{quote(value)}" for name, operator, value in matchers]

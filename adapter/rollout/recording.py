@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from adapter.rollout.model.fields import finite, named, shown, span
+from adapter.rollout.model.fields import describe, finite, printable, span
 from adapter.rollout.model.window import Arm, Arms, Counts, Gauge, Health, Reading, Window
 
 MOST_BYTES: Final = 8 << 20
@@ -43,14 +43,14 @@ def read(lines: Iterable[bytes], *, pods: bool = False) -> Iterator[Window | Pro
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        raw = _parsed(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
+        raw = _parse_line(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
         if isinstance(raw, str):
             yield Problem(number, raw)
             continue
         time = finite(raw.get("time"))
         if time is None or not 0 <= time < LATEST:
             right = "right would be seconds since 1970, such as 1700000000"
-            yield Problem(number, f"time: {shown(raw.get('time'))} is no time; {right}; the line is left out")
+            yield Problem(number, f"time: {describe(raw.get('time'))} is no time; {right}; the line is left out")
             continue
         if time <= newest:
             yield Problem(
@@ -58,13 +58,13 @@ def read(lines: Iterable[bytes], *, pods: bool = False) -> Iterator[Window | Pro
             )
             continue
         newest = time
-        found: list[str] = []
-        window = _window(raw, time, found, pods=pods)
-        yield from (Problem(number, text) for text in found)
+        problems: list[str] = []
+        window = _window(raw, time, problems, pods=pods)
+        yield from (Problem(number, text) for text in problems)
         yield window
 
 
-def _parsed(line: bytes) -> dict[str, Any] | str:
+def _parse_line(line: bytes) -> dict[str, Any] | str:
     """The object on a line, or what is wrong with it."""
     if len(line) > MOST_BYTES:
         return f"the line has more than {MOST_BYTES} bytes; right would be less; it is left out"
@@ -73,13 +73,13 @@ def _parsed(line: bytes) -> dict[str, Any] | str:
     except (ValueError, RecursionError) as error:
         why = error.msg if isinstance(error, json.JSONDecodeError) else "it cannot be decoded"
         return f"this is no JSON: {why}; right would be an object a line; the line is left out"
-    return raw if isinstance(raw, dict) else f"{shown(raw)} is no JSON object; {OBJECT}; the line is left out"
+    return raw if isinstance(raw, dict) else f"{describe(raw)} is no JSON object; {OBJECT}; the line is left out"
 
 
 def _window(raw: Mapping[str, Any], time: float, problems: list[str], *, pods: bool) -> Window:
     metrics = raw.get("metrics")
     if not isinstance(metrics, dict):
-        problems.append(f"metrics: {shown(metrics)} is no mapping; right would be a mapping of metrics' names")
+        problems.append(f"metrics: {describe(metrics)} is no mapping; right would be a mapping of metrics' names")
         metrics = {}
     step = raw.get("step")
     by_pod: dict[Arm, dict[str, ReadingMap]] = {}
@@ -90,7 +90,7 @@ def _window(raw: Mapping[str, Any], time: float, problems: list[str], *, pods: b
                 _metric_pods(name, arms.get("pods"), by_pod, problems)
     return Window(
         time=time,
-        metrics={name: _arms(arms, f"metrics.{named(name)}", problems) for name, arms in metrics.items()},
+        metrics={name: _arms(arms, f"metrics.{printable(name)}", problems) for name, arms in metrics.items()},
         health=_health(raw.get("health"), problems),
         step=step if isinstance(step, int) and not isinstance(step, bool) else None,
         pods=by_pod,
@@ -101,19 +101,19 @@ def _arms(raw: object, path: str, problems: list[str]) -> Arms:
     if raw is None:
         return {}
     if not isinstance(raw, dict):
-        problems.append(f"{path}: {shown(raw)} is no mapping; right would be stable and canary")
+        problems.append(f"{path}: {describe(raw)} is no mapping; right would be stable and canary")
         return {}
-    found: dict[Arm, Reading] = {}
+    readings: dict[Arm, Reading] = {}
     for name, value in raw.items():
         if name == "pods":
             continue
         if name not in list(Arm):
-            problems.append(f"{path}.{named(name)}: no such arm; right would be stable or canary")
+            problems.append(f"{path}.{printable(name)}: no such arm; right would be stable or canary")
             continue
         reading = _reading(value, f"{path}.{name}", problems)
         if reading:
-            found[Arm(name)] = reading
-    return found
+            readings[Arm(name)] = reading
+    return readings
 
 
 def _reading(raw: object, path: str, problems: list[str]) -> Reading | None:
@@ -121,7 +121,9 @@ def _reading(raw: object, path: str, problems: list[str]) -> Reading | None:
     if raw is None:
         return None
     if not isinstance(raw, dict) or not ("value" in raw) ^ ("good" in raw or "bad" in raw):
-        problems.append(f'{path}: {shown(raw)} is no reading; right would be {{"good": n, "bad": n}} or {{"value": x}}')
+        problems.append(
+            f'{path}: {describe(raw)} is no reading; right would be {{"good": n, "bad": n}} or {{"value": x}}'
+        )
         return None
     if "value" in raw:
         value = _number(raw, "value", problems, path=path)
@@ -139,7 +141,7 @@ def _number(
     least: float = -math.inf,
     most: float = math.inf,
 ) -> float | None:
-    """The number of a field; None: no evidence (null, NaN, infinity), or said."""
+    """The number of a field; None: no evidence (null, NaN, infinity), or a problem was added."""
     value = raw.get(field)
     if value is None and field in raw:
         return None
@@ -148,7 +150,7 @@ def _number(
     number = finite(value)
     if number is None:
         right = span(least, most)
-        problems.append(f"{path}.{field}: {shown(value)} is no number; right would be {right}; {IGNORED}")
+        problems.append(f"{path}.{field}: {describe(value)} is no number; right would be {right}; {IGNORED}")
         return None
     if not least <= number <= most:
         right = span(least, most)
@@ -161,19 +163,19 @@ def _health(raw: object, problems: list[str]) -> dict[Arm, Health]:
     if raw is None:
         return {}
     if not isinstance(raw, dict):
-        problems.append(f"health: {shown(raw)} is no mapping; right would be stable and canary")
+        problems.append(f"health: {describe(raw)} is no mapping; right would be stable and canary")
         return {}
     _strange(raw, list(Arm), "health", "arm", problems)
-    found = {arm: _of_arm(raw[arm.value], f"health.{arm.value}", problems) for arm in Arm if arm.value in raw}
-    return {arm: health for arm, health in found.items() if health}
+    by_arm = {arm: _of_arm(raw[arm.value], f"health.{arm.value}", problems) for arm in Arm if arm.value in raw}
+    return {arm: health for arm, health in by_arm.items() if health}
 
 
 def _of_arm(raw: object, path: str, problems: list[str]) -> Health | None:
-    """None: nothing is known, or said."""
+    """The health of one arm; None: nothing is known, or a problem was added."""
     if raw is None:
         return None
     if not isinstance(raw, dict):
-        problems.append(f"{path}: {shown(raw)} is no mapping; right would be {', '.join(PODS)}")
+        problems.append(f"{path}: {describe(raw)} is no mapping; right would be {', '.join(PODS)}")
         return None
     _strange(raw, PODS, path, "field", problems)
     counts: list[int] = []
@@ -181,7 +183,9 @@ def _of_arm(raw: object, path: str, problems: list[str]) -> Health | None:
         value, most = raw.get(name, 0), counts[0] if counts else MOST_PODS
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
             right = f"right would be a whole number of pods from 0 to {most}"
-            problems.append(f"{path}.{name}: {shown(value)} is no good; {right}; the arm's health is taken as unknown")
+            problems.append(
+                f"{path}.{name}: {describe(value)} is no good; {right}; the arm's health is taken as unknown"
+            )
             return None
         counts.append(value)
     return Health(pods=counts[0], unready=counts[1], crash_looping=counts[2])
@@ -190,35 +194,35 @@ def _of_arm(raw: object, path: str, problems: list[str]) -> Health | None:
 def _strange(raw: Mapping[str, object], known: Sequence[str], path: str, what: str, problems: list[str]) -> None:
     """Says which keys nobody reads."""
     right = f"right would be one of {', '.join(known)}"
-    problems += [f"{path}.{named(key)}: no such {what}; {right}" for key in raw if key not in known]
+    problems += [f"{path}.{printable(key)}: no such {what}; {right}" for key in raw if key not in known]
 
 
-def _top_pods(raw: object, found: dict[Arm, dict[str, ReadingMap]], problems: list[str]) -> None:
+def _top_pods(raw: object, readings: dict[Arm, dict[str, ReadingMap]], problems: list[str]) -> None:
     """`pods` beside `metrics`: arm -> pod -> metric -> reading."""
     for arm, pod, values in _each_pod(raw, "pods", problems):
         if not isinstance(values, dict):
-            wrong = f"{shown(values)} is no mapping; right would be readings by their metrics' names"
-            problems.append(f"pods.{arm.value}.{named(pod)}: {wrong}")
+            wrong = f"{describe(values)} is no mapping; right would be readings by their metrics' names"
+            problems.append(f"pods.{arm.value}.{printable(pod)}: {wrong}")
             continue
         for name, value in values.items():
-            reading = _reading(value, f"pods.{arm.value}.{named(pod)}.{named(name)}", problems)
+            reading = _reading(value, f"pods.{arm.value}.{printable(pod)}.{printable(name)}", problems)
             if reading:
-                found.setdefault(arm, {}).setdefault(pod, {})[name] = reading
+                readings.setdefault(arm, {}).setdefault(pod, {})[name] = reading
 
 
-def _metric_pods(name: str, raw: object, found: dict[Arm, dict[str, ReadingMap]], problems: list[str]) -> None:
+def _metric_pods(name: str, raw: object, readings: dict[Arm, dict[str, ReadingMap]], problems: list[str]) -> None:
     """`pods` beside a metric's sums: arm -> pod -> reading."""
-    for arm, pod, value in _each_pod(raw, f"metrics.{named(name)}.pods", problems):
-        reading = _reading(value, f"metrics.{named(name)}.pods.{arm.value}.{named(pod)}", problems)
+    for arm, pod, value in _each_pod(raw, f"metrics.{printable(name)}.pods", problems):
+        reading = _reading(value, f"metrics.{printable(name)}.pods.{arm.value}.{printable(pod)}", problems)
         if reading:
-            found.setdefault(arm, {}).setdefault(pod, {})[name] = reading
+            readings.setdefault(arm, {}).setdefault(pod, {})[name] = reading
 
 
 def _each_pod(raw: object, path: str, problems: list[str]) -> Iterator[tuple[Arm, str, object]]:
     if raw is None:
         return
     if not isinstance(raw, dict):
-        problems.append(f"{path}: {shown(raw)} is no mapping; right would be stable and canary")
+        problems.append(f"{path}: {describe(raw)} is no mapping; right would be stable and canary")
         return
     _strange(raw, list(Arm), path, "arm", problems)
     for arm in Arm:
@@ -226,4 +230,4 @@ def _each_pod(raw: object, path: str, problems: list[str]) -> Iterator[tuple[Arm
         if isinstance(pods, dict):
             yield from ((arm, pod, value) for pod, value in pods.items())
         elif pods is not None:
-            problems.append(f"{path}.{arm.value}: {shown(pods)} is no mapping; right would be pods' names")
+            problems.append(f"{path}.{arm.value}: {describe(pods)} is no mapping; right would be pods' names")

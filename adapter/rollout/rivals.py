@@ -12,7 +12,7 @@ from adapter.rollout.model.template import labels_of
 def older(policy: RolloutPolicy, policies: Iterable[Seen]) -> list[str]:
     """Other policies on the same Deployment that were there first."""
     mine = unix(policy.metadata.creation_timestamp)
-    found = []
+    sentences = []
     for each in policies:
         ref = each.spec.get("targetRef")
         target = ref.get("name") if isinstance(ref, dict) else None  # its neighbour's fault is its own
@@ -20,14 +20,14 @@ def older(policy: RolloutPolicy, policies: Iterable[Seen]) -> list[str]:
             continue
         other = unix(each.meta.get("creationTimestamp"))
         if other is None or mine is None or (other, each.name) < (mine, policy.metadata.name):
-            found.append(f"RolloutPolicy {each.name} releases Deployment {target} already: delete one of the two")
-    return found
+            sentences.append(f"RolloutPolicy {each.name} releases Deployment {target} already: delete one of the two")
+    return sentences
 
 
 def overlapping(deployment: Deployment, others: Iterable[Deployment]) -> list[str]:
     """Deployments whose selector matches the same pods: either would adopt what is meant for the other."""
     labels = labels_of(deployment.template)
-    found = []
+    sentences = []
     for each in others:
         selector = (each.spec.get("selector") or {}).get("matchLabels") or {}
         if (
@@ -36,5 +36,5 @@ def overlapping(deployment: Deployment, others: Iterable[Deployment]) -> list[st
             and selector
             and selector.items() <= labels.items()
         ):
-            found.append(f"Deployment {each.name} selects the same pods: give it a selector of its own")
-    return found
+            sentences.append(f"Deployment {each.name} selects the same pods: give it a selector of its own")
+    return sentences

@@ -64,7 +64,7 @@ async def serve(
         await lead(settings, client, term)
 
     async def term() -> None:
-        notifier = Notifier(client, outside, telemetry.notified)
+        notifier = Notifier(client, outside, telemetry.count_notification)
         queries = Queries(source, settings.prometheus_namespace_label) if source else None
         ears = MetricsEars(client, queries, Preview(outside))
         loop = Loop(client, ears, telemetry, namespace=settings.namespace, wall=wall, notify=notifier.tell)

@@ -19,7 +19,7 @@ from adapter.program.podstate import pod_state
 from adapter.rollout.decide.context import Context
 from adapter.rollout.decide.wants import stable_pods
 from adapter.rollout.floor import Memory, look
-from adapter.rollout.model.fields import pruned
+from adapter.rollout.model.fields import without_nulls
 from adapter.rollout.model.observation import Hpa, Json
 from adapter.rollout.values import PodUsage, Values, nano
 from adapter.units.duration import parse_go
@@ -45,12 +45,12 @@ class Stable:
         self._values = values
         self._known: dict[str, _Known] = {}
 
-    async def wanted(self, ctx: Context) -> int | None:
-        """Replicas; None where there is no sibling, no HPA whose floor is held, or never a value yet.
+    async def replicas_wanted(self, ctx: Context) -> int | None:
+        """The HPA's replicas; None without a sibling, without an HPA whose floor is held, or before any value.
 
         While values are away the last answer stays: a floor that falls and rises again would scale for nothing.
         """
-        hpa, key = _held(ctx), ctx.release.id
+        hpa, key = _held_hpa(ctx), ctx.release.id
         if hpa is None:
             self._known.pop(key, None)
             return None
@@ -66,42 +66,42 @@ class Stable:
         least = ctx.status.saved.min_replicas if ctx.status.saved else None
         try:
             spec = read_spec(_own(hpa, least))
-            pods = [pod_state(msgspec.convert(pruned(pod.raw), objects.Pod)) for pod in stable_pods(ctx)]
+            pods = [pod_state(msgspec.convert(without_nulls(pod.raw), objects.Pod)) for pod in stable_pods(ctx)]
         except (HpaError, msgspec.ValidationError) as error:
             log.info("floor not computed", hpa=hpa.name, cause=str(error))
             return _Known(ctx.now, known.replicas, known.memory)
-        observed = await self._observed(ctx, hpa, spec, {pod.name for pod in pods})
+        observed = await self._observe(ctx, hpa, spec, {pod.name for pod in pods})
         scale = Scale(ctx.deployment.replicas, ctx.deployment.existing)
-        found = look(spec, scale, observed, pods, known.memory, ctx.now)
-        return _Known(ctx.now, known.replicas if found.replicas is None else found.replicas, found.memory)
+        answer = look(spec, scale, observed, pods, known.memory, ctx.now)
+        return _Known(ctx.now, known.replicas if answer.replicas is None else answer.replicas, answer.memory)
 
-    async def _observed(self, ctx: Context, hpa: Hpa, spec: HpaSpec, names: set[str]) -> list[Observed]:
+    async def _observe(self, ctx: Context, hpa: Hpa, spec: HpaSpec, names: set[str]) -> list[Observed]:
         """An answer per metric of `spec`, of the pods in `names` alone."""
         written = hpa.spec.get("metrics") or [{}] * len(spec.metrics)
         resource = any(metric.source in (Source.RESOURCE, Source.CONTAINER_RESOURCE) for metric in spec.metrics)
         usage = [pod for pod in await self._values.usage(ctx) if pod.metadata.name in names] if resource else []
-        found = list[Observed]()
+        answers = list[Observed]()
         for metric, raw in zip(spec.metrics, written, strict=True):
             if metric.source in (Source.RESOURCE, Source.CONTAINER_RESOURCE):
-                found.append(_answer(_usage(metric, usage)))
+                answers.append(_answer(_usage(metric, usage)))
             elif metric.source is Source.PODS:
-                found.append(_answer(await self._pods(ctx, metric, raw, names)))
+                answers.append(_answer(await self._pods(ctx, metric, raw, names)))
             else:
-                found.append(Invalid("the HPA itself reads it"))
-        return found
+                answers.append(Invalid("the HPA itself reads it"))
+        return answers
 
     async def _pods(self, ctx: Context, metric: Metric, raw: Json, names: set[str]) -> Mapping[str, PodValue]:
         selector = ((raw.get("pods") or {}).get("metric") or {}).get("selector")
         items = await self._values.custom(ctx, metric.name, selector) or []
-        found = {item.described_object.name: (nano(item.value), unix(item.timestamp)) for item in items}
+        values = {item.described_object.name: (nano(item.value), unix(item.timestamp)) for item in items}
         return {
             name: PodValue(-(-value // 1_000_000), time or 0.0, WINDOW)
-            for name, (value, time) in found.items()
+            for name, (value, time) in values.items()
             if name in names and value is not None
         }
 
 
-def _held(ctx: Context) -> Hpa | None:
+def _held_hpa(ctx: Context) -> Hpa | None:
     """The HPA whose minReplicas is held, while a sibling exists."""
     hpa, saved = ctx.seen.hpa, ctx.status.saved
     sibling = ctx.seen.sibling(ctx.release.sibling)
@@ -111,12 +111,12 @@ def _held(ctx: Context) -> Hpa | None:
 
 def _own(hpa: Hpa, least: int | None) -> Mapping[str, Any]:
     """The HPA with the minReplicas that it had before the release."""
-    return {**hpa.raw, "spec": {**pruned(hpa.spec), "minReplicas": 1 if least is None else least}}
+    return {**hpa.raw, "spec": {**without_nulls(hpa.spec), "minReplicas": 1 if least is None else least}}
 
 
 def _usage(metric: Metric, pods: Sequence[PodUsage]) -> Mapping[str, PodValue]:
     """A resource of the containers that count; pods without it are missing."""
-    found = dict[str, PodValue]()
+    values = dict[str, PodValue]()
     for pod in pods:
         texts = [
             one.usage[metric.name] for one in pod.containers if _counts(metric, one.name) and metric.name in one.usage
@@ -124,8 +124,8 @@ def _usage(metric: Metric, pods: Sequence[PodUsage]) -> Mapping[str, PodValue]:
         amounts = [amount for text in texts if (amount := nano(text)) is not None]
         if texts and len(amounts) == len(texts):
             milli = sum(-(-amount // 1_000_000) for amount in amounts)  # rounded up one by one, as MilliValue does
-            found[pod.metadata.name] = PodValue(milli, unix(pod.timestamp) or 0.0, _window(pod.window))
-    return found
+            values[pod.metadata.name] = PodValue(milli, unix(pod.timestamp) or 0.0, _window(pod.window))
+    return values
 
 
 def _counts(metric: Metric, container: str) -> bool:

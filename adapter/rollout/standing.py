@@ -26,11 +26,11 @@ def stage_of(policy: RolloutPolicy) -> Stage | None:
 
 def standing(policy: RolloutPolicy, raw: Json) -> Judgement | None:
     """What the judge makes of the evidence so far; None where no gate is asked. Raises GatesError, EvidenceError."""
-    found = parse(raw.get("spec"))
+    gates = parse(raw.get("spec"))
     stage = stage_of(policy)
     if stage is None or policy.status.evidence is None:
         return None
-    return verdict(found, load(found.of(stage), policy.status.evidence), stage)
+    return verdict(gates, load(gates.of(stage), policy.status.evidence), stage)
 
 
 def sentences(policy: RolloutPolicy, raw: Json) -> list[str]:

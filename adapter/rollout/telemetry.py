@@ -60,8 +60,8 @@ class Telemetry:
         self._last: dict[tuple[str, str], Past | None] = {}
         self._returned: dict[tuple[str, str], str] = {}
 
-    def turned(self, namespace: str, policy: str, status: Status | None, *, undecided: bool = False) -> None:
-        """A turn ended with this status, or (None) failed or found no policy; `undecided`: its gates or probes are."""
+    def note_turn(self, namespace: str, policy: str, status: Status | None, *, undecided: bool = False) -> None:
+        """Notes a turn and its status; None: it failed or found no policy. `undecided`: gates or probes are."""
         self._turns.labels("ok" if status else "failed").inc()
         if status is None:
             return
@@ -87,8 +87,8 @@ class Telemetry:
         for said in Said:
             self._verdicts.labels(*key, said.value)
 
-    def judged(self, namespace: str, policy: str, said: Said) -> None:
-        """A window was judged."""
+    def count_verdict(self, namespace: str, policy: str, said: Said) -> None:
+        """Counts the verdict on a window."""
         self._verdicts.labels(namespace, policy, said.value).inc()
 
     def _see_return(self, key: tuple[str, str], status: Status) -> None:
@@ -100,8 +100,8 @@ class Telemetry:
             self._returned[key] = release.id
             self._back.observe((release.reached - release.since).total_seconds())
 
-    def notified(self, result: str) -> None:
-        """What became of a notification."""
+    def count_notification(self, result: str) -> None:
+        """Counts a notification by what became of it: sent, failed or dropped."""
         self._notified.labels(result).inc()
 
     def forget(self, namespace: str, policy: str) -> None:

@@ -119,10 +119,10 @@ class Turns:
 
     async def turn(self, namespace: str, name: str, now: float) -> Turned:
         """One turn at `now` (Unix seconds). Raises KubeError where the cluster could not be read."""
-        found = await self._reader.policy(namespace, name)
-        if found is None:
+        current = await self._reader.policy(namespace, name)
+        if current is None:
             return Turned(CALM)
-        policy, raw, lost = found
+        policy, raw, lost = current
         with span("observe"):
             seen = await self._reader.observe(policy, raw)
         with span("hear"):
@@ -148,7 +148,7 @@ class Turns:
             try:
                 await self._remember(policy, raw, decision.status)
             except KubeError as error:
-                return self._ended(policy, Result(Ended.FAILED, str(error), error.retry_after or BUSY))
+                return self._end_unwritten(policy, Result(Ended.FAILED, str(error), error.retry_after or BUSY))
         await tell(self._client, policy, decision.told, now)
         self._notify(msgspec.structs.replace(policy, status=decision.status), decision.told, now)
         with structlog.contextvars.bound_contextvars(**_evidence(decision.status, heard.verdict)):
@@ -175,6 +175,6 @@ class Turns:
         again = calm if decision.again is None else min(calm, decision.again)
         return Turned(again, decision.status, result.made)
 
-    def _ended(self, policy: RolloutPolicy, result: Result) -> Turned:
+    def _end_unwritten(self, policy: RolloutPolicy, result: Result) -> Turned:
         log.info("status not written", policy=policy.metadata.name, cause=result.said)
         return Turned(result.pause, policy.status, said=result.said, rest=result.pause)

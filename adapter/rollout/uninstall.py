@@ -26,10 +26,10 @@ LONGEST_PAUSE = 1.0
 async def policies(client: Client, namespace: str) -> list[tuple[str, str]]:
     """(namespace, name) of all policies of a namespace, or ('') of all. Raises KubeError."""
     try:
-        found = (await client.list(POLICIES.path(namespace), dict)).items
+        items = (await client.list(POLICIES.path(namespace), dict)).items
     except NotFound:
         return []  # the definition is not installed
-    return sorted((raw["metadata"]["namespace"], raw["metadata"]["name"]) for raw in found)
+    return sorted((raw["metadata"]["namespace"], raw["metadata"]["name"]) for raw in items)
 
 
 class Uninstaller:
@@ -104,7 +104,7 @@ class Uninstaller:
         if not force:
             self._say(f"{namespace}/{name}: not gone in time, {waits}; --force removes its finalizer all the same")
             return False
-        remains = await self._left(namespace, name)
+        remains = await self._leftovers(namespace, name)
         held = [each for each in raw["metadata"].get("finalizers") or () if each != FINALIZER]
         action = patch(POLICIES, Seen(raw), [put("/metadata/finalizers", held)], "forced")
         done = await self._writer.act(namespace, [action])
@@ -113,10 +113,10 @@ class Uninstaller:
             self._say(f"{namespace}/{name}: left: {line}")
         return False
 
-    async def _left(self, namespace: str, name: str) -> list[str]:
+    async def _leftovers(self, namespace: str, name: str) -> list[str]:
         try:
-            found = await self._reader.policy(namespace, name)
-            return [] if found is None else list(left(await self._reader.observe(found.policy, found.raw)))
+            current = await self._reader.policy(namespace, name)
+            return [] if current is None else list(leftovers(await self._reader.observe(current.policy, current.raw)))
         except (KubeError, ValueError) as error:
             return [f"what else is not known: {error}"]
 
@@ -127,12 +127,12 @@ class Uninstaller:
             return None
 
 
-def left(seen: Observation) -> Iterator[str]:
-    """What a policy has changed and is not put back, a sentence each."""
+def leftovers(seen: Observation) -> Iterator[str]:
+    """A sentence for each thing that a policy has changed and that is not put back."""
     if seen.deployment is not None and seen.deployment.paused:
         yield f"Deployment {seen.deployment.name} is paused"
-    for found in seen.siblings:
-        yield f"Deployment {found.name} was added by a release"
+    for sibling in seen.siblings:
+        yield f"Deployment {sibling.name} was added by a release"
     for service in seen.services:
         if service.narrowed:
             yield f"Service {service.name} selects pod-template-hash {service.narrowed} alone"

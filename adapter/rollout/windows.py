@@ -132,15 +132,15 @@ def cut(cursor: Cursor, scrape: Scrape, now: float) -> Cut:
 def _usable(samples: Sequence[Sample], now: float, metric: str, notes: list[str]) -> dict[str, Sample]:
     """The samples that are evidence, by pod."""
     often = Counter(sample.pod for sample in samples)
-    found: dict[str, Sample] = {}
+    usable: dict[str, Sample] = {}
     for sample in samples:
         counted = all(0 <= value <= MOST_TOTAL for value in (sample.total, sample.bad or 0.0))
         why = _unusable(sample.time, now, often[sample.pod]) or ("" if counted else NO_COUNT)
         if why:
             notes.append(f"{metric} of pod {sample.pod}: {why}; taken as no evidence")
         else:
-            found[sample.pod] = sample._replace(time=min(sample.time, now))
-    return found
+            usable[sample.pod] = sample._replace(time=min(sample.time, now))
+    return usable
 
 
 def _unusable(time: float, now: float, often: int) -> str:
@@ -223,15 +223,15 @@ def _lose(notes: list[str], *, metric: str, pod: str, what: str, most: float) ->
 
 def _levels(samples: Sequence[Level], now: float, metric: str, notes: list[str]) -> dict[Arm, dict[str, Gauge]]:
     often = Counter(sample.pod for sample in samples)
-    found: dict[Arm, dict[str, Gauge]] = {}
+    levels: dict[Arm, dict[str, Gauge]] = {}
     for sample in samples:
         finite = math.isfinite(sample.value)
         why = _unusable(sample.time, now, often[sample.pod]) or ("" if finite else NO_VALUE)
         if why:
             notes.append(f"{metric} of pod {sample.pod}: {why}; taken as no evidence")
         else:
-            found.setdefault(sample.arm, {})[sample.pod] = Gauge(sample.value)
-    return found
+            levels.setdefault(sample.arm, {})[sample.pod] = Gauge(sample.value)
+    return levels
 
 
 def _sum(parts: Iterable[Counts]) -> Counts:
@@ -249,9 +249,9 @@ def _mean(parts: Iterable[Gauge]) -> Gauge:
 def _by_pod(
     metrics: Mapping[str, Mapping[Arm, Mapping[str, Reading]]],
 ) -> Mapping[Arm, Mapping[str, Mapping[str, Reading]]]:
-    found: dict[Arm, dict[str, dict[str, Reading]]] = {}
+    by_pod: dict[Arm, dict[str, dict[str, Reading]]] = {}
     for name, arms in metrics.items():
         for arm, pods in arms.items():
             for pod, reading in pods.items():
-                found.setdefault(arm, {}).setdefault(pod, {})[name] = reading
-    return found
+                by_pod.setdefault(arm, {}).setdefault(pod, {})[name] = reading
+    return by_pod

@@ -70,15 +70,15 @@ def account_in_slices(
     names: dict[str, str | Dropped] = {}
     dropped: Counter[Dropped] = Counter()
     metrics: set[str] = set()
-    found = 0
+    total = 0
     several = zip(series, repeat(1) if counts is None else counts, strict=counts is not None)
     for number, (labels, count) in enumerate(several, 1):
         if number % AT_ONCE == 0:
             yield
-        found += count
+        total += count
         name = labels.get("__name__", "")
         if name not in names:
-            names[name] = _named(bound.rule, name)
+            names[name] = _name_or_dropped(bound.rule, name)
         fate = names[name]
         if not isinstance(fate, Dropped) and not (external or _has_object(bound, labels)):
             fate = Dropped.RESOURCE
@@ -86,11 +86,11 @@ def account_in_slices(
             dropped[fate] += count
         else:
             metrics.add(fate)
-    return Account(found, {why: dropped[why] for why in Dropped if dropped[why]}, len(metrics), by_name)
+    return Account(total, {why: dropped[why] for why in Dropped if dropped[why]}, len(metrics), by_name)
 
 
-def _named(rule: Rule, series: str) -> str | Dropped:
-    """The API metric's name, or what leaves the series out."""
+def _name_or_dropped(rule: Rule, series: str) -> str | Dropped:
+    """The name of the API's metric for a series, or the reason why the series is dropped."""
     if (name := api_name(rule, series)) is not None:
         return name
     if rule.name_matches.search(series) is None:

@@ -85,7 +85,7 @@ def _requests() -> str:
 
 def _errors(of: Callable[..., str] = _rate) -> str:
     """5xx answers by whichever label has the status; 0 for a pod that counts requests and has had no such answer."""
-    failed = [of(name, f',{status}=~"5.."') for name, found in STATUSES.items() for status in found]
+    failed = [of(name, f',{status}=~"5.."') for name, labels in STATUSES.items() for status in labels]
     return _first_of([*failed, f"0 * ({_first_of(of(name) for name in REQUESTS)})"])
 
 

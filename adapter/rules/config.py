@@ -7,10 +7,10 @@ prometheus-adapter ends with the first thing that it cannot read. Here a rule th
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from adapter.rules.document import Document, Path, Plain, RulesError, dotted
+from adapter.rules.document import Document, Path, Plain, RulesError, format_path
 from adapter.rules.fields import (
     Wrong,
-    converted,
+    convert,
     filters,
     generation,
     mapping,
@@ -78,7 +78,7 @@ class _Reader:
             return None
 
     def rule(self, path: Path, element: Plain) -> Rule:
-        raw = converted(element, RawRule)
+        raw = convert(element, RawRule)
         if not raw.series_query.strip():
             raise Wrong(("seriesQuery",), 'it is missing; right would be a series selector such as {__name__="a"}')
         matches, name_as = naming(raw.name)
@@ -117,11 +117,11 @@ class _Reader:
             raise Wrong(
                 (), "it is missing, so metrics.k8s.io has no values; right would be a containerQuery and a nodeQuery"
             )
-        raw = converted(element, RawResourceRule)
+        raw = convert(element, RawResourceRule)
         label = raw.container_label
         return ResourceRule(
             place=self.document.at(path),
-            generation=generation(dotted(path), element),
+            generation=generation(format_path(path), element),
             container_query=query(raw.container_query, "containerQuery", trial(["pod", label])),
             node_query=query(raw.node_query, "nodeQuery", trial(["node"])),
             resources=mapping(raw.resources),

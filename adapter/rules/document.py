@@ -55,7 +55,7 @@ class Document:
 
     def at(self, path: Path) -> str:
         """'rules[2].name.as, line 31'."""
-        return f"{dotted(path)}, line {self.line(path)}"
+        return f"{format_path(path)}, line {self.line(path)}"
 
     def _plain(self, node: yaml.Node, path: Path) -> Plain:
         self._budget.spend(node, len(path))
@@ -78,7 +78,7 @@ class Document:
             seen.add(key.value)
 
 
-def dotted(path: Path) -> str:
+def format_path(path: Path) -> str:
     """('rules', 2, 'name') -> 'rules[2].name'."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".")

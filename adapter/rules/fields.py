@@ -42,13 +42,13 @@ class Wrong(Exception):  # noqa: N818 - carried to the rule's problem, never out
         self.problem = problem
 
 
-def converted(element: Plain, kind: type[Raw]) -> Raw:
+def convert(element: Plain, kind: type[Raw]) -> Raw:
     """The element as its Struct, fields without a value left at their defaults. Raises Wrong, as do all here."""
     try:
         return msgspec.convert(_without_null(element), kind)
     except msgspec.ValidationError as error:
         problem, _, where = str(error).partition(" - at `")
-        raise Wrong(path_of(where), _explained(problem, kind, where)) from None
+        raise Wrong(path_of(where), _explain(problem, kind, where)) from None
 
 
 def _without_null(value: Plain) -> Plain:
@@ -57,7 +57,7 @@ def _without_null(value: Plain) -> Plain:
     return [_without_null(item) for item in value] if isinstance(value, list) else value
 
 
-def _explained(problem: str, kind: type[Strict], where: str) -> str:
+def _explain(problem: str, kind: type[Strict], where: str) -> str:
     unknown = re.fullmatch(r"Object contains unknown field `(.*)`", problem)
     if unknown is None:
         got = problem.replace("`object`", "a mapping").replace("`array`", "a list").replace("`str`", "a text")
@@ -74,10 +74,10 @@ def _fields(kind: type[Strict], path: Path) -> Sequence[str]:
         "seriesFilters": RawFilter,
         "x-streamgate": RawPolicy,
     }
-    found: type[msgspec.Struct] = inner.get(str(path[0]), kind) if path else kind
+    struct: type[msgspec.Struct] = inner.get(str(path[0]), kind) if path else kind
     if path[:2] == ("resources", "overrides"):
-        found = RawResource
-    return [field.encode_name for field in msgspec.structs.fields(found)]
+        struct = RawResource
+    return [field.encode_name for field in msgspec.structs.fields(struct)]
 
 
 def naming(name: RawName) -> tuple[Regexp, str]:
@@ -96,13 +96,13 @@ def naming(name: RawName) -> tuple[Regexp, str]:
 def filters(raw: RawRule, matches: Regexp) -> Sequence[SeriesFilter]:
     """The filters of series by name, the name's own expression among them."""
     filters = []
-    for index, found in enumerate(raw.series_filters):
+    for index, raw_filter in enumerate(raw.series_filters):
         path = ("seriesFilters", index)
-        if bool(found.is_) == bool(found.is_not):
-            count = "both" if found.is_ else "none"
+        if bool(raw_filter.is_) == bool(raw_filter.is_not):
+            count = "both" if raw_filter.is_ else "none"
             raise Wrong(path, f"it has {count} of `is` and `isNot`; right would be exactly one")
-        key = "is" if found.is_ else "isNot"
-        filters.append(SeriesFilter(_regexp(found.is_ or found.is_not, (*path, key)), bool(found.is_)))
+        key = "is" if raw_filter.is_ else "isNot"
+        filters.append(SeriesFilter(_regexp(raw_filter.is_ or raw_filter.is_not, (*path, key)), bool(raw_filter.is_)))
     return (*filters, SeriesFilter(matches, True)) if raw.name.matches else filters
 
 
@@ -112,10 +112,10 @@ def mapping(raw: RawMapping) -> ResourceMapping:
     if raw.template:
         path = ("resources", "template")
         template = _template(raw.template, path, {"Group": "(?P<group>.+?)", "Resource": "(?P<resource>.+?)"})
-    for label, found in raw.overrides.items():
-        if not found.resource:
+    for label, override in raw.overrides.items():
+        if not override.resource:
             raise Wrong(("resources", "overrides", label), "`resource` is missing; right would be like resource: pod")
-    overrides = {label: GroupResource(found.group, found.resource) for label, found in raw.overrides.items()}
+    overrides = {label: GroupResource(override.group, override.resource) for label, override in raw.overrides.items()}
     return ResourceMapping(template, overrides, _truth(raw.namespaced, ("resources", "namespaced")))
 
 

@@ -21,7 +21,7 @@ from adapter.metrics.promql.write import Writer, label
 from adapter.rules.go.template import Template
 from adapter.rules.model import ResourceRule, Rule
 from adapter.rules.naming import BoundRule
-from adapter.rules.partition import MARK, Fixed, Keys, NotMergeable, examine, extended
+from adapter.rules.partition import MARK, Fixed, Keys, NotMergeable, examine, extend_labels
 from adapter.rules.queries import (
     Matcher,
     QueryError,
@@ -49,7 +49,7 @@ class MergedExternal(NamedTuple):
     """The labels that the request's own result would not have; to be taken off an element once it has been assigned."""
 
 
-def merged(
+def merge_objects(
     bound: BoundRule[Rule],
     series: str,
     resource: GroupResource,
@@ -62,12 +62,12 @@ def merged(
     with one namespace and object the values are those of that object's own query (`queries.custom_query`).
     """
     try:
-        return _merged(bound, series, resource, namespaces, metric_selector)
+        return _merge_objects(bound, series, resource, namespaces, metric_selector)
     except (NotMergeable, QueryError):
         return None
 
 
-def merged_external(
+def merge_external(
     bound: BoundRule[Rule], series: str, namespaces: Sequence[str], selectors_: Sequence[Selector]
 ) -> MergedExternal | None:
     """One query for all these selectors in all these namespaces; None where it cannot be had.
@@ -75,12 +75,12 @@ def merged_external(
     The selectors have only equalities, all on the same labels.
     """
     try:
-        return _merged_external(bound, series, namespaces, selectors_)
+        return _merge_external(bound, series, namespaces, selectors_)
     except (NotMergeable, QueryError):
         return None
 
 
-def merged_containers(bound: BoundRule[ResourceRule], namespaces: Sequence[str] | None) -> str:
+def merge_containers(bound: BoundRule[ResourceRule], namespaces: Sequence[str] | None) -> str:
     """One query for the containers of all pods in the namespaces (None: in all). Raises QueryError."""
     group_by = (label_of(bound, PODS), bound.rule.container_label)
     try:
@@ -89,7 +89,7 @@ def merged_containers(bound: BoundRule[ResourceRule], namespaces: Sequence[str] 
         raise _one_for_all(bound, "containerQuery", reason) from None
 
 
-def merged_nodes(bound: BoundRule[ResourceRule]) -> str:
+def merge_nodes(bound: BoundRule[ResourceRule]) -> str:
     """One query for all nodes. Raises QueryError."""
     group_by = (label_of(bound, NODES),)
     try:
@@ -106,15 +106,15 @@ def why_not(bound: BoundRule[Rule], resource: GroupResource | None = None, serie
     """Why requests for this rule are not merged, one sentence; '' where they are. None: as an external metric."""
     try:
         if resource is None:
-            _merged_external(bound, series, ["a"], [Selector.parse("key=value")])
+            _merge_external(bound, series, ["a"], [Selector.parse("key=value")])
         else:
-            _merged(bound, series, resource, ["a"], EVERYTHING)
+            _merge_objects(bound, series, resource, ["a"], EVERYTHING)
     except (NotMergeable, QueryError) as reason:
         return f"each request has its own query, because {reason}"
     return ""
 
 
-def _merged(
+def _merge_objects(
     bound: BoundRule[Rule],
     series: str,
     resource: GroupResource,
@@ -159,7 +159,7 @@ def _among(name: str, values: Sequence[str] | None) -> Matcher:
     return Matcher(name, "!=", "", "") if values is None else any_of(name, sorted(set(values)))
 
 
-def _merged_external(
+def _merge_external(
     bound: BoundRule[Rule], series: str, namespaces: Sequence[str], wanted: Sequence[Selector]
 ) -> MergedExternal:
     keys = _equality_keys(wanted)
@@ -178,12 +178,12 @@ def _merged_external(
 
 def _equality_keys(wanted: Sequence[Selector]) -> tuple[str, ...]:
     """The labels that every selector has one equality for. Raises NotMergeable."""
-    found: set[tuple[str, ...]] = set()
+    key_sets: set[tuple[str, ...]] = set()
     for selector in wanted:
         if any(part.operator is not Operator.EQUALS or not all(part.values) for part in selector.requirements):
             raise NotMergeable(f"the selector {str(selector)!r} has more than equalities")
-        found.add(tuple(sorted(part.key for part in selector.requirements)))
-    keys = found.pop() if len(found) == 1 else None
+        key_sets.add(tuple(sorted(part.key for part in selector.requirements)))
+    keys = key_sets.pop() if len(key_sets) == 1 else None
     if keys is None or len(set(keys)) != len(keys):
         raise NotMergeable("the selectors are on different labels")
     if odd := [key for key in keys if label(key) != key]:
@@ -201,9 +201,9 @@ def _rewritten(
         raise NotMergeable("its template does more with .LabelMatchers than write it out")
     query = render(template, series, [Matcher(MARK, "=", "1", "1")], group_by)
 
-    def written(found: Sequence[tuple[str, str, str]]) -> list[str]:
+    def write_inside(matchers: Sequence[tuple[str, str, str]]) -> list[str]:
         texts: list[str] = []
-        for name, operator, value in found:
+        for name, operator, value in matchers:
             texts += map(str, inside) if name == MARK else [f"{label(name)}{operator}{quote(value)}"]
         return texts
 
@@ -212,7 +212,7 @@ def _rewritten(
         finding = examine(expression, keys)
         if isinstance(finding, Fixed):
             raise NotMergeable("its query is the same for every object")
-        writer = Writer(lambda node, labels: extended(node, labels, keys), written)
+        writer = Writer(lambda node, labels: extend_labels(node, labels, keys), write_inside)
         return writer.write(expression), finding.added
     except PromQLError as error:
         raise NotMergeable(str(error)) from None

@@ -54,21 +54,21 @@ class BoundRule(Generic[AnyRule]):
         """Look up the overrides. prometheus-adapter ends where one is unknown; here only that label is without use."""
         for label, named in resources.overrides.items():
             try:
-                found = self._mapper.resolve(named.group, named.resource)
+                resource = self._mapper.resolve(named.group, named.resource)
             except UnknownResource as unknown:
                 self._named[label] = None
                 yield f"{self.rule.place}: resources.overrides.{label}: {unknown}; right would be one it serves"
                 continue
-            self._named[label] = found
-            self._label_of.setdefault(found, label)
+            self._named[label] = resource
+            self._label_of.setdefault(resource, label)
 
     def label(self, resource: GroupResource) -> str:
         """The label that names objects of this resource. Raises NamingError."""
         if resource not in self._label_of:
-            self._label_of[resource] = self._templated(resource)
+            self._label_of[resource] = self._label_from_template(resource)
         return self._label_of[resource]
 
-    def _templated(self, resource: GroupResource) -> str:
+    def _label_from_template(self, resource: GroupResource) -> str:
         template = self.rule.resources.template
         if template is None:
             raise NamingError(
@@ -89,10 +89,10 @@ class BoundRule(Generic[AnyRule]):
             return self._named[label]
         known = self._resource_of.get(label)
         if known is None:
-            known = self._resource_of.put(label, (self._reversed(label),), 512 + 4 * len(label))
+            known = self._resource_of.put(label, (self._resource_from_label(label),), 512 + 4 * len(label))
         return known[0]
 
-    def _reversed(self, label: str) -> GroupResource | None:
+    def _resource_from_label(self, label: str) -> GroupResource | None:
         match = self._reverse.search(label) if self._reverse else None
         try:
             if match is not None:
@@ -107,11 +107,11 @@ class BoundRule(Generic[AnyRule]):
         """The label that the template writes for each resource of the cluster -> that resource."""
         if self.rule.resources.template is None:
             return {}
-        found: dict[str, GroupResource] = {}
+        by_label: dict[str, GroupResource] = {}
         for resource in self._mapper.resources:
             with suppress(NamingError):
-                found.setdefault(self._templated(resource.group_resource), resource.group_resource)
-        return found
+                by_label.setdefault(self._label_from_template(resource.group_resource), resource.group_resource)
+        return by_label
 
 
 def bind(rule: AnyRule, mapper: ResourceMapper, *, quotes: bool = False) -> BoundRule[AnyRule]:
@@ -158,7 +158,7 @@ def offers_in_slices(bound: BoundRule[Rule], series: Iterable[Mapping[str, str]]
 
     Each resource and metric is offered once; of several series under one name the last by name answers.
     """
-    found: dict[tuple[GroupResource, str], Offer] = {}
+    offers: dict[tuple[GroupResource, str], Offer] = {}
     seen: set[tuple[str, str]] = set()
     names: dict[str, str | None] = {}
     for number, labels in enumerate(series, 1):
@@ -172,18 +172,18 @@ def offers_in_slices(bound: BoundRule[Rule], series: Iterable[Mapping[str, str]]
         for label in labels:
             if (name, label) not in seen and label != "__name__":
                 seen.add((name, label))
-                _offer(bound.resource(label), metric, name, found)
-    return sorted(found.values())
+                _offer(bound.resource(label), metric, name, offers)
+    return sorted(offers.values())
 
 
 def _offer(
-    resource: GroupResource | None, metric: str, series: str, found: dict[tuple[GroupResource, str], Offer]
+    resource: GroupResource | None, metric: str, series: str, offers: dict[tuple[GroupResource, str], Offer]
 ) -> None:
     if resource is None:
         return
-    known = found.get((resource, metric))
+    known = offers.get((resource, metric))
     if known is None or known.series < series:
-        found[resource, metric] = Offer(resource, metric, resource not in ROOT_SCOPED, series)
+        offers[resource, metric] = Offer(resource, metric, resource not in ROOT_SCOPED, series)
 
 
 def external_offers(rule: Rule, names: Iterable[str]) -> list[tuple[str, str]]:
@@ -196,13 +196,13 @@ def external_offers_in_slices(rule: Rule, names: Iterable[str]) -> Slices[list[t
 
     Of several series under one name the last by name answers.
     """
-    found = {}
+    series_by_metric = {}
     for number, name in enumerate(sorted(set(names)), 1):
         if (metric := api_name(rule, name)) is not None:
-            found[metric] = name
+            series_by_metric[metric] = name
         if number % AT_ONCE == 0:
             yield
-    return sorted(found.items())
+    return sorted(series_by_metric.items())
 
 
 Key = TypeVar("Key")
@@ -218,8 +218,8 @@ def combine(
     """
     chosen: dict[Key, tuple[Rule, Found]] = {}
     collisions: dict[tuple[str, str], list[str]] = {}
-    for rule, found in parts:
-        for key, offer in found:
+    for rule, offers in parts:
+        for key, offer in offers:
             if key in chosen:
                 metric = " of ".join(map(str, reversed(key))) if isinstance(key, tuple) else str(key)
                 collisions.setdefault((chosen[key][0].place, rule.place), []).append(metric)

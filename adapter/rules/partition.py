@@ -94,7 +94,7 @@ def examine(node: ast.Expr, keys: Keys) -> Finding:
     raise NotMergeable(f"{type(node).__name__} is not known to work series by series")
 
 
-def extended(node: ast.Expr, labels: Sequence[str], keys: Keys) -> Sequence[str]:
+def extend_labels(node: ast.Expr, labels: Sequence[str], keys: Keys) -> Sequence[str]:
     """The labels of a `by` or `on` in the merged query: with the key labels where the node's parts are keyed."""
     keyed = [isinstance(examine(part, keys), Keyed) for part in children(node)]
     if not (all(keyed) if isinstance(node, ast.BinaryExpr) else any(keyed)):
@@ -116,8 +116,8 @@ def _refuse_at(node: ast.VectorSelector | ast.SubqueryExpr) -> None:
 
 
 def _call(node: ast.Call, keys: Keys) -> Finding:
-    found = [examine(argument, keys) for argument in node.args]
-    keyed = [part for part in found if isinstance(part, Keyed)]
+    findings = [examine(argument, keys) for argument in node.args]
+    keyed = [part for part in findings if isinstance(part, Keyed)]
     name = node.func.name
     if not keyed:
         return Fixed(scalar=str(node.func.return_type).endswith("Scalar"))
@@ -146,11 +146,11 @@ def _aggregate(node: ast.AggregateExpr, keys: Keys) -> Finding:
     labels = frozenset(node.modifier.labels) if node.modifier is not None else frozenset()
     if is_without(node):
         if dropped := labels & keys.labels:
-            raise NotMergeable(f"`without` drops {_listed(dropped)}, which tells objects apart")
+            raise NotMergeable(f"`without` drops {_join_labels(dropped)}, which tells objects apart")
         return inner
     added = keys.labels - (labels - inner.added)
     if added & keys.own:
-        raise NotMergeable(f"{node.op} is not grouped by {_listed(added & keys.own)}")
+        raise NotMergeable(f"{node.op} is not grouped by {_join_labels(added & keys.own)}")
     return Keyed(added)
 
 
@@ -171,9 +171,11 @@ def _binary(node: ast.BinaryExpr, keys: Keys) -> Finding:
 def _both(node: ast.BinaryExpr, left: Keyed, right: Keyed, keys: Keys) -> Finding:
     """Two keyed sides: matched on the key labels too, each key's elements meet their own."""
     on = is_on(node)
-    matched = _matched(node)
+    matched = _matching_labels(node)
     if left_out := keys.own - matched if on else keys.labels & matched:
-        raise NotMergeable(f"`{'on' if on else 'ignoring'}` leaves out {_listed(left_out)}, which tells objects apart")
+        raise NotMergeable(
+            f"`{'on' if on else 'ignoring'}` leaves out {_join_labels(left_out)}, which tells objects apart"
+        )
     compared = matched if on else keys.labels
     if left.added & compared != right.added & compared or (str(node.op) == "or" and left != right):
         raise NotMergeable(f"the sides of {node.op} are grouped differently")
@@ -192,7 +194,7 @@ def _with_fixed(node: ast.BinaryExpr, keyed: Keyed, keys: Keys) -> Finding:
     Sound where each element of the result has the key labels, and where the labels that the merged query adds take no
     part in the matching.
     """
-    on, matched, taken = is_on(node), _matched(node), _taken_over(node)
+    on, matched, taken = is_on(node), _matching_labels(node), _group_labels(node)
     keyed_left = isinstance(examine(node.lhs, keys), Keyed)
     if (matched | taken if on else keys.labels) & keyed.added:
         raise NotMergeable(f"the sides of {node.op} are grouped differently")
@@ -207,23 +209,23 @@ def _with_fixed(node: ast.BinaryExpr, keyed: Keyed, keys: Keys) -> Finding:
         return keyed
     carried = matched | taken if side else matched
     if not (keys.labels <= carried if on else not side and not matched & keys.labels):
-        raise NotMergeable(f"the sides of {node.op} are not matched on {_listed(keys.labels)}")
+        raise NotMergeable(f"the sides of {node.op} are not matched on {_join_labels(keys.labels)}")
     return Keyed(frozenset())
 
 
 def _refuse_taking_over(node: ast.BinaryExpr, keys: Keys) -> None:
-    if taken := _taken_over(node) & keys.labels:
-        raise NotMergeable(f"`{grouping_side(node)}` takes over {_listed(taken)}, which tells objects apart")
+    if taken := _group_labels(node) & keys.labels:
+        raise NotMergeable(f"`{grouping_side(node)}` takes over {_join_labels(taken)}, which tells objects apart")
 
 
-def _matched(node: ast.BinaryExpr) -> frozenset[str]:
+def _matching_labels(node: ast.BinaryExpr) -> frozenset[str]:
     """The labels of `on` or `ignoring`."""
     if node.modifier is None or node.modifier.matching is None:
         return frozenset()
     return frozenset(node.modifier.matching.labels)
 
 
-def _taken_over(node: ast.BinaryExpr) -> frozenset[str]:
+def _group_labels(node: ast.BinaryExpr) -> frozenset[str]:
     return frozenset(node.modifier.group_labels or ()) if node.modifier is not None else frozenset()
 
 
@@ -231,5 +233,5 @@ def _fills(modifier: ast.BinModifier) -> bool:
     return modifier.fill_values.lhs is not None or modifier.fill_values.rhs is not None
 
 
-def _listed(labels: frozenset[str]) -> str:
+def _join_labels(labels: frozenset[str]) -> str:
     return " and ".join(sorted(labels))

@@ -39,9 +39,9 @@ class ResourceMapper:
         A group may be written as a label can hold it, with `_` for `.` and `-` (a template's `.Group`), or shortened
         to its beginning, as Kubernetes' own mapper allows. Raises UnknownResource.
         """
-        found = self._by_name.get(resource.lower(), [])
-        for fits in (_exact, _sanitised, _beginning):
-            for candidate in found:
+        candidates = self._by_name.get(resource.lower(), [])
+        for fits in (_exact, _matches_sanitised, _beginning):
+            for candidate in candidates:
                 if not group or fits(candidate.group, group):
                     return candidate.group_resource
         wanted = str(GroupResource(group, resource))
@@ -64,7 +64,7 @@ def _exact(group: str, wanted: str) -> bool:
     return group == wanted
 
 
-def _sanitised(group: str, wanted: str) -> bool:
+def _matches_sanitised(group: str, wanted: str) -> bool:
     return sanitise(group) == wanted
 
 

@@ -45,7 +45,7 @@ def age_query(promql: str, by: Sequence[str] | None = None) -> Age | None:
     """
     expression = parse(promql)
     grouping = list(by) if by is not None else _first_grouping(expression)
-    chosen = [found for side in _alternatives(expression) if (found := _telling(side, grouping)) is not None]
+    chosen = [reach for side in _alternatives(expression) if (reach := _telling(side, grouping)) is not None]
     if not chosen:
         return None
     how = f"max by ({', '.join(map(label, grouping))})"
@@ -53,36 +53,36 @@ def age_query(promql: str, by: Sequence[str] | None = None) -> Age | None:
     return Age(
         f"{how} ({' or '.join(times)})",
         f"{how} ({' or '.join(counts)})",
-        offset=max(found.offset for found in chosen),
-        span=max(found.span for found in chosen),
+        offset=max(reach.offset for reach in chosen),
+        span=max(reach.span for reach in chosen),
     )
 
 
 def timestamp_query(promql: str, by: Sequence[str] | None = None) -> str | None:
     """The query of `age_query`; None where there is none. Raises PromQLError."""
-    found = age_query(promql, by)
-    return None if found is None else found.promql
+    age = age_query(promql, by)
+    return None if age is None else age.promql
 
 
-def _newest(found: Reach) -> Iterator[str]:
-    """The time of the newest sample; then, where asked for, that of one older than Prometheus looks back."""
-    series, offset = _series(found)
+def _newest(reach: Reach) -> Iterator[str]:
+    """Queries for the newest sample's time; for a long span also of one older than Prometheus looks back."""
+    series, offset = _series(reach)
     yield f"timestamp({series}{offset})"
-    if found.span > LOOK_BACK + 60:  # the last minute is not worth a subquery
-        yield f"max_over_time(timestamp({series})[{_text(found.span)}:1m]{offset})"
+    if reach.span > LOOK_BACK + 60:  # the last minute is not worth a subquery
+        yield f"max_over_time(timestamp({series})[{_text(reach.span)}:1m]{offset})"
 
 
-def _count(found: Reach) -> str:
-    series, offset = _series(found)
+def _count(reach: Reach) -> str:
+    series, offset = _series(reach)
     return f"count_over_time({series}[{_text(COUNTED)}]{offset})"
 
 
-def _series(found: Reach) -> tuple[str, str]:
+def _series(reach: Reach) -> tuple[str, str]:
     """The selector without the offset, and the whole offset: its own and those of the subqueries around it."""
-    moved = found.selector.offset
-    whole = Writer().write(found.selector)
+    moved = reach.selector.offset
+    whole = Writer().write(reach.selector)
     series = whole if moved is None else whole.removesuffix(f" offset {span(moved)}")
-    return series, f" offset {_text(found.offset)}" if found.offset else ""
+    return series, f" offset {_text(reach.offset)}" if reach.offset else ""
 
 
 class Coverage(NamedTuple):
@@ -108,16 +108,16 @@ class Coverage(NamedTuple):
         return f"{how} ({' or '.join(oldest)})"
 
     def holes(self, seconds: float) -> str:
-        """Asks who has fewer samples in the last so many s than in as many before, by more than one: nobody scraped."""
-        found = []
+        """A query for who has fewer samples, by over one, in the last `seconds` than in those before."""
+        comparisons = []
         for one in self.windows:
             lately, before = (
                 f"count_over_time({one.series}[{_text(seconds)}]{f' offset {_text(moved)}' if moved else ''})"
                 for moved in (one.offset, one.offset + seconds)
             )
-            found.append(f"({before} - ({lately} or 0 * {before}) > 1)")
+            comparisons.append(f"({before} - ({lately} or 0 * {before}) > 1)")
         how = f"max by ({', '.join(map(label, self.by))})" if self.by else "max"
-        return f"{how} ({' or '.join(found)})"
+        return f"{how} ({' or '.join(comparisons)})"
 
     @property
     def resolution(self) -> float:
@@ -202,9 +202,11 @@ def _text(seconds: float) -> str:
 
 def _telling_window(node: ast.Expr, grouping: Sequence[str]) -> ast.MatrixSelector | None:
     """The window of the first rate or increase that has matchers for the most of the labels."""
-    found = [window for window in _windows(node, _OF_COUNTERS) if window.vector_selector.at is None]
-    best = max(found, key=lambda window: _told(window.vector_selector, grouping), default=None)
-    return best if best is not None and (not grouping or _told(best.vector_selector, grouping)) else None
+    windows = [window for window in _windows(node, _OF_COUNTERS) if window.vector_selector.at is None]
+    best = max(windows, key=lambda window: _count_matched_labels(window.vector_selector, grouping), default=None)
+    return (
+        best if best is not None and (not grouping or _count_matched_labels(best.vector_selector, grouping)) else None
+    )
 
 
 def _windows(node: ast.Expr, functions: Collection[str]) -> Iterator[ast.MatrixSelector]:
@@ -226,13 +228,13 @@ def _alternatives(node: ast.Expr) -> list[ast.Expr]:
 
 def _telling(expression: ast.Expr, grouping: Sequence[str]) -> Reach | None:
     """The first of the selectors that have matchers for the most of the labels."""
-    found = [one for one in reaches(expression) if not one.fixed]
-    best = max(found, key=lambda one: _told(one.selector, grouping), default=None)
-    return best if best is not None and _told(best.selector, grouping) else None
+    candidates = [one for one in reaches(expression) if not one.fixed]
+    best = max(candidates, key=lambda one: _count_matched_labels(one.selector, grouping), default=None)
+    return best if best is not None and _count_matched_labels(best.selector, grouping) else None
 
 
-def _told(selector: ast.VectorSelector, grouping: Sequence[str]) -> int:
-    """For how many of the labels it has matchers."""
+def _count_matched_labels(selector: ast.VectorSelector, grouping: Sequence[str]) -> int:
+    """How many of the labels in `grouping` the selector has matchers for."""
     return len({name for name, _, _ in matchers(selector)}.intersection(grouping))
 
 

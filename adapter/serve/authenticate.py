@@ -84,7 +84,7 @@ class FrontProxyHeaders:
 
     def _speaks(self, proxy: FrontProxy, presented: Presented) -> bool:
         allowed = not proxy.rules.allowed_names or presented.common_name in proxy.rules.allowed_names
-        return allowed and presented.verified_by(proxy.pool, self._clock())
+        return allowed and presented.is_verified_by(proxy.pool, self._clock())
 
 
 class ClientCertificates:
@@ -101,7 +101,7 @@ class ClientCertificates:
         presented = caller.presented
         if pool is None or presented is None:
             return None
-        if not presented.verified_by(pool, self._clock()):
+        if not presented.is_verified_by(pool, self._clock()):
             raise unauthorized()
         if not presented.common_name:
             return None
@@ -117,7 +117,7 @@ class BearerTokens:
     def __init__(self, review: ReviewToken, ttl: float = TOKEN_TTL, clock: Clock = time.monotonic) -> None:
         self._review = review
         self._verdicts: Memo[bytes, tuple[User | None]] = Memo(
-            MAX_TOKENS, lambda _: ttl, clock, apart=lambda _, found: found[0] is None
+            MAX_TOKENS, lambda _: ttl, clock, apart=lambda _, entry: entry[0] is None
         )
 
     async def authenticate(self, caller: Caller) -> User | None:
@@ -184,15 +184,15 @@ def _values(headers: CIMultiDictProxy[str], names: Sequence[str]) -> list[str]:
 
 def _extra(headers: CIMultiDictProxy[str], prefixes: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Extra attributes: the key is what follows the prefix, in lower case, percent-decoded where that is possible."""
-    found: dict[str, list[str]] = {}
+    extra: dict[str, list[str]] = {}
     for prefix in prefixes:
         start = prefix.lower()
         for name, value in headers.items():
             if name.lower().startswith(start):
-                key = _unescaped(name[len(start) :].lower())
-                found.setdefault(key, []).append(printable(value))
-    return tuple((key, tuple(found[key])) for key in sorted(found))
+                key = _unescape(name[len(start) :].lower())
+                extra.setdefault(key, []).append(printable(value))
+    return tuple((key, tuple(extra[key])) for key in sorted(extra))
 
 
-def _unescaped(key: str) -> str:
+def _unescape(key: str) -> str:
     return key if _NO_ESCAPE.search(key) else unquote(key)

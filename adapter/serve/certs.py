@@ -65,7 +65,7 @@ def read_pair(certificate_file: Path, key_file: Path) -> KeyPair:
     return pair
 
 
-def kept_or_made(folder: Path, names: Sequence[str], now: float) -> KeyPair:
+def load_or_make(folder: Path, names: Sequence[str], now: float) -> KeyPair:
     """The self-made pair that `folder` keeps (apiserver.crt, apiserver.key), if it still serves, else a new one.
 
     A new one is kept there if the folder can be written, and only in memory otherwise.

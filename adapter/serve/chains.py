@@ -70,13 +70,13 @@ class Presented:
             _ = certificate.subject, certificate.issuer  # parsed when looked at, and not every name can be
         self._verdicts: dict[Pool, float] = {}
 
-    def verified_by(self, pool: Pool, now: float) -> bool:
+    def is_verified_by(self, pool: Pool, now: float) -> bool:
         """Whether `pool` vouches for it at Unix time `now`; the verdict is kept until it can change."""
         until = self._verdicts.get(pool)
         if until is None or now >= abs(until):
             if len(self._verdicts) > 4:  # pools come and go with rotations
                 self._verdicts.clear()
-            end = verified_until(self.leaf, self._others, pool, now)
+            end = chain_expiry(self.leaf, self._others, pool, now)
             until = self._verdicts[pool] = -(now + _RECHECK) if end is None else end
         return until > 0
 
@@ -93,11 +93,11 @@ class Presented:
     @cached_property
     def uid(self) -> str | None:
         """The subject's UID as Kubernetes writes it, '' where it has none; None for several, or one that is empty."""
-        found = self.leaf.subject.get_attributes_for_oid(_UID)
+        attributes = self.leaf.subject.get_attributes_for_oid(_UID)
         texts = _texts(self.leaf, _UID)
-        if not found:
+        if not attributes:
             return ""
-        return texts[0] if len(found) == len(texts) == 1 and texts[0] else None
+        return texts[0] if len(attributes) == len(texts) == 1 and texts[0] else None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -105,8 +105,8 @@ class Presented:
         return hashlib.sha256(self.leaf.public_bytes(Encoding.DER)).hexdigest()
 
 
-def verified_until(leaf: x509.Certificate, others: Sequence[x509.Certificate], pool: Pool, now: float) -> float | None:
-    """Until which Unix time the chain from `leaf` to a CA of `pool` holds, or None where there is no chain at `now`."""
+def chain_expiry(leaf: x509.Certificate, others: Sequence[x509.Certificate], pool: Pool, now: float) -> float | None:
+    """Until which Unix time a chain from `leaf` to a CA of `pool` holds; None where none does at `now`."""
     return _Search(others, pool, now).climb(leaf, (), 0)
 
 
@@ -130,7 +130,7 @@ class _Search:
             return ends
         counted = authorities + (1 if below and certificate.subject != certificate.issuer else 0)
         for issuer in (*self._pool.certificates, *self._others):
-            if issuer.subject == certificate.issuer and self._signed(certificate, issuer):
+            if issuer.subject == certificate.issuer and self._is_signed(certificate, issuer):
                 above = self.climb(issuer, (*below, certificate), counted)
                 if above is not None:
                     return min(ends, above)
@@ -144,9 +144,9 @@ class _Search:
             extensions = certificate.extensions
         except (ValueError, x509.DuplicateExtension):
             return False
-        return _understood(extensions) and _for_clients(extensions)
+        return _are_understood(extensions) and _for_clients(extensions)
 
-    def _signed(self, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    def _is_signed(self, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
         if self._signatures_left == 0:
             return False
         self._signatures_left -= 1
@@ -157,7 +157,7 @@ class _Search:
         return True
 
 
-def _understood(extensions: Iterable[x509.Extension[x509.ExtensionType]]) -> bool:
+def _are_understood(extensions: Iterable[x509.Extension[x509.ExtensionType]]) -> bool:
     return all(not extension.critical or extension.oid in _UNDERSTOOD for extension in extensions)
 
 

@@ -13,7 +13,7 @@ from adapter.inbound.places import Bounds
 from adapter.serve.chains import Presented
 from adapter.serve.encode import response, to_json
 from adapter.serve.status import StatusError, bad_request, internal, too_large_a_head
-from adapter.serve.tls import Tls, presented_chain
+from adapter.serve.tls import Tls, client_chain
 
 _log = structlog.get_logger(__name__)
 
@@ -28,13 +28,13 @@ class Connection(connection.Connection):
         super().connection_made(transport)
         secured: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
         if secured is not None:
-            self.presented = _presented(presented_chain(secured))
+            self.presented = _parse_chain(client_chain(secured))
 
-    def refused(self, status: int) -> web.Response:
-        """What is no HTTP, too much of it, or a fault, in a Status."""
+    def error_response(self, status: int) -> web.Response:
+        """The answer, a Status, to what is no HTTP (400), too much of it (431), or a fault of ours (500)."""
         if status >= connection.FAULT:
             return _answer(internal())
-        return _answer(too_large_a_head() if status == connection.TOO_LARGE else _malformed())
+        return _answer(too_large_a_head() if status == connection.TOO_LARGE else _malformed_error())
 
 
 async def listen(
@@ -49,7 +49,7 @@ async def listen(
     return await listener.listen(handler, host, port, tls=context, bounds=bounds, make=Connection)
 
 
-def _malformed() -> StatusError:
+def _malformed_error() -> StatusError:
     return bad_request("the request is not well-formed HTTP")
 
 
@@ -57,7 +57,7 @@ def _answer(error: StatusError) -> web.Response:
     return response(to_json(error.status()), "application/json", error.code)
 
 
-def _presented(chain: list[bytes]) -> Presented | None:
+def _parse_chain(chain: list[bytes]) -> Presented | None:
     if not chain:
         return None
     try:

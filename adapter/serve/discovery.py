@@ -56,10 +56,10 @@ class Discovery:
         self._refresh()
         return self._once(("resources", group, version), lambda: self._resources(group, version))
 
-    def aggregated(self, version: str) -> wire.ItemList:
+    def group_discovery_list(self, version: str) -> wire.ItemList:
         """All groups with versions and resources: an APIGroupDiscoveryList of apidiscovery.k8s.io/`version`."""
         self._refresh()
-        return self._once(("aggregated", version), lambda: self._aggregated(version))
+        return self._once(("aggregated", version), lambda: self._group_discovery_list(version))
 
     def _refresh(self) -> None:
         """Drop what was built from offers that have changed."""
@@ -107,7 +107,7 @@ class Discovery:
             "APIResourceList", "v1", group_version=f"{group}/{version}", resources=lines
         )
 
-    def _aggregated(self, version: str) -> wire.ItemList:
+    def _group_discovery_list(self, version: str) -> wire.ItemList:
         items = [
             wire_discovery.GroupDiscovery(
                 wire.ObjectMeta(name),

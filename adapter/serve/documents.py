@@ -49,7 +49,7 @@ class Documents:
         message: Object
         match rest:
             case [] if choice.transform != AS_IS:
-                return self._aggregated(exchange, choice)
+                return self._aggregated_response(exchange, choice)
             case []:
                 message = self._discovery.group_list()
             case [group] if group in self._discovery.groups:
@@ -60,9 +60,9 @@ class Documents:
                 raise no_such_path()
         return response(to_bytes(message, choice), choice.media.value)
 
-    def _aggregated(self, exchange: Exchange, choice: Choice) -> web.Response:
+    def _aggregated_response(self, exchange: Exchange, choice: Choice) -> web.Response:
         version = choice.transform.version
-        body = to_bytes(self._discovery.aggregated(version), choice)
+        body = to_bytes(self._discovery.group_discovery_list(version), choice)
         kind = f"{choice.media.value};g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
         return _document(exchange, body, kind, {"Vary": "Accept"})
 
@@ -73,9 +73,9 @@ class Documents:
             raise not_acceptable([Media.JSON.value])
         match rest:
             case ["v2"]:
-                body, _ = self._built("v2", lambda: openapi.v2(self._discovery.groups, self._release))
+                body, _ = self._build_once("v2", lambda: openapi.v2(self._discovery.groups, self._release))
             case ["v3"]:
-                body, _ = self._built("v3", self._openapi_index)
+                body, _ = self._build_once("v3", self._openapi_index)
             case ["v3", "apis", group, version] if self.serves(group, version):
                 body, _ = self._openapi_v3(group, version)
             case _:
@@ -92,9 +92,9 @@ class Documents:
         return {"paths": paths}
 
     def _openapi_v3(self, group: str, version: str) -> tuple[bytes, str]:
-        return self._built(f"{group}/{version}", lambda: openapi.v3(group, version, self._release))
+        return self._build_once(f"{group}/{version}", lambda: openapi.v3(group, version, self._release))
 
-    def _built(self, name: str, build: Callable[[], Any]) -> tuple[bytes, str]:
+    def _build_once(self, name: str, build: Callable[[], Any]) -> tuple[bytes, str]:
         """A document that never changes while we run, and its digest."""
         if name not in self._kept:
             body = to_json(build())
@@ -108,12 +108,12 @@ class Documents:
     def paths(self, exchange: Exchange, checks: Mapping[str, Sequence[str]]) -> web.Response:
         """`/`: all paths there are; `checks` are the names of the health checks by endpoint."""
         groups = self._discovery.groups
-        found = ["/apis", "/explain", "/metrics", "/openapi/v2", "/openapi/v3", "/version"]
-        found += [f"/apis/{group}" for group in groups]
-        found += [f"/apis/{group}/{version}" for group in groups for version in VERSIONS[group]]
+        paths = ["/apis", "/explain", "/metrics", "/openapi/v2", "/openapi/v3", "/version"]
+        paths += [f"/apis/{group}" for group in groups]
+        paths += [f"/apis/{group}/{version}" for group in groups for version in VERSIONS[group]]
         for endpoint, names in checks.items():
-            found += [f"/{endpoint}", *(f"/{endpoint}/{name}" for name in names)]
-        return _plain(exchange, RootPaths(sorted(found)))
+            paths += [f"/{endpoint}", *(f"/{endpoint}/{name}" for name in names)]
+        return _plain(exchange, RootPaths(sorted(paths)))
 
     def version(self, exchange: Exchange) -> web.Response:
         """`/version`."""

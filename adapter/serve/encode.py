@@ -41,7 +41,7 @@ def to_bytes(message: object, choice: Choice) -> bytes:
     return to_json(message, choice.pretty)
 
 
-async def encoded(message: object, choice: Choice) -> bytes:
+async def to_bytes_in_turns(message: object, choice: Choice) -> bytes:
     """`to_bytes`, but a long list is written piece by piece, so that the event loop is never held for long."""
     if not isinstance(message, ItemList) or len(message.items) <= BATCH:
         return to_bytes(message, choice)
@@ -52,7 +52,7 @@ async def encoded(message: object, choice: Choice) -> bytes:
         pieces.append(protobuf.items(batch) if choice.media is Media.PROTOBUF else _JSON.encode(batch)[1:-1])
         await asyncio.sleep(0)
     if choice.media is Media.PROTOBUF:
-        return protobuf.listed(message, pieces)
+        return protobuf.list_envelope(message, pieces)
     start = _JSON.encode(msgspec.structs.replace(message, items=()))[: -len(b"]}")]
     body = start + b",".join(pieces) + b"]}"
     return (msgspec.json.format(body, indent=2) if choice.pretty else body) + b"\n"
@@ -84,7 +84,7 @@ def response(
     return web.Response(body=body, status=status, headers=merged)
 
 
-async def zipped(answer: web.Response) -> web.Response:
+async def compress(answer: web.Response) -> web.Response:
     """The same answer with gzip; large bodies are zipped in a thread, since zlib frees the interpreter."""
     body = answer.body
     assert isinstance(body, bytes)

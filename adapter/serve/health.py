@@ -34,9 +34,9 @@ class Readiness:
 
     def waiting(self) -> dict[str, str]:
         """Each check by name: '' where it passes, else one sentence saying what it waits for."""
-        found = {check.name: "" if self._begun else check.waiting() for check in self._checks}
-        self._begun = not any(found.values())
-        return found
+        reasons = {check.name: "" if self._begun else check.waiting() for check in self._checks}
+        self._begun = not any(reasons.values())
+        return reasons
 
 
 def health(info: RequestInfo, checks: Mapping[str, str], notes: Sequence[str] = ()) -> tuple[int, str]:

@@ -67,15 +67,15 @@ class Memo(Generic[K, V]):
 
     def fresh(self, key: K) -> V | None:
         """The result that is held for `key`, if it is fresh."""
-        held = self._held(key)
+        held = self._find(key)
         return held.value if held is not None and self._clock() < held.fresh_until else None
 
     def stale(self, key: K) -> V | None:
         """The result that is held for `key`, fresh or within its grace."""
-        held = self._held(key)
+        held = self._find(key)
         return None if held is None else held.value
 
-    def _held(self, key: K) -> _Held[V] | None:
+    def _find(self, key: K) -> _Held[V] | None:
         return self._kept.get(key) or self._apart.get(key)
 
     @property
@@ -88,9 +88,9 @@ class Memo(Generic[K, V]):
 
         A caller that goes away does not end the look-up for the others.
         """
-        found = self.fresh(key)
-        if found is not None:
-            return found
+        value = self.fresh(key)
+        if value is not None:
+            return value
         flight = self._flights.get(key)
         if flight is None:
             flight = asyncio.ensure_future(self._fly(key, look_up))

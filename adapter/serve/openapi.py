@@ -20,29 +20,29 @@ _META: Json = {"type": "object"}
 _PACKAGE = {CUSTOM: "custom_metrics", EXTERNAL: "external_metrics", RESOURCE: "metrics"}
 
 
-def _described(description: str, required: Sequence[str], **properties: Json) -> Json:
+def _object_schema(description: str, required: Sequence[str], **properties: Json) -> Json:
     return {"type": "object", "description": description, "required": list(required), "properties": properties}
 
 
-_SELECTOR = _described(
+_SELECTOR = _object_schema(
     "metric selector, where one was sent",
     (),
     matchLabels=_TEXTS,
     matchExpressions={
         "type": "array",
-        "items": _described(
+        "items": _object_schema(
             "", ("key", "operator"), key=_TEXT, operator=_TEXT, values={"type": "array", "items": _TEXT}
         ),
     },
 )
-_OBJECT = _described("the described object", (), kind=_TEXT, namespace=_TEXT, name=_TEXT, apiVersion=_TEXT)
+_OBJECT = _object_schema("the described object", (), kind=_TEXT, namespace=_TEXT, name=_TEXT, apiVersion=_TEXT)
 _VALUE: Json = {"type": "string", "description": "a quantity, such as 1500m"}
 _USAGE: Json = {"type": "object", "additionalProperties": _VALUE}
-_CONTAINER = _described("usage of one container", ("name", "usage"), name=_TEXT, usage=_USAGE)
+_CONTAINER = _object_schema("usage of one container", ("name", "usage"), name=_TEXT, usage=_USAGE)
 
 _KINDS: Mapping[tuple[str, str], Mapping[str, Json]] = {
     (CUSTOM, "v1beta1"): {
-        "MetricValue": _described(
+        "MetricValue": _object_schema(
             "the value of a metric for one object",
             ("describedObject", "metricName", "timestamp", "value", "selector"),
             describedObject=_OBJECT,
@@ -54,18 +54,18 @@ _KINDS: Mapping[tuple[str, str], Mapping[str, Json]] = {
         )
     },
     (CUSTOM, "v1beta2"): {
-        "MetricValue": _described(
+        "MetricValue": _object_schema(
             "the value of a metric for one object",
             ("describedObject", "metric", "timestamp", "value"),
             describedObject=_OBJECT,
-            metric=_described("name and selector", ("name",), name=_TEXT, selector=_SELECTOR),
+            metric=_object_schema("name and selector", ("name",), name=_TEXT, selector=_SELECTOR),
             timestamp=_TIME,
             windowSeconds=_WHOLE,
             value=_VALUE,
         )
     },
     (EXTERNAL, "v1beta1"): {
-        "ExternalMetricValue": _described(
+        "ExternalMetricValue": _object_schema(
             "a value of an external metric",
             ("metricName", "metricLabels", "timestamp", "value"),
             metricName=_TEXT,
@@ -76,7 +76,7 @@ _KINDS: Mapping[tuple[str, str], Mapping[str, Json]] = {
         )
     },
     (RESOURCE, "v1beta1"): {
-        "NodeMetrics": _described(
+        "NodeMetrics": _object_schema(
             "usage of one node",
             ("timestamp", "window", "usage"),
             metadata=_META,
@@ -84,7 +84,7 @@ _KINDS: Mapping[tuple[str, str], Mapping[str, Json]] = {
             window=_TEXT,
             usage=_USAGE,
         ),
-        "PodMetrics": _described(
+        "PodMetrics": _object_schema(
             "usage of one pod",
             ("timestamp", "window", "containers"),
             metadata=_META,
@@ -137,7 +137,7 @@ def v2(groups: Sequence[str], release: str) -> Json:
             definitions.update(document["components"]["schemas"])
             paths.update({path: _to_v2(item) for path, item in document["paths"].items()})
     info = {"title": "streamgate-adapter", "version": release}
-    return _moved({"swagger": "2.0", "info": info, "paths": paths, "definitions": definitions})  # type: ignore[no-any-return]
+    return _move_references({"swagger": "2.0", "info": info, "paths": paths, "definitions": definitions})  # type: ignore[no-any-return]
 
 
 def _schemas(group: str, version: str) -> Json:
@@ -147,7 +147,7 @@ def _schemas(group: str, version: str) -> Json:
         schemas[_name(group, version, kind)] = (
             {**schema, **_says(group, version, kind)} if group == RESOURCE else schema
         )
-        listed = _described(
+        listed = _object_schema(
             f"a list of {kind}",
             ("items",),
             apiVersion=_TEXT,
@@ -206,12 +206,12 @@ def _to_v2(item: Json) -> Json:
     return {"get": operation, "parameters": parameters}
 
 
-def _moved(document: Any) -> Any:
+def _move_references(document: Any) -> Any:
     """The same document with references to where version 2 keeps its schemas."""
     if isinstance(document, dict):
-        return {key: _moved(value) for key, value in document.items()}
+        return {key: _move_references(value) for key, value in document.items()}
     if isinstance(document, list):
-        return [_moved(value) for value in document]
+        return [_move_references(value) for value in document]
     if isinstance(document, str):
         return document.replace("#/components/schemas/", "#/definitions/")
     return document

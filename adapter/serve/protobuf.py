@@ -19,7 +19,7 @@ _LIST_META = b"\x0a\x00\x12\x00\x1a\x00"
 
 def envelope(message: wire.Object) -> bytes:
     """A whole answer. Raises KeyError for an object that has no protobuf form (Table)."""
-    return _enveloped(message, _ENCODERS[type(message)](message))
+    return _wrap(message, _ENCODERS[type(message)](message))
 
 
 def items(batch: Iterable[Struct]) -> bytes:
@@ -27,14 +27,14 @@ def items(batch: Iterable[Struct]) -> bytes:
     return _each(2, batch)
 
 
-def listed(message: wire.ItemList, pieces: Iterable[bytes]) -> bytes:
-    """A whole answer whose items have been written by `items`."""
-    return _enveloped(message, _nested(1, _LIST_META) + b"".join(pieces))
+def list_envelope(message: wire.ItemList, pieces: Iterable[bytes]) -> bytes:
+    """A whole list as an answer; `pieces` are its items, written by `items`."""
+    return _wrap(message, _bytes_field(1, _LIST_META) + b"".join(pieces))
 
 
-def _enveloped(message: wire.Object, raw: bytes) -> bytes:
+def _wrap(message: wire.Object, raw: bytes) -> bytes:
     kind = _text(1, message.api_version) + _text(2, message.kind)
-    return MAGIC + _nested(1, kind) + _nested(2, raw) + b"\x1a\x00\x22\x00"
+    return MAGIC + _bytes_field(1, kind) + _bytes_field(2, raw) + b"\x1a\x00\x22\x00"
 
 
 def supports(message: object) -> bool:
@@ -58,7 +58,7 @@ def _number(field: int, value: int) -> bytes:
     return bytes((field << 3 | _VARINT,)) + _varint(value)
 
 
-def _nested(field: int, value: bytes) -> bytes:
+def _bytes_field(field: int, value: bytes) -> bytes:
     size = len(value)
     if size < 128:  # nearly all of them, so this is worth a branch
         return bytes((field << 3 | _BYTES, size)) + value
@@ -66,7 +66,7 @@ def _nested(field: int, value: bytes) -> bytes:
 
 
 def _text(field: int, value: str | UnsetType) -> bytes:
-    return _nested(field, b"" if value is UNSET else value.encode())
+    return _bytes_field(field, b"" if value is UNSET else value.encode())
 
 
 def _texts(field: int, values: Iterable[str] | UnsetType) -> bytes:
@@ -74,13 +74,13 @@ def _texts(field: int, values: Iterable[str] | UnsetType) -> bytes:
 
 
 def _each(field: int, values: Iterable[Struct] | UnsetType) -> bytes:
-    return b"" if values is UNSET else b"".join(_nested(field, _ENCODERS[type(value)](value)) for value in values)
+    return b"" if values is UNSET else b"".join(_bytes_field(field, _ENCODERS[type(value)](value)) for value in values)
 
 
 def _mapping(field: int, pairs: Mapping[str, str] | UnsetType) -> bytes:
     if pairs is UNSET:
         return b""
-    return b"".join(_nested(field, _text(1, key) + _text(2, pairs[key])) for key in sorted(pairs))
+    return b"".join(_bytes_field(field, _text(1, key) + _text(2, pairs[key])) for key in sorted(pairs))
 
 
 def _optional_number(field: int, value: int | UnsetType) -> bytes:
@@ -88,15 +88,15 @@ def _optional_number(field: int, value: int | UnsetType) -> bytes:
 
 
 def _time(field: int, value: datetime | UnsetType) -> bytes:
-    return _nested(field, b"" if value is UNSET else _number(1, int(value.timestamp())) + _number(2, 0))
+    return _bytes_field(field, b"" if value is UNSET else _number(1, int(value.timestamp())) + _number(2, 0))
 
 
 def _quantity(field: int, value: str) -> bytes:
-    return _nested(field, _text(1, value))
+    return _bytes_field(field, _text(1, value))
 
 
 def _usage(field: int, usage: Mapping[str, str]) -> bytes:
-    return b"".join(_nested(field, _text(1, key) + _quantity(2, usage[key])) for key in sorted(usage))
+    return b"".join(_bytes_field(field, _text(1, key) + _quantity(2, usage[key])) for key in sorted(usage))
 
 
 def _object_meta(meta: wire.ObjectMeta) -> bytes:
@@ -112,8 +112,8 @@ def _object_meta(meta: wire.ObjectMeta) -> bytes:
 
 
 def _status(status: wire.Status) -> bytes:
-    details = b"" if status.details is UNSET else _nested(5, _details(status.details))
-    head = _nested(1, _LIST_META) + _text(2, status.status) + _text(3, status.message) + _text(4, status.reason)
+    details = b"" if status.details is UNSET else _bytes_field(5, _details(status.details))
+    head = _bytes_field(1, _LIST_META) + _text(2, status.status) + _text(3, status.message) + _text(4, status.reason)
     return head + details + _number(6, status.code)
 
 
@@ -127,7 +127,7 @@ def _cause(cause: wire.StatusCause) -> bytes:
     return _text(1, cause.reason) + _text(2, cause.message) + _text(3, cause.field)
 
 
-def _described(described: wire.Described) -> bytes:
+def _object_reference(described: wire.Described) -> bytes:
     head = _text(1, described.kind) + _text(2, described.namespace) + _text(3, described.name)
     return head + b"\x22\x00" + _text(5, described.api_version) + b"\x32\x00\x3a\x00"  # uid, resourceVersion, fieldPath
 
@@ -135,7 +135,7 @@ def _described(described: wire.Described) -> bytes:
 def _selector(field: int, selector: wire.LabelSelector | None) -> bytes:
     if selector is None:
         return b""
-    return _nested(field, _mapping(1, selector.match_labels) + _each(2, selector.match_expressions))
+    return _bytes_field(field, _mapping(1, selector.match_labels) + _each(2, selector.match_expressions))
 
 
 def _requirement(requirement: wire.LabelSelectorRequirement) -> bytes:
@@ -143,13 +143,19 @@ def _requirement(requirement: wire.LabelSelectorRequirement) -> bytes:
 
 
 def _metric_value_v1beta1(item: wire.MetricValueV1beta1) -> bytes:
-    head = _nested(1, _described(item.described_object)) + _text(2, item.metric_name) + _time(3, item.timestamp)
+    head = (
+        _bytes_field(1, _object_reference(item.described_object))
+        + _text(2, item.metric_name)
+        + _time(3, item.timestamp)
+    )
     return head + _optional_number(4, item.window) + _quantity(5, item.value) + _selector(6, item.selector)
 
 
 def _metric_value_v1beta2(item: wire.MetricValueV1beta2) -> bytes:
     metric = _text(1, item.metric.name) + _selector(2, item.metric.selector)
-    head = _nested(1, _described(item.described_object)) + _nested(2, metric) + _time(3, item.timestamp)
+    head = (
+        _bytes_field(1, _object_reference(item.described_object)) + _bytes_field(2, metric) + _time(3, item.timestamp)
+    )
     return head + _optional_number(4, item.window_seconds) + _quantity(5, item.value)
 
 
@@ -159,12 +165,12 @@ def _external_metric_value(item: wire.ExternalMetricValue) -> bytes:
 
 
 def _window(window: wire.Duration) -> bytes:
-    return _nested(3, _number(1, window.nanoseconds))
+    return _bytes_field(3, _number(1, window.nanoseconds))
 
 
 def _node_metrics(node: wire.NodeMetrics | wire.NodeMetricsItem) -> bytes:
     return (
-        _nested(1, _object_meta(node.metadata))
+        _bytes_field(1, _object_meta(node.metadata))
         + _time(2, node.timestamp)
         + _window(node.window)
         + _usage(4, node.usage)
@@ -172,7 +178,7 @@ def _node_metrics(node: wire.NodeMetrics | wire.NodeMetricsItem) -> bytes:
 
 
 def _pod_metrics(pod: wire.PodMetrics | wire.PodMetricsItem) -> bytes:
-    head = _nested(1, _object_meta(pod.metadata)) + _time(2, pod.timestamp) + _window(pod.window)
+    head = _bytes_field(1, _object_meta(pod.metadata)) + _time(2, pod.timestamp) + _window(pod.window)
     return head + _each(4, pod.containers)
 
 
@@ -180,8 +186,8 @@ def _container_metrics(container: wire.ContainerMetrics) -> bytes:
     return _text(1, container.name) + _usage(2, container.usage)
 
 
-def _list(found: wire.ItemList) -> bytes:
-    return _nested(1, _LIST_META) + _each(2, found.items)
+def _list(item_list: wire.ItemList) -> bytes:
+    return _bytes_field(1, _LIST_META) + _each(2, item_list.items)
 
 
 def _group_version(version: wire_discovery.GroupVersion) -> bytes:
@@ -189,12 +195,12 @@ def _group_version(version: wire_discovery.GroupVersion) -> bytes:
 
 
 def _group(group: wire_discovery.Group | wire_discovery.APIGroup) -> bytes:
-    return _text(1, group.name) + _each(2, group.versions) + _nested(3, _group_version(group.preferred_version))
+    return _text(1, group.name) + _each(2, group.versions) + _bytes_field(3, _group_version(group.preferred_version))
 
 
 def _resource(resource: wire_discovery.APIResource) -> bytes:
     head = _text(1, resource.name) + _number(2, int(resource.namespaced)) + _text(3, resource.kind)
-    verbs = _nested(4, _texts(1, resource.verbs))
+    verbs = _bytes_field(4, _texts(1, resource.verbs))
     return head + verbs + _text(6, resource.singular_name) + b"\x42\x00\x4a\x00\x52\x00"  # group, version, storage hash
 
 

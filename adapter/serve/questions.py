@@ -95,8 +95,8 @@ def _read(text: str, strict: bool) -> Selector:
     """Raises SelectorError."""
     if len(text) > MAX_REMEMBERED:
         return Selector.parse(text, strict)
-    if (found := _remembered.get((text, strict))) is not None:
-        return found
+    if (known := _remembered.get((text, strict))) is not None:
+        return known
     selector = Selector.parse(text, strict)
     return _remembered.put((text, strict), selector, 1024 + 8 * len(text) + 512 * len(selector.requirements))
 

@@ -58,8 +58,8 @@ def read_request(method: str, raw_path: str) -> RequestInfo:
     """What `method` on `raw_path` (path and query as sent) is about. Raises RequestError."""
     if len(raw_path) > MAX_REMEMBERED or len(method) > MAX_REMEMBERED:
         return _read(method, raw_path)
-    if (found := _remembered.get((method, raw_path))) is not None:
-        return found
+    if (known := _remembered.get((method, raw_path))) is not None:
+        return known
     info = _read(method, raw_path)
     return _remembered.put((method, raw_path), info, _weight(info, raw_path))
 
@@ -135,7 +135,7 @@ def _collection(base: RequestInfo, verb: str) -> tuple[str, str]:
         return "deletecollection", ""
     if verb != "get":
         return verb, ""
-    name = _named_by_field(base.parameter("fieldSelector"))
+    name = _name_from_field(base.parameter("fieldSelector"))
     return ("watch" if truthy(base, "watch") else "list"), name
 
 
@@ -144,7 +144,7 @@ def truthy(info: RequestInfo, parameter: str) -> bool:
     return parameter in info.query and info.parameter(parameter).lower() not in ("false", "0")
 
 
-def _named_by_field(selector: str) -> str:
+def _name_from_field(selector: str) -> str:
     """The name in `metadata.name=…`, where a field selector has that."""
     for term in selector.split(","):
         key, equals, value = term.partition("=")

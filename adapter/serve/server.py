@@ -26,7 +26,7 @@ from adapter.serve.authorize import PRIVILEGED, Authorization, attributes_of
 from adapter.serve.connection import Connection, listen
 from adapter.serve.discovery import RESOURCE
 from adapter.serve.documents import Documents, Exchange, agree, only_get
-from adapter.serve.encode import GZIP_FROM, encoded, response, to_bytes, to_json, zipped
+from adapter.serve.encode import GZIP_FROM, compress, response, to_bytes, to_bytes_in_turns, to_json
 from adapter.serve.health import ENDPOINTS, Readiness, health
 from adapter.serve.negotiate import AS_IS, TABLES, Choice, Media, accepts_gzip, negotiate
 from adapter.serve.requestinfo import RequestError, RequestInfo, read_request
@@ -41,7 +41,7 @@ from adapter.serve.status import (
 from adapter.serve.table import table
 from adapter.serve.telemetry import Telemetry
 from adapter.serve.tls import Tls
-from adapter.serve.traced import answered, traced
+from adapter.serve.traced import note_status, trace_request
 from adapter.serve.values import Values, oldest_moment
 from adapter.serve.wire import Object
 from adapter.spans import OFF, Tracer
@@ -131,20 +131,20 @@ class Server:
         try:
             async with asyncio.timeout(self._limits.seconds) as limit:
                 user = await self._identify(request)
-                with traced(self._tracer, request, info, user):
-                    return await self._permitted(request, info, user)
+                with trace_request(self._tracer, request, info, user):
+                    return await self._authorize_and_answer(request, info, user)
         except TimeoutError:
             if limit.expired():
                 raise timed_out(self._limits.seconds) from None
             raise
 
-    async def _permitted(self, request: web.BaseRequest, info: RequestInfo, user: User) -> web.Response:
+    async def _authorize_and_answer(self, request: web.BaseRequest, info: RequestInfo, user: User) -> web.Response:
         self._admit(user, info)
         await self._allow(user, info)
         answer = await self._answer(Exchange(request, info, user))
-        answered(answer.status)
+        note_status(answer.status)
         if answer.content_length and answer.content_length >= GZIP_FROM and _takes_gzip(request):
-            return await zipped(answer)
+            return await compress(answer)
         return answer
 
     def _exceeds(self, limit: int) -> bool:
@@ -156,12 +156,12 @@ class Server:
         try:
             user = await self._authentication.authenticate(Caller(request.headers, presented))
         except StatusError as error:
-            self.telemetry.authenticated("refused" if error.code == 401 else "error")
+            self.telemetry.count_authentication("refused" if error.code == 401 else "error")
             raise
         known = user.name != ANONYMOUS.name
         if known and isinstance(connection, Connection):
-            connection.known()
-        self.telemetry.authenticated("known" if known else "anonymous")
+            connection.note_authenticated()
+        self.telemetry.count_authentication("known" if known else "anonymous")
         return user
 
     def _admit(self, user: User, info: RequestInfo) -> None:
@@ -175,9 +175,9 @@ class Server:
         try:
             await self._authorization.check(attributes_of(info, user))
         except StatusError as error:
-            self.telemetry.authorized("denied" if error.code == 403 else "error")
+            self.telemetry.count_authorization("denied" if error.code == 403 else "error")
             raise
-        self.telemetry.authorized("allowed")
+        self.telemetry.count_authorization("allowed")
 
     # ---- what was asked for
 
@@ -215,7 +215,7 @@ class Server:
         self._note_age(group, message)
         if choice.transform != AS_IS:
             message = await table(message, choice.transform.version, info.parameter("includeObject"))
-        return response(await encoded(message, choice), choice.media.value)
+        return response(await to_bytes_in_turns(message, choice), choice.media.value)
 
     async def _explain(self, exchange: Exchange) -> web.Response:
         only_get(exchange.info)
@@ -242,7 +242,7 @@ class Server:
     def _note_age(self, group: str, message: Object) -> None:
         oldest = oldest_moment(message)
         if oldest is not None:
-            self.telemetry.served(group, time.time() - oldest.timestamp())
+            self.telemetry.note_age(group, time.time() - oldest.timestamp())
 
     def _count(self, info: RequestInfo | None, code: int, seconds: float) -> None:
         self.telemetry.in_flight.set(self._in_flight)

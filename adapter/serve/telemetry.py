@@ -64,15 +64,15 @@ class Telemetry:
             child = self._requests[key] = self._seconds.labels(*key)
         child.observe(seconds)
 
-    def authenticated(self, result: str) -> None:
+    def count_authentication(self, result: str) -> None:
         """Count a caller: 'known', 'anonymous', 'refused', 'error'."""
         self._authentications[result].inc()
 
-    def authorized(self, result: str) -> None:
+    def count_authorization(self, result: str) -> None:
         """Count a verdict: 'allowed', 'denied', 'error'."""
         self._authorizations[result].inc()
 
-    def served(self, group: str, age: float) -> None:
+    def note_age(self, group: str, age: float) -> None:
         """Note the age, s, of the oldest value of an answer."""
         child = self._ages.get(group)
         if child is None:
@@ -93,7 +93,7 @@ class Memories(Collector):
         """As Prometheus' client asks for it."""
         held = GaugeMetricFamily("streamgate_memory_bytes", "Bytes held, by estimate.", labels=["memory"])
         most = GaugeMetricFamily("streamgate_memory_limit_bytes", "Bytes that may be held.", labels=["memory"])
-        for name, weight, limit in rooms.filled():
+        for name, weight, limit in rooms.fill_levels():
             held.add_metric([name], weight)
             most.add_metric([name], limit)
         yield held

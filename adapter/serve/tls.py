@@ -17,7 +17,7 @@ import structlog
 from cryptography import x509
 
 from adapter.files import CHECK_EVERY, identity
-from adapter.serve.certs import RENEWAL, CertificateError, KeyPair, kept_or_made, read_pair
+from adapter.serve.certs import RENEWAL, CertificateError, KeyPair, load_or_make, read_pair
 from adapter.serve.trust import Trust
 
 VERSIONS = {"VersionTLS12": ssl.TLSVersion.TLSv1_2, "VersionTLS13": ssl.TLSVersion.TLSv1_3}
@@ -134,7 +134,7 @@ def _load_pair(context: ssl.SSLContext, pair: KeyPair) -> None:
         os.close(descriptor)
 
 
-def presented_chain(connection: ssl.SSLObject) -> list[bytes]:
+def client_chain(connection: ssl.SSLObject) -> list[bytes]:
     """The client's certificates in DER, its own first; empty where it showed none."""
     leaf = connection.getpeercert(binary_form=True)
     if leaf is None:
@@ -175,7 +175,7 @@ class SelfMadePair:
         now = self._clock()
         if now < self._renew_at:
             return None
-        pair = kept_or_made(self._folder, self._names, now)
+        pair = load_or_make(self._folder, self._names, now)
         self._renew_at = pair.expires - RENEWAL
         return pair
 

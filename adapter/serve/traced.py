@@ -19,8 +19,8 @@ _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 @contextmanager
-def traced(tracer: spans.Tracer, request: web.BaseRequest, info: RequestInfo, user: User) -> Iterator[None]:
-    """The answer of a request is made inside. A stranger's `traceparent` is nobody's: he would have us trace all."""
+def trace_request(tracer: spans.Tracer, request: web.BaseRequest, info: RequestInfo, user: User) -> Iterator[None]:
+    """A span around a request's answer. An anonymous `traceparent` is ignored: it could have us trace all."""
     if not tracer.traces or (info.segments and info.segments[0] in ENDPOINTS):  # the kubelet asks every few seconds
         yield
         return
@@ -31,17 +31,17 @@ def traced(tracer: spans.Tracer, request: web.BaseRequest, info: RequestInfo, us
         try:
             yield
         except StatusError as error:  # an answer; whether it is a failure of ours, its code says
-            answered(error.code)
+            note_status(error.code)
             refusal = error
     if refusal is not None:
         raise refusal
 
 
-def answered(code: int) -> None:
-    """The status of the answer; only those from 500 on are failures of the server's own."""
+def note_status(code: int) -> None:
+    """Note the answer's status in the span; only those from 500 on are failures of the server's own."""
     spans.note({"http.response.status_code": code})
     if code >= 500:
-        spans.failed(str(code))
+        spans.note_failure(str(code))
 
 
 def _name(info: RequestInfo) -> str:
@@ -51,7 +51,11 @@ def _name(info: RequestInfo) -> str:
 
 def _attributes(info: RequestInfo) -> spans.Attributes:
     method = info.method if info.method in _METHODS else "_OTHER"
-    found: dict[str, spans.Value] = {"http.request.method": method, "url.path": info.path[:PATH], "url.scheme": "https"}
+    attributes: dict[str, spans.Value] = {
+        "http.request.method": method,
+        "url.path": info.path[:PATH],
+        "url.scheme": "https",
+    }
     if info.namespace:
-        found["k8s.namespace.name"] = info.namespace[:PATH]
-    return found
+        attributes["k8s.namespace.name"] = info.namespace[:PATH]
+    return attributes

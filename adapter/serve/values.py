@@ -56,7 +56,7 @@ class Values:
                 return await self._external(info, user)
             return await self._resource(info)
         except (Unavailable, Unanswerable, BadQuestion) as error:
-            raise _refused(error) from error
+            raise _status_error(error) from error
 
     async def explain(self, info: RequestInfo, user: str) -> Mapping[str, object]:
         """How the answer to a custom metric comes about, or what an HPA will do: whichever the path names."""
@@ -69,7 +69,7 @@ class Values:
         except Missing as error:
             raise _no_metric(question, str(error)) from error
         except (Unavailable, Unanswerable, BadQuestion) as error:
-            raise _refused(error) from error
+            raise _status_error(error) from error
 
     async def _explain_hpa(self, *, namespace: str, name: str, user: str) -> Mapping[str, object]:
         try:
@@ -77,7 +77,7 @@ class Values:
         except Missing as error:
             raise not_found(str(error), wire.StatusDetails(name, "autoscaling", "horizontalpodautoscalers")) from error
         except (Unavailable, Unanswerable, BadQuestion) as error:
-            raise _refused(error) from error
+            raise _status_error(error) from error
 
     async def _custom(self, info: RequestInfo, user: str) -> wire.Object:
         question = custom_question(info, user)
@@ -116,32 +116,32 @@ class Values:
 
     async def _nodes(self, info: RequestInfo) -> wire.Object:
         fields = field_selector(info)
-        found: Sequence[NodeUsage] = ()
+        nodes: Sequence[NodeUsage] = ()
         if not fields.get("metadata.namespace"):
-            found = self._answers.node_usage(fields.get("metadata.name"), label_selector(info))
-        items = await _in_turns(found, lambda batch: [wire.NodeMetricsItem(*_node_parts(node)) for node in batch])
+            nodes = self._answers.node_usage(fields.get("metadata.name"), label_selector(info))
+        items = await _in_turns(nodes, lambda batch: [wire.NodeMetricsItem(*_node_parts(node)) for node in batch])
         return wire.ItemList("NodeMetricsList", f"{RESOURCE}/v1beta1", wire.NO_LIST_META, items)
 
     def _node(self, name: str) -> wire.Object:
-        found = self._answers.node_usage(name, Selector())
-        if not found:
+        nodes = self._answers.node_usage(name, Selector())
+        if not nodes:
             raise _no_usage("nodes", name, "")
-        return wire.NodeMetrics("NodeMetrics", f"{RESOURCE}/v1beta1", *_node_parts(found[0]))
+        return wire.NodeMetrics("NodeMetrics", f"{RESOURCE}/v1beta1", *_node_parts(nodes[0]))
 
     async def _pods(self, info: RequestInfo) -> wire.Object:
         fields = field_selector(info)
         namespace = info.namespace or fields.get("metadata.namespace") or None
-        found: Sequence[PodUsage] = ()
+        pods: Sequence[PodUsage] = ()
         if fields.get("metadata.namespace", namespace) == namespace:
-            found = self._answers.pod_usage(namespace, fields.get("metadata.name"), label_selector(info))
-        items = await _in_turns(found, lambda batch: [wire.PodMetricsItem(*_pod_parts(pod)) for pod in batch])
+            pods = self._answers.pod_usage(namespace, fields.get("metadata.name"), label_selector(info))
+        items = await _in_turns(pods, lambda batch: [wire.PodMetricsItem(*_pod_parts(pod)) for pod in batch])
         return wire.ItemList("PodMetricsList", f"{RESOURCE}/v1beta1", wire.NO_LIST_META, items)
 
     def _pod(self, namespace: str, name: str) -> wire.Object:
-        found = self._answers.pod_usage(namespace, name, Selector())
-        if not found:
+        pods = self._answers.pod_usage(namespace, name, Selector())
+        if not pods:
             raise _no_usage("pods", name, namespace)
-        return wire.PodMetrics("PodMetrics", f"{RESOURCE}/v1beta1", *_pod_parts(found[0]))
+        return wire.PodMetrics("PodMetrics", f"{RESOURCE}/v1beta1", *_pod_parts(pods[0]))
 
 
 def oldest_moment(message: wire.Object) -> datetime | None:
@@ -153,12 +153,12 @@ def oldest_moment(message: wire.Object) -> datetime | None:
 # ---- objects
 
 
-async def _in_turns(found: Sequence[T], build: Callable[[Sequence[T]], Sequence[Struct]]) -> Sequence[Struct]:
+async def _in_turns(values: Sequence[T], build: Callable[[Sequence[T]], Sequence[Struct]]) -> Sequence[Struct]:
     """The items of a list, built piece by piece, so that a long one does not hold the event loop."""
-    if len(found) <= BATCH:
-        return build(found)
+    if len(values) <= BATCH:
+        return build(values)
     items: list[Struct] = []
-    for batch in batches(found):
+    for batch in batches(values):
         items += build(batch)
         await asyncio.sleep(0)
     return items
@@ -169,7 +169,12 @@ def _items_v1beta1(
 ) -> Sequence[wire.MetricValueV1beta1]:
     return [
         wire.MetricValueV1beta1(
-            _described(value), metric, wire.moment(value.time), wire.seconds(value.window), str(value.value), selector
+            _object_reference(value),
+            metric,
+            wire.moment(value.time),
+            wire.seconds(value.window),
+            str(value.value),
+            selector,
         )
         for value in values
     ]
@@ -181,13 +186,13 @@ def _items_v1beta2(
     identifier = wire.MetricIdentifier(metric, selector)
     return [
         wire.MetricValueV1beta2(
-            _described(value), identifier, wire.moment(value.time), wire.seconds(value.window), str(value.value)
+            _object_reference(value), identifier, wire.moment(value.time), wire.seconds(value.window), str(value.value)
         )
         for value in values
     ]
 
 
-def _described(value: CustomValue) -> wire.Described:
+def _object_reference(value: CustomValue) -> wire.Described:
     reference = value.described
     return wire.Described(reference.kind, reference.namespace or UNSET, reference.name, reference.api_version)
 
@@ -229,7 +234,7 @@ def _usage(usage: Usage) -> Mapping[str, str]:
 # ---- errors
 
 
-def _refused(error: Unavailable | Unanswerable | BadQuestion) -> StatusError:
+def _status_error(error: Unavailable | Unanswerable | BadQuestion) -> StatusError:
     match error:
         case Unavailable():
             return unavailable(str(error) or "the values cannot be had now", soon=error.soon)

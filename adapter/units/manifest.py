@@ -30,11 +30,11 @@ def objects(data: bytes, place: str) -> list[Plain]:
 
     `place` names the file in messages. Raises ManifestError.
     """
-    found: list[Plain] = []
+    plain_values: list[Plain] = []
     for value in values(data, place):
         items = value.get("items") if isinstance(value, dict) and str(value.get("kind", "")).endswith("List") else None
-        found += items if isinstance(items, list) else [] if value is None else [value]
-    return found
+        plain_values += items if isinstance(items, list) else [] if value is None else [value]
+    return plain_values
 
 
 def values(data: bytes, place: str) -> list[Plain]:

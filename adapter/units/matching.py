@@ -47,9 +47,9 @@ class Matcher:
             case Operator.DOES_NOT_EXIST:
                 self._absent.add(key)
             case Operator.GREATER | Operator.LESS:
-                self._bound(key, operator, integer(values[0]))
+                self._narrow_range(key, operator, integer(values[0]))
 
-    def _bound(self, key: str, operator: Operator, bound: int | None) -> None:
+    def _narrow_range(self, key: str, operator: Operator, bound: int | None) -> None:
         known = self._ranges.get(key, Range())
         if bound is None:
             known = known._replace(valid=False)

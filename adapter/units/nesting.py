@@ -11,8 +11,8 @@ _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|(?P<open>[\[{])|[\]}]', re
 """A string that does not end is one to the end of the text: looked for anew at each quote, it would take the square."""
 
 
-def pruned(text: bytes) -> bytes:
-    """`text` with null for each list and object below MAX_DEPTH others; not looked at but for strings and brackets."""
+def prune(text: bytes) -> bytes:
+    """`text` with null for each list or object inside MAX_DEPTH others; only strings and brackets are read."""
     if len(text) > MAX_BYTES:
         return text
     kept: list[bytes] = []

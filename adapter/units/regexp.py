@@ -20,21 +20,23 @@ class RegexpError(ValueError):
     """An expression that Go would not compile, or that needs too much memory; the text says which part."""
 
 
-def compiled(pattern: str, *, memory: int, dot_matches_newline: bool = False) -> Any:
+def compile_pattern(pattern: str, *, memory: int, dot_matches_newline: bool = False) -> Any:
     """`pattern` for RE2, to be used as one of `re`; at most `memory` bytes are held for it. Raises RegexpError."""
     options = re2.Options()
     options.max_mem = memory
     options.log_errors = False
     options.dot_nl = dot_matches_newline
-    if any(found[1] for found in _ANY_BYTE.finditer(pattern)):
-        raise _refused(pattern, "\\C stands for a byte, which Go's expressions do not know")
+    if any(match[1] for match in _ANY_BYTE.finditer(pattern)):
+        raise _regexp_error(pattern, "\\C stands for a byte, which Go's expressions do not know")
     try:
         return re2.compile(pattern, options)
     except UnicodeEncodeError:
-        raise _refused(pattern, "it is not valid Unicode") from None
+        raise _regexp_error(pattern, "it is not valid Unicode") from None
     except re2.error as error:
         cause = error.args[0] if error.args else error
-        raise _refused(pattern, cause.decode(errors="replace") if isinstance(cause, bytes) else str(cause)) from None
+        raise _regexp_error(
+            pattern, cause.decode(errors="replace") if isinstance(cause, bytes) else str(cause)
+        ) from None
     finally:
         re2.purge()  # the module holds 128 expressions, in a cache that counts no bytes
 
@@ -44,6 +46,6 @@ def readable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _refused(pattern: str, why: str) -> RegexpError:
+def _regexp_error(pattern: str, why: str) -> RegexpError:
     shown = pattern if len(pattern) <= MAX_SHOWN else pattern[: MAX_SHOWN - 3] + "..."
     return RegexpError(f"{shown!r} does not compile: {why}")

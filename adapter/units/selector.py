@@ -58,13 +58,13 @@ class Selector:
         a regular expression through, as in `path in (/api/(v1|v2)/.*)`, where a parenthesis opens a nested group. These
         values, and the number of requirements, have bounds of their own.
         """
-        return cls(_bounded(_Reader(text, strict_values).read(), strict_values))
+        return cls(_enforce_limits(_Reader(text, strict_values).read(), strict_values))
 
     @classmethod
     def from_object(cls, selector: Mapping[str, object], strict_values: bool = True) -> "Selector":
         """Read a metav1.LabelSelector as JSON gives it: matchLabels and matchExpressions. Raises SelectorError."""
         requirements = chain(_match_labels(selector, strict_values), _match_expressions(selector, strict_values))
-        return cls(_bounded(requirements, strict_values))
+        return cls(_enforce_limits(requirements, strict_values))
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether an object with `labels` is selected."""
@@ -126,10 +126,10 @@ class _Reader:
             return
         while True:
             yield self.requirement()
-            if not (found := self.take()):
+            if not (part := self.take()):
                 return
-            if found != ",":
-                raise self.error(f"found {found!r} where ',' or the end belongs", found)
+            if part != ",":
+                raise self.error(f"found {part!r} where ',' or the end belongs", part)
 
     def requirement(self) -> Requirement:
         absent = self.peek() == "!" and bool(self.take())
@@ -144,7 +144,7 @@ class _Reader:
             raise self.error(f"found {token!r} where one of = == != in notin > < belongs", token)
         operator = _BINARY[token]
         values = self.values() if operator in LISTS else [self.value()]
-        return Requirement(key, operator, tuple(sorted({self.checked(value, operator) for value in values})))
+        return Requirement(key, operator, tuple(sorted({self.check_value(value, operator) for value in values})))
 
     def value(self) -> str:
         if self.peek() in ("", ","):
@@ -155,17 +155,17 @@ class _Reader:
         return token
 
     def values(self) -> list[str]:
-        if (found := self.take()) != "(":
-            raise self.error(f"found {found!r} where '(' belongs", found)
+        if (part := self.take()) != "(":
+            raise self.error(f"found {part!r} where '(' belongs", part)
         if not self.strict_values:
             return self.nested_values()
         values = []
         while True:
             values.append("" if self.peek() in (",", ")") else self.value())
-            if (found := self.take()) == ")":
+            if (part := self.take()) == ")":
                 return values
-            if found != ",":
-                raise self.error(f"found {found!r} where ',' or ')' belongs", found)
+            if part != ",":
+                raise self.error(f"found {part!r} where ',' or ')' belongs", part)
 
     def nested_values(self) -> list[str]:
         """Up to the ')' that closes the list; commas part values only outside inner parentheses."""
@@ -192,7 +192,7 @@ class _Reader:
         self.position = match.end()
         return match[1]
 
-    def checked(self, value: str, operator: Operator) -> str:
+    def check_value(self, value: str, operator: Operator) -> str:
         self.check(value, (value_problem if self.strict_values else metric_value_problem)(value), value)
         if operator in INEQUALITIES and integer(value) is None:
             raise self.error(f"{value!r} must be a 64-bit integer after > and <", value)
@@ -209,8 +209,8 @@ class _Reader:
         return SelectorError(f"cannot read the selector {shown!r}: at character {place}: {problem}")
 
 
-def _bounded(requirements: Iterable[Requirement], strict_values: bool) -> Iterator[Requirement]:
-    """They, as long as they are not too many for a metric's selector. Raises SelectorError."""
+def _enforce_limits(requirements: Iterable[Requirement], strict_values: bool) -> Iterator[Requirement]:
+    """Yields the requirements; raises SelectorError where a metric's selector has too many."""
     values = 0
     for number, requirement in enumerate(requirements, 1):
         values += len(requirement.values)

@@ -9,11 +9,11 @@ _ESCAPES |= {"\\": r"\\", '"': r"\""}
 
 def quote(text: str) -> str:
     """`text` between double quotes, with escapes for what cannot be printed."""
-    return f'"{_SPECIAL.sub(_escaped, text)}"'
+    return f'"{_SPECIAL.sub(_escape, text)}"'
 
 
-def _escaped(found: re.Match[str]) -> str:
-    character = found[0]
+def _escape(match: re.Match[str]) -> str:
+    character = match[0]
     if character in _ESCAPES:
         return _ESCAPES[character]
     if character.isprintable():

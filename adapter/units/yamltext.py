@@ -89,12 +89,12 @@ class Budget:
         own: list[Pair] = []
         for key, value in node.value:
             if key.tag == MERGE:
-                merged += self._merged(value, depth)
+                merged += self._pairs_to_merge(value, depth)
             else:
                 own.append((key, value))
         return merged + own
 
-    def _merged(self, value: yaml.Node, depth: int) -> Iterator[Pair]:
+    def _pairs_to_merge(self, value: yaml.Node, depth: int) -> Iterator[Pair]:
         for source in reversed(value.value) if isinstance(value, yaml.SequenceNode) else [value]:
             if not isinstance(source, yaml.MappingNode):
                 raise YamlError("'<<' takes a mapping or a list of mappings", line(value))

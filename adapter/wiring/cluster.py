@@ -40,18 +40,18 @@ class Cluster:
     jobs: Sequence[Job]
 
 
-async def connected(settings: Settings, stack: AsyncExitStack, registry: CollectorRegistry) -> Cluster:
+async def connect(settings: Settings, stack: AsyncExitStack, registry: CollectorRegistry) -> Cluster:
     """Follow pods, nodes and HPAs of the cluster. Raises StartError."""
     client = await client_of(settings.lister_kubeconfig or settings.kubeconfig, stack)
     pods = Informer(client, PODS, Pod, transform=Compactor((ANNOTATION, UNREADY)))
     presences = Presences(steady)
-    pods.index.on_change(presences.changed)
+    pods.index.on_change(presences.note_change)
     nodes = Informer(client, NODES, Node)  # prometheus-adapter's role may not list nodes or HPAs: nobody waits for them
     hpas = Informer(client, HORIZONTAL_POD_AUTOSCALERS, HorizontalPodAutoscaler)
     jobs = [
-        followed("pods", pods, registry),
-        followed("nodes", nodes, registry),
-        followed("hpas", hpas, registry),
+        informer_job("pods", pods, registry),
+        informer_job("nodes", nodes, registry),
+        informer_job("hpas", hpas, registry),
     ]
     return Cluster(
         client=client,
@@ -74,8 +74,8 @@ async def client_of(kubeconfig: str, stack: AsyncExitStack) -> Client:
     return await stack.enter_async_context(Client(connection))
 
 
-def followed(name: str, informer: Informer[Any], registry: CollectorRegistry) -> Job:
-    """The job that follows with `informer`, whose age /metrics shows."""
+def informer_job(name: str, informer: Informer[Any], registry: CollectorRegistry) -> Job:
+    """The job that runs `informer`, whose age /metrics shows."""
     age = Gauge(
         f"streamgate_informer_{name}_age_seconds",
         f"Time since the API server last said something about {name}.",

@@ -11,7 +11,7 @@ from adapter.collect.announce import Announcer
 from adapter.collect.answers import Collected
 from adapter.collect.catalogue import Catalogue
 from adapter.collect.collector import Collector
-from adapter.collect.concern import concerned
+from adapter.collect.concern import is_concerned
 from adapter.collect.demand import Demand, Shares
 from adapter.collect.directory import Directory
 from adapter.collect.follow import follow_hpas, follow_resources
@@ -66,7 +66,7 @@ def collecting(
         telemetry.follow(transitions.groups)
     directory = _directory(cluster, catalogue)
     limits = Limits(max_age=float(settings.value_max_age), refresh=_refresh(settings))
-    planner = Planner(limits, directory.wanted, directory.size)
+    planner = Planner(limits, directory.names_of, directory.size)
     collector = Collector(
         values.source,
         catalogue,
@@ -78,7 +78,7 @@ def collecting(
         places=settings.prometheus_concurrency,
         filling=_filling(cluster, values),
     )
-    announcer = Announcer(cluster.client, cluster.hpas, lambda: _told(collector, values))
+    announcer = Announcer(cluster.client, cluster.hpas, lambda: _hpa_problems(collector, values))
     jobs = [Job("collector", collector.run), Job("events", announcer.run)]
     read_hpas = follow_hpas(cluster.hpas, demand, catalogue, collector.wake)
     if cluster.client is not None:
@@ -137,13 +137,13 @@ def _refresh(settings: Settings) -> float:
     return wanted if settings.prometheus_url else min(EMBEDDED_REFRESH, wanted)
 
 
-def _told(collector: Collector, values: Values) -> Mapping[tuple[str, str], str]:
-    """What each HPA is told beside it: why its metric has no value, or who is over his share with series of it."""
+def _hpa_problems(collector: Collector, values: Values) -> Mapping[tuple[str, str], str]:
+    """HPA -> its problem: why its metric has no value, or who is over his share with series of it."""
     over, names = values.over_share(), values.refused_names()
     told = {
         hpa: over[hpa[0]]
         for hpa, wants in (collector.demand.declarers.items() if over else ())
-        if hpa[0] in over and concerned(wants, collector.held, names.get(hpa[0], ()))
+        if hpa[0] in over and is_concerned(wants, collector.held, names.get(hpa[0], ()))
     }
     return told | collector.starving()
 

@@ -30,7 +30,7 @@ from adapter.serve.tls import FilePair, SelfMadePair, Tls, keep_fresh
 from adapter.serve.trust import AnchorFiles, Anchors, ProxyRules, Trust, TrustError, keep_anchors
 from adapter.settings import Settings
 from adapter.spans import OFF, Tracer
-from adapter.wiring.cluster import client_of, followed
+from adapter.wiring.cluster import client_of, informer_job
 
 log = structlog.get_logger("streamgate")
 
@@ -87,8 +87,10 @@ def alone(settings: Settings, anchors: Anchors) -> Access:
     return Access(trust, Authentication([ClientCertificates(trust)]), Authorization([PrivilegedGroups(), allowed]))
 
 
-async def delegated(settings: Settings, stack: AsyncExitStack, registry: CollectorRegistry, client: Client) -> Access:
-    """The cluster is asked who is who and who may do what. Raises StartError."""
+async def delegate_to_cluster(
+    settings: Settings, stack: AsyncExitStack, registry: CollectorRegistry, client: Client
+) -> Access:
+    """Access by the cluster, which is asked who is who and who may do what. Raises StartError."""
     files = _anchor_files(settings)
     try:
         trust = Trust(files.load() or Anchors())
@@ -98,7 +100,7 @@ async def delegated(settings: Settings, stack: AsyncExitStack, registry: Collect
     listed = None
     if not settings.authentication_skip_lookup:
         informer = follow_trust(client, trust)
-        jobs.append(followed("authentication", informer, registry))
+        jobs.append(informer_job("authentication", informer, registry))
         listed = None if settings.authentication_tolerate_lookup_failure else informer
     reviews = Reviews(
         tokens=await _client_for(settings.authentication_kubeconfig, stack, client),

@@ -23,7 +23,7 @@ from adapter.kube import config
 from adapter.metrics.otlp.limits import ReceiveLimits
 from adapter.metrics.prometheus.client import PrometheusSource
 from adapter.metrics.prometheus.connection import RIGHT, Connection, Endpoint
-from adapter.metrics.prometheus.proxy import ProxyError, checked, proxy_for
+from adapter.metrics.prometheus.proxy import ProxyError, check_proxy, proxy_for
 from adapter.metrics.scrape.kubelet import kubelet_tls
 from adapter.metrics.source import Source
 from adapter.program.run import Job, StartError
@@ -99,13 +99,13 @@ async def prometheus(settings: Settings, environ: Mapping[str, str] = os.environ
 
 
 def _headers(given: Sequence[str]) -> Mapping[str, str]:
-    """Of `name=value`; one that is given twice is sent as one with both values, which means the same."""
-    found: dict[str, tuple[str, str]] = {}
+    """Headers of `name=value` texts; one given twice is sent as one with both values, which means the same."""
+    headers: dict[str, tuple[str, str]] = {}
     for header in given:
         name, _, value = header.partition("=")
-        first, before = found.get(name.lower(), (name, ""))
-        found[name.lower()] = first, ", ".join(filter(None, [before, value]))
-    return dict(found.values())
+        first, before = headers.get(name.lower(), (name, ""))
+        headers[name.lower()] = first, ", ".join(filter(None, [before, value]))
+    return dict(headers.values())
 
 
 def _urls(text: str) -> tuple[str, ...]:
@@ -124,7 +124,7 @@ def _proxies(urls: Sequence[str], named: str, environ: Mapping[str, str]) -> Seq
     """The proxy for each URL: the one that the kubeconfig names, else as the environment says."""
     try:
         if named:
-            return [checked("the kubeconfig's proxy-url", named)] * len(urls)
+            return [check_proxy("the kubeconfig's proxy-url", named)] * len(urls)
         return [proxy_for(url, environ) for url in urls]
     except ProxyError as error:
         raise StartError(f"the proxy for Prometheus: {error}") from error
@@ -139,7 +139,7 @@ async def _user(kubeconfig: str, urls: Sequence[str]) -> config.Connection:
         raise StartError(f"--prometheus-auth-config={error}") from error
 
 
-async def embedded(
+async def from_embedded_store(
     settings: Settings,
     stack: AsyncExitStack,
     registry: CollectorRegistry,

@@ -26,13 +26,15 @@ LOOK_EVERY = 1.0
 
 def cluster(file: Path) -> Cluster:
     """What a file of Pods and HorizontalPodAutoscalers holds, kept up to date. Raises StartError."""
-    found = Cluster(client=None, pods=Index(), presences=None, pods_listed=None, nodes=Index(), hpas=Index(), jobs=())
+    file_cluster = Cluster(
+        client=None, pods=Index(), presences=None, pods_listed=None, nodes=Index(), hpas=Index(), jobs=()
+    )
     seen = identity(file)
     try:
-        _take(file, found)
+        _take(file, file_cluster)
     except DocumentError as error:
         raise StartError(str(error)) from error
-    return replace(found, jobs=[Job("standalone file", partial(_follow, file, found, seen))])
+    return replace(file_cluster, jobs=[Job("standalone file", partial(_follow, file, file_cluster, seen))])
 
 
 def _take(file: Path, cluster: Cluster) -> None:

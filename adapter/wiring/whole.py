@@ -35,7 +35,7 @@ class Adapter:
     jobs: Sequence[Job]
 
 
-async def wired(settings: Settings, stack: AsyncExitStack) -> Adapter:
+async def build_adapter(settings: Settings, stack: AsyncExitStack) -> Adapter:
     """The adapter by `settings`, for as long as `stack` lasts. Raises StartError."""
     registry = CollectorRegistry()
     counters = SpanCounters(registry)
@@ -47,7 +47,7 @@ async def wired(settings: Settings, stack: AsyncExitStack) -> Adapter:
     if settings.prometheus_url:
         values = await sources.from_prometheus(settings, stack, rules, catalogue)
     else:
-        values = await sources.embedded(
+        values = await sources.from_embedded_store(
             settings, stack, registry, cluster=cluster, rules=rules, certificate=certificate.first
         )
     core = collecting(
@@ -58,7 +58,7 @@ async def wired(settings: Settings, stack: AsyncExitStack) -> Adapter:
         access = servers.alone(settings, own.anchors)
     else:
         own = None
-        access = await servers.delegated(settings, stack, registry, cluster.client)
+        access = await servers.delegate_to_cluster(settings, stack, registry, cluster.client)
     serving = await servers.serving(
         settings,
         stack,
@@ -89,7 +89,7 @@ def readiness(cluster: clusters.Cluster, values: sources.Values, core: Collectin
 async def _cluster(settings: Settings, stack: AsyncExitStack, registry: CollectorRegistry) -> clusters.Cluster:
     if settings.standalone:
         return standalone.cluster(Path(settings.standalone))
-    return await clusters.connected(settings, stack, registry)
+    return await clusters.connect(settings, stack, registry)
 
 
 def read_rules(settings: Settings) -> RuleFile:

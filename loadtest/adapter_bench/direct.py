@@ -122,7 +122,7 @@ def measure(
     before, cpu, began = meters.read(), time.process_time(), time.monotonic()
     tally = asyncio.run(run_level(adapter.url, context, targets, concurrency=concurrency, bounds=bounds))
     seconds, client = time.monotonic() - began, time.process_time() - cpu
-    spent = meters.spent(before, meters.read())
+    spent = meters.difference(before, meters.read())
     return level(
         tally,
         spent,

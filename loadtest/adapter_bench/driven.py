@@ -51,12 +51,12 @@ def measure(adapter: Ours, meters: Meters, seconds: float) -> Driven:
     """A window from now on."""
     before = meters.read()
     time.sleep(seconds)
-    spent = meters.spent(before, meters.read())
-    return driven(spent, adapter.user, rss=meters.adapter.rss(), most=meters.adapter.rss("VmHWM"))
+    spent = meters.difference(before, meters.read())
+    return compute_figures(spent, adapter.user, rss=meters.adapter.rss(), most=meters.adapter.rss("VmHWM"))
 
 
-def driven(spent: Spent, user: str, *, rss: float, most: float) -> Driven:
-    """The figures."""
+def compute_figures(spent: Spent, user: str, *, rss: float, most: float) -> Driven:
+    """The figures of one window; `user` is the adapter's, `rss` and `most` its memory now and at most, MiB."""
     asked = metric_requests(spent.events)
     answered = [event for event in asked if event.code == 200]
     periods, minutes = spent.seconds / PERIOD_S, spent.seconds / 60

@@ -145,8 +145,8 @@ class Prometheus(RunningPrometheus):
 
 
 @contextmanager
-def scraped(folder: Path, pods: list[tuple[str, str]]) -> Iterator[Prometheus]:
-    """A Prometheus that scrapes series of these pods."""
+def running_prometheus(folder: Path, pods: list[tuple[str, str]]) -> Iterator[Prometheus]:
+    """Run a Prometheus that scrapes made-up series of these pods; both end with the context."""
     folder.mkdir(parents=True, exist_ok=True)
     port, file = free_port("127.0.0.1"), folder / "pods.json"
     file.write_text(json.dumps(pods))

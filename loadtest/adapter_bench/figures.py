@@ -54,29 +54,29 @@ def _event(entry: Mapping[str, Any]) -> Event:
     )
 
 
-def metric_requests(found: Iterable[Event]) -> list[Event]:
-    """Those of the HPA controller for a metric of pods."""
+def metric_requests(events: Iterable[Event]) -> list[Event]:
+    """The requests by which the HPA controller asks for a metric of pods."""
     return [
-        event for event in found if event.user == HPA_USER and event.name == "*" and event.resource.endswith(CUSTOM)
+        event for event in events if event.user == HPA_USER and event.name == "*" and event.resource.endswith(CUSTOM)
     ]
 
 
-def pod_lists(found: Iterable[Event], user: str) -> int:
+def pod_lists(events: Iterable[Event], user: str) -> int:
     """How often `user` listed pods."""
-    return sum(event.user == user and event.verb == "list" and event.resource == "pods" for event in found)
+    return sum(event.user == user and event.verb == "list" and event.resource == "pods" for event in events)
 
 
-def intervals(found: Iterable[Event]) -> list[float]:
+def intervals(events: Iterable[Event]) -> list[float]:
     """Seconds between two successive requests for the same thing: of one HPA, from sync to sync."""
     by_uri: dict[str, list[float]] = {}
-    for event in found:
+    for event in events:
         by_uri.setdefault(event.uri, []).append(event.received)
     return [after - before for times in map(sorted, by_uri.values()) for before, after in pairwise(times)]
 
 
-def milliseconds(found: Iterable[Event]) -> list[float]:
-    """How long each took."""
-    return [(event.done - event.received) * 1e3 for event in found]
+def milliseconds(events: Iterable[Event]) -> list[float]:
+    """How long each request took, ms."""
+    return [(event.done - event.received) * 1e3 for event in events]
 
 
 def quantiles(values: Sequence[float], shares: Sequence[float] = (0.5, 0.99)) -> tuple[float, ...]:

@@ -57,9 +57,9 @@ class Meters:
         self.adapter = adapter.process
         self.processes = [self.adapter, Process("prometheus", prometheus.pid)]
         for name in ("kube-apiserver", "kube-controller-manager", "etcd"):
-            found = bed.processes.get(name)
-            assert found is not None, name
-            self.processes.append(Process(name, found.pid))
+            process = bed.processes.get(name)
+            assert process is not None, name
+            self.processes.append(Process(name, process.pid))
 
     def read(self) -> Reading:
         """Now."""
@@ -78,8 +78,8 @@ class Meters:
             ticks=machine.parse(Path("/proc/stat").read_text()),
         )
 
-    def spent(self, before: Reading, after: Reading) -> Spent:
-        """The difference, with the lines of the audit log between."""
+    def difference(self, before: Reading, after: Reading) -> Spent:
+        """What was spent between two readings, with the audit log's events of that time."""
         computed = after.computed - before.computed
         with self._log.open("rb") as stream:
             stream.seek(before.logged)

@@ -117,7 +117,7 @@ HEADINGS = ("", *PEERS, OURS, *(f"ours against {peer}" for peer in PEERS))
 def tables(runs: Sequence[Results]) -> list[tuple[str, list[list[str]]]]:
     """Every table: its title and rows under HEADINGS. All runs have the same levels."""
     first = runs[0].first[OURS].concurrency
-    found = [
+    sections = [
         (
             f"Direct, first pass over the selectors, concurrency {first}",
             rows(DIRECT_ROWS, [run.first for run in runs]),
@@ -125,8 +125,8 @@ def tables(runs: Sequence[Results]) -> list[tuple[str, list[list[str]]]]:
     ]
     for position, level in enumerate(runs[0].levels[OURS]):
         of_all = [{name: levels[position] for name, levels in run.levels.items()} for run in runs]
-        found.append((f"Direct, concurrency {level.concurrency}", rows(DIRECT_ROWS, of_all)))
-    return [*found, ("Driven by HPAs", rows(DRIVEN_ROWS, [run.driven for run in runs]))]
+        sections.append((f"Direct, concurrency {level.concurrency}", rows(DIRECT_ROWS, of_all)))
+    return [*sections, ("Driven by HPAs", rows(DRIVEN_ROWS, [run.driven for run in runs]))]
 
 
 def document(results: Results, conditions: Mapping[str, str]) -> dict[str, Any]:
@@ -139,19 +139,19 @@ def document(results: Results, conditions: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def parse(found: Mapping[str, Any]) -> tuple[Results, dict[str, str]]:
-    """What `document` made."""
+def parse(saved: Mapping[str, Any]) -> tuple[Results, dict[str, str]]:
+    """The results and conditions in the JSON object that `document` made."""
     return (
         Results(
-            {name: Level(**one) for name, one in found["first"].items()},
-            {name: [Level(**one) for one in levels] for name, levels in found["levels"].items()},
-            {name: Driven(**one) for name, one in found["driven"].items()},
+            {name: Level(**one) for name, one in saved["first"].items()},
+            {name: [Level(**one) for one in levels] for name, levels in saved["levels"].items()},
+            {name: Driven(**one) for name, one in saved["driven"].items()},
         ),
-        found["conditions"],
+        saved["conditions"],
     )
 
 
-def said(conditions: Sequence[Mapping[str, str]]) -> list[str]:
+def condition_lines(conditions: Sequence[Mapping[str, str]]) -> list[str]:
     """A line per condition; what differs from run to run, run by run. The last says what was repeated."""
     lines = []
     for name in conditions[0]:
@@ -165,7 +165,7 @@ def said(conditions: Sequence[Mapping[str, str]]) -> list[str]:
 def figures(runs: Sequence[Results], conditions: Sequence[Mapping[str, str]]) -> str:
     """The tables and conditions as Markdown."""
     blocks = [f"### {title}\n\n{markdown(HEADINGS, lines)}" for title, lines in tables(runs)]
-    lines = "\n".join(f"- {line}" for line in said(conditions))
+    lines = "\n".join(f"- {line}" for line in condition_lines(conditions))
     return "\n\n".join([f"### Conditions\n\n{lines}", *blocks])
 
 

@@ -11,7 +11,7 @@ import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from loadtest.monitoring.adapter import ADAPTER
-from loadtest.monitoring.board import built
+from loadtest.monitoring.board import build_dashboard
 from loadtest.monitoring.cost import COST
 from loadtest.monitoring.hpas import HPAS
 from loadtest.monitoring.recommender import RECOMMENDER
@@ -39,7 +39,7 @@ def files() -> Mapping[Path, str]:
     encoder = JSONEncoder(sort_keys=True, indent=1)
     return {
         COMPONENTS / "alerts-operator" / "prometheusrule.yaml": prometheus_rule(),
-        **{boards / f"{one.name}.json": encoder.encode(built(one).build()) + "\n" for one in BOARDS},
+        **{boards / f"{one.name}.json": encoder.encode(build_dashboard(one).build()) + "\n" for one in BOARDS},
     }
 
 

@@ -80,7 +80,7 @@ class Board:
     sections: Sequence[Section]
 
 
-def built(board: Board) -> Dashboard:
+def build_dashboard(board: Board) -> Dashboard:
     """The dashboard as Grafana's builder."""
     made = (
         Dashboard(f"StreamGate / {board.title}")
@@ -94,7 +94,7 @@ def built(board: Board) -> Dashboard:
         .with_variable(DatasourceVariable("source").label("Source").type("prometheus"))
     )
     for variable in board.variables:
-        made = made.with_variable(_chosen(variable))
+        made = made.with_variable(_variable(variable))
     ids = itertools.count(1)
     for section in board.sections:
         made = made.with_row(Row(section.title).id(next(ids)))
@@ -103,7 +103,7 @@ def built(board: Board) -> Dashboard:
     return made
 
 
-def _chosen(variable: Variable) -> QueryVariable:
+def _variable(variable: Variable) -> QueryVariable:
     return (
         QueryVariable(variable.name)
         .label(variable.label)

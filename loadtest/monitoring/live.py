@@ -75,7 +75,7 @@ async def _load(adapter: Adapter, streams: list[Stream], seconds: float) -> None
     while (gone := time.monotonic() - began) < seconds:
         for pod, stream in enumerate(streams):
             stream.rate = arrivals(pod, gone)
-        await adapter.served()
+        await adapter.fetch_values()
         await asyncio.sleep(ASKED_EVERY)
 
 

@@ -46,11 +46,11 @@ def of_hpa(hpa: Mapping[str, Any]) -> Iterator[Line]:
     }
     for metric, value in sizes.items():
         yield metric, labels, value
-    for metric, found in (
+    for metric, entries in (
         ("spec_target_metric", targets(spec.get("metrics"), "target")),
         ("status_target_metric", targets(status.get("currentMetrics"), "current")),
     ):
-        for name, kind, value in found:
+        for name, kind, value in entries:
             yield metric, labels | {"metric_name": name, "metric_target_type": kind}, value
     for condition in status.get("conditions") or ():
         for said in ("true", "false", "unknown"):
@@ -62,10 +62,10 @@ def targets(metrics: Sequence[Mapping[str, Any]] | None, side: str) -> Iterator[
     """Name, type of target and value of each metric of an HPA's spec (`target`) or status (`current`)."""
     for metric in metrics or ():
         kind = metric["type"]
-        found = metric.get(kind[:1].lower() + kind[1:]) or {}
-        name = found.get("name") or found.get("metric", {}).get("name", "")
+        source = metric.get(kind[:1].lower() + kind[1:]) or {}
+        name = source.get("name") or source.get("metric", {}).get("name", "")
         for key, called in (("averageValue", "average"), ("value", "value"), ("averageUtilization", "utilization")):
-            if (text := found.get(side, {}).get(key)) is not None:
+            if (text := source.get(side, {}).get(key)) is not None:
                 yield name, called, number(str(text))
 
 
@@ -101,7 +101,7 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def served(bed: Bed) -> Iterator[str]:
+def serve_page(bed: Bed) -> Iterator[str]:
     """HOST:PORT at which `page` answers; what cannot be had is 503."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -137,7 +137,7 @@ def scraping(state: str, controllers: Sequence[str]) -> dict[str, Any]:
 
 def watch(bed: Bed, seconds: float, controllers: Sequence[str], into: Path) -> None:
     """Scrape for so long, then draw what there is."""
-    with tempfile.TemporaryDirectory(prefix="streamgate-") as name, served(bed) as state:
+    with tempfile.TemporaryDirectory(prefix="streamgate-") as name, serve_page(bed) as state:
         folder = Path(name)
         prometheus = RunningPrometheus(folder, folder / "targets.json", EVERY_S)
         (folder / "prometheus.yml").write_text(yaml.safe_dump(scraping(state, controllers)))

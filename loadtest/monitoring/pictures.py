@@ -100,25 +100,25 @@ def _lines(axes: Any, panel: Mapping[str, Any], ask: Ask) -> None:
 
 
 def _number(axes: Any, panel: Mapping[str, Any], ask: Ask) -> None:
-    found = [f"{series.values[-1]:.4g}" for _, series in _answers(panel, ask)][:3]
+    texts = [f"{series.values[-1]:.4g}" for _, series in _answers(panel, ask)][:3]
     axes.axis("off")
-    axes.text(0.5, 0.5, " ".join(found), ha="center", va="center", fontsize=16, color="seagreen")
+    axes.text(0.5, 0.5, " ".join(texts), ha="center", va="center", fontsize=16, color="seagreen")
 
 
 def _answers(panel: Mapping[str, Any], ask: Ask) -> Iterator[tuple[str, Series]]:
     """The series of all targets of a panel, each by what its legend makes of its labels."""
     for target in panel["targets"]:
-        for series in ask(asked(target["expr"])):
+        for series in ask(fill_variables(target["expr"])):
             yield _legend(target.get("legendFormat") or "", series.labels) or panel["title"], series
 
 
 def _legend(template: str, labels: Mapping[str, str]) -> str:
-    return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda found: labels.get(found[1], ""), template)
+    return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda match: labels.get(match[1], ""), template)
 
 
-def asked(query: str) -> str:
-    """A query as Prometheus gets it, with everything chosen."""
-    return re.sub(r"\$\w+", lambda found: "5m" if found[0] == "$__rate_interval" else ".*", query)
+def fill_variables(query: str) -> str:
+    """A panel's query with Grafana's variables filled in so that it selects everything."""
+    return re.sub(r"\$\w+", lambda match: "5m" if match[0] == "$__rate_interval" else ".*", query)
 
 
 def asking(url: str, ends: float, span: float = SPAN) -> Ask:
@@ -127,15 +127,15 @@ def asking(url: str, ends: float, span: float = SPAN) -> Ask:
     def ask(query: str) -> Sequence[Series]:
         asked = {"query": query, "start": ends - span, "end": ends, "step": span / POINTS}
         with urllib.request.urlopen(f"{url}/api/v1/query_range?{urllib.parse.urlencode(asked)}", timeout=30) as answer:
-            found = json.load(answer)["data"]["result"]
-        return [_series(each) for each in found]
+            matrix = json.load(answer)["data"]["result"]
+        return [_series(each) for each in matrix]
 
     return ask
 
 
-def _series(found: Mapping[str, Any]) -> Series:
-    times, values = zip(*found["values"], strict=True)
-    return Series(found["metric"], [float(at) for at in times], [float(value) for value in values])
+def _series(raw: Mapping[str, Any]) -> Series:
+    times, values = zip(*raw["values"], strict=True)
+    return Series(raw["metric"], [float(at) for at in times], [float(value) for value in values])
 
 
 def boards() -> Mapping[str, Mapping[str, Any]]:

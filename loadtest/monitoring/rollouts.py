@@ -10,8 +10,8 @@ RELEASES: Final = "streamgate_rollout_releases_total"
 WAY_BACK: Final = "histogram_quantile(0.9, sum by (le) (increase(streamgate_rollout_return_seconds_bucket[7d])))"
 
 
-def ended(outcome: str) -> str:
-    """How many releases ended so in a week."""
+def releases_by_outcome(outcome: str) -> str:
+    """The PromQL query for how many releases ended with `outcome` in the last week."""
     return f'sum(increase({RELEASES}{{{within(OF_POLICY)}, outcome="{outcome}"}}[7d])) or vector(0)'
 
 
@@ -38,14 +38,14 @@ ROLLOUTS: Final = Board(
                     "Promoted in 7 days",
                     "short",
                     "Releases that the gates let through.",
-                    [Line(ended("Promoted"))],
+                    [Line(releases_by_outcome("Promoted"))],
                     wide=6,
                 ),
                 Number(
                     "Rolled back in 7 days",
                     "short",
                     "Releases that a gate was against.",
-                    [Line(ended("RolledBack"))],
+                    [Line(releases_by_outcome("RolledBack"))],
                     wide=6,
                 ),
                 Number(

@@ -113,16 +113,23 @@ class ArgoShop:
 def canary(weight: int, seconds: float) -> dict[str, Any]:
     """One step of `weight` percent by the ratio of pods, held for `seconds` under analysis in the background."""
     steps = [{"setWeight": weight}, {"pause": {"duration": f"{seconds:.0f}s"}}]
-    return {"canary": {"maxSurge": 1, "maxUnavailable": 0, "steps": steps, "analysis": {**_asked(), "startingStep": 1}}}
+    return {
+        "canary": {
+            "maxSurge": 1,
+            "maxUnavailable": 0,
+            "steps": steps,
+            "analysis": {**_analysis_reference(), "startingStep": 1},
+        }
+    }
 
 
 def blue_green() -> dict[str, Any]:
     """Promoted as soon as the new pods are ready, analysed afterwards."""
     services = {"activeService": "web", "previewService": "web-preview"}
-    return {"blueGreen": {**services, "autoPromotionEnabled": True, "postPromotionAnalysis": _asked()}}
+    return {"blueGreen": {**services, "autoPromotionEnabled": True, "postPromotionAnalysis": _analysis_reference()}}
 
 
-def _asked() -> dict[str, Any]:
+def _analysis_reference() -> dict[str, Any]:
     latest = {"name": "hash", "valueFrom": {"podTemplateHashValue": "Latest"}}
     return {"templates": [{"templateName": "errors"}], "args": [latest]}
 

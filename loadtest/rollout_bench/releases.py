@@ -102,8 +102,8 @@ class Lane:
             good=good,
             outcome=past.get("outcome", "unfinished"),
             seconds=_seconds(past.get("startedAt"), past.get("endedAt")),
-            new_s=_lingered(Revision(loser, True), verdict, self._clients),
-            kept_s=_lingered(Revision(loser, False), verdict, self._clients, late),
+            new_s=_seconds_to_last_answer(Revision(loser, True), verdict, self._clients),
+            kept_s=_seconds_to_last_answer(Revision(loser, False), verdict, self._clients, late),
             requests=self._clients.answers.total() - asked + late.answers.total(),
             failures=(*self._clients.failures[failed:], *late.failures),
             restarted=sum(after.get(name) != restarts for name, restarts in judged.items()) if promoted else 0,
@@ -130,7 +130,7 @@ class Lane:
             time.sleep(LOOK)
 
 
-def _lingered(revision: Revision, verdict: float | None, *seen: Clients) -> float | None:
+def _seconds_to_last_answer(revision: Revision, verdict: float | None, *seen: Clients) -> float | None:
     """s from the verdict to the last request that the revision answered; None where none of `seen` came to it."""
     last = [clients.spans[revision].last for clients in seen if revision in clients.spans]
     return None if verdict is None or not last else max(0.0, max(last) - verdict)

@@ -19,8 +19,8 @@ SHORTEST, LONGEST = 30.0, 86_400.0
 MOST_WORK_MS = 60_000.0
 
 
-def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line's; what is wrong with it ends the program with a sentence."""
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse and check the command line; a mistake ends the program with a sentence."""
     parser = _parser()
     given = parser.parse_args(arguments)
     if given.verb == "run":
@@ -126,8 +126,8 @@ def check_out(parser: argparse.ArgumentParser, out: Path | None) -> None:
 def _behavior(text: str) -> dict[str, Any]:
     """An argument's JSON; the API server says what of it is wrong. Raises ArgumentTypeError."""
     with suppress(ValueError, RecursionError):
-        if isinstance(found := json.loads(text), dict):
-            return found
+        if isinstance(behavior := json.loads(text), dict):
+            return behavior
     raise argparse.ArgumentTypeError(
         f'{cut(text)} is no JSON object; {{"scaleUp": {{"tolerance": "0"}}}} would be right'
     )

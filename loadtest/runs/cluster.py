@@ -80,7 +80,7 @@ class Cluster:
         self.low, self.high = hpa.spec.min_replicas or 1, hpa.spec.max_replicas
         self.behavior = msgspec.to_builtins(hpa.spec.behavior) if hpa.spec.behavior else {}
         self.host, self.work_ms = place.host.rstrip("/"), place.work_ms
-        self.description = place.description or f"the cluster at {client.connection.server}, HPA {_named(place)}"
+        self.description = place.description or f"the cluster at {client.connection.server}, HPA {_full_name(place)}"
         self.heard = Heard()
         self.patience = HELD_S
         """s for a fixed fleet."""
@@ -103,7 +103,7 @@ class Cluster:
         hpa = await client.get(path, HorizontalPodAutoscaler)
         target = hpa.spec.scale_target_ref
         if target.kind not in PLURALS:
-            raise WorldError(f"{_named(place)} scales a {target.kind}; one of {', '.join(PLURALS)} would be right")
+            raise WorldError(f"{_full_name(place)} scales a {target.kind}; one of {', '.join(PLURALS)} would be right")
         resource = Resource("apps", "v1", PLURALS[target.kind])
         scale = await client.get(resource.path(place.namespace, target.name, "scale"), Scale)
         return cls(client, place, hpa, scale.status.selector)
@@ -113,18 +113,18 @@ class Cluster:
         """Watched; with `fixed` the HPA's bounds are that for the time, and are put back. Raises WorldError."""
         async with AsyncExitStack() as stack:
             for informer in (self._pods, self._hpas, self._slices):
-                informer.index.on_change(lambda *_: self._changed())
+                informer.index.on_change(lambda *_: self._note_counts())
                 await stack.enter_async_context(informer.running())
             for watched in (self._pods, self._hpas, self._slices):
                 if not await watched.wait_synced(SYNCED_S):
                     raise WorldError(f"{watched.resource.plural} in {self._place.namespace}: {watched.waiting()}")
-            self._changed()
+            self._note_counts()
             if fixed is not None:
-                await stack.enter_async_context(self._held(fixed))
+                await stack.enter_async_context(self._hold_size(fixed))
             yield
 
     @asynccontextmanager
-    async def _held(self, replicas: int) -> AsyncIterator[None]:
+    async def _hold_size(self, replicas: int) -> AsyncIterator[None]:
         try:
             await self._set_bounds(replicas, replicas)
             await self._there(replicas)
@@ -137,7 +137,7 @@ class Cluster:
         while (now := self.heard.now[Kind.ENDPOINTS]) != replicas:
             if time.monotonic() > until:
                 raise WorldError(
-                    f"{_named(self._place)}: {self.patience:g} s after its bounds became {replicas}, {now} of its"
+                    f"{_full_name(self._place)}: {self.patience:g} s after its bounds became {replicas}, {now} of its"
                     f" target's pods are in a Service's endpoints; {replicas} would be right, for a fleet fixed at that"
                 )
             await asyncio.sleep(0.1)
@@ -147,8 +147,8 @@ class Cluster:
         body = {"spec": {"minReplicas": low, "maxReplicas": high}}
         await self._client.patch(path, body, HorizontalPodAutoscaler)
 
-    def _changed(self) -> None:
-        """What is counted, as the API server tells it now."""
+    def _note_counts(self) -> None:
+        """Note the counts of replicas and pods as the watches have them now."""
         pods = {pod.metadata.name: pod for pod in self._pods.index if pod.metadata.deletion_timestamp is None}
         self.heard.names.update(pods)
         for hpa in self._hpas.index:
@@ -157,14 +157,14 @@ class Cluster:
         self.heard.note(Kind.READY, sum(map(takes_traffic, pods.values())))
         self.heard.note(Kind.ENDPOINTS, len(receiving(self._slices.index) & pods.keys()))
 
-    async def told(self) -> Told | None:
-        """By way of the aggregator, as the HPA controller asks."""
+    async def ask_metrics_api(self) -> Told | None:
+        """Ask through the API server's aggregator, as the HPA controller does; None where there is no value."""
         with contextlib.suppress(KubeError):
-            return summed(json.loads(await self._client.get(self._path, params=self._params)).get("items", ()))
+            return sum_values(json.loads(await self._client.get(self._path, params=self._params)).get("items", ()))
         return None
 
 
-def _named(place: Place) -> str:
+def _full_name(place: Place) -> str:
     return f"HorizontalPodAutoscaler {place.namespace}/{place.hpa}"
 
 
@@ -174,8 +174,8 @@ def _metric(place: Place, hpa: HorizontalPodAutoscaler) -> PodsMetricSource:
         if metric.pods is not None and metric.pods.target.average_value:
             return metric.pods
     raise WorldError(
-        f"{_named(place)} has no metric of type Pods; one with a target.averageValue of requests per second would be"
-        " right, since it says what load a pod bears"
+        f"{_full_name(place)} has no metric of type Pods; one with a target.averageValue of requests per second would"
+        " be right, since it says what load a pod bears"
     )
 
 
@@ -189,11 +189,11 @@ def receiving(slices: Iterable[EndpointSlice]) -> set[str]:
     }
 
 
-def summed(items: Iterable[Mapping[str, Any]]) -> Told | None:
-    """Of a MetricValueList; None where it is empty."""
-    found = [
+def sum_values(items: Iterable[Mapping[str, Any]]) -> Told | None:
+    """The sum, the number and the newest time of a MetricValueList's items; None where it is empty."""
+    samples = [
         (float(Quantity.parse(item["value"])), datetime.fromisoformat(item["timestamp"]).timestamp()) for item in items
     ]
-    if not found:
+    if not samples:
         return None
-    return Told(sum(value for value, _ in found), len(found), max(moment for _, moment in found))
+    return Told(sum(value for value, _ in samples), len(samples), max(moment for _, moment in samples))

@@ -18,10 +18,10 @@ from adapter.kube import config
 from adapter.kube.client import Client
 from adapter.kube.config import ConfigError
 from adapter.kube.errors import KubeError
-from loadtest.browser import BROWSERS, found, picture
+from loadtest.browser import BROWSERS, find_browser, picture
 from loadtest.page import PageError
 from loadtest.runs import page, report
-from loadtest.runs.arguments import OUT, parsed
+from loadtest.runs.arguments import OUT, parse
 from loadtest.runs.cluster import Cluster, Place
 from loadtest.runs.generator import GeneratorError, too_busy
 from loadtest.runs.local import Local
@@ -67,7 +67,7 @@ async def world_at(where: Where) -> AsyncIterator[World]:
 def write(made: Report, folder: Path) -> Path:
     """The folder's report.json and report.html; the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / report.JSON).write_text(report.dumped(report.document(made)), encoding="utf-8")
+    (folder / report.JSON).write_text(report.dump(report.document(made)), encoding="utf-8")
     (folder / HTML).write_text(page.report(made), encoding="utf-8")
     return folder / HTML
 
@@ -80,13 +80,13 @@ async def run_all(plan: Plan, where: Where, console: Console, *, fixed: bool) ->
             if problem := check(plan, world):
                 return problem
             name = f"{plan.scenario.name}, {'fleet fixed at the peak' if held else 'with its HPA'}"
-            runs.append(await watched(plan, world, console, name, held=held))
+            runs.append(await watch_with_progress(plan, world, console, name, held=held))
         if problem := too_busy(runs[-1].locust_cpu):
             return problem
     return Report(*runs)
 
 
-async def watched(
+async def watch_with_progress(
     plan: Plan, world: World, console: Console, name: str, *, held: bool = False, beside: Beside | None = None
 ) -> Run:
     """One run, with its progress on the console."""
@@ -96,15 +96,15 @@ async def watched(
         lines = iter(range(sys.maxsize))
 
         def say(standing: Standing) -> None:
-            progress.update(task, completed=max(0.0, standing.elapsed), said=said(standing))
+            progress.update(task, completed=max(0.0, standing.elapsed), said=describe_standing(standing))
             if not console.is_terminal and next(lines) % 10 == 0:
-                console.print(f"{standing.elapsed:5.0f} s: {said(standing)}", highlight=False)
+                console.print(f"{standing.elapsed:5.0f} s: {describe_standing(standing)}", highlight=False)
 
         return await watch(plan, world, say, fixed=held, beside=beside)
 
 
-def said(standing: Standing) -> str:
-    """How it stands, in a line."""
+def describe_standing(standing: Standing) -> str:
+    """How the run stands now, as one line."""
     served = "–" if standing.served is None else f"{standing.served:.0f}"
     counts = standing.counts
     return (
@@ -166,7 +166,7 @@ def _compare(given: argparse.Namespace, console: Console) -> int:
     if names[0] == names[1]:
         names = [f"{name} ({place})" for name, place in zip(names, ("first", "second"), strict=True)]
     table = Table("figure", *names, "second less first", title="95 % intervals in brackets; * where 0 is outside")
-    for cells in page.compared(before.run, after.run):
+    for cells in page.comparison_rows(before.run, after.run):
         table.add_row(*cells)
     console.print(table)
     if warning := page.unlike(before.run, after.run):
@@ -186,7 +186,7 @@ def _scenarios(_: argparse.Namespace, console: Console) -> int:
 
 
 def _picture(given: argparse.Namespace, console: Console) -> int:
-    browser = found()
+    browser = find_browser()
     if not browser:
         print(f"no browser: one of {', '.join(BROWSERS)} is wanted", file=sys.stderr)
         return 1
@@ -206,7 +206,7 @@ def _picture(given: argparse.Namespace, console: Console) -> int:
 
 
 def _publish(given: argparse.Namespace, console: Console) -> int:
-    made, browser = report.load(given.report), found()
+    made, browser = report.load(given.report), find_browser()
     if not browser and not given.figures:
         print(f"no browser: one of {', '.join(BROWSERS)} is wanted", file=sys.stderr)
         return 1
@@ -218,8 +218,8 @@ def _publish(given: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def guarded(job: Verb, given: argparse.Namespace, console: Console) -> int:
-    """A verb's exit code; what can go wrong is one sentence on stderr."""
+def run_verb(job: Verb, given: argparse.Namespace, console: Console) -> int:
+    """Run a verb and give its exit code; an expected failure is one sentence on stderr."""
     try:
         return job(given, console)
     except TOLD as error:
@@ -241,7 +241,7 @@ def _sentence(error: OSError) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 1 where a run does not count or a report cannot be read."""
-    given = parsed(arguments)
+    given = parse(arguments)
     console = Console(width=None if sys.stdout.isatty() else 150)
     jobs = {"run": _run, "compare": _compare, "scenarios": _scenarios, "picture": _picture, "publish": _publish}
-    return guarded(jobs[given.verb], given, console)
+    return run_verb(jobs[given.verb], given, console)

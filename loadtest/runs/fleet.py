@@ -80,7 +80,7 @@ class Fleet:
 
     async def run(self) -> None:
         """Until cancelled: then all pods end."""
-        self._changed()
+        self._update_endpoints()
         async with asyncio.TaskGroup() as group:
             while True:
                 self._woken.clear()
@@ -101,14 +101,14 @@ class Fleet:
         self._heard.names.add(pod.name)
         self._heard.note(Kind.CREATED, len(self.pods))
         try:
-            await pod.live(self._folder, self._flags, self._changed)
+            await pod.live(self._folder, self._flags, self._update_endpoints)
         finally:
             del self.pods[pod.name]
             self._heard.note(Kind.CREATED, len(self.pods))
             self._woken.set()
 
-    def _changed(self) -> None:
-        """Endpoints and the adapter's file follow at once."""
+    def _update_endpoints(self) -> None:
+        """Give the ready pods to the balancer and write them to the adapter's file."""
         ready = {pod.name: pod.port for pod in self.pods.values() if pod.takes_traffic}
         self._heard.note(Kind.READY, len(ready))
         self.balancer.endpoints = ready

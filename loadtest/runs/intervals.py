@@ -90,11 +90,11 @@ def mean(values: Sequence[float], *, step: float = STEP_S, seed: int = SEED) -> 
 
 def latency(run: Run, share: float, *, seed: int = SEED) -> Draws:
     """A quantile of the durations, ms."""
-    each = [found for part in _blocks(run) if (found := milliseconds(part))]
-    durations = np.array(sorted({duration for found in each for duration in found}))
+    each = [counts for part in _blocks(run) if (counts := milliseconds(part))]
+    durations = np.array(sorted({duration for counts in each for duration in counts}))
     if len(durations) == 0:
         return Draws(math.nan, np.empty(0))
-    table = np.array([[found.get(duration, 0) for duration in durations] for found in each])
+    table = np.array([[counts.get(duration, 0) for duration in durations] for counts in each])
     whole = durations[_rank(table.sum(axis=0), share)]
     if len(each) < MIN_BLOCKS:
         return Draws(float(whole), np.empty(0))
@@ -104,7 +104,7 @@ def latency(run: Run, share: float, *, seed: int = SEED) -> Draws:
 
 def failures(run: Run, *, seed: int = SEED) -> Draws:
     """The share of the requests that failed and had not asked to; NaN without any."""
-    table = np.array([_failed(part) for part in _blocks(run)])
+    table = np.array([_failure_counts(part) for part in _blocks(run)])
     failed, counted = table.sum(axis=0)
     if counted == 0:
         return Draws(math.nan, np.empty(0))
@@ -115,16 +115,16 @@ def failures(run: Run, *, seed: int = SEED) -> Draws:
     return Draws(float(failed / counted), drawn[:, 0] / drawn[:, 1])
 
 
-def _failed(part: Sequence[Slice]) -> tuple[int, int]:
-    """Of how many requests; those that asked to fail are no part of it."""
+def _failure_counts(part: Sequence[Slice]) -> tuple[int, int]:
+    """Failed requests and all requests of some slices, without those that asked to fail."""
     return sum(one.failed for one in part), sum(one.answered - one.asked_to_fail for one in part)
 
 
 def _blocks(run: Run) -> list[list[Slice]]:
-    found: list[list[Slice]] = [[] for _ in range(max(1, math.ceil(run.seconds / BLOCK_S)))]
+    blocks: list[list[Slice]] = [[] for _ in range(max(1, math.ceil(run.seconds / BLOCK_S)))]
     for one in run.slices:
-        found[min(len(found) - 1, max(0, int(one.time / BLOCK_S)))].append(one)
-    return found
+        blocks[min(len(blocks) - 1, max(0, int(one.time / BLOCK_S)))].append(one)
+    return blocks
 
 
 def _rank(counts: "np.ndarray[tuple[int], np.dtype[np.int64]]", share: float) -> int:
@@ -132,33 +132,35 @@ def _rank(counts: "np.ndarray[tuple[int], np.dtype[np.int64]]", share: float) ->
     return int(np.searchsorted(sums, max(1, math.ceil(share * sums[-1] - 1e-9))))
 
 
-def accuracy(found: Sequence[Moment]) -> Draws:
+def accuracy(moments: Sequence[Moment]) -> Draws:
     """1 - mean(|have - need| / need)."""
-    return mean([1 - abs(one.have - one.need) / one.need for one in found])
+    return mean([1 - abs(one.have - one.need) / one.need for one in moments])
 
 
-def cost(found: Sequence[Moment], peak: int) -> Draws:
+def cost(moments: Sequence[Moment], peak: int) -> Draws:
     """Pod-seconds against a fleet fixed at the `peak`'s replicas, less 1."""
-    return mean([one.have / peak - 1 for one in found])
+    return mean([one.have / peak - 1 for one in moments])
 
 
 def figures(run: Run) -> dict[str, Draws]:
     """Those that two runs are compared by; NaN where a run cannot tell."""
-    found = moments(run) if run.watched else []
+    fleet_moments = moments(run) if run.watched else []
     return {
-        "scaling accuracy, %": _scaled(accuracy(found), 100),
-        "too little (share of the need), %": _scaled(mean([max(m.need - m.have, 0) / m.need for m in found]), 100),
-        "too much (share of the need), %": _scaled(mean([max(m.have - m.need, 0) / m.need for m in found]), 100),
-        "pods at a time": mean([one.have for one in found]),
-        "cost against a fleet fixed at the peak, %": _scaled(cost(found, run.peak), 100),
+        "scaling accuracy, %": _scale(accuracy(fleet_moments), 100),
+        "too little (share of the need), %": _scale(
+            mean([max(m.need - m.have, 0) / m.need for m in fleet_moments]), 100
+        ),
+        "too much (share of the need), %": _scale(mean([max(m.have - m.need, 0) / m.need for m in fleet_moments]), 100),
+        "pods at a time": mean([one.have for one in fleet_moments]),
+        "cost against a fleet fixed at the peak, %": _scale(cost(fleet_moments, run.peak), 100),
         "slowest scale-up, s": Draws(slowest(ups(run)), np.empty(0)),
         "slowest scale-down, s": Draws(slowest(downs(run) if run.watched else []), np.empty(0)),
         "p50 latency, ms": latency(run, 0.5),
         "p95 latency, ms": latency(run, 0.95),
         "p99 latency, ms": latency(run, 0.99),
-        FAILED: _scaled(failures(run), 100),
+        FAILED: _scale(failures(run), 100),
     }
 
 
-def _scaled(draws: Draws, factor: float) -> Draws:
+def _scale(draws: Draws, factor: float) -> Draws:
     return Draws(draws.value * factor, draws.drawn * factor)

@@ -91,18 +91,18 @@ class Local:
                 raise SystemExit(f"the sample services were not ready within {START_S:g} s")
             await asyncio.sleep(0.1)
 
-    async def told(self) -> Told | None:
-        """The sum over all pods that are served."""
-        values = await self._served()
+    async def ask_metrics_api(self) -> Told | None:
+        """The sum over all pods for which the adapter serves a value; None without any."""
+        values = await self._fetch_values()
         if not values:
             return None
         total = sum(float(value.rate) for value in values.values())
         return Told(total, len(values), max(value.time for value in values.values()))
 
-    async def _served(self) -> dict[str, Served]:
+    async def _fetch_values(self) -> dict[str, Served]:
         with contextlib.suppress(OSError, TimeoutError, aiohttp.ClientError):
             if self._adapter:
-                return await self._adapter.served()
+                return await self._adapter.fetch_values()
         return {}
 
     async def _control(self, fleet: Fleet) -> None:
@@ -111,7 +111,7 @@ class Local:
         await asyncio.sleep(random.uniform(0, HPA_PERIOD_S))
         while True:
             began = time.monotonic()
-            values = {name: PodValue(one.rate.milli(), one.time) for name, one in (await self._served()).items()}
+            values = {name: PodValue(one.rate.milli(), one.time) for name, one in (await self._fetch_values()).items()}
             observed: Observed = PodValues(values) if values else Invalid("no value is served")
             pods = [PodState(pod.name, ready=str(pod.takes_traffic)) for pod in fleet.pods.values()]
             scale = Scale(fleet.wanted, len(fleet.pods))

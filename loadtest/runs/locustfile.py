@@ -130,7 +130,7 @@ class Record:
         self._file = Path(path).open("w", buffering=1, encoding="utf-8")  # noqa: SIM115
         self._environment = environment
         self._clear()
-        environment.events.request.add_listener(self._answered)
+        environment.events.request.add_listener(self._on_request)
         environment.events.quitting.add_listener(lambda **_: self._line())
         gevent.spawn(self._lines)
 
@@ -140,7 +140,7 @@ class Record:
         self.pods: Counter[str] = Counter()
         self.problems: Counter[str] = Counter()
 
-    def _answered(self, *, response_time: float, response: Any, exception: Exception | None, **_: Any) -> None:
+    def _on_request(self, *, response_time: float, response: Any, exception: Exception | None, **_: Any) -> None:
         self.latencies[f"{response_time:.3g}"] += 1
         if exception is not None:
             code = getattr(response, "status_code", 0)

@@ -38,13 +38,13 @@ def moments(run: Run) -> list[Moment]:
     """Demand and supply in the middle of each STEP_S of the run."""
     pieces = iter(levels(run.counts(Kind.ENDPOINTS), run.seconds))
     piece = next(pieces)
-    found = []
+    series = []
     for place in range(int(run.seconds / STEP_S)):
         elapsed = (place + 0.5) * STEP_S
         while elapsed >= piece.end:
             piece = next(pieces)
-        found.append(Moment(run.needs(elapsed), piece.replicas))
-    return found
+        series.append(Moment(run.needs(elapsed), piece.replicas))
+    return series
 
 
 class Elasticity(NamedTuple):
@@ -59,17 +59,17 @@ class Elasticity(NamedTuple):
     jitter: float
 
 
-def elasticity(found: Sequence[Moment], *, jitter: float = 0.0) -> Elasticity:
-    """Of moments that are equally far apart; there must be one."""
-    count = len(found)
-    under = math.fsum(max(one.need - one.have, 0) / one.need for one in found) / count
-    over = math.fsum(max(one.have - one.need, 0) / one.need for one in found) / count
+def elasticity(moments: Sequence[Moment], *, jitter: float = 0.0) -> Elasticity:
+    """The elasticity over moments that are equally far apart; there must be at least one."""
+    count = len(moments)
+    under = math.fsum(max(one.need - one.have, 0) / one.need for one in moments) / count
+    over = math.fsum(max(one.have - one.need, 0) / one.need for one in moments) / count
     return Elasticity(
         accuracy=1 - under - over,
         under=under,
         over=over,
-        under_time=sum(one.have < one.need for one in found) / count,
-        over_time=sum(one.have > one.need for one in found) / count,
+        under_time=sum(one.have < one.need for one in moments) / count,
+        over_time=sum(one.have > one.need for one in moments) / count,
         jitter=jitter,
     )
 
@@ -81,21 +81,21 @@ def jitter(run: Run) -> float:
     return (moved - len(needs(run))) / (run.seconds / 60)
 
 
-def cost(found: Sequence[Moment], peak: int) -> float:
+def cost(moments: Sequence[Moment], peak: int) -> float:
     """Pod-seconds against those of a fleet that always has the `peak`'s replicas: -0.2 is a fifth less."""
-    return math.fsum(one.have for one in found) / (peak * len(found)) - 1
+    return math.fsum(one.have for one in moments) / (peak * len(moments)) - 1
 
 
 # -- what clients saw --------------------------------------------------------------------------------------------------
 
 
 def milliseconds(slices: Iterable[Slice]) -> dict[float, int]:
-    """All answers by their duration."""
-    found: Counter[float] = Counter()
+    """How many answers took each duration, by ms."""
+    counts: Counter[float] = Counter()
     for part in slices:
         for text, count in part.latencies.items():
-            found[float(text)] += count
-    return {duration: count for duration, count in found.items() if count}
+            counts[float(text)] += count
+    return {duration: count for duration, count in counts.items() if count}
 
 
 def quantile(durations: Mapping[float, int], share: float) -> float:

@@ -67,7 +67,7 @@ def service(
             made, flags, more = agreeing(made), [*flags, reflex(bed)], [*more, "with --reflex"]
         stack.enter_context(running_adapter(bed, folder, *flags, apis=APIS))
         scale(bed, made)
-        yield Place(namespace, NAME, address(bed, namespace), WORK_MS, described(bed, scrape, *more), headroom)
+        yield Place(namespace, NAME, address(bed, namespace), WORK_MS, describe(bed, scrape, *more), headroom)
 
 
 def new_name(kind: str) -> str:
@@ -80,10 +80,10 @@ def scale(bed: Bed, made: dict[str, Any]) -> None:
     name, namespace = made["metadata"]["name"], made["metadata"]["namespace"]
     bed.apply(made)
 
-    def looked() -> bool:
+    def has_looked() -> bool:
         return bool(bed.get("hpa", name, "-n", namespace).get("status", {}).get("desiredReplicas"))
 
-    if not wait_until(looked, LOOKED_S, every=0.5):
+    if not wait_until(has_looked, LOOKED_S, every=0.5):
         raise BedError(f"the HPA {namespace}/{name} desires nothing after {LOOKED_S:g} s")
 
 
@@ -92,8 +92,8 @@ def address(bed: Bed, namespace: str) -> str:
     return f"http://{bed.get('service', NAME, '-n', namespace)['spec']['clusterIP']}"
 
 
-def described(bed: Bed, scrape: str, *more: str) -> str:
-    """The bed and its adapter in a sentence."""
+def describe(bed: Bed, scrape: str, *more: str) -> str:
+    """The test bed and its adapter's scrape interval in one line, with what `more` adds."""
     return "; ".join([bed_in_words(bed), f"scrapes every {scrape}", *more])
 
 

@@ -44,21 +44,21 @@ SOURCE: Final = (
 MARKS: Final = {True: "<span class='good'>met</span>", False: "<span class='bad'>not met</span>", None: "–"}
 
 
-def report(found: Report) -> str:
+def report(run_report: Report) -> str:
     """The page of one run."""
-    run = found.run
+    run = run_report.run
     title = f"Load run: {run.scenario}"
     body = f"""<h1>{escape(title)}</h1>
 <p class="dim">{escape(run.plan.asks[0].upper() + run.plan.asks[1:])} {escape(run.began)}, {run.seconds:g} s,
 target {run.target:g} requests/s per pod{_headroom(run)}, {run.low} to {run.high} replicas.</p>
-<h2>What the brief asks for</h2>{verdict_table(found.verdicts)}
+<h2>What the brief asks for</h2>{verdict_table(run_report.verdicts)}
 <h2>The run</h2>{_timeline(run)}
 {_parts(ups(run))}
 <div class="beside"><section><h2>Scale-down</h2>{_downs(downs(run))}</section>
 <section><h2>Elasticity</h2>{_elasticity(run)}</section>
 <section><h2>What clients saw</h2>{_clients(run)}</section>
 <section><h2>Conditions</h2>{_conditions(run)}</section></div>
-{_fixed(found)}<p class="dim">{escape(SOURCE)}</p>"""
+{_fixed_fleet(run_report)}<p class="dim">{escape(SOURCE)}</p>"""
     return _page(title, body)
 
 
@@ -73,7 +73,7 @@ def comparison(names: Sequence[str], before: Report, after: Report) -> str:
     )
     heads = ["figure", *names, "second less first"]
     warn = f"<p class='bad'>{escape(said)}</p>" if (said := unlike(before.run, after.run)) else ""
-    table = _table(heads, compared(before.run, after.run), numbers=range(1, 4))
+    table = _table(heads, comparison_rows(before.run, after.run), numbers=range(1, 4))
     note = "A difference is marked where 0 is outside of its interval."
     body = f"<h1>{escape(title)}</h1>{warn}{table}<p class='dim'>{note}</p><div class='beside'>{sides}</div>"
     return _page(title, body + f"<p class='dim'>{escape(SOURCE)}</p>")
@@ -89,35 +89,35 @@ def unlike(before: Run, after: Run) -> str:
     )
 
 
-def compared(before: Run, after: Run) -> list[list[str]]:
-    """Cells: each figure, of both runs, and the second less the first, which is marked where that is sure."""
+def comparison_rows(before: Run, after: Run) -> list[list[str]]:
+    """A row per figure: both runs, and the second less the first, marked where its bounds exclude 0."""
     old, new, rows = figures(before), figures(after), []
     for name, one in old.items():
         apart, digits = difference(one, new[name]), 3 if name == FAILED else 1
-        cells = [interval(found, digits) for found in (one.interval, new[name].interval, apart)]
+        cells = [interval(each, digits) for each in (one.interval, new[name].interval, apart)]
         rows.append([name, *cells[:2], cells[2] + sure(apart)])
     return rows
 
 
-def interval(found: Interval, digits: int = 1) -> str:
+def interval(figure: Interval, digits: int = 1) -> str:
     """A figure with its bounds."""
-    if math.isnan(found.value):
+    if math.isnan(figure.value):
         return "–"
-    value, *bounds = (f"{one:.{digits}f}" for one in found)
-    return f"{value} [{', '.join(bounds)}]" if found.known else value
+    value, *bounds = (f"{one:.{digits}f}" for one in figure)
+    return f"{value} [{', '.join(bounds)}]" if figure.known else value
 
 
-def sure(found: Interval) -> str:
+def sure(apart: Interval) -> str:
     """A mark where 0 is not within the interval."""
-    return " *" if found.known and (found.low > 0 or found.high < 0) else ""
+    return " *" if apart.known and (apart.low > 0 or apart.high < 0) else ""
 
 
-def verdict_table(found: Iterable[Verdict]) -> str:
+def verdict_table(verdicts: Iterable[Verdict]) -> str:
     """The brief's targets and what was measured."""
     rows = [
         f"<tr><td>{escape(one.name)}</td><td class='one'>{escape(one.target)}</td><td>{escape(one.measured)}</td>"
         f"<td class='one'>{MARKS[one.met]}</td></tr>"
-        for one in found
+        for one in verdicts
     ]
     heads = "".join(f"<th scope='col'>{text}</th>" for text in ("target", "asked for", "measured", "verdict"))
     return f"<div class='wrap'><table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
@@ -143,23 +143,23 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iter
     return f"<div class='wrap'><table><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table></div>"
 
 
-def _parts(found: Sequence[Followed]) -> str:
-    if not found:
+def _parts(scale_ups: Sequence[Followed]) -> str:
+    if not scale_ups:
         return "<h2>Scale-up</h2><p class='dim'>The need never rose.</p>"
-    heads = ["part", *(f"{_change(one)} at {one.need.time:.0f} s" for one in found)]
-    splits = [[f"{part:.1f} s" for part in one.parts] if one.parts else ["–"] * len(NAMES) for one in found]
+    heads = ["part", *(f"{_change(one)} at {one.need.time:.0f} s" for one in scale_ups)]
+    splits = [[f"{part:.1f} s" for part in one.parts] if one.parts else ["–"] * len(NAMES) for one in scale_ups]
     rows = [
         *([name, *cells] for name, cells in zip(NAMES, zip(*splits, strict=True), strict=True)),
-        ["all", *(took(one) for one in found)],
-        ["replicas desired beyond the need", *(str(one.overshoot) for one in found)],
+        ["all", *(took(one) for one in scale_ups)],
+        ["replicas desired beyond the need", *(str(one.overshoot) for one in scale_ups)],
     ]
-    figure = plots.parts(found)
-    picture = f"<figure>{plots.svg(figure, plots.parts_in_words(found))}</figure>" if figure else ""
+    figure = plots.parts(scale_ups)
+    picture = f"<figure>{plots.svg(figure, plots.parts_in_words(scale_ups))}</figure>" if figure else ""
     return f"<h2>Scale-up, and where its time went</h2>{picture}{_table(heads, rows, numbers=range(1, len(heads)))}"
 
 
-def _downs(found: Sequence[Followed]) -> str:
-    rows = [[_change(one), f"{one.need.time:.0f} s", took(one)] for one in found]
+def _downs(scale_downs: Sequence[Followed]) -> str:
+    rows = [[_change(one), f"{one.need.time:.0f} s", took(one)] for one in scale_downs]
     return _table(["need", "at", "took"], rows, numbers=(1, 2)) if rows else "<p class='dim'>The need never fell.</p>"
 
 
@@ -177,16 +177,16 @@ def took(one: Followed) -> str:
 def _elasticity(run: Run) -> str:
     if not run.watched:
         return f"<p class='dim'>{escape(UNWATCHED)}.</p>"
-    found = elasticity(moments(run), jitter=jitter(run))
+    scores = elasticity(moments(run), jitter=jitter(run))
     names = {
-        "scaling accuracy, 1 - mean(|ready - needed| / needed)": found.accuracy,
-        "provisioning accuracy, too little (θ_U)": found.under,
-        "provisioning accuracy, too much (θ_O)": found.over,
-        "time with too little (τ_U)": found.under_time,
-        "time with too much (τ_O)": found.over_time,
+        "scaling accuracy, 1 - mean(|ready - needed| / needed)": scores.accuracy,
+        "provisioning accuracy, too little (θ_U)": scores.under,
+        "provisioning accuracy, too much (θ_O)": scores.over,
+        "time with too little (τ_U)": scores.under_time,
+        "time with too much (τ_O)": scores.over_time,
     }
     rows = [[name, f"{100 * value:.1f} %"] for name, value in names.items()]
-    return _table(["measure", "value"], [*rows, ["jitter, changes a minute", f"{found.jitter:+.2f}"]], numbers=(1,))
+    return _table(["measure", "value"], [*rows, ["jitter, changes a minute", f"{scores.jitter:+.2f}"]], numbers=(1,))
 
 
 def _clients(run: Run) -> str:
@@ -216,10 +216,10 @@ def _headroom(run: Run) -> str:
     return f", {run.headroom:.0%} below the {run.per_pod:g} that it bears" if run.headroom else ""
 
 
-def _fixed(found: Report) -> str:
-    if found.fixed is None:
+def _fixed_fleet(run_report: Report) -> str:
+    if run_report.fixed is None:
         return ""
-    return f"<h2>The same load on a fleet fixed at the peak</h2>{_timeline(found.fixed)}"
+    return f"<h2>The same load on a fleet fixed at the peak</h2>{_timeline(run_report.fixed)}"
 
 
 def _timeline(run: Run) -> str:

@@ -68,14 +68,14 @@ def downs(run: Run) -> list[Followed]:
 
 
 def _down(changes: Sequence[Event], need: Need) -> Followed:
-    moment = _reached(changes, need, lambda count: count <= need.replicas)
+    moment = _time_reached(changes, need, lambda count: count <= need.replicas)
     return Followed(need, None if moment is None else moment - need.time)
 
 
 def _up(run: Run, need: Need) -> Followed:
     moments = [
-        _counted(run, need),
-        *_served(run, need),
+        _time_answered(run, need),
+        *_times_served(run, need),
         *(_at_least(run.counts(kind), need) for kind in (Kind.DESIRED, Kind.CREATED, Kind.READY, Kind.ENDPOINTS)),
         _fits(run, need),
     ]
@@ -100,7 +100,7 @@ def _chain(start: float, moments: Sequence[float]) -> tuple[float, ...]:
     return tuple(after - before for before, after in itertools.pairwise(ordered))
 
 
-def _reached(changes: Sequence[Event], need: Need, enough: Callable[[int], bool]) -> float | None:
+def _time_reached(changes: Sequence[Event], need: Need, enough: Callable[[int], bool]) -> float | None:
     """The first time from the change of need to its end at which `enough` holds of the count."""
     for change, following in itertools.zip_longest(changes, changes[1:]):
         end = following.time if following else float("inf")
@@ -111,7 +111,7 @@ def _reached(changes: Sequence[Event], need: Need, enough: Callable[[int], bool]
 
 
 def _at_least(changes: Sequence[Event], need: Need) -> float | None:
-    return _reached(changes, need, lambda count: count >= need.replicas)
+    return _time_reached(changes, need, lambda count: count >= need.replicas)
 
 
 def _windows(run: Run, need: Need) -> Iterator[tuple[float, int, int]]:
@@ -123,22 +123,22 @@ def _windows(run: Run, need: Need) -> Iterator[tuple[float, int, int]]:
 
 
 def _back(run: Run, place: int) -> list[Slice]:
-    found: list[Slice] = []
+    window: list[Slice] = []
     for part in reversed(run.slices[: place + 1]):
         if part.time <= run.slices[place].time - WINDOW_S + 1e-6:
             break
-        found.append(part)
-    return found
+        window.append(part)
+    return window
 
 
-def _counted(run: Run, need: Need) -> float | None:
-    """When clients got as many answers a second as need that many pods."""
+def _time_answered(run: Run, need: Need) -> float | None:
+    """When clients first got more answers than one pod less should give at the target; None if never."""
     enough = (need.replicas - 1) * run.target * WINDOW_S
     return next((time for time, answers, _ in _windows(run, need) if answers > enough), None)
 
 
-def _served(run: Run, need: Need) -> tuple[float | None, float | None]:
-    """When the metrics API first told what needs that many pods: the time of its newest sample, and when we saw it."""
+def _times_served(run: Run, need: Need) -> tuple[float | None, float | None]:
+    """When the metrics API first served a load that needs so many pods: its newest sample, and our look."""
     enough = (need.replicas - 1) * run.target
     for look in run.looks:
         if need.time < look.time <= need.until and look.total > enough:
@@ -151,13 +151,13 @@ def _fits(run: Run, need: Need) -> float | None:
     return next((time for time, _, pods in _windows(run, need) if pods >= need.replicas), None)
 
 
-def known(found: Iterable[Followed]) -> list[float]:
-    """The durations of those that were followed."""
-    return [one.seconds for one in found if one.seconds is not None]
+def known_seconds(changes: Iterable[Followed]) -> list[float]:
+    """The durations, s, of the changes of need that the fleet followed."""
+    return [one.seconds for one in changes if one.seconds is not None]
 
 
-def slowest(found: Sequence[Followed]) -> float:
+def slowest(changes: Sequence[Followed]) -> float:
     """The longest duration, s; NaN where none is known, or where a need that lasted longer was not followed."""
-    longest = max(known(found), default=math.nan)
-    missed = [one.need.until - one.need.time for one in found if one.seconds is None]
+    longest = max(known_seconds(changes), default=math.nan)
+    missed = [one.need.until - one.need.time for one in changes if one.seconds is None]
     return math.nan if any(lasted > longest for lasted in missed) else longest

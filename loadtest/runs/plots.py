@@ -45,13 +45,13 @@ def timeline(run: Run) -> "Figure":
 
 def _remarks(run: Run) -> list[tuple[float, str]]:
     """What was done and when, s; what is too near for a line of text of its own is joined to what came before."""
-    found: list[tuple[float, str]] = []
+    joined: list[tuple[float, str]] = []
     for remark in sorted(run.remarks, key=lambda remark: remark.time):
-        if found and remark.time - found[-1][0] < run.seconds / 80:
-            found[-1] = (found[-1][0], f"{found[-1][1]}, {remark.text}")
+        if joined and remark.time - joined[-1][0] < run.seconds / 80:
+            joined[-1] = (joined[-1][0], f"{joined[-1][1]}, {remark.text}")
         else:
-            found.append((remark.time, remark.text))
-    return found
+            joined.append((remark.time, remark.text))
+    return joined
 
 
 def _rates(axes: "Axes", run: Run) -> None:
@@ -80,18 +80,18 @@ def _replicas(axes: "Axes", run: Run) -> None:
     for kind, colour, style in (
         (Kind.READY, "#2e8b57", "-"), (Kind.CREATED, "#999999", ":"), (Kind.DESIRED, "#2f4b7c", "--"),
     ):  # fmt: skip
-        found = levels(run.counts(kind), run.seconds)
+        pieces = levels(run.counts(kind), run.seconds)
         _steps(axes, run.counts(kind), run.seconds, color=colour, linestyle=style, label=kind.value)
-        most = max([most, *(one.replicas for one in found)])
+        most = max([most, *(one.replicas for one in pieces)])
     axes.set_ylabel("replicas", fontsize=9)
     axes.set_ylim(0, most * 1.35)
     axes.legend(**LEGEND)
 
 
 def _steps(axes: "Axes", changes: Sequence[Event], seconds: float, **how: Any) -> None:
-    found = levels(changes, seconds)
+    pieces = levels(changes, seconds)
     axes.step(
-        [*(one.start for one in found), seconds], [*(one.replicas for one in found), found[-1].replicas],
+        [*(one.start for one in pieces), seconds], [*(one.replicas for one in pieces), pieces[-1].replicas],
         where="post", linewidth=1.5, **how,
     )  # fmt: skip
 
@@ -125,17 +125,17 @@ def _latency(axes: "Axes", run: Run) -> None:
 
 def _spans(slices: Sequence[Slice]) -> list[list[Slice]]:
     """Slices by SMOOTH_S; an unfinished one at the end is left out."""
-    found: dict[int, list[Slice]] = {}
+    spans: dict[int, list[Slice]] = {}
     for part in slices:
-        found.setdefault(math.ceil(part.time / SMOOTH_S), []).append(part)
-    return list(found.values())[:-1]
+        spans.setdefault(math.ceil(part.time / SMOOTH_S), []).append(part)
+    return list(spans.values())[:-1]
 
 
-def parts(found: Sequence[Followed]) -> "Figure | None":
+def parts(scale_ups: Sequence[Followed]) -> "Figure | None":
     """Where the time of each scale-up went, a bar for each; None where none is known."""
     from matplotlib.figure import Figure
 
-    known = [(one.need, one.parts) for one in found if one.parts is not None]
+    known = [(one.need, one.parts) for one in scale_ups if one.parts is not None]
     if not known:
         return None
     figure = Figure(figsize=(11, 1.5 + 0.35 * len(known)), layout="constrained")
@@ -163,9 +163,9 @@ def timeline_in_words(run: Run) -> str:
     )
 
 
-def parts_in_words(found: Sequence[Followed]) -> str:
+def parts_in_words(scale_ups: Sequence[Followed]) -> str:
     """What `parts` shows, for who cannot see it; a table has the figures."""
-    known = [one for one in found if one.parts is not None]
+    known = [one for one in scale_ups if one.parts is not None]
     bars = ", ".join(f"{one.need.before} → {one.need.replicas} at {one.need.time:.0f} s" for one in known)
     return f"Where the time of each scale-up went, a bar for each, split into {len(NAMES)} parts: {bars}"
 

@@ -46,17 +46,17 @@ def publish_figures(made: Report, docs: Path = DOCS, part: str = "") -> list[Pat
 
 def figures(made: Report) -> str:
     """Targets, parts and conditions as Markdown."""
-    run, found = made.run, ups(made.run)
+    run, scale_ups = made.run, ups(made.run)
     targets = [(one.name, one.target, one.measured, MET[one.met]) for one in made.verdicts]
-    splits = [[f"{part:.1f} s" for part in one.parts] if one.parts else ["–"] * len(NAMES) for one in found]
-    parts = [[name, *cells] for name, cells in zip(NAMES, zip(*splits, strict=True), strict=True)] if found else []
+    splits = [[f"{part:.1f} s" for part in one.parts] if one.parts else ["–"] * len(NAMES) for one in scale_ups]
+    parts = [[name, *cells] for name, cells in zip(NAMES, zip(*splits, strict=True), strict=True)] if scale_ups else []
     heads = [
         "a scale-up's time",
-        *(f"{one.need.before} → {one.need.replicas} at {one.need.time:.0f} s" for one in found),
+        *(f"{one.need.before} → {one.need.replicas} at {one.need.time:.0f} s" for one in scale_ups),
     ]
     lines = [
         markdown(("target", "asked for", "measured", ""), targets),
-        markdown(heads, [*parts, ["all", *(took(one) for one in found)]]),
+        markdown(heads, [*parts, ["all", *(took(one) for one in scale_ups)]]),
         *([_elasticity(run)] if run.watched else []),
         "\n".join(f"- {name}: {said}" for name, said in {"date": run.began, **run.conditions}.items()),
     ]

@@ -44,7 +44,7 @@ def reach(run: Run) -> Reach | None:
 
     needs = [one.need for one in moments(run)]
     count = max(1, min(PHASES, int(MOST_LOOKS * PERIOD_S / run.seconds)))
-    return over_phases([elasticity(followed(load, needs, spec, phase)).accuracy for phase in phases(count)])
+    return over_phases([elasticity(simulate_hpa(load, needs, spec, phase)).accuracy for phase in phases(count)])
 
 
 def phases(count: int) -> list[float]:
@@ -57,7 +57,7 @@ def over_phases(accuracies: Sequence[float]) -> Reach:
     return Reach(math.fsum(accuracies) / len(accuracies), min(accuracies), max(accuracies))
 
 
-def followed(load: Callable[[float], float], needs: Sequence[int], spec: HpaSpec, phase: float) -> list[Moment]:
+def simulate_hpa(load: Callable[[float], float], needs: Sequence[int], spec: HpaSpec, phase: float) -> list[Moment]:
     """Need and fleet in the middle of each STEP_S, of an HPA that first looks at `phase` s; its fleet begins right.
 
     `load` is in requests/s, `needs` for each of these moments, and the target that of the first metric of `spec`. The
@@ -65,12 +65,12 @@ def followed(load: Callable[[float], float], needs: Sequence[int], spec: HpaSpec
     """
     (metric, *_) = spec.metrics
     spec = replace(spec, metrics=(Metric(Source.EXTERNAL, metric.name, metric.target),))
-    have, due, history, found = needs[0], phase, History(), []
+    have, due, history, moments = needs[0], phase, History(), []
     for place, need in enumerate(needs):
         elapsed = (place + 0.5) * STEP_S
         while due <= elapsed:
             told = ExternalValues([round(1000 * load(due))])
             decision = decide(spec, Scale(have, have), [told], [], history, EPOCH + due)
             have, history, due = decision.desired, decision.history, due + PERIOD_S
-        found.append(Moment(need, have))
-    return found
+        moments.append(Moment(need, have))
+    return moments

@@ -13,7 +13,7 @@ import msgspec
 from adapter.hpa.fields import HpaError
 from adapter.hpa.model import HpaSpec
 from adapter.hpa.read import read_spec
-from loadtest.runs.scenarios import SCENARIOS, Scenario, needed
+from loadtest.runs.scenarios import SCENARIOS, Scenario, replicas_needed
 
 MAX_BYTES = 64 * 2**20
 """Of a record; an hour's run has 2 MB."""
@@ -127,7 +127,7 @@ class Run(msgspec.Struct, frozen=True):
     @property
     def peak(self) -> int:
         """The replicas that bear the scenario's highest load: those of the fleet that cost is told against."""
-        return needed(self.plan.peak, 1.0, low=self.low, high=self.high)
+        return replicas_needed(self.plan.peak, 1.0, low=self.low, high=self.high)
 
     @property
     def watched(self) -> bool:
@@ -148,14 +148,14 @@ class Run(msgspec.Struct, frozen=True):
     def needs(self, elapsed: float) -> int:
         """The replicas that the load needs at a time, by the HPA's target."""
         load = self.plan.load(min(elapsed, self.seconds * (1 - 1e-12)), per_pod=self.per_pod, seconds=self.seconds)
-        return needed(load, self.target, low=self.low, high=self.high)
+        return replicas_needed(load, self.target, low=self.low, high=self.high)
 
     def counts(self, kind: Kind) -> list[Event]:
         """Changes of one count, in order, beginning with what it was at 0."""
-        found = sorted((event for event in self.events if event.kind is kind), key=lambda event: event.time)
-        early = [event for event in found if event.time <= 0]
+        changes = sorted((event for event in self.events if event.kind is kind), key=lambda event: event.time)
+        early = [event for event in changes if event.time <= 0]
         first = early[-1].count if early else self.before.get(kind, 0)
-        return [Event(0.0, kind, first), *(event for event in found if event.time > 0)]
+        return [Event(0.0, kind, first), *(event for event in changes if event.time > 0)]
 
 
 class Level(NamedTuple):
@@ -187,12 +187,12 @@ def read(path: Path) -> tuple[Run, Run | None]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise RecordError(f"{path}: larger than {MAX_BYTES} bytes; a report of a run is wanted")
-        found = msgspec.json.decode(path.read_bytes(), type=_File)
+        decoded = msgspec.json.decode(path.read_bytes(), type=_File)
     except OSError as error:
         raise RecordError(f"{path}: {error.strerror}; a report.json of a run is wanted") from error
     except (msgspec.DecodeError, RecursionError) as error:
         raise RecordError(f"{path}: {error}; a report.json of a run is wanted") from error
-    return _checked(path, found.run), found.fixed and _checked(path, found.fixed)
+    return _check_run(path, decoded.run), decoded.fixed and _check_run(path, decoded.fixed)
 
 
 class _File(msgspec.Struct):
@@ -200,7 +200,7 @@ class _File(msgspec.Struct):
     fixed: Run | None = None
 
 
-def _checked(path: Path, run: Run) -> Run:
+def _check_run(path: Path, run: Run) -> Run:
     if run.format != FORMAT:
         raise RecordError(f"{path}: its format is {run.format}; this program reads {FORMAT}")
     if run.scenario not in SCENARIOS:

@@ -28,23 +28,23 @@ class Report(NamedTuple):
         return verdicts(self.run, self.fixed)
 
 
-def document(found: Report) -> dict[str, Any]:
+def document(report: Report) -> dict[str, Any]:
     """The report for JSON: what is computed, then the runs themselves."""
-    seen = answers(found.run)
-    wanted = moments(found.run) if found.run.watched else []
+    seen = answers(report.run)
+    wanted = moments(report.run) if report.run.watched else []
     return {
-        "targets": [one._asdict() for one in found.verdicts],
-        "scale_up": [_followed(one) for one in ups(found.run)],
-        "scale_down": [_followed(one) for one in downs(found.run)],
-        "elasticity": elasticity(wanted, jitter=jitter(found.run))._asdict() if wanted else None,
-        "cost_against_peak": cost(wanted, found.run.peak) if wanted else None,
+        "targets": [one._asdict() for one in report.verdicts],
+        "scale_up": [_change_fields(one) for one in ups(report.run)],
+        "scale_down": [_change_fields(one) for one in downs(report.run)],
+        "elasticity": elasticity(wanted, jitter=jitter(report.run))._asdict() if wanted else None,
+        "cost_against_peak": cost(wanted, report.run.peak) if wanted else None,
         "clients": {**seen._asdict(), "availability": seen.availability},
-        "run": msgspec.to_builtins(found.run, str_keys=True),
-        "fixed": None if found.fixed is None else msgspec.to_builtins(found.fixed, str_keys=True),
+        "run": msgspec.to_builtins(report.run, str_keys=True),
+        "fixed": None if report.fixed is None else msgspec.to_builtins(report.fixed, str_keys=True),
     }
 
 
-def _followed(one: Followed) -> dict[str, Any]:
+def _change_fields(one: Followed) -> dict[str, Any]:
     need = one.need
     return {
         "at": round(need.time, 3),
@@ -57,7 +57,7 @@ def _followed(one: Followed) -> dict[str, Any]:
     }
 
 
-def dumped(made: dict[str, Any]) -> str:
+def dump(made: dict[str, Any]) -> str:
     """JSON with a line for each of its parts; numbers that are none are null."""
     lines = [
         f"{msgspec.json.encode(name).decode()}: {msgspec.json.encode(part).decode()}" for name, part in made.items()
@@ -70,18 +70,18 @@ def load(place: Path) -> Report:
     return Report(*read(place / JSON if place.is_dir() else place))
 
 
-def show(found: Report, console: Console) -> None:
+def show(report: Report, console: Console) -> None:
     """The targets and the parts on the terminal."""
-    table = Table("target", "asked for", "measured", "", title=f"{found.run.scenario}: what the brief asks for")
-    for one in found.verdicts:
+    table = Table("target", "asked for", "measured", "", title=f"{report.run.scenario}: what the brief asks for")
+    for one in report.verdicts:
         table.add_row(one.name, one.target, one.measured, {True: "met", False: "NOT MET", None: ""}[one.met])
     console.print(table)
-    _show_parts(ups(found.run), console)
+    _show_parts(ups(report.run), console)
 
 
-def _show_parts(found: Sequence[Followed], console: Console) -> None:
+def _show_parts(scale_ups: Sequence[Followed], console: Console) -> None:
     table = Table("where the time of a scale-up went", title_justify="left")
-    known = [one for one in found if one.parts is not None]
+    known = [one for one in scale_ups if one.parts is not None]
     for one in known:
         table.add_column(f"{one.need.before} → {one.need.replicas}", justify="right")
     for place, name in enumerate(NAMES):

@@ -75,9 +75,9 @@ class Router:
             return web.Response(status=502, text=f"{url.host}:{url.port} does not answer: {error}")
 
     def namespace(self, path: str) -> str:
-        """Of those that have an adapter, the one that this path asks about; '' where it is none of them."""
-        found = _NAMESPACE.match(path)
-        return found[1] if found and found[1] in self._adapters else ""
+        """The namespace that this path asks about; '' where it names none that has an adapter."""
+        match = _NAMESPACE.match(path)
+        return match[1] if match and match[1] in self._adapters else ""
 
 
 def only_for(authority: str, certificate: tuple[str, str]) -> ssl.SSLContext:

@@ -67,10 +67,10 @@ class Scenario(NamedTuple):
 
     def needs(self, elapsed: float, *, seconds: float, low: int, high: int) -> int:
         """The replicas that the load at `elapsed` s needs, within the HPA's bounds."""
-        return needed(self.load(elapsed, per_pod=1.0, seconds=seconds), 1.0, low=low, high=high)
+        return replicas_needed(self.load(elapsed, per_pod=1.0, seconds=seconds), 1.0, low=low, high=high)
 
 
-def needed(load: float, per_pod: float, *, low: int, high: int) -> int:
+def replicas_needed(load: float, per_pod: float, *, low: int, high: int) -> int:
     """ceil(load / per_pod) within an HPA's bounds: the smallest fleet whose pods are not above the target."""
     return min(high, max(low, math.ceil(load / per_pod - 1e-9)))
 

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from loadtest.rollout_bench.releases import BAD_RATE, GOOD_RATE, STRATEGIES, last_number
 from loadtest.runs.cluster import Place
 from loadtest.runs.local import LOW, SCRAPE
-from loadtest.runs.on_bed import NAME, address, described, new_name, scale
+from loadtest.runs.on_bed import NAME, address, describe, new_name, scale
 from loadtest.runs.record import Kind
 from loadtest.runs.scenarios import SCENARIOS
 from loadtest.runs.world import World
@@ -62,11 +62,11 @@ class Showcase:
         """Beside the load, which began and ends at these Unix seconds."""
         step = next(place for place in range(1000) if SCENARIO.curve(place / 1000) > SCENARIO.curve(0)) / 1000
         await asyncio.sleep(max(0.0, began + step * (until - began) - time.time()))
-        await self._scaled()
+        await self._show_scaling()
         for version, rate, wanted in (("good", GOOD_RATE, "Promoted"), ("bad", BAD_RATE, "RolledBack")):
-            await asyncio.to_thread(self._released, version, rate, wanted, until)
+            await asyncio.to_thread(self._show_release, version, rate, wanted, until)
 
-    async def _scaled(self) -> None:
+    async def _show_scaling(self) -> None:
         at, per_pod = time.time(), self._world.per_pod
         low, high = SCENARIO.curve(0) * per_pod, SCENARIO.peak * per_pod
         self._tell(f"load step: {low:g} → {high:g} requests/s, {high / per_pod:g} times what a pod bears", "load step")
@@ -79,8 +79,8 @@ class Showcase:
                 await asyncio.sleep(0.1)
             self._tell(f"{words} {self._world.heard.now[kind]} pods, {time.time() - at:.1f} s after the step")
 
-    def _released(self, version: str, rate: float, wanted: str, until: float) -> None:
-        """One release to its end; what is told is what the policy's status says."""
+    def _show_release(self, version: str, rate: float, wanted: str, until: float) -> None:
+        """Make one release and follow it to its end, printing each new standing of the policy's status."""
         before, at, told = last_number(self._stage.status()), time.time(), ""
         self._tell(f"release {version}: {rate:.1%} of its answers are errors", f"release {version}")
         self._stage.release(version, rate)
@@ -131,5 +131,5 @@ def on_bed(bed: Bed) -> Iterator[tuple[Place, Stage]]:
         scale(bed, hpa(NAME, namespace, pods_metric(METRIC, str(PER_POD)), low=LOW, high=8, down=300))
         stack.enter_context(running_controller(bed, namespace, folder / "rollout.log"))
         shop.until("Idle")
-        place = Place(namespace, NAME, address(bed, namespace), description=described(bed, SCRAPE, "a canary policy"))
+        place = Place(namespace, NAME, address(bed, namespace), description=describe(bed, SCRAPE, "a canary policy"))
         yield place, Stage(bed, namespace, NAME, NAME)

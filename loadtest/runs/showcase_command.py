@@ -16,7 +16,7 @@ from rich.console import Console
 
 from loadtest.runs.arguments import check_host, check_out
 from loadtest.runs.cluster import Place
-from loadtest.runs.command import Where, finish, guarded, run_until_told, watched, world_at
+from loadtest.runs.command import Where, finish, run_until_told, run_verb, watch_with_progress, world_at
 from loadtest.runs.generator import too_busy
 from loadtest.runs.on_bed import bed_up
 from loadtest.runs.report import Report
@@ -39,7 +39,7 @@ async def perform(where: Where, stage: Stage, console: Console) -> tuple[Report 
         if problem := check(plan, world):
             return problem, []
         showcase = Showcase(stage, world, say)
-        seen = await watched(plan, world, console, "the load", beside=showcase.run)
+        seen = await watch_with_progress(plan, world, console, "the load", beside=showcase.run)
     return too_busy(seen.locust_cpu) or Report(seen), showcase.failed
 
 
@@ -75,11 +75,11 @@ def _demo(given: argparse.Namespace, console: Console) -> int:
             bed = stack.enter_context(bed_up(reuse=given.reuse_bed))
             place, stage = stack.enter_context(on_bed(bed))
             where = Where(place, str(bed.kubeconfig))
-        found, failed = run_until_told(perform(where, stage, console))
-    if isinstance(found, str):
-        print(found, file=sys.stderr)
+        outcome, failed = run_until_told(perform(where, stage, console))
+    if isinstance(outcome, str):
+        print(outcome, file=sys.stderr)
         return 1
-    finish(found, given.out, console)
+    finish(outcome, given.out, console)
     for text in failed:
         print(text, file=sys.stderr)
     return 1 if failed else 0
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     check_host(parser, given.host, given.hpa)
     check_out(parser, given.out)
-    return guarded(_demo, given, Console(width=None if sys.stdout.isatty() else 150))
+    return run_verb(_demo, given, Console(width=None if sys.stdout.isatty() else 150))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from loadtest.adapter_bench.contenders import Ours, tls
 from loadtest.runs.cluster import Place
-from loadtest.runs.command import Where, said, world_at
+from loadtest.runs.command import Where, describe_standing, world_at
 from loadtest.runs.local import DOWN_S, HIGH, LOW, TARGET, WORK_MS
 from loadtest.runs.on_bed import NAME, address, bed_in_words, new_name
 from loadtest.runs.record import Run
@@ -52,13 +52,15 @@ def places(bed: Bed) -> Iterator[dict[str, Place]]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streamgate-")))
         for namespace in spaces.values():
-            stack.enter_context(_deployed(bed, namespace))
+            stack.enter_context(_deploy_sample(bed, namespace))
             wake(address(bed, namespace), LOW)
         stack.callback(bed.kubectl, "delete", "apiservices", *API_SERVICES, "--ignore-not-found")
         adapters = stack.enter_context(
             all_running(bed, folder, EMBEDDED, tuple(COMPARED.values()), peer_flags=(RELIST,))
         )
-        router = stack.enter_context(_routed(bed, {spaces[name]: adapters[one] for name, one in COMPARED.items()}))
+        router = stack.enter_context(
+            _running_router(bed, {spaces[name]: adapters[one] for name, one in COMPARED.items()})
+        )
         metric = pods_metric(METRIC, f"{TARGET:g}")
         bed.apply([hpa(NAME, namespace, metric, low=LOW, high=HIGH, down=DOWN_S) for namespace in spaces.values()])
         _wait_looked(bed, spaces.values())
@@ -71,7 +73,7 @@ def places(bed: Bed) -> Iterator[dict[str, Place]]:
 
 
 @contextmanager
-def _deployed(bed: Bed, namespace: str) -> Iterator[None]:
+def _deploy_sample(bed: Bed, namespace: str) -> Iterator[None]:
     bed.create_namespace(namespace)
     try:
         bed.apply(sample_deployment(NAME, namespace, LOW, WORK_MS=f"{WORK_MS:g}", SLOTS=1))
@@ -96,7 +98,7 @@ def wake(url: str, pods: int) -> None:
 
 
 @contextmanager
-def _routed(bed: Bed, adapters: Mapping[str, Ours]) -> Iterator[Router]:
+def _running_router(bed: Bed, adapters: Mapping[str, Ours]) -> Iterator[Router]:
     """The custom metrics API leads to the router, which only the aggregator may ask.
 
     By a Service of its own: connections to the one before would stay with the adapter that they lead to.
@@ -121,20 +123,22 @@ def _wait_looked(bed: Bed, namespaces: Collection[str]) -> None:
     """Until each HPA has had a value: until then it desires nothing."""
 
     def waiting() -> list[str]:
-        found = {name: bed.get("hpa", NAME, "-n", name).get("status", {}) for name in namespaces}
-        return [name for name, status in found.items() if not status.get("desiredReplicas")]
+        statuses = {name: bed.get("hpa", NAME, "-n", name).get("status", {}) for name in namespaces}
+        return [name for name, status in statuses.items() if not status.get("desiredReplicas")]
 
     if not wait_until(lambda: not waiting(), LOOKED_S, every=1):
         raise BedError(f"after {LOOKED_S:g} s there is an HPA without a metric, in {', '.join(waiting())}")
 
 
-async def watch_all(plan: Plan, found: Mapping[str, Place], kubeconfig: Path, console: Console) -> dict[str, Run]:
+async def watch_all(
+    plan: Plan, place_by_name: Mapping[str, Place], kubeconfig: Path, console: Console
+) -> dict[str, Run]:
     """The runs by name; all loads begin within the same second or two. Raises what the first of them raised."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[said]}"))
     async with AsyncExitStack() as stack:
         worlds = {
             name: await stack.enter_async_context(world_at(Where(place, str(kubeconfig))))
-            for name, place in found.items()
+            for name, place in place_by_name.items()
         }
         with Progress(*columns, console=console) as progress:
             jobs = {name: watch(plan, world, _say(progress, console, name, plan)) for name, world in worlds.items()}
@@ -150,8 +154,8 @@ def _say(progress: Progress, console: Console, name: str, plan: Plan) -> Callabl
     task, lines = progress.add_task(name, total=plan.seconds, said="starting"), itertools.count()
 
     def say(standing: Standing) -> None:
-        progress.update(task, completed=max(0.0, standing.elapsed), said=said(standing))
+        progress.update(task, completed=max(0.0, standing.elapsed), said=describe_standing(standing))
         if not console.is_terminal and next(lines) % 30 == 0:
-            console.print(f"{standing.elapsed:5.0f} s, {name}: {said(standing)}", highlight=False)
+            console.print(f"{standing.elapsed:5.0f} s, {name}: {describe_standing(standing)}", highlight=False)
 
     return say

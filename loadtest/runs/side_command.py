@@ -16,7 +16,7 @@ from rich.table import Table
 from loadtest.page import rewrite
 from loadtest.runs import side_report
 from loadtest.runs.arguments import LONGEST, OUT, SHORTEST, check_out
-from loadtest.runs.command import guarded, run_until_told, write
+from loadtest.runs.command import run_until_told, run_verb, write
 from loadtest.runs.generator import too_busy
 from loadtest.runs.local import DOWN_S
 from loadtest.runs.on_bed import bed_in_words, bed_up
@@ -46,9 +46,9 @@ def write_docs(runs: Mapping[str, Run], world: str, root: Path = ROOT) -> None:
 
 def show(runs: Mapping[str, Run], console: Console) -> None:
     """The table on the terminal, a column for each run."""
-    found = side_report.rows(runs)
-    table = Table(*(column[0] for column in [side_report.HEADINGS, *found]))
-    for cells in zip(*(column[1:] for column in [side_report.HEADINGS, *found]), strict=True):
+    columns = side_report.rows(runs)
+    table = Table(*(column[0] for column in [side_report.HEADINGS, *columns]))
+    for cells in zip(*(column[1:] for column in [side_report.HEADINGS, *columns]), strict=True):
         table.add_row(*cells)
     console.print(table)
 
@@ -56,9 +56,9 @@ def show(runs: Mapping[str, Run], console: Console) -> None:
 def _compare(given: argparse.Namespace, console: Console) -> int:
     plan = Plan(SCENARIO, given.seconds)
     console.print(f"starting a cluster, a Prometheus and {len(COMPARED)} adapters")
-    with bed_up(reuse=given.reuse_bed) as bed, places(bed) as found:
+    with bed_up(reuse=given.reuse_bed) as bed, places(bed) as place_by_name:
         world = f"{bed_in_words(bed)}, scale-down window {DOWN_S} s"
-        runs = run_until_told(watch_all(plan, found, bed.kubeconfig, console))
+        runs = run_until_told(watch_all(plan, place_by_name, bed.kubeconfig, console))
     folder: Path = given.out or OUT / f"{PART}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     for name, run in runs.items():
         write(Report(run), folder / name)
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.write_docs and given.seconds != SCENARIO.seconds:
         parser.error(f"--write-docs is for the whole run of {SCENARIO.seconds:g} s")
     check_out(parser, given.out)
-    return guarded(_compare, given, Console(width=None if sys.stdout.isatty() else 150))
+    return run_verb(_compare, given, Console(width=None if sys.stdout.isatty() else 150))
 
 
 if __name__ == "__main__":

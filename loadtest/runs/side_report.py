@@ -35,8 +35,8 @@ def rows(runs: Mapping[str, Run]) -> list[list[str]]:
 
 
 def _cells(run: Run) -> list[str]:
-    (up, *_), (down, *_), found, seen = ups(run), downs(run), moments(run), answers(run)
-    fleet = elasticity(found)
+    (up, *_), (down, *_), fleet_moments, seen = ups(run), downs(run), moments(run), answers(run)
+    fleet = elasticity(fleet_moments)
     parts = up.parts or ()
     return [
         _seconds(sum(parts[:SERVED]) if parts else None),
@@ -45,7 +45,7 @@ def _cells(run: Run) -> list[str]:
         _seconds(fleet.under_time * run.seconds),
         _seconds(down.seconds),
         f"{100 * fleet.accuracy:.1f} %",
-        f"{sum(one.have for one in found) / len(found):.2f}",
+        f"{sum(one.have for one in fleet_moments) / len(fleet_moments):.2f}",
         f"{seen.p95:.0f} ms",
         f"{seen.failed} of {seen.answered - seen.asked_to_fail}",
     ]
@@ -88,7 +88,7 @@ def figure(runs: Mapping[str, Run]) -> "Figure":
     made = Figure(figsize=(9, 4.6), layout="constrained")
     rates, replicas = made.subplots(2, 1, sharex=True)
     _load(rates, first)
-    wanted, edges = _needed(first)
+    wanted, edges = _needed_replicas(first)
     replicas.stairs(wanted, edges, fill=True, color="#e3e7ee", label="needed: ceil(load / target)")
     for colour, (name, run) in zip(COLOURS, runs.items(), strict=False):
         looks = [look for look in run.looks if 0 <= look.time <= run.seconds]
@@ -115,13 +115,13 @@ def _load(axes: "Axes", run: Run) -> None:
     axes.plot(places, load, color="black", linewidth=1.2, label="load")
 
 
-def _needed(run: Run) -> tuple[list[int], list[float]]:
+def _needed_replicas(run: Run) -> tuple[list[int], list[float]]:
     changes = needs(run)
     return [run.needs(0.0), *(one.replicas for one in changes)], [0.0, *(one.time for one in changes), run.seconds]
 
 
 def _ready(axes: "Axes", run: Run, colour: str, name: str) -> None:
-    found = levels(run.counts(Kind.READY), run.seconds)
-    times = [*(one.start for one in found), run.seconds]
-    counts = [*(one.replicas for one in found), found[-1].replicas]
+    pieces = levels(run.counts(Kind.READY), run.seconds)
+    times = [*(one.start for one in pieces), run.seconds]
+    counts = [*(one.replicas for one in pieces), pieces[-1].replicas]
     axes.step(times, counts, where="post", color=colour, linewidth=1.6, label=name)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from loadtest.runs import intervals
 from loadtest.runs.measures import ENOUGH_REQUESTS, Answers, answers, moments
-from loadtest.runs.parts import Followed, downs, known, ups
+from loadtest.runs.parts import Followed, downs, known_seconds, ups
 from loadtest.runs.reach import Reach, reach
 from loadtest.runs.record import Run
 
@@ -29,23 +29,23 @@ def verdicts(run: Run, fixed: Run | None = None) -> list[Verdict]:
     """Every target of the brief; `fixed` is the run of the same load on a fleet fixed at the peak, if there was one."""
     answering = any(part.pods for part in run.slices)
     return [
-        _followed("scale-up", UP_S, "< 30 s", ups(run), seen=run.watched or answering),
-        _followed("scale-down", DOWN_S, "< 5 min", downs(run), seen=run.watched),
+        _judge_changes("scale-up", UP_S, "< 30 s", ups(run), seen=run.watched or answering),
+        _judge_changes("scale-down", DOWN_S, "< 5 min", downs(run), seen=run.watched),
         *_fleet(run),
         _performance(run, fixed),
         *_clients(run),
     ]
 
 
-def _followed(name: str, limit: float, target: str, found: Sequence[Followed], *, seen: bool) -> Verdict:
-    """The slowest counts; so does a change that was not followed although the need stayed for longer than the limit."""
-    if not found:
+def _judge_changes(name: str, limit: float, target: str, changes: Sequence[Followed], *, seen: bool) -> Verdict:
+    """Judge by the slowest change; one not followed fails where its need lasted longer than `limit` s."""
+    if not changes:
         return Verdict(name, target, f"there was no {name} to be made", None)
     if not seen:
         return Verdict(name, target, UNWATCHED, None)
-    seconds = known(found)
-    late = [one for one in found if one.seconds is None and one.need.until - one.need.time > limit]
-    short = len(found) - len(seconds) - len(late)
+    seconds = known_seconds(changes)
+    late = [one for one in changes if one.seconds is None and one.need.until - one.need.time > limit]
+    short = len(changes) - len(seconds) - len(late)
     said = (
         [f"{max(seconds):.1f} s" + (f", the slowest of {len(seconds)}" if len(seconds) > 1 else "")] if seconds else []
     )
@@ -66,9 +66,9 @@ def _fleet(run: Run) -> list[Verdict]:
     exactly, cheaply = ("scaling accuracy", "> 95 %"), ("cost against a fleet fixed at the peak", "-10 to -20 %")
     if not run.watched:
         return [Verdict(*exactly, UNWATCHED, None), Verdict(*cheaply, UNWATCHED, None)]
-    found = moments(run)
-    exact, cheap = intervals.accuracy(found).interval, intervals.cost(found, run.peak).interval
-    level = len({one.need for one in found}) == 1
+    fleet_moments = moments(run)
+    exact, cheap = intervals.accuracy(fleet_moments).interval, intervals.cost(fleet_moments, run.peak).interval
+    level = len({one.need for one in fleet_moments}) == 1
     said = percent(cheap) + (" (an even load: nothing to be saved)" if level else "")
     return [
         Verdict(*exactly, percent(exact) + _of(reach(run)), exact.value > ACCURACY),
@@ -121,18 +121,18 @@ def _availability(seen: Answers) -> Verdict:
     few = f"too few for a word about 99.9 %, which takes {ENOUGH_REQUESTS:,}"
     if seen.failed:
         said += f", {seen.unanswered} of them without an answer"
-        met, few = decided(good, AVAILABILITY), "too few to tell"
+        met, few = is_at_least(good, AVAILABILITY), "too few to tell"
     if seen.failed or seen.enough:
         said = f"{percent(good, digits=3)}: {said}"
     return Verdict("availability", "99.9 %", said if met is not None else f"{said}; {few}", met)
 
 
-def decided(found: intervals.Interval, least: float) -> bool | None:
-    """Whether a figure is at least that; None where it is within the interval."""
-    return True if found.low >= least else False if found.high < least else None
+def is_at_least(interval: intervals.Interval, least: float) -> bool | None:
+    """Whether a figure is at least `least`; None where its interval holds `least`."""
+    return True if interval.low >= least else False if interval.high < least else None
 
 
-def percent(found: intervals.Interval, *, digits: int = 1) -> str:
+def percent(interval: intervals.Interval, *, digits: int = 1) -> str:
     """A share of 1 with its bounds, as percent."""
-    text = f"{100 * found.value:.{digits}f} %"
-    return f"{text} ({100 * found.low:.{digits}f} to {100 * found.high:.{digits}f})" if found.known else text
+    text = f"{100 * interval.value:.{digits}f} %"
+    return f"{text} ({100 * interval.low:.{digits}f} to {100 * interval.high:.{digits}f})" if interval.known else text

@@ -15,7 +15,7 @@ import msgspec
 from loadtest.machine import Meter, description
 from loadtest.runs.generator import GeneratorError, Locust, Order, busiest, locust, read_record
 from loadtest.runs.record import Event, Kind, Look, Remark, Run, Slice
-from loadtest.runs.scenarios import Scenario, needed
+from loadtest.runs.scenarios import Scenario, replicas_needed
 from loadtest.runs.world import World
 
 LOOK_S = 0.5
@@ -58,7 +58,7 @@ Say = Callable[[Standing], None]
 
 def check(plan: Plan, world: World) -> str:
     """Why this scenario cannot run there, a sentence; '' where it can."""
-    most = needed(plan.scenario.peak, 1 - world.headroom, low=1, high=sys.maxsize)
+    most = replicas_needed(plan.scenario.peak, 1 - world.headroom, low=1, high=sys.maxsize)
     if most > world.high:
         return (
             f"{plan.scenario.name} comes to {plan.scenario.peak:g} pods' worth of load, for which the HPA would want"
@@ -97,7 +97,7 @@ async def watch(plan: Plan, world: World, say: Say, *, fixed: bool = False, besi
                     began = time.time() + IMPORTS_S
                     story = asyncio.create_task(beside(began, began + plan.seconds)) if beside else None
                     try:
-                        await _ended(process, plan)
+                        await _wait_for_end(process, plan)
                         if story:
                             await asyncio.wait_for(story, GRACE_S)
                     finally:
@@ -121,7 +121,7 @@ async def _beside(*jobs: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         raise several.exceptions[0] from None
 
 
-async def _ended(process: Locust, plan: Plan) -> None:
+async def _wait_for_end(process: Locust, plan: Plan) -> None:
     try:
         code = await asyncio.wait_for(process.process.wait(), plan.seconds + GRACE_S)
     except TimeoutError:
@@ -134,7 +134,7 @@ async def _look(world: World, looks: list[Look]) -> None:
     """What the metrics API serves, twice a second."""
     while True:
         began = time.time()
-        if told := await world.told():
+        if told := await world.ask_metrics_api():
             looks.append(Look(time.time(), told.total, told.pods, told.sampled))
         await asyncio.sleep(max(0.05, began + LOOK_S - time.time()))
 

@@ -63,6 +63,6 @@ class World(Protocol):
         """It is there, at its lower bound or with `fixed` pods and no HPA that acts, and is watched."""
         ...
 
-    async def told(self) -> Told | None:
+    async def ask_metrics_api(self) -> Told | None:
         """What the metrics API serves now; None where it serves nothing."""
         ...

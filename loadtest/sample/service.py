@@ -32,7 +32,7 @@ class Slots:
             try:
                 await turn
             except asyncio.CancelledError:
-                self._given_up(turn)
+                self._give_up(turn)
                 raise
         else:
             self._used += 1
@@ -41,7 +41,7 @@ class Slots:
         self._used -= 1
         self.admit()
 
-    def _given_up(self, turn: asyncio.Future[None]) -> None:
+    def _give_up(self, turn: asyncio.Future[None]) -> None:
         if turn in self._waiting:
             self._waiting.remove(turn)
         elif not turn.cancelled():  # it was let in just before: the slot is free again
@@ -105,7 +105,7 @@ class Service:
                 values = json.loads(request.body) if request.body else request.query
                 if not isinstance(values, Mapping):
                     raise TypeError("the body is no JSON object")
-                self.settings = self.settings.changed(values)
+                self.settings = self.settings.with_values(values)
             except (TypeError, ValueError) as error:
                 return Response(400, f"{error}\n")
             self._slots.admit()
@@ -129,7 +129,7 @@ class Service:
     async def _work(self, request: Request) -> Response:
         """A request's work; `?work_ms=` and the like hold for it alone."""
         try:
-            settings = self.settings.changed(request.query) if request.query else self.settings
+            settings = self.settings.with_values(request.query) if request.query else self.settings
         except ValueError as error:
             return Response(400, f"{error}\n")
         began = time.monotonic()

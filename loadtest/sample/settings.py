@@ -42,15 +42,15 @@ class Settings:
         if not self.otlp_interval_s > 0:
             raise ValueError(f"otlp_interval_s: {self.otlp_interval_s} is not above 0")
 
-    def changed(self, values: Mapping[str, object], only: Sequence[str] = LIVE) -> "Settings":
-        """With some values replaced, given as text or numbers. ValueError names the field that is wrong."""
+    def with_values(self, values: Mapping[str, object], only: Sequence[str] = LIVE) -> "Settings":
+        """A copy with some values replaced, given as text or numbers. ValueError names the wrong field."""
         unknown = sorted(set(values) - set(only))
         if unknown:
             raise ValueError(f"{unknown[0]}: can not be changed; what can is {', '.join(only)}")
-        return replace(self, **{name: _typed(name, value) for name, value in values.items()})
+        return replace(self, **{name: _convert(name, value) for name, value in values.items()})
 
 
-def _typed(name: str, value: object) -> Any:
+def _convert(name: str, value: object) -> Any:
     kind = next(field.type for field in fields(Settings) if field.name == name)
     assert isinstance(kind, type)
     try:
@@ -69,6 +69,6 @@ def from_command_line(arguments: Sequence[str] | None = None, environment: Mappi
     names = [field.name for field in fields(Settings)]
     values = {name: environment[name.upper()] for name in names if environment.get(name.upper())}
     try:
-        return Settings().changed({**values, **given}, only=names)
+        return Settings().with_values({**values, **given}, only=names)
     except ValueError as error:
         parser.error(str(error))

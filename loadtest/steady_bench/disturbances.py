@@ -25,8 +25,8 @@ class Lane(NamedTuple):
 
     def pods(self) -> list[dict[str, Any]]:
         """Those that are not being deleted, sorted by name."""
-        found = self.bed.get("pods", "-n", self.namespace, "-l", "app=web")["items"]
-        living = [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+        pods = self.bed.get("pods", "-n", self.namespace, "-l", "app=web")["items"]
+        living = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
         return sorted(living, key=lambda pod: str(pod["metadata"]["name"]))
 
     def wait_ready(self) -> None:
@@ -35,10 +35,10 @@ class Lane(NamedTuple):
             raise RuntimeError(f"the Deployment of {self.namespace} is not complete after {PATIENCE_S:g} s")
 
     def _complete(self) -> bool:
-        found = self.bed.get("deployment", "web", "-n", self.namespace)
-        status, wanted = found["status"], found["spec"]["replicas"]
+        deployment = self.bed.get("deployment", "web", "-n", self.namespace)
+        status, wanted = deployment["status"], deployment["spec"]["replicas"]
         counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "readyReplicas")]
-        return status.get("observedGeneration") == found["metadata"]["generation"] and counts == [wanted] * 3
+        return status.get("observedGeneration") == deployment["metadata"]["generation"] and counts == [wanted] * 3
 
     def fault(self, pod: dict[str, Any], query: str) -> None:
         """Ask the sample service in a pod for a fault; a process that ends does not answer."""

@@ -75,7 +75,9 @@ class Watch:
         except (TimeoutError, aiohttp.ClientError):
             pass
         if phase is not None:
-            self._note((contender.name, phase), wanted(lane.target, values, list(self._pods[lane].index), time.time()))
+            self._note(
+                (contender.name, phase), wanted_size(lane.target, values, list(self._pods[lane].index), time.time())
+            )
 
     def _note(self, key: tuple[str, str], size: int | None) -> None:
         self.tally.looks[key] += 1
@@ -85,14 +87,14 @@ class Watch:
 
 def read(body: bytes) -> dict[str, PodValue]:
     """Values by pod of an answer of the custom metrics API."""
-    found = {}
+    values = {}
     for item in json.loads(body)["items"]:
         value = Quantity.parse(item["value"]).milli()
-        found[item["describedObject"]["name"]] = PodValue(value, unix(item["timestamp"]) or 0.0)
-    return found
+        values[item["describedObject"]["name"]] = PodValue(value, unix(item["timestamp"]) or 0.0)
+    return values
 
 
-def wanted(target: float, values: Mapping[str, PodValue], pods: Iterable[Pod], now: float) -> int | None:
+def wanted_size(target: float, values: Mapping[str, PodValue], pods: Iterable[Pod], now: float) -> int | None:
     """The size that the HPA would want of REPLICAS now, nothing held back; None where it has no value to go by."""
     return would_be.size(values, [state(pod) for pod in pods], replicas=REPLICAS, target=target, now=now)
 

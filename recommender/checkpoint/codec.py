@@ -57,7 +57,7 @@ def encode(model: Model, rows: Rows, now: float) -> list[CheckpointStatus]:
     """
     states = model.states
     memory = _without_current_peaks(model, rows, now)
-    cpu_weights, memory_weights = states.cpu.saved(rows), memory.saved(np.arange(len(rows)))
+    cpu_weights, memory_weights = states.cpu.checkpoint_weights(rows), memory.checkpoint_weights(np.arange(len(rows)))
     columns = (states.first_sample, states.last_sample, states.cpu.reference, states.cpu.total, states.samples)
     first, last, reference, total, samples = (column[rows].tolist() for column in columns)
     memory_reference, memory_total = memory.reference.tolist(), memory.total.tolist()
@@ -134,11 +134,11 @@ def encode_extra(states: States, rows: Rows) -> list[str]:
         return Extra(
             first=first[at],
             day=day[at],
-            peaks=_trimmed(newest[at]),
+            peaks=_trim(newest[at]),
             oom=min(oom[at], MAX_AMOUNT),
             oom_time=oom_time[at],
-            repeated=_trimmed(repeated[at]),
-            readings=_trimmed(readings[at]),
+            repeated=_trim(repeated[at]),
+            readings=_trim(readings[at]),
         )
 
     return [_dump(extra(at)) if first[at] != NEVER or oom[at] else "" for at in range(len(rows))]
@@ -231,8 +231,8 @@ def _check_histogram(name: str, histogram: Histogram, buckets: int) -> None:
             raise CheckpointError(f"{name}.bucketWeights: weight {weight} is not in 0 to {MAX_WEIGHT}")
 
 
-def _trimmed(peaks: list[int]) -> tuple[int, ...]:
-    """Without the zeros at the old end."""
+def _trim(peaks: list[int]) -> tuple[int, ...]:
+    """The peaks without the zeros at the old end, which is the last."""
     while peaks and not peaks[-1]:
         peaks.pop()
     return tuple(peaks)
@@ -240,11 +240,11 @@ def _trimmed(peaks: list[int]) -> tuple[int, ...]:
 
 def _square(columns: Sequence[Sequence[int]]) -> Amounts:
     """Columns of up to 28 numbers as an array (n, 28), with zeros behind."""
-    found = np.zeros((len(columns), DAYS), dtype=np.int64)
+    square = np.zeros((len(columns), DAYS), dtype=np.int64)
     counts = np.array([len(column) for column in columns])
     place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    found[np.repeat(np.arange(len(columns)), counts), place] = np.fromiter(chain.from_iterable(columns), np.int64)
-    return found
+    square[np.repeat(np.arange(len(columns)), counts), place] = np.fromiter(chain.from_iterable(columns), np.int64)
+    return square
 
 
 def _dump(extra: Extra) -> str:
@@ -256,5 +256,5 @@ def _time(at: float) -> datetime | None:
 
 
 def _seconds(time: datetime | None) -> float:
-    found = unix(time)
-    return NEVER if found is None else found
+    seconds = unix(time)
+    return NEVER if seconds is None else seconds

@@ -49,19 +49,19 @@ class CheckpointStore:
         reference = latest + config.memory_interval + max(config.memory_half_life, config.cpu_half_life)
         self._found = {}
         count = 0
-        for found in listing.items:
+        for checkpoint in listing.items:
             try:
-                codec.check(found.status, latest, reference)
+                codec.check(checkpoint.status, latest, reference)
             except CheckpointError as error:
                 log.warning(
                     "checkpoint not used",
-                    checkpoint=f"{found.metadata.namespace}/{found.metadata.name}",
+                    checkpoint=f"{checkpoint.metadata.namespace}/{checkpoint.metadata.name}",
                     cause=str(error),
                 )
                 continue
-            key = found.metadata.namespace, found.spec.vpa_object_name
-            self._found.setdefault(key, []).append(found)
-            self._notes[found.metadata.namespace, found.metadata.name] = dict(found.metadata.annotations)
+            key = checkpoint.metadata.namespace, checkpoint.spec.vpa_object_name
+            self._found.setdefault(key, []).append(checkpoint)
+            self._notes[checkpoint.metadata.namespace, checkpoint.metadata.name] = dict(checkpoint.metadata.annotations)
             count += 1
         return count
 
@@ -76,9 +76,9 @@ class CheckpointStore:
             await self.load(places.pop() if len(places) == 1 else namespace, now)
         read, self._found = self._found or {}, None
         known = {
-            self._cluster.state(tracked, found.spec.container_name, now): found
+            self._cluster.state(tracked, checkpoint.spec.container_name, now): checkpoint
             for tracked in vpas
-            for found in read.get(tracked.vpa.key, [])
+            for checkpoint in read.get(tracked.vpa.key, [])
         }
         self._restore(known)
         return len(known)
@@ -111,35 +111,36 @@ class CheckpointStore:
         """Removes checkpoints whose VPA (by key) is gone, whoever serves it; returns how many."""
         listing = await self._client.list(CHECKPOINTS.path(namespace), Checkpoint)
         gone = [
-            found
-            for found in listing.items
-            if (found.metadata.namespace, found.spec.vpa_object_name) not in vpas or self._is_dropped(found)
+            checkpoint
+            for checkpoint in listing.items
+            if (checkpoint.metadata.namespace, checkpoint.spec.vpa_object_name) not in vpas
+            or self._is_dropped(checkpoint)
         ]
-        for found in gone:
+        for checkpoint in gone:
             try:
-                await self._client.delete(CHECKPOINTS.path(found.metadata.namespace, found.metadata.name))
+                await self._client.delete(CHECKPOINTS.path(checkpoint.metadata.namespace, checkpoint.metadata.name))
             except NotFound:
                 continue
         return len(gone)
 
-    def _is_dropped(self, found: Checkpoint) -> bool:
-        """Whether it is of a container that a VPA of ours no longer has."""
-        tracked = self._cluster.vpas.get((found.metadata.namespace, found.spec.vpa_object_name))
+    def _is_dropped(self, checkpoint: Checkpoint) -> bool:
+        """Whether the checkpoint is of a container that its VPA, one of ours, no longer has."""
+        tracked = self._cluster.vpas.get((checkpoint.metadata.namespace, checkpoint.spec.vpa_object_name))
         if tracked is None or not tracked.containers:
             return False
-        return found.spec.container_name not in tracked.containers
+        return checkpoint.spec.container_name not in tracked.containers
 
     def _restore(self, known: Mapping[int, Checkpoint]) -> None:
-        """All at once: one by one 100,000 would take a minute. By row of their state."""
+        """Restores checkpoints, by row of their state, all at once: one by one 100,000 would take a minute."""
         if not known:
             return
-        states, rows, found = self._cluster.model.states, np.array([*known]), [*known.values()]
-        codec.restore(states, rows, [one.status for one in found])
+        states, rows, checkpoints = self._cluster.model.states, np.array([*known]), [*known.values()]
+        codec.restore(states, rows, [one.status for one in checkpoints])
         if not self._daily_peaks:
             return
-        texts = [one.metadata.annotations.get(codec.ANNOTATION, "") for one in found]
+        texts = [one.metadata.annotations.get(codec.ANNOTATION, "") for one in checkpoints]
         for place, error in codec.restore_extras(states, rows, texts).items():
-            log.warning("daily peaks not used", checkpoint=found[place].metadata.name, cause=str(error))
+            log.warning("daily peaks not used", checkpoint=checkpoints[place].metadata.name, cause=str(error))
 
     async def _store(self, tracked: TrackedVpa, now: float, trouble: Trouble) -> tuple[int, int]:
         names = list(tracked.containers)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.model.buckets import Amounts, Floats, Rows
-from recommender.model.containers import DAY, States, truncated
+from recommender.model.containers import DAY, States, truncate
 from recommender.model.gomath import power
 from recommender.model.histogram import Histograms
 
@@ -86,9 +86,9 @@ def recommend(states: States, rows: Rows, containers: Amounts, settings: Estimat
 def minimums(containers: Amounts, settings: Estimation) -> tuple[Amounts, Amounts]:
     """Each container's least CPU, millicores, and memory, bytes: an equal share of the pod's."""
     share = 1.0 / np.maximum(containers, 1)
-    cpu = truncated(np.array([settings.pod_minimum_cpu * 0.001 * 1000.0]))
-    memory = truncated(np.array([settings.pod_minimum_memory * 1024 * 1024]))
-    return truncated(np.multiply(cpu, share)), truncated(np.multiply(memory, share))
+    cpu = truncate(np.array([settings.pod_minimum_cpu * 0.001 * 1000.0]))
+    memory = truncate(np.array([settings.pod_minimum_memory * 1024 * 1024]))
+    return truncate(np.multiply(cpu, share)), truncate(np.multiply(memory, share))
 
 
 def confidence(states: States, rows: Rows, interval: float) -> Floats:
@@ -99,13 +99,13 @@ def confidence(states: States, rows: Rows, interval: float) -> Floats:
 
 def with_margin(amounts: Amounts, margin: float) -> Amounts:
     """The amounts and the share `margin` of them, truncated apart."""
-    return np.add(amounts, truncated(np.multiply(amounts, margin)))
+    return np.add(amounts, truncate(np.multiply(amounts, margin)))
 
 
 def with_confidence(amounts: Amounts, multiplier: float, exponent: float, confidences: Floats) -> Amounts:
     """amount × (1 + multiplier / confidence)^exponent; without any confidence the factor is infinite, or 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return truncated(np.multiply(amounts, power(1.0 + multiplier / confidences, exponent)))
+        return truncate(np.multiply(amounts, power(1.0 + multiplier / confidences, exponent)))
 
 
 def _bounds(
@@ -119,7 +119,7 @@ def _bounds(
 ) -> Bounds:
     wanted = (fractions.target, fractions.lower, fractions.upper)
     values = histograms.percentiles(wanted, rows, settings.inside_buckets)
-    amounts = (truncated(value * histograms.buckets.per_unit) for value in values)
+    amounts = (truncate(value * histograms.buckets.per_unit) for value in values)
     target, lower, upper = (with_margin(amount, settings.margin) for amount in amounts)
     return Bounds(
         target=np.maximum(target, minimum),

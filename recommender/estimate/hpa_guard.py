@@ -52,7 +52,7 @@ def advise(current: Mapping[str, int], wanted: Mapping[str, int], percent: int) 
 def beside(
     numbers: Mapping[str, Numbers], requests: Mapping[str, Mapping[str, str]], by: Mapping[tuple[str, str], int]
 ) -> dict[str, Numbers]:
-    """The numbers of a pod's containers with what HPAs count on (`by`, as of `watched`) kept at its present request.
+    """The numbers of a pod's containers with requests that HPAs count on (`by`) left as they are.
 
     A container without a request takes what is wanted. The note says so, and what else would keep the replica count.
     """
@@ -60,43 +60,49 @@ def beside(
     for (resource, container), percent in by.items():
         if resource not in RESOURCES:
             continue
-        current = _requested(requests, resource)
+        current = _request_amounts(requests, resource)
         names = [name for name in current if container in ("", name)]
-        wanted = {name: _wanted(numbers.get(name), resource, current[name]) for name in names}
+        wanted = {name: _target_or_request(numbers.get(name), resource, current[name]) for name in names}
         advised = advise({name: current[name] for name in names}, wanted, percent)
         for name in names:
             if name in made and getattr(made[name], resource) is not None:
-                made[name] = _kept(made[name], resource, name, present=current[name], percent=percent, advised=advised)
+                made[name] = _keep_request(
+                    made[name], resource, name, present=current[name], percent=percent, advised=advised
+                )
     return made
 
 
-def watched(hpas: Iterable[HorizontalPodAutoscaler], target: CrossVersionObjectReference) -> dict[tuple[str, str], int]:
+def utilisation_targets(
+    hpas: Iterable[HorizontalPodAutoscaler], target: CrossVersionObjectReference
+) -> dict[tuple[str, str], int]:
     """(resource, container or '' for all) -> percentage, of HPAs that hold `target` by utilisation of a request."""
-    found = {}
+    percentages = {}
     for hpa in hpas:
         about = hpa.spec.scale_target_ref
         if (about.kind, about.name) != (target.kind, target.name):
             continue
         for metric in read_metrics(msgspec.to_builtins(hpa))[0]:
             if metric.target.type is TargetType.UTILIZATION:
-                found[metric.name, metric.container] = metric.target.value
-    return found
+                percentages[metric.name, metric.container] = metric.target.value
+    return percentages
 
 
-def _requested(requests: Mapping[str, Mapping[str, str]], resource: str) -> dict[str, int]:
+def _request_amounts(requests: Mapping[str, Mapping[str, str]], resource: str) -> dict[str, int]:
     """container -> what it requests, millicores or bytes; those that request nothing are left out."""
-    found = {name: quantities(texts).get(resource) for name, texts in requests.items()}
-    amounts = {name: value for name, value in found.items() if value is not None and value.nano > 0}
+    parsed = {name: quantities(texts).get(resource) for name, texts in requests.items()}
+    amounts = {name: value for name, value in parsed.items() if value is not None and value.nano > 0}
     return {name: value.milli() if resource == "cpu" else value.unit() for name, value in amounts.items()}
 
 
-def _wanted(numbers: Numbers | None, resource: str, present: int) -> int:
-    """The target, or what is requested where there is none."""
+def _target_or_request(numbers: Numbers | None, resource: str, present: int) -> int:
+    """The target, millicores or bytes; the request now (`present`) where there is no target."""
     bounds = getattr(numbers, resource, None)
     return present if bounds is None else int(bounds[0])
 
 
-def _kept(numbers: Numbers, resource: str, name: str, *, present: int, percent: int, advised: Advised) -> Numbers:
+def _keep_request(
+    numbers: Numbers, resource: str, name: str, *, present: int, percent: int, advised: Advised
+) -> Numbers:
     bounds = _enclosing(getattr(numbers, resource), present)
     note = f"{resource} stays at its request, an HPA holds it at {percent} % of that"
     if advised.utilisation != percent:

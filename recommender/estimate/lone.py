@@ -32,8 +32,8 @@ class Rule(Protocol):
         """The largest chance that will do."""
         ...
 
-    def seen(self, days: Days, far: Floats | None = None, whole: Flags | None = None) -> Seen:
-        """Days as they are reckoned with."""
+    def weigh(self, days: Days, far: Floats | None = None, whole: Flags | None = None) -> Seen:
+        """The days with the weight that each has in the target."""
         ...
 
     def above(self, seen: Seen, levels: Whole, at: Whole) -> Floats:
@@ -45,23 +45,23 @@ class Rule(Protocol):
         ...
 
 
-def spared(rule: Rule, days: Days, found: Whole) -> Whole:
+def lower_targets(rule: Rule, days: Days, targets: Whole) -> Whole:
     """The targets `found`, levels (n), lowered where lone readings lift them to more than 4 times."""
-    lowered = found.copy()
-    rows = np.flatnonzero(found > _lowest(days) + FOURFOLD - SLACK)
+    lowered = targets.copy()
+    rows = np.flatnonzero(targets > _lowest(days) + FOURFOLD - SLACK)
     for start in range(0, len(rows), CHUNK):
         part = rows[start : start + CHUNK]
-        lowered[part] = _newest_away(rule, days.part(part), found[part])
+        lowered[part] = _newest_away(rule, days.part(part), targets[part])
     return lowered
 
 
-def _newest_away(rule: Rule, days: Days, found: Whole) -> Whole:
+def _newest_away(rule: Rule, days: Days, targets: Whole) -> Whole:
     """Takes the newest days away one by one: without them the newest that is left is the one to begin from."""
-    best, far = found.copy(), rule.seen(days).far
-    rows, taken, moved = np.arange(len(found)), np.zeros(len(found), np.int64), np.zeros(len(found), np.int64)
+    best, far = targets.copy(), rule.weigh(days).far
+    rows, taken, moved = np.arange(len(targets)), np.zeros(len(targets), np.int64), np.zeros(len(targets), np.int64)
     while len(rows):
-        seen = rule.seen(days, far, moved <= WEEK)
-        best[rows] = _taken(rule, seen, best[rows] - taken * FOURFOLD) + taken * FOURFOLD
+        seen = rule.weigh(days, far, moved <= WEEK)
+        best[rows] = _take_readings(rule, seen, best[rows] - taken * FOURFOLD) + taken * FOURFOLD
         taken = taken + days.readings[:, 0]
         days, gap = _older(days)
         moved = moved + gap
@@ -72,7 +72,7 @@ def _newest_away(rule: Rule, days: Days, found: Whole) -> Whole:
 
 
 def _older(days: Days) -> tuple[Days, Whole]:
-    """Without the newest day: begins with the next that has a reading; and how many days that is before."""
+    """(days from the next older day that has a reading on, how many days that is before the newest)."""
     gap = np.argmax(days.highest[:, 1:] > 0, axis=1) + 1
     columns = np.arange(DAYS) + gap[:, None]
     kept = columns < DAYS
@@ -90,8 +90,8 @@ def _lowest(days: Days) -> Whole:
     return lowest
 
 
-def _taken(rule: Rule, seen: Seen, most: Whole) -> Whole:
-    """The least of `most` (n) and what it takes with 0, 1, 2 … readings taken away."""
+def _take_readings(rule: Rule, seen: Seen, most: Whole) -> Whole:
+    """The least of `most` (n) and the targets without 0, 1, 2 … readings, each plus `FOURFOLD` per reading."""
     best, useful, readings = most.copy(), _useful(seen), seen.past.readings
     lowest = np.where(readings > 1, seen.past.repeated, np.where(readings > 0, seen.past.highest, 65535)).min(axis=1)
     apart = readings[:, : WEEK - 1].sum(axis=1) + 1
@@ -99,8 +99,8 @@ def _taken(rule: Rule, seen: Seen, most: Whole) -> Whole:
         rows = np.flatnonzero((useful >= count) & (best > lowest + np.minimum(count, apart) * FOURFOLD - SLACK))
         if len(rows):
             part = seen.rows(rows)
-            found = least(partial(_within, rule, part, count), len(rows))
-            best[rows] = np.minimum(best[rows], found + count * FOURFOLD)
+            levels = least(partial(_within, rule, part, count), len(rows))
+            best[rows] = np.minimum(best[rows], levels + count * FOURFOLD)
     return best
 
 

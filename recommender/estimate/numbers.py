@@ -6,9 +6,9 @@ import numpy as np
 
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from recommender.estimate.estimators import Bounds, confidence
-from recommender.estimate.hpa_guard import beside, watched
+from recommender.estimate.hpa_guard import beside, utilisation_targets
 from recommender.estimate.postprocess import Numbers
-from recommender.estimate.recommend import Mode, decide, known, since
+from recommender.estimate.recommend import Mode, decide, has_samples, since
 from recommender.model.cluster import ClusterState, TrackedVpa
 
 Hpas = Callable[[str], Iterable[HorizontalPodAutoscaler]]
@@ -25,14 +25,14 @@ def numbers_of(
     hpas: Hpas | None = None,
 ) -> dict[tuple[str, str], dict[str, Numbers]]:
     """Every VPA's (by key) numbers by container at Unix time `now`, s; requests that `hpas` count on are kept."""
-    shared = [cluster.shared_by(tracked) for tracked in vpas]
+    shared = [cluster.rows_to_recommend(tracked) for tracked in vpas]
     rows = np.array([row for own in shared for row in own.values()], dtype=np.int64)
     containers = np.array([len(own) for own in shared for _ in own], dtype=np.int64)
     made = decide(cluster.model, rows, containers, now, mode)
     sure = confidence(cluster.model.states, rows, mode.estimation.cpu_confidence).tolist()
     cpu, memory = _triples(made.cpu), _triples(made.memory)
     spread = cluster.spread() if tells_spread else {}
-    found: dict[tuple[str, str], dict[str, Numbers]] = {}
+    by_vpa: dict[tuple[str, str], dict[str, Numbers]] = {}
     at = 0
     for tracked, own in zip(vpas, shared, strict=True):
         numbers = {
@@ -44,9 +44,9 @@ def numbers_of(
             )
             for k, (name, row) in enumerate(own.items())
         }
-        found[tracked.vpa.key] = _beside_hpas(tracked, numbers, hpas)
+        by_vpa[tracked.vpa.key] = _beside_hpas(tracked, numbers, hpas)
         at += len(own)
-    return found
+    return by_vpa
 
 
 def is_known(cluster: ClusterState, tracked: TrackedVpa, now: float, *, mode: Mode, least: float) -> bool:
@@ -54,9 +54,9 @@ def is_known(cluster: ClusterState, tracked: TrackedVpa, now: float, *, mode: Mo
 
     What has no number waits for nobody; but VPA gives one to what was never sampled.
     """
-    rows = np.array(list(cluster.shared_by(tracked).values()), dtype=np.int64)
+    rows = np.array(list(cluster.rows_to_recommend(tracked).values()), dtype=np.int64)
     states = cluster.model.states
-    sampled = np.stack(known(states, rows))
+    sampled = np.stack(has_samples(states, rows))
     due = sampled.any(axis=0) if mode.needs_samples else np.ones(len(rows), dtype=np.bool_)
     ready = since(states, rows) <= now - least
     return bool(due.any() and (ready[due]).all() and (mode.needs_samples or sampled.all()))
@@ -67,7 +67,7 @@ def _beside_hpas(tracked: TrackedVpa, numbers: dict[str, Numbers], hpas: Hpas | 
     target = tracked.vpa.spec.target_ref
     if hpas is None or target is None:
         return numbers
-    return beside(numbers, tracked.requests, watched(hpas(tracked.vpa.metadata.namespace), target))
+    return beside(numbers, tracked.requests, utilisation_targets(hpas(tracked.vpa.metadata.namespace), target))
 
 
 def _triples(bounds: Bounds) -> list[tuple[int, int, int] | None]:

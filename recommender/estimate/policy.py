@@ -72,20 +72,20 @@ class RiskPolicy:
     def targets(self, days: Days) -> Amounts:
         """Bytes for n containers; 0 where no day had a sample."""
         count = len(days.highest)
-        found = np.zeros(count, dtype=np.int64)
+        levels = np.zeros(count, dtype=np.int64)
         for start in range(0, count, CHUNK):
             part = slice(start, start + CHUNK)
-            found[part] = self._least(self.seen(days.part(part)))
-        found = lone.spared(self, days, found)
-        targets: Amounts = np.where((days.highest > 0).any(axis=1), amount(np.maximum(found, 1)), 0)
+            levels[part] = self._least(self.weigh(days.part(part)))
+        levels = lone.lower_targets(self, days, levels)
+        targets: Amounts = np.where((days.highest > 0).any(axis=1), amount(np.maximum(levels, 1)), 0)
         return np.maximum(targets, days.needed)
 
     def risk(self, days: Days, amounts: Amounts) -> Floats:
         """The chance (n) that the next day's peak is above `amounts` (n), bytes."""
-        return self._risk(self.seen(days), level(amounts).astype(np.int64))
+        return self._risk(self.weigh(days), level(amounts).astype(np.int64))
 
-    def seen(self, days: Days, far: Floats | None = None, whole: Flags | None = None) -> Seen:
-        """Days as they are reckoned with.
+    def weigh(self, days: Days, far: Floats | None = None, whole: Flags | None = None) -> Seen:
+        """The days with the weight that each has in the target.
 
         Given if newer days than these are known: `far` (n), and which still have all weekdays, `whole` (n).
         """

@@ -54,9 +54,9 @@ def whole_cpus(bound: Amount) -> Amount:
     return bound if bound.cpu is None else bound._replace(cpu=Quantity.of_milli(bound.cpu.unit() * 1000))
 
 
-def capped(bound: Amount, limits: Limits) -> Amount:
+def cap(bound: Amount, limits: Limits) -> Amount:
     """The bound held between policy limits; where they cross, the upper one wins."""
-    return Amount(*(_capped(getattr(bound, name), name, limits) for name in RESOURCES))
+    return Amount(*(_cap_quantity(getattr(bound, name), name, limits) for name in RESOURCES))
 
 
 def policy_limits(
@@ -66,7 +66,7 @@ def policy_limits(
     return Limits(least, {**everywhere, **most})
 
 
-def humanized(size: int) -> str:
+def format_bytes(size: int) -> str:
     """Bytes in the largest binary unit that fits, two decimals (VPA's deprecated --humanize-memory)."""
     for power, unit in ((4, "Ti"), (3, "Gi"), (2, "Mi"), (1, "Ki")):
         if size >= 1024**power:
@@ -76,11 +76,11 @@ def humanized(size: int) -> str:
 
 def _bytes(size: int, humanize: bool) -> Quantity:
     if humanize and size:
-        return Quantity.parse(humanized(size))
+        return Quantity.parse(format_bytes(size))
     return Quantity.of(size, Format.BINARY_SI)
 
 
-def _capped(value: Quantity | None, name: str, limits: Limits) -> Quantity | None:
+def _cap_quantity(value: Quantity | None, name: str, limits: Limits) -> Quantity | None:
     if value is None:
         return None
     least, most = limits.least.get(name), limits.most.get(name)
@@ -119,7 +119,7 @@ class PostProcessor:
 
     def amounts(self, cpu: int | None, memory: int | None) -> Amount:
         """Millicores and bytes as they would stand in a recommendation for which no policy says anything."""
-        return capped(amount(cpu, memory, self.rounding), policy_limits({}, {}, self.most))
+        return cap(amount(cpu, memory, self.rounding), policy_limits({}, {}, self.most))
 
     def recommendation(self, vpa: Vpa, container: str, numbers: Numbers) -> ContainerRecommendation:
         """One container's recommendation, rounded, whole CPUs where asked for, held to its policy's limits."""
@@ -135,7 +135,7 @@ class PostProcessor:
             bounds = [whole_cpus(bound) for bound in bounds]
         least, most = (quantities(policy.min_allowed), quantities(policy.max_allowed)) if policy else ({}, {})
         limits = policy_limits(least, most, self.most)
-        target, lower, upper = (capped(bound, limits) for bound in bounds)
+        target, lower, upper = (cap(bound, limits) for bound in bounds)
         return ContainerRecommendation(
             container_name=container,
             target=_texts(target),

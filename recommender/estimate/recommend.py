@@ -33,19 +33,19 @@ class Mode:
 
 def decide(model: Model, rows: Rows, containers: Amounts, now: float, chosen: Mode) -> Recommendation:
     """The recommendation for states `rows`, each one of `containers` in its pod, at Unix time `now`, s."""
-    found = recommend(model.states, rows, containers, chosen.estimation)
-    cpu, memory = found.cpu, found.memory
+    by_percentile = recommend(model.states, rows, containers, chosen.estimation)
+    cpu, memory = by_percentile.cpu, by_percentile.memory
     if chosen.policy is not None:
         minimum = minimums(containers, chosen.estimation)[1]
         memory = by_risk(model, rows, now, memory=memory, minimum=minimum, policy=chosen.policy)
     if chosen.needs_samples:
-        sampled = known(model.states, rows)
+        sampled = has_samples(model.states, rows)
         cpu, memory = _of_known(cpu, sampled[0]), _of_known(memory, sampled[1])
     return Recommendation(cpu, memory)
 
 
-def known(states: States, rows: Rows) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Of which of `rows` any sample of CPU, and any of memory, is known.
+def has_samples(states: States, rows: Rows) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(whether each of `rows` has samples of CPU, whether it has samples of memory).
 
     No process runs in less than 1 MB: where every reading of four weeks is below, nothing was measured.
     """
@@ -62,13 +62,13 @@ def since(states: States, rows: Rows) -> Floats:
 
     Memory's first sample is the daily peaks' (a checkpoint of VPA's own has none of them), else taken as CPU's.
     """
-    cpu, memory = known(states, rows)
+    cpu, memory = has_samples(states, rows)
     first, first_peak = states.first_sample[rows], states.peaks.first[rows]
     memory_first = np.where(first_peak != NEVER, first_peak, first)
     begun = np.maximum(np.where(cpu, first, -np.inf), np.where(memory, memory_first, -np.inf))
     never = (cpu & (first == NEVER)) | (memory & (memory_first == NEVER)) | ~(cpu | memory)
-    found: Floats = np.where(never, np.inf, begun)
-    return found
+    start: Floats = np.where(never, np.inf, begun)
+    return start
 
 
 def by_risk(model: Model, rows: Rows, now: float, *, memory: Bounds, minimum: Amounts, policy: RiskPolicy) -> Bounds:
@@ -83,7 +83,7 @@ def by_risk(model: Model, rows: Rows, now: float, *, memory: Bounds, minimum: Am
     states.wanted[stale] = policy.targets(peaks.days(stale, now))
     states.looked[stale] = now
     peaks.changed[stale] = False
-    return _enclosed(states.wanted[rows], memory, minimum)
+    return _enclose(states.wanted[rows], memory, minimum)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Evidence:
 
     def decide(self, policy: RiskPolicy) -> Bounds:
         """What `by_risk` makes of it with this policy."""
-        return _enclosed(policy.targets(self.days), self.memory, self.minimum)
+        return _enclose(policy.targets(self.days), self.memory, self.minimum)
 
 
 def evidence(model: Model, rows: Rows, containers: Amounts, now: float, estimation: Estimation) -> Evidence:
@@ -106,7 +106,7 @@ def evidence(model: Model, rows: Rows, containers: Amounts, now: float, estimati
     return Evidence(model.states.peaks.days(rows, now), memory, minimums(containers, estimation)[1])
 
 
-def _enclosed(wanted: Amounts, memory: Bounds, minimum: Amounts) -> Bounds:
+def _enclose(wanted: Amounts, memory: Bounds, minimum: Amounts) -> Bounds:
     target = np.where(wanted > 0, np.maximum(wanted, minimum), memory.target)
     return Bounds(target, np.minimum(memory.lower, target), np.maximum(memory.upper, target), memory.known)
 

@@ -62,7 +62,7 @@ class Risks:
         amounts = np.array([Quantity.parse(one.memory).unit() for one in stale], dtype=np.int64)
         chances, most = self._policy.risk(days, amounts), days.highest.max(axis=1)
         for at, one in enumerate(stale):
-            self._known[one.container] = _Known(one, now, self._rounded(chances[at]) if most[at] else None)
+            self._known[one.container] = _Known(one, now, self._round_up(chances[at]) if most[at] else None)
 
-    def _rounded(self, chance: float) -> float:
+    def _round_up(self, chance: float) -> float:
         return next((step for step in self._steps if chance <= step), 1.0)

@@ -30,22 +30,22 @@ def read_name(text: str) -> str:
 def all_numbers(texts: Sequence[str]) -> Floats | None:
     """The texts as numbers that are finite and not negative; None where one of them is not, or it is not sure."""
     try:
-        found = np.array(texts).astype(np.float64)
+        numbers = np.array(texts).astype(np.float64)
     except ValueError:
         return None
     joined = "".join(texts)
     sure = "_" not in joined and "\0" not in joined  # numpy takes no notice of a NUL at the end
-    return found if sure and np.isfinite(found).all() and (found >= 0).all() else None
+    return numbers if sure and np.isfinite(numbers).all() and (numbers >= 0).all() else None
 
 
 def all_amounts(texts: Sequence[str]) -> Amounts | None:
-    """The texts as amounts, `read_amount` for many; None where it is for that to say what is wrong."""
+    """The texts as `read_amount` reads each; None where one may be wrong, which that function then names."""
     given = [text for text in texts if text]
-    found = all_numbers(given) if given else np.zeros(0)
-    if found is None or (found > MAX_AMOUNT).any():
+    numbers = all_numbers(given) if given else np.zeros(0)
+    if numbers is None or (numbers > MAX_AMOUNT).any():
         return None
     amounts = np.full(len(texts), MISSING, dtype=np.int64)
-    amounts[[bool(text) for text in texts]] = np.ceil(found)
+    amounts[[bool(text) for text in texts]] = np.ceil(numbers)
     return amounts
 
 

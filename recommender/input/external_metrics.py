@@ -41,7 +41,7 @@ async def read(client: Client, vpas: Iterable[TrackedVpa], how: External) -> lis
     VPA makes one per pod and resource; we let the VPA's selector choose and tell pods by their label. What cannot be
     had is left out and said.
     """
-    found: list[PodMetrics] = []
+    pods: list[PodMetrics] = []
     trouble = Trouble()
     for tracked in vpas:
         namespace = tracked.vpa.key[0]
@@ -62,6 +62,6 @@ async def read(client: Client, vpas: Iterable[TrackedVpa], how: External) -> lis
         for pod, containers in usage.items():
             meta = ObjectMeta(name=pod, namespace=namespace)
             used = tuple(ContainerMetrics(name, amounts) for name, amounts in containers.items())
-            found.append(PodMetrics(metadata=meta, timestamp=times[pod], containers=used))
+            pods.append(PodMetrics(metadata=meta, timestamp=times[pod], containers=used))
     trouble.say(log, "external metrics not had")
-    return found
+    return pods

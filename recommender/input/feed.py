@@ -35,15 +35,15 @@ def feed_metrics(cluster: ClusterState, metrics: Iterable[PodMetrics], latest: f
     for pod in metrics:
         time = unix(pod.timestamp)
         for container in pod.containers:
-            found = known.get((pod.metadata.namespace, pod.metadata.name, container.name))
-            if found is None:
+            instances = known.get((pod.metadata.namespace, pod.metadata.name, container.name))
+            if instances is None:
                 strangers += 1
                 continue
             millicores, size = _milli(container.usage.get("cpu")), _bytes(container.usage.get("memory"))
             if time is None or time > latest or (millicores == MISSING and size == MISSING):
                 bad += 1
                 continue
-            for row in found:
+            for row in instances:
                 rows.append(row)
                 cpu.append(millicores)
                 memory.append(size)
@@ -56,7 +56,7 @@ def feed_kills(cluster: ClusterState, kills: Iterable[Kill]) -> int:
     """Takes in OOM kills, in order of time; returns how many counted."""
     known = cluster.by_pod(leaving=True)
     counted = 0
-    for kill in sorted(kills, key=lambda found: found.time):
+    for kill in sorted(kills, key=lambda each: each.time):
         rows = known.get((kill.namespace, kill.pod, kill.container), [])
         if not rows:
             continue
@@ -98,21 +98,21 @@ def _observe(
 
 
 def _milli(text: str | None) -> int:
-    found = _quantity(text)
-    return MISSING if found is None else min(found.milli(), MAX_AMOUNT)
+    quantity = _quantity(text)
+    return MISSING if quantity is None else min(quantity.milli(), MAX_AMOUNT)
 
 
 def _bytes(text: str | None) -> int:
-    found = _quantity(text)
-    return MISSING if found is None else min(found.unit(), MAX_AMOUNT)
+    quantity = _quantity(text)
+    return MISSING if quantity is None else min(quantity.unit(), MAX_AMOUNT)
 
 
 def _quantity(text: str | None) -> Quantity | None:
-    """None for an absent, broken or negative quantity."""
+    """The text as a quantity; None where it is absent, broken or negative."""
     if text is None:
         return None
     try:
-        found = Quantity.parse(text)
+        quantity = Quantity.parse(text)
     except QuantityError:
         return None
-    return found if found.nano >= 0 else None
+    return quantity if quantity.nano >= 0 else None

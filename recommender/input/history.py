@@ -64,7 +64,7 @@ class History:
         own = [f'{self.namespace_label}="{namespace}"', f'{self.pod_label}=~".+"', f'{container}!="POD"']
         return self._matching(*self._job(), *own, f'{container}!=""')
 
-    def chosen(self, **labels: str) -> str:
+    def label_matchers(self, **labels: str) -> str:
         """The label matchers of what is not a container's usage: these labels, and what is asked of all."""
         return self._matching(*(f'{name}="{value}"' for name, value in labels.items()))
 
@@ -148,24 +148,24 @@ class _Http:
     def ranges(self, query: str, start: float, end: float, step: float) -> Sequence[Series]:
         """See Prometheus."""
         moments = [datetime.fromtimestamp(at, UTC) for at in (start, end)]
-        return self._tried(self._client.custom_query_range, query, *moments, step=str(step))
+        return self._retry(self._client.custom_query_range, query, *moments, step=str(step))
 
     def instant(self, query: str) -> Sequence[Series]:
         """See Prometheus."""
-        return self._tried(self._client.custom_query, query)
+        return self._retry(self._client.custom_query, query)
 
-    def _tried(self, ask: Callable[..., Any], *arguments: Any, **more: Any) -> Sequence[Series]:
+    def _retry(self, ask: Callable[..., Any], *arguments: Any, **more: Any) -> Sequence[Series]:
         try:
             for attempt in stamina.retry_context(
                 on=self._errors[:2], attempts=RETRIES, wait_initial=PAUSE, wait_max=20.0
             ):
                 with attempt:
-                    found = ask(*arguments, timeout=self._history.timeout, **more)
+                    series = ask(*arguments, timeout=self._history.timeout, **more)
         except self._errors as error:
             raise HistoryError(f"{self._history.url}: {_cause(error)}") from error
-        if len(found) > MAX_SERIES:
-            log.warning("an answer is cut off", series=len(found), kept=MAX_SERIES, query=str(arguments[0])[:200])
-        return list(found)[:MAX_SERIES]
+        if len(series) > MAX_SERIES:
+            log.warning("an answer is cut off", series=len(series), kept=MAX_SERIES, query=str(arguments[0])[:200])
+        return list(series)[:MAX_SERIES]
 
 
 def _cause(error: Exception) -> str:

@@ -22,9 +22,9 @@ class UnreadMetrics:
 
     def hpa_changed(self, old: HorizontalPodAutoscaler | None, new: HorizontalPodAutoscaler | None) -> None:
         """The handler for an index of HPAs; a status that changes, as it does all the time, is no reason to read."""
-        found = new or old
-        assert found is not None
-        name = f"{found.metadata.namespace}/{found.metadata.name}"
+        hpa = new or old
+        assert hpa is not None
+        name = f"{hpa.metadata.namespace}/{hpa.metadata.name}"
         if new is None:
             self._once.over(name)
             return

@@ -44,9 +44,9 @@ class Observer:
 
     def drain(self) -> list[Kill]:
         """All kills since the last call."""
-        found = list(self._kills)
+        drained = list(self._kills)
         self._kills.clear()
-        return found
+        return drained
 
 
 def kills(old: Pod, new: Pod, at_limit: bool = True) -> list[Kill]:
@@ -54,19 +54,19 @@ def kills(old: Pod, new: Pod, at_limit: bool = True) -> list[Kill]:
 
     Either it has just ended so, or it was restarted meanwhile and its last run ended so.
     """
-    found = []
+    killed = []
     before = {status.name: status for status in old.all_statuses}
     for status in new.all_statuses:
         was = before.get(status.name)
-        ended = _ended(was, status) if was is not None and old.metadata.uid == new.metadata.uid else None
+        ended = _kill_time(was, status) if was is not None and old.metadata.uid == new.metadata.uid else None
         if ended is not None:
             memory = _memory(old, status.name, was, at_limit)
-            found.append(Kill(new.metadata.namespace, new.metadata.name, status.name, ended, memory))
-    return found
+            killed.append(Kill(new.metadata.namespace, new.metadata.name, status.name, ended, memory))
+    return killed
 
 
-def _ended(was: ContainerStatus, status: ContainerStatus) -> float | None:
-    """When the container was killed for want of memory, if that is new."""
+def _kill_time(was: ContainerStatus, status: ContainerStatus) -> float | None:
+    """Unix time, s, of an OOM kill of the container since `was`; None where there was none."""
     now, last = status.state.terminated, status.last_state.terminated
     restarted = status.restart_count > was.restart_count
     if now is not None and now.reason == OOM_KILLED and (was.state.terminated is None or restarted):

@@ -24,8 +24,8 @@ class Owners:
     def __init__(self, source: Prometheus, namespace: str, history: History) -> None:
         """Asks two queries. Raises HistoryError."""
         window = f"[{history.length:.0f}s]"
-        owned = history.chosen(namespace=namespace, owner_is_controller="true")
-        made = history.chosen(namespace=namespace, owner_kind="Deployment")
+        owned = history.label_matchers(namespace=namespace, owner_is_controller="true")
+        made = history.label_matchers(namespace=namespace, owner_kind="Deployment")
         pods = source.instant(f"last_over_time(kube_pod_owner{owned}{window})")
         sets = source.instant(f"last_over_time(kube_replicaset_owner{made}{window})")
         self._pods = {label(one, "pod"): Workload(label(one, "owner_kind"), label(one, "owner_name")) for one in pods}
@@ -37,23 +37,23 @@ class Owners:
 
 
 def pod_labels(source: Prometheus, history: History) -> dict[tuple[str, str], Labels]:
-    """(namespace, pod) -> what the metric of pod labels says, names as `spelled`; empty where there is none.
+    """(namespace, pod) -> its labels, by the metric of pod labels, names normalised; empty where there is none.
 
     VPA asks for the metric as its flag says, and its default is refused for want of a range; we give it one.
     """
     try:
-        found = source.instant(f"last_over_time({history.of_labels()})")
+        vector = source.instant(f"last_over_time({history.of_labels()})")
     except HistoryError as error:
         log.warning("no labels of past pods", cause=str(error))
         return {}
     prefix = history.label_prefix
     labelled = {
         (label(series, history.labels_namespace), label(series, history.labels_pod)): {
-            spelled(name.removeprefix(prefix)): str(value)
+            normalise_label(name.removeprefix(prefix)): str(value)
             for name, value in series.get("metric", {}).items()
             if name.startswith(prefix)
         }
-        for series in found
+        for series in vector
     }
     return {pod: labels for pod, labels in labelled.items() if labels}
 
@@ -63,7 +63,7 @@ class PodMatcher:
 
     def __init__(self, vpas: Iterable[TrackedVpa], labels: Mapping[tuple[str, str], Labels], owners: Owners) -> None:
         """`vpas` are those of the namespace."""
-        self._vpas = [(tracked, _spelled_selector(tracked.selector)) for tracked in vpas]
+        self._vpas = [(tracked, _normalise_selector(tracked.selector)) for tracked in vpas]
         self._labels, self._owners = labels, owners
 
     def of(self, namespace: str, pod: str) -> Iterator[TrackedVpa]:
@@ -78,13 +78,13 @@ class PodMatcher:
                 yield tracked
 
 
-def spelled(name: str) -> str:
-    """A label's name as metrics can have it: app.kubernetes.io/partOf and app_kubernetes_io_part_of are one."""
+def normalise_label(name: str) -> str:
+    """A label's name as metrics have it: app.kubernetes.io/partOf becomes app_kubernetes_io_part_of."""
     return _OTHER.sub("_", _CASE.sub(r"\1_\2", name).lower())
 
 
-def _spelled_selector(selector: Selector | None) -> Selector | None:
-    return selector and Selector(one._replace(key=spelled(one.key)) for one in selector.requirements)
+def _normalise_selector(selector: Selector | None) -> Selector | None:
+    return selector and Selector(one._replace(key=normalise_label(one.key)) for one in selector.requirements)
 
 
 def label(series: Series, name: str) -> str:

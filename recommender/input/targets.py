@@ -47,11 +47,11 @@ class Targets:
         at, before = self._known.get(key, (0.0, Found(None, "")))
         if before.selector is not None and now - at < FRESH:
             return before
-        found = await self._ask(vpa.metadata.namespace, target)
-        if found.is_outage and (before.selector is not None or before.problem):
+        answer = await self._ask(vpa.metadata.namespace, target)
+        if answer.is_outage and (before.selector is not None or before.problem):
             return before  # what was known still holds
-        self._known[key] = now, found
-        return found
+        self._known[key] = now, answer
+        return answer
 
     async def _ask(self, namespace: str, target: CrossVersionObjectReference) -> Found:
         try:
@@ -74,9 +74,9 @@ class Targets:
             scale = await self._client.get(resource.path(namespace, target.name, "scale"), dict)
             text = (scale.get("status") or {}).get("selector") or ""
             return Selector.parse(text) if text else None, _replicas(scale)
-        found = await self._client.get(resource.path(namespace, target.name), dict)
-        _check_topmost(found.get("metadata") or {})
-        return _of_object(target.kind, found.get("spec") or {}), _replicas(found)
+        workload = await self._client.get(resource.path(namespace, target.name), dict)
+        _check_topmost(workload.get("metadata") or {})
+        return _of_object(target.kind, workload.get("spec") or {}), _replicas(workload)
 
 
 def _check_topmost(meta: Mapping[str, Any]) -> None:
@@ -98,7 +98,7 @@ def _of_object(kind: str, spec: Mapping[str, Any]) -> Selector | None:
     return Selector.from_object(selector) if selector else None
 
 
-def _replicas(found: Mapping[str, Any]) -> int:
-    """What a Deployment or the like asks for, or how many nodes a DaemonSet is for."""
-    asked = (found.get("spec") or {}).get("replicas")
-    return int(asked if asked is not None else (found.get("status") or {}).get("desiredNumberScheduled") or 0)
+def _replicas(workload: Mapping[str, Any]) -> int:
+    """How many replicas a Deployment or the like asks for, or how many nodes a DaemonSet is for."""
+    asked = (workload.get("spec") or {}).get("replicas")
+    return int(asked if asked is not None else (workload.get("status") or {}).get("desiredNumberScheduled") or 0)

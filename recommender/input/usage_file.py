@@ -68,8 +68,8 @@ class Usage:
     fractional: Collection[str] = ()
     """Containers of which an amount of CPU was no whole number, as they are written by whoever counts in cores."""
 
-    def ordered(self, by_time: bool) -> "Usage":
-        """Rows grouped by container; inside one in file order, or by time.
+    def group_by_container(self, by_time: bool) -> "Usage":
+        """The rows grouped by container; within a container in file order, or by time.
 
         Of rows with the same time the one with the most memory is the first, which is the one that counts: so it does
         not matter in which order a file lists the pods of a workload.
@@ -108,19 +108,19 @@ def read_usage(paths: Iterable[Path]) -> Usage:
 def read_requests(path: Path) -> tuple[Mapping[str, tuple[int, int]], Problems]:
     """container -> (cpu in millicores, memory in bytes) of a csv with those three columns. Raises UsageError."""
     wanted = ("container", "cpu_millicores", "memory_bytes")
-    found: dict[str, tuple[int, int]] = {}
+    requests: dict[str, tuple[int, int]] = {}
     problems = Problems(NAMED_PROBLEMS)
     lines = _lines(path)
     places = _header(path, lines, wanted)
     for number, cells in lines:
         try:
             container = read_name(read_cell(cells, places["container"]))
-            if container in found:
+            if container in requests:
                 raise ValueError(f"container {container[:40]!r} is there twice; the first row counts")
-            found[container] = tuple(max(read_amount(cells, places, column), 0) for column in wanted[1:])  # type: ignore[assignment]
+            requests[container] = tuple(max(read_amount(cells, places, column), 0) for column in wanted[1:])  # type: ignore[assignment]
         except ValueError as error:
             problems.add(f"{path}, line {number}: {error}")
-    return found, problems
+    return requests, problems
 
 
 class _Rows:

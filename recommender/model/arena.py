@@ -106,12 +106,12 @@ class Arena:
 
         At most 4,096 rows at once, so that what is computed on them stays in the cache. Empty rows are left out.
         """
-        found = []
+        groups = []
         for span, members in self._by_span(rows):
             for start in range(0, len(members), CHUNK):
                 part = members[start : start + CHUNK]
-                found.append((part, self.low[rows[part]].astype(np.int64) * UNIT, self._read(rows[part], span)))
-        return found
+                groups.append((part, self.low[rows[part]].astype(np.int64) * UNIT, self._read(rows[part], span)))
+        return groups
 
     def write(self, rows: Rows, weights: Floats) -> None:
         """Replaces whole rows of one width: (n, width) as `groups` gave them."""

@@ -47,8 +47,8 @@ class Buckets:
 
     def find(self, amounts: Amounts) -> Indices:
         """The bucket of each amount (any shape); the last bucket is open to the right, negatives fall in the first."""
-        found = np.searchsorted(self.least, amounts, side="right") - 1
-        return np.maximum(found, 0).astype(np.int16)
+        buckets = np.searchsorted(self.least, amounts, side="right") - 1
+        return np.maximum(buckets, 0).astype(np.int16)
 
     def _log(self, value: float) -> float:
         return math.log(value) / math.log(self.ratio)

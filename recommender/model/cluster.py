@@ -165,21 +165,21 @@ class ClusterState:
 
         With `leaving` also those of pods that are gone, where there is no new one of the same name.
         """
-        found = self.by_pod() if leaving else {}
-        present = set(found)
+        by_name = self.by_pod() if leaving else {}
+        present = set(by_name)
         for key, row in (self._leaving if leaving else self._instances).items():
             name = key.namespace, key.pod, key.container
             if name not in present:
-                found.setdefault(name, []).append(row)
-        return found
+                by_name.setdefault(name, []).append(row)
+        return by_name
 
-    def shared_by(self, tracked: TrackedVpa) -> dict[str, int]:
-        """container -> row, of those that are recommended for: not switched off by policy."""
+    def rows_to_recommend(self, tracked: TrackedVpa) -> dict[str, int]:
+        """container -> row of its state, for containers that no policy switches off."""
         policy = tracked.vpa.spec.resource_policy
         return {
             name: row
             for name, row in tracked.containers.items()
-            if (found := policy.of(name)) is None or found.mode != "Off"
+            if (container_policy := policy.of(name)) is None or container_policy.mode != "Off"
         }
 
     def _configure(self, vpa: Vpa, container: str, row: int) -> None:

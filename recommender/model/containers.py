@@ -207,20 +207,20 @@ class Model:
         """
         states = self.instances.state[instances]
         if self.config.daily_peaks:
-            self.states.peaks.add_oom(states, self._needed(states, requests), times, OOM_MEMORY)
+            self.states.peaks.add_oom(states, self._memory_needed(states, requests), times, OOM_MEMORY)
         last = self.instances.last_memory[instances]
         fresh: NDArray[np.bool_] = (last == NEVER) | (times >= last - self.states.interval[states])
         if self.config.daily_peaks:
             fresh &= (requests > 0) | (last != NEVER)
         taken, states = instances[fresh], states[fresh]
         requests, times, peak = requests[fresh], times[fresh], self.instances.peak[taken]
-        self._window(taken, self._needed(states, np.maximum(requests, peak)), times, self.instances.oom_peak)
+        self._window(taken, self._memory_needed(states, np.maximum(requests, peak)), times, self.instances.oom_peak)
         return fresh
 
-    def _needed(self, states: Rows, used: Amounts) -> Amounts:
+    def _memory_needed(self, states: Rows, used: Amounts) -> Amounts:
         """What would have been enough for what was killed at `used` bytes."""
-        share = truncated(used * self.states.bump_ratio[states])
-        needed: Amounts = np.maximum(used + truncated(self.states.bump_bytes[states]), share)
+        share = truncate(used * self.states.bump_ratio[states])
+        needed: Amounts = np.maximum(used + truncate(self.states.bump_bytes[states]), share)
         return needed
 
     def _window(self, instances: Rows, amounts: Amounts, times: Floats, kind: Amounts) -> None:
@@ -250,7 +250,7 @@ class Model:
         kind[instances[added]] = amounts[added]
 
 
-def truncated(amounts: Floats | Amounts) -> Amounts:
+def truncate(amounts: Floats | Amounts) -> Amounts:
     """Amounts as whole numbers, as VPA's resourceAmountFromFloat on amd64: toward zero, 0 to 1e14.
 
     NaN (an empty histogram without confidence: 0 × infinity) becomes the least number there, and the minimum that is

@@ -124,11 +124,11 @@ class Histograms:
                 column = np.maximum(np.minimum(column, maximum), minimum)
                 value = self.buckets.ends[self._last(column, scale)]
                 if inside:
-                    value = value - self._unused(column, column - low, scale, threshold, weights, reached)
+                    value = value - self._part_above(column, column - low, scale, threshold, weights, reached)
                 values[index, part] = np.where(at_minimum < EPSILON, 0.0, value)
         return values
 
-    def _unused(
+    def _part_above(
         self, at: NDArray[np.int64], column: NDArray[np.int64], scale: Indices, threshold: Floats,
         weights: Floats, reached: Floats,
     ) -> Floats:  # fmt: skip
@@ -172,9 +172,9 @@ class Histograms:
             np.add.at(full, self._last(low[0] + np.arange(weights.shape[1]), scale), weights[0])
         return full
 
-    def saved(self, rows: Rows) -> list[dict[int, int]]:
+    def checkpoint_weights(self, rows: Rows) -> list[dict[int, int]]:
         """Each row as a checkpoint holds it: bucket -> weight, the heaviest 10,000, those that round to 0 left out."""
-        found: list[dict[int, int]] = [{} for _ in rows]
+        by_row: list[dict[int, int]] = [{} for _ in rows]
         for part, low, weights in self.arena.groups(rows):
             heaviest = weights.max(axis=1)
             with np.errstate(divide="ignore", invalid="ignore"):
@@ -189,8 +189,8 @@ class Histograms:
             for at, key, value in zip(
                 part[row_of].tolist(), bucket[keep].tolist(), scaled[keep].astype(np.int64).tolist(), strict=True
             ):
-                found[at][key] = value
-        return found
+                by_row[at][key] = value
+        return by_row
 
     def load(self, row: int, weights: Mapping[int, int], total: float, reference: float) -> None:
         """Adds a checkpoint's histogram to the row and takes over its reference time; the caller has checked it."""

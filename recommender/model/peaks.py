@@ -60,15 +60,15 @@ class Days(NamedTuple):
 def level(amounts: Floats | Amounts) -> Levels:
     """Bytes as levels, rounded down; 0 stays 0."""
     place = np.log(np.maximum(amounts, LEAST) / LEAST) / STEP + 1e-6  # what `amount` gives is its own level again
-    found: Levels = np.where(amounts > 0, np.minimum(place + 1, 65535), 0).astype(np.uint16)
-    return found
+    levels: Levels = np.where(amounts > 0, np.minimum(place + 1, 65535), 0).astype(np.uint16)
+    return levels
 
 
 def amount(levels: NDArray[np.integer]) -> Amounts:
     """Levels as bytes, rounded up to a whole one."""
     bytes_ = np.ceil(LEAST * np.exp((levels.astype(np.float64) - 1) * STEP))
-    found: Amounts = np.where(levels > 0, bytes_, 0).astype(np.int64)
-    return found
+    amounts: Amounts = np.where(levels > 0, bytes_, 0).astype(np.int64)
+    return amounts
 
 
 class Peaks:
@@ -155,14 +155,14 @@ class Peaks:
 
     def newest(self, rows: Rows) -> Levels:
         """The level of each state's newest day."""
-        found: Levels = self.ring.reshape(-1)[rows * DAYS + self.day[rows] % DAYS]
-        return found
+        levels: Levels = self.ring.reshape(-1)[rows * DAYS + self.day[rows] % DAYS]
+        return levels
 
     def recent(self, rows: Rows, days: int) -> Amounts:
         """The last `days` peaks, bytes, newest first: (n, days); 0 where a day had no sample."""
         return amount(self._newest_first(self.ring, rows, days))
 
-    def elapsed(self, rows: Rows, now: float) -> Floats:
+    def elapsed_share(self, rows: Rows, now: float) -> Floats:
         """How much of each state's newest day is over at Unix time `now`, s: 0 to 1."""
         passed: Floats = np.clip(now / DAY - self.day[rows], 0.0, 1.0)
         return passed
@@ -176,7 +176,7 @@ class Peaks:
             self._newest_first(self.ring, rows, DAYS),
             supported // COUNTS * COUNTS,
             supported % COUNTS,
-            self.elapsed(rows, now),
+            self.elapsed_share(rows, now),
             np.where(remembered, self.oom[rows], 0),
             np.where(remembered, np.clip(age, 0, DAYS - 1), 0).astype(np.int64),
         )
@@ -197,8 +197,8 @@ class Peaks:
         second = np.where(count > 0, np.minimum(levels, highest), 0)
         lifted = np.maximum(known, np.minimum(second, known + FOURFOLD))
         lowered = np.minimum(known, levels.astype(np.int64) + (count.astype(np.int64) - 1) * FOURFOLD)
-        found = np.where(levels < known, lowered, lifted)
-        support = np.where(count > 1, found, second) // COUNTS * COUNTS
+        updated = np.where(levels < known, lowered, lifted)
+        support = np.where(count > 1, updated, second) // COUNTS * COUNTS
         supported[cells] = support + np.minimum(count + 1, MANY)
         ring[cells] = np.maximum(highest, levels)
         # How many there were matters where the day is far above the one before; else the next look is soon enough.

@@ -42,13 +42,13 @@ POLICIES: Final[Mapping[str, Callable[[Usage, Walk], Contender]]] = {
 interval's maximum (which nobody can know: the least slack without an overrun), ours."""
 
 
-def ceiled(risk: float) -> Callable[[Usage], Contender]:
+def with_risk_ceiling(risk: float) -> Callable[[Usage], Contender]:
     """Our policy with another ceiling of the risk: a point of the cost-against-risk curve."""
     chosen = replace(mode(Settings()), policy=RiskPolicy(ceiling=risk))
     return lambda usage: Modelled(usage, chosen)
 
 
-def margined(margin: float) -> Callable[[Usage], Contender]:
+def with_safety_margin(margin: float) -> Callable[[Usage], Contender]:
     """VPA's policy (vpa-fixed) with another safety margin: a point of its curve."""
     return lambda usage: Modelled(usage, mode(Settings(mode="vpa", fix_zero_peak=True, margin=margin)))
 
@@ -66,7 +66,7 @@ def intervals(ordered: Usage, how: Walk) -> Iterator[tuple[float, NDArray[np.int
 
 def walk(usage: Usage, contender: Contender, how: Walk, calibrations: Calibrations | None = None) -> Tally:
     """The tally of one policy over the whole file; `calibrations` takes in the risks that it prints, if it does."""
-    ordered = usage.ordered(by_time=True)
+    ordered = usage.group_by_container(by_time=True)
     tally = Tally.empty(len(usage.names))
     before: Targets | None = None
     for edge, rows in intervals(ordered, how):
@@ -97,7 +97,7 @@ def _limit(before: Targets | None, how: Walk) -> Amounts | None:
 
 def sample_step(usage: Usage) -> float:
     """The usual distance of two samples of a container, s."""
-    ordered = usage.ordered(by_time=True)
+    ordered = usage.group_by_container(by_time=True)
     steps = np.diff(ordered.time)[np.diff(ordered.container) == 0]
     return float(np.median(steps)) if len(steps) else 60.0
 

@@ -14,7 +14,7 @@ from adapter.program import tables
 from adapter.program.flags import SettingsError
 from recommender.input.usage_file import Usage, read_usage
 from recommender.model.containers import DAY
-from recommender.offline.backtest import POLICIES, Walk, ceiled, margined, sample_step, walk
+from recommender.offline.backtest import POLICIES, Walk, sample_step, walk, with_risk_ceiling, with_safety_margin
 from recommender.offline.calibration import Calibrations
 from recommender.offline.contenders import Contender, Fixed
 from recommender.offline.doubts import largest, of_usage, without_strays
@@ -54,7 +54,7 @@ def run(arguments: Sequence[str]) -> int:
     contenders = _contenders(names, usage, how, given.requests)
     risks = {name: Calibrations(len(usage.names)) for name in contenders}
     with tables.progress("walking", len(contenders)) as told:
-        tallies = {name: _told(walk(usage, made, how, risks[name]), told) for name, made in contenders.items()}
+        tallies = {name: _note_progress(walk(usage, made, how, risks[name]), told) for name, made in contenders.items()}
     if not any(tally.days.sum() for tally in tallies.values()):
         raise SettingsError(NOTHING.format(days=given.warmup_days))
     members = np.arange(len(usage.names))
@@ -85,10 +85,10 @@ def _show_risks(risks: Mapping[str, Calibrations], given: argparse.Namespace) ->
 
 
 def _contenders(names: Sequence[str], usage: Usage, how: Walk, requests: Path | None) -> dict[str, Contender]:
-    found = {name: POLICIES[name](usage, how) for name in names}
+    contenders = {name: POLICIES[name](usage, how) for name in names}
     if requests:
-        found["requests"] = Fixed(usage, requests_of(requests, usage.names, largest(usage)))
-    return found
+        contenders["requests"] = Fixed(usage, requests_of(requests, usage.names, largest(usage)))
+    return contenders
 
 
 def _tune(usage: Usage, given: argparse.Namespace, how: Walk) -> int:
@@ -106,22 +106,22 @@ def _tune(usage: Usage, given: argparse.Namespace, how: Walk) -> int:
     with tables.progress("trying settings", given.candidates + given.tune) as told:
         course = Course.record(usage, how)
         seeds = range(given.seed, given.seed + given.tune)
-        found = list(splits(course, baseline, seeds, given.candidates, told))
+        outcomes = list(splits(course, baseline, seeds, given.candidates, told))
     title = f"on the half not chosen on, against {given.baseline}: {given.tune} splits of {len(usage.names)} containers"
-    tables.write(tuned_rows(found), given.output, title)
+    tables.write(tuning_rows(outcomes), given.output, title)
     if given.splits_to:
         with given.splits_to.open("w", newline="") as file:
-            tables.write([_split(split) for split in found], "csv", title, file)
+            tables.write([_split(split) for split in outcomes], "csv", title, file)
     return 0
 
 
-def tuned_rows(found: Sequence[Split]) -> list[tables.Record]:
+def tuning_rows(outcomes: Sequence[Split]) -> list[tables.Record]:
     """What became of the splits: means, the middle 95 % of them, and in which share of the halves each goal was met."""
-    certain = float(np.mean([split.gain[1] < 1 for split in found]))
+    certain = float(np.mean([split.gain[1] < 1 for split in outcomes]))
     return [
-        {"policy": "tuned on the other half", **_goals([split.tuned for split in found]), "gain_certain": certain},
-        {"policy": "default, one setting", **_goals([split.default for split in found])},
-        {"policy": "constants, in hindsight", **_goals([split.hindsight for split in found])},
+        {"policy": "tuned on the other half", **_goals([split.tuned for split in outcomes]), "gain_certain": certain},
+        {"policy": "default, one setting", **_goals([split.default for split in outcomes])},
+        {"policy": "constants, in hindsight", **_goals([split.hindsight for split in outcomes])},
     ]
 
 
@@ -146,7 +146,7 @@ def _split(split: Split) -> tables.Record:
     }
 
 
-def _told(tally: Tally, told: Callable[[int], None]) -> Tally:
+def _note_progress(tally: Tally, told: Callable[[int], None]) -> Tally:
     told(1)
     return tally
 
@@ -254,8 +254,8 @@ def _plot(usage: Usage, tallies: Mapping[str, Tally], members: NDArray[np.int64]
     from recommender.offline.plot import curve
 
     step = sample_step(usage)
-    ours = [summary(walk(usage, ceiled(risk)(usage), how), members, step) for risk in CEILINGS]
-    theirs = [summary(walk(usage, margined(margin)(usage), how), members, step) for margin in MARGINS]
+    ours = [summary(walk(usage, with_risk_ceiling(risk)(usage), how), members, step) for risk in CEILINGS]
+    theirs = [summary(walk(usage, with_safety_margin(margin)(usage), how), members, step) for margin in MARGINS]
     points = {name: summary(tally, members, step) for name, tally in tallies.items()}
     lines = {"default, by --max-daily-risk": ours, "vpa-fixed, by margin": theirs}
     curve(path, points, lines)

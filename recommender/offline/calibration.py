@@ -70,11 +70,11 @@ class Calibration:
         return bool(self._days.any())
 
     def buckets(self, rounds: int = 1000, seed: int = 1) -> list[Bucket]:
-        """From the lowest risk up, merged so that each has enough expected overruns."""
+        """The buckets from the lowest risk up, merged so that each has enough expected overruns."""
         random, count = np.random.default_rng(seed), self._days.shape[1]
         draws = [np.bincount(random.integers(count, size=count), minlength=count) for _ in range(rounds)]
         edges = (0.0, *EDGES, 1.0)
-        found = []
+        merged = []
         for first, last in self._groups():
             cells = slice(first, last + 1)
             days, expected, realised = (
@@ -82,8 +82,8 @@ class Calibration:
             )
             ratios = [float(realised @ drawn / max(expected @ drawn, 1e-9)) for drawn in draws]
             sums = int(days.sum()), float(expected.sum()), int(realised.sum())
-            found.append(Bucket(edges[first], edges[last + 1], *sums, interval(ratios) if ratios else (0.0, 0.0)))
-        return found
+            merged.append(Bucket(edges[first], edges[last + 1], *sums, interval(ratios) if ratios else (0.0, 0.0)))
+        return merged
 
     def _groups(self) -> list[tuple[int, int]]:
         """First and last cell of each bucket; what is left at the end joins the one before."""

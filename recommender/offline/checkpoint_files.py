@@ -30,7 +30,7 @@ def read_checkpoints(path: Path, now: float) -> tuple[dict[str, Checkpoint], Pro
 
     Raises UsageError.
     """
-    found: dict[str, Checkpoint] = {}
+    checkpoints: dict[str, Checkpoint] = {}
     problems = Problems(NAMED_PROBLEMS)
     items = _items(path)
     if len(items) > MAX_CHECKPOINTS:
@@ -40,24 +40,24 @@ def read_checkpoints(path: Path, now: float) -> tuple[dict[str, Checkpoint], Pro
             made = msgspec.convert(_without_nulls(item, {}), Checkpoint, strict=False)
             codec.check(made.status, now + MAX_HALF_LIFE, now + MAX_HALF_LIFE)
         except (msgspec.ValidationError, CheckpointError, RecursionError) as error:
-            problems.add(f"{path}, item {number} ({_named(item)}): {error}")
+            problems.add(f"{path}, item {number} ({_name_of(item)}): {error}")
         else:
-            found[f"{made.metadata.namespace}/{made.spec.vpa_object_name}/{made.spec.container_name}"] = made
-    if not found:
+            checkpoints[f"{made.metadata.namespace}/{made.spec.vpa_object_name}/{made.spec.container_name}"] = made
+    if not checkpoints:
         first = f"; the first bad one: {problems.named[0]}" if problems.named else ""
         raise UsageError(f"{path}: no usable VerticalPodAutoscalerCheckpoint in it{first}")
-    return found, problems
+    return checkpoints, problems
 
 
-def resume(found: dict[str, Checkpoint], chosen: Mode) -> tuple[Model, list[str], Problems]:
+def resume(checkpoints: dict[str, Checkpoint], chosen: Mode) -> tuple[Model, list[str], Problems]:
     """A model with a state for each checkpoint, their names in its order, and annotations that were no good."""
     model = Model(chosen.aggregation)
-    names = sorted(found)
+    names = sorted(checkpoints)
     rows = model.states.take(len(names))
-    codec.restore(model.states, rows, [found[name].status for name in names])
+    codec.restore(model.states, rows, [checkpoints[name].status for name in names])
     problems = Problems(NAMED_PROBLEMS)
     if chosen.aggregation.daily_peaks:
-        texts = [found[name].metadata.annotations.get(codec.ANNOTATION, "") for name in names]
+        texts = [checkpoints[name].metadata.annotations.get(codec.ANNOTATION, "") for name in names]
         for place, error in codec.restore_extras(model.states, rows, texts).items():
             problems.add(f"{names[place]}: {error}")
     return model, names, problems
@@ -88,7 +88,7 @@ def _yaml(text: bytes) -> list[Any]:
         raise YamlError(f"a value does not fit its tag: {error}") from error
 
 
-def _named(item: Any) -> str:
+def _name_of(item: Any) -> str:
     metadata = item.get("metadata") if isinstance(item, dict) else None
     name = metadata.get("name") if isinstance(metadata, dict) else None
     return str(name)[:80] if name else "unnamed"

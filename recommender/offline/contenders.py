@@ -66,7 +66,7 @@ class Windowed:
     """A policy over the raw samples of a container's last `days` days, without memory of its own."""
 
     def __init__(self, usage: Usage, days: float) -> None:
-        self._usage, self._days = usage.ordered(by_time=True), days
+        self._usage, self._days = usage.group_by_container(by_time=True), days
         self._until = 0.0
         sizes = np.bincount(self._usage.container, minlength=len(usage.names))
         self._ends = np.cumsum(sizes)

@@ -68,10 +68,10 @@ def without_strays(usage: Usage, now: float) -> Usage:
 
 def order(usage: Usage) -> list[str]:
     """What is said of rows that are there twice, and of those that come after a later one of their container."""
-    grouped = usage.ordered(by_time=False)
+    grouped = usage.group_by_container(by_time=False)
     same = np.diff(grouped.container) == 0
     back = int(np.count_nonzero(same & (np.diff(grouped.time) < 0)))
-    by_time = usage.ordered(by_time=True)
+    by_time = usage.group_by_container(by_time=True)
     twice = int(np.count_nonzero((np.diff(by_time.container) == 0) & (np.diff(by_time.time) == 0)))
     said = []
     if twice:
@@ -137,10 +137,10 @@ def of_requests(requests: Mapping[str, Request], names: Collection[str]) -> list
 
 
 def _most(usage: Usage, amounts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Of each container the largest amount; MISSING where it has none."""
-    found = np.full(len(usage.names), MISSING, dtype=np.int64)
-    np.maximum.at(found, usage.container, amounts)
-    return found
+    """The largest amount of each container; MISSING where it has none."""
+    most = np.full(len(usage.names), MISSING, dtype=np.int64)
+    np.maximum.at(most, usage.container, amounts)
+    return most
 
 
 def _of_cpu(usage: Usage, most: NDArray[np.int64]) -> list[str]:
@@ -173,18 +173,18 @@ def _of_memory(names: Sequence[str], most: NDArray[np.int64]) -> list[str]:
 
 
 def _apart(times: NDArray[np.float64], kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The few rows before the first, or after the last, wide gap in time."""
+    """Whether each row is one of few before the first wide gap in time, or of few after the last."""
     moments = np.sort(times[kept])
     few = max(1 if len(moments) > 10 else 0, int(len(moments) * FEW))
     wide = np.flatnonzero(np.diff(moments) > APART)
-    found = np.zeros(len(times), dtype=np.bool_)
+    outliers = np.zeros(len(times), dtype=np.bool_)
     if not len(wide):
-        return found
+        return outliers
     if len(moments) - 1 - wide[-1] <= few:
-        found = kept & (times > moments[wide[-1]])
+        outliers = kept & (times > moments[wide[-1]])
     elif wide[0] + 1 <= few:
-        found = kept & (times <= moments[wide[0]])
-    return found
+        outliers = kept & (times <= moments[wide[0]])
+    return outliers
 
 
 def _which(names: Sequence[str], those: NDArray[np.bool_]) -> str:

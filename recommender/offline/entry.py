@@ -134,14 +134,14 @@ class Entry:
     @property
     def too_little(self) -> list[str]:
         """Resources of which less is asked for than the target."""
-        return self._compared(lambda request, target: request < target)
+        return self._resources_where(lambda request, target: request < target)
 
     @property
     def too_much(self) -> list[str]:
         """Resources of which far more is asked for than the target."""
-        return self._compared(lambda request, target: request > TOO_MUCH * target)
+        return self._resources_where(lambda request, target: request > TOO_MUCH * target)
 
-    def _compared(self, is_so: Callable[[int, int], bool]) -> list[str]:
+    def _resources_where(self, is_so: Callable[[int, int], bool]) -> list[str]:
         return [name for name, request, target in self.pairs if is_so(request, target)]
 
     @property

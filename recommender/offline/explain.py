@@ -11,7 +11,7 @@ from recommender.estimate.estimators import Recommendation, confidence, minimums
 from recommender.estimate.policy import RiskPolicy
 from recommender.estimate.recommend import Mode, decide
 from recommender.model.buckets import Floats
-from recommender.model.containers import DAY, Model, truncated
+from recommender.model.containers import DAY, Model, truncate
 from recommender.model.histogram import NEVER
 from recommender.model.peaks import Days, amount
 
@@ -93,7 +93,7 @@ def _percentile(model: Model, row: int, chosen: Mode, resource: str, containers:
     for bound, fraction, value, factor in zip(
         ("target", "lower", "upper"), fractions, values, (None, (0.001, -2.0), (1.0, 1.0)), strict=True
     ):
-        base = truncated(np.array([value]))
+        base = truncate(np.array([value]))
         amount = with_margin(base, settings.margin)
         steps = f"{fraction:.0%} of weight is up to {shown(int(base[0]))}"
         steps += f", +{settings.margin:.0%} is {shown(int(amount[0]))}"

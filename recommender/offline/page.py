@@ -88,9 +88,9 @@ class Basis(NamedTuple):
     """Unix s"""
 
 
-def page(found: Sequence[Entry], sums: dict[str, Any], basis: Basis, *, title: str, currency: str) -> str:
+def page(entries: Sequence[Entry], sums: dict[str, Any], basis: Basis, *, title: str, currency: str) -> str:
     """The whole page."""
-    ranked = sorted(found, key=_weight, reverse=True)
+    ranked = sorted(entries, key=_weight, reverse=True)
     rows = "\n".join(_row(entry, basis, currency) for entry in ranked[:SHOWN])
     heads = "".join(f"<th class='{kind}'>{name}</th>" for name, kind in HEADS)
     more = (
@@ -103,8 +103,8 @@ def page(found: Sequence[Entry], sums: dict[str, Any], basis: Basis, *, title: s
 <title>{escape(title)}</title><style>{STYLE}</style></head><body>
 <h1>{escape(title)}</h1>
 {_cards(sums, currency)}
-{_basis(found, sums, basis)}
-<div class="beside">{_savings(ranked, currency)}{_what_if(found)}</div>
+{_basis(entries, sums, basis)}
+<div class="beside">{_savings(ranked, currency)}{_what_if(entries)}</div>
 <p class="dim">Daily memory peaks, oldest to the left: <span style="color:var(--bar)">■</span> the day's peak,
 <span class="good">―</span> target, <span class="bad">- -</span> request now (where it is not above the picture).
 Risk is the chance that the next day's memory peak is above the amount. A click on a column's name sorts by it.</p>
@@ -142,10 +142,10 @@ def _cards(sums: dict[str, Any], currency: str) -> str:
     return "<div class='cards'>" + "".join(f"<div class='card {c}'><b>{b}</b>{a}</div>" for c, a, b in cards) + "</div>"
 
 
-def _basis(found: Sequence[Entry], sums: dict[str, Any], basis: Basis) -> str:
+def _basis(entries: Sequence[Entry], sums: dict[str, Any], basis: Basis) -> str:
     """How much history there is, which rule made the targets, and who is in no sum."""
-    first = [entry.first for entry in found if entry.first is not None]
-    days = sorted(entry.history for entry in found)
+    first = [entry.first for entry in entries if entry.first is not None]
+    days = sorted(entry.history for entry in entries)
     said = []
     if first:
         said.append(
@@ -158,10 +158,10 @@ def _basis(found: Sequence[Entry], sums: dict[str, Any], basis: Basis) -> str:
         else f"Memory targets: a day passes one with a chance of at most {100 * basis.ceiling:g} %."
     )
     out = [
-        (sum(1 for entry in found if not any(entry.request or ())), "whose request is not known"),
-        (sum(1 for entry in found if any(entry.request or ()) and entry.is_silent), "silent for eight days or more"),
+        (sum(1 for entry in entries if not any(entry.request or ())), "whose request is not known"),
+        (sum(1 for entry in entries if any(entry.request or ()) and entry.is_silent), "silent for eight days or more"),
         (
-            sum(1 for entry in found if any(entry.request or ()) and entry.is_short and not entry.is_silent),
+            sum(1 for entry in entries if any(entry.request or ()) and entry.is_short and not entry.is_silent),
             "with less than a day of history",
         ),
     ]
@@ -170,9 +170,9 @@ def _basis(found: Sequence[Entry], sums: dict[str, Any], basis: Basis) -> str:
     return f"<p>{' '.join(said)}</p>"
 
 
-def _what_if(found: Sequence[Entry]) -> str:
+def _what_if(entries: Sequence[Entry]) -> str:
     """Price against risk: all memory targets times a factor."""
-    known = [entry for entry in found if entry.counts and len(entry.risks) == len(FACTORS)]
+    known = [entry for entry in entries if entry.counts and len(entry.risks) == len(FACTORS)]
     if not known:
         return ""
     rows = []

@@ -14,12 +14,12 @@ _NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?")
 
 
 def patches(
-    found: Sequence[Entry], kind: str, init: Collection[str] = ()
+    entries: Sequence[Entry], kind: str, init: Collection[str] = ()
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """(file name -> strategic merge patch, containers left out and why); `init` are init containers, by name."""
     workloads: dict[tuple[str, str, str], list[tuple[str, Entry]]] = {}
     left_out = []
-    for entry in found:
+    for entry in entries:
         identity = Identity.parse(entry.container, kind)
         if not identity.is_workload or not all(_NAME.fullmatch(part) for part in identity):
             left_out.append(f"{entry.container}: namespace/kind/name/container is wanted for a patch")

@@ -16,7 +16,7 @@ class Replay:
 
     def __init__(self, model: Model, usage: Usage, by_time: bool) -> None:
         """Rows of one container arrive in file order (what VPA would see), or sorted by time."""
-        self.model, self.usage = model, usage.ordered(by_time)
+        self.model, self.usage = model, usage.group_by_container(by_time)
         self.rows: Rows = model.states.take(len(usage.names))
         """The state of each container, in the order of `usage.names`."""
         self.instances = model.start(self.rows)

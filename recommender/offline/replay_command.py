@@ -36,9 +36,9 @@ def run(arguments: Sequence[str]) -> int:
     requests: Mapping[str, tuple[int, int]] | None = None
     if given.requests:
         requests = requests_of(given.requests, usage.names, largest(usage))
-    records = _windowed(usage, given.mode) if given.mode in WINDOWED else _modelled(usage, settings)
+    records = _replay_window(usage, given.mode) if given.mode in WINDOWED else _replay_model(usage, settings)
     if requests is not None:
-        records = [_compared(record, requests) for record in records]
+        records = [_add_request(record, requests) for record in records]
     tables.complain(usage.problems)
     tables.write(records, given.output, f"{given.mode}: {given.usage}")
     return 0
@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _modelled(usage: Usage, settings: Settings) -> list[tables.Record]:
+def _replay_model(usage: Usage, settings: Settings) -> list[tables.Record]:
     chosen = mode(settings)
     if settings.mode != "vpa":  # which takes every row as it comes
         usage = without_strays(usage, time.time())
@@ -87,13 +87,13 @@ def _modelled(usage: Usage, settings: Settings) -> list[tables.Record]:
 def _bounds(cpu: Bounds, memory: Bounds, index: int, settings: Settings) -> dict[str, Any]:
     """The three bounds; a resource of which nothing is known is left empty."""
 
-    def shown(bounds: Bounds, bound: str, scale: int) -> int | str:
+    def round_bound(bounds: Bounds, bound: str, scale: int) -> int | str:
         return round_up(int(getattr(bounds, bound)[index]), scale) if bounds.known[index] else ""
 
     return {
         name: {
-            "cpu_millicores": shown(cpu, bound, settings.round_cpu),
-            "memory_bytes": shown(memory, bound, settings.round_memory),
+            "cpu_millicores": round_bound(cpu, bound, settings.round_cpu),
+            "memory_bytes": round_bound(memory, bound, settings.round_memory),
         }
         for name, bound in (("target", "target"), ("lowerBound", "lower"), ("upperBound", "upper"))
     }
@@ -104,8 +104,8 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
-def _windowed(usage: Usage, name: str) -> list[tables.Record]:
-    """A policy without bounds of its own: the target stands for them."""
+def _replay_window(usage: Usage, name: str) -> list[tables.Record]:
+    """Records of a policy that has no bounds: its target stands for them."""
     policy = WINDOWED[name](usage)
     end = float(np.nextafter(usage.time.max(), np.inf))
     policy.see(end, None)
@@ -119,7 +119,7 @@ def _windowed(usage: Usage, name: str) -> list[tables.Record]:
     return records
 
 
-def _compared(record: tables.Record, requests: Mapping[str, tuple[int, int]]) -> tables.Record:
+def _add_request(record: tables.Record, requests: Mapping[str, tuple[int, int]]) -> tables.Record:
     """The record with the container's request and the difference; without them where none is given."""
     request = requests.get(record["container"])
     if request is None:

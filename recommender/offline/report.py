@@ -37,10 +37,12 @@ def entries(
     What an HPA of the workload (`hpas`, by namespace, kind and name) counts on stays at its request.
     """
     pods = workloads(names, kind)
-    found = _found(model, rows, names, now, chosen=chosen, post=post, pods=pods)
+    numbers = _numbers_by_name(model, rows, names, now, chosen=chosen, post=post, pods=pods)
     for workload, held in (hpas or {}).items():
-        found.update(_beside(found, pods.get(workload, ()), requests, held))
-    targets = [Target(*(bounds and bounds[0] for bounds in (found[name].cpu, found[name].memory))) for name in names]
+        numbers.update(_beside(numbers, pods.get(workload, ()), requests, held))
+    targets = [
+        Target(*(bounds and bounds[0] for bounds in (numbers[name].cpu, numbers[name].memory))) for name in names
+    ]
     risks = _Risks(model, rows, now, chosen)
     at_target = risks.of([target.memory for target in targets])
     measured = [target.memory is not None for target in targets]
@@ -53,7 +55,7 @@ def entries(
     multiples = [
         risks.of([target.memory and round(target.memory * factor) for target in targets]) for factor in FACTORS
     ]
-    seen = _seen(model, rows)
+    seen = _sample_times(model, rows)
     ring = model.states.peaks.recent(rows, DAYS)
     return [
         _entry(
@@ -66,14 +68,14 @@ def entries(
             risks=[risk for one in multiples if (risk := one[at]) is not None],
             seen=seen[at],
             now=now,
-            note=found[name].note,
+            note=numbers[name].note,
             prices=prices,
         )
         for at, name in enumerate(names)
     ]
 
 
-def _found(
+def _numbers_by_name(
     model: Model,
     rows: Rows,
     names: Sequence[str],
@@ -123,17 +125,17 @@ def _entry(
     return entry
 
 
-def totals(found: Sequence[Entry]) -> dict[str, Any]:
+def totals(entries: Sequence[Entry]) -> dict[str, Any]:
     """Sums over the containers that count; days with an overrun are those expected in a month."""
-    known = [entry for entry in found if entry.counts]
+    known = [entry for entry in entries if entry.counts]
     pairs = [pair for entry in known for pair in entry.pairs]
     asked = Request(*(sum(request for resource, request, _ in pairs if resource == name) for name in Request._fields))
     wanted = Request(*(sum(target for resource, _, target in pairs if resource == name) for name in Request._fields))
     savings = [entry.saving for entry in known if entry.saving is not None]
     risks = [(entry.risk_now, entry.risk) for entry in known if entry.risk is not None and entry.risk_now is not None]
     return {
-        "containers": len(found),
-        "with_request": sum(1 for entry in found if entry.request),
+        "containers": len(entries),
+        "with_request": sum(1 for entry in entries if entry.request),
         "counted": len(known),
         "request": asked._asdict(),
         "target": wanted._asdict(),
@@ -144,10 +146,10 @@ def totals(found: Sequence[Entry]) -> dict[str, Any]:
     }
 
 
-def failures(found: Sequence[Entry], gates: Mapping[str, float]) -> list[str]:
-    """One sentence per container that counts and gate that does not hold: X of `over`, `under` is in targets."""
+def failures(entries: Sequence[Entry], gates: Mapping[str, float]) -> list[str]:
+    """A sentence for each gate that a container fails, if it counts; `over` and `under` are in targets."""
     said = []
-    for entry in found:
+    for entry in entries:
         for name, request, target in entry.pairs if entry.counts else ():
             unit = "millicores" if name == "cpu" else "bytes"
             share = request / max(target, 1)
@@ -172,25 +174,25 @@ class _Risks:
         self._policy, self._days = chosen.policy, model.states.peaks.days(rows, now)
 
     def of(self, amounts: Sequence[int | None]) -> list[float | None]:
-        """By container; None without daily peaks or an amount."""
+        """The risk of each container's amount, bytes; None without daily peaks or an amount."""
         if self._policy is None or not amounts:
             return [None] * len(amounts)
-        found = self._policy.risk(self._days, np.array([amount or 0 for amount in amounts], dtype=np.int64))
+        risks = self._policy.risk(self._days, np.array([amount or 0 for amount in amounts], dtype=np.int64))
         has = [bool(day.any()) for day in self._days.highest]
         return [
             float(risk) if amount is not None and known else None
-            for risk, amount, known in zip(found, amounts, has, strict=True)
+            for risk, amount, known in zip(risks, amounts, has, strict=True)
         ]
 
 
 def workloads(names: Sequence[str], kind: str) -> dict[tuple[str, str, str], list[str]]:
-    """Which containers belong together; one whose workload is not known stands alone."""
-    found: dict[tuple[str, str, str], list[str]] = {}
+    """(namespace, kind, name) -> containers; one whose workload is not known stands alone under its name."""
+    by_workload: dict[tuple[str, str, str], list[str]] = {}
     for name in names:
         identity = Identity.parse(name, kind)
         key = identity[:3] if identity.is_workload else ("", "", name)
-        found.setdefault(key, []).append(name)
-    return found
+        by_workload.setdefault(key, []).append(name)
+    return by_workload
 
 
 def _numbers(made: Recommendation, at: int, post: PostProcessor) -> Numbers:
@@ -210,7 +212,7 @@ def _numbers(made: Recommendation, at: int, post: PostProcessor) -> Numbers:
 
 
 def _beside(
-    found: Mapping[str, Numbers],
+    all_numbers: Mapping[str, Numbers],
     own: Sequence[str],
     requests: Mapping[str, Request],
     held: Mapping[tuple[str, str], int],
@@ -222,7 +224,7 @@ def _beside(
         for container, name in short.items()
         if name in requests
     }
-    kept = beside({container: found[name] for container, name in short.items()}, asked, held)
+    kept = beside({container: all_numbers[name] for container, name in short.items()}, asked, held)
     for resource, container in held:
         for name in kept.keys() - asked.keys() if not container else {container} & kept.keys() - asked.keys():
             note = f"an HPA holds its {resource}, and its request is not known"
@@ -230,7 +232,7 @@ def _beside(
     return {short[container]: numbers for container, numbers in kept.items()}
 
 
-def _seen(model: Model, rows: Rows) -> list[tuple[float | None, float | None]]:
+def _sample_times(model: Model, rows: Rows) -> list[tuple[float | None, float | None]]:
     """(first, last) sample's Unix time, s; None where no sample was seen."""
     states, peaks = model.states, model.states.peaks
     first, last, peak = states.first_sample[rows], states.last_sample[rows], peaks.first[rows]

@@ -44,7 +44,7 @@ def run(arguments: Sequence[str]) -> int:
     prices = Prices(given.price_core, given.price_gib) if given.price_core or given.price_gib else None
     known = load(given, settings)
     listed = requests_of(given.requests, known.names, known.used) if given.requests else {}
-    found = entries(
+    all_entries = entries(
         known.model,
         known.rows,
         known.names,
@@ -56,12 +56,12 @@ def run(arguments: Sequence[str]) -> int:
         kind=given.kind,
         prices=prices,
     )
-    _show(found, given, Basis(chosen.policy.ceiling if chosen.policy else None, known.now))
+    _show(all_entries, given, Basis(chosen.policy.ceiling if chosen.policy else None, known.now))
     if given.patches:
-        _write_patches(found, given.patches, given.kind, known.init)
-    if gates and not any(entry.counts and entry.pairs for entry in found):
+        _write_patches(all_entries, given.patches, given.kind, known.init)
+    if gates and not any(entry.counts and entry.pairs for entry in all_entries):
         tables.say("--fail-on judged nothing: no container has a request, samples, and a day of history")
-    failed = failures(found, gates)
+    failed = failures(all_entries, gates)
     for line in failed:
         tables.say(line)
     return FAILED if failed else 0
@@ -134,9 +134,9 @@ def _bar(stack: ExitStack, what: str, total: int) -> Callable[[int], None]:
 
 def _load_checkpoints(path: Path, chosen: Mode) -> Known:
     now = time.time()
-    found, problems = read_checkpoints(path, now)
+    checkpoints, problems = read_checkpoints(path, now)
     tables.complain(problems, "checkpoints were left out")
-    model, names, problems = resume(found, chosen)
+    model, names, problems = resume(checkpoints, chosen)
     tables.complain(problems, "annotations were left out")
     return Known(model=model, rows=model.live_states(), names=names, now=now)
 
@@ -166,28 +166,30 @@ def requests_of(path: Path, names: Sequence[str], used: Mapping[str, Request]) -
 
     `used`: the most that a container used, of those of which it is known.
     """
-    found, problems = read_requests(path)
+    by_container, problems = read_requests(path)
     tables.complain(problems, "bad rows of requests were left out")
-    if not found:
+    if not by_container:
         tables.say(f"{path}: no container with requests in it")
-    requests = {name: Request(*amounts) for name, amounts in found.items()}
+    requests = {name: Request(*amounts) for name, amounts in by_container.items()}
     for line in (*doubts.of_requests(requests, set(names)), *doubts.beside_requests(used, requests)):
         tables.say(line)
     return requests
 
 
-def _show(found: Sequence[Entry], given: argparse.Namespace, basis: Basis) -> None:
-    records = [entry.record() for entry in found]
+def _show(all_entries: Sequence[Entry], given: argparse.Namespace, basis: Basis) -> None:
+    records = [entry.record() for entry in all_entries]
     tables.write(records, given.output, given.title)
-    sums = totals(found)
+    sums = totals(all_entries)
     if given.output == "table":
         tables.write([sums], "table", "In all")
     if given.html:
-        given.html.write_text(page(found, sums, basis, title=given.title, currency=given.currency), encoding="utf-8")
+        given.html.write_text(
+            page(all_entries, sums, basis, title=given.title, currency=given.currency), encoding="utf-8"
+        )
 
 
-def _write_patches(found: Sequence[Entry], directory: Path, kind: str, init: Collection[str]) -> None:
-    made, left_out = patches.patches(found, kind, init)
+def _write_patches(all_entries: Sequence[Entry], directory: Path, kind: str, init: Collection[str]) -> None:
+    made, left_out = patches.patches(all_entries, kind, init)
     for line in left_out[:20]:
         tables.say(f"no patch for {line}")
     if len(left_out) > 20:

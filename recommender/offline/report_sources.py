@@ -16,7 +16,7 @@ from adapter.kube.objects import unix
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS
 from adapter.program.tables import say
 from adapter.units.quantity import Quantity, QuantityError
-from recommender.estimate.hpa_guard import watched
+from recommender.estimate.hpa_guard import utilisation_targets
 from recommender.input import history as prometheus_history
 from recommender.input.feed import feed_rows
 from recommender.input.history import History, HistoryError, Prometheus, chunks, points, read_namespace
@@ -93,7 +93,7 @@ class Gathering:
         before = self.requests.get(name, Request(0, 0))
         self.requests[name] = before._replace(**{resource: max(getattr(before, resource), amount)})
 
-    def known(self, now: float) -> Known:
+    def result(self, now: float) -> Known:
         """What has been gathered. Raises UsageError where that is nothing."""
         if not self._states:
             raise UsageError("no container with samples was found")
@@ -138,7 +138,7 @@ def from_prometheus(
         raise UsageError(str(error)) from error
     if not gathering.instances:
         raise UsageError(history.nothing(wanted[0]))
-    return gathering.known(now)
+    return gathering.result(now)
 
 
 def from_metrics(model: Model, kubeconfig: str, namespace: str, seconds: float, told: Callable[[int], None]) -> Known:
@@ -166,19 +166,19 @@ async def watch(model: Model, client: Client, namespace: str, seconds: float, to
         told(1)
         if look < looks - 1:
             await asyncio.sleep(SAMPLE_EVERY)
-    return gathering.known(time.time())
+    return gathering.result(time.time())
 
 
 async def _list_hpas(gathering: Gathering, client: Client, namespace: str) -> None:
     """HPAs on the utilisation of a request; without leave to see them that is said, and none is known."""
     try:
-        found = (await client.list(HORIZONTAL_POD_AUTOSCALERS.path(namespace), HorizontalPodAutoscaler)).items
+        hpas = (await client.list(HORIZONTAL_POD_AUTOSCALERS.path(namespace), HorizontalPodAutoscaler)).items
     except KubeError as error:
         say(f"HPAs are not known, so a target may work against one: {error}")
         return
-    for hpa in found:
+    for hpa in hpas:
         about = hpa.spec.scale_target_ref
-        held = watched([hpa], CrossVersionObjectReference(kind=about.kind, name=about.name))
+        held = utilisation_targets([hpa], CrossVersionObjectReference(kind=about.kind, name=about.name))
         if held:
             gathering.hpas.setdefault((hpa.metadata.namespace, about.kind, about.name), {}).update(held)
 
@@ -219,7 +219,7 @@ def _take_rows(gathering: Gathering, owners: Owners, namespace: str, rows: Sampl
 
 
 def _read_requests(gathering: Gathering, owners: Owners, source: Prometheus, history: History, namespace: str) -> None:
-    for series in source.instant(f"kube_pod_container_resource_requests{history.chosen(namespace=namespace)}"):
+    for series in source.instant(f"kube_pod_container_resource_requests{history.label_matchers(namespace=namespace)}"):
         resource = label(series, "resource")
         if resource in Request._fields:
             workload = owners.of(label(series, "pod"))
@@ -230,14 +230,14 @@ def _read_requests(gathering: Gathering, owners: Owners, source: Prometheus, his
 
 def _read_init(gathering: Gathering, owners: Owners, source: Prometheus, history: History, namespace: str) -> None:
     """Which containers are init containers, as kube-state-metrics knows them."""
-    for series in source.instant(f"kube_pod_init_container_info{history.chosen(namespace=namespace)}"):
+    for series in source.instant(f"kube_pod_init_container_info{history.label_matchers(namespace=namespace)}"):
         workload = owners.of(label(series, "pod"))
         gathering.init.add(f"{namespace}/{workload.kind}/{workload.name}/{label(series, 'container')}")
 
 
 def _read_hpas(gathering: Gathering, source: Prometheus, history: History, namespace: str) -> None:
     """HPAs on the utilisation of a request, as kube-state-metrics knows them."""
-    chosen = history.chosen(namespace=namespace)
+    chosen = history.label_matchers(namespace=namespace)
     targets = {
         label(series, "horizontalpodautoscaler"): (
             namespace,
@@ -246,7 +246,7 @@ def _read_hpas(gathering: Gathering, source: Prometheus, history: History, names
         )
         for series in source.instant(f"kube_horizontalpodautoscaler_info{chosen}")
     }
-    utilised = history.chosen(namespace=namespace, metric_target_type="utilization")
+    utilised = history.label_matchers(namespace=namespace, metric_target_type="utilization")
     for series in source.instant(f"kube_horizontalpodautoscaler_spec_target_metric{utilised}"):
         target = targets.get(label(series, "horizontalpodautoscaler"))
         for _, value in points([series.get("value", ())]):
@@ -256,10 +256,10 @@ def _read_hpas(gathering: Gathering, source: Prometheus, history: History, names
 
 
 def _namespaces(source: Prometheus, history: History) -> list[str]:
-    """Those with containers now; before thousands of queries it is said that none has any, and what could be meant."""
+    """The namespaces with containers now; none: HistoryError with a hint, before thousands of queries."""
     by = history.namespace_label
-    found = source.instant(f"count by ({by}) ({history.memory_metric}{history.of_all()})")
-    names = sorted({label(series, by) for series in found} - {""})
+    counts = source.instant(f"count by ({by}) ({history.memory_metric}{history.of_all()})")
+    names = sorted({label(series, by) for series in counts} - {""})
     if not names:
         jobs = source.instant(f"count by (job) ({history.memory_metric}{history.of_all(any_job=True)})")
         known = ", ".join(sorted({label(series, "job") for series in jobs} - {""})[:10])
@@ -291,7 +291,7 @@ def _feed(
 
 def _amount(resource: str, text: str) -> int:
     try:
-        found = Quantity.parse(text)
+        quantity = Quantity.parse(text)
     except QuantityError:
         return MISSING
-    return MISSING if found.nano < 0 else found.milli() if resource == "cpu" else found.unit()
+    return MISSING if quantity.nano < 0 else quantity.milli() if resource == "cpu" else quantity.unit()

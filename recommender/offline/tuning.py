@@ -166,14 +166,14 @@ def policy(knobs: Mapping[str, float]) -> RiskPolicy:
 
 def middle(settings: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """The middle of some settings: geometric for ratios, the median of days, the mean of what may be 0."""
-    found = {name: np.array([setting[name] for setting in settings], dtype=float) for name in KNOBS}
+    values = {name: np.array([setting[name] for setting in settings], dtype=float) for name in KNOBS}
     ratios = ("ceiling", "half_life", "spread", "far", "tail")
-    middles = {name: float(np.exp(np.log(found[name]).mean())) for name in ratios}
-    return {**middles, "young": float(found["young"].mean()), "days": float(np.round(np.median(found["days"])))}
+    middles = {name: float(np.exp(np.log(values[name]).mean())) for name in ratios}
+    return {**middles, "young": float(values["young"].mean()), "days": float(np.round(np.median(values["days"])))}
 
 
-def chosen(settings: Sequence[Mapping[str, float]], margins: Margins) -> dict[str, float]:
-    """The middle of the best tenth."""
+def choose(settings: Sequence[Mapping[str, float]], margins: Margins) -> dict[str, float]:
+    """The knobs in the middle of the best tenth of the settings."""
     best = np.argsort(-margins.least, kind="stable")[: max(round(len(settings) * BEST), 1)]
     return middle([settings[index] for index in best])
 
@@ -204,13 +204,13 @@ def splits(
     `told` hears of each tally.
     """
     settings = candidates(tries, seed=seeds[0])
-    scores = Scores.of([_counted(course.tally(policy(knobs)), told) for knobs in settings])
+    scores = Scores.of([_note_progress(course.tally(policy(knobs)), told) for knobs in settings])
     ours = Scores.of([course.tally(RiskPolicy())])
     known = Scores.of([course.hindsight(price) for price in PRICES])
     for seed in seeds:
         tune, held_out = halves(course.count, seed)
-        knobs = chosen(settings, scores.against(baseline, tune))
-        tuned = Scores.of([_counted(course.tally(policy(knobs)), told)])
+        knobs = choose(settings, scores.against(baseline, tune))
+        tuned = Scores.of([_note_progress(course.tally(policy(knobs)), told)])
         yield Split(
             seed=seed,
             knobs=knobs,
@@ -221,7 +221,7 @@ def splits(
         )
 
 
-def _counted(tally: Tally, told: Callable[[int], None]) -> Tally:
+def _note_progress(tally: Tally, told: Callable[[int], None]) -> Tally:
     told(1)
     return tally
 

@@ -15,7 +15,7 @@ from recommender.objects import Pod, quantities
 from recommender.updater.facts import Quantities, Refusal, Wanted
 from recommender.updater.limits import UNIT
 from recommender.updater.objects import LimitRange, LimitRangeItem, ResourceQuota, ScopeRequirement
-from recommender.updater.shape import Shape, counted_now, is_infeasible, larger, shape, summed
+from recommender.updater.shape import Shape, effective_total, is_infeasible, larger, shape, shape_for_quota
 
 COUNTED: Final = ("pods", "count/pods")
 MUST_BE_SAID: Final = ("cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory")
@@ -32,23 +32,23 @@ class Namespace:
     """resource of a quota -> nano-units that were asked for since the quotas' use was read"""
 
 
-def refused_resize(pod: Pod, wanted: Mapping[str, Wanted], namespace: Namespace) -> Refusal | None:
+def resize_refusal(pod: Pod, wanted: Mapping[str, Wanted], namespace: Namespace) -> Refusal | None:
     """Why the server would refuse this resize of the pod; None: nothing is known against it."""
     after = shape(pod, wanted)
     return _by_ranges(after, namespace.ranges) or _by_quotas(pod, after, namespace, is_new=False)
 
 
-def refused_new(pod: Pod, wanted: Mapping[str, Wanted], namespace: Namespace) -> Refusal | None:
+def new_pod_refusal(pod: Pod, wanted: Mapping[str, Wanted], namespace: Namespace) -> Refusal | None:
     """Why no pod with these changes could come instead of the pod; None: nothing is known against it."""
     after = shape(pod, wanted)
     return _by_itself(after) or _by_ranges(after, namespace.ranges) or _by_quotas(pod, after, namespace, is_new=True)
 
 
-def taken(pod: Pod, wanted: Mapping[str, Wanted], namespace: Namespace) -> dict[str, int]:
+def quota_charges(pod: Pod, wanted: Mapping[str, Wanted], namespace: Namespace) -> dict[str, int]:
     """What the namespace's quotas are charged beyond what was read, with these changes: resource -> nano-units."""
     if not namespace.quotas:
         return dict(namespace.taken)
-    before, after = _charged(counted_now(pod)), _charged(shape(pod, wanted))
+    before, after = _pod_charges(shape_for_quota(pod)), _pod_charges(shape(pod, wanted))
     more = {name: max(amount - before.get(name, 0), 0) for name, amount in after.items()}
     return {name: namespace.taken.get(name, 0) + amount for name, amount in more.items()}
 
@@ -56,7 +56,7 @@ def taken(pod: Pod, wanted: Mapping[str, Wanted], namespace: Namespace) -> dict[
 def defaults(ranges: Iterable[LimitRange]) -> Wanted:
     """The requests and limits that LimitRanges give to a new container that has none."""
     made = Wanted({}, {})
-    for item in chain.from_iterable(found.spec.limits for found in ranges):
+    for item in chain.from_iterable(limit_range.spec.limits for limit_range in ranges):
         if item.type == "Container":
             made.requests.update(quantities(item.default_request))
             made.limits.update(quantities(item.default))
@@ -66,7 +66,7 @@ def defaults(ranges: Iterable[LimitRange]) -> Wanted:
 def _by_itself(after: Shape) -> Refusal | None:
     """What containers may not have beyond the pod as a whole (KEP-2837)."""
     by = "the pod's own resources"
-    for resource, amount in summed(after.parts, [part.requests for part in after.parts]).items():
+    for resource, amount in effective_total(after.parts, [part.requests for part in after.parts]).items():
         if amount > (most := after.requests[resource]):
             return Refusal(by, resource, f"requests.{resource} of its containers would be {amount}, it requests {most}")
     for part in after.parts:
@@ -77,9 +77,9 @@ def _by_itself(after: Shape) -> Refusal | None:
 
 
 def _by_ranges(after: Shape, ranges: Iterable[LimitRange]) -> Refusal | None:
-    for found in ranges:
-        by = f"LimitRange {found.metadata.name}"
-        for item in found.spec.limits:
+    for limit_range in ranges:
+        by = f"LimitRange {limit_range.metadata.name}"
+        for item in limit_range.spec.limits:
             if item.type == "Container":
                 checked = [(f"container {part.name}", part.requests, part.limits) for part in after.parts]
             else:
@@ -93,17 +93,17 @@ def _by_ranges(after: Shape, ranges: Iterable[LimitRange]) -> Refusal | None:
 def _outside(item: LimitRangeItem, requests: Quantities, limits: Quantities, who: str) -> tuple[str, str] | None:
     """(resource, why) where an entry does not allow these requests and limits."""
     for resource, least in quantities(item.min).items():
-        for kind, found in (("requests", requests.get(resource)), ("limits", limits.get(resource))):
-            if found is None and kind == "requests":
+        for kind, amount in (("requests", requests.get(resource)), ("limits", limits.get(resource))):
+            if amount is None and kind == "requests":
                 return resource, f"{who} must request {resource}, {least} at least"
-            if found is not None and found < least:
-                return resource, f"{kind}.{resource} of {who} would be {found}, {least} at least is wanted"
+            if amount is not None and amount < least:
+                return resource, f"{kind}.{resource} of {who} would be {amount}, {least} at least is wanted"
     for resource, most in quantities(item.max).items():
-        for kind, found in (("limits", limits.get(resource)), ("requests", requests.get(resource))):
-            if found is None and kind == "limits":
+        for kind, amount in (("limits", limits.get(resource)), ("requests", requests.get(resource))):
+            if amount is None and kind == "limits":
                 return resource, f"{who} must have a limit of {resource}, {most} at most"
-            if found is not None and found > most:
-                return resource, f"{kind}.{resource} of {who} would be {found}, {most} at most is allowed"
+            if amount is not None and amount > most:
+                return resource, f"{kind}.{resource} of {who} would be {amount}, {most} at most is allowed"
     for resource, ratio in quantities(item.max_limit_request_ratio).items():
         request, limit = requests.get(resource), limits.get(resource)
         if request is None or limit is None or not request.nano or not limit.nano:
@@ -116,13 +116,13 @@ def _outside(item: LimitRangeItem, requests: Quantities, limits: Quantities, who
 
 def _by_quotas(pod: Pod, after: Shape, namespace: Namespace, *, is_new: bool) -> Refusal | None:
     """A new pod is charged whole, when the one that it follows no longer is; of a resize only what it adds."""
-    before = counted_now(pod)
+    before = shape_for_quota(pod)
     then = after if is_new else before if is_infeasible(pod) else larger(pod, after)
     for quota in namespace.quotas:
         if not _covers(quota, pod, after):
             continue
-        counted = _charged(before) if _covers(quota, pod, before) else {}
-        if refused := _beyond(quota, after, counted, _charged(then), namespace.taken, is_new=is_new):
+        counted = _pod_charges(before) if _covers(quota, pod, before) else {}
+        if refused := _beyond(quota, after, counted, _pod_charges(then), namespace.taken, is_new=is_new):
             return Refusal(f"ResourceQuota {quota.metadata.name}", *refused)
     return None
 
@@ -140,7 +140,7 @@ def _beyond(
     hard, used = quantities(quota.status.hard), quantities(quota.status.used)
     if not after.as_a_whole:
         for name in hard.keys() & set(MUST_BE_SAID):
-            silent = [part.name for part in after.parts if name not in _charged_of(part.requests, part.limits)]
+            silent = [part.name for part in after.parts if name not in _charges_of(part.requests, part.limits)]
             if silent:
                 return name, f"container {silent[0]} must say {name}"
     for name, most in hard.items():
@@ -155,12 +155,12 @@ def _beyond(
     return None
 
 
-def _charged(whole: Shape) -> dict[str, int]:
+def _pod_charges(whole: Shape) -> dict[str, int]:
     """What a quota counts of a pod: resource -> nano-units."""
-    return _charged_of(whole.requests, whole.limits) | dict.fromkeys(COUNTED, NANO)
+    return _charges_of(whole.requests, whole.limits) | dict.fromkeys(COUNTED, NANO)
 
 
-def _charged_of(requests: Quantities, limits: Quantities) -> dict[str, int]:
+def _charges_of(requests: Quantities, limits: Quantities) -> dict[str, int]:
     plain = {name: amount.nano for name, amount in requests.items()}
     return (
         plain

@@ -21,7 +21,7 @@ from recommender.updater.decide import ACTING, Action, Decision, decide
 from recommender.updater.facts import Advice, InPlace, PodFacts, ResizeState
 from recommender.updater.namespaces import Namespaces
 from recommender.updater.releases import Releases
-from recommender.updater.resize import Wish, advised, facts, resizing, wish
+from recommender.updater.resize import Wish, advice_of, facts, resizing, wish
 from recommender.updater.terms import Group, Rules, Terms
 
 CHOICES: Final = ("off", "in-place", "all")
@@ -49,8 +49,8 @@ class Shares(NamedTuple):
     """VPAs that lost pods to another one, and the name of one such"""
 
 
-def controlled(vpas: Sequence[tuple[TrackedVpa, Sequence[Pod]]]) -> Shares:
-    """Of several VPAs that would touch a pod the oldest has it, then the first by name; as in VPA's updater.
+def assign_pods(vpas: Sequence[tuple[TrackedVpa, Sequence[Pod]]]) -> Shares:
+    """Gives each pod to one of the VPAs that would touch it: the oldest, then the first by name; as in VPA.
 
     Else two with different targets change it back and forth for ever.
     """
@@ -104,7 +104,7 @@ class Applier:
         await self._namespaces.read()
         await self._releases.read()
         self._backoff.keep({pod.metadata.uid for _, pods in vpas for pod in pods}, now)
-        shares = controlled(vpas)
+        shares = assign_pods(vpas)
         for tracked, other in shares.outdone:
             if self._outdone.first(tracked.vpa.key, other):
                 log.warning("pods left to an older VPA", vpa="/".join(tracked.vpa.key), older=other)
@@ -112,7 +112,7 @@ class Applier:
         return sum(done)
 
     async def _act_on(self, tracked: TrackedVpa, pods: Sequence[Pod], now: float) -> bool:
-        seen = self._wanted(tracked, pods, now)
+        seen = self._pods_to_change(tracked, pods, now)
         self._say_refused(tracked, seen)
         wanted = [one for one in seen if one.decision.action is not Action.NONE]
         if not wanted:
@@ -135,8 +135,8 @@ class Applier:
                 name, cause = f"{pod.metadata.namespace}/{pod.metadata.name}", str(refusal)
                 log.warning("pod left as it is: its namespace would refuse what is recommended", pod=name, cause=cause)
 
-    def _wanted(self, tracked: TrackedVpa, pods: Sequence[Pod], now: float) -> list[Wanted]:
-        advice = advised(tracked)
+    def _pods_to_change(self, tracked: TrackedVpa, pods: Sequence[Pod], now: float) -> list[Wanted]:
+        advice = advice_of(tracked)
         never = tracked.vpa.spec.update_mode == "Recreate" and not self._evicts
         if not advice or never or self._releases.holds(tracked):
             return []
@@ -144,7 +144,7 @@ class Applier:
         running = [pod for pod in staying if pod.status.phase == "Running"]
         group = Group(configured=max(tracked.replicas, len(staying)), running=len(running))
         terms = self._terms(tracked, group)
-        return [found for pod in running if (found := self._of_pod(tracked, pod, advice, terms, now))]
+        return [wanted for pod in running if (wanted := self._of_pod(tracked, pod, advice, terms, now))]
 
     def _terms(self, tracked: TrackedVpa, group: Group) -> Terms:
         """The rules as the VPA changes them, and what it requires of an eviction."""

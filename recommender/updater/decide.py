@@ -225,7 +225,7 @@ def _evict(pod: PodFacts, watched: Sequence[Running], advice: Mapping[str, Advic
     if all(container.is_sidecar or _is_same(container, advice[container.name]) for container in watched):
         return _Step(Action.NONE, "a new pod would ask for the same")
     for requirement in terms.requirements:
-        if not _met(requirement, watched, advice):
+        if not _is_met(requirement, watched, advice):
             moved = requirement.change_requirement
             return _Step(Action.NONE, f"evictionRequirements: none of {', '.join(requirement.resources)} is {moved}")
     if pod.refused_new is not None:
@@ -242,7 +242,7 @@ def _is_same(container: Running, own: Advice) -> bool:
     )
 
 
-def _met(requirement: EvictionRequirement, watched: Sequence[Running], advice: Mapping[str, Advice]) -> bool:
+def _is_met(requirement: EvictionRequirement, watched: Sequence[Running], advice: Mapping[str, Advice]) -> bool:
     """Whether any listed resource of any container moves the required way."""
     for container in watched:
         for resource in requirement.resources:

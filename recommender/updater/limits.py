@@ -55,7 +55,7 @@ class Room:
 
 def room(ranges: Iterable[LimitRange], requests: Mapping[str, str], limits: Mapping[str, str]) -> Room:
     """The room of a pod with these pod-level requests and limits, in a namespace with these LimitRanges."""
-    items = [item for found in ranges for item in found.spec.limits]
+    items = [item for limit_range in ranges for item in limit_range.spec.limits]
     containers = [item for item in items if item.type == "Container"]
     pods = [item for item in items if item.type == "Pod"]
     own = quantities(limits)
@@ -70,7 +70,7 @@ def room(ranges: Iterable[LimitRange], requests: Mapping[str, str], limits: Mapp
     )
 
 
-def held(advice: Mapping[str, Advice], asked: Sequence[Asked], room: Room) -> dict[str, Advice]:
+def fit_advice(advice: Mapping[str, Advice], asked: Sequence[Asked], room: Room) -> dict[str, Advice]:
     """The advice with every bound moved to what the pod can get; of containers that the pod does not have, none."""
     names = [container.name for container in asked if container.name in advice]
     made: dict[str, dict[str, dict[str, Quantity]]] = {name: {bound: {} for bound in BOUNDS} for name in names}
@@ -78,13 +78,13 @@ def held(advice: Mapping[str, Advice], asked: Sequence[Asked], room: Room) -> di
         pod = _Pod.of(asked, resource, room)
         for bound in BOUNDS:
             wanted = {name: getattr(advice[name], bound).get(resource) for name in names}
-            fitted = pod.fitted({name: value.nano for name, value in wanted.items() if value is not None})
+            fitted = pod.fit({name: value.nano for name, value in wanted.items() if value is not None})
             for name, amount in fitted.items():
-                made[name][bound][resource] = _rounded(wanted[name], amount, UNIT[resource])
+                made[name][bound][resource] = _round_away(wanted[name], amount, UNIT[resource])
     return {name: Advice(**made[name]) for name in names}
 
 
-def admitted(
+def advice_at_admission(
     advice: Mapping[str, Advice], asked: Sequence[Asked], ranges: Iterable[LimitRange], policy: ResourcePolicy
 ) -> dict[str, Advice]:
     """The advice as VPA's admission controller writes it into a new pod, which may be more than the pod can get.
@@ -95,7 +95,7 @@ def admitted(
     known = replace(room(ranges, {}, {}), ratio={}, pod_ratio={})
     return {
         name: replace(own, target=_within(policy.of(name), own.target))
-        for name, own in held(advice, asked, known).items()
+        for name, own in fit_advice(advice, asked, known).items()
     }
 
 
@@ -128,7 +128,7 @@ class _Pod:
             room={name: bound.nano for name, bound in bounds.items() if bound is not None and bound.nano > 0},
         )
 
-    def fitted(self, amounts: Amounts) -> Amounts:
+    def fit(self, amounts: Amounts) -> Amounts:
         """Requests as wanted -> requests as they can be: first each container's own room, then the pod's."""
         fitted = {name: self._of_container(name, amount) for name, amount in amounts.items()}
         others = sum(amount for name, amount in self.requests.items() if name not in fitted)
@@ -190,8 +190,8 @@ def _to_sum(amounts: Amounts, counted: Amounts, wanted: int) -> Amounts:
     return {name: amount * wanted // total for name, amount in amounts.items()} if total else amounts
 
 
-def _rounded(wanted: Quantity | None, amount: int, unit: int) -> Quantity:
-    """The amount in whole units, away from what was wanted, so that a bound holds; in the format that was wanted."""
+def _round_away(wanted: Quantity | None, amount: int, unit: int) -> Quantity:
+    """The amount in whole units, rounded away from `wanted`, so that a bound holds; in the format of that."""
     assert wanted is not None
     whole = -(-amount // unit) if amount > wanted.nano else amount // unit
     return wanted if amount == wanted.nano else Quantity(whole * unit, wanted.format)
@@ -200,9 +200,9 @@ def _rounded(wanted: Quantity | None, amount: int, unit: int) -> Quantity:
 def _strictest(
     choose: Callable[[Quantity, Quantity], Quantity], bounds: Iterable[Mapping[str, Quantity]]
 ) -> dict[str, Quantity]:
-    found: dict[str, Quantity] = {}
+    strictest: dict[str, Quantity] = {}
     for bound in bounds:
         for resource, value in bound.items():
             if value.nano > 0:
-                found[resource] = choose(found[resource], value) if resource in found else value
-    return found
+                strictest[resource] = choose(strictest[resource], value) if resource in strictest else value
+    return strictest

@@ -10,7 +10,7 @@ from adapter.kube.errors import KubeError
 from adapter.kube.resources import Resource
 from adapter.once import Once
 from recommender.objects import Pod
-from recommender.updater.admissible import Namespace, taken
+from recommender.updater.admissible import Namespace, quota_charges
 from recommender.updater.facts import Wanted
 from recommender.updater.objects import LIMIT_RANGES, RESOURCE_QUOTAS, LimitRange, ResourceQuota
 
@@ -31,33 +31,33 @@ class Namespaces:
         self._unread = Once(again=None)
 
     async def read(self) -> None:
-        """All of the namespace, or of all."""
-        ranges = await self._listed(LIMIT_RANGES, LimitRange)
-        quotas = await self._listed(RESOURCE_QUOTAS, ResourceQuota)
+        """Reads the LimitRanges and ResourceQuotas of the one namespace, or of all."""
+        ranges = await self._list(LIMIT_RANGES, LimitRange)
+        quotas = await self._list(RESOURCE_QUOTAS, ResourceQuota)
         if ranges is not None:
             self._ranges = ranges
         if quotas is not None:
             self._quotas, self._taken = quotas, {}
 
     def of(self, namespace: str) -> Namespace:
-        """What holds there."""
+        """The namespace's LimitRanges and ResourceQuotas, and what was asked of these since they were read."""
         ranges, quotas = self._ranges.get(namespace, ()), self._quotas.get(namespace, ())
         return Namespace(ranges, quotas, self._taken.get(namespace, {})) if ranges or quotas else NONE
 
     def take(self, pod: Pod, wanted: Mapping[str, Wanted]) -> None:
         """These changes of the pod are asked for: what they add is no longer free, until the quotas are read again."""
         namespace = pod.metadata.namespace
-        self._taken[namespace] = taken(pod, wanted, self.of(namespace))
+        self._taken[namespace] = quota_charges(pod, wanted, self.of(namespace))
 
-    async def _listed(self, resource: Resource, kind: type[Rule]) -> dict[str, list[Rule]] | None:
+    async def _list(self, resource: Resource, kind: type[Rule]) -> dict[str, list[Rule]] | None:
         try:
-            found = (await self._client.list(resource.path(self._namespace), kind)).items
+            rules = (await self._client.list(resource.path(self._namespace), kind)).items
         except KubeError as error:
             if self._unread.first(resource, str(error)):
                 log.warning("not read: what namespaces allow is not known", what=resource.plural, cause=str(error))
             return None
         self._unread.over(resource)
         by_namespace: dict[str, list[Rule]] = {}
-        for one in found:
+        for one in rules:
             by_namespace.setdefault(one.metadata.namespace, []).append(one)
         return by_namespace

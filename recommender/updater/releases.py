@@ -52,17 +52,17 @@ class Releases:
         self._unread, self._waiting = Once(again=None), Once(again=None)
 
     async def read(self) -> None:
-        """In one call; where they cannot be had, what was known before holds."""
+        """Reads the releases in one call; where that fails, what was known before holds."""
         path, params = DEPLOYMENTS.path(self._namespace), {"labelSelector": SIBLINGS}
         try:
-            found = (await self._client.list(path, Sibling, params=params)).items
+            siblings = (await self._client.list(path, Sibling, params=params)).items
         except KubeError as error:
             if self._unread.first(DEPLOYMENTS, str(error)):
                 log.warning("releases not read: pods may be changed in the midst of one", cause=str(error))
             return
         self._unread.over(DEPLOYMENTS)
         labels: dict[str, list[Mapping[str, str]]] = {}
-        for one in found:
+        for one in siblings:
             labels.setdefault(one.metadata.namespace, []).append(one.spec.template.metadata.labels)
         self._labels = labels
 

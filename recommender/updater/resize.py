@@ -16,7 +16,7 @@ from recommender.objects import (
     ResourcePolicy,
     quantities,
 )
-from recommender.updater.admissible import Namespace, defaults, refused_new, refused_resize
+from recommender.updater.admissible import Namespace, defaults, new_pod_refusal, resize_refusal
 from recommender.updater.facts import (
     Advice,
     InPlace,
@@ -27,7 +27,7 @@ from recommender.updater.facts import (
     Running,
     Wanted,
 )
-from recommender.updater.limits import Asked, admitted, held, room
+from recommender.updater.limits import Asked, advice_at_admission, fit_advice, room
 
 OBSERVED: Final = "vpaObservedContainers"
 """The annotation in which VPA's admission controller lists the containers that it saw."""
@@ -62,7 +62,7 @@ class Resize(NamedTuple):
     """By container, what it would have."""
 
 
-def advised(tracked: TrackedVpa) -> dict[str, Advice]:
+def advice_of(tracked: TrackedVpa) -> dict[str, Advice]:
     """The recommendation in the VPA's status, by container."""
     made = tracked.vpa.status.recommendation
     return {
@@ -76,19 +76,21 @@ def advised(tracked: TrackedVpa) -> dict[str, Advice]:
 def wish(pod: Pod, advice: Mapping[str, Advice], policy: ResourcePolicy, namespace: Namespace | None = None) -> Wish:
     """What the pod should have of a VPA's advice, and what its namespace has against that."""
     space = namespace or Namespace()
-    asked = [_asked(container, policy) for container in pod.running_containers]
+    asked = [_current_resources(container, policy) for container in pod.running_containers]
     whole = pod.spec.resources
-    fitting = held(advice, asked, room(space.ranges, whole.requests if whole else {}, whole.limits if whole else {}))
+    fitting = fit_advice(
+        advice, asked, room(space.ranges, whole.requests if whole else {}, whole.limits if whole else {})
+    )
     resized = resize(pod, fitting, policy)
-    anew = _anew(pod, admitted(advice, asked, space.ranges, policy), policy, space)
+    anew = _anew(pod, advice_at_admission(advice, asked, space.ranges, policy), policy, space)
     if not space.ranges and not space.quotas and whole is None:
         return Wish(fitting, resized, anew)
     return Wish(
         fitting,
         resized,
         anew,
-        refused_resize(pod, resized.wanted, space) if resized.in_place is InPlace.POSSIBLE else None,
-        refused_new(pod, anew, space),
+        resize_refusal(pod, resized.wanted, space) if resized.in_place is InPlace.POSSIBLE else None,
+        new_pod_refusal(pod, anew, space),
     )
 
 
@@ -135,11 +137,11 @@ def resize(pod: Pod, advice: Mapping[str, Advice], policy: ResourcePolicy) -> Re
     A container that has no request of a resource gets none, and a pod keeps its QoS class: a resize may not change
     it. Containers of which nothing would change are left out.
     """
-    wanted = {c.name: _wanted(c, advice[c.name], policy) for c in pod.running_containers if c.name in advice}
+    wanted = {c.name: _new_resources(c, advice[c.name], policy) for c in pod.running_containers if c.name in advice}
     in_place = InPlace.POSSIBLE
     guaranteed = is_guaranteed(pod, {})
     if guaranteed and not is_guaranteed(pod, wanted):
-        wanted = {name: found for name, found in wanted.items() if found.requests == found.limits}
+        wanted = {name: change for name, change in wanted.items() if change.requests == change.limits}
         in_place = InPlace.QOS
     elif not guaranteed and is_guaranteed(pod, wanted):
         wanted = _one_less(wanted)
@@ -154,7 +156,7 @@ def resize(pod: Pod, advice: Mapping[str, Advice], policy: ResourcePolicy) -> Re
     return Resize({"spec": {kind: entries for kind, entries in body.items() if entries}}, in_place, wanted)
 
 
-def scaled(requests: Quantities, limits: Quantities, target: Quantities, *, keep_limits: bool) -> Wanted:
+def scale(requests: Quantities, limits: Quantities, target: Quantities, *, keep_limits: bool) -> Wanted:
     """New requests and limits: limit × new request / old request, or, limits kept, requests held to them."""
     wanted, capped = {}, {}
     for name, amount in target.items():
@@ -179,7 +181,7 @@ def is_guaranteed(pod: Pod, wanted: Mapping[str, Wanted]) -> bool:
     return bool(pod.spec.containers)
 
 
-def _asked(container: PodContainer, policy: ResourcePolicy) -> Asked:
+def _current_resources(container: PodContainer, policy: ResourcePolicy) -> Asked:
     resources = container.resources
     return Asked(
         container.name,
@@ -189,10 +191,10 @@ def _asked(container: PodContainer, policy: ResourcePolicy) -> Asked:
     )
 
 
-def _wanted(container: PodContainer, own: Advice, policy: ResourcePolicy) -> Wanted:
+def _new_resources(container: PodContainer, own: Advice, policy: ResourcePolicy) -> Wanted:
     resources = container.resources
     keep = policy.keeps_limits(container.name)
-    return scaled(quantities(resources.requests), quantities(resources.limits), own.target, keep_limits=keep)
+    return scale(quantities(resources.requests), quantities(resources.limits), own.target, keep_limits=keep)
 
 
 def _anew(pod: Pod, advice: Mapping[str, Advice], policy: ResourcePolicy, namespace: Namespace) -> dict[str, Wanted]:
@@ -208,29 +210,29 @@ def _anew(pod: Pod, advice: Mapping[str, Advice], policy: ResourcePolicy, namesp
         made[container.name] = Wanted(requests, limits)
         if container.name in advice:
             target, keep = advice[container.name].target, policy.keeps_limits(container.name)
-            found = scaled({**target, **requests}, limits, target, keep_limits=keep)
-            made[container.name] = Wanted(requests | found.requests, limits | found.limits)
+            change = scale({**target, **requests}, limits, target, keep_limits=keep)
+            made[container.name] = Wanted(requests | change.requests, limits | change.limits)
     return made
 
 
 def _one_less(wanted: Mapping[str, Wanted]) -> dict[str, Wanted]:
-    """With one request a millicore or a byte under its limit, so that not all of them are their limits."""
+    """The changes with one request a millicore or a byte lower, so that not every request is its limit."""
     made = dict(wanted)
-    for name, found in wanted.items():
-        for resource, amount in found.requests.items():
+    for name, change in wanted.items():
+        for resource, amount in change.requests.items():
             unit = 10**6 if resource == "cpu" else 10**9
             less = Quantity(amount.nano - unit, amount.format)
-            made[name] = replace(found, requests={**found.requests, resource: less})
+            made[name] = replace(change, requests={**change.requests, resource: less})
             return made
     return made
 
 
-def _entry(container: PodContainer, found: Wanted) -> dict[str, Any]:
-    """The part of the patch; empty where nothing would change."""
+def _entry(container: PodContainer, wanted: Wanted) -> dict[str, Any]:
+    """The container's part of the patch; empty where nothing would change."""
     requests, limits = quantities(container.resources.requests), quantities(container.resources.limits)
-    if {**requests, **found.requests} == requests and {**limits, **found.limits} == limits:
+    if {**requests, **wanted.requests} == requests and {**limits, **wanted.limits} == limits:
         return {}
-    resources = {"requests": _texts(found.requests)} | ({"limits": _texts(found.limits)} if found.limits else {})
+    resources = {"requests": _texts(wanted.requests)} | ({"limits": _texts(wanted.limits)} if wanted.limits else {})
     return {"name": container.name, "resources": resources}
 
 
@@ -238,11 +240,11 @@ def _running(container: PodContainer, status: ContainerStatus | None, *, is_side
     asked = quantities(container.resources.requests)
     actual = status.resources.requests if status is not None and status.resources is not None else {}
     has = quantities(actual) if actual else asked
-    killed = _killed(status) if status else None
+    killed = _last_oom_run(status) if status else None
     return Running(container.name, has, killed=killed, asked=asked, is_sidecar=is_sidecar)
 
 
-def _killed(status: ContainerStatus) -> tuple[float, float] | None:
+def _last_oom_run(status: ContainerStatus) -> tuple[float, float] | None:
     last = status.last_state.terminated
     if last is None or last.reason != OOM_KILLED or last.started_at is None or last.finished_at is None:
         return None

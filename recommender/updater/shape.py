@@ -48,7 +48,7 @@ def shape(pod: Pod, wanted: Mapping[str, Wanted]) -> Shape:
     return _whole(pod, parts)
 
 
-def counted_now(pod: Pod) -> Shape:
+def shape_for_quota(pod: Pod) -> Shape:
     """What quotas count of the pod today: the larger of what it asks for and what it has, or that alone."""
     asked = shape(pod, {})
     return _had(pod, asked) if is_infeasible(pod) else larger(pod, asked)
@@ -85,31 +85,31 @@ def _whole(pod: Pod, parts: Sequence[Part]) -> Shape:
     requests, limits = ([part.requests for part in parts], [part.limits for part in parts])
     return Shape(
         parts,
-        summed(parts, requests) | (quantities(own.requests) if own else {}),
-        summed(parts, limits) | (quantities(own.limits) if own else {}),
+        effective_total(parts, requests) | (quantities(own.requests) if own else {}),
+        effective_total(parts, limits) | (quantities(own.limits) if own else {}),
         as_a_whole=own is not None and bool(own.requests or own.limits),
     )
 
 
-def summed(parts: Sequence[Part], amounts: Sequence[Quantities]) -> dict[str, Quantity]:
-    """Of all that run together: containers and sidecars, or, if that is more, an init container and sidecars before it.
+def effective_total(parts: Sequence[Part], amounts: Sequence[Quantities]) -> dict[str, Quantity]:
+    """What the pod needs at once: containers and sidecars, or, if more, an init container and earlier sidecars.
 
-    Of what any container names; KEP-753.
+    Of each resource that any container names; KEP-753.
     """
     together: dict[str, Quantity] = {}
     before: dict[str, Quantity] = {}
     most: dict[str, Quantity] = {}
     for part, own in zip(parts, amounts, strict=True):
         if not part.is_init or part.is_sidecar:
-            together = _added(together, own)
+            together = _add(together, own)
         if part.is_sidecar:
-            before = _added(before, own)
+            before = _add(before, own)
         if part.is_init:
-            most = _largest(most, before if part.is_sidecar else _added(before, own))
+            most = _largest(most, before if part.is_sidecar else _add(before, own))
     return _largest(together, most)
 
 
-def _added(left: Quantities, right: Quantities) -> dict[str, Quantity]:
+def _add(left: Quantities, right: Quantities) -> dict[str, Quantity]:
     return {**left, **{name: _plus(left.get(name), amount) for name, amount in right.items()}}
 
 

@@ -57,26 +57,26 @@ class Bystander:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def met(self) -> Met:
-        """Since the last call, and until both ways of asking have been answered once more."""
+    def collect(self) -> Met:
+        """The longest wait and failures since the last call, read until both ways are answered again."""
         waited, failed, deadline = 0.0, Counter[str](), time.monotonic() + MOST
-        told = self._told()
+        told = self._ask()
         while True:
             waited = max(waited, told["hpa"], told["kubelet"])
             failed.update(told["failed"])
             if all(told["answered"]) or time.monotonic() > deadline:
                 return Met(waited, failed)
             time.sleep(0.1)
-            told = self._told()
+            told = self._ask()
 
-    def _told(self) -> dict[str, Any]:
-        """What it met since the last call."""
+    def _ask(self) -> dict[str, Any]:
+        """Have the bystander's process tell its waits, answers and failures since the last call."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
-        found: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return found
+        counts: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return counts
 
 
 class Try(NamedTuple):
@@ -104,9 +104,9 @@ def bystander(field: Field) -> Iterator[Bystander]:
 
 def once(attack: Attack, field: Field, other: Bystander, before: int) -> Try:
     """One try, against memory of `before` bytes."""
-    failed_before = _failed_jobs(field)
+    failed_before = _count_failed_jobs(field)
     field.measure_anew()
-    other.met()
+    other.collect()
     began = time.monotonic()
     problems = []
     try:
@@ -115,22 +115,22 @@ def once(attack: Attack, field: Field, other: Bystander, before: int) -> Try:
         problems.append(f"not as the attack says: {type(error).__name__}: {error}"[:300])
     seconds = time.monotonic() - began
     time.sleep(AFTER)
-    met = other.met()
+    met = other.collect()
     problems += [f"{who} ({count} times)" for who, count in met.failed.items()]
     if not field.lives:
         problems.append("the adapter has ended")
-    failed = _failed_jobs(field) - failed_before
+    failed = _count_failed_jobs(field) - failed_before
     if failed:
         problems.append(f"{failed} jobs failed")
     return Try(seconds, field.memory().most - before, met.waited, tuple(problems))
 
 
-def _failed_jobs(field: Field) -> int:
+def _count_failed_jobs(field: Field) -> int:
     return field.log.read_text(errors="replace").count('"a job failed')
 
 
 @contextmanager
-def attacked(source: Source, like: Attack) -> Iterator[tuple[Field, Bystander]]:
+def running_field(source: Source, like: Attack) -> Iterator[tuple[Field, Bystander]]:
     """A field as `like` wants it and a bystander on it."""
     with tempfile.TemporaryDirectory() as folder:
         field = Field(Path(folder), source, like.flags, stepped=like.stepped)
@@ -140,7 +140,7 @@ def attacked(source: Source, like: Attack) -> Iterator[tuple[Field, Bystander]]:
 
 
 @dataclass
-class Found:
+class Case:
     """What an attack on one source has done so far."""
 
     attack: Attack
@@ -151,7 +151,7 @@ class Found:
 
     def run(self, tries: int) -> None:
         """So many more tries, on an adapter of their own."""
-        with attacked(self.source, self.attack) as (field, other):
+        with running_field(self.source, self.attack) as (field, other):
             self._look_on(other, IDLE)
             self.before = before = field.memory().now
             self.tries += [once(self.attack, field, other, before) for _ in range(tries)]
@@ -170,9 +170,9 @@ class Found:
         return True
 
     def _look_on(self, other: Bystander, seconds: float) -> None:
-        other.met()
+        other.collect()
         time.sleep(seconds)
-        self.idle = max(self.idle, other.met().waited)
+        self.idle = max(self.idle, other.collect().waited)
 
     @property
     def waited(self) -> float:
@@ -187,9 +187,9 @@ class Found:
     @property
     def problems(self) -> list[str]:
         """What was not borne."""
-        found = sorted({problem for one in self.tries for problem in one.problems})
-        found += [f"the bystander waited over {LONGEST:g} s"] if self.waited > LONGEST else []
-        return found + ([f"more than {MEMORY >> 20} MiB"] if self.gained > MEMORY else [])
+        problems = sorted({problem for one in self.tries for problem in one.problems})
+        problems += [f"the bystander waited over {LONGEST:g} s"] if self.waited > LONGEST else []
+        return problems + ([f"more than {MEMORY >> 20} MiB"] if self.gained > MEMORY else [])
 
     def row(self) -> dict[str, Any]:
         """For the table."""
@@ -207,40 +207,40 @@ class Found:
         }
 
 
-def run_all(found: Sequence[Found], tries: int) -> None:
+def run_all(cases: Sequence[Case], tries: int) -> None:
     """Each so often, on an adapter of its own."""
-    for one in found:
+    for one in cases:
         one.run(tries)
         _tell(one)
 
 
-def run_within(found: Sequence[Found], tries: int, within: float) -> None:
+def run_within(cases: Sequence[Case], tries: int, within: float) -> None:
     """Each once, on few adapters, and then those nearest to a bound again until `within` s are over."""
     end = time.monotonic() + within
-    for together in _groups(found):
+    for together in _groups(cases):
         _run_after_each_other(together)
-    for one in sorted(found, key=lambda one: max(one.waited / LONGEST, one.gained / MEMORY), reverse=True):
+    for one in sorted(cases, key=lambda one: max(one.waited / LONGEST, one.gained / MEMORY), reverse=True):
         if time.monotonic() > end:
             break
         one.run(tries - 1)
         _tell(one)
 
 
-def _groups(found: Sequence[Found]) -> list[list[Found]]:
+def _groups(cases: Sequence[Case]) -> list[list[Case]]:
     """Those that one adapter can bear after each other."""
-    groups: dict[Hashable, list[Found]] = {}
-    for number, one in enumerate(found):
+    groups: dict[Hashable, list[Case]] = {}
+    for number, one in enumerate(cases):
         attack = one.attack
         key = number if attack.apart else (one.source, attack.flags, attack.stepped)
         groups.setdefault(key, []).append(one)
     return list(groups.values())
 
 
-def _run_after_each_other(together: Sequence[Found]) -> None:
+def _run_after_each_other(together: Sequence[Case]) -> None:
     """On one adapter; on a new one after an attack that ended it, and where what all left is over the bound."""
     waiting = deque(together)
     while waiting:
-        with attacked(waiting[0].source, waiting[0].attack) as (field, other):
+        with running_field(waiting[0].source, waiting[0].attack) as (field, other):
             before, others = field.memory().now, 0
             while waiting and field.lives:
                 field.renew()
@@ -250,7 +250,7 @@ def _run_after_each_other(together: Sequence[Found]) -> None:
                 others += 1
 
 
-def _tell(one: Found) -> None:
+def _tell(one: Case) -> None:
     say(" | ".join(str(value) for value in one.row().values()))
 
 
@@ -266,19 +266,19 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--form", default="table", choices=("table", "markdown", "json"))
     given = parser.parse_args(arguments)
     began = time.monotonic()
-    found = [
-        Found(attack, source)
+    cases = [
+        Case(attack, source)
         for attack in attacks()
         if given.only in attack.name and (not given.section or attack.section in given.section)
         for source in attack.sources
     ]
-    run_within(found, given.tries, given.within) if given.within else run_all(found, given.tries)
+    run_within(cases, given.tries, given.within) if given.within else run_all(cases, given.tries)
     title = f"attacks on a running adapter, the worst of the tries; {time.monotonic() - began:.0f} s in all"
-    write([one.row() for one in found], given.form, title)
-    bad = [one for one in found if one.problems]
+    write([one.row() for one in cases], given.form, title)
+    bad = [one for one in cases if one.problems]
     if bad:
-        say(f"{len(bad)} of {len(found)} attacks were not borne")
-    return 1 if bad or not found else 0
+        say(f"{len(bad)} of {len(cases)} attacks were not borne")
+    return 1 if bad or not cases else 0
 
 
 if __name__ == "__main__":

@@ -58,11 +58,11 @@ def attack(
 ) -> Callable[[Callable[[Field], None]], Callable[[Field], None]]:
     """Puts the function into the list."""
 
-    def listed(run: Callable[[Field], None]) -> Callable[[Field], None]:
+    def register(run: Callable[[Field], None]) -> Callable[[Field], None]:
         _attacks.append(Attack(name, section, run, sources, flags, apart, stepped))
         return run
 
-    return listed
+    return register
 
 
 def attacks() -> tuple[Attack, ...]:

@@ -35,13 +35,13 @@ class Client:
         self._since: float | None = None
         threading.Thread(target=self._run, daemon=True).start()
 
-    def told(self) -> tuple[float, int, dict[str, int]]:
+    def take_counts(self) -> tuple[float, int, dict[str, int]]:
         """Longest wait in s, the present one too, answers, and failures by their kind, since the last call."""
         with self._lock:
             waiting = time.monotonic() - self._since if self._since is not None else 0.0
-            found = max(self._longest, waiting), self._answered, self._failed
+            counts = max(self._longest, waiting), self._answered, self._failed
             self._longest, self._answered, self._failed = 0.0, 0, {}
-        return found
+        return counts
 
     def _run(self) -> None:
         while True:
@@ -102,7 +102,7 @@ def main(port: int, certificate: str) -> None:
         Client(port, "/readyz", headers="", certificate="", kept=False, every=0.25),
     ]
     for _ in sys.stdin:
-        told = [client.told() for client in clients]
+        told = [client.take_counts() for client in clients]
         failed: dict[str, int] = {}
         for client, (_, _, problems) in zip(("HPA", "kubelet"), told, strict=True):
             failed |= {f"{client}: {problem}": count for problem, count in problems.items()}

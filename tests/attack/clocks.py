@@ -31,9 +31,9 @@ def _assert_fresh(field: Field, ahead: float, seconds: float) -> None:
     """All values are there, as old as they are, for so long."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        found = _ages(field, ahead)
-        assert set(found) == set(PODS), f"{set(PODS) - set(found)} lost with the clock {ahead:g} s ahead"
-        assert all(-1.0 < age < FRESH for _, age in found.values()), f"{found} with the clock {ahead:g} s ahead"
+        ages = _ages(field, ahead)
+        assert set(ages) == set(PODS), f"{set(PODS) - set(ages)} lost with the clock {ahead:g} s ahead"
+        assert all(-1.0 < age < FRESH for _, age in ages.values()), f"{ages} with the clock {ahead:g} s ahead"
         time.sleep(0.2)
 
 
@@ -42,10 +42,10 @@ def _assert_follows(field: Field, value: str) -> None:
     field.page("web-0", f"queue_depth {value}\n".encode())
     field.series([({"__name__": "queue_depth", "namespace": NAMESPACE, "pod": "web-0"}, value)])
     until = time.monotonic() + FOLLOWS
-    while (found := json.loads(field.ask(f"{CUSTOM}/namespaces/{NAMESPACE}/pods/web-0/queue_depth").body)) and (
-        found.get("items", [{}])[0].get("value") != value
+    while (answer := json.loads(field.ask(f"{CUSTOM}/namespaces/{NAMESPACE}/pods/web-0/queue_depth").body)) and (
+        answer.get("items", [{}])[0].get("value") != value
     ):
-        assert time.monotonic() < until, f"{value} is not served, but {found}"
+        assert time.monotonic() < until, f"{value} is not served, but {answer}"
         time.sleep(0.1)
 
 

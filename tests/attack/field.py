@@ -140,16 +140,16 @@ class Field:
         with self._clock.open("r+b") as shown:  # in place: the adapter looks at these very bytes
             shown.write(struct.pack("d", ahead))
 
-    def asked(self) -> dict[str, int]:
+    def request_counts(self) -> dict[str, int]:
         """How often pages (/pages/NAME) and Prometheus' paths (/api/v1/PATH) were asked for."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.pages_port}/asked", timeout=10) as answer:
-            found: dict[str, int] = json.load(answer)
-            return found
+            counts: dict[str, int] = json.load(answer)
+            return counts
 
-    def kubernetes(self, method: str, path: str, found: Mapping[str, Any] | None = None) -> None:
+    def kubernetes(self, method: str, path: str, manifest: Mapping[str, Any] | None = None) -> None:
         """Create (POST), replace (PUT) or delete (DELETE) an object by the path of Kubernetes' API."""
-        name = found["metadata"]["name"] if found else ""
-        self.send_to_kubernetes(method, path, None if found is None else json.dumps(found).encode(), name=name)
+        name = manifest["metadata"]["name"] if manifest else ""
+        self.send_to_kubernetes(method, path, None if manifest is None else json.dumps(manifest).encode(), name=name)
 
     def send_to_kubernetes(self, method: str, path: str, body: bytes | None, *, name: str = "") -> None:
         """The same with an object as it is written; `name` is that of a new one."""
@@ -198,8 +198,8 @@ class Field:
             status = Path(f"/proc/{self.process.pid}/status").read_text()
         except OSError:
             return Memory(0, 0)
-        found = dict(line.split(":", 1) for line in status.splitlines())
-        now, most = (int(found.get(key, "0 kB").split()[0]) * 1024 for key in ("VmRSS", "VmHWM"))
+        fields = dict(line.split(":", 1) for line in status.splitlines())
+        now, most = (int(fields.get(key, "0 kB").split()[0]) * 1024 for key in ("VmRSS", "VmHWM"))
         return Memory(now, most)
 
     # ---- how it is furnished

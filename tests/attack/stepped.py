@@ -19,10 +19,10 @@ def main(file: str, arguments: Sequence[str]) -> int:
         shown = mmap.mmap(opened.fileno(), struct.calcsize("d"), prot=mmap.PROT_READ)
     machines = time.time
 
-    def stepped() -> float:
+    def stepped_time() -> float:
         return machines() + float(struct.unpack("d", shown)[0])
 
-    time.time = stepped  # before anything of the adapter takes it
+    time.time = stepped_time  # before anything of the adapter takes it
     code: int = import_module("adapter.__main__").main(arguments)
     return code
 

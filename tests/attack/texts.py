@@ -15,8 +15,8 @@ EMBEDDED, PROMETHEUS = (Source.EMBEDDED,), (Source.PROMETHEUS,)
 DEEP = 200_000
 
 
-def selected(field: Field, selector: str) -> Reply:
-    """The answer to a metric selector."""
+def ask_with_selector(field: Field, selector: str) -> Reply:
+    """Ask for the queue's depth with a metric label selector, and give the answer."""
     return field.ask(f"{DEPTH}?metricLabelSelector={quote(selector)}")
 
 
@@ -25,7 +25,7 @@ def nested_groups(field: Field) -> None:
     field.page("web-0", f'queue_depth{{path="{"a" * 28}"}} 7\n')
     field.hold(1.2)
     for text in ("((([a-z0-9/-]{,}){,}!))", "(a+)+!", "((a|aa)+)+!", "(a*)*b", "[^x]*[^x]*\\.*"):
-        answer = selected(field, f"path in ({text})")
+        answer = ask_with_selector(field, f"path in ({text})")
         assert answer.status in (200, 400, 404), answer
 
 
@@ -43,7 +43,7 @@ def large_expressions(field: Field) -> None:
     first = field.count() * 100
     with ThreadPoolExecutor(32) as some:
         texts = [f"a in ({number:05}\\w{{200}})" for number in range(first, first + 100)]
-        answers = list(some.map(lambda text: selected(field, text), texts))
+        answers = list(some.map(lambda text: ask_with_selector(field, text), texts))
     assert {answer.status for answer in answers} <= {200, 400, 404, 429, 503}, answers[0]
 
 
@@ -71,7 +71,7 @@ def long_values(field: Field) -> None:
     many = range(64)
     texts += [",".join(f"path notin (.*a.*b.*{each}{number}.*x)" for number in many) for each in range(10)]
     with ThreadPoolExecutor(14) as some:
-        answers = list(some.map(lambda text: selected(field, text), texts))
+        answers = list(some.map(lambda text: ask_with_selector(field, text), texts))
     assert {answer.status for answer in answers} <= {200, 503}, answers[0]
     field.hold(1.5)
 

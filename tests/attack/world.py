@@ -61,10 +61,10 @@ class World:
     async def page(self, request: web.Request) -> web.StreamResponse:
         """What a scrape gets."""
         self.asked[request.path] += 1
-        found = self.pages.get(request.match_info["name"])
-        if found is None:
+        page = self.pages.get(request.match_info["name"])
+        if page is None:
             return web.Response(status=404)
-        return await _sent(request, *found)
+        return await _send(request, *page)
 
     async def prometheus(self, request: web.Request) -> web.StreamResponse:
         """The API of Prometheus over `series`: a query gives each series that it names, by pod and namespace."""
@@ -72,18 +72,18 @@ class World:
         self.asked[f"/api/v1/{path}"] += 1
         await asyncio.sleep(self.delay)
         if path in self.answers:
-            return await _sent(request, *self.answers[path])
+            return await _send(request, *self.answers[path])
         form = {**request.query, **await request.post()}
         data: Any = []
-        found = self._matching(str(form.get("match[]", "")))
+        label_sets = self._matching(str(form.get("match[]", "")))
         if path == "query":
             data = {"resultType": "vector", "result": self._vector(str(form.get("query", "")))}
         elif path == "series":
-            data = found
+            data = label_sets
         elif path == "labels":
-            data = sorted({key for labels in found for key in labels})
+            data = sorted({key for labels in label_sets for key in labels})
         elif path == "label/__name__/values":
-            data = sorted({labels["__name__"] for labels in found})
+            data = sorted({labels["__name__"] for labels in label_sets})
         return web.json_response({"status": "success", "data": data})
 
     def _matching(self, selector: str) -> list[dict[str, str]]:
@@ -97,19 +97,19 @@ class World:
 
     def _vector(self, query: str) -> list[dict[str, Any]]:
         names, now = set(_NAME.findall(query)), time.time() + self.ahead
-        found = {}
+        by_labels = {}
         for labels, value in self.series:
             if labels["__name__"] in names:
                 kept = {key: labels[key] for key in ("namespace", "pod") if key in labels}
-                found[tuple(kept.items())] = (kept, str(now) if "timestamp(" in query else value)
-        return [{"metric": kept, "value": [now, value]} for kept, value in found.values()]
+                by_labels[tuple(kept.items())] = (kept, str(now) if "timestamp(" in query else value)
+        return [{"metric": kept, "value": [now, value]} for kept, value in by_labels.values()]
 
-    async def told(self, _: web.Request) -> web.Response:
+    async def request_counts(self, _: web.Request) -> web.Response:
         """How often each path was asked."""
         return web.json_response(self.asked)
 
 
-async def _sent(request: web.Request, body: bytes, headers: dict[str, str]) -> web.StreamResponse:
+async def _send(request: web.Request, body: bytes, headers: dict[str, str]) -> web.StreamResponse:
     answer = web.StreamResponse(headers=headers)  # web.Response would have the encoding be its own work
     answer.content_length = len(body)
     await answer.prepare(request)
@@ -122,7 +122,7 @@ async def main() -> None:
     sys.setrecursionlimit(50_000)  # objects that nest deeply are to come through here
     world = World()
     app = web.Application(client_max_size=256 << 20)
-    app.router.add_get("/asked", world.told)
+    app.router.add_get("/asked", world.request_counts)
     app.router.add_get("/pages/{name}", world.page)
     app.router.add_route("*", "/api/v1/{path:.*}", world.prometheus)
     app.router.add_put("/{path:.*}", world.put)

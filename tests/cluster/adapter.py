@@ -120,8 +120,8 @@ class RunningAdapter:
         return {item["metadata"]["name"]: item for item in self.bed.get("apiservices")["items"]}
 
     def _available(self, names: Sequence[str]) -> bool:
-        found = self._api_services()
-        return all(_is_available(found.get(name, {})) for name in names)
+        services = self._api_services()
+        return all(_is_available(services.get(name, {})) for name in names)
 
     def tail(self) -> str:
         """The end of its log."""
@@ -219,7 +219,7 @@ def agreeing(made: dict[str, Any]) -> dict[str, Any]:
 
 
 def reflex(bed: Kubectl) -> str:
-    """The adapter's flag, once it has the right that it takes."""
+    """Grants the adapter what --reflex needs; gives that flag."""
     rights = ROOT / "manifests" / "components" / "reflex" / "rbac.yaml"
     bed.apply(list(yaml.safe_load_all(rights.read_text(encoding="utf-8"))))
     return "--reflex"

@@ -21,7 +21,7 @@ from tests.cluster.certs import Authority, Pair
 from tests.cluster.controlplane import Plane, Ports
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.manifests import Manifest
-from tests.cluster.processes import CommandError, Folder, Process, end_all, started_at, strays, wait_until
+from tests.cluster.processes import CommandError, Folder, Process, end_all, start_time, strays, wait_until
 from tests.cluster.state import BedError, BusyError, Options, State, default_folder, find_programs, locked, only_one
 
 __all__ = ["Bed", "BedError", "BusyError", "CommandError", "Options"]
@@ -93,7 +93,7 @@ class Bed(Kubectl):
 
     def claim(self, name: str) -> None:
         """Makes the bed this process's own: while it lives, nobody else takes the bed down by mistake."""
-        mine = Process(name, os.getpid(), started_at(os.getpid()) or 0, os.devnull, ())
+        mine = Process(name, os.getpid(), start_time(os.getpid()) or 0, os.devnull, ())
         (self.folder / "owner.json").write_text(json.dumps(asdict(mine)))
 
     def owner(self) -> Process | None:

@@ -54,21 +54,21 @@ class Answer:
 def find(names: Iterable[str], say: Say = print) -> dict[str, Path]:
     """The path of each program; may download or build, saying so. Raises MissingError with all reasons."""
     wanted = [PROGRAMS[name] for name in names]
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     reasons: dict[str, list[str]] = {program.name: [] for program in wanted}
     for source in (from_environment, from_path, from_cache, from_download, from_build):
-        left = [program for program in wanted if program.name not in found]
+        left = [program for program in wanted if program.name not in paths]
         if not left:
             break
         answer = source(left, say)
-        found.update(answer.found)
+        paths.update(answer.found)
         for program in left:
-            if program.name not in found:
+            if program.name not in paths:
                 reasons[program.name].append(answer.reason)
-    missing = {name: why for name, why in reasons.items() if name not in found}
+    missing = {name: why for name, why in reasons.items() if name not in paths}
     if missing:
         raise MissingError(missing)
-    return found
+    return paths
 
 
 def from_environment(wanted: Sequence[Program], say: Say) -> Answer:
@@ -79,51 +79,51 @@ def from_environment(wanted: Sequence[Program], say: Say) -> Answer:
 
 
 def from_path(wanted: Sequence[Program], say: Say) -> Answer:
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     minors: dict[str, tuple[int, int]] = {}
     for program in wanted:
         path = shutil.which(program.name)
         minor = version(Path(path), program) if path else None
         if path and minor and program.oldest <= minor <= program.newest:
-            found[program.name], minors[program.name] = Path(path), minor
+            paths[program.name], minors[program.name] = Path(path), minor
     suite = [program.name for program in wanted if program.module == "kubernetes"]
-    if not set(suite) <= set(found) or len({minors[name] for name in suite}) > 1:
-        found = {name: path for name, path in found.items() if name not in suite}
-    return Answer(found, "not on PATH (Kubernetes' programs count only all together, in one version from 1.30 to 1.37)")
+    if not set(suite) <= set(paths) or len({minors[name] for name in suite}) > 1:
+        paths = {name: path for name, path in paths.items() if name not in suite}
+    return Answer(paths, "not on PATH (Kubernetes' programs count only all together, in one version from 1.30 to 1.37)")
 
 
 def from_cache(wanted: Sequence[Program], say: Say) -> Answer:
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for program in wanted:
-        found.update(_executables(cache_folder(program.module), [program]))
-    return Answer(found, f"not in the cache {cache()}")
+        paths.update(_executables(cache_folder(program.module), [program]))
+    return Answer(paths, f"not in the cache {cache()}")
 
 
 def from_download(wanted: Sequence[Program], say: Say) -> Answer:
     suite = [program for program in wanted if program.module == "kubernetes"]
     if not suite or os.environ.get("STREAMGATE_DOWNLOADS") == "off":
         return Answer({}, "no release download")
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     try:
         for program in suite:
-            found[program.name] = download(program.name, cache_folder("kubernetes"), say)
+            paths[program.name] = download(program.name, cache_folder("kubernetes"), say)
     except OSError as error:  # URLError and timeouts are OSErrors: no way out, or no such file
-        return Answer(found, f"the download from {RELEASES} failed ({error})")
-    return Answer(found, "no release download")
+        return Answer(paths, f"the download from {RELEASES} failed ({error})")
+    return Answer(paths, "no release download")
 
 
 def from_build(wanted: Sequence[Program], say: Say) -> Answer:
     go = shutil.which("go")
     if go is None:
         return Answer({}, "no Go toolchain on PATH to build it with")
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     try:
         for module in sorted({program.module for program in wanted}):
             programs = [program for program in wanted if program.module == module]
-            found.update(build(go, module, programs, say))
+            paths.update(build(go, module, programs, say))
     except BuildError as error:
-        return Answer(found, str(error))
-    return Answer(found, "the build made no such program")
+        return Answer(paths, str(error))
+    return Answer(paths, "the build made no such program")
 
 
 class BuildError(RuntimeError):
@@ -150,7 +150,7 @@ def cache() -> Path:
     return (Path(shared) if shared else Path.home() / ".cache") / "streamgate"
 
 
-def wanted_version(module: str) -> str:
+def pinned_version(module: str) -> str:
     """The version that tools/MODULE/go.mod pins, such as v1.37.2."""
     text = (TOOLS / module / "go.mod").read_text()
     match = re.search(rf"^\s*(?:require )?{re.escape(VERSION_OF[module])} (v\S+)", text, re.MULTILINE)
@@ -160,13 +160,13 @@ def wanted_version(module: str) -> str:
 
 
 def cache_folder(module: str) -> Path:
-    return cache() / f"{module}-{wanted_version(module)}"
+    return cache() / f"{module}-{pinned_version(module)}"
 
 
 def download(name: str, folder: Path, say: Say, base: str | None = None) -> Path:
     """One program of the Kubernetes release, checked against the release's SHA-256. OSError when that fails."""
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    url = f"{base or RELEASES}/{wanted_version('kubernetes')}/bin/linux/{machine}/{name}"
+    url = f"{base or RELEASES}/{pinned_version('kubernetes')}/bin/linux/{machine}/{name}"
     with urllib.request.urlopen(f"{url}.sha256", timeout=5) as answer:  # short: this is where no network shows
         wanted = answer.read(200).decode().split()[0]
     say(f"downloading {url}")
@@ -192,8 +192,8 @@ def build(go: str, module: str, programs: Sequence[Program], say: Say) -> dict[s
     folder = cache_folder(module)
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder / ".lock", say):
-        found = _executables(folder, programs)  # another process may have built it while we waited
-        left = [program for program in programs if program.name not in found]
+        present = _executables(folder, programs)  # another process may have built it while we waited
+        left = [program for program in programs if program.name not in present]
         if left:
             _go_install(go, module, left, folder, say)
     return _executables(folder, programs)
@@ -201,15 +201,15 @@ def build(go: str, module: str, programs: Sequence[Program], say: Say) -> dict[s
 
 def _go_install(go: str, module: str, programs: Sequence[Program], folder: Path, say: Say) -> None:
     names = ", ".join(program.name for program in programs)
-    say(f"building {names} {wanted_version(module)} with {go}; the result is kept in {folder}")
+    say(f"building {names} {pinned_version(module)} with {go}; the result is kept in {folder}")
     work = folder / f".build-{os.getpid()}"
     argv = [go, "install", "-v", "-trimpath", "-ldflags", _link_flags(module)]
     environment = {"GOTOOLCHAIN": "auto", **os.environ}  # some installations fetch no newer Go by themselves
     environment |= {"CGO_ENABLED": "0", "GOBIN": str(work), "GOFLAGS": "-mod=readonly"}
     try:
-        watched([*argv, *(program.package for program in programs)], TOOLS / module, environment, names, say)
+        run_build([*argv, *(program.package for program in programs)], TOOLS / module, environment, names, say)
         for program in programs:
-            (work / _built_as(program.package)).rename(folder / program.name)
+            (work / _program_name(program.package)).rename(folder / program.name)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -221,11 +221,11 @@ def _link_flags(module: str) -> str:
     """
     if module not in ("kubernetes", "helm"):
         return "-s -w"
-    git = wanted_version("kubernetes")
+    git = pinned_version("kubernetes")
     major, minor, _ = git.removeprefix("v").split(".", 2)
     if module == "helm":
         facts = {
-            "internal/version.version": wanted_version(module),
+            "internal/version.version": pinned_version(module),
             **{f"pkg/{room}.k8sVersionMajor": major for room in ("chartutil", "lint/rules")},
             **{f"pkg/{room}.k8sVersionMinor": minor for room in ("chartutil", "lint/rules")},
         }
@@ -237,13 +237,13 @@ def _link_flags(module: str) -> str:
     return " ".join(["-s -w", *(f"-X k8s.io/component-base/version.{key}={value}" for key, value in facts.items())])
 
 
-def _built_as(package: str) -> str:
+def _program_name(package: str) -> str:
     """`go install` names a program after its path's last word that is no version."""
     words = package.split("/")
     return words[-2] if re.fullmatch(r"v\d+", words[-1]) else words[-1]
 
 
-def watched(argv: Sequence[str], folder: Path, environment: dict[str, str], names: str, say: Say) -> None:
+def run_build(argv: Sequence[str], folder: Path, environment: dict[str, str], names: str, say: Say) -> None:
     """Runs the build, says every half minute how far it is, and raises BuildError with its last lines."""
     lines: list[str] = []
     child = subprocess.Popen(

@@ -20,7 +20,7 @@ from tests.cluster import network
 from tests.cluster.adapter import API_SERVICES, running_adapter
 from tests.cluster.bed import Bed, BedError, BusyError, Options
 from tests.cluster.binaries import MissingError
-from tests.cluster.foreign import REQUIRED, ForeignBed, asked
+from tests.cluster.foreign import REQUIRED, ForeignBed, is_requested
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.network import NetworkError
 from tests.cluster.recommender import CRDS, Program, Web, recommender_program
@@ -36,7 +36,7 @@ class Beds:
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
-        self.foreign = asked([bool(config.getoption("--use-kubeconfig"))])
+        self.foreign = is_requested([bool(config.getoption("--use-kubeconfig"))])
         self.reused = False
         self.current: Kubectl | None = None
 

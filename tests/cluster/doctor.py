@@ -43,8 +43,8 @@ class Told(NamedTuple):
 
     def says(self, about: str, name: str) -> str:
         """The sentences about an object."""
-        found = self.report["findings"]
-        return "\n".join(each["says"] for each in found if (each["about"], each["object"]) == (about, name))
+        findings = self.report["findings"]
+        return "\n".join(each["says"] for each in findings if (each["about"], each["object"]) == (about, name))
 
 
 def look(kubeconfig: Path, *flags: str) -> Told:
@@ -60,11 +60,11 @@ def until(kubeconfig: Path, true: Callable[[Told], bool], seconds: float) -> Tol
     """Looks until it is true, or the time is over; the last look."""
     last: list[Told] = []
 
-    def looked() -> bool:
+    def look_again() -> bool:
         last.append(look(kubeconfig))
         return true(last[-1])
 
-    wait_until(looked, seconds, every=0.5)
+    wait_until(look_again, seconds, every=0.5)
     return last[-1]
 
 
@@ -108,7 +108,7 @@ def account(name: str, namespace: str) -> Manifest:
     return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}
 
 
-def ended(name: str) -> str:
+def expired_certificate(name: str) -> str:
     """A certificate that is its own CA and ran out yesterday; PEM in base64."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -131,7 +131,7 @@ def api_service(name: str, served_in: str, by: str, **spec: Any) -> Manifest:
 
 def programs_without_rights(bed: Kubectl, sick: str) -> None:
     """Two programs whose accounts may nothing; a rule that finds nothing; a certificate that ran out."""
-    tls = {"tls.crt": ended("adapter"), "tls.key": base64.b64encode(b"none").decode()}
+    tls = {"tls.crt": expired_certificate("adapter"), "tls.key": base64.b64encode(b"none").decode()}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tls", "namespace": sick}, "data": tls}
     volumes = {"config": {"configMap": {"name": "rules"}}, "tls": {"secret": {"secretName": "tls"}}}
     flags = ("--config=/etc/adapter/config.yaml", "--tls-cert-file=/etc/tls/tls.crt")
@@ -170,7 +170,7 @@ def apis_by_the_wrong_server(bed: Kubectl, sick: str) -> None:
     """The older custom metrics by a Service without endpoints, with a CA that ran out; another by no Service."""
     bed.apply([
         service("empty", sick, {"app": "nobody"}) | {"spec": {"selector": {"app": "nobody"}, "ports": [{"port": 443}]}},
-        api_service(OLD, sick, "empty", caBundle=ended("another CA")),
+        api_service(OLD, sick, "empty", caBundle=expired_certificate("another CA")),
         api_service("v1.absent.doctor.test", sick, "absent"),
     ])  # fmt: skip
 
@@ -207,7 +207,7 @@ SENTENCES = [
 ]  # fmt: skip
 
 
-def expected(sick: str) -> dict[tuple[str, str], str]:
+def expected_commands(sick: str) -> dict[tuple[str, str], str]:
     """(about, object) -> the next command, of each fault."""
     user = f"--as=system:serviceaccount:{sick}:streamgate"
     servers = f"kubectl -n {sick} get service,endpointslices,pods"
@@ -240,7 +240,7 @@ def expected(sick: str) -> dict[tuple[str, str], str]:
 
 
 def runs(bed: Kubectl, command: str) -> None:
-    """What is told to type is a command of the shell, and kubectl knows it; what it finds is another matter."""
+    """Asserts that the shell can read the command and that kubectl knows it, whatever it finds."""
     assert subprocess.run(["bash", "-n", "-c", command], check=False).returncode == 0, command
     if not command.startswith("kubectl") or " debug " in command:
         return

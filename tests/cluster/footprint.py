@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from tests.cluster import node, packages
-from tests.cluster.processes import pids, run, started_at
+from tests.cluster.processes import pids, run, start_time
 
 Footprint = dict[str, list[str]]
 KEPT = {"rules", "settings"}  # nobody but an administrator takes these away
@@ -13,9 +13,9 @@ FOLDERS = ("/run", "/var/lib", "/var/log", "/opt", "/etc/cni", "/usr/libexec")
 
 
 def footprint(folder: Path) -> Footprint:
-    """Of this machine with a bed in `folder`: sorted lists by kind (processes, mounts, interfaces, rules, …)."""
+    """This machine with a bed in `folder`: sorted lists by kind (processes, mounts, interfaces, rules, …)."""
     tunables = {name: Path("/proc/sys") / name for name in [*node.TUNABLES, "net/ipv4/ip_forward"]}
-    found = {
+    by_kind = {
         "processes": [f"{pid} {name}" for pid in pids() if (name := _of_a_bed(pid, str(folder).encode()))],
         "mounts": [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()],
         "interfaces": [path.name for path in Path("/sys/class/net").iterdir()],
@@ -25,7 +25,7 @@ def footprint(folder: Path) -> Footprint:
         "settings": [f"{name}={path.read_text().strip()}" for name, path in tunables.items() if path.exists()],
         "folders": [str(path) for folder in FOLDERS if Path(folder).exists() for path in Path(folder).iterdir()],
     }
-    return {kind: sorted(items) for kind, items in found.items()}
+    return {kind: sorted(items) for kind, items in by_kind.items()}
 
 
 def difference(before: Footprint, after: Footprint) -> Footprint:
@@ -47,7 +47,7 @@ def _of_a_bed(pid: int, folder: bytes) -> str | None:
     except OSError:
         return None
     ours = f"/{node.CGROUP}".encode() in texts[0] or folder in texts[1] or folder in texts[2]
-    return texts[3].decode().strip() if ours and started_at(pid) is not None else None
+    return texts[3].decode().strip() if ours and start_time(pid) is not None else None
 
 
 def _rules(program: str) -> list[str]:

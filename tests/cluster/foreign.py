@@ -55,5 +55,5 @@ def _skip(why: str) -> NoReturn:
     pytest.skip(why)
 
 
-def asked(flags: Sequence[bool]) -> bool:
+def is_requested(flags: Sequence[bool]) -> bool:
     return any(flags) or os.environ.get(ASKED) == "1"

@@ -139,14 +139,14 @@ class RunningGateway:
         """Waits until a request for `host` is answered by a service."""
         request = urllib.request.Request(f"http://{self.address}/", headers={"Host": host})
 
-        def answered() -> bool:
+        def is_answered() -> bool:
             try:
                 with urllib.request.urlopen(request, timeout=2) as answer:
                     return bool(answer.status == 200)
             except OSError:
                 return False
 
-        assert wait_until(answered, seconds, every=0.3), self.tail()
+        assert wait_until(is_answered, seconds, every=0.3), self.tail()
 
     def end(self) -> None:
         """Ends both and waits for them."""

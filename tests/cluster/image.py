@@ -117,8 +117,8 @@ def build(flags: list[str]) -> None:
 
 
 @cache
-def built() -> None:
-    """Those of the sources as they are, built once in a session: even where nothing is new that takes its time."""
+def build_once() -> None:
+    """Builds all images, once in a session, as that takes its time even where nothing is new."""
     build([])
 
 
@@ -170,9 +170,9 @@ def archive(target: str, file: Path, name: str) -> None:
 
 
 def install(bed: Bed, folder: Path, targets: Sequence[str] = TARGETS) -> None:
-    """All of them, or some, on the nodes of a bed, under the names that the manifests ask for."""
+    """Puts all images, or some, on the nodes of a bed, under the names that the manifests ask for."""
     packages.ensure(["buildah"])
-    built()
+    build_once()
     for target in targets:
         file = folder / f"{target}.tar"
         archive(target, file, f"docker.io/streamgate/{target}:0.1.0")

@@ -21,9 +21,9 @@ def installed(bed: Kubectl, overlay: str, name: str, namespace: str) -> Iterator
 
 
 def ours(bed: Kubectl) -> list[str]:
-    """What of us is there for the whole cluster, but for the group of RolloutPolicy, which goes with its definition."""
-    found = bed.kubectl("get", "apiservices,clusterroles,clusterrolebindings,namespaces", "-o", "name").splitlines()
-    mine = [name for name in found if "streamgate" in name or "metrics.k8s.io" in name]
+    """Names of our cluster-wide objects, but for the group of RolloutPolicy, which goes with its definition."""
+    names = bed.kubectl("get", "apiservices,clusterroles,clusterrolebindings,namespaces", "-o", "name").splitlines()
+    mine = [name for name in names if "streamgate" in name or "metrics.k8s.io" in name]
     return [name for name in mine if not name.endswith("v1alpha1.streamgate.io")]
 
 

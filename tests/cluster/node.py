@@ -204,7 +204,7 @@ class Nodes(tuple[Node, ...]):
 
     @classmethod
     def of(cls, count: int, folder: Path, plane: Plane, programs: Mapping[str, Path], processes: Folder) -> "Nodes":
-        """So many, with their files below `folder`."""
+        """That many nodes, with their files below `folder`."""
         everywhere = places(count)
         return cls(
             Node(place, [other for other in everywhere if other != place], folder / place.of("node"), plane, programs,
@@ -224,13 +224,13 @@ class Nodes(tuple[Node, ...]):
 
     def words(self, component: str) -> list[str] | None:
         """The command of a node's program, as typed on the host; None where `component` is none of theirs."""
-        found = self._find(component)
-        return [*found[0].enter(), *found[0].argv(found[1])] if found else None
+        match = self._find(component)
+        return [*match[0].enter(), *match[0].argv(match[1])] if match else None
 
     def socket(self, component: str) -> Path | None:
-        """Of a containerd; None where `component` is none."""
-        found = self._find(component)
-        return found[0].socket if found and found[1] == "containerd" else None
+        """The socket of a containerd; None where `component` is none."""
+        match = self._find(component)
+        return match[0].socket if match and match[1] == "containerd" else None
 
     @property
     def health(self) -> dict[str, str]:

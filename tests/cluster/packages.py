@@ -33,8 +33,8 @@ POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 def locate(name: str) -> Path | None:
-    found = shutil.which(name) or shutil.which(name, path=os.pathsep.join(PLACES))
-    return Path(found) if found else None
+    path = shutil.which(name) or shutil.which(name, path=os.pathsep.join(PLACES))
+    return Path(path) if path else None
 
 
 def ensure(names: Iterable[str], say: Say = print) -> dict[str, Path]:
@@ -42,11 +42,11 @@ def ensure(names: Iterable[str], say: Say = print) -> dict[str, Path]:
     wanted = tuple(names)
     missing = [name for name in wanted if locate(name) is None]
     why = _install(sorted({PACKAGES[name] for name in missing}), say) if missing else ""
-    found = {name: path for name in wanted if (path := locate(name)) is not None}
-    absent = [name for name in wanted if name not in found]
+    paths = {name: path for name in wanted if (path := locate(name)) is not None}
+    absent = [name for name in wanted if name not in paths]
     if absent:
         raise MissingError({name: [f"Debian package {PACKAGES[name]} is not installed", why] for name in absent})
-    return found
+    return paths
 
 
 def _install(packages: list[str], say: Say) -> str:

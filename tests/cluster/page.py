@@ -29,12 +29,12 @@ class Block(NamedTuple):
     script: str
 
 
-def fenced(page: Path) -> list[str]:
+def fenced_scripts(page: Path) -> list[str]:
     """The scripts in fences of `bash`, but for those marked as about the reader's own cluster."""
-    return [found["script"] for found in FENCE.finditer(page.read_text()) if not found["not_run"]]
+    return [match["script"] for match in FENCE.finditer(page.read_text()) if not match["not_run"]]
 
 
-def indented(page: Path) -> list[Block]:
+def indented_blocks(page: Path) -> list[Block]:
     """The scripts that stand as indented blocks, in the page's order."""
     blocks: list[Block] = []
     heading, lines = "", list[str]()
@@ -44,16 +44,16 @@ def indented(page: Path) -> list[Block]:
         elif lines:
             blocks.append(Block(heading, textwrap.dedent("\n".join(lines)) + "\n"))
             lines = []
-        if found := HEADING.match(line):
-            heading = found["text"]
+        if match := HEADING.match(line):
+            heading = match["text"]
     return blocks
 
 
 def under(page: Path, heading: str) -> list[str]:
     """The indented scripts under this heading."""
-    found = [block.script for block in indented(page) if block.heading == heading]
-    assert found, f"{page.name} has no commands under {heading!r}"
-    return found
+    scripts = [block.script for block in indented_blocks(page) if block.heading == heading]
+    assert scripts, f"{page.name} has no commands under {heading!r}"
+    return scripts
 
 
 def shell_of(bed: Bed) -> dict[str, str]:
@@ -62,8 +62,8 @@ def shell_of(bed: Bed) -> dict[str, str]:
     return {**os.environ, "PATH": os.pathsep.join(places), "KUBECONFIG": str(bed.kubeconfig)}
 
 
-def typed(script: str, shell: dict[str, str]) -> str:
-    """What it prints in a shell that stops at the first command that fails; what runs beside it ends with it."""
+def run_script(script: str, shell: dict[str, str]) -> str:
+    """Runs it in a shell that stops at the first failure; what it prints. Its background jobs end with it."""
     paced = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n" + LINES_OF_A_READER.sub("& sleep 3", script)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", paced], cwd=ROOT, env=shell, timeout=LONGEST,

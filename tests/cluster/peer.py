@@ -36,8 +36,8 @@ READER: Final = {
 
 def objects(prometheus: str, rules: str) -> list[dict[str, Any]]:
     """All of its manifests, for the Prometheus at this URL and with the text of this rules file."""
-    found = [one for file in _files() for one in yaml.safe_load_all(file.read_text()) if one]
-    for one in found:
+    documents = [one for file in _files() for one in yaml.safe_load_all(file.read_text()) if one]
+    for one in documents:
         if one["kind"] == "ConfigMap":
             one["data"]["config.yaml"] = rules
         if one["kind"] == "Deployment":
@@ -46,12 +46,12 @@ def objects(prometheus: str, rules: str) -> list[dict[str, Any]]:
             container["args"] = [*kept, f"--prometheus-url={prometheus}", f"{RELIST}=10s"]
             for probe in ("livenessProbe", "readinessProbe"):
                 container[probe]["initialDelaySeconds"] = PROBES_AFTER_S
-    return [*(one for one in found if one["kind"] != "APIService"), READER, *map(_api_service, VERSIONS)]
+    return [*(one for one in documents if one["kind"] != "APIService"), READER, *map(_api_service, VERSIONS)]
 
 
 @contextmanager
 def installed(bed: Bed, prometheus: str, rules: str) -> Iterator[None]:
-    """Its Deployment complete; all of it gone afterwards."""
+    """Installs prometheus-adapter, its Deployment complete; all of it is gone afterwards."""
     program = find([NAME])[NAME]
     layer = images.Layer({"/adapter": program})
     bed.import_image(images.archive(IMAGE, [layer], {"Entrypoint": ["/adapter"], "User": "65534:65534"}))

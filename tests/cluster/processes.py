@@ -37,7 +37,7 @@ class Process:
         child = _children.get(self.pid)
         if child is not None and child.poll() is not None:
             del _children[self.pid]
-        return started_at(self.pid) == self.started
+        return start_time(self.pid) == self.started
 
     def tail(self, lines: int = 15) -> str:
         return "\n".join(Path(self.log).read_text(errors="replace").splitlines()[-lines:])
@@ -54,7 +54,7 @@ class Process:
             raise RuntimeError(f"{self.name} (pid {self.pid}) does not end, even after SIGKILL")
 
 
-def started_at(pid: int) -> int | None:
+def start_time(pid: int) -> int | None:
     """The start time of a live process; None for one that is gone or only waits to be reaped."""
     fields = _stat(pid)
     return int(fields[19]) if fields is not None and _lives(fields) else None
@@ -80,27 +80,27 @@ def pids() -> Iterator[int]:
 
 def children(parent: Process) -> list[Process]:
     """The live direct children."""
-    found = []
+    processes = []
     for pid in pids():
         fields = _stat(pid)
         if fields is not None and _lives(fields) and int(fields[1]) == parent.pid:
-            found.append(Process(f"{parent.name}'s child", pid, int(fields[19]), parent.log, ()))
-    return found
+            processes.append(Process(f"{parent.name}'s child", pid, int(fields[19]), parent.log, ()))
+    return processes
 
 
 def strays(mark: str) -> list[Process]:
     """Every live process that carries our mark in its environment, recorded or not."""
     wanted = f"{MARK}={mark}".encode()
-    found = []
+    processes = []
     for pid in pids():
-        started = started_at(pid)
+        started = start_time(pid)
         try:
             environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         except OSError:
             continue
         if started is not None and wanted in environment:
-            found.append(Process("a stray", pid, started, os.devnull, ()))
-    return found
+            processes.append(Process("a stray", pid, started, os.devnull, ()))
+    return processes
 
 
 def send(process: Process, number: int) -> None:
@@ -140,7 +140,7 @@ class Folder:
                 env={**os.environ, **(environment or {}), MARK: self.mark},
             )  # fmt: skip
         _children[child.pid] = child
-        process = Process(name, child.pid, started_at(child.pid) or 0, str(log), words)
+        process = Process(name, child.pid, start_time(child.pid) or 0, str(log), words)
         record = self.records / f"{name}.json"
         record.with_suffix(".new").write_text(json.dumps(asdict(process), indent=1))
         record.with_suffix(".new").rename(record)

@@ -59,11 +59,11 @@ class TargetsFile:
         written: list[dict[str, Any]] | None = None
         async with self._informer.running():
             while True:
-                found = [target_of(pod) for pod in self._informer.index if is_target(pod)]
-                if found != written:
-                    written = found
+                targets = [target_of(pod) for pod in self._informer.index if is_target(pod)]
+                if targets != written:
+                    written = targets
                     new = self._path.with_suffix(".new")
-                    new.write_text(json.dumps(found))
+                    new.write_text(json.dumps(targets))
                     new.rename(self._path)
                 await asyncio.sleep(0.25)
 

@@ -91,7 +91,7 @@ class Web:
         metadata = {"name": "small", "namespace": self.namespace}
         self.bed.apply({"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": spec})
 
-    def charged(self, resource: str) -> str:
+    def quota_used(self, resource: str) -> str:
         """What is used of its ResourceQuota, as the server counts it; '' before it has counted."""
         status = self.bed.get("resourcequota", "small", "-n", self.namespace).get("status", {})
         return str(status.get("used", {}).get(resource, ""))
@@ -104,12 +104,12 @@ class Web:
         self.bed.kubectl(*command)
 
     def status(self) -> dict[str, Any]:
-        """The VPA's, empty before there is one."""
-        found: dict[str, Any] = self.bed.get("vpa", "web", "-n", self.namespace).get("status", {})
-        return found
+        """The VPA's status; empty before there is one."""
+        status: dict[str, Any] = self.bed.get("vpa", "web", "-n", self.namespace).get("status", {})
+        return status
 
     def target(self) -> dict[str, str]:
-        """Of its container; empty before there is a recommendation."""
+        """The target of its container; empty before there is a recommendation."""
         made = self.status().get("recommendation", {}).get("containerRecommendations", [])
         return dict(made[0]["target"]) if made else {}
 
@@ -118,9 +118,9 @@ class Web:
         return {condition["type"]: condition["status"] for condition in self.status()["conditions"]}
 
     def samples(self) -> int:
-        """How many are in its checkpoint; 0 before there is one."""
-        found = self.bed.get("vpacheckpoint", "-n", self.namespace)["items"]
-        return int(found[0]["status"].get("totalSamplesCount", 0)) if found else 0
+        """The number of samples in its checkpoint; 0 before there is one."""
+        checkpoints = self.bed.get("vpacheckpoint", "-n", self.namespace)["items"]
+        return int(checkpoints[0]["status"].get("totalSamplesCount", 0)) if checkpoints else 0
 
     def pod(self) -> dict[str, Any]:
         """Its only pod's only container, as the status tells."""
@@ -128,11 +128,11 @@ class Web:
         return dict(pod["status"]["containerStatuses"][0])
 
     def node(self) -> dict[str, Any]:
-        """On which its only pod runs; other tests may have added nodes."""
+        """The node on which its only pod runs; other tests may have added nodes."""
         (pod,) = self.bed.get("pods", "-n", self.namespace, "-l", "app=web")["items"]
         return self.bed.get("node", pod["spec"]["nodeName"])
 
-    def described(self) -> str:
+    def describe(self) -> str:
         """What `kubectl describe vpa` prints."""
         return self.bed.kubectl("describe", "vpa", "web", "-n", self.namespace)
 

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.cluster.binaries import BuildError, MissingError, Say, cache, watched
+from tests.cluster.binaries import BuildError, MissingError, Say, cache, run_build
 from tests.cluster.catalogue import PROGRAMS
 from tests.cluster.processes import CommandError, run
 
@@ -63,7 +63,7 @@ def _build(version: str, names: list[str], target: Path, say: Say) -> None:
         argv = ["go", "install", "-v", "-trimpath", "-ldflags", f"-s -w {stamps}"]
         argv += [PROGRAMS[name].package for name in names]
         environment = {**os.environ, "CGO_ENABLED": "0", "GOBIN": place}
-        watched(argv, folder, environment, f"{', '.join(names)} {version}", say)
+        run_build(argv, folder, environment, f"{', '.join(names)} {version}", say)
         target.mkdir(parents=True, exist_ok=True)
         for name in names:
             partial = target / f".{name}.{os.getpid()}"

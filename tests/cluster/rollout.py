@@ -177,10 +177,10 @@ class Shop:
 
     def pods(self, version: str = "") -> dict[str, int]:
         """Pods that are not ending -> restarts of their container."""
-        found = self.bed.get("pods", "-n", self.namespace, "-l", "app=web")["items"]
+        items = self.bed.get("pods", "-n", self.namespace, "-l", "app=web")["items"]
         return {
             pod["metadata"]["name"]: sum(each["restartCount"] for each in pod["status"].get("containerStatuses", ()))
-            for pod in found
+            for pod in items
             if not pod["metadata"].get("deletionTimestamp") and version in ("", version_of(pod))
         }
 
@@ -192,29 +192,29 @@ class Shop:
     def weighs(self, step: int, weight: int, seconds: float = 60) -> None:
         """Until the canary's step (from 0) waits for a person, with its weight in force."""
 
-        def reached() -> bool:
+        def is_at_step() -> bool:
             status = self.status()
             release = status.get("release") or {}
             there = (status.get("phase"), release.get("step", 0), release.get("weight", 0))
             return there == ("Stepping", step, weight) and bool(release.get("reached"))
 
-        assert wait_until(reached, seconds, every=0.3), self.status()
+        assert wait_until(is_at_step, seconds, every=0.3), self.status()
 
-    def ended(self, outcome: str, releases: int, seconds: float = 120) -> None:
-        def done() -> bool:
+    def wait_for_end(self, outcome: str, releases: int, seconds: float = 120) -> None:
+        def is_over() -> bool:
             status = self.status()
             return status.get("phase") == "Idle" and len(status.get("history", [])) == releases
 
-        assert wait_until(done, seconds, every=0.3), self.status()
+        assert wait_until(is_over, seconds, every=0.3), self.status()
         assert self.status()["history"][0]["outcome"] == outcome, self.status()
 
 
 def addresses(bed: Kubectl, namespace: str, version: str) -> list[str]:
-    """Of the pods `app=web` of a version that are not ending; '' of one that has none yet."""
-    found = bed.get("pods", "-n", namespace, "-l", "app=web")["items"]
+    """Addresses of a version's pods `app=web` that are not ending; '' of one that has none yet."""
+    items = bed.get("pods", "-n", namespace, "-l", "app=web")["items"]
     return [
         pod["status"].get("podIP", "")
-        for pod in found
+        for pod in items
         if not pod["metadata"].get("deletionTimestamp") and version_of(pod) == version
     ]
 

@@ -57,10 +57,10 @@ class Recorder:
     def __init__(self, client: Client, namespace: str) -> None:
         self.changes: list[Change] = []
         self._informer = Informer(client, DEPLOYMENTS, Deployment, namespace=namespace)
-        self._informer.index.on_change(self._changed)
+        self._informer.index.on_change(self._record_change)
         self.run = self._informer.run
 
-    def _changed(self, old: Deployment | None, new: Deployment | None) -> None:
+    def _record_change(self, old: Deployment | None, new: Deployment | None) -> None:
         if new is not None and (old is None or old.metadata.generation != new.metadata.generation):
             self.changes.append(Change(time.time(), new.metadata.generation, new.spec.replicas))
 
@@ -82,22 +82,22 @@ class Steady:
         time.sleep(2 * PERIOD)
         assert wait_until(lambda: self.active()["status"] == "True", 30, every=0.5), self.active()
         changes = [change for change in self.recorder.changes if change.generation > before]
-        assert not changes, f"{changes} at {time.time():.0f}; served: {self.served()}"
+        assert not changes, f"{changes} at {time.time():.0f}; served: {self.served_items()}"
         assert self._generation() == before
 
     def _generation(self) -> int:
-        found = self.bed.get("deployment", "web", "-n", self.namespace)
-        assert found["spec"]["replicas"] == REPLICAS
-        return int(found["metadata"]["generation"])
+        deployment = self.bed.get("deployment", "web", "-n", self.namespace)
+        assert deployment["spec"]["replicas"] == REPLICAS
+        return int(deployment["metadata"]["generation"])
 
     def wait_served(self, seconds: float) -> float:
         """Wait until a value of each of the Deployment's pods is served; how long that took, s."""
         began = time.monotonic()
-        if not wait_until(lambda: len(self.served()) >= REPLICAS, seconds, every=0.25):
+        if not wait_until(lambda: len(self.served_items()) >= REPLICAS, seconds, every=0.25):
             raise AssertionError(f"{METRIC} is not served of all pods: {try_raw(self.bed, f'{CUSTOM}/{self.path}')}")
         return time.monotonic() - began
 
-    def served(self) -> dict[str, Any]:
+    def served_items(self) -> dict[str, Any]:
         """What the API serves through the aggregator: items by the name of their pod, none where it fails."""
         try:
             items = self.bed.raw(f"{CUSTOM}/{self.path}")["items"]
@@ -107,13 +107,13 @@ class Steady:
 
     def total(self) -> float:
         """requests/s, as served."""
-        return sum(float(Quantity.parse(item["value"])) for item in self.served().values())
+        return sum(float(Quantity.parse(item["value"])) for item in self.served_items().values())
 
     def active(self) -> dict[str, str]:
         """The HPA's condition ScalingActive: whether it can tell how many are needed."""
         status = self.bed.get("hpa", "web", "-n", self.namespace).get("status", {})
-        found = [item for item in status.get("conditions", ()) if item["type"] == "ScalingActive"]
-        return found[0] if found else {"status": "Unknown", "reason": "", "message": ""}
+        conditions = [item for item in status.get("conditions", ()) if item["type"] == "ScalingActive"]
+        return conditions[0] if conditions else {"status": "Unknown", "reason": "", "message": ""}
 
     def wait_inactive(self, seconds: float) -> str:
         """Wait until the HPA cannot tell; its own words for why."""
@@ -149,7 +149,7 @@ def steady_deployment(bed: Bed) -> Iterator[Steady]:
             ],
         ) as (load, recorder):
             steady = Steady(bed, namespace, load, recorder)
-            assert wait_until(lambda: abs(steady.total() - RATE) < RATE / 20, 90, every=1), steady.served()
+            assert wait_until(lambda: abs(steady.total() - RATE) < RATE / 20, 90, every=1), steady.served_items()
             scaler = hpa("web", namespace, pods_metric(METRIC, str(TARGET)), high=10, down=0)
             bed.apply(scaler)
             assert wait_until(lambda: steady.active()["status"] == "True", 60, every=0.5), steady.active()

@@ -94,10 +94,10 @@ def test_headers_of_who_is_no_front_proxy_are_not_looked_at(
     colleague = bed.plane.front_proxy_ca.issue("somebody-else", "somebody-else")  # the right CA, a name not allowed
     assert adapter.ask(place.path, colleague, **cast(Any, ROOT)).status == 401
     forged = Authority(tmp_path_factory.mktemp("pki"), "front-proxy-ca").issue("forged", "front-proxy-client")
-    assert refused_or_401(adapter, place, forged)
+    assert is_refused(adapter, place, forged)
 
 
-def refused_or_401(adapter: RunningAdapter, place: Place, pair: Pair) -> bool:
+def is_refused(adapter: RunningAdapter, place: Place, pair: Pair) -> bool:
     """A certificate of an unknown CA ends in the handshake or in 401; either way it reads nothing."""
     try:
         return adapter.ask(place.path, pair, **cast(Any, ROOT)).status == 401

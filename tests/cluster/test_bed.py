@@ -134,7 +134,7 @@ def test_a_restart_can_change_flags_and_change_them_back(bed: Bed) -> None:
 
 
 def test_a_rotated_front_proxy_ca_is_published(bed: Bed) -> None:
-    def published() -> str:
+    def published_ca() -> str:
         return str(
             bed.get("configmap/extension-apiserver-authentication", "-n", "kube-system")["data"][
                 "requestheader-client-ca-file"
@@ -142,11 +142,11 @@ def test_a_rotated_front_proxy_ca_is_published(bed: Bed) -> None:
         )
 
     old = bed.front_proxy_ca.read_text()
-    assert old.strip() in published()
+    assert old.strip() in published_ca()
     bed.rotate_front_proxy_ca()
     new = bed.front_proxy_ca.read_text()
     assert new != old
-    assert wait_until(lambda: new.strip() in published(), 30, every=0.5)
+    assert wait_until(lambda: new.strip() in published_ca(), 30, every=0.5)
 
 
 def test_certificates_and_tokens_are_who_they_say(bed: Bed, namespace: str) -> None:

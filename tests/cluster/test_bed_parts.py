@@ -67,7 +67,7 @@ def test_what_a_foreign_cluster_cannot_do_is_a_skip_or_where_it_is_required_a_fa
 
 
 def test_the_environment_wins_over_path_and_that_over_the_cache(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cached = program(bare / "cache", "x", "").parent / f"etcd-{binaries.wanted_version('etcd')}"
+    cached = program(bare / "cache", "x", "").parent / f"etcd-{binaries.pinned_version('etcd')}"
     assert find([], print) == {}
     in_cache = program(cached, "etcd", "etcd Version: 3.6.1")
     assert find(["etcd"]) == {"etcd": in_cache}
@@ -113,7 +113,7 @@ def release(tmp_path: Path) -> Iterator[tuple[str, Path]]:
             pass
 
     machine = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
-    folder = tmp_path / "www" / binaries.wanted_version("kubernetes") / "bin" / "linux" / machine
+    folder = tmp_path / "www" / binaries.pinned_version("kubernetes") / "bin" / "linux" / machine
     folder.mkdir(parents=True)
     handler = functools.partial(Quiet, directory=str(tmp_path / "www"))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -143,8 +143,8 @@ def test_a_download_with_a_wrong_checksum_leaves_nothing(release: tuple[str, Pat
 
 
 def test_go_names_a_program_after_the_last_word_that_is_no_version() -> None:
-    assert binaries._built_as("go.etcd.io/etcd/server/v3") == "server"
-    assert binaries._built_as("k8s.io/kubernetes/cmd/kubelet") == "kubelet"
+    assert binaries._program_name("go.etcd.io/etcd/server/v3") == "server"
+    assert binaries._program_name("k8s.io/kubernetes/cmd/kubelet") == "kubelet"
 
 
 # -- processes --------------------------------------------------------------------------------------------------------
@@ -273,9 +273,9 @@ def test_what_is_no_version_is_said_to_be_none_and_nothing_is_fetched() -> None:
 def test_a_resize_in_place_is_tried_where_kubernetes_has_it() -> None:
     """pods/resize is beta, and on, from 1.33."""
     resize = "tests/cluster/test_recommender.py::test_a_pod_is_resized_in_place_without_a_restart"
-    assert resize not in versions.selected("1.32.9")
-    assert resize in versions.selected("1.33.0")
-    for name in versions.selected("1.37.2"):
+    assert resize not in versions.select_tests("1.32.9")
+    assert resize in versions.select_tests("1.33.0")
+    for name in versions.select_tests("1.37.2"):
         file, _, test = name.partition("::")
         assert f"def {test}(" in (images.CHECKOUT / file).read_text()
 
@@ -309,6 +309,6 @@ require github.com/google/uuid v1.6.0
 def test_helm_is_told_which_kubernetes_to_believe_in() -> None:
     """Else it takes 1.20, for which the chart is not."""
     flags = binaries._link_flags("helm")
-    _, minor, _ = binaries.wanted_version("kubernetes").split(".")
+    _, minor, _ = binaries.pinned_version("kubernetes").split(".")
     assert f"pkg/chartutil.k8sVersionMinor={minor}" in flags
     assert "component-base" not in flags

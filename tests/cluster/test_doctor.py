@@ -20,7 +20,7 @@ from tests.cluster.doctor import (
     apis_by_the_wrong_server,
     autoscalers_at_odds,
     clock_ahead,
-    expected,
+    expected_commands,
     look,
     policy,
     programs_without_rights,
@@ -82,8 +82,8 @@ NOBODY = "https://127.0.0.1:1"
 
 
 def config(server: Kubectl) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(server.kubeconfig.read_text())
-    return found
+    config: dict[str, Any] = json.loads(server.kubeconfig.read_text())
+    return config
 
 
 def another(server: Kubectl, folder: Path, token: str) -> Path:
@@ -130,7 +130,7 @@ def sick(server: Kubectl) -> None:
 
 
 def test_each_fault_that_is_planted_is_found_with_the_next_command(server: Kubectl, sick: None) -> None:
-    wanted = {key: command for key, command in expected(SICK).items() if key[0] != "rules"}
+    wanted = {key: command for key, command in expected_commands(SICK).items() if key[0] != "rules"}
     wanted["api", f"APIService {NEWER}"] = f"kubectl -n {SICK} get service,endpointslices,pods"
     wanted["api", "API metrics.k8s.io"] = "kubectl apply -k manifests/overlays/complete"
     told = until(server.kubeconfig, lambda told: told.found == wanted, 30)

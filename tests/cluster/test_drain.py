@@ -58,8 +58,8 @@ def nodes_of(bed: Bed, name: str) -> set[str]:
     return {str(pod["spec"].get("nodeName")) for pod in pods}
 
 
-def measured(bed: Bed, path: str) -> int:
-    """Of how many pods there is a value."""
+def count_measured_pods(bed: Bed, path: str) -> int:
+    """The number of pods that have a value; 0 where the API does not answer."""
     answer = try_raw(bed, path)
     return len(answer["items"]) if isinstance(answer, dict) else 0
 
@@ -76,10 +76,10 @@ def test_each_node_is_drained_under_load_and_no_request_of_an_hpa_fails(own_fold
     with three_nodes(own_folder) as bed:
         install(bed, tmp_path)
 
-        def made(client: Client) -> list[PodsLoad]:
+        def make_load(client: Client) -> list[PodsLoad]:
             return [PodsLoad(client, namespace=NAMESPACE, selector="app=web", port=PORT, rate=100.0)]
 
-        with in_background(bed.kubeconfig, made):
+        with in_background(bed.kubeconfig, make_load):
             assert wait_until(lambda: isinstance(try_raw(bed, path), dict), 60, every=0.5), try_raw(bed, path)
             bed.apply(hpa("web", NAMESPACE, pods_metric(METRIC, "60")))
             wait_for_replicas(bed, "web", NAMESPACE, 2, 90)
@@ -88,7 +88,7 @@ def test_each_node_is_drained_under_load_and_no_request_of_an_hpa_fails(own_fold
             assert len(nodes_of(bed, "streamgate-adapter")) == 2  # not both on one node
             with Bystander(bed, path) as bystander:
                 for place in network.places(NODES):
-                    assert wait_until(lambda: measured(bed, path) == 2, 60), try_raw(bed, path)
+                    assert wait_until(lambda: count_measured_pods(bed, path) == 2, 60), try_raw(bed, path)
                     flags = ("--ignore-daemonsets", "--delete-emptydir-data", "--timeout=120s")
                     bed.kubectl("drain", place.name, *flags, seconds=150)
                     complete(bed)

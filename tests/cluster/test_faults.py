@@ -65,7 +65,7 @@ def test_a_front_proxy_ca_that_rotates_is_followed_without_a_restart(
     with steady.undisturbed():
         bed.rotate_front_proxy_ca()
         began, seen = time.monotonic(), dict[str, float]()
-        while not steady.served():
+        while not steady.served_items():
             seen.setdefault(str(try_raw(bed, f"{CUSTOM}/{steady.path}"))[-200:], round(time.monotonic() - began, 1))
             assert time.monotonic() - began < 30, seen
         record_property("window_s", time.monotonic() - began)
@@ -75,12 +75,12 @@ def test_a_front_proxy_ca_that_rotates_is_followed_without_a_restart(
         # The API server publishes the new CA beside the old one, for its peers; an operator takes the old one away.
         new = json.dumps({"data": {"requestheader-client-ca-file": bed.front_proxy_ca.read_text()}})
         bed.kubectl("patch", "configmap", "extension-apiserver-authentication", "-n", "kube-system", "-p", new)
-        assert wait_until(lambda: refused(adapter, old, headers), 10, every=0.25)
+        assert wait_until(lambda: is_refused(adapter, old, headers), 10, every=0.25)
     assert adapter.ask(CUSTOM, bed.front_proxy, **headers).status == 200
     assert not adapter.ended
 
 
-def refused(adapter: RunningAdapter, pair: Pair, headers: dict[str, str]) -> bool:
+def is_refused(adapter: RunningAdapter, pair: Pair, headers: dict[str, str]) -> bool:
     """A certificate of a CA that is trusted no more ends in 401, or in the handshake."""
     try:
         return adapter.ask(CUSTOM, pair, **headers).status == 401
@@ -129,4 +129,4 @@ def test_an_hpa_controller_without_its_rights_is_told_so_and_moves_nothing(
         record_property("hpa_says", said)
         time.sleep(3 * PERIOD)
         adapter.install()
-    assert len(steady.served()) == REPLICAS
+    assert len(steady.served_items()) == REPLICAS

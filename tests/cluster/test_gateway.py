@@ -60,10 +60,10 @@ def test_the_traffic_follows_the_weights_and_other_rules_stay(bed: Bed, namespac
         bed.rollout("other", namespace)
         shop = Shop(bed, namespace, spec)
 
-        def held() -> list[dict[str, Any]]:
+        def route_rules() -> list[dict[str, Any]]:
             return list(bed.get("httproute", "web", "-n", namespace)["spec"]["rules"])
 
-        before = held()
+        before = route_rules()
         with running_controller(bed, namespace, tmp_path / "rollout.log"):
             shop.until("Idle")
             gateway.wait_routed(HOST)
@@ -76,9 +76,9 @@ def test_the_traffic_follows_the_weights_and_other_rules_stay(bed: Bed, namespac
                 share = weight / 100
                 most = MOST_SIGMAS * math.sqrt(REQUESTS * share * (1 - share))
                 assert abs(told["200 2"] - REQUESTS * share) <= most, told
-                assert held()[:2] == before[:2]
+                assert route_rules()[:2] == before[:2]
                 assert shop.verb("promote") == 0
-            shop.ended("Promoted", 1)
+            shop.wait_for_end("Promoted", 1)
             assert set(asyncio.run(ask(gateway.address, "/", 200))) == {"200 2"}
-            assert held() == before
+            assert route_rules() == before
             bed.kubectl("delete", "rolloutpolicy", "web", "-n", namespace, "--timeout=60s")

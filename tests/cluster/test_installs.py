@@ -119,14 +119,14 @@ def test_the_overlay_prometheus_runs_with_components_and_the_console_beside_it(
                 bed.rollout("streamgate-console", "streamgate-console", seconds=120)
                 there = bed.get("service", "streamgate-console", "-n", "streamgate-console")["spec"]
                 with closing(HTTPConnection(there["clusterIP"], there["ports"][0]["port"], timeout=10)) as place:
-                    assert asked(place, "/") == HTTPStatus.FORBIDDEN
-                    assert asked(place, f"/?token={'t' * 32}") == HTTPStatus.SEE_OTHER  # to the page, with a cookie
+                    assert status_of(place, "/") == HTTPStatus.FORBIDDEN
+                    assert status_of(place, f"/?token={'t' * 32}") == HTTPStatus.SEE_OTHER  # to the page, with a cookie
         finally:
             assert ours(bed) == []
 
 
-def asked(place: HTTPConnection, path: str) -> int:
-    """The status of an answer, as by port-forward."""
+def status_of(place: HTTPConnection, path: str) -> int:
+    """The status of the answer to a GET, asked as through a port-forward."""
     place.request("GET", path, headers={"Host": "localhost"})
     answer = place.getresponse()
     answer.read()
@@ -140,7 +140,7 @@ def test_the_rollout_controllers_pod_promotes_a_release(bed: Bed, images: None, 
         shop.until("Idle")
         with Clients(shop.address) as clients:
             shop.release("2")
-            shop.ended("Promoted", 1)
+            shop.wait_for_end("Promoted", 1)
         assert clients.failures == []
         bed.kubectl("delete", "rolloutpolicy", "web", "-n", namespace, "--timeout=60s")
     assert ours(bed) == []
@@ -164,12 +164,12 @@ def test_prometheus_adapter_gives_way_and_comes_back_under_load_and_the_hpa_stay
         Bystander(bed, f"{CUSTOM}/{steady.path}") as bystander,
     ):
         with steady.undisturbed():
-            page.typed(take_its_place, page.shell_of(bed))
+            page.run_script(take_its_place, page.shell_of(bed))
             time.sleep(5)  # the last of its pods has gone
         assert images_of_its_pods() == {"streamgate/adapter:0.1.0"}
         there = len(bystander.failures)
         with steady.undisturbed():
-            page.typed(go_back, page.shell_of(bed))
+            page.run_script(go_back, page.shell_of(bed))
             time.sleep(5)
         assert images_of_its_pods() == {peer.IMAGE}
     assert bystander.answers > 100
@@ -191,7 +191,7 @@ def helm(bed: Bed, *arguments: str) -> str:
 
 
 @contextmanager
-def released(bed: Bed, *flags: str) -> Iterator[str]:
+def installed_by_helm(bed: Bed, *flags: str) -> Iterator[str]:
     """`helm install` into a namespace for restricted pods; the notes. `helm uninstall` afterwards."""
     bed.kubectl("create", "namespace", "streamgate")
     bed.kubectl("label", "namespace", "streamgate", "pod-security.kubernetes.io/enforce=restricted")
@@ -212,7 +212,7 @@ def test_helm_installs_all_three_upgrades_without_a_lost_answer_goes_back_and_le
     bed.apply(CRDS)
     bed.apply(ROOT / "manifests" / "crds" / "rolloutpolicy.yaml")
     path, external = f"{CUSTOM}/namespaces/{namespace}/pods/*/{METRIC}", "v1beta1.external.metrics.k8s.io"
-    with released(bed, "--set", "recommender.enabled=true,rollout.enabled=true") as notes:
+    with installed_by_helm(bed, "--set", "recommender.enabled=true,rollout.enabled=true") as notes:
         assert "kubectl -n streamgate rollout status deployment streamgate-adapter" in notes
         assert "definition" not in notes  # both are there
         assert wait_until(lambda: isinstance(try_raw(bed, path), dict), 60, every=0.5), try_raw(bed, path)

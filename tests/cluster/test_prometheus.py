@@ -79,7 +79,7 @@ def steady(bed: Bed, adapter: RunningAdapter) -> Iterator[Steady]:
 def test_a_value_has_the_time_of_its_sample_not_of_the_request(
     adapter: RunningAdapter, prometheus: RunningPrometheus, steady: Steady
 ) -> None:
-    items, now = steady.served(), time.time()
+    items, now = steady.served_items(), time.time()
     for pod, item in items.items():
         told = datetime.fromisoformat(item["timestamp"]).timestamp()
         series = f'http_requests_total{{namespace="{steady.namespace}",pod="{pod}"}}[2m]'
@@ -89,31 +89,31 @@ def test_a_value_has_the_time_of_its_sample_not_of_the_request(
     story = adapter.explain(steady.path)
     assert (story["source"], story["timeOf"], story["lastError"]) == ("prometheus", "the sample", "")
     assert "rate(http_requests_total" in story["promql"]
-    ages = [found["ageSeconds"] for found in story["objects"].values()]
+    ages = [entry["ageSeconds"] for entry in story["objects"].values()]
     assert len(ages) == 3
     assert max(ages) <= TIMES_EVERY_S + SCRAPE_S + 3
 
 
 def ages(adapter: RunningAdapter, steady: Steady) -> list[float]:
-    return [found["ageSeconds"] for found in adapter.explain(steady.path)["objects"].values()]
+    return [entry["ageSeconds"] for entry in adapter.explain(steady.path)["objects"].values()]
 
 
 def test_values_age_while_prometheus_is_away_then_go_missing_and_come_back(
     bed: Bed, adapter: RunningAdapter, prometheus: RunningPrometheus, steady: Steady, record_property: Note
 ) -> None:
     with steady.undisturbed():
-        before = steady.served()
+        before = steady.served_items()
         prometheus.end()
         ended = time.monotonic()
         time.sleep(PERIOD)
         first = ages(adapter, steady)
-        assert set(steady.served()) == set(before)  # the last good values, as they were
+        assert set(steady.served_items()) == set(before)  # the last good values, as they were
         time.sleep(PERIOD)
         assert min(ages(adapter, steady)) > min(first) + PERIOD - 1  # and older every second
         assert "cannot be asked" in adapter.explain(steady.path)["lastError"]
-        assert wait_until(lambda: not steady.served(), 60, every=0.5)
+        assert wait_until(lambda: not steady.served_items(), 60, every=0.5)
         record_property("missing_after_s", time.monotonic() - ended)
-        said = [found["leftOut"] for found in adapter.explain(steady.path)["objects"].values()]
+        said = [entry["leftOut"] for entry in adapter.explain(steady.path)["objects"].values()]
         assert all(re.fullmatch(r"its sample is \d+ s old, the limit is \d+ s", one) for one in said), said
         record_property("limit", said[0])
         record_property("hpa_says", steady.wait_inactive(4 * PERIOD))
@@ -132,7 +132,7 @@ def test_a_killed_prometheus_that_lost_its_data_moves_nothing(
         prometheus.end(signal.SIGKILL)
         prometheus.start(anew=True)
         began = time.monotonic()
-        assert wait_until(lambda: not steady.served(), 10, every=0.25)
+        assert wait_until(lambda: not steady.served_items(), 10, every=0.25)
         assert steady.wait_served(60) > PERIOD
         record_property("served_again_s", time.monotonic() - began)
         assert abs(steady.total() - RATE) < RATE / 5  # not a part of it

@@ -19,8 +19,8 @@ def test_a_vpa_gets_a_status_and_a_killed_recommender_resumes_without_a_dip(reco
     web.watch()
     recommender.start()
     eventually(web.target, 90, "no recommendation")
-    assert "Container Recommendations" in web.described()
-    assert "LowConfidence" in web.described()
+    assert "Container Recommendations" in web.describe()
+    assert "LowConfidence" in web.describe()
     listed = web.bed.kubectl("get", "vpa", "web", "-n", web.namespace)
     assert "True" in listed.splitlines()[1].split()
     eventually(lambda: web.samples() >= 2, 60, "no checkpoint")
@@ -76,7 +76,7 @@ def test_a_resize_asks_for_what_the_namespace_allows(recommender: Program, web: 
     eventually(lambda: memory(web) == "64Mi", 120, "not resized")
     assert web.target()["memory"] == "1Gi"
     web.allow("ResourceQuota", hard={"requests.memory": "100Mi"})
-    eventually(lambda: web.charged("requests.memory") == "64Mi", 60, "not counted")
+    eventually(lambda: web.quota_used("requests.memory") == "64Mi", 60, "not counted")
     web.bed.kubectl("delete", "limitrange", "small", "-n", web.namespace)
     cause = "ResourceQuota small: requests.memory would be 1Gi in all, 100Mi is allowed"
     eventually(lambda: cause in recommender.log.read_text(), 60, "not said")
@@ -92,8 +92,8 @@ def test_a_resize_asks_for_what_the_namespace_allows(recommender: Program, web: 
 def resizing(web: Web) -> list[tuple[str, str]]:
     """(type, reason) of the conditions of its only pod that speak of a resize."""
     (pod,) = web.bed.get("pods", "-n", web.namespace, "-l", "app=web")["items"]
-    found = [(one["type"], one.get("reason", "")) for one in pod["status"]["conditions"]]
-    return [(kind, reason) for kind, reason in found if kind.startswith("PodResize")]
+    conditions = [(one["type"], one.get("reason", "")) for one in pod["status"]["conditions"]]
+    return [(kind, reason) for kind, reason in conditions if kind.startswith("PodResize")]
 
 
 def test_a_resize_beyond_the_node_is_asked_for_once_and_replaced_by_another_target(
@@ -183,7 +183,7 @@ def test_an_hpa_that_turns_up_holds_the_request_and_the_vpa_says_so(recommender:
     eventually(lambda: web.target().get("cpu", "10m") != "10m", 90, "no recommendation")
     web.bed.apply(hpa("web", web.namespace, {"type": "Resource", "resource": utilisation}))
     eventually(lambda: web.target().get("cpu") == "10m", 30, "not held")
-    assert "sample: cpu stays at its request, an HPA holds it at 80 % of that" in web.described()
+    assert "sample: cpu stays at its request, an HPA holds it at 80 % of that" in web.describe()
     web.bed.kubectl("delete", "hpa", "web", "-n", web.namespace)
     eventually(lambda: web.target().get("cpu", "10m") != "10m", 30, "still held")
 
@@ -202,7 +202,7 @@ def test_a_vpa_that_is_made_again_keeps_its_history_and_one_of_another_target_do
     eventually(lambda: web.samples() > seen, 60, "not continued")
     web.watch(target="nowhere")
     eventually(lambda: not web.target(), 30, "the old target's recommendation stays")
-    assert f"Deployment {web.namespace}/nowhere does not exist" in web.described()
+    assert f"Deployment {web.namespace}/nowhere does not exist" in web.describe()
 
 
 def test_it_goes_on_when_a_killed_api_server_is_back(bed: Bed, recommender: Program, web: Web) -> None:

@@ -34,7 +34,7 @@ def test_a_promotion_and_a_rollback_under_load_lose_no_request(
                 controller.end(signal.SIGKILL)
                 controller.start()
             judged = shop.pods("2")
-            shop.ended("Promoted", 1)
+            shop.wait_for_end("Promoted", 1)
             assert shop.pods() == judged  # the same pods, and not a restart
             assert len(judged) == 3
             assert shop.verb("wait", "--timeout=5") == 0
@@ -44,7 +44,7 @@ def test_a_promotion_and_a_rollback_under_load_lose_no_request(
             shop.until("Returning", or_later=True)
             controller.end(signal.SIGKILL)
             controller.start()
-            shop.ended("Aborted", 2)
+            shop.wait_for_end("Aborted", 2)
             assert shop.pods() == judged
             assert shop.verb("wait", "--timeout=5") == 1
         assert clients.failures == []
@@ -53,8 +53,8 @@ def test_a_promotion_and_a_rollback_under_load_lose_no_request(
         selector = bed.get("service", "web", "-n", namespace)["spec"]["selector"]
         assert selector == {"app": "web"}
         bed.kubectl("delete", "rolloutpolicy", "web", "-n", namespace, "--timeout=60s")
-        found = bed.get("deployment", "web", "-n", namespace)
-        assert not found["spec"].get("paused")
+        deployment = bed.get("deployment", "web", "-n", namespace)
+        assert not deployment["spec"].get("paused")
         bed.rollout("web", namespace)
         assert shop.pods() == judged
 
@@ -78,19 +78,19 @@ def test_a_rolling_release_is_held_by_the_deployment_controller_while_ours_is_go
         shop.until("Completing", or_later=True)
         controller.end(signal.SIGKILL)
         controller.start()
-        shop.ended("Promoted", 1)
+        shop.wait_for_end("Promoted", 1)
         judged = shop.pods("2")
         assert first in judged  # what was judged stays
         assert len(judged) == len(shop.pods()) == 3
         shop.release("3")
         assert wait_until(lambda: len(shop.pods("3")) == 1, 60)
         bed.kubectl("rollout", "undo", "deployment/web", "-n", namespace)  # the Deployment is not paused in a step
-        shop.ended("Reverted", 2)
+        shop.wait_for_end("Reverted", 2)
         assert shop.pods() == judged  # no stable pod was touched
         shop.release("4")
         assert wait_until(lambda: len(shop.pods("4")) == 1, 60)
         assert shop.verb("abort") == 0
-        shop.ended("Aborted", 3)
+        shop.wait_for_end("Aborted", 3)
         assert shop.pods() == judged
     assert clients.failures == []
     assert clients.answers.total() > 2000
@@ -110,12 +110,12 @@ def test_new_pods_are_probed_and_sent_requests_at_their_own_addresses_before_a_s
     with running_controller(bed, namespace, tmp_path / "rollout.log"), Clients(shop.address) as clients:
         shop.until("Idle")
         shop.release("2")
-        shop.ended("Promoted", 1)
+        shop.wait_for_end("Promoted", 1)
         judged = shop.pods("2")
         wrong = [{"op": "replace", "path": "/spec/blueGreen/probes/0/path", "value": "/nowhere"}]
         bed.kubectl("patch", "rolloutpolicy", "web", "-n", namespace, "--type=json", f"--patch={json.dumps(wrong)}")
         shop.release("3")
-        shop.ended("RolledBack", 2)
+        shop.wait_for_end("RolledBack", 2)
         assert "answered 404 to /nowhere, 3 times in a row" in shop.status()["history"][0]["reason"]
         assert shop.pods() == judged
     assert clients.failures == []
@@ -187,7 +187,7 @@ def test_bad_policies_are_refused_at_admission_and_the_samples_are_not(bed: Kube
         bed.kubectl("apply", "--dry-run=server", "-f", str(ROOT / "manifests/samples" / sample))
 
 
-def linted(folder: Path, namespace: str, target: str) -> Path:
+def write_policy(folder: Path, namespace: str, target: str) -> Path:
     """A file with the policy of the shop, or one of a Deployment that there is not."""
     gate = {"metric": "http_errors_total", "total": "http_requests_total", "limit": 0.01}
     policy = {
@@ -204,8 +204,8 @@ def linted(folder: Path, namespace: str, target: str) -> Path:
 def condition(bed: Bed, namespace: str, policy: str, kind: str) -> str:
     """The message of a policy's condition where it is true; '' where it is not."""
     status = bed.get("rolloutpolicy", policy, "-n", namespace).get("status", {})
-    found = [each for each in status.get("conditions", ()) if each["type"] == kind and each["status"] == "True"]
-    return str(found[0]["message"]) if found else ""
+    matches = [each for each in status.get("conditions", ()) if each["type"] == kind and each["status"] == "True"]
+    return str(matches[0]["message"]) if matches else ""
 
 
 def test_bad_policies_that_admission_cannot_see_are_said_in_a_condition(
@@ -220,7 +220,7 @@ def test_bad_policies_that_admission_cannot_see_are_said_in_a_condition(
         "query": {**CANARY, "targetRef": {"name": "worker"}, "gates": [{"name": "a", "query": query, "limit": 0.1}]},
     }
     worker = sample_deployment("worker", namespace, 1)
-    bed.apply([found for found in worker if found["kind"] == "Deployment"])
+    bed.apply([part for part in worker if part["kind"] == "Deployment"])
     for name, spec in specs.items():
         bed.apply({
             "apiVersion": "streamgate.io/v1alpha1",
@@ -235,11 +235,13 @@ def test_bad_policies_that_admission_cannot_see_are_said_in_a_condition(
         ("query", "Refused"): "spec.gates[0].query.bad: it reads the same for both arms",
     }
 
-    def said(key: tuple[str, str]) -> bool:
+    def is_said(key: tuple[str, str]) -> bool:
         return words[key] in condition(bed, namespace, *key)
 
     with running_controller(bed, namespace, tmp_path / "rollout.log"):
-        assert wait_until(lambda: all(map(said, words)), 60), [(key, condition(bed, namespace, *key)) for key in words]
+        assert wait_until(lambda: all(map(is_said, words)), 60), [
+            (key, condition(bed, namespace, *key)) for key in words
+        ]
 
 
 def test_uninstall_in_mid_release_without_a_controller_leaves_an_ordinary_deployment(
@@ -251,8 +253,8 @@ def test_uninstall_in_mid_release_without_a_controller_leaves_an_ordinary_deploy
         shop.until("Idle")
         before = shop.pods()
         assert shop.verb("plan") == 0
-        assert shop.verb("lint", str(linted(tmp_path, namespace, "web")), policy="") == 0
-        assert shop.verb("lint", str(linted(tmp_path, namespace, "other")), policy="") == 1
+        assert shop.verb("lint", str(write_policy(tmp_path, namespace, "web")), policy="") == 0
+        assert shop.verb("lint", str(write_policy(tmp_path, namespace, "other")), policy="") == 1
         with Clients(shop.address) as clients:
             shop.release("2")
             shop.until("Previewing")
@@ -271,12 +273,12 @@ def test_the_sample_policy_keeps_a_deployment_under_release_paused(bed: Bed, nam
     file = ROOT / "manifests/samples/rollout-keep-paused.yaml"
     shop = Shop(bed, namespace, CANARY)
 
-    def paused() -> bool:
+    def is_paused() -> bool:
         return bool(bed.get("deployment", "web", "-n", namespace)["spec"].get("paused"))
 
-    def taken_over() -> bool:
-        found = bed.get("deployment", "web", "-n", namespace)["metadata"]
-        return paused() and "streamgate.io/release-with" in found.get("annotations", {})
+    def is_taken_over() -> bool:
+        metadata = bed.get("deployment", "web", "-n", namespace)["metadata"]
+        return is_paused() and "streamgate.io/release-with" in metadata.get("annotations", {})
 
     def write(value: str) -> None:
         patch = f'{{"spec":{{"paused":{value}}}}}'
@@ -286,19 +288,19 @@ def test_the_sample_policy_keeps_a_deployment_under_release_paused(bed: Bed, nam
     bed.kubectl("apply", "-f", str(file))
     try:
         write("false")
-        assert not paused()
+        assert not is_paused()
         with running_controller(bed, namespace, tmp_path / "rollout.log") as controller:
             shop.until("Idle")
-            assert wait_until(taken_over, 30, every=0.2)
+            assert wait_until(is_taken_over, 30, every=0.2)
             controller.end()  # so that nobody but the policy can have paused it
             for _ in range(50):  # the API server reads new policies within some seconds
                 write("true")
                 write("false")
-                if paused():
+                if is_paused():
                     break
                 time.sleep(0.2)
-            assert paused()
+            assert is_paused()
             write("false")
-            assert paused()
+            assert is_paused()
     finally:
         bed.kubectl("delete", "-f", str(file))

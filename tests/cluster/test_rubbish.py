@@ -122,7 +122,7 @@ def test_pods_that_answer_rubbish_or_never_move_nothing_and_hold_nobody_up(
     bed: Bed, adapter: RunningAdapter, steady: Steady, record_property: Note
 ) -> None:
     """Five of them are the HPA's own pods by its selector; one claims to be another pod; one has no port."""
-    victim = min(steady.served())
+    victim = min(steady.served_items())
     pods = [rubbish(kind, steady.namespace, {"app": "web"}) for kind in ("never", "endless", "large", "noise", "odd")]
     pods += [rubbish("labels", steady.namespace, {"app": "labels"}), rubbish("portless", steady.namespace, {}, "http")]
     pods += [rubbish("liar", steady.namespace, {"app": "liar"}, "8080", steady.namespace, victim)]
@@ -132,7 +132,7 @@ def test_pods_that_answer_rubbish_or_never_move_nothing_and_hold_nobody_up(
             bed.wait(f"pod/{pod['metadata']['name']}", "condition=Ready", 60, steady.namespace)
         ages, values = [], []
         for _ in range(8 * PERIOD):
-            served = steady.served()
+            served = steady.served_items()
             assert len(served) == REPLICAS, served  # neither fewer nor the odd one
             ages.append(
                 time.time() - min(datetime.fromisoformat(item["timestamp"]).timestamp() for item in served.values())
@@ -165,7 +165,7 @@ def test_rules_that_cannot_be_read_are_one_sentence_each_and_the_others_work(
         "rules[3].metricsQuery, line 14: the template does not work",
     ):
         assert said.count(sentence) == 1, said
-    assert len(steady.served()) == REPLICAS
+    assert len(steady.served_items()) == REPLICAS
 
 
 def test_an_hpa_on_a_metric_that_nobody_has_is_told_so_and_holds(bed: Bed, steady: Steady, namespace: str) -> None:

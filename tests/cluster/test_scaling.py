@@ -76,7 +76,7 @@ def test_hpas_that_agree_are_looked_at_when_a_look_adds_pods_and_their_specs_sta
         for name in names:
             wait_for_replicas(bed, name, namespace, 2, 60)  # 35 / 20 = 1.75
     after = {name: bed.get("hpa", name, "-n", namespace) for name in names}
-    assert {name: found["spec"] for name, found in after.items()} == {name: one["spec"] for name, one in before.items()}
+    assert {name: raw["spec"] for name, raw in after.items()} == {name: one["spec"] for name, one in before.items()}
     grown = {name: after[name]["metadata"]["generation"] - before[name]["metadata"]["generation"] for name in names}
     assert max(grown.values()) == 2, (grown, adapter.tail())
     assert set(grown.values()) <= {0, 2}

@@ -18,14 +18,14 @@ TARGET = "40"
 """requests/s a pod. Some 240 requests/s on three stable pods and a new one are 60 each, 1.5 times the target."""
 
 
-def asked(pod: dict[str, Any]) -> str:
+def requested_memory(pod: dict[str, Any]) -> str:
     """The memory that the pod's container requests."""
     (container,) = pod["spec"]["containers"]
     return str(container["resources"]["requests"]["memory"])
 
 
-def held(pod: dict[str, Any]) -> str:
-    """The same, as the kubelet has carried it out."""
+def allocated_memory(pod: dict[str, Any]) -> str:
+    """The memory request that the kubelet has carried out; '' before its status says so."""
     statuses = pod["status"].get("containerStatuses") or [{}]
     return str(statuses[0].get("resources", {}).get("requests", {}).get("memory", ""))
 
@@ -49,7 +49,7 @@ def test_the_hpa_scales_a_release_moves_and_the_vpa_waits_for_its_end(bed: Bed, 
             eventually(lambda: "under release" in recommender.log.read_text(), 90, "the release is not seen")
             bed.apply(hpa("web", namespace, pods_metric("http_requests_per_second", TARGET), low=3, high=6))
 
-            def found() -> list[dict[str, Any]]:
+            def running_pods() -> list[dict[str, Any]]:
                 items = bed.get("pods", "-n", namespace, "-l", "app=web")["items"]
                 return [pod for pod in items if not pod["metadata"].get("deletionTimestamp")]
 
@@ -57,12 +57,16 @@ def test_the_hpa_scales_a_release_moves_and_the_vpa_waits_for_its_end(bed: Bed, 
                 return int(bed.get("deployment", "web", "-n", namespace)["spec"]["replicas"])
 
             eventually(lambda: stable() > 3, 90, "the HPA does not scale in mid-release")
-            assert {asked(pod) for pod in found()} == {"32Mi"}  # nothing was resized
+            assert {requested_memory(pod) for pod in running_pods()} == {"32Mi"}  # nothing was resized
             judged = shop.pods("2")
             assert shop.verb("promote") == 0
-            shop.ended("Promoted", 1)
+            shop.wait_for_end("Promoted", 1)
             assert judged.items() <= shop.pods().items()
-            eventually(lambda: {held(pod) for pod in found()} == {"64Mi"}, 90, "not resized after the release")
+            eventually(
+                lambda: {allocated_memory(pod) for pod in running_pods()} == {"64Mi"},
+                90,
+                "not resized after the release",
+            )
             assert set(shop.pods().values()) == {0}
         assert clients.failures == []
         assert wait_until(lambda: bed.get("hpa", "web", "-n", namespace)["spec"]["minReplicas"] == 3, 30, every=1)

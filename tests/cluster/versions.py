@@ -75,9 +75,9 @@ def serving(program: Path) -> Iterator[Kubectl]:
         running = [folder.start("etcd", [programs["etcd"], *etcd])]
         try:
             running.append(folder.start("kube-apiserver", [programs["kube-apiserver"], *server]))
-            found = Kubectl(programs["kubectl"], kubeconfig(place, f"https://127.0.0.1:{port.api_server}"))
-            folder.wait_ready(running[1], lambda: succeeds(lambda: found.kubectl("get", "--raw", "/readyz")), 90)
-            yield found
+            cluster = Kubectl(programs["kubectl"], kubeconfig(place, f"https://127.0.0.1:{port.api_server}"))
+            folder.wait_ready(running[1], lambda: succeeds(lambda: cluster.kubectl("get", "--raw", "/readyz")), 90)
+            yield cluster
         finally:
             end_all(reversed(running))
 
@@ -157,11 +157,11 @@ def try_all(version: str) -> dict[str, str]:
     return said
 
 
-def selected(version: str) -> list[str]:
+def select_tests(version: str) -> list[str]:
     """pytest's names of the main tests that a version has what they need for."""
     minor = minor_of(version)
-    found = [(file, test) for file, tests in MAIN_TESTS.items() for test in tests]
-    return [f"tests/cluster/{file}::{test}" for file, test in found if minor >= (NEEDS.get(test) or (1, 0))]
+    candidates = [(file, test) for file, tests in MAIN_TESTS.items() for test in tests]
+    return [f"tests/cluster/{file}::{test}" for file, test in candidates if minor >= (NEEDS.get(test) or (1, 0))]
 
 
 def run_main_tests(version: str) -> dict[str, str]:
@@ -170,7 +170,7 @@ def run_main_tests(version: str) -> dict[str, str]:
         report = Path(place) / "report.xml"
         own = "addopts=-q --strict-markers --strict-config --import-mode=importlib"
         words = [sys.executable, "-m", "pytest", "-o", own, "-o", "junit_family=xunit1", "--timeout=600"]
-        words += [f"--junitxml={report}", *selected(version)]
+        words += [f"--junitxml={report}", *select_tests(version)]
         environment = {**os.environ, "STREAMGATE_KUBERNETES": version, "STREAMGATE_CLUSTER_REQUIRED": "1"}
         subprocess.run(words, cwd=CHECKOUT, env=environment, check=False)
         return outcomes(report.read_text()) if report.exists() else {"the main tests": "did not run"}
@@ -178,11 +178,11 @@ def run_main_tests(version: str) -> dict[str, str]:
 
 def outcomes(report: str) -> dict[str, str]:
     """Test -> "yes", "failure", "error" or "skipped", out of a report in JUnit's XML."""
-    found = {}
+    by_test = {}
     for case in ElementTree.fromstring(report).iter("testcase"):
         bad = [part.tag for part in case if part.tag in ("failure", "error", "skipped")]
-        found[case.get("name", "")] = bad[0] if bad else "yes"
-    return found
+        by_test[case.get("name", "")] = bad[0] if bad else "yes"
+    return by_test
 
 
 def main(versions: list[str]) -> int:

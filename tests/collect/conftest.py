@@ -142,11 +142,11 @@ class World:
         transitions = None
         if interval is not None:
             presences = Presences(lambda: self.now)
-            self.pods.on_change(presences.changed)
+            self.pods.on_change(presences.note_change)
             transitions = Transitions(presences, Groups(presences, self.pods.select), interval)
         self.catalogue = Catalogue(load(rules, "rules.yaml"), ResourceMapper(KNOWN))
         self.directory = Directory({PODS: self.pods}, None, self.catalogue.mapper.api, pods=self.listed)
-        planner = Planner(Limits(), self.directory.wanted, self.directory.size)
+        planner = Planner(Limits(), self.directory.names_of, self.directory.size)
         self.planner = planner
         self.registry = CollectorRegistry()
         telemetry = CollectTelemetry(self.registry, tracer)
@@ -182,7 +182,7 @@ class World:
         status = PodStatus("Running", conditions=(Condition("Ready", str(ready), last_transition_time=since),))
         self.pods.put(Pod(metadata=ObjectMeta(name=name, namespace=namespace, labels=labels), status=status))
 
-    def left_out(self, rule: str, why: str) -> float:
+    def left_out_count(self, rule: str, why: str) -> float:
         """How many values of a rule were left out of answers for a reason."""
         labels = {"rule": rule, "why": why}
         return self.registry.get_sample_value("streamgate_values_left_out_total", labels) or 0.0

@@ -308,13 +308,13 @@ async def test_what_is_left_out_is_counted_by_rule_for_its_age_or_its_value(serv
     with pytest.raises(Unavailable):
         await values(served, question())
     counted = [("age", 0.0), ("value", 1.0)]
-    assert [(why, served.left_out("rules[0], line 3", why)) for why, _ in counted] == counted
+    assert [(why, served.left_out_count("rules[0], line 3", why)) for why, _ in counted] == counted
     served.source.fault = "gone"
     served.now += 61
     await refresh(served)
     with pytest.raises(Unavailable):
         await values(served, question())
-    assert served.left_out("rules[0], line 3", "age") == 1
+    assert served.left_out_count("rules[0], line 3", "age") == 1
 
 
 async def test_a_value_beyond_an_int64_of_milli_units_is_served_as_the_largest(served: World) -> None:
@@ -444,8 +444,8 @@ async def test_a_failed_query_is_no_lost_data(served: World, oldest: float, hole
     served.source.oldest = [Sample({"namespace": "shop", "pod": pod}, time, 1013.0) for pod, time in times.items()]
     served.source.holes = [Sample({"namespace": "shop", "pod": pod}, 2.0, 1013.0) for pod in holes]
     await refresh(served)
-    [found] = await served.answers.custom(question("web-2"))
-    assert str(found.value) == value
+    [answer] = await served.answers.custom(question("web-2"))
+    assert str(answer.value) == value
     [asked] = [query for query in served.source.queries if "min_over_time" in query.promql]
     series = 'http_requests_total{namespace="shop",pod!=""}'
     promql = f"min by (pod, namespace) (min_over_time(timestamp({series})[1m:3s]))"
@@ -552,11 +552,11 @@ async def test_explain_of_an_unknown_metric_says_so(served: World) -> None:
 
 
 async def test_a_metric_that_may_be_among_names_that_are_left_out_is_404_with_that_cause(world: World) -> None:
-    async def found(selector: str, since: float, at: float, *_: object) -> Discovery:
+    async def discover(selector: str, since: float, at: float, *_: object) -> Discovery:
         return Discovery([], by_name=True, left_out="more than the first 10000 names of series")
 
     world.pod("web-1", app="web")
-    world.source.discover = found
+    world.source.discover = discover
     await world.collector.offers.look()
     asked = ExternalQuestion(namespace="shop", metric="nope", selector=EVERYTHING)
     why = (

@@ -41,13 +41,13 @@ def test_each_that_fails_ends_alone_and_the_others_are_asked_together(bad: set[s
         failing = False
         for part in apart.parts(all_wants):
             asked += 1
-            if any(want.namespace in bad for want in part) and apart.refused(part, 0.0):
+            if any(want.namespace in bad for want in part) and apart.note_refusal(part, 0.0):
                 failing = True
         apart.keep(all_wants, 0.0)
-    found = {want.namespace for want in all_wants if want.namespace in bad}
-    assert {want.namespace for want in all_wants if apart.alone(want)} == found
+    expected = {want.namespace for want in all_wants if want.namespace in bad}
+    assert {want.namespace for want in all_wants if apart.alone(want)} == expected
     levels = math.ceil(math.log2(max(number, 2))) + 1
-    assert len(apart.parts(all_wants)) <= len(found) * levels + 1
+    assert len(apart.parts(all_wants)) <= len(expected) * levels + 1
     apart.keep(all_wants, KEPT_APART)
     assert apart.parts(all_wants) == [all_wants]
 
@@ -83,7 +83,7 @@ async def refresh(world: World, seconds: float, every: float = 1.0) -> None:
         world.now += every
 
 
-async def contradicted(*bad: tuple[str, str]) -> tuple[World, Contradicted]:
+async def contradicting_world(*bad: tuple[str, str]) -> tuple[World, Contradicted]:
     world = World()
     await world.collector.offers.look()
     source = Contradicted(*bad)
@@ -92,7 +92,7 @@ async def contradicted(*bad: tuple[str, str]) -> tuple[World, Contradicted]:
 
 
 async def test_one_namespace_that_fails_costs_the_others_nothing_and_few_queries() -> None:
-    world, source = await contradicted(("namespace", "team-031"))
+    world, source = await contradicting_world(("namespace", "team-031"))
     world.demand.declare("team-000", "web", wants(NAMESPACES))
     source.samples = [Sample({"namespace": name, "pod": "web-1"}, 2.0, 1e9) for name in NAMESPACES]
     await refresh(world, 8)  # halves of 64 until one: 6 rounds of two queries each, 13 queries in all
@@ -104,7 +104,7 @@ async def test_one_namespace_that_fails_costs_the_others_nothing_and_few_queries
 
 
 async def test_when_it_works_again_all_are_asked_together_again() -> None:
-    world, source = await contradicted(("namespace", "team-031"))
+    world, source = await contradicting_world(("namespace", "team-031"))
     world.demand.declare("team-000", "web", wants(NAMESPACES))
     await refresh(world, 10)
     source.bad.clear()
@@ -115,7 +115,7 @@ async def test_when_it_works_again_all_are_asked_together_again() -> None:
 
 async def test_within_a_namespace_each_request_names_its_own_pods() -> None:
     """Two pods of another app contradict the join: the HPA on app web keeps its values, the one on db is told why."""
-    world, source = await contradicted(("pod", "db-1"))
+    world, source = await contradicting_world(("pod", "db-1"))
     world.pod("web-1", app="web")
     world.pod("db-1", app="db")
     world.demand.declare("shop", "web", wants(["shop"]))
@@ -131,7 +131,7 @@ async def test_within_a_namespace_each_request_names_its_own_pods() -> None:
 
 
 async def test_of_two_hpas_on_an_external_rule_the_healthy_one_keeps_its_value() -> None:
-    world, source = await contradicted(("queue", "bad"))
+    world, source = await contradicting_world(("queue", "bad"))
     mail, bad = (ExternalWant("shop", "jobs_waiting", Selector.parse(f"queue={name}")) for name in ("mail", "bad"))
     world.demand.declare("shop", "one", [mail])
     world.demand.declare("shop", "two", [bad])
@@ -141,15 +141,15 @@ async def test_of_two_hpas_on_an_external_rule_the_healthy_one_keeps_its_value()
     [value] = await world.answers.external(asked)
     assert str(value.value) == "7"
     with pytest.raises(Unavailable, match="duplicate series"):
-        await world.answers.external(asked_of(bad))
+        await world.answers.external(question_of(bad))
 
 
-def asked_of(want: ExternalWant) -> ExternalQuestion:
+def question_of(want: ExternalWant) -> ExternalQuestion:
     return ExternalQuestion(namespace=want.namespace, metric=want.metric, selector=want.selector)
 
 
 async def test_many_that_fail_alone_are_asked_once_a_second_in_all() -> None:
-    world, source = await contradicted(*(("namespace", name) for name in NAMESPACES))
+    world, source = await contradicting_world(*(("namespace", name) for name in NAMESPACES))
     world.demand.declare("team-000", "web", wants(NAMESPACES))
     await refresh(world, 200)
     before = len(source.queries)

@@ -9,7 +9,7 @@ from adapter.collect.cadence import KEPT, PASSING, SLOWEST, Cadence, Cadences
 WEB, DB = ("shop", "web"), ("shop", "db")
 
 
-def looked(cadence: Cadence, interval: float, phase: float, *, until: float, every: float = 15.0) -> None:
+def look(cadence: Cadence, interval: float, phase: float, *, until: float, every: float = 15.0) -> None:
     """Looks at WEB every so many s from 0 on; it is sampled each `interval` s at its own `phase`."""
     at = 0.0
     while at <= until:
@@ -20,7 +20,7 @@ def looked(cadence: Cadence, interval: float, phase: float, *, until: float, eve
 @given(interval=st.floats(15.0, 300.0), phase=st.floats(0, 300))
 def test_an_interval_longer_than_the_looks_apart_is_known_within_two_samples(interval: float, phase: float) -> None:
     cadence = Cadence()
-    looked(cadence, interval, phase, until=2 * interval + 15)
+    look(cadence, interval, phase, until=2 * interval + 15)
     assert cadence.intervals()[WEB] == pytest.approx(interval) or interval < 30
 
 
@@ -29,13 +29,13 @@ def test_no_interval_is_told_longer_than_the_looks_are_apart_or_shorter_than_it_
     interval: float, every: float, phase: float
 ) -> None:
     cadence = Cadence()
-    looked(cadence, interval, phase, until=5 * max(interval, every), every=every)
+    look(cadence, interval, phase, until=5 * max(interval, every), every=every)
     assert interval - 1e-6 <= cadence.intervals()[WEB] <= max(interval, every + interval) + 1e-6
 
 
 def test_an_outage_is_no_interval() -> None:
     cadence = Cadence()
-    looked(cadence, 60, 0, until=180)
+    look(cadence, 60, 0, until=180)
     cadence.saw({WEB: 480.0}, 480.0)  # nothing for 5 minutes
     assert cadence.intervals()[WEB] == 60
 
@@ -53,7 +53,7 @@ def test_a_first_idea_comes_from_the_number_of_samples_and_gives_way_to_what_is_
     cadence = Cadence()
     cadence.saw({WEB: 850.0, DB: 1000.0}, 1000.0)
     assert cadence.unknown
-    cadence.counted({WEB: 3.0, DB: 1.0, ("shop", "other"): 3.0}, 300.0)
+    cadence.note_counts({WEB: 3.0, DB: 1.0, ("shop", "other"): 3.0}, 300.0)
     assert cadence.intervals() == {WEB: 50.0, DB: SLOWEST}  # (300 - 150) / 3; 300 / 1 is no sign of anything
     assert not cadence.unknown
     for at in range(1000, 1060, 15):
@@ -65,7 +65,7 @@ def test_an_object_that_was_just_made_had_no_samples_before() -> None:
     """5 samples in 25 s are one every 5 s, not one in 300 / 5 = 60 s, for which a young pod would have no value."""
     cadence = Cadence()
     cadence.saw({WEB: 1000.0}, 1000.0)
-    cadence.counted({WEB: 5.0}, 300.0, {WEB: 975.0}.__getitem__)
+    cadence.note_counts({WEB: 5.0}, 300.0, {WEB: 975.0}.__getitem__)
     assert cadence.intervals() == {WEB: 5.0}
 
 

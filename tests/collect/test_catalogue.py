@@ -30,14 +30,14 @@ def test_where_the_series_are_that_hpas_ask_for() -> None:
     rules = load(RULES, "rules.yaml")
     catalogue = Catalogue(rules, ResourceMapper(KNOWN))
     by_pod, by_node, by_queue, by_topic = catalogue.rules
-    catalogue.found(by_node, [{"__name__": "node_heat", "node": "n1"}])
-    catalogue.found(by_topic, [{"__name__": "lag_total", "topic": "t"}])
+    catalogue.learn_series(by_node, [{"__name__": "node_heat", "node": "n1"}])
+    catalogue.learn_series(by_topic, [{"__name__": "lag_total", "topic": "t"}])
     wants: list[Want] = [
         CustomWant(PODS, "shop", "depth"), CustomWant(PODS, "bank", "depth"), CustomWant(NODES, "", "node_heat"),
         CustomWant(NODES, "", "node_cold"), ExternalWant("shop", "lag"), ExternalWant("mail", "waiting"),
     ]  # fmt: skip
-    found = [set(catalogue.parts(rule, wants)) for rule in (by_pod, by_node, by_queue, by_topic)]
-    assert found[0] >= {("kube_namespace", "shop"), ("kube_namespace", "bank")}
-    assert found[1] == {("__name__", "node_heat")}, "the rule has no label of namespaces"
-    assert found[2] == {("namespace", "shop"), ("namespace", "mail")}
-    assert found[3] == {("__name__", "lag_total"), ("__name__", "waiting")}
+    parts = [set(catalogue.parts(rule, wants)) for rule in (by_pod, by_node, by_queue, by_topic)]
+    assert parts[0] >= {("kube_namespace", "shop"), ("kube_namespace", "bank")}
+    assert parts[1] == {("__name__", "node_heat")}, "the rule has no label of namespaces"
+    assert parts[2] == {("namespace", "shop"), ("namespace", "mail")}
+    assert parts[3] == {("__name__", "lag_total"), ("__name__", "waiting")}

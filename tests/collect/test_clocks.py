@@ -58,8 +58,8 @@ class Machines:
         now, form = START + self.passed + self.theirs, await request.post()
         if request.path.endswith("/series"):
             inside = float(str(form["start"])) <= now <= float(str(form["end"])) + 10
-            found = [SERIES["queue_depth"]] if inside else []
-            return web.json_response({"status": "success", "data": found}, headers=_date(now))
+            series = [SERIES["queue_depth"]] if inside else []
+            return web.json_response({"status": "success", "data": series}, headers=_date(now))
         assert "time" not in form
         value = self.sampled
         if "timestamp(" in str(form["query"]):
@@ -100,7 +100,7 @@ async def collecting(machines: Machines, clock: SteadyClock) -> AsyncIterator[Co
         await runner.cleanup()
 
 
-async def followed(steps: list[tuple[float, float]]) -> None:
+async def step_clocks(steps: list[tuple[float, float]]) -> None:
     """Every 20 s the clocks are set by the next of `steps` (ours, theirs); what is held is looked at each second."""
     machines = Machines()
     clock = SteadyClock(lambda: START + machines.passed + machines.ours, lambda: machines.passed)
@@ -123,10 +123,10 @@ async def followed(steps: list[tuple[float, float]]) -> None:
 
 @pytest.mark.parametrize("hour", [3600.0, -3600.0])
 async def test_a_clock_set_by_an_hour_loses_no_value_and_makes_none_younger(hour: float) -> None:
-    await followed([(hour, 0.0), (0.0, 0.0), (0.0, hour), (0.0, 0.0), (hour, hour), (hour, -hour)])
+    await step_clocks([(hour, 0.0), (0.0, 0.0), (0.0, hour), (0.0, 0.0), (hour, hour), (hour, -hour)])
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size=1, max_size=3))
 def test_clocks_set_by_anything_do_neither(steps: list[tuple[float, float]]) -> None:
-    asyncio.run(followed(steps))
+    asyncio.run(step_clocks(steps))

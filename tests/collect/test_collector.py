@@ -83,13 +83,13 @@ async def test_series_that_are_gone_at_once_are_looked_for_again_soon_and_for_as
     loop = asyncio.get_running_loop()
     there: Any = world.source.series
 
-    async def gone(selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
+    async def lose_series(selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
         if "jobs_waiting" in selectors[0]:
             looks.append(round(loop.time()))
             world.now = 1000 + loop.time()
         return [] if 30 < loop.time() < 500 else await there(selectors, since, at)
 
-    world.source.series = gone
+    world.source.series = lose_series
     task = asyncio.create_task(world.collector.run())
     await asyncio.sleep(620)
     task.cancel()
@@ -168,7 +168,7 @@ async def test_a_rule_that_offers_nothing_says_once_what_became_of_its_series(mo
     world = World()
 
     async def series(selectors: Sequence[str], since: float, at: float) -> list[Mapping[str, str]]:
-        return next((found for name, found in looks.items() if selectors[0].startswith(name)), [])
+        return next((label_sets for name, label_sets in looks.items() if selectors[0].startswith(name)), [])
 
     monkeypatch.setattr(world.source, "series", series)
     told = []
@@ -239,7 +239,7 @@ async def test_planning_that_fails_as_nobody_expected_costs_those_of_one_query_a
     def failing(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("adapter.collect.plan.merge.merged", failing)
+    monkeypatch.setattr("adapter.collect.plan.merge.merge_objects", failing)
     with capture_logs() as said:
         for _ in range(3):
             await asyncio.gather(*world.collector.start_due())
@@ -326,16 +326,20 @@ async def test_an_evaluation_that_fails_says_so_in_its_span() -> None:
 async def test_counters_of_a_rule_begin_at_zero_with_its_first_query(world: World) -> None:
     """Of a counter that begins at 1 `rate` does not see the first failure, and until then a panel is empty."""
 
-    def counted(name: str, **labels: str) -> float | None:
+    def counter_value(name: str, **labels: str) -> float | None:
         return world.registry.get_sample_value(f"streamgate_{name}_total", labels)
 
     place = world.catalogue.rules[0].place
-    assert counted("relist_errors", rule=place) == 0
-    assert counted("uncovered_requests", group="custom.metrics.k8s.io") == 0
-    assert counted("uncovered_requests", group="external.metrics.k8s.io") == 0
-    assert counted("source_query_errors", rule=place, kind="value") is None
+    assert counter_value("relist_errors", rule=place) == 0
+    assert counter_value("uncovered_requests", group="custom.metrics.k8s.io") == 0
+    assert counter_value("uncovered_requests", group="external.metrics.k8s.io") == 0
+    assert counter_value("source_query_errors", rule=place, kind="value") is None
     world.demand.declare("shop", "web", [RATE])
     await asyncio.gather(*world.collector.start_due())
-    assert counted("source_queries", rule=place, kind="value") == 1
-    assert counted("source_query_errors", rule=place, kind="value") == 0
-    assert [counted("values_left_out", rule=place, why=why) for why in ("age", "value", "transition")] == [0, 0, 0]
+    assert counter_value("source_queries", rule=place, kind="value") == 1
+    assert counter_value("source_query_errors", rule=place, kind="value") == 0
+    assert [counter_value("values_left_out", rule=place, why=why) for why in ("age", "value", "transition")] == [
+        0,
+        0,
+        0,
+    ]

@@ -30,7 +30,7 @@ async def test_kinds_that_nobody_follows_are_listed_once_for_all_who_ask() -> No
         assert await asyncio.gather(*asked) == [["web"]] * 5
         assert await directory.names(DEPLOYMENTS, "shop", EVERYTHING) == ["db", "web"]
         assert len(cluster.requests) - before == 1
-        assert directory.known(DEPLOYMENTS, "shop", EVERYTHING) == ["db", "web"]
+        assert directory.known_names(DEPLOYMENTS, "shop", EVERYTHING) == ["db", "web"]
 
 
 async def test_of_a_list_names_and_labels_are_kept_and_no_annotations() -> None:

@@ -14,7 +14,7 @@ class Clock:
         return self.now
 
 
-def started(clock: Clock, **health: Health) -> Embedded:
+def new_embedded(clock: Clock, **health: Health) -> Embedded:
     """An embedded source that has just begun, with targets that are doing as said."""
     embedded = Embedded(EmbeddedOptions(), CollectorRegistry(), Index(), Index(), clock=clock)
     embedded._scraper._health.update(health)
@@ -23,7 +23,7 @@ def started(clock: Clock, **health: Health) -> Embedded:
 
 def test_a_target_that_answers_is_waited_for_until_its_second_scrape() -> None:
     """A rate needs two samples; one that fails could be failing for ever."""
-    embedded = started(Clock(), once=Health(scrapes=1), twice=Health(scrapes=2), failing=Health(error="no answer"))
+    embedded = new_embedded(Clock(), once=Health(scrapes=1), twice=Health(scrapes=2), failing=Health(error="no answer"))
     assert embedded.waiting() == "1 targets were not scraped twice yet, once among them"
     embedded._scraper.health["once"].scrapes = 2
     assert embedded.waiting() == ""
@@ -31,7 +31,7 @@ def test_a_target_that_answers_is_waited_for_until_its_second_scrape() -> None:
 
 def test_nobody_is_waited_for_longer_than_30_s() -> None:
     clock = Clock()
-    embedded = started(clock, slow=Health(scrapes=0))
+    embedded = new_embedded(clock, slow=Health(scrapes=0))
     clock.now += 29.9
     assert embedded.waiting() == "1 targets were not scraped twice yet, slow among them"
     clock.now += 0.1

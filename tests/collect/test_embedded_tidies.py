@@ -29,7 +29,7 @@ async def test_a_gone_pod_with_many_series_is_forgotten_in_turns() -> None:
         running.cancel()
 
 
-def annotated(name: str, phase: str = "Running") -> Pod:
+def make_pod(name: str, phase: str = "Running") -> Pod:
     notes = {"prometheus.io/scrape": "true", "prometheus.io/port": "9"}
     status = PodStatus(phase=phase, pod_ip="127.0.0.1")
     return Pod(metadata=ObjectMeta(namespace="shop", name=name, annotations=notes), status=status)
@@ -40,12 +40,12 @@ async def test_a_finished_pods_series_go_and_not_those_of_the_pod_that_has_its_a
     embedded = Embedded(EmbeddedOptions(), CollectorRegistry(), pods, Index(), clock=lambda: 1000.0)
     own = {"namespace": "shop", "instance": "127.0.0.1:9", "job": "kubernetes-pods"}
     for name in ("old", "new"):
-        pods.put(annotated(name))
+        pods.put(make_pod(name))
         embedded.store.extend([(Series.of("x", {**own, "pod": name}), 1.0, 1000.0)])
     async with embedded:
         running = asyncio.create_task(embedded.run())
         await asyncio.sleep(0.1)
-        pods.put(annotated("old", "Succeeded"))
+        pods.put(make_pod("old", "Succeeded"))
         async with asyncio.timeout(5):
             while len(embedded.store.series(["x"], 0, 1000)) == 2:  # noqa: ASYNC110 - nothing tells of it
                 await asyncio.sleep(0.01)

@@ -112,8 +112,8 @@ async def test_a_slow_scale_in_an_explanation_holds_no_look_at_another_hpa(
     explained = asyncio.create_task(shop.explain())
     await asyncio.sleep(0)
     assert hpa
-    found = await asyncio.wait_for(shop.forecaster.forecast(shop.world.answers, hpa, user=""), 5)
-    assert (found.decision.desired, explained.done()) == (6, False)
+    forecast = await asyncio.wait_for(shop.forecaster.forecast(shop.world.answers, hpa, user=""), 5)
+    assert (forecast.decision.desired, explained.done()) == (6, False)
     event.set()
     assert (await explained)["desired"] == 6
 

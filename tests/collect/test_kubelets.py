@@ -95,7 +95,7 @@ class Cluster(NamedTuple):
 
 
 @asynccontextmanager
-async def scraped(world: World, pods: list[Pod], nodes: dict[str, Page | int]) -> AsyncIterator[Cluster]:
+async def running_adapter(world: World, pods: list[Pod], nodes: dict[str, Page | int]) -> AsyncIterator[Cluster]:
     """An adapter that scrapes these nodes' kubelets; a number is a port at which nobody listens."""
     authority = trustme.CA()
     tls, trusted = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
@@ -144,7 +144,7 @@ async def until(condition: Callable[[], object]) -> None:
 async def test_each_kubelet_that_fails_is_named_with_its_cause_and_takes_nothing_from_the_others(world: World) -> None:
     pods = [pod("web", "good"), pod("db", "barred"), pod("queue", "gone")]
     nodes: dict[str, Page | int] = {"good": telling("web"), "barred": refusing, "slow": hanging, "gone": 1}
-    async with scraped(world, pods, nodes) as cluster:
+    async with running_adapter(world, pods, nodes) as cluster:
         await until(lambda: "good" in cluster.embedded.usage.nodes() and len(cluster.embedded.usage.notes()) == 3)
         answers = cluster.answers
         assert [one.name for one in answers.node_usage(None, EVERYTHING)] == ["good"]
@@ -181,7 +181,7 @@ async def test_each_kubelet_that_fails_is_named_with_its_cause_and_takes_nothing
 
 
 async def test_where_all_kubelets_fail_a_list_is_no_empty_answer(world: World) -> None:
-    async with scraped(world, [pod("web", "a")], {"a": refusing, "b": refusing}) as cluster:
+    async with running_adapter(world, [pod("web", "a")], {"a": refusing, "b": refusing}) as cluster:
         await until(lambda: len(cluster.embedded.usage.notes()) == 2)
         with pytest.raises(
             Unavailable, match=r"kubelet of node a failed: it answered with status 403 .*\(and 1 more node"
@@ -192,7 +192,7 @@ async def test_where_all_kubelets_fail_a_list_is_no_empty_answer(world: World) -
 
 
 async def test_a_certificate_that_is_not_accepted_is_a_cause_of_its_own(world: World) -> None:
-    async with scraped(world, [], {"a": telling()}) as cluster:
+    async with running_adapter(world, [], {"a": telling()}) as cluster:
         cluster.embedded.usage._access = cluster.embedded.usage._access._replace(tls=ssl.create_default_context())
         await until(cluster.embedded.usage.notes)
         [state] = cluster.embedded.usage.states()
@@ -202,7 +202,7 @@ async def test_a_certificate_that_is_not_accepted_is_a_cause_of_its_own(world: W
 
 
 async def test_a_page_without_the_nodes_own_metrics_is_said_to_be_so(world: World) -> None:
-    async with scraped(world, [], {"a": telling(with_node=False)}) as cluster:
+    async with running_adapter(world, [], {"a": telling(with_node=False)}) as cluster:
         await until(lambda: cluster.value("up", node="a"))
         with pytest.raises(Unavailable, match="the page of the kubelet of node a has no CPU and memory of the node"):
             cluster.answers.node_usage("a", EVERYTHING)
@@ -225,9 +225,9 @@ def kubelets(clock: Clock, nodes: list[Node], *pods: Any, **health: Health) -> K
     for other in pods:
         running.put(other)
     by_target = {f"kubelet/{name}": state for name, state in health.items()}
-    found = Kubelets(KubeletAccess(), there, running, by_target, clock=clock)
-    list(found.targets())
-    return found
+    usage = Kubelets(KubeletAccess(), there, running, by_target, clock=clock)
+    list(usage.targets())
+    return usage
 
 
 def read(usage: Kubelets, name: str, text: str) -> None:

@@ -11,41 +11,41 @@ from tests.collect.conftest import World
 EMPTY = Remembered()
 
 
-def planned(world: World, *namespaces: str, metric: str = "http_requests_per_second") -> Planned:
+def plan_one(world: World, *namespaces: str, metric: str = "http_requests_per_second") -> Planned:
     """The one query that serves a metric to these namespaces."""
     wants = [CustomWant(PODS, namespace, metric) for namespace in namespaces]
-    [found] = world.planner.plan(wants, world.catalogue).planned
-    return found
+    [planned] = world.planner.plan(wants, world.catalogue).planned
+    return planned
 
 
-def served(namespace: str) -> Settled:
+def make_settled(namespace: str) -> Settled:
     return Settled({(namespace, "web-1"): Reading(50.0, 1000.0, 60.0)})
 
 
 def test_a_query_for_one_more_namespace_takes_over(world: World) -> None:
     memory = Memory()
-    memory.settled(planned(world, "shop"), served("shop"))
-    memory.keep([planned(world, "bank", "shop")])
-    assert memory.of(planned(world, "bank", "shop")).settled == served("shop")
-    assert memory.of(planned(world, "shop")) == EMPTY
+    memory.remember_settled(plan_one(world, "shop"), make_settled("shop"))
+    memory.keep([plan_one(world, "bank", "shop")])
+    assert memory.of(plan_one(world, "bank", "shop")).settled == make_settled("shop")
+    assert memory.of(plan_one(world, "shop")) == EMPTY
 
 
 def test_where_two_become_one_it_takes_over_from_both_and_where_one_becomes_two_both_do(world: World) -> None:
     memory = Memory()
     for namespace in ("bank", "shop"):
-        memory.settled(planned(world, namespace), served(namespace))
-    together = planned(world, "bank", "shop")
+        memory.remember_settled(plan_one(world, namespace), make_settled(namespace))
+    together = plan_one(world, "bank", "shop")
     memory.keep([together])
-    both = {**served("bank").readings, **served("shop").readings}
+    both = {**make_settled("bank").readings, **make_settled("shop").readings}
     assert memory.of(together).settled.readings == both
-    memory.keep([planned(world, "bank"), planned(world, "shop")])
-    assert memory.of(planned(world, "bank")).settled.readings == both
+    memory.keep([plan_one(world, "bank"), plan_one(world, "shop")])
+    assert memory.of(plan_one(world, "bank")).settled.readings == both
 
 
 def test_another_metrics_query_takes_nothing_over_and_what_nobody_wants_is_forgotten(world: World) -> None:
     memory = Memory()
-    memory.settled(planned(world, "shop"), served("shop"))
-    other = planned(world, "shop")._replace(wants=(CustomWant(PODS, "shop", "other"),))
+    memory.remember_settled(plan_one(world, "shop"), make_settled("shop"))
+    other = plan_one(world, "shop")._replace(wants=(CustomWant(PODS, "shop", "other"),))
     memory.keep([other._replace(query=other.query._replace(promql="other"))])
-    memory.keep([planned(world, "shop")])
-    assert memory.of(planned(world, "shop")) == EMPTY
+    memory.keep([plan_one(world, "shop")])
+    assert memory.of(plan_one(world, "shop")) == EMPTY

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from adapter.collect.answer import CustomValue, ExternalValue, ObjectReference
 from adapter.collect.consumption import of_nodes, of_pods, unsayable
 from adapter.collect.demand import CustomWant
-from adapter.collect.judge import MAX_MILLI, judged, quantity
+from adapter.collect.judge import MAX_MILLI, judge_reading, quantity
 from adapter.collect.snapshot import Limits, Pace, Reading
 from adapter.kube.objects import ObjectMeta, PartialObjectMetadata
 from adapter.metrics.scrape.kubelet import ResourceUsage
@@ -61,7 +61,7 @@ def test_every_finite_value_is_a_quantity_and_a_greater_one_no_smaller(one: floa
 def test_whatever_is_judged_fit_to_be_served_can_be_written(
     value: float, time: float, window: float, now: float
 ) -> None:
-    verdict = judged(Reading(value, time, window), Limits(negative=OnNegative.SERVE), Pace(), now=now)
+    verdict = judge_reading(Reading(value, time, window), Limits(negative=OnNegative.SERVE), Pace(), now=now)
     if verdict.value is None:
         assert verdict.why
         return
@@ -83,18 +83,18 @@ def test_every_duration_and_moment_can_be_written(seconds: float) -> None:
 
 @given(cpu=ANY, memory=ANY)
 def test_odd_usage_of_one_container_or_node_leaves_the_others_theirs(cpu: float, memory: float) -> None:
-    def named(name: str, namespace: str = "") -> PartialObjectMetadata:
+    def make_object(name: str, namespace: str = "") -> PartialObjectMetadata:
         return PartialObjectMetadata(metadata=ObjectMeta(name=name, namespace=namespace))
 
     odd, plain = ResourceUsage(cpu, memory, 1000.0, 15.0), ResourceUsage(0.5, 2**20, 1000.0, 15.0)
     pods = {("shop", "odd"): {"app": plain, "sidecar": odd}, ("shop", "web"): {"app": plain}}
-    found = of_pods([named("odd", "shop"), named("web", "shop")], pods, 1000.0)
+    usages = of_pods([make_object("odd", "shop"), make_object("web", "shop")], pods, 1000.0)
     whole = math.isfinite(cpu) and math.isfinite(memory)
-    assert [pod.name for pod in found] == (["odd", "web"] if whole else ["web"])
-    nodes = of_nodes([named("odd"), named("web")], {"odd": odd, "web": plain}, 1000.0)
+    assert [pod.name for pod in usages] == (["odd", "web"] if whole else ["web"])
+    nodes = of_nodes([make_object("odd"), make_object("web")], {"odd": odd, "web": plain}, 1000.0)
     assert [node.name for node in nodes] == (["odd", "web"] if whole else ["web"])
     assert ("container sidecar of shop/odd" in unsayable(pods)) == (not whole)
-    for pod in found:
+    for pod in usages:
         for _, used in pod.containers:
             assert Quantity.parse(str(used.cpu)).milli() < 2**63
             assert Quantity.parse(str(used.memory)).unit() < 2**63

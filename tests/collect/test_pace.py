@@ -40,23 +40,25 @@ class Scraping(ToldSource):
         if "jobs_waiting" in query.promql:
             return [Sample({"namespace": "shop", "queue": "mail"}, 4.0, now)]
         newest = {pod: self._newest(number, now) for number, pod in enumerate(PODS_NAMED)}
-        found = {pod: time for pod, time in newest.items() if now - time <= LOOK_BACK}
+        recent = {pod: time for pod, time in newest.items() if now - time <= LOOK_BACK}
         if "timestamp(" in query.promql:
-            return self._told(found, now)
+            return self._samples(recent, now)
         if "count_over_time(" in query.promql:
-            return self._told({pod: (LOOK_BACK - now + time) // self.interval + 1 for pod, time in found.items()}, now)
-        return self._told(dict.fromkeys(found, 1.0), now)
+            return self._samples(
+                {pod: (LOOK_BACK - now + time) // self.interval + 1 for pod, time in recent.items()}, now
+            )
+        return self._samples(dict.fromkeys(recent, 1.0), now)
 
     def _newest(self, number: int, now: float) -> float:
         phase = number * self.interval / len(PODS_NAMED)
         last = now if self.stopped is None else min(now, self.stopped)
         return (last - phase) // self.interval * self.interval + phase
 
-    def _told(self, values: dict[str, float], now: float) -> list[Sample]:
+    def _samples(self, values: dict[str, float], now: float) -> list[Sample]:
         return [Sample({"namespace": "shop", "pod": pod}, value, now) for pod, value in values.items()]
 
 
-async def scraped(source: Scraping) -> World:
+async def make_world(source: Scraping) -> World:
     world = source.world = World(source=source)
     world.now = 100_000.0
     await world.collector.offers.look()
@@ -69,7 +71,7 @@ async def scraped(source: Scraping) -> World:
 @pytest.mark.parametrize("interval", [15.0, 30.0, 60.0, 120.0])
 async def test_no_answer_lacks_a_pod_however_slow_the_scrape_and_though_an_hpa_joins_in(interval: float) -> None:
     """From the first answer on, for 10 minutes; a further namespace is another text of the merged query."""
-    world = await scraped(Scraping(interval))
+    world = await make_world(Scraping(interval))
     for second in range(600):
         if second == 200:
             world.demand.declare("bank", "web", [CustomWant(PODS, "bank", RATE)])
@@ -83,7 +85,7 @@ async def test_no_answer_lacks_a_pod_however_slow_the_scrape_and_though_an_hpa_j
 @pytest.mark.parametrize("interval", [15.0, 60.0])
 async def test_pods_that_are_scraped_no_more_are_left_out_within_the_limit(interval: float) -> None:
     source = Scraping(interval)
-    world = await scraped(source)
+    world = await make_world(source)
     for _ in range(300):
         await asyncio.gather(*world.collector.start_due())
         world.now += 1
@@ -108,7 +110,7 @@ class Slow(Scraping):
 async def test_seven_seconds_of_slowness_cost_no_value_and_are_over_at_once() -> None:
     """5 s an answer: what was asked last in that time is asked again within 20 s, and every 5 s from then on."""
     source = Slow(15.0)
-    world = await scraped(source)
+    world = await make_world(source)
     for second in range(200):
         if second == 30:
             source.until = world.now + 7

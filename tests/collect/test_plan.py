@@ -194,8 +194,8 @@ async def ranking(pods: int, name: str, rules: str = RANKED) -> World:
 async def test_external_selectors_that_cannot_be_merged_are_queries_of_their_own(world: World) -> None:
     """A set is no equality: each want is its own query, with its own matcher and namespace."""
     wants = [ExternalWant(ns, "jobs_waiting", Selector.parse("queue in (mail,print)")) for ns in ("a", "b")]
-    found = world.planner.plan(wants, world.catalogue).planned
-    assert [planned.wants for planned in found] == [(want,) for want in wants]
-    for planned, namespace in zip(found, "ab", strict=True):
+    queries = world.planner.plan(wants, world.catalogue).planned
+    assert [planned.wants for planned in queries] == [(want,) for want in wants]
+    for planned, namespace in zip(queries, "ab", strict=True):
         assert 'queue=~"mail|print"' in planned.query.promql
         assert f'namespace="{namespace}"' in planned.query.promql

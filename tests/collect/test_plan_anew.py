@@ -28,13 +28,13 @@ class Counting:
 
     def __init__(self, planner: Planner, monkeypatch: pytest.MonkeyPatch) -> None:
         self.planned = 0
-        real = planner._planned
+        real = planner._build_planned
 
-        def counted(*arguments: object, **named: object) -> object:
+        def count_planned(*arguments: object, **named: object) -> object:
             self.planned += 1
             return real(*arguments, **named)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(planner, "_planned", counted)
+        monkeypatch.setattr(planner, "_build_planned", count_planned)
 
 
 def anew(world: World, wants: Sequence[Want]) -> Plan:

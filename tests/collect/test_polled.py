@@ -35,10 +35,10 @@ def test_who_asks_again_within_seconds_polls_and_an_hpa_does_not(gap: float, pol
     """The HPA controller asks every 15 s; two metrics of one request come at once."""
     clock = Clock()
     pods = Polled(clock)
-    pods.asked(question(), ["web-1"])
+    pods.note_question(question(), ["web-1"])
     assert not pods.holds("shop", "web-1")
     clock.now += gap
-    pods.asked(question(), ["web-1"])
+    pods.note_question(question(), ["web-1"])
     assert pods.holds("shop", "web-1") is polled
 
 
@@ -47,7 +47,7 @@ def test_two_metrics_asked_at_once_are_no_poll() -> None:
     pods = Polled(clock)
     for metric in ("http_requests_total", "http_errors_total"):
         clock.now += 1
-        pods.asked(question(metric=metric), ["web-1"])
+        pods.note_question(question(metric=metric), ["web-1"])
     assert not pods.holds("shop", "web-1")
 
 
@@ -56,7 +56,7 @@ def test_a_poll_is_over_some_seconds_after_the_last_question() -> None:
     pods = Polled(clock)
     for _ in range(20):
         clock.now += 1
-        pods.asked(question(), ["web-1"])
+        pods.note_question(question(), ["web-1"])
     clock.now += POLL_S - 0.1
     assert pods.holds("shop", "web-1")
     clock.now += 0.2
@@ -71,7 +71,7 @@ def test_no_namespace_takes_more_than_its_part_and_all_no_more_than_all(asked: l
     names = [f"web-{number}" for number in range(200)]
     for space, count, gap in asked:
         clock.now += gap
-        pods.asked(question(f"ns-{space}"), names[:count])
+        pods.note_question(question(f"ns-{space}"), names[:count])
         held = {(f"ns-{each}", name) for each in range(9) for name in names if pods.holds(f"ns-{each}", name)}
         assert len(held) == pods.number <= PODS
         assert all(sum(owner == f"ns-{each}" for owner, _ in held) <= OF_NAMESPACE for each in range(9))
@@ -83,7 +83,7 @@ def test_a_selector_that_is_too_long_is_not_remembered() -> None:
     selector = Selector.parse("app in (" + ",".join(f"web-{number}" for number in range(1000)) + ")")
     for _ in range(3):
         clock.now += 1
-        pods.asked(question(selector=selector), ["web-1"])
+        pods.note_question(question(selector=selector), ["web-1"])
     assert pods.number == 0
 
 
@@ -93,5 +93,5 @@ def test_who_is_newly_polled_is_told_once_while_it_lasts() -> None:
     pods.on_poll(lambda namespace, pod: told.append((namespace, pod)))
     for pause in (1, 1, 1, POLL_S + 1, 1):
         clock.now += pause
-        pods.asked(question(), ["web-1"])
+        pods.note_question(question(), ["web-1"])
     assert told == [("shop", "web-1")] * 2

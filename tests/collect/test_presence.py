@@ -45,22 +45,22 @@ class Cluster:
         self.index: Index[Pod] = Index()
         self.presences = Presences(lambda: self.now)
         self.groups = Groups(self.presences, self.index.select)
-        self.index.on_change(self.presences.changed)
+        self.index.on_change(self.presences.note_change)
 
     def at(self, seconds: float, *pods: Pod) -> None:
         self.now = NOW + seconds
         for each in pods:
             self.index.put(each)
 
-    def told(self, name: str = "a") -> str:
-        found = self.presences.of("shop", name)
-        assert found is not None
-        return found.told(self.now)
+    def describe(self, name: str = "a") -> str:
+        presence = self.presences.of("shop", name)
+        assert presence is not None
+        return presence.describe(self.now)
 
     def since(self, name: str = "a") -> float:
-        found = self.presences.of("shop", name)
-        assert found is not None
-        return found.since - NOW
+        presence = self.presences.of("shop", name)
+        assert presence is not None
+        return presence.since - NOW
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def cluster() -> Cluster:
 
 
 @pytest.mark.parametrize(
-    ("found", "sentence"),
+    ("listed", "sentence"),
     [
         (pod(ready=NOW - 30), "ready for 29 s"),  # the API's time is in whole seconds, rounded down: 30 - 1
         (pod(unready=NOW - 12), "not ready for 11 s"),
@@ -78,9 +78,9 @@ def cluster() -> Cluster:
         (pod(ready=NOW - 30, phase="Failed"), "finished for 0 s"),
     ],
 )
-def test_a_pod_is_told_by_its_condition(cluster: Cluster, found: Pod, sentence: str) -> None:
-    cluster.at(0, found)
-    assert cluster.told() == sentence
+def test_a_pod_is_told_by_its_condition(cluster: Cluster, listed: Pod, sentence: str) -> None:
+    cluster.at(0, listed)
+    assert cluster.describe() == sentence
 
 
 def test_a_change_that_was_seen_counts_by_our_own_clock(cluster: Cluster) -> None:
@@ -117,7 +117,7 @@ def test_a_pod_that_is_gone_is_unknown(cluster: Cluster) -> None:
 
 def test_a_change_of_three_pods_is_a_change_of_their_group(cluster: Cluster) -> None:
     cluster.at(0, *(pod(name, ready=NOW - 100) for name in "abc"))
-    cluster.groups.asked("shop", WEB, NOW, "hpas")
+    cluster.groups.note_request("shop", WEB, NOW, "hpas")
     cluster.at(5, pod("d", unready=NOW))
     ((_, group),) = cluster.groups.within({"shop", "elsewhere"}, cluster.now)
     assert group.changed == 0  # one that takes no traffic yet moves no load
@@ -125,7 +125,7 @@ def test_a_change_of_three_pods_is_a_change_of_their_group(cluster: Cluster) -> 
     assert group.changed == 0  # whether it gives values is not known yet
     assert cluster.groups.coming({"shop"}, cluster.now) == {("shop", "d"): NOW + 9}
     cluster.at(11)
-    cluster.groups.heard({("shop", "d")}, cluster.now)
+    cluster.groups.note_samples({("shop", "d")}, cluster.now)
     assert (group.changed, group.left) == (NOW + 9, 0)
     assert group.former == {("shop", name) for name in "abc"}
     assert not cluster.groups.coming({"shop"}, cluster.now)
@@ -135,22 +135,22 @@ def test_a_change_of_three_pods_is_a_change_of_their_group(cluster: Cluster) -> 
 
 def test_a_pod_that_never_gave_a_sample_comes_and_goes_unnoticed(cluster: Cluster) -> None:
     cluster.at(0, *(pod(name, ready=NOW - 100) for name in "abc"))
-    cluster.groups.asked("shop", WEB, NOW, "hpas")
+    cluster.groups.note_request("shop", WEB, NOW, "hpas")
     ((key, group),) = cluster.groups.within({"shop"}, cluster.now)
     cluster.at(5, pod("d", ready=NOW + 5))
-    assert cluster.groups.counted(key, group) == {("shop", name) for name in "abc"}
+    assert cluster.groups.members_that_count(key, group) == {("shop", name) for name in "abc"}
     cluster.at(8, pod("d", unready=NOW + 8))
     assert (group.changed, group.left) == (0, NOW + 8)
     cluster.at(9, pod("d", ready=NOW + 9))
     assert not cluster.groups.coming({"shop"}, NOW + 69.1)  # a minute later nobody asks after it any more
-    cluster.groups.heard({("shop", "d")}, NOW + 69.1)
-    assert cluster.groups.counted(key, group) == {("shop", name) for name in "abcd"}
+    cluster.groups.note_samples({("shop", "d")}, NOW + 69.1)
+    assert cluster.groups.members_that_count(key, group) == {("shop", name) for name in "abcd"}
     assert group.changed == 0  # that it came is too long ago
 
 
 def test_one_pod_of_twenty_is_within_the_tolerance_and_two_are_not(cluster: Cluster) -> None:
     cluster.at(0, *(pod(f"p{number}", ready=NOW - 100) for number in range(20)))
-    cluster.groups.asked("shop", WEB, NOW, "hpas")
+    cluster.groups.note_request("shop", WEB, NOW, "hpas")
     ((_, group),) = cluster.groups.within({"shop", "elsewhere"}, cluster.now)
     cluster.at(1, pod("p0", unready=NOW + 1))
     assert group.changed == 0  # 1 of the 19 that are left; a tenth of them is 1.9
@@ -160,7 +160,7 @@ def test_one_pod_of_twenty_is_within_the_tolerance_and_two_are_not(cluster: Clus
 
 def test_comings_and_goings_a_minute_apart_do_not_add_up(cluster: Cluster) -> None:
     cluster.at(0, *(pod(f"p{number}", ready=NOW - 100) for number in range(20)))
-    cluster.groups.asked("shop", WEB, NOW, "hpas")
+    cluster.groups.note_request("shop", WEB, NOW, "hpas")
     ((_, group),) = cluster.groups.within({"shop", "elsewhere"}, cluster.now)
     for number in range(5):
         cluster.at(61 * number, pod(f"p{number}", unready=NOW + 61 * number))
@@ -168,8 +168,8 @@ def test_comings_and_goings_a_minute_apart_do_not_add_up(cluster: Cluster) -> No
 
 
 def test_pods_of_others_change_nothing(cluster: Cluster) -> None:
-    cluster.groups.asked("elsewhere", WEB, NOW, "hpas")
-    cluster.groups.asked("shop", Selector.parse("app=api"), NOW, "hpas")
+    cluster.groups.note_request("elsewhere", WEB, NOW, "hpas")
+    cluster.groups.note_request("shop", Selector.parse("app=api"), NOW, "hpas")
     cluster.at(1, pod(ready=NOW))
     cluster.at(2, pod(unready=NOW))
     assert [group.changed for _, group in cluster.groups.within({"shop", "elsewhere"}, cluster.now)] == [0, 0]
@@ -182,7 +182,7 @@ def test_who_takes_traffic(cluster: Cluster) -> None:
 
 def test_a_pod_whose_labels_change_leaves_its_group(cluster: Cluster) -> None:
     cluster.at(0, *(pod(name, ready=NOW - 100) for name in "ab"))
-    cluster.groups.asked("shop", WEB, NOW, "hpas")
+    cluster.groups.note_request("shop", WEB, NOW, "hpas")
     ((key, group),) = cluster.groups.within({"shop", "elsewhere"}, NOW)
     moved = pod("b", ready=NOW - 100)
     cluster.at(3, replace(moved, metadata=replace(moved.metadata, labels={"app": "other"})))
@@ -191,7 +191,7 @@ def test_a_pod_whose_labels_change_leaves_its_group(cluster: Cluster) -> None:
 
 
 def test_a_group_that_nobody_asks_for_is_forgotten_after_ten_minutes(cluster: Cluster) -> None:
-    cluster.groups.asked("shop", WEB, NOW, "hpas")
+    cluster.groups.note_request("shop", WEB, NOW, "hpas")
     assert len(cluster.groups.within({"shop", "elsewhere"}, NOW + 600)) == 1
     assert not cluster.groups.within({"shop", "elsewhere"}, NOW + 601)
 
@@ -199,14 +199,14 @@ def test_a_group_that_nobody_asks_for_is_forgotten_after_ten_minutes(cluster: Cl
 def test_whatever_others_ask_for_an_hpas_group_is_kept(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groups, "OF_ALL", Share(3, 100_000))
     (controller, *_) = groups.HPA_USERS
-    cluster.groups.asked("shop", Selector.parse("app=web"), NOW, controller)
+    cluster.groups.note_request("shop", Selector.parse("app=web"), NOW, controller)
     for number in range(9):
-        cluster.groups.asked("shop", Selector.parse(f"app!=w{number}"), NOW, "alice")
+        cluster.groups.note_request("shop", Selector.parse(f"app!=w{number}"), NOW, "alice")
     assert len(cluster.groups) == 3
     assert cluster.groups.find("shop", Selector.parse("app=web"))
     assert cluster.groups.find("shop", Selector.parse("app!=w8"))
     for number in range(3):
-        cluster.groups.asked("shop", Selector.parse(f"app=v{number}"), NOW, controller)
+        cluster.groups.note_request("shop", Selector.parse(f"app=v{number}"), NOW, controller)
     assert not cluster.groups.find("shop", Selector.parse("app=web"))
 
 
@@ -214,19 +214,19 @@ def test_a_group_of_somebody_elses_counts_where_it_has_no_pod_of_an_hpas(cluster
     cluster.at(0, pod("a", ready=NOW - 100))
     asked = [("app=web", "alice"), ("app", "alice"), ("app=api", "alice")]
     for selector, user in asked:
-        cluster.groups.asked("shop", Selector.parse(selector), NOW, user)
+        cluster.groups.note_request("shop", Selector.parse(selector), NOW, user)
     assert len(cluster.groups.within({"shop"}, NOW)) == 3
-    cluster.groups.asked("shop", Selector.parse("app=web"), NOW, next(iter(groups.HPA_USERS)))
+    cluster.groups.note_request("shop", Selector.parse("app=web"), NOW, next(iter(groups.HPA_USERS)))
     counted = [str(key.selector) for key, _ in cluster.groups.within({"shop"}, NOW)]
     assert sorted(counted) == ["app=api", "app=web"]
 
 
-def asked(cluster: Cluster, user: str, *selectors: str, namespace: str = "shop") -> list[str | None]:
+def ask(cluster: Cluster, user: str, *selectors: str, namespace: str = "shop") -> list[str | None]:
     """Whose group was forgotten for each."""
-    return [cluster.groups.asked(namespace, Selector.parse(text), cluster.now, user) for text in selectors]
+    return [cluster.groups.note_request(namespace, Selector.parse(text), cluster.now, user) for text in selectors]
 
 
-def followed(cluster: Cluster) -> list[str]:
+def list_followed(cluster: Cluster) -> list[str]:
     return [str(key.selector) for key, _ in cluster.groups.within({"shop", "elsewhere"}, cluster.now)]
 
 
@@ -234,9 +234,9 @@ def test_a_user_who_asks_for_more_groups_than_his_share_loses_his_own_oldest_and
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("adapter.collect.groups.OF_USER", Share(3, 10_000))
-    assert asked(cluster, "hpas", "app=web", "app=api") == [None, None]
-    assert asked(cluster, "curious", *(f"app=w{number}" for number in range(10))) == 3 * [None] + 7 * ["curious"]
-    assert followed(cluster) == ["app=web", "app=api", "app=w7", "app=w8", "app=w9"]
+    assert ask(cluster, "hpas", "app=web", "app=api") == [None, None]
+    assert ask(cluster, "curious", *(f"app=w{number}" for number in range(10))) == 3 * [None] + 7 * ["curious"]
+    assert list_followed(cluster) == ["app=web", "app=api", "app=w7", "app=w8", "app=w9"]
     assert (len(cluster.groups), cluster.groups.let_go) == (5, 7)
 
 
@@ -244,11 +244,11 @@ def test_a_group_that_two_users_ask_for_stays_until_both_have_let_it_go(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("adapter.collect.groups.OF_USER", Share(1, 10_000))
-    asked(cluster, "hpas", "app=web")
-    asked(cluster, "curious", "app=web", "app=other")
-    assert followed(cluster) == ["app=web", "app=other"]
-    asked(cluster, "hpas", "app=api")
-    assert followed(cluster) == ["app=other", "app=api"]
+    ask(cluster, "hpas", "app=web")
+    ask(cluster, "curious", "app=web", "app=other")
+    assert list_followed(cluster) == ["app=web", "app=other"]
+    ask(cluster, "hpas", "app=api")
+    assert list_followed(cluster) == ["app=other", "app=api"]
 
 
 def test_groups_of_many_pods_weigh_more(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,17 +256,17 @@ def test_groups_of_many_pods_weigh_more(cluster: Cluster, monkeypatch: pytest.Mo
     cluster.at(0, *(pod(f"p{number}", ready=NOW - 100) for number in range(20)))
     one = 20 * EACH + len("app=web") + 1
     monkeypatch.setattr("adapter.collect.groups.OF_USER", Share(100, 2 * one + 40))
-    asked(cluster, "curious", "app=web", "app=web,!a", "app=web,!b", "app=none")
-    assert followed(cluster) == ["!a,app=web", "app=web,!b", "app=none"]
+    ask(cluster, "curious", "app=web", "app=web,!a", "app=web,!b", "app=none")
+    assert list_followed(cluster) == ["!a,app=web", "app=web,!b", "app=none"]
     assert cluster.groups.weight <= 2 * one + 40
 
 
 def test_what_a_group_weighs_follows_its_pods(cluster: Cluster) -> None:
-    asked(cluster, "hpas", "app=web")
+    ask(cluster, "hpas", "app=web")
     alone = cluster.groups.weight
     cluster.at(1, *(pod(f"p{number}", ready=NOW) for number in range(20)))
     assert cluster.groups.weight == alone + 20 * EACH
-    asked(cluster, "curious", "app=web")
+    ask(cluster, "curious", "app=web")
     assert cluster.groups.weight == 2 * (alone + 20 * EACH)
     cluster.groups.within({"shop"}, NOW + 700)
     assert (cluster.groups.weight, len(cluster.groups)) == (0, 0)
@@ -276,12 +276,12 @@ def test_of_many_users_together_the_one_with_the_most_gives_way(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("adapter.collect.groups.OF_ALL", Share(8, 10_000))
-    asked(cluster, "hpas", "app=web", "app=api", namespace="elsewhere")
+    ask(cluster, "hpas", "app=web", "app=api", namespace="elsewhere")
     for user in ("one", "two"):
-        asked(cluster, user, *(f"app={user}{number}" for number in range(8)))
-    assert {"app=web", "app=api"} <= set(followed(cluster))
+        ask(cluster, user, *(f"app={user}{number}" for number in range(8)))
+    assert {"app=web", "app=api"} <= set(list_followed(cluster))
     assert len(cluster.groups) == 8
-    assert asked(cluster, "hpas", "app=web", namespace="elsewhere") == [None]
+    assert ask(cluster, "hpas", "app=web", namespace="elsewhere") == [None]
 
 
 def test_what_was_asked_for_last_is_followed_whatever_it_weighs(
@@ -289,5 +289,5 @@ def test_what_was_asked_for_last_is_followed_whatever_it_weighs(
 ) -> None:
     monkeypatch.setattr("adapter.collect.groups.OF_USER", Share(3, 10))
     monkeypatch.setattr("adapter.collect.groups.OF_ALL", Share(3, 20))
-    asked(cluster, "hpas", "app=a-long-name-of-a-label", "app=another-long-name")
-    assert followed(cluster) == ["app=another-long-name"]
+    ask(cluster, "hpas", "app=a-long-name-of-a-label", "app=another-long-name")
+    assert list_followed(cluster) == ["app=another-long-name"]

@@ -16,7 +16,7 @@ from adapter.kube.index import Index
 from adapter.kube.objects import Condition, ObjectMeta, Pod, PodStatus
 from adapter.metrics.source import Since
 from adapter.units.selector import Selector
-from tests.collect.test_transition import finished
+from tests.collect.test_transition import run_to_end
 
 NOW = 1_000_000.0
 PODS = [("shop", f"{app}-{number}") for app in ("web", "api") for number in range(3)]
@@ -27,7 +27,7 @@ def transitions(ages: Mapping[Key, float], *, all_recent: bool) -> Transitions:
     """Two HPAs of three pods, each pod ready for so many s."""
     index: Index[Pod] = Index()
     presences = Presences(lambda: NOW)
-    index.on_change(presences.changed)
+    index.on_change(presences.note_change)
     made = Transitions(presences, Groups(presences, index.select), 5.0)
     for (namespace, name), age in ages.items():
         since = datetime.fromtimestamp(NOW - age, UTC)
@@ -35,14 +35,14 @@ def transitions(ages: Mapping[Key, float], *, all_recent: bool) -> Transitions:
         meta = ObjectMeta(namespace=namespace, name=name, labels={"app": name.partition("-")[0]})
         index.put(Pod(metadata=meta, status=status))
     for app in ("web", "api"):
-        made.groups.asked("shop", Selector.parse(f"app={app}"), NOW - 100, "hpas")
+        made.groups.note_request("shop", Selector.parse(f"app={app}"), NOW - 100, "hpas")
     if all_recent:
         for _, group in made.groups.within({"shop"}, NOW):
             group.turned = NOW
     return made
 
 
-def served(made: Transitions, windows: Mapping[Key, float]) -> tuple[Settled, list[Since]]:
+def serve(made: Transitions, windows: Mapping[Key, float]) -> tuple[Settled, list[Since]]:
     """The values, and what the source was told."""
     told: list[Since] = []
 
@@ -58,7 +58,7 @@ def served(made: Transitions, windows: Mapping[Key, float]) -> tuple[Settled, li
         return frozenset()
 
     before = Settled({key: Reading(40.0, NOW - 3, 60.0) for key in windows})
-    return finished(settle(made, {"shop"}, before, ask=ask, silent=silent, at=NOW)), told
+    return run_to_end(settle(made, {"shop"}, before, ask=ask, silent=silent, at=NOW)), told
 
 
 @given(
@@ -66,7 +66,7 @@ def served(made: Transitions, windows: Mapping[Key, float]) -> tuple[Settled, li
     st.dictionaries(st.sampled_from(PODS), st.one_of(st.floats(55, 60), st.floats(5, 60), st.just(0.0))),
 )
 def test_who_is_quiet_is_served_as_if_it_were_looked_at(ages: dict[Key, float], windows: dict[Key, float]) -> None:
-    quick, all_looked_at = (served(transitions(ages, all_recent=one), windows) for one in (False, True))
+    quick, all_looked_at = (serve(transitions(ages, all_recent=one), windows) for one in (False, True))
     assert quick == all_looked_at
 
 

@@ -61,7 +61,7 @@ class Shop(NamedTuple):
     def writes(self) -> list[str]:
         return [path for method, path in self.cluster.requests if method == "PATCH"]
 
-    def asked(self, outcome: str = "asked") -> float:
+    def times_asked(self, outcome: str = "asked") -> float:
         return self.registry.get_sample_value("streamgate_reflex_asked_total", {"outcome": outcome}) or 0.0
 
     async def after(self, seconds: float) -> None:
@@ -70,14 +70,14 @@ class Shop(NamedTuple):
             self.world.now += 0.5
             await asyncio.gather(*self.world.collector.start_due())
             for key, followed in list(self.reflex._followed.items()):
-                await self.reflex._bounded(key, followed)
+                await self.reflex._look_within_limits(key, followed)
 
 
 def policies(shop: Shop) -> Any:
     """As the API server has them."""
-    found = shop.cluster.get(HORIZONTAL_POD_AUTOSCALERS, "shop", "web")
-    assert found is not None
-    return found["spec"]["behavior"]["scaleUp"]["policies"]
+    stored = shop.cluster.get(HORIZONTAL_POD_AUTOSCALERS, "shop", "web")
+    assert stored is not None
+    return stored["spec"]["behavior"]["scaleUp"]["policies"]
 
 
 @pytest.fixture
@@ -105,10 +105,10 @@ async def test_two_policies_change_places_and_back_so_that_the_spec_is_as_before
         shop.writes()
         == ["/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/web?fieldManager=streamgate-reflex"] * 2
     )
-    found = shop.cluster.get(HORIZONTAL_POD_AUTOSCALERS, "shop", "web")
-    assert found is not None
-    assert found["spec"] == hpa()["spec"]
-    assert shop.asked() == 1
+    stored = shop.cluster.get(HORIZONTAL_POD_AUTOSCALERS, "shop", "web")
+    assert stored is not None
+    assert stored["spec"] == hpa()["spec"]
+    assert shop.times_asked() == 1
 
 
 async def test_one_without_the_annotation_or_with_another_word_in_it_is_never_written(shop: Shop) -> None:
@@ -166,21 +166,21 @@ async def test_a_rise_is_waited_for_until_all_pods_can_have_shown_it_and_one_tha
         await shop.after(10)
         shop.serve(9.0)
         await shop.after(10)
-    assert shop.asked() == 0
+    assert shop.times_asked() == 0
     shop.serve(24.0)
     await shop.after(12)
-    assert shop.asked() == 0  # values are asked for every 5 s here
+    assert shop.times_asked() == 0  # values are asked for every 5 s here
     await shop.after(5)
-    assert shop.asked() == 1
+    assert shop.times_asked() == 1
 
 
 async def test_it_is_asked_again_after_5_10_and_20_s_while_nothing_comes_of_it(shop: Shop) -> None:
     await shop.declare(hpa())
     times = []
     for _ in range(60):
-        before = shop.asked()
+        before = shop.times_asked()
         await shop.after(1)
-        if shop.asked() > before:
+        if shop.times_asked() > before:
             times.append(shop.world.now)
     assert [round(other - one) for one, other in pairwise(times)] == [5, 10, 20]
 
@@ -191,7 +191,7 @@ async def test_who_wrote_in_between_is_not_undone(shop: Shop) -> None:
     other["spec"]["behavior"]["scaleUp"]["policies"] = [BOTH[0]]
     await shop.cluster.put(HORIZONTAL_POD_AUTOSCALERS, other)  # our view is of before
     await shop.after(6)
-    assert shop.asked("overtaken") == 1
+    assert shop.times_asked("overtaken") == 1
     assert policies(shop) == [BOTH[0]]
 
 
@@ -223,8 +223,8 @@ async def test_a_refusal_is_said_once_with_its_reason_and_the_others_go_on(shop:
     (line,) = [line for line in lines if line["event"] == "no reflex"]
     assert line["hpa"] == "shop/web"
     assert "the verb patch on horizontalpodautoscalers" in line["cause"]
-    assert shop.asked() >= 1
-    assert shop.asked("refused") == 2  # a minute apart
+    assert shop.times_asked() >= 1
+    assert shop.times_asked("refused") == 2  # a minute apart
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ async def test_while_a_pod_is_not_ready_only_the_controllers_own_looks_come(shop
     assert shop.writes() == []
     await shop.cluster.put(PODS, pod("web-3"))
     await shop.after(2)
-    assert shop.asked() == 1
+    assert shop.times_asked() == 1
 
 
 async def test_of_an_hpa_that_the_controller_has_not_looked_at_yet_nothing_is_said(shop: Shop) -> None:
@@ -279,10 +279,10 @@ async def test_of_many_at_once_no_more_are_asked_for_than_the_api_server_should_
     for number in range(40):
         await shop.declare(hpa(f"web-{number}"))
     await shop.after(5)
-    assert shop.asked() == BURST
-    assert shop.asked("too many") == 20
+    assert shop.times_asked() == BURST
+    assert shop.times_asked("too many") == 20
     await shop.after(2)
-    assert shop.asked() == BURST + 10
+    assert shop.times_asked() == BURST + 10
 
 
 async def test_its_job_looks_by_itself_and_one_that_is_ill_delays_no_other(

@@ -37,10 +37,10 @@ def test_three_hundred_queries_of_a_rule_that_fail_alike_are_one_line() -> None:
     with capture_logs() as lines:
         for _ in range(2):
             for query in queries:
-                reports.failed("rules[0]", query, SourceError(f"bad selector in {query.promql}"))
-        reports.failed("rules[0]", queries[0], RefusedQuery("many-to-many"))
-        reports.worked("rules[0]", queries[1])  # the others fail still: that is no news
-        reports.failed("rules[0]", queries[1], SourceError("bad selector"))
+                reports.record_failure("rules[0]", query, SourceError(f"bad selector in {query.promql}"))
+        reports.record_failure("rules[0]", queries[0], RefusedQuery("many-to-many"))
+        reports.record_success("rules[0]", queries[1])  # the others fail still: that is no news
+        reports.record_failure("rules[0]", queries[1], SourceError("bad selector"))
     assert [line["problem"] for line in lines] == [
         'rules[0]: the query failed: bad selector in x{path="p0"}',
         "rules[0]: the query failed: many-to-many",
@@ -50,11 +50,11 @@ def test_three_hundred_queries_of_a_rule_that_fail_alike_are_one_line() -> None:
 def test_a_failure_after_all_worked_is_news() -> None:
     reports, query = Reports(), Query("x")
     with capture_logs() as lines:
-        reports.failed("rules[0]", query, SourceError("down"))
-        reports.worked("rules[0]", query)
-        reports.failed("rules[0]", query, SourceError("down"))
+        reports.record_failure("rules[0]", query, SourceError("down"))
+        reports.record_success("rules[0]", query)
+        reports.record_failure("rules[0]", query, SourceError("down"))
         reports.keep([])  # nobody wants it any more
-        reports.failed("rules[0]", query, SourceError("down"))
+        reports.record_failure("rules[0]", query, SourceError("down"))
     assert len(lines) == 3
     assert reports._failing == {"rules[0]": {query: SourceError}}
     reports.keep([])
@@ -68,7 +68,7 @@ def test_of_a_namespace_with_hundreds_of_unknown_metrics_some_are_named() -> Non
     }
     with capture_logs() as lines:
         for _ in range(2):
-            reports.unserved(wants, wants)
+            reports.report_unserved(wants, wants)
     assert len(lines) == UNSERVED + 1
     assert lines[-1]["note"] == "in namespace shop more metrics are wanted that nothing serves"
 
@@ -84,14 +84,14 @@ def test_of_metrics_that_requests_make_up_some_are_named_in_all_namespaces_toget
     real: Want = CustomWant(PODS, "shop", "depth")
     with capture_logs() as lines:
         for number in range(1, 500, 50):  # whatever the order in which they come
-            reports.unserved(dict(list(made_up.items())[-number:]), ())
-        reports.unserved({**made_up, real: LookupError("no rule finds it")}, {real})
+            reports.report_unserved(dict(list(made_up.items())[-number:]), ())
+        reports.report_unserved({**made_up, real: LookupError("no rule finds it")}, {real})
     assert len(lines) == REQUESTED + 1
     assert lines[-2]["note"].startswith("requests ask for more metrics that nothing serves")
     assert lines[-1]["note"] == "depth in namespace shop is wanted, but no rule finds it"
     now[0] = SPAN_S + 1
     with capture_logs() as lines:
-        reports.unserved(made_up, ())
+        reports.report_unserved(made_up, ())
     assert 0 < len(lines) <= REQUESTED
 
 

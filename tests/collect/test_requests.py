@@ -24,7 +24,7 @@ def question(path: str = "", user: str = "a") -> CustomQuestion:
     )
 
 
-async def asked(world: World, path: str, user: str = "a") -> None:
+async def ask_in_vain(world: World, path: str, user: str = "a") -> None:
     with pytest.raises(Unavailable, match="has not answered within 1 s"):
         await world.answers.custom(question(path, user))
 
@@ -36,9 +36,9 @@ async def test_slow_requests_keep_no_hpa_of_their_namespace_waiting(world: World
     if declared:
         world.demand.declare("shop", "web", [ALL])
     world.source.gate = lambda: asyncio.sleep(1000)
-    await asyncio.gather(*(asked(world, f"p{number}") for number in range(20)))
+    await asyncio.gather(*(ask_in_vain(world, f"p{number}") for number in range(20)))
     assert len(world.source.queries) == (1 if declared else 4)  # of 8 places; an eighth is one user's
-    await asyncio.gather(*(asked(world, f"q{number}", "b") for number in range(20)))
+    await asyncio.gather(*(ask_in_vain(world, f"q{number}", "b") for number in range(20)))
     assert len(world.source.queries) == (2 if declared else 4)  # half of half are one namespace's
     world.collector.start_due()
     await asyncio.sleep(1)
@@ -52,7 +52,7 @@ async def test_requests_of_all_namespaces_take_half_of_the_places_at_most(world:
     for number in range(8):
         world.pod("web-1", f"team-{number}")
         want = CustomWant(PODS, f"team-{number}", RATE, Selector.parse(f"a={number}"))
-        world.demand.requested(want, "a", 0)
+        world.demand.note_request(want, "a", 0)
     world.now = 1.0
     world.collector.start_due()
     await asyncio.sleep(1)

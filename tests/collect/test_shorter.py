@@ -14,7 +14,7 @@ from adapter.collect.unison import Total
 from adapter.kube.index import Index
 from adapter.kube.objects import Condition, ObjectMeta, Pod, PodStatus
 from adapter.units.selector import Selector
-from tests.collect.test_transition import finished
+from tests.collect.test_transition import run_to_end
 
 START = 1_000_000.0
 WEB = Selector.parse("app=web")
@@ -30,11 +30,11 @@ class Shop:
         self.now = START - 1000
         self.index: Index[Pod] = Index()
         presences = Presences(lambda: self.now)
-        self.index.on_change(presences.changed)
+        self.index.on_change(presences.note_change)
         self.transitions = Transitions(presences, Groups(presences, self.index.select), 0.0)
         self.come(*pods)
         self.now = START
-        self.transitions.groups.asked("shop", WEB, self.now, "hpas")
+        self.transitions.groups.note_request("shop", WEB, self.now, "hpas")
         self.asked: list[float] = []
         self.totals: Mapping[GroupKey, Total] = {}
 
@@ -62,16 +62,16 @@ class Shop:
             intervals={("shop", pod.metadata.name): span.interval for pod in self.index},
             at=self.now,
         )
-        found = finished(evaluation)
-        self.totals = found.totals
-        return found
+        since = run_to_end(evaluation)
+        self.totals = since.totals
+        return since
 
     def _readings(self, rates: Rates) -> dict[tuple[str, str], Reading]:
         return {("shop", name): Reading(rate, self.now, 0.0) for name, rate in rates.items()}
 
 
-def values(found: Since) -> dict[str, float]:
-    return {name: round(reading.value, 3) for (_, name), reading in found.readings.items()}
+def values(since: Since) -> dict[str, float]:
+    return {name: round(reading.value, 3) for (_, name), reading in since.readings.items()}
 
 
 @pytest.fixture
@@ -88,8 +88,8 @@ def test_where_nobody_has_left_nothing_shorter_is_asked_for() -> None:
     shop = Shop("a", "b")
     shop.come("c")
     shop.now += 40
-    found = shop.evaluate({"a": 45, "b": 45, "c": 10})
-    assert (values(found), dict(found.begins), shop.asked) == ({"a": 45, "b": 45, "c": 10}, {}, [])
+    since = shop.evaluate({"a": 45, "b": 45, "c": 10})
+    assert (values(since), dict(since.begins), shop.asked) == ({"a": 45, "b": 45, "c": 10}, {}, [])
 
 
 def test_two_intervals_after_the_change_the_rates_since_are_served(replaced: Shop) -> None:
@@ -97,12 +97,12 @@ def test_two_intervals_after_the_change_the_rates_since_are_served(replaced: Sho
     assert values(replaced.evaluate({"a": 50, "c": 12})) == {"a": 50, "c": 12}
     assert replaced.asked == []
     replaced.now += 0.1
-    found = replaced.evaluate({"a": 50, "c": 12}, {"a": 53, "c": 49})
+    since = replaced.evaluate({"a": 50, "c": 12}, {"a": 53, "c": 49})
     # 102 in 30 s, 100 in the 30 s before: 101 in all, shared as 53 to 49
-    assert values(found) == {"a": round(101 * 53 / 102, 3), "c": round(101 * 49 / 102, 3)}
+    assert values(since) == {"a": round(101 * 53 / 102, 3), "c": round(101 * 49 / 102, 3)}
     assert replaced.asked == [30]
-    assert dict(found.begins) == {("shop", "a"): START, ("shop", "c"): START}
-    assert {reading.window for reading in found.readings.values()} == {30}
+    assert dict(since.begins) == {("shop", "a"): START, ("shop", "c"): START}
+    assert {reading.window for reading in since.readings.values()} == {30}
 
 
 def test_a_load_that_did_change_is_followed(replaced: Shop) -> None:
@@ -113,8 +113,8 @@ def test_a_load_that_did_change_is_followed(replaced: Shop) -> None:
 def test_the_window_grows_by_whole_intervals_up_to_the_rules(replaced: Shop) -> None:
     for after in (47, 110, 121, 149):
         replaced.now = START + after
-        found = replaced.evaluate({"a": 50, "c": 50}, {"a": 51, "c": 51})
-        assert found.begins
+        since = replaced.evaluate({"a": 50, "c": 50}, {"a": 51, "c": 51})
+        assert since.begins
     assert replaced.asked == [45, 105]
     replaced.now = START + 151  # two intervals after the window is whole: a sample may be so old
     assert not replaced.evaluate({"a": 50, "c": 50}).begins
@@ -129,8 +129,8 @@ def test_a_pod_that_never_has_one_is_waited_for_three_intervals_and_nothing_is_s
     replaced: Shop,
 ) -> None:
     replaced.now += 46
-    found = replaced.evaluate({"a": 50}, {"a": 53})
-    assert (values(found), list(found.begins)) == ({"a": 53}, [("shop", "a")])
+    since = replaced.evaluate({"a": 50}, {"a": 53})
+    assert (values(since), list(since.begins)) == ({"a": 53}, [("shop", "a")])
 
 
 def test_where_a_pod_is_scraped_too_rarely_for_the_shorter_window_the_whole_one_holds(replaced: Shop) -> None:
@@ -156,7 +156,7 @@ def test_the_windows_that_are_asked_for_at_once_are_bounded() -> None:
     """Eight HPAs whose pods changed in different intervals: four queries, of those that have waited the longest."""
     shop = Shop()
     for number in range(8):
-        shop.transitions.groups.asked("shop", Selector.parse(f"app=w{number}"), shop.now, "hpas")
+        shop.transitions.groups.note_request("shop", Selector.parse(f"app=w{number}"), shop.now, "hpas")
         for name in (f"old-{number}", f"new-{number}"):
             labels = {"app": f"w{number}"}
             since = datetime.fromtimestamp(shop.now, UTC)

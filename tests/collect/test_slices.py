@@ -55,8 +55,8 @@ def test_what_is_on_offer_is_found_out_in_slices(external: bool) -> None:
     """10,000 names of one rule held the event loop for 0.3 to 0.8 s."""
     catalogue = World().catalogue
     rule = catalogue.rules_of(external=external)[0]
-    found = [{"__name__": f"x{number}_total", "namespace": "shop", "pod": "web-1"} for number in range(10 * MANY)]
-    slices = catalogue.found_in_slices(rule, found)
+    series = [{"__name__": f"x{number}_total", "namespace": "shop", "pod": "web-1"} for number in range(10 * MANY)]
+    slices = catalogue.learn_series_in_slices(rule, series)
     assert sum(1 for _ in slices) >= 2 * 10 * MANY // AT_ONCE
     assert len(catalogue.external if external else catalogue.custom_offers()) >= 10 * MANY
     assert catalogue.custom_offers() is catalogue.custom_offers()
@@ -66,8 +66,8 @@ def test_a_rule_that_is_bound_anew_meanwhile_is_read_anew() -> None:
     """The cluster learnt of no resource that the label names while the first half was read."""
     catalogue = World().catalogue
     rule = catalogue.rules_of(external=False)[0]
-    found = [{"__name__": f"x{number}_total", "namespace": "shop", "pod": "web-1"} for number in range(MANY)]
-    slices = catalogue.found_in_slices(rule, found)
+    series = [{"__name__": f"x{number}_total", "namespace": "shop", "pod": "web-1"} for number in range(MANY)]
+    slices = catalogue.learn_series_in_slices(rule, series)
     for _ in range(5):
         next(slices)
     catalogue.bind(ResourceMapper([]))

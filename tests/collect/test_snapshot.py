@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.collect.evaluate import TIMES_EVERY
-from adapter.collect.judge import LeftOut, judged, quantity
-from adapter.collect.snapshot import Limits, Pace, Reading, admitted, age_limit, merge_times, tabulate
+from adapter.collect.judge import LeftOut, judge_reading, quantity
+from adapter.collect.snapshot import Limits, Pace, Reading, admit, age_limit, merge_times, tabulate
 from adapter.metrics.sample import Sample
 from adapter.rules.model import OnNegative, OnOddValue
 
@@ -34,19 +34,19 @@ def test_samples_without_the_objects_label_are_dropped_and_the_last_of_several_w
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -0.5])
 def test_nan_infinity_and_negative_values_are_left_out_by_default(value: float) -> None:
-    assert admitted(value, Limits()) is None
+    assert admit(value, Limits()) is None
 
 
 @pytest.mark.parametrize("limits", [Limits(), Limits(negative=OnNegative.ZERO), Limits(negative=OnNegative.SERVE)])
 def test_zero_is_a_value_an_idle_pod_counts(limits: Limits) -> None:
-    assert admitted(0.0, limits) == 0.0
-    assert admitted(-0.0, limits) == 0.0
+    assert admit(0.0, limits) == 0.0
+    assert admit(-0.0, limits) == 0.0
 
 
 def test_a_policy_can_ask_for_prometheus_adapters_zero_instead() -> None:
-    assert admitted(math.nan, Limits(odd=OnOddValue.ZERO)) == 0.0
-    assert admitted(-1.0, Limits(negative=OnNegative.ZERO)) == 0.0
-    assert admitted(-1.0, Limits(negative=OnNegative.SERVE)) == -1.0
+    assert admit(math.nan, Limits(odd=OnOddValue.ZERO)) == 0.0
+    assert admit(-1.0, Limits(negative=OnNegative.ZERO)) == 0.0
+    assert admit(-1.0, Limits(negative=OnNegative.SERVE)) == -1.0
 
 
 def test_the_age_limit_is_the_longest_of_policy_refreshes_and_the_pace_of_new_values() -> None:
@@ -87,8 +87,8 @@ def test_a_samples_own_time_replaces_the_evaluations_but_is_never_later() -> Non
 def test_a_sample_as_old_as_the_limit_is_served_and_an_older_one_is_not() -> None:
     """Taken at 100 s with a limit of 60 s: served until 160 s, and not at 160.5 s."""
     reading = Reading(1.5, 100.0, 30.0)
-    assert judged(reading, Limits(), Pace(), now=160.0).value == 1.5
-    late = judged(reading, Limits(), Pace(), now=160.5)
+    assert judge_reading(reading, Limits(), Pace(), now=160.0).value == 1.5
+    late = judge_reading(reading, Limits(), Pace(), now=160.5)
     assert (late.value, late.left_out) == (None, LeftOut.AGE)
 
 

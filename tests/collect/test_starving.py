@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from adapter.collect import announce
 from adapter.collect.announce import Announcer
-from adapter.collect.concern import UNTOLD, concerned
+from adapter.collect.concern import UNTOLD, is_concerned
 from adapter.collect.demand import CustomWant, ExternalWant
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
 from adapter.kube.client import Client
@@ -152,11 +152,11 @@ async def test_series_without_room_concern_the_hpas_whose_query_names_them_or_th
     await refresh(world)
     held = world.collector.held
     series = "http_requests_total"
-    assert concerned([RATE], held, {series, "other"})
-    assert not concerned([RATE], held, {"other"})
-    assert not concerned([], held, {series})
-    assert concerned([RATE], held, {"other", UNTOLD})
-    assert concerned([RATE, ExternalWant("shop", "jobs_waiting")], held, {"other"})  # it has no query yet
+    assert is_concerned([RATE], held, {series, "other"})
+    assert not is_concerned([RATE], held, {"other"})
+    assert not is_concerned([], held, {series})
+    assert is_concerned([RATE], held, {"other", UNTOLD})
+    assert is_concerned([RATE, ExternalWant("shop", "jobs_waiting")], held, {"other"})  # it has no query yet
     by_pattern = held[RATE].planned
     by_pattern = by_pattern._replace(query=by_pattern.query._replace(promql='sum({__name__=~"x.*"})'))
-    assert concerned([RATE], {RATE: held[RATE]._replace(planned=by_pattern)}, {"other"})
+    assert is_concerned([RATE], {RATE: held[RATE]._replace(planned=by_pattern)}, {"other"})

@@ -78,13 +78,13 @@ class Running:
         return now + (wait if wait > max(least, interval / 100) else wait + interval)
 
 
-def finished(evaluation: Coroutine[Any, Any, T]) -> T:
+def run_to_end(evaluation: Coroutine[Any, Any, T]) -> T:
     """What comes of an evaluation that waits for nobody."""
     try:
         evaluation.send(None)
     except StopIteration as done:
-        found: T = done.value
-        return found
+        result: T = done.value
+        return result
     raise AssertionError("it waits")
 
 
@@ -101,7 +101,7 @@ class World:
         self.index: Index[Pod] = Index()
         self.presences = Presences(lambda: self.now)
         self.transitions = Transitions(self.presences, Groups(self.presences, self.index.select), INTERVAL)
-        self.index.on_change(self.presences.changed)
+        self.index.on_change(self.presences.note_change)
         self.store = Store()
         self.served = Settled({})
         self.wanted: list[int | None] = []
@@ -192,9 +192,9 @@ class World:
                 )
             )
             return
-        self.transitions.groups.asked("shop", WEB, self.now, "hpas")
+        self.transitions.groups.note_request("shop", WEB, self.now, "hpas")
         evaluation = settle(self.transitions, {"shop"}, self.served, ask=self._ask, silent=self._silent, at=self.now)
-        self.served = finished(evaluation)
+        self.served = run_to_end(evaluation)
 
     async def _silent(self, pods: Since) -> frozenset[tuple[str, str]]:
         return run(silent(self.store, QUERY, self.now, pods))
@@ -204,12 +204,12 @@ class World:
             self.store.query(QUERY, self.now, since), object_label="pod", namespace_label="namespace", namespace=""
         )
 
-    def _left_out(self, pod: Running, reading: Reading) -> str:
+    def _why_left_out(self, pod: Running, reading: Reading) -> str:
         if self.ordinary:
             return ""
         key = ("shop", pod.name)
         begin = self._begin(pod)
-        return self.transitions.left_out(key, reading, selector=WEB, span=self.span, now=self.now, begin=begin)
+        return self.transitions.why_left_out(key, reading, selector=WEB, span=self.span, now=self.now, begin=begin)
 
     def _begin(self, pod: Running) -> float | None:
         """Since when its rate was taken, where that is not over a window of a fixed length."""
@@ -220,7 +220,7 @@ class World:
         values = {}
         for pod in self.pods.values():
             reading = self.served.readings.get(("shop", pod.name))
-            if reading is not None and not self._left_out(pod, reading):
+            if reading is not None and not self._why_left_out(pod, reading):
                 values[pod.name] = PodValue(round(reading.value * 1000), reading.time)
         pods = [
             PodState(pod.name, start=pod.created, ready=str(pod.ready), ready_since=pod.created, deleted=pod.ends)
@@ -248,7 +248,7 @@ class PrometheusWorld(World):
                 samples = self.scraped.setdefault(pod.name, [])
                 if not samples or self.now - samples[-1][0] >= self.interval:
                     samples.append((self.now, pod.count))
-        self.transitions.groups.asked("shop", WEB, self.now, "hpas")
+        self.transitions.groups.note_request("shop", WEB, self.now, "hpas")
         if self.ordinary:
             self.since = SinceChanges(self._rates(self.span.window))
         else:
@@ -257,7 +257,7 @@ class PrometheusWorld(World):
                 ask=self._ask_over, window=self.span.window, at=self.now,
                 intervals={("shop", name): self.interval for name in self.pods},
             )  # fmt: skip
-            self.since = finished(evaluation)
+            self.since = run_to_end(evaluation)
         self.served = Settled(self.since.readings)
 
     async def _ask_over(self, window: float) -> dict[tuple[str, str], Reading]:
@@ -308,21 +308,21 @@ def rolling(world: World, *, surge: int, unavailable: int, ready_after: float) -
         world.run(STEP)
 
 
-def deleted(world: World, ready_after: float) -> None:
+def delete_pod(world: World, ready_after: float) -> None:
     """A pod is deleted, or its node drained, and another takes its place."""
     pod = next(iter(world.pods.values()))
     world.add(ready_after)
     world.remove(pod)
 
 
-def crashed(world: World, *, times: int, ready_after: float) -> None:
+def crash_container(world: World, *, times: int, ready_after: float) -> None:
     """A container of one pod ends, and is started again."""
     for _ in range(times):
         world.restart(world.pods[min(world.pods)], ready_after)
         world.run(ready_after + 12)
 
 
-def noticed_late(world: World, *, after: float) -> None:
+def notice_crash_late(world: World, *, after: float) -> None:
     """A container ends, and its pod is not ready only some seconds later."""
     pod = world.pods[min(world.pods)]
     for _ in range(2):
@@ -353,10 +353,10 @@ DISTURBANCES: dict[str, Callable[[World], None]] = {
     "rollout 1/0, ready after 20 s": partial(rolling, surge=1, unavailable=0, ready_after=20),
     "rollout 1/1, ready after 20 s": partial(rolling, surge=1, unavailable=1, ready_after=20),
     "rollout 3/0, ready after 5 s": partial(rolling, surge=3, unavailable=0, ready_after=5),
-    "deletion, ready after 20 s": partial(deleted, ready_after=20),
-    "second crash": partial(crashed, times=2, ready_after=5),
-    "crash noticed late": partial(noticed_late, after=4),
-    "crash loop": partial(crashed, times=5, ready_after=15),
+    "deletion, ready after 20 s": partial(delete_pod, ready_after=20),
+    "second crash": partial(crash_container, times=2, ready_after=5),
+    "crash noticed late": partial(notice_crash_late, after=4),
+    "crash loop": partial(crash_container, times=5, ready_after=15),
     "flaps of 10 s": partial(flapping, off=10, on=10),
     "flaps of 3 s": partial(flapping, off=3, on=20),
     "load moves": moving,
@@ -447,12 +447,12 @@ def test_load_that_moves_because_pods_have_changed_is_waited_for_though_it_comes
     kept = [Kept({one: Reading(50, 985, 60), other: Reading(50, 985, 60)}, [other])]
     cohort = Cohort((one, other), changed=980)
 
-    def found(cut: float) -> Moments | None:
+    def recent_moments(cut: float) -> Moments | None:
         key = GroupKey("shop", WEB)
         return Moments([key], [cohort], [{one: 980, other: 980}], [cut], 5, lambda _: 0.0).recent(kept)
 
-    assert found(986) is None
-    later = found(995)
+    assert recent_moments(986) is None
+    later = recent_moments(995)
     assert later is not None
     assert later.cuts == [990]
 
@@ -460,9 +460,13 @@ def test_load_that_moves_because_pods_have_changed_is_waited_for_though_it_comes
 # ---- what is told of a single pod
 
 
-def told(world: World, pod: Running, reading: Reading | None, *, span: Span = Span(), alone: bool = False) -> str:  # noqa: B008
+def why_left_out(
+    world: World, pod: Running, reading: Reading | None, *, span: Span | None = None, alone: bool = False
+) -> str:
     selector = None if alone else WEB
-    return world.transitions.left_out(("shop", pod.name), reading, selector=selector, span=span, now=world.now)
+    return world.transitions.why_left_out(
+        ("shop", pod.name), reading, selector=selector, span=span or Span(), now=world.now
+    )
 
 
 @pytest.fixture
@@ -473,8 +477,8 @@ def quiet() -> World:
 def test_a_pod_that_is_not_ready_says_for_how_long(quiet: World) -> None:
     pod = quiet.add(1e9)
     quiet.now += 12
-    assert told(quiet, pod, None) == "not ready for 12 s"
-    assert told(quiet, pod, Reading(0, quiet.now, 5)) == "not ready for 12 s"
+    assert why_left_out(quiet, pod, None) == "not ready for 12 s"
+    assert why_left_out(quiet, pod, Reading(0, quiet.now, 5)) == "not ready for 12 s"
 
 
 def test_a_window_from_before_the_pod_was_ready_is_no_value(quiet: World) -> None:
@@ -482,10 +486,10 @@ def test_a_window_from_before_the_pod_was_ready_is_no_value(quiet: World) -> Non
     quiet.run(STEP)
     quiet.now += 7
     since = quiet.now - 7
-    assert told(quiet, pod, Reading(50, since + 5, 5)) == ""
-    assert told(quiet, pod, Reading(50, since + 5, 6)) == "ready for 7 s, and no whole interval since"
-    assert told(quiet, pod, Reading(50, since - 1, 0)) == "ready for 7 s, and no whole interval since"
-    assert told(quiet, pod, Reading(50, since + 1, 0)) == ""  # a plain value was sampled since
+    assert why_left_out(quiet, pod, Reading(50, since + 5, 5)) == ""
+    assert why_left_out(quiet, pod, Reading(50, since + 5, 6)) == "ready for 7 s, and no whole interval since"
+    assert why_left_out(quiet, pod, Reading(50, since - 1, 0)) == "ready for 7 s, and no whole interval since"
+    assert why_left_out(quiet, pod, Reading(50, since + 1, 0)) == ""  # a plain value was sampled since
 
 
 def test_a_fixed_window_counts_in_part_while_nobody_has_left(quiet: World) -> None:
@@ -494,18 +498,18 @@ def test_a_fixed_window_counts_in_part_while_nobody_has_left(quiet: World) -> No
     pod = quiet.add(0)
     quiet.run(STEP)
     quiet.now += 40
-    assert told(quiet, pod, Reading(16, quiet.now, 0), span=span) == ""
-    assert told(quiet, pod, Reading(0, quiet.now - 30, 0), span=span) == "ready for 40 s, and no sample since"
+    assert why_left_out(quiet, pod, Reading(16, quiet.now, 0), span=span) == ""
+    assert why_left_out(quiet, pod, Reading(0, quiet.now - 30, 0), span=span) == "ready for 40 s, and no sample since"
     quiet.ready(quiet.pods["web-0"], False)
     sentence = "ready for 40 s; another pod has left, so its rate counts when its 120 s are whole"
-    assert told(quiet, pod, Reading(16, quiet.now, 0), span=span) == sentence
-    assert told(quiet, pod, Reading(16, quiet.now, 0), span=span, alone=True) == ""  # nobody averages it
+    assert why_left_out(quiet, pod, Reading(16, quiet.now, 0), span=span) == sentence
+    assert why_left_out(quiet, pod, Reading(16, quiet.now, 0), span=span, alone=True) == ""  # nobody averages it
     quiet.now += 81
-    assert told(quiet, pod, Reading(50, quiet.now, 0), span=span) == ""
+    assert why_left_out(quiet, pod, Reading(50, quiet.now, 0), span=span) == ""
 
 
 def test_of_a_pod_that_nobody_knows_nothing_is_left_out(quiet: World) -> None:
-    assert quiet.transitions.left_out(("shop", "x"), None, selector=WEB, span=Span(), now=quiet.now) == ""
+    assert quiet.transitions.why_left_out(("shop", "x"), None, selector=WEB, span=Span(), now=quiet.now) == ""
 
 
 # ---- how long the values of before are served

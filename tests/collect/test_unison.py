@@ -15,7 +15,7 @@ from adapter.collect.unison import (
     latest_cut,
     overdue,
     overlay,
-    settled,
+    settle_group,
     starts,
 )
 
@@ -61,7 +61,9 @@ def settle(
     silent: tuple[Key, ...] = (),
 ) -> Kept:
     cohort = Cohort(members, moment, former)
-    return settled(cohort, new, before, Past(total, held), silent=silent, moment=moment, interval=INTERVAL, now=NOW)
+    return settle_group(
+        cohort, new, before, Past(total, held), silent=silent, moment=moment, interval=INTERVAL, now=NOW
+    )
 
 
 def test_what_was_served_stays_until_each_has_a_value_since_the_change() -> None:
@@ -90,7 +92,7 @@ def test_where_load_moves_long_after_the_last_change_the_members_had_the_total()
     """C has gone long ago: what A and B had together counts, not what C and A had."""
     new, before = {A: rate(76, 995), B: rate(83, 995)}, {A: rate(100, 940), B: rate(50, 940)}
     cohort = Cohort((A, B), 500, (A, C))
-    kept = settled(cohort, new, before, Past(), moment=995, interval=INTERVAL, now=NOW)
+    kept = settle_group(cohort, new, before, Past(), moment=995, interval=INTERVAL, now=NOW)
     assert kept.total == Total(995, 150, 60, 150.75, 60)  # (150 * 55 + 159 * 5) / 60
 
 

@@ -62,10 +62,10 @@ class Tables:
 
     async def query(self, query: Query, at: float, since: Since = ALWAYS) -> list[Sample]:
         self.asked.append(query.promql)
-        found = [samples for name, samples in self.tables.items() if name in query.promql]
-        if not found:
+        tables = [samples for name, samples in self.tables.items() if name in query.promql]
+        if not tables:
             raise SourceError("no such table")
-        return found[0]
+        return tables[0]
 
     async def silent(self, query: Query, at: float, pods: Since) -> frozenset[tuple[str, str]]:
         return frozenset()
@@ -88,7 +88,7 @@ class Clock:
         return self.now
 
 
-def ruled(source: Tables, clock: Clock | None = None, every: float = 15.0) -> RuledUsage:
+def make_usage(source: Tables, clock: Clock | None = None, every: float = 15.0) -> RuledUsage:
     rules = load(RULES, "rules.yaml").resource
     assert rules is not None
     return RuledUsage(source, rules, lambda: ResourceMapper(KNOWN), every, clock=clock or Clock())
@@ -105,7 +105,7 @@ async def test_four_queries_tell_the_usage_of_all_containers_and_nodes() -> None
         node_cpu=[Sample({"node": "n1"}, 1.5, 1000.0)],
         node_memory=[Sample({"node": "n1"}, 4e9, 1000.0)],
     )
-    usage = ruled(source)
+    usage = make_usage(source)
     await usage.collect()
     assert usage.pods() == {
         ("shop", "web"): {"app": ResourceUsage(0.25, 2e8, 1000, 180), "proxy": ResourceUsage(0.05, 3e7, 990, 180)}
@@ -115,7 +115,7 @@ async def test_four_queries_tell_the_usage_of_all_containers_and_nodes() -> None
 
 
 async def test_a_pause_container_without_memory_has_none_and_its_pod_is_served() -> None:
-    usage = ruled(
+    usage = make_usage(
         pods_only([container("web", "app", 0.25), container("web", "POD", 0.01)], [container("web", "app", 2e8)])
     )
     await usage.collect()
@@ -128,7 +128,7 @@ async def test_a_container_that_has_no_rate_yet_keeps_its_pod_out_for_the_rates_
     """With 0 in its place at once the pod would look smaller than it is while the container starts."""
     cpu = [container("web", "app", 0.25)]
     clock, source = Clock(), pods_only(cpu, [container("web", "app", 2e8), container("web", "proxy", 3e7)])
-    usage = ruled(source, clock)
+    usage = make_usage(source, clock)
     for now, served in ((1000.0, False), (1179.0, False), (1180.0, True)):  # 3m
         clock.now = now
         await usage.collect()
@@ -143,7 +143,7 @@ async def test_a_container_that_has_no_rate_yet_keeps_its_pod_out_for_the_rates_
 
 
 async def test_a_pod_with_no_cpu_at_all_or_no_memory_at_all_has_no_usage() -> None:
-    usage = ruled(pods_only([container("cpu", "app", 1)], [container("memory", "app", 1)]))
+    usage = make_usage(pods_only([container("cpu", "app", 1)], [container("memory", "app", 1)]))
     await usage.collect()
     assert usage.pods() == {}
 
@@ -153,7 +153,9 @@ def nameless(pod: str, value: float) -> Sample:
 
 
 async def test_where_cadvisor_knows_no_containers_pods_are_found_and_one_line_says_so() -> None:
-    usage = ruled(pods_only([nameless("web", 0.5), nameless("db", 0.1)], [nameless("web", 1e8), nameless("db", 2e8)]))
+    usage = make_usage(
+        pods_only([nameless("web", 0.5), nameless("db", 0.1)], [nameless("web", 1e8), nameless("db", 2e8)])
+    )
     with capture_logs() as said:
         await usage.collect()
         await usage.collect()
@@ -167,14 +169,14 @@ async def test_where_cadvisor_knows_no_containers_pods_are_found_and_one_line_sa
 
 async def test_a_whole_pods_value_beside_its_containers_is_not_counted_twice() -> None:
     both = [container("web", "app", 1.0), nameless("web", 1.0)]
-    usage = ruled(pods_only(both, both))
+    usage = make_usage(pods_only(both, both))
     await usage.collect()
     assert list(usage.pods()["shop", "web"]) == ["app"]
 
 
 async def test_a_query_that_finds_nothing_is_named_once_and_again_when_it_is_news() -> None:
     cpu: list[Sample] = []
-    usage = ruled(pods_only(cpu, [container("web", "app", 1e8)]))
+    usage = make_usage(pods_only(cpu, [container("web", "app", 1e8)]))
     with capture_logs() as said:
         await usage.collect()
         await usage.collect()
@@ -191,7 +193,7 @@ async def test_a_query_that_finds_nothing_is_named_once_and_again_when_it_is_new
 
 @pytest.mark.parametrize(("every", "max_age"), [(15.0, 60.0), (60.0, 180.0)])
 async def test_values_collected_rarely_may_be_as_old_as_that_makes_them(every: float, max_age: float) -> None:
-    assert ruled(pods_only([], []), every=every).max_age == max_age
+    assert make_usage(pods_only([], []), every=every).max_age == max_age
     assert Embedded(
         EmbeddedOptions(kubelets=KubeletAccess(every)), CollectorRegistry(), Index(), Index()
     ).usage.max_age == (max_age)
@@ -204,7 +206,7 @@ async def test_a_source_that_fails_keeps_what_was_known() -> None:
         node_cpu=[],
         node_memory=[],
     )
-    usage = ruled(source)
+    usage = make_usage(source)
     await usage.collect()
     known, source.tables = source.tables, {}
     await usage.collect()
@@ -221,7 +223,7 @@ async def test_pods_and_nodes_fail_apart_and_an_answer_without_any_says_why(worl
     source = pods_only([], [])
     del source.tables["container_cpu"]
     source.tables |= {name: [Sample({"node": "n1"}, 1.5, 1000.0)] for name in ("node_cpu", "node_memory")}
-    usage = ruled(source)
+    usage = make_usage(source)
     world.pod("web")
     answers = answering(world, usage)
     with pytest.raises(Unavailable, match="the usage of pods cannot be had: it was not collected yet"):
@@ -261,7 +263,7 @@ async def test_values_that_are_nobodys_are_named_once(lacking: str) -> None:
     labels = {"namespace": "shop", "pod": "web", "container": "app"}
     labels[f"{lacking}_name"] = labels.pop(lacking)  # cAdvisor's of old
     odd = [Sample(labels, 1.0, 1000.0)]
-    usage = ruled(pods_only(odd, odd))
+    usage = make_usage(pods_only(odd, odd))
     with capture_logs() as said:
         await usage.collect()
         await usage.collect()
@@ -274,7 +276,7 @@ async def test_values_that_are_nobodys_are_named_once(lacking: str) -> None:
 
 async def test_where_one_query_knows_containers_and_the_other_does_not_a_pod_is_one_container() -> None:
     """A CPU of 0 beside the memory of each container would be wrong."""
-    usage = ruled(
+    usage = make_usage(
         pods_only(
             [nameless("web", 0.5), container("db", "app", 0.25), container("db", "proxy", 0.25)],
             [container("web", "app", 1e8), container("web", "proxy", 2e8, 990.0), nameless("db", 4e8)],

@@ -118,9 +118,9 @@ STEPPING: Json = {
 
 
 def policy(*given: Any, **more: Any) -> ReleaseView:
-    found = releases.view(policy_json(*given, **more))
-    assert found is not None
-    return found
+    view = releases.view(policy_json(*given, **more))
+    assert view is not None
+    return view
 
 
 LOWER: Json = {"cpu": "100m", "memory": "64Mi"}
@@ -174,7 +174,7 @@ def board(
     """One on which all was read at NOW."""
     made = Board(("",), History(length=length), refresh=5.0)
     for kind, items in ((Kind.HPAS, hpas), (Kind.RELEASES, policies), (Kind.VPAS, vpas)):
-        made.seen[kind, ""] = Listed[Any]().got(items, NOW)
+        made.seen[kind, ""] = Listed[Any]().after_list(items, NOW)
     return made
 
 
@@ -214,5 +214,5 @@ def hostile(text: str) -> Board:
     made = board(hpas=(one,), policies=(release,), vpas=(named,))
     made.remember(NOW)
     for kind in (Kind.HPAS, Kind.RELEASES, Kind.VPAS):
-        made.seen[kind, ""] = made.listed(kind, "").failed(Unreachable(text), NOW)
+        made.seen[kind, ""] = made.last_list(kind, "").after_failure(Unreachable(text), NOW)
     return made

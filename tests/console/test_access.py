@@ -9,7 +9,7 @@ ACCESS = Access(TOKEN, ["console.example.com"])
 COOKIE = ACCESS.set_cookie().partition(";")[0]
 
 
-def admitted(
+def admit(
     host: str = "127.0.0.1:8950", *, token: str = "", cookie: str = "", method: str = "GET", path: str = "/"
 ) -> Entry:
     headers = {"Host": host} | ({"Cookie": cookie} if cookie else {})
@@ -17,14 +17,14 @@ def admitted(
 
 
 def test_the_token_gives_a_cookie_and_the_cookie_lets_in() -> None:
-    assert admitted(token=TOKEN) is Entry.ENTER
-    assert admitted(cookie=COOKIE) is Entry.COME_IN
-    assert admitted(cookie=f"a=b; {COOKIE} ; c=d") is Entry.COME_IN
+    assert admit(token=TOKEN) is Entry.ENTER
+    assert admit(cookie=COOKIE) is Entry.COME_IN
+    assert admit(cookie=f"a=b; {COOKIE} ; c=d") is Entry.COME_IN
 
 
 @pytest.mark.parametrize("token", ["", "t", TOKEN + "t", TOKEN.upper(), "é" * 43, "\ud800"])
 def test_another_token_does_not(token: str) -> None:
-    assert admitted(token=token) is Entry.NO_TOKEN
+    assert admit(token=token) is Entry.NO_TOKEN
 
 
 @pytest.mark.parametrize(
@@ -33,14 +33,14 @@ def test_another_token_does_not(token: str) -> None:
      ";=;", "x" * 20_000 + ";" + COOKIE],
 )  # fmt: skip
 def test_another_cookie_does_not_nor_one_beyond_the_bound(cookie: str) -> None:
-    assert admitted(cookie=cookie) is Entry.NO_TOKEN
+    assert admit(cookie=cookie) is Entry.NO_TOKEN
 
 
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "127.0.0.1:1", "localhost:8950", "LOCALHOST", "[::1]:8950", "[::1]", "console.example.com"]
 )
 def test_it_is_asked_by_names_that_are_its_own(host: str) -> None:
-    assert admitted(host, cookie=COOKIE) is Entry.COME_IN
+    assert admit(host, cookie=COOKIE) is Entry.COME_IN
 
 
 @pytest.mark.parametrize(
@@ -50,18 +50,18 @@ def test_it_is_asked_by_names_that_are_its_own(host: str) -> None:
 )  # fmt: skip
 def test_a_name_that_was_bound_to_it_by_another_gets_nothing_even_with_token_or_cookie(host: str) -> None:
     """DNS rebinding: the browser believes that it speaks to its own site."""
-    assert admitted(host, token=TOKEN) is Entry.WRONG_HOST
-    assert admitted(host, cookie=COOKIE) is Entry.WRONG_HOST
+    assert admit(host, token=TOKEN) is Entry.WRONG_HOST
+    assert admit(host, cookie=COOKIE) is Entry.WRONG_HOST
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "HEAD", "OPTIONS", "CONNECT", "get"])
 def test_nothing_but_get(method: str) -> None:
-    assert admitted(token=TOKEN, method=method) is Entry.WRONG_METHOD
+    assert admit(token=TOKEN, method=method) is Entry.WRONG_METHOD
 
 
 def test_a_kubelet_may_ask_whether_it_lives_by_any_name_and_nothing_else() -> None:
-    assert admitted("10.1.2.3:8950", path="/healthz") is Entry.HEALTH
-    assert admitted("10.1.2.3:8950", path="/healthz/") is Entry.WRONG_HOST
+    assert admit("10.1.2.3:8950", path="/healthz") is Entry.HEALTH
+    assert admit("10.1.2.3:8950", path="/healthz/") is Entry.WRONG_HOST
 
 
 def test_the_cookie_tells_nothing_of_the_token_and_no_script_reads_it() -> None:

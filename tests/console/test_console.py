@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from adapter import __version__
-from adapter.console.__main__ import hosts, main, read_token, serve, told
+from adapter.console.__main__ import hosts, main, read_token, serve, start_lines
 from adapter.console.objects import WORKLOADS
 from adapter.console.settings import FLAGS, Settings, is_loopback
 from adapter.kube.fake.server import FakeCluster
@@ -60,13 +60,13 @@ class Browser:
 
     async def until(self, path: str, *wanted: str, but: str = "\n") -> str:
         """The words of the page, once all of `wanted` are among them, and `but` is not."""
-        found = ""
+        text = ""
         for _ in range(1500):
-            found = await self.words(path)
-            if all(word in found for word in wanted) and but not in found:
-                return found
+            text = await self.words(path)
+            if all(word in text for word in wanted) and but not in text:
+                return text
             await asyncio.sleep(0.02)
-        raise AssertionError(f"{wanted} are not all in: {found}")
+        raise AssertionError(f"{wanted} are not all in: {text}")
 
 
 @asynccontextmanager
@@ -172,8 +172,8 @@ async def test_objects_that_cannot_be_read_are_counted_and_the_first_is_named(
     await cluster.put(VPAS, {"metadata": {"name": "odd", "namespace": "shop"}, "spec": {"updatePolicy": "x"}})
     async with running(cluster, tmp_path, capsys) as browser:
         await browser.get(browser.url)
-        found = await browser.until("/", "90 %", "2 of horizontalpodautoscalers.autoscaling cannot be read", "shop/odd")
-        assert "verticalpodautoscalers" not in found
+        text = await browser.until("/", "90 %", "2 of horizontalpodautoscalers.autoscaling cannot be read", "shop/odd")
+        assert "verticalpodautoscalers" not in text
         one = "1 of verticalpodautoscalers.autoscaling.k8s.io cannot be read and is not shown shop/odd: "
         await browser.until("/recommendations", one)
 
@@ -261,7 +261,7 @@ def test_loopback_is_this_machine_alone() -> None:
 @pytest.mark.parametrize("name", ["http://console.example.com", "console.example.com:443", "a/b", "", "a b"])
 def test_a_host_is_a_name_alone(name: str) -> None:
     with pytest.raises(SettingsError, match="without scheme and port"):
-        FLAGS.checked(replace(settings_of(), allowed_hosts=(name,)))
+        FLAGS.validate(replace(settings_of(), allowed_hosts=(name,)))
 
 
 def test_it_may_be_asked_by_the_address_that_it_listens_on() -> None:
@@ -280,7 +280,7 @@ def test_a_token_of_ones_own_is_read_and_never_shown(tmp_path: Path) -> None:
     file.write_text("a" * 64 + "\n")
     assert read_token(str(file)) == "a" * 64
     settings = FLAGS.parse([f"--token-file={file}"]).settings
-    (line,) = told(settings, 8950, "")
+    (line,) = start_lines(settings, 8950, "")
     assert line == f"http://127.0.0.1:8950/?token=… with the token of {file}"
 
 
@@ -314,7 +314,7 @@ def settings_of(*flags: str) -> Settings:
 
 
 def test_the_url_of_an_ipv6_address_has_brackets() -> None:
-    assert told(settings_of("--address=[::1]:0"), 8951, "t") == ["http://[::1]:8951/?token=t"]
+    assert start_lines(settings_of("--address=[::1]:0"), 8951, "t") == ["http://[::1]:8951/?token=t"]
 
 
 def test_settings_come_back_from_their_flags() -> None:

@@ -16,15 +16,15 @@ STABILIZED = condition("AbleToScale", "True", "ScaleDownStabilized", "recent rec
 
 def test_without_a_metric_it_says_so_in_the_controllers_words() -> None:
     starving = condition("ScalingActive", "False", "FailedGetPodsMetric", "unable to get metric http_requests")
-    found = hpa("web", pods("http_requests", "10", None), conditions=(ABLE, starving))
-    assert found.state is State.STARVES
-    assert found.why[0] == "FailedGetPodsMetric: unable to get metric http_requests"
+    view = hpa("web", pods("http_requests", "10", None), conditions=(ABLE, starving))
+    assert view.state is State.STARVES
+    assert view.why[0] == "FailedGetPodsMetric: unable to get metric http_requests"
 
 
 def test_a_target_that_is_not_there() -> None:
     unable = condition("AbleToScale", "False", "FailedGetScale", 'deployments.apps "web" not found')
-    found = hpa("web", cpu(60, None), conditions=(unable,))
-    assert (found.state, found.why[0]) == (State.UNABLE, 'FailedGetScale: deployments.apps "web" not found')
+    view = hpa("web", cpu(60, None), conditions=(unable,))
+    assert (view.state, view.why[0]) == (State.UNABLE, 'FailedGetScale: deployments.apps "web" not found')
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,8 @@ def test_each_condition_has_its_state(given: tuple, state: State) -> None:
 
 
 def test_at_its_maximum_it_says_what_the_metrics_ask_for() -> None:
-    found = hpa("web", cpu(60, 120), current=4, most=4, conditions=(ABLE, ACTIVE, TOO_MANY))
-    assert found.why == (
+    view = hpa("web", cpu(60, 120), current=4, most=4, conditions=(ABLE, ACTIVE, TOO_MANY))
+    assert view.why == (
         "the desired replica count is more than the maximum",
         "its metrics ask for 8 replicas",  # ceil(4 x 2)
     )
@@ -56,26 +56,26 @@ def test_a_steady_one_says_that_its_metrics_ask_for_nothing_else() -> None:
 
 
 def test_outside_its_bounds_no_metric_is_asked() -> None:
-    found = hpa("web", cpu(60, 62), current=9, most=4)
-    assert found.why == ("9 is above maxReplicas, 4: no metric is asked. So 9 replicas become 4.",)
+    view = hpa("web", cpu(60, 62), current=9, most=4)
+    assert view.why == ("9 is above maxReplicas, 4: no metric is asked. So 9 replicas become 4.",)
 
 
 def test_one_that_scales() -> None:
-    found = hpa("web", cpu(60, 90), current=4, desired=6)
-    assert found.state is State.SCALES
-    assert found.why == ("its metrics ask for 6 replicas",)
+    view = hpa("web", cpu(60, 90), current=4, desired=6)
+    assert view.state is State.SCALES
+    assert view.why == ("its metrics ask for 6 replicas",)
 
 
 def test_what_bounds_and_rates_leave_of_the_wish_is_told() -> None:
-    found = hpa("web", cpu(60, 600), current=4, most=100)
+    view = hpa("web", cpu(60, 600), current=4, most=100)
     # 40 are asked for; without behavior at most twice as many, or 4
-    assert found.why == ("its metrics ask for 40 replicas, its bounds and rates allow 8",)
+    assert view.why == ("its metrics ask for 40 replicas, its bounds and rates allow 8",)
 
 
 def test_one_metric_without_a_value_keeps_it_from_scaling_down() -> None:
-    found = hpa("web", cpu(60, 15), pods("http_requests", "10", None))
-    assert found.state is State.MISSING
-    assert found.why == (
+    view = hpa("web", cpu(60, 15), pods("http_requests", "10", None))
+    assert view.state is State.MISSING
+    assert view.why == (
         "no value of http_requests, so the other metrics may scale it up, never down",
         "its metrics ask for 1 replica, and while one has no value nothing scales down",  # ceil(4 x 15/60)
     )
@@ -83,15 +83,15 @@ def test_one_metric_without_a_value_keeps_it_from_scaling_down() -> None:
 
 def test_where_the_controller_says_so_of_one_metric_it_is_not_without_any() -> None:
     starving = condition("ScalingActive", "False", "FailedGetPodsMetric", "unable to get metric http_requests")
-    found = hpa("web", cpu(60, 15), pods("http_requests", "10", None), conditions=(ABLE, starving))
-    assert found.state is State.MISSING
-    assert found.why[1] == "FailedGetPodsMetric: unable to get metric http_requests"
+    view = hpa("web", cpu(60, 15), pods("http_requests", "10", None), conditions=(ABLE, starving))
+    assert view.state is State.MISSING
+    assert view.why[1] == "FailedGetPodsMetric: unable to get metric http_requests"
 
 
 def test_at_its_maximum_a_missing_metric_comes_first_and_the_limit_is_told_too() -> None:
-    found = hpa("web", cpu(60, 120), pods("http_requests", "10", None), conditions=(ABLE, ACTIVE, TOO_MANY))
-    assert found.state is State.MISSING
-    assert "the desired replica count is more than the maximum" in found.why
+    view = hpa("web", cpu(60, 120), pods("http_requests", "10", None), conditions=(ABLE, ACTIVE, TOO_MANY))
+    assert view.state is State.MISSING
+    assert "the desired replica count is more than the maximum" in view.why
 
 
 @pytest.mark.parametrize("entry", [{"type": ""}, None, {"type": "Pods", "pods": {"metric": {"name": "m"}}}])
@@ -108,8 +108,8 @@ def test_outside_its_bounds_no_metric_is_missing() -> None:
 
 
 def test_its_metrics_are_bounded() -> None:
-    found = hpa("web", *(pods(f"m{number}", "10", "5") for number in range(MOST_METRICS + 5)))
-    assert (len(found.readings), found.more) == (MOST_METRICS, 5)
+    view = hpa("web", *(pods(f"m{number}", "10", "5") for number in range(MOST_METRICS + 5)))
+    assert (len(view.readings), view.more) == (MOST_METRICS, 5)
 
 
 def test_a_line_goes_on_only_for_the_same_metric_in_the_same_place() -> None:
@@ -120,11 +120,11 @@ def test_a_line_goes_on_only_for_the_same_metric_in_the_same_place() -> None:
 def test_a_status_of_another_shape_is_none() -> None:
     raw = hpa_json("web", cpu(60, 90))
     raw["status"] = {"currentReplicas": "many", "conditions": [3], "currentMetrics": "x"}
-    found = hpas.view(msgspec.convert(raw, Hpa), NOW)
-    assert (found.state, found.size.current) == (State.NEW, 0)
+    view = hpas.view(msgspec.convert(raw, Hpa), NOW)
+    assert (view.state, view.size.current) == (State.NEW, 0)
 
 
 def test_an_empty_object_is_shown_as_what_cannot_be_read() -> None:
-    found = hpas.view(Hpa(), NOW)
-    assert found.state is State.UNREADABLE
-    assert found.why == ("of its spec: spec.maxReplicas is missing",)
+    view = hpas.view(Hpa(), NOW)
+    assert view.state is State.UNREADABLE
+    assert view.why == ("of its spec: spec.maxReplicas is missing",)

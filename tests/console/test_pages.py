@@ -62,7 +62,7 @@ def test_a_release_has_its_steps_its_weight_and_its_history() -> None:
 
 def test_a_recommendation_has_its_target_beside_the_request() -> None:
     made = board(vpas=(vpa(conditions=(condition("LowConfidence", "True", "ShortHistory", "less than 12 h"),)),))
-    made.seen[Kind.DEPLOYMENTS, ""] = made.listed(Kind.DEPLOYMENTS, "").got(
+    made.seen[Kind.DEPLOYMENTS, ""] = made.last_list(Kind.DEPLOYMENTS, "").after_list(
         [(("shop", "Deployment", "web"), {"app": {"cpu": "500m", "memory": "128Mi"}})], THEN
     )
     told = words(recommendation_page(made))
@@ -87,14 +87,14 @@ def test_fifty_are_on_a_page_and_the_rest_on_the_next() -> None:
 # ---- what cannot be read
 
 
-def troubled(error: Exception, kind: Kind = Kind.HPAS) -> Board:
+def board_in_trouble(error: Exception, kind: Kind = Kind.HPAS) -> Board:
     made = board(hpas=(hpa("web", cpu(60, 90)),), vpas=(vpa(),), policies=(policy(status=STEPPING),))
-    made.seen[kind, ""] = made.listed(kind, "").failed(error, THEN + 1)  # type: ignore[arg-type]
+    made.seen[kind, ""] = made.last_list(kind, "").after_failure(error, THEN + 1)  # type: ignore[arg-type]
     return made
 
 
 def test_what_one_may_not_list_is_named_and_the_rest_is_there() -> None:
-    made = troubled(Forbidden(403, "Forbidden", 'user "u" cannot list'), Kind.RELEASES)
+    made = board_in_trouble(Forbidden(403, "Forbidden", 'user "u" cannot list'), Kind.RELEASES)
     told = words(release_page(made))
     assert "you may not list rolloutpolicies.streamgate.io." in told
     assert 'user "u" cannot list' in told
@@ -104,7 +104,7 @@ def test_what_one_may_not_list_is_named_and_the_rest_is_there() -> None:
 
 
 def test_an_api_server_that_is_away_is_told_since_when_and_the_last_values_are_marked_as_old() -> None:
-    page = hpa_page(troubled(Unreachable("GET /apis: connection refused")))
+    page = hpa_page(board_in_trouble(Unreachable("GET /apis: connection refused")))
     since, of = "cannot be read since 2026-11-26 12:00:01 UTC (4 s)", "what is shown is old, of 2026-11-26 12:00:00 UTC"
     assert f"{since}: {of}" in words(page)
     assert "90 %" in words(page)
@@ -112,12 +112,12 @@ def test_an_api_server_that_is_away_is_told_since_when_and_the_last_values_are_m
 
 
 def test_credentials_that_ran_out_are_told() -> None:
-    told = words(hpa_page(troubled(Unauthorized(401, "Unauthorized", "Unauthorized"))))
+    told = words(hpa_page(board_in_trouble(Unauthorized(401, "Unauthorized", "Unauthorized"))))
     assert "the API server does not know you any more" in told
 
 
 def test_kinds_that_are_not_installed_are_no_trouble() -> None:
-    page = release_page(troubled(NotFound(404, "NotFound", "the server could not find"), Kind.RELEASES))
+    page = release_page(board_in_trouble(NotFound(404, "NotFound", "the server could not find"), Kind.RELEASES))
     assert "RolloutPolicies are not installed in this cluster" in words(page)
     assert 'class="trouble"><b' not in page
 

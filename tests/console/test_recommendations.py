@@ -5,7 +5,7 @@ import pytest
 from adapter.console.choose import Wish
 from adapter.console.pages.frame import RECOMMENDATIONS, Asked
 from adapter.console.pages.recommendations import page
-from adapter.console.recommendations import change, shown
+from adapter.console.recommendations import change, format_amount
 from tests.console.conftest import NOW, board, condition, vpa
 from tests.console.test_markup import Read
 
@@ -13,9 +13,9 @@ REQUESTS = {("shop", "Deployment", "web"): {"app": {"cpu": "500m", "memory": "12
 
 
 def test_the_request_is_that_of_the_targets_template() -> None:
-    found = vpa()
-    assert found.request(REQUESTS, "app", "cpu") == 500
-    assert found.request(REQUESTS, "sidecar", "cpu") is None
+    view = vpa()
+    assert view.request(REQUESTS, "app", "cpu") == 500
+    assert view.request(REQUESTS, "sidecar", "cpu") is None
     assert vpa(namespace="lab").request(REQUESTS, "app", "cpu") is None
 
 
@@ -28,9 +28,9 @@ def test_a_change_is_of_the_request(request_: int | None, target: int | None, pe
 
 
 def test_amounts_for_people() -> None:
-    assert shown("cpu", 200) == "200 m"
-    assert shown("memory", 128 * 2**20 * 1000) == "128.0 MiB"
-    assert shown("cpu", None) == "–"
+    assert format_amount("cpu", 200) == "200 m"
+    assert format_amount("memory", 128 * 2**20 * 1000) == "128.0 MiB"
+    assert format_amount("cpu", None) == "–"
 
 
 def test_a_resource_without_a_number_has_none() -> None:
@@ -45,9 +45,9 @@ def test_what_is_not_a_quantity_is_no_number() -> None:
 def test_our_conditions_are_told_where_they_are_true() -> None:
     low = condition("LowConfidence", "True", "ShortHistory", "less than 12 h of samples: app")
     provided = condition("RecommendationProvided", "True", "", "n")
-    found = vpa(conditions=(low, condition("NoPodsMatched", "False"), provided))
-    assert [one.message for one in found.warnings] == ["less than 12 h of samples: app"]
-    assert found.note == "n"
+    view = vpa(conditions=(low, condition("NoPodsMatched", "False"), provided))
+    assert [one.message for one in view.warnings] == ["less than 12 h of samples: app"]
+    assert view.note == "n"
 
 
 def test_the_memory_targets_risk_is_told_and_stands_out_above_the_ceiling() -> None:

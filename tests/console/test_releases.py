@@ -11,11 +11,11 @@ GATE = {"name": "errors", "metric": "errors", "total": "requests", "limit": 0.01
 
 
 def test_a_release_under_way_has_its_step_its_weight_and_what_came_before() -> None:
-    found = policy(status=STEPPING)
-    assert (found.strategy, found.phase, found.weights) == ("canary", "Stepping", (5, 25, 100))
-    assert (found.progress.number, found.progress.step, found.progress.weight) == (7, 1, 25)
-    assert [past.number for past in found.history] == [6, 5]
-    assert not found.is_bad
+    view = policy(status=STEPPING)
+    assert (view.strategy, view.phase, view.weights) == ("canary", "Stepping", (5, 25, 100))
+    assert (view.progress.number, view.progress.step, view.progress.weight) == (7, 1, 25)
+    assert [past.number for past in view.history] == [6, 5]
+    assert not view.is_bad
 
 
 def test_evidence_is_told_gate_by_gate_as_the_judge_tells_it() -> None:
@@ -29,22 +29,22 @@ def test_evidence_is_told_gate_by_gate_as_the_judge_tells_it() -> None:
 
 
 def test_evidence_of_another_build_is_named_and_the_rest_is_shown() -> None:
-    found = releases.view(policy_json(status=STEPPING | {"evidence": {"shape": 99, "gates": []}}, gates=[GATE]))
-    assert found.problems == ("another build wrote it",)
-    assert found.progress.weight == 25
-    assert found.is_bad
+    view = releases.view(policy_json(status=STEPPING | {"evidence": {"shape": 99, "gates": []}}, gates=[GATE]))
+    assert view.problems == ("another build wrote it",)
+    assert view.progress.weight == 25
+    assert view.is_bad
 
 
 def test_a_status_of_another_shape_is_named() -> None:
-    found = policy(status={"phase": "Flying", "message": "x"})
-    assert "status.phase has another shape" in found.problems[0]
-    assert found.name == "web"
+    view = policy(status={"phase": "Flying", "message": "x"})
+    assert "status.phase has another shape" in view.problems[0]
+    assert view.name == "web"
 
 
 def test_a_policy_that_cannot_be_read_is_shown_by_its_name() -> None:
-    found = policy(targetRef="web")
-    assert found.name == "web"
-    assert found.problems[0].startswith("the policy cannot be read: ")
+    view = policy(targetRef="web")
+    assert view.name == "web"
+    assert view.problems[0].startswith("the policy cannot be read: ")
     assert releases.view({"metadata": {"name": 3}, "spec": 5}) is None
 
 

@@ -13,41 +13,41 @@ from adapter.hpa.model import DEFAULTS, Metric, PodState, PodValue, PodValues, S
 from tests.console.conftest import NOW, Json, cpu, external, hpa_json, pods
 
 
-def asked(*metrics: tuple[Json, Json], replicas: int = 4, **more: Any) -> list[int | None]:
+def replicas_asked(*metrics: tuple[Json, Json], replicas: int = 4, **more: Any) -> list[int | None]:
     raw = hpa_json("web", *metrics, current=replicas, **more)
     return [one.asks for one in wants(raw, replicas=replicas, now=NOW).readings]
 
 
 def test_a_utilization_asks_for_its_ratio_of_the_replicas() -> None:
-    assert asked(cpu(60, 90)) == [6]  # ceil(4 x 90/60)
+    assert replicas_asked(cpu(60, 90)) == [6]  # ceil(4 x 90/60)
 
 
 def test_within_the_tolerance_it_asks_for_what_there_is() -> None:
-    assert asked(cpu(60, 66)) == [4]  # 1.1 belongs to the tolerance
-    assert asked(cpu(60, 67)) == [5]  # ceil(4 x 1.1167)
+    assert replicas_asked(cpu(60, 66)) == [4]  # 1.1 belongs to the tolerance
+    assert replicas_asked(cpu(60, 67)) == [5]  # ceil(4 x 1.1167)
 
 
 def test_an_average_of_the_pods() -> None:
-    assert asked(pods("http_requests", "10", "25")) == [10]  # ceil(4 x 2.5)
-    assert asked(pods("http_requests", "10", "2500m")) == [1]  # ceil(4 x 0.25)
+    assert replicas_asked(pods("http_requests", "10", "25")) == [10]  # ceil(4 x 2.5)
+    assert replicas_asked(pods("http_requests", "10", "2500m")) == [1]  # ceil(4 x 0.25)
 
 
 def test_a_value_is_for_all_pods_and_its_average_for_each() -> None:
-    assert asked(external("queue", "100", "250")) == [10]  # ceil(4 x 2.5)
-    assert asked(external("queue", "100", "250", kind="averageValue")) == [10]
+    assert replicas_asked(external("queue", "100", "250")) == [10]  # ceil(4 x 2.5)
+    assert replicas_asked(external("queue", "100", "250", kind="averageValue")) == [10]
 
 
 def test_from_zero_a_value_asks_for_its_ratio() -> None:
     scaled = {"type": "ScaledToZero", "status": "True", "reason": "", "message": ""}
-    assert asked(external("queue", "100", "250"), replicas=0, least=0, conditions=(scaled,)) == [3]
+    assert replicas_asked(external("queue", "100", "250"), replicas=0, least=0, conditions=(scaled,)) == [3]
 
 
 def test_a_metric_without_a_value_asks_for_nothing_and_the_other_may_not_scale_down() -> None:
     raw = hpa_json("web", cpu(60, 15), pods("http_requests", "10", None))
-    found = wants(raw, replicas=4, now=NOW)
-    assert [one.asks for one in found.readings] == [1, None]
-    assert found.decision.desired == 4
-    assert found.readings[1].shown == "no value"
+    demand = wants(raw, replicas=4, now=NOW)
+    assert [one.asks for one in demand.readings] == [1, None]
+    assert demand.decision.desired == 4
+    assert demand.readings[1].shown == "no value"
 
 
 def test_values_are_found_though_they_stand_in_another_place() -> None:
@@ -59,20 +59,20 @@ def test_values_are_found_though_they_stand_in_another_place() -> None:
 
 
 def test_two_metrics_that_differ_in_their_selectors_alone_keep_their_values() -> None:
-    found = wants(
+    demand = wants(
         hpa_json("web", external("queue", "10", "1", of="a"), external("queue", "10", "2", of="b")),
         replicas=4, now=NOW,
     )  # fmt: skip
-    assert [one.value for one in found.readings] == [1000, 2000]
+    assert [one.value for one in demand.readings] == [1000, 2000]
 
 
 def test_a_metric_without_a_value_does_not_get_that_of_another_by_its_name() -> None:
     """The controller leaves the entry of a metric that failed empty."""
     raw = hpa_json("web", external("queue", "10", "1", of="a"), external("queue", "10", "2", of="b"))
     raw["status"]["currentMetrics"][0] = {"type": ""}
-    found = wants(raw, replicas=4, now=NOW)
-    assert [one.value for one in found.readings] == [None, 2000]
-    assert [one.name for one in found.missing] == ["queue"]
+    demand = wants(raw, replicas=4, now=NOW)
+    assert [one.value for one in demand.readings] == [None, 2000]
+    assert [one.name for one in demand.missing] == ["queue"]
 
 
 def test_at_zero_replicas_no_value_of_pods_is_missing() -> None:
@@ -83,10 +83,10 @@ def test_at_zero_replicas_no_value_of_pods_is_missing() -> None:
 def test_what_of_a_spec_cannot_be_read_is_named_and_the_rest_is_shown() -> None:
     raw = hpa_json("web", cpu(60, 90))
     raw["spec"]["metrics"].append({"type": "Telepathy"})
-    found = wants(raw, replicas=4, now=NOW)
-    assert found.decision is None
-    assert "metrics[1].type must be one of" in found.problem
-    assert [(one.metric.name, one.value) for one in found.readings] == [("cpu", 90)]
+    demand = wants(raw, replicas=4, now=NOW)
+    assert demand.decision is None
+    assert "metrics[1].type must be one of" in demand.problem
+    assert [(one.metric.name, one.value) for one in demand.readings] == [("cpu", 90)]
 
 
 @given(
@@ -103,7 +103,7 @@ def test_it_is_what_the_formula_says_of_as_many_pods_that_are_alike(n: int, valu
     alike = [PodState(f"p{number}") for number in range(n)]
     values = PodValues({pod.name: PodValue(value) for pod in alike})
     theirs = propose(metric, values, alike, Scale(n, n), Tolerances(0.1, 0.1), NOW, DEFAULTS).replicas
-    ours = asked(pods("m", f"{target}m", f"{value}m"), replicas=n, most=2**31 - 1)
+    ours = replicas_asked(pods("m", f"{target}m", f"{value}m"), replicas=n, most=2**31 - 1)
     assert ours == [theirs]
 
 
@@ -119,13 +119,13 @@ def test_it_is_what_the_formula_says_of_as_many_pods_that_are_alike(n: int, valu
 def test_whatever_stands_in_a_status_it_is_read_or_left_out(value: object, where: str) -> None:
     raw = hpa_json("web", cpu(60, 90))
     raw["status"][where] = value
-    found = wants(raw, replicas=4, now=NOW)
-    assert len(found.readings) == 1
+    demand = wants(raw, replicas=4, now=NOW)
+    assert len(demand.readings) == 1
 
 
 @pytest.mark.parametrize("replicas", [0, 1, 2**31 - 1])
 def test_any_number_of_replicas_takes_the_same_time(replicas: int) -> None:
     """No pod is made for any of them."""
-    found = wants(hpa_json("web", cpu(60, 61), most=2**31 - 1), replicas=replicas, now=NOW)
-    assert found.readings[0].level == pytest.approx(61)
-    assert math.isfinite(found.readings[0].goal)
+    demand = wants(hpa_json("web", cpu(60, 61), most=2**31 - 1), replicas=replicas, now=NOW)
+    assert demand.readings[0].level == pytest.approx(61)
+    assert math.isfinite(demand.readings[0].goal)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.page import INSTALL, indented
+from tests.cluster.page import INSTALL, indented_blocks
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -42,13 +42,13 @@ def prose(page: Path) -> str:
 @cache
 def anchors(page: Path) -> frozenset[str]:
     """The places of a page, as GitHub names them: of several alike the second is `…-1`."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for heading in HEADING.finditer(FENCE.sub("", text(page))):
         words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading["text"])
         name = re.sub(r"[^\w\- ]", "", words.lower()).replace(" ", "-")
-        found[name] = found.get(name, -1) + 1
-    again = (f"{name}-{number}" for name, most in found.items() for number in range(1, most + 1))
-    return frozenset([*found, *again])
+        counts[name] = counts.get(name, -1) + 1
+    again = (f"{name}-{number}" for name, most in counts.items() for number in range(1, most + 1))
+    return frozenset([*counts, *again])
 
 
 def code(page: Path) -> Iterator[str]:
@@ -80,21 +80,21 @@ def test_each_make_target_that_it_names_is_there(page: Path) -> None:
 
 
 @cache
-def taken() -> dict[str, frozenset[str]]:
-    """By program, or program and verb: the flags that the reference says it takes; another test keeps that true."""
+def flags_by_command() -> dict[str, frozenset[str]]:
+    """Program, or program and verb -> the flags that the reference lists; another test keeps that true."""
     sections = re.split(r"^## ", text(DOCS / "reference" / "flags.md"), flags=re.MULTILINE)[1:]
     return {part.partition("\n")[0]: frozenset(re.findall(r"--([a-z][a-z0-9-]*)", part)) for part in sections}
 
 
-def known(program: str, arguments: str) -> frozenset[str]:
+def allowed_flags(program: str, arguments: str) -> frozenset[str]:
     """The flags that a command may have. Raises KeyError for a verb that is none."""
     word = next(iter(arguments.split()), "")
     verb = f"{program} {word}" if re.fullmatch("[a-z]+", word) else ""
-    whole = program if program in taken() else f"{program} run"
+    whole = program if program in flags_by_command() else f"{program} run"
     if verb and program not in ("streamgate-doctor", "streamgate-console"):
-        own = taken()[verb]
-        return own if program == "streamgate-rollout" else own | taken()[whole]
-    return taken()[whole]
+        own = flags_by_command()[verb]
+        return own if program == "streamgate-rollout" else own | flags_by_command()[whole]
+    return flags_by_command()[whole]
 
 
 @each_page
@@ -103,7 +103,9 @@ def test_each_verb_and_flag_of_our_programs_that_it_names_is_there(page: Path) -
         for program, arguments in COMMAND.findall(line):
             wanted = set(FLAG.findall(arguments)) - EVERYWHERE
             try:
-                assert wanted <= known(program, arguments), f"{line}: {wanted - known(program, arguments)}"
+                assert wanted <= allowed_flags(program, arguments), (
+                    f"{line}: {wanted - allowed_flags(program, arguments)}"
+                )
             except KeyError as unknown:
                 pytest.fail(f"{line}: {unknown} is no verb")
 
@@ -151,33 +153,33 @@ def test_each_block_of_yaml_can_be_read(page: Path) -> None:
             assert list(yaml.load_all(body, yaml.CSafeLoader)), body
 
 
-def linked(page: Path) -> set[Path]:
+def linked_pages(page: Path) -> set[Path]:
     """The pages that a page leads to."""
-    found = {(page.parent / link["target"].partition("#")[0]).resolve() for link in LINK.finditer(prose(page))}
-    return found & set(PAGES)
+    pages = {(page.parent / link["target"].partition("#")[0]).resolve() for link in LINK.finditer(prose(page))}
+    return pages & set(PAGES)
 
 
 def test_each_page_is_found_from_the_readme() -> None:
-    found: set[Path] = set()
+    reached: set[Path] = set()
     new = {PAGES[0]}
     while new:
-        found |= new
-        new = {page for known in new for page in linked(known)} - found
-    assert set(PAGES) - found == set()
+        reached |= new
+        new = {page for known in new for page in linked_pages(known)} - reached
+    assert set(PAGES) - reached == set()
 
 
 def test_a_link_to_nowhere_and_a_flag_that_is_none_would_be_found() -> None:
     assert [link["target"] for link in LINK.finditer("see [a](b.md#c) and ![d](img/e.png)")] == ["b.md#c", "img/e.png"]
     assert COMMAND.findall("$ streamgate-doctor -n a | tail") == [("streamgate-doctor", " -n a ")]
     assert COMMAND.findall("kubectl logs deploy/streamgate-adapter --tail=5") == []
-    assert "timeout" in known("streamgate-rollout", "wait web")
+    assert "timeout" in allowed_flags("streamgate-rollout", "wait web")
     with pytest.raises(KeyError):
-        known("streamgate-rollout", "wiat web")
+        allowed_flags("streamgate-rollout", "wiat web")
 
 
 def test_each_heading_of_the_installation_that_has_commands_is_typed_by_a_cluster_test() -> None:
     tests = "".join(file.read_text() for file in (ROOT / "tests" / "cluster").rglob("test_*.py"))
-    headings = {block.heading for block in indented(INSTALL)}
+    headings = {block.heading for block in indented_blocks(INSTALL)}
     assert len(headings) >= 6
     assert [
         heading for heading in headings if f'(INSTALL, "{heading}")' not in tests.replace("page.INSTALL", "INSTALL")

@@ -23,7 +23,7 @@ T = TypeVar("T")
 Json = dict[str, Any]
 
 
-def typed(kind: type[T], value: Json) -> T:
+def decode_as(kind: type[T], value: Json) -> T:
     return msgspec.convert(value, kind, strict=False)
 
 
@@ -32,17 +32,17 @@ def at(seconds: float) -> str:
     return (NOW + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
 
 
-def seen(**found: Any) -> Snapshot:
-    return Snapshot(now=NOW.timestamp(), **found)
+def make_snapshot(**fields: Any) -> Snapshot:
+    return Snapshot(now=NOW.timestamp(), **fields)
 
 
-def said(snapshot: Snapshot) -> list[str]:
-    return [f"{found.object}: {found.says}" for found in findings(snapshot)]
+def finding_lines(snapshot: Snapshot) -> list[str]:
+    return [f"{finding.object}: {finding.says}" for finding in findings(snapshot)]
 
 
 def one(snapshot: Snapshot) -> Finding:
-    (found,) = findings(snapshot)
-    return found
+    (finding,) = findings(snapshot)
+    return finding
 
 
 def condition(kind: str, status: str, reason: str = "", message: str = "") -> Json:
@@ -63,7 +63,7 @@ def api_json(
 
 
 def api(*given: Any, **more: Any) -> APIService:
-    return typed(APIService, api_json(*given, **more))
+    return decode_as(APIService, api_json(*given, **more))
 
 
 def pods_metric(name: str) -> Json:
@@ -98,7 +98,7 @@ def hpa_json(
 
 
 def hpa(*given: Any, **more: Any) -> Hpa:
-    return typed(Hpa, hpa_json(*given, **more))
+    return decode_as(Hpa, hpa_json(*given, **more))
 
 
 CPU_50: Json = {"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 50}}}
@@ -107,7 +107,7 @@ STARVING = condition("ScalingActive", "False", "FailedGetPodsMetric", "unable to
 
 
 def vpa(name: str = "web", mode: str = "Auto", policies: tuple[Json, ...] = (), target: str = "web") -> Vpa:
-    return typed(Vpa, {
+    return decode_as(Vpa, {
         "metadata": {"name": name, "namespace": "shop"},
         "spec": {
             "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": target},
@@ -118,7 +118,7 @@ def vpa(name: str = "web", mode: str = "Auto", policies: tuple[Json, ...] = (), 
 
 
 def policy(phase: str = "Idle", **status: Any) -> Policy:
-    return typed(Policy, {
+    return decode_as(Policy, {
         "metadata": {"name": "web", "namespace": "shop"},
         "spec": {"progressDeadlineSeconds": 600},
         "status": {"phase": phase, **status},
@@ -158,7 +158,7 @@ def deployment_json(
 
 
 def program(kind: str = "adapter", *args: str, **more: Any) -> Program:
-    return Program(kind, typed(Deployment, deployment_json(kind, *args, **more)))
+    return Program(kind, decode_as(Deployment, deployment_json(kind, *args, **more)))
 
 
 def lease_json(name: str, renewed: float, namespace: str = "kube-node-lease") -> Json:
@@ -167,11 +167,11 @@ def lease_json(name: str, renewed: float, namespace: str = "kube-node-lease") ->
 
 
 def lease(name: str, renewed: float, namespace: str = "kube-node-lease") -> Lease:
-    return typed(Lease, lease_json(name, renewed, namespace))
+    return decode_as(Lease, lease_json(name, renewed, namespace))
 
 
 def node(name: str, ready: str = "True") -> Node:
-    return typed(Node, {"metadata": {"name": name}, "status": {"conditions": [condition("Ready", ready)]}})
+    return decode_as(Node, {"metadata": {"name": name}, "status": {"conditions": [condition("Ready", ready)]}})
 
 
 class Authority:
@@ -180,16 +180,16 @@ class Authority:
     def __init__(self, name: str = "ca", days: int = 365) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self.pem = self._signed(self._name, self._key.public_key(), NOW - timedelta(days=30), days, is_ca=True)
+        self.pem = self._sign(self._name, self._key.public_key(), NOW - timedelta(days=30), days, is_ca=True)
         self.bundle = base64.b64encode(self.pem).decode()
 
     def certificate(self, days: int = 90, begins: datetime = NOW - timedelta(days=30)) -> str:
         """Of a server, ending so many days from NOW."""
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "streamgate-adapter")])
         key = ec.generate_private_key(ec.SECP256R1()).public_key()
-        return base64.b64encode(self._signed(name, key, begins, days, is_ca=False)).decode()
+        return base64.b64encode(self._sign(name, key, begins, days, is_ca=False)).decode()
 
-    def _signed(
+    def _sign(
         self, name: x509.Name, key: ec.EllipticCurvePublicKey, begins: datetime, days: int, *, is_ca: bool
     ) -> bytes:
         built = (

@@ -13,7 +13,7 @@ import yaml
 from aiohttp import web
 
 from adapter.doctor import objects
-from adapter.doctor.__main__ import Health, code, look, main, told
+from adapter.doctor.__main__ import Health, code, look, main, report_lines
 from adapter.doctor.finding import About, Report
 from adapter.doctor.settings import FLAGS, Settings
 from adapter.kube.client import Client
@@ -34,7 +34,7 @@ from tests.doctor.conftest import (
 )
 from tests.kubeconfig import kubeconfig
 from tests.manifests.conftest import TOP, Build
-from tests.manifests.rights import called, granted
+from tests.manifests.rights import granted_rights, requested_rights
 
 CUSTOM = "custom.metrics.k8s.io"
 VALUES = f"/apis/{CUSTOM}/v1beta2/namespaces/shop/pods/"
@@ -56,7 +56,7 @@ def now(seconds: float = 0.0) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
 
 
-async def installed(cluster: FakeCluster) -> None:
+async def install_adapter(cluster: FakeCluster) -> None:
     """An adapter that serves custom metrics and offers one; a node with its Lease."""
     await cluster.put(objects.API_SERVICES, api_json())
     await cluster.put(objects.DEPLOYMENTS, deployment_json())
@@ -70,23 +70,23 @@ async def installed(cluster: FakeCluster) -> None:
 
 
 def objects_found(report: Report) -> list[str]:
-    return [found.object for found in report.findings]
+    return [finding.object for finding in report.findings]
 
 
 async def test_a_healthy_cluster_has_no_findings_and_who_serves_it_is_told(
     cluster: FakeCluster, settings: Callable[..., Settings]
 ) -> None:
-    await installed(cluster)
+    await install_adapter(cluster)
     await cluster.put(HORIZONTAL_POD_AUTOSCALERS, hpa_json("web", pods_metric("http_requests")))
     report = await look(settings())
     assert (report.findings, report.unseen) == ([], ())
     assert report.served == {f"v1beta2.{CUSTOM}": "streamgate/streamgate-adapter"}
     assert code(report) is Health.HEALTHY
-    assert list(told(report))[-1] == "nothing is wrong with what was looked at"
+    assert list(report_lines(report))[-1] == "nothing is wrong with what was looked at"
 
 
 async def test_it_only_reads_but_for_reviews(cluster: FakeCluster, settings: Callable[..., Settings]) -> None:
-    await installed(cluster)
+    await install_adapter(cluster)
     await look(settings())
     written = {path for method, path in cluster.requests if method != "GET"}
     assert written == {"/apis/authorization.k8s.io/v1/subjectaccessreviews"}
@@ -95,7 +95,7 @@ async def test_it_only_reads_but_for_reviews(cluster: FakeCluster, settings: Cal
 async def test_the_role_in_the_docs_is_what_it_asks_for(
     cluster: FakeCluster, settings: Callable[..., Settings]
 ) -> None:
-    await installed(cluster)
+    await install_adapter(cluster)
     await cluster.put(objects.DEPLOYMENTS, deployment_json(secret="tls", rules="rules"))
     await cluster.put(objects.DEPLOYMENTS, deployment_json("rollout", "--leader-elect"))
     await cluster.put(objects.DEPLOYMENTS, {"metadata": {"name": "web", "namespace": "shop"}, "spec": {}})
@@ -104,10 +104,12 @@ async def test_the_role_in_the_docs_is_what_it_asks_for(
     paths = [path.partition("?")[0] for _, path in cluster.requests]
     assert any(path.endswith("/proxy/readyz") for path in paths)
     discovery = ("/version", "/proxy/readyz", f"/apis/{CUSTOM}/v1beta2")
-    asked = called(one for one, path in zip(cluster.requests, paths, strict=True) if not path.endswith(discovery))
+    asked = requested_rights(
+        one for one, path in zip(cluster.requests, paths, strict=True) if not path.endswith(discovery)
+    )
     page = (TOP / "docs" / "doctor.md").read_text()
     role = yaml.safe_load(page.partition("```yaml")[2].partition("```")[0])
-    allowed = granted(Build([role]))
+    allowed = granted_rights(Build([role]))
     of_values = {(CUSTOM, "pods/http_requests", "get")}  # the role says: any
     assert asked - of_values - allowed == {
         ("", "secrets", "get"),
@@ -116,7 +118,7 @@ async def test_the_role_in_the_docs_is_what_it_asks_for(
 
 
 async def test_each_fault_that_is_planted_is_found(cluster: FakeCluster, settings: Callable[..., Settings]) -> None:
-    await installed(cluster)
+    await install_adapter(cluster)
     ours, other = Authority(days=10_000), Authority(days=10_000)
     await cluster.put(objects.API_SERVICES, api_json(caBundle=other.bundle))
     await cluster.put(objects.DEPLOYMENTS, deployment_json(secret="adapter-tls"))
@@ -150,7 +152,7 @@ async def test_each_fault_that_is_planted_is_found(cluster: FakeCluster, setting
 
 
 async def test_a_secrets_key_is_never_shown_or_kept(cluster: FakeCluster, settings: Callable[..., Settings]) -> None:
-    await installed(cluster)
+    await install_adapter(cluster)
     await cluster.put(objects.DEPLOYMENTS, deployment_json(secret="tls"))
     secret = {"metadata": {"name": "tls", "namespace": "streamgate"}}
     await cluster.put(objects.SECRETS, {**secret, "data": {"tls.crt": "nonsense", "tls.key": "a2V5"}})
@@ -164,7 +166,7 @@ async def test_a_secrets_key_is_never_shown_or_kept(cluster: FakeCluster, settin
 async def test_an_adapter_in_prometheus_adapters_place_is_found_by_what_it_serves(
     cluster: FakeCluster, settings: Callable[..., Settings]
 ) -> None:
-    await installed(cluster)
+    await install_adapter(cluster)
     renamed = deployment_json(available=0)
     renamed["metadata"] = {"name": "prometheus-adapter", "namespace": "streamgate"}
     await cluster.remove(objects.DEPLOYMENTS, "streamgate", "streamgate-adapter")
@@ -175,35 +177,35 @@ async def test_an_adapter_in_prometheus_adapters_place_is_found_by_what_it_serve
 async def test_a_starving_hpas_own_request_is_made_and_an_empty_list_is_no_value(
     cluster: FakeCluster, settings: Callable[..., Settings]
 ) -> None:
-    await installed(cluster)
+    await install_adapter(cluster)
     target = {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"selector": {"matchLabels": {"app": "web"}}}}
     await cluster.put(objects.DEPLOYMENTS, target)
     await cluster.put(HORIZONTAL_POD_AUTOSCALERS, hpa_json("web", pods_metric("http_requests"), conditions=(STARVING,)))
     cluster.fail(VALUES, 503, "ServiceUnavailable")
-    (found,) = (await look(settings())).findings
-    assert found.next == f"kubectl get --raw '{VALUES}*/http_requests?labelSelector=app%3Dweb'"
-    assert "503 ServiceUnavailable" in found.says
+    (finding,) = (await look(settings())).findings
+    assert finding.next == f"kubectl get --raw '{VALUES}*/http_requests?labelSelector=app%3Dweb'"
+    assert "503 ServiceUnavailable" in finding.says
 
 
 async def test_of_an_hpa_that_lacks_a_metric_its_own_request_is_made(
     cluster: FakeCluster, settings: Callable[..., Settings]
 ) -> None:
-    await installed(cluster)
+    await install_adapter(cluster)
     target = {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"selector": {"matchLabels": {"app": "web"}}}}
     await cluster.put(objects.DEPLOYMENTS, target)
     two = (pods_metric("http_requests"), utilization("cpu"))
     lacking = hpa_json("web", *two, conditions=(ACTIVE,), values=[{"type": ""}, CPU_50])
     await cluster.put(HORIZONTAL_POD_AUTOSCALERS, lacking)
     cluster.fail(VALUES, 404, "NotFound")
-    (found,) = [one for one in (await look(settings())).findings if one.about is About.HPA]
-    assert found.next == f"kubectl get --raw '{VALUES}*/http_requests?labelSelector=app%3Dweb'"
-    assert "404 NotFound" in found.says
+    (finding,) = [one for one in (await look(settings())).findings if one.about is About.HPA]
+    assert finding.next == f"kubectl get --raw '{VALUES}*/http_requests?labelSelector=app%3Dweb'"
+    assert "404 NotFound" in finding.says
 
 
 async def test_names_that_can_be_no_part_of_a_path_hide_nothing_else(
     cluster: FakeCluster, settings: Callable[..., Settings]
 ) -> None:
-    await installed(cluster)
+    await install_adapter(cluster)
     await cluster.put(objects.DEPLOYMENTS, deployment_json(rules=".."))
     await cluster.put(objects.DEPLOYMENTS, {"metadata": {"name": "web", "namespace": "shop"}, "spec": {}})
     starving = [pods_metric(".."), pods_metric("http_requests")]
@@ -217,11 +219,11 @@ async def test_names_that_can_be_no_part_of_a_path_hide_nothing_else(
 async def test_of_many_starving_hpas_the_first_twenty_are_asked_for(
     cluster: FakeCluster, settings: Callable[..., Settings]
 ) -> None:
-    await installed(cluster)
+    await install_adapter(cluster)
     await cluster.put(objects.DEPLOYMENTS, {"metadata": {"name": "web", "namespace": "shop"}, "spec": {}})
     for number in range(30):
-        found = hpa_json(f"web-{number:02}", pods_metric("http_requests"), conditions=(STARVING,))
-        await cluster.put(HORIZONTAL_POD_AUTOSCALERS, found)
+        starving = hpa_json(f"web-{number:02}", pods_metric("http_requests"), conditions=(STARVING,))
+        await cluster.put(HORIZONTAL_POD_AUTOSCALERS, starving)
     report = await look(settings())
     assert sum(name.startswith("HPA") for name in objects_found(report)) == 30
     assert sum(path.startswith(VALUES) for _, path in cluster.requests) == 20
@@ -238,7 +240,7 @@ async def test_lists_are_read_in_pages(cluster: FakeCluster, settings: Callable[
 
 async def test_pods_are_never_listed(cluster: FakeCluster, settings: Callable[..., Settings]) -> None:
     """There may be 100,000 of them, and nothing that is looked for needs them."""
-    await installed(cluster)
+    await install_adapter(cluster)
     await look(settings())
     assert not [path for _, path in cluster.requests if path.partition("?")[0].endswith("/pods")]
 
@@ -267,7 +269,7 @@ async def test_what_is_forbidden_is_told_and_the_rest_is_looked_at(
 async def test_over_a_stuck_release_that_cannot_be_read_nothing_is_not_called_well(
     cluster: FakeCluster, settings: Callable[..., Settings]
 ) -> None:
-    await installed(cluster)
+    await install_adapter(cluster)
     status = {
         "phase": "Stepping",
         "release": {"number": 1, "waitingSince": "soon"},
@@ -295,7 +297,7 @@ async def test_of_many_objects_that_cannot_be_read_the_first_twenty_are_named(
 async def test_rights_that_cannot_be_asked_for_are_not_called_lacking(
     cluster: FakeCluster, settings: Callable[..., Settings]
 ) -> None:
-    await installed(cluster)
+    await install_adapter(cluster)
     cluster.forbid("/apis/authorization.k8s.io")
     report = await look(settings())
     assert report.findings == []

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from adapter.doctor.objects import Deployment
-from adapter.doctor.pods import flag, is_set, mounted
-from tests.doctor.conftest import deployment_json, typed
+from adapter.doctor.pods import find_volume, flag, is_set
+from tests.doctor.conftest import decode_as, deployment_json
 
 
-def started(*args: str, **more: Any) -> Deployment:
-    return typed(Deployment, deployment_json("adapter", *args, **more))
+def deployment_with(*args: str, **more: Any) -> Deployment:
+    return decode_as(Deployment, deployment_json("adapter", *args, **more))
 
 
 @pytest.mark.parametrize(
@@ -28,25 +28,25 @@ def started(*args: str, **more: Any) -> Deployment:
     ],
 )
 def test_a_flag_is_read_in_every_spelling(args: tuple[str, ...], value: str | None) -> None:
-    assert flag(started(*args), "config") == value
+    assert flag(deployment_with(*args), "config") == value
 
 
 def test_underscores_are_hyphens() -> None:
-    assert flag(started("--tls_cert_file=/a"), "tls-cert-file") == "/a"
+    assert flag(deployment_with("--tls_cert_file=/a"), "tls-cert-file") == "/a"
 
 
 @pytest.mark.parametrize(
     ("args", "value"), [(("--leader-elect",), True), (("--leader-elect=false",), False), ((), False)]
 )
 def test_a_switch_is_on_or_off(args: tuple[str, ...], value: bool) -> None:
-    assert is_set(started(*args), "leader-elect") is value
+    assert is_set(deployment_with(*args), "leader-elect") is value
 
 
 def test_a_file_comes_from_the_volume_that_is_mounted_in_its_folder() -> None:
-    held = started(secret="adapter-tls", rules="rules")
-    (volume, key) = mounted(held, "/tls/tls.crt")
+    held = deployment_with(secret="adapter-tls", rules="rules")
+    (volume, key) = find_volume(held, "/tls/tls.crt")
     assert (volume.secret.secret_name, key) == ("adapter-tls", "tls.crt")
-    (volume, key) = mounted(held, "/etc/adapter/config.yaml")
+    (volume, key) = find_volume(held, "/etc/adapter/config.yaml")
     assert (volume.config_map.name, key) == ("rules", "config.yaml")
-    assert mounted(held, "/elsewhere/config.yaml") is None
-    assert mounted(started(), "/tls/tls.crt") is None
+    assert find_volume(held, "/elsewhere/config.yaml") is None
+    assert find_volume(deployment_with(), "/tls/tls.crt") is None

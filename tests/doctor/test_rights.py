@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from adapter.doctor.reviews import needed
+from adapter.doctor.reviews import rights_needed
 from adapter.doctor.rights import RIGHTS, Right
 from adapter.doctor.snapshot import Program, Snapshot
-from tests.doctor.conftest import api, program, seen
+from tests.doctor.conftest import api, make_snapshot, program
 from tests.manifests.conftest import BUILDERS, MANIFESTS, Build
 
 REVIEWS = {
@@ -17,7 +17,7 @@ REVIEWS = {
 """Kubernetes' own role system:auth-delegator."""
 
 
-def granted(build: Build, *names: str) -> set[tuple[str, str, str]]:
+def rights_granted(build: Build, *names: str) -> set[tuple[str, str, str]]:
     return {
         (group, resource, verb)
         for role in build.of("ClusterRole", "Role")
@@ -29,7 +29,7 @@ def granted(build: Build, *names: str) -> set[tuple[str, str, str]]:
     }
 
 
-def asked(*programs: str) -> set[tuple[str, str, str]]:
+def rights_asked(*programs: str) -> set[tuple[str, str, str]]:
     return {right[:3] for program in programs for right in RIGHTS[program]}
 
 
@@ -43,22 +43,22 @@ def asked(*programs: str) -> set[tuple[str, str, str]]:
 )
 def test_they_are_those_of_the_manifests(overlay: str, roles: tuple[str, ...], programs: tuple[str, ...]) -> None:
     builder: Callable[..., list[dict]] = BUILDERS["by hand"]
-    assert asked(*programs) - REVIEWS == granted(Build(builder(MANIFESTS / "overlays" / overlay)), *roles)
+    assert rights_asked(*programs) - REVIEWS == rights_granted(Build(builder(MANIFESTS / "overlays" / overlay)), *roles)
 
 
 def test_an_adapter_needs_nodes_where_it_serves_metrics_k8s_io_and_kubelets_where_it_scrapes_them() -> None:
     ours = "streamgate/streamgate-adapter"
-    resource = seen(api_services=[api(), api("v1beta1.metrics.k8s.io", ours)])
+    resource = make_snapshot(api_services=[api(), api("v1beta1.metrics.k8s.io", ours)])
     scraping, asking = program(), program("adapter", "--prometheus-url=http://prometheus:9090")
 
     def nodes(snapshot: Snapshot, of: Program) -> set[str]:
-        return {right.resource for right in needed(snapshot, of) if right.resource.startswith("nodes")}
+        return {right.resource for right in rights_needed(snapshot, of) if right.resource.startswith("nodes")}
 
     assert nodes(resource, scraping) == {"nodes", "nodes/metrics"}
     assert nodes(resource, asking) == {"nodes"}
     assert nodes(resource, program("recommender")) == set()
-    assert nodes(seen(api_services=[api()]), scraping) == set()
-    elsewhere = seen(api_services=[api("v1beta1.metrics.k8s.io", "kube-system/metrics-server")])
+    assert nodes(make_snapshot(api_services=[api()]), scraping) == set()
+    elsewhere = make_snapshot(api_services=[api("v1beta1.metrics.k8s.io", "kube-system/metrics-server")])
     assert nodes(elsewhere, scraping) == set()
 
 

@@ -11,7 +11,7 @@ import time
 
 from adapter.program import tables
 from tests.fuzz.doors import DOORS, SEEDS, Door
-from tests.fuzz.fuzzer import ROOT, Failure, Lines, fuzz, tried
+from tests.fuzz.fuzzer import ROOT, Failure, Lines, fuzz, try_input
 
 FOUND = ROOT / "build" / "fuzz"
 KEPT = 4096
@@ -39,7 +39,7 @@ def _one(door: Door, seconds: float, chance: random.Random, *, keep: bool) -> in
     for failure in failures:
         _tell(failure)
     if keep:
-        for body in (one for one in fresh if len(one) <= KEPT and tried(door, one) is None):
+        for body in (one for one in fresh if len(one) <= KEPT and try_input(door, one) is None):
             (SEEDS / door.name / _name(body)).write_bytes(body)
     return len(failures)
 

@@ -17,9 +17,9 @@ from adapter.console.objects import Hpa
 from adapter.console.pages import frame, hpas, recommendations, releases
 from adapter.console.recommendations import view as view_vpa
 from adapter.console.releases import view as view_release
-from adapter.doctor.__main__ import told
+from adapter.doctor.__main__ import report_lines
 from adapter.doctor.checks import findings
-from adapter.doctor.checks.apis import served
+from adapter.doctor.checks.apis import servers_by_api
 from adapter.doctor.checks.certificates import read as read_certificates
 from adapter.doctor.finding import Report, plain
 from adapter.doctor.objects import APIService, Lease, Policy, Vpa
@@ -45,7 +45,7 @@ from adapter.metrics.scrape.kubelet import KubeletUsage
 from adapter.metrics.slices import run
 from adapter.metrics.source import SourceError, UnsupportedQuery
 from adapter.program.tracing.config import read as read_tracing
-from adapter.program.tracing.send import rejected
+from adapter.program.tracing.send import rejected_spans
 from adapter.rollout import documents, queries, recording
 from adapter.rollout.foreign.read import read as read_foreign
 from adapter.rollout.foreign.write import documents as written
@@ -63,7 +63,7 @@ from adapter.serve.status import StatusError
 from adapter.spans import MILLION, parent_of
 from adapter.units import duration
 from adapter.units.manifest import ManifestError, values
-from adapter.units.nesting import pruned
+from adapter.units.nesting import prune
 from adapter.units.quantity import Quantity, QuantityError
 from adapter.units.regexp import RegexpError
 from adapter.units.selector import Selector, SelectorError
@@ -119,11 +119,11 @@ def kubelet(body: bytes) -> None:
 
 
 def otlp(read: Callable[[bytes], Any]) -> Callable[[bytes], None]:
-    def decoded(body: bytes) -> None:
+    def decode_request(body: bytes) -> None:
         request = read(body)
         Decoder().decode(request, NOW)
 
-    return decoded
+    return decode_request
 
 
 # ---- Prometheus and Kubernetes
@@ -142,8 +142,8 @@ def refusal(body: bytes) -> None:
 
 
 def hpa(body: bytes) -> None:
-    found = decode(body, HorizontalPodAutoscaler)
-    raw = msgspec.to_builtins(found)
+    parsed = decode(body, HorizontalPodAutoscaler)
+    raw = msgspec.to_builtins(parsed)
     read_spec(raw)
     read_history(raw)
 
@@ -154,8 +154,8 @@ def pod(body: bytes) -> None:
 
 def certificates(body: bytes) -> None:
     """A bundle as a ConfigMap holds it; what cannot be read is none at all."""
-    found = read_certificates(text(body), encoded=False)
-    assert all(one.not_valid_after_utc for one in found)
+    bundle = read_certificates(text(body), encoded=False)
+    assert all(one.not_valid_after_utc for one in bundle)
 
 
 def message(body: bytes) -> None:
@@ -182,8 +182,8 @@ def cluster(body: bytes) -> None:
     fields = {field: getattr(read, field) for field in read.__struct_fields__}
     fields["rules"] = {name: RulesFile(name, text) for name, text in read.rules.items()}
     seen = Snapshot(now=NOW, **fields)
-    report = Report(served(seen), findings(seen), ())
-    assert all(line.isprintable() for line in told(report))
+    report = Report(servers_by_api(seen), findings(seen), ())
+    assert all(line.isprintable() for line in report_lines(report))
 
 
 class Shown(Model, frozen=True):
@@ -201,10 +201,10 @@ def console(body: bytes) -> None:
     lists: dict[Kind, Sequence[Any]] = {
         Kind.HPAS: [view_hpa(one, NOW) for one in read.hpas],
         Kind.VPAS: [view_vpa(one) for one in read.vpas],
-        Kind.RELEASES: [found for one in read.policies if (found := view_release(one))],
+        Kind.RELEASES: [view for one in read.policies if (view := view_release(one))],
     }
     for kind, items in lists.items():
-        made.seen[kind, ""] = Listed[Any]().got(items, NOW)
+        made.seen[kind, ""] = Listed[Any]().after_list(items, NOW)
     made.remember(NOW)
     made.remember(NOW + 5)
     for page in (
@@ -234,10 +234,10 @@ def http2(body: bytes) -> None:
 
 def selector(body: bytes) -> None:
     for strict in (True, False):
-        found = Selector.parse(text(body), strict)
+        parsed = Selector.parse(text(body), strict)
         if strict:
-            assert Selector.parse(str(found)) == found
-        found.matches({"a": "b"})
+            assert Selector.parse(str(parsed)) == parsed
+        parsed.matches({"a": "b"})
 
 
 def selector_object(body: bytes) -> None:
@@ -258,17 +258,17 @@ def request(body: bytes) -> None:
 
 
 def traceparent(body: bytes) -> None:
-    found = parent_of(text(body))
-    assert found is None or (0 < found.trace_id < 2**128 and 0 < found.span_id < 2**64)
+    parent = parent_of(text(body))
+    assert parent is None or (0 < parent.trace_id < 2**128 and 0 < parent.span_id < 2**64)
 
 
 def collector_answer(body: bytes) -> None:
-    assert rejected(body) >= 0
+    assert rejected_spans(body) >= 0
 
 
 def quantity(body: bytes) -> None:
-    found = Quantity.parse(text(body))
-    assert Quantity.parse(str(found)).milli() == found.milli()
+    parsed = Quantity.parse(text(body))
+    assert Quantity.parse(str(parsed)).milli() == parsed.milli()
 
 
 def durations(body: bytes) -> None:
@@ -304,9 +304,9 @@ def promql(body: bytes) -> None:
 
 def expression(body: bytes) -> None:
     full_match(text(body)).matches("abc")
-    found = Regexp(text(body))
-    if match := found.search("abc"):
-        found.expand("$1${name}", match)
+    pattern = Regexp(text(body))
+    if match := pattern.search("abc"):
+        pattern.expand("$1${name}", match)
 
 
 def policy(body: bytes) -> None:
@@ -318,12 +318,12 @@ def policy(body: bytes) -> None:
 
 def foreign(body: bytes) -> None:
     """Whatever somebody else's objects say: a policy that comes of them is one that the API server takes."""
-    found = read_foreign(body, "theirs.yaml")
-    assert all(str(each).isprintable() for each in found.findings)
-    for each in found.policies:
+    translation = read_foreign(body, "theirs.yaml")
+    assert all(str(each).isprintable() for each in translation.findings)
+    for each in translation.policies:
         made, problems = gates.read(each["spec"])
         assert not [*problems, *queries.problems(made.gates), *shape.problems(each)]
-    assert values(written(found.objects).encode(), "ours.yaml") == list(found.objects)
+    assert values(written(translation.objects).encode(), "ours.yaml") == list(translation.objects)
 
 
 def windows(body: bytes) -> None:
@@ -361,7 +361,7 @@ DOORS = (
     Door("prometheus-error", refusal, (SourceError,)),
     Door("hpa", hpa, (Undecodable, HpaError)),
     Door("pod", pod, (Undecodable,)),
-    Door("nested-json", pruned),
+    Door("nested-json", prune),
     Door("certificates", certificates),
     Door("message", message),
     Door("cluster", cluster, (Undecodable,)),

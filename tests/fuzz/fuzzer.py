@@ -49,7 +49,7 @@ class TooSlow(BaseException):
 
 
 @contextmanager
-def limited(seconds: float) -> Iterator[None]:
+def limit_cpu_time(seconds: float) -> Iterator[None]:
     """Raises TooSlow in the block after that much CPU time of the process."""
 
     def late(*_: object) -> None:
@@ -66,10 +66,10 @@ def limited(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGPROF, signal.SIG_IGN)  # one that is on its way must not end the program
 
 
-def tried(door: Door, body: bytes, seconds: float = SECONDS) -> Failure | None:
+def try_input(door: Door, body: bytes, seconds: float = SECONDS) -> Failure | None:
     """What is wrong with how `door` takes `body`; None where nothing is."""
     try:
-        with limited(seconds):
+        with limit_cpu_time(seconds):
             door.read(body)
     except door.refusals:
         return None
@@ -98,25 +98,25 @@ class Lines:
     def follow(self, door: Door, body: bytes) -> tuple[bool, Failure | None]:
         """Whether `body` reached a new line, and what is wrong with how it was taken."""
         self._new = False
-        sys.settrace(self._called)
+        sys.settrace(self._on_call)
         try:
-            failure = tried(door, body, 20 * SECONDS)
+            failure = try_input(door, body, 20 * SECONDS)
         finally:
             sys.settrace(None)
         return self._new, failure
 
-    def _called(self, frame: FrameType, event: str, argument: Any) -> Any:
-        return self._passed if frame.f_code.co_filename.startswith(OURS) else None
+    def _on_call(self, frame: FrameType, event: str, argument: Any) -> Any:
+        return self._on_line if frame.f_code.co_filename.startswith(OURS) else None
 
-    def _passed(self, frame: FrameType, event: str, argument: Any) -> Any:
+    def _on_line(self, frame: FrameType, event: str, argument: Any) -> Any:
         key = frame.f_code, frame.f_lineno
         if key not in self._seen:
             self._seen.add(key)
             self._new = True
-        return self._passed
+        return self._on_line
 
 
-def mutated(chance: random.Random, pool: Sequence[bytes]) -> bytes:
+def mutate(chance: random.Random, pool: Sequence[bytes]) -> bytes:
     """One of `pool`, changed in one to eight places."""
     body = bytearray(chance.choice(pool))
     for _ in range(1 << chance.randrange(4)):
@@ -163,9 +163,9 @@ def fuzz(
     failures: dict[str, Failure] = {}
     count = 0
     while more(count):
-        body = mutated(chance, pool)
+        body = mutate(chance, pool)
         reached, failure = lines.follow(door, body)
-        failure = failure or (tried(door, body) if len(body) > LARGEST // 2 else None)
+        failure = failure or (try_input(door, body) if len(body) > LARGEST // 2 else None)
         count += 1
         if failure is not None:
             failures.setdefault(failure.place, failure)

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from tests.fuzz.doors import DOORS, SEEDS, Door
-from tests.fuzz.fuzzer import Lines, fuzz, mutated, tried
+from tests.fuzz.fuzzer import Lines, fuzz, mutate, try_input
 
 MUTATIONS = 60
 SECONDS = 5.0
@@ -21,8 +21,8 @@ def test_every_reader_has_seeds_and_every_folder_of_seeds_a_reader() -> None:
 def test_a_reader_bears_its_seeds_and_mutations_of_them(door: Door) -> None:
     pool = door.seeds()
     chance = random.Random(door.name)
-    for body in [*pool, *(mutated(chance, pool) for _ in range(MUTATIONS))]:
-        failure = tried(door, body, SECONDS)
+    for body in [*pool, *(mutate(chance, pool) for _ in range(MUTATIONS))]:
+        failure = try_input(door, body, SECONDS)
         assert failure is None, f"{failure.problem}\n{body[:2000]!r}"
 
 
@@ -36,9 +36,9 @@ def test_a_reader_that_fails_or_hangs_is_found() -> None:
             pass
 
     door = Door("promql", weak, (ValueError,))
-    assert tried(door, b"a") is None
+    assert try_input(door, b"a") is None
     for body, place in ((b"?", "ZeroDivisionError"), (b"!", "slow")):
-        failure = tried(door, body, 0.1)
+        failure = try_input(door, body, 0.1)
         assert failure is not None
         assert failure.place.startswith(place)
 

@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 
 from adapter.hpa.decide import Decision
 from adapter.hpa.hasten import LEAST, MOST, Asked, Obstacle, ask, may_ask, obstacle, rises, swap, whole
-from adapter.hpa.model import Behavior, History, HpaSpec, PodState, Policy, PolicyType, Rules, SelectPolicy, defaulted
+from adapter.hpa.model import (
+    Behavior,
+    History,
+    HpaSpec,
+    PodState,
+    Policy,
+    PolicyType,
+    Rules,
+    SelectPolicy,
+    apply_defaults,
+)
 
 PODS, PERCENT = Policy(PolicyType.PODS, 4, 15), Policy(PolicyType.PERCENT, 100, 15)
 UP = ("spec", "behavior", "scaleUp", "policies")
@@ -17,7 +27,7 @@ DOWN = ("spec", "behavior", "scaleDown", "policies")
 
 
 def spec(*, up: tuple[Policy, ...] = (), down: tuple[Policy, ...] = (), window: int | None = None) -> HpaSpec:
-    return defaulted(HpaSpec(max=9, behavior=Behavior(Rules(window, SelectPolicy.MAX, up), Rules(policies=down))))
+    return apply_defaults(HpaSpec(max=9, behavior=Behavior(Rules(window, SelectPolicy.MAX, up), Rules(policies=down))))
 
 
 def decision(current: int, desired: int) -> Decision:
@@ -29,27 +39,27 @@ def decision(current: int, desired: int) -> Decision:
 
 def test_the_two_policies_of_a_direction_that_says_nothing_of_them_change_places() -> None:
     """The API server stores them as soon as there is a behavior."""
-    found = swap(spec())
-    assert found == (UP, (PODS, PERCENT), (PERCENT, PODS))
+    swapped = swap(spec())
+    assert swapped == (UP, (PODS, PERCENT), (PERCENT, PODS))
 
 
 def test_where_scaling_up_has_one_policy_those_of_scaling_down_change_places() -> None:
-    found = swap(spec(up=(PODS,), down=(PERCENT, PODS)))
-    assert found == (DOWN, (PERCENT, PODS), (PODS, PERCENT))
+    swapped = swap(spec(up=(PODS,), down=(PERCENT, PODS)))
+    assert swapped == (DOWN, (PERCENT, PODS), (PODS, PERCENT))
 
 
 @given(st.lists(st.sampled_from([PODS, PERCENT, Policy(PolicyType.PODS, 1, 60)]), min_size=1, max_size=6))
 def test_a_swap_changes_the_list_and_nothing_of_what_is_in_it_and_swapped_back_it_is_as_before(
     policies: list[Policy],
 ) -> None:
-    found = swap(spec(up=tuple(policies)))
+    swapped = swap(spec(up=tuple(policies)))
     if len(set(policies)) == 1:
-        assert found is None
+        assert swapped is None
         return
-    assert found is not None
-    assert found.before == tuple(policies) != found.after
-    assert sorted(found.after) == sorted(policies)
-    assert sum(one != other for one, other in zip(found.before, found.after, strict=True)) == 2
+    assert swapped is not None
+    assert swapped.before == tuple(policies) != swapped.after
+    assert sorted(swapped.after) == sorted(policies)
+    assert sum(one != other for one, other in zip(swapped.before, swapped.after, strict=True)) == 2
 
 
 @pytest.mark.parametrize(
@@ -57,7 +67,7 @@ def test_a_swap_changes_the_list_and_nothing_of_what_is_in_it_and_swapped_back_i
     [
         (spec(), 1, None),
         (spec(), None, Obstacle.GENERATION),
-        (defaulted(HpaSpec(max=9)), 1, Obstacle.POLICIES),
+        (apply_defaults(HpaSpec(max=9)), 1, Obstacle.POLICIES),
         (spec(up=(PODS, PODS)), 1, Obstacle.POLICIES),
         (spec(window=60), 1, Obstacle.WINDOW),
     ],

@@ -40,11 +40,11 @@ TARGETS = {"Utilization": "averageUtilization", "AverageValue": "averageValue", 
 def rules(raw: dict | None) -> dict:
     """`behavior.scaleUp` or `scaleDown` as autoscaling/v2 writes it."""
     raw = dict(raw or {})
-    found = {"stabilizationWindowSeconds": raw.get("window"), "selectPolicy": raw.get("select")}
-    found["policies"] = [
+    fields = {"stabilizationWindowSeconds": raw.get("window"), "selectPolicy": raw.get("select")}
+    fields["policies"] = [
         dict(zip(("type", "value", "periodSeconds"), each, strict=True)) for each in raw.get("policies", ())
     ] or None
-    return found | {"tolerance": f"{raw['tolerance']}m" if "tolerance" in raw else None}
+    return fields | {"tolerance": f"{raw['tolerance']}m" if "tolerance" in raw else None}
 
 
 def metric(raw: dict) -> dict:
@@ -81,7 +81,7 @@ def pod_of(raw: dict, now: float) -> PodState:
     )
 
 
-def observed_of(raw: dict, now: float) -> Observed:
+def read_observed(raw: dict, now: float) -> Observed:
     if "invalid" in raw:
         return Invalid(raw["invalid"])
     if "object" in raw:
@@ -100,7 +100,7 @@ def looks(case: dict, where: str) -> list[Look]:
         scale = Scale(*step["scale"]) if "scale" in step else Scale(scale.spec, scale.spec)
         low = step.get("min", low)
         pods = [pod_of(one, now) for one in step["pods"]]
-        observed = [observed_of(one, now) for one in step["observed"]]
+        observed = [read_observed(one, now) for one in step["observed"]]
         ours = decide(spec_of(raw["spec"], low), scale, observed, pods, history, now)
         seen.append(Look(f"{where}, step {number}: {ours.explanation}", theirs, ours, scale.status))
         scale, history = Scale(ours.desired, scale.status), ours.history

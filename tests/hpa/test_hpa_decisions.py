@@ -16,7 +16,7 @@ from adapter.hpa.model import (
     Source,
     Target,
     TargetType,
-    defaulted,
+    apply_defaults,
 )
 from adapter.hpa.words import amount, ceil32, number
 from tests.hpa.conftest import Bench
@@ -40,8 +40,8 @@ def test_the_condition_says_which_limit_stood_against_it_or_that_none_did(
     bench: Bench, average: float, limited: tuple[bool, str]
 ) -> None:
     """On 3 pods at a target of 10: 24.1 asks for 8, 20 for 6."""
-    found = bench.look(bench.rps(10), bench.values(*[average] * 3), 3, bounds=(1, 6)).condition("ScalingLimited")
-    assert (found.status, found.message) == limited
+    condition = bench.look(bench.rps(10), bench.values(*[average] * 3), 3, bounds=(1, 6)).condition("ScalingLimited")
+    assert (condition.status, condition.message) == limited
 
 
 def test_the_largest_proposal_counts(bench: Bench) -> None:
@@ -103,12 +103,12 @@ def test_each_direction_may_have_a_tolerance_of_its_own(bench: Bench) -> None:
 
 
 def test_defaults_are_those_of_the_api_server() -> None:
-    spec = defaulted(HpaSpec(max=10, behavior=Behavior(up=Rules(window=60))))
+    spec = apply_defaults(HpaSpec(max=10, behavior=Behavior(up=Rules(window=60))))
     assert (spec.min, spec.metrics[0].name, spec.metrics[0].target) == (1, "cpu", (TargetType.UTILIZATION, 80))
     assert spec.behavior
     assert (spec.behavior.up.window, len(spec.behavior.up.policies)) == (60, 2)
     assert (spec.behavior.down.window, spec.behavior.down.policies) == (None, (("Percent", 100, 15),))
-    assert defaulted(spec) == spec
+    assert apply_defaults(spec) == spec
 
 
 @pytest.mark.parametrize(

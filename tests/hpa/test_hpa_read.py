@@ -227,12 +227,12 @@ def test_what_the_api_server_would_refuse_is_refused_with_its_field(
     assert sentence in str(refused.value)
 
 
-def put(found: dict, place: str, value: object) -> None:
+def put(node: dict, place: str, value: object) -> None:
     """Write `value` at a place such as `spec.metrics[0].type`."""
     *way, last = [int(key) if key.isdigit() else key for key in place.replace("[", ".").replace("]", "").split(".")]
     for key in way:
-        found = found[key]
-    found[last] = value
+        node = node[key]
+    node[last] = value
 
 
 JSON = st.recursive(
@@ -261,7 +261,7 @@ def test_whatever_the_object_it_is_read_or_refused_with_its_own_error(changes: l
 
 def test_a_metric_of_a_kind_that_is_not_known_hides_no_other(full: dict) -> None:
     full["spec"]["metrics"][1] = {"type": "Carbon", "carbon": {}}
-    found, [refusal] = read_metrics(full)
-    assert len(found) == 8
+    metrics, [refusal] = read_metrics(full)
+    assert len(metrics) == 8
     assert "spec.metrics[1].type must be one of" in str(refusal)
     assert read_metrics({"spec": {}}) == ([Metric(Source.RESOURCE, "cpu", Target(UTILIZATION, 80))], [])

@@ -11,7 +11,7 @@ from tests.frames import CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HE
 LARGE = 1000
 
 
-def fed(gate: Gate, data: bytes, size: int = 10**9) -> bytes:
+def feed(gate: Gate, data: bytes, size: int = 10**9) -> bytes:
     return b"".join(gate.feed(data[at : at + size]) for at in range(0, len(data), size))
 
 
@@ -34,7 +34,7 @@ def test_whole_frames_come_through_as_they_were_however_they_are_cut(parts: list
         else:
             sent += frame(first, 0, stream, b"d" * second)
     gate = Gate()
-    assert fed(gate, sent, size) == sent
+    assert feed(gate, sent, size) == sent
     assert (gate.held, gate.heads) == (0, sum(what == "head" for what, *_ in parts))
 
 
@@ -63,7 +63,7 @@ def test_the_preface_opens_and_anything_else_is_refused() -> None:
 def test_the_largest_head_comes_through_and_one_byte_more_is_refused_before_it_is_there() -> None:
     """A frame's header has 9 bytes; the second head is refused by its length, 1 byte over what is left."""
     largest = frame(HEADERS, 0, 1, b"h" * 1000) + frame(CONTINUATION, END_HEADERS, 1, b"h" * (HEAD_BYTES - 1018))
-    assert fed(Gate(), PREFACE + largest) == PREFACE + largest
+    assert feed(Gate(), PREFACE + largest) == PREFACE + largest
     gate = Gate()
     gate.feed(PREFACE + frame(HEADERS, 0, 1, b"h" * 1000))
     with pytest.raises(RefusedError, match=f"a head has more than {HEAD_BYTES} bytes"):
@@ -104,11 +104,11 @@ def test_what_brings_nothing_is_let_through_so_often_and_oftener_where_requests_
 ) -> None:
     """PREFACE has a frame of SETTINGS."""
     gate, often = Gate(), (CREDIT - 1) // cost
-    fed(gate, PREFACE + each * often)
-    gate.answered()
-    fed(gate, each * (ANSWER // cost))
+    feed(gate, PREFACE + each * often)
+    gate.count_answer()
+    feed(gate, each * (ANSWER // cost))
     with pytest.raises(RefusedError, match="too many requests or other frames without an answer"):
-        fed(gate, each * 2)
+        feed(gate, each * 2)
 
 
 def test_a_sender_that_is_answered_goes_on_for_ever_and_messages_cost_nothing() -> None:
@@ -116,8 +116,8 @@ def test_a_sender_that_is_answered_goes_on_for_ever_and_messages_cost_nothing() 
     gate.feed(PREFACE)
     for stream in range(1, 20_001, 2):
         gate.feed(frames.head(stream, b"h") + frames.data(stream, b"m" * LARGE) + frame(PING, 0, 0, bytes(8)))
-        gate.answered()
-    fed(gate, frames.data(1, b"m") * (CREDIT + 1))
+        gate.count_answer()
+    feed(gate, frames.data(1, b"m") * (CREDIT + 1))
 
 
 @given(st.integers(1, 50))
@@ -126,8 +126,8 @@ def test_answers_are_counted_however_they_are_cut(size: int) -> None:
     sent = frames.head(1, b"h") + frames.data(1, b"message") + frame(HEADERS, END_HEADERS | END_STREAM, 1, b"t")
     sent += frame(HEADERS, END_HEADERS | END_STREAM, 3, b"refused") + frame(PING, END_STREAM, 0, bytes(8))
     answers = Answers()
-    found = [answers.feed(sent[at : at + size]) for at in range(0, len(sent), size)]
-    assert [sum(each) for each in zip(*found, strict=True)] == [2, 1]
+    counts = [answers.feed(sent[at : at + size]) for at in range(0, len(sent), size)]
+    assert [sum(each) for each in zip(*counts, strict=True)] == [2, 1]
 
 
 def test_a_goodbye_is_a_frame_that_says_why() -> None:

@@ -74,7 +74,7 @@ async def turns(count: int = 50) -> None:
 async def answer(request: web.BaseRequest) -> web.StreamResponse:
     if request.path == "/known":
         assert isinstance(request.protocol, Connection)
-        request.protocol.known()
+        request.protocol.note_authenticated()
     return web.Response(body=b"x" * (32 * 2**20 if request.path == "/large" else 0))
 
 

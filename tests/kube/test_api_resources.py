@@ -48,7 +48,7 @@ def test_a_resource_of_discovery_leads_to_its_paths() -> None:
 
 
 def test_every_controller_is_known_by_its_kind() -> None:
-    assert {kind: found.api_version for kind, found in CONTROLLERS.items()} == {
+    assert {kind: resource.api_version for kind, resource in CONTROLLERS.items()} == {
         "Deployment": "apps/v1", "StatefulSet": "apps/v1", "DaemonSet": "apps/v1", "ReplicaSet": "apps/v1",
         "ReplicationController": "v1", "Job": "batch/v1", "CronJob": "batch/v1",
     }  # fmt: skip

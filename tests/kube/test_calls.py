@@ -79,9 +79,9 @@ async def test_a_review_is_asked_with_its_kind_and_answered(cluster: FakeCluster
 
 async def test_only_metadata_comes_where_only_metadata_is_asked_for(cluster: FakeCluster, client: Client) -> None:
     await cluster.put(CONFIG_MAPS, config_map("c", a="1"))
-    found = await client.list(CONFIG_MAPS.path(), PartialObjectMetadata, accept=client_module.METADATA_LIST)
-    assert [(one.kind, one.metadata.name) for one in found.items] == [("PartialObjectMetadata", "c")]
-    assert found.resource_version == str(cluster.store.version)
+    listing = await client.list(CONFIG_MAPS.path(), PartialObjectMetadata, accept=client_module.METADATA_LIST)
+    assert [(one.kind, one.metadata.name) for one in listing.items] == [("PartialObjectMetadata", "c")]
+    assert listing.resource_version == str(cluster.store.version)
 
 
 @pytest.mark.parametrize(
@@ -301,11 +301,13 @@ async def test_tls_is_verified_and_a_stranger_is_unreachable() -> None:
 
 def test_the_kernel_asks_a_quiet_peer_for_life() -> None:
     """After 30 s, then each 5 s, three times: a dead one is found within 30 + 3 x 5 = 45 s."""
-    with client_module._watched_socket((socket.AF_INET, socket.SOCK_STREAM, 0)) as made:
+    with client_module._keepalive_socket((socket.AF_INET, socket.SOCK_STREAM, 0)) as made:
         assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
-        found = [made.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in names if hasattr(socket, name)]
-    assert found == [30, 5, 3][: len(found)]
+        options = [
+            made.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in names if hasattr(socket, name)
+        ]
+    assert options == [30, 5, 3][: len(options)]
 
 
 # ---- the server's clock

@@ -64,27 +64,27 @@ async def authorization(connection: Connection, refused: bool = False) -> str | 
 
 
 async def test_a_token_and_a_server_are_read(tmp_path: Path) -> None:
-    found = await connect(kubeconfig(tmp_path, {"token": "t"}), environ=NOWHERE)
-    assert (found.server, found.namespace, found.tls) == ("http://s:1", "default", None)
-    assert await authorization(found) == "Bearer t"
+    connection = await connect(kubeconfig(tmp_path, {"token": "t"}), environ=NOWHERE)
+    assert (connection.server, connection.namespace, connection.tls) == ("http://s:1", "default", None)
+    assert await authorization(connection) == "Bearer t"
 
 
 async def test_a_name_and_a_password_are_basic_authentication(tmp_path: Path) -> None:
-    found = await connect(kubeconfig(tmp_path, {"username": "ann", "password": "p"}), environ=NOWHERE)
-    assert await authorization(found) == "Basic " + base64.b64encode(b"ann:p").decode()
+    connection = await connect(kubeconfig(tmp_path, {"username": "ann", "password": "p"}), environ=NOWHERE)
+    assert await authorization(connection) == "Basic " + base64.b64encode(b"ann:p").decode()
 
 
 async def test_a_name_without_a_password_is_basic_authentication_too_as_in_go(tmp_path: Path) -> None:
     for user in ({"username": "ann"}, {"username": "ann", "password": None}):
-        found = await connect(kubeconfig(tmp_path, user), environ=NOWHERE)
-        assert await authorization(found) == "Basic " + base64.b64encode(b"ann:").decode()
+        connection = await connect(kubeconfig(tmp_path, user), environ=NOWHERE)
+        assert await authorization(connection) == "Basic " + base64.b64encode(b"ann:").decode()
 
 
 async def test_a_user_may_act_as_another_one(tmp_path: Path) -> None:
     extra = {"example.com/Scopes": ["view", "edit"], "reason 100%": ["ünderstood"]}
     user = {"token": "t", "as": "ann", "as-uid": "7", "as-groups": ["g", "h"], "as-user-extra": extra}
-    found = await connect(kubeconfig(tmp_path, user), environ=NOWHERE)
-    assert list((await found.credentials.headers()).items()) == [
+    connection = await connect(kubeconfig(tmp_path, user), environ=NOWHERE)
+    assert list((await connection.credentials.headers()).items()) == [
         ("Authorization", "Bearer t"),
         ("Impersonate-User", "ann"),
         ("Impersonate-Uid", "7"),
@@ -146,28 +146,28 @@ async def test_a_plugins_path_is_meant_beside_the_file(tmp_path: Path) -> None:
     plugin.write_text(f"#!/bin/sh\necho '{json.dumps(answer)}'\n")
     plugin.chmod(0o700)
     of = {"apiVersion": answer["apiVersion"], "command": "./plugin", "interactiveMode": "Never"}
-    found = await connect(kubeconfig(tmp_path, {"exec": of}), environ=NOWHERE)
-    assert await authorization(found) == "Bearer of the plugin"
+    connection = await connect(kubeconfig(tmp_path, {"exec": of}), environ=NOWHERE)
+    assert await authorization(connection) == "Bearer of the plugin"
 
 
 async def test_another_context_can_be_chosen(tmp_path: Path) -> None:
-    found = await connect(kubeconfig(tmp_path, {"token": "t"}), "other", environ=NOWHERE)
-    assert (found.server, found.namespace) == ("http://other:2", "elsewhere")
-    assert await authorization(found) is None
+    connection = await connect(kubeconfig(tmp_path, {"token": "t"}), "other", environ=NOWHERE)
+    assert (connection.server, connection.namespace) == ("http://other:2", "elsewhere")
+    assert await authorization(connection) is None
 
 
 async def test_the_environment_names_the_files_and_several_are_merged(tmp_path: Path) -> None:
     first = kubeconfig(tmp_path, {"token": "first"}, name="first")
     second = kubeconfig(tmp_path, {"token": "second"}, name="second", server="http://unseen:9")
-    found = await connect(environ=NOWHERE | {"KUBECONFIG": f"{tmp_path}/missing:{first}:{second}"})
-    assert found.server == "http://s:1"
-    assert await authorization(found) == "Bearer first"
+    connection = await connect(environ=NOWHERE | {"KUBECONFIG": f"{tmp_path}/missing:{first}:{second}"})
+    assert connection.server == "http://s:1"
+    assert await authorization(connection) == "Bearer first"
 
 
 async def test_a_context_without_a_user_is_anonymous_even_over_tls(tmp_path: Path) -> None:
-    found = await connect(kubeconfig(tmp_path, server="https://s:1"), environ=NOWHERE)
-    assert found.tls is not None
-    assert await authorization(found) is None
+    connection = await connect(kubeconfig(tmp_path, server="https://s:1"), environ=NOWHERE)
+    assert connection.tls is not None
+    assert await authorization(connection) is None
 
 
 async def test_options_of_the_cluster_are_heeded(tmp_path: Path) -> None:
@@ -177,9 +177,9 @@ async def test_options_of_the_cluster_are_heeded(tmp_path: Path) -> None:
         "insecure-skip-tls-verify": True,
     }
     file = kubeconfig(tmp_path, {"token": "t"}, server="https://s:1", **options)
-    found = await connect(file, environ=NOWHERE)
-    assert (found.server_name, found.proxy) == ("kubernetes", "http://p:3")
-    assert (found.tls.verify_mode, found.tls.check_hostname) == (ssl.CERT_NONE, False)
+    connection = await connect(file, environ=NOWHERE)
+    assert (connection.server_name, connection.proxy) == ("kubernetes", "http://p:3")
+    assert (connection.tls.verify_mode, connection.tls.check_hostname) == (ssl.CERT_NONE, False)
 
 
 @pytest.mark.parametrize("strict", [True, False])
@@ -196,28 +196,28 @@ async def test_strictness_about_certificates_can_be_taken_back(
 
     monkeypatch.setattr(ssl, "create_default_context", strict_by_default)
     file = kubeconfig(tmp_path, {"token": "t"}, server="https://s:1")
-    found = await connect(file, environ=NOWHERE, strict_x509=strict)
-    assert bool(found.tls.verify_flags & ssl.VERIFY_X509_STRICT) is strict
+    connection = await connect(file, environ=NOWHERE, strict_x509=strict)
+    assert bool(connection.tls.verify_flags & ssl.VERIFY_X509_STRICT) is strict
 
 
 async def test_a_token_file_is_read_again_after_a_minute_and_its_newline_stripped(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "token").write_text("one\n")
-    found = await connect(kubeconfig(tmp_path, {"tokenFile": "token"}), environ=NOWHERE, clock=clock)
+    connection = await connect(kubeconfig(tmp_path, {"tokenFile": "token"}), environ=NOWHERE, clock=clock)
     (tmp_path / "token").write_text("two\n")
     clock.now += 59
-    assert await authorization(found) == "Bearer one"
+    assert await authorization(connection) == "Bearer one"
     clock.now += 1
-    assert await authorization(found) == "Bearer two"
+    assert await authorization(connection) == "Bearer two"
 
 
 async def test_a_refusal_reads_again_at_once_but_not_every_second(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "token").write_text("one")
-    found = await connect(kubeconfig(tmp_path, {"tokenFile": "token"}), environ=NOWHERE, clock=clock)
+    connection = await connect(kubeconfig(tmp_path, {"tokenFile": "token"}), environ=NOWHERE, clock=clock)
     (tmp_path / "token").write_text("two")
     clock.now += 9
-    assert await authorization(found, refused=True) == "Bearer one"
+    assert await authorization(connection, refused=True) == "Bearer one"
     clock.now += 1
-    assert await authorization(found, refused=True) == "Bearer two"
+    assert await authorization(connection, refused=True) == "Bearer two"
 
 
 def plugin(folder: Path, status: str, fails: bool = False) -> dict:
@@ -239,18 +239,18 @@ def plugin(folder: Path, status: str, fails: bool = False) -> dict:
 
 async def test_a_plugins_token_is_kept_until_it_expires(tmp_path: Path, clock: Clock) -> None:
     status = json.dumps({"token": "COUNT", "expirationTimestamp": "2000-01-01T00:00:00Z"})  # long expired
-    found = await connect(kubeconfig(tmp_path, plugin(tmp_path, status)), environ=NOWHERE, clock=clock)
-    assert await authorization(found) == "Bearer 0"
+    connection = await connect(kubeconfig(tmp_path, plugin(tmp_path, status)), environ=NOWHERE, clock=clock)
+    assert await authorization(connection) == "Bearer 0"
     clock.now += 61
-    assert await authorization(found) == "Bearer 1"
+    assert await authorization(connection) == "Bearer 1"
 
 
 async def test_a_plugin_that_names_no_expiry_is_run_again_only_after_a_refusal(tmp_path: Path, clock: Clock) -> None:
     status = json.dumps({"token": "COUNT"})
-    found = await connect(kubeconfig(tmp_path, plugin(tmp_path, status)), environ=NOWHERE, clock=clock)
+    connection = await connect(kubeconfig(tmp_path, plugin(tmp_path, status)), environ=NOWHERE, clock=clock)
     clock.now += 3600
-    assert await authorization(found) == "Bearer 0"
-    assert await authorization(found, refused=True) == "Bearer 1"
+    assert await authorization(connection) == "Bearer 0"
+    assert await authorization(connection, refused=True) == "Bearer 1"
 
 
 async def test_a_plugin_that_fails_is_told_in_one_sentence(tmp_path: Path) -> None:
@@ -282,12 +282,12 @@ async def test_a_plugins_client_certificate_changes_in_place(tmp_path: Path, clo
     ca.cert_pem.write_to_path(str(tmp_path / "ca"))
     async with FakeCluster(certificate=server) as cluster:
         file = kubeconfig(tmp_path, user, server=cluster.url, **{"certificate-authority": "ca"})
-        found = await connect(file, environ=NOWHERE, clock=clock)
-        async with Client(found) as client:
+        connection = await connect(file, environ=NOWHERE, clock=clock)
+        async with Client(connection) as client:
             with pytest.raises(Exception, match="GET /api"):
                 await client.get("/api")
             clock.now += 61
-            await found.credentials.headers(refused=True)
+            await connection.credentials.headers(refused=True)
             assert await client.get("/api")
 
 
@@ -305,8 +305,8 @@ async def test_certificates_of_a_kubeconfig_open_the_door(tmp_path: Path) -> Non
     }
     authority = {"certificate-authority-data": base64.b64encode(ca.cert_pem.bytes()).decode()}
     async with FakeCluster(certificate=server) as cluster:
-        found = await connect(kubeconfig(tmp_path, user, server=cluster.url, **authority), environ=NOWHERE)
-        async with Client(found) as client:
+        connection = await connect(kubeconfig(tmp_path, user, server=cluster.url, **authority), environ=NOWHERE)
+        async with Client(connection) as client:
             assert await client.get("/api")
 
 
@@ -358,28 +358,28 @@ POD = NOWHERE | {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_POR
 
 
 async def test_in_a_pod_the_service_account_is_used_and_its_token_rotates(account: Path, clock: Clock) -> None:
-    found = await connect(environ=POD, service_account=account, clock=clock)
-    assert (found.server, found.namespace) == ("https://10.96.0.1:443", "autoscaling")
-    assert (await authorization(found)).lower() == "bearer one"
+    connection = await connect(environ=POD, service_account=account, clock=clock)
+    assert (connection.server, connection.namespace) == ("https://10.96.0.1:443", "autoscaling")
+    assert (await authorization(connection)).lower() == "bearer one"
     (account / "token").write_text("two\n")
     clock.now += 61
-    assert (await authorization(found)).lower() == "bearer two"
+    assert (await authorization(connection)).lower() == "bearer two"
 
 
 async def test_a_token_that_is_missing_for_a_moment_leaves_the_old_one_in_use(account: Path, clock: Clock) -> None:
-    found = await connect(environ=POD, service_account=account, clock=clock)
+    connection = await connect(environ=POD, service_account=account, clock=clock)
     (account / "token").rename(account / "gone")
     clock.now += 61
-    assert (await authorization(found)).lower() == "bearer one"
+    assert (await authorization(connection)).lower() == "bearer one"
     (account / "gone").rename(account / "token")
     (account / "token").write_text("two")
     clock.now += 61
-    assert (await authorization(found)).lower() == "bearer two"
+    assert (await authorization(connection)).lower() == "bearer two"
 
 
 async def test_an_ipv6_server_is_bracketed(account: Path) -> None:
-    found = await connect(environ=POD | {"KUBERNETES_SERVICE_HOST": "fd00::1"}, service_account=account)
-    assert found.server == "https://[fd00::1]:443"
+    connection = await connect(environ=POD | {"KUBERNETES_SERVICE_HOST": "fd00::1"}, service_account=account)
+    assert connection.server == "https://[fd00::1]:443"
 
 
 async def test_a_pod_without_a_service_account_is_told(tmp_path: Path) -> None:
@@ -388,5 +388,5 @@ async def test_a_pod_without_a_service_account_is_told(tmp_path: Path) -> None:
 
 
 async def test_a_kubeconfig_in_a_pod_wins_over_the_service_account(account: Path, tmp_path: Path) -> None:
-    found = await connect(kubeconfig(tmp_path, {"token": "t"}), environ=POD, service_account=account)
-    assert found.server == "http://s:1"
+    connection = await connect(kubeconfig(tmp_path, {"token": "t"}), environ=POD, service_account=account)
+    assert connection.server == "http://s:1"

@@ -33,6 +33,6 @@ async def test_finalizers_put_a_deletion_off_until_the_last_is_removed(cluster: 
 async def test_orphaning_waits_for_the_collector(cluster: FakeCluster, client: Client) -> None:
     await cluster.put(CONFIG_MAPS, {"metadata": {"name": "a"}})
     await client.delete(PATH, body={"propagationPolicy": "Orphan"})
-    found = cluster.get(CONFIG_MAPS, "default", "a")
-    assert found is not None
-    assert found["metadata"]["finalizers"] == ["orphan"]
+    stored = cluster.get(CONFIG_MAPS, "default", "a")
+    assert stored is not None
+    assert stored["metadata"]["finalizers"] == ["orphan"]

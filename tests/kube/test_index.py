@@ -27,7 +27,7 @@ THINGS = st.builds(
     st.dictionaries(KEYS, VALUES, max_size=3),
 )
 STEPS = st.lists(st.tuples(st.sampled_from(["put", "put", "remove"]), THINGS), max_size=25)
-SELECTORS = st.builds(lambda found: Selector(tuple(found)), st.lists(requirements(KEYS, VALUES), max_size=3))
+SELECTORS = st.builds(lambda given: Selector(tuple(given)), st.lists(requirements(KEYS, VALUES), max_size=3))
 
 
 @settings(max_examples=300)

@@ -295,14 +295,14 @@ async def test_past_the_deadline_nobody_is_leader_by_his_own_clock_whatever_is_s
     """Work that does not end when it is cancelled at 10: asked at 9.9 the leader leads, at 10.1 he does not."""
     said = []
 
-    async def stuck() -> None:
+    async def hang() -> None:
         server.cut_off.add("a")
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(1e9)
         await asyncio.sleep(2)
 
     election = Election(server.client("a"), namespace="ns", name="lease", identity="a", terms=TERMS, draw=lambda: 0)
-    running = asyncio.ensure_future(election.run(stuck))
+    running = asyncio.ensure_future(election.run(hang))
     for moment in (9.9, 10.1, 11.9):
         await asyncio.sleep(moment - now())
         said.append(election.leader)

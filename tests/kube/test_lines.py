@@ -31,10 +31,10 @@ class Content:
 
 
 async def read_all(content: Content) -> list[bytes]:
-    found, reader = [], lines.Lines(cast(StreamReader, content), "WATCH /x")
+    received, reader = [], lines.Lines(cast(StreamReader, content), "WATCH /x")
     while batch := await reader.read(10):
-        found += batch
-    return found
+        received += batch
+    return received
 
 
 @settings(max_examples=200)

@@ -203,35 +203,35 @@ def follower(script: Script) -> Informer[PartialObjectMetadata]:
 async def test_waiting_for_a_list_that_does_not_come_ends_in_time() -> None:
     """The server refuses every try; whoever waits for 7 s gets his answer after 7 s, between two tries."""
     script = Script(*[errors.from_response(503, b"", "GET /api/v1/pods")] * 10)
-    found, now = follower(script), asyncio.get_running_loop().time
-    async with found.running():
+    informer, now = follower(script), asyncio.get_running_loop().time
+    async with informer.running():
         began = now()
-        assert not await found.wait_synced(7)
+        assert not await informer.wait_synced(7)
         assert now() - began == 7
         assert len(script.tries) == 4  # at 0, 0.5, 1.5 and 3.5 s; the next would be at 7.5 s
-        assert not found.synced
-        assert found.age(now()) == math.inf
-        assert isinstance(found.error, errors.KubeError)
-        assert found.error.status == 503
+        assert not informer.synced
+        assert informer.age(now()) == math.inf
+        assert isinstance(informer.error, errors.KubeError)
+        assert informer.error.status == 503
 
 
 async def test_bookmarks_keep_a_quiet_watch_open_and_young() -> None:
     """A bookmark each 75 s, and 120 s of silence would be too long: in an hour one try, never older than 75 s."""
     script = Script(Quiet(75, None))
-    found, now = follower(script), asyncio.get_running_loop().time
-    async with found.running():
-        assert await found.wait_synced(5)
+    informer, now = follower(script), asyncio.get_running_loop().time
+    async with informer.running():
+        assert await informer.wait_synced(5)
         for _ in range(60):
             await asyncio.sleep(60)
-            assert found.age(now()) <= 75
+            assert informer.age(now()) <= 75
     assert len(script.tries) == 1
 
 
 async def test_a_watch_that_falls_silent_is_dropped_after_two_minutes() -> None:
     """120 s of silence, then 0.5 s: a second try, which lasts."""
     script = Script(Quiet(600, None))
-    found = follower(script)
-    async with found.running():
+    informer = follower(script)
+    async with informer.running():
         await asyncio.sleep(119)
         assert len(script.tries) == 1
         await asyncio.sleep(2)

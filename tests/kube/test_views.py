@@ -132,18 +132,18 @@ def test_an_hpa_with_every_type_of_metric_is_read() -> None:
         },
         "status": {"currentReplicas": 2, "desiredReplicas": 3, "currentMetrics": None, "conditions": None},
     }
-    found = decode(msgspec.json.encode(hpa), HorizontalPodAutoscaler)
-    resource, container, pods, described, external = found.spec.metrics
+    decoded = decode(msgspec.json.encode(hpa), HorizontalPodAutoscaler)
+    resource, container, pods, described, external = decoded.spec.metrics
     assert resource.resource.target.average_utilization == 60
     assert container.container_resource.container == "main"
     assert pods.pods.target.average_value == "10"
     assert described.object.described_object.kind == "Ingress"
     assert external.external.metric.selector == {"matchLabels": {"a": "b"}}
-    assert found.spec.min_replicas is None
-    assert found.spec.behavior.scale_down.tolerance == "50m"
-    assert found.spec.behavior.scale_down.policies == ()
-    assert found.spec.behavior.scale_up.policies[0].period_seconds == 15
-    assert found.status.desired_replicas == 3
+    assert decoded.spec.min_replicas is None
+    assert decoded.spec.behavior.scale_down.tolerance == "50m"
+    assert decoded.spec.behavior.scale_down.policies == ()
+    assert decoded.spec.behavior.scale_up.policies[0].period_seconds == 15
+    assert decoded.status.desired_replicas == 3
 
 
 def test_null_is_as_good_as_absent_everywhere() -> None:

@@ -23,18 +23,18 @@ def informer(client: Client, kind: type = Pod, **options: Any) -> Informer:
     return Informer(client, PODS, kind, pacing=options.pop("pacing", SWIFT), **options)
 
 
-def names(found: Informer) -> set[str]:
-    return {one.metadata.name for one in found.index}
+def names(watcher: Informer) -> set[str]:
+    return {one.metadata.name for one in watcher.index}
 
 
-def asked(cluster: FakeCluster, part: str) -> list[str]:
+def paths_with(cluster: FakeCluster, part: str) -> list[str]:
     return [path for _, path in cluster.requests if part in path]
 
 
 def lists(cluster: FakeCluster) -> int:
     """How many requests brought everything anew: streamed lists, and first pages."""
-    pages = [path for path in asked(cluster, "limit=") if "continue=" not in path]
-    return len(pages) + len(asked(cluster, "sendInitialEvents"))
+    pages = [path for path in paths_with(cluster, "limit=") if "continue=" not in path]
+    return len(pages) + len(paths_with(cluster, "sendInitialEvents"))
 
 
 @pytest.mark.parametrize("streams", [True, False], ids=["streamed list", "paged list"])
@@ -43,48 +43,48 @@ async def test_an_informer_holds_what_there_is_and_follows_what_changes(
 ) -> None:
     cluster.streams_lists = streams
     await cluster.put(PODS, pod("old"))
-    found = informer(client)
-    async with found.running():
-        assert await found.wait_synced(5)
-        assert names(found) == {"old"}
+    watcher = informer(client)
+    async with watcher.running():
+        assert await watcher.wait_synced(5)
+        assert names(watcher) == {"old"}
         await cluster.put(PODS, pod("new"))
         await cluster.put(PODS, pod("old", labels={"app": "api"}))
-        await eventually(lambda: names(found) == {"old", "new"})
-        await eventually(lambda: found.index.get("default", "old").metadata.labels == {"app": "api"})
+        await eventually(lambda: names(watcher) == {"old", "new"})
+        await eventually(lambda: watcher.index.get("default", "old").metadata.labels == {"app": "api"})
         await cluster.remove(PODS, "default", "old")
-        await eventually(lambda: names(found) == {"new"})
+        await eventually(lambda: names(watcher) == {"new"})
     await eventually(lambda: cluster.watching == 0)
 
 
 async def test_an_empty_collection_is_synced_too(client: Client) -> None:
-    found = informer(client)
-    async with found.running():
-        assert await found.wait_synced(5)
-        assert len(found.index) == 0
+    watcher = informer(client)
+    async with watcher.running():
+        assert await watcher.wait_synced(5)
+        assert len(watcher.index) == 0
 
 
 async def test_a_watch_that_the_server_ends_is_resumed_without_a_list(cluster: FakeCluster, client: Client) -> None:
     cluster.watch_seconds = 0.05
-    found = informer(client)
-    async with found.running():
+    watcher = informer(client)
+    async with watcher.running():
         for number in range(10):
             await cluster.put(PODS, pod(f"p{number}"))
             await asyncio.sleep(0.03)
-        await eventually(lambda: len(found.index) == 10)
+        await eventually(lambda: len(watcher.index) == 10)
     assert lists(cluster) == 1
-    assert len(asked(cluster, "resourceVersion=")) > 1
-    assert found.error is None
+    assert len(paths_with(cluster, "resourceVersion=")) > 1
+    assert watcher.error is None
 
 
 async def test_a_watch_that_breaks_is_resumed_without_a_list_and_nothing_is_missed(
     cluster: FakeCluster, client: Client
 ) -> None:
-    found = informer(client)
-    async with found.running():
-        await found.wait_synced(5)
+    watcher = informer(client)
+    async with watcher.running():
+        await watcher.wait_synced(5)
         cluster.drop_connections()
         await cluster.put(PODS, pod("meanwhile"))
-        await eventually(lambda: names(found) == {"meanwhile"})
+        await eventually(lambda: names(watcher) == {"meanwhile"})
     assert lists(cluster) == 1
 
 
@@ -94,10 +94,10 @@ async def test_after_410_everything_is_listed_and_what_vanished_is_told_as_gone(
 ) -> None:
     for name in ("stays", "goes", "is made anew"):
         await cluster.put(PODS, pod(name))
-    found, told = informer(client), []
-    found.index.on_change(lambda old, new: told.append((old and old.metadata.name, new and new.metadata.name)))
-    async with found.running():
-        await found.wait_synced(5)
+    watcher, told = informer(client), []
+    watcher.index.on_change(lambda old, new: told.append((old and old.metadata.name, new and new.metadata.name)))
+    async with watcher.running():
+        await watcher.wait_synced(5)
         told.clear()
         await cluster.stop()
         await cluster.remove(PODS, "default", "goes")
@@ -108,7 +108,7 @@ async def test_after_410_everything_is_listed_and_what_vanished_is_told_as_gone(
         if how == "as an HTTP status":
             cluster.faults.append(lambda request: EXPIRED if "resourceVersion" in request.query else None)
         await cluster.start()
-        await eventually(lambda: names(found) == {"stays", "is made anew", "comes"})
+        await eventually(lambda: names(watcher) == {"stays", "is made anew", "comes"})
     assert sorted(told, key=str) == sorted(
         [("goes", None), ("is made anew", None), (None, "is made anew"), (None, "comes")], key=str
     )
@@ -117,35 +117,35 @@ async def test_after_410_everything_is_listed_and_what_vanished_is_told_as_gone(
 
 async def test_an_event_410_of_an_open_watch_leads_to_a_list(cluster: FakeCluster, client: Client) -> None:
     await cluster.put(PODS, pod("a"))
-    found = informer(client)
-    async with found.running():
-        await found.wait_synced(5)
+    watcher = informer(client)
+    async with watcher.running():
+        await watcher.wait_synced(5)
         cluster.store.compact()  # the open watch now stands before what is remembered
         await cluster.put(PODS, pod("b"))
-        await eventually(lambda: names(found) == {"a", "b"})
+        await eventually(lambda: names(watcher) == {"a", "b"})
     assert lists(cluster) == 2
 
 
 async def test_a_silent_watch_is_dropped_and_resumed(cluster: FakeCluster, client: Client) -> None:
-    found = informer(client, pacing=SWIFT._replace(silence=0.1))
-    async with found.running():
-        await found.wait_synced(5)
+    watcher = informer(client, pacing=SWIFT._replace(silence=0.1))
+    async with watcher.running():
+        await watcher.wait_synced(5)
         cluster.silent = True
         cluster.drop_connections()
         await eventually(lambda: cluster.watching)
         await cluster.put(PODS, pod("unheard"))
         await asyncio.sleep(0.15)
         cluster.silent = False
-        await eventually(lambda: names(found) == {"unheard"})
+        await eventually(lambda: names(watcher) == {"unheard"})
     assert lists(cluster) == 1
 
 
 async def test_a_bookmarks_version_is_where_the_watch_resumes(cluster: FakeCluster, client: Client) -> None:
     """Other resources' changes raise the version; without bookmarks the resumed one would be too old."""
     cluster.bookmark_seconds = 0.02
-    found = informer(client)
-    async with found.running():
-        await found.wait_synced(5)
+    watcher = informer(client)
+    async with watcher.running():
+        await watcher.wait_synced(5)
         cluster.store.version += 1000
         await asyncio.sleep(0.1)
         await cluster.stop()
@@ -153,63 +153,63 @@ async def test_a_bookmarks_version_is_where_the_watch_resumes(cluster: FakeClust
         await cluster.start()
         await eventually(lambda: cluster.watching)
         await asyncio.sleep(0.05)
-        assert found.error is None
+        assert watcher.error is None
     assert lists(cluster) == 1
 
 
 async def test_a_server_that_restarts_is_met_again(cluster: FakeCluster, client: Client) -> None:
     await cluster.put(PODS, pod("a"))
-    found = informer(client)
-    async with found.running():
-        await found.wait_synced(5)
+    watcher = informer(client)
+    async with watcher.running():
+        await watcher.wait_synced(5)
         await cluster.stop()
-        await eventually(lambda: found.error)
-        assert found.synced
-        assert names(found) == {"a"}, "what is known stays while the server is away"
+        await eventually(lambda: watcher.error)
+        assert watcher.synced
+        assert names(watcher) == {"a"}, "what is known stays while the server is away"
         await cluster.put(PODS, pod("b"))
         await cluster.start()
-        await eventually(lambda: names(found) == {"a", "b"})
-        assert found.error is None
+        await eventually(lambda: names(watcher) == {"a", "b"})
+        assert watcher.error is None
 
 
 async def test_a_resumed_watch_is_healthy_again_before_it_tells_anything_but_not_young(
     cluster: FakeCluster, client: Client
 ) -> None:
-    found = informer(client)
-    async with found.running():
-        await found.wait_synced(5)
-        before = found.age(1e12)
+    watcher = informer(client)
+    async with watcher.running():
+        await watcher.wait_synced(5)
+        before = watcher.age(1e12)
         cluster.silent = True
         await cluster.stop()
-        await eventually(lambda: found.error)
+        await eventually(lambda: watcher.error)
         await cluster.start()
-        await eventually(lambda: not found.error)
-        assert found.age(1e12) == before
+        await eventually(lambda: not watcher.error)
+        assert watcher.age(1e12) == before
 
 
 async def test_a_server_that_is_not_there_yet_is_waited_for(cluster: FakeCluster, client: Client) -> None:
     await cluster.stop()
     await cluster.put(PODS, pod("a"))
-    found = informer(client)
-    async with found.running():
-        await eventually(lambda: found.error)
+    watcher = informer(client)
+    async with watcher.running():
+        await eventually(lambda: watcher.error)
         await cluster.start()
-        assert await found.wait_synced(5)
-    assert len(asked(cluster, "sendInitialEvents")) == 1, "a refused connection says nothing about streamed lists"
+        assert await watcher.wait_synced(5)
+    assert len(paths_with(cluster, "sendInitialEvents")) == 1, "a refused connection says nothing about streamed lists"
 
 
 async def test_a_server_that_fails_on_a_version_time_after_time_is_asked_for_a_list(
     cluster: FakeCluster, client: Client
 ) -> None:
-    found = informer(client)
-    async with found.running():
-        await found.wait_synced(5)
+    watcher = informer(client)
+    async with watcher.running():
+        await watcher.wait_synced(5)
         fault = cluster.fail("/api/v1/pods", 500)
         cluster.drop_connections()
         await eventually(lambda: lists(cluster) > 1)
         cluster.faults.remove(fault)
         await cluster.put(PODS, pod("a"))
-        await eventually(lambda: names(found) == {"a"})
+        await eventually(lambda: names(watcher) == {"a"})
 
 
 @pytest.mark.parametrize("streams", [True, False], ids=["streamed list", "paged list"])
@@ -217,12 +217,12 @@ async def test_objects_of_1_5_megabytes_pass(cluster: FakeCluster, client: Clien
     cluster.streams_lists = streams
     large = {"big": "x" * 1_500_000}
     await cluster.put(PODS, pod("listed", annotations=large))
-    found = informer(client)
-    async with found.running():
-        await found.wait_synced(5)
+    watcher = informer(client)
+    async with watcher.running():
+        await watcher.wait_synced(5)
         await cluster.put(PODS, pod("watched", annotations=large))
-        await eventually(lambda: names(found) == {"listed", "watched"})
-        assert found.index.get("default", "watched").metadata.annotations == large
+        await eventually(lambda: names(watcher) == {"listed", "watched"})
+        assert watcher.index.get("default", "watched").metadata.annotations == large
 
 
 async def test_30_000_pods_come_in_60_pages(cluster: FakeCluster, client: Client) -> None:
@@ -230,12 +230,12 @@ async def test_30_000_pods_come_in_60_pages(cluster: FakeCluster, client: Client
     store = cluster.store.collection("", "pods")
     for number in range(30_000):
         store.put(pod(f"p{number}", f"ns{number % 100}", {"app": f"a{number % 1000}"}))
-    found = informer(client, PartialObjectMetadata)
-    async with found.running():
-        assert await found.wait_synced(30)
-    assert len(found.index) == 30_000
-    assert len(found.index.namespace("ns7")) == 300
-    assert len(asked(cluster, "limit=500")) == 60  # 30,000 / 500
+    watcher = informer(client, PartialObjectMetadata)
+    async with watcher.running():
+        assert await watcher.wait_synced(30)
+    assert len(watcher.index) == 30_000
+    assert len(watcher.index.namespace("ns7")) == 300
+    assert len(paths_with(cluster, "limit=500")) == 60  # 30,000 / 500
 
 
 async def test_a_token_that_expires_between_pages_starts_the_list_over(cluster: FakeCluster, client: Client) -> None:
@@ -249,12 +249,12 @@ async def test_a_token_that_expires_between_pages_starts_the_list_over(cluster: 
             cluster.store.compact()
 
     cluster.faults.append(expire_once)
-    found = informer(client)
-    async with found.running():
-        assert await found.wait_synced(10)
-        assert len(found.index) == 1200
-        assert found.error is None
-    assert lists(cluster) - len(asked(cluster, "sendInitialEvents")) == 2
+    watcher = informer(client)
+    async with watcher.running():
+        assert await watcher.wait_synced(10)
+        assert len(watcher.index) == 1200
+        assert watcher.error is None
+    assert lists(cluster) - len(paths_with(cluster, "sendInitialEvents")) == 2
 
 
 async def test_a_slow_consumer_loses_nothing_and_is_not_interrupted(cluster: FakeCluster, client: Client) -> None:
@@ -275,14 +275,14 @@ async def test_a_slow_consumer_loses_nothing_and_is_not_interrupted(cluster: Fak
 
 async def test_forbidden_is_told_as_such_and_forgotten_when_granted(cluster: FakeCluster, client: Client) -> None:
     fault = cluster.forbid("/api/v1/pods")
-    found = informer(client, pacing=SWIFT._replace(refused=0.3))
-    async with found.running():
-        await eventually(lambda: found.error)
-        assert isinstance(found.error, Forbidden)
-        assert "GET /api/v1/pods" in str(found.error)
+    watcher = informer(client, pacing=SWIFT._replace(refused=0.3))
+    async with watcher.running():
+        await eventually(lambda: watcher.error)
+        assert isinstance(watcher.error, Forbidden)
+        assert "GET /api/v1/pods" in str(watcher.error)
         cluster.faults.remove(fault)
-        assert await found.wait_synced(5)
-        assert found.error is None
+        assert await watcher.wait_synced(5)
+        assert watcher.error is None
 
 
 async def test_a_server_that_accepts_the_wish_for_a_streamed_list_and_ignores_it_is_listed_by_pages(
@@ -290,32 +290,32 @@ async def test_a_server_that_accepts_the_wish_for_a_streamed_list_and_ignores_it
 ) -> None:
     cluster.silent = True
     await cluster.put(PODS, pod("a"))
-    found = informer(client, pacing=SWIFT._replace(list_silence=0.1))
-    async with found.running():
-        assert await found.wait_synced(5)
-        assert names(found) == {"a"}
+    watcher = informer(client, pacing=SWIFT._replace(list_silence=0.1))
+    async with watcher.running():
+        assert await watcher.wait_synced(5)
+        assert names(watcher) == {"a"}
 
 
 async def test_metadata_only_asks_for_metadata_only(cluster: FakeCluster, client: Client) -> None:
     await cluster.put(PODS, pod("a", labels={"app": "web"}))
-    found = informer(client, PartialObjectMetadata)
-    async with found.running():
-        await found.wait_synced(5)
+    watcher = informer(client, PartialObjectMetadata)
+    async with watcher.running():
+        await watcher.wait_synced(5)
         await cluster.put(PODS, pod("b"))
-        await eventually(lambda: names(found) == {"a", "b"})
-    assert {one.kind for one in found.index} == {"PartialObjectMetadata"}
+        await eventually(lambda: names(watcher) == {"a", "b"})
+    assert {one.kind for one in watcher.index} == {"PartialObjectMetadata"}
 
 
 async def test_selectors_and_namespace_narrow_what_is_followed(cluster: FakeCluster, client: Client) -> None:
     for name, namespace, labels in (("a", "x", {"app": "web"}), ("b", "x", {"app": "api"}), ("c", "y", {"app": "web"})):
         await cluster.put(PODS, pod(name, namespace, labels))
-    found = informer(client, namespace="x", label_selector="app=web")
-    async with found.running():
-        await found.wait_synced(5)
-        assert names(found) == {"a"}
+    watcher = informer(client, namespace="x", label_selector="app=web")
+    async with watcher.running():
+        await watcher.wait_synced(5)
+        assert names(watcher) == {"a"}
         await cluster.put(PODS, pod("b", "x", {"app": "web"}))
         await cluster.put(PODS, pod("a", "x", {"app": "api"}))
-        await eventually(lambda: names(found) == {"b"})
+        await eventually(lambda: names(watcher) == {"b"})
 
 
 @pytest.mark.parametrize(("part", "field", "value"), [("status", "phase", 7), ("metadata", "labels", {"app": 7})])
@@ -327,21 +327,21 @@ async def test_one_strange_object_does_not_hide_the_others(
     strange[part][field] = value
     await cluster.put(PODS, strange)
     await cluster.put(PODS, pod("listed"))
-    found = informer(client)
-    async with found.running():
-        await found.wait_synced(5)
+    watcher = informer(client)
+    async with watcher.running():
+        await watcher.wait_synced(5)
         await cluster.put(PODS, strange)
         await cluster.put(PODS, pod("watched"))
-        await eventually(lambda: names(found) == {"listed", "watched"})
+        await eventually(lambda: names(watcher) == {"listed", "watched"})
     assert lists(cluster) == 2  # the streamed one was refused; the strange object made for no further
 
 
 async def test_what_a_handler_raises_ends_the_informer_where_it_is_seen(cluster: FakeCluster, client: Client) -> None:
     await cluster.put(PODS, pod("a"))
-    found = informer(client)
-    found.index.on_change(lambda old, new: 1 / 0)
+    watcher = informer(client)
+    watcher.index.on_change(lambda old, new: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        async with found.running():
+        async with watcher.running():
             await asyncio.sleep(5)
 
 
@@ -353,10 +353,10 @@ async def test_what_the_body_raises_passes_as_it_is(client: Client) -> None:
 
 async def test_a_transform_slims_what_is_held(cluster: FakeCluster, client: Client) -> None:
     await cluster.put(PODS, pod("a"))
-    found = informer(client, transform=lambda one: Pod(metadata=one.metadata))
-    async with found.running():
-        await found.wait_synced(5)
-        assert found.index.get("default", "a").status.phase == ""
+    watcher = informer(client, transform=lambda one: Pod(metadata=one.metadata))
+    async with watcher.running():
+        await watcher.wait_synced(5)
+        assert watcher.index.get("default", "a").status.phase == ""
 
 
 async def test_a_bookmark_says_that_the_server_is_there(cluster: FakeCluster, client: Client) -> None:

@@ -35,11 +35,11 @@ LINE = {
 }
 
 
-def asked(uri: str, at: float, code: int = 200, ms: float = 10.0, user: str = HPA_USER) -> Event:
+def hpa_request(uri: str, at: float, code: int = 200, ms: float = 10.0, user: str = HPA_USER) -> Event:
     return Event(user, "get", "pods.custom.metrics.k8s.io", "*", uri, at, at + ms / 1e3, code)
 
 
-def listed(user: str) -> Event:
+def list_request(user: str) -> Event:
     return Event(user, "list", "pods", "", "/api/v1/namespaces/a/pods", 0.0, 0.1, 200)
 
 
@@ -56,16 +56,24 @@ def test_a_line_cut_off_in_the_middle_is_left_for_later() -> None:
 
 
 def test_only_the_hpa_controllers_requests_for_metrics_count_as_such() -> None:
-    assert metric_requests([asked("a", 0.0, user="someone"), listed(HPA_USER)]) == []
+    assert metric_requests([hpa_request("a", 0.0, user="someone"), list_request(HPA_USER)]) == []
 
 
 def test_only_an_adapters_own_lists_of_pods_are_its() -> None:
-    assert pod_lists([listed("a"), listed("b"), listed("a"), asked("u", 0.0, user="a")], "a") == 2
+    assert (
+        pod_lists([list_request("a"), list_request("b"), list_request("a"), hpa_request("u", 0.0, user="a")], "a") == 2
+    )
 
 
 def test_intervals_are_between_requests_of_one_hpa_in_order_of_time() -> None:
-    found = [asked("a", 30.0), asked("b", 16.0), asked("a", 0.0), asked("a", 15.0), asked("c", 1.0)]
-    assert intervals(found) == [15.0, 15.0]  # b and c were looked at once
+    requests = [
+        hpa_request("a", 30.0),
+        hpa_request("b", 16.0),
+        hpa_request("a", 0.0),
+        hpa_request("a", 15.0),
+        hpa_request("c", 1.0),
+    ]
+    assert intervals(requests) == [15.0, 15.0]  # b and c were looked at once
 
 
 def test_quantiles_occurred_and_are_unknown_of_nothing() -> None:
@@ -119,14 +127,18 @@ def test_numbers_keep_three_digits_that_count() -> None:
     ]
 
 
-def spent(found: list[Event]) -> Spent:
+def make_spent(requests: list[Event]) -> Spent:
     cpu = {"adapter": 1.0, "prometheus": 2.0, "kube-apiserver": 4.0, "kube-controller-manager": 1.0, "etcd": 0.5}
-    return Spent(30.0, cpu, queries=6.0, series=1.0, computation_s=0.02, depth=3.0, busy=0.5, events=found)
+    return Spent(30.0, cpu, queries=6.0, series=1.0, computation_s=0.02, depth=3.0, busy=0.5, events=requests)
 
 
 def test_a_window_is_told_per_period_and_per_minute() -> None:
-    found = [*(asked(uri, at) for uri in "ab" for at in (0.0, 15.0)), asked("c", 1.0, code=500), listed("me")]
-    one = driven.driven(spent(found), "me", rss=50.0, most=60.0)
+    requests = [
+        *(hpa_request(uri, at) for uri in "ab" for at in (0.0, 15.0)),
+        hpa_request("c", 1.0, code=500),
+        list_request("me"),
+    ]
+    one = driven.compute_figures(make_spent(requests), "me", rss=50.0, most=60.0)
     assert (one.answered15, one.failed, one.looked_at) == (2.0, 1, 2)  # 4 answers in two periods
     assert (one.interval_p50_s, one.request_p50_ms) == (15.0, pytest.approx(10))
     assert (one.queries15, one.lists15, one.computation_ms) == (3.0, 0.5, 20.0)
@@ -140,7 +152,9 @@ def test_a_level_is_told_per_request() -> None:
     tally.note(200, b"app-1-x app-1-y app-1-z", prefix=b"app-1-", replicas=3)
     tally.note(200, b"app-1-x app-1-y", prefix=b"app-1-", replicas=3)
     tally.note(500, b"", prefix=b"app-1-", replicas=3)
-    one = direct.level(tally, spent([listed("me")] * 4), concurrency=5, seconds=2.0, client=0.5, user="me", rss=50.0)
+    one = direct.level(
+        tally, make_spent([list_request("me")] * 4), concurrency=5, seconds=2.0, client=0.5, user="me", rss=50.0
+    )
     assert (one.failed, one.wrong, one.requests, one.per_second) == (1, 1, 4, 2.0)
     assert (one.adapter_cpu_ms, one.queries, one.lists, one.client_share) == (250.0, 1.5, 1.0, 0.25)
 
@@ -161,15 +175,15 @@ def test_every_pod_has_its_series_at_a_steady_rate() -> None:
 def results() -> report.Results:
     tally = direct.Tally()
     tally.latencies = [1.0]
-    level = direct.level(tally, spent([]), concurrency=5, seconds=1.0, client=0.1, user="me", rss=50.0)
-    window = driven.driven(spent([]), "me", rss=50.0, most=60.0)
+    level = direct.level(tally, make_spent([]), concurrency=5, seconds=1.0, client=0.1, user="me", rss=50.0)
+    window = driven.compute_figures(make_spent([]), "me", rss=50.0, most=60.0)
     names = (*report.PEERS, report.OURS)
     return report.Results(dict.fromkeys(names, level), {name: [level] for name in names}, dict.fromkeys(names, window))
 
 
 def test_figures_come_back_from_json_and_are_told_with_their_conditions() -> None:
-    found = report.document(results(), {"machine": "two processors"})
-    again, conditions = report.parse(json.loads(json.dumps(found)))
+    document = report.document(results(), {"machine": "two processors"})
+    again, conditions = report.parse(json.loads(json.dumps(document)))
     text = report.figures([again], [conditions])
     assert "- machine: two processors" in text
     assert "| requests/s | 1.00 | 1.00 | 1.00 | same | same |" in text

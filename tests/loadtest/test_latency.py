@@ -15,8 +15,8 @@ from loadtest.latency import Change, Step, changes, histogram, quantile, spread,
 
 def step(*after: tuple[float, int], served: float | None = None, sampled: float | None = None) -> Step:
     """A step at Unix time 1000 from 2 to 4 replicas; changes are (seconds after it, replicas)."""
-    found = tuple(Change(1000 + seconds, replicas) for seconds, replicas in after)
-    return Step("ns/web", at=1000.0, until=1060.0, before=2, wanted=4, changes=found, served=served, sampled=sampled)
+    changes = tuple(Change(1000 + seconds, replicas) for seconds, replicas in after)
+    return Step("ns/web", at=1000.0, until=1060.0, before=2, wanted=4, changes=changes, served=served, sampled=sampled)
 
 
 # -- one step ---------------------------------------------------------------------------------------------------------
@@ -41,9 +41,9 @@ def test_a_wrong_size_and_an_overshoot_are_told_apart() -> None:
 
 
 def test_the_parts_of_a_step_add_up_to_its_latency() -> None:
-    found = step((20, 4), sampled=1007.0, served=1008.5)
-    assert found.parts == (7.0, 1.5, 11.5)
-    assert sum(found.parts) == found.seconds
+    one_step = step((20, 4), sampled=1007.0, served=1008.5)
+    assert one_step.parts == (7.0, 1.5, 11.5)
+    assert sum(one_step.parts) == one_step.seconds
 
 
 def test_parts_are_unknown_where_the_adapter_was_not_seen_to_serve_it() -> None:
@@ -75,14 +75,14 @@ def test_a_quantile_is_a_value_that_occurred() -> None:
 
 
 def test_steps_that_never_end_count_as_the_slowest() -> None:
-    found = summary(5.0, [step((10, 4))] * 18 + [step()] * 2)
-    assert (found.median, found.p90, found.p95) == (10, 10, math.inf)  # 18 of 20 are 90 %
-    assert (found.steps, found.wrong, found.met) == (20, 2, False)
+    statistics = summary(5.0, [step((10, 4))] * 18 + [step()] * 2)
+    assert (statistics.median, statistics.p90, statistics.p95) == (10, 10, math.inf)  # 18 of 20 are 90 %
+    assert (statistics.steps, statistics.wrong, statistics.met) == (20, 2, False)
 
 
 def test_the_summary_counts_what_went_wrong_or_by_stages() -> None:
-    found = summary(2.0, [step((9, 4)), step((5, 3), (20, 4)), step((9, 5)), step((9, 4), (24, 5), (40, 4))])
-    assert (found.wrong, found.overshot, found.staged) == (1, 2, 1)
+    statistics = summary(2.0, [step((9, 4)), step((5, 3), (20, 4)), step((9, 5)), step((9, 4), (24, 5), (40, 4))])
+    assert (statistics.wrong, statistics.overshot, statistics.staged) == (1, 2, 1)
 
 
 def test_the_goal_depends_on_the_scrape_interval() -> None:
@@ -93,8 +93,8 @@ def test_the_goal_depends_on_the_scrape_interval() -> None:
 @given(st.integers(1, 30), st.floats(0.1, 60), st.integers())
 @settings(max_examples=30)
 def test_moments_are_spread_evenly_over_the_whole_time(count: int, seconds: float, seed: int) -> None:
-    found = sorted(spread(count, seconds, random.Random(seed)))
-    for number, moment in enumerate(found):
+    moments = sorted(spread(count, seconds, random.Random(seed)))
+    for number, moment in enumerate(moments):
         part = seconds / count
         assert number * part <= moment * (1 + 1e-9)
         assert moment <= (number + 1) * part * (1 + 1e-9)
@@ -156,10 +156,10 @@ def test_the_least_latency_of_one_pod_is_that_of_two_even_spreads(scrape: float,
 def test_more_pods_and_longer_scrapes_never_make_it_less_and_it_has_bounds(
     scrape: float, pods: int, share: float
 ) -> None:
-    found = latency.least(share, scrape=scrape, pods=pods)
-    assert scrape <= found <= 2 * scrape + 15
-    assert found <= latency.least(share, scrape=scrape, pods=pods + 1) + 0.01
-    assert found <= latency.least(share, scrape=scrape + 1, pods=pods) + 0.01
+    bound = latency.least(share, scrape=scrape, pods=pods)
+    assert scrape <= bound <= 2 * scrape + 15
+    assert bound <= latency.least(share, scrape=scrape, pods=pods + 1) + 0.01
+    assert bound <= latency.least(share, scrape=scrape + 1, pods=pods) + 0.01
 
 
 def test_the_page_tells_the_least_latency_of_two_pods() -> None:

@@ -38,7 +38,7 @@ POD: dict[str, Any] = {
 
 
 def test_of_an_hpa() -> None:
-    found = list(of_hpa(HPA))
+    lines = list(of_hpa(HPA))
     rate = WEB | {"metric_name": "rate", "metric_target_type": "average"}
     for line in (
         ("spec_min_replicas", WEB, 1),
@@ -49,8 +49,8 @@ def test_of_an_hpa() -> None:
         ("status_condition", WEB | {"condition": "ScalingActive", "status": "true"}, 1),
         ("status_condition", WEB | {"condition": "ScalingActive", "status": "unknown"}, 0),
     ):
-        assert line in found
-    assert len(found) == 4 + 2 + 1 + 3  # sizes, targets, values, one condition
+        assert line in lines
+    assert len(lines) == 4 + 2 + 1 + 3  # sizes, targets, values, one condition
 
 
 def test_of_a_pod() -> None:

@@ -28,6 +28,6 @@ def test_every_verb_and_every_program_has_its_section() -> None:
 
 
 def test_a_metric_has_its_labels_although_nothing_was_counted_yet() -> None:
-    found = {one.name: one for one in references.families(Telemetry().registry)}
-    assert found["streamgate_recommender_samples_total"].labels == ("result",)
-    assert found["streamgate_recommender_samples_total"].kind == "counter"
+    by_name = {one.name: one for one in references.families(Telemetry().registry)}
+    assert by_name["streamgate_recommender_samples_total"].labels == ("result",)
+    assert by_name["streamgate_recommender_samples_total"].kind == "counter"

@@ -17,8 +17,8 @@ from loadtest.simulate_days import (
     latency_ms,
     need_of,
     over_two_minutes,
-    simulated,
-    waited,
+    simulate,
+    wait_distribution,
     with_behavior,
 )
 from tests.cluster.adapter import hpa, pods_metric
@@ -28,10 +28,10 @@ SPEC = read_spec(hpa("web", "default", pods_metric("load", f"{TARGET:g}"), low=L
 
 @pytest.mark.parametrize("busy", [0.1, 0.3, 0.5, 0.7])
 def test_the_mean_wait_of_an_md1_queue_is_pollaczeks(busy: float) -> None:
-    found = waited(busy)
-    assert found[0] == pytest.approx(1 - busy)  # nobody is there
-    assert np.all(np.diff(found) > -1e-9)
-    assert (1 - found).sum() * (GRID[1] - GRID[0]) == pytest.approx(busy / (2 * (1 - busy)), rel=0.03)
+    distribution = wait_distribution(busy)
+    assert distribution[0] == pytest.approx(1 - busy)  # nobody is there
+    assert np.all(np.diff(distribution) > -1e-9)
+    assert (1 - distribution).sum() * (GRID[1] - GRID[0]) == pytest.approx(busy / (2 * (1 - busy)), rel=0.03)
 
 
 def test_fewer_pods_wait_longer() -> None:
@@ -60,13 +60,13 @@ def test_a_rate_over_two_minutes_divides_by_them_also_where_a_pod_is_younger() -
 
 
 def test_the_slower_the_metric_the_less_exact_is_a_short_day() -> None:
-    found = [elasticity(simulated(setting, SPEC, 600.0, 7.5, seed=1)).accuracy for setting in SETTINGS]
-    assert min(found[:2]) > found[2]
-    assert all(0.5 < accuracy < 0.95 for accuracy in found)
+    accuracies = [elasticity(simulate(setting, SPEC, 600.0, 7.5, seed=1)).accuracy for setting in SETTINGS]
+    assert min(accuracies[:2]) > accuracies[2]
+    assert all(0.5 < accuracy < 0.95 for accuracy in accuracies)
 
 
 def test_the_same_seed_gives_the_same_day_and_never_leaves_the_bounds() -> None:
-    one, other = (simulated(SETTINGS[0], SPEC, 300.0, 3.0, seed=2) for _ in range(2))
+    one, other = (simulate(SETTINGS[0], SPEC, 300.0, 3.0, seed=2) for _ in range(2))
     assert one == other
     assert all(LOW <= moment.have <= HIGH for moment in one)
     assert [moment.need for moment in one] == [need_of(place * 0.5 + 0.25, 300.0) for place in range(600)]
@@ -76,7 +76,7 @@ def test_without_a_tolerance_upwards_load_a_little_over_the_target_gets_its_pod(
     """With 0.1 two pods bear up to 2.2 pods' worth without a third. On a slow day that is most of what is missed."""
     seconds = 3600.0
     before, after = (
-        elasticity(simulated(SETTINGS[0], with_behavior(30, tolerance), seconds, 7.5, seed=1))
+        elasticity(simulate(SETTINGS[0], with_behavior(30, tolerance), seconds, 7.5, seed=1))
         for tolerance in (None, "0")
     )
     assert after.under < before.under / 2

@@ -35,9 +35,9 @@ def test_healthy_releases_are_rolled_back_as_rarely_as_promised(service: Service
 
 def test_five_percent_of_errors_are_found_soon() -> None:
     """At 100 canary requests per window, beside 0.1 %; with two gates each needs 40."""
-    found = releases(Service(1000, share=0.1, rate=0.001), SAMPLE, ratio=50, seed=2, count=300, gates=2)
-    assert (found.rolled_back <= 9).all()
-    assert float(np.median(found.rolled_back)) <= 4
+    outcomes = releases(Service(1000, share=0.1, rate=0.001), SAMPLE, ratio=50, seed=2, count=300, gates=2)
+    assert (outcomes.rolled_back <= 9).all()
+    assert float(np.median(outcomes.rolled_back)) <= 4
 
 
 def test_more_of_a_difference_or_of_traffic_is_found_sooner() -> None:

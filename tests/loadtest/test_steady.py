@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import pytest
 
 from adapter.kube.objects import Condition, ObjectMeta, Pod, PodStatus
-from loadtest.steady import LIST_MARKS, MARKS, document, moved, rows, scripts
+from loadtest.steady import LIST_MARKS, MARKS, document, rows, scripts, unwanted_changes
 from loadtest.steady_bench.contenders import CONTENDERS, EMBEDDED
 from loadtest.steady_bench.disturbances import DISTURBANCES, SHORT
-from loadtest.steady_bench.watch import Tally, read, wanted
+from loadtest.steady_bench.watch import Tally, read, wanted_size
 from tests.cluster.steady import Change
 
 NOW = 1_000_000.0
@@ -43,7 +43,7 @@ def answer(*values: str) -> bytes:
     ],
 )
 def test_what_the_hpa_would_want(values: tuple[str, ...], size: int | None) -> None:
-    assert wanted(TARGET, read(answer(*values)), pods(3), NOW) == size
+    assert wanted_size(TARGET, read(answer(*values)), pods(3), NOW) == size
 
 
 def test_every_kind_of_disturbance_comes_equally_often_and_in_a_known_order() -> None:
@@ -63,9 +63,9 @@ def test_the_table_ends_each_contender_with_its_sums() -> None:
     for phase, seconds in (("load moves", 40), ("deleted pod", 60)):
         tally.looks[EMBEDDED.name, phase] = seconds
         tally.wrong[EMBEDDED.name, phase] = seconds // 20
-    found = [row for row in rows(tally) if row[0] == EMBEDDED.name]
-    assert found[-1] == [EMBEDDED.name, "all", "100", "0", "5"]
-    assert [row[1] for row in found] == ["deleted pod", "load moves", "all"]
+    embedded_rows = [row for row in rows(tally) if row[0] == EMBEDDED.name]
+    assert embedded_rows[-1] == [EMBEDDED.name, "all", "100", "0", "5"]
+    assert [row[1] for row in embedded_rows] == ["deleted pod", "load moves", "all"]
 
 
 def test_a_run_behind_another_source_replaces_its_own_line_alone() -> None:
@@ -95,4 +95,4 @@ def test_a_run_behind_the_embedded_source_replaces_the_table() -> None:
 def test_only_a_change_to_another_size_is_a_move() -> None:
     """3, a rollout at 3, 4 by the HPA, a rollout at 4, back to 3: one move."""
     changes = [Change(NOW + place, place, size) for place, size in enumerate((3, 3, 4, 4, 3))]
-    assert moved(changes) == [changes[2]]
+    assert unwanted_changes(changes) == [changes[2]]

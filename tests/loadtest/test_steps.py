@@ -8,14 +8,14 @@ def item(pod: str, value: str, timestamp: str) -> dict[str, object]:
 
 
 def test_the_values_of_a_deployments_pods_are_added_up_with_the_newest_time() -> None:
-    found = sums(
+    by_deployment = sums(
         [
             item("web-01-5d9c7-abcde", "60500m", "2023-11-14T22:13:20Z"),
             item("web-02-5d9c7-abcde", "7", "2023-11-14T22:13:20Z"),
             item("web-01-5d9c7-fghij", "60", "2023-11-14T22:13:24Z"),
         ]
     )
-    assert found == {"web-01": (120.5, 1_700_000_004.0), "web-02": (7.0, 1_700_000_000.0)}
+    assert by_deployment == {"web-01": (120.5, 1_700_000_004.0), "web-02": (7.0, 1_700_000_000.0)}
 
 
 def test_the_loads_are_far_from_where_the_hpa_would_decide_otherwise() -> None:

@@ -51,7 +51,7 @@ def _template(values: Values, flags: Sequence[str], namespace: str) -> subproces
         return run_helm("template", "streamgate", str(CHART), "-n", namespace, "-f", file.name, *flags)
 
 
-def rendered(values: Values, *, flags: Sequence[str] = (), namespace: str = "streamgate") -> list[Object]:
+def render(values: Values, *, flags: Sequence[str] = (), namespace: str = "streamgate") -> list[Object]:
     text = template(values, flags=flags, namespace=namespace)
     return [item for item in yaml.load_all(text, yaml.CSafeLoader) if item]
 
@@ -89,15 +89,15 @@ def comparable(objects: Iterable[Object]) -> dict[tuple[str, str, str], Object]:
     Namespaces are left out, as Helm makes them, and the labels of ConfigMaps, which kustomize generates without any.
     Of an argument that is given twice the last one holds.
     """
-    found = {}
+    by_key = {}
     for item in copy.deepcopy(list(objects)):
         if item["kind"] != "Namespace":
             key = (item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"])
-            assert key not in found, key
-            found[key] = _plain(item)
+            assert key not in by_key, key
+            by_key[key] = _plain(item)
             if item["kind"] == "ConfigMap":
-                found[key]["metadata"].pop("labels", None)
-    return found
+                by_key[key]["metadata"].pop("labels", None)
+    return by_key
 
 
 def _plain(value: Any, key: str = "") -> Any:

@@ -47,8 +47,8 @@ def accumulate(folder: Path, objects: list[Object]) -> None:
     (plan,) = documents(folder / "kustomization.yaml")
     assert plan.keys() <= KNOWN, f"{folder}: kustomization.yaml uses what is not followed here: {plan.keys() - KNOWN}"
     for name in plan.get("resources", ()):
-        found = folder / name
-        objects += copy.deepcopy(by_hand(found.resolve()) if found.is_dir() else documents(found))
+        resource = folder / name
+        objects += copy.deepcopy(by_hand(resource.resolve()) if resource.is_dir() else documents(resource))
     for name in plan.get("components", ()):
         accumulate((folder / name).resolve(), objects)
     for generator in plan.get("configMapGenerator", ()):
@@ -120,8 +120,8 @@ class Build:
         return [item for item in self.objects if item["kind"] in kinds]
 
     def one(self, kind: str, name: str) -> Object:
-        (found,) = (item for item in self.of(kind) if item["metadata"]["name"] == name)
-        return found
+        (match,) = (item for item in self.of(kind) if item["metadata"]["name"] == name)
+        return match
 
     @property
     def deployment(self) -> Object:

@@ -17,7 +17,7 @@ from adapter.metrics.promql.walk import children, matchers, selectors
 from adapter.program.run import Failures
 from adapter.rollout.telemetry import Telemetry as RolloutTelemetry
 from adapter.settings import Settings
-from adapter.wiring.whole import wired
+from adapter.wiring.whole import build_adapter
 from recommender.telemetry import Telemetry as RecommenderTelemetry
 from tests.kubeconfig import kubeconfig
 from tests.manifests.conftest import MANIFESTS
@@ -37,27 +37,27 @@ async def adapter_registry(folder: Path) -> CollectorRegistry:
         settings = Settings(
             kubeconfig=file, cert_dir=str(folder), secure_port=0, bind_address="127.0.0.1", otlp_http_port=0
         )
-        registry = (await wired(settings, stack)).server.telemetry.registry
+        registry = (await build_adapter(settings, stack)).server.telemetry.registry
         Failures(registry)
         return registry
 
 
 async def registries(folder: Path) -> list[CollectorRegistry]:
-    """Of the three programs."""
+    """The registries of the three programs."""
     return [await adapter_registry(folder), RecommenderTelemetry().registry, RolloutTelemetry().registry]
 
 
-def exposed(registry: CollectorRegistry) -> dict[str, frozenset[str]]:
+def metrics_of(registry: CollectorRegistry) -> dict[str, frozenset[str]]:
     """Every name that a scrape of `registry` can hold, also of metrics that have no sample yet."""
-    found: dict[str, frozenset[str]] = {}
+    metrics: dict[str, frozenset[str]] = {}
     for collector, names in registry._collector_to_names.items():
         if not isinstance(collector, MetricWrapperBase):
             samples = [sample for family in collector.collect() for sample in family.samples]
-            found |= {sample.name: SCRAPED | sample.labels.keys() for sample in samples}
+            metrics |= {sample.name: SCRAPED | sample.labels.keys() for sample in samples}
             continue
         labels = SCRAPED | set(collector._labelnames)
-        found |= {name: labels | ({"le"} if name.endswith("_bucket") else set()) for name in names}
-    return found
+        metrics |= {name: labels | ({"le"} if name.endswith("_bucket") else set()) for name in names}
+    return metrics
 
 
 def others() -> Exposed:
@@ -71,24 +71,24 @@ def rules() -> list[dict[str, Any]]:
     return [rule for group in written["groups"] for rule in group["rules"]]
 
 
-def recorded(known: Exposed) -> Exposed:
-    """What the recording rules add to `known`: a rule may build on one that stands before it."""
+def add_recorded(known: Exposed) -> Exposed:
+    """`known` and what the recording rules add to it: a rule may build on one that stands before it."""
     made = dict(known)
     for rule in rules():
         if "record" in rule:
-            made[rule["record"]] = kept(parse(rule["expr"]), made)
+            made[rule["record"]] = result_labels(parse(rule["expr"]), made)
     return made
 
 
-def kept(node: ast.Expr, known: Exposed) -> frozenset[str]:
-    """The labels that the result of a query has at most."""
+def result_labels(node: ast.Expr, known: Exposed) -> frozenset[str]:
+    """The labels that the result of a query can have."""
     if isinstance(node, ast.VectorSelector):
         return known[node.name]
     if isinstance(node, ast.AggregateExpr):
         return frozenset(node.modifier.labels if node.modifier else ())
-    found = frozenset(label for child in children(node) for label in kept(child, known))
+    labels = frozenset(label for child in children(node) for label in result_labels(child, known))
     is_quantile = isinstance(node, ast.Call) and node.func.name == "histogram_quantile"
-    return found - {"le"} if is_quantile else found
+    return labels - {"le"} if is_quantile else labels
 
 
 def complaints(query: str, known: Exposed) -> Iterator[str]:
@@ -101,20 +101,20 @@ def complaints(query: str, known: Exposed) -> Iterator[str]:
         wanted = [label for label, _, _ in matchers(selector)]
         yield from (f"{selector.name} has no label {label}" for label in wanted if label not in known[selector.name])
     if all(selector.name in known for selector in selectors(tree)):
-        yield from _ungrouped(tree, known)
+        yield from _label_complaints(tree, known)
 
 
-def _ungrouped(node: ast.Expr, known: Exposed) -> Iterator[str]:
-    below = frozenset[str]().union(*(kept(child, known) for child in children(node)))
+def _label_complaints(node: ast.Expr, known: Exposed) -> Iterator[str]:
+    below = frozenset[str]().union(*(result_labels(child, known) for child in children(node)))
     if isinstance(node, ast.AggregateExpr) and node.modifier:
         yield from (f"grouped by {label}, which nothing below has" for label in set(node.modifier.labels) - below)
     if isinstance(node, ast.BinaryExpr) and node.modifier and node.modifier.matching:
         wanted = set(node.modifier.matching.labels)
         yield from (f"matched on {label}, which neither side has" for label in wanted - below)
     for child in children(node):
-        yield from _ungrouped(child, known)
+        yield from _label_complaints(child, known)
 
 
-def all_of(found: Iterable[Exposed]) -> dict[str, frozenset[str]]:
-    """Several as one."""
-    return {name: labels for one in found for name, labels in one.items()}
+def all_of(sources: Iterable[Exposed]) -> dict[str, frozenset[str]]:
+    """The metrics of several sources as one mapping."""
+    return {name: labels for one in sources for name, labels in one.items()}

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 from tests.manifests.conftest import Build
 
 
-def granted(build: Build) -> set[tuple[str, str, str]]:
+def granted_rights(build: Build) -> set[tuple[str, str, str]]:
     """(API group, resource, verb) of all roles."""
     return of_roles(build.of("ClusterRole", "Role"))
 
@@ -24,12 +24,12 @@ def of_roles(roles: Iterable[Mapping[str, Any]]) -> set[tuple[str, str, str]]:
     }
 
 
-def called(requests: Iterable[tuple[str, str]]) -> set[tuple[str, str, str]]:
+def requested_rights(requests: Iterable[tuple[str, str]]) -> set[tuple[str, str, str]]:
     """(API group, resource, verb) of requests as FakeCluster notes them; /scale of any kind is one resource."""
-    return {asked(method, *urlsplit(target)[2:4]) for method, target in requests}
+    return {classify_request(method, *urlsplit(target)[2:4]) for method, target in requests}
 
 
-def asked(method: str, path: str, query: str) -> tuple[str, str, str]:
+def classify_request(method: str, path: str, query: str) -> tuple[str, str, str]:
     first, *parts = path.strip("/").split("/")
     group = "" if first == "api" else parts.pop(0)
     _version, *parts = parts

@@ -7,19 +7,19 @@ import pytest
 import yaml
 
 from tests.manifests.conftest import MANIFESTS, Build
-from tests.manifests.exposed import all_of, complaints, exposed, others, recorded, registries, rules
+from tests.manifests.exposed import add_recorded, all_of, complaints, metrics_of, others, registries, rules
 
 COMPONENTS = MANIFESTS / "components"
 RULES = {rule.get("alert") or rule["record"]: rule for rule in rules()}
 
 
 async def test_every_rule_asks_only_for_metrics_and_labels_that_somebody_exposes(tmp_path: Path) -> None:
-    known = recorded(all_of([*map(exposed, await registries(tmp_path)), others()]))
-    assert {name: found for name, rule in RULES.items() if (found := list(complaints(rule["expr"], known)))} == {}
+    known = add_recorded(all_of([*map(metrics_of, await registries(tmp_path)), others()]))
+    assert {name: problems for name, rule in RULES.items() if (problems := list(complaints(rule["expr"], known)))} == {}
 
 
 async def test_a_name_or_a_label_that_nobody_exposes_is_named(tmp_path: Path) -> None:
-    known = all_of([*map(exposed, await registries(tmp_path)), others()])
+    known = all_of([*map(metrics_of, await registries(tmp_path)), others()])
     assert list(complaints("sum by (rule) (rate(streamgate_source_querys_total[5m]))", known)) == [
         "nobody exposes streamgate_source_querys_total"
     ]

@@ -20,7 +20,7 @@ from tests.manifests.charts import (
     comparable,
     paths,
     refusal,
-    rendered,
+    render,
     rules_of,
     template,
     together,
@@ -86,14 +86,14 @@ def test_it_adds_what_the_component_adds(name: str) -> None:
 def same(name: str) -> None:
     wanted = comparable(objects_of(name))
     (namespace, *_) = {where for _, where, _ in wanted if where.startswith("streamgate")} or {"streamgate"}
-    found = comparable(rendered(RULES.get(name, {}), flags=flags_of(ROWS[name]), namespace=namespace))
+    from_chart = comparable(render(RULES.get(name, {}), flags=flags_of(ROWS[name]), namespace=namespace))
     if name == "external-metrics":  # by itself it wants a rules file, which the component leaves to its user
-        assert found.keys() - wanted.keys() == {("ConfigMap", "streamgate", "streamgate-adapter-rules")}
-        found = {key: item for key, item in found.items() if key in wanted and key[0] != "Deployment"}
+        assert from_chart.keys() - wanted.keys() == {("ConfigMap", "streamgate", "streamgate-adapter-rules")}
+        from_chart = {key: item for key, item in from_chart.items() if key in wanted and key[0] != "Deployment"}
         wanted = {key: item for key, item in wanted.items() if key[0] != "Deployment"}
-    assert found.keys() == wanted.keys()
+    assert from_chart.keys() == wanted.keys()
     for key, item in wanted.items():
-        assert found[key] == item, key
+        assert from_chart[key] == item, key
 
 
 # ---- values

@@ -8,7 +8,7 @@ import pytest
 
 from adapter.settings import parse
 from tests.cluster.chart import CHART
-from tests.manifests.charts import FIRST_BUILD_S, at, paths, refusal, rendered, together
+from tests.manifests.charts import FIRST_BUILD_S, at, paths, refusal, render, together
 from tests.manifests.conftest import MANIFESTS, Object
 from tests.manifests.effects import CERT_MANAGER, DUAL_STACK
 
@@ -104,21 +104,21 @@ THEIRS: dict[str, Any] = {
 REFUSED = {"image.repository": "is prometheus-adapter's: leave out image.repository and image.tag"}
 
 
-def shared() -> set[str]:
+def same_names() -> set[str]:
     """The names that the page says mean the same."""
     names = PAGE.split("These mean the same:")[1].split("\n| there")[0]
     return set(re.findall(r"`([\w.]+)`", names))
 
 
-def tabled() -> set[str]:
+def table_names() -> set[str]:
     """The names in the left column of the page's table of what is otherwise."""
     table = PAGE.split("\n| there | here |\n")[1].split("\n\n")[0]
     return set(re.findall(r"`([A-Za-z][\w.]*)", "".join(row.split(" | ")[0] for row in table.splitlines())))
 
 
 def one(kind: str, objects: list[Object], name: str = "streamgate-adapter") -> Object:
-    (found,) = (item for item in objects if item["kind"] == kind and item["metadata"]["name"] == name)
-    return found
+    (match,) = (item for item in objects if item["kind"] == kind and item["metadata"]["name"] == name)
+    return match
 
 
 # ---- the whole file
@@ -131,7 +131,7 @@ def test_a_file_of_theirs_is_taken_less_the_image(path: str | None) -> None:
     if path:
         assert REFUSED[path] in refusal(values)
         return
-    deployment = one("Deployment", rendered(values))
+    deployment = one("Deployment", render(values))
     pod = deployment["spec"]["template"]["spec"]
     settings, without_effect = parse(pod["containers"][0]["args"])
     assert (settings.prometheus_url, settings.verbosity) == ("http://prometheus.default.svc:9090", 4)
@@ -141,7 +141,7 @@ def test_a_file_of_theirs_is_taken_less_the_image(path: str | None) -> None:
 def test_every_value_of_theirs_means_the_same_or_is_named_as_what_does_not() -> None:
     for path in THEIRS:
         above = {path, path.rpartition(".")[0]}
-        assert above & (shared() | tabled()), path
+        assert above & (same_names() | table_names()), path
 
 
 def test_the_names_that_mean_the_same_are_values_and_the_rest_is_named_too() -> None:
@@ -150,8 +150,8 @@ def test_the_names_that_mean_the_same_are_values_and_the_rest_is_named_too() -> 
     alone = {path for name in re.findall(r"`(\w[\w.]*)`", ours) for path in paths(SCHEMA) if
              path == name or path.startswith(f"{name}.")}  # fmt: skip
     known = set(paths(SCHEMA))
-    assert shared() | alone | {"rules.default", "psp.create", "global"} == known
-    assert {name for name in shared() if name not in THEIRS} == {"podSecurityContext"}  # of which theirs has a part
+    assert same_names() | alone | {"rules.default", "psp.create", "global"} == known
+    assert {name for name in same_names() if name not in THEIRS} == {"podSecurityContext"}  # of which theirs has a part
     assert not alone & THEIRS.keys()
 
 
@@ -170,7 +170,7 @@ def test_the_names_that_mean_the_same_are_values_and_the_rest_is_named_too() -> 
     ],
 )
 def test_the_url_is_put_together_as_prometheus_adapters_chart_does(values: dict[str, Any], url: str) -> None:
-    (deployment,) = (item for item in rendered({"prometheus": values}) if item["kind"] == "Deployment")
+    (deployment,) = (item for item in render({"prometheus": values}) if item["kind"] == "Deployment")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     settings, without_effect = parse(container["args"])
     assert (settings.prometheus_url, without_effect) == (url, ())
@@ -185,7 +185,7 @@ def test_the_url_is_put_together_as_prometheus_adapters_chart_does(values: dict[
     ],
 )
 def test_a_token_is_mounted_as_the_pod_and_the_account_say(values: dict[str, Any], taken: tuple[bool, bool]) -> None:
-    objects = rendered(values)
+    objects = render(values)
     pod = one("Deployment", objects)["spec"]["template"]["spec"]
     account = one("ServiceAccount", objects)
     assert (pod["automountServiceAccountToken"], account["automountServiceAccountToken"]) == taken
@@ -193,38 +193,38 @@ def test_a_token_is_mounted_as_the_pod_and_the_account_say(values: dict[str, Any
 
 def test_the_clients_authorities_are_read_by_a_cluster_role_where_nothing_may_be_made_in_kube_system() -> None:
     """Theirs binds a ClusterRole that somebody has to make; this one comes along, and reads no other ConfigMap."""
-    objects = rendered(at("rbac.useAuthReaderClusterRole", True))
+    objects = render(at("rbac.useAuthReaderClusterRole", True))
     assert not [item for item in objects if item["metadata"].get("namespace") == "kube-system"]
     name = "streamgate-adapter-auth-reader"
     [rule] = one("ClusterRole", objects, name)["rules"]
     assert (rule["resources"], rule["resourceNames"]) == (["configmaps"], ["extension-apiserver-authentication"])
     binding = one("ClusterRoleBinding", objects, name)
     assert (binding["roleRef"]["name"], binding["subjects"][0]["name"]) == (name, "streamgate-adapter")
-    others = [item for item in rendered({}) if item["metadata"].get("namespace") == "kube-system"]
+    others = [item for item in render({}) if item["metadata"].get("namespace") == "kube-system"]
     assert [item["kind"] for item in others] == ["RoleBinding"]
 
 
 def test_a_service_may_have_two_families() -> None:
     """The adapter listens on both anyway: 0.0.0.0 is every address of either."""
-    objects = rendered(DUAL_STACK)
+    objects = render(DUAL_STACK)
     service = one("Service", objects)["spec"]
     assert (service["ipFamilies"], service["ipFamilyPolicy"]) == (["IPv6", "IPv4"], "PreferDualStack")
-    assert not {"ipFamilies", "ipFamilyPolicy"} & one("Service", rendered({}))["spec"].keys()
+    assert not {"ipFamilies", "ipFamilyPolicy"} & one("Service", render({}))["spec"].keys()
 
 
 @pytest.mark.parametrize(
     ("given", "policy"), [({}, "AlwaysAllow"), ({"unhealthyPodEvictionPolicy": "IfHealthyBudget"}, "IfHealthyBudget")]
 )
 def test_a_budget_says_what_becomes_of_pods_that_are_not_ready(given: dict[str, Any], policy: str) -> None:
-    budget = one("PodDisruptionBudget", rendered({"podDisruptionBudget": given}))
+    budget = one("PodDisruptionBudget", render({"podDisruptionBudget": given}))
     assert budget["spec"]["unhealthyPodEvictionPolicy"] == policy
-    unsaid = one("PodDisruptionBudget", rendered(at("podDisruptionBudget.unhealthyPodEvictionPolicy", None)))
+    unsaid = one("PodDisruptionBudget", render(at("podDisruptionBudget.unhealthyPodEvictionPolicy", None)))
     assert "unhealthyPodEvictionPolicy" not in unsaid["spec"]
 
 
 def test_each_certificate_keeps_as_many_requests_as_is_said() -> None:
     limits = {"caCertRevisionHistoryLimit": 2, "certRevisionHistoryLimit": 3}
-    objects = rendered(together(CERT_MANAGER, {"certManager": limits}))
+    objects = render(together(CERT_MANAGER, {"certManager": limits}))
     assert one("Certificate", objects, "streamgate-adapter-ca")["spec"]["revisionHistoryLimit"] == 2
     assert one("Certificate", objects)["spec"]["revisionHistoryLimit"] == 3
 
@@ -232,6 +232,6 @@ def test_each_certificate_keeps_as_many_requests_as_is_said() -> None:
 def test_objects_of_ones_own_come_along_as_objects_or_texts_and_are_templates() -> None:
     named = {"name": "{{ .Release.Name }}-more"}
     text = "apiVersion: v1\nkind: Secret\nmetadata: {name: {{ .Release.Namespace }}}\n"
-    objects = rendered({"extraManifests": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": named}, text]})
+    objects = render({"extraManifests": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": named}, text]})
     assert one("ConfigMap", objects, "streamgate-more")
     assert one("Secret", objects, "streamgate")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.chart import CHART, run_helm
-from tests.manifests.charts import FIRST_BUILD_S, at, refusal, rendered, template, together
+from tests.manifests.charts import FIRST_BUILD_S, at, refusal, render, template, together
 from tests.manifests.effects import CERT_MANAGER, RECOMMENDER, TLS
 
 pytestmark = pytest.mark.timeout(FIRST_BUILD_S)
@@ -23,7 +23,7 @@ def certificates(**durations: str) -> dict[str, Any]:
     return together(CERT_MANAGER, {"certManager": durations})
 
 
-def said_of(values: dict[str, Any]) -> str:
+def error_line(values: dict[str, Any]) -> str:
     """The sentence that helm ends with."""
     (line,) = (line for line in refusal(values).splitlines() if line.startswith("Error: "))
     return line
@@ -57,7 +57,7 @@ def said_of(values: dict[str, Any]) -> str:
     ],
 )
 def test_values_that_do_not_go_together_are_one_sentence(values: dict[str, Any], named: str) -> None:
-    assert f": {named}" in said_of(values)
+    assert f": {named}" in error_line(values)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_values_that_do_not_go_together_are_one_sentence(values: dict[str, Any],
     ],
 )
 def test_what_a_cluster_would_refuse_or_suffer_from_is_one_sentence(values: dict[str, Any], named: str) -> None:
-    assert f": {named}" in said_of(values)
+    assert f": {named}" in error_line(values)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_what_a_cluster_would_refuse_or_suffer_from_is_one_sentence(values: dict
     ],
 )
 def test_what_makes_no_pod_or_no_certificate_is_one_sentence(values: dict[str, Any], named: str) -> None:
-    assert f": {named}" in said_of(values)
+    assert f": {named}" in error_line(values)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_a_value_that_is_wrong_by_itself_is_named(wrong: tuple[Any, ...]) -> Non
 
 
 def test_a_deployment_that_is_made_anew_has_no_rolling_update() -> None:
-    (deployment,) = (item for item in rendered(at("strategy.type", "Recreate")) if item["kind"] == "Deployment")
+    (deployment,) = (item for item in render(at("strategy.type", "Recreate")) if item["kind"] == "Deployment")
     assert deployment["spec"]["strategy"] == {"type": "Recreate"}
 
 
@@ -201,13 +201,13 @@ def test_no_name_is_longer_than_a_label_may_be() -> None:
     values = {
         "fullnameOverride": "x" * 40, "certManager": on, "otlp": on, "recommender": on, "rollout": on, "console": on
     }  # fmt: skip
-    named = {item["metadata"]["name"] for item in rendered(values) if item["kind"] in {"Service", "Issuer"}}
+    named = {item["metadata"]["name"] for item in render(values) if item["kind"] in {"Service", "Issuer"}}
     assert max(len(name) for name in named) == 40 + len("-adapter-self-signed") <= 63
 
 
 def test_labels_of_two_values_are_one() -> None:
     """YAML that has a key twice is none, and here a monitor's own label wins over that of every object."""
     values = {"customLabels": {"release": "all"}, "serviceMonitor": {"enabled": True, "labels": {"release": "own"}}}
-    labels = {item["kind"]: item["metadata"]["labels"]["release"] for item in rendered(values)}
+    labels = {item["kind"]: item["metadata"]["labels"]["release"] for item in render(values)}
     assert (labels["ServiceMonitor"], labels["Service"]) == ("own", "all")
     assert template(values).count("release: own") == 1

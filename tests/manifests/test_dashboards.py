@@ -14,7 +14,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from adapter.metrics.promql.read import parse
 from loadtest.monitoring.__main__ import BOARDS, files
 from tests.manifests.conftest import MANIFESTS, Build
-from tests.manifests.exposed import all_of, complaints, exposed, kept, others, recorded, registries
+from tests.manifests.exposed import add_recorded, all_of, complaints, metrics_of, others, registries, result_labels
 
 FOLDER = MANIFESTS / "components" / "dashboards"
 WRITTEN: Mapping[str, Any] = {board.name: json.loads((FOLDER / f"{board.name}.json").read_text()) for board in BOARDS}
@@ -24,9 +24,9 @@ def panels(board: str) -> list[dict[str, Any]]:
     return [panel for panel in WRITTEN[board]["panels"] if panel["type"] != "row"]
 
 
-def asked(query: str) -> str:
-    """A query as Prometheus gets it."""
-    return re.sub(r"\$\w+", lambda found: "5m" if found[0] == "$__rate_interval" else ".*", query)
+def substitute_variables(query: str) -> str:
+    """A panel's query as Prometheus gets it, with Grafana's variables replaced."""
+    return re.sub(r"\$\w+", lambda match: "5m" if match[0] == "$__rate_interval" else ".*", query)
 
 
 def test_the_files_are_what_the_code_writes() -> None:
@@ -43,20 +43,22 @@ def test_a_dashboard_is_in_grafanas_schema(board: str) -> None:
 
 
 async def test_every_query_asks_only_for_metrics_and_labels_that_somebody_exposes(tmp_path: Path) -> None:
-    known = recorded(all_of([*map(exposed, await registries(tmp_path)), others()]))
-    found = []
+    known = add_recorded(all_of([*map(metrics_of, await registries(tmp_path)), others()]))
+    problems = []
     for board in WRITTEN:
         for panel in panels(board):
             for target in panel["targets"]:
-                query = asked(target["expr"])
-                found += [f"{board}, {panel['title']}: {said}" for said in complaints(query, known)]
+                query = substitute_variables(target["expr"])
+                problems += [f"{board}, {panel['title']}: {said}" for said in complaints(query, known)]
                 named = set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
-                found += [f"{board}, {panel['title']}: no label {one}" for one in named - kept(parse(query), known)]
+                problems += [
+                    f"{board}, {panel['title']}: no label {one}" for one in named - result_labels(parse(query), known)
+                ]
         for variable in WRITTEN[board]["templating"]["list"]:
             if variable["type"] == "query":
                 query, label = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]).groups()
-                found += complaints(f"max by ({label}) ({asked(query)})", known)
-    assert found == []
+                problems += complaints(f"max by ({label}) ({substitute_variables(query)})", known)
+    assert problems == []
 
 
 @pytest.mark.parametrize("board", WRITTEN)

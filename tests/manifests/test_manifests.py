@@ -27,7 +27,7 @@ FOREIGN_ACCOUNTS = {
 ALL = ("resource-metrics", "external-metrics", "otlp", "network-policy", "cert-manager", "reflex")
 
 
-def named(objects: list[Any]) -> list[Any]:
+def object_keys(objects: list[Any]) -> list[Any]:
     return sorted((item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]) for item in objects)
 
 
@@ -63,11 +63,11 @@ def test_all_builders_agree(builds: Callable[..., Any], any_overlay: str) -> Non
 
 
 def by_name(build: Build) -> zip:
-    return zip(named(build.objects), sorted(build.objects, key=lambda item: named([item])), strict=True)
+    return zip(object_keys(build.objects), sorted(build.objects, key=lambda item: object_keys([item])), strict=True)
 
 
 def test_no_object_is_there_twice(build: Callable[..., Any], any_overlay: str) -> None:
-    names = named(build(any_overlay).objects)
+    names = object_keys(build(any_overlay).objects)
     assert len(names) == len(set(names))
 
 
@@ -101,11 +101,11 @@ def test_selectors_of_deployment_budget_and_policy_match_the_pods(composed: Call
 def test_apiservices_call_a_service_that_is_there_and_are_named_as_they_must(
     build: Callable[..., Any], overlay: str
 ) -> None:
-    found = build(overlay)
-    for item in found.of("APIService"):
+    installation = build(overlay)
+    for item in installation.of("APIService"):
         spec = item["spec"]
         assert item["metadata"]["name"] == f"{spec['version']}.{spec['group']}"
-        service = found.one("Service", spec["service"]["name"])
+        service = installation.one("Service", spec["service"]["name"])
         assert service["metadata"]["namespace"] == spec["service"]["namespace"]
         assert spec["service"]["port"] in {port["port"] for port in service["spec"]["ports"]}
 
@@ -177,15 +177,15 @@ def test_only_mounted_folders_are_written_and_every_mount_has_its_volume(compose
 
 
 def test_it_runs_with_no_more_rights_than_a_pod_can_do_with(build: Callable[..., Any], overlay: str) -> None:
-    found = build(overlay)
-    pod, container = found.pod["securityContext"], found.container["securityContext"]
+    installation = build(overlay)
+    pod, container = installation.pod["securityContext"], installation.container["securityContext"]
     assert (pod["runAsNonRoot"], pod["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
     assert container == {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-    namespace = found.one("Namespace", found.deployment["metadata"]["namespace"])
+    namespace = installation.one("Namespace", installation.deployment["metadata"]["namespace"])
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
@@ -215,8 +215,8 @@ def test_every_role_only_reads_but_for_events_and_the_one_of_reflex(
     composed: Callable[..., Any], build: Callable[..., Any]
 ) -> None:
     writes = {"streamgate-adapter-reflex": (["horizontalpodautoscalers"], ["patch"])}
-    for found in (composed(*ALL), build("drop-in")):
-        for role in found.of("ClusterRole", "Role"):
+    for installation in (composed(*ALL), build("drop-in")):
+        for role in installation.of("ClusterRole", "Role"):
             allowed = writes.get(role["metadata"]["name"], (["events"], ["create"]))
             for rule in role["rules"]:
                 assert set(rule["verbs"]) <= {"get", "list", "watch"} or (rule["resources"], rule["verbs"]) == allowed
@@ -226,12 +226,14 @@ def test_every_role_only_reads_but_for_events_and_the_one_of_reflex(
 
 
 def test_bindings_name_roles_and_accounts_that_are_there(build: Callable[..., Any], any_overlay: str) -> None:
-    found = build(any_overlay)
-    roles = {(item["kind"], item["metadata"]["name"]) for item in found.of("ClusterRole", "Role")} | KUBERNETES_OWN
+    installation = build(any_overlay)
+    roles = {
+        (item["kind"], item["metadata"]["name"]) for item in installation.of("ClusterRole", "Role")
+    } | KUBERNETES_OWN
     accounts = FOREIGN_ACCOUNTS | {
-        (item["metadata"]["namespace"], item["metadata"]["name"]) for item in found.of("ServiceAccount")
+        (item["metadata"]["namespace"], item["metadata"]["name"]) for item in installation.of("ServiceAccount")
     }
-    bindings = found.of("ClusterRoleBinding", "RoleBinding")
+    bindings = installation.of("ClusterRoleBinding", "RoleBinding")
     assert bindings
     for binding in bindings:
         assert (binding["roleRef"]["kind"], binding["roleRef"]["name"]) in roles
@@ -240,15 +242,15 @@ def test_bindings_name_roles_and_accounts_that_are_there(build: Callable[..., An
 
 
 def test_the_pods_run_under_the_account_that_has_the_rights(build: Callable[..., Any], overlay: str) -> None:
-    found = build(overlay)
-    name, namespace = found.pod["serviceAccountName"], found.deployment["metadata"]["namespace"]
+    installation = build(overlay)
+    name, namespace = installation.pod["serviceAccountName"], installation.deployment["metadata"]["namespace"]
     held = {
         binding["roleRef"]["name"]
-        for binding in found.of("ClusterRoleBinding", "RoleBinding")
+        for binding in installation.of("ClusterRoleBinding", "RoleBinding")
         if (namespace, name) in {(subject["namespace"], subject["name"]) for subject in binding["subjects"]}
     }
     assert {"streamgate-adapter", *(name for _, name in KUBERNETES_OWN)} <= held
-    assert found.pod["automountServiceAccountToken"]
+    assert installation.pod["automountServiceAccountToken"]
 
 
 def test_the_reader_of_the_clusters_cas_stays_in_kube_system(build: Callable[..., Any], overlay: str) -> None:
@@ -272,20 +274,25 @@ def test_with_cert_manager_every_apiservice_verifies_a_certificate_that_is_made(
 
 
 def test_with_cert_manager_the_adapter_serves_that_certificate(build: Callable[..., Any]) -> None:
-    found = build("cert-manager")
-    settings, secret = settings_of(found), found.one("Certificate", "streamgate-adapter")["spec"]["secretName"]
-    (volume,) = (item for item in found.pod["volumes"] if item.get("secret") == {"secretName": secret})
-    (mount,) = (item for item in found.container["volumeMounts"] if item["name"] == volume["name"])
+    installation = build("cert-manager")
+    settings, secret = (
+        settings_of(installation),
+        installation.one("Certificate", "streamgate-adapter")["spec"]["secretName"],
+    )
+    (volume,) = (item for item in installation.pod["volumes"] if item.get("secret") == {"secretName": secret})
+    (mount,) = (item for item in installation.container["volumeMounts"] if item["name"] == volume["name"])
     assert settings.tls_cert_file == f"{mount['mountPath']}/tls.crt"
     assert settings.tls_private_key_file == f"{mount['mountPath']}/tls.key"
 
 
 def test_every_issuer_that_a_certificate_names_is_there(build: Callable[..., Any]) -> None:
-    found = build("cert-manager")
-    for certificate in found.of("Certificate"):
-        found.one("Issuer", certificate["spec"]["issuerRef"]["name"])
-    made = {item["spec"]["secretName"] for item in found.of("Certificate") if item["spec"].get("isCA")}
-    assert {issuer["spec"]["ca"]["secretName"] for issuer in found.of("Issuer") if "ca" in issuer["spec"]} == made
+    installation = build("cert-manager")
+    for certificate in installation.of("Certificate"):
+        installation.one("Issuer", certificate["spec"]["issuerRef"]["name"])
+    made = {item["spec"]["secretName"] for item in installation.of("Certificate") if item["spec"].get("isCA")}
+    assert {
+        issuer["spec"]["ca"]["secretName"] for issuer in installation.of("Issuer") if "ca" in issuer["spec"]
+    } == made
 
 
 def test_without_it_the_certificate_is_not_verified(build: Callable[..., Any]) -> None:
@@ -298,12 +305,12 @@ def test_without_it_the_certificate_is_not_verified(build: Callable[..., Any]) -
 
 @pytest.mark.parametrize("name", ["complete", "prometheus"])
 def test_the_rules_file_is_mounted_where_it_is_read_and_has_no_problems(build: Callable[..., Any], name: str) -> None:
-    found = build(name)
-    settings = settings_of(found)
-    (volume,) = (item for item in found.pod["volumes"] if "configMap" in item)
-    (mount,) = (item for item in found.container["volumeMounts"] if item["name"] == volume["name"])
+    installation = build(name)
+    settings = settings_of(installation)
+    (volume,) = (item for item in installation.pod["volumes"] if "configMap" in item)
+    (mount,) = (item for item in installation.container["volumeMounts"] if item["name"] == volume["name"])
     folder, file = settings.config.rsplit("/", 1)
-    rules = load(found.one("ConfigMap", volume["configMap"]["name"])["data"][file], name)
+    rules = load(installation.one("ConfigMap", volume["configMap"]["name"])["data"][file], name)
     assert mount["mountPath"] == folder
     assert rules.problems == ()
     assert rules.custom
@@ -313,15 +320,15 @@ def test_an_api_is_registered_only_where_the_rules_have_something_for_it(
     build: Callable[..., Any], overlay: str
 ) -> None:
     """With a file its sections are served; without one custom metrics, and the kubelets' CPU and memory."""
-    found = build(overlay)
-    maps = found.of("ConfigMap")
+    installation = build(overlay)
+    maps = installation.of("ConfigMap")
     if not maps:
-        assert not settings_of(found).prometheus_url
-        assert EXTERNAL not in found.apis
+        assert not settings_of(installation).prometheus_url
+        assert EXTERNAL not in installation.apis
         return
     rules = load(maps[0]["data"]["config.yaml"], overlay)
-    assert (EXTERNAL in found.apis) == bool(rules.external)
-    assert (RESOURCE in found.apis) == bool(rules.resource)
+    assert (EXTERNAL in installation.apis) == bool(rules.external)
+    assert (RESOURCE in installation.apis) == bool(rules.resource)
 
 
 # ---- the drop-in
@@ -330,9 +337,9 @@ def test_an_api_is_registered_only_where_the_rules_have_something_for_it(
 def test_the_drop_in_changes_the_image_and_adds_rights_under_names_of_its_own(
     build: Callable[..., Any], manifests: Path
 ) -> None:
-    found = build("drop-in")
-    assert {item["kind"] for item in found.objects} == {"ClusterRole", "ClusterRoleBinding"}
-    assert {item["metadata"]["name"] for item in found.objects} == {"streamgate-drop-in"}
+    installation = build("drop-in")
+    assert {item["kind"] for item in installation.objects} == {"ClusterRole", "ClusterRoleBinding"}
+    assert {item["metadata"]["name"] for item in installation.objects} == {"streamgate-drop-in"}
     patch = yaml.safe_load((manifests / "overlays/drop-in/image.yaml").read_text())
     image = build("embedded").container["image"]
     container = {"name": "prometheus-adapter", "image": image}
@@ -381,4 +388,4 @@ def test_the_samples_variables_are_settings_of_the_sample(manifests: Path) -> No
     app = next(yaml.safe_load_all((manifests / "samples/app.yaml").read_text()))
     (container,) = app["spec"]["template"]["spec"]["containers"]
     values = {item["name"].lower(): item["value"] for item in container["env"]}
-    assert SampleSettings().changed(values, only=list(values)).slots == 8
+    assert SampleSettings().with_values(values, only=list(values)).slots == 8

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.cluster.binaries import find
-from tests.manifests.charts import FIRST_BUILD_S, at, rendered, together
+from tests.manifests.charts import FIRST_BUILD_S, at, render, together
 from tests.manifests.conftest import MANIFESTS, OVERLAYS, Object, by_hand, documents
 from tests.manifests.effects import EFFECTS
 
@@ -77,17 +77,17 @@ def failing(objects: Iterable[Object]) -> set[str]:
 def whole_chart() -> list[Object]:
     """The chart with all that can be on at once."""
     on = [at(f"{name}.enabled", True) for name in EVERYTHING]
-    return rendered(together(*on, at("apis.resource", True), at("rollout.gateway", True), at("rollout.triggers", True)))
+    return render(together(*on, at("apis.resource", True), at("rollout.gateway", True), at("rollout.triggers", True)))
 
 
 def ours() -> dict[str, Object]:
     """Every object of overlays, definitions and samples, and of the chart; by where it stands and its name."""
-    found = {f"overlay {name}": by_hand(MANIFESTS / "overlays" / name) for name in OVERLAYS}
-    found |= {path.name: documents(path) for path in MANIFESTS.glob("samples/*.yaml")}
-    found |= {"definitions": by_hand(MANIFESTS / "crds"), "chart": whole_chart()}
+    by_place = {f"overlay {name}": by_hand(MANIFESTS / "overlays" / name) for name in OVERLAYS}
+    by_place |= {path.name: documents(path) for path in MANIFESTS.glob("samples/*.yaml")}
+    by_place |= {"definitions": by_hand(MANIFESTS / "crds"), "chart": whole_chart()}
     return {
         f"{place}: {item['kind']} {item['metadata']['name']}": item
-        for place, objects in found.items()
+        for place, objects in by_place.items()
         for item in objects
         if item["apiVersion"].split("/")[0] not in OTHERS
     }
@@ -117,7 +117,7 @@ def test_a_field_that_is_misspelt_is_found() -> None:
 @pytest.mark.parametrize("path", SHAPED)
 def test_what_values_make_is_valid_too(path: str) -> None:
     under, value = EFFECTS[path]
-    for item in rendered(together(under, at(path, value))):
+    for item in render(together(under, at(path, value))):
         kubernetes_validate.validate(item, OLDEST, strict=True)
 
 
@@ -127,8 +127,8 @@ def test_kube_score_finds_only_what_has_a_reason(name: str) -> None:
 
 
 def test_of_the_chart_too_and_no_reason_is_left_over() -> None:
-    found = failing(whole_chart()) | failing(by_hand(MANIFESTS / "overlays" / "embedded"))
-    assert found == REASONS.keys()
+    failures = failing(whole_chart()) | failing(by_hand(MANIFESTS / "overlays" / "embedded"))
+    assert failures == REASONS.keys()
 
 
 def test_the_page_has_the_reasons() -> None:

@@ -21,7 +21,7 @@ from recommender.objects import CHECKPOINTS, POD_METRICS, VPAS
 from recommender.serve import serve
 from recommender.settings import Settings, parse
 from tests.manifests.conftest import Build
-from tests.manifests.rights import asked, called, granted
+from tests.manifests.rights import classify_request, granted_rights, requested_rights
 
 NAME = "streamgate-recommender"
 OURS = ("recommender", "beside-vpa")
@@ -70,8 +70,8 @@ def test_beside_vpa_only_vpas_that_name_it_are_served(build: Callable[..., Any])
 def test_nothing_is_shared_with_the_adapters_installation(ours: Build, build: Callable[..., Any]) -> None:
     """So that either is removed with `kubectl delete -k` and the other stays."""
     keys = [
-        {(item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]) for item in found.objects}
-        for found in (ours, build("complete"))
+        {(item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]) for item in installation.objects}
+        for installation in (ours, build("complete"))
     ]
     assert keys[0]
     assert not keys[0] & keys[1]
@@ -155,12 +155,12 @@ def test_the_drop_in_changes_image_and_command_and_adds_one_role(
     patch = yaml.safe_load((manifests / f"overlays/{DROP_IN}/image.yaml").read_text())
     wanted = {"name": "recommender"} | {key: container_of(ours)[key] for key in ("image", "command")}
     assert patch == {"spec": {"template": {"spec": {"containers": [wanted]}}}}
-    found = build(DROP_IN)
-    assert {(item["kind"], item["metadata"]["name"]) for item in found.objects} == {
+    installation = build(DROP_IN)
+    assert {(item["kind"], item["metadata"]["name"]) for item in installation.objects} == {
         ("ClusterRole", f"{NAME}-drop-in"),
         ("ClusterRoleBinding", f"{NAME}-drop-in"),
     }
-    assert granted(found) <= granted(ours)
+    assert granted_rights(installation) <= granted_rights(ours)
 
 
 WITHOUT_EXTRAS = """
@@ -198,11 +198,19 @@ def test_the_image_has_all_that_the_loop_needs(manifests: Path) -> None:
 
 
 def test_requests_are_told_apart_as_the_api_server_does() -> None:
-    assert asked("GET", "/api/v1/pods", "watch=1") == ("", "pods", "watch")
-    assert asked("GET", "/apis/apps/v1/namespaces/shop/deployments/web", "") == ("apps", "deployments", "get")
-    assert asked("GET", "/apis/apps/v1/namespaces/shop/deployments", "") == ("apps", "deployments", "list")
-    assert asked("PATCH", "/api/v1/namespaces/shop/pods/web-1/resize", "") == ("", "pods/resize", "patch")
-    assert asked("GET", "/apis/example.com/v1/namespaces/shop/crontabs/web/scale", "") == ("*", "*/scale", "get")
+    assert classify_request("GET", "/api/v1/pods", "watch=1") == ("", "pods", "watch")
+    assert classify_request("GET", "/apis/apps/v1/namespaces/shop/deployments/web", "") == (
+        "apps",
+        "deployments",
+        "get",
+    )
+    assert classify_request("GET", "/apis/apps/v1/namespaces/shop/deployments", "") == ("apps", "deployments", "list")
+    assert classify_request("PATCH", "/api/v1/namespaces/shop/pods/web-1/resize", "") == ("", "pods/resize", "patch")
+    assert classify_request("GET", "/apis/example.com/v1/namespaces/shop/crontabs/web/scale", "") == (
+        "*",
+        "*/scale",
+        "get",
+    )
 
 
 API_VERSIONS = {"ReplicationController": "v1", "Job": "batch/v1", "CronJob": "batch/v1", "CronTab": "example.com/v1"}
@@ -232,8 +240,8 @@ async def furnish(cluster: FakeCluster) -> None:
     await cluster.put(CHECKPOINTS, {"metadata": {"name": "gone-app", "namespace": "shop"}, **orphan})
 
 
-async def worked(settings: Settings, wanted: set[tuple[str, str, str]]) -> set[tuple[str, str, str]]:
-    """What the program asks for until it has asked for all of `wanted`, or 8 s long, and while it stops."""
+async def observe_rights(settings: Settings, wanted: set[tuple[str, str, str]]) -> set[tuple[str, str, str]]:
+    """The rights that the program uses until it has used all of `wanted`, or for 8 s, and while it stops."""
     async with FakeCluster() as cluster:
         cluster.streams_lists = False  # an API server that makes it list and watch
         await furnish(cluster)
@@ -241,11 +249,11 @@ async def worked(settings: Settings, wanted: set[tuple[str, str, str]]) -> set[t
         serving = asyncio.create_task(serve(settings, cluster.connection, stop))
         for _ in range(160):
             await asyncio.sleep(0.05)
-            if wanted - called(cluster.requests) <= {("coordination.k8s.io", "leases", "update")}:
+            if wanted - requested_rights(cluster.requests) <= {("coordination.k8s.io", "leases", "update")}:
                 break
         stop.set()
         await serving
-        return called(cluster.requests)
+        return requested_rights(cluster.requests)
 
 
 @pytest.mark.parametrize("components", [(), ("recommender-apply",)])
@@ -257,7 +265,7 @@ async def test_what_the_program_asks_for_is_what_its_roles_grant(
     quick = ["--address=127.0.0.1:0", "--recommender-interval=50ms", "--checkpoints-gc-interval=10ms"]
     quick.append("--apply-min-history=1ns")  # pods are acted on at once
     settings = parse([*container_of(build)["args"], *quick]).settings
-    assert await worked(settings, granted(build)) == granted(build)
+    assert await observe_rights(settings, granted_rights(build)) == granted_rights(build)
 
 
 # ---- the page
@@ -268,7 +276,7 @@ def test_the_page_names_each_role_and_how_vpas_are_named(
 ) -> None:
     page = (manifests.parent / "docs/install.md").read_text()
     acting = composed("recommender-apply", overlay="recommender")
-    for found in (ours, acting, build(DROP_IN)):
-        for role in found.of("ClusterRole", "Role"):
+    for installation in (ours, acting, build(DROP_IN)):
+        for role in installation.of("ClusterRole", "Role"):
             assert f"`{role['metadata']['name']}`" in page
     assert f"recommenders: [{{name: {settings_of(build('beside-vpa')).recommender_name}}}]" in page

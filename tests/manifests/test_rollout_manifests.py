@@ -20,8 +20,8 @@ from adapter.rollout.serve import serve
 from adapter.rollout.settings import parse
 from adapter.rollout.turns import Turns
 from tests.kubeconfig import kubeconfig
-from tests.manifests.rights import called, granted, of_roles
-from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, Shop, rolls_back, routed
+from tests.manifests.rights import granted_rights, of_roles, requested_rights
+from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, Shop, add_route_and_ingress, rolls_back
 
 NAME = "streamgate-rollout"
 ROUTERS = {"rollout-gateway": "httpRoute", "rollout-nginx": "nginx"}
@@ -46,11 +46,11 @@ def test_the_definition_is_applied_by_itself(build: Any, manifests: Path) -> Non
 
 
 def test_it_is_probed_and_scraped_where_it_listens(build: Any) -> None:
-    found = build("rollout")
-    (port,) = container_of(found)["ports"]
-    assert settings_of(found).address == f":{port['containerPort']}"
+    installation = build("rollout")
+    (port,) = container_of(installation)["ports"]
+    assert settings_of(installation).address == f":{port['containerPort']}"
     for probe in ("livenessProbe", "readinessProbe"):
-        assert container_of(found)[probe]["httpGet"] == {"path": "/healthz", "port": port["name"]}
+        assert container_of(installation)[probe]["httpGet"] == {"path": "/healthz", "port": port["name"]}
 
 
 def test_the_lease_is_the_one_that_its_role_names(build: Any) -> None:
@@ -61,12 +61,12 @@ def test_the_lease_is_the_one_that_its_role_names(build: Any) -> None:
 
 
 def test_it_runs_with_no_more_rights_than_a_pod_can_do_with(build: Any) -> None:
-    found, adapter = build("rollout"), build("embedded")
-    spec = found.one("Deployment", NAME)["spec"]["template"]["spec"]
+    installation, adapter = build("rollout"), build("embedded")
+    spec = installation.one("Deployment", NAME)["spec"]["template"]["spec"]
     assert spec["securityContext"] == adapter.pod["securityContext"]
-    assert container_of(found)["securityContext"] == adapter.container["securityContext"]
-    assert container_of(found)["image"] == adapter.container["image"]
-    labels = found.one("Namespace", NAME)["metadata"]["labels"]
+    assert container_of(installation)["securityContext"] == adapter.container["securityContext"]
+    assert container_of(installation)["image"] == adapter.container["image"]
+    labels = installation.one("Namespace", NAME)["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
@@ -74,23 +74,25 @@ ERRORS = {"metric": "http_errors_total", "total": "http_requests_total", "limit"
 GATES = [{**ERRORS, "stage": "pre"}]
 
 
-async def worked(settings: Any) -> Any:
-    """What the program asks for while it starts, leads and stops."""
+async def observe_rights(settings: Any) -> Any:
+    """The rights that the program uses while it starts, leads and stops."""
     async with FakeCluster() as cluster:
         cluster.streams_lists = False
         stop = asyncio.Event()
         serving = asyncio.create_task(serve(settings, cluster.connection, stop))
         for _ in range(100):
             await asyncio.sleep(0.05)
-            if {resource for _, resource, verb in called(cluster.requests) if verb == "watch"} >= {"endpointslices"}:
+            if {resource for _, resource, verb in requested_rights(cluster.requests) if verb == "watch"} >= {
+                "endpointslices"
+            }:
                 break
         stop.set()
         await serving
-        return called(cluster.requests)
+        return requested_rights(cluster.requests)
 
 
-async def released(shop: Any, calls: set[tuple[str, str]]) -> None:
-    """A promotion, one back to the first template, a rollback, and the policy's end."""
+async def run_releases(shop: Any, calls: set[tuple[str, str]]) -> None:
+    """Adds to `calls` those of a promotion, one back to the first template, a rollback, and a deletion."""
     await shop.ready()
     for image in ("web:2", "web:1"):
         shop.release(image)
@@ -111,11 +113,11 @@ def with_claim(shop: Shop) -> None:
     """The template mounts a claim."""
     shop.put(CLAIMS, {"metadata": {"name": "data", "namespace": NAMESPACE}, "spec": {"accessModes": ["ReadWriteMany"]}})
     volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
-    shop.edit(DEPLOYMENTS, lambda found: found["spec"]["template"]["spec"].update(volumes=volumes))
+    shop.edit(DEPLOYMENTS, lambda raw: raw["spec"]["template"]["spec"].update(volumes=volumes))
 
 
-async def heard(calls: set[tuple[str, str]]) -> None:
-    """The gates' metrics are asked for, and so is a claim of the template."""
+async def preview_with_gates(calls: set[tuple[str, str]]) -> None:
+    """Adds to `calls` those of a preview whose gates ask for metrics and whose template mounts a claim."""
     shop = await Shop(BLUE_GREEN, hpa=True, gates=GATES, allowParallel=True).ready()
     shop.turns = Turns(shop.client, MetricsEars(shop.client))
     with_claim(shop)
@@ -126,12 +128,12 @@ async def heard(calls: set[tuple[str, str]]) -> None:
 
 async def test_what_the_program_asks_for_is_what_its_roles_grant(build: Any) -> None:
     calls: set[tuple[str, str]] = set()
-    await released(Shop(BLUE_GREEN, hpa=True), calls)
-    await heard(calls)
-    asked = called(calls) | await worked(settings_of(build("rollout"), "--address=127.0.0.1:0"))
+    await run_releases(Shop(BLUE_GREEN, hpa=True), calls)
+    await preview_with_gates(calls)
+    asked = requested_rights(calls) | await observe_rights(settings_of(build("rollout"), "--address=127.0.0.1:0"))
     metrics = {one for one in asked if one[0] == "custom.metrics.k8s.io"}
     assert metrics
-    assert asked - metrics | {("custom.metrics.k8s.io", "*", "get")} == granted(build("rollout"))
+    assert asked - metrics | {("custom.metrics.k8s.io", "*", "get")} == granted_rights(build("rollout"))
 
 
 @pytest.mark.parametrize("component", ROUTERS)
@@ -143,22 +145,22 @@ async def test_what_a_router_asks_for_is_what_its_component_grants(composed: Any
         }
     }
     shop = Shop(strategy)
-    routed(shop)
+    add_route_and_ingress(shop)
     calls: set[tuple[str, str]] = set()
     await shop.ready()
     shop.release("web:2")
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     calls |= set(shop.client.calls)
-    more = granted(composed(component, overlay="rollout")) - granted(build("rollout"))
-    assert more == called(calls) - granted(build("rollout"))
+    more = granted_rights(composed(component, overlay="rollout")) - granted_rights(build("rollout"))
+    assert more == requested_rights(calls) - granted_rights(build("rollout"))
     shop.clean("web:2")
 
 
 async def test_triggers_are_read_with_the_rights_of_their_component(composed: Any, build: Any) -> None:
     shop = await Shop(CANARY, triggers={"configMaps": ["web"], "secrets": ["web"]}).ready()
     await shop.some(2)
-    more = granted(composed("rollout-triggers", overlay="rollout")) - granted(build("rollout"))
-    assert more == called(shop.client.calls) - granted(build("rollout"))
+    more = granted_rights(composed("rollout-triggers", overlay="rollout")) - granted_rights(build("rollout"))
+    assert more == requested_rights(shop.client.calls) - granted_rights(build("rollout"))
 
 
 async def test_receivers_are_read_with_the_rights_of_their_component(composed: Any, build: Any) -> None:
@@ -171,8 +173,8 @@ async def test_receivers_are_read_with_the_rights_of_their_component(composed: A
     await shop.until(lambda: shop.phase == "Stepping")
     await asyncio.sleep(0)
     await notifier.stop()
-    more = granted(composed("rollout-notifications", overlay="rollout")) - granted(build("rollout"))
-    assert more == called(shop.client.calls) - granted(build("rollout"))
+    more = granted_rights(composed("rollout-notifications", overlay="rollout")) - granted_rights(build("rollout"))
+    assert more == requested_rights(shop.client.calls) - granted_rights(build("rollout"))
 
 
 # ---- the pipeline's role
@@ -194,11 +196,11 @@ class Pipeline:
     def __init__(self, shop: Shop, folder: Path, grants: set[tuple[str, str, str]]) -> None:
         self.shop, self.folder, self.grants = shop, folder, grants
         self.asked: set[tuple[str, str, str]] = set()
-        shop.cluster.faults.append(self._refused)
+        shop.cluster.faults.append(self._refuse_unless_granted)
         shop.cluster.authorize = lambda spec: ("apps", "deployments", "patch") in grants
 
-    def _refused(self, request: Any) -> Refusal | None:
-        (one,) = called([(request.method, request.path_qs)])
+    def _refuse_unless_granted(self, request: Any) -> Refusal | None:
+        (one,) = requested_rights([(request.method, request.path_qs)])
         self.asked.add(one)
         within = one in REVIEWS or f"/namespaces/{NAMESPACE}/" in request.path
         if within and one in self.grants | REVIEWS:
@@ -233,7 +235,7 @@ async def test_a_pipeline_does_its_verbs_with_its_role_and_needs_all_of_it(
     of: str, role: set[tuple[str, str, str]], tmp_path: Path
 ) -> None:
     shop = Shop(traffic(of), hpa=True, gates=[ERRORS], allowParallel=True)
-    routed(shop)
+    add_route_and_ingress(shop)
     with_claim(shop)
     pipeline = Pipeline(shop, tmp_path, role)
     assert await pipeline.all_verbs() == [0] * 6

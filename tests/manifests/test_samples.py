@@ -25,8 +25,8 @@ def read(name: str) -> list[dict[str, Any]]:
 
 
 def hpa(name: str) -> dict[str, Any]:
-    (found,) = read(name)
-    return found
+    (autoscaler,) = read(name)
+    return autoscaler
 
 
 def app() -> tuple[Any, ...]:
@@ -46,12 +46,12 @@ def metric_of(name: str, kind: str) -> str:
 @pytest.mark.parametrize("name", HPAS)
 def test_an_hpa_scales_the_sample_app_within_bounds(name: str) -> None:
     deployment, _ = app()
-    found = hpa(name)
-    target = found["spec"]["scaleTargetRef"]
-    assert (found["apiVersion"], found["kind"]) == ("autoscaling/v2", "HorizontalPodAutoscaler")
+    autoscaler = hpa(name)
+    target = autoscaler["spec"]["scaleTargetRef"]
+    assert (autoscaler["apiVersion"], autoscaler["kind"]) == ("autoscaling/v2", "HorizontalPodAutoscaler")
     assert target == {"apiVersion": "apps/v1", "kind": "Deployment", "name": deployment["metadata"]["name"]}
-    assert found["metadata"]["namespace"] == deployment["metadata"]["namespace"]
-    assert 1 <= found["spec"]["minReplicas"] < found["spec"]["maxReplicas"]
+    assert autoscaler["metadata"]["namespace"] == deployment["metadata"]["namespace"]
+    assert 1 <= autoscaler["spec"]["minReplicas"] < autoscaler["spec"]["maxReplicas"]
 
 
 def test_the_hpas_share_a_name_so_that_no_two_scale_one_deployment() -> None:

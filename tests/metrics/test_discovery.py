@@ -35,15 +35,15 @@ class Server:
 
     async def __call__(self, request: Request) -> Response:
         form = await request.post() if request.method == "POST" else request.query
-        path, found = request.path.removeprefix("/api/v1/"), self._matching(str(form["match[]"]))
+        path, series = request.path.removeprefix("/api/v1/"), self._matching(str(form["match[]"]))
         if path == "series":
-            return self._told(form, found)
+            return self._respond(form, series)
         if not self.knows_labels:
             return web.Response(status=404)
         if path == "labels":
-            return self._told({}, sorted({label for labels in found for label in labels}))
+            return self._respond({}, sorted({label for labels in series for label in labels}))
         assert (request.method, path) == ("GET", "label/__name__/values")
-        return self._told(form, sorted({labels["__name__"] for labels in found}))
+        return self._respond(form, sorted({labels["__name__"] for labels in series}))
 
     def _matching(self, selector: str) -> Sequence[Mapping[str, str]]:
         """By its matchers `=` and `!=`; expressions match all."""
@@ -54,10 +54,10 @@ class Server:
             if all((labels.get(label, "") == value) == (operator == "=") for label, operator, value in wanted)
         ]
 
-    def _told(self, form: Mapping[str, Any], found: Sequence[Any]) -> Response:
-        most = int(form["limit"]) if self.limits and "limit" in form else len(found)
+    def _respond(self, form: Mapping[str, Any], data: Sequence[Any]) -> Response:
+        most = int(form["limit"]) if self.limits and "limit" in form else len(data)
         return web.Response(
-            body=BytesIO(json.dumps({"status": "success", "data": list(found[:most])}).encode()), headers=DATE
+            body=BytesIO(json.dumps({"status": "success", "data": list(data[:most])}).encode()), headers=DATE
         )
 
 
@@ -82,7 +82,7 @@ WHOLE = [
 ]
 
 
-def wanted(label: str) -> bool:
+def is_wanted(label: str) -> bool:
     return label in ("namespace", "pod", "node", "absent")
 
 
@@ -99,7 +99,7 @@ def paths(fake: Fake) -> list[str]:
 async def test_as_many_series_as_are_listed_are_listed(fake: Fake) -> None:
     fake.answer = Server(many(40))
     async with asking(fake.url, max_series=40) as source:
-        assert (await source.discover(CONTAINER, AT - 60, AT, wanted)) == Discovery(many(40))
+        assert (await source.discover(CONTAINER, AT - 60, AT, is_wanted)) == Discovery(many(40))
     assert paths(fake) == ["series"]
 
 
@@ -108,10 +108,10 @@ async def test_of_more_their_names_and_the_labels_of_interest_are_told(fake: Fak
     """5 calls for any number of series, and no more lists of them for an hour."""
     fake.answer = Server(many(41), limits=limits)
     async with asking(fake.url, max_series=40) as source:
-        found = await source.discover(CONTAINER, AT - 60, AT, wanted)
-        assert (await source.discover(CONTAINER, AT - 60, AT, wanted)) == found
-    assert sorted(found.label_sets, key=lambda labels: labels["__name__"]) == WHOLE
-    assert (found.by_name, found.left_out) == (True, "")
+        discovery = await source.discover(CONTAINER, AT - 60, AT, is_wanted)
+        assert (await source.discover(CONTAINER, AT - 60, AT, is_wanted)) == discovery
+    assert sorted(discovery.label_sets, key=lambda labels: labels["__name__"]) == WHOLE
+    assert (discovery.by_name, discovery.left_out) == (True, "")
     calls = ["label/__name__/values", "labels", *3 * ["label/__name__/values"]]
     assert paths(fake) == ["series", *calls, *calls]
 
@@ -127,13 +127,13 @@ async def test_a_part_is_found_whatever_names_others_have(fake: Fake) -> None:
     fake.answer = Server([*own("evil", 100), *own("shop", 2, "z"), *own("shop", 1, "y")])
     parts = [("namespace", "nobody"), ("namespace", "shop")]
     async with asking(fake.url, max_series=10, max_names=15) as source:
-        found = await source.discover(CONTAINER, AT - 60, AT, wanted, parts)
-    names = {labels["__name__"]: labels for labels in found.label_sets}
+        discovery = await source.discover(CONTAINER, AT - 60, AT, is_wanted, parts)
+    names = {labels["__name__"]: labels for labels in discovery.label_sets}
     assert len(names) == 15 + 3
     assert names["z_0"] == {"__name__": "z_0", "namespace": EXAMPLE, "pod": EXAMPLE}
     assert names["z_1"] == {"__name__": "z_1", "namespace": EXAMPLE, "pod": EXAMPLE, "node": EXAMPLE}
-    assert found.by_name
-    assert found.left_out == (
+    assert discovery.by_name
+    assert discovery.left_out == (
         "more than the first 15 names of series (--discovery-max-names) and the first 50 of each namespace with HPAs"
     )
 
@@ -144,8 +144,8 @@ async def test_a_part_has_its_share_and_no_more(fake: Fake, limits: bool) -> Non
     fake.answer = Server([*own("evil", 100), *own("greedy", 198, "x"), *own("shop", 2, "z")], limits=limits)
     parts = [("namespace", "greedy"), ("namespace", "shop")]
     async with asking(fake.url, max_series=10, max_names=120) as source:
-        found = await source.discover(CONTAINER, AT - 60, AT, wanted, parts)
-    names = {labels["__name__"] for labels in found.label_sets}
+        discovery = await source.discover(CONTAINER, AT - 60, AT, is_wanted, parts)
+    names = {labels["__name__"] for labels in discovery.label_sets}
     assert {"z_0", "z_1"} <= names
     assert len(names & {labels["__name__"] for labels in own("greedy", 198, "x")}) == 60
     assert len(names) <= 120 + 2 * 60
@@ -154,25 +154,25 @@ async def test_a_part_has_its_share_and_no_more(fake: Fake, limits: bool) -> Non
 async def test_where_all_names_are_looked_at_no_part_is_asked_for(fake: Fake) -> None:
     fake.answer = Server(many(41))
     async with asking(fake.url, max_series=40) as source:
-        found = await source.discover(CONTAINER, AT - 60, AT, wanted, [("namespace", "shop")])
-    assert sorted(found.label_sets, key=lambda labels: labels["__name__"]) == WHOLE
+        discovery = await source.discover(CONTAINER, AT - 60, AT, is_wanted, [("namespace", "shop")])
+    assert sorted(discovery.label_sets, key=lambda labels: labels["__name__"]) == WHOLE
     assert not any("shop" in str(seen) for seen in fake.seen)
 
 
 async def test_names_beyond_the_limit_are_left_out_and_said(fake: Fake) -> None:
     fake.answer = Server(many(100))
     async with asking(fake.url, max_series=10, max_names=15) as source:
-        found = await source.discover(CONTAINER, AT - 60, AT, wanted)
-    assert len(found.label_sets) == 15
-    assert found.left_out == "more than the first 15 names of series (--discovery-max-names)"
+        discovery = await source.discover(CONTAINER, AT - 60, AT, is_wanted)
+    assert len(discovery.label_sets) == 15
+    assert discovery.left_out == "more than the first 15 names of series (--discovery-max-names)"
 
 
 async def test_where_labels_cannot_be_looked_up_the_first_series_serve_and_the_rest_is_said(fake: Fake) -> None:
     fake.answer = Server(many(100), knows_labels=False)
     async with asking(fake.url, max_series=10) as source:
-        found = await source.discover(CONTAINER, AT - 60, AT, wanted)
-    assert found.label_sets == many(100)[:10]
-    assert found.left_out.startswith(
+        discovery = await source.discover(CONTAINER, AT - 60, AT, is_wanted)
+    assert discovery.label_sets == many(100)[:10]
+    assert discovery.left_out.startswith(
         "more than the first 10 series (their names cannot be looked up: Prometheus did not"
     )
 
@@ -195,10 +195,10 @@ async def test_a_list_that_is_too_long_is_not_read_to_its_end(fake: Fake) -> Non
     fake.answer = answer
     async with asking(fake.url, max_series=1000) as source:
         tracemalloc.start()
-        found = await source.discover(CONTAINER, AT - 60, AT, wanted)
+        discovery = await source.discover(CONTAINER, AT - 60, AT, is_wanted)
         used = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    assert len(found.label_sets) == 20
+    assert len(discovery.label_sets) == 20
     assert used < 16 * 2**20
 
 
@@ -207,9 +207,9 @@ async def test_of_a_server_that_knows_neither_limit_nor_labels_the_first_series_
     server = Server(many(100_000), limits=False, knows_labels=False)
     fake.answer = server
     async with asking(fake.url, max_series=10) as source:
-        found = await source.discover(CONTAINER, AT - 60, AT, wanted)
-    assert found.label_sets == many(10)
-    assert found.left_out.startswith("more than the first 10 series (their names cannot be looked up: ")
+        discovery = await source.discover(CONTAINER, AT - 60, AT, is_wanted)
+    assert discovery.label_sets == many(10)
+    assert discovery.left_out.startswith("more than the first 10 series (their names cannot be looked up: ")
 
 
 async def test_where_the_list_does_not_come_in_time_the_names_may(fake: Fake) -> None:
@@ -222,15 +222,15 @@ async def test_where_the_list_does_not_come_in_time_the_names_may(fake: Fake) ->
 
     fake.answer = answer
     async with asking(fake.url, max_series=10, timeout_s=0.3) as source:
-        found = await source.discover(CONTAINER, AT - 60, AT, wanted)
-        assert (len(found.label_sets), found.by_name) == (20, True)
+        discovery = await source.discover(CONTAINER, AT - 60, AT, is_wanted)
+        assert (len(discovery.label_sets), discovery.by_name) == (20, True)
 
 
 async def test_a_server_that_is_away_is_named_by_its_first_failure(fake: Fake) -> None:
     fake.answer = lambda request: web.Response(status=503 if request.path.endswith("series") else 500)
     async with asking(fake.url) as source:
         with pytest.raises(SourceError, match="answered 503"):
-            await source.discover(CONTAINER, AT - 60, AT, wanted)
+            await source.discover(CONTAINER, AT - 60, AT, is_wanted)
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,9 @@ def build(*series: tuple[Any, ...]) -> Store:
 
 def ask(store: Store, promql: str, at: float = 60.0, adaptive: bool = False) -> dict[Any, Any]:
     samples = store.query(Query(promql, adaptive), T + at)
-    found = {tuple(sorted(sample.labels.items())): sample.value for sample in samples}
-    assert len(found) == len(samples)
-    return found
+    values = {tuple(sorted(sample.labels.items())): sample.value for sample in samples}
+    assert len(values) == len(samples)
+    return values
 
 
 @pytest.fixture
@@ -77,8 +77,8 @@ def shop() -> Store:
     ],
 )
 def test_gauges(shop: Store, promql: str, expected: dict[Any, Any]) -> None:
-    found = ask(shop, promql)
-    assert {dict(labels)["queue"]: value for labels, value in found.items()} == expected
+    values = ask(shop, promql)
+    assert {dict(labels)["queue"]: value for labels, value in values.items()} == expected
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_gauges(shop: Store, promql: str, expected: dict[Any, Any]) -> None:
     ],
 )
 def test_groups_and_numbers(shop: Store, promql: str, expected: dict[Any, Any]) -> None:
-    found = ask(shop, promql)
-    assert {tuple(value for _, value in labels): value for labels, value in found.items()} == expected
+    values = ask(shop, promql)
+    assert {tuple(value for _, value in labels): value for labels, value in values.items()} == expected
 
 
 def test_only_plain_and_last_values_keep_the_name_of_the_metric(shop: Store) -> None:
@@ -209,10 +209,10 @@ def histogram(pod: str, buckets: dict[str, int], factor: int = 1) -> list[Any]:
 def test_a_quantile_is_interpolated_inside_its_bucket() -> None:
     store = build(*histogram("a", {"0.1": 50, "0.2": 90, "+Inf": 100}), *histogram("b", {"0.1": 0, "+Inf": 0}))
     promql = "histogram_quantile(0.7, sum by (pod, le) (rate(t_bucket[61s])))"
-    found = ask(store, promql)
+    quantiles = ask(store, promql)
     # rank 0.7 * 100 = 70 lies (70 - 50) / (90 - 50) into the bucket from 0.1 to 0.2; b has no observations
-    assert found[(("pod", "a"),)] == pytest.approx(0.15)
-    assert math.isnan(found[(("pod", "b"),)])
+    assert quantiles[(("pod", "a"),)] == pytest.approx(0.15)
+    assert math.isnan(quantiles[(("pod", "b"),)])
     assert ask(store, promql.replace("t_bucket", 't_bucket{le="nonsense"}')) == {}
 
 
@@ -237,8 +237,8 @@ def test_quantiles_of_odd_histograms_are_prometheus_ones(
 ) -> None:
     import numpy as np
 
-    found = bucket_quantile(q, np.array(bounds, dtype=float), np.array(counts, dtype=float))
-    assert found == expected or (math.isnan(found) and math.isnan(expected))
+    quantile = bucket_quantile(q, np.array(bounds, dtype=float), np.array(counts, dtype=float))
+    assert quantile == expected or (math.isnan(quantile) and math.isnan(expected))
 
 
 def traffic(pod: str, counts: list[int], interval: int = 5, **labels: str) -> tuple[Any, ...]:
@@ -279,8 +279,8 @@ def test_an_adaptive_rate_judges_the_sum_of_a_pods_series_and_adds_up_pods() -> 
 
 def test_an_adaptive_rate_of_a_gone_pod_is_not_served() -> None:
     store = build(traffic("a", [50] * 10), traffic("b", [50] * 30))
-    found = ask(store, "sum by (pod) (rate(hits[60s]))", 150, adaptive=True)
-    assert found == {(("pod", "b"),): 10}
+    rates = ask(store, "sum by (pod) (rate(hits[60s]))", 150, adaptive=True)
+    assert rates == {(("pod", "b"),): 10}
 
 
 def test_only_a_sum_of_rates_is_adaptive() -> None:
@@ -341,9 +341,9 @@ def test_aggregations_are_what_brute_force_finds(
             key = tuple(sorted((k, v) for k, v in tags.items() if (k in labels) == by))
             groups.setdefault(key, []).append(value)
     clause = f"{'by' if by else 'without'} ({', '.join(sorted(labels))})"
-    found = ask(store, f"{reduce} {clause} ({expression})", at=60)
-    assert found == {key: pytest.approx(REDUCE[reduce](values)) for key, values in groups.items()}
-    assert all(value >= 0 for value in found.values())
+    aggregates = ask(store, f"{reduce} {clause} ({expression})", at=60)
+    assert aggregates == {key: pytest.approx(REDUCE[reduce](values)) for key, values in groups.items()}
+    assert all(value >= 0 for value in aggregates.values())
 
 
 @settings(max_examples=60)
@@ -364,5 +364,5 @@ def test_an_adaptive_rate_passes_over_what_is_no_count(odd: float) -> None:
         ("hits", {"pod": "once"}, {**steady, 30: odd}),
         ("hits", {"pod": "now"}, {**steady, 60: odd}),
     )
-    found = ask(store, "sum by (pod) (rate(hits[60s]))", adaptive=True)
-    assert found == {(("pod", "once"),): 10.0}  # over the 25 s since; whose newest is odd has no value now
+    rates = ask(store, "sum by (pod) (rate(hits[60s]))", adaptive=True)
+    assert rates == {(("pod", "once"),): 10.0}  # over the 25 s since; whose newest is odd has no value now

@@ -139,20 +139,20 @@ NUMBERS = st.one_of(st.floats().map(repr), st.sampled_from(["NaN", "+Inf", "-Inf
 BLANKS = st.sampled_from([" ", "  ", "\t", " \t "])
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
 @st.composite
 def lines(draw: st.DrawFn, blanks: st.SearchStrategy[str], stamps: st.SearchStrategy[str]) -> str:
     labels = draw(st.dictionaries(LABEL_NAMES, TEXTS, max_size=4))
-    block = ",".join(f'{key}="{escaped(value)}"' for key, value in labels.items())
+    block = ",".join(f'{key}="{escape(value)}"' for key, value in labels.items())
     braces = f"{{{block}}}" if labels else ""
     stamp = draw(st.just("") | stamps)
     return f"{draw(NAMES)}{braces}{draw(blanks)}{draw(NUMBERS)}{draw(blanks) + stamp if stamp else ''}"
 
 
-def told(oracle: object, body: str) -> list[tuple[Series, str, float]]:
+def read_by_oracle(oracle: object, body: str) -> list[tuple[Series, str, float]]:
     return sorted(
         (
             (Series.of(sample.name, sample.labels), repr(float(sample.value)), float(sample.timestamp or NOW))
@@ -176,7 +176,7 @@ def read(body: str, openmetrics: bool) -> list[tuple[Series, str, float]]:
 def test_text_means_what_the_oracle_says(drawn: list[str]) -> None:
     body = "# TYPE zzz gauge\n" + "".join(f"{line}\n" for line in drawn)
 
-    assert read(body, openmetrics=False) == told(text_oracle, body)
+    assert read(body, openmetrics=False) == read_by_oracle(text_oracle, body)
 
 
 @given(
@@ -189,7 +189,7 @@ def test_text_means_what_the_oracle_says(drawn: list[str]) -> None:
 def test_openmetrics_means_what_the_oracle_says(drawn: list[str]) -> None:
     body = "".join(f"{line}\n" for line in drawn) + "# EOF\n"
     try:
-        expected = told(openmetrics_oracle, body)
+        expected = read_by_oracle(openmetrics_oracle, body)
     except ValueError:  # stricter: it refuses names that repeat, clash or interleave
         return
 
@@ -421,8 +421,8 @@ def test_series_of_a_target_share_its_labels_in_memory() -> None:
     page = "".join(f'a{{path="{number}"}} 1\n' for number in range(4)) + 'b{pod="its own"} 1\n'
     points = Parser({"pod": "web", "namespace": "shop"}).parse(page.encode(), NOW).points
     pairs = [{pair[0]: pair for pair in series.labels} for series, _, _ in points]
-    assert all(found["namespace"] is pairs[0]["namespace"] for found in pairs)
-    assert all(found["pod"] is pairs[0]["pod"] for found in pairs)
+    assert all(by_name["namespace"] is pairs[0]["namespace"] for by_name in pairs)
+    assert all(by_name["pod"] is pairs[0]["pod"] for by_name in pairs)
     assert pairs[2]["__name__"] is pairs[3]["__name__"]
     assert pairs[4]["exported_pod"] == ("exported_pod", "its own")
 
@@ -467,10 +467,10 @@ def test_no_line_of_blanks_is_read_twice(line: bytes) -> None:
 
 
 def test_a_line_is_measured_before_it_is_looked_at() -> None:
-    found = Parser().parse(b" " * 2**20 + b"x\na 1\n# EOF\n", 1.0, openmetrics=True)
-    assert len(found.points) == 1
-    assert len(found.problems) == 1
-    assert found.problems[0].endswith("has 1048578 bytes; at most 16384 are read")
+    page = Parser().parse(b" " * 2**20 + b"x\na 1\n# EOF\n", 1.0, openmetrics=True)
+    assert len(page.points) == 1
+    assert len(page.problems) == 1
+    assert page.problems[0].endswith("has 1048578 bytes; at most 16384 are read")
 
 
 def test_names_of_labels_are_shared_in_a_bounded_room() -> None:
@@ -478,5 +478,5 @@ def test_names_of_labels_are_shared_in_a_bounded_room() -> None:
     second = Parser({"pod": "b"}).parse(b'depth{one_label="3",other="4"} 1\n', 0.0).points[0][0]
     assert all(one[0] is other[0] for one, other in zip(first.labels, second.labels, strict=True))
     for number in range(series_text.MAX_NAMES + 100):
-        series_text.shared(f"name_{number}")
+        series_text.intern_name(f"name_{number}")
     assert len(series_text._names) <= series_text.MAX_NAMES

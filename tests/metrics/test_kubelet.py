@@ -53,7 +53,7 @@ def scrape(*lines: str) -> list[Point]:
     return parsed.points
 
 
-def used(*scrapes: str) -> KubeletUsage:
+def after_scrapes(*scrapes: str) -> KubeletUsage:
     kubelet = KubeletUsage()
     for lines in scrapes:
         kubelet.update(
@@ -66,7 +66,7 @@ def used(*scrapes: str) -> KubeletUsage:
 
 
 def test_use_is_the_mean_between_two_readings_by_their_own_times() -> None:
-    kubelet = used(
+    kubelet = after_scrapes(
         container("web", "app", T - 12.5, 100.0) + node(T - 10, 1000.0),
         container("web", "app", T, 105.0, 3 * MIB) + node(T, 1020.0),
     )
@@ -77,7 +77,7 @@ def test_use_is_the_mean_between_two_readings_by_their_own_times() -> None:
 
 
 def test_one_reading_is_no_use_yet() -> None:
-    kubelet = used(container("web", "app", T, 100.0) + node(T, 1000.0))
+    kubelet = after_scrapes(container("web", "app", T, 100.0) + node(T, 1000.0))
 
     assert (kubelet.pods(), kubelet.nodes()) == ({}, {})
 
@@ -85,13 +85,16 @@ def test_one_reading_is_no_use_yet() -> None:
 def test_the_same_reading_scraped_again_changes_nothing() -> None:
     first, second = container("web", "app", T - 10, 100.0), container("web", "app", T, 105.0)
 
-    assert used(first, second, second, second).pods() == used(first, second).pods() != {}
+    assert after_scrapes(first, second, second, second).pods() == after_scrapes(first, second).pods() != {}
 
 
 def test_an_older_reading_is_ignored() -> None:
     first, second = container("web", "app", T - 10, 100.0), container("web", "app", T, 105.0)
 
-    assert used(first, second, container("web", "app", T - 5, 103.0)).pods() == used(first, second).pods()
+    assert (
+        after_scrapes(first, second, container("web", "app", T - 5, 103.0)).pods()
+        == after_scrapes(first, second).pods()
+    )
 
 
 # -- restarts and fresh containers -------------------------------------------------------------------------------------
@@ -102,9 +105,11 @@ def test_after_a_restart_there_is_no_use_until_two_readings_of_the_new_run() -> 
     restarted = container("web", "app", T, 200.0, start=T - 5)  # more CPU than before: only the start tells
     later = container("web", "app", T + 15, 203.0, start=T - 5)
 
-    assert used(*run).pods() != {}
-    assert used(*run, restarted).pods() == {}
-    assert used(*run, restarted, later).pods() == {("shop", "web"): {"app": ResourceUsage(0.2, MIB, T + 15, 15.0)}}
+    assert after_scrapes(*run).pods() != {}
+    assert after_scrapes(*run, restarted).pods() == {}
+    assert after_scrapes(*run, restarted, later).pods() == {
+        ("shop", "web"): {"app": ResourceUsage(0.2, MIB, T + 15, 15.0)}
+    }
 
 
 def test_a_counter_that_falls_is_a_restart_even_where_the_start_is_not_known() -> None:
@@ -124,10 +129,10 @@ def test_a_start_that_is_not_told_once_or_moves_a_little_is_no_restart() -> None
 
 @pytest.mark.parametrize(("age", "cores"), [(9.9, None), (10.0, 0.5), (59.0, 5 / 59), (60.0, None)])
 def test_a_fresh_container_has_its_start_as_first_reading(age: float, cores: float | None) -> None:
-    kubelet = used(container("web", "app", T, 5.0, start=T - age))
+    kubelet = after_scrapes(container("web", "app", T, 5.0, start=T - age))
 
-    found = kubelet.pods().get(("shop", "web"))
-    assert found == (
+    usage = kubelet.pods().get(("shop", "web"))
+    assert usage == (
         None
         if cores is None
         else {"app": ResourceUsage(cast(float, pytest.approx(cores)), MIB, T, cast(float, pytest.approx(age)))}
@@ -135,7 +140,7 @@ def test_a_fresh_container_has_its_start_as_first_reading(age: float, cores: flo
 
 
 def test_a_fresh_run_after_a_restart_counts_from_its_start_too() -> None:
-    kubelet = used(container("web", "app", T - 30, 100.0), container("web", "app", T, 6.0, start=T - 20))
+    kubelet = after_scrapes(container("web", "app", T - 30, 100.0), container("web", "app", T, 6.0, start=T - 20))
 
     assert kubelet.pods()["shop", "web"]["app"] == ResourceUsage(0.3, MIB, T, 20.0)
 
@@ -147,16 +152,16 @@ def test_a_pod_counts_only_when_all_its_running_containers_do() -> None:
     app = [container("web", "app", T - 10, 100.0), container("web", "app", T, 105.0)]
     sidecar = [container("web", "side", T, 7.0)]
 
-    assert used(app[0], app[1] + sidecar[0]).pods() == {}
-    assert used(app[0], app[1] + container("web", "side", T, None)).pods() == {}
-    assert used(app[0], app[1] + container("web", "side", T, 7.0, None)).pods() == {}
-    assert set(used(app[0], app[1] + container("web", "init", T, 7.0, 0.0)).pods()["shop", "web"]) == {"app"}
+    assert after_scrapes(app[0], app[1] + sidecar[0]).pods() == {}
+    assert after_scrapes(app[0], app[1] + container("web", "side", T, None)).pods() == {}
+    assert after_scrapes(app[0], app[1] + container("web", "side", T, 7.0, None)).pods() == {}
+    assert set(after_scrapes(app[0], app[1] + container("web", "init", T, 7.0, 0.0)).pods()["shop", "web"]) == {"app"}
     later = container("web", "app", T + 10, 110.0) + container("web", "side", T + 10, 8.0)
-    assert set(used(app[0], app[1] + sidecar[0], later).pods()["shop", "web"]) == {"app", "side"}
+    assert set(after_scrapes(app[0], app[1] + sidecar[0], later).pods()["shop", "web"]) == {"app", "side"}
 
 
 def test_what_is_gone_is_forgotten() -> None:
-    kubelet = used(
+    kubelet = after_scrapes(
         container("web", "app", T - 10, 1.0) + container("db", "pg", T - 10, 1.0),
         container("web", "app", T, 2.0) + container("db", "pg", T, 2.0),
     )
@@ -176,7 +181,7 @@ def test_what_is_gone_is_forgotten() -> None:
 
 
 def test_a_pod_that_moved_is_not_forgotten_with_its_old_node() -> None:
-    kubelet = used(container("db-0", "pg", T - 10, 1.0), container("db-0", "pg", T, 2.0))
+    kubelet = after_scrapes(container("db-0", "pg", T - 10, 1.0), container("db-0", "pg", T, 2.0))
     for time, cpu in ((T, 0.0), (T + 10, 5.0)):
         kubelet.update("n2", scrape(container("db-0", "pg", time, cpu)))
 
@@ -193,7 +198,7 @@ def test_rubbish_values_and_strange_series_are_left_out() -> None:
         'container_memory_working_set_bytes{container="app",namespace="shop",pod="web"} +Inf\n'
     )
 
-    kubelet = used(strange, strange)
+    kubelet = after_scrapes(strange, strange)
 
     assert (kubelet.pods(), kubelet.nodes()) == ({}, {})
 
@@ -267,16 +272,16 @@ def test_a_kubelets_own_authority_is_trusted_beside_the_api_servers(tmp_path: Pa
 
 def test_a_large_page_is_taken_in_slices_and_shown_at_the_end() -> None:
     """20,000 containers of one kubelet held the event loop for 0.4 s at each scrape."""
-    found = KubeletUsage()
+    kubelet = KubeletUsage()
     text = "".join(
         f'{name}{{container="c",namespace="shop",pod="p{number}"}} {value}\n'
         for number in range(2000)
         for name, value in (("container_cpu_usage_seconds_total", 1), ("container_memory_working_set_bytes", 5))
     )
-    found.update("n1", Parser().parse(text.encode(), T).points)
-    slices = found.updating("n1", Parser().parse(text.encode(), T + 15).points)
+    kubelet.update("n1", Parser().parse(text.encode(), T).points)
+    slices = kubelet.updating("n1", Parser().parse(text.encode(), T + 15).points)
     for _ in range(4000 // AT_ONCE + 2 * 2000 // AT_ONCE):
         next(slices)
-        assert not found.pods()
+        assert not kubelet.pods()
     run(slices)
-    assert len(found.pods()) == 2000
+    assert len(kubelet.pods()) == 2000

@@ -74,6 +74,6 @@ async def test_the_store_counts_what_its_expressions_look_at() -> None:
     source = EmbeddedSource(store)
     for expected in (200 * 2005, 0):
         before = store.looked_at
-        found = await source.query(Query('count(depth{path!~".*b.*a.*x"})'), 100.0)
-        assert found[0].value == 200.0
+        samples = await source.query(Query('count(depth{path!~".*b.*a.*x"})'), 100.0)
+        assert samples[0].value == 200.0
         assert expected <= store.looked_at - before <= expected + 100

@@ -41,6 +41,6 @@ def test_the_store_evaluates_whatever_was_scraped(rows: list[list[float]], promq
 def test_a_value_of_prometheus_that_is_no_number_costs_its_own_sample_alone(text: str) -> None:
     result = [{"metric": {"pod": pod}, "value": [1000, value]} for pod, value in (("odd", text), ("web", "2.5"))]
     body = msgspec.json.encode({"status": "success", "data": {"resultType": "vector", "result": result}})
-    found = {sample.labels["pod"]: sample.value for sample in answers.samples(body)}
-    assert found["web"] == 2.5
-    assert math.isnan(found["odd"])
+    values = {sample.labels["pod"]: sample.value for sample in answers.samples(body)}
+    assert values["web"] == 2.5
+    assert math.isnan(values["odd"])

@@ -170,11 +170,11 @@ def test_what_is_found_by_labels_is_what_has_them(
     owners, held = Owners(100), {Series.of(name, labels): None for name, labels in many}
     for one in held:
         owners.add(owner_of(one), one)
-    found = owners.find(wanted)
-    if found is None:
+    matches = owners.find(wanted)
+    if matches is None:
         assert not wanted.keys() & {"namespace", "pod", "instance"}
         return
-    assert {one for _, one in found} == {one for one in held if wanted.items() <= dict(one.labels).items()}
+    assert {one for _, one in matches} == {one for one in held if wanted.items() <= dict(one.labels).items()}
     assert owners.total.characters == sum(map(characters, held))
     names = Counter(one.name for one in held)
     for one in held:

@@ -384,10 +384,10 @@ async def test_warnings_are_logged_once(fake: Fake) -> None:
 
 
 async def test_series_are_asked_for_with_a_limit(fake: Fake) -> None:
-    found = [{"__name__": "up", "job": "a"}, {"__name__": "up", "job": "b"}]
-    fake.answer = lambda r: web.json_response({"status": "success", "data": found})
+    series = [{"__name__": "up", "job": "a"}, {"__name__": "up", "job": "b"}]
+    fake.answer = lambda r: web.json_response({"status": "success", "data": series})
     async with asking(fake.url, max_series=5) as source:
-        assert await source.discover("up", AT - 60, AT) == Discovery(found)
+        assert await source.discover("up", AT - 60, AT) == Discovery(series)
     assert fake.seen[0][1:3] == (
         "/api/v1/series",
         [
@@ -457,12 +457,12 @@ def test_an_answer_is_the_same_in_slices_of_any_size(monkeypatch: pytest.MonkeyP
 
 def test_label_sets_are_the_same_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "SLICE_BYTES", 1)
-    found = [{"__name__": "x", "a": text} for text in ('"},{"b', '},{"', "plain")]
-    body = json.dumps({"status": "success", "data": found}, separators=(",", ":")).encode()
+    label_sets = [{"__name__": "x", "a": text} for text in ('"},{"b', '},{"', "plain")]
+    body = json.dumps({"status": "success", "data": label_sets}, separators=(",", ":")).encode()
     reader = wire.LabelSets()
     slices, _ = drain(reader.feed(body))
     reader.end([])
-    assert (slices, reader.found) == (2, found)  # the last one is the rest
+    assert (slices, reader.found) == (2, label_sets)  # the last one is the rest
 
 
 def test_of_a_large_answer_a_part_is_held_and_the_labels_that_are_looked_at() -> None:
@@ -477,10 +477,10 @@ def test_of_a_large_answer_a_part_is_held_and_the_labels_that_are_looked_at() ->
         run(reader.feed(body[start : start + 65_536]))
         most = max(most, len(reader.rest))
     reader.end([])
-    found = run(reader.samples())
+    samples = run(reader.samples())
     assert most < wire.SLICE_BYTES + 2 * 65_536
-    assert {(s.labels["namespace"], s.labels["pod"]) for s in found} == {("shop", f"web-{i}") for i in range(10_000)}
-    assert all(len(sample.labels) == 2 for sample in found)
+    assert {(s.labels["namespace"], s.labels["pod"]) for s in samples} == {("shop", f"web-{i}") for i in range(10_000)}
+    assert all(len(sample.labels) == 2 for sample in samples)
 
 
 def test_an_answer_of_too_many_elements_is_refused_and_a_list_of_too_many_series_not_read_on() -> None:
@@ -537,8 +537,8 @@ async def test_an_answer_that_ends_in_its_midst_is_read_anew_from_the_next_endpo
     async with serving() as other:
         fake.answer, other.answer = cut_short, lambda request: web.Response(body=body)
         async with asking(fake.url, other.url) as source:
-            found = await source.query(Query("a"), AT)
-    assert [sample.value for sample in found] == list(range(5000))
+            samples = await source.query(Query("a"), AT)
+    assert [sample.value for sample in samples] == list(range(5000))
 
 
 HISTOGRAM = {"metric": {"pod": "b"}, "histogram": [AT, {"count": "1", "sum": "2", "buckets": [[0, "1", "2", "3"]]}]}
@@ -554,8 +554,8 @@ def read(result: object, **more: object) -> tuple[list[Sample], list[str]]:
 def test_native_histograms_alone_are_refused_with_a_sentence_and_beside_numbers_left_out() -> None:
     with pytest.raises(UnsupportedQuery, match="gives native histograms; a metric needs numbers"):
         read([HISTOGRAM])
-    found, warnings = read([HISTOGRAM, {"metric": {"pod": "a"}, "value": [AT, "7"]}])
-    assert [(sample.labels, sample.value) for sample in found] == [({"pod": "a"}, 7.0)]
+    samples, warnings = read([HISTOGRAM, {"metric": {"pod": "a"}, "value": [AT, "7"]}])
+    assert [(sample.labels, sample.value) for sample in samples] == [({"pod": "a"}, 7.0)]
     assert "native histograms, which are left out" in warnings[0]
 
 
@@ -568,8 +568,8 @@ def test_what_go_writes_as_null_is_empty() -> None:
 
 
 def test_a_partial_answer_is_a_warning() -> None:
-    found, warnings = read([{"metric": {}, "value": [AT, "7"]}], isPartial=True)
-    assert [sample.value for sample in found] == [7.0]
+    samples, warnings = read([{"metric": {}, "value": [AT, "7"]}], isPartial=True)
+    assert [sample.value for sample in samples] == [7.0]
     assert warnings == ["the answer is partial: a part of the storage did not answer"]
 
 

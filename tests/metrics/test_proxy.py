@@ -52,8 +52,8 @@ def test_the_environment_names_the_proxy(url: str, environ: dict[str, str], prox
 )
 def test_no_proxy_is_read_as_go_reads_it(host: str, exceptions: str, direct: bool) -> None:
     for name in ("NO_PROXY", "no_proxy"):
-        found = proxy_for(f"http://{host}:9090", {"HTTP_PROXY": PROXY, name: exceptions})
-        assert found == ("" if direct else PROXY)
+        proxy = proxy_for(f"http://{host}:9090", {"HTTP_PROXY": PROXY, name: exceptions})
+        assert proxy == ("" if direct else PROXY)
 
 
 @pytest.mark.parametrize("text", ["socks5://proxy:1080", "http://", "http://u:s3cret@[::1", "http://u:s3cret@h:x"])

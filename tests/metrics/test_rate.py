@@ -193,31 +193,31 @@ def table(*series: dict[Any, Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     return times, values
 
 
-def summed(*series: dict[int, int]) -> tuple[Any, ...]:
+def sum_series(*series: dict[int, int]) -> tuple[Any, ...]:
     counts, durations, newest = sum_increments(*table(*series), np.array([0]))
     return counts[0].tolist(), durations[0].tolist(), newest[0]
 
 
 def test_the_counters_of_a_target_are_added_up() -> None:
-    assert summed({0: 1, 5: 2, 10: 4}, {0: 0, 5: 10, 10: 10}) == ([11, 2], [5, 5], 10)
+    assert sum_series({0: 1, 5: 2, 10: 4}, {0: 0, 5: 10, 10: 10}) == ([11, 2], [5, 5], 10)
 
 
 def test_a_new_series_begins_to_count_with_its_second_sample() -> None:
-    assert summed({0: 1, 5: 2, 10: 4}, {5: 100, 10: 101}) == ([1, 2 + 1], [5, 5], 10)
+    assert sum_series({0: 1, 5: 2, 10: 4}, {5: 100, 10: 101}) == ([1, 2 + 1], [5, 5], 10)
 
 
 def test_a_vanished_series_counts_what_it_grew_by_and_then_nothing() -> None:
-    assert summed({0: 1, 5: 2, 10: 4}, {0: 10, 5: 17}) == ([1 + 7, 2], [5, 5], 10)
+    assert sum_series({0: 1, 5: 2, 10: 4}, {0: 10, 5: 17}) == ([1 + 7, 2], [5, 5], 10)
 
 
 def test_a_missed_scrape_of_one_series_is_spread_evenly() -> None:
-    assert summed({0: 0, 5: 1, 10: 2}, {0: 0, 10: 8}) == ([1 + 4, 1 + 4], [5, 5], 10)
+    assert sum_series({0: 0, 5: 1, 10: 2}, {0: 0, 10: 8}) == ([1 + 4, 1 + 4], [5, 5], 10)
 
 
 def test_series_that_all_changed_their_names_go_on_as_one_target() -> None:
     """A restart with other labels: the old series end, new ones begin, and no interval is counted between them."""
     wide = {-10: 0, -5: 0, 0: 0, 5: 50, 10: 100}
-    assert summed(wide, {15: 5, 20: 55}) == ([50, 50, 0, 50], [5, 5, 5, 5], 20)
+    assert sum_series(wide, {15: 5, 20: 55}) == ([50, 50, 0, 50], [5, 5, 5, 5], 20)
 
 
 def test_targets_are_kept_apart_and_may_have_no_samples() -> None:

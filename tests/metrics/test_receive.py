@@ -269,7 +269,7 @@ async def test_bodies_are_bounded_all_together(doors: Doors) -> None:
     async def whole(size: int) -> AsyncIterator[bytes]:
         yield b"x" * size
 
-    async with doors.intake.weighed(whole(40_000)) as chunks:
+    async with doors.intake.counting(whole(40_000)) as chunks:
         async for _ in chunks:
             status, answer, _ = await doors.post(b"x" * 20_000, PROTOBUF)
             assert (status, b"bytes of requests are in hand" in answer) == (503, True)

@@ -82,7 +82,7 @@ def target(url: str, name: str = "one", **arguments: object) -> Target:
     return Target(name, url, {"pod": name}, interval_s=arguments.pop("interval_s", FAST), **arguments)  # type: ignore[arg-type]
 
 
-async def scraped(
+async def run_scraper(
     *targets: Target, until: Callable[[Store, Scraper], object], limits: ScrapeLimits | None = None
 ) -> tuple[Store, Scraper]:
     store = Store()
@@ -94,7 +94,7 @@ async def scraped(
 
 async def error_of(url: str, limits: ScrapeLimits | None = None, **arguments: Any) -> str:
     one = target(url, **arguments)
-    store, scraper = await scraped(one, until=lambda store, _: store.values("up"), limits=limits)
+    store, scraper = await run_scraper(one, until=lambda store, _: store.values("up"), limits=limits)
     assert store.values("up")[0] == 0.0
     assert [series.name for series, *_ in store.points] == ["up"] * len(store.points)
     return scraper.health["one"].error
@@ -106,7 +106,7 @@ async def error_of(url: str, limits: ScrapeLimits | None = None, **arguments: An
 async def test_points_come_with_the_targets_labels_and_up(serve: Callable[..., Awaitable[str]]) -> None:
     url = await serve(answering('a{pod="x"} 1\nb 2 1699999999000\n'))
 
-    store, scraper = await scraped(target(url), until=lambda store, _: len(store.values("up")) > 1)
+    store, scraper = await run_scraper(target(url), until=lambda store, _: len(store.values("up")) > 1)
 
     assert store.points[:3] == [
         (store.points[0][0], 1.0, NOW), (store.points[1][0], 2.0, NOW - 1), (store.points[2][0], 1.0, NOW),
@@ -132,7 +132,7 @@ async def test_openmetrics_and_gzip_are_understood_and_asked_for(serve: Callable
             headers={"Content-Encoding": "gzip", "Content-Type": "application/openmetrics-text; version=1.0.0"},
         )
 
-    store, _ = await scraped(
+    store, _ = await run_scraper(
         target(await serve(handle), headers=lambda: {"Authorization": "Bearer t"}),
         until=lambda store, _: store.values("up"),
     )
@@ -151,7 +151,7 @@ async def test_a_target_may_take_its_points_itself_and_only_some_metrics(serve: 
 
     url = await serve(answering("".join(f'a{{i="{i}"}} 1\n' for i in range(1200)) + "b 2\n"))
 
-    store, _ = await scraped(
+    store, _ = await run_scraper(
         target(url, on_points=take, names=frozenset(["a"]), interval_s=0.2),
         until=lambda store, _: store.values("up"),
     )
@@ -260,7 +260,7 @@ async def test_nobody_there_and_no_answer() -> None:
 async def test_bad_lines_are_told_and_the_others_kept(serve: Callable[..., Awaitable[str]]) -> None:
     body = "good 1\nbad\n" + "".join(f"worse{i}\n" for i in range(50)) + f'bomb{{x="{"y" * 10**5}"}} 1\n'
 
-    store, scraper = await scraped(target(await serve(answering(body))), until=lambda store, _: store.values("up"))
+    store, scraper = await run_scraper(target(await serve(answering(body))), until=lambda store, _: store.values("up"))
 
     assert (store.values("good")[0], store.values("up")[0]) == (1.0, 1.0)
     assert len(scraper.health["one"].problems) == 11
@@ -274,7 +274,7 @@ async def test_dead_targets_slow_nobody(serve: Callable[..., Awaitable[str]]) ->
     dead, alive = await serve(hang), await serve(answering("a 1\n"))
     targets = [target(dead, f"dead-{i}", interval_s=0.1) for i in range(20)] + [target(alive, "alive")]
 
-    store, scraper = await scraped(
+    store, scraper = await run_scraper(
         *targets,
         until=lambda store, _: len(store.values("up", pod="alive")) >= 20,
         limits=ScrapeLimits(concurrent=2, concurrent_slow=1),
@@ -312,14 +312,14 @@ async def test_a_store_that_fails_in_whatever_way_does_not_end_the_scrapes(
 ) -> None:
     calls, enough = [], asyncio.Event()
 
-    def broken(points: Iterable[Point]) -> None:
+    def fail_to_store(points: Iterable[Point]) -> None:
         calls.append(list(points))
         if len(calls) == 3:
             enough.set()
         raise error("full")
 
     with capture_logs():
-        async with Scraper(broken) as scraper:
+        async with Scraper(fail_to_store) as scraper:
             scraper.set_targets([target(await serve(answering("a 1\n")))])
             await asyncio.wait_for(enough.wait(), 5)
             await asyncio.sleep(0)
@@ -357,7 +357,7 @@ async def test_who_is_new_among_others_is_scraped_within_a_second_and_then_in_tu
         joined = loop.time()
         scraper.set_targets([*first, *new])
         await asyncio.sleep(20)
-    waits = {name: found[0] - (began if name.startswith("old") else joined) for name, found in times.items()}
+    waits = {name: moments[0] - (began if name.startswith("old") else joined) for name, moments in times.items()}
     assert max(wait for name, wait in waits.items() if name.startswith("old")) > 4  # at the start nobody hurries
     assert max(wait for name, wait in waits.items() if name.startswith("new")) <= 1
     for one in new:
@@ -398,8 +398,8 @@ async def test_a_target_that_is_polled_keeps_its_turns_and_is_scraped_between_th
         await asyncio.sleep(until_next(polled, loop.time()) + 20.1)
     assert between.keys() == {"polled"}
     assert len(turns["polled"]) == 5
-    for found in turns.values():
-        gaps = [after - before for before, after in pairwise(found)]
+    for moments in turns.values():
+        gaps = [after - before for before, after in pairwise(moments)]
         assert gaps == [pytest.approx(5)] * len(gaps)
     all_of_it = sorted([*turns["polled"], *between["polled"]])
     inner = [time for time in all_of_it if time >= turns["polled"][0]]
@@ -473,7 +473,7 @@ def test_phases_are_spread_over_the_interval() -> None:
 # -- bounded bodies ----------------------------------------------------------------------------------------------------
 
 
-async def chunked(body: bytes, size: int) -> AsyncIterator[bytes]:
+async def split_body(body: bytes, size: int) -> AsyncIterator[bytes]:
     for at in range(0, len(body), size):
         yield body[at : at + size]
 
@@ -482,7 +482,7 @@ async def chunked(body: bytes, size: int) -> AsyncIterator[bytes]:
 async def test_members_of_gzip_are_inflated_however_they_are_cut(parts: list[bytes], size: int) -> None:
     body = b"".join(map(gzip.compress, parts))
 
-    assert await read_body(chunked(body, size), 10_000, gzip=True) == b"".join(parts)
+    assert await read_body(split_body(body, size), 10_000, gzip=True) == b"".join(parts)
     assert await inflate(body, 10_000) == b"".join(parts)
 
 
@@ -491,7 +491,7 @@ async def test_a_bomb_is_never_inflated_beyond_the_limit() -> None:
     bomb = b"".join(compressor.compress(b"\0" * 10**6) for _ in range(200)) + compressor.flush()  # 200 MB in 200 kB
 
     with pytest.raises(BodyError, match="more than 1000000 bytes when inflated"):
-        await read_body(chunked(bomb, 65536), 10**6, gzip=True)
+        await read_body(split_body(bomb, 65536), 10**6, gzip=True)
     with pytest.raises(BodyError, match="more than 1000000 bytes when inflated"):
         await inflate(bomb, 10**6)
 
@@ -630,7 +630,7 @@ async def test_pods_of_one_namespace_that_never_answer_keep_no_other_waiting(
     hanging, good = await serve(hang), await serve(answering("a 1\n"))
     bad = [Target(f"bad-{i}", hanging, {"namespace": "bad", "pod": str(i)}, interval_s=0.3) for i in range(60)]
     one = Target("good", good, {"namespace": "shop", "pod": "good"}, interval_s=0.3)
-    store, _ = await scraped(
+    store, _ = await run_scraper(
         *bad,
         one,
         until=lambda store, _: len(store.values("up", pod="good")) >= 3,
@@ -645,9 +645,9 @@ def test_the_log_says_so_much_of_one_namespaces_scrapes_and_the_rest_of_others()
     reports = Reports()
     with capture_logs() as said:
         for number in range(600):
-            reports.failed(Target(f"bad-{number}", "http://x", {"namespace": "bad"}), "no answer", NOW)
-        reports.failed(Target("web", "http://x", {"namespace": "shop"}), "no answer", NOW)
-        reports.failed(Target("bad-0", "http://x", {"namespace": "bad"}), "no answer", NOW + 600)
+            reports.note_failure(Target(f"bad-{number}", "http://x", {"namespace": "bad"}), "no answer", NOW)
+        reports.note_failure(Target("web", "http://x", {"namespace": "shop"}), "no answer", NOW)
+        reports.note_failure(Target("bad-0", "http://x", {"namespace": "bad"}), "no answer", NOW + 600)
     events = [line["event"] for line in said]
     assert events == [*["scrape failed"] * 99, "more scrapes fail", "scrape failed", "scrape failed"]
     assert [said[-2]["target"], said[-1]["target"]] == ["web", "bad-0"]

@@ -86,9 +86,9 @@ def test_a_pods_clock_set_by_anything_loses_its_value_for_a_minute_at_most(hour:
             stamp = f"{told:.3f}" if openmetrics else f"{told * 1000:.0f}"
             body = f'depth{{queue="mail"}} {second} {stamp}\n' + "# EOF\n" * openmetrics
             store.extend(parser.parse(body.encode(), now, openmetrics=openmetrics).points)
-        found = store.query(Query("depth"), now)
-        missing += not found
-        for sample in found:
+        samples = store.query(Query("depth"), now)
+        missing += not samples
+        for sample in samples:
             age, true_age = now - sample.time, second - sample.value + 2
             assert age >= true_age - 2 - MOST_AHEAD_S - 1e-3
     assert missing <= 60

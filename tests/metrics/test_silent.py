@@ -15,12 +15,14 @@ POD = ("shop", "a")
 RATE = Query("sum by (namespace, pod) (rate(hits{namespace='shop'}[60s]))", True)
 
 
-def scraped(*seconds: float, up: float = 1.0, value: float | None = 5.0, name: str = "hits", pod: str = "a") -> Store:
+def store_after_scrapes(
+    *seconds: float, up: float = 1.0, value: float | None = 5.0, name: str = "hits", pod: str = "a"
+) -> Store:
     """A store after scrapes of a pod of the namespace shop, so many s after T."""
     store, labels = Store(), {"namespace": "shop", "pod": pod}
     for second in seconds:
-        found = [] if value is None else [(Series.of(name, labels), value, T + second)]
-        store.extend([*found, (Series.of("up", labels), up, T + second)])
+        points = [] if value is None else [(Series.of(name, labels), value, T + second)]
+        store.extend([*points, (Series.of("up", labels), up, T + second)])
     return store
 
 
@@ -29,18 +31,18 @@ def is_silent(store: Store, since: float = 0.0, at: float = 10.0, query: Query =
 
 
 def test_one_sample_is_enough_to_be_waited_for() -> None:
-    assert not is_silent(scraped(1))
+    assert not is_silent(store_after_scrapes(1))
 
 
 def test_a_pod_that_was_not_scraped_since_is_not_waited_for_yet() -> None:
     assert is_silent(Store())
-    assert is_silent(scraped(1, pod="other"))
-    assert is_silent(scraped(1), since=2)
-    assert not is_silent(scraped(2), since=2)
+    assert is_silent(store_after_scrapes(1, pod="other"))
+    assert is_silent(store_after_scrapes(1), since=2)
+    assert not is_silent(store_after_scrapes(2), since=2)
 
 
 def test_a_pod_whose_last_scrape_failed_is_not_waited_for() -> None:
-    store = scraped(1)
+    store = store_after_scrapes(1)
     store.extend([(Series.of("up", {"namespace": "shop", "pod": "a"}), 0.0, T + 6)])
     assert is_silent(store)
     assert not is_silent(store, at=5)  # before it failed
@@ -50,12 +52,12 @@ def test_a_pod_whose_last_scrape_failed_is_not_waited_for() -> None:
 
 @pytest.mark.parametrize("page", [{"value": None}, {"name": "misses"}, {"value": math.nan}, {"value": math.inf}])
 def test_a_page_without_a_number_of_the_metric_is_nothing_to_wait_for(page: dict[str, float]) -> None:
-    assert is_silent(scraped(1, 6, **page))  # type: ignore[arg-type]
+    assert is_silent(store_after_scrapes(1, 6, **page))  # type: ignore[arg-type]
 
 
 def test_a_page_that_has_lost_the_metric_is_soon_nothing_to_wait_for() -> None:
     """A quarter of the lookback of 60 s; until then the metric may have a time of its own on the page."""
-    store = scraped(0)
+    store = store_after_scrapes(0)
     labels = {"namespace": "shop", "pod": "a"}
     store.extend([(Series.of("up", labels), 1.0, T + 15)])
     assert not is_silent(store, at=16)
@@ -72,5 +74,5 @@ def test_who_pushes_and_is_never_scraped_speaks_as_soon_as_there_is_a_sample() -
 
 def test_any_of_the_series_that_the_query_reads_is_enough() -> None:
     both = Query("sum by (namespace, pod) (hits) / sum by (namespace, pod) (misses)")
-    assert not is_silent(scraped(1, name="misses"), query=both)
-    assert is_silent(scraped(1, name="others"), query=both)
+    assert not is_silent(store_after_scrapes(1, name="misses"), query=both)
+    assert is_silent(store_after_scrapes(1, name="others"), query=both)

@@ -23,25 +23,25 @@ def counters(**pods: list[tuple[float, float]]) -> Store:
 
 def steps(until: float, *rates: tuple[float, float]) -> list[tuple[float, float]]:
     """A counter scraped every 5 s up to `until`: (from that time, requests/s), one after the other."""
-    value, found, time = 0.0, [], 0.0
+    value, readings, time = 0.0, [], 0.0
     while time <= until:
-        found.append((time, value))
+        readings.append((time, value))
         value += 5 * [rate for begin, rate in rates if begin <= time][-1]
         time += 5
-    return found
+    return readings
 
 
 def ask(store: Store, promql: str, at: float, since: Since, *, adaptive: bool = True) -> dict[str, Sample]:
-    return {found.labels["pod"]: found for found in store.query(Query(promql, adaptive), T + at, since)}
+    return {sample.labels["pod"]: sample for sample in store.query(Query(promql, adaptive), T + at, since)}
 
 
 @pytest.mark.parametrize("adaptive", [True, False])
 def test_a_rate_is_taken_over_the_intervals_that_begin_since(adaptive: bool) -> None:
     store = counters(a=steps(60, (0, 50), (50, 75)), b=steps(60, (0, 50)))
-    found = ask(store, RATE, 60, {A: T + 50}, adaptive=adaptive)
-    assert (found["a"].value, found["a"].window) == (pytest.approx(75), 10)  # 2 intervals of 375
-    assert found["b"].value == pytest.approx(50)  # nobody said anything of b
-    assert found["b"].window >= 55  # (0, 60] without the sample at 0, or with it
+    samples = ask(store, RATE, 60, {A: T + 50}, adaptive=adaptive)
+    assert (samples["a"].value, samples["a"].window) == (pytest.approx(75), 10)  # 2 intervals of 375
+    assert samples["b"].value == pytest.approx(50)  # nobody said anything of b
+    assert samples["b"].window >= 55  # (0, 60] without the sample at 0, or with it
 
 
 def test_one_whole_interval_is_enough_after_a_known_change() -> None:

@@ -31,14 +31,14 @@ class Source:
         return max(seen, default=None)
 
 
-def told_age(source: Source, clock: SourceClock) -> tuple[float, float] | None:
-    """The age of the newest sample as it is told, and as it is, s."""
-    found, evaluated = source.newest(), source.now + source.ahead
-    if found is None:
+def newest_ages(source: Source, clock: SourceClock) -> tuple[float, float] | None:
+    """The newest sample's age, s: by the clock under test, and the true one; None without samples."""
+    newest, evaluated = source.newest(), source.now + source.ahead
+    if newest is None:
         return None
-    clock.heard(evaluated, asked=source.now - LATENCY, answered=source.now + LATENCY)
-    ours = clock.ours(found[0], evaluated=evaluated, asked=source.now - LATENCY)
-    return source.now - ours, source.now - found[1]
+    clock.note_evaluation(evaluated, asked=source.now - LATENCY, answered=source.now + LATENCY)
+    ours = clock.ours(newest[0], evaluated=evaluated, asked=source.now - LATENCY)
+    return source.now - ours, source.now - newest[1]
 
 
 steps = st.lists(
@@ -56,41 +56,41 @@ def test_however_the_clock_is_set_no_value_is_told_younger_than_it_is(
         for _ in range(rounds):
             source.now += EVERY
             source.scrape(accepts_old)
-            ages = told_age(source, clock)
+            ages = newest_ages(source, clock)
             if ages is not None:
                 assert ages[0] >= ages[1] - AGREE - 2 * LATENCY
 
 
-def watched(*, ahead: float, rounds: int, source: Source, clock: SourceClock) -> list[tuple[float, float]]:
+def watch_ages(*, ahead: float, rounds: int, source: Source, clock: SourceClock) -> list[tuple[float, float]]:
     source.ahead = ahead
-    found = []
+    all_ages = []
     for _ in range(rounds):
         source.now += EVERY
         source.scrape()
-        if (ages := told_age(source, clock)) is not None:
-            found.append(ages)
-    return found
+        if (ages := newest_ages(source, clock)) is not None:
+            all_ages.append(ages)
+    return all_ages
 
 
 def test_a_clock_set_back_by_an_hour_shows_the_past_as_the_past() -> None:
     source, clock = Source(), SourceClock()
-    assert max(age for age, _ in watched(ahead=0, rounds=int(HOUR // EVERY), source=source, clock=clock)) < 1
-    back = watched(ahead=-HOUR + 60, rounds=60, source=source, clock=clock)
+    assert max(age for age, _ in watch_ages(ahead=0, rounds=int(HOUR // EVERY), source=source, clock=clock)) < 1
+    back = watch_ages(ahead=-HOUR + 60, rounds=60, source=source, clock=clock)
     assert back
     assert min(age for age, _ in back) > HOUR - 120  # its own clock says 0 s
-    again = watched(ahead=0, rounds=10, source=source, clock=clock)
+    again = watch_ages(ahead=0, rounds=10, source=source, clock=clock)
     assert max(age for age, _ in again) < 1  # the clock was put right
 
 
 def test_a_clock_set_ahead_loses_nothing_and_makes_nothing_older() -> None:
     source, clock = Source(), SourceClock()
-    watched(ahead=0, rounds=20, source=source, clock=clock)
+    watch_ages(ahead=0, rounds=20, source=source, clock=clock)
     source.ahead = 100.0
     source.now += 1  # before the next scrape: the newest sample is one second old, its own clock says 101 s
-    ages = told_age(source, clock)
+    ages = newest_ages(source, clock)
     assert ages is not None
     assert math.isclose(ages[0], ages[1], abs_tol=0.2)
-    assert max(age for age, _ in watched(ahead=100.0, rounds=20, source=source, clock=clock)) < 1
+    assert max(age for age, _ in watch_ages(ahead=100.0, rounds=20, source=source, clock=clock)) < 1
 
 
 def test_a_slow_answer_is_no_step() -> None:
@@ -99,7 +99,7 @@ def test_a_slow_answer_is_no_step() -> None:
     for number in range(50):
         began = START + 20 * number
         took = 9.0 if number % 5 == 0 else 0.01
-        clock.heard(began + took / 2, asked=began, answered=began + took)
+        clock.note_evaluation(began + took / 2, asked=began, answered=began + took)
         assert clock.ours(began, evaluated=began + took / 2, asked=began) >= began - took / 2 - 1e-6
     assert steps == []
 
@@ -109,7 +109,7 @@ def test_two_servers_behind_one_address_are_told_of_once() -> None:
     clock = SourceClock(steps.append)
     for number in range(50):
         ahead = -HOUR if number % 2 else 0.0
-        clock.heard(START + 5 * number + ahead, asked=START + 5 * number, answered=START + 5 * number)
+        clock.note_evaluation(START + 5 * number + ahead, asked=START + 5 * number, answered=START + 5 * number)
     assert len(steps) == 1
 
 
@@ -122,7 +122,7 @@ async def test_of_a_long_query_that_was_asked_about_the_past_a_digest_is_kept() 
 
     past, clock = Past(ask), SourceClock()
     for query in ("x" * 1_000_000, "y", "x" * 1_000_000):
-        assert await past.remembered(query, 1000.0, clock)
+        assert await past.is_remembered(query, 1000.0, clock)
     assert asked == ["x" * 1_000_000, "y"]
     assert all(len(digest) == 16 for digest, *_ in past._known)
 

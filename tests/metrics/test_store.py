@@ -175,15 +175,15 @@ def test_series_are_listed_by_selector_and_by_the_time_of_their_samples() -> Non
     fill(store, requests("b", code="500"), (100, 1))
     store.extend([(Series.of("up", {"pod": "a"}), 1.0, T + 100)])
 
-    def listed(*selectors: str, since: float = 0.0, at: float = 200.0) -> list[tuple[str, str]]:
-        found = store.series(selectors, T + since, T + at)
-        return sorted((labels["__name__"], labels["pod"]) for labels in found)
+    def list_series(*selectors: str, since: float = 0.0, at: float = 200.0) -> list[tuple[str, str]]:
+        label_sets = store.series(selectors, T + since, T + at)
+        return sorted((labels["__name__"], labels["pod"]) for labels in label_sets)
 
-    assert listed("requests_total", since=-1) == [("requests_total", "a"), ("requests_total", "b")]
-    assert listed("requests_total", since=50) == [("requests_total", "b")]
-    assert listed('{__name__=~".+"}', "up", since=50) == [("requests_total", "b"), ("up", "a")]
-    assert listed('requests_total{code!=""}', since=-1) == [("requests_total", "b")]
-    assert listed('{pod="a"}', since=-1, at=50) == [("requests_total", "a")]
+    assert list_series("requests_total", since=-1) == [("requests_total", "a"), ("requests_total", "b")]
+    assert list_series("requests_total", since=50) == [("requests_total", "b")]
+    assert list_series('{__name__=~".+"}', "up", since=50) == [("requests_total", "b"), ("up", "a")]
+    assert list_series('requests_total{code!=""}', since=-1) == [("requests_total", "b")]
+    assert list_series('{pod="a"}', since=-1, at=50) == [("requests_total", "a")]
     with pytest.raises(UnsupportedQuery, match=r"'sum\(x\)' is no series selector such as"):
         store.series(["sum(x)"], T, T)
 

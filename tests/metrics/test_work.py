@@ -51,13 +51,13 @@ def test_names_of_metrics_are_matched_in_slices_too() -> None:
 
 def test_a_row_that_another_series_gets_while_others_run_is_not_taken_for_the_first() -> None:
     store = of_long_values(100)
-    found = store.select(
+    selections = store.select(
         [Matching("__name__", Operator.EQUAL, "depth"), Matching("path", Operator.NOT_MATCH, ".*a.*b.*7x")]
     )
-    assert next(found) is None  # matching goes on
+    assert next(selections) is None  # matching goes on
     store.forget({"pod": "web-0"})
     store.extend([(Series.of("depth", {"path": "new", "pod": "web-1"}), 1.0, 100.0)])
-    assert [one for one in found if one is not None] == []
+    assert [one for one in selections if one is not None] == []
 
 
 def test_what_an_expression_says_of_a_value_is_found_out_once() -> None:
@@ -91,21 +91,21 @@ def test_a_character_counts_by_the_size_of_the_expression() -> None:
         slices(store, 'count(depth{path=~".*[ab].{0,900}z",path!~"x.{0,900}y"})')  # 100 values of 4,000 characters
 
 
-def said(verdicts: Verdicts, matching: Matching, codes: list[int]) -> dict[int, bool]:
-    known, found = verdicts.of(matching, np.array(codes, dtype=np.int64))
-    return {code: bool(verdict) for code, yes, verdict in zip(codes, known, found, strict=True) if yes}
+def known_verdicts(verdicts: Verdicts, matching: Matching, codes: list[int]) -> dict[int, bool]:
+    known, answers = verdicts.of(matching, np.array(codes, dtype=np.int64))
+    return {code: bool(verdict) for code, yes, verdict in zip(codes, known, answers, strict=True) if yes}
 
 
 def test_verdicts_are_those_of_the_matcher_whatever_was_asked_between() -> None:
     verdicts = Verdicts()
     one, other = Matching("a", Operator.MATCH, "x.*"), Matching("a", Operator.NOT_MATCH, "x.*")
-    assert said(verdicts, one, [1, 2, 3]) == {}
+    assert known_verdicts(verdicts, one, [1, 2, 3]) == {}
     verdicts.add(one, np.array([2, 7]), np.array([True, False]), lambda _: True)
     verdicts.add(one, np.array([1, 9]), np.array([False, True]), lambda _: True)
     verdicts.add(other, np.array([2]), np.array([False]), lambda _: True)
-    assert said(verdicts, one, [1, 2, 3, 7, 9, 12]) == {1: False, 2: True, 7: False, 9: True}
-    assert said(verdicts, other, [1, 2, 3, 7]) == {2: False}
-    assert said(verdicts, Matching("b", Operator.MATCH, "x.*"), [1]) == {1: False}  # whatever the label
+    assert known_verdicts(verdicts, one, [1, 2, 3, 7, 9, 12]) == {1: False, 2: True, 7: False, 9: True}
+    assert known_verdicts(verdicts, other, [1, 2, 3, 7]) == {2: False}
+    assert known_verdicts(verdicts, Matching("b", Operator.MATCH, "x.*"), [1]) == {1: False}  # whatever the label
 
 
 def test_verdicts_on_values_that_are_gone_are_forgotten() -> None:

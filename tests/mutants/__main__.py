@@ -112,8 +112,8 @@ def _one(copy: Path, name: str, sources: Sequence[str], tests: Sequence[str], se
         path for each in sources for path in ([ROOT / each] if each.endswith(".py") else (ROOT / each).rglob("*.py"))
     )
     chance = random.Random(f"{name} {seed}")
-    found = [(path, mutant) for path in paths for mutant in mutants(path.read_text())]
-    path, mutant = chance.choice(found)
+    faults = [(path, mutant) for path in paths for mutant in mutants(path.read_text())]
+    path, mutant = chance.choice(faults)
     relative = path.relative_to(ROOT)
     target = copy / relative
     target.write_text(mutant.source)

@@ -64,7 +64,7 @@ def test_every_area_is_there_and_every_fault_in_it_is_python(area: str) -> None:
     for path in (*sources, *tests):
         assert (ROOT / path).exists(), path
     below = sorted((ROOT / sources[0]).rglob("*.py"), key=lambda each: each.stat().st_size)
-    found = list(mutants((below[-1] if below else ROOT / sources[0]).read_text()))
-    assert found
-    for each in found[:50]:
+    faults = list(mutants((below[-1] if below else ROOT / sources[0]).read_text()))
+    assert faults
+    for each in faults[:50]:
         ast.parse(each.source)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.program.flags import Common, Flags, HelpWanted, SettingsError, setting
-from adapter.program.ignored import KLOG, ignored
+from adapter.program.ignored import KLOG, ignored_flags
 from adapter.program.kinds import KINDS, Address, PrometheusSeconds, Seconds
 
 
@@ -41,7 +41,7 @@ FLAGS = Flags(
     about="tries flags",
     settings=Sample,
     version="1.2",
-    ignored=KLOG | ignored(bare="profiling", valued="client-qps"),
+    ignored=KLOG | ignored_flags(bare="profiling", valued="client-qps"),
     check=together,
 )
 NAMED = {entry.metadata["flag"]: entry for entry in fields(Sample)}
@@ -51,7 +51,7 @@ def parse(*arguments: str) -> Sample:
     return FLAGS.parse(arguments).settings
 
 
-def refused(*arguments: str) -> str:
+def refusal(*arguments: str) -> str:
     with pytest.raises(SettingsError) as caught:
         FLAGS.parse(arguments)
     return str(caught.value)
@@ -129,7 +129,7 @@ def test_durations_are_gos(text: str, value: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "5", "1d", "1w", "h", "1h-", "1h 2m", ".s", "-", "1.2.3s", "1e3s", "٣s"])
 def test_what_is_no_duration_in_go_is_refused(text: str) -> None:
-    assert "a duration like 1h30m, 90s or 1.5s is wanted" in refused(f"--every={text}")
+    assert "a duration like 1h30m, 90s or 1.5s is wanted" in refusal(f"--every={text}")
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_days_and_weeks_are_prometheus_and_only_where_the_peer_takes_them(text: 
 
 @pytest.mark.parametrize("text", ["", "8", "1.5d", "1h1d", "1d1d", "-1d", "8days"])
 def test_what_is_no_duration_in_prometheus_is_refused(text: str) -> None:
-    assert "a duration like 8d or 1h30m is wanted" in refused(f"--history={text}")
+    assert "a duration like 8d or 1h30m is wanted" in refusal(f"--history={text}")
 
 
 def test_lists_add_up_and_replace_the_default() -> None:
@@ -190,12 +190,12 @@ def test_flags_without_effect_are_named_once_and_take_their_values() -> None:
     ],
 )
 def test_a_bad_flag_gets_one_sentence(arguments: list[str], sentence: str) -> None:
-    assert refused(*arguments) == sentence
+    assert refusal(*arguments) == sentence
 
 
 def test_a_long_text_is_not_repeated_whole() -> None:
-    assert len(refused("--workers=" + "9" * 100_000)) < 300
-    assert len(refused("-" + "-" * 100_000)) < 300
+    assert len(refusal("--workers=" + "9" * 100_000)) < 300
+    assert len(refusal("-" + "-" * 100_000)) < 300
 
 
 def test_a_first_argument_that_is_no_flag_is_passed_over_where_that_is_asked_for() -> None:
@@ -275,4 +275,4 @@ def test_any_arguments_give_settings_or_the_one_error(arguments: list[str]) -> N
         parsed = FLAGS.parse(arguments)
     except (SettingsError, HelpWanted):
         return
-    assert FLAGS.checked(parsed.settings) == parsed.settings
+    assert FLAGS.validate(parsed.settings) == parsed.settings

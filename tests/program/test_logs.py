@@ -14,7 +14,7 @@ from adapter.program.logs import Trouble
 
 
 @pytest.fixture(autouse=True)
-def untouched() -> Iterator[None]:
+def restore_logging() -> Iterator[None]:
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
     yield
@@ -37,10 +37,10 @@ def test_debug_lines_begin_at_verbosity_five(
     log = structlog.get_logger("any")
     log.debug("debug")
     log.info("info", answer=42)
-    found = lines(capsys)
-    assert [line["event"] for line in found] == events
-    assert (found[-1]["level"], found[-1]["answer"]) == ("info", 42)
-    assert found[-1]["timestamp"].endswith("Z")
+    records = lines(capsys)
+    assert [line["event"] for line in records] == events
+    assert (records[-1]["level"], records[-1]["answer"]) == ("info", 42)
+    assert records[-1]["timestamp"].endswith("Z")
 
 
 def test_a_traceback_is_a_dict_without_the_values_of_variables(capsys: pytest.CaptureFixture[str]) -> None:

@@ -137,14 +137,14 @@ async def test_what_must_end_the_program_passes_the_guard() -> None:
 async def test_a_cancellation_of_the_guards_own_task_passes_it() -> None:
     seen = list[bool]()
 
-    async def guarded() -> None:
+    async def note_cancellation() -> None:
         try:
             await asyncio.sleep(1000)
         except asyncio.CancelledError as error:
             seen.append(ends_program(error))
             raise
 
-    task = asyncio.ensure_future(guarded())
+    task = asyncio.ensure_future(note_cancellation())
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait([task])
@@ -184,7 +184,7 @@ def test_exit_codes(
 PROGRAM = """
 import sys
 from adapter.program.flags import Common, Flags
-from adapter.program.ignored import ignored
+from adapter.program.ignored import ignored_flags
 from adapter.program.run import main
 async def serve(settings, stop):
     print("ready", flush=True)
@@ -193,7 +193,7 @@ async def serve(settings, stop):
     if "stuck" in sys.argv:
         import asyncio
         await asyncio.sleep(1000)
-flags = Flags(program="sample", about="", settings=Common, ignored=ignored(bare="profiling"))
+flags = Flags(program="sample", about="", settings=Common, ignored=ignored_flags(bare="profiling"))
 sys.exit(main(flags, serve, ["--profiling", "--profiling=true"]))
 """
 

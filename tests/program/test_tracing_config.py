@@ -13,8 +13,8 @@ HEAD = "apiVersion: apiserver.config.k8s.io/v1beta1\nkind: TracingConfiguration\
 
 def test_kubernetes_own_example_is_understood() -> None:
     """Of its page on traces of system components: the endpoint is OTLP's port for gRPC."""
-    found = read(HEAD + "# default value\n#endpoint: localhost:4317\nsamplingRatePerMillion: 100\n")
-    assert (found.endpoint, found.url, found.sampling_rate_per_million) == (GRPC, "", 100)
+    config = read(HEAD + "# default value\n#endpoint: localhost:4317\nsamplingRatePerMillion: 100\n")
+    assert (config.endpoint, config.url, config.sampling_rate_per_million) == (GRPC, "", 100)
 
 
 def test_without_a_rate_only_callers_decide() -> None:

@@ -166,6 +166,6 @@ def test_a_reader_that_is_gone_ends_a_verb_in_silence(pipe: Any, capsys: pytest.
 
 
 def test_a_word_that_is_no_verb_is_named_with_those_that_are() -> None:
-    assert str(verbs.unknown("sing", ["go", "stay"])) == "'sing' is no verb; one of go, stay is wanted"
-    assert str(verbs.unknown("", ["go", "stay"])) == "a verb is missing; one of go, stay is wanted"
-    assert len(str(verbs.unknown("x" * 10_000, ["go"]))) < 120
+    assert str(verbs.unknown_verb_error("sing", ["go", "stay"])) == "'sing' is no verb; one of go, stay is wanted"
+    assert str(verbs.unknown_verb_error("", ["go", "stay"])) == "a verb is missing; one of go, stay is wanted"
+    assert len(str(verbs.unknown_verb_error("x" * 10_000, ["go"]))) < 120

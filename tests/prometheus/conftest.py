@@ -30,7 +30,7 @@ REFRESH_S = 1.0
 
 def page(samples: Mapping[str, Samples], now: float) -> str:
     """OpenMetrics with times, by series."""
-    lines = [f"{series} {value} {now - age:.3f}" for series, found in samples.items() for age, value in found]
+    lines = [f"{series} {value} {now - age:.3f}" for series, points in samples.items() for age, value in points]
     return "\n".join([*lines, "# EOF\n"])
 
 
@@ -69,8 +69,8 @@ async def collecting(prometheus: RunningPrometheus, rules: str, *pods: str) -> A
         await source.close()
 
 
-async def served(world: World, metric: str) -> dict[str, str]:
-    """The values of all pods, asked for anew."""
+async def pod_values(world: World, metric: str) -> dict[str, str]:
+    """The name of each pod -> its value of `metric`, asked for anew."""
     question = CustomQuestion(
         resource=PODS,
         namespace="shop",
@@ -82,8 +82,8 @@ async def served(world: World, metric: str) -> dict[str, str]:
     return {one.described.name: str(one.value) for one in await world.answers.custom(question)}
 
 
-async def refreshed(world: World) -> None:
-    """All queries of the plan have been asked once more."""
+async def refresh(world: World) -> None:
+    """Waits until all queries of the plan have been asked once more."""
     for _ in range(400):
         if started := world.collector.start_due():
             await asyncio.gather(*started)

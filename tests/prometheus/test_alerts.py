@@ -58,11 +58,11 @@ def controller(name: str, **labels: str) -> str:
     return series(f"streamgate_rollout_{name}", namespace="sg", pod="c", **labels)
 
 
-def wanted(name: str) -> str:
+def replicas_wanted(name: str) -> str:
     return f'kube_deployment_spec_replicas{{namespace="sg",deployment="{name}"}}'
 
 
-def asked(cores: str, namespace: str = "shop", runs: str = "1x200") -> Series:
+def pod_requests(cores: str, namespace: str = "shop", runs: str = "1x200") -> Series:
     """One pod that runs and asks for so much CPU, and for 10 GiB."""
     pod = {"namespace": namespace, "pod": "web-1"}
     return {
@@ -75,8 +75,8 @@ def asked(cores: str, namespace: str = "shop", runs: str = "1x200") -> Series:
     }
 
 
-def failed_of(failed: int, rule: str = "rules[0]") -> Series:
-    """Queries, a hundred a minute, of which so many fail."""
+def failing_queries(failed: int, rule: str = "rules[0]") -> Series:
+    """A hundred queries a minute, of which `failed` fail."""
     return {
         adapter("source_queries_total", rule=rule, kind="pods"): "0+100x30",
         adapter("source_query_errors_total", rule=rule, kind="pods"): f"0+{failed}x30",
@@ -120,7 +120,12 @@ def down(name: str, quiet: Series) -> Case:
     """A Deployment of that name without a replica, of two that are wanted."""
     says = f"No replica of {name} in namespace sg is available."
     return Case(
-        "StreamgateDown", 4, {deployment(name): "2 0x10", wanted(name): "2x11"}, quiet, SG | {"deployment": name}, says
+        "StreamgateDown",
+        4,
+        {deployment(name): "2 0x10", replicas_wanted(name): "2x11"},
+        quiet,
+        SG | {"deployment": name},
+        says,
     )
 
 
@@ -128,19 +133,20 @@ CASES = [
     # 100 cores at 0.03 and 10 GiB at 0.004 are 3.04 an hour, for two hours; 200 cores are 6.04, which is more than
     # 1.5 × 3.04 = 4.56; 140 are 4.24
     Case(
-        "StreamgateCostSpike", 137, asked("100x119 200x60"), asked("100x119 140x60"), {"namespace": "shop"},
+        "StreamgateCostSpike", 137,
+        pod_requests("100x119 200x60"), pod_requests("100x119 140x60"), {"namespace": "shop"},
         "What the pods of namespace shop ask for costs 6.04 an hour, at least half as much again as over the last day.",
     ),
     # a namespace that is new after an hour, at 3.04 an hour; where no other was there before it, the rules are new
     Case(
-        "StreamgateCostSpike", 80, asked("1x200") | asked("_x61 100x60", "new", "_x61 1x60"),
-        asked("_x61 100x60", "new", "_x61 1x60"), {"namespace": "new"},
+        "StreamgateCostSpike", 80, pod_requests("1x200") | pod_requests("_x61 100x60", "new", "_x61 1x60"),
+        pod_requests("_x61 100x60", "new", "_x61 1x60"), {"namespace": "new"},
         "What the pods of namespace new ask for costs 3.04 an hour, at least half as much again as over the last day.",
     ),
     # 1,000 cores are 30.04; 30 are 0.94, so not one more in money
     Case(
-        "StreamgateCostSpike", 80, asked("1x200") | asked("_x61 1000x60", "new", "_x61 1x60"),
-        asked("1x200") | asked("_x61 30x60", "new", "_x61 1x60"), {"namespace": "new"},
+        "StreamgateCostSpike", 80, pod_requests("1x200") | pod_requests("_x61 1000x60", "new", "_x61 1x60"),
+        pod_requests("1x200") | pod_requests("_x61 30x60", "new", "_x61 1x60"), {"namespace": "new"},
         "What the pods of namespace new ask for costs 30.04 an hour, at least half as much again as over the last day.",
     ),
     Case(
@@ -149,10 +155,12 @@ CASES = [
     ),
     down("prod-streamgate-adapter", {deployment("prod-grafana-adapter"): "0x10"}),  # helm install prod
     down("streamgate-eu-rollout", {deployment("streamgate-eu-console"): "0x10"}),  # helm install streamgate-eu
-    down("prometheus-adapter", {deployment("prometheus-adapter"): "0x10", wanted("prometheus-adapter"): "0x10"}),
-    down("vpa-recommender", {deployment("vpa-recommender"): "0x10", wanted("vpa-recommender"): "0x10"}),
+    down(
+        "prometheus-adapter", {deployment("prometheus-adapter"): "0x10", replicas_wanted("prometheus-adapter"): "0x10"}
+    ),
+    down("vpa-recommender", {deployment("vpa-recommender"): "0x10", replicas_wanted("vpa-recommender"): "0x10"}),
     Case(
-        "StreamgateSourceFailing", 10, failed_of(75), failed_of(50), SG | {"rule": "rules[0]"},
+        "StreamgateSourceFailing", 10, failing_queries(75), failing_queries(50), SG | {"rule": "rules[0]"},
         "75% of the queries of rule rules[0] fail: HPAs on it hold their size.",
     ),
     # all between 2.5 and 5 s: the 95th of 100 is at 2.5 + 0.95 × 2.5 = 4.875
@@ -336,13 +344,13 @@ def group(name: str, case: Case, given: Series, expected: list[Any]) -> dict[str
     }
 
 
-def fired(case: Case) -> dict[str, Any]:
+def expected_alert(case: Case) -> dict[str, Any]:
     rule = ALERTS[case.alert]
     told = {"summary": case.says, "runbook_url": rule["annotations"]["runbook_url"]}
     return {"exp_labels": {**case.labels, **rule["labels"]}, "exp_annotations": told}
 
 
-def judged(folder: Path, groups: list[dict[str, Any]]) -> str:
+def run_promtool(folder: Path, groups: list[dict[str, Any]]) -> str:
     """promtool's verdict over all groups, in one run: it reads the rules once. '' where all hold."""
     file = folder / "test.yaml"
     file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": groups}))
@@ -354,15 +362,15 @@ def judged(folder: Path, groups: list[dict[str, Any]]) -> str:
 @pytest.fixture(scope="module")
 def loud(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Over all alerts with what makes them fire."""
-    groups = [group(f"<{case.alert} fires>", case, case.fires, [fired(case)]) for case in CASES]
-    return judged(tmp_path_factory.mktemp("loud"), groups)
+    groups = [group(f"<{case.alert} fires>", case, case.fires, [expected_alert(case)]) for case in CASES]
+    return run_promtool(tmp_path_factory.mktemp("loud"), groups)
 
 
 @pytest.fixture(scope="module")
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Over all alerts without."""
     groups = [group(f"<{case.alert} is silent>", case, case.quiet, []) for case in CASES]
-    return judged(tmp_path_factory.mktemp("quiet"), groups)
+    return run_promtool(tmp_path_factory.mktemp("quiet"), groups)
 
 
 def test_all_alerts_fire_by_their_cause(loud: str) -> None:

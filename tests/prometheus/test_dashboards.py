@@ -18,12 +18,12 @@ from adapter.program.kinds import Address
 from loadtest.monitoring.pictures import asking, draw
 from tests.cluster.processes import wait_until
 from tests.cluster.prometheus import RunningPrometheus
-from tests.manifests.exposed import all_of, exposed, others, recorded, registries, rules
-from tests.manifests.test_dashboards import WRITTEN, asked, panels
+from tests.manifests.exposed import add_recorded, all_of, metrics_of, others, registries, rules
+from tests.manifests.test_dashboards import WRITTEN, panels, substitute_variables
 from tests.prometheus.conftest import Samples, every, prometheus_with
 
 QUERIES = {
-    f"{board}: {panel['title']} {target['refId']}": asked(target["expr"])
+    f"{board}: {panel['title']} {target['refId']}": substitute_variables(target["expr"])
     for board in WRITTEN
     for panel in panels(board)
     for target in panel["targets"]
@@ -31,19 +31,19 @@ QUERIES = {
 ALERTS = {rule["alert"]: rule["expr"] for rule in rules() if "alert" in rule}
 
 
-def named(name: str, labels: Mapping[str, str]) -> str:
+def series_text(name: str, labels: Mapping[str, str]) -> str:
     return name + "{" + ",".join(f'{label}="{value}"' for label, value in sorted(labels.items())) + "}"
 
 
 def series_for(query: str, labels_of: Mapping[str, frozenset[str]]) -> Iterator[str]:
     """For each selector one series with all its labels, by the values that the matchers want."""
     for selector in selectors(parse(query)):
-        found = dict.fromkeys(labels_of[selector.name], "x")
+        labels = dict.fromkeys(labels_of[selector.name], "x")
         for label, operator, value in matchers(selector):
             if operator in ("=", "=~") and value != ".*":
-                found[label] = value.partition("|")[0].replace(".*", "-x")
-        for le in ("1", "+Inf") if "le" in found else ("",):
-            yield named(selector.name, found | ({"le": le} if le else {}))
+                labels[label] = value.partition("|")[0].replace(".*", "-x")
+        for le in ("1", "+Inf") if "le" in labels else ("",):
+            yield series_text(selector.name, labels | ({"le": le} if le else {}))
 
 
 def lively(series: str) -> Callable[[float], float]:
@@ -59,7 +59,7 @@ def lively(series: str) -> Callable[[float], float]:
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPrometheus]:
     """Two hours of each series that a dashboard asks for, by the names and labels that somebody exposes."""
     folder = tmp_path_factory.mktemp("dashboards")
-    known = recorded(all_of([*map(exposed, asyncio.run(registries(folder))), others()]))
+    known = add_recorded(all_of([*map(metrics_of, asyncio.run(registries(folder))), others()]))
     past: dict[str, Samples] = {
         one: every(60, lively(one), newest=1, oldest=7200)
         for query in QUERIES.values()
@@ -92,11 +92,12 @@ def test_every_alert_is_understood(prometheus: RunningPrometheus, alert: str) ->
 
 async def test_what_is_scraped_of_the_programs_is_what_their_registries_promise(tmp_path: Path) -> None:
     """Names with their suffixes, and labels: what the tests above take for granted."""
-    found = await registries(tmp_path)
-    promised = all_of(map(exposed, found))
+    all_registries = await registries(tmp_path)
+    promised = all_of(map(metrics_of, all_registries))
     async with AsyncExitStack() as stack:
         doors = [
-            await stack.enter_async_context(Health(Address("127.0.0.1:0"), registry, lambda: "")) for registry in found
+            await stack.enter_async_context(Health(Address("127.0.0.1:0"), registry, lambda: ""))
+            for registry in all_registries
         ]
         targets = tmp_path / "targets.json"
         targets.write_text(json.dumps([{"targets": [f"127.0.0.1:{door.port}" for door in doors]}]))

@@ -44,40 +44,40 @@ def prometheus(folder: Path) -> Iterator[RunningPrometheus]:
         yield running
 
 
-async def offered(
+async def discover(
     prometheus: RunningPrometheus, max_series: int, max_names: int = 10_000, wants: Sequence[Want] = ()
 ) -> tuple[Catalogue, Discovery]:
     catalogue = Catalogue(load(RULES, "rules.yaml"), ResourceMapper(KNOWN))
     [rule] = catalogue.rules
-    bound = catalogue.bound_custom(rule)
+    bound = catalogue.custom_binding(rule)
     assert bound is not None
     source = PrometheusSource(Connection(urls=[prometheus.url], max_series=max_series, max_names=max_names))
     try:
         now = steady()
         parts = list(catalogue.parts(rule, wants))
-        found = await source.discover(
+        discovery = await source.discover(
             rule.series_query, now - 300, now, lambda label: bound.resource(label) is not None, parts
         )
     finally:
         await source.close()
-    catalogue.found(rule, found.label_sets, by_name=found.by_name)
-    return catalogue, found
+    catalogue.learn_series(rule, discovery.label_sets, by_name=discovery.by_name)
+    return catalogue, discovery
 
 
 async def test_names_and_labels_give_the_same_offers_as_the_whole_list(prometheus: RunningPrometheus) -> None:
-    whole, found = await offered(prometheus, 10_000)
-    assert (found.by_name, found.left_out) == (False, "")
-    pieces, found = await offered(prometheus, 100)  # this version does not know `limit`
-    assert (found.by_name, found.left_out) == (True, "")
+    whole, discovery = await discover(prometheus, 10_000)
+    assert (discovery.by_name, discovery.left_out) == (False, "")
+    pieces, discovery = await discover(prometheus, 100)  # this version does not know `limit`
+    assert (discovery.by_name, discovery.left_out) == (True, "")
     assert pieces.custom_offers() == whole.custom_offers()
     assert len(whole.custom_offers()) == 2 * 28 + 9  # namespaces and pods of 28 names, nodes of 9 (27 is filtered: 9)
 
 
 async def test_what_an_hpa_asks_for_is_on_offer_however_many_names_others_have(prometheus: RunningPrometheus) -> None:
     """Of 31 names the first 20 are looked at; zzz_own is the last."""
-    without, found = await offered(prometheus, 100, 20)
-    assert found.left_out.startswith("more than the first 20 names")
+    without, discovery = await discover(prometheus, 100, 20)
+    assert discovery.left_out.startswith("more than the first 20 names")
     assert (PODS_RESOURCE, "zzz_own") not in without.custom
-    catalogue, found = await offered(prometheus, 100, 20, [CustomWant(PODS_RESOURCE, "late", "zzz_own")])
+    catalogue, discovery = await discover(prometheus, 100, 20, [CustomWant(PODS_RESOURCE, "late", "zzz_own")])
     assert catalogue.custom[PODS_RESOURCE, "zzz_own"].series == "container_zzz_own"
     assert without.custom.keys() <= catalogue.custom.keys()

@@ -42,9 +42,9 @@ def past(folder: Path) -> Iterator[RunningPrometheus]:
 
 @pytest.fixture
 async def source(past: RunningPrometheus) -> AsyncIterator[PrometheusSource]:
-    found = PrometheusSource(Connection(urls=[past.url]))
-    yield found
-    await found.close()
+    prometheus_source = PrometheusSource(Connection(urls=[past.url]))
+    yield prometheus_source
+    await prometheus_source.close()
 
 
 async def values(source: PrometheusSource, query: str) -> list[float]:

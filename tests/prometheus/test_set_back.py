@@ -29,8 +29,8 @@ class Proxy:
 
     async def answer(self, request: web.Request) -> web.Response:
         form = {"time": f"{time.time() - self.back:.3f}", **await request.post()}
-        async with aiohttp.ClientSession() as session, session.post(self._url + request.path, data=form) as found:
-            return web.Response(body=await found.read(), status=found.status, content_type="application/json")
+        async with aiohttp.ClientSession() as session, session.post(self._url + request.path, data=form) as reply:
+            return web.Response(body=await reply.read(), status=reply.status, content_type="application/json")
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from adapter.metrics.source import Query
 from adapter.rules.resources import PODS
 from adapter.rules.samples import coverage_query
 from tests.cluster.prometheus import RunningPrometheus
-from tests.prometheus.conftest import collecting, every, prometheus_with, refreshed, served
+from tests.prometheus.conftest import collecting, every, pod_values, prometheus_with, refresh
 
 OLD = 150.0
 """s: how old the newest samples of CloudWatch's and Stackdriver's exporters are."""
@@ -75,10 +75,10 @@ async def test_a_rule_that_asks_for_old_samples_is_served(
     prometheus: RunningPrometheus, series: str, query: str, value: str
 ) -> None:
     async with collecting(prometheus, rules(series, query), "web-1") as world:
-        found = await served(world, "metric")
-        assert set(found) == {"web-1"}
-        assert float(found["web-1"].removesuffix("m")) == pytest.approx(
-            float(value) * (1000 if found["web-1"].endswith("m") else 1), rel=0.01
+        values = await pod_values(world, "metric")
+        assert set(values) == {"web-1"}
+        assert float(values["web-1"].removesuffix("m")) == pytest.approx(
+            float(value) * (1000 if values["web-1"].endswith("m") else 1), rel=0.01
         )
 
 
@@ -88,14 +88,14 @@ async def test_a_rate_over_15_minutes_admits_a_newest_sample_of_a_quarter_of_the
     """150 s < 900 s / 4. It is a sixth too low, as in prometheus-adapter: Prometheus divides by the whole window."""
     query = f"sum(rate(cloud_bytes_total{{{ALL}}}[15m])) {BY}"
     async with collecting(prometheus, rules("cloud_bytes_total", query), "web-1") as world:
-        assert 8 <= float((await served(world, "metric"))["web-1"].removesuffix("m")) / 1000 <= 9
+        assert 8 <= float((await pod_values(world, "metric"))["web-1"].removesuffix("m")) / 1000 <= 9
 
 
 async def test_a_rule_that_does_not_ask_for_old_samples_gets_none(prometheus: RunningPrometheus) -> None:
     """Of 150 s with a sample each 60 s: twice the interval, as far as a count of samples tells it, and a refresh."""
     async with collecting(prometheus, rules("cloud_depth", f"sum(cloud_depth{{{ALL}}}) {BY}"), "web-1") as world:
         with pytest.raises(Unavailable, match=r"its sample is 15\d s old, the limit is (9\d|1[0-2]\d) s"):
-            await served(world, "metric")
+            await pod_values(world, "metric")
 
 
 async def test_a_value_is_as_old_as_its_sample_though_prometheus_does_not_show_it_any_more(
@@ -104,7 +104,7 @@ async def test_a_value_is_as_old_as_its_sample_though_prometheus_does_not_show_i
     """800 s: beyond the 5 minutes that Prometheus looks back, within the 15 that the rule asks for."""
     query = f"max(max_over_time(cloud_depth{{{ALL}}}[15m])) {BY}"
     async with collecting(prometheus, rules("cloud_depth", query), "web-1", "dead") as world:
-        assert await served(world, "metric") == {"dead": "6", "web-1": "5"}
+        assert await pod_values(world, "metric") == {"dead": "6", "web-1": "5"}
         [held] = world.collector.held.values()
         assert held.table is not None
         age = held.table.evaluated - held.table.readings["shop", "dead"].time
@@ -117,8 +117,8 @@ async def test_a_difference_of_rates_is_served_below_zero(
 ) -> None:
     query = f"sum(rate(in_total{{{ALL}}}[2m])) {BY} - sum(rate(out_total{{{ALL}}}[2m])) {BY}"
     async with collecting(prometheus, rules("in_total", query, policy), "web-1") as world:
-        found = (await served(world, "metric"))["web-1"]
-        assert found in (value, f"{value}000m", "-2999m", "-3001m")
+        answer = (await pod_values(world, "metric"))["web-1"]
+        assert answer in (value, f"{value}000m", "-2999m", "-3001m")
 
 
 async def test_a_scrape_each_2_minutes_leaves_out_no_pod_from_the_first_answer_on(
@@ -129,10 +129,10 @@ async def test_a_scrape_each_2_minutes_leaves_out_no_pod_from_the_first_answer_o
     async with collecting(prometheus, rules("slow_depth", f"sum(slow_depth{{{ALL}}}) {BY}"), *pods) as world:
         world.demand.declare("shop", "web", [CustomWant(PODS, "shop", "metric")])
         await asyncio.gather(*world.collector.start_due())
-        assert sorted(await served(world, "metric")) == pods
+        assert sorted(await pod_values(world, "metric")) == pods
         world.demand.declare("bank", "web", [CustomWant(PODS, "bank", "metric")])  # the query's text is another one
-        await refreshed(world)
-        assert sorted(await served(world, "metric")) == pods
+        await refresh(world)
+        assert sorted(await pod_values(world, "metric")) == pods
 
 
 async def test_a_rate_over_less_than_two_samples_says_so(prometheus: RunningPrometheus) -> None:
@@ -142,7 +142,7 @@ async def test_a_rate_over_less_than_two_samples_says_so(prometheus: RunningProm
         with pytest.raises(
             Unavailable, match=r"over 60 s, which needs two samples, and there is one each (99|1\d\d) s"
         ):
-            await served(world, "metric")
+            await pod_values(world, "metric")
 
 
 RATE = f"sum(rate(requests_total{{{ALL}}}[2m])) {BY}"
@@ -162,17 +162,17 @@ async def test_a_query_that_failed_takes_no_value_from_a_pod_that_is_younger_tha
         async with collecting(prometheus, rules("requests_total", RATE), *WEB) as world:
             world.demand.declare("shop", "web", [CustomWant(PODS, "shop", "metric")])
             await asyncio.gather(*world.collector.start_due())
-            assert sorted(await served(world, "metric")) == WEB
+            assert sorted(await pod_values(world, "metric")) == WEB
             prometheus.want_password(True)
-            await refreshed(world)
+            await refresh(world)
             assert [held.error is not None for held in world.collector.held.values()] == [True]
             prometheus.want_password(False)
-            await refreshed(world)
+            await refresh(world)
             [held] = world.collector.held.values()
             assert held.table is not None
             assert held.error is None
             assert sorted(name for _, name in held.table.readings) == WEB
-            assert sorted(await served(world, "metric")) == WEB
+            assert sorted(await pod_values(world, "metric")) == WEB
             evaluated = held.table.evaluated
             assert min(one.time for one in held.table.readings.values()) > evaluated - 30  # of now, not of before
 
@@ -209,15 +209,15 @@ async def test_lost_data_are_no_failed_query(folder: Path) -> None:
         async with collecting(prometheus, rules("requests_total", RATE.replace("2m", "20s")), "old") as world:
             world.demand.declare("shop", "web", [CustomWant(PODS, "shop", "metric")])
             await asyncio.gather(*world.collector.start_due())
-            before = await served(world, "metric")
+            before = await pod_values(world, "metric")
             await asyncio.sleep(4)
             prometheus.end()
-            await refreshed(world)
+            await refresh(world)
             anew = every(0.2, lambda age: 10 * (3600 - age), newest=0, oldest=0.6)
             with prometheus_with(folder / "found", {of("requests_total", "old"): anew}) as other:
                 source: Any = world.collector.source
                 source._endpoints[0].url = other.url
-                await refreshed(world)
+                await refresh(world)
                 [held] = world.collector.held.values()
                 assert held.error is None
-                assert await served(world, "metric") == before
+                assert await pod_values(world, "metric") == before

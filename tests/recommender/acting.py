@@ -71,24 +71,24 @@ def vpa(
     entries = []
     for name, text in targets.items():
         target = {key: Quantity.parse(value) for key, value in amounts(text).items()}
-        bounds = {part: {key: times(found, by) for key, found in target.items()} for part, by in BOUNDS.items()}
+        bounds = {part: {key: times(item, by) for key, item in target.items()} for part, by in BOUNDS.items()}
         entries.append({"containerName": name, **bounds})
     policy: Object = {"updateMode": mode, "evictionRequirements": list(evictionRequirements)}
     policy |= {"minReplicas": least} if least is not None else {}
-    found = {
+    item = {
         "metadata": {"name": "web", "namespace": "shop"},
         "spec": {"updatePolicy": policy, "resourcePolicy": {"containerPolicies": list(policies)}},
         "status": {"recommendation": {"containerRecommendations": entries}},
     }
-    return TrackedVpa(msgspec.convert(found, Vpa), selector=Selector.parse("app=web"))
+    return TrackedVpa(msgspec.convert(item, Vpa), selector=Selector.parse("app=web"))
 
 
 BOUNDS: Final = {"lowerBound": 0.6, "target": 1.0, "upperBound": 2.0}
 
 
-def times(found: Quantity, by: float) -> str:
-    """So many times as much, as text."""
-    return str(Quantity(int(found.nano * by), found.format))
+def times(quantity: Quantity, by: float) -> str:
+    """The quantity times `by`, as text."""
+    return str(Quantity(int(quantity.nano * by), quantity.format))
 
 
 class Server:
@@ -96,17 +96,17 @@ class Server:
 
     def __init__(self, *pods: Object, budget: int | None = None, **lists: Iterable[Object]) -> None:
         """`lists`: limitranges, resourcequotas, deployments; `budget`: what a PodDisruptionBudget allows."""
-        self.pods = {found["metadata"]["name"]: copy.deepcopy(found) for found in pods}
-        self.lists, self.budget = {name: list(found) for name, found in lists.items()}, budget
+        self.pods = {each["metadata"]["name"]: copy.deepcopy(each) for each in pods}
+        self.lists, self.budget = {name: list(each) for name, each in lists.items()}, budget
         self.asked: list[str] = []
         """'resize web-1 app cpu=100m', 'evict web-1'"""
         self.refused: list[str] = []
         self.away: set[str] = set()
         """Kinds, by plural name, that cannot be listed."""
 
-    def typed(self) -> list[Pod]:
+    def typed_pods(self) -> list[Pod]:
         """Its pods, as the loop sees them."""
-        return [msgspec.convert(found, Pod) for found in self.pods.values()]
+        return [msgspec.convert(raw, Pod) for raw in self.pods.values()]
 
     async def get(self, path: str, kind: type[Any]) -> Any:
         """Nobody asks but for a lease that is not there."""
@@ -117,7 +117,7 @@ class Server:
         plural = path.rsplit("/", 1)[1]
         if plural in self.away:
             raise Unreachable("no answer")
-        return Listing([msgspec.convert(found, kind) for found in self.lists.get(plural, ())], "1")
+        return Listing([msgspec.convert(raw, kind) for raw in self.lists.get(plural, ())], "1")
 
     async def patch(self, path: str, body: Object, kind: type[Any], *, content: str) -> None:
         """A resize: requests and limits by container's name."""
@@ -125,12 +125,12 @@ class Server:
         changed = copy.deepcopy(self.pods[name])
         for part, entries in body["spec"].items():
             for entry in entries:
-                own = next(found for found in changed["spec"][part] if found["name"] == entry["name"])
+                own = next(raw for raw in changed["spec"][part] if raw["name"] == entry["name"])
                 for side, values in entry["resources"].items():
                     own["resources"].setdefault(side, {}).update(values)
                     said = " ".join(f"{key}={value}" for key, value in sorted(values.items()))
                     self.asked.append(f"resize {name} {entry['name']} {side} {said}")
-        if wrong := broken(self.pods[name], changed):
+        if wrong := resize_problem(self.pods[name], changed):
             self.refused.append(wrong)
             raise Forbidden(403, "Forbidden", wrong)
         changed["status"]["conditions"] = []
@@ -146,7 +146,7 @@ class Server:
         del self.pods[name]
 
 
-def broken(before: Object, after: Object) -> str:
+def resize_problem(before: Object, after: Object) -> str:
     """Why a real server would refuse the change: validation's rules of a resize; '' if it would not."""
     if qos(before) != qos(after):
         return "Pod QOS Class may not change as a result of resizing"
@@ -164,9 +164,9 @@ def broken(before: Object, after: Object) -> str:
     return ""
 
 
-def qos(found: Object) -> str:
+def qos(raw: Object) -> str:
     """The pod's QoS class."""
-    every = [*found["spec"]["containers"], *found["spec"]["initContainers"]]
+    every = [*raw["spec"]["containers"], *raw["spec"]["initContainers"]]
     asked = [(one["resources"].get("requests", {}), one["resources"].get("limits", {})) for one in every]
     if not any(requests or limits for requests, limits in asked):
         return "BestEffort"

@@ -33,7 +33,7 @@ from recommender.updater.apply import Applier
 from recommender.updater.facts import Advice, InPlace
 from recommender.updater.objects import LimitRange, LimitRangeItem, LimitRangeSpec
 from recommender.updater.releases import PodTemplate, Sibling, SiblingSpec
-from recommender.updater.resize import facts, resize, scaled, wish
+from recommender.updater.resize import facts, resize, scale, wish
 
 NOW = 1767243600.0
 
@@ -62,7 +62,7 @@ def pod(
     )
 
 
-def tracked(
+def tracked_vpa(
     mode: str,
     target: str = "100m",
     least: int | None = None,
@@ -138,14 +138,14 @@ class Recorder:
 )
 async def test_only_what_flag_and_update_mode_both_allow_is_done(how: str, mode: str, verb: str | None) -> None:
     client = Recorder()
-    await Applier(cast(Client, client), how).act([(tracked(mode), [pod("web-1"), pod("web-2")])], NOW)
+    await Applier(cast(Client, client), how).act([(tracked_vpa(mode), [pod("web-1"), pod("web-2")])], NOW)
     assert [entry[0] for entry in client.written] == ([verb] if verb else [])
 
 
 async def test_one_pod_of_a_workload_changes_at_a_time() -> None:
     client = Recorder()
     done = await Applier(cast(Client, client), "in-place").act(
-        [(tracked("InPlace"), [pod(f"web-{n}") for n in range(5)])], NOW
+        [(tracked_vpa("InPlace"), [pod(f"web-{n}") for n in range(5)])], NOW
     )
     assert (done, len(client.written)) == (1, 1)
     assert client.written[0][1].endswith("/pods/web-0/resize") or "/pods/web-" in client.written[0][1]
@@ -155,7 +155,7 @@ async def test_a_pod_of_which_nothing_can_change_is_not_patched_again_and_again(
     """It has no CPU request, which a resize may not add; the others' turn must not be lost to it."""
     client = Recorder()
     pods = [pod("web-1", requests={"memory": "1Gi"}), pod("web-2")]
-    assert await Applier(cast(Client, client), "in-place").act([(tracked("InPlace"), pods)], NOW) == 1
+    assert await Applier(cast(Client, client), "in-place").act([(tracked_vpa("InPlace"), pods)], NOW) == 1
     assert client.written[0][1].endswith("/pods/web-2/resize")
 
 
@@ -165,7 +165,7 @@ async def test_evictions_heed_the_vpas_min_replicas_and_what_the_target_asks_for
 ) -> None:
     """Two pods run. Where five are asked for, int(5 × 0.5) = 2 may be down, and three are."""
     client = Recorder()
-    asked = tracked("Recreate", least=least)
+    asked = tracked_vpa("Recreate", least=least)
     asked.replicas = replicas
     await Applier(cast(Client, client), "all").act([(asked, [pod("web-1"), pod("web-2")])], NOW)
     assert len(client.written) == evicted
@@ -174,7 +174,11 @@ async def test_evictions_heed_the_vpas_min_replicas_and_what_the_target_asks_for
 async def test_what_the_server_refused_is_not_asked_again_but_after_an_hour_or_with_another_number() -> None:
     """A real server refuses what the node has no room for with 403."""
     client = Recorder(refuse=Forbidden(403, "Forbidden", "node didn't have enough allocatable resources"))
-    applier, one, less = Applier(cast(Client, client), "in-place"), tracked("InPlace"), tracked("InPlace", target="90m")
+    applier, one, less = (
+        Applier(cast(Client, client), "in-place"),
+        tracked_vpa("InPlace"),
+        tracked_vpa("InPlace", target="90m"),
+    )
     for asked, at in ((one, 0), (one, 60), (less, 120), (less, 180), (less, 3800)):
         await applier.act([(asked, [pod()])], NOW + at)
     assert [entry[2]["spec"]["containers"][0]["resources"]["requests"]["cpu"] for entry in client.written] == [
@@ -186,7 +190,7 @@ async def test_a_passing_fault_is_tried_again_at_once() -> None:
     client = Recorder(refuse=Unreachable("no answer"))
     applier = Applier(cast(Client, client), "in-place")
     for at in (0, 60):
-        await applier.act([(tracked("InPlace"), [pod()])], NOW + at)
+        await applier.act([(tracked_vpa("InPlace"), [pod()])], NOW + at)
     assert len(client.written) == 2
 
 
@@ -194,7 +198,7 @@ async def test_a_refused_resize_becomes_an_eviction_where_the_mode_allows_it() -
     client = Recorder(refuse=Forbidden(403, "Forbidden", "no room"))
     applier = Applier(cast(Client, client), "all")
     for at in (0, 60):
-        await applier.act([(tracked("InPlaceOrRecreate"), [pod(), pod("web-2")])], NOW + at)
+        await applier.act([(tracked_vpa("InPlaceOrRecreate"), [pod(), pod("web-2")])], NOW + at)
     assert [entry[0] for entry in client.written] == ["patch", "create"]
 
 
@@ -214,7 +218,7 @@ async def test_without_vpas_admission_controller_nothing_is_evicted(lease: dict[
     applier = Applier(cast(Client, client), "all", admission=Admission(cast(Client, client), "kube-system"))
     with capture_logs() as lines:
         for at in (0, 1):
-            await applier.act([(tracked("Recreate"), [pod("web-1"), pod("web-2")])], NOW + at)
+            await applier.act([(tracked_vpa("Recreate"), [pod("web-1"), pod("web-2")])], NOW + at)
     assert bool(client.written) == bool(evicted)
     assert len([line for line in lines if line["event"].startswith("no pod is evicted")]) == (not evicted)
 
@@ -222,8 +226,11 @@ async def test_without_vpas_admission_controller_nothing_is_evicted(lease: dict[
 @pytest.mark.parametrize("younger", ["b", "a"])
 async def test_of_several_vpas_of_a_pod_the_oldest_decides_and_the_others_say_so_once(younger: str) -> None:
     """One says 100m, the other 300m: both would act, each at what the other has just done."""
-    older = aged(tracked("InPlace"), "older", NOW - 60)
-    others = [aged(tracked("InPlace", "300m", lower="250m", upper="400m"), younger, NOW), aged(tracked("Off"), "c", 0)]
+    older = with_name_and_time(tracked_vpa("InPlace"), "older", NOW - 60)
+    others = [
+        with_name_and_time(tracked_vpa("InPlace", "300m", lower="250m", upper="400m"), younger, NOW),
+        with_name_and_time(tracked_vpa("Off"), "c", 0),
+    ]
     for vpas in ([older, *others], [*others, older]):
         client = Recorder()
         applier = Applier(cast(Client, client), "in-place")
@@ -236,7 +243,7 @@ async def test_of_several_vpas_of_a_pod_the_oldest_decides_and_the_others_say_so
         assert [(line["vpa"], line["older"]) for line in said] == [(f"shop/{younger}", "older")]
 
 
-def aged(asked: TrackedVpa, name: str, made: float) -> TrackedVpa:
+def with_name_and_time(asked: TrackedVpa, name: str, made: float) -> TrackedVpa:
     """The VPA under this name, made at this time, Unix s."""
     meta = ObjectMeta(name=name, namespace="shop", creation_timestamp=datetime.fromtimestamp(made, UTC))
     return TrackedVpa(msgspec.structs.replace(asked.vpa, metadata=meta))
@@ -245,25 +252,25 @@ def aged(asked: TrackedVpa, name: str, made: float) -> TrackedVpa:
 async def test_a_pod_that_is_going_is_left_alone_and_does_not_count() -> None:
     client = Recorder()
     pods = [pod("web-1", going=True), pod("web-2")]
-    await Applier(cast(Client, client), "all").act([(tracked("Recreate"), pods)], NOW)
+    await Applier(cast(Client, client), "all").act([(tracked_vpa("Recreate"), pods)], NOW)
     assert client.written == []
 
 
 def test_limits_keep_their_ratio_to_requests() -> None:
     """cpu: 2000m × 300 / 1000 = 600m; memory: 3 GiB × 512 / 1024 = 1.5 GiB."""
-    found = scaled(q(cpu="1", memory="1Gi"), q(cpu="2", memory="3Gi"), q(cpu="300m", memory="512Mi"), keep_limits=False)
-    assert [str(value) for value in found.requests.values()] == ["300m", "512Mi"]
-    assert [str(value) for value in found.limits.values()] == ["600m", "1536Mi"]
+    wanted = scale(q(cpu="1", memory="1Gi"), q(cpu="2", memory="3Gi"), q(cpu="300m", memory="512Mi"), keep_limits=False)
+    assert [str(value) for value in wanted.requests.values()] == ["300m", "512Mi"]
+    assert [str(value) for value in wanted.limits.values()] == ["600m", "1536Mi"]
 
 
 def test_with_requests_only_the_limit_stays_and_holds_the_request() -> None:
-    found = scaled(q(cpu="1"), q(cpu="2"), q(cpu="3"), keep_limits=True)
-    assert (str(found.requests["cpu"]), found.limits) == ("2", {})
+    wanted = scale(q(cpu="1"), q(cpu="2"), q(cpu="3"), keep_limits=True)
+    assert (str(wanted.requests["cpu"]), wanted.limits) == ("2", {})
 
 
 def test_a_resource_without_a_request_gets_none() -> None:
     """A new request would change the pod's QoS class, which a resize may not."""
-    assert scaled(q(cpu="1"), {}, q(cpu="100m", memory="1Gi"), keep_limits=False).requests.keys() == {"cpu"}
+    assert scale(q(cpu="1"), {}, q(cpu="100m", memory="1Gi"), keep_limits=False).requests.keys() == {"cpu"}
 
 
 def test_the_patch_names_only_containers_with_advice() -> None:
@@ -290,15 +297,15 @@ def test_a_resize_under_way_is_read_from_the_pods_conditions(condition: Conditio
     assert facts(pod(conditions=(condition,))).resize_state == state
 
 
-def ranged(**most: Any) -> Any:
+def small_limit_range(**most: Any) -> Any:
     item = LimitRangeItem(type="Container", max=most)
     return LimitRange(metadata=ObjectMeta(name="small", namespace="shop"), spec=LimitRangeSpec(limits=(item,)))
 
 
 async def test_a_target_above_what_the_namespace_allows_evicts_nobody() -> None:
     """A LimitRange allows 1 CPU, which the pod has; 2 are recommended. VPA's admission would give 1 again."""
-    client = Recorder(ranges=[ranged(cpu="1")])
-    asked = tracked("Recreate", target="2", lower="1500m", upper="3")
+    client = Recorder(ranges=[small_limit_range(cpu="1")])
+    asked = tracked_vpa("Recreate", target="2", lower="1500m", upper="3")
     applier = Applier(cast(Client, client), "all")
     for at in (0, 60):
         await applier.act([(asked, [pod("web-1"), pod("web-2")])], NOW + at)
@@ -306,14 +313,14 @@ async def test_a_target_above_what_the_namespace_allows_evicts_nobody() -> None:
 
 
 async def test_a_resize_asks_for_what_the_namespace_allows() -> None:
-    client = Recorder(ranges=[ranged(cpu="1500m")])
+    client = Recorder(ranges=[small_limit_range(cpu="1500m")])
     await Applier(cast(Client, client), "in-place").act(
-        [(tracked("InPlace", "2", lower="1500m", upper="3"), [pod(limits={"cpu": "1", "memory": "2Gi"})])], NOW
+        [(tracked_vpa("InPlace", "2", lower="1500m", upper="3"), [pod(limits={"cpu": "1", "memory": "2Gi"})])], NOW
     )
     assert client.written[0][2]["spec"]["containers"][0]["resources"]["requests"] == {"cpu": "1500m"}
 
 
-def guaranteed(name: Any = "web-1") -> Any:
+def guaranteed_pod(name: Any = "web-1") -> Any:
     return pod(name, limits={"cpu": "1", "memory": "1Gi"})
 
 
@@ -321,14 +328,14 @@ def guaranteed(name: Any = "web-1") -> Any:
 async def test_a_guaranteed_pod_of_which_only_requests_are_controlled_is_left_as_it_is(mode: Any) -> None:
     """A request below its limit would change the QoS class: the server refuses that."""
     client = Recorder()
-    asked = tracked(mode, policy=ContainerPolicy(container_name="*", controlled_values="RequestsOnly"))
-    await Applier(cast(Client, client), "all").act([(asked, [guaranteed(), guaranteed("web-2")])], NOW)
+    asked = tracked_vpa(mode, policy=ContainerPolicy(container_name="*", controlled_values="RequestsOnly"))
+    await Applier(cast(Client, client), "all").act([(asked, [guaranteed_pod(), guaranteed_pod("web-2")])], NOW)
     assert client.written == []
 
 
 async def test_a_guaranteed_pod_stays_so_with_requests_and_limits() -> None:
     client = Recorder()
-    await Applier(cast(Client, client), "in-place").act([(tracked("InPlace"), [guaranteed()])], NOW)
+    await Applier(cast(Client, client), "in-place").act([(tracked_vpa("InPlace"), [guaranteed_pod()])], NOW)
     resources = client.written[0][2]["spec"]["containers"][0]["resources"]
     assert resources == {"requests": {"cpu": "100m"}, "limits": {"cpu": "100m"}}
 
@@ -360,19 +367,19 @@ async def test_an_error_that_passes_costs_no_pod() -> None:
     applier = Applier(cast(Client, client), "all")
     seen = [failing({"cpu": "100m", "memory": "1Gi"}, 3000), pod("web-2", {"cpu": "100m"})]
     for at, evicted in ((0, 0), (10, 0), (290, 0), (310, 1)):
-        await applier.act([(tracked("InPlaceOrRecreate"), seen)], NOW + at)
+        await applier.act([(tracked_vpa("InPlaceOrRecreate"), seen)], NOW + at)
         assert len(client.written) == evicted
 
 
 async def test_after_an_error_another_target_is_asked_for() -> None:
     client = Recorder()
     await Applier(cast(Client, client), "in-place").act(
-        [(tracked("InPlace"), [failing({"cpu": "4", "memory": "1Gi"}, 10)])], NOW
+        [(tracked_vpa("InPlace"), [failing({"cpu": "4", "memory": "1Gi"}, 10)])], NOW
     )
     assert client.written[0][2]["spec"]["containers"][0]["resources"]["requests"] == {"cpu": "100m"}
 
 
-def born(name: Any, at: Any) -> Any:
+def pod_started_at(name: Any, at: Any) -> Any:
     made = pod(name)
     return msgspec.structs.replace(
         made, status=msgspec.structs.replace(made.status, start_time=datetime.fromtimestamp(at, UTC))
@@ -386,7 +393,9 @@ async def test_a_pod_that_comes_back_as_it_was_is_evicted_ever_more_rarely() -> 
     evicted, since = list[Any](), NOW - 60
     for minute in range(75):
         at = NOW + 60.0 * minute
-        await applier.act([(tracked("Recreate"), [born(f"web-{minute}", since), born("web-old", since)])], at)
+        await applier.act(
+            [(tracked_vpa("Recreate"), [pod_started_at(f"web-{minute}", since), pod_started_at("web-old", since)])], at
+        )
         if len(client.written) > len(evicted):
             evicted.append(minute)
             since = at + 5
@@ -412,7 +421,7 @@ def sibling(namespace: str = "shop", **labels: str) -> Sibling:
 
 
 async def test_pods_under_release_are_left_alone_until_it_ends_and_others_are_not() -> None:
-    client, web = Recorder(), tracked("InPlace")
+    client, web = Recorder(), tracked_vpa("InPlace")
     web.selector = Selector.parse("app=web")
     applier = Applier(cast(Client, client), "in-place")
     for siblings, done in (
@@ -426,7 +435,7 @@ async def test_pods_under_release_are_left_alone_until_it_ends_and_others_are_no
 
 
 async def test_where_releases_cannot_be_read_what_was_known_holds() -> None:
-    client, web = Recorder(), tracked("InPlace")
+    client, web = Recorder(), tracked_vpa("InPlace")
     web.selector = Selector.parse("app=web")
     applier = Applier(cast(Client, client), "in-place")
     client.siblings = Forbidden(403, "Forbidden", "deployments")

@@ -108,7 +108,7 @@ def test_the_running_windows_peak_is_left_out_so_that_it_is_not_counted_twice() 
     running, ended = (codec.encode(model, rows, T0 + days * 86400)[0] for days in (1.5, 2.5))
     assert len(running.memory_histogram.bucket_weights) == 1
     assert len(ended.memory_histogram.bucket_weights) == 2
-    assert model.states.memory.saved(rows)[0] == ended.memory_histogram.bucket_weights
+    assert model.states.memory.checkpoint_weights(rows)[0] == ended.memory_histogram.bucket_weights
 
 
 def test_daily_peaks_survive_a_restart_in_an_annotation() -> None:
@@ -272,9 +272,9 @@ def test_a_whole_checkpoint_object_is_read_as_kubectl_exports_it() -> None:
             "status": MOVE["theirs"]["steady"],
         }
     )
-    found = msgspec.json.decode(text, type=Checkpoint)
-    assert (found.spec.vpa_object_name, found.spec.container_name) == ("web", "app")
-    assert found.status.cpu_histogram.bucket_weights[8] > 0
+    checkpoint = msgspec.json.decode(text, type=Checkpoint)
+    assert (checkpoint.spec.vpa_object_name, checkpoint.spec.container_name) == ("web", "app")
+    assert checkpoint.status.cpu_histogram.bucket_weights[8] > 0
 
 
 @pytest.mark.parametrize(("weight", "is_taken"), [(0, True), (2**32 - 1, True), (2**32, False), (-1, False)])

@@ -41,7 +41,7 @@ def cluster_of(*names: str, **options: Any) -> ClusterState:
     return cluster
 
 
-def kept(cluster: ClusterState, name: str = "web") -> list[str]:
+def container_names(cluster: ClusterState, name: str = "web") -> list[str]:
     return sorted(cluster.vpas["shop", name].containers)
 
 
@@ -49,9 +49,9 @@ def test_a_workload_without_pods_is_remembered_for_8_days() -> None:
     """As VPA's week of history and a day: a job that runs each week finds its numbers again."""
     cluster = cluster_of("web")
     cluster.follow({("shop", "web"): []}, T0 + 8 * DAY - 1)
-    assert kept(cluster) == ["app"]
+    assert container_names(cluster) == ["app"]
     cluster.follow({("shop", "web"): []}, T0 + 8 * DAY)
-    assert kept(cluster) == []
+    assert container_names(cluster) == []
 
 
 def test_the_days_count_from_when_a_container_was_last_seen_each_by_itself() -> None:
@@ -61,15 +61,15 @@ def test_the_days_count_from_when_a_container_was_last_seen_each_by_itself() -> 
     cluster.follow({key: [pod("web-1", "app", "old")]}, T0)
     cluster.follow({key: [pod("web-2", "app")]}, T0 + 5 * DAY)
     cluster.follow({key: []}, T0 + 9 * DAY)
-    assert kept(cluster) == ["app"]
+    assert container_names(cluster) == ["app"]
     cluster.follow({key: []}, T0 + 13 * DAY)
-    assert kept(cluster) == []
+    assert container_names(cluster) == []
 
 
 def test_without_an_expiry_nothing_goes() -> None:
     cluster = cluster_of("web", expiry=None)
     cluster.follow({("shop", "web"): []}, T0 + 1000 * DAY)
-    assert kept(cluster) == ["app"]
+    assert container_names(cluster) == ["app"]
 
 
 class Written:

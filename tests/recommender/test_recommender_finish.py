@@ -10,8 +10,8 @@ from recommender.estimate.postprocess import (
     PostProcessor,
     Rounding,
     amount,
-    capped,
-    humanized,
+    cap,
+    format_bytes,
     policy_limits,
     round_up,
     whole_cpus,
@@ -41,7 +41,7 @@ def test_amounts_are_written_as_vpa_writes_them() -> None:
     ("size", "text"), [(2**40, "1.00Ti"), (1536 * 2**20, "1.50Gi"), (262144000, "250.00Mi"), (2048, "2.00Ki"), (7, "7")]
 )
 def test_humanized_memory_has_two_decimals_in_the_largest_unit_that_fits(size: int, text: str) -> None:
-    assert humanized(size) == text
+    assert format_bytes(size) == text
 
 
 def test_humanized_memory_becomes_a_quantity() -> None:
@@ -56,18 +56,18 @@ def test_whole_cpus_are_rounded_up(cpu: str, whole: str) -> None:
 def test_limits_hold_both_ways_and_the_upper_one_wins_where_they_cross() -> None:
     bound = Amount(Quantity.parse("100m"), Quantity.parse("1Gi"))
     limits = policy_limits(quantities(cpu="200m", memory="2Gi"), quantities(memory="1500Mi"), {})
-    assert [str(value) for value in capped(bound, limits)] == ["200m", "1500Mi"]
+    assert [str(value) for value in cap(bound, limits)] == ["200m", "1500Mi"]
 
 
 def test_a_limit_for_all_fills_in_for_resources_that_the_policy_does_not_limit() -> None:
     bound = Amount(Quantity.parse("5"), Quantity.parse("9Gi"))
     limits = policy_limits({}, quantities(cpu="4"), quantities(cpu="1", memory="8Gi"))
-    assert [str(value) for value in capped(bound, limits)] == ["4", "8Gi"]
+    assert [str(value) for value in cap(bound, limits)] == ["4", "8Gi"]
 
 
 def test_a_zero_limit_is_no_limit() -> None:
     bound = Amount(Quantity.parse("5"), None)
-    assert capped(bound, policy_limits({}, quantities(cpu="0"), {})) == bound
+    assert cap(bound, policy_limits({}, quantities(cpu="0"), {})) == bound
 
 
 def test_a_resource_that_is_not_controlled_stays_out() -> None:

@@ -26,15 +26,15 @@ def stamp(time: float) -> str:
     return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def bound(of: tuple[NDArray[Any], NDArray[Any]], index: int, settings: Settings) -> dict[str, int]:
+def round_bound(of: tuple[NDArray[Any], NDArray[Any]], index: int, settings: Settings) -> dict[str, int]:
     return {
         "cpu_millicores": round_up(int(of[0][index]), settings.round_cpu),
         "memory_bytes": round_up(int(of[1][index]), settings.round_memory),
     }
 
 
-def saved(histograms: Histograms, row: int) -> dict[str, Any]:
-    weights = histograms.saved(np.array([row]))[0]
+def as_checkpoint(histograms: Histograms, row: int) -> dict[str, Any]:
+    weights = histograms.checkpoint_weights(np.array([row]))[0]
     return {
         "referenceTimestamp": stamp(histograms.reference[row]),
         "bucketWeights": {str(bucket): weight for bucket, weight in weights.items()},
@@ -56,10 +56,12 @@ def test_flags_change_the_numbers_as_in_vpa(name: str) -> None:
     for index, wanted in enumerate(CASES[name]["results"]):
         assert wanted["container"] == usage.names[index]
         assert wanted["samples"] == states.samples[index]
-        assert bound((made.cpu.target, made.memory.target), index, settings) == wanted["target"], wanted["container"]
-        assert bound((made.cpu.lower, made.memory.lower), index, settings) == wanted["lowerBound"]
-        assert bound((made.cpu.upper, made.memory.upper), index, settings) == wanted["upperBound"]
-        assert saved(states.cpu, index) == wanted["checkpoint"]["cpuHistogram"], wanted["container"]
-        assert saved(states.memory, index) == wanted["checkpoint"]["memoryHistogram"], wanted["container"]
+        assert round_bound((made.cpu.target, made.memory.target), index, settings) == wanted["target"], wanted[
+            "container"
+        ]
+        assert round_bound((made.cpu.lower, made.memory.lower), index, settings) == wanted["lowerBound"]
+        assert round_bound((made.cpu.upper, made.memory.upper), index, settings) == wanted["upperBound"]
+        assert as_checkpoint(states.cpu, index) == wanted["checkpoint"]["cpuHistogram"], wanted["container"]
+        assert as_checkpoint(states.memory, index) == wanted["checkpoint"]["memoryHistogram"], wanted["container"]
         assert stamp(states.first_sample[index]) == wanted["checkpoint"]["firstSampleStart"]
         assert stamp(states.last_sample[index]) == wanted["checkpoint"]["lastSampleStart"]

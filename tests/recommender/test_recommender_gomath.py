@@ -66,8 +66,8 @@ def test_as_go() -> None:
 @pytest.mark.parametrize("exponent", [0.0, 1.0, 3.0, -2.0, 0.5, -0.1])
 def test_powers(exponent: float) -> None:
     """Without any confidence the factor is infinite, or 0."""
-    found = power(np.array([1.0, 1.5, math.inf]), exponent) * np.ones(3)
-    assert found.tolist() == pytest.approx([1.0, 1.5**exponent, math.inf**exponent])
+    powers = power(np.array([1.0, 1.5, math.inf]), exponent) * np.ones(3)
+    assert powers.tolist() == pytest.approx([1.0, 1.5**exponent, math.inf**exponent])
 
 
 @given(st.floats(-1021, 1023))

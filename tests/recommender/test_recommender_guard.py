@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from adapter.hpa.decide import decide
 from adapter.hpa.model import History, HpaSpec, Metric, PodState, PodValue, PodValues, Scale, Source, Target, TargetType
 from adapter.kube.autoscaling import CrossVersionObjectReference, HorizontalPodAutoscaler
-from recommender.estimate.hpa_guard import advise, beside, watched
+from recommender.estimate.hpa_guard import advise, beside, utilisation_targets
 from recommender.estimate.postprocess import Numbers
 
 LOAD = 2000
@@ -121,8 +121,8 @@ def test_the_hpas_on_utilisation_of_the_target_are_watched() -> None:
         {"type": "Carbon"},  # of a Kubernetes that knows more than we do
     )
     target = CrossVersionObjectReference(kind="Deployment", name="web")
-    assert watched([web, hpa("other", {"type": "Resource", "resource": cpu})], target) == {
+    assert utilisation_targets([web, hpa("other", {"type": "Resource", "resource": cpu})], target) == {
         ("cpu", ""): 60,
         ("cpu", "app"): 60,
     }
-    assert watched([hpa("web")], target) == {("cpu", ""): 80}  # what an HPA without metrics scales on
+    assert utilisation_targets([hpa("web")], target) == {("cpu", ""): 80}  # what an HPA without metrics scales on

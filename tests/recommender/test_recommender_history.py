@@ -29,7 +29,7 @@ from recommender.config import history, mode
 from recommender.estimate.recommend import Mode
 from recommender.input.backfill import load_history
 from recommender.input.history import MAX_POINTS, HistoryError, chunks
-from recommender.input.owners import spelled
+from recommender.input.owners import normalise_label
 from recommender.model.cluster import ClusterState
 from recommender.model.containers import Model
 from recommender.model.workloads import Workload, of_metrics, of_name, of_owner, of_pod
@@ -141,8 +141,8 @@ async def test_what_pods_used_that_are_gone_counts_for_their_workload(
 
 
 def test_labels_have_one_spelling_in_metrics() -> None:
-    assert spelled("app.kubernetes.io/part-of") == spelled("app_kubernetes_io_part_of")
-    assert spelled("ownerTeam") == "owner_team"
+    assert normalise_label("app.kubernetes.io/part-of") == normalise_label("app_kubernetes_io_part_of")
+    assert normalise_label("ownerTeam") == "owner_team"
 
 
 async def test_history_of_other_peoples_pods_is_left_alone() -> None:
@@ -218,7 +218,7 @@ def server(answer: Callable[..., Any]) -> Iterator[Any]:
             thread.join()
 
 
-def served(fake: FakePrometheus, failures: int = 0) -> Callable[..., Any]:
+def answers_of(fake: FakePrometheus, failures: int = 0) -> Callable[..., Any]:
     """`fake` as a server that first fails a few times."""
     left = failures
 
@@ -228,10 +228,10 @@ def served(fake: FakePrometheus, failures: int = 0) -> Callable[..., Any]:
             left -= 1
             return 503, {"status": "error", "error": "overloaded"}
         if path.endswith("query_range"):
-            found = fake.ranges(given["query"], float(given["start"]), float(given["end"]), float(given["step"]))
+            series = fake.ranges(given["query"], float(given["start"]), float(given["end"]), float(given["step"]))
         else:
-            found = fake.instant(given["query"])
-        return 200, {"status": "success", "data": {"resultType": "matrix", "result": found}}
+            series = fake.instant(given["query"])
+        return 200, {"status": "success", "data": {"resultType": "matrix", "result": series}}
 
     return answer
 
@@ -249,7 +249,7 @@ def test_a_report_from_prometheus_names_workloads_and_knows_requests(
 ) -> None:
     monkeypatch.setattr("time.time", lambda: NOW)
     fake = FakePrometheus()
-    with server(served(fake, failures=2)) as url:
+    with server(answers_of(fake, failures=2)) as url:
         assert main(["report", "--prometheus", url, "--history-length", "3d", "--output=json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["container"] == "shop/Deployment/web/app"
@@ -285,7 +285,7 @@ def test_the_job_that_a_prometheus_has_is_hinted_at_before_any_history_is_asked_
 ) -> None:
     monkeypatch.setattr("time.time", lambda: NOW)
     fake = Several()
-    with server(served(fake)) as url:
+    with server(answers_of(fake)) as url:
         assert main([*REPORT, "--prometheus", url]) == 1
         said = capsys.readouterr().err
         assert "it has kubelet: --prometheus-cadvisor-job-name=kubelet" in said
@@ -298,7 +298,7 @@ def test_what_an_hpa_counts_on_stays_in_a_report_and_its_patches(
 ) -> None:
     """2 cores are requested and 0.1 used; the HPA holds 80 % of the request. Memory is none of its business."""
     monkeypatch.setattr("time.time", lambda: NOW)
-    with server(served(Several())) as url:
+    with server(answers_of(Several())) as url:
         patches = ("--patches", str(tmp_path), "--prometheus-cadvisor-job-name=")
         assert main([*REPORT, "--prometheus", url, *patches]) == 0
     (row,) = json.loads(capsys.readouterr().out)
@@ -316,13 +316,13 @@ def test_matchers_are_in_every_query_and_headers_at_every_request(
 ) -> None:
     monkeypatch.setattr("time.time", lambda: NOW)
     fake, queries, tenants = FakePrometheus(), [], []
-    plain = served(fake)
+    plain = answers_of(fake)
 
     def answer(path: str, given: dict[str, str], headers: Any) -> tuple[Any, ...]:
         queries.append(given["query"])
         tenants.append(headers.get("X-Scope-OrgID"))
-        found: tuple[Any, ...] = plain(path, given)
-        return found
+        reply: tuple[Any, ...] = plain(path, given)
+        return reply
 
     with server(answer) as url:
         more = (
@@ -370,7 +370,7 @@ def test_one_container_from_two_instances_at_once_is_doubted_and_not_added_up(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("time.time", lambda: NOW)
-    with server(served(Several())) as url:
+    with server(answers_of(Several())) as url:
         assert main([*REPORT, "--prometheus", url, "--prometheus-cadvisor-job-name="]) == 0
     assert "namespace shop: 3 containers are reported by more than one instance" in capsys.readouterr().err
     cpu, memory = history(parse([]).settings).queries("shop")
@@ -390,7 +390,7 @@ class Beside(FakePrometheus):
 def test_a_sidecar_is_patched_where_it_stands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Under `containers` it would be a container without an image, which the server refuses."""
     monkeypatch.setattr("time.time", lambda: NOW)
-    with server(served(Beside())) as url:
+    with server(answers_of(Beside())) as url:
         assert main([*REPORT, "--prometheus", url, "--patches", str(tmp_path)]) == 0
     spec = yaml.safe_load((tmp_path / "shop-deployment-web.yaml").read_text())["spec"]["template"]["spec"]
     assert list(spec) == ["initContainers"]
@@ -402,19 +402,19 @@ class Uneven(FakePrometheus):
 
     def ranges(self, query: str, start: float, end: float, step: float) -> list[Any]:
         times = np.arange(start, end + 1, step)
-        found = []
+        series = []
         for number in range(20):
             used = str(GB) if "rate" not in query else "2" if number == 7 else "0.1"
             metric = {"namespace": "shop", "pod": f"web-{number}", "container": "app"}
-            found.append({"metric": metric, "values": [[at, used] for at in times]})
-        return found
+            series.append({"metric": metric, "values": [[at, used] for at in times]})
+        return series
 
 
 def test_explain_lists_the_pods_the_busiest_first(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("time.time", lambda: NOW)
-    with server(served(Uneven())) as url:
+    with server(answers_of(Uneven())) as url:
         assert main(["explain", "shop/StatefulSet/web/app", "--prometheus", url, "--history-length=1d"]) == 0
     lines = capsys.readouterr().out.splitlines()
     at = lines.index("  20 pods; CPU about the mean of each one's last hour, memory the peak of its last day:")

@@ -76,7 +76,7 @@ class World:
         self.pods = [self.model.start(self.row) for _ in range(3)]
 
 
-def asked(events: Sequence[Event], end: float) -> int:
+def target_after(events: Sequence[Event], end: float) -> int:
     """The target at minute `end`, or at the newest event's."""
     world = World()
     for event in events:
@@ -109,7 +109,7 @@ parts = st.one_of(
 )
 
 
-def _told_apart(parts: list[list[Event]], in_order: bool) -> list[Event]:
+def _join_histories(parts: list[list[Event]], in_order: bool) -> list[Event]:
     """As one history, in which no pod has two samples of the same time; in order of time or as they stand."""
     events = [event for part in parts for event in part]
     timed = [replace(e, minute=e.minute + k / 1000) for k, e in enumerate(events) if e.kind in ("read", "kill")]
@@ -118,7 +118,7 @@ def _told_apart(parts: list[list[Event]], in_order: bool) -> list[Event]:
 
 
 histories = (
-    st.builds(_told_apart, st.lists(parts, min_size=1, max_size=20), st.booleans())
+    st.builds(_join_histories, st.lists(parts, min_size=1, max_size=20), st.booleans())
     .filter(lambda events: any(event.kind == "read" for event in events))
     .map(tuple)
 )
@@ -143,7 +143,7 @@ def _with(events: Sequence[Event], at: int, one: Event) -> list[Event]:
 def test_a_larger_reading_never_lowers_the_target(history: tuple[Event, ...], data: st.DataObject, end: float) -> None:
     at = data.draw(st.sampled_from([place for place, event in enumerate(history) if event.kind == "read"]))
     larger = replace(history[at], amount=data.draw(st.integers(history[at].amount, TB)))
-    assert asked(history, end) <= asked([*history[:at], larger, *history[at + 1 :]], end)
+    assert target_after(history, end) <= target_after([*history[:at], larger, *history[at + 1 :]], end)
 
 
 @settings(max_examples=examples(80), deadline=None)
@@ -154,7 +154,7 @@ def test_a_kill_never_lowers_the_target(
     """Wherever it comes, also where it makes VPA's windows drop what is older."""
     more = _with(history, data.draw(st.integers(0, len(history))), kill)
     end = max(end, *(event.minute for event in more))
-    assert asked(history, end) <= asked(more, end)
+    assert target_after(history, end) <= target_after(more, end)
 
 
 @settings(max_examples=examples(80), deadline=None)
@@ -165,7 +165,7 @@ def test_one_reading_more_asks_for_four_times_as_much_at_most(
     """Also beside kills, which say nothing of what a lone reading was."""
     more = _with(history, data.draw(st.integers(0, len(history))), one)
     end = max(end, *(event.minute for event in more))
-    assert asked(more, end) <= 4 * asked(history, end) * 1.001
+    assert target_after(more, end) <= 4 * target_after(history, end) * 1.001
 
 
 @settings(max_examples=examples(60), deadline=None)
@@ -175,7 +175,7 @@ def test_readings_times_c_give_the_target_times_c(history: tuple[Event, ...], c:
     read = [event for event in history if event.kind != "kill"]
     assume(min(event.amount for event in read if event.kind == "read") * c > 2e6)
     scaled = [replace(event, amount=int(event.amount * c)) for event in read]
-    assert asked(scaled, end) == pytest.approx(c * asked(read, end), rel=0.05)
+    assert target_after(scaled, end) == pytest.approx(c * target_after(read, end), rel=0.05)
 
 
 @settings(max_examples=examples(60), deadline=None)
@@ -183,7 +183,7 @@ def test_readings_times_c_give_the_target_times_c(history: tuple[Event, ...], c:
 def test_a_restart_changes_nothing(history: tuple[Event, ...], end: float) -> None:
     lasting = [event for event in history if event.kind not in ("restart", "pods", "kill")]
     often = [each for event in lasting for each in (event, Event("restart"))]
-    assert asked(often, end) == asked(lasting, end)
+    assert target_after(often, end) == target_after(lasting, end)
 
 
 def steady(days: int) -> list[Event]:
@@ -194,7 +194,7 @@ def steady(days: int) -> list[Event]:
 def test_a_sample_that_is_read_again_and_again_is_one_reading() -> None:
     """A loop of 15 s reads metrics of 60 s four times; the last is 10 GiB, alone."""
     spike = Event("read", 0, 8 * 1440.0, 10 * GIB)
-    once, often = asked([*steady(8), spike], 0), asked([*steady(8), *[spike] * 4], 0)
+    once, often = target_after([*steady(8), spike], 0), target_after([*steady(8), *[spike] * 4], 0)
     assert often == once < GIB
 
 
@@ -227,21 +227,21 @@ def test_a_history_that_names_a_sample_twice_has_it_once() -> None:
 def test_a_kill_beside_a_lone_reading_says_nothing_of_that_reading() -> None:
     """A reading of 1 TB among 100 MiB, then a kill at 200 MiB: 300 MiB were needed, not 1.2 TB for a week."""
     spike, kill = Event("read", 0, 8 * 1440.0, TB), Event("kill", 0, 8 * 1440.0 + 1, 200 * MIB)
-    assert asked([*steady(8), spike, kill], 0) <= 4 * asked([*steady(8), kill], 0) * 1.001
+    assert target_after([*steady(8), spike, kill], 0) <= 4 * target_after([*steady(8), kill], 0) * 1.001
 
 
 def test_a_kill_where_no_limit_was_leaves_what_readings_say() -> None:
     """4 GiB for a day, killed by a node that is full at a request of 100 MiB: not below what VPA says."""
     used = [Event("read", 0, minute * 60.0, 4 * GIB) for minute in range(12)]
-    assert asked([*used, Event("kill", 0, 12 * 60.0, 100 * MIB)], 0) >= int(1.2 * 4 * GIB * 0.995)
+    assert target_after([*used, Event("kill", 0, 12 * 60.0, 100 * MIB)], 0) >= int(1.2 * 4 * GIB * 0.995)
 
 
 def test_a_kill_does_not_hide_readings_of_before_that_come_late() -> None:
     late: list[Any] = [Event("kill", 0, 60.0, 10 * MIB), *(Event("read", 0, float(m), 4 * GIB) for m in range(20, 40))]
-    assert asked(late, 60.0) > 4 * GIB
+    assert target_after(late, 60.0) > 4 * GIB
 
 
 def test_a_kill_before_any_reading_outlives_a_restart() -> None:
     """A pod that is killed as it starts, at 1 GiB; its recommender is restarted before metrics come."""
     killed = [Event("kill", 0, 1.0, GIB), Event("read", 1, 5.0, 10 * MIB)]
-    assert asked([killed[0], Event("restart"), killed[1]], 5.0) == asked(killed, 5.0) > GIB
+    assert target_after([killed[0], Event("restart"), killed[1]], 5.0) == target_after(killed, 5.0) > GIB

@@ -42,14 +42,14 @@ def days(*levels: float) -> list[int]:
     return [int(level * MIB) for level in levels for _ in range(24)]
 
 
-def spiked(hours: list[int], at: int, value: int) -> list[int]:
+def with_spike(hours: list[int], at: int, value: int) -> list[int]:
     return [*hours[:at], value, *hours[at + 1 :]]
 
 
 def target(run: Run, path: Path, *flags: str) -> float:
     """MiB"""
-    found = json.loads(run("replay", path, "--output", "json", *flags))
-    return float(found[0]["target"]["memory_bytes"] / MIB)
+    rows = json.loads(run("replay", path, "--output", "json", *flags))
+    return float(rows[0]["target"]["memory_bytes"] / MIB)
 
 
 KINDS: dict[str, tuple[list[int], float, float]] = {
@@ -60,9 +60,9 @@ KINDS: dict[str, tuple[list[int], float, float]] = {
     "100Mi, then a day at 8Gi": (days(*[100] * 21, 8192), 8192, 12288),
     "a level that fell 10 days ago": (days(*[3072] * 21, *[400] * 10), 400, 600),
     # four times the 131 MiB that 100 MiB get
-    "one sample of 1 TB yesterday": (spiked(days(*[100] * 15), 14 * 24 + 5, TB), 250, 4 * 135),
-    "one sample of 1 TB nine days ago": (spiked(days(*[100] * 24), 14 * 24 + 5, TB), 250, 250),
-    "one spike of 10Gi nine days ago": (spiked(days(*[500] * 24), 14 * 24 + 5, 10 * GIB), 500, 700),
+    "one sample of 1 TB yesterday": (with_spike(days(*[100] * 15), 14 * 24 + 5, TB), 250, 4 * 135),
+    "one sample of 1 TB nine days ago": (with_spike(days(*[100] * 24), 14 * 24 + 5, TB), 250, 250),
+    "one spike of 10Gi nine days ago": (with_spike(days(*[500] * 24), 14 * 24 + 5, 10 * GIB), 500, 700),
     "steady 1Gi, one day": (days(1024), 1024, 2050),
     "steady 1Gi, three days": (days(*[1024] * 3), 1024, 1536),
     "steady 1Gi, a week": (days(*[1024] * 7), 1024, 1434),
@@ -70,7 +70,7 @@ KINDS: dict[str, tuple[list[int], float, float]] = {
     # +2 % a day: tomorrow's 1,216 MiB are covered
     "a leak of 20Mi a day": (days(*[800 + 20 * day for day in range(20)]), 1200, 1700),
     "a JVM that filled its heap": (days(300, 700, 1500, *[2048] * 12), 2048, 2800),
-    "2Gi in the first hour of a fortnight, 500Mi since": (spiked(days(*[500] * 15), 0, 2048 * MIB), 500, 700),
+    "2Gi in the first hour of a fortnight, 500Mi since": (with_spike(days(*[500] * 15), 0, 2048 * MIB), 500, 700),
     "a batch of an hour at 3Gi every night": (
         [3072 * MIB if hour % 24 == 3 else 200 * MIB for hour in range(480)],
         3072,
@@ -98,9 +98,9 @@ def test_half_of_what_is_asked_for_is_not_too_little_after_three_days(
 ) -> None:
     requests = tmp_path / "requests.csv"
     requests.write_text(f"container,cpu_millicores,memory_bytes\n{NAME},200,{GIB}\n")
-    found = json.loads(run("report", usage(days(500, 500, 500)), "--requests", requests, "--output", "json"))
-    assert "too little" not in found[0]["verdict"]
-    assert found[0]["risk"] <= 0.05
+    rows = json.loads(run("report", usage(days(500, 500, 500)), "--requests", requests, "--output", "json"))
+    assert "too little" not in rows[0]["verdict"]
+    assert rows[0]["risk"] <= 0.05
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from adapter.units.quantity import Quantity
 from recommender.updater.facts import Advice
-from recommender.updater.limits import Asked, Room, held, room
+from recommender.updater.limits import Asked, Room, fit_advice, room
 from recommender.updater.objects import LimitRange, LimitRangeItem, LimitRangeSpec
 
 
@@ -18,8 +18,8 @@ def q(**texts: Any) -> Any:
 
 def target(asked: Any, wanted: Any, space: Any) -> Any:
     """What is left of targets: container -> text of its CPU."""
-    found = held({name: Advice(q(cpu=text)) for name, text in wanted.items()}, asked, space)
-    return {name: str(own.target["cpu"]) for name, own in found.items()}
+    advice = fit_advice({name: Advice(q(cpu=text)) for name, text in wanted.items()}, asked, space)
+    return {name: str(own.target["cpu"]) for name, own in advice.items()}
 
 
 def test_without_limits_nothing_changes() -> None:
@@ -92,8 +92,8 @@ def test_no_container_and_no_pod_ever_gets_more_than_is_allowed(containers: Any,
         asked.append(Asked(f"c{number}", q(cpu=f"{request}m"), q(cpu=f"{request * times}m")))
         wanted[f"c{number}"] = Advice(q(cpu=f"{want}m"))
     space = Room(most=q(cpu=f"{most}m"), pod_most=q(cpu=f"{pod_most}m"))
-    found = held(wanted, asked, space)
-    limits = [found[f"c{n}"].target["cpu"].milli() * times for n, (_, times, _) in enumerate(containers)]
+    advice = fit_advice(wanted, asked, space)
+    limits = [advice[f"c{n}"].target["cpu"].milli() * times for n, (_, times, _) in enumerate(containers)]
     assert max(limits) <= most
     assert sum(limits) <= pod_most
-    assert held(found, asked, space) == found, "what fits is left as it is"
+    assert fit_advice(advice, asked, space) == advice, "what fits is left as it is"

@@ -105,8 +105,8 @@ class Bench:
         return self.cluster.get(VPAS, "shop", name).get("status", {})
 
     def target(self, container: str = "app") -> dict[str, str]:
-        found = self.status()["recommendation"]["containerRecommendations"]
-        return next(entry["target"] for entry in found if entry["containerName"] == container)
+        entries = self.status()["recommendation"]["containerRecommendations"]
+        return next(entry["target"] for entry in entries if entry["containerName"] == container)
 
     def condition(self, kind: str) -> dict[str, Any]:
         return next((c for c in self.status().get("conditions", []) if c["type"] == kind), None)
@@ -176,12 +176,12 @@ async def test_missing_crds_are_named_once(cluster: FakeCluster, monkeypatch: py
     rounds = 0
     wait_synced = Informer.wait_synced
 
-    async def counted(self: Informer[Any], timeout: float) -> bool:
+    async def count_rounds(self: Informer[Any], timeout: float) -> bool:
         nonlocal rounds
         rounds += 1
         return await wait_synced(self, timeout)
 
-    monkeypatch.setattr(Informer, "wait_synced", counted)
+    monkeypatch.setattr(Informer, "wait_synced", count_rounds)
     cluster.fail("/apis/autoscaling.k8s.io/v1/verticalpodautoscalers", 404)
 
     async def start() -> None:
@@ -349,8 +349,8 @@ async def test_a_sidecar_is_recommended_for_but_in_mode_vpa(cluster: FakeCluster
     await cluster.put(PODS, made)
     async with bench(cluster, f"--mode={mode}") as tested:
         await tested.minutes(2, containers=("app", "proxy"))
-        found = tested.status()["recommendation"]["containerRecommendations"]
-        assert [entry["containerName"] for entry in found] == containers
+        entries = tested.status()["recommendation"]["containerRecommendations"]
+        assert [entry["containerName"] for entry in entries] == containers
 
 
 @pytest.mark.parametrize("mode", ["default", "vpa"])
@@ -689,8 +689,8 @@ async def test_what_was_never_sampled_gets_no_number_but_a_sentence(cluster: Fak
         assert tested.condition("LowConfidence")["message"] == said
         await tested.minutes(1)
         assert tested.condition("RecommendationProvided")["status"] == "True"
-        found = tested.status()["recommendation"]["containerRecommendations"]
-        assert [entry["containerName"] for entry in found] == ["app"]
+        entries = tested.status()["recommendation"]["containerRecommendations"]
+        assert [entry["containerName"] for entry in entries] == ["app"]
         assert "side (cpu and memory)" in tested.condition("LowConfidence")["message"]
 
 

@@ -54,10 +54,10 @@ def pod(
     ],
 )
 def test_transitions_of_a_container(before: Pod, after: Pod, killed: bool) -> None:
-    found = kills(before, after)
-    assert bool(found) == killed
+    kills_seen = kills(before, after)
+    assert bool(kills_seen) == killed
     if killed:
-        assert found[0] == ("shop", "web-1", "app", AT.timestamp(), 2**30)
+        assert kills_seen[0] == ("shop", "web-1", "app", AT.timestamp(), 2**30)
 
 
 def test_the_request_is_what_the_kubelet_says_where_it_says_it() -> None:
@@ -90,11 +90,11 @@ def test_a_kill_at_the_limit_of_the_pod_is_worth_it_where_the_container_is_alone
 def test_a_sidecar_is_killed_like_a_container() -> None:
     spec = PodSpec(init_containers=(PodContainer(name="app", restart_policy="Always"),))
 
-    def moved(found: Any) -> Any:
-        status = PodStatus(init_container_statuses=found.status.container_statuses)
-        return msgspec.structs.replace(found, spec=spec, status=status)
+    def as_sidecar(whole: Any) -> Any:
+        status = PodStatus(init_container_statuses=whole.status.container_statuses)
+        return msgspec.structs.replace(whole, spec=spec, status=status)
 
-    assert [kill.container for kill in kills(moved(pod()), moved(pod(KILLED)))] == ["app"]
+    assert [kill.container for kill in kills(as_sidecar(pod()), as_sidecar(pod(KILLED)))] == ["app"]
 
 
 def event(**notes: str) -> Event:
@@ -107,10 +107,10 @@ def event(**notes: str) -> Event:
 
 
 def test_an_eviction_names_containers_and_what_they_used() -> None:
-    found = evictions(
+    evicted = evictions(
         event(offending_containers="a,b", offending_containers_usage="1Gi,2Gi", starved_resource="memory")
     )
-    assert [(kill.container, kill.memory) for kill in found] == [("a", 2**30), ("b", 2**31)]
+    assert [(kill.container, kill.memory) for kill in evicted] == [("a", 2**30), ("b", 2**31)]
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,11 @@ HOUR = 3600
 VECTORS = ("zero_first", "normal", "prom1h", "live1m", "idle", "oom", *(f"weekly_lag{lag}" for lag in range(8)))
 
 
-def described(model: Model, rows: NDArray[Any]) -> Iterator[Any]:
+def describe(model: Model, rows: NDArray[Any]) -> Iterator[Any]:
     """What the reference says of each row, from our model."""
     states = model.states
     made = recommend(states, rows, np.ones(len(rows), dtype=np.int64), Estimation())
-    cpu, memory = states.cpu.saved(rows), states.memory.saved(rows)
+    cpu, memory = states.cpu.checkpoint_weights(rows), states.memory.checkpoint_weights(rows)
     for index, row in enumerate(rows):
         yield {
             "count": int(states.samples[row]),
@@ -52,7 +52,7 @@ def test_a_real_trace_gives_vpas_numbers_weights_and_times_exactly(
     replay = Replay(Model(VPA), usage, by_time=False)
     replay.run()
     assert usage.names == sorted(reference[trace])
-    for name, ours in zip(usage.names, described(replay.model, replay.rows), strict=True):
+    for name, ours in zip(usage.names, describe(replay.model, replay.rows), strict=True):
         assert ours == reference[trace][name], name
 
 
@@ -93,7 +93,7 @@ def test_a_vector_gives_vpas_numbers(golden: Path, name: str) -> None:
     if name == "oom":
         for late in (3600, 3700):
             model.observe_oom(instance, np.array([1048576000]), np.array([float(vectors["t0"] + late)]))
-    ours = next(described(model, rows))
+    ours = next(describe(model, rows))
     assert ours["count"] == wanted["totalSamplesCount"]
     for bound, key in (("target", "target"), ("lower", "lowerBound"), ("upper", "upperBound")):
         assert ours[bound] == wanted[key]

@@ -25,8 +25,8 @@ def after(*calls: Sequence[int]) -> tuple[list[int], ...]:
 
 
 def newest(peaks: Peaks) -> tuple[list[int], ...]:
-    found = peaks.days(ROW, T0)
-    return tuple(np.asarray(each)[0, :2].astype(np.int64).tolist() for each in found[:3])
+    days = peaks.days(ROW, T0)
+    return tuple(np.asarray(each)[0, :2].astype(np.int64).tolist() for each in days[:3])
 
 
 @given(st.lists(st.integers(10**6, 10**12), min_size=2, max_size=MANY))

@@ -35,12 +35,12 @@ def target(*newest_first: float, elapsed: float = 1.0, **knobs: Any) -> float:
     return float(RiskPolicy(**knobs).targets(ring(*newest_first, elapsed=elapsed))[0] / GB)
 
 
-def fed(chosen: Mode, hourly: NDArray[Any], kills: tuple[Any, ...] = ()) -> list[float]:
+def feed(chosen: Mode, hourly: NDArray[Any], kills: tuple[Any, ...] = ()) -> list[float]:
     """The memory target, GB, of each day's evening, for these hourly samples (GB); `kills`: hours of OOM kills."""
     model = Model(chosen.aggregation)
     rows = model.states.take(1)
     instance = model.start(rows)
-    found = []
+    targets = []
     for hour, amount in enumerate(hourly):
         now = T0 + hour * 3600
         model.observe_cpu(instance, np.array([100]), np.array([now]))
@@ -49,8 +49,8 @@ def fed(chosen: Mode, hourly: NDArray[Any], kills: tuple[Any, ...] = ()) -> list
             model.observe_oom(instance, np.array([int(amount * GB)]), np.array([now + 1]))
         if hour % 24 == 23:
             made = decide(model, rows, np.array([1]), now, chosen)
-            found.append(made.memory.target[0] / GB)
-    return found
+            targets.append(made.memory.target[0] / GB)
+    return targets
 
 
 def noise(seed: int, count: int, spread: float = 0.03) -> NDArray[Any]:
@@ -116,7 +116,7 @@ def test_a_weekly_batch_job_is_ready_on_its_day_and_cheap_on_the_others() -> Non
     and between the peaks we ask for less than the peak."""
     hours = [4.0 if day % 7 == 6 and hour == 3 else 1.0 for day in range(35) for hour in range(24)]
     hours = np.array(hours) * noise(1, len(hours))
-    ours, vpa = fed(OURS, hours), fed(VPA, hours)
+    ours, vpa = feed(OURS, hours), feed(VPA, hours)
     for sunday in (20, 27, 34):
         assert ours[sunday - 1] > 4.0, "the evening before"
         assert vpa[sunday - 1] < 1.5
@@ -150,32 +150,32 @@ def test_after_days_of_silence_the_first_reading_is_no_reason_to_ask_for_more_th
 
 def test_a_daily_season_is_no_reason_to_ask_for_more_than_the_daily_peak() -> None:
     hours = np.array([1 + 0.5 * np.sin(2 * np.pi * hour / 24) for hour in range(24 * 21)]) * noise(2, 24 * 21)
-    assert 1.5 < fed(OURS, hours)[-1] < 1.5 * 1.5
+    assert 1.5 < feed(OURS, hours)[-1] < 1.5 * 1.5
 
 
 def test_a_jvm_that_fills_its_heap_and_stays_gets_its_plateau() -> None:
     hours = np.concatenate((np.linspace(0.5, 2.0, 48), np.full(24 * 12, 2.0))) * noise(3, 48 + 24 * 12, 0.005)
-    assert 2.0 < fed(OURS, hours)[-1] < 2.8
+    assert 2.0 < feed(OURS, hours)[-1] < 2.8
 
 
 def test_a_spike_at_the_start_does_not_stay_for_ever() -> None:
     """2 GB in the first hour, 0.5 GB since: after two weeks the start is no longer what is asked for."""
     hours = np.concatenate(([2.0], np.full(24 * 16 - 1, 0.5))) * noise(4, 24 * 16)
-    made = fed(OURS, hours)
+    made = feed(OURS, hours)
     assert made[0] > 1.9
     assert made[-1] < 1.0
 
 
 def test_a_level_that_doubles_is_followed_within_a_day() -> None:
     hours = np.concatenate((np.full(24 * 10, 1.0), np.full(24 * 2, 2.0)))
-    assert fed(OURS, hours)[10] > 2.0
+    assert feed(OURS, hours)[10] > 2.0
 
 
 def test_after_a_kill_the_target_holds_what_was_needed_for_a_week() -> None:
     """Killed at a request of 1 GB: 1.2 GB needed, or more: the kill hid it. Held for seven days; not for ever."""
     hours = np.full(24 * 20, 0.4)
     hours[30] = 1.0
-    made = fed(OURS, hours, kills=(30,))
+    made = feed(OURS, hours, kills=(30,))
     assert all(day >= 1.2 for day in made[1:8])
     assert made[-1] < 1.0
 
@@ -199,7 +199,7 @@ def test_numbers_are_in_order_and_never_wild(chosen: Mode) -> None:
 # ---- the risk of what is written
 
 
-def written(memory: str, row: int = 0, container: str = "app") -> Asked:
+def memory_target(memory: str, row: int = 0, container: str = "app") -> Asked:
     return Asked(("shop", "web", container), row, memory)
 
 
@@ -216,24 +216,26 @@ def of_days(peak: int, model: Model | None = None) -> Model:
 def test_a_risk_is_rounded_up_to_few_numbers_so_that_an_hour_is_rarely_a_write() -> None:
     risks = Risks(RiskPolicy(ceiling=0.03))
     model = of_days(GB)
-    found = [risks.of(model.states, [written(f"{size}M")], T0)["shop", "web", "app"] for size in range(500, 20_000, 50)]
-    assert {0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0} >= set(found)
-    assert found == sorted(found, reverse=True)
-    assert (found[0], found[-1]) == (1.0, 0.01)
+    chances = [
+        risks.of(model.states, [memory_target(f"{size}M")], T0)["shop", "web", "app"] for size in range(500, 20_000, 50)
+    ]
+    assert {0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0} >= set(chances)
+    assert chances == sorted(chances, reverse=True)
+    assert (chances[0], chances[-1]) == (1.0, 0.01)
 
 
 def test_a_risk_is_reckoned_anew_with_another_target_or_after_an_hour() -> None:
     risks, model = Risks(RiskPolicy()), of_days(GB)
-    before = risks.of(model.states, [written("4G")], T0)
+    before = risks.of(model.states, [memory_target("4G")], T0)
     of_days(6 * GB, model)
-    assert risks.of(model.states, [written("4G")], T0 + 3599) == before
-    assert risks.of(model.states, [written("4G")], T0 + 3600)["shop", "web", "app"] == 1.0
-    assert risks.of(model.states, [written("40G")], T0 + 3601)["shop", "web", "app"] < 0.05
+    assert risks.of(model.states, [memory_target("4G")], T0 + 3599) == before
+    assert risks.of(model.states, [memory_target("4G")], T0 + 3600)["shop", "web", "app"] == 1.0
+    assert risks.of(model.states, [memory_target("40G")], T0 + 3601)["shop", "web", "app"] < 0.05
 
 
 def test_without_daily_peaks_there_is_no_risk_to_tell_and_what_is_gone_is_forgotten() -> None:
     risks, model = Risks(RiskPolicy()), of_days(GB)
     other = int(model.states.take(1)[0])
-    both = [written("4G"), written("4G", other, "side")]
+    both = [memory_target("4G"), memory_target("4G", other, "side")]
     assert risks.of(model.states, both, T0).keys() == {("shop", "web", "app")}
     assert risks.of(model.states, [], T0) == {}

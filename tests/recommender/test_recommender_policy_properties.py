@@ -29,7 +29,7 @@ bytes_ = st.floats(np.log(2e6), np.log(1e12)).map(lambda x: int(np.exp(x)))
 days = st.lists(st.lists(bytes_, min_size=1, max_size=6), min_size=1, max_size=24)
 
 
-def _decided(model: Model, rows: Rows, chosen: Mode, now: float) -> list[int]:
+def _decide_targets(model: Model, rows: Rows, chosen: Mode, now: float) -> list[int]:
     made = decide(model, rows, np.ones(len(rows), dtype=np.int64), now, chosen)
     return [int(target) for target in made.memory.target]
 
@@ -53,7 +53,7 @@ def evenings(
                 time = np.array([T0 + (day + 0.99) * DAY])
                 model.observe_oom(instances[one : one + 1], np.array([request]), time)
         now = T0 + (day + 1 if at is None else at) * DAY
-        yield partial(_decided, model, rows, chosen, now)
+        yield partial(_decide_targets, model, rows, chosen, now)
 
 
 def targets(
@@ -149,7 +149,7 @@ FULL = st.builds(
 """Days of sixteen readings at a level of the day's own, and some lone ones."""
 
 
-def asked(readings: Sequence[Reading], later: float, kills: Sequence[Reading] = ()) -> int:
+def target_after(readings: Sequence[Reading], later: float, kills: Sequence[Reading] = ()) -> int:
     """The target `later` days after the newest day began. Each replica's readings come in order, replica by replica."""
     model = Model(FREE.aggregation)
     rows = model.states.take(1)
@@ -160,7 +160,7 @@ def asked(readings: Sequence[Reading], later: float, kills: Sequence[Reading] = 
         for one in (one for one in kills if one.replica == replica):
             model.observe_oom(instance, np.array([one.amount]), np.array([one.time]))
     now = T0 + (max(one.day for one in readings) + later) * DAY
-    return _decided(model, rows, FREE, now)[0]
+    return _decide_targets(model, rows, FREE, now)[0]
 
 
 LATER = st.floats(0.0, 1.5)
@@ -177,8 +177,8 @@ def test_one_reading_more_asks_for_four_times_as_much_at_most(
 ) -> None:
     """Whatever the history and the reading: the first of its day, alone on it, before all others, out of order."""
     newest = max(reading.day for reading in [*history, one])
-    without = asked(history, later + newest - max(reading.day for reading in history))
-    assert asked([*history, one], later) <= 4 * without * 1.001
+    without = target_after(history, later + newest - max(reading.day for reading in history))
+    assert target_after([*history, one], later) <= 4 * without * 1.001
 
 
 @settings(max_examples=examples(80), deadline=None)
@@ -194,7 +194,7 @@ def test_after_a_week_nothing_is_left_of_what_a_reading_was_above_all_others(
     read = [history[0]._replace(day=now, hour=at) for at in range(15)]
     history = [*(reading for reading in history if reading.day < now), *read]
     largest = max(reading.amount for reading in history)
-    high, same = (asked([*history, one._replace(amount=amount)], hour) for amount in (max(largest, TB), largest))
+    high, same = (target_after([*history, one._replace(amount=amount)], hour) for amount in (max(largest, TB), largest))
     assert high <= same * 1.001
 
 
@@ -204,13 +204,13 @@ def test_a_larger_reading_of_any_shape_never_lowers_the_target(history: list[Rea
     at = data.draw(st.integers(0, len(history) - 1))
     larger = history[at]._replace(amount=data.draw(st.integers(history[at].amount, TB)))
     later = data.draw(LATER)
-    assert asked(history, later) <= asked([*history[:at], larger, *history[at + 1 :]], later)
+    assert target_after(history, later) <= target_after([*history[:at], larger, *history[at + 1 :]], later)
 
 
 @settings(max_examples=examples(100), deadline=None)
 @given(st.one_of(SPARSE, FULL), READINGS, LATER)
 def test_a_kill_in_any_shape_never_lowers_the_target(history: list[Reading], kill: Reading, later: float) -> None:
-    assert asked(history, later) <= asked(history, later, [kill])
+    assert target_after(history, later) <= target_after(history, later, [kill])
 
 
 @settings(max_examples=examples(150), deadline=None)
@@ -218,7 +218,7 @@ def test_a_kill_in_any_shape_never_lowers_the_target(history: list[Reading], kil
 def test_readings_of_any_shape_times_c_give_the_target_times_c(history: list[Reading], c: float, later: float) -> None:
     assume(min(reading.amount for reading in history) * c > 1e6)
     scaled = [reading._replace(amount=int(reading.amount * c)) for reading in history]
-    assert asked(scaled, later) == pytest.approx(asked(history, later) * c, rel=0.05)
+    assert target_after(scaled, later) == pytest.approx(target_after(history, later) * c, rel=0.05)
 
 
 @settings(max_examples=examples(50), deadline=None)
@@ -233,8 +233,8 @@ def test_containers_of_any_shape_get_what_each_gets_alone(histories: list[list[R
         instance = model.start(np.array([row]))
         for one in sorted(mine, key=lambda one: one.time):
             model.observe_memory(instance, np.array([one.amount]), np.array([one.time]))
-        alone.append(asked(mine, 26.0 - max(one.day for one in mine)))
-    assert _decided(model, rows, FREE, T0 + 26 * DAY) == alone
+        alone.append(target_after(mine, 26.0 - max(one.day for one in mine)))
+    assert _decide_targets(model, rows, FREE, T0 + 26 * DAY) == alone
 
 
 @settings(max_examples=examples(20), deadline=None)

@@ -53,8 +53,8 @@ def test_a_row_years_away_is_named_and_changes_nothing(
 ) -> None:
     """With it, "now" would be years later, and all that is known too old to count."""
     plain = run(usage(hourly("app")))[1]
-    _, found, err = run(usage([*hourly("app"), (of, stray, 100, 1024 * MI)]))
-    assert found == plain
+    _, entries, err = run(usage([*hourly("app"), (of, stray, 100, 1024 * MI)]))
+    assert entries == plain
     assert re.search(rf"^{of} at \d{{4}}-\d\d-\d\dT.*; left out$", err, re.MULTILINE)
 
 
@@ -87,8 +87,8 @@ def test_a_container_that_is_silent_for_a_month_is_said_and_counts_nowhere(
     requests = tmp_path / "requests.csv"
     lines = "".join(f"{name},4000,17179869184\n" for name in names)
     requests.write_text(f"container,cpu_millicores,memory_bytes\n{lines}")
-    _, found, err = run(path, "--requests", requests, "--patches", tmp_path / "out", "--fail-on", "over:1")
-    assert [row["verdict"] for row in found] == ["silent for 30 days", "too much cpu and memory"]
+    _, entries, err = run(path, "--requests", requests, "--patches", tmp_path / "out", "--fail-on", "over:1")
+    assert [row["verdict"] for row in entries] == ["silent for 30 days", "too much cpu and memory"]
     assert f"no patch for {names[0]}: silent for 30 days" in err
     assert "1 patches" in err
     assert f"{names[0]}: memory request" not in err
@@ -107,8 +107,8 @@ def test_an_hour_of_samples_is_no_month(run: Run, usage: Callable[..., Path], tm
 
 def test_rows_that_are_there_twice_or_go_back_are_counted(run: Run, usage: Callable[..., Path]) -> None:
     rows = hourly("app", days=2)
-    _, found, err = run(usage([*rows, rows[3], rows[7], rows[5]]))
-    assert found == run(usage(rows))[1]
+    _, entries, err = run(usage([*rows, rows[3], rows[7], rows[5]]))
+    assert entries == run(usage(rows))[1]
     assert "3 rows have the time of another row of their container" in err
     assert "2 rows come after a later one of their container" in err  # the first of the three, and the last
 
@@ -117,8 +117,8 @@ def test_the_least_memory_of_a_pod_is_shared_by_its_containers(run: Run, usage: 
     """250 MiB / 4 = 62.5 MiB = 65,536,000 bytes, and 25 / 4 = 6 millicores, as in the live loop."""
     four = [f"shop/Deployment/web/{name}" for name in "abcd"]
     rows = [row for name in four for row in hourly(name, cpu=1, memory=10 * MI)]
-    _, found, _ = run(usage([*rows, *hourly("shop/Deployment/other/app", cpu=1, memory=10 * MI)]))
-    targets = {row["container"]: row["target"] for row in found}
+    _, entries, _ = run(usage([*rows, *hourly("shop/Deployment/other/app", cpu=1, memory=10 * MI)]))
+    targets = {row["container"]: row["target"] for row in entries}
     assert [targets[name]["memory"] for name in four] == [65_536_000] * 4
     assert targets["shop/Deployment/other/app"] == {"cpu": 25, "memory": 250 * MI}
 

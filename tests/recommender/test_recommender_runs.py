@@ -55,14 +55,14 @@ def one_by_one(model: Model, running: Rows, instances: Rows, times: Floats, cpu:
             model.observe_memory(at, memory[k : k + 1], times[k : k + 1])
 
 
-def weighed(histograms: Histograms, rows: Rows) -> list[float]:
+def log_weights(histograms: Histograms, rows: Rows) -> list[float]:
     """The logarithm of each row's weight, wherever its reference time lies; 0 where it is empty."""
     filled = histograms.total[rows] > 0
     total = np.log2(np.where(filled, histograms.total[rows], 1.0))
-    found: list[float] = np.where(
+    logarithms: list[float] = np.where(
         filled, total + (histograms.reference[rows] - T0) / histograms.half_life, 0.0
     ).tolist()
-    return found
+    return logarithms
 
 
 @given(SAMPLES, SAMPLES)
@@ -70,9 +70,9 @@ def test_a_run_gives_what_single_samples_give(before: list[Sample], after: list[
     """In two runs, so that the second goes on from where the first ended."""
     (at_once, a), (single, b) = fresh(), fresh()
     for samples in (before, after):
-        found = columns(samples)
-        late = observe_runs(at_once, a[found[0]], *found[1:])
-        one_by_one(single, b, *found)
+        arrays = columns(samples)
+        late = observe_runs(at_once, a[arrays[0]], *arrays[1:])
+        one_by_one(single, b, *arrays)
         assert late >= 0
     for name in ("samples", "first_sample", "last_sample"):
         assert getattr(at_once.states, name).tolist() == getattr(single.states, name).tolist()
@@ -84,7 +84,7 @@ def test_a_run_gives_what_single_samples_give(before: list[Sample], after: list[
         mine, theirs = getattr(at_once.states, kind), getattr(single.states, kind)
         wanted = mine.percentiles((0.5, 0.9, 0.95), rows), theirs.percentiles((0.5, 0.9, 0.95), rows)
         assert wanted[0].tolist() == wanted[1].tolist()
-        assert weighed(mine, rows) == pytest.approx(weighed(theirs, rows), abs=1e-6)
+        assert log_weights(mine, rows) == pytest.approx(log_weights(theirs, rows), abs=1e-6)
     assert (at_once.states.peaks.recent(rows, 28) == single.states.peaks.recent(rows, 28)).all()
 
 

@@ -459,10 +459,10 @@ async def test_each_is_asked_for_what_is_due_and_no_more(shape: Shape) -> None:
     applier = Applier(cast(Client, server), shape.how)
     shape.vpa.replicas = len(shape.pods)
     with capture_logs() as lines:
-        await applier.act([(shape.vpa, server.typed())], NOW)
+        await applier.act([(shape.vpa, server.typed_pods())], NOW)
         assert tuple(server.asked) == shape.asked
         for minute in range(1, 4):
-            await applier.act([(shape.vpa, server.typed())], NOW + 60.0 * minute)
+            await applier.act([(shape.vpa, server.typed_pods())], NOW + 60.0 * minute)
     assert not server.refused
     assert len(server.asked) <= 2 * max(len(shape.asked), 1) * len(shape.pods)
     causes = [line["cause"] for line in lines if line["event"] == SAID]
@@ -470,7 +470,7 @@ async def test_each_is_asked_for_what_is_due_and_no_more(shape: Shape) -> None:
     assert shape.cause in "".join(causes)
 
 
-def named(name: str, shaped: Any) -> Any:
+def with_name(name: str, shaped: Any) -> Any:
     """The VPA under another name, older by that."""
     made = f"2026-01-0{ord(name[-1]) - ord('a') + 1}T00:00:00Z"
     meta = ObjectMeta(name=name, namespace="shop", creation_timestamp=datetime.fromisoformat(made))
@@ -480,12 +480,12 @@ def named(name: str, shaped: Any) -> Any:
 async def test_what_one_vpa_takes_of_a_quota_the_next_one_does_not_have_in_the_same_loop() -> None:
     """Each of two pods is to grow from 1 CPU to 2, of 3 in all: one does; when that is counted, there is still none."""
     server = Server(*two(), resourcequotas=[quota("requests.cpu=3", "requests.cpu=2")])
-    applier, pods = Applier(cast(Client, server), "in-place"), server.typed()
+    applier, pods = Applier(cast(Client, server), "in-place"), server.typed_pods()
     for minute in range(3):
-        both = [(named(f"web-{k}", vpa("InPlace", app="cpu=2")), [one]) for k, one in zip("ab", pods, strict=True)]
+        both = [(with_name(f"web-{k}", vpa("InPlace", app="cpu=2")), [one]) for k, one in zip("ab", pods, strict=True)]
         await applier.act(both, NOW + 60.0 * minute)
         server.lists["resourcequotas"] = [quota("requests.cpu=3", "requests.cpu=3")]
-        pods = server.typed()
+        pods = server.typed_pods()
     assert server.asked == ["resize web-1 app requests cpu=2"]
 
 
@@ -495,7 +495,7 @@ async def test_room_that_comes_is_used_and_what_was_said_is_said_again_when_it_i
     with capture_logs() as lines:
         for minute, used in enumerate((3, 3, 3, 2)):
             server.lists["resourcequotas"] = [quota("requests.cpu=3", f"requests.cpu={used}")]
-            await applier.act([(large, server.typed())], NOW + 60.0 * minute)
+            await applier.act([(large, server.typed_pods())], NOW + 60.0 * minute)
     assert server.asked == ["resize web-1 app requests cpu=2"]
     assert [line["pod"] for line in lines if line["event"] == SAID] == ["shop/web-1"]
 
@@ -503,11 +503,11 @@ async def test_room_that_comes_is_used_and_what_was_said_is_said_again_when_it_i
 async def test_where_quotas_cannot_be_read_the_last_ones_hold_and_one_line_says_so() -> None:
     server, large = Server(pod(), resourcequotas=[FULL]), vpa("InPlace", app="cpu=2")
     applier = Applier(cast(Client, server), "in-place")
-    await applier.act([(large, server.typed())], NOW)
+    await applier.act([(large, server.typed_pods())], NOW)
     server.away = {"resourcequotas"}
     with capture_logs() as lines:
         for minute in range(1, 4):
-            await applier.act([(large, server.typed())], NOW + 60.0 * minute)
+            await applier.act([(large, server.typed_pods())], NOW + 60.0 * minute)
     assert server.asked == []
     assert [line["what"] for line in lines if line["event"].startswith("not read")] == ["resourcequotas"]
 
@@ -517,7 +517,7 @@ async def test_what_a_budget_forbids_is_said_once() -> None:
     applier = Applier(cast(Client, server), "all")
     with capture_logs() as lines:
         for minute in range(4):
-            await applier.act([(small("Recreate"), server.typed())], NOW + 60.0 * minute)
+            await applier.act([(small("Recreate"), server.typed_pods())], NOW + 60.0 * minute)
     assert server.asked == ["evict web-1"] * 4
     assert [line["event"] for line in lines] == ["pod not changed"]
 
@@ -527,8 +527,8 @@ def test_init_containers_count_with_the_sidecars_before_them() -> None:
     first = container("first", requests="cpu=500m", restartPolicy="Always")
     heavy, last = container("heavy", requests="cpu=2"), container("last", requests="cpu=250m", restartPolicy="Always")
     for order, cpu in (([first, heavy, last], "2500m"), ([heavy, first, last], "2"), ([first, last], "1750m")):
-        found = shape(msgspec.convert(pod(init=order), Pod), {})
-        assert str(found.requests["cpu"]) == cpu
+        whole = shape(msgspec.convert(pod(init=order), Pod), {})
+        assert str(whole.requests["cpu"]) == cpu
 
 
 @given(

@@ -99,10 +99,10 @@ def both(readings: list[Any], narrow: float = 1.0) -> tuple[Histograms, Histogra
 def test_a_bounded_percentile_is_in_the_column_of_the_exact_one(readings: list[Any]) -> None:
     """Columns are 4 buckets at most: it ends 3 later at most (200m x (1.05^k - 1)); light ends weigh a 10,000th."""
     bounded, exact = both(readings)
-    found = bounded.percentiles(FRACTIONS)
+    percentiles = bounded.percentiles(FRACTIONS)
     low, high = (exact.percentiles([fraction + by for fraction in FRACTIONS]) for by in (-1e-3, 1e-3))
-    assert (found >= low * (1 - 1e-9)).all()
-    assert (found <= ((high + 0.2) * 1.05**3 - 0.2) * (high > 0) * (1 + 1e-9)).all()
+    assert (percentiles >= low * (1 - 1e-9)).all()
+    assert (percentiles <= ((high + 0.2) * 1.05**3 - 0.2) * (high > 0) * (1 + 1e-9)).all()
 
 
 @settings(max_examples=40, deadline=None)
@@ -122,12 +122,12 @@ def test_a_bounded_histogram_comes_back_from_its_checkpoint_as_it_was(readings: 
     bounded, _ = both(readings)
     again = Histograms(CPU, DAY, MOST["cpu"])
     again.extend(4)
-    again.load_many(np.arange(4), bounded.saved(np.arange(4)), bounded.total, bounded.reference)
+    again.load_many(np.arange(4), bounded.checkpoint_weights(np.arange(4)), bounded.total, bounded.reference)
     fractions = [fraction + by for fraction in FRACTIONS for by in (-0.01, 0.01)]
     low, high = bounded.percentiles(fractions).reshape(3, 2, 4).transpose(1, 0, 2)
-    found = again.percentiles(FRACTIONS)
-    assert (found >= low * (1 - 1e-9)).all()
-    assert (found <= high * (1 + 1e-9)).all()
+    percentiles = again.percentiles(FRACTIONS)
+    assert (percentiles >= low * (1 - 1e-9)).all()
+    assert (percentiles <= high * (1 + 1e-9)).all()
 
 
 def test_what_is_taken_back_of_a_bounded_histogram_is_gone() -> None:

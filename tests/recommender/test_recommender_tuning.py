@@ -21,7 +21,7 @@ from recommender.offline.tuning import (
     Margins,
     Scores,
     candidates,
-    chosen,
+    choose,
     halves,
     middle,
     policy,
@@ -33,7 +33,7 @@ HEADER = "container,epoch_s,cpu_millicores,memory_bytes\n"
 MIB = 1024**2
 
 
-def written(path: Path, containers: int = 8, days: int = 16, seed: int = 3) -> Path:
+def write_usage(path: Path, containers: int = 8, days: int = 16, seed: int = 3) -> Path:
     """Two-hourly usage of containers whose daily peaks scatter, each around a level of its own."""
     random = np.random.default_rng(seed)
     rows = [HEADER]
@@ -47,7 +47,7 @@ def written(path: Path, containers: int = 8, days: int = 16, seed: int = 3) -> P
 
 @pytest.fixture(scope="module")
 def usage(tmp_path_factory: pytest.TempPathFactory) -> Usage:
-    return read_usage([written(tmp_path_factory.mktemp("tuning") / "usage.csv")])
+    return read_usage([write_usage(tmp_path_factory.mktemp("tuning") / "usage.csv")])
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def test_the_middle_of_the_best_tenth_is_chosen() -> None:
     """20 settings, two of them well within the goals."""
     settings = [knobs(ceiling=0.5)] * 18 + [knobs(ceiling=0.016), knobs(ceiling=0.025)]
     good = np.array([0.9] * 18 + [0.3, 0.3])
-    made = chosen(settings, Margins(good, np.full(20, -0.1), np.full(20, -0.1)))
+    made = choose(settings, Margins(good, np.full(20, -0.1), np.full(20, -0.1)))
     assert made["ceiling"] == pytest.approx(0.02)
 
 
@@ -174,7 +174,7 @@ def test_a_constant_chosen_in_hindsight_costs_no_more_than_one_chosen_for_anothe
 def test_the_command_shows_means_ranges_and_how_often_the_goals_were_met(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    path = written(tmp_path / "usage.csv")
+    path = write_usage(tmp_path / "usage.csv")
     details = tmp_path / "splits.csv"
     code = main(
         ["backtest", str(path), "--tune", "3", "--candidates", "20", "--output", "json", "--splits-to", str(details)]
@@ -203,10 +203,10 @@ def test_the_command_shows_means_ranges_and_how_often_the_goals_were_met(
 def test_what_cannot_be_tuned_is_said_in_one_sentence(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: tuple[str, str, str, str], why: str
 ) -> None:
-    assert main(["backtest", str(written(tmp_path / "usage.csv")), *arguments]) == 2
+    assert main(["backtest", str(write_usage(tmp_path / "usage.csv")), *arguments]) == 2
     assert why in capsys.readouterr().err
 
 
 def test_too_few_containers_cannot_be_split(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert main(["backtest", str(written(tmp_path / "usage.csv", containers=3)), "--tune", "2"]) == 2
+    assert main(["backtest", str(write_usage(tmp_path / "usage.csv", containers=3)), "--tune", "2"]) == 2
     assert "3 are too few, 4 needed" in capsys.readouterr().err

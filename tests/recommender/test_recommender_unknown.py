@@ -42,11 +42,11 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
 
 @pytest.mark.parametrize("nothing", ["", "0"])
 def test_a_resource_without_a_request_has_no_risk_no_saving_and_fails_no_gate(run: Run, nothing: str) -> None:
-    code, found, _ = run(rows(), f"{NAME},1000,{nothing}\n", "--fail-on=under:1")
+    code, entries, _ = run(rows(), f"{NAME},1000,{nothing}\n", "--fail-on=under:1")
     assert code == 0
-    assert found[0]["verdict"] == "too much cpu, no request of memory"
-    assert (found[0]["risk_now"], found[0]["days_over"]) == ("", "")
-    assert found[0]["saving"] == pytest.approx((1000 - found[0]["target"]["cpu"]) / 1000 * 0.03 * 730, abs=0.01)
+    assert entries[0]["verdict"] == "too much cpu, no request of memory"
+    assert (entries[0]["risk_now"], entries[0]["days_over"]) == ("", "")
+    assert entries[0]["saving"] == pytest.approx((1000 - entries[0]["target"]["cpu"]) / 1000 * 0.03 * 730, abs=0.01)
 
 
 def test_a_container_that_asks_for_nothing_is_as_one_whose_request_is_not_known(run: Run) -> None:
@@ -59,8 +59,8 @@ def test_a_list_without_any_request_is_said(run: Run) -> None:
 
 
 def test_a_container_that_is_listed_twice_is_said_and_the_first_row_counts(run: Run) -> None:
-    _, found, err = run(rows(), f"{NAME},1000,{4 * GI}\n{NAME},100,{GI}\n")
-    assert found[0]["request"] == {"cpu": 1000, "memory": 4 * GI}
+    _, entries, err = run(rows(), f"{NAME},1000,{4 * GI}\n{NAME},100,{GI}\n")
+    assert entries[0]["request"] == {"cpu": 1000, "memory": 4 * GI}
     assert f"requests.csv, line 3: container '{NAME}' is there twice; the first row counts" in err
 
 
@@ -99,15 +99,17 @@ def test_a_namespace_beside_a_file_is_refused(tmp_path: Path, capsys: pytest.Cap
 
 def test_kills_without_any_sample_are_no_history_so_they_save_nothing(run: Run) -> None:
     """A kill at 1Gi shows what was too little; not since when, so nothing is saved, summed or patched."""
-    _, found, _ = run(rows("", "", 3, extra=f",{GI}"), f"{NAME},1000,{16 * GI}\n", header=f"{HEADER},oom_request_bytes")
-    assert found[0]["target"]["memory"] > GI
-    assert found[0]["saving"] == ""
-    assert found[0]["verdict"] == "too much memory, no sample of cpu, history not known"
+    _, entries, _ = run(
+        rows("", "", 3, extra=f",{GI}"), f"{NAME},1000,{16 * GI}\n", header=f"{HEADER},oom_request_bytes"
+    )
+    assert entries[0]["target"]["memory"] > GI
+    assert entries[0]["saving"] == ""
+    assert entries[0]["verdict"] == "too much memory, no sample of cpu, history not known"
 
 
 def test_a_kill_of_which_neither_limit_nor_sample_is_known_gives_no_number(run: Run) -> None:
-    _, found, _ = run(rows("", 100, 48, extra=",0"), header=f"{HEADER},oom_request_bytes")
-    assert found[0]["target"] == {"cpu": 124, "memory": ""}
+    _, entries, _ = run(rows("", 100, 48, extra=",0"), header=f"{HEADER},oom_request_bytes")
+    assert entries[0]["target"] == {"cpu": 124, "memory": ""}
 
 
 @pytest.mark.parametrize(
@@ -116,10 +118,12 @@ def test_a_kill_of_which_neither_limit_nor_sample_is_known_gives_no_number(run: 
 )
 def test_memory_that_no_process_could_run_in_is_no_sample(run: Run, memory: int, doubt: str) -> None:
     """A broken reading of 0 would shrink 4Gi to the minimum."""
-    _, found, err = run(rows(memory), f"{NAME},200,{4 * GI}\n")
-    assert found[0]["target"] == {"cpu": 124, "memory": ""}
-    assert found[0]["saving"] == pytest.approx((200 - 124) / 1000 * 0.03 * 730, abs=0.01)
-    assert (found[0]["risk"], found[0]["risk_now"], found[0]["days_over"]) == ("", "", ""), "not that nothing is risked"
+    _, entries, err = run(rows(memory), f"{NAME},200,{4 * GI}\n")
+    assert entries[0]["target"] == {"cpu": 124, "memory": ""}
+    assert entries[0]["saving"] == pytest.approx((200 - 124) / 1000 * 0.03 * 730, abs=0.01)
+    assert (entries[0]["risk"], entries[0]["risk_now"], entries[0]["days_over"]) == ("", "", ""), (
+        "not that nothing is risked"
+    )
     assert doubt in err
     assert run(rows(memory) + rows(300 * MI, hours=300))[1][0]["target"]["memory"] > 300 * MI
 
@@ -192,8 +196,8 @@ def test_rows_of_several_pods_at_the_same_times_give_what_the_largest_needs_in_a
     small, large = rows(GI), rows(3 * GI)
     alone = run(large)[1][0]["target"]
     for usage in (small + large, large + small):
-        _, found, err = run(usage)
-        assert found[0]["target"] == alone
+        _, entries, err = run(usage)
+        assert entries[0]["target"] == alone
         assert "240 rows have the time of another row of their container: the one with the most memory counts" in err
 
 

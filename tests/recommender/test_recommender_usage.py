@@ -20,7 +20,7 @@ HEADER = "container,epoch_s,cpu_millicores,memory_bytes\n"
 
 
 @pytest.fixture
-def written(tmp_path: Path) -> Callable[..., Any]:
+def usage_file(tmp_path: Path) -> Callable[..., Any]:
     def write(text: bytes | str, name: str = "usage.csv") -> Path:
         path = tmp_path / name
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -29,8 +29,8 @@ def written(tmp_path: Path) -> Callable[..., Any]:
     return write
 
 
-def test_rows_are_read_with_empty_samples_and_any_order_of_columns(written: Callable[..., Any]) -> None:
-    path = written("memory_bytes,container,cpu_millicores,epoch_s,more\n100,b,,60,x\n,a,5,120,y\n")
+def test_rows_are_read_with_empty_samples_and_any_order_of_columns(usage_file: Callable[..., Any]) -> None:
+    path = usage_file("memory_bytes,container,cpu_millicores,epoch_s,more\n100,b,,60,x\n,a,5,120,y\n")
     usage = read_usage([path])
     assert usage.names == ["a", "b"]
     assert usage.container.tolist() == [1, 0]
@@ -39,13 +39,13 @@ def test_rows_are_read_with_empty_samples_and_any_order_of_columns(written: Call
     assert usage.oom.tolist() == [MISSING, MISSING]
 
 
-def test_a_packed_file_is_known_by_its_content_not_by_its_name(written: Callable[..., Any]) -> None:
-    path = written(gzip.compress((HEADER + "a,60,1,2\n").encode()), "usage.csv")
+def test_a_packed_file_is_known_by_its_content_not_by_its_name(usage_file: Callable[..., Any]) -> None:
+    path = usage_file(gzip.compress((HEADER + "a,60,1,2\n").encode()), "usage.csv")
     assert read_usage([path]).time.tolist() == [60.0]
 
 
-def test_fractions_are_rounded_up_as_quantities_are(written: Callable[..., Any]) -> None:
-    assert read_usage([written(HEADER + "a,60,0.2,1e3\n")]).cpu.tolist() == [1]
+def test_fractions_are_rounded_up_as_quantities_are(usage_file: Callable[..., Any]) -> None:
+    assert read_usage([usage_file(HEADER + "a,60,0.2,1e3\n")]).cpu.tolist() == [1]
 
 
 @pytest.mark.parametrize(
@@ -63,21 +63,21 @@ def test_fractions_are_rounded_up_as_quantities_are(written: Callable[..., Any])
         (",60,1,1", "container '' is no name"),
     ],
 )
-def test_a_bad_row_is_named_by_line_and_the_rest_is_used(written: Callable[..., Any], row: str, why: str) -> None:
-    usage = read_usage([written(f"{HEADER}a,0,1,1\n{row}\na,120,2,2\n")])
+def test_a_bad_row_is_named_by_line_and_the_rest_is_used(usage_file: Callable[..., Any], row: str, why: str) -> None:
+    usage = read_usage([usage_file(f"{HEADER}a,0,1,1\n{row}\na,120,2,2\n")])
     assert usage.time.tolist() == [0.0, 120.0]
     assert usage.problems.count == 1
     assert ", line 3: " in usage.problems.named[0]
     assert why in usage.problems.named[0]
 
 
-def test_bytes_that_are_no_text_make_a_bad_name_not_a_crash(written: Callable[..., Any]) -> None:
-    usage = read_usage([written(HEADER.encode() + b"a,0,1,1\n\xff\xfe,60,1,1\n")])
+def test_bytes_that_are_no_text_make_a_bad_name_not_a_crash(usage_file: Callable[..., Any]) -> None:
+    usage = read_usage([usage_file(HEADER.encode() + b"a,0,1,1\n\xff\xfe,60,1,1\n")])
     assert usage.problems.count == 1
 
 
-def test_many_bad_rows_are_counted_and_only_the_first_are_named(written: Callable[..., Any]) -> None:
-    usage = read_usage([written(HEADER + "a,0,1,1\n" + "a,x,1,1\n" * 100)])
+def test_many_bad_rows_are_counted_and_only_the_first_are_named(usage_file: Callable[..., Any]) -> None:
+    usage = read_usage([usage_file(HEADER + "a,0,1,1\n" + "a,x,1,1\n" * 100)])
     assert usage.problems.count == 100
     assert len(usage.problems.named) == 20
 
@@ -94,10 +94,10 @@ def test_many_bad_rows_are_counted_and_only_the_first_are_named(written: Callabl
     ],
 )
 def test_a_file_without_any_use_is_refused_with_its_cause(
-    written: Callable[..., Any], text: bytes | str, why: str
+    usage_file: Callable[..., Any], text: bytes | str, why: str
 ) -> None:
     with pytest.raises(UsageError, match=why):
-        read_usage([written(text)])
+        read_usage([usage_file(text)])
 
 
 def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
@@ -105,21 +105,21 @@ def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
         read_usage([tmp_path / "absent.csv"])
 
 
-def test_several_files_continue_each_other(written: Callable[..., Any]) -> None:
-    usage = read_usage([written(HEADER + "a,0,1,1\n", "1.csv"), written(HEADER + "b,0,1,1\na,60,2,2\n", "2.csv")])
+def test_several_files_continue_each_other(usage_file: Callable[..., Any]) -> None:
+    usage = read_usage([usage_file(HEADER + "a,0,1,1\n", "1.csv"), usage_file(HEADER + "b,0,1,1\na,60,2,2\n", "2.csv")])
     assert usage.names == ["a", "b"]
-    assert usage.ordered(by_time=False).cpu.tolist() == [1, 2, 1]
+    assert usage.group_by_container(by_time=False).cpu.tolist() == [1, 2, 1]
 
 
-def test_order_in_a_container_is_the_files_or_times(written: Callable[..., Any]) -> None:
-    usage = read_usage([written(HEADER + "b,50,1,1\na,9,2,2\nb,40,3,3\na,8,4,4\n")])
-    assert usage.ordered(by_time=False).cpu.tolist() == [2, 4, 1, 3]
-    assert usage.ordered(by_time=True).cpu.tolist() == [4, 2, 3, 1]
+def test_order_in_a_container_is_the_files_or_times(usage_file: Callable[..., Any]) -> None:
+    usage = read_usage([usage_file(HEADER + "b,50,1,1\na,9,2,2\nb,40,3,3\na,8,4,4\n")])
+    assert usage.group_by_container(by_time=False).cpu.tolist() == [2, 4, 1, 3]
+    assert usage.group_by_container(by_time=True).cpu.tolist() == [4, 2, 3, 1]
 
 
-def test_requests_are_read_and_bad_rows_named(written: Callable[..., Any]) -> None:
-    found, problems = read_requests(written("container,cpu_millicores,memory_bytes\na,100,5\nb,x,1\n"))
-    assert found == {"a": (100, 5)}
+def test_requests_are_read_and_bad_rows_named(usage_file: Callable[..., Any]) -> None:
+    requests, problems = read_requests(usage_file("container,cpu_millicores,memory_bytes\na,100,5\nb,x,1\n"))
+    assert requests == {"a": (100, 5)}
     assert "line 3" in problems.named[0]
 
 
@@ -146,31 +146,31 @@ def test_a_pipe_is_as_good_as_a_file(tmp_path: Path) -> None:
         writer.join()
 
 
-def test_a_packed_file_with_damage_inside_is_refused(written: Callable[..., Any]) -> None:
+def test_a_packed_file_with_damage_inside_is_refused(usage_file: Callable[..., Any]) -> None:
     rows = "".join(f"a,{60 * k},{k * 7919 % 100},{k}\n" for k in range(5000))
     packed = bytearray(gzip.compress((HEADER + rows).encode()))
     packed[2000:2050] = bytes(byte ^ 0xFF for byte in packed[2000:2050])
     with pytest.raises(UsageError, match="cannot be read"):
-        read_usage([written(bytes(packed))])
+        read_usage([usage_file(bytes(packed))])
 
 
-def test_a_carriage_return_inside_a_quoted_row_makes_a_bad_row(written: Callable[..., Any]) -> None:
-    usage = read_usage([written(HEADER + '"a"\rb,60,1,5\n"c,d",60,1,5\n')])
+def test_a_carriage_return_inside_a_quoted_row_makes_a_bad_row(usage_file: Callable[..., Any]) -> None:
+    usage = read_usage([usage_file(HEADER + '"a"\rb,60,1,5\n"c,d",60,1,5\n')])
     assert (usage.names, usage.problems.count) == (["c,d"], 1)
 
 
-def test_a_column_that_is_there_twice_is_refused(written: Callable[..., Any]) -> None:
+def test_a_column_that_is_there_twice_is_refused(usage_file: Callable[..., Any]) -> None:
     with pytest.raises(UsageError, match="line 1: column cpu_millicores is there twice"):
-        read_usage([written("container,epoch_s,cpu_millicores,cpu_millicores,memory_bytes\na,60,1,9,5\n")])
+        read_usage([usage_file("container,epoch_s,cpu_millicores,cpu_millicores,memory_bytes\na,60,1,9,5\n")])
 
 
 def test_a_small_packed_file_cannot_unfold_without_end(
-    written: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    usage_file: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(usage_module, "MAX_ROWS", 1000)
     for line in ("\n", "a,x,1,1\n", "a,60,1,1\n"):
         with pytest.raises(UsageError, match="more than 1000 lines"):
-            read_usage([written(gzip.compress((HEADER + line * 2000).encode()))])
+            read_usage([usage_file(gzip.compress((HEADER + line * 2000).encode()))])
     monkeypatch.setattr(usage_module, "MAX_OF_ONE", 10)
     with pytest.raises(UsageError, match="container 'a' has 11 rows; at most 10 are possible"):
-        read_usage([written(HEADER + "b,60,1,1\n" + "a,60,1,1\n" * 11)])
+        read_usage([usage_file(HEADER + "b,60,1,1\n" + "a,60,1,1\n" * 11)])

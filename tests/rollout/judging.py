@@ -41,7 +41,7 @@ def window(
         metrics[name] = {
             arm: Gauge(value) for arm, value in zip((Arm.STABLE, Arm.CANARY), pair, strict=True) if value is not None
         }
-    ill = {arm: Health(pods=pods, **found) for arm, (pods, found) in (health or {}).items()}
+    ill = {arm: Health(pods=pods, **states) for arm, (pods, states) in (health or {}).items()}
     return Window(time=START + EVERY * index, metrics=metrics, health=ill, step=step)
 
 
@@ -57,7 +57,7 @@ def steady(
     return [window(first + index, stable=stable, canary=canary, **more) for index in range(count)]
 
 
-def drawn(
+def draw_windows(
     count: int, *, stable: float, canary: float, seed: int, requests: tuple[int, int] = (900, 100)
 ) -> list[Window]:
     """Windows with independent bad requests at the two rates."""

@@ -60,5 +60,5 @@ class LocalClient(Client):
         assert target is not None
         collection = self.cluster.store.collection(target.group, target.plural)
         if ask.method == "GET" and not target.name:
-            return api.listed(cast(Any, ask), target, collection, self.cluster.store.version)
-        return await api.called(cast(Any, ask), target, collection)
+            return api.list_page(cast(Any, ask), target, collection, self.cluster.store.version)
+        return await api.answer_call(cast(Any, ask), target, collection)

@@ -10,22 +10,24 @@ DESIRED = "deployment.kubernetes.io/desired-replicas"
 MOST = "deployment.kubernetes.io/max-replicas"
 
 
-def copied(found: Object) -> Object:
+def clone(body: Object) -> Object:
     """A copy that shares nothing; faster than copy.deepcopy."""
-    return msgspec.json.decode(msgspec.json.encode(found))
+    return msgspec.json.decode(msgspec.json.encode(body))
 
 
-def owner(found: Object) -> str:
-    return next((each["uid"] for each in found["metadata"].get("ownerReferences") or () if each.get("controller")), "")
+def owner(dependent: Object) -> str:
+    return next(
+        (each["uid"] for each in dependent["metadata"].get("ownerReferences") or () if each.get("controller")), ""
+    )
 
 
-def ref(kind: str, found: Object) -> Object:
-    meta = found["metadata"]
+def ref(kind: str, controller: Object) -> Object:
+    meta = controller["metadata"]
     return {"apiVersion": "apps/v1", "kind": kind, "name": meta["name"], "uid": meta["uid"], "controller": True}
 
 
-def created(found: Object) -> str:
-    return str(found["metadata"]["creationTimestamp"])
+def creation_time(body: Object) -> str:
+    return str(body["metadata"]["creationTimestamp"])
 
 
 def is_ready(pod: Object) -> bool:
@@ -34,28 +36,28 @@ def is_ready(pod: Object) -> bool:
     return ready and not pod["metadata"].get("deletionTimestamp")
 
 
-def saturated(found: Object, wanted: int) -> bool:
-    desired = found["metadata"]["annotations"].get(DESIRED)
-    return desired == str(wanted) and found["spec"]["replicas"] == wanted == found.get("status", {}).get(
+def is_saturated(replica_set: Object, wanted: int) -> bool:
+    desired = replica_set["metadata"]["annotations"].get(DESIRED)
+    return desired == str(wanted) and replica_set["spec"]["replicas"] == wanted == replica_set.get("status", {}).get(
         "availableReplicas"
     )
 
 
-def ready_of(found: Object) -> int:
-    return int(found.get("status", {}).get("availableReplicas", 0))
+def ready_of(replica_set: Object) -> int:
+    return int(replica_set.get("status", {}).get("availableReplicas", 0))
 
 
-def surge(found: Object) -> int:
-    return part(found, "maxSurge", up=True)
+def surge(deployment: Object) -> int:
+    return part(deployment, "maxSurge", up=True)
 
 
-def unavailable(found: Object) -> int:
-    return part(found, "maxUnavailable", up=False)
+def unavailable(deployment: Object) -> int:
+    return part(deployment, "maxUnavailable", up=False)
 
 
-def part(found: Object, field: str, *, up: bool) -> int:
-    text = (found["spec"].get("strategy", {}).get("rollingUpdate") or {}).get(field, "25%")
+def part(deployment: Object, field: str, *, up: bool) -> int:
+    text = (deployment["spec"].get("strategy", {}).get("rollingUpdate") or {}).get(field, "25%")
     if isinstance(text, int):
         return text
-    exact = found["spec"]["replicas"] * int(text.rstrip("%")) / 100
+    exact = deployment["spec"]["replicas"] * int(text.rstrip("%")) / 100
     return math.ceil(exact) if up else math.floor(exact)

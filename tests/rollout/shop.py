@@ -20,7 +20,7 @@ from adapter.rollout.model.policy import COMMAND, POLICIES
 from adapter.rollout.model.verdict import FREE, Said, Verdict
 from adapter.rollout.turns import Checked, Deaf, Heard, Turns
 from tests.rollout.local import Killed, LocalClient
-from tests.rollout.objects import copied, is_ready, owner
+from tests.rollout.objects import clone, is_ready, owner
 from tests.rollout.simulator import Simulator
 
 Object = dict[str, Any]
@@ -78,50 +78,50 @@ class Shop:
 
     # -------------------------------------------------------------------------------------------------------- objects
 
-    def put(self, resource: Any, found: Object) -> Object:
-        return self.cluster.store.collection(resource.group, resource.plural).put(copied(found))
+    def put(self, resource: Any, body: Object) -> Object:
+        return self.cluster.store.collection(resource.group, resource.plural).put(clone(body))
 
     def get(self, resource: Any, name: str = "web") -> Any:
-        found = self.cluster.store.collection(resource.group, resource.plural).objects.get((NAMESPACE, name))
-        return copied(found) if found else None
+        body = self.cluster.store.collection(resource.group, resource.plural).objects.get((NAMESPACE, name))
+        return clone(body) if body else None
 
     def all(self, resource: Any) -> list[Object]:
         return self.simulator.objects(resource)
 
     def edit(self, resource: Any, change: Callable[[Object], object], name: str = "web") -> None:
-        found = self.get(resource, name)
-        change(found)
-        self.put(resource, found)
+        body = self.get(resource, name)
+        change(body)
+        self.put(resource, body)
 
     def release(self, image: str) -> None:
-        """As `kubectl set image` does."""
+        """Changes the image of the template, as `kubectl set image` does."""
 
-        def change(found: Object) -> None:
-            found["spec"]["template"]["spec"]["containers"][0]["image"] = image
+        def change(deployment: Object) -> None:
+            deployment["spec"]["template"]["spec"]["containers"][0]["image"] = image
 
         self.edit(DEPLOYMENTS, change)
 
     def scale(self, replicas: int) -> None:
-        self.edit(DEPLOYMENTS, lambda found: found["spec"].update(replicas=replicas))
+        self.edit(DEPLOYMENTS, lambda raw: raw["spec"].update(replicas=replicas))
 
     def command(self, verb: str, *, key: str = "1", full: bool = False) -> None:
         text = f'{{"verb": "{verb}", "id": "{key}", "full": {str(full).lower()}}}'
-        self.edit(POLICIES, lambda found: found["metadata"].setdefault("annotations", {}).update({COMMAND: text}))
+        self.edit(POLICIES, lambda raw: raw["metadata"].setdefault("annotations", {}).update({COMMAND: text}))
 
     def delete_policy(self) -> None:
         self.delete(POLICIES, self.get(POLICIES))
 
-    def delete(self, resource: Any, found: Object) -> None:
-        """As the API server does: what has a finalizer is marked."""
-        if not found["metadata"].get("finalizers"):
-            self.simulator.remove(resource, found)
-        elif not found["metadata"].get("deletionTimestamp"):
-            self.put(resource, {**found, "metadata": {**found["metadata"], "deletionTimestamp": DELETED}})
+    def delete(self, resource: Any, body: Object) -> None:
+        """Deletes an object as the API server does: one with a finalizer only gets a deletionTimestamp."""
+        if not body["metadata"].get("finalizers"):
+            self.simulator.remove(resource, body)
+        elif not body["metadata"].get("deletionTimestamp"):
+            self.put(resource, {**body, "metadata": {**body["metadata"], "deletionTimestamp": DELETED}})
 
     @property
     def status(self) -> Object:
-        found = self.get(POLICIES)
-        return dict(found.get("status", {})) if found else {}
+        policy = self.get(POLICIES)
+        return dict(policy.get("status", {})) if policy else {}
 
     @property
     def phase(self) -> str:
@@ -137,13 +137,13 @@ class Shop:
 
     @property
     def interfered(self) -> str:
-        """What the condition says that somebody else did; '' where nobody did anything."""
-        known = [found for found in self.status.get("conditions", ()) if found["type"] == "Interfered"]
+        """The message of the condition Interfered; '' where it is absent or not True."""
+        known = [condition for condition in self.status.get("conditions", ()) if condition["type"] == "Interfered"]
         return str(known[0]["message"]) if known and known[0]["status"] == "True" else ""
 
     @property
     def events(self) -> list[str]:
-        return [found["reason"] for found in self.all(EVENTS)]
+        return [event["reason"] for event in self.all(EVENTS)]
 
     def pods(self, image: str = "") -> list[str]:
         """Pods that are not ending."""
@@ -156,7 +156,7 @@ class Shop:
     # ----------------------------------------------------------------------------------------------------------- time
 
     async def step(self) -> None:
-        """A second: our controller may take some turns, then everybody else looks once."""
+        """One second passes: our controller may take some turns, then everybody else looks once."""
         for _ in range(6):
             try:
                 turned = await self.turns.turn(NAMESPACE, "web", self.now)
@@ -192,10 +192,10 @@ class Shop:
 
     def _look(self) -> None:
         images = {pod["metadata"]["name"]: pod for pod in self.all(PODS)}
-        for found in self.all(ENDPOINT_SLICES):
-            if found["metadata"]["labels"]["kubernetes.io/service-name"] != "web":
+        for endpoint_slice in self.all(ENDPOINT_SLICES):
+            if endpoint_slice["metadata"]["labels"]["kubernetes.io/service-name"] != "web":
                 continue
-            names = [end["targetRef"]["name"] for end in found["endpoints"] if end["conditions"]["ready"]]
+            names = [end["targetRef"]["name"] for end in endpoint_slice["endpoints"] if end["conditions"]["ready"]]
             alive = [name for name in names if name in images and is_ready(images[name])]
             if not alive and (deployment := self.get(DEPLOYMENTS)) and deployment["spec"]["replicas"]:
                 self.blackouts.append(f"{self.now:.0f} in {self.mark}")
@@ -209,8 +209,8 @@ class Shop:
             await self.step()
         raise AssertionError(f"never; the status is {self.status}")
 
-    async def settled(self, outcome: str) -> None:
-        """Until a release has ended so, and some seconds more."""
+    async def until_outcome(self, outcome: str) -> None:
+        """Steps until a release has ended with `outcome`, and 5 s more."""
         before = len(self.outcomes)
         await self.until(lambda: len(self.outcomes) > before)
         assert self.outcomes[0] == outcome, self.status
@@ -221,22 +221,22 @@ class Shop:
             await self.step()
 
     async def ready(self) -> "Shop":
-        """Taken over, nothing to release."""
+        """Steps until the Deployment is taken over and nothing is to be released; gives the shop back."""
         await self.until(lambda: self.phase == "Idle" and self.get(DEPLOYMENTS)["spec"].get("paused"))
         return self
 
     # --------------------------------------------------------------------------------------------------- what must hold
 
     def clean(self, image: str, *, replicas: int = 3) -> None:
-        """Nothing of a release is left: one ReplicaSet serves `image`, all Services are as they were."""
-        assert [found["metadata"]["name"] for found in self.all(DEPLOYMENTS)] == ["web"]
-        active = [found for found in self.all(REPLICA_SETS) if found["spec"]["replicas"]]
-        assert [image_of(found["spec"]["template"]) for found in active] == [image]
+        """Asserts that no release has left a trace: one ReplicaSet serves `image`, all Services are as before."""
+        assert [each["metadata"]["name"] for each in self.all(DEPLOYMENTS)] == ["web"]
+        active = [each for each in self.all(REPLICA_SETS) if each["spec"]["replicas"]]
+        assert [image_of(each["spec"]["template"]) for each in active] == [image]
         assert owner(active[0]) == self.get(DEPLOYMENTS)["metadata"]["uid"]
         assert len(self.pods(image)) == len(self.pods()) == replicas
-        for found in self.all(SERVICES):
-            assert found["spec"]["selector"] == {"app": "web"}, found
-            assert "streamgate.io/release" not in found["metadata"].get("labels", {})
+        for each in self.all(SERVICES):
+            assert each["spec"]["selector"] == {"app": "web"}, each
+            assert "streamgate.io/release" not in each["metadata"].get("labels", {})
         assert not self.blackouts
 
 
@@ -279,8 +279,8 @@ def autoscaler(least: int | None = 2) -> Object:
     }
 
 
-def routed(shop: Shop) -> None:
-    """An HTTPRoute that a gateway accepts at once, and an Ingress."""
+def add_route_and_ingress(shop: Shop) -> None:
+    """Adds an HTTPRoute, which a gateway accepts at once, and an Ingress."""
     meta = {"name": "web", "namespace": NAMESPACE}
     shop.put(HTTP_ROUTES, {"metadata": meta, "spec": {"rules": [{"backendRefs": [{"name": "web", "port": 80}]}]}})
     backend = {"service": {"name": "web", "port": {"number": 80}}}
@@ -288,18 +288,18 @@ def routed(shop: Shop) -> None:
     shop.put(INGRESSES, {"metadata": meta, "spec": {"rules": [{"http": {"paths": [path]}}]}})
 
     def accept() -> None:
-        found = shop.get(HTTP_ROUTES)
-        held = {"status": "True", "observedGeneration": found["metadata"]["generation"]}
-        found["status"] = {
+        route = shop.get(HTTP_ROUTES)
+        held = {"status": "True", "observedGeneration": route["metadata"]["generation"]}
+        route["status"] = {
             "parents": [{"conditions": [{"type": kind, **held} for kind in ("Accepted", "ResolvedRefs")]}]
         }
-        shop.put(HTTP_ROUTES, found)
+        shop.put(HTTP_ROUTES, route)
 
     shop.every_step.append(accept)
 
 
-def image_of(found: Object) -> str:
-    return str(found["spec"]["containers"][0]["image"])
+def image_of(pod: Object) -> str:
+    return str(pod["spec"]["containers"][0]["image"])
 
 
 def rolls_back(reason: str = "bad rate above the limit") -> Verdict:

@@ -20,13 +20,13 @@ from tests.rollout.objects import (
     DESIRED,
     MOST,
     Object,
-    copied,
-    created,
+    clone,
+    creation_time,
     is_ready,
+    is_saturated,
     owner,
     ready_of,
     ref,
-    saturated,
     surge,
     unavailable,
 )
@@ -56,31 +56,29 @@ class Simulator:
         """Names of all pods that ended."""
 
     def objects(self, resource: Resource) -> list[Object]:
-        return [
-            copied(found) for found in self.cluster.store.collection(resource.group, resource.plural).objects.values()
-        ]
+        return [clone(each) for each in self.cluster.store.collection(resource.group, resource.plural).objects.values()]
 
-    def put(self, resource: Resource, found: Object) -> Object:
-        return self.cluster.store.collection(resource.group, resource.plural).put(found)
+    def put(self, resource: Resource, body: Object) -> Object:
+        return self.cluster.store.collection(resource.group, resource.plural).put(body)
 
-    def remove(self, resource: Resource, found: Object) -> None:
+    def remove(self, resource: Resource, body: Object) -> None:
         collection = self.cluster.store.collection(resource.group, resource.plural)
-        collection.remove(found["metadata"]["namespace"], found["metadata"]["name"])
+        collection.remove(body["metadata"]["namespace"], body["metadata"]["name"])
 
     def step(self) -> None:
         self._endpoints()
         self._pods()
-        for found in self.objects(REPLICA_SETS):
-            self._replica_set(found)
-        for found in self.objects(DEPLOYMENTS):
-            if not found["metadata"].get("deletionTimestamp"):
-                self._deployment(found)
+        for each in self.objects(REPLICA_SETS):
+            self._replica_set(each)
+        for each in self.objects(DEPLOYMENTS):
+            if not each["metadata"].get("deletionTimestamp"):
+                self._deployment(each)
         self._garbage()
 
     # ------------------------------------------------------------------------------------------------------- pods
 
     def _pods(self) -> None:
-        sets = {found["metadata"]["uid"] for found in self.objects(REPLICA_SETS)}
+        sets = {each["metadata"]["uid"] for each in self.objects(REPLICA_SETS)}
         for pod in self.objects(PODS):
             uid = pod["metadata"]["uid"]
             self.ages[uid] = self.ages.get(uid, 0) + 1
@@ -122,90 +120,93 @@ class Simulator:
 
     # ------------------------------------------------------------------------------------------------ ReplicaSets
 
-    def _replica_set(self, found: Object) -> None:
-        mine = [pod for pod in self.objects(PODS) if owner(pod) == found["metadata"]["uid"]]
+    def _replica_set(self, replica_set: Object) -> None:
+        mine = [pod for pod in self.objects(PODS) if owner(pod) == replica_set["metadata"]["uid"]]
         alive = [pod for pod in mine if not pod["metadata"].get("deletionTimestamp")]
-        wanted = found["spec"]["replicas"]
+        wanted = replica_set["spec"]["replicas"]
         for _ in range(min(wanted - len(alive), self.room - len(self.objects(PODS)))):
-            name = f"{found['metadata']['name']}-{next(self.made):05d}"
+            name = f"{replica_set['metadata']['name']}-{next(self.made):05d}"
             meta = {
                 "name": name,
-                "namespace": found["metadata"]["namespace"],
-                "ownerReferences": [ref("ReplicaSet", found)],
+                "namespace": replica_set["metadata"]["namespace"],
+                "ownerReferences": [ref("ReplicaSet", replica_set)],
             }
-            meta["labels"] = dict(found["spec"]["template"]["metadata"]["labels"])
-            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": found["spec"]["template"]["spec"]}
-            self.put(PODS, copied({**pod, "status": {"phase": "Pending"}}))
+            meta["labels"] = dict(replica_set["spec"]["template"]["metadata"]["labels"])
+            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": replica_set["spec"]["template"]["spec"]}
+            self.put(PODS, clone({**pod, "status": {"phase": "Pending"}}))
         for pod in sorted(alive, key=is_ready)[: max(0, len(alive) - wanted)]:
             self.end(pod)
-        alive = [pod for pod in self.objects(PODS) if owner(pod) == found["metadata"]["uid"]]
+        alive = [pod for pod in self.objects(PODS) if owner(pod) == replica_set["metadata"]["uid"]]
         alive = [pod for pod in alive if not pod["metadata"].get("deletionTimestamp")]
         status = {
             "replicas": len(alive),
-            "availableReplicas": sum(self._available(pod, found["spec"].get("minReadySeconds", 0)) for pod in alive),
-            "observedGeneration": found["metadata"]["generation"],
+            "availableReplicas": sum(
+                self._available(pod, replica_set["spec"].get("minReadySeconds", 0)) for pod in alive
+            ),
+            "observedGeneration": replica_set["metadata"]["generation"],
         }
-        if found.get("status") != status:
-            self.put(REPLICA_SETS, {**found, "status": status})
+        if replica_set.get("status") != status:
+            self.put(REPLICA_SETS, {**replica_set, "status": status})
 
     def _available(self, pod: Object, least: int) -> bool:
         return is_ready(pod) and self.ready_for.get(pod["metadata"]["uid"], 0) >= least
 
     # ------------------------------------------------------------------------------------------------ Deployments
 
-    def _deployment(self, found: Object) -> None:
-        selector = found["spec"]["selector"]["matchLabels"]
+    def _deployment(self, deployment: Object) -> None:
+        selector = deployment["spec"]["selector"]["matchLabels"]
         for each in self.objects(REPLICA_SETS):
             if self.adopts and not owner(each) and selector.items() <= each["metadata"]["labels"].items():
-                each["metadata"]["ownerReferences"] = [ref("Deployment", found)]
+                each["metadata"]["ownerReferences"] = [ref("Deployment", deployment)]
                 self.put(REPLICA_SETS, each)
         own = sorted(
-            (each for each in self.objects(REPLICA_SETS) if owner(each) == found["metadata"]["uid"]), key=created
+            (each for each in self.objects(REPLICA_SETS) if owner(each) == deployment["metadata"]["uid"]),
+            key=creation_time,
         )
-        template = found["spec"]["template"]
+        template = deployment["spec"]["template"]
         new = next((each for each in own if without_hash(each["spec"]["template"]) == template), None)
-        least = found["spec"].get("minReadySeconds", 0)
+        least = deployment["spec"].get("minReadySeconds", 0)
         if new is not None and new["spec"].get("minReadySeconds", 0) != least:  # of the new ReplicaSet alone
             new["spec"]["minReadySeconds"] = least
-            self.put(REPLICA_SETS, copied(new))
-        if found["spec"].get("paused"):
-            self._scale(found, new, own)
+            self.put(REPLICA_SETS, clone(new))
+        if deployment["spec"].get("paused"):
+            self._scale(deployment, new, own)
         else:
             if new is None:
-                new = self._make(found)
+                new = self._make(deployment)
                 own.append(new)
             if any(
-                each["metadata"]["annotations"].get(DESIRED) != str(found["spec"]["replicas"])
+                each["metadata"]["annotations"].get(DESIRED) != str(deployment["spec"]["replicas"])
                 for each in own
                 if each["spec"]["replicas"]
             ):
-                self._scale(found, new, own)
+                self._scale(deployment, new, own)
             else:
-                self._roll(found, new, own)
-        self._clean(found, new)
-        self._status(found)
+                self._roll(deployment, new, own)
+        self._clean(deployment, new)
+        self._status(deployment)
 
-    def _scale(self, found: Object, new: Object | None, own: list[Object]) -> None:
-        """deployment/sync.go, scale."""
-        wanted = found["spec"]["replicas"]
+    def _scale(self, deployment: Object, new: Object | None, own: list[Object]) -> None:
+        """Sizes the ReplicaSets after a new number of replicas: deployment/sync.go, scale."""
+        wanted = deployment["spec"]["replicas"]
         active = [each for each in own if each["spec"]["replicas"]]
         if len(active) <= 1:
             only = active[0] if active else new or (own[-1] if own else None)
             if only is not None and (
                 only["spec"]["replicas"] != wanted or DESIRED not in only["metadata"]["annotations"]
             ):
-                self._resize(found, only, wanted)
+                self._resize(deployment, only, wanted)
             return
-        if new and saturated(new, wanted):
+        if new and is_saturated(new, wanted):
             for each in active:
                 if each is not new:
-                    self._resize(found, each, 0)
+                    self._resize(deployment, each, 0)
             return
-        self._share(found, sorted(active, key=lambda each: -each["spec"]["replicas"]))
+        self._share(deployment, sorted(active, key=lambda each: -each["spec"]["replicas"]))
 
-    def _share(self, found: Object, active: list[Object]) -> None:
-        """In proportion, for a rolling update: deployment_util.go, GetReplicaSetProportion; the rest to the largest."""
-        allowed = found["spec"]["replicas"] + surge(found)
+    def _share(self, deployment: Object, active: list[Object]) -> None:
+        """Shares replicas in proportion, the rest to the largest: deployment_util.go, GetReplicaSetProportion."""
+        allowed = deployment["spec"]["replicas"] + surge(deployment)
         left = more = allowed - sum(each["spec"]["replicas"] for each in active)
         sizes = []
         for each in active:
@@ -217,64 +218,68 @@ class Simulator:
             sizes.append(size + part)
         sizes[0] = max(0, sizes[0] + left)
         for each, size in zip(active, sizes, strict=True):
-            self._resize(found, each, size)
+            self._resize(deployment, each, size)
 
-    def _roll(self, found: Object, new: Object, own: list[Object]) -> None:
-        """deployment/rolling.go: up within the surge, then down as far as enough stay available."""
-        wanted = found["spec"]["replicas"]
+    def _roll(self, deployment: Object, new: Object, own: list[Object]) -> None:
+        """Scales up within the surge, then down while enough stay available: deployment/rolling.go."""
+        wanted = deployment["spec"]["replicas"]
         total = sum(each["spec"]["replicas"] for each in own)
         if new["spec"]["replicas"] > wanted:
-            self._resize(found, new, wanted)
+            self._resize(deployment, new, wanted)
             return
-        if new["spec"]["replicas"] < wanted and total < wanted + surge(found):
-            more = min(wanted - new["spec"]["replicas"], wanted + surge(found) - total)
-            self._resize(found, new, new["spec"]["replicas"] + more)
+        if new["spec"]["replicas"] < wanted and total < wanted + surge(deployment):
+            more = min(wanted - new["spec"]["replicas"], wanted + surge(deployment) - total)
+            self._resize(deployment, new, new["spec"]["replicas"] + more)
             return
-        least, old = wanted - unavailable(found), [each for each in own if each is not new and each["spec"]["replicas"]]
+        least, old = (
+            wanted - unavailable(deployment),
+            [each for each in own if each is not new and each["spec"]["replicas"]],
+        )
         most = total - least - (new["spec"]["replicas"] - ready_of(new))
         if most <= 0:
             return
         for each in old:  # cleanupUnhealthyReplicas
             less = max(0, min(most, each["spec"]["replicas"] - ready_of(each)))
             if less:
-                self._resize(found, each, each["spec"]["replicas"] - less)
+                self._resize(deployment, each, each["spec"]["replicas"] - less)
                 most -= less
         spare = sum(ready_of(each) for each in own) - least
         for each in old:  # scaleDownOldReplicaSetsForRollingUpdate
             less = min(spare, each["spec"]["replicas"])
             if less > 0:
-                self._resize(found, each, each["spec"]["replicas"] - less)
+                self._resize(deployment, each, each["spec"]["replicas"] - less)
                 spare -= less
 
-    def _make(self, found: Object) -> Object:
-        template = copied(found["spec"]["template"])
+    def _make(self, deployment: Object) -> Object:
+        template = clone(deployment["spec"]["template"])
         text = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:10]
         template["metadata"].setdefault("labels", {})[HASH] = text
         meta = {
-            "name": f"{found['metadata']['name']}-{text}",
-            "namespace": found["metadata"]["namespace"],
+            "name": f"{deployment['metadata']['name']}-{text}",
+            "namespace": deployment["metadata"]["namespace"],
             "labels": dict(template["metadata"]["labels"]),
-            "annotations": {DESIRED: str(found["spec"]["replicas"])},
-            "ownerReferences": [ref("Deployment", found)],
+            "annotations": {DESIRED: str(deployment["spec"]["replicas"])},
+            "ownerReferences": [ref("Deployment", deployment)],
             "creationTimestamp": f"2026-11-26T00:00:00.{next(self.made):06d}Z",
         }
-        spec = {"replicas": 0, "template": template, "minReadySeconds": found["spec"].get("minReadySeconds", 0)}
+        spec = {"replicas": 0, "template": template, "minReadySeconds": deployment["spec"].get("minReadySeconds", 0)}
         made = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": meta, "spec": spec}
-        return copied(self.put(REPLICA_SETS, made))
+        return clone(self.put(REPLICA_SETS, made))
 
-    def _resize(self, found: Object, each: Object, replicas: int) -> None:
+    def _resize(self, deployment: Object, each: Object, replicas: int) -> None:
         each["spec"]["replicas"] = replicas
         each["metadata"]["annotations"] = {
             **each["metadata"].get("annotations", {}),
-            DESIRED: str(found["spec"]["replicas"]),
-            MOST: str(found["spec"]["replicas"] + surge(found)),
+            DESIRED: str(deployment["spec"]["replicas"]),
+            MOST: str(deployment["spec"]["replicas"] + surge(deployment)),
         }
-        self.put(REPLICA_SETS, copied(each))
+        self.put(REPLICA_SETS, clone(each))
 
-    def _clean(self, found: Object, new: Object | None) -> None:
-        """Old ReplicaSets of size 0 beyond the history limit go, the oldest first."""
+    def _clean(self, deployment: Object, new: Object | None) -> None:
+        """Removes old ReplicaSets of size 0 beyond the history limit, the oldest first."""
         own = sorted(
-            (each for each in self.objects(REPLICA_SETS) if owner(each) == found["metadata"]["uid"]), key=created
+            (each for each in self.objects(REPLICA_SETS) if owner(each) == deployment["metadata"]["uid"]),
+            key=creation_time,
         )
         name = new["metadata"]["name"] if new else ""
         empty = [
@@ -284,41 +289,46 @@ class Simulator:
             and not each.get("status", {}).get("replicas")
             and each["metadata"]["name"] != name
         ]
-        for each in empty[: max(0, len(empty) - found["spec"].get("revisionHistoryLimit", 10))]:
+        for each in empty[: max(0, len(empty) - deployment["spec"].get("revisionHistoryLimit", 10))]:
             self.remove(REPLICA_SETS, each)
 
-    def _status(self, found: Object) -> None:
+    def _status(self, deployment: Object) -> None:
         own = sorted(
-            (each for each in self.objects(REPLICA_SETS) if owner(each) == found["metadata"]["uid"]), key=created
+            (each for each in self.objects(REPLICA_SETS) if owner(each) == deployment["metadata"]["uid"]),
+            key=creation_time,
         )
-        new = next((each for each in own if without_hash(each["spec"]["template"]) == found["spec"]["template"]), None)
+        new = next(
+            (each for each in own if without_hash(each["spec"]["template"]) == deployment["spec"]["template"]), None
+        )
         status = {
-            "observedGeneration": found["metadata"]["generation"],
+            "observedGeneration": deployment["metadata"]["generation"],
             "replicas": sum(each.get("status", {}).get("replicas", 0) for each in own),
             "availableReplicas": sum(each.get("status", {}).get("availableReplicas", 0) for each in own),
             "updatedReplicas": (new or {}).get("status", {}).get("replicas", 0),
         }
-        if found.get("status") != status:
-            self.put(DEPLOYMENTS, {**found, "status": status})
+        if deployment.get("status") != status:
+            self.put(DEPLOYMENTS, {**deployment, "status": status})
 
     # -------------------------------------------------------------------------------------- garbage and endpoints
 
     def _garbage(self) -> None:
-        for found in self.objects(DEPLOYMENTS):
-            meta = found["metadata"]
+        for deployment in self.objects(DEPLOYMENTS):
+            meta = deployment["metadata"]
             if meta.get("deletionTimestamp") and "orphan" in meta.get("finalizers", ()):
                 for each in self.objects(REPLICA_SETS):
                     if owner(each) == meta["uid"]:
                         each["metadata"]["ownerReferences"] = []
                         self.put(REPLICA_SETS, each)
-                self.remove(DEPLOYMENTS, found)
-        alive = {found["metadata"]["uid"] for found in self.objects(DEPLOYMENTS)}
+                self.remove(DEPLOYMENTS, deployment)
+        alive = {deployment["metadata"]["uid"] for deployment in self.objects(DEPLOYMENTS)}
         for each in self.objects(REPLICA_SETS):
             if owner(each) and owner(each) not in alive:
                 self.remove(REPLICA_SETS, each)
 
     def _endpoints(self) -> None:
-        slices = {found["metadata"]["name"]: found for found in self.objects(ENDPOINT_SLICES)}
+        slices = {
+            endpoint_slice["metadata"]["name"]: endpoint_slice for endpoint_slice in self.objects(ENDPOINT_SLICES)
+        }
         for service in self.objects(SERVICES):
             meta, selector = service["metadata"], service["spec"].get("selector") or {}
             pods = [pod for pod in self.objects(PODS) if selector.items() <= pod["metadata"]["labels"].items()]
@@ -327,12 +337,12 @@ class Simulator:
                 for pod in pods
             ]
             labels = {**meta.get("labels", {}), "kubernetes.io/service-name": meta["name"]}
-            found = {
+            endpoint_slice = {
                 "metadata": {"name": meta["name"], "namespace": meta["namespace"], "labels": labels},
                 "endpoints": ends,
             }
             held = slices.pop(meta["name"], None)
             if held is None or held["metadata"]["labels"] != labels or held["endpoints"] != ends:
-                self.put(ENDPOINT_SLICES, found)
-        for found in slices.values():
-            self.remove(ENDPOINT_SLICES, found)
+                self.put(ENDPOINT_SLICES, endpoint_slice)
+        for endpoint_slice in slices.values():
+            self.remove(ENDPOINT_SLICES, endpoint_slice)

@@ -10,24 +10,24 @@ from adapter.rollout.evidence.events import Bar, Interval
 from adapter.rollout.evidence.record import begin
 from adapter.rollout.judge import hear, verdict
 from adapter.rollout.model.verdict import Said, Stage
-from tests.rollout.judging import ERRORS, LIMIT, MARGIN, drawn, gates
+from tests.rollout.judging import ERRORS, LIMIT, MARGIN, draw_windows, gates
 
 SEEDS = 25
 LOOK = 3
 """Windows after which the judge is asked how many requests are wanted still."""
 
 
-def asked_and_needed(gate: dict[str, Any], seed: int, **rates: Any) -> tuple[float, float]:
-    """Requests of the canary: what is asked for after LOOK windows, and how many there were till the verdict."""
+def predicted_and_actual_requests(gate: dict[str, Any], seed: int, **rates: Any) -> tuple[float, float]:
+    """More canary requests after LOOK windows: as predicted then, and as they took until the verdict."""
     policy = gates(gate)
     record, asked, requests = begin(policy.of(Stage.CANARY)), None, rates["requests"][1]
-    for count, window in enumerate(drawn(400, seed=seed, **rates), 1):
+    for count, window in enumerate(draw_windows(400, seed=seed, **rates), 1):
         record = hear(policy, record, window)
-        found = verdict(policy, record)
-        if found.verdict.said is not Said.HOLD:
+        judgement = verdict(policy, record)
+        if judgement.verdict.said is not Said.HOLD:
             return (asked if asked is not None else np.nan), (count - LOOK) * requests
         if count == LOOK:
-            asked = found.gates[0].more or np.inf
+            asked = judgement.gates[0].more or np.inf
     return np.nan, np.inf
 
 
@@ -45,7 +45,10 @@ def test_it_asks_for_about_as_many_requests_as_there_will_be(
     gate: dict[str, Any], stable: float, canary: float, requests: tuple[int, int]
 ) -> None:
     """Within a factor of 2.5, as the median of SEEDS releases."""
-    pairs = [asked_and_needed(gate, seed, stable=stable, canary=canary, requests=requests) for seed in range(SEEDS)]
+    pairs = [
+        predicted_and_actual_requests(gate, seed, stable=stable, canary=canary, requests=requests)
+        for seed in range(SEEDS)
+    ]
     ratios = [needed / asked for asked, needed in pairs if not np.isnan(asked)]
     assert len(ratios) > SEEDS / 2
     assert 0.4 < np.median(ratios) < 2.5

@@ -21,7 +21,7 @@ async def test_a_result_is_there_when_it_is_done_and_is_taken_once() -> None:
     assert jobs.take("a") is None
     assert jobs.busy("a")
     await asyncio.sleep(2)
-    assert jobs.done("a")
+    assert jobs.is_done("a")
     assert jobs.take("a") == 1
     assert jobs.take("a") is None
     assert not jobs.busy("a")
@@ -36,7 +36,7 @@ async def test_what_is_too_slow_or_fails_is_done_without_a_result() -> None:
     jobs.start("wrong", fails())
     await asyncio.sleep(12)
     for key in ("slow", "wrong"):
-        assert jobs.done(key)
+        assert jobs.is_done(key)
         assert jobs.take(key) is None
         assert not jobs.busy(key)
 

@@ -65,29 +65,29 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
 
 
 def test_identical_releases_are_rarely_rolled_back_and_worse_ones_are_found(run: Run) -> None:
-    code, found, err = run([ERRORS], lines(100, 6), "--releases", "300")
+    code, report, err = run([ERRORS], lines(100, 6), "--releases", "300")
     assert (code, err) == (0, "")
-    assert found["rolled_back"] <= 15
-    assert found["promoted"] > 250
-    assert found["worse_rolled_back"] > 250
-    assert found["lower_bound"] is False
-    assert (found["windows"], found["pods"]) == (100, 6)
-    assert f"this policy would roll back {found['rolled_back']} of 300 identical releases" in found["sentence"]
-    assert found["rolled_back"] / 300 <= found["upper_95"] < 0.1
+    assert report["rolled_back"] <= 15
+    assert report["promoted"] > 250
+    assert report["worse_rolled_back"] > 250
+    assert report["lower_bound"] is False
+    assert (report["windows"], report["pods"]) == (100, 6)
+    assert f"this policy would roll back {report['rolled_back']} of 300 identical releases" in report["sentence"]
+    assert report["rolled_back"] / 300 <= report["upper_95"] < 0.1
 
 
 def test_a_pod_that_is_ill_by_itself_shows_as_false_rollbacks(run: Run) -> None:
     """It is the canary in about one of six releases, and is then told from the others."""
-    _, found, _ = run([ERRORS], lines(100, 6, slow=0.1), "--releases", "300", "--share", "0.17")
-    assert 25 <= found["rolled_back"] <= 90
+    _, report, _ = run([ERRORS], lines(100, 6, slow=0.1), "--releases", "300", "--share", "0.17")
+    assert 25 <= report["rolled_back"] <= 90
 
 
 def test_without_pods_it_is_a_lower_bound_and_says_so(run: Run) -> None:
-    _, found, _ = run([ERRORS, QUEUE], lines(100, 4, named=False), "--releases", "200")
-    assert found["lower_bound"] is True
-    assert "a lower bound" in found["sentence"]
-    assert any("names no pods" in note for note in found["notes"])
-    assert any("gate queue is left out" in note for note in found["notes"])
+    _, report, _ = run([ERRORS, QUEUE], lines(100, 4, named=False), "--releases", "200")
+    assert report["lower_bound"] is True
+    assert "a lower bound" in report["sentence"]
+    assert any("names no pods" in note for note in report["notes"])
+    assert any("gate queue is left out" in note for note in report["notes"])
 
 
 def test_splitting_requests_hides_bursts_that_splitting_pods_shows(run: Run) -> None:
@@ -99,9 +99,9 @@ def test_splitting_requests_hides_bursts_that_splitting_pods_shows(run: Run) -> 
 
 
 def test_gauges_are_split_by_pods(run: Run) -> None:
-    _, found, _ = run([QUEUE], lines(100, 6, queue=0.3), "--releases", "200", "--worse", "3")
-    assert found["rolled_back"] <= 12
-    assert found["worse_rolled_back"] > 180
+    _, report, _ = run([QUEUE], lines(100, 6, queue=0.3), "--releases", "200", "--worse", "3")
+    assert report["rolled_back"] <= 12
+    assert report["worse_rolled_back"] > 180
 
 
 @pytest.mark.parametrize("gate", [QUEUE, {**QUEUE, "margin": 100}, {"metric": "queue", "kind": "gauge", "limit": 10}])
@@ -109,13 +109,13 @@ def test_gauges_at_the_end_of_floats_are_split_without_a_warning(run: Run, gate:
     """A hundred times as much is as much as there can be."""
     pods = '{"stable": {"a": {"value": 1e308}, "b": {"value": 1e308}, "c": {"value": 1.7e308}}}'
     recording = (f'{{"time": {at}, "metrics": {{"queue": {{"pods": {pods}}}}}}}' for at in range(40))
-    code, found, err = run([gate], recording, "--releases", "50", "--worse", "100")
-    assert (code, err, found["pods"]) == (0, "", 3)
+    code, report, err = run([gate], recording, "--releases", "50", "--worse", "100")
+    assert (code, err, report["pods"]) == (0, "", 3)
 
 
 def test_blue_green_takes_all_pods_as_the_new_ones(run: Run) -> None:
-    _, found, _ = run([LIMIT], lines(100, 4), "--releases", "50", "--worse", "50", strategy="blueGreen")
-    assert (found["rolled_back"], found["promoted"], found["worse_rolled_back"]) == (0, 50, 50)
+    _, report, _ = run([LIMIT], lines(100, 4), "--releases", "50", "--worse", "50", strategy="blueGreen")
+    assert (report["rolled_back"], report["promoted"], report["worse_rolled_back"]) == (0, 50, 50)
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_one_others(run: Run) -> None:
@@ -132,10 +132,10 @@ def test_pods_that_come_and_go_are_split_where_they_are(run: Run) -> None:
         each["time"] = START + 10 * (60 + index)
         pods = each["metrics"]["errors"]["pods"]["stable"]
         each["metrics"]["errors"]["pods"]["stable"] = {f"new-{name}": value for name, value in pods.items()}
-    code, found, _ = run([ERRORS], [*recording, *map(json.dumps, later)], "--releases", "200")
-    assert (code, found["pods"]) == (0, 6)
-    assert found["rolled_back"] <= 10
-    assert found["promoted"] > 150
+    code, report, _ = run([ERRORS], [*recording, *map(json.dumps, later)], "--releases", "200")
+    assert (code, report["pods"]) == (0, 6)
+    assert report["rolled_back"] <= 10
+    assert report["promoted"] > 150
 
 
 @pytest.mark.parametrize(
@@ -149,14 +149,14 @@ def test_pods_that_come_and_go_are_split_where_they_are(run: Run) -> None:
 def test_what_cannot_be_split_is_refused_with_a_sentence(
     run: Run, recording: Callable[[], Iterable[str]], words: str
 ) -> None:
-    code, found, err = run([ERRORS], recording())
-    assert (code, found) == (1, None)
+    code, report, err = run([ERRORS], recording())
+    assert (code, report) == (1, None)
     assert words in err
 
 
 def test_bad_lines_are_named_and_the_others_serve(run: Run) -> None:
-    code, found, err = run([ERRORS], ["{", *lines(50, 4)], "--releases", "20")
-    assert (code, found["windows"]) == (1, 50)
+    code, report, err = run([ERRORS], ["{", *lines(50, 4)], "--releases", "20")
+    assert (code, report["windows"]) == (1, 50)
     assert "line 1: this is no JSON" in err
 
 

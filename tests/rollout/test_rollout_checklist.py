@@ -39,12 +39,12 @@ def test_the_table_of_the_docs_names_tests_that_there_are() -> None:
 async def test_template_and_replicas_that_change_together_are_one_release_at_the_new_size(strategy: Any) -> None:
     shop = await Shop(strategy).ready()
 
-    def change(found: Any) -> None:
-        found["spec"]["template"]["spec"]["containers"][0]["image"] = "web:2"
-        found["spec"]["replicas"] = 5
+    def change(deployment: Any) -> None:
+        deployment["spec"]["template"]["spec"]["containers"][0]["image"] = "web:2"
+        deployment["spec"]["replicas"] = 5
 
     shop.edit(DEPLOYMENTS, change)
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     assert shop.status["number"] == 1
     shop.clean("web:2", replicas=5)
 
@@ -61,7 +61,7 @@ async def test_a_third_template_in_flight_begins_at_the_first_step_beside_the_fi
     await shop.until(lambda: len(shop.outcomes) == 2)
     began = next(mark for mark in shop.phases if mark in ("Starting", "Stepping 0", "Stepping 1"))
     assert began == ("Starting" if strategy is BLUE_GREEN else "Stepping 0")
-    (first,) = [found for found in shop.all(REPLICA_SETS) if found["metadata"]["labels"]["pod-template-hash"] == stable]
+    (first,) = [each for each in shop.all(REPLICA_SETS) if each["metadata"]["labels"]["pod-template-hash"] == stable]
     assert image_of(first["spec"]["template"]) == "web:1"  # the second was never the stable one
     await shop.some(5)
     shop.clean("web:3")
@@ -71,7 +71,7 @@ async def test_a_pre_gate_that_fails_never_switches() -> None:
     shop = await Shop(BLUE_GREEN).ready()
     shop.ears.say = lambda phase: rolls_back() if phase == "Previewing" else FREE
     shop.release("web:2")
-    await shop.settled("RolledBack")
+    await shop.until_outcome("RolledBack")
     assert all(images == {"web:1"} for images in shop.seen if images)
     assert "Switching" not in shop.phases
     shop.clean("web:1")
@@ -100,7 +100,7 @@ async def test_after_an_abort_nothing_is_written_for_five_minutes(strategy: Any)
     shop.release("web:2")
     await shop.until(lambda: shop.phase in ("Verifying", "Stepping"))
     shop.command("abort")
-    await shop.settled("Aborted")
+    await shop.until_outcome("Aborted")
     await shop.some(10)
     shop.client.calls.clear()
     await shop.some(300)
@@ -113,8 +113,8 @@ async def test_another_controller_that_starts_begins_no_release(strategy: Any) -
     """An upgrade of ours changes no template, and nothing of a template's fingerprint depends on us."""
     shop = await Shop(strategy).ready()
     shop.release("web:2")
-    await shop.settled("Promoted")
-    shop.edit(POLICIES, lambda found: found["status"].update(ofANewerVersion={"a": 1}))
+    await shop.until_outcome("Promoted")
+    shop.edit(POLICIES, lambda raw: raw["status"].update(ofANewerVersion={"a": 1}))
     shop.turns = Turns(shop.client, shop.ears)
     shop.client.calls.clear()
     await shop.some(60)
@@ -128,7 +128,7 @@ async def test_a_quota_that_is_full_in_mid_release_takes_it_back_and_touches_no_
     before = set(shop.pods())
     shop.simulator.room = 3
     shop.release("web:2")
-    await shop.settled("RolledBack")
+    await shop.until_outcome("RolledBack")
     assert "no progress for 20 s" in shop.status["history"][0]["reason"]
     assert set(shop.pods()) == before
     shop.clean("web:1")
@@ -142,7 +142,7 @@ async def test_a_quota_that_is_raised_in_time_lets_it_go_on(strategy: Any) -> No
     await shop.some(30)
     assert shop.pods("web:2") == []
     shop.simulator.room = 1000
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     shop.clean("web:2")
 
 
@@ -154,7 +154,7 @@ async def test_a_drained_node_takes_a_pod_of_either_arm_and_the_release_goes_on(
     await shop.until(lambda: shop.mark in ("Verifying", "Stepping 1") and len(shop.pods("web:2")) > 1)
     victim = next(pod for pod in shop.all(PODS) if pod["metadata"]["name"] in shop.pods(arm))
     shop.simulator.end(victim)
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     shop.clean("web:2")
 
 
@@ -167,12 +167,12 @@ async def test_a_metric_that_nobody_has_is_named_before_a_release_waits_for_it()
     shop.turns = Turns(shop.client, MetricsEars(shop.client))
     await shop.ready()
     await shop.some(2)
-    (missing,) = [found for found in shop.status["conditions"] if found["type"] == "MetricsMissing"]
+    (missing,) = [each for each in shop.status["conditions"] if each["type"] == "MetricsMissing"]
     assert missing["status"] == "True"
     assert "http_requests" in missing["message"]  # `total`: bad requests may well have no series yet
     client.metrics.answer = lambda metric: {"items": [{"describedObject": {"name": "a"}, "value": "1"}]}
     await shop.some(70)
-    (missing,) = [found for found in shop.status["conditions"] if found["type"] == "MetricsMissing"]
+    (missing,) = [each for each in shop.status["conditions"] if each["type"] == "MetricsMissing"]
     assert missing["status"] == "False"
 
 
@@ -187,10 +187,10 @@ async def test_a_metrics_server_that_is_away_is_no_missing_metric() -> None:
     shop.turns = Turns(shop.client, MetricsEars(shop.client))
     await shop.ready()
     await shop.some(3)
-    assert not [found for found in shop.status["conditions"] if found["type"] == "MetricsMissing"]
+    assert not [each for each in shop.status["conditions"] if each["type"] == "MetricsMissing"]
     shop.client.before.remove(hook)  # it is back, and does not know the metric: seen soon
     await shop.some(17)
-    assert "MetricsMissing" in [found["type"] for found in shop.status["conditions"] if found["status"] == "True"]
+    assert "MetricsMissing" in [each["type"] for each in shop.status["conditions"] if each["status"] == "True"]
 
 
 async def test_a_metric_that_the_api_does_not_know_is_missing() -> None:
@@ -204,4 +204,4 @@ async def test_a_metric_that_the_api_does_not_know_is_missing() -> None:
     shop.turns = Turns(shop.client, MetricsEars(shop.client))
     await shop.ready()
     await shop.some(2)
-    assert "MetricsMissing" in [found["type"] for found in shop.status["conditions"] if found["status"] == "True"]
+    assert "MetricsMissing" in [each["type"] for each in shop.status["conditions"] if each["status"] == "True"]

@@ -20,7 +20,7 @@ CANARY = Bar(limit=0.01, margin=0.5, concurrent=True)
 
 
 def probabilities(count: int, part: float) -> NDArray[Any]:
-    """Of 0..count hits."""
+    """The probability of each number of hits from 0 to `count`."""
     return np.array([math.comb(count, hits) * part**hits * (1 - part) ** (count - hits) for hits in range(count + 1)])
 
 
@@ -121,51 +121,51 @@ def test_a_mixture_multiplies_per_alternative_then_averages() -> None:
     Whole: (8 + 1/8) / 2. Late: starts at interval 0, 1, 2 weigh 1/2, 1/6, 1/12, the rest (1/4) has not begun:
     for ratio 2: 8/2 + 4/6 + 2/12 = 4.8333; for 1/2: 1/16 + 1/24 + 1/24 = 0.14583; half each, plus 0.25.
     """
-    found = mixture.begin((), 2)
+    evidence = mixture.begin((), 2)
     for _ in range(3):
-        found = mixture.hear(found, np.log([2.0, 0.5]))
+        evidence = mixture.hear(evidence, np.log([2.0, 0.5]))
     whole, late = (8 + 1 / 8) / 2, (4.8333333 + 0.1458333) / 2 + 0.25
-    assert math.exp(mixture.value(found)) == pytest.approx((whole + late) / 2)
+    assert math.exp(mixture.value(evidence)) == pytest.approx((whole + late) / 2)
 
 
 @given(st.lists(st.sampled_from([0.0, -0.7, 0.4]), max_size=30))
 def test_a_mixture_of_ones_is_one_and_no_mixture_falls_below_its_unborn_part(logs: list[Any]) -> None:
     """After n intervals half of 1 / (n + 1) has not begun yet, and stays 1."""
-    found = mixture.begin((), 1)
+    evidence = mixture.begin((), 1)
     for log in logs:
-        found = mixture.hear(found, np.array([log]))
-    assert math.exp(mixture.value(found)) >= 0.5 / (len(logs) + 1) - 1e-12
+        evidence = mixture.hear(evidence, np.array([log]))
+    assert math.exp(mixture.value(evidence)) >= 0.5 / (len(logs) + 1) - 1e-12
     if not any(logs):
-        assert mixture.value(found) == pytest.approx(0)
+        assert mixture.value(evidence) == pytest.approx(0)
 
 
-def heard_alone(found: dispersion.Dispersion, bad: float) -> dispersion.Dispersion:
-    """One more window of the stable arm alone."""
-    return dispersion.hear(found, np.array([1000.0, 0.0]), np.array([float(bad), 0.0]))
+def hear_stable(spread: dispersion.Dispersion, bad: float) -> dispersion.Dispersion:
+    """The spread after one more window of 1,000 stable requests, `bad` of them bad; the canary has none."""
+    return dispersion.hear(spread, np.array([1000.0, 0.0]), np.array([float(bad), 0.0]))
 
 
 def test_single_events_have_a_spread_of_about_one_and_bursts_have_their_size() -> None:
     """Bursts of 5 events each: events x 5, so the spread is 5."""
     rng = np.random.default_rng(1)
     for size in (1, 5):
-        found = dispersion.begin(())
+        spread = dispersion.begin(())
         for _ in range(4000):
-            found = heard_alone(found, size * rng.poisson(3.0))
-        assert float(dispersion.believed(found).plain) == pytest.approx(size, rel=0.1)
-        assert float(dispersion.believed(found).cautious) == pytest.approx(size * dispersion.SAFETY, rel=0.1)
+            spread = hear_stable(spread, size * rng.poisson(3.0))
+        assert float(dispersion.estimate(spread).plain) == pytest.approx(size, rel=0.1)
+        assert float(dispersion.estimate(spread).cautious) == pytest.approx(size * dispersion.SAFETY, rel=0.1)
 
 
 def test_a_slow_change_of_the_rate_is_no_burst() -> None:
     rng = np.random.default_rng(2)
-    found = dispersion.begin(())
+    spread = dispersion.begin(())
     for index in range(2000):
         rate = 5 + 4 * np.sin(index / 60)
-        found = heard_alone(found, rng.poisson(rate))
-    assert float(dispersion.believed(found).plain) == pytest.approx(1, rel=0.1)
+        spread = hear_stable(spread, rng.poisson(rate))
+    assert float(dispersion.estimate(spread).plain) == pytest.approx(1, rel=0.1)
 
 
 def test_before_anything_was_seen_bursts_are_feared_against_a_release_and_not_in_its_favour() -> None:
-    nothing = dispersion.believed(dispersion.begin(()))
+    nothing = dispersion.estimate(dispersion.begin(()))
     assert float(nothing.cautious) == dispersion.FIRST * dispersion.SAFETY
     assert float(nothing.plain) == 1
 
@@ -174,8 +174,8 @@ def test_356_clean_requests_show_a_rate_below_one_percent() -> None:
     """The mean of four likelihood ratios reaches 20 at 356 requests, with no bad one."""
     alone = Bar(limit=0.01, margin=None, concurrent=False)
     for requests, enough in ((355, False), (356, True)):
-        found = events.hear(events.begin(), alone, interval(requests, 0, 0, 0))
-        assert bool(events.in_favour(found, alone) >= math.log(20)) is enough
+        evidence = events.hear(events.begin(), alone, interval(requests, 0, 0, 0))
+        assert bool(events.in_favour(evidence, alone) >= math.log(20)) is enough
 
 
 def test_windows_may_be_cut_anywhere_for_what_is_a_sum() -> None:
@@ -196,10 +196,10 @@ def test_windows_may_be_cut_anywhere_for_what_is_a_sum() -> None:
 
 
 def test_evidence_in_favour_is_capped_so_that_a_long_past_is_soon_outweighed() -> None:
-    found = events.begin()
+    evidence = events.begin()
     for _ in range(1000):
-        found = events.hear(found, CANARY, interval(1000, 0, 9000, 9))
-    assert float(events.in_favour(found, CANARY)) <= events.CAP
+        evidence = events.hear(evidence, CANARY, interval(1000, 0, 9000, 9))
+    assert float(events.in_favour(evidence, CANARY)) <= events.CAP
 
 
 @pytest.mark.parametrize("stable", [0.0, 900.0])
@@ -230,8 +230,8 @@ def test_a_gauges_windows_are_worse_fine_or_neither() -> None:
     bar = Bar(limit=8.0, margin=0.5, concurrent=True)
     cases = {(2.0, 2.9): (False, True), (2.0, 3.1): (True, True), (2.0, 9.0): (True, False), (9.0, 9.0): (False, True)}
     for (stable, canary), expected in cases.items():
-        found = gauges.compare(bar, np.asarray(canary), np.asarray(stable), lower_is_worse=False)
-        assert tuple(bool(each) for each in found) == expected, (stable, canary)
+        answers = gauges.compare(bar, np.asarray(canary), np.asarray(stable), lower_is_worse=False)
+        assert tuple(bool(each) for each in answers) == expected, (stable, canary)
 
 
 @given(st.floats(0.1, 100), st.floats(0.1, 100), st.floats(0.5, 10), st.booleans())
@@ -264,11 +264,11 @@ def test_gauges_of_any_size_are_compared_as_exact_numbers_are(stable: float, can
 
 
 def test_what_is_kept_survives_json_and_goes_on_as_if_nothing_happened() -> None:
-    found = events.begin()
+    evidence = events.begin()
     for index in range(5):
-        found = events.hear(found, CANARY, interval(100, index, 900, 1))
-    back = unpack(events.begin(), json.loads(json.dumps(pack(found))))
-    one, other = (events.hear(each, CANARY, interval(100, 2, 900, 0)) for each in (found, back))
+        evidence = events.hear(evidence, CANARY, interval(100, index, 900, 1))
+    back = unpack(events.begin(), json.loads(json.dumps(pack(evidence))))
+    one, other = (events.hear(each, CANARY, interval(100, 2, 900, 0)) for each in (evidence, back))
     assert float(events.against(one)) == pytest.approx(float(events.against(other)), abs=1e-6)
 
 
@@ -282,10 +282,14 @@ def test_what_is_no_evidence_is_refused(raw: Any) -> None:
     st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500), st.integers(0, 500), st.integers(0, 500)), max_size=20)
 )
 def test_every_number_stays_finite(parts: list[Any]) -> None:
-    found = events.begin()
+    evidence = events.begin()
     for canary, bad, stable, bad_stable in parts:
         if canary:
-            found = events.hear(found, CANARY, interval(canary, min(bad, canary), stable, min(bad_stable, stable)))
-    flat = np.concatenate([np.ravel(part) for part in (found.against.whole, found.against.late, found.below_stable)])
+            evidence = events.hear(
+                evidence, CANARY, interval(canary, min(bad, canary), stable, min(bad_stable, stable))
+            )
+    flat = np.concatenate(
+        [np.ravel(part) for part in (evidence.against.whole, evidence.against.late, evidence.below_stable)]
+    )
     assert np.isfinite(flat).all()
-    assert np.isfinite([events.against(found), events.in_favour(found, CANARY)]).all()
+    assert np.isfinite([events.against(evidence), events.in_favour(evidence, CANARY)]).all()

@@ -8,7 +8,7 @@ import pytest
 
 from adapter.kube.errors import Conflict, Gone, KubeError, ServerError, TooManyRequests, Unreachable
 from tests.rollout.shop import Shop
-from tests.rollout.test_rollout_kills import CASES, holds, is_write, released
+from tests.rollout.test_rollout_kills import CASES, holds, is_write, run_release
 
 ERRORS: dict[str, Callable[[], BaseException]] = {
     "409": lambda: Conflict(409, "Conflict", "the object has been modified"),
@@ -45,7 +45,7 @@ def failing(error: str, first: int, *, every: int, writes: bool) -> Callable[[Sh
 @pytest.mark.parametrize(("strategy", "end"), CASES)
 async def test_every_write_fails_in_its_turn(strategy: Any, end: Any, error: str) -> None:
     for first in range(EVERY):
-        shop = await released(strategy, end, failing(error, first, every=EVERY, writes=True))
+        shop = await run_release(strategy, end, failing(error, first, every=EVERY, writes=True))
         holds(shop, strategy, end)
         assert error != "lease lost" or shop.kills
 
@@ -55,12 +55,12 @@ async def test_every_write_fails_in_its_turn(strategy: Any, end: Any, error: str
 async def test_reads_fail_again_and_again(strategy: Any, end: Any, error: str) -> None:
     """A turn reads some fifteen times; a list whose continuation has expired is a turn that is taken anew."""
     for first in (0, 20):
-        shop = await released(strategy, end, failing(error, first, every=41, writes=False))
+        shop = await run_release(strategy, end, failing(error, first, every=41, writes=False))
         holds(shop, strategy, end)
 
 
 async def test_the_server_is_away_for_ten_minutes_in_mid_step_and_no_soak_is_shortened() -> None:
-    shop = await released("canary", "Promoted", lambda shop: None)
+    shop = await run_release("canary", "Promoted", lambda shop: None)
     shop.phases.clear()
     shop.release("web:3")
     await shop.until(lambda: shop.mark == "Stepping 0")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from adapter.hpa.model import HpaSpec, Invalid, Metric, PodState, PodValue, PodValues, Scale, Source, Target, TargetType
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS
-from adapter.rollout.floor import Memory, held, look
+from adapter.rollout.floor import Memory, look, min_replicas_to_hold
 from adapter.rollout.hear import MetricsEars
 from adapter.rollout.turns import Turns
 from tests.rollout.local import LocalClient
@@ -23,10 +23,10 @@ sizes = st.integers(0, 60)
 values = st.lists(st.integers(0, 100_000), min_size=1, max_size=12)
 
 
-def wanted(found: list[int]) -> int | None:
-    """What the formula asks for over pods with these values, milli."""
-    pods = [PodState(f"web-{index}") for index in range(len(found))]
-    observed = PodValues({pod.name: PodValue(value) for pod, value in zip(pods, found, strict=True)})
+def replicas_wanted(readings: list[int]) -> int | None:
+    """Replicas that the HPA formula asks for over pods with these values (milli)."""
+    pods = [PodState(f"web-{index}") for index in range(len(readings))]
+    observed = PodValues({pod.name: PodValue(value) for pod, value in zip(pods, readings, strict=True)})
     spec = HpaSpec(max=40, min=1, metrics=(RPS,))
     return look(spec, Scale(len(pods), len(pods)), [observed], pods, Memory(), NOW).replicas
 
@@ -36,7 +36,7 @@ def wanted(found: list[int]) -> int | None:
 def test_the_floor_is_never_above_max_replicas_and_below_the_size_before_only_there(
     least: int | None, before: int, asked: int | None, most: int
 ) -> None:
-    floor = held(least=least, before=before, wanted=asked, most=most)
+    floor = min_replicas_to_hold(least=least, before=before, wanted=asked, most=most)
     assert 1 <= floor <= most
     assert floor >= min(before, most)
     assert floor >= min(least or 1, most)
@@ -45,17 +45,19 @@ def test_the_floor_is_never_above_max_replicas_and_below_the_size_before_only_th
 
 @FAST
 @given(values, st.data())
-def test_the_floor_rises_with_the_values_of_stable_pods(found: list[int], data: st.DataObject) -> None:
-    more = [value + data.draw(st.integers(0, 50_000)) for value in found]
-    low, high = wanted(found), wanted(more)
+def test_the_floor_rises_with_the_values_of_stable_pods(readings: list[int], data: st.DataObject) -> None:
+    more = [value + data.draw(st.integers(0, 50_000)) for value in readings]
+    low, high = replicas_wanted(readings), replicas_wanted(more)
     assert low is not None
     assert high is not None
     assert low <= high
-    assert held(least=1, before=3, wanted=low, most=40) <= held(least=1, before=3, wanted=high, most=40)
+    assert min_replicas_to_hold(least=1, before=3, wanted=low, most=40) <= min_replicas_to_hold(
+        least=1, before=3, wanted=high, most=40
+    )
 
 
 def test_three_pods_at_twice_their_target_want_six() -> None:
-    assert wanted([20_000] * 3) == 6  # ceil(60 / 10)
+    assert replicas_wanted([20_000] * 3) == 6  # ceil(60 / 10)
 
 
 def test_it_falls_only_after_the_hpas_own_stabilization() -> None:
@@ -64,8 +66,8 @@ def test_it_falls_only_after_the_hpas_own_stabilization() -> None:
     asked = list[int | None]()
     for second in (0, 15, 300, 316):
         observed = PodValues({pod.name: PodValue(2_000) for pod in pods})
-        found = look(spec, scale, [observed], pods, memory, NOW + second)
-        memory, asked = found.memory, [*asked, found.replicas]
+        decision = look(spec, scale, [observed], pods, memory, NOW + second)
+        memory, asked = decision.memory, [*asked, decision.replicas]
     assert asked == [6, 6, 6, 2]  # ceil(6 x 2 / 10), once the 6 of the beginning are 300 s old
 
 
@@ -148,7 +150,7 @@ async def test_a_sibling_that_does_not_start_does_not_hold_stable_back(strategy:
 async def test_the_floor_is_written_only_when_it_changes() -> None:
     shop, client = await busy(BLUE_GREEN, METRICS["pods"])
     client.load = 20.0
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     writes = [path for verb, path in client.calls if verb == "PATCH" and "autoscalers" in path]
     assert len(writes) <= 3  # 3, 6, and 2 again
 
@@ -163,5 +165,5 @@ async def test_an_hpa_of_another_controller_is_not_even_asked_for() -> None:
     shop.turns = Turns(client, MetricsEars(client))
     await shop.ready()
     shop.release("web:2")
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     assert not [path for _, path in client.calls if "metrics.k8s.io" in path]

@@ -69,9 +69,9 @@ def test_alpha_is_shared_equally_or_by_shares() -> None:
 
 
 def test_gates_of_blue_green_are_asked_after_the_switch_unless_they_say_before() -> None:
-    found = gates(LIMIT, {**LIMIT, "name": "probes", "stage": "pre"}, strategy="blueGreen")
-    assert [gate.name for gate in found.of(Stage.POST)] == ["errors"]
-    assert [gate.name for gate in found.of(Stage.PRE)] == ["probes"]
+    policy = gates(LIMIT, {**LIMIT, "name": "probes", "stage": "pre"}, strategy="blueGreen")
+    assert [gate.name for gate in policy.of(Stage.POST)] == ["errors"]
+    assert [gate.name for gate in policy.of(Stage.PRE)] == ["probes"]
 
 
 @pytest.mark.parametrize(
@@ -175,8 +175,8 @@ def test_the_error_carries_every_problem() -> None:
 
 
 def test_the_other_gates_are_read_beside_a_bad_one() -> None:
-    found, said = read({"gates": [{**LIMIT, "kind": "x"}, QUEUE]})
-    assert [gate.name for gate in found.gates] == ["errors", "queue"]
+    policy, said = read({"gates": [{**LIMIT, "kind": "x"}, QUEUE]})
+    assert [gate.name for gate in policy.gates] == ["errors", "queue"]
     assert len(said) == 1
 
 
@@ -195,10 +195,10 @@ def test_nothing_but_sentences_comes_of_rubbish(spec: Any) -> None:
 
 @given(st.dictionaries(st.sampled_from([*ERRORS, "kind", "worse", "share", "scope", "stage", "onUndecided"]), PLAIN))
 def test_a_rubbish_gate_is_a_problem_or_a_gate_within_bounds(raw: dict[Any, Any]) -> None:
-    found, said = read({"gates": [raw]})
+    policy, said = read({"gates": [raw]})
     json.dumps(said)
     if not said:
-        (gate,) = found.gates
+        (gate,) = policy.gates
         assert gate.limit is not None or gate.margin is not None
-        assert 0 < found.alpha < 1
-        assert found.bar(gate) >= 1
+        assert 0 < policy.alpha < 1
+        assert policy.bar(gate) >= 1

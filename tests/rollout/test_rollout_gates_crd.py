@@ -27,8 +27,8 @@ CRDS = Path(__file__).resolve().parents[2] / "manifests" / "crds"
 def schema() -> dict[str, Any]:
     definition = yaml.safe_load((CRDS / "rolloutpolicy.yaml").read_text())
     (version,) = definition["spec"]["versions"]
-    found: dict[str, Any] = version["schema"]["openAPIV3Schema"]
-    return found
+    openapi: dict[str, Any] = version["schema"]["openAPIV3Schema"]
+    return openapi
 
 
 WHOLE = schema()
@@ -136,10 +136,10 @@ def parts(path: str) -> list[int | str]:
     return [int(part) if part.isdigit() else part for part in path.replace("[", ".").replace("]", "").split(".")]
 
 
-def changed(policy: Json, path: str, value: Any) -> Json:
+def replace_field(policy: Json, path: str, value: Any) -> Json:
     """A copy with `value` at `path`, which is written as in the messages; None takes the field away."""
-    found = copy.deepcopy(policy)
-    inner: Any = found
+    edited = copy.deepcopy(policy)
+    inner: Any = edited
     *way, last = parts(path)
     for part in way:
         inner = inner[part]
@@ -147,11 +147,11 @@ def changed(policy: Json, path: str, value: Any) -> Json:
         del inner[last]
     else:
         inner[last] = value
-    return found
+    return edited
 
 
 def at(policy: Any, path: str) -> Any:
-    """What stands at `path`; None for nothing."""
+    """The value at `path`; None where there is none."""
     for part in parts(path):
         if not (part < len(policy) if isinstance(part, int) and isinstance(policy, list) else part in policy):
             return None
@@ -230,13 +230,13 @@ def go(pattern: str) -> "re.Pattern[str]":
 
 
 def many(given: list[Any], count: int) -> list[Any]:
-    """So many entries; what has to differ does."""
-    found = []
+    """`count` copies of the first entry; fields that must be unique get different values."""
+    entries = []
     for number in range(count):
         differ = {"name": f"n{number}", "weight": number + 1}
         own = {field: value for field, value in differ.items() if field in given[0]}
-        found.append({**given[0], **own} if isinstance(given[0], dict) else given[0])
-    return found
+        entries.append({**given[0], **own} if isinstance(given[0], dict) else given[0])
+    return entries
 
 
 def test_the_policies_have_no_problem_and_every_field_of_the_definition() -> None:
@@ -249,11 +249,11 @@ def test_the_policies_have_no_problem_and_every_field_of_the_definition() -> Non
 def test_lint_and_the_definition_have_the_same_bounds(path: str) -> None:
     having = [policy for policy in GOOD if at(policy, path) is not None]
     for value, inside in bounds(NODES[path], at(having[0], path)):
-        found = [lint(changed(policy, path, value)) for policy in having]
+        answers = [lint(replace_field(policy, path, value)) for policy in having]
         if inside:
-            assert [] in found or (path, value) in NARROWER, (value, found)
+            assert [] in answers or (path, value) in NARROWER, (value, answers)
         else:
-            assert all(any(problem.startswith(path) for problem in said) for said in found), (value, found)
+            assert all(any(problem.startswith(path) for problem in said) for said in answers), (value, answers)
 
 
 @pytest.mark.parametrize("path", NODES)
@@ -263,7 +263,7 @@ def test_what_has_to_be_there_is_missed_and_null_is_as_nothing(path: str) -> Non
         for policy in GOOD:
             if at(policy, f"{path}.{field}") is None:
                 continue
-            without = lint(changed(policy, f"{path}.{field}", None))
+            without = lint(replace_field(policy, f"{path}.{field}", None))
             null = copy.deepcopy(policy)
             at(null, path)[field] = None
             assert lint(null) == without
@@ -278,7 +278,7 @@ def test_lint_and_the_definition_take_the_same_texts(path: str, data: st.DataObj
     node, pattern = NODES[path], go(NODES[path]["pattern"])
     text = data.draw(st.text(st.sampled_from("aZ09-_.:/?#@ \n\x7fé\xa0"), max_size=12) | st.from_regex(pattern))
     having = [policy for policy in GOOD if at(policy, path) is not None]
-    taken = any(not lint(changed(policy, path, text)) for policy in having)
+    taken = any(not lint(replace_field(policy, path, text)) for policy in having)
     assert taken == fits(node, text)
 
 
@@ -286,7 +286,7 @@ def test_what_is_left_out_is_read_as_the_definition_fills_it_in() -> None:
     for path, default in ((path, node["default"]) for path, node in NODES.items() if "default" in node):
         for policy in GOOD:
             if at(policy, path) is not None:
-                without, filled = (changed(policy, path, value) for value in (None, default))
+                without, filled = (replace_field(policy, path, value) for value in (None, default))
                 assert msgspec.convert(without, RolloutPolicy) == msgspec.convert(filled, RolloutPolicy), path
 
 
@@ -352,4 +352,4 @@ def test_every_rule_of_the_definition_has_a_case() -> None:
 def test_lint_has_every_rule_of_the_definition(rule: str) -> None:
     assert any(message.startswith(rule) for message in messages(WHOLE))
     for policy, path, value in RULES[rule]:
-        assert lint(changed(policy, path, value)), (path, value)
+        assert lint(replace_field(policy, path, value)), (path, value)

@@ -41,10 +41,10 @@ async def test_what_somebody_writes_between_our_look_and_our_write_stays() -> No
     def hook(verb: str, path: str) -> None:
         if verb == "PATCH" and "autoscalers" in path and not raced:
             raced.append(path)
-            shop.edit(HORIZONTAL_POD_AUTOSCALERS, lambda found: found["spec"].update(minReplicas=7))
+            shop.edit(HORIZONTAL_POD_AUTOSCALERS, lambda raw: raw["spec"].update(minReplicas=7))
 
     shop.client.before.append(hook)
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     assert raced
     assert shop.get(HORIZONTAL_POD_AUTOSCALERS)["spec"]["minReplicas"] == 7
 
@@ -52,8 +52,8 @@ async def test_what_somebody_writes_between_our_look_and_our_write_stays() -> No
 @pytest.mark.parametrize(("given_surge", "surge"), [("25%", "25%"), (3, 3), (0, 1), ("0%", 1), (None, "25%")], ids=str)
 def test_a_roll_of_ours_loses_no_pod(given_surge: Any, surge: Any) -> None:
     rolling = {"maxUnavailable": "100%"} | ({} if given_surge is None else {"maxSurge": given_surge})
-    found = gentle({"type": "RollingUpdate", "rollingUpdate": rolling})
-    assert found == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": surge}}
+    strategy = gentle({"type": "RollingUpdate", "rollingUpdate": rolling})
+    assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": surge}}
     assert gentle({"type": "Recreate"})["rollingUpdate"]["maxUnavailable"] == 0
 
 
@@ -97,7 +97,7 @@ def test_a_command_that_cannot_be_read_or_was_heard_is_none(text: str) -> None:
 async def test_a_command_is_heard_once() -> None:
     shop = await Shop(BLUE_GREEN).ready()
     shop.command("restart", key="a")
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     await shop.some(20)
     assert shop.status["number"] == 1
 
@@ -108,7 +108,7 @@ async def test_a_command_that_means_nothing_now_is_said_and_forgotten() -> None:
     await shop.some(3)
     assert "Ignored" in shop.events
     shop.release("web:2")
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
 
 
 async def test_what_a_policy_remembers_of_a_secret_cannot_be_guessed_from_its_data() -> None:
@@ -122,6 +122,6 @@ async def test_what_a_policy_remembers_of_a_secret_cannot_be_guessed_from_its_da
     watched = shop.status["watched"]
     assert watched["secrets/a"] != watched["secrets/b"]
     assert watched["configmaps/a"] == watched["configmaps/b"]
-    shop.edit(SECRETS, lambda found: found["metadata"].update(labels={"touched": "yes"}), name="a")
+    shop.edit(SECRETS, lambda raw: raw["metadata"].update(labels={"touched": "yes"}), name="a")
     await shop.some(5)
     assert shop.status["watched"] == watched

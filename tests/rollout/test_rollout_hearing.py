@@ -39,7 +39,7 @@ class Metrics:
         shop.every_step.append(self.step)
 
     def step(self) -> None:
-        """A second: 100 requests to each pod that the Service names."""
+        """One second passes: 100 requests go to each pod that the Service names."""
         for pod in self._shop.all(PODS):
             name = pod["metadata"]["name"]
             if name not in self._shop.pods():
@@ -54,9 +54,9 @@ class Metrics:
     def answer(self, metric: str) -> dict[str, Any]:
         time, totals, bad = self.scraped
         stamp = datetime.fromtimestamp(time, UTC).isoformat()
-        found = totals if metric == "http_requests" else bad
+        counters = totals if metric == "http_requests" else bad
         items = []
-        for name, value in found.items():
+        for name, value in counters.items():
             items.append({"describedObject": {"name": name}, "timestamp": stamp, "value": str(value)})
         return {"items": items}
 
@@ -74,8 +74,10 @@ class Served(LocalClient):
         return self.metrics.answer(ask.path.rsplit("/", 1)[1])
 
 
-async def judged(strategy: dict[str, Any], bad: float, *, gate: dict[str, Any] | None = None) -> tuple[Shop, Metrics]:
-    """A shop whose release has `bad` errors where stable has one in a thousand."""
+async def release_with_errors(
+    strategy: dict[str, Any], bad: float, *, gate: dict[str, Any] | None = None
+) -> tuple[Shop, Metrics]:
+    """A shop in a release whose new pods fail the share `bad` of requests; stable pods fail 0.001."""
     shop = Shop(strategy, gates=[gate or GATE])
     shop.client.__class__ = Served
     client: Any = shop.client
@@ -91,21 +93,21 @@ STRATEGIES = pytest.mark.parametrize("strategy", [BLUE_GREEN, CANARY], ids=["blu
 
 @STRATEGIES
 async def test_as_good_as_the_stable_one_it_is_promoted(strategy: dict[str, Any]) -> None:
-    shop, _ = await judged(strategy, 0.001)
-    await shop.settled("Promoted")
+    shop, _ = await release_with_errors(strategy, 0.001)
+    await shop.until_outcome("Promoted")
     shop.clean("web:2")
 
 
 @STRATEGIES
 async def test_ten_percent_of_errors_are_rolled_back_by_themselves(strategy: dict[str, Any]) -> None:
-    shop, _ = await judged(strategy, 0.1)
-    await shop.settled("RolledBack")
+    shop, _ = await release_with_errors(strategy, 0.1)
+    await shop.until_outcome("RolledBack")
     assert "http-errors" in shop.status["history"][0]["reason"]
     shop.clean("web:1")
 
 
 async def test_half_of_the_requests_failing_is_seen_at_once() -> None:
-    shop, _ = await judged(BLUE_GREEN, 0.6)
+    shop, _ = await release_with_errors(BLUE_GREEN, 0.6)
     await shop.until(lambda: shop.phase == "Verifying")
     live = shop.now
     await shop.until(lambda: shop.phase == "Returning")
@@ -113,28 +115,28 @@ async def test_half_of_the_requests_failing_is_seen_at_once() -> None:
 
 
 async def test_metrics_that_are_away_for_a_minute_change_no_verdict() -> None:
-    shop, metrics = await judged(CANARY, 0.001)
+    shop, metrics = await release_with_errors(CANARY, 0.001)
     await shop.until(lambda: shop.mark == "Stepping 0")
     away = shop.now
     metrics.away = lambda: shop.now - away < 60
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     assert shop.now - away > 60  # blind it took no step
     shop.clean("web:2")
 
 
 async def test_metrics_that_stay_away_hold_and_then_follow_the_policy() -> None:
     rule = {"noEvidence": {"afterSeconds": 100, "then": "rollback"}}
-    shop, metrics = await judged(CANARY, 0.001, gate={**GATE, **rule})
+    shop, metrics = await release_with_errors(CANARY, 0.001, gate={**GATE, **rule})
     metrics.away = lambda: True
     await shop.some(90)
     assert shop.mark == "Stepping 0"
-    await shop.settled("RolledBack")
+    await shop.until_outcome("RolledBack")
     shop.clean("web:1")
 
 
 async def test_a_gate_that_passed_and_then_hears_nothing_lets_no_step_begin() -> None:
     strategy = {"canary": {"steps": [{"weight": weight, "pauseSeconds": 60} for weight in (25, 50)]}}
-    shop, metrics = await judged(strategy, 0.001)
+    shop, metrics = await release_with_errors(strategy, 0.001)
     await shop.until(lambda: shop.mark == "Stepping 0")
     await shop.some(45)  # 9 windows of 500 requests: it has passed
     metrics.away = lambda: True
@@ -142,18 +144,18 @@ async def test_a_gate_that_passed_and_then_hears_nothing_lets_no_step_begin() ->
     assert shop.mark == "Stepping 0"
     assert "hear nothing" in shop.status["message"]
     metrics.away = lambda: False
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
 
 
 async def test_where_the_policy_says_so_silence_is_a_pass() -> None:
     rule = {"noEvidence": {"afterSeconds": 100, "then": "promote"}}
-    shop, metrics = await judged(CANARY, 0.001, gate={**GATE, **rule})
+    shop, metrics = await release_with_errors(CANARY, 0.001, gate={**GATE, **rule})
     metrics.away = lambda: True
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
 
 
 async def test_bad_requests_that_cannot_be_read_are_no_evidence_and_not_none() -> None:
-    shop, metrics = await judged(CANARY, 0.6)
+    shop, metrics = await release_with_errors(CANARY, 0.6)
     answer = metrics.answer
 
     def half(metric: str) -> dict[str, Any]:
@@ -165,32 +167,32 @@ async def test_bad_requests_that_cannot_be_read_are_no_evidence_and_not_none() -
     await shop.some(120)
     assert shop.mark == "Stepping 0"
     metrics.answer = answer  # type: ignore[method-assign]
-    await shop.settled("RolledBack")
+    await shop.until_outcome("RolledBack")
 
 
 async def test_a_promotion_says_what_the_last_gates_saw() -> None:
-    shop, _ = await judged(CANARY, 0.001)
-    await shop.settled("Promoted")
+    shop, _ = await release_with_errors(CANARY, 0.001)
+    await shop.until_outcome("Promoted")
     assert "requests bad" in shop.status["history"][0]["reason"]  # though the last phases ask no gate
 
 
 async def test_evidence_outlives_a_controller_and_nothing_counts_twice() -> None:
-    shop, _ = await judged({"canary": {"steps": [{"weight": 50, "pauseSeconds": 40}]}}, 0.001)
+    shop, _ = await release_with_errors({"canary": {"steps": [{"weight": 50, "pauseSeconds": 40}]}}, 0.001)
     await shop.until(lambda: shop.status.get("evidence"))
     await shop.some(10)
     windows = shop.status["evidence"]["gates"][0]["windows"]
     shop.turns = Turns(shop.client, MetricsEars(shop.client))  # killed, and another one started
     await shop.some(1)
     assert shop.status["evidence"]["gates"][0]["windows"] >= windows
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
 
 
 async def test_a_gate_of_scope_step_holds_every_step_until_it_passes() -> None:
     strategy = {"canary": {"steps": [{"weight": 25, "pauseSeconds": 1}, {"weight": 50, "pauseSeconds": 1}]}}
     times = {}
     for scope in ("release", "step"):
-        shop, _ = await judged(strategy, 0.001, gate={**GATE, "limit": 0.005, "scope": scope})
-        await shop.settled("Promoted")
+        shop, _ = await release_with_errors(strategy, 0.001, gate={**GATE, "limit": 0.005, "scope": scope})
+        await shop.until_outcome("Promoted")
         times[scope] = [
             shop.since["Stepping 1"] - shop.since["Stepping 0"],
             shop.since["Filling"] - shop.since["Stepping 1"],
@@ -208,14 +210,14 @@ def pod(name: str, *, ready: str, changed: int, phase: str = "Running") -> Pod:
 
 
 def test_a_pod_that_starts_is_not_unready_and_one_that_was_ready_is() -> None:
-    found = [
+    pods = [
         pod("starts", ready="False", changed=0),
         pod("is-ready", ready="True", changed=9),
         pod("was-ready", ready="False", changed=60),
         pod("lost", ready="Unknown", changed=60),
         pod("ended", ready="False", changed=60, phase="Succeeded"),
     ]
-    assert health(found) == Health(pods=4, unready=2, crash_looping=0)
+    assert health(pods) == Health(pods=4, unready=2, crash_looping=0)
 
 
 @pytest.mark.parametrize(("stable", "ends"), [("True", True), ("False", False)], ids=["alone", "shared"])
@@ -231,12 +233,12 @@ def test_new_pods_that_go_unready_roll_back_and_a_shared_outage_does_not(stable:
 
 async def test_the_next_window_is_not_looked_for_before_a_sample_of_it_can_be_there() -> None:
     """What wakes a turn 0.3 s after a window asks for no metrics, and for the next turn when the window is due."""
-    shop, _ = await judged(CANARY, 0.02)
+    shop, _ = await release_with_errors(CANARY, 0.02)
     await shop.until(lambda: shop.phase == "Stepping" and shop.status.get("evidence"))
     before = shop.status["evidence"]
     await shop.until(lambda: shop.status["evidence"] != before)
-    found = shop.now - 1  # the clock of that turn
-    turned = await shop.turns.turn(NAMESPACE, "web", found + 0.3)
+    turn_time = shop.now - 1  # the clock of that turn
+    turned = await shop.turns.turn(NAMESPACE, "web", turn_time + 0.3)
     assert turned.again == pytest.approx(AFTER_WINDOW - 0.3)
 
 
@@ -264,7 +266,7 @@ def test_before_the_first_window_looks_come_with_the_turns() -> None:
 
 async def test_the_pace_is_that_of_the_last_two_windows() -> None:
     """Scrapes of 5 s: the turn that looked in vain says nothing of its own, and the next comes as usual."""
-    shop, _ = await judged(CANARY, 0.02)
+    shop, _ = await release_with_errors(CANARY, 0.02)
     await shop.until(lambda: shop.mark == "Stepping 1")
     heard: list[str] = []
     shop.every_step.append(lambda: heard.append(json.dumps(shop.status.get("evidence"))))

@@ -23,14 +23,14 @@ from tests.rollout.theirs import (
     ROOT,
     SAMPLES,
     Object,
-    analysed,
-    asked,
     canary,
     gate,
+    gate_from,
     metric,
     of,
     rollout,
-    said,
+    sentences_about,
+    strategy_with_analysis,
     template,
 )
 
@@ -65,14 +65,14 @@ def test_what_comes_of_a_sample_passes_lint_and_the_definition(
 def schema() -> Object:
     """The definition's, and no field that is not in it, as `kubectl apply --validate=strict` has it."""
     definition = yaml.safe_load((ROOT / "manifests" / "crds" / "rolloutpolicy.yaml").read_text())
-    return closed(definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"], top=True)
+    return forbid_unknown_fields(definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"], top=True)
 
 
-def closed(node: Any, *, top: bool = False) -> Any:
+def forbid_unknown_fields(node: Any, *, top: bool = False) -> Any:
     if isinstance(node, dict):
-        found = {key: closed(value) for key, value in node.items()}
-        return found if top or "properties" not in node else found | {"additionalProperties": False}
-    return [closed(each) for each in node] if isinstance(node, list) else node
+        mapping = {key: forbid_unknown_fields(value) for key, value in node.items()}
+        return mapping if top or "properties" not in node else mapping | {"additionalProperties": False}
+    return [forbid_unknown_fields(each) for each in node] if isinstance(node, list) else node
 
 
 def test_json_has_objects_and_findings_with_their_place(capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,14 +114,14 @@ def test_a_file_without_a_release_is_one_sentence(tmp_path: Path, capsys: pytest
 
 def test_of_more_findings_than_are_kept_the_number_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     odd: Object = {f"odd{number}": 1 for number in range(MOST + 7)}
-    found = of(rollout(**odd))
-    assert len(found.findings) == MOST
-    assert found.more > 0
-    assert found.policies
+    conversion = of(rollout(**odd))
+    assert len(conversion.findings) == MOST
+    assert conversion.more > 0
+    assert conversion.policies
     file = tmp_path / "odd.yaml"
     file.write_text(yaml.safe_dump(rollout(**odd)))
     assert main(["import", str(file)]) == 0
-    assert f"{found.more} more findings are not listed" in capsys.readouterr().err
+    assert f"{conversion.more} more findings are not listed" in capsys.readouterr().err
 
 
 # ---- queries
@@ -150,7 +150,7 @@ REST = f"clamp_min({COUNTED_ALL} - ({COUNTED_GOOD} or vector(0)), 0)"
     ],
 )
 def test_a_share_of_requests_is_counted_request_by_request(query: str, success: str, bad: str, limit: float) -> None:
-    made = asked(query, success)
+    made = gate_from(query, success)
     assert (made["kind"], made["limit"]) == ("events", limit)
     assert made["query"] == {"bad": bad, "total": COUNTED_ALL, "windowSeconds": 60}
 
@@ -171,14 +171,14 @@ def test_a_share_of_requests_is_counted_request_by_request(query: str, success: 
     ],
 )
 def test_any_other_query_is_a_gauge(query: str) -> None:
-    made = asked(query, "result[0] < 0.5")
+    made = gate_from(query, "result[0] < 0.5")
     assert (made["kind"], made["limit"]) == ("gauge", 0.5)
     assert "worse" not in made
     assert 'pod=~"{{pods}}"' in made["query"]["value"]
 
 
 def test_the_requests_of_a_bucket_are_a_share_of_all() -> None:
-    made = asked('sum(rate(t_bucket{le="0.5"}[5m])) / sum(rate(t_count[5m]))', "result[0] >= 0.9")
+    made = gate_from('sum(rate(t_bucket{le="0.5"}[5m])) / sum(rate(t_count[5m]))', "result[0] >= 0.9")
     assert (made["kind"], made["limit"], made["query"]["windowSeconds"]) == ("events", 0.1, 300)
 
 
@@ -186,9 +186,9 @@ def test_the_requests_of_a_bucket_are_a_share_of_all() -> None:
     ("success", "limit"), [("result[0] >= 1", 0.001), ("result[0] > 0.999", 0.001), ("result[0] >= 0.5", 0.5)]
 )
 def test_a_limit_of_nothing_becomes_one_that_can_be_shown(success: str, limit: float) -> None:
-    found = of(rollout(analysed()), template(metric(f"{GOOD} / {ALL}", success)))
-    assert found.policies[0]["spec"]["gates"][0]["limit"] == limit
-    assert any("none bad at all cannot be shown" in each.says for each in found.findings) == ("1" in success[-1:])
+    conversion = of(rollout(strategy_with_analysis()), template(metric(f"{GOOD} / {ALL}", success)))
+    assert conversion.policies[0]["spec"]["gates"][0]["limit"] == limit
+    assert any("none bad at all cannot be shown" in each.says for each in conversion.findings) == ("1" in success[-1:])
 
 
 @pytest.mark.parametrize(
@@ -204,15 +204,20 @@ def test_a_limit_of_nothing_becomes_one_that_can_be_shown(success: str, limit: f
     ],
 )
 def test_a_query_that_cannot_be_asked_is_left_out_with_the_reason(query: str, why: str) -> None:
-    found = of(rollout(analysed()), template(metric(query)))
-    assert "gates" not in found.policies[0]["spec"]
-    assert any(why in each for each in said(found, "spec.metrics[0].provider.prometheus.query")), found.findings
+    conversion = of(rollout(strategy_with_analysis()), template(metric(query)))
+    assert "gates" not in conversion.policies[0]["spec"]
+    assert any(why in each for each in sentences_about(conversion, "spec.metrics[0].provider.prometheus.query")), (
+        conversion.findings
+    )
 
 
 def test_arguments_that_would_make_a_query_endless_are_refused_before_they_do() -> None:
     args = [{"name": "a", "value": "{{args.a}}" * 200 + "x" * 100_000}]
-    found = of(rollout(analysed()), template(metric("q{a='" + "{{args.a}}" * 180 + "'}"), args=args))
-    assert any("with its arguments" in each for each in said(found, "spec.metrics[0].provider.prometheus.query"))
+    conversion = of(rollout(strategy_with_analysis()), template(metric("q{a='" + "{{args.a}}" * 180 + "'}"), args=args))
+    assert any(
+        "with its arguments" in each
+        for each in sentences_about(conversion, "spec.metrics[0].provider.prometheus.query")
+    )
 
 
 @pytest.mark.parametrize(
@@ -220,7 +225,7 @@ def test_arguments_that_would_make_a_query_endless_are_refused_before_they_do() 
     [("metadata.name", "web"), ("metadata.namespace", "shop"), ("metadata.labels['tier']", "front")],
 )
 def test_an_argument_may_be_a_field_of_the_rollouts_metadata(path: str, value: str) -> None:
-    strategy = analysed()
+    strategy = strategy_with_analysis()
     strategy["canary"]["analysis"]["args"] = [{"name": "x", "valueFrom": {"fieldRef": {"fieldPath": path}}}]
     of_it = rollout(strategy)
     of_it["metadata"]["labels"] = {"tier": "front"}
@@ -245,9 +250,9 @@ def test_an_argument_may_be_a_field_of_the_rollouts_metadata(path: str, value: s
     ],
 )
 def test_what_has_to_hold_is_read_as_bounds(text: str, bounds: list[Bound]) -> None:
-    found = condition.success(text)
-    assert found is not None
-    assert list(found.bounds) == bounds
+    success = condition.success(text)
+    assert success is not None
+    assert list(success.bounds) == bounds
 
 
 @pytest.mark.parametrize(
@@ -258,9 +263,9 @@ def test_what_has_to_hold_is_read_as_bounds(text: str, bounds: list[Bound]) -> N
     ],
 )
 def test_what_must_not_hold_is_read_the_other_way_round(text: str, bounds: list[Bound]) -> None:
-    found = condition.failure(text)
-    assert found is not None
-    assert list(found.bounds) == bounds
+    failure = condition.failure(text)
+    assert failure is not None
+    assert list(failure.bounds) == bounds
 
 
 @pytest.mark.parametrize(
@@ -299,10 +304,10 @@ ROUTED = {
 
 
 def test_pauses_belong_to_the_weight_before_them_and_add_up() -> None:
-    found = steps(
+    canary_steps = steps(
         {"setWeight": 10}, {"pause": {"duration": "1m"}}, {"pause": {"duration": 30}}, {"setWeight": 30}, {"pause": {}}
     )
-    assert found == [(10, 90, False), (30, 0, True)]  # 60 + 30
+    assert canary_steps == [(10, 90, False), (30, 0, True)]  # 60 + 30
 
 
 def test_by_the_ratio_of_pods_what_is_above_half_is_half() -> None:
@@ -323,8 +328,8 @@ def test_weights_that_do_not_rise_are_left_out_but_not_their_pauses() -> None:
 
 
 def test_of_too_many_steps_the_first_and_the_last_are_kept() -> None:
-    found = steps(*({"setWeight": weight} for weight in range(1, 41)))
-    assert [weight for weight, _, _ in found] == [*range(1, 20), 40]
+    canary_steps = steps(*({"setWeight": weight} for weight in range(1, 41)))
+    assert [weight for weight, _, _ in canary_steps] == [*range(1, 20), 40]
 
 
 def test_an_analysis_in_a_step_gives_it_the_time_to_measure() -> None:
@@ -350,8 +355,8 @@ def test_an_analysis_in_a_step_gives_it_the_time_to_measure() -> None:
 )
 @example([{"setWeight": 1}, {"pause": {"duration": -1}}], False)
 def test_whatever_the_steps_are_the_policy_is_one_that_is_taken(given: list[Object], routed: bool) -> None:
-    found = of(rollout({"canary": {"steps": given, **(ROUTED if routed else {})}}))
-    (policy,) = found.policies
+    conversion = of(rollout({"canary": {"steps": given, **(ROUTED if routed else {})}}))
+    (policy,) = conversion.policies
     assert shape.problems(policy) == []
     assert gate_problems(policy) == []
 
@@ -371,9 +376,9 @@ def test_whatever_the_steps_are_the_policy_is_one_that_is_taken(given: list[Obje
 )
 def test_weights_rise_by_the_step_up_to_the_most(analysis: Object, weights: list[int]) -> None:
     (policy,) = of(canary(analysis)).policies
-    found = policy["spec"]["canary"]["steps"]
-    assert [step["weight"] for step in found] == weights
-    assert {step["pauseSeconds"] for step in found} == {30}
+    canary_steps = policy["spec"]["canary"]["steps"]
+    assert [step["weight"] for step in canary_steps] == weights
+    assert {step["pauseSeconds"] for step in canary_steps} == {30}
 
 
 @pytest.mark.parametrize(
@@ -457,28 +462,32 @@ def test_the_deployment_has_the_template_byte_for_byte_and_nothing_of_argos() ->
 
 @pytest.mark.parametrize("name", ["a" * 64, ""])
 def test_a_policy_that_would_not_be_taken_is_not_made(name: str) -> None:
-    found = of(rollout(name=name))
-    assert found.policies == ()
-    assert any("the policy is left out: metadata.name" in each for each in said(found, "spec"))
+    conversion = of(rollout(name=name))
+    assert conversion.policies == ()
+    assert any("the policy is left out: metadata.name" in each for each in sentences_about(conversion, "spec"))
 
 
 def test_templates_that_name_each_other_end() -> None:
     there, back = ([{"templateName": name}] for name in ("other", "check"))
-    found = of(rollout(analysed()), template(metric(), templates=there), template(name="other", templates=back))
-    assert len(found.policies[0]["spec"]["gates"]) == 1
+    conversion = of(
+        rollout(strategy_with_analysis()), template(metric(), templates=there), template(name="other", templates=back)
+    )
+    assert len(conversion.policies[0]["spec"]["gates"]) == 1
 
 
 def test_of_more_templates_than_are_read_it_is_said() -> None:
     names = [f"t{number}" for number in range(60)]
-    strategy = analysed(analysis={"templates": [{"templateName": name} for name in names]})
-    found = of(rollout(strategy), *(template(name=name) for name in names))
-    assert sum("more than 50 templates are named" in each.says for each in found.findings) == 10
+    strategy = strategy_with_analysis(analysis={"templates": [{"templateName": name} for name in names]})
+    conversion = of(rollout(strategy), *(template(name=name) for name in names))
+    assert sum("more than 50 templates are named" in each.says for each in conversion.findings) == 10
 
 
 def test_more_gates_than_a_policy_takes_are_findings() -> None:
-    found = of(rollout(analysed()), template(*(metric(f"q{number}", name=f"m{number}") for number in range(20))))
-    assert len(found.policies[0]["spec"]["gates"]) == 16
-    assert sum("at most 16 are judged" in each.says for each in found.findings) == 4
+    conversion = of(
+        rollout(strategy_with_analysis()), template(*(metric(f"q{number}", name=f"m{number}") for number in range(20)))
+    )
+    assert len(conversion.policies[0]["spec"]["gates"]) == 16
+    assert sum("at most 16 are judged" in each.says for each in conversion.findings) == 4
 
 
 def test_a_file_beyond_the_bound_is_refused() -> None:

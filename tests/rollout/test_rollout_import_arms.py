@@ -12,7 +12,7 @@ from adapter.rollout.foreign.read import Import
 from adapter.rollout.model.observation import Deployment
 from adapter.rollout.model.window import Arm
 from adapter.rollout.queries import Subject, bind
-from tests.rollout.theirs import Object, analysed, canary, metric, of, rollout, said, template
+from tests.rollout.theirs import Object, canary, metric, of, rollout, sentences_about, strategy_with_analysis, template
 
 QUERY: Final = "spec.metrics[0].provider.prometheus.query"
 HASH: Final = "5d4f8c7b9"
@@ -26,9 +26,9 @@ OURS: Final = {
 """Labels of the series of a new pod of ours."""
 
 
-def made(query: str, **metadata: Any) -> Import:
+def import_rollout(query: str, **metadata: Any) -> Import:
     """A Rollout web in shop with a canaryService, whose analysis asks `query`."""
-    strategy = analysed(canaryService="web-canary", stableService="web")
+    strategy = strategy_with_analysis(canaryService="web-canary", stableService="web")
     strategy["canary"]["analysis"]["args"] = [{"name": "hash", "valueFrom": {"podTemplateHashValue": "Latest"}}]
     theirs = rollout(strategy)
     theirs["metadata"] |= metadata
@@ -37,17 +37,23 @@ def made(query: str, **metadata: Any) -> Import:
     return of(theirs, check)
 
 
-def written(found: Import) -> str:
-    """The query of its one gate."""
-    (gate,) = found.policies[0]["spec"]["gates"]
+def gate_query(conversion: Import) -> str:
+    """The query of the only gate of the first policy."""
+    (gate,) = conversion.policies[0]["spec"]["gates"]
     return str(gate["query"]["value"])
 
 
 def blind(query: str) -> list[tuple[str, str, str]]:
     """Matchers of a gate's query that leave out a new pod's series."""
     subject = Subject("shop", Arm.CANARY, (POD,), HASH, 30)
-    found = [each for chosen in selectors(parse(bind(query, subject, "namespace").promql)) for each in matchers(chosen)]
-    return [each for each in found if not Matching(each[0], Operator(each[1]), each[2]).matches(OURS.get(each[0], ""))]
+    all_matchers = [
+        each for chosen in selectors(parse(bind(query, subject, "namespace").promql)) for each in matchers(chosen)
+    ]
+    return [
+        each
+        for each in all_matchers
+        if not Matching(each[0], Operator(each[1]), each[2]).matches(OURS.get(each[0], ""))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +91,7 @@ def blind(query: str) -> list[tuple[str, str, str]]:
     ],
 )  # fmt: skip
 def test_what_told_the_new_pods_apart_gives_way_to_what_finds_ours(query: str, right: str | None) -> None:
-    asked = written(made(query))
+    asked = gate_query(import_rollout(query))
     if right is None:  # of the exporter's own pod nothing is known
         assert asked == 'q{pod="exporter-0",exported_pod=~"{{pods}}"}'
         return
@@ -107,30 +113,30 @@ def test_what_a_gate_of_before_asked_left_new_pods_out() -> None:
     ],
 )  # fmt: skip
 def test_a_query_about_other_pods_is_no_gate(matcher: str) -> None:
-    found = made(f"q{{{matcher}}}")
-    assert "gates" not in found.policies[0]["spec"]
-    (why,) = said(found, QUERY)
+    conversion = import_rollout(f"q{{{matcher}}}")
+    assert "gates" not in conversion.policies[0]["spec"]
+    (why,) = sentences_about(conversion, QUERY)
     assert "asks for other pods than the new ones (spec.gates[].margin compares with stable)" in why
 
 
 @pytest.mark.parametrize("matcher", ['namespace="ingress-nginx"', 'namespace=~"yard|ingress.*"', 'namespace!~"s.*"'])
 def test_a_query_of_another_namespace_is_no_gate_for_ours_is_added_to_each_selector(matcher: str) -> None:
-    found = made(f'q{{{matcher},pod=~"web-.*"}}')
-    assert "gates" not in found.policies[0]["spec"]
-    (why,) = said(found, QUERY)
+    conversion = import_rollout(f'q{{{matcher},pod=~"web-.*"}}')
+    assert "gates" not in conversion.policies[0]["spec"]
+    (why,) = sentences_about(conversion, QUERY)
     assert f"{matcher} is not shop, the policy's own namespace, to which each selector is bound" in why
 
 
 def test_where_the_policy_has_no_namespace_yet_the_querys_own_is_said() -> None:
-    found = made('q{namespace="yard"}', namespace=None)
-    assert written(found) == 'q{namespace="yard",pod=~"{{pods}}"}'
-    assert 'namespace="yard" is asked of the policy\'s own namespace alone' in said(found, QUERY)
+    conversion = import_rollout('q{namespace="yard"}', namespace=None)
+    assert gate_query(conversion) == 'q{namespace="yard",pod=~"{{pods}}"}'
+    assert 'namespace="yard" is asked of the policy\'s own namespace alone' in sentences_about(conversion, QUERY)
 
 
 def test_a_hash_in_a_label_of_their_own_is_kept_and_said() -> None:
-    found = made('q{version="{{args.hash}}"}')
-    assert written(found) == 'q{version="{{hash}}"}'
-    (each,) = [each for each in found.findings if each.field == QUERY]
+    conversion = import_rollout('q{version="{{args.hash}}"}')
+    assert gate_query(conversion) == 'q{version="{{hash}}"}'
+    (each,) = [each for each in conversion.findings if each.field == QUERY]
     assert each.says == 'version="{{hash}}" asks for the hash of the new pods'
     assert "pod-template-hash, no more as rollouts-pod-template-hash (gate m)" in each.instead
 
@@ -152,7 +158,7 @@ def flagger(query: str) -> Import:
     ],
 )
 def test_what_flagger_called_the_canary_gives_way(query: str, right: str) -> None:
-    asked = written(flagger(query))
+    asked = gate_query(flagger(query))
     assert asked == right
     assert blind(asked) == []
 
@@ -161,9 +167,9 @@ def test_what_flagger_called_the_canary_gives_way(query: str, right: str) -> Non
 def test_a_comparison_with_flaggers_primary_is_no_gate_for_it_would_be_one_of_the_new_pods_with_themselves(
     matcher: str,
 ) -> None:
-    found = flagger(f'sum(q{{app="web-canary"}}) / sum(q{{{matcher}}})')
-    assert "gates" not in found.policies[0]["spec"]
-    (why,) = said(found, "spec.analysis.metrics[0].query")
+    conversion = flagger(f'sum(q{{app="web-canary"}}) / sum(q{{{matcher}}})')
+    assert "gates" not in conversion.policies[0]["spec"]
+    (why,) = sentences_about(conversion, "spec.analysis.metrics[0].query")
     assert f"{matcher} asks for other pods than the new ones" in why
 
 

@@ -21,13 +21,13 @@ FLOOR: Final = 2
 
 
 def unpause(shop: Shop, _: int) -> None:
-    shop.edit(DEPLOYMENTS, lambda found: found["spec"].update(paused=False))
+    shop.edit(DEPLOYMENTS, lambda raw: raw["spec"].update(paused=False))
 
 
 def widen(shop: Shop, _: int) -> None:
-    def apply(found: Any) -> None:
-        found["spec"]["selector"] = {"app": "web"}
-        found["metadata"].pop("labels", None)
+    def apply(service: Any) -> None:
+        service["spec"]["selector"] = {"app": "web"}
+        service["metadata"].pop("labels", None)
 
     shop.edit(SERVICES, apply)
 
@@ -42,18 +42,18 @@ def template(shop: Shop, number: int) -> None:
 
 def floor(shop: Shop, number: int) -> None:
     if shop.get(HORIZONTAL_POD_AUTOSCALERS):
-        shop.edit(HORIZONTAL_POD_AUTOSCALERS, lambda found: found["spec"].update(minReplicas=FLOOR + number % 2))
+        shop.edit(HORIZONTAL_POD_AUTOSCALERS, lambda raw: raw["spec"].update(minReplicas=FLOOR + number % 2))
 
 
 def no_hpa(shop: Shop, _: int) -> None:
-    if found := shop.get(HORIZONTAL_POD_AUTOSCALERS):
-        shop.simulator.remove(HORIZONTAL_POD_AUTOSCALERS, found)
+    if hpa := shop.get(HORIZONTAL_POD_AUTOSCALERS):
+        shop.simulator.remove(HORIZONTAL_POD_AUTOSCALERS, hpa)
 
 
 def strategy(shop: Shop, number: int) -> None:
-    def edit(found: Any) -> None:
-        kept = {key: value for key, value in found["spec"].items() if key not in STRATEGIES}
-        found["spec"] = {**kept, **list(STRATEGIES.values())[number % 3]}
+    def edit(policy: Any) -> None:
+        kept = {key: value for key, value in policy["spec"].items() if key not in STRATEGIES}
+        policy["spec"] = {**kept, **list(STRATEGIES.values())[number % 3]}
 
     if shop.get(POLICIES):
         shop.edit(POLICIES, edit)
@@ -65,7 +65,7 @@ def no_policy(shop: Shop, _: int) -> None:
 
 
 def another_policy(shop: Shop, _: int) -> None:
-    """The same one, created anew."""
+    """Creates the same policy anew where it is gone."""
     if shop.get(POLICIES) is None:
         shop.put(POLICIES, shop.policy)
 
@@ -76,8 +76,8 @@ def another_service(shop: Shop, _: int) -> None:
 
 
 def no_other_service(shop: Shop, _: int) -> None:
-    if found := shop.get(SERVICES, "other"):
-        shop.simulator.remove(SERVICES, found)
+    if service := shop.get(SERVICES, "other"):
+        shop.simulator.remove(SERVICES, service)
 
 
 def bad(shop: Shop, number: int) -> None:
@@ -106,8 +106,8 @@ class Watched:
 
     def look(self) -> None:
         shop = self._shop
-        siblings = [found for found in shop.all(DEPLOYMENTS) if found["metadata"]["name"] != "web"]
-        assert len(siblings) <= 1, (shop.mark, [found["metadata"]["name"] for found in siblings])
+        siblings = [deployment for deployment in shop.all(DEPLOYMENTS) if deployment["metadata"]["name"] != "web"]
+        assert len(siblings) <= 1, (shop.mark, [deployment["metadata"]["name"] for deployment in siblings])
         assert not shop.blackouts, shop.blackouts
         ready = [pod for pod in shop.all(PODS) if is_ready(pod)]
         assert len(ready) >= FLOOR, (shop.mark, len(ready))
@@ -117,8 +117,8 @@ class Watched:
         """While the Service names pods of one template alone, there are not fewer than the HPA's floor of them."""
         shop = self._shop
         pods = {pod["metadata"]["name"]: pod for pod in shop.all(PODS)}
-        for found in shop.all(ENDPOINT_SLICES):
-            names = [end["targetRef"]["name"] for end in found["endpoints"] if end["conditions"]["ready"]]
+        for endpoint_slice in shop.all(ENDPOINT_SLICES):
+            names = [end["targetRef"]["name"] for end in endpoint_slice["endpoints"] if end["conditions"]["ready"]]
             images = {image_of(pods[name]) for name in names if name in pods}
             assert len(images) != 1 or len(names) >= FLOOR, (shop.mark, images, names)
 
@@ -155,7 +155,7 @@ async def test_whatever_others_do_clients_are_answered_and_the_policy_can_go(nam
     await shop.some(15)
     assert len(shop.all(DEPLOYMENTS)) == 1
     assert not shop.get(DEPLOYMENTS)["spec"].get("paused")
-    assert all(found["spec"]["selector"] == {"app": "web"} for found in shop.all(SERVICES))
+    assert all(service["spec"]["selector"] == {"app": "web"} for service in shop.all(SERVICES))
 
 
 KINDS: Final = (
@@ -187,11 +187,11 @@ class Ending:
     def step(self) -> None:
         self._kinds += 1
         for resource in self._order[: self._kinds]:
-            for found in self._shop.all(resource):
+            for body in self._shop.all(resource):
                 if resource != PODS:
-                    self._shop.delete(resource, found)
-                elif not found["metadata"].get("deletionTimestamp"):
-                    self._shop.simulator.end(found)
+                    self._shop.delete(resource, body)
+                elif not body["metadata"].get("deletionTimestamp"):
+                    self._shop.simulator.end(body)
 
 
 @given(name=st.sampled_from(list(STRATEGIES)), events=EVENTS, after=st.integers(0, 30), order=st.permutations(KINDS))
@@ -210,4 +210,4 @@ async def test_a_namespace_that_goes_at_any_moment_is_not_held_up_and_nothing_is
     await shop.until(lambda: shop.get(POLICIES) is None, steps=order.index(POLICIES) + 3)
     await shop.some(len(KINDS) + 5)
     assert not ending.late
-    assert not [found for resource in KINDS for found in shop.all(resource)]
+    assert not [body for resource in KINDS for body in shop.all(resource)]

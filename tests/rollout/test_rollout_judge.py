@@ -14,12 +14,12 @@ from adapter.rollout.judge import hear, judge, verdict
 from adapter.rollout.model.gates import Gates
 from adapter.rollout.model.verdict import Said, Stage
 from adapter.rollout.model.window import Arm, Window
-from tests.rollout.judging import ERRORS, EVERY, LIMIT, MARGIN, QUEUE, counts, drawn, gates, steady, window
+from tests.rollout.judging import ERRORS, EVERY, LIMIT, MARGIN, QUEUE, counts, draw_windows, gates, steady, window
 
 HOLD, PROMOTE, ROLLBACK = Said.HOLD, Said.PROMOTE, Said.ROLLBACK
 
 
-def said(policy: Gates, windows: list[Window], stage: Stage = Stage.CANARY) -> Said:
+def decide(policy: Gates, windows: list[Window], stage: Stage = Stage.CANARY) -> Said:
     return judge(policy, windows, stage).verdict.said
 
 
@@ -37,36 +37,36 @@ class TestWithTraffic:
     def test_five_percent_of_errors_beside_a_thousandth_are_rolled_back_within_600_requests(self) -> None:
         """The canary has 100 requests per window."""
         for seed in range(20):
-            at = first(gates(ERRORS), drawn(60, stable=0.001, canary=0.05, seed=seed), ROLLBACK)
+            at = first(gates(ERRORS), draw_windows(60, stable=0.001, canary=0.05, seed=seed), ROLLBACK)
             assert at is not None
             assert at < 6
 
     def test_a_release_like_the_stable_one_is_promoted_when_its_rate_is_shown_below_the_limit(self) -> None:
         assert first(gates(ERRORS), steady(20), PROMOTE) is not None
-        assert said(gates(ERRORS), steady(20)) is PROMOTE
+        assert decide(gates(ERRORS), steady(20)) is PROMOTE
 
     def test_a_margin_alone_is_shown_by_the_bad_requests_of_both(self) -> None:
-        windows = drawn(400, stable=0.02, canary=0.02, seed=1, requests=(1000, 1000))
+        windows = draw_windows(400, stable=0.02, canary=0.02, seed=1, requests=(1000, 1000))
         assert first(gates(MARGIN), windows, PROMOTE) is not None
 
     def test_without_bad_requests_anywhere_a_margin_alone_holds(self) -> None:
-        assert said(gates(MARGIN), steady(300, stable=(900, 0))) is HOLD
+        assert decide(gates(MARGIN), steady(300, stable=(900, 0))) is HOLD
 
     def test_a_limit_alone_rolls_back_what_is_above_it(self) -> None:
-        assert said(gates(LIMIT), drawn(60, stable=0.001, canary=0.05, seed=1)) is ROLLBACK
+        assert decide(gates(LIMIT), draw_windows(60, stable=0.001, canary=0.05, seed=1)) is ROLLBACK
 
     def test_an_outage_of_both_rolls_nothing_back(self) -> None:
         for raw in (ERRORS, LIMIT, MARGIN):
             for part in (0.1, 0.3, 0.9):
-                windows = drawn(100, stable=part, canary=part, seed=3)
+                windows = draw_windows(100, stable=part, canary=part, seed=3)
                 assert first(gates(raw), windows, ROLLBACK) is None, (raw, part)
 
     def test_an_outage_of_both_that_one_window_shows_in_the_canary_alone_rolls_nothing_back(self) -> None:
         """The stable pods were sampled just before it began. Two such windows are this release's own fault."""
         early = [window(0, stable=(300, 0), canary=(72, 36))]
         both = [window(index, stable=(300, 150), canary=(72, 36)) for index in range(1, 30)]
-        assert said(gates(LIMIT), early + both) is HOLD
-        assert said(gates(LIMIT), [*early, window(1, stable=(300, 0), canary=(72, 30))]) is ROLLBACK
+        assert decide(gates(LIMIT), early + both) is HOLD
+        assert decide(gates(LIMIT), [*early, window(1, stable=(300, 0), canary=(72, 30))]) is ROLLBACK
 
     @pytest.mark.parametrize("gate", [LIMIT, ERRORS, MARGIN], ids=["limit", "limit and margin", "margin"])
     @pytest.mark.parametrize("times", [1, 100])
@@ -78,54 +78,54 @@ class TestWithTraffic:
 
         calm = [(4, 1)] * 3
         course = [*calm, (3000, 100), (3750, 1250), (0, 1000), *calm]
-        assert said(gates(gate), [after(index, *bad) for index, bad in enumerate(course)]) is not ROLLBACK
+        assert decide(gates(gate), [after(index, *bad) for index, bad in enumerate(course)]) is not ROLLBACK
 
     def test_what_was_good_and_slowly_gets_bad_is_rolled_back(self) -> None:
         """From 0.1 % to 5 % over 200 windows, after 100 good ones."""
-        good = drawn(100, stable=0.001, canary=0.001, seed=4)
+        good = draw_windows(100, stable=0.001, canary=0.001, seed=4)
         for index in range(200):
-            (bad,) = drawn(1, stable=0.001, canary=0.001 + 0.049 * index / 200, seed=500 + index)
+            (bad,) = draw_windows(1, stable=0.001, canary=0.001 + 0.049 * index / 200, seed=500 + index)
             good.append(replace(bad, time=good[-1].time + EVERY))
-        assert said(gates(ERRORS), good) is ROLLBACK
-        assert said(gates({**LIMIT, "stage": "post"}, strategy="blueGreen"), good, Stage.POST) is ROLLBACK
+        assert decide(gates(ERRORS), good) is ROLLBACK
+        assert decide(gates({**LIMIT, "stage": "post"}, strategy="blueGreen"), good, Stage.POST) is ROLLBACK
 
     def test_at_full_weight_without_stable_traffic_the_limit_counts(self) -> None:
         windows = steady(3) + steady(40, stable=(0, 0), canary=(1000, 60), first=3)
-        assert said(gates(ERRORS), windows) is ROLLBACK
-        assert said(gates(MARGIN), windows) is HOLD
+        assert decide(gates(ERRORS), windows) is ROLLBACK
+        assert decide(gates(MARGIN), windows) is HOLD
 
     def test_promotion_waits_while_the_evidence_leans_the_other_way(self) -> None:
         """4 of 2,400 are below 1 %, but stable had none of 21,600."""
         windows = [window(index, stable=(900, 0), canary=(100, 1)) for index in range(4)]
         windows += steady(20, stable=(900, 0), first=4)
-        found = judge(gates({**ERRORS, "share": 0.01}, QUEUE), windows).gates[0]
-        assert found.in_favour >= found.in_favour_bar
-        assert found.against >= found.against_bar**0.5
-        assert found.outcome is Outcome.UNDECIDED
+        gate = judge(gates({**ERRORS, "share": 0.01}, QUEUE), windows).gates[0]
+        assert gate.in_favour >= gate.in_favour_bar
+        assert gate.against >= gate.against_bar**0.5
+        assert gate.outcome is Outcome.UNDECIDED
 
     def test_a_hold_says_how_many_more_requests_and_minutes_are_wanted(self) -> None:
         """3 windows of 100 clean requests, 10 s apart, of the 356 that are wanted; each 100 take 10 s."""
-        found = judge(gates(LIMIT), steady(3)).gates[0]
-        assert found.more in (56, 57)
-        assert found.seconds == pytest.approx(found.more / 100 * EVERY)
-        assert f"needs about {found.more} more requests" in found.sentence
+        gate = judge(gates(LIMIT), steady(3)).gates[0]
+        assert gate.more in (56, 57)
+        assert gate.seconds == pytest.approx(gate.more / 100 * EVERY)
+        assert f"needs about {gate.more} more requests" in gate.sentence
 
     def test_what_it_asks_for_is_about_enough(self) -> None:
         windows = steady(2)
         more = judge(gates(LIMIT), windows).gates[0].more
-        assert said(gates(LIMIT), windows + steady(-(-more // 100), first=2)) is PROMOTE
+        assert decide(gates(LIMIT), windows + steady(-(-more // 100), first=2)) is PROMOTE
 
 
 class TestBlueGreen:
     POLICY = gates({**LIMIT, "stage": "post"}, strategy="blueGreen")
 
     def test_a_full_switch_is_judged_by_the_limit_both_ways(self) -> None:
-        assert said(self.POLICY, steady(20, stable=None), Stage.POST) is PROMOTE
-        assert said(self.POLICY, steady(20, stable=None, canary=(100, 6)), Stage.POST) is ROLLBACK
+        assert decide(self.POLICY, steady(20, stable=None), Stage.POST) is PROMOTE
+        assert decide(self.POLICY, steady(20, stable=None, canary=(100, 6)), Stage.POST) is ROLLBACK
 
     def test_stable_numbers_do_not_count(self) -> None:
         ill = steady(20, stable=(900, 500), canary=(100, 6))
-        assert said(self.POLICY, ill, Stage.POST) is ROLLBACK
+        assert decide(self.POLICY, ill, Stage.POST) is ROLLBACK
 
 
 class TestGauges:
@@ -152,14 +152,14 @@ class TestGauges:
 
     def test_a_gauge_that_should_be_high(self) -> None:
         lower = gates({**QUEUE, "worse": "lower"})
-        assert said(lower, steady(20, queue=(2.0, 1.0))) is ROLLBACK
-        assert said(lower, steady(20, queue=(2.0, 6.0))) is PROMOTE
+        assert decide(lower, steady(20, queue=(2.0, 1.0))) is ROLLBACK
+        assert decide(lower, steady(20, queue=(2.0, 6.0))) is PROMOTE
 
     def test_a_limit_holds_where_stable_is_within_it(self) -> None:
         limit = gates({"metric": "queue", "kind": "gauge", "limit": 5})
-        assert said(limit, steady(20, queue=(2.0, 6.0))) is ROLLBACK
-        assert said(limit, steady(20, queue=(7.0, 6.0))) is HOLD
-        assert said(limit, steady(20, queue=(2.0, 4.0))) is PROMOTE
+        assert decide(limit, steady(20, queue=(2.0, 6.0))) is ROLLBACK
+        assert decide(limit, steady(20, queue=(7.0, 6.0))) is HOLD
+        assert decide(limit, steady(20, queue=(2.0, 4.0))) is PROMOTE
 
 
 NOTHING = {
@@ -174,39 +174,39 @@ NOTHING = {
 class TestWithoutEvidence:
     @pytest.mark.parametrize("windows", NOTHING.values(), ids=NOTHING)
     def test_it_is_never_a_pass_and_never_an_instant_end(self, windows: list[Window]) -> None:
-        found = judge(gates(ERRORS), windows)
-        assert found.verdict.said is HOLD
-        assert found.verdict.blind
-        assert "no evidence" in found.verdict.reason
+        judgement = judge(gates(ERRORS), windows)
+        assert judgement.verdict.said is HOLD
+        assert judgement.verdict.blind
+        assert "no evidence" in judgement.verdict.reason
 
     @pytest.mark.parametrize("windows", NOTHING.values(), ids=NOTHING)
     @pytest.mark.parametrize(("then", "end"), [("rollback", ROLLBACK), ("promote", PROMOTE), ("hold", HOLD)])
     def test_its_own_clock_decides(self, windows: list[Window], then: str, end: Said) -> None:
         """After 300 s: the window at 300 s is number 30."""
         policy = gates({**ERRORS, "noEvidence": {"afterSeconds": 300, "then": then}})
-        assert said(policy, windows[:30]) is HOLD
-        assert said(policy, windows[:31]) is end
+        assert decide(policy, windows[:30]) is HOLD
+        assert decide(policy, windows[:31]) is end
 
     def test_a_metrics_outage_of_a_minute_changes_no_verdict(self) -> None:
         outage = steady(6, canary=None, first=10)
-        assert said(gates(ERRORS), steady(10) + outage) is PROMOTE
-        assert said(gates(ERRORS), steady(10) + outage + steady(5, first=16)) is PROMOTE
+        assert decide(gates(ERRORS), steady(10) + outage) is PROMOTE
+        assert decide(gates(ERRORS), steady(10) + outage + steady(5, first=16)) is PROMOTE
         strict = gates({**ERRORS, "noEvidence": {"afterSeconds": 120, "then": "rollback"}})
-        assert said(strict, steady(10) + outage) is PROMOTE
+        assert decide(strict, steady(10) + outage) is PROMOTE
 
     def test_the_clock_starts_anew_with_each_evidence(self) -> None:
         policy = gates({**ERRORS, "noEvidence": {"afterSeconds": 100, "then": "rollback"}})
         windows = [each for index in range(0, 60, 6) for each in (*steady(1, first=index), *NOTHING_AT(index))]
-        assert said(policy, windows) is not ROLLBACK
+        assert decide(policy, windows) is not ROLLBACK
 
     def test_undecided_does_not_promote_while_nothing_is_heard(self) -> None:
         policy = gates({**ERRORS, "onUndecided": {"afterSeconds": 60, "then": "promote"}})
-        assert said(policy, steady(2) + steady(20, canary=None, first=2)) is HOLD
+        assert decide(policy, steady(2) + steady(20, canary=None, first=2)) is HOLD
 
     def test_an_earlier_rollback_stays(self) -> None:
         bad = steady(10, canary=(100, 20))
-        assert said(gates(ERRORS), bad + steady(200, canary=None, first=10)) is ROLLBACK
-        assert said(gates(ERRORS), bad + steady(500, first=10)) is ROLLBACK
+        assert decide(gates(ERRORS), bad + steady(200, canary=None, first=10)) is ROLLBACK
+        assert decide(gates(ERRORS), bad + steady(500, first=10)) is ROLLBACK
 
 
 def NOTHING_AT(index: int) -> list[Window]:  # noqa: N802 - a table of windows
@@ -218,8 +218,8 @@ class TestUndecided:
     def test_a_rule_ends_it(self, then: str, end: Said) -> None:
         policy = gates({**MARGIN, "onUndecided": {"afterSeconds": 300, "then": then}})
         windows = steady(31, stable=(900, 0))
-        assert said(policy, windows[:30]) is HOLD
-        assert said(policy, windows) is end
+        assert decide(policy, windows[:30]) is HOLD
+        assert decide(policy, windows) is end
 
 
 class TestBreaker:
@@ -227,12 +227,12 @@ class TestBreaker:
         cases = {(290, 149): False, (301, 150): False, (300, 150): True, (150, 150): True}
         for (requests, bad), enough in cases.items():
             for stable in (None, counts(0, 0)):
-                found = breaker.requests(breaker.Failing(), counts(requests, bad), stable, 0.0)
-                assert bool(found[1]) is enough, (requests, bad)
+                answer = breaker.requests(breaker.Failing(), counts(requests, bad), stable, 0.0)
+                assert bool(answer[1]) is enough, (requests, bad)
 
     def test_beside_stable_pods_two_windows_in_a_row_are_wanted_however_many_requests_they_have(self) -> None:
         windows = [window(index, stable=(90_000, 1), canary=(50_000, 26_000)) for index in range(2)]
-        assert said(gates(ERRORS), windows[:1]) is HOLD
+        assert decide(gates(ERRORS), windows[:1]) is HOLD
         told = judge(gates(ERRORS), windows)
         assert told.verdict.said is ROLLBACK
         # 2 x 26,000 of 2 x 50,000, and 2 x 1 of 2 x 90,000
@@ -269,37 +269,37 @@ class TestBreaker:
         """20 bad ones each, 40 of both together: a single burst of 20 may fill a window."""
         windows = [window(index, stable=(300, 0), canary=(40, 20)) for index in range(2)]
         slow = gates({**ERRORS, "share": 0.01}, *({**QUEUE, "name": f"q{index}"} for index in range(3)))
-        assert said(slow, windows[:1]) is HOLD
-        assert said(slow, windows) is ROLLBACK
+        assert decide(slow, windows[:1]) is HOLD
+        assert decide(slow, windows) is ROLLBACK
 
     def test_a_window_without_evidence_in_between_does_not_excuse_them(self) -> None:
         windows = [window(index, stable=(300, 0), canary=(40, 20) if index != 1 else None) for index in range(3)]
         slow = gates({**ERRORS, "share": 0.01}, *({**QUEUE, "name": f"q{index}"} for index in range(3)))
-        assert said(slow, windows) is ROLLBACK
+        assert decide(slow, windows) is ROLLBACK
 
     def test_stable_failing_as_well_is_an_outage_of_both(self) -> None:
-        assert said(gates(ERRORS), steady(20, stable=(900, 400), canary=(100, 60))) is not ROLLBACK
+        assert decide(gates(ERRORS), steady(20, stable=(900, 400), canary=(100, 60))) is not ROLLBACK
 
     def test_a_limit_that_allows_it_is_heeded(self) -> None:
         lenient = gates({**LIMIT, "limit": 0.7})
-        assert said(lenient, [window(0, stable=(900, 1), canary=(500, 300))]) is not ROLLBACK
+        assert decide(lenient, [window(0, stable=(900, 1), canary=(500, 300))]) is not ROLLBACK
 
     def test_crash_loops_of_half_the_pods_end_it_at_once(self) -> None:
         ill = {Arm.STABLE: (4, {}), Arm.CANARY: (2, {"crash_looping": 1})}
-        assert said(gates(ERRORS), [window(0, health=ill)]) is ROLLBACK
+        assert decide(gates(ERRORS), [window(0, health=ill)]) is ROLLBACK
 
     def test_pods_gone_unready_end_it_with_the_second_window(self) -> None:
         ill = {Arm.STABLE: (4, {}), Arm.CANARY: (2, {"unready": 2})}
-        assert said(gates(ERRORS), steady(1, health=ill)) is HOLD
-        assert said(gates(ERRORS), steady(2, health=ill)) is ROLLBACK
+        assert decide(gates(ERRORS), steady(1, health=ill)) is HOLD
+        assert decide(gates(ERRORS), steady(2, health=ill)) is ROLLBACK
 
     def test_pods_of_both_going_unready_are_an_outage_of_both(self) -> None:
         ill = {Arm.STABLE: (4, {"unready": 2, "crash_looping": 2}), Arm.CANARY: (2, {"unready": 1, "crash_looping": 1})}
-        assert said(gates(ERRORS), steady(3, health=ill)) is not ROLLBACK
+        assert decide(gates(ERRORS), steady(3, health=ill)) is not ROLLBACK
 
     def test_after_a_switch_there_is_no_stable_to_excuse_it(self) -> None:
         policy = gates({**LIMIT, "stage": "post"}, strategy="blueGreen")
-        assert said(policy, [window(0, canary=(500, 260))], Stage.POST) is ROLLBACK
+        assert decide(policy, [window(0, canary=(500, 260))], Stage.POST) is ROLLBACK
 
 
 class TestSteps:
@@ -307,13 +307,13 @@ class TestSteps:
 
     def test_each_step_has_to_show_it_anew(self) -> None:
         windows = steady(10, step=0)
-        assert said(self.POLICY, windows) is PROMOTE
-        assert said(self.POLICY, windows + steady(1, first=10, step=1)) is HOLD
-        assert said(self.POLICY, windows + steady(10, first=10, step=1)) is PROMOTE
+        assert decide(self.POLICY, windows) is PROMOTE
+        assert decide(self.POLICY, windows + steady(1, first=10, step=1)) is HOLD
+        assert decide(self.POLICY, windows + steady(10, first=10, step=1)) is PROMOTE
 
     def test_the_evidence_against_carries_on(self) -> None:
         """The same windows lead to the same end whatever the steps."""
-        windows = drawn(60, stable=0.001, canary=0.03, seed=7)
+        windows = draw_windows(60, stable=0.001, canary=0.03, seed=7)
         stepped = [replace(each, step=index // 3) for index, each in enumerate(windows)]
         assert first(self.POLICY, stepped, ROLLBACK) == first(self.POLICY, windows, ROLLBACK)
 
@@ -330,7 +330,9 @@ class TestRecord:
         windows = [
             replace(each, metrics={**each.metrics, **other.metrics})
             for each, other in zip(
-                drawn(30, stable=0.01, canary=0.02, seed=8), steady(30, metric="x", queue=(2.0, 2.2)), strict=True
+                draw_windows(30, stable=0.01, canary=0.02, seed=8),
+                steady(30, metric="x", queue=(2.0, 2.2)),
+                strict=True,
             )
         ]
         kept = restarted = begin(policy.gates)
@@ -346,7 +348,7 @@ class TestRecord:
     def test_its_size_depends_on_the_gates_alone(self) -> None:
         policy = gates(ERRORS)
         record = begin(policy.gates)
-        for each in drawn(500, stable=0.01, canary=0.01, seed=9):
+        for each in draw_windows(500, stable=0.01, canary=0.01, seed=9):
             record = hear(policy, record, each)
         assert len(json.dumps(dump(record))) < 2000
 
@@ -357,8 +359,8 @@ class TestRecord:
         for each in windows:
             record = hear(policy, record, each)
         edited = gates({**ERRORS, "limit": 0.02}, QUEUE)
-        found = load(edited.gates, dump(record))
-        assert [gate.windows for gate in found.gates] == [0, 5]
+        restored = load(edited.gates, dump(record))
+        assert [gate.windows for gate in restored.gates] == [0, 5]
 
     @pytest.mark.parametrize("raw", [None, [], {}, {"gates": 5}])
     def test_what_is_no_record_is_refused(self, raw: Any) -> None:
@@ -376,5 +378,5 @@ class TestRecord:
 
 
 def test_a_policy_without_gates_promotes_and_its_breaker_still_works() -> None:
-    assert said(Gates(), steady(1)) is PROMOTE
-    assert said(Gates(), [window(0, health={Arm.CANARY: (2, {"crash_looping": 2})})]) is ROLLBACK
+    assert decide(Gates(), steady(1)) is PROMOTE
+    assert decide(Gates(), [window(0, health={Arm.CANARY: (2, {"crash_looping": 2})})]) is ROLLBACK

@@ -28,7 +28,7 @@ def recordings(draw: Callable[..., Any], most: int = 25) -> list[Window]:
     ]
 
 
-def said(policy: Gates, windows: list[Window]) -> Said:
+def decide(policy: Gates, windows: list[Window]) -> Said:
     return judge(policy, windows).verdict.said
 
 
@@ -51,10 +51,10 @@ def test_neighbours_count_only_by_their_number(windows: list[Window]) -> None:
 @given(recordings())
 def test_more_gates_make_no_rollback_of_one_gate_easier(windows: list[Window]) -> None:
     one, two = gates(ERRORS), gates(ERRORS, QUEUE)
-    if said(one, windows) is Said.ROLLBACK:  # no more is heard then
+    if decide(one, windows) is Said.ROLLBACK:  # no more is heard then
         return
     alone, beside = judge(one, windows).gates[0], judge(two, windows).gates[0]
-    assert beside.against == alone.against or said(two, windows) is Said.ROLLBACK
+    assert beside.against == alone.against or decide(two, windows) is Said.ROLLBACK
     assert beside.against_bar == pytest.approx(2 * alone.against_bar)
 
 
@@ -62,7 +62,7 @@ def test_more_gates_make_no_rollback_of_one_gate_easier(windows: list[Window]) -
 @settings(max_examples=200)
 def test_more_bad_requests_of_the_canary_never_turn_a_rollback_into_promotion(windows: list[Window], data: Any) -> None:
     policy = gates(data.draw(st.sampled_from([ERRORS, LIMIT, MARGIN])))
-    if said(policy, windows) is not Said.ROLLBACK:
+    if decide(policy, windows) is not Said.ROLLBACK:
         return
     worse = []
     for each in windows:
@@ -72,15 +72,15 @@ def test_more_bad_requests_of_the_canary_never_turn_a_rollback_into_promotion(wi
             moved = data.draw(st.integers(0, int(canary.good)))
             arms = {**arms, Arm.CANARY: Counts(canary.good - moved, canary.bad + moved)}
         worse.append(replace(each, metrics={**each.metrics, "errors": arms}))
-    assert said(policy, worse) is not Said.PROMOTE
+    assert decide(policy, worse) is not Said.PROMOTE
 
 
 @given(recordings(), recordings(10))
 def test_a_rollback_stays_whatever_comes_after(windows: list[Window], after: list[Window]) -> None:
     policy = gates(ERRORS, QUEUE)
-    if said(policy, windows) is Said.ROLLBACK:
+    if decide(policy, windows) is Said.ROLLBACK:
         late = [replace(each, time=each.time + 1e6) for each in after]
-        assert said(policy, windows + late) is Said.ROLLBACK
+        assert decide(policy, windows + late) is Said.ROLLBACK
 
 
 @given(recordings(), st.floats(-1e6, 1e8))

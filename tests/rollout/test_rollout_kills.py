@@ -41,15 +41,15 @@ def is_write(verb: str, path: str) -> bool:
     return verb != "GET" and not path.endswith("/events")
 
 
-async def released(strategy: str, end: str, hurt: Callable[[Shop], None]) -> Shop:
-    """A release from its first write to its end, hurt on its way."""
+async def run_release(strategy: str, end: str, hurt: Callable[[Shop], None]) -> Shop:
+    """Runs a release to the outcome `end`; `hurt` disturbs the shop right after its begin."""
     shop = await Shop(STRATEGIES[strategy], hpa=True).ready()
     bad = "Verifying" if strategy == "blue-green" else "Stepping 1"
     shop.ears.say = lambda phase: rolls_back() if end == "RolledBack" and shop.mark == bad else FREE
     shop.phases.clear()
     shop.release("web:2")
     hurt(shop)
-    await shop.settled(end)
+    await shop.until_outcome(end)
     return shop
 
 
@@ -89,7 +89,7 @@ def kill_at(number: int, *, after: bool) -> Callable[[Shop], None]:
 
 
 async def writes_of(strategy: str, end: str) -> int:
-    shop = await released(strategy, end, lambda shop: shop.client.calls.clear())
+    shop = await run_release(strategy, end, lambda shop: shop.client.calls.clear())
     holds(shop, strategy, end)
     return sum(is_write(*call) for call in shop.client.calls)
 
@@ -101,7 +101,7 @@ async def test_killed_at_any_single_write(strategy: Any, end: Any, after: Any) -
     writes = await writes_of(strategy, end)
     assert writes > (10 if strategy == "rolling" else 20)
     for number in range(writes):
-        shop = await released(strategy, end, kill_at(number, after=after))
+        shop = await run_release(strategy, end, kill_at(number, after=after))
         assert shop.kills == 1, f"write {number} was not reached"
         holds(shop, strategy, end)
 
@@ -126,7 +126,7 @@ async def test_killed_before_and_after_every_write_of_one_release(strategy: Any,
         shop.client.before.append(before)
         shop.client.after.append(after)
 
-    shop = await released(strategy, end, hurt)
+    shop = await run_release(strategy, end, hurt)
     assert shop.kills > (20 if strategy == "rolling" else 40)
     holds(shop, strategy, end)
 
@@ -158,7 +158,7 @@ async def test_calls_fail_again_and_again(strategy: Any, end: Any, error: Any) -
 
         (shop.client.after if error == "timeout" else shop.client.before).append(hook)
 
-    holds(await released(strategy, end, hurt), strategy, end)
+    holds(await run_release(strategy, end, hurt), strategy, end)
 
 
 @pytest.mark.parametrize(("strategy", "end"), CASES)
@@ -175,4 +175,4 @@ async def test_two_controllers_that_both_act_do_no_harm(strategy: Any, end: Any)
 
         shop.turns = cast(Turns, Both())
 
-    holds(await released(strategy, end, hurt), strategy, end)
+    holds(await run_release(strategy, end, hurt), strategy, end)

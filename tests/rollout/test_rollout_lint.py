@@ -32,15 +32,15 @@ def policy(spec: Object | None = None, **more: Any) -> Object:
 
 
 def web(**spec: Any) -> Object:
-    found = deployment(3)
-    found["spec"] |= spec
-    return found
+    body = deployment(3)
+    body["spec"] |= spec
+    return body
 
 
 def pods_with(**spec: Any) -> Object:
-    found = deployment(3)
-    found["spec"]["template"]["spec"] |= spec
-    return found
+    body = deployment(3)
+    body["spec"]["template"]["spec"] |= spec
+    return body
 
 
 def hpa(*metrics: Object, **more: Any) -> Object:
@@ -62,8 +62,8 @@ def claim(*modes: str) -> Object:
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta, "spec": {"accessModes": list(modes)}}
 
 
-def named(found: Object, name: str) -> Object:
-    return {**found, "metadata": {**found["metadata"], "name": name}}
+def rename(body: Object, name: str) -> Object:
+    return {**body, "metadata": {**body["metadata"], "name": name}}
 
 
 def external(kind: str, value: Any = "30") -> Object:
@@ -115,7 +115,7 @@ WRONG: dict[str, tuple[Object, list[Object], str]] = {
         "Service web selects a pod-template-hash by itself",
     ),
     "a preview Service for other pods": (
-        policy(PREVIEW), [web(), service("web"), {**named(service("x"), "look"), "spec": {"selector": {"app": "x"}}}],
+        policy(PREVIEW), [web(), service("web"), {**rename(service("x"), "look"), "spec": {"selector": {"app": "x"}}}],
         "spec.blueGreen.previewService: no Service look selects the pods of Deployment web",
     ),
     "Recreate": (policy(), [web(strategy={"type": "Recreate"})], "the Deployment's strategy is Recreate: two versions"),
@@ -127,7 +127,7 @@ WRONG: dict[str, tuple[Object, list[Object], str]] = {
         policy(), [pods_with(**VOLUME), claim("ReadWriteOnce")], "claim data is ReadWriteOnce: new pods on another",
     ),
     "another Deployment on its pods": (
-        policy(), [web(), named(web(), "other")], "Deployment other selects the same pods: give it a selector",
+        policy(), [web(), rename(web(), "other")], "Deployment other selects the same pods: give it a selector",
     ),
     "labels that do not match": (
         policy(), [web(selector={"matchLabels": {"app": "other"}})], "labels of the template do not match the selector",
@@ -143,7 +143,7 @@ WRONG: dict[str, tuple[Object, list[Object], str]] = {
 }  # fmt: skip
 RIGHT: dict[str, tuple[Object, list[Object]]] = {
     "the policy alone": (policy(), []),
-    "objects of others": (policy(), [named(web(strategy={"type": "Recreate"}), "other"), vpa(name="other")]),
+    "objects of others": (policy(), [rename(web(strategy={"type": "Recreate"}), "other"), vpa(name="other")]),
     "no Service in the file": (policy(), [web()]),
     "no preview Service in the file": (policy(PREVIEW), [web(), service("web")]),
     "AverageValue": (policy(), [web(), service("web"), hpa(external("AverageValue"), queue_of("AverageValue"))]),
@@ -173,12 +173,12 @@ RIGHT: dict[str, tuple[Object, list[Object]]] = {
 
 @pytest.fixture
 def lint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, list[str]]]:
-    def call(found: Object, objects: list[Object], *flags: str) -> tuple[int, list[str]]:
+    def call(policy: Object, objects: list[Object], *flags: str) -> tuple[int, list[str]]:
         path = tmp_path / "all.yaml"
-        found = {**found, "spec": {key: value for key, value in found["spec"].items() if value is not None}}
-        if "blueGreen" in found["spec"]:
-            found["spec"]["gates"] = [GATE]
-        path.write_text(yaml.safe_dump_all([*objects, found]))
+        policy = {**policy, "spec": {key: value for key, value in policy["spec"].items() if value is not None}}
+        if "blueGreen" in policy["spec"]:
+            policy["spec"]["gates"] = [GATE]
+        path.write_text(yaml.safe_dump_all([*objects, policy]))
         code = main(["lint", str(path), "--output=json", *flags])
         return code, json.loads(capsys.readouterr().out)["problems"]
 
@@ -187,8 +187,8 @@ def lint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tu
 
 @pytest.mark.parametrize("case", WRONG)
 def test_what_would_go_wrong_is_said_of_the_objects_of_a_file(lint: Any, case: str) -> None:
-    found, objects, words = WRONG[case]
-    code, problems = lint(found, objects)
+    policy, objects, words = WRONG[case]
+    code, problems = lint(policy, objects)
     assert code == 1
     (said,) = problems
     assert words in said
@@ -233,8 +233,8 @@ WHATEVER = st.recursive(
 
 
 @given(st.sampled_from([web(), service("web"), hpa(), vpa(), claim(), ROUTE]), WHATEVER, WHATEVER)
-def test_whatever_an_object_holds_it_is_read_or_named(found: Object, spec: Any, metadata: Any) -> None:
-    for raw in ({**found, "spec": spec}, {**found, "metadata": metadata}, {**found, "spec": {**found["spec"], **{}}}):
+def test_whatever_an_object_holds_it_is_read_or_named(body: Object, spec: Any, metadata: Any) -> None:
+    for raw in ({**body, "spec": spec}, {**body, "metadata": metadata}, {**body, "spec": {**body["spec"], **{}}}):
         for said in sentences(policy(ROUTED), gather([web(), raw], "shop")):
             assert "\n" not in said
 
@@ -245,14 +245,14 @@ def test_whatever_an_object_holds_it_is_read_or_named(found: Object, spec: Any, 
 def shop(*objects: tuple[Any, Object]) -> Shop:
     made = Shop()
     made.cluster.store.collection(POLICIES.group, POLICIES.plural).remove("shop", "web")
-    for resource, found in objects:
-        made.put(resource, found)
+    for resource, body in objects:
+        made.put(resource, body)
     return made
 
 
-async def asked(made: Shop, found: Object | None = None, author: Author = Author()) -> list[str]:  # noqa: B008
+async def review(made: Shop, body: Object | None = None, author: Author = Author()) -> list[str]:  # noqa: B008
     client: Any = Reviewing(made)
-    return await survey(client, found or policy(), "shop", author)
+    return await survey(client, body or policy(), "shop", author)
 
 
 class Reviewing:
@@ -270,7 +270,7 @@ class Reviewing:
 
 
 async def test_a_namespace_in_which_a_release_can_be_has_nothing_to_say() -> None:
-    assert await asked(shop()) == []
+    assert await review(shop()) == []
 
 
 IN_CLUSTER: dict[str, tuple[list[tuple[Any, Object]], str]] = {
@@ -279,7 +279,7 @@ IN_CLUSTER: dict[str, tuple[list[tuple[Any, Object]], str]] = {
     "a VPA": ([(VPAS, vpa())], "VerticalPodAutoscaler web sets"),
     "a claim": ([(DEPLOYMENTS, pods_with(**VOLUME)), (CLAIMS, claim("ReadWriteOncePod"))], "claim data is"),
     "another policy": (
-        [(POLICIES, named(policy(), "first"))],
+        [(POLICIES, rename(policy(), "first"))],
         "RolloutPolicy first releases Deployment web already: delete one of the two",
     ),
 }
@@ -288,29 +288,29 @@ IN_CLUSTER: dict[str, tuple[list[tuple[Any, Object]], str]] = {
 @pytest.mark.parametrize("case", IN_CLUSTER)
 async def test_a_cluster_is_told_the_same(case: str) -> None:
     objects, words = IN_CLUSTER[case]
-    (said,) = await asked(shop(*objects))
+    (said,) = await review(shop(*objects))
     assert words in said
 
 
 async def test_what_is_missing_in_a_cluster_is_said() -> None:
     made = shop()
-    assert "spec.targetRef.name: there is no Deployment nosuch in this namespace" in await asked(
+    assert "spec.targetRef.name: there is no Deployment nosuch in this namespace" in await review(
         made, policy(targetRef={"name": "nosuch"})
     )
     made.cluster.store.collection(SERVICES.group, SERVICES.plural).remove("shop", "web")
-    assert await asked(made) == ["no Service selects the pods of Deployment web: there is no traffic to move"]
+    assert await review(made) == ["no Service selects the pods of Deployment web: there is no traffic to move"]
     made = shop()
-    assert await asked(made, policy(ROUTED)) == [
+    assert await review(made, policy(ROUTED)) == [
         "spec.canary.traffic.httpRoute: there is no HTTPRoute web in this namespace"
     ]
     made.put(HTTP_ROUTES, ROUTE)
-    assert await asked(made, policy(ROUTED)) == []
-    (said,) = await asked(made, {**policy(PREVIEW), "spec": {**policy()["spec"], "blueGreen": PREVIEW["blueGreen"]}})
+    assert await review(made, policy(ROUTED)) == []
+    (said,) = await review(made, {**policy(PREVIEW), "spec": {**policy()["spec"], "blueGreen": PREVIEW["blueGreen"]}})
     assert said.startswith("spec.blueGreen.previewService: no Service look selects")
 
 
 async def test_a_policy_that_is_written_already_is_no_rival_of_itself() -> None:
-    assert await asked(shop((POLICIES, policy()))) == []
+    assert await review(shop((POLICIES, policy()))) == []
 
 
 async def test_the_author_must_have_the_right_that_the_policy_lends() -> None:
@@ -337,7 +337,7 @@ async def test_what_may_not_be_listed_is_said_and_the_others_are_looked_at() -> 
             raise Forbidden(403, "Forbidden", "cannot list")
 
     made.client.before.append(hook)
-    assert [said.split(":")[0] for said in await asked(made)] == [
+    assert [said.split(":")[0] for said in await review(made)] == [
         "HorizontalPodAutoscalers could not be looked at",
         "the Deployment's strategy is Recreate",
     ]
@@ -353,15 +353,15 @@ def test_a_group_without_a_user_and_two_namespaces_are_refused(lint: Any, capsys
 # ---- several policies
 
 
-def called(name: str, namespace: str = "shop", **spec: Any) -> Object:
-    found = policy({"targetRef": {"name": name}}, **spec)
-    return {**found, "metadata": {"name": name, "namespace": namespace}}
+def policy_for(name: str, namespace: str = "shop", **spec: Any) -> Object:
+    body = policy({"targetRef": {"name": name}}, **spec)
+    return {**body, "metadata": {"name": name, "namespace": namespace}}
 
 
 def test_each_of_several_policies_is_checked_and_called(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`shop/web` beside its Deployment, which takes a host port; `yard/web` and `shop/pay` are not about it."""
     path = tmp_path / "all.yaml"
-    documents = [pods_with(**PORTS), called("web"), called("web", "yard"), called("pay", settleSeconds=-1)]
+    documents = [pods_with(**PORTS), policy_for("web"), policy_for("web", "yard"), policy_for("pay", settleSeconds=-1)]
     path.write_text(yaml.safe_dump_all(documents))
     assert main(["lint", str(path)]) == 1
     lines = capsys.readouterr().out.splitlines()
@@ -371,18 +371,18 @@ def test_each_of_several_policies_is_checked_and_called(tmp_path: Path, capsys: 
         ["RolloutPolicy shop/pay", "spec.settleSeconds"],
     ]
     assert main(["lint", str(path), "--output=json"]) == 1
-    found = json.loads(capsys.readouterr().out)
-    assert [each["name"] for each in found["policies"]] == ["shop/web", "yard/web", "shop/pay"]
-    assert [len(each["problems"]) for each in found["policies"]] == [1, 0, 1]
-    path.write_text(yaml.safe_dump_all([pods_with(**PORTS), called("web")]))
+    report = json.loads(capsys.readouterr().out)
+    assert [each["name"] for each in report["policies"]] == ["shop/web", "yard/web", "shop/pay"]
+    assert [len(each["problems"]) for each in report["policies"]] == [1, 0, 1]
+    path.write_text(yaml.safe_dump_all([pods_with(**PORTS), policy_for("web")]))
     main(["lint", str(path), "--output=json"])
     alone = json.loads(capsys.readouterr().out)
-    assert {"name": "shop/web", **alone} == found["policies"][0]
+    assert {"name": "shop/web", **alone} == report["policies"][0]
 
 
 def test_a_policy_without_a_name_is_told_by_its_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "all.yaml"
-    path.write_text(yaml.safe_dump_all([called("web"), {**policy(), "metadata": None}]))
+    path.write_text(yaml.safe_dump_all([policy_for("web"), {**policy(), "metadata": None}]))
     assert main(["lint", str(path)]) == 1
     assert "RolloutPolicy number 2: metadata: missing" in capsys.readouterr().out
 
@@ -391,7 +391,7 @@ def test_a_clean_file_of_several_policies_ends_well_and_replay_still_wants_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "all.yaml"
-    path.write_text(yaml.safe_dump_all([called("web"), called("pay")]))
+    path.write_text(yaml.safe_dump_all([policy_for("web"), policy_for("pay")]))
     assert main(["lint", str(path)]) == 0
     assert main(["replay", str(path), str(path)]) == 1
     assert "the file holds 2 objects of kind RolloutPolicy; right would be one" in capsys.readouterr().err
@@ -406,7 +406,7 @@ def test_a_file_with_no_policy_or_too_many_is_one_sentence(
     path = tmp_path / "all.yaml"
     path.write_text("kind: Service\n---\n" + "kind: RolloutPolicy\n---\n" * count)
     assert main(["lint", str(path), "--output=json"]) == 1
-    found = json.loads(capsys.readouterr().out)
-    assert found["gates"] == []
-    (said,) = found["problems"]
+    report = json.loads(capsys.readouterr().out)
+    assert report["gates"] == []
+    (said,) = report["problems"]
     assert words in said

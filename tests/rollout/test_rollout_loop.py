@@ -24,7 +24,7 @@ from adapter.rollout.model.policy import POLICIES
 from adapter.rollout.serve import serve
 from adapter.rollout.settings import parse
 from adapter.rollout.turns import CALM, Turned
-from tests.rollout.objects import copied
+from tests.rollout.objects import clone
 from tests.rollout.shop import Shop
 
 SWIFT = ["--address=127.0.0.1:0", "--leader-elect-lease-duration=1s", "--leader-elect-renew-deadline=700ms"]
@@ -91,24 +91,24 @@ async def serving(cluster: FakeCluster, *flags: str) -> AsyncIterator[asyncio.Ta
 
 async def test_a_release_runs_by_itself() -> None:
     async with living(QUICK) as shop, serving(shop.cluster):
-        await eventually(lambda: taken_over(shop))
+        await eventually(lambda: is_taken_over(shop))
         shop.release("web:2")
         await eventually(lambda: shop.outcomes == ["Promoted"])
         shop.clean("web:2")
         told = {"TakenOver", "Released", "Switched", "Promoted"}
-        await eventually(lambda: told <= {found["reason"] for found in shop.all(EVENTS)})
+        await eventually(lambda: told <= {event["reason"] for event in shop.all(EVENTS)})
     lease = shop.cluster.get(LEASES, "streamgate-rollout", "streamgate-rollout")
     assert lease["spec"]["holderIdentity"] == ""  # given back
 
 
-def taken_over(shop: Shop) -> bool:
-    """An edit of the template before the pause would roll by itself."""
+def is_taken_over(shop: Shop) -> bool:
+    """Whether the policy is idle and its Deployment paused: an edit before that would roll by itself."""
     return shop.phase == "Idle" and bool(shop.get(DEPLOYMENTS)["spec"].get("paused"))
 
 
 async def test_of_two_one_acts_and_the_other_takes_over() -> None:
     async with living(QUICK) as shop, serving(shop.cluster):
-        await eventually(lambda: taken_over(shop))
+        await eventually(lambda: is_taken_over(shop))
         async with serving(shop.cluster):
             holder = shop.cluster.get(LEASES, "streamgate-rollout", "streamgate-rollout")["spec"]["holderIdentity"]
             shop.release("web:2")
@@ -119,12 +119,12 @@ async def test_of_two_one_acts_and_the_other_takes_over() -> None:
 async def test_a_leader_whose_lease_is_taken_in_mid_phase_acts_no_more_until_it_leads_again() -> None:
     """The phase would be left after 3 s; somebody else holds the lease for 5."""
     async with living({"blueGreen": {"previewSeconds": 0, "verifySeconds": 3}}) as shop, serving(shop.cluster):
-        await eventually(lambda: taken_over(shop))
+        await eventually(lambda: is_taken_over(shop))
         shop.release("web:2")
         await eventually(lambda: shop.phase == "Verifying")
         leases = shop.cluster.store.collection(LEASES.group, LEASES.plural)
         for number in range(50):
-            (lease,) = [copied(found) for found in leases.objects.values()]
+            (lease,) = [clone(each) for each in leases.objects.values()]
             lease["spec"] |= {"holderIdentity": "another", "renewTime": f"2026-11-26T08:00:00.{number:06d}Z"}
             leases.put(lease)
             await asyncio.sleep(0.1)
@@ -139,7 +139,7 @@ async def test_a_policy_that_fails_delays_no_other() -> None:
         broken = {"metadata": {"name": "broken", "namespace": "shop"}, "spec": {"targetRef": "no object"}}
         shop.put(POLICIES, broken)
         async with serving(shop.cluster):
-            await eventually(lambda: taken_over(shop))
+            await eventually(lambda: is_taken_over(shop))
             shop.release("web:2")
             await eventually(lambda: shop.outcomes == ["Promoted"])
 
@@ -147,7 +147,7 @@ async def test_a_policy_that_fails_delays_no_other() -> None:
 async def test_lines_of_a_turn_name_the_policy_that_it_is_of() -> None:
     async with living(QUICK) as shop, serving(shop.cluster):
         with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
-            await eventually(lambda: taken_over(shop))
+            await eventually(lambda: is_taken_over(shop))
             await eventually(lambda: any(line["event"] == "written" for line in logs))
         written = [line for line in logs if line["event"] == "written"]
         assert {(line["namespace"], line["policy"]) for line in written} == {("shop", "web")}
@@ -187,7 +187,7 @@ async def verb(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> AsyncIterat
 async def test_verbs_show_and_ask(verb: Any) -> None:
     spec = {"canary": {"steps": [{"weight": 25, "pauseSeconds": 0, "manual": True}]}}
     async with living(spec) as shop, serving(shop.cluster):
-        await eventually(lambda: taken_over(shop))
+        await eventually(lambda: is_taken_over(shop))
         code, said = await verb(shop, "status", "web")
         assert code == 0
         assert "phase     Idle" in said
@@ -233,7 +233,7 @@ async def test_lint_asks_a_cluster_for_rights_and_neighbours(verb: Any, tmp_path
         path.write_text(json.dumps(shop.get(POLICIES) | {"status": {}}))
         assert await verb(shop, "lint", str(path)) == (0, f"{path}: 1 gates, no problem\n")
         shop.cluster.authorize = lambda spec: spec.get("user") != "ann"
-        shop.edit(DEPLOYMENTS, lambda found: found["spec"].update(strategy={"type": "Recreate"}))
+        shop.edit(DEPLOYMENTS, lambda raw: raw["spec"].update(strategy={"type": "Recreate"}))
         code, said = await verb(shop, "lint", str(path), "--as=ann", "--as-group=devs")
         assert code == 1
         assert [line.split(",")[0] for line in said.splitlines()] == [
@@ -246,7 +246,7 @@ async def test_lint_asks_a_cluster_for_rights_and_neighbours(verb: Any, tmp_path
 async def test_uninstall_lets_a_policy_go_whose_controller_is_gone(verb: Any) -> None:
     async with living({"canary": {"steps": [{"weight": 25, "pauseSeconds": 600}]}}) as shop:
         async with serving(shop.cluster):
-            await eventually(lambda: taken_over(shop))
+            await eventually(lambda: is_taken_over(shop))
             shop.release("web:2")
             await eventually(lambda: shop.phase == "Stepping")
         assert await verb(shop, "uninstall", "--dry-run") == (0, "shop/web: would be deleted\n")
@@ -258,9 +258,9 @@ async def test_uninstall_lets_a_policy_go_whose_controller_is_gone(verb: Any) ->
         assert code == 0, said
         assert said.splitlines()[0] == "shop/web: deleted, phase Stepping"
         assert said.splitlines()[-1] == "shop/web: gone"
-        found = shop.get(DEPLOYMENTS)
-        assert not found["spec"].get("paused")
-        assert found["spec"]["template"]["spec"]["containers"][0]["image"] == "web:1"
+        deployment = shop.get(DEPLOYMENTS)
+        assert not deployment["spec"].get("paused")
+        assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == "web:1"
         assert await verb(shop, "uninstall", "-A") == (0, "there is no RolloutPolicy\n")
 
 
@@ -290,11 +290,11 @@ async def test_the_turns_of_a_release_are_told_to_a_collector_with_their_writes(
         f"endpoint: http://127.0.0.1:{runner.addresses[0][1]}\n"
     )
     async with living(QUICK) as shop, serving(shop.cluster, f"--tracing-config-file={file}"):
-        await eventually(lambda: taken_over(shop))
+        await eventually(lambda: is_taken_over(shop))
     await runner.cleanup()  # by now the end has sent what was left
-    found = [ExportTraceServiceRequest.FromString(message).resource_spans[0] for message in messages]
-    assert {"streamgate-rollout"} == {one.resource.attributes[0].value.string_value for one in found}
-    spans = [span for one in found for span in one.scope_spans[0].spans]
+    batches = [ExportTraceServiceRequest.FromString(message).resource_spans[0] for message in messages]
+    assert {"streamgate-rollout"} == {one.resource.attributes[0].value.string_value for one in batches}
+    spans = [span for one in batches for span in one.scope_spans[0].spans]
     turns = {one.span_id: one for one in spans if one.name == "turn"}
     (paused,) = [one for one in spans if one.name == "patch deployments"]
     told = {one.key: one.value.string_value for one in turns[paused.parent_span_id].attributes}

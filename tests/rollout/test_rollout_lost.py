@@ -14,7 +14,7 @@ from adapter.rollout.model.remembered import MOST_BYTES, readable
 from adapter.rollout.model.verdict import FREE
 from adapter.rollout.turns import Turns
 from tests.rollout.shop import Shop, rolls_back
-from tests.rollout.test_rollout_hearing import judged
+from tests.rollout.test_rollout_hearing import release_with_errors
 from tests.rollout.test_rollout_kills import FORWARDS, STRATEGIES
 
 BACKWARDS = {"rolling": ["Restoring"]}
@@ -22,7 +22,7 @@ PHASES = [(name, phase) for name in STRATEGIES for phase in FORWARDS[name][:-1]]
 PHASES += [(name, phase) for name in STRATEGIES for phase in BACKWARDS.get(name, ["Returning", "Removing"])]
 
 
-async def reached(strategy: str, phase: str) -> Shop:
+async def release_at(strategy: str, phase: str) -> Shop:
     shop = await Shop(STRATEGIES[strategy], hpa=True).ready()
     bad = "Verifying" if strategy == "blue-green" else "Stepping 1"
     back = phase not in FORWARDS[strategy]
@@ -34,9 +34,9 @@ async def reached(strategy: str, phase: str) -> Shop:
     return shop
 
 
-def rewritten(shop: Shop, **fields: Any) -> None:
-    """Somebody writes these fields of the status; without any: it is lost."""
-    shop.edit(POLICIES, lambda found: found.update(status={**found["status"], **fields} if fields else {}))
+def rewrite_status(shop: Shop, **fields: Any) -> None:
+    """Overwrites these fields of the policy's status; without fields, empties the status."""
+    shop.edit(POLICIES, lambda raw: raw.update(status={**raw["status"], **fields} if fields else {}))
 
 
 def never_two(shop: Shop) -> list[int]:
@@ -48,8 +48,8 @@ def never_two(shop: Shop) -> list[int]:
 
 @pytest.mark.parametrize(("strategy", "phase"), PHASES)
 async def test_a_lost_status_begins_the_release_anew_and_loses_no_pod(strategy: Any, phase: Any) -> None:
-    shop = await reached(strategy, phase)
-    rewritten(shop)
+    shop = await release_at(strategy, phase)
+    rewrite_status(shop)
     many = never_two(shop)
     await shop.some(90)
     assert shop.phase == "Idle"
@@ -61,13 +61,13 @@ async def test_a_lost_status_begins_the_release_anew_and_loses_no_pod(strategy: 
 
 @pytest.mark.parametrize(("strategy", "phase"), PHASES)
 async def test_a_lost_status_and_a_deleted_policy_leave_an_ordinary_deployment(strategy: Any, phase: Any) -> None:
-    shop = await reached(strategy, phase)
-    rewritten(shop)
+    shop = await release_at(strategy, phase)
+    rewrite_status(shop)
     shop.delete_policy()
     await shop.until(lambda: shop.get(POLICIES) is None)
     await shop.some(20)
     assert not shop.get(DEPLOYMENTS)["spec"].get("paused")
-    assert [found["spec"]["selector"] for found in shop.all(SERVICES)] == [{"app": "web"}]
+    assert [service["spec"]["selector"] for service in shop.all(SERVICES)] == [{"app": "web"}]
     assert len(shop.all(DEPLOYMENTS)) == 1
     assert len(shop.pods()) == 3
     assert not shop.blackouts
@@ -89,8 +89,8 @@ BROKEN = {
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
 async def test_what_cannot_be_read_is_said_once_and_what_was_changed_is_put_back(broken: Any) -> None:
-    shop = await reached("canary", "Stepping 1")
-    rewritten(shop, **broken)
+    shop = await release_at("canary", "Stepping 1")
+    rewrite_status(shop, **broken)
     many = never_two(shop)
     await shop.some(90)
     assert shop.events.count("StatusLost") == 1
@@ -106,8 +106,8 @@ async def test_what_cannot_be_read_is_said_once_and_what_was_changed_is_put_back
     ids=["history", "1 MB", "conditions", "number"],
 )
 async def test_rubbish_elsewhere_in_the_status_disturbs_no_release(rubbish: Any) -> None:
-    shop = await reached("canary", "Stepping 1")
-    rewritten(shop, **rubbish)
+    shop = await release_at("canary", "Stepping 1")
+    rewrite_status(shop, **rubbish)
     await shop.until(lambda: shop.outcomes[:1] == ["Promoted"])
     await shop.some(5)
     assert shop.events.count("StatusLost") == 1
@@ -117,9 +117,9 @@ async def test_rubbish_elsewhere_in_the_status_disturbs_no_release(rubbish: Any)
 
 
 async def test_fields_that_nobody_knows_are_dropped_without_a_word() -> None:
-    shop = await reached("canary", "Stepping 1")
-    rewritten(shop, weather=["x" * 1000] * 1000)
-    await shop.settled("Promoted")
+    shop = await release_at("canary", "Stepping 1")
+    rewrite_status(shop, weather=["x" * 1000] * 1000)
+    await shop.until_outcome("Promoted")
     assert "StatusLost" not in shop.events
     assert "weather" not in shop.status
 
@@ -142,9 +142,9 @@ def test_what_is_read_can_always_be_read_again_and_nothing_is_said_then(status: 
 @given(fields=st.dictionaries(NAMES, JSON, min_size=1, max_size=4))
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 async def test_whatever_is_written_into_the_status_the_release_ends_cleanly(fields: Any) -> None:
-    shop = await reached("blue-green", "Previewing")
+    shop = await release_at("blue-green", "Previewing")
     many = never_two(shop)
-    rewritten(shop, **fields)
+    rewrite_status(shop, **fields)
     await shop.some(70)
     assert shop.phase == "Idle", shop.status
     assert max(many) <= 2
@@ -168,14 +168,14 @@ OLDER = {
 
 @pytest.mark.parametrize("older", OLDER.values(), ids=OLDER)
 async def test_evidence_that_cannot_be_used_is_said_once_and_gathered_anew(older: Any) -> None:
-    shop, _ = await judged({"canary": {"steps": [{"weight": 50, "pauseSeconds": 60}]}}, 0.001)
+    shop, _ = await release_with_errors({"canary": {"steps": [{"weight": 50, "pauseSeconds": 60}]}}, 0.001)
     await shop.until(lambda: shop.status.get("evidence"))
     await shop.some(20)
     before = shop.status["evidence"]
-    rewritten(shop, evidence=older(before))
+    rewrite_status(shop, evidence=older(before))
     shop.turns = Turns(shop.client, MetricsEars(shop.client))  # an upgrade
     await shop.some(1)
     assert shop.mark == "Stepping 0"
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     said = [reason for reason in shop.events if reason in ("StatusLost", "EvidenceLost")]
     assert len(said) == 1

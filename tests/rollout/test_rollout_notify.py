@@ -19,7 +19,7 @@ from adapter.rollout.model import notice
 from adapter.rollout.model.actions import DEPLOYMENTS, SECRETS, Told
 from adapter.rollout.model.policy import Receiver, RolloutPolicy, SecretKey
 from adapter.rollout.notify import LINE, OPEN, Notifier
-from adapter.rollout.outside import Outside, OutsideError, networks, refused
+from adapter.rollout.outside import Outside, OutsideError, networks, objection
 from adapter.rollout.serve import serve
 from adapter.rollout.settings import parse
 from adapter.rollout.turns import Turns
@@ -108,20 +108,20 @@ def test_a_receiver_hears_the_usual_or_what_it_names(reasons: tuple[str, ...], t
     ],
 )
 def test_addresses_that_only_we_can_reach_are_refused(address: str, words: str) -> None:
-    assert words in refused(ip_address(address))
-    assert refused(ip_address(address), networks(["0.0.0.0/0", "::/0"])) == ""
+    assert words in objection(ip_address(address))
+    assert objection(ip_address(address), networks(["0.0.0.0/0", "::/0"])) == ""
 
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "192.168.0.1", "93.184.216.34", "fd12::1", "2606:2800:220:1::1"])
 def test_addresses_of_the_cluster_and_the_world_are_not(address: str) -> None:
-    assert refused(ip_address(address)) == ""
+    assert objection(ip_address(address)) == ""
 
 
 @given(st.ip_addresses(v=4))
 def test_an_ipv4_address_is_the_same_however_ipv6_wraps_it(address: IPv4Address) -> None:
     mapped = IPv6Address(f"::ffff:{address}")
     translated = IPv6Address(int(ip_address("64:ff9b::")) + int(address))
-    assert refused(mapped) == refused(translated) == refused(address)
+    assert objection(mapped) == objection(translated) == objection(address)
 
 
 # ---- over HTTP
@@ -367,10 +367,10 @@ async def test_a_release_tells_its_course_and_waits_for_no_receiver() -> None:
     for shop in (plain, told):
         await shop.ready()
         shop.release("web:2")
-        await shop.settled("Promoted")
+        await shop.until_outcome("Promoted")
         shop.ears.say = lambda phase: rolls_back() if phase == "Verifying" else Shop().ears.say(phase)
         shop.release("web:3")
-        await shop.settled("RolledBack")
+        await shop.until_outcome("RolledBack")
     assert told.since == plain.since  # to the second
     await asyncio.sleep(10_000)
     reasons = [reason for url, reason in receivers.sent if url == "http://a"]

@@ -21,8 +21,8 @@ BACKWARDS = ["Returning", "Removing", "Restoring"]
 PHASES = [(name, phase) for name, phases in FORWARDS.items() for phase in [*phases, *BACKWARDS]]
 
 
-async def reached(strategy: str, phase: str, **options: Any) -> Shop:
-    """A release that has just come to `phase`, backwards ones by a verdict."""
+async def release_at(strategy: str, phase: str, **options: Any) -> Shop:
+    """A shop whose release has just come to `phase`; a verdict leads to the phases of a rollback."""
     shop = await Shop(BOTH[strategy], **options).ready()
     bad = "Verifying" if strategy == "blue-green" else "Stepping 1"
     if phase in BACKWARDS:
@@ -36,7 +36,7 @@ async def reached(strategy: str, phase: str, **options: Any) -> Shop:
 @pytest.mark.parametrize(("strategy", "phase"), PHASES)
 @pytest.mark.parametrize("replicas", [2, 7])
 async def test_the_hpa_scales_in_every_phase(strategy: Any, phase: Any, replicas: Any) -> None:
-    shop = await reached(strategy, phase)
+    shop = await release_at(strategy, phase)
     shop.scale(replicas)
     await shop.until(lambda: shop.outcomes)
     await shop.some(12)
@@ -52,7 +52,7 @@ async def test_the_hpas_floor_is_held_at_the_size_before_and_put_back(strategy: 
     shop.release("web:2")
     await shop.until(lambda: shop.phase in ("Previewing", "Stepping"))
     assert shop.get(HORIZONTAL_POD_AUTOSCALERS)["spec"]["minReplicas"] == 4
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     assert shop.get(HORIZONTAL_POD_AUTOSCALERS)["spec"].get("minReplicas") == least
 
 
@@ -61,8 +61,8 @@ async def test_a_floor_that_somebody_else_sets_in_mid_release_is_theirs() -> Non
     await shop.ready()
     shop.release("web:2")
     await shop.until(lambda: shop.phase == "Previewing")
-    shop.edit(HORIZONTAL_POD_AUTOSCALERS, lambda found: found["spec"].update(minReplicas=6))
-    await shop.settled("Promoted")
+    shop.edit(HORIZONTAL_POD_AUTOSCALERS, lambda raw: raw["spec"].update(minReplicas=6))
+    await shop.until_outcome("Promoted")
     assert shop.get(HORIZONTAL_POD_AUTOSCALERS)["spec"]["minReplicas"] == 6
 
 
@@ -73,16 +73,16 @@ async def test_an_hpa_of_another_controller_is_not_written() -> None:
     shop.put(HORIZONTAL_POD_AUTOSCALERS, owned)
     await shop.ready()
     shop.release("web:2")
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     assert not [path for verb, path in shop.client.calls if verb != "GET" and "autoscalers" in path]
 
 
 @pytest.mark.parametrize(("strategy", "phase"), PHASES)
 async def test_somebody_unpauses_the_deployment_in_any_phase(strategy: Any, phase: Any) -> None:
-    shop = await reached(strategy, phase)
+    shop = await release_at(strategy, phase)
     fewest = []
     shop.every_step.append(lambda: fewest.append(len(shop.pods())))
-    shop.edit(DEPLOYMENTS, lambda found: found["spec"].update(paused=False))
+    shop.edit(DEPLOYMENTS, lambda workload: workload["spec"].update(paused=False))
     shop.simulator.step()  # the Deployment controller is quicker than we are
     await shop.until(lambda: shop.phase == "Idle" and shop.get(DEPLOYMENTS)["spec"]["paused"], steps=200)
     await shop.some(5)
@@ -90,9 +90,9 @@ async def test_somebody_unpauses_the_deployment_in_any_phase(strategy: Any, phas
     await shop.some(10)
     assert min(fewest) >= 2  # of 3 by the strategy's own 25 %, rounded down: 3; the controller's first step counts
     images = {
-        found["spec"]["template"]["spec"]["containers"][0]["image"]
-        for found in shop.all(REPLICA_SETS)
-        if found["spec"]["replicas"]
+        workload["spec"]["template"]["spec"]["containers"][0]["image"]
+        for workload in shop.all(REPLICA_SETS)
+        if workload["spec"]["replicas"]
     }
     assert len(images) == 1
     shop.clean(images.pop())
@@ -101,14 +101,14 @@ async def test_somebody_unpauses_the_deployment_in_any_phase(strategy: Any, phas
 
 @pytest.mark.parametrize("phase", FORWARDS["blue-green"][:5])
 async def test_gitops_puts_the_selector_back_in_mid_release(phase: Any) -> None:
-    shop = await reached("blue-green", phase)
+    shop = await release_at("blue-green", phase)
 
-    def apply(found: Any) -> None:
-        found["spec"]["selector"] = {"app": "web"}
-        found["metadata"].pop("labels", None)
+    def apply(service: Any) -> None:
+        service["spec"]["selector"] = {"app": "web"}
+        service["metadata"].pop("labels", None)
 
     shop.edit(SERVICES, apply)
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     shop.clean("web:2")
     if phase in ("Starting", "Previewing", "Verifying"):  # the others had not reached what they want
         assert "services web" in shop.interfered or phase == "Starting"
@@ -116,7 +116,7 @@ async def test_gitops_puts_the_selector_back_in_mid_release(phase: Any) -> None:
 
 @pytest.mark.parametrize(("strategy", "phase"), PHASES)
 async def test_the_policy_is_deleted_in_any_phase(strategy: Any, phase: Any) -> None:
-    shop = await reached(strategy, phase, hpa=True)
+    shop = await release_at(strategy, phase, hpa=True)
     shop.delete_policy()
     await shop.until(lambda: shop.get(POLICIES) is None)
     await shop.some(10)
@@ -125,9 +125,9 @@ async def test_the_policy_is_deleted_in_any_phase(strategy: Any, phase: Any) -> 
     )
     image = "web:2" if forwards else "web:1"
     shop.clean(image)
-    found = shop.get(DEPLOYMENTS)
-    assert not found["spec"].get("paused")
-    assert found["spec"]["template"]["spec"]["containers"][0]["image"] == image
+    deployment = shop.get(DEPLOYMENTS)
+    assert not deployment["spec"].get("paused")
+    assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == image
     assert shop.get(HORIZONTAL_POD_AUTOSCALERS)["spec"]["minReplicas"] == 2
     shop.release("web:9")  # an ordinary Deployment: it rolls by itself
     await shop.some(30)
@@ -140,7 +140,7 @@ async def test_the_policy_is_deleted_after_a_rollback_the_stable_template_is_put
     shop = await Shop(BLUE_GREEN).ready()
     shop.ears.say = lambda phase: rolls_back() if phase == "Verifying" else FREE
     shop.release("web:2")
-    await shop.settled("RolledBack")
+    await shop.until_outcome("RolledBack")
     before = shop.pods()
     shop.delete_policy()
     await shop.until(lambda: shop.get(POLICIES) is None)
@@ -164,7 +164,7 @@ async def test_the_deployment_is_deleted_in_mid_release(strategy: Any, monkeypat
 async def test_scaling_and_annotations_begin_no_release() -> None:
     shop = await Shop().ready()
     shop.scale(5)
-    shop.edit(DEPLOYMENTS, lambda found: found["metadata"].setdefault("annotations", {}).update(team="shop"))
+    shop.edit(DEPLOYMENTS, lambda raw: raw["metadata"].setdefault("annotations", {}).update(team="shop"))
     await shop.some(20)
     assert shop.status.get("number", 0) == 0
     assert len(shop.pods()) == 5
@@ -198,10 +198,10 @@ async def test_the_preview_service_shows_the_new_pods_before_the_switch_and_only
     await shop.ready()
     shop.release("web:2")
     await shop.until(lambda: shop.phase == "Previewing" and (shop.status["release"].get("reached")))
-    chosen = {found["metadata"]["name"]: found["spec"]["selector"]["pod-template-hash"] for found in shop.all(SERVICES)}
+    chosen = {each["metadata"]["name"]: each["spec"]["selector"]["pod-template-hash"] for each in shop.all(SERVICES)}
     hashes = {image: pod.rsplit("-", 2)[1] for image in ("web:1", "web:2") for pod in shop.pods(image)}
     assert chosen == {"web": hashes["web:1"], "preview": hashes["web:2"]}
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     shop.clean("web:2")
 
 
@@ -210,11 +210,11 @@ async def test_a_changed_config_map_is_a_release_and_an_unchanged_one_is_none() 
     shop.put(CONFIG_MAPS, {"metadata": {"name": "web", "namespace": "shop"}, "data": {"colour": "blue"}})
     await shop.ready()
     await shop.some(5)
-    shop.edit(CONFIG_MAPS, lambda found: found["metadata"].update(labels={"touched": "yes"}))
+    shop.edit(CONFIG_MAPS, lambda raw: raw["metadata"].update(labels={"touched": "yes"}))
     await shop.some(5)
     assert shop.status.get("number", 0) == 0
-    shop.edit(CONFIG_MAPS, lambda found: found["data"].update(colour="green"))
-    await shop.settled("Promoted")
+    shop.edit(CONFIG_MAPS, lambda raw: raw["data"].update(colour="green"))
+    await shop.until_outcome("Promoted")
     shop.clean("web:1")
     assert shop.status["number"] == 1
     await shop.some(10)
@@ -228,12 +228,12 @@ async def test_another_list_of_config_maps_is_no_release_and_a_change_of_one_tha
     await shop.ready()
     await shop.some(5)
     for names in (["a", "b"], ["b", "a"], ["b"]):
-        shop.edit(POLICIES, lambda found, names=names: found["spec"].update(triggers={"configMaps": names}))  # type: ignore[misc]
+        shop.edit(POLICIES, lambda raw, names=names: raw["spec"].update(triggers={"configMaps": names}))  # type: ignore[misc]
         await shop.some(5)
     assert shop.status.get("number", 0) == 0
-    shop.edit(POLICIES, lambda found: found["spec"].update(triggers={"configMaps": ["a", "b"]}))
-    shop.edit(CONFIG_MAPS, lambda found: found["data"].update(colour="green"), name="b")
-    await shop.settled("Promoted")
+    shop.edit(POLICIES, lambda raw: raw["spec"].update(triggers={"configMaps": ["a", "b"]}))
+    shop.edit(CONFIG_MAPS, lambda raw: raw["data"].update(colour="green"), name="b")
+    await shop.until_outcome("Promoted")
     assert shop.status["number"] == 1
 
 
@@ -243,7 +243,7 @@ async def test_a_drained_node_takes_a_new_pod_and_the_release_goes_on() -> None:
     await shop.until(lambda: shop.phase == "Verifying")
     (victim, *_) = [pod for pod in shop.all(PODS) if pod["metadata"]["name"] in shop.pods("web:2")]
     shop.simulator.end(victim)
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     shop.clean("web:2")
 
 
@@ -273,11 +273,11 @@ async def test_a_namespace_that_goes_is_not_held_up(strategy: Any) -> None:
 
 @pytest.mark.parametrize(("strategy", "phase"), PHASES)
 async def test_an_edit_of_the_strategy_is_for_the_next_release(strategy: Any, phase: Any) -> None:
-    shop = await reached(strategy, phase)
+    shop = await release_at(strategy, phase)
     other = CANARY if strategy == "blue-green" else BLUE_GREEN
 
-    def edit(found: Any) -> None:
-        found["spec"] = {**{key: value for key, value in found["spec"].items() if key not in STRATEGY_KEYS}, **other}
+    def edit(policy: Any) -> None:
+        policy["spec"] = {**{key: value for key, value in policy["spec"].items() if key not in STRATEGY_KEYS}, **other}
 
     shop.edit(POLICIES, edit)
     await shop.until(lambda: shop.outcomes)
@@ -290,5 +290,5 @@ async def test_an_edit_of_the_strategy_is_for_the_next_release(strategy: Any, ph
     shop.ears.say = lambda _: FREE
     shop.phases.clear()
     shop.release("web:3")
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     assert ("Stepping 0" in shop.phases) == (other is CANARY)

@@ -9,12 +9,12 @@ import yaml
 
 from adapter.rollout.act import options
 from adapter.rollout.cli.files import VerbError
-from adapter.rollout.cli.plan import lines, shown, template_of
+from adapter.rollout.cli.plan import as_json, lines, template_of
 from adapter.rollout.foresee.walk import Note, Write, walk
 from adapter.rollout.model.actions import SERVICES, Action, Create, Patch
 from adapter.rollout.model.policy import POLICIES
 from adapter.rollout.observe import Reader
-from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, ROLLING, Shop, routed, service
+from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, ROLLING, Shop, add_route_and_ingress, service
 
 STEPS = [{"weight": 20, "pauseSeconds": 1}, {"weight": 90, "pauseSeconds": 1}]
 ROUTE = {"canary": {"steps": STEPS, "traffic": {"httpRoute": {"name": "web", "service": "web"}}}}
@@ -30,21 +30,21 @@ class Recorded:
         self.actions: list[Action] = []
         act = shop.turns._writer.act
 
-        async def kept(namespace: str, actions: Any) -> Any:
+        async def act_and_record(namespace: str, actions: Any) -> Any:
             result = await act(namespace, actions)
             self.actions += result.made
             return result
 
-        shop.turns._writer.act = kept  # type: ignore[method-assign]
+        shop.turns._writer.act = act_and_record  # type: ignore[method-assign]
 
 
-async def foretold(shop: Shop, template: Any = None) -> list[Write | Note]:
-    found = await Reader(shop.client).policy(NAMESPACE, "web")
-    assert found
-    return list(walk(found.policy, await Reader(shop.client).observe(found.policy, found.raw), shop.now, template))
+async def foretell(shop: Shop, template: Any = None) -> list[Write | Note]:
+    entry = await Reader(shop.client).policy(NAMESPACE, "web")
+    assert entry
+    return list(walk(entry.policy, await Reader(shop.client).observe(entry.policy, entry.raw), shop.now, template))
 
 
-def noted(told: list[Write | Note]) -> list[str]:
+def note_texts(told: list[Write | Note]) -> list[str]:
     return [one.text for one in told if isinstance(one, Note)]
 
 
@@ -93,13 +93,13 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
 async def test_what_is_foretold_is_what_is_then_written(case: str) -> None:
     spec, more = CASES[case]
     shop = Shop(spec, **more)
-    routed(shop)
+    add_route_and_ingress(shop)
     if "preview" in case:
         shop.put(SERVICES, service("look"))
     await shop.ready()
     await shop.some(3)
     shop.release("web:2")
-    told = await foretold(shop)
+    told = await foretell(shop)
     made = Recorded(shop)
     for step in range(300):
         if shop.outcomes == ["Promoted"]:
@@ -115,17 +115,19 @@ async def test_what_is_foretold_is_what_is_then_written(case: str) -> None:
     known: dict[str, str] = {}
     for one, action in zip(writes, actions, strict=True):
         assert same(one, action, known), (one, action)
-    assert noted(told) == (["a person says promote"] if case in ("manual canary", "blue-green with preview") else [])
+    assert note_texts(told) == (
+        ["a person says promote"] if case in ("manual canary", "blue-green with preview") else []
+    )
 
 
 async def test_nothing_is_written_and_what_was_read_is_as_it_was() -> None:
     shop = await Shop(CANARY).ready()
     shop.release("web:2")
     before, version = len(shop.client.calls), shop.cluster.store.version
-    found = await Reader(shop.client).policy(NAMESPACE, "web")
-    assert found
-    seen = await Reader(shop.client).observe(found.policy, found.raw)
-    one, other = (list(walk(found.policy, seen, shop.now)) for _ in range(2))
+    entry = await Reader(shop.client).policy(NAMESPACE, "web")
+    assert entry
+    seen = await Reader(shop.client).observe(entry.policy, entry.raw)
+    one, other = (list(walk(entry.policy, seen, shop.now)) for _ in range(2))
     assert one == other
     assert {verb for verb, _ in shop.client.calls[before:]} == {"GET"}
     assert shop.cluster.store.version == version
@@ -134,14 +136,14 @@ async def test_nothing_is_written_and_what_was_read_is_as_it_was() -> None:
 async def test_without_a_new_template_the_present_one_stands_for_it_and_a_file_gives_another() -> None:
     shop = await Shop(CANARY).ready()
     await shop.some(3)
-    told = await foretold(shop)
-    assert noted(told) == ["another template is written, here the present one, restarted"]
+    told = await foretell(shop)
+    assert note_texts(told) == ["another template is written, here the present one, restarted"]
     creates = [one.action for one in told if isinstance(one, Write) and isinstance(one.action, Create)]
     sibling = next(each for each in creates if each.resource.plural == "deployments")
     assert "kubectl.kubernetes.io/restartedAt" in sibling.body["spec"]["template"]["metadata"]["annotations"]
     template = {**shop.template, "spec": {"containers": [{"name": "web", "image": "web:9"}]}}
-    told = await foretold(shop, template)
-    assert noted(told) == ["another template is written"]
+    told = await foretell(shop, template)
+    assert note_texts(told) == ["another template is written"]
     creates = [one.action for one in told if isinstance(one, Write) and isinstance(one.action, Create)]
     sibling = next(each for each in creates if each.resource.plural == "deployments")
     assert sibling.body["spec"]["template"] == template
@@ -150,21 +152,21 @@ async def test_without_a_new_template_the_present_one_stands_for_it_and_a_file_g
 async def test_in_mid_release_it_goes_on_from_there() -> None:
     shop = await Shop(BLUE_GREEN).ready()
     shop.release("web:2")
-    whole = [comparable(one.action) for one in await foretold(shop) if isinstance(one, Write)]
+    whole = [comparable(one.action) for one in await foretell(shop) if isinstance(one, Write)]
     await shop.until(lambda: shop.mark == "Verifying")
-    rest = [comparable(one.action) for one in await foretold(shop) if isinstance(one, Write)]
+    rest = [comparable(one.action) for one in await foretell(shop) if isinstance(one, Write)]
     assert [one[:2] for one in rest] == [one[:2] for one in whole][-len(rest) :]
     assert 1 <= len(rest) < len(whole)
     shop.command("pause")
     await shop.some(2)
-    assert noted(await foretold(shop)) == ["a person says resume"]
+    assert note_texts(await foretell(shop)) == ["a person says resume"]
 
 
 async def test_of_a_policy_that_is_being_deleted_its_way_out_is_shown() -> None:
     shop = await Shop(CANARY).ready()
     await shop.some(3)
     shop.delete_policy()
-    told = await foretold(shop)
+    told = await foretell(shop)
     assert [one.action.why for one in told if isinstance(one, Write)] == [
         "the policy goes: the stable template, not paused",
         "nothing of the policy is left",
@@ -174,11 +176,11 @@ async def test_of_a_policy_that_is_being_deleted_its_way_out_is_shown() -> None:
 
 async def test_a_refused_policy_and_a_missing_deployment_are_said() -> None:
     shop = Shop({"canary": {"steps": [{"weight": 60}]}})
-    (note,) = noted(await foretold(shop))
+    (note,) = note_texts(await foretell(shop))
     assert "refused: spec.canary.steps: a weight of 60" in note
     shop = Shop(CANARY)
-    shop.edit(POLICIES, lambda found: found["spec"]["targetRef"].update(name="gone"))
-    (note,) = noted(await foretold(shop))
+    shop.edit(POLICIES, lambda raw: raw["spec"]["targetRef"].update(name="gone"))
+    (note,) = note_texts(await foretell(shop))
     assert "there is no Deployment gone" in note
 
 
@@ -188,8 +190,8 @@ async def test_releases_of_every_size_come_to_their_end(spec: Any, replicas: int
     shop = await Shop(spec, replicas=replicas).ready()
     await shop.some(3)
     shop.release("web:2")
-    told = await foretold(shop)
-    assert noted(told) == []
+    told = await foretell(shop)
+    assert note_texts(told) == []
     last = [one for one in told if isinstance(one, Write)][-1]
     assert last.after < 120
 
@@ -198,19 +200,19 @@ async def test_a_write_shows_what_is_sent() -> None:
     shop = await Shop(BLUE_GREEN).ready()
     await shop.some(3)
     shop.release("web:2")
-    told = await foretold(shop)
-    found = [shown(one, NAMESPACE) for one in told if isinstance(one, Write)]
-    methods = {(one["method"], one["content_type"]) for one in found}
+    told = await foretell(shop)
+    writes = [as_json(one, NAMESPACE) for one in told if isinstance(one, Write)]
+    methods = {(one["method"], one["content_type"]) for one in writes}
     assert methods == {
         ("PATCH", "application/json-patch+json"),
         ("POST", "application/json"),
         ("DELETE", "application/json"),
     }
-    adopted = next(one for one in found if one["method"] == "DELETE" and one["write"] == "delete deployments")
+    adopted = next(one for one in writes if one["method"] == "DELETE" and one["write"] == "delete deployments")
     assert adopted["path"].startswith("/apis/apps/v1/namespaces/shop/deployments/web-r1-")
     assert adopted["body"]["propagationPolicy"] == "Orphan"
     text = list(lines(told, NAMESPACE))
-    assert len(text) == 2 * len(found)
+    assert len(text) == 2 * len(writes)
     assert re.match(
         r" +0 s  Preparing  POST /apis/apps/v1/namespaces/shop/controllerrevisions: the template is kept", text[0]
     )

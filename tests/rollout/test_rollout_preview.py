@@ -49,7 +49,7 @@ class Pods:
         return status
 
 
-async def probed(strategy: dict[str, Any], say: Callable[[str, str], int]) -> tuple[Shop, Pods]:
+async def release_with_answers(strategy: dict[str, Any], say: Callable[[str, str], int]) -> tuple[Shop, Pods]:
     shop = Shop(strategy)
     addresses = (f"10.0.{number // 250}.{number % 250 + 1}" for number in range(10_000))
     known: dict[str, str] = {}
@@ -75,8 +75,8 @@ async def probed(strategy: dict[str, Any], say: Callable[[str, str], int]) -> tu
 
 
 async def test_pods_that_answer_are_switched_to_after_their_rounds() -> None:
-    shop, pods = await probed(PROBED, lambda image, path: 204)
-    await shop.settled("Promoted")
+    shop, pods = await release_with_answers(PROBED, lambda image, path: 204)
+    await shop.until_outcome("Promoted")
     assert {image for image, _, _ in pods.asked} == {"web:2"}
     assert {phase for _, _, phase in pods.asked} <= {"Previewing", "Switching"}  # a last round may be under way
     assert all(url.endswith(":8080/healthz") for _, url, _ in pods.asked)
@@ -86,8 +86,8 @@ async def test_pods_that_answer_are_switched_to_after_their_rounds() -> None:
 
 @pytest.mark.parametrize("status", [0, 301 + 99, 500, 199])
 async def test_pods_that_answer_otherwise_are_rolled_back_without_a_request_to_them(status: int) -> None:
-    shop, _ = await probed(PROBED, lambda image, path: status)
-    await shop.settled("RolledBack")
+    shop, _ = await release_with_answers(PROBED, lambda image, path: status)
+    await shop.until_outcome("RolledBack")
     assert "probe health" in shop.status["history"][0]["reason"]
     assert "2 times in a row" in shop.status["history"][0]["reason"]
     assert all(images == {"web:1"} for images in shop.seen if images)
@@ -101,27 +101,27 @@ async def test_a_round_counts_as_bad_if_one_pod_of_three_does_not_answer() -> No
         sick.append(image)
         return 500 if len(sick) % 3 == 0 else 200
 
-    shop, _ = await probed(PROBED, say)
-    await shop.settled("RolledBack")
+    shop, _ = await release_with_answers(PROBED, say)
+    await shop.until_outcome("RolledBack")
 
 
 async def test_the_switch_waits_for_the_probes_and_says_so() -> None:
     answers = iter([200] * 3 + [500] + [200] * 1000)
-    shop, _ = await probed(PROBED, lambda image, path: next(answers))
-    await shop.settled("Promoted")  # good, bad, then three good ones in a row
+    shop, _ = await release_with_answers(PROBED, lambda image, path: next(answers))
+    await shop.until_outcome("Promoted")  # good, bad, then three good ones in a row
 
 
 async def test_promote_full_waits_for_no_probe() -> None:
     slow = {"blueGreen": {**PROBED["blueGreen"], "probes": [{**HEALTH, "successes": 100, "everySeconds": 60}]}}
-    shop, _ = await probed(slow, lambda image, path: 200)
+    shop, _ = await release_with_answers(slow, lambda image, path: 200)
     await shop.until(lambda: shop.phase == "Previewing")
     await shop.some(30)
     assert shop.phase == "Previewing"
     shop.command("promote", full=True)
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
 
 
-def generated(limit: float = 0.05, **more: Any) -> dict[str, Any]:
+def strategy_with_traffic(limit: float = 0.05, **more: Any) -> dict[str, Any]:
     wanted = {"paths": ["/", "/cart"], "requestsPerSecond": 100, "requests": 3000, "limit": limit, **more}
     return {"blueGreen": {"previewSeconds": 0, "verifySeconds": 1, "generate": wanted}}
 
@@ -136,7 +136,7 @@ async def test_requests_of_our_own_judge_the_new_pods_before_the_switch(bad: int
         count += 1
         return 503 if bad and count % bad == 0 else 404  # a path that is not there is no fault of the pods
 
-    shop, pods = await probed(generated(), say)
+    shop, pods = await release_with_answers(strategy_with_traffic(), say)
     for _ in range(200):
         await asyncio.sleep(1)  # a burst takes its time
         await shop.step()
@@ -150,7 +150,7 @@ async def test_requests_of_our_own_judge_the_new_pods_before_the_switch(bad: int
 
 @pytest.mark.looptime
 async def test_requests_of_our_own_end_with_their_number() -> None:
-    shop, pods = await probed(generated(limit=0.0001, requests=700), lambda image, path: 200)
+    shop, pods = await release_with_answers(strategy_with_traffic(limit=0.0001, requests=700), lambda image, path: 200)
     for _ in range(60):
         await asyncio.sleep(1)
         await shop.step()
@@ -202,7 +202,7 @@ async def test_a_port_that_is_not_declared_is_refused(field: str) -> None:
     shop = Shop({"blueGreen": probes})
     shop.turns = Turns(shop.client, MetricsEars(shop.client))
     await shop.some(5)
-    (refused,) = [found for found in shop.status["conditions"] if found["type"] == "Refused"]
+    (refused,) = [each for each in shop.status["conditions"] if each["type"] == "Refused"]
     assert "the template declares no container port" in refused["message"]
     assert refused["message"].startswith(f"spec.blueGreen.{field}")
 

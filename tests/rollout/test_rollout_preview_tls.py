@@ -18,7 +18,7 @@ from adapter.rollout.preview import trusting
 from adapter.rollout.turns import Turns
 from tests.rollout.shop import Shop
 from tests.rollout.test_rollout_gates_crd import SPEC
-from tests.rollout.test_rollout_preview import HEALTH, PROBED, probed
+from tests.rollout.test_rollout_preview import HEALTH, PROBED, release_with_answers
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ async def test_https_is_spoken_to_pods_and_their_certificate_verified(authority:
 async def test_probes_and_requests_of_our_own_go_by_https_where_the_policy_says_so(authority: trustme.CA) -> None:
     spoken = {"scheme": "HTTPS", "tls": {"serverName": "web.shop.svc", "caBundle": bundle(authority)}}
     strategy = {**PROBED["blueGreen"], "probes": [{**HEALTH, **spoken}], "generate": {"port": 8080, **spoken}}
-    shop, pods = await probed({"blueGreen": strategy}, lambda image, path: 204)
+    shop, pods = await release_with_answers({"blueGreen": strategy}, lambda image, path: 204)
     await shop.some(40)
     assert {path for _, url, _ in pods.asked for path in [url.split("/", 3)[3]]} == {"healthz", ""}
     assert all(url.startswith("https://10.") for _, url, _ in pods.asked)
@@ -88,7 +88,7 @@ async def test_a_ca_that_is_none_is_refused_before_a_release() -> None:
     shop = Shop({"blueGreen": {"probes": [{"name": "a", "port": 8080, **tls}]}})
     shop.turns = Turns(shop.client, MetricsEars(shop.client))
     await shop.some(5)
-    (refused,) = [found for found in shop.status["conditions"] if found["type"] == "Refused"]
+    (refused,) = [each for each in shop.status["conditions"] if each["type"] == "Refused"]
     assert refused["message"].startswith("spec.blueGreen.probes[0].tls.caBundle: it holds no certificate")
 
 

@@ -18,7 +18,7 @@ from adapter.rollout.hear import MetricsEars
 from adapter.rollout.model.gates import read
 from adapter.rollout.model.window import Arm
 from adapter.rollout.prometheus import Queries
-from adapter.rollout.queries import Subject, bind, filled, problem_of, problems
+from adapter.rollout.queries import Subject, bind, fill_in, problem_of, problems
 from adapter.rollout.turns import Turns
 from tests.rollout.shop import BLUE_GREEN, CANARY, Shop
 
@@ -36,7 +36,9 @@ MATCHERS = st.builds(
     LABELS, st.sampled_from(["=", "!=", "=~", "!~"]), st.sampled_from(["other", ".*", "kube-system|shop", ""]),
 )  # fmt: skip
 SELECTORS = st.builds(
-    lambda name, found: f"{name}{{{','.join(found)}}}", st.sampled_from(["a", "b:c"]), st.lists(MATCHERS, max_size=3)
+    lambda name, matchers: f"{name}{{{','.join(matchers)}}}",
+    st.sampled_from(["a", "b:c"]),
+    st.lists(MATCHERS, max_size=3),
 )
 EXPRESSIONS = st.recursive(
     SELECTORS | SELECTORS.map(lambda inner: f"rate({inner}[5m])"),
@@ -59,9 +61,9 @@ def test_every_selector_of_every_query_is_bound_to_the_namespace(text: str) -> N
     except PromQLError:
         return  # more selectors without a range than are asked
     for query in (bound.promql, *bound.times):
-        found = list(selectors(parse(query)))
-        assert found
-        assert all(("namespace", "=", "shop") in matchers(each) for each in found)
+        bound_selectors = list(selectors(parse(query)))
+        assert bound_selectors
+        assert all(("namespace", "=", "shop") in matchers(each) for each in bound_selectors)
 
 
 @given(st.text(max_size=40), st.sampled_from([BAD, 'up{namespace="%s"}', "up{%s}", "%s", 'up{pod="%s"}']))
@@ -162,8 +164,8 @@ class Prometheus:
     stale: float | None = 1.0
 
 
-def served(bad: float, *, stable: float = 0.001) -> Callable[[str], list[float]]:
-    """1,000 requests of each arm in a window, of which so large a part is bad."""
+def answer_with_errors(bad: float, *, stable: float = 0.001) -> Callable[[str], list[float]]:
+    """Answers to queries: 1,000 requests of each arm in a window, of which these shares are bad."""
 
     def say(query: str) -> list[float]:
         share = stable if 'pod=~"web-0' in query else bad
@@ -172,7 +174,7 @@ def served(bad: float, *, stable: float = 0.001) -> Callable[[str], list[float]]
     return say
 
 
-async def queried(strategy: dict[str, Any], prometheus: Prometheus, *gates: dict[str, Any]) -> Shop:
+async def release_with_prometheus(strategy: dict[str, Any], prometheus: Prometheus, *gates: dict[str, Any]) -> Shop:
     shop = Shop(strategy, gates=list(gates or (EVENTS,)))
     shop.turns = Turns(shop.client, MetricsEars(shop.client, Queries(prometheus, "namespace")))  # type: ignore[arg-type]
     await shop.ready()
@@ -186,15 +188,15 @@ STRATEGIES = pytest.mark.parametrize("strategy", [BLUE_GREEN, CANARY], ids=["blu
 @STRATEGIES
 async def test_a_good_release_is_promoted_and_a_bad_one_rolled_back(strategy: Any) -> None:
     for bad, end in ((0.001, "Promoted"), (0.2, "RolledBack")):
-        shop = await queried(strategy, Prometheus(served(bad)))
-        await shop.settled(end)
+        shop = await release_with_prometheus(strategy, Prometheus(answer_with_errors(bad)))
+        await shop.until_outcome(end)
         shop.clean("web:2" if end == "Promoted" else "web:1")
 
 
 async def test_each_arm_is_asked_about_its_own_pods_and_no_moment_twice() -> None:
-    prometheus = Prometheus(served(0.001))
-    shop = await queried(CANARY, prometheus)
-    await shop.settled("Promoted")
+    prometheus = Prometheus(answer_with_errors(0.001))
+    shop = await release_with_prometheus(CANARY, prometheus)
+    await shop.until_outcome("Promoted")
     totals = [(at, query) for at, query in prometheus.asked if "5.." not in query]
     for arm in ('pod=~"web-0', 'pod=~"web-r1'):  # the simulator names pods by their ReplicaSets
         times = [at for at, query in totals if arm in query]
@@ -207,7 +209,7 @@ async def test_each_arm_is_asked_about_its_own_pods_and_no_moment_twice() -> Non
     "values", [[], [math.nan], [math.inf], [1.0, 1.0], [-1.0]], ids=["none", "NaN", "infinite", "several", "negative"]
 )
 async def test_what_is_no_value_is_no_evidence_and_never_a_pass(values: list[float]) -> None:
-    shop = await queried(CANARY, Prometheus(lambda query: values))
+    shop = await release_with_prometheus(CANARY, Prometheus(lambda query: values))
     await shop.some(120)
     assert shop.mark == "Stepping 0"
     assert shop.outcomes == []
@@ -215,29 +217,31 @@ async def test_what_is_no_value_is_no_evidence_and_never_a_pass(values: list[flo
 
 
 async def test_a_service_without_errors_has_no_series_of_them_and_passes() -> None:
-    shop = await queried(CANARY, Prometheus(lambda query: [] if "5.." in query else [1000.0]))
-    await shop.settled("Promoted")
+    shop = await release_with_prometheus(CANARY, Prometheus(lambda query: [] if "5.." in query else [1000.0]))
+    await shop.until_outcome("Promoted")
 
 
 async def test_a_stale_gauge_is_no_evidence() -> None:
     prometheus = Prometheus(lambda query: [1.0])
     prometheus.stale = 61.0
-    shop = await queried(CANARY, prometheus, GAUGE)
+    shop = await release_with_prometheus(CANARY, prometheus, GAUGE)
     await shop.some(60)
     assert shop.mark == "Stepping 0"
     assert shop.status["evidence"]["gates"][0]["heard"] == "no values of the new pods"
     prometheus.stale = 60.0
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
 
 
 async def test_a_prometheus_that_is_away_holds_and_then_follows_the_policy() -> None:
     def say(query: str) -> list[float]:
         raise SourceError("away")
 
-    shop = await queried(CANARY, Prometheus(say), {**EVENTS, "noEvidence": {"afterSeconds": 60, "then": "rollback"}})
+    shop = await release_with_prometheus(
+        CANARY, Prometheus(say), {**EVENTS, "noEvidence": {"afterSeconds": 60, "then": "rollback"}}
+    )
     await shop.some(50)
     assert shop.mark == "Stepping 0"
-    await shop.settled("RolledBack")
+    await shop.until_outcome("RolledBack")
     assert "no evidence" in shop.status["history"][0]["reason"]
 
 
@@ -247,14 +251,14 @@ async def test_a_prometheus_that_never_answers_delays_no_turn() -> None:
             await asyncio.Event().wait()
             return []
 
-    slow = await queried(CANARY, Slow(lambda query: []))
+    slow = await release_with_prometheus(CANARY, Slow(lambda query: []))
     await slow.some(60)  # which would not end if a turn waited
     assert slow.mark == "Stepping 0"
     await cast(Any, slow.turns)._ears.close()
 
 
 async def test_a_gauge_beyond_its_limit_rolls_back() -> None:
-    shop = await queried(CANARY, Prometheus(lambda query: [9.0 if "web-r1" in query else 1.0]), GAUGE)
+    shop = await release_with_prometheus(CANARY, Prometheus(lambda query: [9.0 if "web-r1" in query else 1.0]), GAUGE)
     await shop.until(lambda: shop.outcomes, steps=600)
     assert shop.outcomes == ["RolledBack"]
 
@@ -263,10 +267,10 @@ async def test_a_gauge_beyond_its_limit_rolls_back() -> None:
 async def test_a_query_that_cannot_be_asked_is_refused_before_a_release(known: bool) -> None:
     gate = {**EVENTS, "query": {"bad": "sum(up)", "total": TOTAL}} if known else EVENTS
     shop = Shop(CANARY, gates=[gate])
-    queries = Queries(Prometheus(served(0.0)), "namespace") if known else None  # type: ignore[arg-type]
+    queries = Queries(Prometheus(answer_with_errors(0.0)), "namespace") if known else None  # type: ignore[arg-type]
     shop.turns = Turns(shop.client, MetricsEars(shop.client, queries))
     await shop.some(5)
-    (refused,) = [found for found in shop.status["conditions"] if found["type"] == "Refused"]
+    (refused,) = [each for each in shop.status["conditions"] if each["type"] == "Refused"]
     assert refused["status"] == "True"
     assert ("spec.gates[0].query.bad" if known else "--prometheus-url") in refused["message"]
     assert shop.phase == "Pending"
@@ -274,5 +278,5 @@ async def test_a_query_that_cannot_be_asked_is_refused_before_a_release(known: b
 
 def test_an_argument_that_does_not_end_is_text_however_many_blanks_it_has() -> None:
     """These took the cube of their number: 5,000 over a minute."""
-    assert filled("x{{" + " " * 100_000, {}) == "x{{" + " " * 100_000
-    assert filled('x{pod=~"{{ pods }}"}', {"pods": "a"}) == 'x{pod=~"a"}'
+    assert fill_in("x{{" + " " * 100_000, {}) == "x{{" + " " * 100_000
+    assert fill_in('x{pod=~"{{ pods }}"}', {"pods": "a"}) == 'x{pod=~"a"}'

@@ -17,7 +17,7 @@ TO_INGRESS = {"canary": {"steps": STEPS, "traffic": {"nginx": {"name": "web", "s
 
 
 def template(shop: Shop, **spec: Any) -> None:
-    shop.edit(DEPLOYMENTS, lambda found: found["spec"]["template"]["spec"].update(spec))
+    shop.edit(DEPLOYMENTS, lambda raw: raw["spec"]["template"]["spec"].update(spec))
     for _ in range(20):
         shop.simulator.step()
 
@@ -38,15 +38,15 @@ def rival(shop: Shop) -> None:
 
 
 def twin(shop: Shop) -> None:
-    found = deployment(1)
-    found["metadata"]["name"] = "twin"
-    shop.put(DEPLOYMENTS, found)
+    body = deployment(1)
+    body["metadata"]["name"] = "twin"
+    shop.put(DEPLOYMENTS, body)
 
 
 def own_hash(shop: Shop) -> None:
-    found = service("odd")
-    found["spec"]["selector"]["pod-template-hash"] = "abc"
-    shop.put(SERVICES, found)
+    body = service("odd")
+    body["spec"]["selector"]["pod-template-hash"] = "abc"
+    shop.put(SERVICES, body)
 
 
 REFUSED: dict[str, tuple[dict[str, Any], Change, str]] = {
@@ -54,7 +54,7 @@ REFUSED: dict[str, tuple[dict[str, Any], Change, str]] = {
     "no Service": ({}, lambda shop: shop.simulator.remove(SERVICES, shop.get(SERVICES)), "no Service selects"),
     "Recreate": (
         {},
-        lambda shop: shop.edit(DEPLOYMENTS, lambda found: found["spec"].update(strategy={"type": "Recreate"})),
+        lambda shop: shop.edit(DEPLOYMENTS, lambda raw: raw["spec"].update(strategy={"type": "Recreate"})),
         "strategy is Recreate",
     ),
     "host port": ({}, host_port, "host port 80"),
@@ -80,12 +80,12 @@ REFUSED: dict[str, tuple[dict[str, Any], Change, str]] = {
 async def test_refused_in_a_sentence_and_nothing_is_touched(name: str) -> None:
     spec, change, said = REFUSED[name]
     shop = Shop(BLUE_GREEN)
-    shop.edit(POLICIES, lambda found: found["spec"].update(spec))
+    shop.edit(POLICIES, lambda each: each["spec"].update(spec))
     change(shop)
     shop._look = lambda: None  # type: ignore[method-assign]  # some of these have no Service or Deployment
     shop.client.calls.clear()
     await shop.some(5)
-    (condition,) = [found for found in shop.status["conditions"] if found["type"] == "Refused"]
+    (condition,) = [each for each in shop.status["conditions"] if each["type"] == "Refused"]
     assert condition["status"] == "True"
     assert said in condition["message"]
     written = {path.split("/")[-2] for verb, path in shop.client.calls if verb not in ("GET", "POST")}
@@ -107,7 +107,7 @@ async def test_a_policy_that_is_put_right_is_followed() -> None:
     assert shop.phase == "Pending"
     shop.put(SERVICES, service("web"))
     await shop.ready()
-    (condition,) = [found for found in shop.status["conditions"] if found["type"] == "Refused"]
+    (condition,) = [each for each in shop.status["conditions"] if each["type"] == "Refused"]
     assert condition["status"] == "False"
 
 
@@ -117,7 +117,7 @@ async def test_a_template_that_a_service_would_not_select_begins_no_release() ->
     front["spec"]["selector"]["tier"] = "front"
     shop.put(SERVICES, front)
     await shop.ready()
-    shop.edit(DEPLOYMENTS, lambda found: found["spec"]["template"]["metadata"]["labels"].pop("tier"))
+    shop.edit(DEPLOYMENTS, lambda raw: raw["spec"]["template"]["metadata"]["labels"].pop("tier"))
     await shop.some(10)
     assert "Service front selects the stable pods but not those of the new template" in shop.status["message"]
     assert shop.status.get("number", 0) == 0
@@ -143,7 +143,7 @@ async def test_a_component_that_is_not_installed_is_said_and_the_policy_can_go(
 
     shop.client.before.append(refuse)
     await shop.some(20)
-    (refused,) = [found for found in shop.status["conditions"] if found["type"] == "Refused"]
+    (refused,) = [each for each in shop.status["conditions"] if each["type"] == "Refused"]
     assert refused["status"] == "True"
     assert f"install the component {component}" in refused["message"]
     shop.delete_policy()

@@ -26,7 +26,7 @@ async def test_a_good_release_is_promoted_and_its_judged_pods_stay(strategy: Any
     shop.release("web:2")
     await shop.until(lambda: shop.phase == "Adopting")
     judged = set(shop.pods("web:2"))
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     assert set(shop.pods()) == judged
     assert len(judged) == 3
     shop.clean("web:2")
@@ -35,7 +35,7 @@ async def test_a_good_release_is_promoted_and_its_judged_pods_stay(strategy: Any
 async def test_blue_green_sends_nothing_to_the_new_pods_before_the_switch_and_nothing_to_the_old_ones_after() -> None:
     shop = await Shop(BLUE_GREEN).ready()
     shop.release("web:2")
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     served = [images for images in shop.seen if images]
     first = served.index({"web:2"})
     assert all(images == {"web:1"} for images in served[:first])
@@ -47,7 +47,7 @@ async def test_a_canary_by_ratio_goes_through_its_steps() -> None:
     shop.release("web:2")
     counts = []
     shop.every_step.append(lambda: counts.append((shop.mark, len(shop.pods("web:2")))))
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     # 3 * 25 / 75 = 1 pod beside 3 (25 %), then 3 * 50 / 50 = 3 beside 3 (50 %).
     assert max(count for mark, count in counts if mark == "Stepping 0") == 1
     assert max(count for mark, count in counts if mark == "Stepping 1") == 3
@@ -61,7 +61,7 @@ async def test_a_bad_release_is_rolled_back_and_not_tried_again(strategy: Any) -
     bad = "Verifying" if strategy is BLUE_GREEN else "Stepping"
     shop.ears.say = lambda phase: rolls_back() if phase == bad else FREE
     shop.release("web:2")
-    await shop.settled("RolledBack")
+    await shop.until_outcome("RolledBack")
     shop.clean("web:1")
     assert set(shop.pods()) == before
     assert shop.template["spec"]["containers"][0]["image"] == "web:2"  # left in place for GitOps
@@ -75,10 +75,10 @@ async def test_retry_tries_the_refused_template_again(strategy: Any) -> None:
     shop = await Shop(strategy).ready()
     shop.ears.say = lambda phase: rolls_back() if phase in ("Verifying", "Stepping") else FREE
     shop.release("web:2")
-    await shop.settled("RolledBack")
+    await shop.until_outcome("RolledBack")
     shop.ears.say = lambda phase: FREE
     shop.command("retry")
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     shop.clean("web:2")
 
 
@@ -88,7 +88,7 @@ async def test_abort_goes_back(strategy: Any) -> None:
     shop.release("web:2")
     await shop.until(lambda: shop.phase in ("Verifying", "Stepping"))
     shop.command("abort")
-    await shop.settled("Aborted")
+    await shop.until_outcome("Aborted")
     shop.clean("web:1")
 
 
@@ -99,7 +99,7 @@ async def test_back_to_a_template_of_before_takes_the_judged_pods_not_a_retained
         shop.release(image)
         await shop.until(lambda: shop.phase == "Adopting")
         judged = set(shop.pods(image))
-        await shop.settled("Promoted")
+        await shop.until_outcome("Promoted")
         shop.clean(image)
         assert set(shop.pods()) == judged
 
@@ -122,7 +122,7 @@ async def test_putting_the_stable_template_back_ends_the_release(strategy: Any) 
     shop.release("web:2")
     await shop.until(lambda: shop.phase in ("Previewing", "Stepping"))
     shop.release("web:1")
-    await shop.settled("Reverted")
+    await shop.until_outcome("Reverted")
     shop.clean("web:1")
     assert shop.status["number"] == 1
 
@@ -132,7 +132,7 @@ async def test_pods_that_crash_loop_roll_back_at_once(strategy: Any) -> None:
     shop = await Shop(strategy).ready()
     shop.simulator.health = lambda pod: "crash" if "web:2" in str(pod["spec"]) else "ok"
     shop.release("web:2")
-    await shop.settled("RolledBack")
+    await shop.until_outcome("RolledBack")
     assert "crash-loop" in shop.status["history"][0]["reason"]
     shop.clean("web:1")
 
@@ -142,7 +142,7 @@ async def test_pods_that_are_never_ready_roll_back_at_the_deadline(strategy: Any
     shop = await Shop(strategy, progressDeadlineSeconds=20).ready()
     shop.simulator.health = lambda pod: "never" if "web:2" in str(pod["spec"]) else "ok"
     shop.release("web:2")
-    await shop.settled("RolledBack")
+    await shop.until_outcome("RolledBack")
     assert "no progress for 20 s" in shop.status["history"][0]["reason"]
     shop.clean("web:1")
 
@@ -155,7 +155,7 @@ async def test_green_that_crash_loops_after_the_switch_is_switched_back() -> Non
     await shop.until(lambda: shop.phase == "Verifying")
     sick.append(True)
     before = len(shop.blackouts)
-    await shop.settled("RolledBack")
+    await shop.until_outcome("RolledBack")
     assert len(shop.blackouts) - before <= 3  # crashed pods answer nobody until the switch back
     shop.blackouts.clear()
     shop.clean("web:1")
@@ -169,7 +169,7 @@ async def test_undecided_gates_hold_the_last_step_for_ever(strategy: Any) -> Non
     await shop.some(100)
     assert shop.mark == ("Previewing" if strategy is BLUE_GREEN else "Stepping 1")
     shop.ears.say = lambda phase: FREE
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
 
 
 async def test_without_evidence_not_even_the_first_step_ends() -> None:
@@ -187,10 +187,10 @@ async def test_a_second_service_on_the_same_pods_is_moved_too(strategy: Any) -> 
     await shop.until(lambda: shop.phase in ("Previewing", "Stepping"))
     shop.put(SERVICES, service("late"))  # even one that comes in mid-release
     await shop.until(lambda: shop.phase == "Verifying")
-    chosen = {found["metadata"]["name"]: found["spec"]["selector"]["pod-template-hash"] for found in shop.all(SERVICES)}
+    chosen = {each["metadata"]["name"]: each["spec"]["selector"]["pod-template-hash"] for each in shop.all(SERVICES)}
     assert chosen.keys() == {"web", "late"}
     assert len(set(chosen.values())) == 1
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     shop.clean("web:2")
 
 
@@ -216,7 +216,7 @@ async def test_where_adoption_does_not_come_the_deployment_rolls_without_losing_
     shop.release("web:2")
     await shop.until(lambda: shop.phase == "Rolling")
     shop.simulator.adopts = True
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     assert min(fewest) >= 3
     shop.clean("web:2")
     assert shop.get(DEPLOYMENTS)["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": "25%", "maxUnavailable": "25%"}
@@ -227,8 +227,8 @@ async def test_where_adoption_does_not_come_the_deployment_rolls_without_losing_
 async def test_what_a_typed_view_would_drop_reaches_the_pods(strategy: Any) -> None:
     shop = await Shop(strategy).ready()
     shop.release("web:2")
-    await shop.settled("Promoted")
-    (active,) = [found for found in shop.all(REPLICA_SETS) if found["spec"]["replicas"]]
+    await shop.until_outcome("Promoted")
+    (active,) = [each for each in shop.all(REPLICA_SETS) if each["spec"]["replicas"]]
     assert active["spec"]["template"]["spec"]["odd"] == {"kept": [1]}
 
 
@@ -242,7 +242,7 @@ async def test_no_new_pod_starts_before_the_slices_have_seen_the_narrowed_select
     assert shop.pods("web:2") == []
     assert "EndpointSlices of Service web" in shop.status["message"]
     shop.simulator._endpoints = endpoints  # type: ignore[method-assign]
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
 
 
 @STRATEGIES
@@ -252,10 +252,10 @@ async def test_pods_without_traffic_are_kept_for_settle_seconds(strategy: Any, s
     shop.release("web:2")
     await shop.until(lambda: shop.phase in ("Verifying", "Stepping"))
     shop.command("abort")
-    await shop.settled("Aborted")
+    await shop.until_outcome("Aborted")
     assert shop.since["Removing"] - shop.since["Returning"] >= settle
     shop.release("web:3")
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     assert shop.since["Adopting"] - shop.since["Verifying"] >= settle
 
 
@@ -265,7 +265,7 @@ async def test_a_soak_goes_on_while_the_hpa_scales() -> None:
     await shop.until(lambda: shop.phase == "Verifying")
     await shop.some(20)
     shop.scale(5)
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     # 30 s from the first second in which all was there, whatever was scaled on the way, and some turns.
     assert 30 <= shop.since["Adopting"] - shop.since["Verifying"] <= 34
     shop.clean("web:2", replicas=5)
@@ -283,5 +283,5 @@ async def test_going_back_waits_for_slices_that_have_seen_its_own_write() -> Non
     await shop.some(10)
     assert shop.phase == "Returning"
     shop.simulator._endpoints = endpoints  # type: ignore[method-assign]
-    await shop.settled("Aborted")
+    await shop.until_outcome("Aborted")
     shop.clean("web:1")

@@ -14,7 +14,7 @@ from adapter.rollout import recording
 from adapter.rollout.__main__ import main
 from adapter.rollout.cli.verbs import VERBS
 from adapter.rollout.model.window import Arm, Counts, Window
-from tests.rollout.judging import ERRORS, EVERY, LIMIT, QUEUE, START, drawn, line, steady
+from tests.rollout.judging import ERRORS, EVERY, LIMIT, QUEUE, START, draw_windows, line, steady
 
 SAMPLES = Path(__file__).resolve().parents[2] / "manifests" / "samples"
 CANARY = str(SAMPLES / "canary-setup.yaml")
@@ -52,7 +52,7 @@ def policy(tmp_path: Path) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def recorded(tmp_path: Path) -> Callable[..., Any]:
+def write_recording(tmp_path: Path) -> Callable[..., Any]:
     def write(lines: Any) -> Path:
         path = tmp_path / "windows.jsonl"
         path.write_bytes(b"".join(each if isinstance(each, bytes) else f"{each}\n".encode() for each in lines))
@@ -129,10 +129,10 @@ BAD_FILES = {
 
 class TestReplay:
     def test_a_line_per_window_and_the_end_last(
-        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+        self, run: Callable[..., Any], policy: Callable[..., Any], write_recording: Callable[..., Any]
     ) -> None:
-        windows = drawn(30, stable=0.001, canary=0.05, seed=1)
-        code, out, err = run("replay", policy(ERRORS), recorded(map(line, windows)), "--output", "json")
+        windows = draw_windows(30, stable=0.001, canary=0.05, seed=1)
+        code, out, err = run("replay", policy(ERRORS), write_recording(map(line, windows)), "--output", "json")
         assert (code, err) == (0, "")
         *told, end = [json.loads(each) for each in out.splitlines()]
         assert set(end) == {"verdict", "at_window", "reason"}
@@ -142,48 +142,58 @@ class TestReplay:
         assert told[0]["time"] == START
 
     def test_promotion_is_said_where_it_was_reached_for_good(
-        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+        self, run: Callable[..., Any], policy: Callable[..., Any], write_recording: Callable[..., Any]
     ) -> None:
         windows = steady(60)
-        _, out, _ = run("replay", policy(ERRORS), recorded(map(line, windows)), "--output", "json")
+        _, out, _ = run("replay", policy(ERRORS), write_recording(map(line, windows)), "--output", "json")
         end = last(out)
         assert end["verdict"] == "promote"
         told = [json.loads(each)["verdict"] for each in out.splitlines()[:-1]]
         assert told == ["hold"] * end["at_window"] + ["promote"] * (60 - end["at_window"])
 
     def test_the_text_has_the_same(
-        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+        self, run: Callable[..., Any], policy: Callable[..., Any], write_recording: Callable[..., Any]
     ) -> None:
-        code, out, _ = run("replay", policy(ERRORS), recorded(map(line, steady(20))))
+        code, out, _ = run("replay", policy(ERRORS), write_recording(map(line, steady(20))))
         assert code == 0
         assert len(out.splitlines()) == 21
         assert out.splitlines()[-1].startswith("promote at ")
 
     @pytest.mark.parametrize("gap", [None, {}, {"canary": None, "stable": None}, {"canary": {"good": 0, "bad": 0}}])
     def test_no_evidence_holds(
-        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any], gap: dict[Any, Any]
+        self,
+        run: Callable[..., Any],
+        policy: Callable[..., Any],
+        write_recording: Callable[..., Any],
+        gap: dict[Any, Any],
     ) -> None:
         lines = [json.dumps({"time": index, "metrics": {"errors": gap}}) for index in range(30)]
-        code, out, err = run("replay", policy(ERRORS), recorded(lines), "--output", "json")
+        code, out, err = run("replay", policy(ERRORS), write_recording(lines), "--output", "json")
         assert (code, err, last(out)["verdict"], last(out)["at_window"]) == (0, "", "hold", 29)
         assert "no evidence" in last(out)["reason"]
 
     @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "null"])
     def test_numbers_that_are_none_are_no_evidence(
-        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any], word: str
+        self, run: Callable[..., Any], policy: Callable[..., Any], write_recording: Callable[..., Any], word: str
     ) -> None:
         arms = f'{{"stable": {{"good": 9, "bad": 1}}, "canary": {{"good": {word}, "bad": 0}}}}'
         code, out, err = run(
-            "replay", policy(ERRORS), recorded([f'{{"time": 1, "metrics": {{"errors": {arms}}}}}']), "--output", "json"
+            "replay",
+            policy(ERRORS),
+            write_recording([f'{{"time": 1, "metrics": {{"errors": {arms}}}}}']),
+            "--output",
+            "json",
         )
         assert (code, err, last(out)["verdict"]) == (0, "", "hold")
 
     @pytest.mark.parametrize("bad", BAD_LINES, ids=range(len(BAD_LINES)))
     def test_a_bad_line_is_named_and_left_out_and_the_rest_is_judged(
-        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any], bad: str
+        self, run: Callable[..., Any], policy: Callable[..., Any], write_recording: Callable[..., Any], bad: str
     ) -> None:
         good = list(map(line, steady(30)))
-        code, out, err = run("replay", policy(ERRORS), recorded([*good[:10], bad, *good[10:]]), "--output", "json")
+        code, out, err = run(
+            "replay", policy(ERRORS), write_recording([*good[:10], bad, *good[10:]]), "--output", "json"
+        )
         assert code == 1
         assert last(out)["verdict"] == "promote"
         assert len(out.splitlines()) == 31
@@ -192,18 +202,18 @@ class TestReplay:
         assert BAD_LINES[bad] in said
 
     def test_bytes_that_are_no_text_are_named(
-        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+        self, run: Callable[..., Any], policy: Callable[..., Any], write_recording: Callable[..., Any]
     ) -> None:
-        code, _, err = run("replay", policy(ERRORS), recorded([line(steady(1)[0]), b"\xff\xfe\x00\n"]))
+        code, _, err = run("replay", policy(ERRORS), write_recording([line(steady(1)[0]), b"\xff\xfe\x00\n"]))
         assert code == 1
         assert "line 2: this is no JSON" in err
 
     @pytest.mark.parametrize("metrics", BAD_VALUES, ids=range(len(BAD_VALUES)))
     def test_a_bad_value_is_named_and_is_no_evidence(
-        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any], metrics: str
+        self, run: Callable[..., Any], policy: Callable[..., Any], write_recording: Callable[..., Any], metrics: str
     ) -> None:
         code, out, err = run(
-            "replay", policy(ERRORS), recorded([f'{{"time": 1, "metrics": {metrics}}}']), "--output", "json"
+            "replay", policy(ERRORS), write_recording([f'{{"time": 1, "metrics": {metrics}}}']), "--output", "json"
         )
         assert code == 1
         assert last(out)["verdict"] == "hold"
@@ -212,20 +222,22 @@ class TestReplay:
 
     @pytest.mark.parametrize("health", BAD_HEALTH, ids=range(len(BAD_HEALTH)))
     def test_health_that_cannot_be_is_named_with_its_line_and_ends_no_release(
-        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any], health: str
+        self, run: Callable[..., Any], policy: Callable[..., Any], write_recording: Callable[..., Any], health: str
     ) -> None:
         lines = [f'{{"time": {at}, "metrics": {{}}, "health": {health}}}' for at in (1, 2)]
-        code, out, err = run("replay", policy(ERRORS), recorded(lines), "--output", "json")
+        code, out, err = run("replay", policy(ERRORS), write_recording(lines), "--output", "json")
         assert (code, last(out)["verdict"]) == (1, "hold")
         assert f"line 1: health.{BAD_HEALTH[health]}" in err
         assert f"line 2: health.{BAD_HEALTH[health]}" in err
 
     def test_all_pods_may_be_ill_in_both_ways(
-        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+        self, run: Callable[..., Any], policy: Callable[..., Any], write_recording: Callable[..., Any]
     ) -> None:
         ill = '{"canary": {"pods": 3, "unready": 3, "crashLooping": 3}, "stable": null}'
-        found = run("replay", policy(ERRORS), recorded([f'{{"time": 1, "metrics": {{}}, "health": {ill}}}']), "-ojson")
-        assert (found[0], found[2], last(found[1])["verdict"]) == (0, "", "rollback")
+        result = run(
+            "replay", policy(ERRORS), write_recording([f'{{"time": 1, "metrics": {{}}, "health": {ill}}}']), "-ojson"
+        )
+        assert (result[0], result[2], last(result[1])["verdict"]) == (0, "", "rollback")
 
     @pytest.mark.parametrize(
         ("value", "margin", "end"),
@@ -235,7 +247,7 @@ class TestReplay:
         self,
         run: Callable[..., Any],
         policy: Callable[..., Any],
-        recorded: Callable[..., Any],
+        write_recording: Callable[..., Any],
         value: str,
         margin: Any,
         end: str,
@@ -244,63 +256,65 @@ class TestReplay:
         gate = {"metric": "queue", "kind": "gauge", "limit": 10} | ({"margin": margin} if margin else {})
         arm = f'{{"value": {value}}}'
         lines = [f'{{"time": {at}, "metrics": {{"queue": {{"stable": {arm}, "canary": {arm}}}}}}}' for at in range(40)]
-        code, out, err = run("replay", policy(gate), recorded(lines), "--output", "json")
+        code, out, err = run("replay", policy(gate), write_recording(lines), "--output", "json")
         assert (code, err, last(out)["verdict"]) == (0, "", end)
 
     def test_many_problems_are_counted(
-        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+        self, run: Callable[..., Any], policy: Callable[..., Any], write_recording: Callable[..., Any]
     ) -> None:
-        code, _, err = run("replay", policy(ERRORS), recorded(["{"] * 100 + [line(steady(1)[0])]))
+        code, _, err = run("replay", policy(ERRORS), write_recording(["{"] * 100 + [line(steady(1)[0])]))
         assert code == 1
         assert len(err.splitlines()) == 21
         assert "80 more problems" in err
 
     def test_a_line_without_end_is_named_and_takes_no_memory(
-        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+        self, run: Callable[..., Any], policy: Callable[..., Any], write_recording: Callable[..., Any]
     ) -> None:
         huge = b'{"time": 1, "x": "' + b"x" * (recording.MOST_BYTES + 10) + b'"}\n'
-        code, out, err = run("replay", policy(ERRORS), recorded([huge, line(steady(1)[0])]), "--output", "json")
+        code, out, err = run("replay", policy(ERRORS), write_recording([huge, line(steady(1)[0])]), "--output", "json")
         assert code == 1
         assert "line 1: the line has more than" in err
         assert len(out.splitlines()) == 2
 
     def test_no_window_is_a_failure(
-        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+        self, run: Callable[..., Any], policy: Callable[..., Any], write_recording: Callable[..., Any]
     ) -> None:
-        code, out, err = run("replay", policy(ERRORS), recorded([]), "--output", "json")
+        code, out, err = run("replay", policy(ERRORS), write_recording([]), "--output", "json")
         assert (code, last(out)) == (1, {"verdict": "hold", "at_window": None, "reason": "no window could be read"})
         assert "right would be a line of JSON per window" in err
 
     def test_blank_lines_a_mark_of_byte_order_and_carriage_returns_do_no_harm(
-        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+        self, run: Callable[..., Any], policy: Callable[..., Any], write_recording: Callable[..., Any]
     ) -> None:
         lines = [b"\xef\xbb\xbf" + line(steady(1)[0]).encode() + b"\r\n", b"\n", b"  \r\n"]
-        assert run("replay", policy(ERRORS), recorded(lines))[::2] == (0, "")
+        assert run("replay", policy(ERRORS), write_recording(lines))[::2] == (0, "")
 
     def test_metrics_that_no_gate_names_are_ignored(
-        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+        self, run: Callable[..., Any], policy: Callable[..., Any], write_recording: Callable[..., Any]
     ) -> None:
         lines = [line(each) for each in steady(20, other=(1.0, 2.0))]
-        assert run("replay", policy(ERRORS), recorded(lines))[0] == 0
+        assert run("replay", policy(ERRORS), write_recording(lines))[0] == 0
 
     def test_blue_green_is_judged_by_what_follows_the_switch(
-        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+        self, run: Callable[..., Any], policy: Callable[..., Any], write_recording: Callable[..., Any]
     ) -> None:
         windows = steady(20, stable=None, canary=(100, 6))
-        found = run("replay", policy(LIMIT, strategy="blueGreen"), recorded(map(line, windows)), "--output", "json")
-        assert last(found[1])["verdict"] == "rollback"
+        result = run(
+            "replay", policy(LIMIT, strategy="blueGreen"), write_recording(map(line, windows)), "--output", "json"
+        )
+        assert last(result[1])["verdict"] == "rollback"
 
     def test_a_policy_with_problems_is_refused_by_name(
-        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+        self, run: Callable[..., Any], policy: Callable[..., Any], write_recording: Callable[..., Any]
     ) -> None:
-        code, out, err = run("replay", policy({**ERRORS, "limit": 7}), recorded([]))
+        code, out, err = run("replay", policy({**ERRORS, "limit": 7}), write_recording([]))
         assert (code, out) == (1, "")
         assert "policy.yaml: spec.gates[0].limit: 7 is out of range" in err
 
     def test_a_policy_without_gates_is_refused(
-        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+        self, run: Callable[..., Any], policy: Callable[..., Any], write_recording: Callable[..., Any]
     ) -> None:
-        code, out, err = run("replay", policy(), recorded([]))
+        code, out, err = run("replay", policy(), write_recording([]))
         assert (code, out) == (1, "")
         assert "policy.yaml: spec.gates: the policy names no gate, so there is nothing to judge; right would be" in err
 
@@ -316,14 +330,14 @@ class TestReplay:
         self,
         run: Callable[..., Any],
         policy: Callable[..., Any],
-        recorded: Callable[..., Any],
+        write_recording: Callable[..., Any],
         verb: str,
         gates: list[Any],
         more: dict[str, Any],
         named: str,
     ) -> None:
         """Windows in which all fail, of which the others would promote without having looked at them."""
-        windows = recorded(map(line, steady(40, stable=None, canary=(100, 100))))
+        windows = write_recording(map(line, steady(40, stable=None, canary=(100, 100))))
         code, out, err = run(verb, policy(*gates, strategy="blueGreen", **more), windows, "--output", "json")
         assert (code, out) == (1, "")
         assert err.endswith(
@@ -332,10 +346,10 @@ class TestReplay:
         )
 
     def test_gates_of_another_stage_are_left_out_and_named(
-        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+        self, run: Callable[..., Any], policy: Callable[..., Any], write_recording: Callable[..., Any]
     ) -> None:
         gates = [LIMIT, {**LIMIT, "name": "before", "stage": "pre"}]
-        windows = recorded(map(line, steady(20, stable=None, canary=(100, 6))))
+        windows = write_recording(map(line, steady(20, stable=None, canary=(100, 6))))
         code, out, err = run("replay", policy(*gates, strategy="blueGreen"), windows, "--output", "json")
         assert (code, last(out)["verdict"]) == (0, "rollback")
         (said,) = err.splitlines()
@@ -354,26 +368,32 @@ class TestReplay:
         self,
         run: Callable[..., Any],
         policy: Callable[..., Any],
-        recorded: Callable[..., Any],
+        write_recording: Callable[..., Any],
         more: dict[str, Any],
         words: str,
     ) -> None:
-        code, out, err = run("replay", policy(ERRORS, **more), recorded(map(line, steady(60))), "--output", "json")
+        code, out, err = run(
+            "replay", policy(ERRORS, **more), write_recording(map(line, steady(60))), "--output", "json"
+        )
         assert (code, last(out)["verdict"]) == (0, "promote")
         (said,) = err.splitlines()
         assert said.startswith("streamgate-rollout: lint: ")
         assert f"policy.yaml: {words}" in said
 
     def test_a_query_that_lint_refuses_is_said_as_well(
-        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any]
+        self, run: Callable[..., Any], policy: Callable[..., Any], write_recording: Callable[..., Any]
     ) -> None:
         gate = {"name": "errors", "limit": 0.01, "query": {"bad": "a", "total": 'b{pod=~"{{pods}}"}'}}
-        assert "lint: " in run("replay", policy(gate), recorded(map(line, steady(60))))[2]
+        assert "lint: " in run("replay", policy(gate), write_recording(map(line, steady(60))))[2]
 
     def test_files_that_are_not_there_are_named(
-        self, run: Callable[..., Any], policy: Callable[..., Any], recorded: Callable[..., Any], tmp_path: Path
+        self, run: Callable[..., Any], policy: Callable[..., Any], write_recording: Callable[..., Any], tmp_path: Path
     ) -> None:
-        for arguments in (("nowhere.yaml", recorded([])), (policy(ERRORS), "nowhere.jsonl"), (tmp_path, recorded([]))):
+        for arguments in (
+            ("nowhere.yaml", write_recording([])),
+            (policy(ERRORS), "nowhere.jsonl"),
+            (tmp_path, write_recording([])),
+        ):
             code, out, err = run("replay", *arguments)
             assert (code, out) == (1, "")
             assert "cannot be read: " in err
@@ -395,7 +415,7 @@ class TestSamples:
             metrics = {}
             for gate in gates:
                 if gate["kind"] == "events":
-                    one = {"stable": drawn(1, stable=beside, canary=bad, seed=index)[0].metrics["errors"]}
+                    one = {"stable": draw_windows(1, stable=beside, canary=bad, seed=index)[0].metrics["errors"]}
                     arms: Any = one["stable"]
                     metrics[gate["metric"]] = {arm.value: {"good": arms[arm].good, "bad": arms[arm].bad} for arm in Arm}
                 else:
@@ -406,14 +426,18 @@ class TestSamples:
     @pytest.mark.parametrize("sample", [CANARY, BLUE_GREEN])
     @pytest.mark.parametrize(("bad", "end"), [(0.001, "promote"), (0.05, "rollback")])
     def test_a_good_one_is_promoted_and_a_bad_one_rolled_back(
-        self, run: Callable[..., Any], recorded: Callable[..., Any], sample: str, bad: float, end: str
+        self, run: Callable[..., Any], write_recording: Callable[..., Any], sample: str, bad: float, end: str
     ) -> None:
-        found = run("replay", sample, recorded(self.recording(run, sample, bad)), "--output", "json")
-        assert (found[0], last(found[1])["verdict"]) == (0, end)
+        result = run("replay", sample, write_recording(self.recording(run, sample, bad)), "--output", "json")
+        assert (result[0], last(result[1])["verdict"]) == (0, end)
 
-    def test_a_gauge_beyond_stables_is_rolled_back(self, run: Callable[..., Any], recorded: Callable[..., Any]) -> None:
-        found = run("replay", CANARY, recorded(self.recording(run, CANARY, 0.001, gauge=5.0)), "--output", "json")
-        assert last(found[1])["verdict"] == "rollback"
+    def test_a_gauge_beyond_stables_is_rolled_back(
+        self, run: Callable[..., Any], write_recording: Callable[..., Any]
+    ) -> None:
+        result = run(
+            "replay", CANARY, write_recording(self.recording(run, CANARY, 0.001, gauge=5.0)), "--output", "json"
+        )
+        assert last(result[1])["verdict"] == "rollback"
 
     @pytest.mark.parametrize("sample", [CANARY, BLUE_GREEN])
     def test_they_have_no_problem(self, run: Callable[..., Any], sample: str) -> None:
@@ -425,9 +449,9 @@ class TestLint:
     def test_gates_and_problems_are_listed(self, run: Callable[..., Any], policy: Callable[..., Any]) -> None:
         code, out, err = run("lint", policy(ERRORS, QUEUE), "--output", "json")
         assert (code, err) == (0, "")
-        found = json.loads(out)
-        assert found["problems"] == []
-        assert [(gate["metric"], gate["kind"], gate["limit"]) for gate in found["gates"]] == [
+        report = json.loads(out)
+        assert report["problems"] == []
+        assert [(gate["metric"], gate["kind"], gate["limit"]) for gate in report["gates"]] == [
             ("errors", "events", 0.01),
             ("queue", "gauge", None),
         ]
@@ -436,10 +460,10 @@ class TestLint:
         self, run: Callable[..., Any], policy: Callable[..., Any]
     ) -> None:
         code, out, _ = run("lint", policy({**ERRORS, "metric": 5}, QUEUE), "--output", "json")
-        found = json.loads(out)
+        report = json.loads(out)
         assert code == 1
-        assert [gate["metric"] for gate in found["gates"]] == ["queue"]
-        assert [each.split(":")[0] for each in found["problems"]] == ["spec.gates[0].metric"]
+        assert [gate["metric"] for gate in report["gates"]] == ["queue"]
+        assert [each.split(":")[0] for each in report["problems"]] == ["spec.gates[0].metric"]
 
     def test_relative_gates_of_blue_green_are_refused(
         self, run: Callable[..., Any], policy: Callable[..., Any]
@@ -469,8 +493,8 @@ class TestLint:
     def test_a_cluster_that_is_away_hides_nothing_of_what_the_file_says(
         self, run: Callable[..., Any], policy: Callable[..., Any], tmp_path: Path, output: str
     ) -> None:
-        found = run("lint", policy(ERRORS, settleSeconds=-1), f"--kubeconfig={tmp_path}/none", f"--output={output}")
-        code, out, err = found
+        result = run("lint", policy(ERRORS, settleSeconds=-1), f"--kubeconfig={tmp_path}/none", f"--output={output}")
+        code, out, err = result
         assert code == 1
         assert "spec.settleSeconds: -1" in out
         assert f"{tmp_path}/none" in (json.loads(out)["problems"][1] if output == "json" else err)
@@ -482,18 +506,18 @@ class TestLint:
         path = tmp_path / "x.yaml"
         path.write_text(text)
         code, out, err = run("lint", path, "--output", "json")
-        found = json.loads(out)
-        assert (code, err, found["gates"], len(found["problems"])) == (1, "", [], 1)
-        assert found["problems"][0].startswith(str(path))
-        assert BAD_FILES[text] in found["problems"][0]
+        report = json.loads(out)
+        assert (code, err, report["gates"], len(report["problems"])) == (1, "", [], 1)
+        assert report["problems"][0].startswith(str(path))
+        assert BAD_FILES[text] in report["problems"][0]
 
     def test_a_file_with_other_objects_and_a_list_is_read(
         self, run: Callable[..., Any], policy: Callable[..., Any], tmp_path: Path
     ) -> None:
-        found = yaml.safe_load(policy(ERRORS).read_text())
+        body = yaml.safe_load(policy(ERRORS).read_text())
         for documents in (
-            [{"kind": "Service"}, found, None],
-            [{"kind": "List", "items": [{"kind": "Service"}, found]}],
+            [{"kind": "Service"}, body, None],
+            [{"kind": "List", "items": [{"kind": "Service"}, body]}],
         ):
             path = tmp_path / "all.yaml"
             path.write_text(yaml.safe_dump_all(documents))
@@ -574,12 +598,12 @@ class TestVerbs:
 )
 def test_whatever_lines_say_windows_and_sentences_come_of_it(lines: list[Any]) -> None:
     newest = -1.0
-    for found in recording.read(lines):
-        if isinstance(found, Window):
-            assert found.time > newest
-            newest = found.time
+    for entry in recording.read(lines):
+        if isinstance(entry, Window):
+            assert entry.time > newest
+            newest = entry.time
         else:
-            assert "\n" not in str(found)
+            assert "\n" not in str(entry)
 
 
 JSON = st.recursive(
@@ -594,9 +618,9 @@ JSON = st.recursive(
 
 @given(st.fixed_dictionaries({"time": st.just(5), "metrics": JSON, "pods": JSON, "health": JSON, "step": JSON}))
 def test_whatever_a_window_holds_its_readings_are_numbers(raw: dict[Any, Any]) -> None:
-    for found in recording.read([json.dumps(raw).encode()], pods=True):
-        if isinstance(found, Window):
-            for arms in found.metrics.values():
+    for entry in recording.read([json.dumps(raw).encode()], pods=True):
+        if isinstance(entry, Window):
+            for arms in entry.metrics.values():
                 for reading in arms.values():
                     assert not isinstance(reading, Counts) or (reading.good >= 0 <= reading.bad)
 

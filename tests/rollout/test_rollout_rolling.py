@@ -18,22 +18,22 @@ TIMING = {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "2
 
 
 def timing(shop: Shop) -> dict[str, Any]:
-    """What a rolling release changes of the Deployment."""
+    """The fields of the Deployment that a rolling release changes."""
     spec = shop.get(DEPLOYMENTS)["spec"]
     return {key: spec[key] for key in ("strategy", "minReadySeconds", "progressDeadlineSeconds") if key in spec}
 
 
 def sizes(shop: Shop) -> dict[str, int]:
-    """Pods that the ReplicaSets of each image are to have."""
-    found: dict[str, int] = {}
+    """Image -> replicas wanted by its ReplicaSets."""
+    replicas: dict[str, int] = {}
     for each in shop.all(REPLICA_SETS):
         image = image_of(each["spec"]["template"])
-        found[image] = found.get(image, 0) + each["spec"]["replicas"]
-    return found
+        replicas[image] = replicas.get(image, 0) + each["spec"]["replicas"]
+    return replicas
 
 
-async def stepped(mark: str = "Stepping 0", **options: Any) -> Shop:
-    """A release in which all pods of the step are ready."""
+async def release_at_step(mark: str = "Stepping 0", **options: Any) -> Shop:
+    """A shop in a release that stands at the step `mark`, all pods of which are ready."""
     shop = await Shop(ROLLING, **options).ready()
     shop.release("web:2")
     await shop.until(lambda: shop.mark == mark and shop.status["release"].get("reached"))
@@ -45,7 +45,7 @@ async def test_a_good_release_goes_through_its_steps_beside_all_stable_pods() ->
     seen: list[tuple[str, int, int]] = []
     shop.every_step.append(lambda: seen.append((shop.mark, len(shop.pods("web:1")), len(shop.pods("web:2")))))
     shop.release("web:2")
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     # 3 * 25 / 75 = 1 new pod beside 3, then 3 * 50 / 50 = 3 beside 3; the rest by the controller, losing none.
     assert {(old, new) for mark, old, new in seen if mark == "Stepping 0"} <= {(3, 0), (3, 1)}
     assert {(old, new) for mark, old, new in seen if mark == "Stepping 1"} <= {(3, 1), (3, 3)}
@@ -58,15 +58,15 @@ async def test_a_good_release_goes_through_its_steps_beside_all_stable_pods() ->
 
 
 async def test_the_first_step_makes_no_other_deployment_and_moves_no_service() -> None:
-    shop = await stepped()
-    assert [found["metadata"]["name"] for found in shop.all(DEPLOYMENTS)] == ["web"]
+    shop = await release_at_step()
+    assert [each["metadata"]["name"] for each in shop.all(DEPLOYMENTS)] == ["web"]
     assert shop.get(SERVICES)["spec"]["selector"] == {"app": "web"}
     assert timing(shop)["minReadySeconds"] == HOLD < timing(shop)["progressDeadlineSeconds"] == NEVER
 
 
 @pytest.mark.parametrize("mark", ["Stepping 0", "Stepping 1"])
 async def test_a_step_holds_while_no_controller_of_ours_is_there(mark: str) -> None:
-    shop = await stepped(mark)
+    shop = await release_at_step(mark)
     before = sizes(shop)
     for _ in range(1000):  # the cluster's own controllers alone
         shop.simulator.step()
@@ -80,7 +80,7 @@ async def test_a_gate_that_fails_undoes_it(phase: str) -> None:
     shop.every_step.append(lambda: fewest.append(len(shop.pods())))
     shop.ears.say = lambda _: rolls_back() if shop.mark == phase else FREE
     shop.release("web:2")
-    await shop.settled("RolledBack")
+    await shop.until_outcome("RolledBack")
     shop.clean("web:1")
     assert min(fewest) == 3
     assert phase == "Completing" or set(shop.pods()) == before  # not one stable pod had to be started again
@@ -93,12 +93,12 @@ async def test_a_gate_that_fails_undoes_it(phase: str) -> None:
 async def test_timing_of_ones_own_is_put_back() -> None:
     shop = Shop(ROLLING)
     own = {"minReadySeconds": 2, "progressDeadlineSeconds": 99}
-    shop.edit(DEPLOYMENTS, lambda found: found["spec"].update(own))
+    shop.edit(DEPLOYMENTS, lambda raw: raw["spec"].update(own))
     await shop.ready()
     for image, end in (("web:2", "Promoted"), ("web:3", "RolledBack")):
         shop.ears.say = lambda phase, end=end: rolls_back() if end == "RolledBack" and phase == "Stepping" else FREE  # type: ignore[misc]
         shop.release(image)
-        await shop.settled(end)
+        await shop.until_outcome(end)
         assert timing(shop) == {**TIMING, **own}
 
 
@@ -129,10 +129,10 @@ async def test_the_share_stays_right_after_the_hpa_has_doubled_the_pods() -> Non
     await shop.until(lambda: shop.phase == "Stepping" and shop.status["release"].get("reached"))
     shop.scale(18)
     await shop.some(10)
-    found = sizes(shop)
+    replicas = sizes(shop)
     # of 18, 25 % are 6 beside 18; the stable ReplicaSet has what the proportion gave it.
-    assert found["web:2"] == 6
-    assert sum(found.values()) >= 18
+    assert replicas["web:2"] == 6
+    assert sum(replicas.values()) >= 18
 
 
 @settings(max_examples=10, deadline=None)
@@ -176,12 +176,12 @@ async def test_the_hpas_floor_is_held_and_put_back() -> None:
     shop.release("web:2")
     await shop.until(lambda: shop.phase == "Stepping")
     assert shop.get(HORIZONTAL_POD_AUTOSCALERS)["spec"]["minReplicas"] == 4
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     assert shop.get(HORIZONTAL_POD_AUTOSCALERS)["spec"]["minReplicas"] == 2
 
 
 async def test_an_edit_in_mid_step_goes_no_further_than_the_step_and_begins_the_next_release() -> None:
-    shop = await stepped()
+    shop = await release_at_step()
     most = list[int]()
     shop.every_step.append(lambda: most.append(len(shop.pods("web:3"))))
     shop.release("web:3")
@@ -196,10 +196,10 @@ async def test_an_edit_in_mid_step_goes_no_further_than_the_step_and_begins_the_
 
 @pytest.mark.parametrize("verb", ["undo", "restart"])
 async def test_undo_and_restart_in_mid_step(verb: str) -> None:
-    shop = await stepped()
+    shop = await release_at_step()
     shop.command(verb)
     if verb == "undo":  # as `kubectl rollout undo` does: the stable template again
-        await shop.settled("Reverted")
+        await shop.until_outcome("Reverted")
         shop.clean("web:1")
         assert timing(shop) == TIMING
     else:
@@ -223,22 +223,22 @@ async def test_the_policy_is_deleted_in_any_phase(phase: str) -> None:
 
 
 async def test_gitops_that_puts_the_strategy_back_in_mid_step_is_undone_at_once_and_said() -> None:
-    shop = await stepped("Stepping 1")
+    shop = await release_at_step("Stepping 1")
 
-    def apply(found: Any) -> None:
-        found["spec"]["strategy"] = TIMING["strategy"]
-        found["spec"].pop("minReadySeconds")
+    def apply(deployment: Any) -> None:
+        deployment["spec"]["strategy"] = TIMING["strategy"]
+        deployment["spec"].pop("minReadySeconds")
 
     shop.edit(DEPLOYMENTS, apply)
     await shop.some(2)
     assert timing(shop)["minReadySeconds"] == HOLD
-    assert "Interfered" in [found["type"] for found in shop.status["conditions"] if found["status"] == "True"]
-    await shop.settled("Promoted")
+    assert "Interfered" in [each["type"] for each in shop.status["conditions"] if each["status"] == "True"]
+    await shop.until_outcome("Promoted")
     shop.clean("web:2")
     assert timing(shop) == TIMING
     assert shop.interfered
     shop.release("web:3")
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     assert not shop.interfered  # of this release nothing was undone
 
 
@@ -246,7 +246,7 @@ async def test_pods_that_are_never_ready_are_taken_back_at_the_deadline() -> Non
     shop = await Shop({**ROLLING, "progressDeadlineSeconds": 20}).ready()
     shop.simulator.health = lambda pod: "never" if "web:2" in str(pod["spec"]) else "ok"
     shop.release("web:2")
-    await shop.settled("RolledBack")
+    await shop.until_outcome("RolledBack")
     assert "no progress for 20 s" in shop.status["history"][0]["reason"]
     shop.clean("web:1")
 
@@ -255,10 +255,10 @@ async def test_a_completion_that_goes_on_is_no_lack_of_progress() -> None:
     """10 pods, 2 at a time, of which each boots for 6 s: 30 s in all with a deadline of 20 s."""
     shop = await Shop({"rolling": {"steps": [{"weight": 10, "pauseSeconds": 1}]}, "progressDeadlineSeconds": 12},
                       replicas=10).ready()  # fmt: skip
-    shop.edit(DEPLOYMENTS, lambda found: found["spec"]["strategy"]["rollingUpdate"].update(maxSurge=2))
+    shop.edit(DEPLOYMENTS, lambda raw: raw["spec"]["strategy"]["rollingUpdate"].update(maxSurge=2))
     shop.simulator.boot = 5
     shop.release("web:2")
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     assert shop.since["Rolling"] - shop.since["Completing"] > 20
     shop.clean("web:2", replicas=10)
 
@@ -267,7 +267,7 @@ async def test_pods_that_crash_loop_are_taken_back() -> None:
     shop = await Shop(ROLLING).ready()
     shop.simulator.health = lambda pod: "crash" if "web:2" in str(pod["spec"]) else "ok"
     shop.release("web:2")
-    await shop.settled("RolledBack")
+    await shop.until_outcome("RolledBack")
     assert "crash-loop" in shop.status["history"][0]["reason"]
     shop.clean("web:1")
 
@@ -277,7 +277,7 @@ async def test_back_and_forth_between_templates() -> None:
     shop = await Shop(ROLLING).ready()
     for image in ("web:2", "web:1", "web:2"):
         shop.release(image)
-        await shop.settled("Promoted")
+        await shop.until_outcome("Promoted")
         shop.clean(image)
 
 
@@ -286,7 +286,7 @@ async def test_a_deployment_without_a_service_can_roll() -> None:
     shop.simulator.remove(SERVICES, shop.get(SERVICES))
     await shop.ready()
     shop.release("web:2")
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")
     assert len(shop.pods("web:2")) == len(shop.pods()) == 3
 
 
@@ -297,4 +297,4 @@ async def test_undecided_gates_hold_the_last_step() -> None:
     await shop.some(100)
     assert shop.mark == "Stepping 1"
     shop.command("promote", full=True)
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from adapter.rollout.model import shape
 from adapter.rollout.outside import MOST_URL
-from tests.rollout.test_rollout_gates_crd import SPEC, changed
+from tests.rollout.test_rollout_gates_crd import SPEC, replace_field
 
 CANARY: dict[str, Any] = {
     "metadata": {"name": "web"},
@@ -40,7 +40,12 @@ OF_META = {"name": "a.b-c", "namespace": "shop", "labels": {"a": "b"}, "annotati
 
 @pytest.mark.parametrize(
     "policy",
-    [CANARY, BLUE_GREEN, changed(CANARY, "spec.canary.traffic", ROUTE), changed(CANARY, "metadata", OF_META)],
+    [
+        CANARY,
+        BLUE_GREEN,
+        replace_field(CANARY, "spec.canary.traffic", ROUTE),
+        replace_field(CANARY, "metadata", OF_META),
+    ],
 )
 def test_a_good_policy_has_no_problem(policy: dict[str, Any]) -> None:
     assert shape.problems(policy) == []
@@ -112,7 +117,7 @@ def test_a_good_policy_has_no_problem(policy: dict[str, Any]) -> None:
 def test_each_problem_names_the_field_and_what_would_be_right(
     policy: dict[str, Any], path: str, value: Any, words: str
 ) -> None:
-    (problem,) = shape.problems(changed(policy, path, value))
+    (problem,) = shape.problems(replace_field(policy, path, value))
     assert words in problem
     field = path.rsplit(".", 1)[0] if "no such" not in words else path
     assert problem.startswith(field.removesuffix(".blueGreen"))
@@ -136,8 +141,8 @@ def test_the_fields_and_bounds_are_those_of_the_definition() -> None:
     assert (receivers["maxItems"], receiver["reasons"]["maxItems"]) == (shape.MOST_RECEIVERS, shape.MOST_REASONS)
     assert receiver["url"]["maxLength"] == MOST_URL
     for field, bounds in shape.SECONDS.items():
-        (found,) = (where[field] for where in (SPEC, blue_green, step) if field in where)
-        assert (found["minimum"], found["maximum"]) == bounds, field
+        (schema,) = (where[field] for where in (SPEC, blue_green, step) if field in where)
+        assert (schema["minimum"], schema["maximum"]) == bounds, field
 
 
 PLAIN = st.recursive(

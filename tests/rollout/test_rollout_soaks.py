@@ -38,7 +38,7 @@ async def test_new_pods_that_are_unready_again_and_again_are_rolled_back_at_the_
     shop = await Shop(ONE_STEP, progressDeadlineSeconds=120).ready()
     shop.release("web:2")
     shop.simulator.health = lambda pod: "never" if image_of(pod) == "web:2" and shop.now % 20 < 5 else "ok"
-    await shop.settled("RolledBack")
+    await shop.until_outcome("RolledBack")
     assert "no soak without an unready new pod" in shop.status["history"][0]["reason"]
 
 
@@ -53,7 +53,7 @@ async def test_a_roll_by_the_deployment_that_does_not_go_on_is_stuck() -> None:
     shop.command("abort")
     await shop.some(60)
     assert "Ignored" in shop.events
-    (stuck,) = [found for found in shop.status["conditions"] if found["type"] == "Stuck"]
+    (stuck,) = [each for each in shop.status["conditions"] if each["type"] == "Stuck"]
     assert (stuck["status"], shop.phase) == ("True", "Rolling")
     shop.simulator.health = lambda _: "ok"
-    await shop.settled("Promoted")
+    await shop.until_outcome("Promoted")

@@ -22,16 +22,16 @@ def value(telemetry: Telemetry, name: str, **labels: str) -> float | None:
 def test_each_way_back_is_timed_once_from_the_verdict_to_the_end_of_new_connections() -> None:
     telemetry = Telemetry()
     for status in (returning("a"), returning("a", 1.5), returning("a", 1.5), returning("b", 3.0)):
-        telemetry.turned("shop", "web", status)
+        telemetry.note_turn("shop", "web", status)
     assert value(telemetry, "streamgate_rollout_return_seconds_count") == 2
     assert value(telemetry, "streamgate_rollout_return_seconds_sum") == 4.5
 
 
 def test_verdicts_are_counted_by_policy_and_go_with_it() -> None:
     telemetry = Telemetry()
-    telemetry.turned("shop", "web", Status(phase=Phase.STEPPING))
+    telemetry.note_turn("shop", "web", Status(phase=Phase.STEPPING))
     for said in (Said.HOLD, Said.HOLD, Said.ROLLBACK):
-        telemetry.judged("shop", "web", said)
+        telemetry.count_verdict("shop", "web", said)
     labels = {"namespace": "shop", "policy": "web"}
     assert value(telemetry, "streamgate_rollout_verdicts_total", **labels, verdict="hold") == 2
     assert value(telemetry, "streamgate_rollout_verdicts_total", **labels, verdict="rollback") == 1
@@ -44,7 +44,7 @@ def test_a_release_is_undecided_only_while_there_is_one() -> None:
     labels = {"namespace": "shop", "policy": "web"}
     under_way = Status(phase=Phase.STEPPING, release=Release(id="a"))
     for status, undecided, told in ((under_way, True, 1), (under_way, False, 0), (Status(), True, 0)):
-        telemetry.turned("shop", "web", status, undecided=undecided)
+        telemetry.note_turn("shop", "web", status, undecided=undecided)
         assert value(telemetry, "streamgate_rollout_undecided", **labels) == told
     telemetry.forget("shop", "web")
     assert value(telemetry, "streamgate_rollout_undecided", **labels) is None
@@ -53,10 +53,10 @@ def test_a_release_is_undecided_only_while_there_is_one() -> None:
 def test_counters_begin_at_zero_so_that_a_first_rollback_is_a_rise() -> None:
     telemetry = Telemetry()
     labels = {"namespace": "shop", "policy": "web"}
-    telemetry.turned("shop", "web", Status(phase=Phase.IDLE))
+    telemetry.note_turn("shop", "web", Status(phase=Phase.IDLE))
     for outcome in Outcome:
         assert value(telemetry, "streamgate_rollout_releases_total", **labels, outcome=outcome.value) == 0
-    telemetry.turned("shop", "web", Status(phase=Phase.IDLE, history=(Past(Outcome.ROLLED_BACK),)))
+    telemetry.note_turn("shop", "web", Status(phase=Phase.IDLE, history=(Past(Outcome.ROLLED_BACK),)))
     assert value(telemetry, "streamgate_rollout_releases_total", **labels, outcome="RolledBack") == 1
     for said in Said:
         assert value(telemetry, "streamgate_rollout_verdicts_total", **labels, verdict=said.value) == 0
@@ -66,7 +66,7 @@ def test_counters_begin_at_zero_so_that_a_first_rollback_is_a_rise() -> None:
 
 def test_a_policy_that_is_gone_leaves_no_series() -> None:
     telemetry = Telemetry()
-    telemetry.turned("shop", "web", returning("a", 1.5))
+    telemetry.note_turn("shop", "web", returning("a", 1.5))
     telemetry.forget("shop", "web")
     left = [
         sample.name

@@ -55,27 +55,27 @@ def test_weights_are_exact_others_keep_their_part_and_all_is_put_back(
     gateway, held = Gateway(RouteRef(name="web", service="web")), refs
     before = {ref["name"]: ref.get("weight", 1) for ref in refs}
     for weight in steps:
-        held = gateway._wanted(held, "new", weight)
+        held = gateway._weigh_backends(held, "new", weight)
         now = {ref["name"]: ref["weight"] for ref in held}
         assert now["new"] == before["web"] * weight
         assert now["new"] + now["web"] == before["web"] * 100
         assert all(now[name] == before[name] * 100 for name in before.keys() - {"web"})
         assert max(now.values()) <= 1_000_000
-        assert gateway._wanted(held, "new", weight) == held  # what was written is what is wanted
-    back = gateway._wanted(held, "new", 0)
+        assert gateway._weigh_backends(held, "new", weight) == held  # what was written is what is wanted
+    back = gateway._weigh_backends(held, "new", 0)
     assert {ref["name"]: ref["weight"] for ref in back} == before
     assert [ref["name"] for ref in back] == [ref["name"] for ref in refs]
-    assert gateway._wanted(back, "new", 0) == back
+    assert gateway._weigh_backends(back, "new", 0) == back
 
 
 def test_a_rule_that_does_not_name_the_service_is_not_touched() -> None:
     gateway = Gateway(RouteRef(name="web", service="web"))
     for refs in ([{"name": "other"}], [{"name": "web", "namespace": "far"}], [{"name": "web", "kind": "Bucket"}], []):
-        assert gateway._wanted(refs, "new", 10) is refs
+        assert gateway._weigh_backends(refs, "new", 10) is refs
 
 
-def routed(weights: tuple[int, ...] = (10, 90), *, resolved: bool = True) -> Shop:
-    """A shop whose traffic comes through an HTTPRoute with an unrelated rule; the gateway answers a step later."""
+def shop_behind_route(weights: tuple[int, ...] = (10, 90), *, resolved: bool = True) -> Shop:
+    """A shop behind an HTTPRoute that also has an unrelated rule; the gateway answers a step later."""
     steps = [{"weight": weight, "pauseSeconds": 3} for weight in weights]
     shop = Shop({"canary": {"steps": steps, "traffic": {"httpRoute": {"name": "web", "service": "web"}}}})
     other = {"matches": [{"path": {"value": "/api"}}], "backendRefs": [{"name": "api", "port": 81, "weight": 7}]}
@@ -84,13 +84,13 @@ def routed(weights: tuple[int, ...] = (10, 90), *, resolved: bool = True) -> Sho
     shop.put(HTTP_ROUTES, {"metadata": meta, "spec": {"rules": [other, mine]}})
 
     def answer() -> None:
-        found = shop.get(HTTP_ROUTES)
-        held = {"observedGeneration": found["metadata"]["generation"]}
+        route = shop.get(HTTP_ROUTES)
+        held = {"observedGeneration": route["metadata"]["generation"]}
         conditions = [{"type": "Accepted", "status": "True", **held}]
         conditions.append({"type": "ResolvedRefs", "status": str(resolved), **held})
         status = {"parents": [{"conditions": conditions}]}
-        if found.get("status") != status:
-            shop.put(HTTP_ROUTES, {**found, "status": status})
+        if route.get("status") != status:
+            shop.put(HTTP_ROUTES, {**route, "status": status})
 
     shop.every_step.append(answer)
     return shop
@@ -103,29 +103,29 @@ def refs(shop: Shop) -> list[tuple[str, int]]:
 
 @pytest.mark.parametrize("end", ["Promoted", "RolledBack"])
 async def test_a_canary_by_route_goes_through_its_weights_and_leaves_no_trace(end: str) -> None:
-    shop = await routed().ready()
+    shop = await shop_behind_route().ready()
     shop.ears.say = lambda _: rolls_back() if end == "RolledBack" and refs(shop)[-1][1] == 90 else FREE
     seen: list[list[tuple[str, int]]] = []
     shop.every_step.append(lambda: seen.append(refs(shop)))
     other = shop.get(HTTP_ROUTES)["spec"]["rules"][0]
     shop.release("web:2")
-    await shop.settled(end)
+    await shop.until_outcome(end)
     sibling = next(name for held in seen for name, _ in held if name != "web")
     weights = [dict(held).get(sibling, 0) for held in seen]
     assert list(dict.fromkeys(weights)) == [0, 10, 90]
     assert refs(shop) == [("web", 1)]
     assert shop.get(HTTP_ROUTES)["spec"]["rules"][0] == other
-    assert [found["metadata"]["name"] for found in shop.all(SERVICES)] == ["web"]
+    assert [service["metadata"]["name"] for service in shop.all(SERVICES)] == ["web"]
     shop.clean("web:2" if end == "Promoted" else "web:1")
 
 
 async def test_the_sibling_is_sized_before_its_weight_moves() -> None:
-    shop = await routed((10, 90)).ready()
+    shop = await shop_behind_route((10, 90)).ready()
     short: list[str] = []
 
     def look() -> None:
         weight = sum(weight for name, weight in refs(shop) if name != "web")
-        ready = sum(1 for found in shop.all(SERVICES) if found["metadata"]["name"] != "web") and len(shop.pods("web:2"))
+        ready = sum(1 for each in shop.all(SERVICES) if each["metadata"]["name"] != "web") and len(shop.pods("web:2"))
         if ready * 100 < 3 * weight:  # 3 stable pods: 3 * w / 100 new ones, rounded up
             short.append(f"{ready} pods for {weight} %")
 
@@ -136,7 +136,7 @@ async def test_the_sibling_is_sized_before_its_weight_moves() -> None:
 
 
 async def test_a_backend_that_the_gateway_cannot_resolve_goes_no_further() -> None:
-    shop = await routed(resolved=False).ready()
+    shop = await shop_behind_route(resolved=False).ready()
     shop.release("web:2")
     await shop.some(40)
     assert shop.mark == "Stepping 0"
@@ -144,12 +144,12 @@ async def test_a_backend_that_the_gateway_cannot_resolve_goes_no_further() -> No
 
 
 async def test_gitops_puts_the_route_back_in_mid_release() -> None:
-    shop = await routed((10, 90)).ready()
+    shop = await shop_behind_route((10, 90)).ready()
     shop.release("web:2")
     await shop.until(lambda: shop.mark == "Stepping 1" and len(refs(shop)) == 2)
     mine = {"backendRefs": [{"name": "web", "port": 80}]}
-    shop.edit(HTTP_ROUTES, lambda found: found["spec"]["rules"].__setitem__(1, mine))
-    await shop.settled("Promoted")
+    shop.edit(HTTP_ROUTES, lambda raw: raw["spec"]["rules"].__setitem__(1, mine))
+    await shop.until_outcome("Promoted")
     assert refs(shop) == [("web", 1)]
     shop.clean("web:2")
 
@@ -177,15 +177,15 @@ async def test_ingress_nginx_gets_a_second_ingress_with_its_annotations() -> Non
     await shop.ready()
     shop.release("web:2")
     await shop.until(lambda: len(shop.all(INGRESSES)) == 2)
-    found = next(found for found in shop.all(INGRESSES) if found["metadata"]["name"] != "web")
-    name = found["metadata"]["name"]
-    assert found["metadata"]["annotations"] == {
+    ingress = next(ingress for ingress in shop.all(INGRESSES) if ingress["metadata"]["name"] != "web")
+    name = ingress["metadata"]["name"]
+    assert ingress["metadata"]["annotations"] == {
         "nginx.ingress.kubernetes.io/canary": "true",
         "nginx.ingress.kubernetes.io/canary-weight": "20",
     }
     golden = str(GOLDEN_INGRESS).replace("SIBLING", name)
-    assert str(found["spec"]) == golden
-    await shop.settled("Promoted")
+    assert str(ingress["spec"]) == golden
+    await shop.until_outcome("Promoted")
     assert [each["metadata"]["name"] for each in shop.all(INGRESSES)] == ["web"]
     assert shop.get(INGRESSES)["spec"] == spec
     shop.clean("web:2")

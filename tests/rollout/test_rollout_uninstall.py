@@ -70,8 +70,8 @@ async def test_nothing_of_a_policy_is_left_whenever_its_controller_ended(moment:
         assert await left.let_go()
         await shop.some(8)  # the last of the ReplicaSets settle
     shop.clean(image)
-    found = shop.get(DEPLOYMENTS)
-    assert not found["spec"].get("paused")
+    deployment = shop.get(DEPLOYMENTS)
+    assert not deployment["spec"].get("paused")
     assert shop.get(HORIZONTAL_POD_AUTOSCALERS)["spec"]["minReplicas"] == 2
     assert shop.get(POLICIES) is None
     assert left.said[0].startswith("shop/web: deleted, phase ")
@@ -89,7 +89,7 @@ async def test_a_policy_that_took_nothing_over_is_just_deleted() -> None:
 
 async def test_one_whose_finalizer_was_taken_away_by_hand_still_makes_its_deployment_ordinary() -> None:
     shop = await Shop().ready()
-    shop.edit(POLICIES, lambda found: found["metadata"].pop("finalizers"))
+    shop.edit(POLICIES, lambda raw: raw["metadata"].pop("finalizers"))
     async with alone(shop) as left:
         assert await left.let_go()
     assert not shop.get(DEPLOYMENTS)["spec"].get("paused")
@@ -122,8 +122,8 @@ async def test_a_controller_that_runs_after_all_is_no_danger() -> None:
     shop.clean("web:1")
 
 
-async def stuck() -> Shop:
-    """In mid-release the stable pods go ill: going back now would answer nobody."""
+async def stuck_release() -> Shop:
+    """A shop in mid-release whose stable pods became ill: after a rollback nobody would be answered."""
     shop = await Shop().ready()
     shop.release("web:2")
     await shop.until(lambda: shop.mark == "Verifying")
@@ -133,7 +133,7 @@ async def stuck() -> Shop:
 
 
 async def test_one_that_cannot_be_let_go_says_what_it_waits_for() -> None:
-    shop = await stuck()
+    shop = await stuck_release()
     async with alone(shop) as left:
         assert not await left.let_go(patience=30)
     assert "not gone in time, phase Returning: waits for a stable pod to be ready" in left.said[-1]
@@ -141,7 +141,7 @@ async def test_one_that_cannot_be_let_go_says_what_it_waits_for() -> None:
 
 
 async def test_a_forced_one_goes_and_what_is_left_is_said() -> None:
-    shop = await stuck()
+    shop = await stuck_release()
     before = shop.get(SERVICES)["spec"]["selector"]
     async with alone(shop) as left:
         assert not await left.let_go(patience=30, force=True)

@@ -15,7 +15,7 @@ from adapter.program import verbs
 from adapter.program.flags import HelpWanted
 from adapter.rollout.__main__ import main
 from adapter.rollout.cli.verbs import VERBS
-from adapter.rollout.cli.wait import ended, wait
+from adapter.rollout.cli.wait import exit_code, wait
 from adapter.rollout.model.policy import COMMAND, RolloutPolicy
 from adapter.rollout.model.status import Outcome, Past, Phase, Revision, Status
 
@@ -83,7 +83,7 @@ def test_wait_ends_where_all_that_was_asked_for_is_over(changes: dict[str, Any],
     status = Status(observed_generation=2, phase=Phase.IDLE, command="1", stable=Revision(fingerprint="a"), history=())
     meta = ObjectMeta(name="web", generation=2, annotations={COMMAND: '{"verb": "restart", "id": "1"}'})
     policy = RolloutPolicy(metadata=meta, status=msgspec.structs.replace(status, **changes))
-    assert ended(policy, cast(Any, SimpleNamespace(fingerprint=now))) is code
+    assert exit_code(policy, cast(Any, SimpleNamespace(fingerprint=now))) is code
 
 
 @pytest.mark.parametrize("verb", ["promote", "pause", "resume", "abort"])
@@ -159,11 +159,11 @@ def test_an_interrupt_is_no_traceback() -> None:
 
 
 def test_help_that_nobody_reads_any_more_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone(_: Any) -> None:
+    def break_pipe(_: Any) -> None:
         raise BrokenPipeError
 
     hushed: list[bool] = []
-    monkeypatch.setattr("adapter.program.tables.lines", gone)
+    monkeypatch.setattr("adapter.program.tables.lines", break_pipe)
     monkeypatch.setattr("adapter.program.verbs._hush", lambda: hushed.append(True))
     assert verbs.run("sample", raising(HelpWanted("help")), failures=()) == 0
     assert hushed

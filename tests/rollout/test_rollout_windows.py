@@ -25,11 +25,11 @@ def through(*scrapes: tuple[Any, ...], metric: str = "errors", since: float = RE
     """Windows and notes of scrapes (now, samples)."""
     cursor, windows, notes = Cursor(since), list[Any](), list[Any]()
     for now, samples in scrapes:
-        found = cut(cursor, Scrape(counters={metric: samples}), now)
-        cursor = found.cursor
-        notes += found.notes
-        if found.window:
-            windows.append(found.window)
+        result = cut(cursor, Scrape(counters={metric: samples}), now)
+        cursor = result.cursor
+        notes += result.notes
+        if result.window:
+            windows.append(result.window)
     return windows, notes
 
 
@@ -214,10 +214,10 @@ def test_gauges_are_the_mean_over_an_arms_pods() -> None:
         Level(Arm.STABLE, "old", NOW - MAX_AGE - 1, 99.0),
         Level(Arm.STABLE, "bad", NOW, math.nan),
     ]
-    found = cut(Cursor(RELEASE), Scrape(gauges={"queue": levels}), NOW)
-    assert found.window is not None
-    assert found.window.metrics["queue"] == {Arm.CANARY: Gauge(3.0), Arm.STABLE: Gauge(7.0)}
-    assert len(found.notes) == 2
+    result = cut(Cursor(RELEASE), Scrape(gauges={"queue": levels}), NOW)
+    assert result.window is not None
+    assert result.window.metrics["queue"] == {Arm.CANARY: Gauge(3.0), Arm.STABLE: Gauge(7.0)}
+    assert len(result.notes) == 2
 
 
 STEPS = st.lists(
@@ -226,8 +226,10 @@ STEPS = st.lists(
 """Requests, bad among them at most, whether the process restarts before, whether the judge looks."""
 
 
-def counted(steps: list[Any], *, scale: int = 1, looks: str | None = None) -> tuple[list[int], list[float]]:
-    """(true, counted) sums of a pod that was there from 0: what it served while watched, and what windows say."""
+def totals_served_and_counted(
+    steps: list[Any], *, scale: int = 1, looks: str | None = None
+) -> tuple[list[int], list[float]]:
+    """([requests, bad] that a pod served while watched, the same as windows count them)."""
     total = bad = 0
     truth = [0, 0]
     cursor = cut(Cursor(RELEASE), Scrape(counters={"errors": [sample("a", NOW, 0, 0)]}), NOW).cursor
@@ -238,22 +240,28 @@ def counted(steps: list[Any], *, scale: int = 1, looks: str | None = None) -> tu
         truth = [truth[0] + scale * more, truth[1] + scale * ill]
         if looks is None and not look and index < len(steps):
             continue
-        found = cut(cursor, Scrape(counters={"errors": [sample("a", NOW + index, total, bad)]}), NOW + index)
-        cursor = found.cursor
-        if found.window and Arm.CANARY in found.window.metrics["errors"]:
-            counts: Any = found.window.metrics["errors"][Arm.CANARY]
+        result = cut(cursor, Scrape(counters={"errors": [sample("a", NOW + index, total, bad)]}), NOW + index)
+        cursor = result.cursor
+        if result.window and Arm.CANARY in result.window.metrics["errors"]:
+            counts: Any = result.window.metrics["errors"][Arm.CANARY]
             seen = [seen[0] + counts.all, seen[1] + counts.bad]
     return truth, seen
 
 
 @given(STEPS)
 def test_however_often_one_looks_the_sums_are_the_same(steps: list[Any]) -> None:
-    assert counted(steps)[1] == counted(steps, looks="every time")[1] == counted(steps)[0]
+    assert (
+        totals_served_and_counted(steps)[1]
+        == totals_served_and_counted(steps, looks="every time")[1]
+        == totals_served_and_counted(steps)[0]
+    )
 
 
 @given(STEPS, st.integers(1, 1000))
 def test_sums_are_linear(steps: list[Any], scale: int) -> None:
-    assert counted(steps, scale=scale)[1] == [scale * each for each in counted(steps)[1]]
+    assert totals_served_and_counted(steps, scale=scale)[1] == [
+        scale * each for each in totals_served_and_counted(steps)[1]
+    ]
 
 
 @given(STEPS)
@@ -266,10 +274,10 @@ def test_a_restart_right_after_a_look_loses_nothing(steps: list[Any]) -> None:
         if restarts and more < total:  # a counter that already passed its old value shows no reset
             total = bad = 0
         total, bad, truth = total + more, bad + min(more, ill), truth + more
-        found = cut(cursor, Scrape(counters={"errors": [sample("a", NOW + index, total, bad)]}), NOW + index)
-        cursor = found.cursor
-        if found.window:
-            counts = found.window.metrics["errors"][Arm.CANARY]
+        result = cut(cursor, Scrape(counters={"errors": [sample("a", NOW + index, total, bad)]}), NOW + index)
+        cursor = result.cursor
+        if result.window:
+            counts = result.window.metrics["errors"][Arm.CANARY]
             assert isinstance(counts, Counts)
             seen += counts.all
     assert seen == truth
@@ -283,10 +291,10 @@ def test_whatever_pods_say_counts_are_finite_and_not_negative(parts: list[Any]) 
             Sample(Arm.CANARY, pod, NOW + index, total * (index + 1), bad, born=RELEASE + 1)
             for pod, total, bad in parts
         ]
-        found = cut(cursor, Scrape(counters={"errors": samples}), NOW + index)
-        cursor = found.cursor
-        if found.window:
-            for counts in found.window.metrics["errors"].values():
+        result = cut(cursor, Scrape(counters={"errors": samples}), NOW + index)
+        cursor = result.cursor
+        if result.window:
+            for counts in result.window.metrics["errors"].values():
                 assert isinstance(counts, Counts)
                 assert counts.good >= 0
                 assert counts.bad >= 0
@@ -296,10 +304,10 @@ def test_whatever_pods_say_counts_are_finite_and_not_negative(parts: list[Any]) 
 def test_a_scrape_may_lack_a_metric_for_a_while() -> None:
     first = Scrape(counters={"errors": [sample("a", NOW, 5)]})
     cursor = cut(Cursor(RELEASE), first, NOW).cursor
-    found = cut(cursor, Scrape(), NOW + 5)
-    assert found.window is not None
-    assert found.window.metrics == {"errors": {}}
-    later = cut(found.cursor, Scrape(counters={"errors": [sample("a", NOW + 10, 9)]}), NOW + 10)
+    result = cut(cursor, Scrape(), NOW + 5)
+    assert result.window is not None
+    assert result.window.metrics == {"errors": {}}
+    later = cut(result.cursor, Scrape(counters={"errors": [sample("a", NOW + 10, 9)]}), NOW + 10)
     assert later.window is not None
     assert later.window.metrics["errors"][Arm.CANARY] == Counts(4, 0)
 
@@ -352,9 +360,9 @@ def test_one_wrong_time_does_not_stop_the_clock() -> None:
         for at in range(0, 300, 5)
     ]
     windows, notes = through(*scrapes)
-    found = [window.metrics["errors"].get(Arm.CANARY) for window in windows]
+    canary_counts = [window.metrics["errors"].get(Arm.CANARY) for window in windows]
     assert len(windows) == 60
-    assert found == [None, Counts(50, 0), Counts(50, 0), None, Counts(100, 0), *[Counts(50, 0)] * 55]
+    assert canary_counts == [None, Counts(50, 0), Counts(50, 0), None, Counts(100, 0), *[Counts(50, 0)] * 55]
     assert notes == ["errors of pod a: the sample is 86400 s ahead of our clock, more than 10 s; taken as no evidence"]
 
 
@@ -379,8 +387,8 @@ def test_a_pod_whose_samples_are_in_the_future_never_delays_the_others(steps: li
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=9))
 def test_a_mean_is_among_its_values_however_large_they_are(values: list[float]) -> None:
     levels = [Level(Arm.CANARY, str(index), NOW, value) for index, value in enumerate(values)]
-    found = cut(Cursor(RELEASE), Scrape(gauges={"queue": levels}), NOW)
-    assert found.window is not None
-    mean = found.window.metrics["queue"][Arm.CANARY]
+    result = cut(Cursor(RELEASE), Scrape(gauges={"queue": levels}), NOW)
+    assert result.window is not None
+    mean = result.window.metrics["queue"][Arm.CANARY]
     assert isinstance(mean, Gauge)
     assert min(values) <= mean.value <= max(values)

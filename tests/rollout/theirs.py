@@ -12,7 +12,7 @@ SAMPLES = sorted((ROOT / "tests" / "golden" / "import").glob("*[a-z].yaml"))
 
 
 def of(*objects: Object) -> Import:
-    """JSON is YAML, and faster written."""
+    """What import makes of these objects; they are given as JSON, which is YAML and faster to write."""
     return read("\n---\n".join(map(json.dumps, objects)).encode(), "theirs.yaml")
 
 
@@ -35,9 +35,9 @@ def metric(query: str = "queue", success: str = "result[0] < 5", **more: Any) ->
     return {"name": "m", "successCondition": success, "provider": {"prometheus": {"query": query}}, **more}
 
 
-def analysed(steps: list[Object] | None = None, **canary: Any) -> Object:
-    found = {"steps": steps or [{"setWeight": 20}], "analysis": {"templates": [{"templateName": "check"}]}}
-    return {"canary": found | canary}
+def strategy_with_analysis(steps: list[Object] | None = None, **canary: Any) -> Object:
+    fields = {"steps": steps or [{"setWeight": 20}], "analysis": {"templates": [{"templateName": "check"}]}}
+    return {"canary": fields | canary}
 
 
 def canary(analysis: Object | None = None, **spec: Any) -> Object:
@@ -48,15 +48,15 @@ def canary(analysis: Object | None = None, **spec: Any) -> Object:
 
 
 def gate(*objects: Object) -> Object:
-    """The one gate that came of them."""
+    """The only gate of the only policy that import makes of these objects."""
     (policy,) = of(*objects).policies
-    (found,) = policy["spec"]["gates"]
-    return dict(found)
+    (only_gate,) = policy["spec"]["gates"]
+    return dict(only_gate)
 
 
-def asked(query: str, success: str) -> Object:
-    return gate(rollout(analysed()), template(metric(query, success)))
+def gate_from(query: str, success: str) -> Object:
+    return gate(rollout(strategy_with_analysis()), template(metric(query, success)))
 
 
-def said(found: Import, field: str) -> list[str]:
-    return [each.says for each in found.findings if each.field == field]
+def sentences_about(conversion: Import, field: str) -> list[str]:
+    return [each.says for each in conversion.findings if each.field == field]

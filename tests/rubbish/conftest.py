@@ -189,8 +189,8 @@ class Running:
 
     def lines(self, event: str = "") -> list[dict[str, Any]]:
         """The lines of its log, those of one event if one is named."""
-        found = [json.loads(line) for line in self.log.read_text().splitlines(keepends=True) if line.endswith("\n")]
-        return [line for line in found if event in ("", line["event"])]
+        entries = [json.loads(line) for line in self.log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        return [line for line in entries if event in ("", line["event"])]
 
     def ask(self, path: str, *, method: str = "GET", **headers: str) -> Reply:
         """The answer to a request of its administrator."""

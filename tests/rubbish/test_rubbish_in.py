@@ -65,12 +65,12 @@ def adapter(pods: Pods, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
 
 
 def test_the_good_pod_is_served_and_only_it(adapter: Running) -> None:
-    def served() -> dict[str, str]:
+    def pod_values() -> dict[str, str]:
         return adapter.values("http_requests_per_second", "?labelSelector=app%3Dweb")
 
-    assert set(served()) - {"liar"} == {"good"}  # not the NaN, not the answer with status 500
+    assert set(pod_values()) - {"liar"} == {"good"}  # not the NaN, not the answer with status 500
     # the liar's million is not counted as the good pod's; of few scrapes the rate is as uneven as the machine is busy
-    assert until(lambda: 0.9 * RATE <= milli(served()["good"]) <= 1.1 * RATE, 20), served()
+    assert until(lambda: 0.9 * RATE <= milli(pod_values()["good"]) <= 1.1 * RATE, 20), pod_values()
 
 
 def milli(text: str) -> float:

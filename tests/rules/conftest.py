@@ -27,7 +27,7 @@ class Contradiction(Exception):  # noqa: N818 - a state of the data
     """Prometheus would fail the query."""
 
 
-def _reduced(operation: str, values: list[float]) -> float:
+def _aggregate_values(operation: str, values: list[float]) -> float:
     mean = math.fsum(values) / len(values)
     spread = math.fsum((value - mean) ** 2 for value in values) / len(values)
     return {
@@ -48,8 +48,8 @@ COMPARISON = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": opera
 def _matches(labels: dict[str, str], selector: Any) -> bool:
     wanted = list(matchers(selector)) + ([("__name__", "=", selector.name)] if selector.name else [])
     for name, op, value in wanted:
-        found = labels.get(name, "")
-        hit = found == value if op in ("=", "!=") else re.fullmatch(value, found) is not None
+        actual = labels.get(name, "")
+        hit = actual == value if op in ("=", "!=") else re.fullmatch(value, actual) is not None
         if hit == op.startswith("!"):
             return False
     return True
@@ -117,8 +117,8 @@ class Evaluator:
             rest = tuple(sorted(_drop(labels, {"__name__", "le"}).items()))
             groups[rest].append((float(labels.get("le", "nan").replace("+Inf", "inf")), value))
         return [
-            (dict(rest), sum(value * (i + 1) for i, (_, value) in enumerate(sorted(found))))
-            for rest, found in groups.items()
+            (dict(rest), sum(value * (i + 1) for i, (_, value) in enumerate(sorted(buckets))))
+            for rest, buckets in groups.items()
         ]
 
     def label_replace(self, node: Any) -> list[Any]:
@@ -137,7 +137,7 @@ class Evaluator:
         for labels, value in self.of(node.expr):
             left = _drop(labels, names | {"__name__"}) if is_without(node) else _keep(labels, names)
             groups[tuple(sorted(left.items()))].append(value)
-        return [(dict(key), _reduced(str(node.op), values)) for key, values in groups.items()]
+        return [(dict(key), _aggregate_values(str(node.op), values)) for key, values in groups.items()]
 
     def binary(self, node: Any) -> Any:
         left, right, op = self.of(node.lhs), self.of(node.rhs), str(node.op)
@@ -146,7 +146,7 @@ class Evaluator:
         if isinstance(left, float) or isinstance(right, float):
             vector = right if isinstance(left, float) else left
             pairs = [(labels, *((left, v) if isinstance(left, float) else (v, right)), v) for labels, v in vector]
-            return self.paired(op, pairs)
+            return self.combine_pairs(op, pairs)
         names = set(node.modifier.matching.labels) if node.modifier and node.modifier.matching else set()
 
         def signature(labels: dict[Any, Any]) -> tuple[Any, ...]:
@@ -155,7 +155,7 @@ class Evaluator:
 
         if op in ("and", "or", "unless"):
             return self.sets(op, left, right, signature)
-        return self.joined(node, left, right, signature, names)
+        return self.join(node, left, right, signature, names)
 
     def sets(self, op: str, left: list[Any], right: list[Any], signature: Callable[..., Any]) -> list[Any]:
         known = {signature(labels) for labels, _ in (left if op == "or" else right)}
@@ -163,7 +163,7 @@ class Evaluator:
             return left + [(labels, value) for labels, value in right if signature(labels) not in known]
         return [(labels, value) for labels, value in left if (signature(labels) in known) == (op == "and")]
 
-    def joined(
+    def join(
         self, node: Any, left: list[Any], right: list[Any], signature: Callable[..., Any], names: set[Any]
     ) -> list[Any]:
         side = grouping_side(node)
@@ -187,9 +187,9 @@ class Evaluator:
             else:
                 out = _keep(labels, names) if is_on(node) else _drop(labels, names | {"__name__"})
             pairs.append((out, *((other, value) if side == "group_right" else (value, other)), value))
-        return _unique(self.paired(str(node.op), pairs))
+        return _unique(self.combine_pairs(str(node.op), pairs))
 
-    def paired(self, op: str, pairs: list[Any]) -> list[Any]:
+    def combine_pairs(self, op: str, pairs: list[Any]) -> list[Any]:
         if op in ARITHMETIC:
             return [(_drop(labels, {"__name__"}), ARITHMETIC[op](a, b)) for labels, a, b, _ in pairs]
         return [(labels, value) for labels, a, b, value in pairs if COMPARISON[op](a, b)]

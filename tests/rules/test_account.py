@@ -25,7 +25,7 @@ def series(*names: str, **labels: str) -> list[Mapping[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("found", "sentence"),
+    ("label_sets", "sentence"),
     [
         ([], "its seriesQuery finds no series"),
         (series("a_total", pod="p"), "its seriesQuery finds one series, which leaves one metric"),
@@ -53,17 +53,17 @@ def series(*names: str, **labels: str) -> list[Mapping[str, str]]:
         ),
     ],
 )
-def test_every_series_is_accounted_for(found: list[Mapping[str, str]], sentence: str) -> None:
+def test_every_series_is_accounted_for(label_sets: list[Mapping[str, str]], sentence: str) -> None:
     rule = (load(RULE, "rules.yaml").custom or ())[0]
     bound = bind(rule, ResourceMapper(KNOWN))
-    taken = account(bound, found, external=False)
+    taken = account(bound, label_sets, external=False)
     assert str(taken) == sentence
-    assert (taken.metrics > 0) is bool(offers(bound, found))
+    assert (taken.metrics > 0) is bool(offers(bound, label_sets))
 
 
 def test_an_external_metric_needs_no_label_of_an_object() -> None:
     rule = (load(RULE.replace("rules:", "externalRules:"), "rules.yaml").external or ())[0]
-    found = series("a_total", queue="mail")
-    taken = account(bind(rule, ResourceMapper(KNOWN)), found, external=True)
+    label_sets = series("a_total", queue="mail")
+    taken = account(bind(rule, ResourceMapper(KNOWN)), label_sets, external=True)
     assert (taken.metrics, dict(taken.dropped)) == (1, {})
     assert external_offers(rule, ["a_total"]) == [("a", "a_total")]

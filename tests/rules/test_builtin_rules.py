@@ -10,7 +10,7 @@ from adapter.metrics.source import Query
 from adapter.metrics.store.store import Store
 from adapter.rules import builtin
 from adapter.rules.config import load
-from adapter.rules.merge import merged, why_not
+from adapter.rules.merge import merge_objects, why_not
 from adapter.rules.naming import BoundRule, bind, combine, offers
 from adapter.rules.queries import custom_query
 from adapter.rules.resources import PODS, ResourceMapper
@@ -36,10 +36,10 @@ def series(name: str, value: int, **labels: str) -> tuple[dict[str, str], float]
 def values(evaluate: Callable[..., Any], rule: BoundRule[Any], world: list[Any]) -> dict[str, float]:
     """What the rule's own query and the merged one give per pod, which is the same."""
     own = evaluate(custom_query(rule, "ignored", resource=PODS, namespace="shop", names=["a", "b", "c"]), world)
-    one = evaluate(merged(rule, "ignored", PODS, ["shop"]), world)
-    found = {labels["pod"]: value for labels, value in own}
-    assert {labels["pod"]: value for labels, value in one} == found
-    return found
+    one = evaluate(merge_objects(rule, "ignored", PODS, ["shop"]), world)
+    by_pod = {labels["pod"]: value for labels, value in own}
+    assert {labels["pod"]: value for labels, value in one} == by_pod
+    return by_pod
 
 
 def test_they_are_a_file_like_any_other(rules: dict[str, Any]) -> None:
@@ -53,12 +53,16 @@ def test_they_are_a_file_like_any_other(rules: dict[str, Any]) -> None:
 def test_every_one_is_merged_and_has_a_time(rules: dict[str, Any]) -> None:
     for rule in rules.values():
         assert why_not(rule, PODS) == ""
-        assert timestamp_query(merged(rule, "x", PODS, ["shop"])).startswith("max by (pod, namespace) (timestamp(")
+        assert timestamp_query(merge_objects(rule, "x", PODS, ["shop"])).startswith(
+            "max by (pod, namespace) (timestamp("
+        )
 
 
 def test_they_collide_with_no_other(rules: dict[str, Any]) -> None:
-    found = [{"__name__": name, "pod": "a", "namespace": "shop"} for name in (*builtin.REQUESTS, *builtin.LATENCIES)]
-    parts = [(rule.rule, [((o.resource, o.metric), o) for o in offers(rule, found)]) for rule in rules.values()]
+    label_sets = [
+        {"__name__": name, "pod": "a", "namespace": "shop"} for name in (*builtin.REQUESTS, *builtin.LATENCIES)
+    ]
+    parts = [(rule.rule, [((o.resource, o.metric), o) for o in offers(rule, label_sets)]) for rule in rules.values()]
     chosen, problems = combine(parts)
     assert problems == []
     assert {metric for _, metric in chosen} == METRICS
@@ -126,21 +130,21 @@ def test_the_embedded_store_evaluates_every_one(rules: dict[str, Any]) -> None:
             labels = {"namespace": "shop", "pod": "a", "le": bound}
             point = Series.of("http_request_duration_seconds_bucket", labels), 10 * second * share, float(second)
             store.extend([point])
-    found = {}
+    results = {}
     for metric, rule in rules.items():
-        promql = merged(rule, "x", PODS, ["shop"])
+        promql = merge_objects(rule, "x", PODS, ["shop"])
         for sample in store.query(Query(promql), 120.0):
-            found[metric, sample.labels["pod"]] = sample.value
+            results[metric, sample.labels["pod"]] = sample.value
         times = {sample.labels["pod"]: sample.value for sample in store.query(Query(timestamp_query(promql)), 120.0)}
         assert times["a"] == 120.0
-    assert found["http_requests_per_second", "a"] == pytest.approx(3 + 1)
-    assert found["http_requests_per_second", "b"] == pytest.approx(3 + 1)
-    assert found["http_errors_per_second", "b"] == pytest.approx(1)
-    assert found["http_requests_total", "b"] == 4 * 120
-    assert found["http_errors_total", "b"] == 120
-    assert found["http_slow_requests_total", "a"] == 0
-    assert found["http_errors_ratio", "a"] == pytest.approx(1 / (3 + 1))
-    assert found["http_request_duration_seconds_p50", "a"] == pytest.approx(
+    assert results["http_requests_per_second", "a"] == pytest.approx(3 + 1)
+    assert results["http_requests_per_second", "b"] == pytest.approx(3 + 1)
+    assert results["http_errors_per_second", "b"] == pytest.approx(1)
+    assert results["http_requests_total", "b"] == 4 * 120
+    assert results["http_errors_total", "b"] == 120
+    assert results["http_slow_requests_total", "a"] == 0
+    assert results["http_errors_ratio", "a"] == pytest.approx(1 / (3 + 1))
+    assert results["http_request_duration_seconds_p50", "a"] == pytest.approx(
         0.1
     )  # half of the requests took up to 0.1 s
-    assert found["http_request_duration_seconds_p90", "a"] == pytest.approx(0.1 + 0.9 * (0.9 - 0.5) / 0.5)
+    assert results["http_request_duration_seconds_p90", "a"] == pytest.approx(0.1 + 0.9 * (0.9 - 0.5) / 0.5)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from adapter.metrics.promql.read import PromQLError, parse
 from adapter.metrics.promql.walk import children, matchers, selectors
 from adapter.rules.config import load
-from adapter.rules.merge import merged, merged_external
+from adapter.rules.merge import merge_external, merge_objects
 from adapter.rules.naming import BoundRule, bind
 from adapter.rules.queries import QueryError, custom_query, external_query
 from adapter.rules.resources import PODS, ResourceMapper
@@ -114,19 +114,19 @@ def test_any_name_and_value_leave_the_shape_of_the_template(
             bound, name, resource=PODS, namespace="shop", names=["a", "b"], metric_selector=selecting(text)
         ),
         lambda name, text: external_query(external, name, "shop", selecting(text)),
-        lambda name, text: merged(bound, name, PODS, ["shop"], selecting(text)),
+        lambda name, text: merge_objects(bound, name, PODS, ["shop"], selecting(text)),
         lambda name, text: getattr(
-            merged_external(external, name, ["shop"], [Selector([Requirement("queue", Operator.EQUALS, (text,))])]),
+            merge_external(external, name, ["shop"], [Selector([Requirement("queue", Operator.EQUALS, (text,))])]),
             "promql",
             None,
         ),
     ):
         try:
             asked = ask(series, value)
-            found = None if asked is None else shape(parse(asked))
+            own_shape = None if asked is None else shape(parse(asked))
         except (QueryError, PromQLError):
             continue  # left out, with a sentence
-        assert found is None or found == shape(parse(ask("series", plain)))
+        assert own_shape is None or own_shape == shape(parse(ask("series", plain)))
 
 
 @pytest.mark.parametrize("series", [name for name in BAD_NAMES if name != "\ud800"])
@@ -140,7 +140,7 @@ def test_a_name_that_is_no_classic_one_stands_in_the_braces(mapper: ResourceMapp
         [selector] = selectors(parse(query))
         assert (selector.name or {key: value for key, _, value in matchers(selector)}["__name__"]) == series
         assert after.replace(" ", "") in query.replace(" ", "")
-        assert merged(rule(template, mapper), series, PODS, ["shop"]) is not None
+        assert merge_objects(rule(template, mapper), series, PODS, ["shop"]) is not None
 
 
 @pytest.mark.parametrize(
@@ -213,4 +213,4 @@ def test_a_resources_label_that_is_no_word_is_quoted(mapper: ResourceMapper) -> 
     bound = bind((load(yaml.safe_dump({"rules": [raw]}), "c").custom or ())[0], mapper)
     query = custom_query(bound, "a.b", resource=PODS, namespace="shop", names=["web"])
     assert query == ('sum({__name__="a.b","k8s.namespace.name"="shop","k8s.pod.name"="web"}) by ("k8s.pod.name")')
-    assert '"k8s.namespace.name"' in (merged(bound, "a.b", PODS, ["shop"]) or "")
+    assert '"k8s.namespace.name"' in (merge_objects(bound, "a.b", PODS, ["shop"]) or "")

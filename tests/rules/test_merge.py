@@ -19,10 +19,10 @@ from adapter.metrics.promql.write import Writer
 from adapter.rules.config import load
 from adapter.rules.go.template import Template
 from adapter.rules.merge import (
-    merged,
-    merged_containers,
-    merged_external,
-    merged_nodes,
+    merge_containers,
+    merge_external,
+    merge_nodes,
+    merge_objects,
     why_not,
 )
 from adapter.rules.naming import BoundRule, bind
@@ -41,8 +41,8 @@ RESOURCE = yaml.safe_load((GOLDEN / "resource.yaml").read_text())
 WORLDS = 60
 
 
-def cases(found: list[dict[str, Any]], mergeable: bool | None = None, key: str = "merged") -> Any:
-    chosen = [case for case in found if mergeable is None or bool(case[key]) == mergeable]
+def cases(all_cases: list[dict[str, Any]], mergeable: bool | None = None, key: str = "merged") -> Any:
+    chosen = [case for case in all_cases if mergeable is None or bool(case[key]) == mergeable]
     return pytest.mark.parametrize("case", chosen, ids=[case["name"] for case in chosen])
 
 
@@ -80,7 +80,7 @@ def test_a_custom_rule_becomes_the_query_that_is_written_down(case: dict[str, An
         )
         == case["request"]
     )
-    assert merged(bound, case["series"], resource, ["shop", "bank"], selector) == case["merged"]
+    assert merge_objects(bound, case["series"], resource, ["shop", "bank"], selector) == case["merged"]
     if case["merged"]:
         assert timestamp_query(case["merged"]) == case["timestamp"]
         assert why_not(bound, resource, case["series"]) == ""
@@ -92,10 +92,10 @@ def test_a_custom_rule_becomes_the_query_that_is_written_down(case: dict[str, An
 def test_an_external_rule_becomes_the_query_that_is_written_down(case: dict[str, Any]) -> None:
     bound, selectors_ = external(case)
     assert [external_query(bound, case["series"], "shop", each) for each in selectors_] == case["requests"]
-    found = merged_external(bound, case["series"], ["shop", "bank"], selectors_)
-    assert (found and found.promql) == case["merged"]
-    if found:
-        assert sorted(found.added) == case["added"]
+    query = merge_external(bound, case["series"], ["shop", "bank"], selectors_)
+    assert (query and query.promql) == case["merged"]
+    if query:
+        assert sorted(query.added) == case["added"]
 
 
 @cases(RESOURCE)
@@ -103,11 +103,11 @@ def test_a_resource_rule_becomes_the_queries_that_are_written_down(case: dict[An
     bound = resource_rule(case)
     assert container_query(bound, "shop", ["web-0", "web-1"]) == case["containers"]
     assert node_query(bound, ["n1", "n2"]) == case["nodes"]
-    assert merged_or_none(merged_containers, bound, ["shop", "bank"]) == case["merged_containers"]
-    assert merged_or_none(merged_nodes, bound) == case["merged_nodes"]
+    assert merge_or_none(merge_containers, bound, ["shop", "bank"]) == case["merged_containers"]
+    assert merge_or_none(merge_nodes, bound) == case["merged_nodes"]
 
 
-def merged_or_none(merge: Callable[..., str], *arguments: object) -> str | None:
+def merge_or_none(merge: Callable[..., str], *arguments: object) -> str | None:
     try:
         return merge(*arguments)
     except QueryError:
@@ -165,7 +165,7 @@ def without(labels: dict[Any, Any], names: Any) -> dict[Any, Any]:
     return {name: value for name, value in labels.items() if name not in names}
 
 
-def restricted(vector: list[Any], **wanted: str) -> list[Any]:
+def restrict(vector: list[Any], **wanted: str) -> list[Any]:
     return [
         (labels, value) for labels, value in vector if all(labels.get(name) == value for name, value in wanted.items())
     ]
@@ -200,7 +200,7 @@ def test_a_merged_custom_query_gives_what_each_request_gives(
     namespaces = [""] if root else ["shop", "bank"]
     ns = None if root else label_of(bound, NAMESPACES)
     many = [value for value in VALUES[label] if value != "zoo"]
-    one = merged(bound, case["series"], resource, many if resource == NAMESPACES else ["shop", "bank"], selector)
+    one = merge_objects(bound, case["series"], resource, many if resource == NAMESPACES else ["shop", "bank"], selector)
     requests = []
     for namespace in namespaces:
         for names in [many, many[:1], many[-1:]] if resource != NAMESPACES else [many[:1], many[1:2]]:
@@ -209,8 +209,8 @@ def test_a_merged_custom_query_gives_what_each_request_gives(
             )
 
             def part(whole: list[Any], namespace: str = namespace, names: list[str] = names) -> list[Any]:
-                found = restricted(whole, **({} if ns is None else {ns: namespace}))
-                return [(labels, value) for labels, value in found if labels[label] in names]
+                rows = restrict(whole, **({} if ns is None else {ns: namespace}))
+                return [(labels, value) for labels, value in rows if labels[label] in names]
 
             requests.append((promql, part, {ns}))
     assert comparisons(evaluate, contradiction, one, requests, {label, ns}) > 20
@@ -221,18 +221,18 @@ def test_a_merged_external_query_gives_what_each_request_gives(
     case: dict[str, Any], evaluate: Callable[..., Any], contradiction: type[Contradiction]
 ) -> None:
     bound, selectors_ = external(case)
-    found = merged_external(bound, case["series"], ["shop", "bank"], selectors_)
+    query = merge_external(bound, case["series"], ["shop", "bank"], selectors_)
     requests: list[Any] = []
     for namespace in ["shop", "bank"]:
         for selector in selectors_:
-            wanted = dict(selector.equals) | ({found.namespace_label: namespace} if found.namespace_label else {})
+            wanted = dict(selector.equals) | ({query.namespace_label: namespace} if query.namespace_label else {})
 
             def part(whole: list[Any], wanted: dict[Any, Any] = wanted) -> list[Any]:
-                return [(without(labels, found.added), value) for labels, value in restricted(whole, **wanted)]
+                return [(without(labels, query.added), value) for labels, value in restrict(whole, **wanted)]
 
             requests.append((external_query(bound, case["series"], namespace, selector), part, set()))
-    by = {found.namespace_label, *found.keys, "queue", "topic", "consumergroup"}
-    assert comparisons(evaluate, contradiction, found.promql, requests, by) > 20
+    by = {query.namespace_label, *query.keys, "queue", "topic", "consumergroup"}
+    assert comparisons(evaluate, contradiction, query.promql, requests, by) > 20
 
 
 @cases(RESOURCE, mergeable=True, key="merged_containers")
@@ -242,11 +242,11 @@ def test_merged_usage_of_containers_is_what_each_request_gives(
     bound = resource_rule(case)
     requests = [
         (container_query(bound, namespace, names), lambda whole, namespace=namespace, names=names: [
-            pair for pair in restricted(whole, namespace=namespace) if pair[0]["pod"] in names
+            pair for pair in restrict(whole, namespace=namespace) if pair[0]["pod"] in names
         ], {"namespace"})
         for namespace in ("shop", "bank") for names in (["web-0", "web-1"], ["x-2"])
     ]  # fmt: skip
-    one = merged_containers(bound, ["shop", "bank"])
+    one = merge_containers(bound, ["shop", "bank"])
     assert comparisons(evaluate, contradiction, one, requests, {"namespace", "pod", "container"}) > 20
 
 
@@ -264,7 +264,7 @@ def test_merged_usage_of_nodes_is_what_each_request_gives(
         )
         for names in (["n1", "n2"], ["n1"], ["n2"])
     ]
-    assert comparisons(evaluate, contradiction, merged_nodes(bound), requests, {label, "namespace", "pod"}) > 5
+    assert comparisons(evaluate, contradiction, merge_nodes(bound), requests, {label, "namespace", "pod"}) > 5
 
 
 ANY = "x{<<.LabelMatchers>>}"
@@ -293,7 +293,7 @@ def test_whatever_is_merged_at_all_gives_what_each_request_gives(
             for join in JOINS:
                 template = f"({left}) {join} ({right})"
                 bound = bind(rule._replace(metrics_query=Template.parse(template)), MAPPER)
-                one = merged(bound, "x", PODS, ["shop", "bank"])
+                one = merge_objects(bound, "x", PODS, ["shop", "bank"])
                 if one is None:
                     continue
                 merges += 1
@@ -318,7 +318,7 @@ def agreement(
             for names in (["web-0", "web-1"], ["web-0"]):
                 promql = custom_query(bound, "x", resource=PODS, namespace=namespace, names=names)
                 own = evaluate(promql, series)
-                part = [pair for pair in restricted(whole, namespace=namespace) if pair[0]["pod"] in names]
+                part = [pair for pair in restrict(whole, namespace=namespace) if pair[0]["pod"] in names]
                 bare = [[(without(labels, {"namespace"}), value) for labels, value in side] for side in (own, part)]
                 assert as_set(bare[0]) == as_set(bare[1]), (promql, one, series)
                 agreed += len(own)
@@ -330,18 +330,18 @@ def agreement(
 
 def test_all_namespaces_need_a_namespace_but_no_list() -> None:
     bound, resource, selector = custom(CUSTOM[0])
-    promql = merged(bound, "x", resource, None, selector)
+    promql = merge_objects(bound, "x", resource, None, selector)
     assert promql == 'sum by (pod, namespace) (rate(x{namespace!="",pod!=""}[2m]))'
 
 
 def test_an_inequality_in_the_metric_selector_is_not_merged() -> None:
     bound, resource, _ = custom(CUSTOM[0])
-    assert merged(bound, "x", resource, ["a"], Selector.parse("code>5")) is None
+    assert merge_objects(bound, "x", resource, ["a"], Selector.parse("code>5")) is None
 
 
 def test_a_resource_without_a_label_is_explained() -> None:
     bound, _, _ = custom(CUSTOM[0])
-    assert merged(bound, "x", NODES, None) is None
+    assert merge_objects(bound, "x", NODES, None) is None
     assert "no label is given for nodes" in why_not(bound, NODES)
 
 
@@ -349,13 +349,13 @@ def test_what_is_no_promql_is_asked_per_request_with_the_reason() -> None:
     bound = bind(
         load(yaml.safe_dump({"rules": [pods_rule("sum(<<.Series>>{,<<.LabelMatchers>>}")]}), "t").custom[0], MAPPER
     )
-    assert merged(bound, "x", PODS, ["a"]) is None
+    assert merge_objects(bound, "x", PODS, ["a"]) is None
     assert "the query is no PromQL: " in why_not(bound, PODS)
 
 
 def test_a_very_deep_query_is_left_alone() -> None:
     bound = bind(load(yaml.safe_dump({"rules": [pods_rule("(" * 5000 + ANY + ")" * 5000)]}), "t").custom[0], MAPPER)
-    assert merged(bound, "x", PODS, ["a"]) is None
+    assert merge_objects(bound, "x", PODS, ["a"]) is None
     assert "nested deeper than 100 brackets" in why_not(bound, PODS)
 
 
@@ -411,8 +411,8 @@ def test_a_query_is_written_as_it_was_read(promql: str) -> None:
 def test_the_coverage_query_counts_the_samples_of_a_rates_window(
     promql: str, by: list[Any], coverage: str | None
 ) -> None:
-    found = coverage_query(promql, by)
-    assert (found and found.promql) == coverage
+    query = coverage_query(promql, by)
+    assert (query and query.promql) == coverage
 
 
 @pytest.mark.parametrize("function", ["histogram_quantile(0.9, {0})", "histogram_fraction(0, 1, {0})"])

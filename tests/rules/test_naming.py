@@ -82,10 +82,10 @@ def test_filters_look_anywhere_in_the_name() -> None:
 def test_a_series_is_on_offer_for_every_resource_label_it_carries(mapper: ResourceMapper) -> None:
     overrides = {"namespace": {"resource": "namespace"}, "pod": {"resource": "pod"}, "node": {"resource": "node"}}
     bound = bind(rule({"overrides": overrides}), mapper)
-    found = offers(
+    on_offer = offers(
         bound, [{"__name__": "x", "namespace": "a", "pod": "p", "code": "200"}, {"__name__": "y", "node": "n"}]
     )
-    assert found == [
+    assert on_offer == [
         Offer(NAMESPACES, "x", False, "x"), Offer(NODES, "y", False, "y"), Offer(PODS, "x", True, "x"),
     ]  # fmt: skip
 
@@ -153,10 +153,10 @@ def test_of_two_rules_with_one_name_the_last_wins_and_both_are_named(mapper: Res
     first, second = rule(query="a"), rule(query="b")._replace(place="rules[1], line 9")
     parts = []
     for each in (first, second):
-        found = offers(
+        on_offer = offers(
             bind(each, mapper), [{"__name__": "x", "pod": "p"}, {"__name__": f"only_{each.series_query}", "pod": "p"}]
         )
-        parts.append((each, [((offer.resource, offer.metric), offer) for offer in found]))
+        parts.append((each, [((offer.resource, offer.metric), offer) for offer in on_offer]))
     chosen, problems = combine(parts)
     assert chosen[PODS, "x"][0] is second
     assert chosen[PODS, "only_a"][0] is first

@@ -52,10 +52,10 @@ def test_the_fields_hold_what_prometheus_adapter_puts_there(
 
 def test_the_metric_selector_comes_first(mapper: ResourceMapper) -> None:
     bound = custom("<<.LabelMatchers>>", mapper)
-    found = custom_query(
+    query = custom_query(
         bound, "foo", resource=PODS, namespace="ns", names=["bar"], metric_selector=Selector.parse("verb=GET")
     )
-    assert found == 'verb="GET",namespace="ns",pod="bar"'
+    assert query == 'verb="GET",namespace="ns",pod="bar"'
 
 
 def test_namespaces_and_nodes_have_no_namespace(mapper: ResourceMapper) -> None:

@@ -84,64 +84,64 @@ def test_a_section_of_which_no_rule_works_is_served_empty() -> None:
     assert read({"seriesQuery": "x"}).custom == ()
 
 
-def broken(**changes: Any) -> dict[Any, Any]:
+def broken_rule(**changes: Any) -> dict[Any, Any]:
     rule = {**GOOD, **changes}
     return {key: value for key, value in rule.items() if value != "-"}
 
 
 @pytest.mark.parametrize(("rule", "problem"), [
     (
-        broken(metricQuery="x"),
+        broken_rule(metricQuery="x"),
         r"rules\[1\], line \d+: 'metricQuery' is no field there; right would be one of seriesQuery, ",
     ),
     (
-        broken(name={"match": "x"}),
+        broken_rule(name={"match": "x"}),
         r"rules\[1\]\.name, line \d+: 'match' is no field there; right would be one of matches, as",
     ),
     (
-        broken(resources={"overrides": {"pod": {"kind": "x"}}}),
+        broken_rule(resources={"overrides": {"pod": {"kind": "x"}}}),
         r"'kind' is no field there; right would be one of resource, group",
     ),
     (
-        broken(seriesFilters=[{"is": "a", "isNot": "b"}]),
+        broken_rule(seriesFilters=[{"is": "a", "isNot": "b"}]),
         r"seriesFilters\[0\], line \d+: it has both of `is` and `isNot`",
     ),
     (
-        broken(seriesFilters=[{}]),
+        broken_rule(seriesFilters=[{}]),
         r"seriesFilters\[0\], line \d+: it has none of `is` and `isNot`; right would be exactly one",
     ),
-    (broken(seriesFilters=[{"is": "(?=a)"}]), r"seriesFilters\[0\]\.is, line \d+: '\(\?=a\)' does not compile"),
-    (broken(seriesFilters="x"), r"expected a list, got a text|Expected|expected"),
-    (broken(name={"matches": "(a)(b)"}), r"name, line \d+: '\(a\)\(b\)' has 2 groups and no `as` says which"),
-    (broken(name={"matches": "("}), r"name\.matches, line \d+: '\(' does not compile"),
+    (broken_rule(seriesFilters=[{"is": "(?=a)"}]), r"seriesFilters\[0\]\.is, line \d+: '\(\?=a\)' does not compile"),
+    (broken_rule(seriesFilters="x"), r"expected a list, got a text|Expected|expected"),
+    (broken_rule(name={"matches": "(a)(b)"}), r"name, line \d+: '\(a\)\(b\)' has 2 groups and no `as` says which"),
+    (broken_rule(name={"matches": "("}), r"name\.matches, line \d+: '\(' does not compile"),
     (
-        broken(metricsQuery="<<.Serie>>"),
+        broken_rule(metricsQuery="<<.Serie>>"),
         r"metricsQuery, line \d+: the template does not work: column 3: there is no field \.Serie",
     ),
-    (broken(metricsQuery="-"), r"metricsQuery, line \d+: it is missing or empty"),
-    (broken(metricsQuery="<<if eq .Series \"a\">>x<<end>>"), r"the template gives nothing"),
-    (broken(seriesQuery="-"), r"seriesQuery, line \d+: it is missing"),
+    (broken_rule(metricsQuery="-"), r"metricsQuery, line \d+: it is missing or empty"),
+    (broken_rule(metricsQuery="<<if eq .Series \"a\">>x<<end>>"), r"the template gives nothing"),
+    (broken_rule(seriesQuery="-"), r"seriesQuery, line \d+: it is missing"),
     (
-        broken(resources={"template": "kube_<<.Group>>"}),
+        broken_rule(resources={"template": "kube_<<.Group>>"}),
         r"resources\.template, line \d+: the template leaves out the resource",
     ),
     (
-        broken(resources={"template": "<<.Kind>>"}),
+        broken_rule(resources={"template": "<<.Kind>>"}),
         r"there is no field \.Kind; right would be one of \.Group, \.Resource",
     ),
-    (broken(resources={"overrides": {"pod": {"group": "x"}}}), r"overrides\.pod, line \d+: `resource` is missing"),
-    (broken(resources={"namespaced": "maybe"}), r"namespaced, line \d+: 'maybe' is neither true nor false"),
+    (broken_rule(resources={"overrides": {"pod": {"group": "x"}}}), r"overrides\.pod, line \d+: `resource` is missing"),
+    (broken_rule(resources={"namespaced": "maybe"}), r"namespaced, line \d+: 'maybe' is neither true nor false"),
     (
-        broken(**{"x-streamgate": {"nan": "drop"}}),
+        broken_rule(**{"x-streamgate": {"nan": "drop"}}),
         r"x-streamgate\.nan, line \d+: 'drop' is unknown; right would be omit or zero",
     ),
     (
-        broken(**{"x-streamgate": {"pods": "running"}}),
+        broken_rule(**{"x-streamgate": {"pods": "running"}}),
         r"x-streamgate\.pods, line \d+: 'running' is unknown; right would be ready or any",
     ),
-    (broken(**{"x-streamgate": {"maxAge": "soon"}}), r"x-streamgate\.maxAge, line \d+: 'soon' is no duration"),
-    (broken(**{"x-streamgate": {"refresh": 0}}), r"'0' is no time above 0"),
-    (broken(**{"x-streamgate": {"max": 1}}), r"'max' is no field there; right would be one of maxAge, nan"),
+    (broken_rule(**{"x-streamgate": {"maxAge": "soon"}}), r"x-streamgate\.maxAge, line \d+: 'soon' is no duration"),
+    (broken_rule(**{"x-streamgate": {"refresh": 0}}), r"'0' is no time above 0"),
+    (broken_rule(**{"x-streamgate": {"max": 1}}), r"'max' is no field there; right would be one of maxAge, nan"),
     ("text", r"rules\[1\], line \d+: expected a mapping, got a text"),
     (None, r"rules\[1\], line \d+: expected a mapping"),
 ])  # fmt: skip

@@ -52,7 +52,7 @@ def test_flags_win_over_the_environment_and_that_over_the_defaults() -> None:
 )
 def test_a_wrong_setting_is_refused_with_its_name(values: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Settings().changed(values)
+        Settings().with_values(values)
 
 
 # -- answers ----------------------------------------------------------------------------------------------------------
@@ -119,8 +119,8 @@ async def test_it_is_ready_only_after_its_start_up_delay_and_not_while_it_drains
     assert (await service.handle(request("/readyz"))).code == 503
 
 
-async def queued(service: Service) -> int:
-    """The gauge as it is scraped."""
+async def requests_queued(service: Service) -> int:
+    """The gauge of queued requests as it is scraped."""
     body = (await service.handle(request("/metrics"))).body
     return int(next(line.split()[1] for line in body.splitlines() if line.startswith("http_requests_queued ")))
 
@@ -140,7 +140,7 @@ async def test_slots_make_requests_queue_in_their_order() -> None:
         for number in range(5):
             group.create_task(one(number))
             await asyncio.sleep(0)
-        assert (service.metrics.in_flight, await queued(service)) == (5, 3)
+        assert (service.metrics.in_flight, await requests_queued(service)) == (5, 3)
     assert ends == [(0, 0.1), (1, 0.1), (2, 0.2), (3, 0.2), (4, 0.3)]
 
 
@@ -151,9 +151,9 @@ async def test_more_slots_let_waiting_requests_in_at_once() -> None:
         for _ in range(3):
             group.create_task(service.handle(request()))
         await asyncio.sleep(0.01)
-        assert await queued(service) == 2
+        assert await requests_queued(service) == 2
         await service.handle(request("/settings", "POST", slots="0"))
-        assert await queued(service) == 0
+        assert await requests_queued(service) == 0
 
 
 @pytest.mark.looptime
@@ -168,7 +168,7 @@ async def test_a_waiting_request_that_is_given_up_frees_its_place() -> None:
         await second
     await first
     assert (await service.handle(request())).code == 200
-    assert (service.metrics.in_flight, await queued(service)) == (0, 0)
+    assert (service.metrics.in_flight, await requests_queued(service)) == (0, 0)
 
 
 async def test_busy_work_burns_cpu_time_and_lets_others_in_between() -> None:

@@ -116,13 +116,13 @@ class FakeAnswers:
         return sorted(offers, key=lambda offer: (str(offer.resource), offer.metric))
 
     async def custom(self, question: CustomQuestion) -> Sequence[CustomValue]:
-        await self._asked(question)
-        found = self.metrics.get((self._resolved(question.resource), question.metric))
-        if found is None:
+        await self._note_question(question)
+        objects = self.metrics.get((self._resolve(question.resource), question.metric))
+        if objects is None:
             raise Missing("")
         if question.metric == "golden_labelled":
-            found = _pods(self.labelled[str(question.metric_selector)])
-        here = [held for held in found if held.namespace == question.namespace and question.name in ("*", held.name)]
+            objects = _pods(self.labelled[str(question.metric_selector)])
+        here = [held for held in objects if held.namespace == question.namespace and question.name in ("*", held.name)]
         if not here or not any(question.selector.matches(held.labels) for held in here):
             raise Missing("")
         return [
@@ -135,20 +135,20 @@ class FakeAnswers:
             for held in here
         ]
 
-    def _resolved(self, resource: GroupResource) -> GroupResource:
+    def _resolve(self, resource: GroupResource) -> GroupResource:
         return DEPLOYMENTS if resource == GroupResource("", "deployments") else resource
 
     def external_offers(self) -> Sequence[str]:
         return sorted(self.external_metrics)
 
     async def external(self, question: ExternalQuestion) -> Sequence[ExternalValue]:
-        await self._asked(question)
-        found = self.external_metrics.get(question.metric)
-        if found is None:
+        await self._note_question(question)
+        queues = self.external_metrics.get(question.metric)
+        if queues is None:
             raise Missing("")
         if question.namespace != NS:
             return []
-        labelled = [({"queue": queue}, milli) for queue, milli in found]
+        labelled = [({"queue": queue}, milli) for queue, milli in queues]
         return [
             ExternalValue(labels, Quantity.of_milli(milli), self.time, self.window)
             for labels, milli in labelled
@@ -173,7 +173,7 @@ class FakeAnswers:
         ]
 
     async def explain_hpa(self, *, namespace: str, name: str, user: str) -> Mapping[str, object]:
-        await self._asked((namespace, name))
+        await self._note_question((namespace, name))
         return {"hpa": f"{namespace}/{name}", "desired": 3}
 
     def explain(self, question: CustomQuestion) -> Mapping[str, object]:
@@ -182,7 +182,7 @@ class FakeAnswers:
             raise self.problem
         return {"metric": question.metric, "resource": str(question.resource), "value": Quantity.of_milli(1500)}
 
-    async def _asked(self, question: object) -> None:
+    async def _note_question(self, question: object) -> None:
         self.asked.append(question)
         if self.gate is not None:
             await self.gate.wait()
@@ -284,8 +284,8 @@ async def running(
 
 @pytest.fixture
 async def api() -> AsyncIterator[Running]:
-    async with running() as found:
-        yield found
+    async with running() as server:
+        yield server
 
 
 @pytest.fixture

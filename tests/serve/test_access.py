@@ -289,7 +289,7 @@ async def test_both_versions_of_tls_take_client_certificates(bed: Bed, version: 
     assert bed.user.name == "ann"
 
 
-async def served_certificate(bed: Bed) -> bytes:
+async def fetch_certificate(bed: Bed) -> bytes:
     async with bed.connect() as caller:
         return caller.writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
 
@@ -308,17 +308,17 @@ async def test_a_new_serving_certificate_is_shown_and_a_bad_one_is_not(bed: Bed,
     loaded = source.load()
     assert loaded is not None
     bed.tls.use(loaded)
-    shown = await served_certificate(bed)
+    shown = await fetch_certificate(bed)
     assert source.load() is None
     write(second, first)
     with pytest.raises(ValueError, match="is not the key of the certificate"):
         source.load()
-    assert await served_certificate(bed) == shown
+    assert await fetch_certificate(bed) == shown
     write(second, second)
     loaded = source.load()
     assert loaded is not None
     bed.tls.use(loaded)
-    assert await served_certificate(bed) != shown
+    assert await fetch_certificate(bed) != shown
 
 
 def test_pools_are_compared_by_identity() -> None:
@@ -338,7 +338,7 @@ def test_what_tls_must_not_do_is_switched_off() -> None:
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
 
 
-async def negotiated(tls: Tls, *, highest: ssl.TLSVersion) -> tuple[str, str, str | None]:
+async def negotiate(tls: Tls, *, highest: ssl.TLSVersion) -> tuple[str, str, str | None]:
     """The version, cipher and protocol agreed on with a client that knows nothing newer than `highest`."""
     listener = await serve(
         Server(FakeAnswers(), Authentication([]), Authorization([AlwaysAllowedPaths()])), "127.0.0.1", 0, tls
@@ -359,12 +359,12 @@ async def negotiated(tls: Tls, *, highest: ssl.TLSVersion) -> tuple[str, str, st
 async def test_the_version_and_the_ciphers_that_were_asked_for_are_the_ones_spoken() -> None:
     suite = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"  # not what would be agreed on by itself
     one = Tls(SERVING, Trust(), cipher_suites=[suite])
-    assert await negotiated(one, highest=ssl.TLSVersion.TLSv1_2) == (
+    assert await negotiate(one, highest=ssl.TLSVersion.TLSv1_2) == (
         "TLSv1.2",
         "ECDHE-ECDSA-AES128-GCM-SHA256",
         "http/1.1",
     )
     newest = Tls(SERVING, Trust(), min_version="VersionTLS13")
-    assert (await negotiated(newest, highest=ssl.TLSVersion.TLSv1_3))[0] == "TLSv1.3"
+    assert (await negotiate(newest, highest=ssl.TLSVersion.TLSv1_3))[0] == "TLSv1.3"
     with pytest.raises((ssl.SSLError, ConnectionError)):
-        await negotiated(newest, highest=ssl.TLSVersion.TLSv1_2)
+        await negotiate(newest, highest=ssl.TLSVersion.TLSv1_2)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from adapter.serve.certs import RENEWAL, VALIDITY, CertificateError, kept_or_made, make_pair, read_pair
+from adapter.serve.certs import RENEWAL, VALIDITY, CertificateError, load_or_make, make_pair, read_pair
 from adapter.serve.tls import CIPHERS, FilePair, SelfMadePair, Tls, cipher_string
 from adapter.serve.trust import Trust
 from adapter.serve.wire import Duration, moment
@@ -46,17 +46,17 @@ def test_a_strict_client_shakes_hands_with_it() -> None:
 
 def test_a_folder_keeps_the_certificate_until_it_ends_or_has_not_all_names(tmp_path: Path) -> None:
     folder = tmp_path / "certificates"
-    first = kept_or_made(folder, NAMES, NOW)
+    first = load_or_make(folder, NAMES, NOW)
     assert (folder / "apiserver.key").stat().st_mode & 0o077 == 0
-    assert kept_or_made(folder, NAMES[:1], NOW + 86400) == first
-    assert kept_or_made(folder, [*NAMES, "other"], NOW) != first
-    second = kept_or_made(folder, NAMES, NOW)
-    assert kept_or_made(folder, NAMES, NOW + VALIDITY - RENEWAL) != second
+    assert load_or_make(folder, NAMES[:1], NOW + 86400) == first
+    assert load_or_make(folder, [*NAMES, "other"], NOW) != first
+    second = load_or_make(folder, NAMES, NOW)
+    assert load_or_make(folder, NAMES, NOW + VALIDITY - RENEWAL) != second
 
 
 def test_a_folder_that_cannot_be_written_leaves_it_in_memory(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    pair = kept_or_made(tmp_path / "file" / "certificates", NAMES, NOW)
+    pair = load_or_make(tmp_path / "file" / "certificates", NAMES, NOW)
     assert pair.expires > NOW
 
 

@@ -76,56 +76,56 @@ NAMESAKE = Authority("root", 1)
 
 def test_a_ca_vouches_for_what_it_signed_and_no_other_does() -> None:
     presented = Presented([ROOT.leaf()])
-    assert presented.verified_by(ROOT.pool, NOW)
-    assert not presented.verified_by(OTHER.pool, NOW)
+    assert presented.is_verified_by(ROOT.pool, NOW)
+    assert not presented.is_verified_by(OTHER.pool, NOW)
 
 
 def test_a_ca_of_the_same_name_with_another_key_does_not_vouch() -> None:
     presented = Presented([ROOT.leaf()])
-    assert not presented.verified_by(NAMESAKE.pool, NOW)
+    assert not presented.is_verified_by(NAMESAKE.pool, NOW)
     both = Pool(NAMESAKE.pool.pem + ROOT.pool.pem)
-    assert presented.verified_by(both, NOW)
+    assert presented.is_verified_by(both, NOW)
 
 
 def test_times_are_those_of_the_leaf_and_of_everything_above_it() -> None:
     presented = Presented([ROOT.leaf(start=NOW - 60, end=NOW + 60)])
-    assert presented.verified_by(ROOT.pool, NOW + 59)
-    assert not presented.verified_by(ROOT.pool, NOW + 60)
-    assert not Presented([ROOT.leaf(start=NOW + 1)]).verified_by(ROOT.pool, NOW)
-    assert not Presented([ROOT.leaf(end=NOW + 9 * DAY)]).verified_by(ROOT.pool, NOW + 2 * DAY)  # the root ended
+    assert presented.is_verified_by(ROOT.pool, NOW + 59)
+    assert not presented.is_verified_by(ROOT.pool, NOW + 60)
+    assert not Presented([ROOT.leaf(start=NOW + 1)]).is_verified_by(ROOT.pool, NOW)
+    assert not Presented([ROOT.leaf(end=NOW + 9 * DAY)]).is_verified_by(ROOT.pool, NOW + 2 * DAY)  # the root ended
 
 
 def test_a_verdict_that_is_remembered_ends_with_the_certificate() -> None:
     presented, pool = Presented([ROOT.leaf(end=NOW + 60)]), ROOT.pool
-    assert presented.verified_by(pool, NOW)
-    assert not presented.verified_by(pool, NOW + 61)
+    assert presented.is_verified_by(pool, NOW)
+    assert not presented.is_verified_by(pool, NOW + 61)
 
 
 def test_a_refusal_is_not_remembered_for_long() -> None:
     presented, pool = Presented([ROOT.leaf(start=NOW + 5)]), ROOT.pool
-    assert not presented.verified_by(pool, NOW)
-    assert presented.verified_by(pool, NOW + 11)
+    assert not presented.is_verified_by(pool, NOW)
+    assert presented.is_verified_by(pool, NOW + 11)
 
 
 def test_a_chain_through_an_intermediate_needs_it_to_be_shown() -> None:
     middle = Authority("middle", 2, ROOT)
-    assert Presented([middle.leaf(), middle.der]).verified_by(ROOT.pool, NOW)
-    assert not Presented([middle.leaf()]).verified_by(ROOT.pool, NOW)
-    assert Presented([middle.leaf()]).verified_by(middle.pool, NOW)  # a bundle may hold the intermediate alone
+    assert Presented([middle.leaf(), middle.der]).is_verified_by(ROOT.pool, NOW)
+    assert not Presented([middle.leaf()]).is_verified_by(ROOT.pool, NOW)
+    assert Presented([middle.leaf()]).is_verified_by(middle.pool, NOW)  # a bundle may hold the intermediate alone
 
 
 def test_a_path_length_of_zero_allows_no_ca_below() -> None:
     short = Authority("short", 2, path_length=0)
     below = Authority("below", 1, short)
-    assert not Presented([below.leaf(), below.der]).verified_by(short.pool, NOW)
-    assert Presented([short.leaf()]).verified_by(short.pool, NOW)
+    assert not Presented([below.leaf(), below.der]).is_verified_by(short.pool, NOW)
+    assert Presented([short.leaf()]).is_verified_by(short.pool, NOW)
 
 
 def test_what_is_no_ca_cannot_sign() -> None:
     plain = ROOT.sign(_name("plain"), KEYS[2], x509.BasicConstraints(ca=False, path_length=None), None)
     impostor = Authority("plain", 2)
     shown = [impostor.leaf(), plain.public_bytes(Encoding.DER)]
-    assert not Presented(shown).verified_by(ROOT.pool, NOW)
+    assert not Presented(shown).is_verified_by(ROOT.pool, NOW)
 
 
 @pytest.mark.parametrize(
@@ -138,13 +138,13 @@ def test_what_is_no_ca_cannot_sign() -> None:
     ],
 )
 def test_the_extended_key_usage_must_allow_clients(usages: list[ObjectIdentifier], good: bool) -> None:
-    assert Presented([ROOT.leaf(usages=usages)]).verified_by(ROOT.pool, NOW) is good
+    assert Presented([ROOT.leaf(usages=usages)]).is_verified_by(ROOT.pool, NOW) is good
 
 
 def test_a_critical_extension_that_we_do_not_know_is_no_certificate_for_us() -> None:
     odd = x509.UnrecognizedExtension(ObjectIdentifier("1.2.3.4"), b"\x05\x00")
     leaf = ROOT.sign(_name("odd"), KEYS[3], x509.BasicConstraints(ca=False, path_length=None), None, extra=odd)
-    assert not Presented([leaf.public_bytes(Encoding.DER)]).verified_by(ROOT.pool, NOW)
+    assert not Presented([leaf.public_bytes(Encoding.DER)]).is_verified_by(ROOT.pool, NOW)
 
 
 def test_a_ring_of_cas_ends() -> None:
@@ -154,7 +154,7 @@ def test_a_ring_of_cas_ends() -> None:
         first.sign(second.name, second.key, x509.BasicConstraints(ca=True, path_length=None), None),
     ]
     shown = [first.leaf(), *(certificate.public_bytes(Encoding.DER) for certificate in loop)]
-    assert not Presented(shown).verified_by(ROOT.pool, NOW)
+    assert not Presented(shown).is_verified_by(ROOT.pool, NOW)
 
 
 @pytest.mark.parametrize(("false_starts", "good"), [(6, True), (7, False)])
@@ -166,7 +166,7 @@ def test_a_stranger_cannot_have_more_than_32_signatures_checked(false_starts: in
     upper, middle = Authority("upper", 1), Authority("middle", 2, ROOT)
     starts = [Authority("middle", 2, upper).der for _ in range(false_starts)]
     namesakes = [Authority("upper", 0).der for _ in range(4)]
-    assert Presented([middle.leaf(), *starts, *namesakes, middle.der]).verified_by(ROOT.pool, NOW) is good
+    assert Presented([middle.leaf(), *starts, *namesakes, middle.der]).is_verified_by(ROOT.pool, NOW) is good
 
 
 @pytest.mark.parametrize(("strangers", "good"), [(14, True), (15, False)])
@@ -174,7 +174,7 @@ def test_of_what_is_shown_the_first_16_certificates_are_read(strangers: int, goo
     """The leaf, 14 strangers and its issuer are 16."""
     middle = Authority("middle", 2, ROOT)
     shown = [middle.leaf(), *(Authority("stranger", 1).der for _ in range(strangers)), middle.der]
-    assert Presented(shown).verified_by(ROOT.pool, NOW) is good
+    assert Presented(shown).is_verified_by(ROOT.pool, NOW) is good
 
 
 def test_the_subject_gives_name_groups_and_uid() -> None:
@@ -195,7 +195,7 @@ UID = ObjectIdentifier("1.3.6.1.4.1.57683.2")
 CN, ORG = NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME
 
 
-def presented(*parts: x509.RelativeDistinguishedName) -> Presented:
+def present_name(*parts: x509.RelativeDistinguishedName) -> Presented:
     leaf = ROOT.sign(x509.Name(parts), KEYS[3], x509.BasicConstraints(ca=False, path_length=None), None)
     return Presented([leaf.public_bytes(Encoding.DER)])
 
@@ -214,14 +214,14 @@ def test_several_attributes_of_a_kind_are_read_as_go_reads_them(
     attributes: list[tuple[ObjectIdentifier, str]], name: str, groups: tuple[str, ...], uid: str | None
 ) -> None:
     """crypto/x509/pkix, FillFromRDNSequence: the last common name, all organisations; Kubernetes refuses two UIDs."""
-    found = presented(*(x509.RelativeDistinguishedName([x509.NameAttribute(*one)]) for one in attributes))
-    assert (found.common_name, found.organizations, found.uid) == (name, groups, uid)
+    certificate = present_name(*(x509.RelativeDistinguishedName([x509.NameAttribute(*one)]) for one in attributes))
+    assert (certificate.common_name, certificate.organizations, certificate.uid) == (name, groups, uid)
 
 
 def test_common_names_in_one_set_are_in_the_order_of_their_encoding() -> None:
     """DER sorts a set: "ann" comes before "admin", which is longer."""
     both = x509.RelativeDistinguishedName([x509.NameAttribute(CN, "admin"), x509.NameAttribute(CN, "ann")])
-    assert presented(both).common_name == "admin"
+    assert present_name(both).common_name == "admin"
 
 
 @pytest.mark.parametrize(

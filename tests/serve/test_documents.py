@@ -77,9 +77,9 @@ async def test_openapi_documents_refer_only_to_what_they_hold(api: Running, path
     answer = await api.send(path)
     document = answer.json
     held = document["definitions"] if place == "definitions" else document["components"]["schemas"]
-    found = references(document)
-    assert found
-    assert {reference.rsplit("/", 1)[1] for reference in found} <= set(held)
+    targets = references(document)
+    assert targets
+    assert {reference.rsplit("/", 1)[1] for reference in targets} <= set(held)
     assert (await api.send(path, If_None_Match=answer.headers["Etag"])).status == 304
     names = [name for item in document["paths"].values() for name in [item["get"]["operationId"]]]
     assert len(names) == len(set(names))

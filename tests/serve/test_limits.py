@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from adapter.inbound.places import Bounds
-from adapter.serve.encode import encoded
+from adapter.serve.encode import to_bytes_in_turns
 from adapter.serve.negotiate import Choice, Media
 from adapter.serve.requestinfo import read_request
 from adapter.serve.server import Limits
@@ -97,7 +97,7 @@ async def test_a_long_list_does_not_hold_the_loop(media: Media) -> None:
     message = await Values(answers).answer(read_request("GET", DEPTH), "ann")
     assert turns >= 3000 / 250  # nothing else here waits, so each turn comes after a piece
     built = turns
-    assert len(await encoded(message, Choice(media))) > 100_000
+    assert len(await to_bytes_in_turns(message, Choice(media))) > 100_000
     assert turns - built >= 3000 / 250
     counting.cancel()
 

@@ -17,20 +17,20 @@ FIELDS = dict[int, list[Any]]
 
 def fields(message: bytes) -> FIELDS:
     """A reader of our own: numbers and bytes by field, in order; what is left over fails the test."""
-    found: FIELDS = {}
+    by_number: FIELDS = {}
     reader = iter(message)
     for tag in reader:
         assert tag < 128, "all field numbers here are below 16"
         number, kind = tag >> 3, tag & 7
         if kind == 0:
-            found.setdefault(number, []).append(varint(reader))
+            by_number.setdefault(number, []).append(varint(reader))
         else:
             assert kind == 2
             length = varint(reader)
             content = bytes(next(reader) for _ in range(length))
             assert len(content) == length
-            found.setdefault(number, []).append(content)
-    return found
+            by_number.setdefault(number, []).append(content)
+    return by_number
 
 
 def varint(reader: Iterator[int]) -> int:
@@ -43,7 +43,7 @@ def varint(reader: Iterator[int]) -> int:
     raise AssertionError("a number that does not end")
 
 
-def unknown(body: bytes) -> tuple[str, str, bytes]:
+def open_envelope(body: bytes) -> tuple[str, str, bytes]:
     """apiVersion, kind and content of an envelope."""
     assert body.startswith(b"k8s\x00")
     outer = fields(body[4:])
@@ -63,7 +63,7 @@ async def test_custom_metrics_say_what_json_says(api: Running, version: str, win
     api.answers.window = 120.0
     path = CUSTOM.format(version)
     items = (await api.send(path)).json["items"]
-    api_version, kind, content = unknown((await api.send(path, **ACCEPT)).body)
+    api_version, kind, content = open_envelope((await api.send(path, **ACCEPT)).body)
     assert (api_version, kind) == (f"custom.metrics.k8s.io/{version}", "MetricValueList")
     values = [fields(item) for item in fields(content)[2]]
     for value, item in zip(values, items, strict=True):
@@ -81,7 +81,7 @@ async def test_custom_metrics_say_what_json_says(api: Running, version: str, win
 async def test_an_error_is_a_status_in_protobuf_too(api: Running) -> None:
     path = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/bench-golden/pods/*/absent"
     answer = await api.send(path, **ACCEPT)
-    api_version, kind, content = unknown(answer.body)
+    api_version, kind, content = open_envelope(answer.body)
     status = fields(content)
     assert (answer.status, api_version, kind) == (404, "v1", "Status")
     assert status[2] == [b"Failure"]
@@ -104,7 +104,7 @@ NAMES = st.text(st.characters(codec="utf-8"), max_size=200)
 def test_any_labels_come_through(name: str, labels: dict[str, str], time: int) -> None:
     value = wire.ExternalMetricValue(name, labels, wire.moment(time), UNSET, "1500m")
     message = wire.ItemList("ExternalMetricValueList", "external.metrics.k8s.io/v1beta1", wire.NO_LIST_META, [value])
-    _, _, content = unknown(protobuf.envelope(message))
+    _, _, content = open_envelope(protobuf.envelope(message))
     item = fields(fields(content)[2][0])
     pairs = [fields(pair) for pair in item.get(2, [])]
     assert {pair[1][0].decode(): pair[2][0].decode() for pair in pairs} == labels
@@ -123,7 +123,7 @@ GROUP = "/apis/custom.metrics.k8s.io"
 async def test_discovery_says_what_json_says(api: Running) -> None:
     """APIGroup: name 1, versions 2, preferred 3 (meta/v1, generated.proto); a version is groupVersion 1, version 2."""
     said = (await api.send(GROUP)).json
-    kind, content = unknown((await api.send(GROUP, **ACCEPT)).body)[1:]
+    kind, content = open_envelope((await api.send(GROUP, **ACCEPT)).body)[1:]
     group = fields(content)
     versions = [{"groupVersion": one["groupVersion"], "version": one["version"]} for one in said["versions"]]
     assert (kind, group[1][0].decode()) == ("APIGroup", said["name"])
@@ -135,12 +135,12 @@ async def test_discovery_says_what_json_says(api: Running) -> None:
 async def test_a_list_of_resources_says_what_json_says(api: Running) -> None:
     """APIResourceList: groupVersion 1, resources 2; of each name 1, namespaced 2, kind 3, verbs 4."""
     said = (await api.send(f"{GROUP}/v1beta2")).json
-    kind, content = unknown((await api.send(f"{GROUP}/v1beta2", **ACCEPT)).body)[1:]
-    found = fields(content)
-    assert (kind, found[1][0].decode()) == ("APIResourceList", said["groupVersion"])
-    assert set(found) == {1, 2}
+    kind, content = open_envelope((await api.send(f"{GROUP}/v1beta2", **ACCEPT)).body)[1:]
+    by_number = fields(content)
+    assert (kind, by_number[1][0].decode()) == ("APIResourceList", said["groupVersion"])
+    assert set(by_number) == {1, 2}
     assert len(said["resources"]) > 1
-    for one, wanted in zip(map(fields, found[2]), said["resources"], strict=True):
+    for one, wanted in zip(map(fields, by_number[2]), said["resources"], strict=True):
         assert (one[1][0].decode(), bool(one[2][0]), one[3][0].decode()) == (
             wanted["name"],
             wanted["namespaced"],
@@ -150,6 +150,6 @@ async def test_a_list_of_resources_says_what_json_says(api: Running) -> None:
 
 
 def version(message: bytes) -> dict[str, str]:
-    found = fields(message)
-    assert set(found) == {1, 2}
-    return {"groupVersion": found[1][0].decode(), "version": found[2][0].decode()}
+    by_number = fields(message)
+    assert set(by_number) == {1, 2}
+    return {"groupVersion": by_number[1][0].decode(), "version": by_number[2][0].decode()}

@@ -9,7 +9,7 @@ METRIC = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/bench-golden/pods/*/gol
 PARENT = f"00-{7:032x}-{9:016x}-01"
 
 
-async def traced(path: str, per_million: int = 0, answers: FakeAnswers | None = None, **sent: str) -> list[Span]:
+async def request_spans(path: str, per_million: int = 0, answers: FakeAnswers | None = None, **sent: str) -> list[Span]:
     """The spans of one request."""
     spans: list[Span] = []
     async with running(answers, tracer=Tracer(spans.append, per_million)) as api:
@@ -18,27 +18,27 @@ async def traced(path: str, per_million: int = 0, answers: FakeAnswers | None = 
 
 
 async def test_a_request_is_a_span_of_its_caller_s_trace() -> None:
-    (found,) = await traced(METRIC + "?metricLabelSelector=verb%3DGET", traceparent=PARENT)
-    assert (found.name, found.kind) == ("GET /apis/custom.metrics.k8s.io", Kind.SERVER)
-    assert (found.trace_id, found.parent_id) == (7, 9)
-    assert found.attributes == {
+    (span,) = await request_spans(METRIC + "?metricLabelSelector=verb%3DGET", traceparent=PARENT)
+    assert (span.name, span.kind) == ("GET /apis/custom.metrics.k8s.io", Kind.SERVER)
+    assert (span.trace_id, span.parent_id) == (7, 9)
+    assert span.attributes == {
         "http.request.method": "GET",
         "url.path": METRIC,
         "url.scheme": "https",
         "k8s.namespace.name": "bench-golden",
         "http.response.status_code": 200,
     }
-    assert not found.error
+    assert not span.error
 
 
 async def test_a_stranger_cannot_have_himself_traced() -> None:
-    assert await traced(METRIC, user="anonymous", traceparent=PARENT) == []
-    (by_chance,) = await traced("/version", MILLION, user="anonymous", traceparent=PARENT)
+    assert await request_spans(METRIC, user="anonymous", traceparent=PARENT) == []
+    (by_chance,) = await request_spans("/version", MILLION, user="anonymous", traceparent=PARENT)
     assert (by_chance.trace_id == 7, by_chance.parent_id) == (False, 0)
 
 
 async def test_a_token_that_nobody_knows_begins_no_span() -> None:
-    assert await traced(METRIC, MILLION, user="unheard-of", traceparent=PARENT) == []
+    assert await request_spans(METRIC, MILLION, user="unheard-of", traceparent=PARENT) == []
 
 
 async def test_of_two_parents_neither_counts() -> None:
@@ -51,7 +51,7 @@ async def test_of_two_parents_neither_counts() -> None:
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz/source", "/livez"])
 async def test_probes_are_not_traced(path: str) -> None:
-    assert await traced(path, MILLION, traceparent=PARENT) == []
+    assert await request_spans(path, MILLION, traceparent=PARENT) == []
 
 
 @pytest.mark.parametrize(
@@ -61,17 +61,17 @@ async def test_a_failure_of_the_server_s_own_is_one_and_a_caller_s_is_not(
     problem: Exception | None, code: int | None, error: str
 ) -> None:
     answers = FakeAnswers(problem=problem)
-    (found,) = await traced(METRIC.replace("golden_depth", "nobodys"), answers=answers, traceparent=PARENT)
-    assert (found.attributes.get("http.response.status_code"), found.error) == (code, error)
+    (span,) = await request_spans(METRIC.replace("golden_depth", "nobodys"), answers=answers, traceparent=PARENT)
+    assert (span.attributes.get("http.response.status_code"), span.error) == (code, error)
 
 
 async def test_what_the_source_cannot_say_is_a_failure(unavailable: Exception) -> None:
-    (found,) = await traced(METRIC, answers=FakeAnswers(problem=unavailable), traceparent=PARENT)
-    assert (found.attributes["http.response.status_code"], found.error) == (503, "503")
+    (span,) = await request_spans(METRIC, answers=FakeAnswers(problem=unavailable), traceparent=PARENT)
+    assert (span.attributes["http.response.status_code"], span.error) == (503, "503")
 
 
 async def test_names_are_few_whatever_callers_make_up() -> None:
-    (made_up,) = await traced(f"/apis/made-up-{'x' * 400}/v1/pods", method="PROPFIND", traceparent=PARENT)
+    (made_up,) = await request_spans(f"/apis/made-up-{'x' * 400}/v1/pods", method="PROPFIND", traceparent=PARENT)
     assert made_up.name == "HTTP"
     assert made_up.attributes["http.request.method"] == "_OTHER"
     assert len(str(made_up.attributes["url.path"])) == 256

@@ -23,7 +23,7 @@ from adapter.metrics.source import Query, SourceError
 from adapter.program.run import Failures, Job, StartError, supervise
 from adapter.settings import Settings
 from adapter.wiring.source import kubelet_access, prometheus
-from adapter.wiring.whole import Adapter, wired
+from adapter.wiring.whole import Adapter, build_adapter
 
 VECTOR = {"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "value": [1, "1"]}]}}
 
@@ -53,9 +53,9 @@ async def test_without_a_cluster_scrapes_and_the_first_collection_are_waited_for
     file.write_text("")
     settings = Settings(standalone=str(file), cert_dir=str(tmp_path / "certs"), secure_port=0, bind_address="127.0.0.1")
     async with AsyncExitStack() as stack:
-        adapter = await wired(settings, stack)
-        found = waiting(adapter)
-        assert (list(found), found["collection"] != "") == (["scrapes", "collection"], True)
+        adapter = await build_adapter(settings, stack)
+        causes = waiting(adapter)
+        assert (list(causes), causes["collection"] != "") == (["scrapes", "collection"], True)
         assert (tmp_path / "certs/kubeconfig").exists()
 
 
@@ -68,7 +68,7 @@ async def test_in_a_cluster_pods_and_its_authorities_are_waited_for_too(tmp_path
             secure_port=0,
             bind_address="127.0.0.1",
         )
-        adapter = await wired(settings, stack)
+        adapter = await build_adapter(settings, stack)
         assert waiting(adapter) == {
             "pods": "the first list is not here yet",
             "authentication": "the first list is not here yet",
@@ -122,7 +122,7 @@ async def test_no_job_of_the_adapter_ends_it_and_each_is_started_again(
             secure_port=0,
             bind_address="127.0.0.1",
         )
-        jobs = (await wired(settings, stack)).jobs
+        jobs = (await build_adapter(settings, stack)).jobs
         assert not any(job.ends_program for job in jobs)
 
         def note(name: str) -> None:
@@ -161,7 +161,7 @@ async def test_a_prometheus_that_refuses_us_is_told_to_readyz_and_beside_the_hpa
             secure_port=0,
             bind_address="127.0.0.1",
         )
-        adapter, stop = await wired(settings, stack), asyncio.Event()
+        adapter, stop = await build_adapter(settings, stack), asyncio.Event()
         running = asyncio.ensure_future(supervise(adapter.jobs, stop))
         async with asyncio.timeout(20), events.changed:
             await events.changed.wait_for(lambda: bool(events.objects))
@@ -197,7 +197,7 @@ async def refusing() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def secured(authority: trustme.CA, *, clients: bool = False) -> AsyncIterator[tuple[str, list[str]]]:
+async def prometheus_over_tls(authority: trustme.CA, *, clients: bool = False) -> AsyncIterator[tuple[str, list[str]]]:
     """A Prometheus behind TLS: its URL, and what each request says of who asks."""
     seen: list[str] = []
 
@@ -247,7 +247,7 @@ async def test_the_user_of_a_kubeconfig_asks_prometheus_and_its_ca_data_verify_i
 ) -> None:
     authority = trustme.CA()
     file = kubeconfig(tmp_path, user, **{"certificate-authority-data": text(authority.cert_pem.bytes())})
-    async with secured(authority) as (url, seen):
+    async with prometheus_over_tls(authority) as (url, seen):
         assert await ask(url, prometheus_auth_config=file) == 1
         assert seen == [sent]
 
@@ -260,12 +260,12 @@ async def test_the_certificate_in_a_kubeconfig_is_shown_to_prometheus(tmp_path: 
         "client-key-data": text(client.private_key_pem.bytes()),
     }
     file = kubeconfig(tmp_path, user, **{"certificate-authority-data": text(authority.cert_pem.bytes())})
-    async with secured(authority, clients=True) as (url, _):
+    async with prometheus_over_tls(authority, clients=True) as (url, _):
         assert await ask(url, prometheus_auth_config=file) == 1
 
 
 async def test_prometheus_is_not_verified_only_where_the_kubeconfig_says_so(tmp_path: Path) -> None:
-    async with secured(trustme.CA()) as (url, _):
+    async with prometheus_over_tls(trustme.CA()) as (url, _):
         assert (
             await ask(
                 url, prometheus_auth_config=kubeconfig(tmp_path, {}, **cast(Any, {"insecure-skip-tls-verify": True}))
@@ -283,7 +283,7 @@ async def test_a_plugin_of_a_kubeconfig_says_who_asks_prometheus(tmp_path: Path)
     plugin.chmod(0o700)
     user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin), "args": []}}
     file = kubeconfig(tmp_path, user, **{"certificate-authority-data": text(authority.cert_pem.bytes())})
-    async with secured(authority) as (url, seen):
+    async with prometheus_over_tls(authority) as (url, seen):
         assert await ask(url, prometheus_auth_config=file) == 1
         assert seen == ["Bearer made"]
     plugin.write_text("#!/bin/sh\nexit 3\n")
@@ -298,7 +298,7 @@ async def test_within_the_cluster_the_service_accounts_token_and_ca_are_used(
     monkeypatch.setattr("adapter.kube.config.SERVICE_ACCOUNT", tmp_path)
     (tmp_path / "token").write_text("account\n")
     authority.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
-    async with secured(authority) as (url, seen):
+    async with prometheus_over_tls(authority) as (url, seen):
         assert await ask(url, prometheus_auth_incluster=True) == 1
         assert seen == ["Bearer account"]
         trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
@@ -319,7 +319,7 @@ async def test_a_kubeconfig_names_the_server_and_the_proxy_of_prometheus(tmp_pat
         )
     )
     assert (connection.server_name, connection.proxies) == ("127.0.0.1", ["http://proxy:3128"])
-    async with secured(authority) as (url, _):
+    async with prometheus_over_tls(authority) as (url, _):
         direct = cluster | {"proxy-url": ""}
         assert await ask(
             url.replace("127.0.0.1", "localhost"), prometheus_auth_config=kubeconfig(tmp_path, {"token": "t"}, **direct)
@@ -336,16 +336,16 @@ async def test_a_url_without_a_scheme_is_one_sentence(tmp_path: Path, url: str, 
 
 async def test_the_environments_proxy_is_used_and_a_wrong_one_is_one_sentence() -> None:
     settings = Settings(prometheus_url="http://p:9090,https://q")
-    found = await prometheus(settings, {"HTTPS_PROXY": "http://proxy:3128"})
-    assert found.proxies == ["", "http://proxy:3128"]
+    connection = await prometheus(settings, {"HTTPS_PROXY": "http://proxy:3128"})
+    assert connection.proxies == ["", "http://proxy:3128"]
     with pytest.raises(StartError, match="the proxy for Prometheus: HTTPS_PROXY gives no proxy that can be used"):
         await prometheus(settings, {"HTTPS_PROXY": "socks5://proxy:1080"})
 
 
 async def test_a_header_that_is_given_twice_is_sent_with_both_values() -> None:
     given = ("X-Scope-OrgID=a=1", "x-scope-orgid=b", "X-Empty=")
-    found = await prometheus(Settings(prometheus_url="http://p:9090", prometheus_header=given))
-    assert found.headers == {"X-Scope-OrgID": "a=1, b", "X-Empty": ""}
+    connection = await prometheus(Settings(prometheus_url="http://p:9090", prometheus_header=given))
+    assert connection.headers == {"X-Scope-OrgID": "a=1, b", "X-Empty": ""}
 
 
 async def test_a_token_file_and_a_ca_by_flags_go_before_the_kubeconfigs(tmp_path: Path) -> None:
@@ -355,7 +355,7 @@ async def test_a_token_file_and_a_ca_by_flags_go_before_the_kubeconfigs(tmp_path
     file = kubeconfig(
         tmp_path, {"token": "other"}, **{"certificate-authority-data": text(trustme.CA().cert_pem.bytes())}
     )
-    async with secured(authority) as (url, seen):
+    async with prometheus_over_tls(authority) as (url, seen):
         flags = {"prometheus_token_file": str(token), "prometheus_ca_file": str(ca)}
         assert await ask(url, prometheus_auth_config=file, **flags) == 1
         assert seen == ["Bearer mine"]

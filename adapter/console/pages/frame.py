@@ -39,8 +39,8 @@ class Asked(NamedTuple):
     """Unix s."""
 
 
-def framed(board: Board, asked: Asked, content: Html) -> str:
-    """The whole page. What changes from look to look is in `main`; the script puts nothing else anew."""
+def frame_page(board: Board, asked: Asked, content: Html) -> str:
+    """The whole page around `content`. The script refreshes nothing but the element `main`."""
     place = asked.place
     head = element(
         "head",
@@ -79,7 +79,7 @@ def pager(page: Page[Any], wish: Wish) -> Html:
 
 def empty(board: Board, kind: Kind, noun: str) -> Html:
     """In place of a table without rows."""
-    listed = [board.listed(kind, namespace) for namespace in board.namespaces]
+    listed = [board.last_list(kind, namespace) for namespace in board.namespaces]
     if any(one.trouble for one in listed):
         return NOTHING  # what stands above says more
     waiting = any(one.at is None for one in listed)
@@ -92,7 +92,7 @@ def _link(place: Place, wish: Wish) -> str:
 
 
 def _filter(board: Board, asked: Asked) -> Html:
-    names = sorted({one.namespace for one in _shown(board, asked.place)} | {asked.wish.namespace} - {""})
+    names = sorted({one.namespace for one in _list_views(board, asked.place)} | {asked.wish.namespace} - {""})
     options = [element("option", "all namespaces", value="")]
     options += [element("option", name, value=name, selected=name == asked.wish.namespace) for name in names if name]
     return element(
@@ -106,7 +106,7 @@ def _filter(board: Board, asked: Asked) -> Html:
     )  # fmt: skip
 
 
-def _shown(board: Board, place: Place) -> Sequence[Any]:
+def _list_views(board: Board, place: Place) -> Sequence[Any]:
     lists: Mapping[Place, Callable[[], Sequence[Any]]] = {
         HPAS: board.hpas,
         RELEASES: board.releases,
@@ -120,9 +120,9 @@ def _troubles(board: Board, asked: Asked) -> Iterator[Html]:
     for kind, namespace, listed in board.troubles():
         if kind in asked.place.kinds:
             yield _trouble(kind, namespace, listed, asked.now)
-    for kind, namespace, skipped in board.skipped():
+    for kind, namespace, skipped in board.unreadable_objects():
         if kind in asked.place.kinds:
-            yield _skipped(kind, namespace, skipped)
+            yield _skipped_notice(kind, namespace, skipped)
 
 
 def _trouble(kind: Kind, namespace: str, listed: Listed[Any], now: float) -> Html:
@@ -141,7 +141,7 @@ def _trouble(kind: Kind, namespace: str, listed: Listed[Any], now: float) -> Htm
     return element("p", element("b", said), " ", element("small", words), class_="trouble", role="alert")
 
 
-def _skipped(kind: Kind, namespace: str, skipped: Sequence[Skipped]) -> Html:
+def _skipped_notice(kind: Kind, namespace: str, skipped: Sequence[Skipped]) -> Html:
     where = f" in namespace {namespace}" if namespace else ""
     of = f"{len(skipped)} of {kind}{where} cannot be read and {'are' if len(skipped) > 1 else 'is'} not shown"
     words = f"{skipped[0]}: {skipped[0].why}"
@@ -154,11 +154,11 @@ def _old(listed: Listed[Any]) -> str:
 
 def is_old(board: Board, kind: Kind, namespace: str) -> bool:
     """Whether a row comes from a list that could not be read again."""
-    return board.listed(kind, namespace if namespace in board.namespaces else "").trouble is not None
+    return board.last_list(kind, namespace if namespace in board.namespaces else "").trouble is not None
 
 
 def _foot(board: Board, asked: Asked) -> Html:
-    times = [at for namespace in board.namespaces if (at := board.listed(asked.place.kinds[0], namespace).at)]
+    times = [at for namespace in board.namespaces if (at := board.last_list(asked.place.kinds[0], namespace).at)]
     read = f"read {clock(min(times))}" if times else "not read yet"
     lost = board.history.without_room
     room = f"; {lost} metrics have no line, there is room for {board.history.most}" if lost else ""

@@ -1,9 +1,9 @@
 """The page of HPAs. Pure."""
 
 from adapter.console.board import Board, Kind
-from adapter.console.choose import chosen
+from adapter.console.choose import select_page
 from adapter.console.hpas import BAD, HpaView, State
-from adapter.console.pages.frame import Asked, conditions, empty, framed, is_old, pager, state_links
+from adapter.console.pages.frame import Asked, conditions, empty, frame_page, is_old, pager, state_links
 from adapter.console.pages.markup import Html, element, group
 from adapter.console.pages.spark import spark
 from adapter.console.pages.times import ago
@@ -19,19 +19,21 @@ GAP = 3.5
 def page(board: Board, asked: Asked, seconds: float) -> str:
     """The whole page; lines go `seconds` back."""
     every = board.hpas()
-    found = chosen(every, asked.wish, {one.key: one.state.name.lower() for one in every})
+    selection = select_page(every, asked.wish, {one.key: one.state.name.lower() for one in every})
     states = [(state.name.lower(), state.value, CLASSES.get(state, "")) for state in State]
-    if not found.items:
-        content = group(state_links(found, asked.wish, states), empty(board, Kind.HPAS, "HPAs"))
-        return framed(board, asked, content)
+    if not selection.items:
+        content = group(state_links(selection, asked.wish, states), empty(board, Kind.HPAS, "HPAs"))
+        return frame_page(board, asked, content)
     heads = ("HPA", "Metrics, now against target", "Replicas", "State, and why")
-    rows = [_row(board, one, asked, seconds) for one in found.items]
+    rows = [_row(board, one, asked, seconds) for one in selection.items]
     table = element(
         "table",
         element("thead", element("tr", *(element("th", head, scope="col") for head in heads))),
         element("tbody", *rows),
     )
-    return framed(board, asked, group(state_links(found, asked.wish, states), table, pager(found, asked.wish)))
+    return frame_page(
+        board, asked, group(state_links(selection, asked.wish, states), table, pager(selection, asked.wish))
+    )
 
 
 def _row(board: Board, hpa: HpaView, asked: Asked, seconds: float) -> Html:

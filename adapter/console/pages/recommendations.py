@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from adapter.console.board import Board, Kind
-from adapter.console.choose import chosen
-from adapter.console.pages.frame import Asked, empty, framed, is_old, pager, state_links
+from adapter.console.choose import select_page
+from adapter.console.pages.frame import Asked, empty, frame_page, is_old, pager, state_links
 from adapter.console.pages.markup import Html, element, group
-from adapter.console.recommendations import BAD, Amounts, Requests, VpaView, change, shown
+from adapter.console.recommendations import BAD, Amounts, Requests, VpaView, change, format_amount
 
 STATES = (
     ("bad", "to look at", "bad"),
@@ -22,18 +22,18 @@ FAR = 20
 def page(board: Board, asked: Asked) -> str:
     """The whole page."""
     every = board.recommendations()
-    found = chosen(every, asked.wish, {one.key: _state(one) for one in every})
-    links = state_links(found, asked.wish, STATES)
-    if not found.items:
-        return framed(board, asked, group(links, empty(board, Kind.VPAS, "VerticalPodAutoscalers")))
+    selection = select_page(every, asked.wish, {one.key: _state(one) for one in every})
+    links = state_links(selection, asked.wish, STATES)
+    if not selection.items:
+        return frame_page(board, asked, group(links, empty(board, Kind.VPAS, "VerticalPodAutoscalers")))
     heads = ("VPA", "Container", "CPU: request → target", "Memory: request → target", "How sure, and the risk")
     requests = board.requests()
     table = element(
         "table",
         element("thead", element("tr", *(element("th", head, scope="col") for head in heads))),
-        *(_body(board, one, requests) for one in found.items),
+        *(_body(board, one, requests) for one in selection.items),
     )
-    return framed(board, asked, group(links, table, pager(found, asked.wish)))
+    return frame_page(board, asked, group(links, table, pager(selection, asked.wish)))
 
 
 def _state(vpa: VpaView) -> str:
@@ -71,13 +71,15 @@ def _body(board: Board, vpa: VpaView, requests: Requests) -> Html:
 def _amounts(one: Amounts, request: int | None) -> Iterator[Html]:
     moved = change(request, one.target)
     kind = "warn" if moved is not None and abs(moved) >= FAR else ""
-    yield element("span", f"{shown(one.resource, request)} → ", element("b", shown(one.resource, one.target)))
+    yield element(
+        "span", f"{format_amount(one.resource, request)} → ", element("b", format_amount(one.resource, one.target))
+    )
     if moved is not None:
         yield element("small", f"{moved:+d} %", class_=kind or None)
     if one.lower is not None and one.upper is not None:
-        yield element("small", f"{shown(one.resource, one.lower)} to {shown(one.resource, one.upper)}")
+        yield element("small", f"{format_amount(one.resource, one.lower)} to {format_amount(one.resource, one.upper)}")
     if one.is_capped:
-        yield element("small", f"without its caps {shown(one.resource, one.uncapped)}")
+        yield element("small", f"without its caps {format_amount(one.resource, one.uncapped)}")
 
 
 def _sure(vpa: VpaView) -> Iterator[Html]:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from adapter.console.board import Board, Kind
-from adapter.console.choose import chosen
-from adapter.console.pages.frame import Asked, conditions, empty, framed, is_old, pager, state_links
+from adapter.console.choose import select_page
+from adapter.console.pages.frame import Asked, conditions, empty, frame_page, is_old, pager, state_links
 from adapter.console.pages.markup import NOTHING, Html, element, group
 from adapter.console.pages.times import ago, clock
 from adapter.console.releases import Progress, ReleaseView
@@ -21,11 +21,11 @@ STATES = (("under-way", "under way", "good"), ("look", "to look at", "bad"), ("i
 def page(board: Board, asked: Asked) -> str:
     """The whole page."""
     every = board.releases()
-    found = chosen(every, asked.wish, {one.key: _state(one) for one in every})
-    cards = [_card(board, one, asked.now) for one in found.items]
+    selection = select_page(every, asked.wish, {one.key: _state(one) for one in every})
+    cards = [_card(board, one, asked.now) for one in selection.items]
     shown = element("div", *cards, class_="cards") if cards else empty(board, Kind.RELEASES, "RolloutPolicies")
-    links = state_links(found, asked.wish, STATES)
-    return framed(board, asked, group(links, shown, pager(found, asked.wish)))
+    links = state_links(selection, asked.wish, STATES)
+    return frame_page(board, asked, group(links, shown, pager(selection, asked.wish)))
 
 
 def _state(release: ReleaseView) -> str:

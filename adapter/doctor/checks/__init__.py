@@ -21,4 +21,4 @@ CHECKS: Final[Sequence[Callable[[Snapshot], Iterator[Finding]]]] = (
 
 def findings(seen: Snapshot) -> list[Finding]:
     """All that is wrong, what others depend on first."""
-    return [found for check in CHECKS for found in check(seen)]
+    return [finding for check in CHECKS for finding in check(seen)]

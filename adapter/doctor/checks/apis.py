@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
-from adapter.doctor.finding import About, Finding, plain, wanted_by, word
+from adapter.doctor.finding import About, Finding, plain, who_wants, word
 from adapter.doctor.objects import APIService
 from adapter.doctor.snapshot import CUSTOM, EXTERNAL, METRICS, RESOURCE, Snapshot
 from adapter.kube.autoscaling import HorizontalPodAutoscaler
@@ -21,7 +21,7 @@ WANTED: Final = {
 COMPONENT: Final = {CUSTOM: "overlays/embedded", EXTERNAL: "overlays/complete", RESOURCE: "overlays/complete"}
 
 
-def served(seen: Snapshot) -> dict[str, str]:
+def servers_by_api(seen: Snapshot) -> dict[str, str]:
     """APIs of metrics -> who serves them."""
     return {one.metadata.name: _server(one) for one in seen.api_services if one.spec.group in METRICS}
 
@@ -30,9 +30,9 @@ def check(seen: Snapshot) -> Iterator[Finding]:
     """APIServices that do not answer, two servers of one API, and HPAs whose API nobody serves."""
     for one in seen.api_services:
         if one.spec.service is not None:
-            yield from _reached(one)
-    yield from _two_servers(seen)
-    yield from _unserved(seen)
+            yield from _find_unavailable(one)
+    yield from _find_two_servers(seen)
+    yield from _find_unserved(seen)
 
 
 def _server(one: APIService) -> str:
@@ -40,13 +40,13 @@ def _server(one: APIService) -> str:
     return f"{service.namespace}/{service.name}" if service else "the API server itself"
 
 
-def _reached(one: APIService) -> Iterator[Finding]:
-    found, service = condition(one.status.conditions, "Available"), one.spec.service
-    if service is None or (found and found.status == "True"):
+def _find_unavailable(one: APIService) -> Iterator[Finding]:
+    available, service = condition(one.status.conditions, "Available"), one.spec.service
+    if service is None or (available and available.status == "True"):
         return
     where = f"kubectl -n {word(service.namespace)}"
-    why = plain(f"{found.reason}: {found.message}") if found else "the API server has not looked yet"
-    reason = found.reason if found else ""
+    why = plain(f"{available.reason}: {available.message}") if available else "the API server has not looked yet"
+    reason = available.reason if available else ""
     yield Finding(
         about=About.API,
         object=f"APIService {one.metadata.name}",
@@ -57,14 +57,14 @@ def _reached(one: APIService) -> Iterator[Finding]:
     )
 
 
-def _two_servers(seen: Snapshot) -> Iterator[Finding]:
+def _find_two_servers(seen: Snapshot) -> Iterator[Finding]:
     servers: dict[str, dict[str, str]] = defaultdict(dict)
     for one in seen.api_services:
         if one.spec.group in METRICS:
             servers[one.spec.group][_server(one)] = one.metadata.name
-    for group, found in servers.items():
-        if len(found) > 1:
-            shown = " and ".join(f"{server} ({name})" for server, name in sorted(found.items()))
+    for group, by_server in servers.items():
+        if len(by_server) > 1:
+            shown = " and ".join(f"{server} ({name})" for server, name in sorted(by_server.items()))
             yield Finding(
                 about=About.API,
                 object=f"API {group}",
@@ -73,7 +73,7 @@ def _two_servers(seen: Snapshot) -> Iterator[Finding]:
             )
 
 
-def _unserved(seen: Snapshot) -> Iterator[Finding]:
+def _find_unserved(seen: Snapshot) -> Iterator[Finding]:
     if not seen.api_services:
         return  # they could not be looked at
     there = {one.spec.group for one in seen.api_services}
@@ -85,7 +85,7 @@ def _unserved(seen: Snapshot) -> Iterator[Finding]:
         yield Finding(
             about=About.API,
             object=f"API {group}",
-            says=f"nobody serves it, and {wanted_by(hpas, 'metrics of it')}",
+            says=f"nobody serves it, and {who_wants(hpas, 'metrics of it')}",
             next=f"kubectl apply -k manifests/{COMPONENT[group]}",
         )
 

@@ -43,15 +43,15 @@ def check(seen: Snapshot) -> Iterator[Finding]:
         yield from _bundle(named, key, text, command, now, encoded=False)
 
 
-def _dated(
-    named: str, what: str, found: Sequence[x509.Certificate], ends: datetime, command: str, now: datetime
+def _check_dates(
+    named: str, what: str, certificates: Sequence[x509.Certificate], ends: datetime, command: str, now: datetime
 ) -> Iterator[Finding]:
-    """Where `ends` is past or near, or nothing in `found` is valid yet."""
+    """A finding where `ends` is past or near, or where none of `certificates` is valid yet."""
     says = ""
     if ends < now + SOON:
         says = f"{what} {'ran out' if ends < now else 'runs out'} on {ends:%Y-%m-%d %H:%M} UTC"
-    elif all(one.not_valid_before_utc > now for one in found):
-        begins = min(one.not_valid_before_utc for one in found)
+    elif all(one.not_valid_before_utc > now for one in certificates):
+        begins = min(one.not_valid_before_utc for one in certificates)
         says = f"{what} is valid only from {begins:%Y-%m-%d %H:%M} UTC on; is a clock wrong?"
     if says:
         yield Finding(about=About.CERTIFICATE, object=named, says=says, next=command)
@@ -59,8 +59,10 @@ def _dated(
 
 def _bundle(named: str, what: str, text: str, command: str, now: datetime, *, encoded: bool) -> Iterator[Finding]:
     """Authorities: one that is valid is enough."""
-    if found := read(text, encoded=encoded):
-        yield from _dated(named, what, found, max(one.not_valid_after_utc for one in found), command, now)
+    if certificates := read(text, encoded=encoded):
+        yield from _check_dates(
+            named, what, certificates, max(one.not_valid_after_utc for one in certificates), command, now
+        )
     else:
         yield Finding(about=About.CERTIFICATE, object=named, says=f"{what} is no certificate in PEM", next=command)
 
@@ -68,15 +70,17 @@ def _bundle(named: str, what: str, text: str, command: str, now: datetime, *, en
 def _chain(named: str, text: str, command: str, now: datetime) -> Iterator[Finding]:
     """A server's certificate and what stands between it and its authority: each must be valid."""
     what = "the serving certificate"
-    if found := read(text, encoded=True):
-        yield from _dated(named, what, found, min(one.not_valid_after_utc for one in found), command, now)
+    if certificates := read(text, encoded=True):
+        yield from _check_dates(
+            named, what, certificates, min(one.not_valid_after_utc for one in certificates), command, now
+        )
     else:
         yield Finding(about=About.CERTIFICATE, object=named, says=f"{what} is no certificate in PEM", next=command)
 
 
 def _of_the_ca(one: APIService, secret: str, text: str) -> Iterator[Finding]:
     chain, authorities = read(text, encoded=True), read(one.spec.ca_bundle, encoded=True)
-    if not chain or not authorities or any(_issued(leaf, by) for leaf in chain for by in authorities):
+    if not chain or not authorities or any(_is_issued_by(leaf, by) for leaf in chain for by in authorities):
         return
     yield Finding(
         about=About.CERTIFICATE,
@@ -86,7 +90,7 @@ def _of_the_ca(one: APIService, secret: str, text: str) -> Iterator[Finding]:
     )
 
 
-def _issued(leaf: x509.Certificate, by: x509.Certificate) -> bool:
+def _is_issued_by(leaf: x509.Certificate, by: x509.Certificate) -> bool:
     if leaf == by:
         return True
     try:

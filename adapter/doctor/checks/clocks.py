@@ -17,8 +17,8 @@ def check(seen: Snapshot) -> Iterator[Finding]:
     """Nodes whose clock is ahead, and those that are Ready although their Lease looks old."""
     ready = {}
     for node in seen.nodes:
-        found = condition(node.status.conditions, "Ready")
-        ready[node.metadata.name] = found is not None and found.status == "True"
+        ready_condition = condition(node.status.conditions, "Ready")
+        ready[node.metadata.name] = ready_condition is not None and ready_condition.status == "True"
     for lease in seen.node_leases:
         name, renewed = lease.metadata.name, lease.spec.renew_time
         if renewed is None or not ready.get(name):

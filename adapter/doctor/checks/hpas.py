@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from adapter.doctor.finding import About, Finding, plain, word
 from adapter.doctor.objects import Hpa
 from adapter.doctor.snapshot import Snapshot, lacks, starves
-from adapter.hpa.words import named
+from adapter.hpa.words import describe_metrics
 from adapter.kube.objects import condition
 
 
@@ -19,7 +19,7 @@ def check(seen: Snapshot) -> Iterator[Finding]:
         if able and able.status == "False":
             yield Finding(
                 about=About.HPA,
-                object=_named(hpa),
+                object=_full_name(hpa),
                 says=f"it cannot scale its target: {plain(f'{able.reason}: {able.message}')}",
                 next=f"kubectl -n {word(hpa.metadata.namespace)} get {word(target_of(hpa))}",
             )
@@ -32,7 +32,7 @@ def target_of(hpa: Hpa) -> str:
     return f"{target.kind.lower()}/{target.name}"
 
 
-def _named(hpa: Hpa) -> str:
+def _full_name(hpa: Hpa) -> str:
     return f"HPA {hpa.metadata.namespace}/{hpa.metadata.name}"
 
 
@@ -47,19 +47,21 @@ def _lacking(seen: Snapshot, hpa: Hpa) -> Iterator[Finding]:
     if missing := lacks(hpa):
         active = condition(hpa.status.conditions, "ScalingActive")
         why = plain(f"{active.reason}: {active.message}") if active and active.status == "False" else ""
-        says = f"it gets no value of {plain(named(missing))}, so its other metrics may scale it up, never down"
+        says = (
+            f"it gets no value of {plain(describe_metrics(missing))}, so its other metrics may scale it up, never down"
+        )
         yield _without(seen, hpa, says, why)
 
 
 def _without(seen: Snapshot, hpa: Hpa, says: str, otherwise: str) -> Finding:
-    """With what its own request gets, or else `otherwise`, as the reason."""
+    """The finding `says` with its reason: what the HPA's own request gets, or else `otherwise`."""
     key = f"{hpa.metadata.namespace}/{hpa.metadata.name}"
     asked = [one for one in seen.questions.get(key, ()) if one.problem]
     why = asked[0].problem if asked else otherwise
     command = f"kubectl -n {word(hpa.metadata.namespace)} describe hpa {word(hpa.metadata.name)}"
     if asked:
         command = f"kubectl get --raw {word(asked[0].path)}"
-    return Finding(about=About.HPA, object=_named(hpa), says=f"{says}: {why}" if why else says, next=command)
+    return Finding(about=About.HPA, object=_full_name(hpa), says=f"{says}: {why}" if why else says, next=command)
 
 
 def _two_on_one(seen: Snapshot) -> Iterator[Finding]:

@@ -21,9 +21,9 @@ def check(seen: Snapshot) -> Iterator[Finding]:
     """What the controller says of its policies, and releases whose controller is gone."""
     for policy in seen.policies:
         for kind, meaning in BAD.items():
-            found = condition(policy.status.conditions, kind)
-            if found and found.status == "True":
-                yield _finding(policy, f"{meaning}: {plain(found.message or found.reason)}")
+            problem = condition(policy.status.conditions, kind)
+            if problem and problem.status == "True":
+                yield _finding(policy, f"{meaning}: {plain(problem.message or problem.reason)}")
         release, stuck = policy.status.release, condition(policy.status.conditions, "Stuck")
         if release is None or (stuck and stuck.status == "True"):
             continue

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from adapter.doctor.checks.apis import groups_of
-from adapter.doctor.finding import About, Finding, plain, wanted_by, word
+from adapter.doctor.finding import About, Finding, plain, who_wants, word
 from adapter.doctor.snapshot import CUSTOM, EXTERNAL, Snapshot
 from adapter.kube.autoscaling import MetricSpec
 from adapter.rules.config import load
@@ -68,12 +68,12 @@ def _of_file(seen: Snapshot, text: str, *, edit: str) -> Iterator[tuple[str, str
     for group, rules in ((CUSTOM, file.custom), (EXTERNAL, file.external)):
         names = {name.rpartition("/")[2] for name in seen.offers.get(group, ())}
         for rule in rules or () if names else ():
-            if (given := named_by(rule)) and not any(given.fullmatch(name) for name in names):
+            if (given := name_pattern(rule)) and not any(given.fullmatch(name) for name in names):
                 says = f"{rule.place} finds nothing: no metric by the name {rule.name_as!r} is on offer in {group}"
                 yield says, CHECK
 
 
-def named_by(rule: Rule) -> re.Pattern[str] | None:
+def name_pattern(rule: Rule) -> re.Pattern[str] | None:
     """What the names of a rule's metrics look like; None where its `as` says nothing of them, as '$1'."""
     parts = _GROUP.split(rule.name_as)
     return re.compile(".*".join(map(re.escape, parts))) if any(parts) else None
@@ -83,7 +83,7 @@ def _not_on_offer(seen: Snapshot) -> Iterator[Finding]:
     wanting: dict[tuple[str, str], list[str]] = defaultdict(list)
     for hpa in seen.hpas:
         for metric in hpa.spec.metrics:
-            if wanted := offered_as(metric):
+            if wanted := api_and_name(metric):
                 group, name = wanted
                 if seen.offers.get(group) and name not in seen.offers[group]:
                     wanting[group, name].append(f"{hpa.metadata.namespace}/{hpa.metadata.name}")
@@ -95,14 +95,14 @@ def _not_on_offer(seen: Snapshot) -> Iterator[Finding]:
         yield Finding(
             about=About.RULES,
             object=f"metric {plain(name)}",
-            says=f"it is not on offer, and {wanted_by(hpas)}{hint}",
+            says=f"it is not on offer, and {who_wants(hpas)}{hint}",
             next=f"kubectl -n {word(namespace)} edit hpa {word(first)}"
             if near
             else f"kubectl get --raw /apis/{group}/{version} | jq -r '.resources[].name'",
         )
 
 
-def offered_as(metric: MetricSpec) -> tuple[str, str] | None:
+def api_and_name(metric: MetricSpec) -> tuple[str, str] | None:
     """The API and the name under which a metric would be on offer; None where no list can tell.
 
     Object metrics are left out: which plural a kind has is not looked up.

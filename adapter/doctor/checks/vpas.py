@@ -37,7 +37,7 @@ def _target(namespace: str, target: CrossVersionObjectReference) -> Target:
 
 
 def _against(hpa: HorizontalPodAutoscaler, vpa: Vpa) -> Iterator[Finding]:
-    shared = sorted(utilized(hpa) & controlled(vpa)) if acts(vpa) else []
+    shared = sorted(utilization_resources(hpa) & controlled_resources(vpa)) if acts(vpa) else []
     if shared:
         namespace, both = hpa.metadata.namespace, (f"hpa/{hpa.metadata.name}", f"vpa/{vpa.metadata.name}")
         yield Finding(
@@ -54,24 +54,24 @@ def acts(vpa: Vpa) -> bool:
     return vpa.spec.update_policy is None or vpa.spec.update_policy.update_mode != "Off"
 
 
-def controlled(vpa: Vpa) -> frozenset[str]:
-    """The resources that it changes, of any container."""
+def controlled_resources(vpa: Vpa) -> frozenset[str]:
+    """The resources whose requests a VPA changes in at least one container."""
     policy = vpa.spec.resource_policy
     if policy is None or not policy.container_policies:
         return BOTH
     wanted = [one for one in policy.container_policies if one.mode != "Off"]
-    found = {
+    resources = {
         name for one in wanted for name in (BOTH if one.controlled_resources is None else one.controlled_resources)
     }
     is_complete = any(one.container_name == "*" for one in policy.container_policies)
-    return frozenset(found) if is_complete else frozenset(found) | BOTH
+    return frozenset(resources) if is_complete else frozenset(resources) | BOTH
 
 
-def utilized(hpa: HorizontalPodAutoscaler) -> set[str]:
+def utilization_resources(hpa: HorizontalPodAutoscaler) -> set[str]:
     """The resources of which an HPA wants a share of the requests: what a VPA moves under it."""
-    found = set()
+    resources = set()
     for metric in hpa.spec.metrics:
         for source in (metric.resource, metric.container_resource):
             if source and source.target.type == "Utilization":
-                found.add(source.name)
-    return found
+                resources.add(source.name)
+    return resources

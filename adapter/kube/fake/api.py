@@ -79,22 +79,22 @@ def matcher(request: web.Request, target: Target) -> Matcher:
         raise Refusal(400, "BadRequest", str(error)) from error
     by_field = store.field_matcher(request.query.get("fieldSelector", ""))
 
-    def matches(found: Object) -> bool:
-        here = not target.namespace or found["metadata"].get("namespace") == target.namespace
-        named = not target.name or found["metadata"]["name"] == target.name
-        return here and named and by_label(found) and by_field(found)
+    def matches(item: Object) -> bool:
+        here = not target.namespace or item["metadata"].get("namespace") == target.namespace
+        named = not target.name or item["metadata"]["name"] == target.name
+        return here and named and by_label(item) and by_field(item)
 
     return matches
 
 
-def shown(request: web.Request, found: Object) -> Object:
-    """The object as it was asked for: whole, or its metadata."""
+def represent(request: web.Request, item: Object) -> Object:
+    """The object as the Accept header asks for it: whole, or its metadata alone."""
     if "as=PartialObjectMetadata" not in request.headers.get("Accept", ""):
-        return found
-    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": found["metadata"]}
+        return item
+    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": item["metadata"]}
 
 
-def listed(request: web.Request, target: Target, collection: Collection, version: int) -> Object:
+def list_page(request: web.Request, target: Target, collection: Collection, version: int) -> Object:
     """A list, or one page of it. A token holds the list's version and the last key of the page before."""
     matches = matcher(request, target)
     after: tuple[str, ...] = ()
@@ -110,26 +110,26 @@ def listed(request: web.Request, target: Target, collection: Collection, version
     meta: Object = {"resourceVersion": str(version)}
     if next(rest, None):
         meta["continue"] = "|".join((str(version), *page[-1]))
-    items = [shown(request, collection.objects[key]) for key in page]
+    items = [represent(request, collection.objects[key]) for key in page]
     return {"kind": "List", "apiVersion": target.api_version, "metadata": meta, "items": items}
 
 
-async def called(request: web.Request, target: Target, collection: Collection) -> Object:
-    """A call about one object."""
+async def answer_call(request: web.Request, target: Target, collection: Collection) -> Object:
+    """Answer a call about one object, its scale or its status: create, read, write or delete it."""
     if request.method == "POST":
-        return _created(target, collection, await request.json())
+        return _create(target, collection, await request.json())
     held = collection.objects.get((target.namespace, target.name))
     if held is None:
         raise Refusal(404, "NotFound", f'{target.plural} "{target.name}" not found')
     if request.method == "DELETE":
-        return _deleted(collection, held, await request.json() if request.can_read_body else {})
+        return _delete(collection, held, await request.json() if request.can_read_body else {})
     scaled = target.subresource == "scale"
     if scaled and target.plural not in SCALED and "replicas" not in held.get("spec", {}):
         raise Refusal(404, "NotFound", "the server could not find the requested resource")
     before = scale_of(held) if scaled else held
     if request.method == "GET":
-        return shown(request, before)
-    after = await _changed(request, before)
+        return represent(request, before)
+    after = await _apply_body(request, before)
     _guard(target, held, after)
     if scaled:
         replicas = after.get("spec", {}).get("replicas", 0)
@@ -143,7 +143,7 @@ async def called(request: web.Request, target: Target, collection: Collection) -
     return scale_of(stored) if scaled else stored
 
 
-def _deleted(collection: Collection, held: Object, options: Object) -> Object:
+def _delete(collection: Collection, held: Object, options: Object) -> Object:
     """A deletion: preconditions first; finalizers put it off, and so does orphaning, which is a collector's work."""
     meta = held["metadata"]
     for key, value in (options.get("preconditions") or {}).items():
@@ -158,16 +158,16 @@ def _deleted(collection: Collection, held: Object, options: Object) -> Object:
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
 
 
-def _created(target: Target, collection: Collection, found: Object) -> Object:
-    meta = found.setdefault("metadata", {})
+def _create(target: Target, collection: Collection, item: Object) -> Object:
+    meta = item.setdefault("metadata", {})
     if target.namespace:
         meta["namespace"] = target.namespace
     if (meta.get("namespace", ""), meta["name"]) in collection.objects:
         raise Refusal(409, "AlreadyExists", f'{target.plural} "{meta["name"]}" already exists')
-    return collection.put({"apiVersion": target.api_version, **found})
+    return collection.put({"apiVersion": target.api_version, **item})
 
 
-async def _changed(request: web.Request, held: Object) -> Object:
+async def _apply_body(request: web.Request, held: Object) -> Object:
     body = await request.json()
     if request.method == "PUT":
         return dict(body)
@@ -189,9 +189,9 @@ def _guard(target: Target, held: Object, after: Object) -> None:
         raise Refusal(409, "Conflict", message)
 
 
-def scale_of(found: Object) -> Object:
+def scale_of(item: Object) -> Object:
     """The scale subresource of an object with spec.replicas and spec.selector."""
-    spec, status, meta = found.get("spec", {}), found.get("status", {}), found["metadata"]
+    spec, status, meta = item.get("spec", {}), item.get("status", {}), item["metadata"]
     wanted = spec.get("selector") or {}
     labels = wanted.get("matchLabels", wanted)
     return {

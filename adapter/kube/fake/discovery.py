@@ -15,7 +15,7 @@ def discovery(path: str, resources: Sequence[ApiResource], broken: set[str], acc
     if parts in (["api"], ["apis"]):
         here = [offer for offer in offers if bool(offer[0]) == (parts == ["apis"])]
         if "as=APIGroupDiscoveryList" in accept:
-            return _aggregated(here, resources, broken)
+            return _group_discovery_list(here, resources, broken)
         return _versions(here) if parts == ["api"] else _groups(here)
     if len(parts) == (2 if parts[:1] == ["api"] else 3) and parts[0] in {"api", "apis"}:
         group = parts[1] if parts[0] == "apis" else ""
@@ -33,7 +33,7 @@ def _groups(offers: list[tuple[str, str]]) -> Object:
     groups: dict[str, list[Object]] = {}
     for group, version in offers:
         groups.setdefault(group, []).append({"groupVersion": f"{group}/{version}", "version": version})
-    told = [{"name": name, "versions": found, "preferredVersion": found[0]} for name, found in groups.items()]
+    told = [{"name": name, "versions": versions, "preferredVersion": versions[0]} for name, versions in groups.items()]
     return {"kind": "APIGroupList", "apiVersion": "v1", "groups": told}
 
 
@@ -48,10 +48,10 @@ def _resources(group: str, version: str, resources: Sequence[ApiResource]) -> Ob
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": told}
 
 
-def _aggregated(offers: list[tuple[str, str]], resources: Sequence[ApiResource], broken: set[str]) -> Object:
+def _group_discovery_list(offers: list[tuple[str, str]], resources: Sequence[ApiResource], broken: set[str]) -> Object:
     groups: dict[str, list[Object]] = {}
     for group, version in offers:
-        told = [_told(one) for one in resources if (one.group, one.version) == (group, version)]
+        told = [_resource_discovery(one) for one in resources if (one.group, one.version) == (group, version)]
         stale: Object = {"version": version, "freshness": "Stale"}
         current: Object = {"version": version, "freshness": "Current", "resources": told}
         groups.setdefault(group, []).append(stale if group in broken else current)
@@ -59,7 +59,7 @@ def _aggregated(offers: list[tuple[str, str]], resources: Sequence[ApiResource],
     return {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items}
 
 
-def _told(one: ApiResource) -> Object:
+def _resource_discovery(one: ApiResource) -> Object:
     return {
         "resource": one.plural,
         "responseKind": {"group": one.group, "version": one.version, "kind": one.kind},

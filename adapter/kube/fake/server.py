@@ -100,15 +100,15 @@ class FakeCluster:
 
     # ------------------------------------------------------------------------------------------- for whoever sets up
 
-    async def put(self, resource: Resource, found: Object) -> Object:
+    async def put(self, resource: Resource, item: Object) -> Object:
         """Creates or replaces an object, as somebody else's client would; watchers are told."""
-        found = copy.deepcopy(found)
+        item = copy.deepcopy(item)
         if resource.namespaced:
-            found["metadata"].setdefault("namespace", "default")
-        found.setdefault("apiVersion", resource.api_version)
-        found.setdefault("kind", self._kind(resource))
+            item["metadata"].setdefault("namespace", "default")
+        item.setdefault("apiVersion", resource.api_version)
+        item.setdefault("kind", self._kind(resource))
         collection = self.store.collection(resource.group, resource.plural)
-        stored = collection.put(found)
+        stored = collection.put(item)
         await notify(collection)
         return copy.deepcopy(stored)
 
@@ -184,9 +184,9 @@ class FakeCluster:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         accept = request.headers.get("Accept", "") if self.aggregated_discovery else ""
-        found = discovery(request.path, self.resources, self.broken_groups, accept)
-        if found is not None:
-            return web.json_response(found)
+        document = discovery(request.path, self.resources, self.broken_groups, accept)
+        if document is not None:
+            return web.json_response(document)
         target = api.target_of(request.path)
         if target is None:
             raise Refusal(404, "NotFound", "the server could not find the requested resource")
@@ -198,8 +198,8 @@ class FakeCluster:
         if request.method == "GET" and request.query.get("watch") in {"true", "1"}:
             return await self._watch(request, target, collection)
         if request.method == "GET" and not target.name:
-            return web.json_response(api.listed(request, target, collection, self.store.version))
-        answer = await api.called(request, target, collection)
+            return web.json_response(api.list_page(request, target, collection, self.store.version))
+        answer = await api.answer_call(request, target, collection)
         if request.method != "GET":
             await notify(collection)
         return web.json_response(answer, status=201 if request.method == "POST" else 200)

@@ -45,21 +45,21 @@ class Collection:
             self._keys = sorted(self.objects)
         return self._keys
 
-    def put(self, found: Object) -> Object:
-        """Stores `found` under its namespace and name, with a new version."""
-        meta = found["metadata"]
+    def put(self, item: Object) -> Object:
+        """Stores `item` under its namespace and name, with a new version."""
+        meta = item["metadata"]
         key = (meta.get("namespace", ""), meta["name"])
         before = self.objects.get(key)
         version = next(self._versions)
         meta.setdefault("uid", before["metadata"]["uid"] if before else str(uuid.uuid4()))
         meta.setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
-        meta["generation"] = _generation(before, found)
+        meta["generation"] = _generation(before, item)
         meta["resourceVersion"] = str(version)
         if before is None:
             self._keys = None
-        self.objects[key] = found
-        self._history.append(Change(version, before, found))
-        return found
+        self.objects[key] = item
+        self._history.append(Change(version, before, item))
+        return item
 
     def remove(self, namespace: str, name: str) -> Object | None:
         """Deletes an object; what is returned bears the version of its deletion, as in the real server's events."""
@@ -134,20 +134,20 @@ def merge_patch(value: Any, patch: Any) -> Any:
 def label_matcher(selector: str) -> Matcher:
     """What `labelSelector` asks for. Raises SelectorError."""
     wanted = Selector.parse(selector)
-    return lambda found: wanted.matches(found["metadata"].get("labels") or {})
+    return lambda raw: wanted.matches(raw["metadata"].get("labels") or {})
 
 
 def field_matcher(selector: str) -> Matcher:
     """`metadata.name=x`, `spec.nodeName!=y`: any dotted path."""
     tests = [re.split(r"(!=|==|=)", part, maxsplit=1) for part in selector.split(",") if part]
 
-    def matches(found: Object) -> bool:
-        return all((_field(found, path) == value) == (sign != "!=") for path, sign, value in tests)
+    def matches(item: Object) -> bool:
+        return all((_field(item, path) == value) == (sign != "!=") for path, sign, value in tests)
 
     return matches
 
 
-def _field(found: Any, path: str) -> str:
+def _field(value: Any, path: str) -> str:
     for part in path.split("."):
-        found = found.get(part) if isinstance(found, dict) else None
-    return "" if found is None else str(found)
+        value = value.get(part) if isinstance(value, dict) else None
+    return "" if value is None else str(value)

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 from aiohttp import web
 
-from adapter.kube.fake.api import EXPIRED, Target, matcher, shown
+from adapter.kube.fake.api import EXPIRED, Target, matcher, represent
 from adapter.kube.fake.store import Change, Collection, Expired, FakeStore, Object
 
 INITIAL_EVENTS_END = {"k8s.io/initial-events-end": "true"}
@@ -28,9 +28,9 @@ class Feed:
         """What there is (where the watch begins without a version) and then what changes; ends at an ERROR."""
         if streamed or not self._version:
             self._version = self._store.version
-            for found in list(self._collection.objects.values()):
-                if self._matches(found):
-                    yield self._told("ADDED", found)
+            for item in list(self._collection.objects.values()):
+                if self._matches(item):
+                    yield self._build_event("ADDED", item)
         if streamed:
             yield self._bookmark(INITIAL_EVENTS_END)
         while True:
@@ -60,14 +60,14 @@ class Feed:
         """A change as this watcher sees it: leaving the selection is a deletion, entering it an addition."""
         was = change.before is not None and self._matches(change.before)
         if change.after is not None and self._matches(change.after):
-            return self._told("MODIFIED" if was else "ADDED", change.after)
+            return self._build_event("MODIFIED" if was else "ADDED", change.after)
         if not was or change.before is None:
             return None
         meta = {**change.before["metadata"], "resourceVersion": str(change.version)}
-        return self._told("DELETED", {**change.before, "metadata": meta})
+        return self._build_event("DELETED", {**change.before, "metadata": meta})
 
-    def _told(self, kind: str, found: Object) -> Object:
-        return {"type": kind, "object": shown(self._request, found)}
+    def _build_event(self, kind: str, item: Object) -> Object:
+        return {"type": kind, "object": represent(self._request, item)}
 
     def _bookmark(self, annotations: Object) -> Object:
         meta = {"resourceVersion": str(self._version), "creationTimestamp": None, "annotations": annotations}

@@ -19,7 +19,7 @@ from adapter.metrics.otlp.measure import OtlpError, not_protobuf
 from adapter.metrics.otlp.names import (
     RESOURCE_LABELS,
     attribute_labels,
-    joined_labels,
+    merge_labels,
     metric_name,
     resource_labels,
     value_text,
@@ -153,7 +153,7 @@ class Decoder:
         elif temporality != _CUMULATIVE:
             raise PointError("its aggregation temporality must be delta or cumulative")
         elif kind != "gauge" and start:
-            zero_at_start = self._streams.restarted(base, start=start, end=end, now=now)
+            zero_at_start = self._streams.detect_restart(base, start=start, end=end, now=now)
         rows = [(self._row_series(base, suffix, label), number) for suffix, label, number in value.rows()]
         zeros = [(series, 0.0, start) for series, _ in rows] if zero_at_start and start < end else []
         return zeros + [(series, number, end) for series, number in rows]
@@ -170,7 +170,7 @@ class Decoder:
         key = (source, attributes)
         series = self._remembered.get(key)
         if series is None:
-            labels = joined_labels(attribute_labels(attributes), dict(source.resource))
+            labels = merge_labels(attribute_labels(attributes), dict(source.resource))
             self._check(source.name, labels)
             series = Series.of(source.name, labels)
             if _length(labels) <= REMEMBERED_TEXT:

@@ -105,13 +105,13 @@ class Exponential:
         one, two = self.at(scale), other.at(scale)
         return Exponential(
             scale=scale,
-            positive=_added(one.positive, two.positive),
-            negative=_added(one.negative, two.negative),
+            positive=_add_counts(one.positive, two.positive),
+            negative=_add_counts(one.negative, two.negative),
             zero=self.zero + other.zero,
             zero_threshold=max(self.zero_threshold, other.zero_threshold),
             count=self.count + other.count,
             sum=_sum(self.sum, other.sum),
-        ).fitted()
+        ).fit_to_grid()
 
     def at(self, scale: int) -> "Exponential":
         """At a lower scale: 2^(difference) neighbours become one bucket."""
@@ -119,10 +119,13 @@ class Exponential:
         if shift <= 0:
             return self
         return replace(
-            self, scale=scale, positive=_shifted(self.positive, shift), negative=_shifted(self.negative, shift)
+            self,
+            scale=scale,
+            positive=_merge_neighbours(self.positive, shift),
+            negative=_merge_neighbours(self.negative, shift),
         )
 
-    def fitted(self) -> "Exponential":
+    def fit_to_grid(self) -> "Exponential":
         """On the grid, with at most MAX_BUCKETS buckets."""
         fitting = self.at(GRID_SCALE)
         while _span(fitting.positive) + _span(fitting.negative) > MAX_BUCKETS:
@@ -131,7 +134,7 @@ class Exponential:
 
     def buckets(self) -> Buckets:
         """As explicit buckets, from the most negative upwards."""
-        fitting = self.fitted()
+        fitting = self.fit_to_grid()
         bounds: list[float] = []
         counts: list[float] = []
         for index in reversed(_range(fitting.negative)):
@@ -153,14 +156,14 @@ def _sum(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one + other
 
 
-def _shifted(counts: Mapping[int, float], shift: int) -> Mapping[int, float]:
+def _merge_neighbours(counts: Mapping[int, float], shift: int) -> Mapping[int, float]:
     merged: dict[int, float] = {}
     for index, count in counts.items():
         merged[index >> shift] = merged.get(index >> shift, 0.0) + count
     return merged
 
 
-def _added(one: Mapping[int, float], other: Mapping[int, float]) -> Mapping[int, float]:
+def _add_counts(one: Mapping[int, float], other: Mapping[int, float]) -> Mapping[int, float]:
     return {index: one.get(index, 0.0) + other.get(index, 0.0) for index in one.keys() | other.keys()}
 
 

@@ -28,16 +28,16 @@ class OtlpError(ValueError):
 
 
 def _tables(root: Descriptor) -> dict[str, _Table]:
-    found: dict[str, _Table] = {}
+    tables: dict[str, _Table] = {}
     waiting = [root]
     while waiting:
         message = waiting.pop()
-        if message.full_name in found:
+        if message.full_name in tables:
             continue
         inner = {field.number: field.message_type for field in message.fields if field.message_type is not None}
-        found[message.full_name] = {number: one.full_name for number, one in inner.items()}
+        tables[message.full_name] = {number: one.full_name for number, one in inner.items()}
         waiting += inner.values()
-    return found
+    return tables
 
 
 _TABLES: Final = _tables(ExportMetricsServiceRequest.DESCRIPTOR)

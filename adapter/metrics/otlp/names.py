@@ -88,7 +88,7 @@ def resource_labels(attributes: Iterable[Any], promoted: Mapping[str, str] = RES
     return labels
 
 
-def joined_labels(labels: dict[str, str], resource: Mapping[str, str]) -> dict[str, str]:
+def merge_labels(labels: dict[str, str], resource: Mapping[str, str]) -> dict[str, str]:
     """A point's labels and its resource's, which win; the point's are kept as `exported_<name>`."""
     for key in resource:
         if key in labels:

@@ -51,7 +51,7 @@ def http_handler(intake: Intake) -> Handler:
         if not is_json and request.content_type != _PROTOBUF:
             return _refusal(415, f"the content type must be {_PROTOBUF} or {_JSON}", is_json)
         try:
-            return await _taken(intake, request, is_json)
+            return await _receive(intake, request, is_json)
         except Busy as error:
             return _refusal(503, str(error), is_json, {hdrs.RETRY_AFTER: "1"})
         except TimeoutError:
@@ -64,8 +64,8 @@ def http_handler(intake: Intake) -> Handler:
     return handle
 
 
-async def _taken(intake: Intake, request: web.BaseRequest, is_json: bool) -> web.Response:
-    async with intake.place(), intake.weighed(request.content.iter_any()) as chunks:
+async def _receive(intake: Intake, request: web.BaseRequest, is_json: bool) -> web.Response:
+    async with intake.place(), intake.counting(request.content.iter_any()) as chunks:
         encoding = request.headers.get(hdrs.CONTENT_ENCODING, "").lower()
         if encoding not in ("", "identity", "gzip"):
             raise BodyError(f"the content encoding must be gzip or none, not {encoding[:20]!r}")
@@ -75,7 +75,7 @@ async def _taken(intake: Intake, request: web.BaseRequest, is_json: bool) -> web
             body = await inflate(body, intake.limits.body_bytes)
         response = await intake.take(body, is_json)
     if isinstance(request.protocol, Connection):
-        request.protocol.known()
+        request.protocol.note_authenticated()
     if is_json:
         return web.Response(text=json_format.MessageToJson(response, indent=None), content_type=_JSON)
     return web.Response(body=response.SerializeToString(), content_type=_PROTOBUF)

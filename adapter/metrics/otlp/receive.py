@@ -112,11 +112,11 @@ class Intake:
                 self._arriving.pop(limit, None)
 
     @asynccontextmanager
-    async def weighed(self, chunks: AsyncIterable[bytes]) -> AsyncIterator[AsyncIterable[bytes]]:
-        """`chunks` of a body, counted while the context lasts. Raises Busy in the midst of them."""
+    async def counting(self, chunks: AsyncIterable[bytes]) -> AsyncIterator[AsyncIterable[bytes]]:
+        """`chunks` of a body, whose bytes count as pending while the context lasts. Reading may raise Busy."""
         own = 0
 
-        async def counted() -> AsyncIterator[bytes]:
+        async def count_chunks() -> AsyncIterator[bytes]:
             nonlocal own
             async for chunk in chunks:
                 own += len(chunk)
@@ -126,7 +126,7 @@ class Intake:
                 yield chunk
 
         try:
-            yield counted()
+            yield count_chunks()
         finally:
             self._pending -= own
 

@@ -56,8 +56,8 @@ class Streams:
         stream.start, stream.end, stream.seen, stream.total = start, end, now, total
         return total, False
 
-    def restarted(self, series: Series, *, start: float, end: float, now: float) -> bool:
-        """Whether a cumulative stream began anew, at `start`, after its last point: it was zero there.
+    def detect_restart(self, series: Series, *, start: float, end: float, now: float) -> bool:
+        """Note a cumulative stream's point; True if it began anew, from zero, at `start` after the last one.
 
         The first sight of a stream tells nothing: OpenTelemetry lets `start` be when a value was first observed.
         """

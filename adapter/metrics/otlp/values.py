@@ -53,7 +53,7 @@ def _exponential(data_point: Any, total: float | None) -> Exponential:
         zero_threshold=data_point.zero_threshold,
         count=float(data_point.count),
         sum=total,
-    ).fitted()
+    ).fit_to_grid()
 
 
 def _sparse(buckets: Any) -> dict[int, float]:

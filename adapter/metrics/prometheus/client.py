@@ -12,14 +12,14 @@ import structlog
 
 from adapter import spans
 from adapter.clock import steady
-from adapter.metrics.bounded import BodyError, BodySizeError, limited, read_large_body
+from adapter.metrics.bounded import BodyError, BodySizeError, read_large_body, read_parts
 from adapter.metrics.prometheus import wire
 from adapter.metrics.prometheus.connection import Call, Connection, Endpoint, Form
 from adapter.metrics.prometheus.discovery import Discoverer
 from adapter.metrics.prometheus.identity import Identity
-from adapter.metrics.prometheus.proxy import parted
+from adapter.metrics.prometheus.proxy import split_credentials
 from adapter.metrics.prometheus.source_clock import Asked, Past, SourceClock, seconds_ahead, tell_step
-from adapter.metrics.prometheus.verdict import Failed, Reply, judged, objection, refuses_verb
+from adapter.metrics.prometheus.verdict import Failed, Reply, objection, refuses_verb, reply_error
 from adapter.metrics.sample import Sample
 from adapter.metrics.series_text import cut
 from adapter.metrics.slices import run_in_turns
@@ -66,7 +66,7 @@ class PrometheusSource:
         self._endpoints = [Endpoint(url, connection.use_post) for url in connection.urls]
         self._clocks = {endpoint: SourceClock(partial(tell_step, endpoint.url)) for endpoint in self._endpoints}
         self._past = Past(self._remembers)
-        self._proxies = dict(zip(self._endpoints, map(parted, connection.proxies), strict=False))
+        self._proxies = dict(zip(self._endpoints, map(split_credentials, connection.proxies), strict=False))
         self._identity = Identity(connection)
         self._turns = asyncio.Semaphore(connection.concurrency)
         self._warned = Once()
@@ -100,22 +100,22 @@ class PrometheusSource:
         form = [("query", query.promql), ("timeout", f"{self._connection.timeout_s:g}s")]
         vector, asked = await self._read(Call("query", form), partial(wire.Vector, query.labels, query.most))
         clock = wire.Clock(asked, values=query.of_times)
-        found = await run_in_turns(vector.samples(clock))
+        samples = await run_in_turns(vector.samples(clock))
         before = asked.again
-        if found and before is not None and not await self._past.remembered(query.promql, before, asked.clock):
+        if samples and before is not None and not await self._past.is_remembered(query.promql, before, asked.clock):
             asked.forgotten = True
-            found = await run_in_turns(vector.samples(clock))
-        return found
+            samples = await run_in_turns(vector.samples(clock))
+        return samples
 
     async def _remembers(self, promql: str, before: float) -> bool:
         """Whether it answers as of `before`, a time of its own clock that has yet to come again."""
         try:
             form = [("query", promql), ("time", f"{before - 1:.3f}")]
             vector, _ = await self._read(Call("query", form), wire.Vector)
-            found = await run_in_turns(vector.samples())
+            samples = await run_in_turns(vector.samples())
         except SourceError:
             return False
-        return bool(found) and abs(found[0].time - (before - 1)) < 1
+        return bool(samples) and abs(samples[0].time - (before - 1)) < 1
 
     async def silent(self, query: Query, at: float, pods: Since) -> frozenset[Pod]:
         """See `Source`: nobody is, as far as Prometheus tells."""
@@ -126,10 +126,10 @@ class PrometheusSource:
     ) -> Discovery:
         """See `Source`; where there are more series than `max_series`, their names and labels are looked up instead."""
         ahead = self._ahead
-        found = await self._discoverer.discover(selector, self._span(since, at), wanted, parts)
+        discovery = await self._discoverer.discover(selector, self._span(since, at), wanted, parts)
         if abs(self._ahead - ahead) >= CLOCKS_AGREE:  # these were other minutes than the ones that were meant
-            found = await self._discoverer.discover(selector, self._span(since, at), wanted, parts)
-        return found
+            discovery = await self._discoverer.discover(selector, self._span(since, at), wanted, parts)
+        return discovery
 
     def _span(self, since: float, at: float) -> Form:
         return [("start", f"{since + self._ahead:.3f}"), ("end", f"{at + self._ahead:.3f}")]
@@ -198,7 +198,7 @@ class PrometheusSource:
             raise SourceError(
                 f"{endpoint.url} answered {reply.status} to a query of {long} characters in a URL; allow POST to it"
             )
-        raise judged(reply)
+        raise reply_error(reply)
 
     async def _send_again(self, endpoint: Endpoint, call: Call, use_post: bool) -> Reply:
         """Send; once more if the server closed the kept-alive connection just then."""
@@ -226,7 +226,7 @@ class PrometheusSource:
             reply = await self._exchange(endpoint, call, use_post)
             spans.note({"http.response.status_code": reply.status})
             if reply.status != 200:
-                spans.failed(str(reply.status))
+                spans.note_failure(str(reply.status))
             return reply
 
     async def _exchange(self, endpoint: Endpoint, call: Call, use_post: bool) -> Reply:
@@ -263,7 +263,7 @@ class PrometheusSource:
         most = call.most or self._connection.max_bytes
         try:
             if call.reader is not None and response.status == 200:
-                return await _through(call.reader(), limited(response.content.iter_any(), most, encoding == "gzip"))
+                return await _through(call.reader(), read_parts(response.content.iter_any(), most, encoding == "gzip"))
             return await read_large_body(response.content.iter_any(), most, encoding == "gzip")
         except BodySizeError:
             problem = f"answered with more than {most} bytes; aggregate in the query or select less"

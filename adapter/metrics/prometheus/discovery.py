@@ -61,29 +61,29 @@ class Discoverer:
 
     async def discover(self, selector: str, span: Form, wanted: Wanted, parts: Sequence[Part] = ()) -> Discovery:
         """What matches `selector`; `span` says between when; `parts`: see `Source`. Raises SourceError."""
-        found = await self._most(selector, span, wanted)
-        crowded = len(found.label_sets) >= (self._max_names if found.by_name else self._max_series)
-        if not (crowded and found.left_out and parts):
-            return found
-        return await self._with_parts(found, selector, span, wanted, parts[:PARTS])
+        whole = await self._most(selector, span, wanted)
+        crowded = len(whole.label_sets) >= (self._max_names if whole.by_name else self._max_series)
+        if not (crowded and whole.left_out and parts):
+            return whole
+        return await self._with_parts(whole, selector, span, wanted, parts[:PARTS])
 
     async def _with_parts(
         self, whole: Discovery, selector: str, span: Form, wanted: Wanted, parts: Sequence[Part]
     ) -> Discovery:
         """What was found, and of each part as many names as its share."""
         share = max(self._max_names // len(parts), LEAST)
-        found = [whole]
+        discoveries = [whole]
         for label, value in parts:
-            found.append(await self._part(narrowed(selector, label, f"={quote(value)}"), span, wanted, share))
+            discoveries.append(await self._part(add_matcher(selector, label, f"={quote(value)}"), span, wanted, share))
         sets: dict[str, dict[str, str]] = {}
-        for labels in (labels for one in found for labels in one.label_sets):
+        for labels in (labels for one in discoveries for labels in one.label_sets):
             sets.setdefault(labels["__name__"], {}).update(labels)
         left_out = f"{whole.left_out} and the first {share} of each namespace with HPAs"
         return Discovery(list(sets.values()), by_name=True, left_out=left_out)
 
     async def _part(self, selector: str, span: Form, wanted: Wanted, share: int) -> Discovery:
         if selector not in self._large:
-            listed = await self._listed(selector, span, share)
+            listed = await self._list_series(selector, span, share)
             if len(listed) <= share:
                 return Discovery([_of_interest(labels, wanted) for labels in listed])
             self._large[selector] = True
@@ -94,14 +94,14 @@ class Discoverer:
         failure: SourceError | None = None
         if selector not in self._large:
             try:
-                listed = await self._listed(selector, span, self._max_series)
+                listed = await self._list_series(selector, span, self._max_series)
             except SourceError as error:  # too long, or not had in time: its names may be
                 failure = error
             else:
                 if len(listed) <= self._max_series:
                     return Discovery(listed)
         try:
-            found = await self._by_name(selector, span, wanted, self._max_names)
+            discovery = await self._by_name(selector, span, wanted, self._max_names)
         except SourceError as error:
             self._large.pop(selector, None)
             if not listed:
@@ -109,9 +109,9 @@ class Discoverer:
             why = f"more than the first {self._max_series} series (their names cannot be looked up: {error})"
             return Discovery(listed[: self._max_series], left_out=why)
         self._large[selector] = True
-        return found
+        return discovery
 
-    async def _listed(self, selector: str, span: Form, most: int) -> Sequence[Mapping[str, str]]:
+    async def _list_series(self, selector: str, span: Form, most: int) -> Sequence[Mapping[str, str]]:
         limit = most + 1
         form = [("match[]", selector), *span, ("limit", str(limit))]
         return await self._label_sets(Call("series", form, most=max(limit * SERIES_BYTES, 2**20)))
@@ -149,10 +149,10 @@ def _of_interest(labels: Mapping[str, str], wanted: Wanted) -> dict[str, str]:
 
 def having(selector: str, label: str) -> str:
     """The selector of those series that have `label` as well. Raises SourceError where it is none."""
-    return narrowed(selector, label, '!=""')
+    return add_matcher(selector, label, '!=""')
 
 
-def narrowed(selector: str, label: str, matches: str) -> str:
+def add_matcher(selector: str, label: str, matches: str) -> str:
     """The selector with one matcher more, `matches` its operator and value. Raises SourceError where it is none."""
     node = parse(selector)
     if not isinstance(node, VectorSelector):

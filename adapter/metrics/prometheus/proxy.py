@@ -32,10 +32,10 @@ def proxy_for(url: str, environ: Mapping[str, str]) -> str:
         return ""
     if _is_direct(parts, environ.get("NO_PROXY") or environ.get("no_proxy") or ""):
         return ""
-    return checked(name, environ[name])
+    return check_proxy(name, environ[name])
 
 
-def checked(name: str, text: str) -> str:
+def check_proxy(name: str, text: str) -> str:
     """The proxy that the setting `name` gives, with its scheme. Raises ProxyError."""
     text = text.strip()
     proxy = text if "://" in text else f"http://{text}"
@@ -66,7 +66,7 @@ def _excepts(word: str, place: _Place) -> bool:
             return place.address is not None and place.address in ipaddress.ip_network(word, strict=False)
         except ValueError:
             return False
-    name, port = _parted(word)
+    name, port = _split_port(word)
     if port is not None and port != str(place.port):
         return False
     if (address := _address(name)) is not None:
@@ -77,7 +77,7 @@ def _excepts(word: str, place: _Place) -> bool:
     return place.host.endswith(below) if below.startswith(".") else f".{place.host}".endswith(f".{below}")
 
 
-def _parted(word: str) -> tuple[str, str | None]:
+def _split_port(word: str) -> tuple[str, str | None]:
     """Name and port; a bare IPv6 address has no port."""
     if word.startswith("["):
         name, _, port = word[1:].partition("]")
@@ -95,7 +95,7 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def parted(url: str) -> tuple[str | None, dict[str, str]]:
+def split_credentials(url: str) -> tuple[str | None, dict[str, str]]:
     """A proxy's URL without its userinfo, and the headers that are made of it."""
     if not url:
         return None, {}

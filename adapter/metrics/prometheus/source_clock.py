@@ -39,8 +39,8 @@ class _Era(NamedTuple):
     def holds(self, time: float) -> bool:
         return self.begin <= time <= self.until
 
-    def joined(self, other: "_Era") -> "_Era":
-        """Both as one, so that no time is younger by it; the clock is never found to be there again."""
+    def join(self, other: "_Era") -> "_Era":
+        """Both eras as one that makes no time younger; the clock is never taken to be in it again."""
         begin, until = min(self.begin, other.begin), max(self.until, other.until)
         return _Era(begin, until, min(self.least, other.least), -math.inf)
 
@@ -58,8 +58,8 @@ class SourceClock:
         self._now: _Era | None = None
         self._past: list[_Era] = []
 
-    def heard(self, evaluated: float, *, asked: float, answered: float) -> None:
-        """It evaluated at `evaluated` by its clock, between `asked` and `answered` by ours."""
+    def note_evaluation(self, evaluated: float, *, asked: float, answered: float) -> None:
+        """The source evaluated a query at `evaluated` by its clock, between `asked` and `answered` by ours."""
         least, most = asked - evaluated, answered - evaluated
         now = self._now
         if now is None:
@@ -71,7 +71,7 @@ class SourceClock:
         else:
             self._set(now, evaluated, answered=answered, least=least, most=most)
         if len(self._past) > MOST:
-            self._past[:2] = [self._past[0].joined(self._past[1])]
+            self._past[:2] = [self._past[0].join(self._past[1])]
 
     def _set(self, now: _Era, evaluated: float, *, answered: float, least: float, most: float) -> None:
         """The clock was set at some time between the last answer and this one."""
@@ -110,10 +110,10 @@ class Asked:
         self.forgotten = False
         """Whether the source is known to remember nothing of a time that its clock was at before."""
 
-    def heard(self, evaluated: float) -> None:
-        """It was evaluated at this time of the source's."""
+    def note_evaluation(self, evaluated: float) -> None:
+        """The query was evaluated at `evaluated`, s by the source's clock."""
         self._evaluated = evaluated
-        self.clock.heard(evaluated, asked=self._asked, answered=self._answered)
+        self.clock.note_evaluation(evaluated, asked=self._asked, answered=self._answered)
 
     @property
     def again(self) -> float | None:
@@ -139,8 +139,8 @@ class Past:
         self._known: dict[tuple[bytes, int, int], bool] = {}
         """By a digest of the query, which may be long."""
 
-    async def remembered(self, promql: str, before: float, clock: SourceClock) -> bool:
-        """Of a query, at `before` by the source's clock, s."""
+    async def is_remembered(self, promql: str, before: float, clock: SourceClock) -> bool:
+        """Whether the source remembers what the query gave at `before`, s by the source's clock."""
         key = (hashlib.blake2b(promql.encode(errors="replace"), digest_size=16).digest(), id(clock), clock.settings)
         if key not in self._known:
             if len(self._known) >= self.MOST:

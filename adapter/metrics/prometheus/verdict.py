@@ -53,8 +53,8 @@ def refuses_verb(reply: Reply) -> bool:
     return (of_client or reply.status == 501) and not _envelope(reply).error_type
 
 
-def judged(reply: Reply) -> Exception:
-    """What an answer other than 200 means: Failed, or SourceError where no other endpoint would help."""
+def reply_error(reply: Reply) -> Exception:
+    """The error for an answer other than 200: Failed, or SourceError where no other endpoint would help."""
     answer, status = _envelope(reply), reply.status
     if answer.error_type and (status in (400, 422, 429) or answer.error_type in ("timeout", "canceled")):
         return _KINDS.get(status, SourceError)(f"Prometheus answered {status}: {wire.refusal(answer)}")
@@ -65,7 +65,7 @@ def judged(reply: Reply) -> Exception:
             f"answered {status}: it redirects to {_place(reply.location)}, which is not followed, as credentials would"
             " go there; right would be that as the URL"
         )
-    return Failed(f"answered {status}{_HINTS.get(status, '')}", _said(reply.body))
+    return Failed(f"answered {status}{_HINTS.get(status, '')}", _quote_body(reply.body))
 
 
 def objection(reply: Reply) -> Failed | None:
@@ -73,10 +73,10 @@ def objection(reply: Reply) -> Failed | None:
     if reply.body[:64].lstrip()[:1] == b"{":
         return None
     why = "answered 200 with what is no JSON of Prometheus' API; does the URL lead to Prometheus?"
-    return Failed(why, _said(reply.body))
+    return Failed(why, _quote_body(reply.body))
 
 
-def _said(body: bytearray) -> str:
+def _quote_body(body: bytearray) -> str:
     """The words of an answer that is not Prometheus' own, such as 'no org id'; '' where there are none for people.
 
     Text as it is, the title of HTML, of JSON the `message` or `error` that gateways and clouds write.
@@ -93,11 +93,11 @@ def _said(body: bytearray) -> str:
 
 def _message(text: bytes) -> bytes:
     try:
-        found = msgspec.json.decode(text)
+        document = msgspec.json.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return b""
     for key in ("message", "error", "detail"):
-        value = found.get(key)
+        value = document.get(key)
         value = value.get("message") if isinstance(value, Mapping) else value
         if isinstance(value, str):
             return value.encode(errors="replace")

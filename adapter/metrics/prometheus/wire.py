@@ -128,7 +128,7 @@ class Reader(ABC):
     def end(self, warnings: list[str]) -> None:
         """All is here; `warnings` is extended by those of the answer. Raises SourceError."""
 
-    def _checked_rest(self) -> bytes:
+    def _read_rest(self) -> bytes:
         if self.stuck:
             raise SourceError(
                 f"a part of the answer that cannot be read in pieces has over {MOST_ELEMENT} bytes; at most as many are"
@@ -172,7 +172,7 @@ class Vector(Reader):
             if value is None:
                 self._histograms += 1
             else:
-                self._found.append(Sample(self._wanted(metric), _number(value[1]), value[0]))
+                self._found.append(Sample(self._select_labels(metric), _number(value[1]), value[0]))
         if self._characters > MOST_LABELS:
             raise SourceError(
                 f"the labels of the answer have over {MOST_LABELS} characters; aggregate in the query or select less"
@@ -183,7 +183,7 @@ class Vector(Reader):
                 " less"
             )
 
-    def _wanted(self, labels: dict[str, str]) -> dict[str, str]:
+    def _select_labels(self, labels: dict[str, str]) -> dict[str, str]:
         if self._labels is None:
             self._characters += sum(map(len, labels)) + sum(map(len, labels.values()))
             return labels
@@ -192,7 +192,7 @@ class Vector(Reader):
     def end(self, warnings: list[str]) -> None:
         """As `Reader`. Raises SourceError; UnsupportedQuery for matrices, strings and native histograms."""
         try:
-            self._add(_rest(self._checked_rest(), warnings))
+            self._add(_rest(self._read_rest(), warnings))
         except _MALFORMED as error:
             raise _not_as_told("answer to the query", error) from None
         if self._histograms and not self._found:
@@ -208,7 +208,7 @@ class Vector(Reader):
         asked = clock.asked
         if asked is None or not self._found:
             return self._found
-        asked.heard(self._found[0].time)
+        asked.note_evaluation(self._found[0].time)
         at, timed = asked.ours(self._found[0].time), list[Sample]()
         for start in range(0, len(self._found), AT_ONCE):
             for labels, value, *_ in self._found[start : start + AT_ONCE]:
@@ -218,7 +218,7 @@ class Vector(Reader):
 
 
 def _rest(piece: bytes, warnings: list[str]) -> list[_Element] | None:
-    answer = _accepted(piece, warnings)
+    answer = _require_success(piece, warnings)
     result = _result.decode(answer.data)
     if result.result_type == "vector":
         return _elements.decode(result.result)
@@ -266,13 +266,13 @@ class LabelSets(Reader):
     def end(self, warnings: list[str]) -> None:
         """As `Reader`."""
         if not self.full:
-            self._take(_accepted(self._checked_rest(), warnings).data)
+            self._take(_require_success(self._read_rest(), warnings).data)
 
 
 def texts(body: bytearray) -> list[str]:
     """The answer of /api/v1/labels and of /api/v1/label/…/values. Raises SourceError."""
     try:
-        return _texts.decode(_accepted(bytes(body), []).data) or []
+        return _texts.decode(_require_success(bytes(body), []).data) or []
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError(f"the list of labels is not as Prometheus' API says: {error}") from None
 
@@ -281,7 +281,7 @@ def _not_as_told(what: str, error: Exception) -> SourceError:
     return SourceError(f"the {what} is not as Prometheus' API says: {error}")
 
 
-def _accepted(piece: bytes, warnings: list[str]) -> Envelope:
+def _require_success(piece: bytes, warnings: list[str]) -> Envelope:
     answer = envelope(piece)
     if answer.status != "success":
         raise SourceError(refusal(answer) if answer.status else _NO_API)

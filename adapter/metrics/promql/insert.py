@@ -57,33 +57,33 @@ class Inserter:
         if name:
             self._quoted = ""
             text = _with_name(name, text)
-        return self._followed(text)
+        return self._follow(text)
 
     def end(self) -> str:
         """What is still to be written when the template is at its end."""
         name, self._quoted = self._quoted, ""
         return _with_name(name, "") if name else ""
 
-    def _followed(self, text: str) -> str:
+    def _follow(self, text: str) -> str:
         at = int(self._escaping and bool(text))
         self._escaping = self._escaping and not text
-        while found := _TURNS[self._open].search(text, at):
-            at = found.end()
-            if found[0] == "\\":
+        while match := _TURNS[self._open].search(text, at):
+            at = match.end()
+            if match[0] == "\\":
                 self._escaping = at == len(text)
                 at += 1
-            elif found[0] in "{}":
-                self._braces += 1 if found[0] == "{" else -1
+            elif match[0] in "{}":
+                self._braces += 1 if match[0] == "{" else -1
             else:
-                self._open = "" if self._open else found[0]
+                self._open = "" if self._open else match[0]
         if text:
             self._within_word = not self._open and _WORD_ENDS.search(text) is not None
         return text
 
-    def inserted(self, text: str) -> str:
+    def insert(self, text: str) -> str:
         """What is written for `text`, which the template works out. Raises InsertError."""
         if self._quoted:
-            return self.end() + self.inserted(text)
+            return self.end() + self.insert(text)
         if isinstance(text, Promql) and not self._open:
             return self.literal(text)
         if self._escaping:

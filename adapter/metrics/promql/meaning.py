@@ -52,14 +52,14 @@ def reaches(node: ast.Expr) -> Iterator[Reach]:
         case ast.VectorSelector():
             yield Reach(node, _seconds(node.offset), 0.0, node.at is not None)
         case ast.SubqueryExpr():
-            for found in reaches(node.expr):
-                yield found._replace(
-                    offset=found.offset + _seconds(node.offset), fixed=found.fixed or node.at is not None
+            for reach in reaches(node.expr):
+                yield reach._replace(
+                    offset=reach.offset + _seconds(node.offset), fixed=reach.fixed or node.at is not None
                 )
         case ast.Call():
             for argument in node.args:
                 span = _span(node.func.name, argument)
-                yield from (found._replace(span=found.span + span) for found in reaches(argument))
+                yield from (reach._replace(span=reach.span + span) for reach in reaches(argument))
         case _:
             for child in children(node):
                 yield from reaches(child)

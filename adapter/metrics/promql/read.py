@@ -41,7 +41,7 @@ def parse(text: str) -> ast.Expr:
     """The tree of a query; whatever `walk` and `write` look at can be looked at. Raises PromQLError."""
     if (remembered := _remembered.get(text)) is not None:
         return remembered
-    return _remembered.put(text, _parsed(text), _size(text))
+    return _remembered.put(text, _parse(text), _size(text))
 
 
 def _size(text: str) -> int:
@@ -49,10 +49,10 @@ def _size(text: str) -> int:
     return 4096 + 8 * len(text) + 512 * sum(map(text.count, "=+-*/%^<>(,"))
 
 
-def _parsed(text: str) -> ast.Expr:
+def _parse(text: str) -> ast.Expr:
     if len(text) > MAX_CHARACTERS:
         raise PromQLError(f"the query has more than {MAX_CHARACTERS} characters")
-    prepared = "".join(_prepared(text))
+    prepared = "".join(_set_patterns_aside(text))
     try:
         expression = ast.parse(prepared)
         _look_at_all(expression)
@@ -65,7 +65,7 @@ def _parsed(text: str) -> ast.Expr:
     return expression
 
 
-def _prepared(text: str) -> Iterator[str]:
+def _set_patterns_aside(text: str) -> Iterator[str]:
     """The text in pieces, its patterns marked as set aside. Raises PromQLError beyond the bounds."""
     at = depth = operators = 0
     matching: re.Match[str] | None = None

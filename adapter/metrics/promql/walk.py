@@ -37,7 +37,7 @@ def selectors(node: ast.Expr) -> Iterator[ast.VectorSelector]:
 
 def matchers(selector: ast.VectorSelector) -> Sequence[tuple[str, str, str]]:
     """Label, operator (`=`, `!=`, `=~`, `!~`) and value of each matcher within the braces."""
-    return [(found.name, *_operator_and_value(found)) for found in selector.matchers.matchers]
+    return [(matcher.name, *_operator_and_value(matcher)) for matcher in selector.matchers.matchers]
 
 
 def _operator_and_value(matcher: ast.Matcher) -> tuple[str, str]:

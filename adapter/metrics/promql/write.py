@@ -29,7 +29,7 @@ class Writer:
         inside: Callable[[Sequence[tuple[str, str, str]]], Sequence[str]] | None = None,
     ) -> None:
         self._labels = labels
-        self._inside = inside or (lambda found: [f"{label(name)}{op}{quote(value)}" for name, op, value in found])
+        self._inside = inside or (lambda matchers: [f"{label(name)}{op}{quote(value)}" for name, op, value in matchers])
 
     def write(self, node: ast.Expr) -> str:
         """The expression as text. Raises PromQLError."""
@@ -46,12 +46,12 @@ class Writer:
                 return f"({self.write(node.expr)})"
             case ast.SubqueryExpr() if node.range is not None:
                 step = "" if node.step is None else span(node.step)
-                return f"{self.write(node.expr)}[{span(node.range)}:{step}]{_moved(node)}"
+                return f"{self.write(node.expr)}[{span(node.range)}:{step}]{_offset_and_at(node)}"
             case ast.MatrixSelector():
                 selector = node.vector_selector
-                return f"{self._selector(selector)}[{span(node.range)}]{_moved(selector)}"
+                return f"{self._selector(selector)}[{span(node.range)}]{_offset_and_at(selector)}"
             case ast.VectorSelector():
-                return self._selector(node) + _moved(node)
+                return self._selector(node) + _offset_and_at(node)
             case ast.NumberLiteral():
                 return number(node.val)
             case ast.StringLiteral():
@@ -68,7 +68,7 @@ class Writer:
             grouping = list(self._labels(node, grouping))
         if node.modifier is None and not grouping:
             return f"{node.op}({inner})"
-        return f"{node.op} {'without' if without else 'by'} ({_listed(grouping)}) ({inner})"
+        return f"{node.op} {'without' if without else 'by'} ({_join_labels(grouping)}) ({inner})"
 
     def _operator(self, node: ast.BinaryExpr) -> str:
         words = [str(node.op)]
@@ -81,9 +81,9 @@ class Writer:
         if modifier.matching is not None:
             on = is_on(node)
             matching = self._labels(node, modifier.matching.labels) if on else modifier.matching.labels
-            words.append(f"{'on' if on else 'ignoring'} ({_listed(matching)})")
+            words.append(f"{'on' if on else 'ignoring'} ({_join_labels(matching)})")
         if (group := grouping_side(node)) is not None:
-            words.append(f"{group} ({_listed(modifier.group_labels or ())})")
+            words.append(f"{group} ({_join_labels(modifier.group_labels or ())})")
         return " ".join(words)
 
     def _selector(self, node: ast.VectorSelector) -> str:
@@ -114,11 +114,11 @@ def number(value: float) -> str:
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
 
 
-def _listed(labels: Sequence[str]) -> str:
+def _join_labels(labels: Sequence[str]) -> str:
     return ", ".join(map(label, labels))
 
 
-def _moved(node: ast.VectorSelector | ast.SubqueryExpr) -> str:
+def _offset_and_at(node: ast.VectorSelector | ast.SubqueryExpr) -> str:
     """`offset` and `@`."""
     text = "" if node.offset is None else f" offset {span(node.offset)}"
     if node.at is None:

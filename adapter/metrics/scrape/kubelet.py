@@ -127,16 +127,16 @@ class KubeletUsage:
 
     def updating(self, node: str, points: Iterable[Point]) -> Slices[None]:
         """Take a whole scrape of a node's kubelet; containers that are not in it are forgotten."""
-        found = yield from self._gather(node, points)
+        containers = yield from self._gather(node, points)
         before, after, used = self._readings.get(node, {}), dict[_Key, Readings](), dict[_Key, ResourceUsage]()
-        for number, (key, values) in enumerate(found.items(), 1):
+        for number, (key, values) in enumerate(containers.items(), 1):
             if reading := _reading(values):
                 after[key] = advance(before.get(key), reading)
                 if use := usage(after[key]):
                     used[key] = use
             if number % AT_ONCE == 0:
                 yield
-        pods = yield from _by_pod(found, after, used)
+        pods = yield from _by_pod(containers, after, used)
         self._readings[node] = after
         self._publish(node, pods, used.get(_NODE))
 
@@ -173,18 +173,18 @@ class KubeletUsage:
         return MappingProxyType(self._nodes)
 
     def _gather(self, node: str, points: Iterable[Point]) -> Slices[dict[_Key, dict[str, Point]]]:
-        """The points of each container by what they say; what a series is, is remembered while it is there."""
+        """Each container's points by what they measure; a series' identity is remembered while it is there."""
         known, seen = self._series.get(node, {}), dict[Series, tuple[str, _Key] | None]()
-        found: dict[_Key, dict[str, Point]] = {}
+        containers: dict[_Key, dict[str, Point]] = {}
         for number, point in enumerate(points, 1):
             if number % AT_ONCE == 0:
                 yield
             series = point[0]
             identity = seen[series] = known[series] if series in known else _identity(series)
             if identity is not None and math.isfinite(point[1]):
-                found.setdefault(identity[1], {})[identity[0]] = point
+                containers.setdefault(identity[1], {})[identity[0]] = point
         self._series[node] = seen
-        return found
+        return containers
 
     def _publish(self, node: str, pods: Mapping[Pod, Mapping[str, ResourceUsage]], own: ResourceUsage | None) -> None:
         for pod in self._residents.pop(node, ()):
@@ -202,11 +202,11 @@ class KubeletUsage:
 
 
 def _by_pod(
-    found: Collection[_Key], readings: Mapping[_Key, Readings], used: Mapping[_Key, ResourceUsage]
+    containers: Collection[_Key], readings: Mapping[_Key, Readings], used: Mapping[_Key, ResourceUsage]
 ) -> Slices[dict[Pod, Mapping[str, ResourceUsage]]]:
     """Pods whose containers all have a use. One that holds no memory has ended and does not count."""
     pods: dict[Pod, list[_Key]] = {}
-    for number, key in enumerate(found, 1):
+    for number, key in enumerate(containers, 1):
         if key != _NODE and not (key in readings and readings[key][1].memory == 0):
             pods.setdefault(key[:2], []).append(key)
         if number % AT_ONCE == 0:

@@ -20,18 +20,18 @@ class Reports:
     def __init__(self) -> None:
         self._lines: LRUCache[tuple[str, int], int] = LRUCache(TENANTS)
 
-    def failed(self, target: Target, error: str, now: float) -> None:
+    def note_failure(self, target: Target, error: str, now: float) -> None:
         """The target's scrapes fail since `now`, Unix s."""
         if self._may(target, now):
             log.warning("scrape failed", target=target.id, error=error)
 
     def works(self, target: Target, failures: int, now: float) -> None:
-        """They work again, after so many failures."""
+        """The target's scrapes work again, after so many failures."""
         if self._may(target, now):
             log.info("scrape works again", target=target.id, failures=failures)
 
     def bad_lines(self, target: Target, problems: list[str], now: float) -> None:
-        """Lines of its page are left out since `now`."""
+        """Lines of the target's page are left out since `now`, Unix s."""
         if self._may(target, now):
             log.warning("bad lines left out", target=target.id, problems=problems)
 

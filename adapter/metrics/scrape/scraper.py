@@ -245,7 +245,7 @@ class Scraper:
     def _note(self, target: Target, health: Health, failed: ScrapeError | None, now: float) -> None:
         error = str(failed) if failed else ""
         if error and not health.error:
-            self._reports.failed(target, error, now)
+            self._reports.note_failure(target, error, now)
         elif health.error and not error:
             self._reports.works(target, health.failures, now)
         health.scrapes += 1

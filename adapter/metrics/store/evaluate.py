@@ -16,12 +16,12 @@ from adapter.metrics.sample import Sample
 from adapter.metrics.slices import Slices
 from adapter.metrics.source import ALWAYS, Query, Since, UnsupportedQuery
 from adapter.metrics.store import rate
-from adapter.metrics.store.operators import arithmetic, matched, operator_of
+from adapter.metrics.store.operators import arithmetic, keep_matching_labels, operator_of
 from adapter.metrics.store.ranges import LAST, RANGE_FUNCTIONS, RangeFunction
 from adapter.metrics.store.ring import Floats, Ints
 from adapter.metrics.store.selection import Kept, Reader, Selection, select
 from adapter.metrics.store.strings import Strings
-from adapter.metrics.store.supported import kept_labels, unsupported
+from adapter.metrics.store.supported import grouping_labels, unsupported_error
 from adapter.metrics.store.vector import (
     AGGREGATIONS,
     NAME,
@@ -53,19 +53,19 @@ def evaluate(reader: Reader, query: Query, at: float, since: Since = ALWAYS) -> 
 
 
 def _samples(vector: Vector, strings: Strings) -> Slices[list[Sample]]:
-    found: list[Sample] = []
+    samples: list[Sample] = []
     labels = list(vector.columns)
     for start in range(0, len(vector.values), SLICE_ROWS):
         part = slice(start, start + SLICE_ROWS)
         texts = [[strings.text(code) for code in vector.columns[label][part].tolist()] for label in labels]
         sets: Iterable[tuple[str, ...]] = zip(*texts, strict=True) if labels else [()] * len(vector.values[part])
         numbers = zip(*(array[part].tolist() for array in vector[1:]), strict=True)
-        found += [
+        samples += [
             Sample({label: text for label, text in zip(labels, values, strict=True) if text}, *three)
             for values, three in zip(sets, numbers, strict=True)
         ]
         yield
-    return found
+    return samples
 
 
 class _Evaluation:
@@ -94,7 +94,7 @@ class _Evaluation:
             return (yield from self._aggregate(node))
         if isinstance(node, ast.BinaryExpr):
             return (yield from self._binary(node))
-        raise unsupported(_KINDS.get(type(node).__name__, type(node).__name__))
+        raise unsupported_error(_KINDS.get(type(node).__name__, type(node).__name__))
 
     def _instant(self, selector: ast.VectorSelector, kept: Kept) -> Slices[Vector]:
         return (yield from self._read(selector, self._reader.lookback_s, LAST, kept))
@@ -106,7 +106,7 @@ class _Evaluation:
     def _matrix(self, node: ast.Call) -> tuple[ast.VectorSelector, float]:
         matrix = unwrap(node.args[0])
         if not isinstance(matrix, ast.MatrixSelector):
-            raise unsupported(f"{node.func.name} of a subquery")
+            raise unsupported_error(f"{node.func.name} of a subquery")
         window = matrix.range.total_seconds()
         if window > self._reader.retention_s:
             raise UnsupportedQuery(
@@ -149,34 +149,34 @@ class _Evaluation:
             return (yield from self._range(node, RANGE_FUNCTIONS[name], kept))
         if name == "timestamp":
             if not isinstance(selector := unwrap(node.args[0]), ast.VectorSelector):
-                raise unsupported("timestamp of anything but a plain selector")
+                raise unsupported_error("timestamp of anything but a plain selector")
             vector = yield from self._instant(selector, kept)
             return vector.with_values(vector.times).drop((NAME,))
         if name == "histogram_quantile":
             return (yield from self._histogram_quantile(node))
-        raise unsupported(f"the function {name}")
+        raise unsupported_error(f"the function {name}")
 
     def _histogram_quantile(self, node: ast.Call) -> Slices[Vector]:
         q, buckets = (yield from self.of(node.args[0])), (yield from self.of(node.args[1]))
         if not isinstance(q, float) or not isinstance(buckets, Vector):
-            raise unsupported("histogram_quantile with anything but a number and a vector")
+            raise unsupported_error("histogram_quantile with anything but a number and a vector")
         text = self._reader.strings.text
         known, inverse = np.unique(buckets.columns.get("le", np.zeros(len(buckets.values))), return_inverse=True)
-        bounds = np.array([_bound(text(code)) for code in known.tolist()], dtype=float)[inverse]
+        bounds = np.array([_parse_bound(text(code)) for code in known.tolist()], dtype=float)[inverse]
         yield
         return histogram_quantile(q, buckets, bounds)
 
     def _aggregate(self, node: ast.AggregateExpr) -> Slices[Vector]:
         operation = str(node.op)
         if operation not in AGGREGATIONS:
-            raise unsupported(f"the aggregation {operation}")
+            raise unsupported_error(f"the aggregation {operation}")
         inner = unwrap(node.expr)
         if self._adaptive and operation == "sum" and isinstance(inner, ast.Call) and inner.func.name == "rate":
             vector: Vector | float = yield from self._adaptive_rate(inner, node.modifier)
         else:
-            vector = yield from self.of(inner, _wanted(node.modifier))
+            vector = yield from self.of(inner, _labels_needed(node.modifier))
         if isinstance(vector, float):
-            raise unsupported(f"{operation} of a number")
+            raise unsupported_error(f"{operation} of a number")
         kept = _regroup(vector, node.modifier)
         yield
         return aggregate(kept, operation)
@@ -185,8 +185,8 @@ class _Evaluation:
         """One element for each group and target: the change-point rate of the target's summed counters."""
         selector, window = self._matrix(node)
         parts = []
-        for selection in (yield from select(self._reader, selector, _with_target(_wanted(modifier)))):
-            kept = set(kept_labels(selection.columns, modifier))
+        for selection in (yield from select(self._reader, selector, _with_target(_labels_needed(modifier)))):
+            kept = set(grouping_labels(selection.columns, modifier))
             keys = {label: codes for label, codes in selection.columns.items() if label in kept or label in TARGET}
             groups = Groups(keys, len(selection.rows))
             yield
@@ -213,9 +213,9 @@ class _Evaluation:
         left, right = (yield from self.of(node.lhs)), (yield from self.of(node.rhs))
         if not isinstance(left, Vector) or not isinstance(right, Vector):
             if operator in SET_OPERATORS:
-                raise unsupported(f"'{operator}' of a number")
+                raise unsupported_error(f"'{operator}' of a number")
             return arithmetic(operator, left, right)
-        keys = matched(left, matching), matched(right, matching)
+        keys = keep_matching_labels(left, matching), keep_matching_labels(right, matching)
         yield
         if operator in SET_OPERATORS:
             return select_by(left, right, keys, operator)
@@ -225,7 +225,7 @@ class _Evaluation:
 _KINDS = {"SubqueryExpr": "subqueries", "StringLiteral": "strings", "MatrixSelector": "a bare range ([…])"}
 
 
-def _bound(text: str) -> float:
+def _parse_bound(text: str) -> float:
     try:
         return float(text)
     except ValueError:
@@ -236,7 +236,7 @@ def _with_target(kept: Kept) -> Kept:
     return None if kept is None else kept.union(TARGET)
 
 
-def _wanted(modifier: ast.AggModifier | None) -> Kept:
+def _labels_needed(modifier: ast.AggModifier | None) -> Kept:
     """The labels that an aggregation needs of what it aggregates."""
     if modifier is None:
         return frozenset()
@@ -244,4 +244,4 @@ def _wanted(modifier: ast.AggModifier | None) -> Kept:
 
 
 def _regroup(vector: Vector, modifier: ast.AggModifier | None) -> Vector:
-    return vector.keep(kept_labels(vector.columns, modifier))
+    return vector.keep(grouping_labels(vector.columns, modifier))

@@ -29,8 +29,8 @@ class Work:
         self._count = count
         self._done = self._paused = 0
 
-    def done(self, characters: int) -> bool:
-        """Whether others are to have a turn after so much more. Raises CostlyQuery where it is too much."""
+    def is_turn_over(self, characters: int) -> bool:
+        """Count characters looked at; True when others are to have a turn. Raises CostlyQuery if too many."""
         characters = max(characters, self.EACH)
         self._done += characters
         self._count(characters)
@@ -158,7 +158,7 @@ class Family:
             for place, text in zip(unknown.tolist(), texts, strict=True):
                 verdicts[place] = matches(text)
                 known[place] = True
-                if work.done(len(text) * matching.weight):
+                if work.is_turn_over(len(text) * matching.weight):
                     yield
         finally:
             if len(unknown):  # of a query that is refused, too: it gets further the next time

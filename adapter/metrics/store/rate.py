@@ -193,8 +193,8 @@ def _best_split(counted: Floats, lasted: Floats, size: Ints) -> tuple[Ints, Floa
     return best + MIN_NEW, np.max(evidence, axis=1)
 
 
-def _excess(found: Floats, expected: Floats) -> Floats:
-    return np.where(found > 0, 2.0 * found * np.log(found / expected), 0.0)
+def _excess(observed: Floats, expected: Floats) -> Floats:
+    return np.where(observed > 0, 2.0 * observed * np.log(observed / expected), 0.0)
 
 
 def dispersion(counts: Floats, durations: Floats) -> Floats:

@@ -55,7 +55,7 @@ class Selection(NamedTuple):
 
 def select(reader: Reader, selector: ast.VectorSelector, kept: Kept) -> Slices[list[Selection]]:
     """The families and rows that match, with `kept` of their labels. Raises RefusedQuery, UnsupportedQuery."""
-    found, labels, size = [], set[str](), 0
+    selections, labels, size = [], set[str](), 0
     for selected in reader.select((yield from matchings(selector))):
         if selected is None:
             yield
@@ -74,6 +74,6 @@ def select(reader: Reader, selector: ast.VectorSelector, kept: Kept) -> Slices[l
             columns[label] = family.columns.codes(label, rows)
             if number % max(SLICE_CELLS // len(rows), 1) == 0:
                 yield
-        found.append(Selection(family, rows, serials, columns))
+        selections.append(Selection(family, rows, serials, columns))
         yield
-    return found
+    return selections

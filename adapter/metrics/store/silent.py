@@ -23,7 +23,7 @@ Codes: TypeAlias = tuple[int, int]
 
 def silent(reader: Reader, query: Query, at: float, pods: Since) -> Slices[frozenset[Pod]]:
     """See `Source.silent`. Raises UnsupportedQuery."""
-    wanted = _coded(reader.strings, pods)
+    wanted = _pods_by_codes(reader.strings, pods)
     heard: dict[Pod, float] = {}
     for selector in selectors(parse(query.promql)):
         for newest in _newest(reader, (yield from matchings(selector)), wanted, at):
@@ -44,8 +44,8 @@ def silent(reader: Reader, query: Query, at: float, pods: Since) -> Slices[froze
     return frozenset(pod for pod, since in pods.items() if not speaks(pod, since))
 
 
-def _coded(strings: Strings, pods: Since) -> dict[Codes, Pod]:
-    """The pods that some series is of, by the codes of their labels."""
+def _pods_by_codes(strings: Strings, pods: Since) -> dict[Codes, Pod]:
+    """`pods` by the codes of their namespace and name; those whose names no series has are left out."""
     codes = ((strings.find(namespace), strings.find(name), (namespace, name)) for namespace, name in pods)
     return {(space, name): pod for space, name, pod in codes if space is not None and name is not None}
 
@@ -53,7 +53,7 @@ def _coded(strings: Strings, pods: Since) -> dict[Codes, Pod]:
 def _newest(
     reader: Reader, wanted: Sequence[Matching], pods: Mapping[Codes, Pod], at: float
 ) -> Iterator[tuple[Pod, float, float] | None]:
-    """Of each series that matches and is of one of `pods`: whose it is, and its newest sample that is a number.
+    """For each matching series of `pods`: the pod, and time and value of its newest sample that is a number.
 
     None where others may run.
     """
@@ -62,10 +62,10 @@ def _newest(
         if selected is None:
             yield None
             continue
-        family, found = selected
+        family, candidates = selected
         if "pod" not in family.columns or "namespace" not in family.columns:
             continue
-        rows = found[np.isin(family.columns.codes("pod", found), names)]
+        rows = candidates[np.isin(family.columns.codes("pod", candidates), names)]
         codes = zip(*(family.columns.codes(label, rows).tolist() for label in ("namespace", "pod")), strict=True)
         owners = [pods.get(pair) for pair in codes]
         for owner, (time, value) in zip(owners, _last(family, rows, at, reader.lookback_s), strict=True):

@@ -9,7 +9,7 @@ import numpy as np
 from promql_parser import VectorSelector
 
 from adapter.metrics.matching import Matching, Operator
-from adapter.metrics.owners import Owner, Owners, Refusal, named, owner_of
+from adapter.metrics.owners import Owner, Owners, Refusal, describe_owner, owner_of
 from adapter.metrics.promql.read import parse
 from adapter.metrics.sample import Point, Sample, Series
 from adapter.metrics.slices import Slices, run
@@ -147,7 +147,7 @@ class Store:
                 " dropped; raise the limit or scrape less"
             )
             return
-        who = named(owner) if refusal.scope == "owner" else f"namespace {owner[0] or '(none)'}"
+        who = describe_owner(owner) if refusal.scope == "owner" else f"namespace {owner[0] or '(none)'}"
         sentence = (
             f"{who} has {refusal.limit} {refusal.of}, {'a single one' if refusal.scope == 'owner' else 'a namespace'}'s"
             " limit, so samples of its new ones are dropped; labels with fewer values would be right"
@@ -193,9 +193,9 @@ class Store:
 
         At most `limit` of them at a time, some microseconds each: call again while it returns that many.
         """
-        found = self.owners.find(labels)
-        if found is not None:
-            gone = [series for _, series in islice(found, limit)]
+        matches = self.owners.find(labels)
+        if matches is not None:
+            gone = [series for _, series in islice(matches, limit)]
             for series in gone:
                 family, row = self._index[series]
                 self._remove(family, np.array([row]))
@@ -233,7 +233,7 @@ class Store:
         literal = next((name.equals for name in names if name.equals is not None), None)
         for name in list(self._families) if literal is None else [literal]:
             family = self._families.get(name)
-            if work.done(weight * len(name)):
+            if work.is_turn_over(weight * len(name)):
                 yield None
             if family is None or not all(matches(name) for matches in accepts):
                 continue
@@ -261,7 +261,7 @@ class Store:
 
     def series_in_slices(self, selectors: Sequence[str], since: float, at: float) -> Slices[list[Mapping[str, str]]]:
         """As `series`."""
-        found: dict[int, Mapping[str, str]] = {}
+        label_sets: dict[int, Mapping[str, str]] = {}
         for selector in selectors:
             wanted = yield from _matchings(selector)
             for selected in self.select(wanted):
@@ -270,9 +270,9 @@ class Store:
                     continue
                 family, rows = selected
                 for start in range(0, len(rows), SLICE_ROWS):
-                    found.update(family.label_sets(rows[start : start + SLICE_ROWS], since, at))
+                    label_sets.update(family.label_sets(rows[start : start + SLICE_ROWS], since, at))
                     yield
-        return list(found.values())
+        return list(label_sets.values())
 
 
 def _matchings(selector: str) -> Slices[list[Matching]]:

@@ -16,7 +16,7 @@ SUPPORTED = (
 )
 
 
-def unsupported(construct: str) -> UnsupportedQuery:
+def unsupported_error(construct: str) -> UnsupportedQuery:
     """The refusal of a construct."""
     return UnsupportedQuery(f"the embedded store does not evaluate {construct}; it evaluates {SUPPORTED}")
 
@@ -24,18 +24,20 @@ def unsupported(construct: str) -> UnsupportedQuery:
 def matchings(selector: ast.VectorSelector) -> Slices[list[Matching]]:
     """The matchers of a selector, the metric's name among them. Raises UnsupportedQuery."""
     if selector.offset is not None or selector.at is not None:
-        raise unsupported("'offset' and '@'")
+        raise unsupported_error("'offset' and '@'")
     if selector.matchers.or_matchers:
-        raise unsupported("'or' between matchers")
-    found = []
+        raise unsupported_error("'or' between matchers")
+    label_matchings = []
     for label, operator, value in matchers(selector):
-        found.append(Matching(label, Operator(operator), value))
+        label_matchings.append(Matching(label, Operator(operator), value))
         yield  # a large expression takes milliseconds to compile
-    return found if selector.name is None else [Matching(NAME, Operator.EQUAL, selector.name), *found]
+    return (
+        label_matchings if selector.name is None else [Matching(NAME, Operator.EQUAL, selector.name), *label_matchings]
+    )
 
 
-def kept_labels(labels: Iterable[str], modifier: ast.AggModifier | None) -> list[str]:
-    """Those of `labels` that a by or without clause leaves."""
+def grouping_labels(labels: Iterable[str], modifier: ast.AggModifier | None) -> list[str]:
+    """Those of `labels` that an aggregation's `by` or `without` clause leaves."""
     if modifier is None:
         return []
     if modifier.type == ast.AggModifierType.By:

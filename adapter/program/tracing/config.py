@@ -54,14 +54,14 @@ def read(text: str) -> Tracing:
     """The configuration in `text`. Raises ValueError of one sentence."""
     try:
         check_nesting(text, _NESTED)
-        found = msgspec.yaml.decode(text, type=Tracing)
+        config = msgspec.yaml.decode(text, type=Tracing)
     except (msgspec.ValidationError, YamlError) as error:
         raise ValueError(str(error)) from None
     except (msgspec.DecodeError, yaml.YAMLError):
         raise ValueError("it is no YAML") from None
-    if objection := _objection(found.endpoint):
+    if objection := _objection(config.endpoint):
         raise ValueError(f"endpoint: {objection}; host:4317 or http://host:4318 would be right")
-    return found
+    return config
 
 
 def _objection(endpoint: str) -> str:

@@ -21,7 +21,7 @@ class Grpc:
     async def send(self, message: bytes) -> int:
         """See `Sender`."""
         try:
-            return send.rejected(await self._export(message, timeout=send.TIMEOUT))
+            return send.rejected_spans(await self._export(message, timeout=send.TIMEOUT))
         except grpc.aio.AioRpcError as error:
             raise NotSentError(f"{error.code().name}: {error.details()}"[:300]) from None
 

@@ -35,7 +35,7 @@ class Http:
             raise NotSentError(f"no answer within {TIMEOUT:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise NotSentError(_why(error)) from None
-        return rejected(body)
+        return rejected_spans(body)
 
     async def close(self) -> None:
         """See `Sender`."""
@@ -57,8 +57,8 @@ def _why(error: Exception) -> str:
     return f"it cannot be reached: {error}"[:300]
 
 
-def rejected(body: bytes) -> int:
-    """What it says of spans that it did not take; an answer that says nothing readable took them all."""
+def rejected_spans(body: bytes) -> int:
+    """How many spans the collector rejected, by the body of its answer; 0 where that cannot be read."""
     try:
         return max(int(ExportTraceServiceResponse.FromString(body).partial_success.rejected_spans), 0)
     except DecodeError:

@@ -10,7 +10,16 @@ import numpy as np
 from adapter.program import tables
 from adapter.program.flags import setting
 from adapter.rollout import recording
-from adapter.rollout.calibrate import BLOCK, NEVER, CalibrationError, Outcomes, Recorded, calibrate, left_out, record
+from adapter.rollout.calibrate import (
+    BLOCK,
+    NEVER,
+    CalibrationError,
+    Outcomes,
+    Recorded,
+    calibrate,
+    gates_without_values,
+    record,
+)
 from adapter.rollout.cli import files
 from adapter.rollout.cli.settings import Recording, flags, one_stdin
 from adapter.rollout.evidence.chance import upper
@@ -50,21 +59,21 @@ def run(given: Sequence[str]) -> int:
     except CalibrationError as error:
         raise files.VerbError(f"{told.windows}: {error}") from None
     complaints.end()
-    found = _found(gates, stage, recorded, told)
-    tables.lines([json.dumps(found)] if told.output == "json" else [found["sentence"], *found["notes"]])
+    report = _report(gates, stage, recorded, told)
+    tables.lines([json.dumps(report)] if told.output == "json" else [report["sentence"], *report["notes"]])
     return int(bool(complaints.count))
 
 
 def _windows(lines: Iterator[bytes], complaints: files.Complaints) -> Iterator[Window]:
-    for found in recording.read(lines, pods=True):
-        if isinstance(found, Window):
-            yield found
+    for entry in recording.read(lines, pods=True):
+        if isinstance(entry, Window):
+            yield entry
         else:
-            complaints.say(found)
+            complaints.say(entry)
 
 
-def _found(gates: Gates, stage: Stage, recorded: Recorded, told: Calibration) -> dict[str, Any]:
-    missing = left_out(gates, stage, recorded)
+def _report(gates: Gates, stage: Stage, recorded: Recorded, told: Calibration) -> dict[str, Any]:
+    missing = gates_without_values(gates, stage, recorded)
     if len(missing) == len(gates.of(stage)):
         said = f"no gate can be judged: no stable values of {', '.join(missing)}"
         raise files.VerbError(f"{told.windows}: {said}; right would be readings of the stable pods, pod by pod")

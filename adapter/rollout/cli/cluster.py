@@ -41,10 +41,10 @@ def with_client(told: Cluster, work: Callable[[Client, str], Awaitable[T]]) -> T
 
 async def policy_of(client: Client, namespace: str, name: str) -> tuple[RolloutPolicy, Json]:
     """The policy. Raises VerbError where there is none."""
-    found = await Reader(client).policy(namespace, name)
-    if found is None:
+    stored = await Reader(client).policy(namespace, name)
+    if stored is None:
         known = f"kubectl get rolloutpolicies -n {namespace} lists those there are"
         raise VerbError(f"there is no RolloutPolicy {name} in namespace {namespace}; {known}")
-    if found.lost:
-        say(f"{name}: {found.lost}: the controller begins there anew")
-    return found.policy, found.raw
+    if stored.lost:
+        say(f"{name}: {stored.lost}: the controller begins there anew")
+    return stored.policy, stored.raw

@@ -28,19 +28,19 @@ def run(given: Sequence[str]) -> int:
     """Runs the verb; returns the exit code."""
     told = flags("import", ABOUT, Imported).parse(given).settings
     try:
-        found = _read(told.file)
+        result = _read(told.file)
     except files.VerbError as error:
         if told.output == "json":
             tables.lines([json.dumps(_as_json(Import((), (), 0), [str(error)]))])
         raise
     if told.output == "json":
-        tables.lines([json.dumps(_as_json(found))])
+        tables.lines([json.dumps(_as_json(result))])
     else:
-        _say(found)
-        tables.lines([documents(found.objects).rstrip("\n")] if found.objects else [])
-    if not found.policies:
+        _say(result)
+        tables.lines([documents(result.objects).rstrip("\n")] if result.objects else [])
+    if not result.policies:
         files.say(f"{told.file}: no policy came of it")
-    return int(not found.policies)
+    return int(not result.policies)
 
 
 def _read(path: str) -> Import:
@@ -50,18 +50,18 @@ def _read(path: str) -> Import:
         raise files.VerbError(str(error)) from None
 
 
-def _say(found: Import) -> None:
-    for each in found.findings:
+def _say(result: Import) -> None:
+    for each in result.findings:
         files.say(str(each))
-    if found.more:
-        files.say(f"{found.more} more findings are not listed")
+    if result.more:
+        files.say(f"{result.more} more findings are not listed")
 
 
-def _as_json(found: Import, problems: Sequence[str] = ()) -> dict[str, object]:
-    """`problems`: why the file as a whole cannot be used."""
+def _as_json(result: Import, problems: Sequence[str] = ()) -> dict[str, object]:
+    """The import as JSON; `problems` says why the file as a whole cannot be used."""
     return {
-        "objects": found.objects,
-        "findings": [each._asdict() for each in found.findings],
-        "more": found.more,
+        "objects": result.objects,
+        "findings": [each._asdict() for each in result.findings],
+        "more": result.more,
         "problems": list(problems),
     }

@@ -62,33 +62,33 @@ CHECKS: Final[tuple[Callable[[Mapping[str, Any]], list[str]], ...]] = (shape.pro
 def run(given: Sequence[str]) -> int:
     """Runs the verb; returns the exit code."""
     told = flags("lint", ABOUT, Lint, _check).parse(given).settings
-    found: list[Report] = []
+    reports: list[Report] = []
     try:
-        _look(told, found)
+        _look(told, reports)
     except files.VerbError as error:
         if told.output != "json":
-            tables.lines(problem for report in found for problem in _problems(report))
+            tables.lines(problem for report in reports for problem in _problems(report))
             raise
-        found = found or [Report("", (), [])]
-        for report in found:  # none was looked at to its end
+        reports = reports or [Report("", (), [])]
+        for report in reports:  # none was looked at to its end
             report.problems.append(str(error))
     if told.output == "json":
-        tables.lines([json.dumps(_as_json(found))])
+        tables.lines([json.dumps(_as_json(reports))])
     else:
-        tables.lines(line for report in found for line in _lines(report, told.file))
-    for report in found:
+        tables.lines(line for report in reports for line in _lines(report, told.file))
+    for report in reports:
         if not report.problems and not report.gates:
-            files.say(f"{_called(report, told.file)}: spec.gates: no gate is given: time and crashes alone decide")
-    return int(any(report.problems for report in found))
+            files.say(f"{_label(report, told.file)}: spec.gates: no gate is given: time and crashes alone decide")
+    return int(any(report.problems for report in reports))
 
 
-def _look(told: Lint, found: list[Report]) -> None:
-    """Adds a report for each policy. Raises VerbError; what was found before it counts."""
+def _look(told: Lint, reports: list[Report]) -> None:
+    """Adds a report for each policy to `reports`. Raises VerbError; what was added before it counts."""
     data = files.read_bytes(told.file)
     try:
         policies = documents.policies_of(data, told.file)
     except ManifestError as error:
-        found.append(Report("", (), [str(error)]))
+        reports.append(Report("", (), [str(error)]))
         return
     objects = mappings(data, told.file)
     around: dict[str, Neighbours] = {}  # of each namespace, read once
@@ -99,18 +99,18 @@ def _look(told: Lint, found: list[Report]) -> None:
         problems = [problem for check in CHECKS for problem in check(policy)]
         problems += sentences(policy, around[own])
         name = _name(policy) or f"number {number}"
-        found.append(Report(name if len(policies) > 1 else "", read(policy.get("spec"))[0].gates, problems))
+        reports.append(Report(name if len(policies) > 1 else "", read(policy.get("spec"))[0].gates, problems))
     if told.online:
-        for policy, report in zip(policies, found, strict=True):
+        for policy, report in zip(policies, reports, strict=True):
             said = _in_cluster(told, policy, _namespace(policy))
             report.problems.extend(each for each in said if each not in report.problems)
 
 
 def _name(policy: Mapping[str, Any]) -> str:
-    """Namespace and name, as far as they can be read."""
+    """The policy's namespace/name, as far as they can be read; '' where neither can."""
     metadata = policy.get("metadata")
-    found = [metadata.get(field) for field in ("namespace", "name")] if isinstance(metadata, dict) else []
-    return "/".join(each[:253] for each in found if isinstance(each, str) and each)
+    parts = [metadata.get(field) for field in ("namespace", "name")] if isinstance(metadata, dict) else []
+    return "/".join(each[:253] for each in parts if isinstance(each, str) and each)
 
 
 def _namespace(policy: Mapping[str, Any]) -> str:
@@ -119,7 +119,7 @@ def _namespace(policy: Mapping[str, Any]) -> str:
     return own if isinstance(own, str) else ""
 
 
-def _called(report: Report, file: str) -> str:
+def _label(report: Report, file: str) -> str:
     return f"RolloutPolicy {report.name}" if report.name else file
 
 
@@ -131,15 +131,15 @@ def _problems(report: Report) -> Iterator[str]:
 def _lines(report: Report, file: str) -> Iterator[str]:
     yield from _problems(report)
     if not report.problems:
-        yield f"{_called(report, file)}: {len(report.gates)} gates, no problem"
+        yield f"{_label(report, file)}: {len(report.gates)} gates, no problem"
 
 
-def _as_json(found: Sequence[Report]) -> dict[str, Any]:
-    """Of one policy its gates and problems; of several the same of each, with its name, under `policies`."""
-    each = [{"gates": [_gate(gate) for gate in report.gates], "problems": report.problems} for report in found]
+def _as_json(reports: Sequence[Report]) -> dict[str, Any]:
+    """Gates and problems of the one policy; of several, a list under `policies` with the name of each."""
+    each = [{"gates": [_gate(gate) for gate in report.gates], "problems": report.problems} for report in reports]
     if len(each) == 1:
         return each[0]
-    return {"policies": [{"name": report.name, **one} for report, one in zip(found, each, strict=True)]}
+    return {"policies": [{"name": report.name, **one} for report, one in zip(reports, each, strict=True)]}
 
 
 def _check(told: Lint) -> Iterable[str]:

@@ -38,15 +38,15 @@ def run(given: Sequence[str]) -> int:
     async def work(client: Client, namespace: str) -> None:
         policy, raw = await cluster.policy_of(client, namespace, told.policy)
         template = template_of(told.filename, policy.spec.target_ref.name) if told.filename else None
-        found = list(walk(policy, await Reader(client).observe(policy, raw), time.time(), template))
+        entries = list(walk(policy, await Reader(client).observe(policy, raw), time.time(), template))
         if told.output == "json":
-            writes = [shown(one, namespace) for one in found if isinstance(one, Write)]
+            writes = [as_json(one, namespace) for one in entries if isinstance(one, Write)]
             tables.lines([msgspec.json.encode(writes).decode()])
-            for one in found:
+            for one in entries:
                 if isinstance(one, Note):
                     tables.say(f"after {one.after:.0f} s, phase {one.phase}: {one.text}")
         else:
-            tables.lines([f"phase {policy.status.phase}: {policy.status.message}", *lines(found, namespace)])
+            tables.lines([f"phase {policy.status.phase}: {policy.status.message}", *lines(entries, namespace)])
 
     cluster.with_client(told, work)
     return 0
@@ -55,10 +55,10 @@ def run(given: Sequence[str]) -> int:
 def template_of(path: str, name: str) -> Json:
     """The template of the Deployment in a file. Raises VerbError."""
     try:
-        found = mappings(files.read_bytes(path), path)
+        objects = mappings(files.read_bytes(path), path)
     except ManifestError as error:
         raise files.VerbError(str(error)) from None
-    for each in found:
+    for each in objects:
         spec, metadata = each.get("spec"), each.get("metadata")
         named = isinstance(metadata, dict) and metadata.get("name") == name
         if each.get("kind") == "Deployment" and named and isinstance(spec, dict):
@@ -69,18 +69,18 @@ def template_of(path: str, name: str) -> Json:
     raise files.VerbError(f"{path}: there is no Deployment {name} with a template in it; {right}")
 
 
-def lines(found: Sequence[Write | Note], namespace: str) -> Iterator[str]:
+def lines(entries: Sequence[Write | Note], namespace: str) -> Iterator[str]:
     """A line and the body for each write, a line for each note."""
-    for one in found:
+    for one in entries:
         if isinstance(one, Note):
             yield f"{one.after:6.0f} s  {one.phase}: {one.text}"
             continue
-        write = shown(one, namespace)
+        write = as_json(one, namespace)
         yield f"{one.after:6.0f} s  {one.phase}  {write['method']} {write['path']}: {write['why']}"
         yield f"          {msgspec.json.encode(write['body']).decode()}"
 
 
-def shown(write: Write, namespace: str) -> dict[str, Any]:
+def as_json(write: Write, namespace: str) -> dict[str, Any]:
     """A write as JSON: what is sent, and why."""
     action = write.action
     body: Any

@@ -38,11 +38,11 @@ def run(given: Sequence[str]) -> int:
 
 
 def _windows(lines: Iterator[bytes], complaints: files.Complaints) -> Iterator[Window]:
-    for found in recording.read(lines):
-        if isinstance(found, Window):
-            yield found
+    for entry in recording.read(lines):
+        if isinstance(entry, Window):
+            yield entry
         else:
-            complaints.say(found)
+            complaints.say(entry)
 
 
 def _line(told: Told, output: str) -> str:

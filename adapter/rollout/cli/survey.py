@@ -11,10 +11,10 @@ from adapter.kube.objects import Model
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, Resource
 from adapter.kube.reviews import SubjectAccessReviewStatus
 from adapter.rollout.model.actions import CLAIMS, DEPLOYMENTS, HTTP_ROUTES, INGRESSES, SERVICES
-from adapter.rollout.model.fields import pruned
+from adapter.rollout.model.fields import without_nulls
 from adapter.rollout.model.observation import Json
 from adapter.rollout.model.policy import POLICIES, RolloutPolicy
-from adapter.rollout.neighbours import gather, routed_by, sentences
+from adapter.rollout.neighbours import gather, route_of, sentences
 
 VPAS: Final = Resource("autoscaling.k8s.io", "v1", "verticalpodautoscalers")
 LOOKED_AT: Final = {
@@ -44,27 +44,27 @@ class _Reviewed(Model, frozen=True):
 async def survey(client: Client, raw: Json, namespace: str, author: Author) -> list[str]:
     """A sentence for everything in the namespace that a release would fail by. Raises KubeError without an answer."""
     try:
-        policy = msgspec.convert({**pruned(raw), "status": {}}, RolloutPolicy)
+        policy = msgspec.convert({**without_nulls(raw), "status": {}}, RolloutPolicy)
     except msgspec.ValidationError:
         return []  # its reader says so
     said: list[str] = []
     if name := policy.spec.target_ref.name:
         said += await _rights(client, namespace, name, author)
     kinds = dict(LOOKED_AT)
-    if by := routed_by(policy):
+    if by := route_of(policy):
         kinds[by[0]] = ROUTES[by[0]]
     objects: list[Json] = []
     whole = []
     for kind, resource in kinds.items():
         try:
-            found = (await client.list(resource.path(namespace), dict)).items
+            items = (await client.list(resource.path(namespace), dict)).items
         except NotFound:
-            found = []  # the definition is not installed
+            items = []  # the definition is not installed
         except Forbidden as error:
             said.append(f"{kind}s could not be looked at: {error}")
             continue
         whole.append(kind)
-        objects += ({**each, "kind": kind, "apiVersion": resource.api_version} for each in found)
+        objects += ({**each, "kind": kind, "apiVersion": resource.api_version} for each in items)
     return [*said, *sentences(raw, gather(objects, namespace, whole=whole))]
 
 

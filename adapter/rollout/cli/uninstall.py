@@ -34,8 +34,8 @@ def run(given: Sequence[str]) -> int:
     told = flags("uninstall", ABOUT, Uninstall, _check).parse(given).settings
 
     async def work(client: Client, namespace: str) -> int:
-        found = await policies(client, "" if told.all_namespaces else namespace)
-        meant = [key for key in found if told.policy in ("", key[1])]
+        keys = await policies(client, "" if told.all_namespaces else namespace)
+        meant = [key for key in keys if told.policy in ("", key[1])]
         if not meant:
             where = "" if told.all_namespaces else f" in namespace {namespace}"
             tables.lines([f"there is no RolloutPolicy {told.policy}".rstrip() + where])

@@ -59,7 +59,7 @@ async def wait(client: Client, namespace: str, name: str) -> int:
         try:
             policy, _ = await cluster.policy_of(client, namespace, name)
             raw = await client.get(DEPLOYMENTS.path(namespace, policy.spec.target_ref.name), dict)
-            code = ended(policy, Deployment(raw))
+            code = exit_code(policy, Deployment(raw))
         except (Forbidden, Unauthorized):
             raise  # to ask again would not help
         except KubeError:
@@ -69,12 +69,12 @@ async def wait(client: Client, namespace: str, name: str) -> int:
         await asyncio.sleep(1.0)
 
 
-def ended(policy: RolloutPolicy, deployment: Deployment) -> int | None:
+def exit_code(policy: RolloutPolicy, deployment: Deployment) -> int | None:
     """The exit code, or None while the release goes on or has not begun."""
     status = policy.status
     if command_of(policy) is not None or status.observed_generation < policy.metadata.generation:
         return None  # what was asked for last is not heard yet
-    refused = any(found.type == "Refused" and found.status == "True" for found in status.conditions)
+    refused = any(condition.type == "Refused" and condition.status == "True" for condition in status.conditions)
     if refused and deployment.fingerprint != status.stable.fingerprint:
         return 1
     if status.phase is not Phase.IDLE or status.edit is not None:

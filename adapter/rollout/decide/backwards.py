@@ -1,7 +1,7 @@
 """The way back from a release, and its end either way."""
 
 from adapter.rollout.decide import wants
-from adapter.rollout.decide.common import POLL, ended, full, pursue, stay
+from adapter.rollout.decide.common import POLL, end_release, full, pursue, stay
 from adapter.rollout.decide.context import Context, Decision, go
 from adapter.rollout.decide.wants import Arm, first
 from adapter.rollout.model.status import Outcome, Phase
@@ -18,16 +18,16 @@ def returning(ctx: Context) -> Decision:
         lambda: wants.services(ctx, Arm.STABLE),
         lambda: wants.preview(ctx, Arm.WIDE),
         lambda: router(ctx.policy).shift(ctx, 0),
-        lambda: wants.paused(ctx),
+        lambda: wants.pause(ctx),
     )
 
-    def met(ctx: Context) -> Decision:
+    def decide_next(ctx: Context) -> Decision:
         left = ctx.policy.spec.settle_seconds - ctx.for_seconds()
         if left > 0:
             return stay(ctx, "lets the last requests on the new pods end", left)
         return go(ctx, Phase.REMOVING, "the sibling goes")
 
-    return pursue(ctx, todo, met)
+    return pursue(ctx, todo, decide_next)
 
 
 def removing(ctx: Context) -> Decision:
@@ -37,7 +37,7 @@ def removing(ctx: Context) -> Decision:
 
 def restoring(ctx: Context) -> Decision:
     todo = first(
-        lambda: wants.services(ctx, Arm.WIDE), lambda: wants.preview(ctx, Arm.WIDE), lambda: wants.restored(ctx)
+        lambda: wants.services(ctx, Arm.WIDE), lambda: wants.preview(ctx, Arm.WIDE), lambda: wants.restore(ctx)
     )
     outcome = ctx.release.outcome or Outcome.ABORTED
-    return pursue(ctx, todo, lambda _: ended(ctx, outcome, ctx.release.reason))
+    return pursue(ctx, todo, lambda _: end_release(ctx, outcome, ctx.release.reason))

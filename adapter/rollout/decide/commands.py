@@ -22,8 +22,8 @@ STEADY: Final = frozenset({*ABORTABLE, Phase.IDLE})
 VERBS: Final = ("promote", "pause", "resume", "abort", "retry", "undo", "restart")
 
 
-def commanded(ctx: Context) -> Decision | None:
-    """Hears a command, once; None where there is none."""
+def apply_command(ctx: Context) -> Decision | None:
+    """Applies the command in the annotation, once; None where there is none, or the policy goes."""
     command = command_of(ctx.policy)
     if command is None or ctx.deleting:
         return None
@@ -32,14 +32,14 @@ def commanded(ctx: Context) -> Decision | None:
         reason = "a person said abort"
         told = Told("Aborting", reason)
         return go_back(ctx._replace(status=status), Outcome.ABORTED, reason, told)
-    changed = _heard(ctx, status, command)
+    changed = _apply_verb(ctx, status, command)
     if changed is None:
         told = Told("Ignored", f"{command.verb[:32]!r} means nothing while the phase is {status.phase}", True)
         return Decision(status, (), (told,), 0.0)
     return Decision(changed, (), (Told("Commanded", f"a person said {command.verb}"),), 0.0)
 
 
-def _heard(ctx: Context, status: Status, command: Command) -> Status | None:
+def _apply_verb(ctx: Context, status: Status, command: Command) -> Status | None:
     releasing = status.release is not None and ctx.abortable
     replace = msgspec.structs.replace
     match command.verb:
@@ -53,15 +53,16 @@ def _heard(ctx: Context, status: Status, command: Command) -> Status | None:
         case "retry":
             return replace(status, refused="")
         case "undo" if status.phase in STEADY:
-            target = _undone(ctx)
+            target = _undo_target(ctx)
             return replace(status, edit=Edit(template=target)) if target else None
         case "restart" if status.phase in STEADY:
             return replace(status, edit=Edit(restarted_at=rfc3339_seconds(ctx.now)))
     return None
 
 
-def _undone(ctx: Context) -> str:
-    """Back to the stable template where another one is written, else to the one before."""
+def _undo_target(ctx: Context) -> str:
+    """The fingerprint that `undo` goes back to: the stable one, or the previous one where that is written now;
+    '' where that template is not to be had."""
     stable, wanted = wants.stable_set(ctx), ctx.status.stable.fingerprint
     now = ctx.deployment.fingerprint
     if now in (wanted, stable.fingerprint if stable else ""):
@@ -69,7 +70,7 @@ def _undone(ctx: Context) -> str:
     return wanted if wanted in ctx.seen.revisions or (stable and wanted == ctx.status.stable.fingerprint) else ""
 
 
-def edited(ctx: Context) -> Decision | None:
+def write_edit(ctx: Context) -> Decision | None:
     """Writes the edit that was asked for; None where there is none, or not now."""
     edit = ctx.status.edit
     if edit is None or ctx.status.phase not in STEADY:
@@ -85,17 +86,17 @@ def edited(ctx: Context) -> Decision | None:
     return Decision(say(ctx.status, f"writes a template: {why}"), (written,), again=POLL)
 
 
-def configured(ctx: Context) -> Decision | None:
+def notice_config_change(ctx: Context) -> Decision | None:
     """Notices that a watched ConfigMap or Secret has changed; the first look at each only remembers it."""
-    found, known = ctx.seen.watched, ctx.status.watched
-    if ctx.status.phase is not Phase.IDLE or found == known or ctx.status.edit:
+    watched, known = ctx.seen.watched, ctx.status.watched
+    if ctx.status.phase is not Phase.IDLE or watched == known or ctx.status.edit:
         return None
-    changed = sorted(name for name in found.keys() & known.keys() if found[name] != known[name])
-    status = msgspec.structs.replace(ctx.status, watched=dict(found))
+    changed = sorted(name for name in watched.keys() & known.keys() if watched[name] != known[name])
+    status = msgspec.structs.replace(ctx.status, watched=dict(watched))
     if not changed:
         return Decision(status, again=0.0)
     said = f"{', '.join(changed)[:256]} changed, which the policy names: a release begins"
-    edit = Edit(config=hashlib.sha256(msgspec.json.encode(found, order="sorted")).hexdigest()[:16])
+    edit = Edit(config=hashlib.sha256(msgspec.json.encode(watched, order="sorted")).hexdigest()[:16])
     return Decision(msgspec.structs.replace(status, edit=edit), (), (Told("ConfigChanged", said),), 0.0)
 
 

@@ -35,15 +35,15 @@ SKEW: Final = 5.0
 HELD_FIELDS: Final = ("/spec/paused", "/spec/minReadySeconds", "/spec/progressDeadlineSeconds")
 
 
-def pursue(ctx: Context, todo: Todo, met: Handler) -> Decision:
-    """Writes what is missing, waits for what is not there, or, with all there, asks `met` what follows."""
+def pursue(ctx: Context, todo: Todo, decide_next: Handler) -> Decision:
+    """Writes what is missing and waits for what is not there yet; once all is there, calls `decide_next`."""
     if todo.status is not None:
         return Decision(todo.status, again=0.0)
     waiting = ctx.release.waiting_since
     if not todo.done:
         message = f"writes: {todo.actions[0].why}" if todo.actions else f"waits for {todo.unmet}"
         if waiting is None:
-            status, told = _interfered(ctx, todo)
+            status, told = _note_interference(ctx, todo)
             ctx = ctx._replace(status=status)
             return Decision(say(ctx.with_release(waiting_since=at(ctx.now)), message), (), told, 0.0)
         if ctx.abortable and _is_late(ctx, todo, message):
@@ -57,7 +57,7 @@ def pursue(ctx: Context, todo: Todo, met: Handler) -> Decision:
         return Decision(ctx.with_release(reached=reached, waiting_since=None), again=0.0)
     if ctx.status.held and ctx.abortable and not ctx.deleting:  # of a policy that goes no `resume` is heard
         return stay(ctx, "a person said pause: waits for resume")
-    return met(ctx)
+    return decide_next(ctx)
 
 
 def _is_late(ctx: Context, todo: Todo, message: str) -> bool:
@@ -67,9 +67,9 @@ def _is_late(ctx: Context, todo: Todo, message: str) -> bool:
     return tried and seconds(ctx.release.waiting_since, ctx.now) > ctx.policy.spec.progress_deadline_seconds
 
 
-def _interfered(ctx: Context, todo: Todo) -> tuple[Status, tuple[Told, ...]]:
-    """Whether somebody else undid what this phase had reached: then it is said, and done again."""
-    mine = {ctx.policy.spec.target_ref.name, *(found.name for found in ctx.seen.services if _is_old(ctx, found))}
+def _note_interference(ctx: Context, todo: Todo) -> tuple[Status, tuple[Told, ...]]:
+    """The status, with a condition and an event where somebody else undid what this phase had reached."""
+    mine = {ctx.policy.spec.target_ref.name, *(service.name for service in ctx.seen.services if _is_old(ctx, service))}
     mine |= {ctx.seen.route.name} if ctx.seen.route else set()
     undone = [
         one
@@ -83,9 +83,9 @@ def _interfered(ctx: Context, todo: Todo) -> tuple[Status, tuple[Told, ...]]:
     return status, (Told("Interfered", message, True),)
 
 
-def _is_old(ctx: Context, found: Seen) -> bool:
-    """Whether it was there when the phase had reached what it wants: a Service that comes later is no interference."""
-    created = unix(found.meta.get("creationTimestamp"))
+def _is_old(ctx: Context, service: Seen) -> bool:
+    """Whether the Service was there when the phase had what it wants; a newer one is no interference."""
+    created = unix(service.meta.get("creationTimestamp"))
     return created is None or ctx.release.reached is None or created < ctx.release.reached.timestamp()
 
 
@@ -95,17 +95,19 @@ def _of_ours(path: str) -> bool:
 
 
 def stay(ctx: Context, message: str, again: float | None = None) -> Decision:
-    """Nothing changes but what is said."""
+    """Stays in the phase; only the message changes."""
     return Decision(say(ctx.status, message), again=again)
 
 
-def soaked(ctx: Context, least: float, promise: str, *, last: bool = True, manual: bool = False) -> Decision | None:
-    """Why the phase is not left yet; None where it may be: time is over and the judge agrees.
+def wait_for_soak(
+    ctx: Context, least: float, promise: str, *, last: bool = True, manual: bool = False
+) -> Decision | None:
+    """The decision to stay in the phase, and why; None where it may be left: time is over and the judge agrees.
 
     Before the `last` step an undecided judge is enough, as its evidence carries on; one that hears nothing is not,
     whatever it heard before, nor one whose gate of scope step has not passed.
     """
-    whole, calm = ctx.for_seconds(), _undisturbed(ctx)
+    whole, calm = ctx.for_seconds(), _calm_seconds(ctx)
     left = least - calm
     if ctx.release.full:
         return None
@@ -122,7 +124,7 @@ def soaked(ctx: Context, least: float, promise: str, *, last: bool = True, manua
     return None
 
 
-def _undisturbed(ctx: Context) -> float:
+def _calm_seconds(ctx: Context) -> float:
     """Seconds for which all new pods have been ready, of those since the phase was reached.
 
     It is read from the pods themselves, so that it holds for what nobody saw, too. A pod that started later, for the
@@ -156,13 +158,13 @@ def before(ctx: Context) -> Arm:
     return Arm.WIDE if ctx.policy.by_ratio else Arm.STABLE
 
 
-def moved(ctx: Context) -> dict[str, int]:
-    """Traffic moves: the mark on Services changes."""
+def next_shift(ctx: Context) -> dict[str, int]:
+    """The change of the release that goes with moved traffic: a new shift, and so a new mark on Services."""
     return {"shift": ctx.release.shift + 1}
 
 
 def roll(ctx: Context, wanted: Roll, why: str, *, tells: bool = True) -> Decision:
-    """The Deployment rolls by itself; what it had as strategy is remembered."""
+    """Lets the Deployment roll by itself; its own strategy is saved, to be put back."""
     saved = ctx.status.saved or Saved()
     if saved.strategy is None:
         saved = msgspec.structs.replace(saved, strategy=dict(ctx.deployment.spec.get("strategy") or {}))
@@ -177,7 +179,7 @@ def roll(ctx: Context, wanted: Roll, why: str, *, tells: bool = True) -> Decisio
 def go_back(ctx: Context, outcome: Outcome, reason: str, told: Told) -> Decision:
     """The way back: traffic first; of a rolling release, whose stable pods are all there, by the Deployment itself."""
     if not ctx.policy.in_place:
-        changes = {"outcome": outcome, "reason": reason, **moved(ctx)}
+        changes = {"outcome": outcome, "reason": reason, **next_shift(ctx)}
         return go(ctx, Phase.RETURNING, reason[:512], told, **changes)
     if ctx.status.phase is Phase.PREPARING and not ctx.seen.pods_of(others(ctx)):
         return go(ctx, Phase.RESTORING, reason[:512], told, outcome=outcome, reason=reason)
@@ -189,11 +191,15 @@ def go_back(ctx: Context, outcome: Outcome, reason: str, told: Told) -> Decision
 
 def others(ctx: Context) -> set[str]:
     """The uids of the Deployment's ReplicaSets but the stable one."""
-    return {found.uid for found in ctx.seen.owned(ctx.deployment.uid) if found.hash != ctx.status.stable.hash}
+    return {
+        replica_set.uid
+        for replica_set in ctx.seen.replica_sets_of(ctx.deployment.uid)
+        if replica_set.hash != ctx.status.stable.hash
+    }
 
 
-def ended(ctx: Context, outcome: Outcome, reason: str) -> Decision:
-    """No release any more; it is remembered."""
+def end_release(ctx: Context, outcome: Outcome, reason: str) -> Decision:
+    """Ends the release with `outcome`, and puts it into the history."""
     release, status = ctx.release, ctx.status
     past = Past(
         number=release.number,

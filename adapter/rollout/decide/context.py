@@ -98,8 +98,8 @@ class Context(NamedTuple):
         """Whether there is a way back: until the sibling is orphaned."""
         if self.status.phase is not Phase.ADOPTING or self.status.release is None:
             return self.status.phase in ABORTABLE
-        found = self.seen.sibling(self.release.sibling)
-        return found is not None and not found.going
+        sibling = self.seen.sibling(self.release.sibling)
+        return sibling is not None and not sibling.going
 
     @property
     def steps(self) -> int:

@@ -7,9 +7,9 @@ all is there, the time is noted (`release.reached`), and soaks count from it, ho
 from typing import Final
 
 from adapter.rollout.decide import wants
-from adapter.rollout.decide.common import POLL, before, ended, full, moved, pursue, roll, soaked, stay
+from adapter.rollout.decide.common import POLL, before, end_release, full, next_shift, pursue, roll, stay, wait_for_soak
 from adapter.rollout.decide.context import Context, Decision, Todo, go, say
-from adapter.rollout.decide.inplace import held, let_go, ready
+from adapter.rollout.decide.inplace import hold_step, let_go, ready
 from adapter.rollout.decide.wants import Arm, first
 from adapter.rollout.model.actions import DEPLOYMENTS, Told, delete
 from adapter.rollout.model.status import Outcome, Phase, Roll, at
@@ -23,7 +23,7 @@ ADOPTION_SECONDS: Final = 30.0
 
 def preparing(ctx: Context) -> Decision:
     todo = first(
-        lambda: wants.paused(ctx),
+        lambda: wants.pause(ctx),
         lambda: wants.templates(ctx),
         lambda: wants.floor(ctx),
         lambda: wants.services(ctx, before(ctx)),
@@ -42,10 +42,10 @@ def previewing(ctx: Context) -> Decision:
     spec = ctx.policy.spec.blue_green
     assert spec is not None  # the strategy in force is the release's
 
-    def met(ctx: Context) -> Decision:
-        return soaked(ctx, spec.preview_seconds, "looks at the new pods", manual=spec.manual) or _switch(ctx)
+    def decide_next(ctx: Context) -> Decision:
+        return wait_for_soak(ctx, spec.preview_seconds, "looks at the new pods", manual=spec.manual) or _switch(ctx)
 
-    return pursue(ctx, first(lambda: _beside(ctx, full(ctx)), lambda: wants.preview(ctx, Arm.CANARY)), met)
+    return pursue(ctx, first(lambda: _beside(ctx, full(ctx)), lambda: wants.preview(ctx, Arm.CANARY)), decide_next)
 
 
 def stepping(ctx: Context) -> Decision:
@@ -53,24 +53,24 @@ def stepping(ctx: Context) -> Decision:
     steps, number = ctx.policy.steps, ctx.release.step
     step, last = steps[number], number == len(steps) - 1
 
-    def met(ctx: Context) -> Decision:
+    def decide_next(ctx: Context) -> Decision:
         promise = f"holds step {number + 1} of {len(steps)}, weight {step.weight}"
-        if stays := soaked(ctx, step.pause_seconds, promise, last=last, manual=step.manual):
+        if stays := wait_for_soak(ctx, step.pause_seconds, promise, last=last, manual=step.manual):
             return stays
         if ctx.policy.in_place and (last or ctx.release.full):
             why = "the Deployment controller replaces the stable pods that are left"
-            return go(ctx, Phase.COMPLETING, why, **_judged(ctx))
+            return go(ctx, Phase.COMPLETING, why, **_promotion_reason(ctx))
         if last or ctx.release.full:
-            return go(ctx, Phase.FILLING, "the sibling grows to full size", **_judged(ctx))
+            return go(ctx, Phase.FILLING, "the sibling grows to full size", **_promotion_reason(ctx))
         after = steps[number + 1]
         told = Told("Step", f"step {number + 2} of {len(steps)}: weight {after.weight}. {ctx.verdict.reason}")
         return go(ctx, Phase.STEPPING, f"weight {after.weight}", told, step=number + 1, weight=after.weight)
 
     pods = router(ctx.policy).pods(full(ctx), step.weight)
     if ctx.policy.in_place:
-        return pursue(ctx, first(lambda: wants.floor(ctx), lambda: held(ctx, pods)), met)
+        return pursue(ctx, first(lambda: wants.floor(ctx), lambda: hold_step(ctx, pods)), decide_next)
     todo = first(lambda: _beside(ctx, pods), lambda: router(ctx.policy).shift(ctx, step.weight))
-    return pursue(ctx, todo, met)
+    return pursue(ctx, todo, decide_next)
 
 
 def completing(ctx: Context) -> Decision:
@@ -97,36 +97,42 @@ def verifying(ctx: Context) -> Decision:
     blue_green = ctx.policy.spec.blue_green
     todo = first(lambda: _live(ctx), lambda: router(ctx.policy).shift(ctx, 0))
 
-    def met(ctx: Context) -> Decision:
+    def decide_next(ctx: Context) -> Decision:
         settle = ctx.policy.spec.settle_seconds
         if ctx.for_seconds() < settle:  # whatever people or gates say: established connections need it
             return stay(ctx, "lets the last requests on the stable pods end", settle - ctx.for_seconds())
-        held = soaked(ctx, blue_green.verify_seconds, "keeps the stable pods") if blue_green else None
-        return held or go(ctx, Phase.ADOPTING, "the Deployment takes the judged pods as its own", **_judged(ctx))
+        held = wait_for_soak(ctx, blue_green.verify_seconds, "keeps the stable pods") if blue_green else None
+        return held or go(
+            ctx, Phase.ADOPTING, "the Deployment takes the judged pods as its own", **_promotion_reason(ctx)
+        )
 
-    return pursue(ctx, todo, met)
+    return pursue(ctx, todo, decide_next)
 
 
 def adopting(ctx: Context) -> Decision:
-    """The sibling at full size, no other ReplicaSet of its template, then orphaned; from there only forwards.
+    """Brings the sibling to full size, alone with its template, then orphans it; from there only forwards.
 
     Before that `trouble` ends the release as in the phases before.
     """
-    found = ctx.seen.sibling(ctx.release.sibling)
-    if found is None or found.going:
-        return _adopted(ctx)
-    todo = first(lambda: _live(ctx), lambda: wants.retained_gone(ctx))
+    sibling = ctx.seen.sibling(ctx.release.sibling)
+    if sibling is None or sibling.going:
+        return _await_adoption(ctx)
+    todo = first(lambda: _live(ctx), lambda: wants.stale_sets_gone(ctx))
     why = "its ReplicaSet is adopted by the Deployment; the judged pods stay"
-    orphan = delete(DEPLOYMENTS, found, why, propagation="Orphan")
+    orphan = delete(DEPLOYMENTS, sibling, why, propagation="Orphan")
     return pursue(ctx, todo, lambda _: Decision(say(ctx.status, f"writes: {why}"), (orphan,), again=POLL))
 
 
-def _adopted(ctx: Context) -> Decision:
+def _await_adoption(ctx: Context) -> Decision:
     """Waits for the adoption; where it does not come, or another template came, the Deployment rolls by itself."""
     deployment, judged = ctx.deployment, ctx.release.fingerprint
-    own = ctx.seen.owned(deployment.uid)
-    other = [found for found in own if found.uid != ctx.release.replica_set and (found.replicas or found.existing)]
-    taken = any(found.uid == ctx.release.replica_set for found in own)
+    own = ctx.seen.replica_sets_of(deployment.uid)
+    other = [
+        replica_set
+        for replica_set in own
+        if replica_set.uid != ctx.release.replica_set and (replica_set.replicas or replica_set.existing)
+    ]
+    taken = any(replica_set.uid == ctx.release.replica_set for replica_set in own)
     if ctx.release.reached is None or ctx.release.waiting_since is None:
         return Decision(ctx.with_release(reached=at(ctx.now), waiting_since=at(ctx.now)), again=0.0)
     if deployment.fingerprint != judged:
@@ -134,19 +140,19 @@ def _adopted(ctx: Context) -> Decision:
             ctx, Roll(to=judged, then=deployment.fingerprint, next=Phase.FINISHING), "another template was written"
         )
     if taken and not other and deployment.settled:
-        return go(ctx, Phase.FINISHING, "puts back what the release changed", **moved(ctx))
+        return go(ctx, Phase.FINISHING, "puts back what the release changed", **next_shift(ctx))
     if ctx.for_seconds() > ADOPTION_SECONDS:
         return roll(ctx, Roll(to=judged, then=judged, next=Phase.FINISHING), "the judged pods were not adopted")
     return stay(ctx, "waits for the Deployment to adopt the judged pods", POLL)
 
 
 def finishing(ctx: Context) -> Decision:
-    todo = first(lambda: wants.services(ctx, Arm.WIDE), lambda: extras_gone(ctx), lambda: wants.restored(ctx))
-    return pursue(ctx, todo, lambda _: ended(ctx, Outcome.PROMOTED, ctx.release.reason or ctx.verdict.reason))
+    todo = first(lambda: wants.services(ctx, Arm.WIDE), lambda: extras_gone(ctx), lambda: wants.restore(ctx))
+    return pursue(ctx, todo, lambda _: end_release(ctx, Outcome.PROMOTED, ctx.release.reason or ctx.verdict.reason))
 
 
-def _judged(ctx: Context) -> dict[str, str]:
-    """Why the phase is left, of the last one that had gates."""
+def _promotion_reason(ctx: Context) -> dict[str, str]:
+    """The change of the release that records why it goes on: the verdict of the last phase that had gates."""
     if ctx.release.full:
         return {"reason": "a person said promote --full"}
     return {} if ctx.verdict == FREE else {"reason": ctx.verdict.reason[:512]}
@@ -155,7 +161,7 @@ def _judged(ctx: Context) -> dict[str, str]:
 def _beside(ctx: Context, pods: int) -> Todo:
     """The sibling beside the stable pods, which keep what traffic they have."""
     return first(
-        lambda: wants.paused(ctx),
+        lambda: wants.pause(ctx),
         lambda: wants.floor(ctx),
         lambda: wants.services(ctx, before(ctx)),
         lambda: wants.sibling(ctx, pods),
@@ -165,7 +171,7 @@ def _beside(ctx: Context, pods: int) -> Todo:
 def _live(ctx: Context) -> Todo:
     """All traffic on the sibling, which is as large as the stable pods."""
     return first(
-        lambda: wants.paused(ctx),
+        lambda: wants.pause(ctx),
         lambda: wants.floor(ctx),
         lambda: wants.sibling(ctx, full(ctx)),
         lambda: wants.preview(ctx, Arm.WIDE),
@@ -174,4 +180,4 @@ def _live(ctx: Context) -> Todo:
 
 
 def _switch(ctx: Context) -> Decision:
-    return go(ctx, Phase.SWITCHING, "moves the Services to the new pods", **moved(ctx), **_judged(ctx))
+    return go(ctx, Phase.SWITCHING, "moves the Services to the new pods", **next_shift(ctx), **_promotion_reason(ctx))

@@ -21,15 +21,15 @@ WHY: Final = "what the policy remembered of the release is lost"
 
 
 def remains(ctx: Context) -> Decision | None:
-    """Between releases: a sibling goes back, and what was changed for it; None where nothing is left of any."""
+    """Takes back a sibling left by an earlier release, and what was changed for it; None where none is left."""
     if ctx.seen.deployment is None:
         return None
     for each in ctx.seen.siblings:
         if (number := _number(ctx, each)) is not None:
-            return _taken_back(ctx, each, number)
+            return _take_back(ctx, each, number)
     if ctx.status.saved is None:
         return None
-    if actions := wants.restored(ctx).actions:
+    if actions := wants.restore(ctx).actions:
         return Decision(ctx.status, actions, again=POLL)
     return Decision(msgspec.structs.replace(ctx.status, saved=None), again=0.0)
 
@@ -39,8 +39,8 @@ def holds(ctx: Context) -> bool:
     return ctx.deployment.spec.get("minReadySeconds") == HOLD
 
 
-def held_step(ctx: Context) -> Decision | None:
-    """Where a step holds the Deployment: whose pods are the stable ones, so that it can roll back to them."""
+def recover_held_step(ctx: Context) -> Decision | None:
+    """Takes the largest ReplicaSet of a Deployment that a step holds as stable; None where no step holds it."""
     if not holds(ctx):
         return None
     known = largest(ctx)
@@ -55,28 +55,28 @@ def held_step(ctx: Context) -> Decision | None:
 
 def largest(ctx: Context) -> ReplicaSet | None:
     """The Deployment's ReplicaSet with most pods: steps of a rolling release leave the stable one the larger."""
-    found = [each for each in ctx.seen.owned(ctx.deployment.uid) if each.replicas]
-    return max(found, key=lambda each: each.replicas, default=None)
+    sets = [each for each in ctx.seen.replica_sets_of(ctx.deployment.uid) if each.replicas]
+    return max(sets, key=lambda each: each.replicas, default=None)
 
 
-def _number(ctx: Context, found: Deployment) -> int | None:
+def _number(ctx: Context, sibling: Deployment) -> int | None:
     """The number of the release that made a Deployment; None where no release of this policy did."""
-    mark, fingerprint = found.labels.get(MARK, ""), found.annotations.get("streamgate.io/fingerprint", "")
+    mark, fingerprint = sibling.labels.get(MARK, ""), sibling.annotations.get("streamgate.io/fingerprint", "")
     word = mark.split("-")[-2] if mark.count("-") > 1 else ""
     if not (word.isascii() and word.isdigit() and len(word) < 12):
         return None
     number = int(word)
     made = (names.release_id(ctx.policy, number), names.sibling(ctx.deployment, number, fingerprint))
-    return number if made == (mark, found.name) else None
+    return number if made == (mark, sibling.name) else None
 
 
-def _taken_back(ctx: Context, found: Deployment, number: int) -> Decision:
-    sets = ctx.seen.owned(found.uid)
+def _take_back(ctx: Context, sibling: Deployment, number: int) -> Decision:
+    sets = ctx.seen.replica_sets_of(sibling.uid)
     release = Release(
         id=names.release_id(ctx.policy, number),
         number=number,
-        fingerprint=found.annotations.get("streamgate.io/fingerprint", ""),
-        sibling=found.name,
+        fingerprint=sibling.annotations.get("streamgate.io/fingerprint", ""),
+        sibling=sibling.name,
         hash=sets[-1].hash if sets else "",
         replica_set=sets[-1].uid if sets else "",
         replicas=ctx.deployment.replicas,

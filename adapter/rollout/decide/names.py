@@ -25,7 +25,7 @@ def revision(policy: RolloutPolicy, fingerprint: str) -> str:
     return policy.metadata.name[: MAX_NAME - len(tail)].rstrip("-.") + tail
 
 
-def stored(policy: RolloutPolicy, fingerprint: str, template: Json, number: int, label: str) -> Create:
+def store_template(policy: RolloutPolicy, fingerprint: str, template: Json, number: int, label: str) -> Create:
     """The write that keeps a template: a ControllerRevision, which goes with the policy."""
     owner = {
         "apiVersion": POLICIES.api_version,

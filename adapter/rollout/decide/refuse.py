@@ -37,7 +37,7 @@ def _policy(ctx: Context) -> str:
     spec = ctx.policy.spec
     if spec.target_ref.kind != "Deployment" or spec.target_ref.api_version != "apps/v1" or not spec.target_ref.name:
         return "spec.targetRef: only a Deployment of apps/v1 can be released; name one"
-    if sum(found is not None for found in (spec.blue_green, spec.canary, spec.rolling)) != 1:
+    if sum(strategy is not None for strategy in (spec.blue_green, spec.canary, spec.rolling)) != 1:
         return "spec: exactly one of blueGreen, canary and rolling is wanted"
     if problems := read(msgspec.to_builtins(spec))[1]:
         return problems[0]
@@ -65,17 +65,17 @@ def of_services(ctx: Context) -> Iterator[str]:
     seen, name = ctx.seen, ctx.policy.spec.target_ref.name
     blue_green = ctx.policy.spec.blue_green
     wanted = blue_green.preview_service if blue_green else ""
-    if wanted and not any(found.name == wanted for found in seen.services):
+    if wanted and not any(service.name == wanted for service in seen.services):
         yield f"spec.blueGreen.previewService: no Service {wanted} selects the pods of Deployment {name}"
-    others = [found for found in seen.services if found.name != wanted]
+    others = [service for service in seen.services if service.name != wanted]
     if not others and not ctx.policy.in_place:
         yield f"no Service selects the pods of Deployment {name}: there is no traffic to move"
-    for found in others:
-        if found.narrowed and MARK not in found.labels:
-            yield f"Service {found.name} selects a pod-template-hash by itself: take it out of the selector"
-        if not found.selects(ctx.deployment.template):
+    for service in others:
+        if service.narrowed and MARK not in service.labels:
+            yield f"Service {service.name} selects a pod-template-hash by itself: take it out of the selector"
+        if not service.selects(ctx.deployment.template):
             yield (
-                f"Service {found.name} selects the stable pods but not those of the new template: "
+                f"Service {service.name} selects the stable pods but not those of the new template: "
                 "keep its labels in the template"
             )
 

@@ -21,49 +21,56 @@ HELD: Final = ("minReadySeconds", "progressDeadlineSeconds")
 
 
 def rolling(ctx: Context) -> Decision:
-    """Towards `status.roll.to`; then paused with the template `then`, and on to the phase `next`."""
+    """Rolls to `status.roll.to`, then pauses with the template `then` and goes to the phase `next`."""
     wanted = ctx.status.roll
     assert wanted is not None
-    found, saved = ctx.deployment, ctx.status.saved or Saved()
-    if found.fingerprint not in ctx.seen.revisions:
+    deployment, saved = ctx.deployment, ctx.status.saved or Saved()
+    if deployment.fingerprint not in ctx.seen.revisions:
         number = ctx.status.number
         return Decision(
-            ctx.status, (names.stored(ctx.policy, found.fingerprint, found.template, number, POLICY_LABEL),), again=POLL
+            ctx.status,
+            (names.store_template(ctx.policy, deployment.fingerprint, deployment.template, number, POLICY_LABEL),),
+            again=POLL,
         )
-    if found.paused and _has_arrived(ctx, wanted) and found.fingerprint == wanted.then:
-        return _left(ctx, wanted)
-    if found.fingerprint not in (wanted.to, wanted.then):
-        newer = msgspec.structs.replace(wanted, then=found.fingerprint)
+    if deployment.paused and _has_arrived(ctx, wanted) and deployment.fingerprint == wanted.then:
+        return _leave_roll(ctx, wanted)
+    if deployment.fingerprint not in (wanted.to, wanted.then):
+        newer = msgspec.structs.replace(wanted, then=deployment.fingerprint)
         return Decision(msgspec.structs.replace(ctx.status, roll=newer), again=0.0)
     target = ctx.seen.revisions.get(wanted.to)
     if target is None:
         return Decision(
             say(ctx.status, f"the stored template {wanted.to} is lost: put it into the Deployment"), again=POLL
         )
-    if found.fingerprint == wanted.to and _has_arrived(ctx, wanted):
+    if deployment.fingerprint == wanted.to and _has_arrived(ctx, wanted):
         return Decision(say(ctx.status, "the roll is complete"), (_closing(ctx, wanted, saved),), again=POLL)
     strategy = gentle(saved.strategy or {})
-    timing = timed(found, saved)
-    if timing or found.paused or found.fingerprint != wanted.to or found.spec.get("strategy") != strategy:
+    timing = restore_timing(deployment, saved)
+    if (
+        timing
+        or deployment.paused
+        or deployment.fingerprint != wanted.to
+        or deployment.spec.get("strategy") != strategy
+    ):
         operations = [put("/spec/template", target), put("/spec/strategy", strategy), put("/spec/paused", False)]
         operations += timing
         why = "it rolls by itself, one pod more at a time and none fewer"
-        return Decision(say(ctx.status, why), (patch(DEPLOYMENTS, found, operations, why),), again=POLL)
-    arrived = sum(each.available for each in ctx.seen.owned(found.uid) if each.fingerprint == wanted.to)
+        return Decision(say(ctx.status, why), (patch(DEPLOYMENTS, deployment, operations, why),), again=POLL)
+    arrived = sum(each.available for each in ctx.seen.replica_sets_of(deployment.uid) if each.fingerprint == wanted.to)
     if wanted.since is None or arrived != wanted.arrived:  # progress: the deadline moves
         newer = msgspec.structs.replace(wanted, arrived=arrived, since=at(ctx.now))
         return Decision(msgspec.structs.replace(ctx.status, roll=newer), again=0.0)
     return Decision(
-        say(ctx.status, f"the Deployment rolls: {arrived} of {found.replicas} new pods are available"), again=POLL
+        say(ctx.status, f"the Deployment rolls: {arrived} of {deployment.replicas} new pods are available"), again=POLL
     )
 
 
-def timed(found: Deployment, saved: Saved) -> list[Operation]:
+def restore_timing(deployment: Deployment, saved: Saved) -> list[Operation]:
     """The operations that put back what held the steps of a rolling release; none where nothing was changed."""
     if saved.timing is None:
         return []
     wanted = {key: saved.timing.get(key) for key in HELD}
-    changed = {key: value for key, value in wanted.items() if value != found.spec.get(key)}
+    changed = {key: value for key, value in wanted.items() if value != deployment.spec.get(key)}
     return [drop(f"/spec/{key}") if value is None else put(f"/spec/{key}", value) for key, value in changed.items()]
 
 
@@ -78,20 +85,24 @@ def gentle(strategy: Json) -> Json:
 
 def _has_arrived(ctx: Context, wanted: Roll) -> bool:
     """Whether only pods of the wanted template are left, all of them available."""
-    sets = ctx.seen.owned(ctx.deployment.uid)
-    right = [found for found in sets if found.fingerprint == wanted.to]
-    others = [found for found in sets if found.fingerprint != wanted.to and (found.replicas or found.existing)]
+    sets = ctx.seen.replica_sets_of(ctx.deployment.uid)
+    right = [replica_set for replica_set in sets if replica_set.fingerprint == wanted.to]
+    others = [
+        replica_set
+        for replica_set in sets
+        if replica_set.fingerprint != wanted.to and (replica_set.replicas or replica_set.existing)
+    ]
     seen = int(ctx.deployment.status.get("observedGeneration") or 0) >= int(ctx.deployment.meta.get("generation") or 0)
     seen = seen or ctx.deployment.paused  # of a pause nothing follows: to wait would un-pause what was just closed
-    full = sum(found.replicas for found in right) == ctx.deployment.replicas
-    return seen and bool(right) and full and not others and all(found.settled for found in right)
+    full = sum(replica_set.replicas for replica_set in right) == ctx.deployment.replicas
+    return seen and bool(right) and full and not others and all(replica_set.settled for replica_set in right)
 
 
 def _closing(ctx: Context, wanted: Roll, saved: Saved) -> Any:
     operations: list[Operation] = [put("/spec/paused", True)]
     if saved.strategy:
         operations.append(put("/spec/strategy", saved.strategy))
-    operations += timed(ctx.deployment, saved)
+    operations += restore_timing(ctx.deployment, saved)
     if wanted.then != wanted.to and (later := ctx.seen.revisions.get(wanted.then)):
         operations.append(put("/spec/template", later))
     return patch(
@@ -99,13 +110,13 @@ def _closing(ctx: Context, wanted: Roll, saved: Saved) -> Any:
     )
 
 
-def _left(ctx: Context, wanted: Roll) -> Decision:
-    """The next phase, with what serves now as the stable revision where that is new."""
+def _leave_roll(ctx: Context, wanted: Roll) -> Decision:
+    """Goes to the next phase; without a release, what serves now is the stable revision."""
     uid = ctx.deployment.uid
     served = next(
-        found
-        for found in reversed(ctx.seen.owned(uid))
-        if found.fingerprint == wanted.to and found.replicas == ctx.deployment.replicas
+        replica_set
+        for replica_set in reversed(ctx.seen.replica_sets_of(uid))
+        if replica_set.fingerprint == wanted.to and replica_set.replicas == ctx.deployment.replicas
     )
     status, saved = ctx.status, ctx.status.saved
     if saved:
@@ -122,7 +133,10 @@ def _left(ctx: Context, wanted: Roll) -> Decision:
     return Decision(msgspec.structs.replace(status, **changes), (), (told,), 0.0)
 
 
-def begun(ctx: Context) -> bool:
+def has_begun_rolling(ctx: Context) -> bool:
     """Whether the Deployment has pods of another template than the stable one."""
-    sets = ctx.seen.owned(ctx.deployment.uid)
-    return any(found.hash != ctx.status.stable.hash and (found.replicas or found.existing) for found in sets)
+    sets = ctx.seen.replica_sets_of(ctx.deployment.uid)
+    return any(
+        replica_set.hash != ctx.status.stable.hash and (replica_set.replicas or replica_set.existing)
+        for replica_set in sets
+    )

@@ -29,7 +29,7 @@ def trouble(ctx: Context) -> Trouble | None:
         return None
     if ctx.deleting and not _is_decided(ctx):
         return Trouble(Outcome.DELETED, "the policy is being deleted")
-    return _edited(ctx) or _lost(ctx) or _judged(ctx) or _crashing(ctx)
+    return _template_trouble(ctx) or _loss_trouble(ctx) or _verdict_trouble(ctx) or _crashing(ctx)
 
 
 def _is_decided(ctx: Context) -> bool:
@@ -38,28 +38,28 @@ def _is_decided(ctx: Context) -> bool:
     return ctx.status.phase is Phase.ADOPTING or (ctx.steps > 0 and ctx.status.phase in late)
 
 
-def _edited(ctx: Context) -> Trouble | None:
-    found = ctx.deployment.fingerprint
-    if found == ctx.release.fingerprint:
+def _template_trouble(ctx: Context) -> Trouble | None:
+    fingerprint = ctx.deployment.fingerprint
+    if fingerprint == ctx.release.fingerprint:
         return None
-    if found == ctx.status.stable.fingerprint:
+    if fingerprint == ctx.status.stable.fingerprint:
         return Trouble(Outcome.REVERTED, "the stable template was put back")
-    return Trouble(Outcome.SUPERSEDED, f"template {found} was written in mid-release")
+    return Trouble(Outcome.SUPERSEDED, f"template {fingerprint} was written in mid-release")
 
 
-def _lost(ctx: Context) -> Trouble | None:
+def _loss_trouble(ctx: Context) -> Trouble | None:
     if ctx.policy.in_place and ctx.status.phase is not Phase.PREPARING:
         return None  # the Deployment itself rolls
     if not ctx.policy.in_place and ctx.release.hash and ctx.seen.sibling(ctx.release.sibling) is None:
         return Trouble(Outcome.ABORTED, f"Deployment {ctx.release.sibling} was deleted in mid-release")
-    own = ctx.seen.owned(ctx.deployment.uid)
-    rolled = [found for found in own if found.hash != ctx.status.stable.hash and found.replicas]
+    own = ctx.seen.replica_sets_of(ctx.deployment.uid)
+    rolled = [replica_set for replica_set in own if replica_set.hash != ctx.status.stable.hash and replica_set.replicas]
     if rolled:
         return Trouble(Outcome.SUPERSEDED, "the Deployment was un-paused by somebody else in mid-release")
     return None
 
 
-def _judged(ctx: Context) -> Trouble | None:
+def _verdict_trouble(ctx: Context) -> Trouble | None:
     if ctx.verdict.said is not Said.ROLLBACK or ctx.release.full:
         return None
     return Trouble(Outcome.ROLLED_BACK, ctx.verdict.reason)

@@ -3,8 +3,8 @@
 import msgspec
 
 from adapter.rollout.decide import idle
-from adapter.rollout.decide.commands import commanded, configured, edited
-from adapter.rollout.decide.common import ended, go_back
+from adapter.rollout.decide.commands import apply_command, notice_config_change, write_edit
+from adapter.rollout.decide.common import end_release, go_back
 from adapter.rollout.decide.context import ABORTABLE, Context, Decision, go
 from adapter.rollout.decide.phases import HANDLERS
 from adapter.rollout.decide.roll import rolling
@@ -39,17 +39,17 @@ def _turn(ctx: Context) -> Decision:
             return idle.leave(ctx)
         if status.phase is Phase.PENDING:
             return idle.pending(ctx)
-        return commanded(ctx) or _edits(ctx) or idle.idle(ctx)
+        return apply_command(ctx) or _edits(ctx) or idle.idle(ctx)
     if ctx.seen.deployment is None or ctx.deployment.uid != status.stable.deployment:
-        return _orphaned(ctx)
-    if heard := commanded(ctx):
+        return _clean_up_release(ctx)
+    if heard := apply_command(ctx):
         return heard
     if status.phase is Phase.ROLLING:
         return rolling(ctx)
-    if found := trouble(ctx):
-        told = Told(found.outcome.value, f"goes back: {found.reason}", warning=True)
-        return go_back(ctx, found.outcome, found.reason, told)
-    if status.phase in ABORTABLE and (written := edited(ctx)):
+    if problem := trouble(ctx):
+        told = Told(problem.outcome.value, f"goes back: {problem.reason}", warning=True)
+        return go_back(ctx, problem.outcome, problem.reason, told)
+    if status.phase in ABORTABLE and (written := write_edit(ctx)):
         return written
     return HANDLERS[status.phase](ctx)
 
@@ -57,10 +57,10 @@ def _turn(ctx: Context) -> Decision:
 def _edits(ctx: Context) -> Decision | None:
     if ctx.seen.deployment is None:
         return None
-    return edited(ctx) or configured(ctx)
+    return write_edit(ctx) or notice_config_change(ctx)
 
 
-def _orphaned(ctx: Context) -> Decision:
+def _clean_up_release(ctx: Context) -> Decision:
     """The Deployment is gone, or is another one by the same name: what is left of the release goes too."""
     if ctx.status.release is None:
         return Decision(msgspec.structs.replace(ctx.status, phase=Phase.IDLE, roll=None, saved=None), again=0.0)
@@ -68,12 +68,12 @@ def _orphaned(ctx: Context) -> Decision:
         reason = "the Deployment was deleted in mid-release"
         return go(ctx, Phase.REMOVING, reason, outcome=Outcome.DELETED, reason=reason)
     if ctx.status.phase is Phase.FINISHING:
-        return ended(ctx, Outcome.DELETED, "the Deployment was deleted in mid-release")
+        return end_release(ctx, Outcome.DELETED, "the Deployment was deleted in mid-release")
     return HANDLERS[ctx.status.phase](ctx)
 
 
 def _conditions(ctx: Context, status: Status) -> Status:
-    """Conditions that follow from the status alone."""
+    """The status with the conditions that follow from it alone: Ready and Stuck."""
     ready = status.phase is Phase.IDLE
     status = with_condition(
         status, "Ready", ready, reason=status.phase.value, message=f"the phase is {status.phase.value}", now=ctx.now
@@ -81,7 +81,7 @@ def _conditions(ctx: Context, status: Status) -> Status:
     limit = ctx.policy.spec.progress_deadline_seconds
     waiting = status.roll.since if status.roll else status.release.waiting_since if status.release else None
     stuck = status.phase not in ABORTABLE and seconds(waiting, ctx.now) > limit
-    if stuck or any(found.type == "Stuck" and found.status == "True" for found in status.conditions):
+    if stuck or any(condition.type == "Stuck" and condition.status == "True" for condition in status.conditions):
         reason, message = ("NoProgress", status.message) if stuck else ("Progress", "")
         status = with_condition(status, "Stuck", stuck, reason=reason, message=message, now=ctx.now)
     return status

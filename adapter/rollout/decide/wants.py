@@ -13,7 +13,7 @@ import msgspec
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS
 from adapter.rollout.decide import names
 from adapter.rollout.decide.context import DONE, MARK, POLICY_LABEL, Context, Todo
-from adapter.rollout.floor import held
+from adapter.rollout.floor import min_replicas_to_hold
 from adapter.rollout.model.actions import (
     DEPLOYMENTS,
     REPLICA_SETS,
@@ -55,28 +55,28 @@ def first(*wants: Want) -> Todo:
 # ---- the Deployment itself
 
 
-def paused(ctx: Context) -> Todo:
+def pause(ctx: Context) -> Todo:
     """The Deployment is paused, and forgets no ReplicaSet of size 0 at once."""
-    found = ctx.deployment
+    deployment = ctx.deployment
     operations: list[Operation] = []
-    if not found.paused:
+    if not deployment.paused:
         operations.append(put("/spec/paused", True))
-    if found.spec.get("revisionHistoryLimit", 10) == 0 and ctx.status.release:
+    if deployment.spec.get("revisionHistoryLimit", 10) == 0 and ctx.status.release:
         operations.append(put("/spec/revisionHistoryLimit", 1))
     if not operations:
         return DONE
-    return Todo((patch(DEPLOYMENTS, found, operations, "a new template waits for its release"),))
+    return Todo((patch(DEPLOYMENTS, deployment, operations, "a new template waits for its release"),))
 
 
 def templates(ctx: Context) -> Todo:
     """The stable and the new template are stored."""
     missing: list[Action] = []
     wanted = {ctx.release.fingerprint: ctx.deployment.template}
-    if found := stable_set(ctx):
-        wanted[ctx.status.stable.fingerprint] = found.template
+    if stable := stable_set(ctx):
+        wanted[ctx.status.stable.fingerprint] = stable.template
     for fingerprint, template in wanted.items():
         if fingerprint not in ctx.seen.revisions:
-            missing.append(names.stored(ctx.policy, fingerprint, template, ctx.release.number, POLICY_LABEL))
+            missing.append(names.store_template(ctx.policy, fingerprint, template, ctx.release.number, POLICY_LABEL))
     return Todo(tuple(missing))
 
 
@@ -88,7 +88,9 @@ def floor(ctx: Context) -> Todo:
     if hpa.min_replicas != saved.min_replicas and hpa.min_replicas not in saved.held:
         saved = msgspec.structs.replace(saved, min_replicas=hpa.min_replicas)
         return Todo(status=msgspec.structs.replace(ctx.status, saved=saved))
-    wanted = held(least=saved.min_replicas, before=ctx.release.replicas, wanted=ctx.seen.wanted, most=hpa.max_replicas)
+    wanted = min_replicas_to_hold(
+        least=saved.min_replicas, before=ctx.release.replicas, wanted=ctx.seen.wanted, most=hpa.max_replicas
+    )
     if (hpa.min_replicas or 1) == wanted:
         return DONE
     if saved.held[-1:] != (wanted,):  # the newest last, so that the one in force is never among those forgotten
@@ -99,12 +101,12 @@ def floor(ctx: Context) -> Todo:
     return Todo((patch(HORIZONTAL_POD_AUTOSCALERS, hpa, [put("/spec/minReplicas", wanted)], why),))
 
 
-def restored(ctx: Context) -> Todo:
+def restore(ctx: Context) -> Todo:
     """What the release changed is as it was, unless somebody else changed it since."""
-    saved, found, actions = ctx.status.saved or Saved(), ctx.seen.deployment, list[Action]()
-    if found and saved.revision_history_limit is not None and found.spec.get("revisionHistoryLimit") == 1:
+    saved, deployment, actions = ctx.status.saved or Saved(), ctx.seen.deployment, list[Action]()
+    if deployment and saved.revision_history_limit is not None and deployment.spec.get("revisionHistoryLimit") == 1:
         back = [put("/spec/revisionHistoryLimit", saved.revision_history_limit)]
-        actions.append(patch(DEPLOYMENTS, found, back, "revisionHistoryLimit as before the release"))
+        actions.append(patch(DEPLOYMENTS, deployment, back, "revisionHistoryLimit as before the release"))
     hpa = ctx.seen.hpa
     if hpa and saved.hpa == hpa.name and hpa.min_replicas in saved.held:
         wanted = saved.min_replicas
@@ -120,7 +122,7 @@ def restored(ctx: Context) -> Todo:
 def services(ctx: Context, arm: Arm) -> Todo:
     """Every Service but the preview's selects the pods of `arm`, and its EndpointSlices show it."""
     preview = ctx.policy.spec.blue_green.preview_service if ctx.policy.spec.blue_green else ""
-    return _selected(ctx, [found for found in ctx.seen.services if found.name != preview], arm)
+    return _select(ctx, [service for service in ctx.seen.services if service.name != preview], arm)
 
 
 def preview(ctx: Context, arm: Arm) -> Todo:
@@ -128,24 +130,24 @@ def preview(ctx: Context, arm: Arm) -> Todo:
     blue_green = ctx.policy.spec.blue_green
     if blue_green is None or not blue_green.preview_service:
         return DONE
-    return _selected(ctx, [found for found in ctx.seen.services if found.name == blue_green.preview_service], arm)
+    return _select(ctx, [service for service in ctx.seen.services if service.name == blue_green.preview_service], arm)
 
 
-def _selected(ctx: Context, found: Iterable[Service], arm: Arm) -> Todo:
+def _select(ctx: Context, targets: Iterable[Service], arm: Arm) -> Todo:
     wanted = "" if arm is Arm.WIDE else ctx.release.hash if arm is Arm.CANARY else ctx.status.stable.hash
     mark = "" if arm is Arm.WIDE else f"{ctx.release.id}-{ctx.release.shift}"
     actions, unmet = list[Action](), ""
-    for service in found:
+    for service in targets:
         if operations := _selector(service, wanted, mark):
             why = f"Service {service.name} selects {arm.value} pods"
             actions.append(patch(SERVICES, service, operations, why))
         else:
-            unmet = unmet or _shown(ctx, service, arm, mark)
+            unmet = unmet or _unmet_by_slices(ctx, service, arm, mark)
     return Todo(tuple(actions), "" if actions else unmet)
 
 
 def _selector(service: Service, wanted: str, mark: str) -> list[Operation]:
-    """The operations that make the selector so, and in the same write the mark."""
+    """The operations that make the Service select `wanted` and carry `mark`, in one write."""
     operations: list[Operation] = []
     if not wanted and MARK not in service.labels:
         return []  # what we did not narrow is not ours to widen
@@ -160,15 +162,15 @@ def _selector(service: Service, wanted: str, mark: str) -> list[Operation]:
     return operations
 
 
-def _shown(ctx: Context, service: Service, arm: Arm, mark: str) -> str:
-    """What the EndpointSlices of a Service do not show yet; '' where all do."""
-    slices = [found for found in ctx.seen.slices if found.service == service.name and not found.going]
-    if not slices or any(found.labels.get(MARK, "") != mark for found in slices):
+def _unmet_by_slices(ctx: Context, service: Service, arm: Arm, mark: str) -> str:
+    """What is waited for until the EndpointSlices of a Service show its selector; '' where they do."""
+    slices = [each for each in ctx.seen.slices if each.service == service.name and not each.going]
+    if not slices or any(each.labels.get(MARK, "") != mark for each in slices):
         return f"the EndpointSlices of Service {service.name} to show its selector"
     if arm is Arm.WIDE:
         return ""
-    pods = {found.name for found in (canary_pods(ctx) if arm is Arm.CANARY else stable_pods(ctx))}
-    ready = {name for found in slices for name in found.ready}
+    pods = {each.name for each in (canary_pods(ctx) if arm is Arm.CANARY else stable_pods(ctx))}
+    ready = {name for each in slices for name in each.ready}
     if ready - pods:
         return f"Service {service.name} to leave pods that are not {arm.value}"
     if not ready and ctx.deployment.replicas:
@@ -181,36 +183,36 @@ def _shown(ctx: Context, service: Service, arm: Arm, mark: str) -> str:
 
 def sibling(ctx: Context, replicas: int) -> Todo:
     """The sibling exists, has `replicas` pods, and all are available; its ReplicaSet is known."""
-    found = ctx.seen.sibling(ctx.release.sibling)
-    if found is None:
+    current = ctx.seen.sibling(ctx.release.sibling)
+    if current is None:
         return Todo((Create(DEPLOYMENTS, _sibling(ctx, replicas), f"the new template gets {replicas} pods"),))
-    if found.replicas != replicas:
-        why = f"{replicas} pods, not {found.replicas}"
-        return Todo((patch(DEPLOYMENTS, found, [put("/spec/replicas", replicas)], why),))
-    known = ctx.seen.owned(found.uid)
+    if current.replicas != replicas:
+        why = f"{replicas} pods, not {current.replicas}"
+        return Todo((patch(DEPLOYMENTS, current, [put("/spec/replicas", replicas)], why),))
+    known = ctx.seen.replica_sets_of(current.uid)
     if known and (known[-1].hash, known[-1].uid) != (ctx.release.hash, ctx.release.replica_set):
         return Todo(status=ctx.with_release(hash=known[-1].hash, replica_set=known[-1].uid))
-    if not known or not found.settled or found.updated != replicas:
-        return Todo(unmet=f"{replicas} pods of {found.name} to be available ({found.available} are)")
+    if not known or not current.settled or current.updated != replicas:
+        return Todo(unmet=f"{replicas} pods of {current.name} to be available ({current.available} are)")
     return DONE
 
 
 def sibling_gone(ctx: Context) -> Todo:
     """The sibling is deleted and its pods are gone."""
-    found = ctx.seen.sibling(ctx.release.sibling)
-    if found is not None and not found.going:
-        return Todo((delete(DEPLOYMENTS, found, "the new template gets no pods any more"),))
+    sibling = ctx.seen.sibling(ctx.release.sibling)
+    if sibling is not None and not sibling.going:
+        return Todo((delete(DEPLOYMENTS, sibling, "the new template gets no pods any more"),))
     left = [pod for pod in canary_pods(ctx) if pod.owner not in _original_sets(ctx)]
-    if found is not None or left:
+    if sibling is not None or left:
         return Todo(unmet=f"{len(left)} pods of {ctx.release.sibling} to end")
     return DONE
 
 
 def _sibling(ctx: Context, replicas: int) -> Json:
     """The Deployment under test: the edited template as it is, under the same selector."""
-    found = ctx.deployment
+    deployment = ctx.deployment
     copied = ("selector", "minReadySeconds", "progressDeadlineSeconds")
-    spec = {key: found.spec[key] for key in copied if key in found.spec}
+    spec = {key: deployment.spec[key] for key in copied if key in deployment.spec}
     metadata = {
         "name": ctx.release.sibling,
         "namespace": ctx.policy.metadata.namespace,
@@ -218,22 +220,22 @@ def _sibling(ctx: Context, replicas: int) -> Json:
         "annotations": {"streamgate.io/fingerprint": ctx.release.fingerprint},
     }
     strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
-    spec |= {"replicas": replicas, "template": found.template, "revisionHistoryLimit": 1, "strategy": strategy}
+    spec |= {"replicas": replicas, "template": deployment.template, "revisionHistoryLimit": 1, "strategy": strategy}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
 
 
-def retained_gone(ctx: Context) -> Todo:
+def stale_sets_gone(ctx: Context) -> Todo:
     """No old ReplicaSet has the judged template: Kubernetes takes the oldest that matches as the new revision."""
     old = [
-        found
-        for found in ctx.seen.owned(ctx.deployment.uid)
-        if found.fingerprint == ctx.release.fingerprint and found.uid != ctx.release.replica_set
+        replica_set
+        for replica_set in ctx.seen.replica_sets_of(ctx.deployment.uid)
+        if replica_set.fingerprint == ctx.release.fingerprint and replica_set.uid != ctx.release.replica_set
     ]
     why = "an empty ReplicaSet of the same template would be taken in place of the judged one"
-    empty = [found for found in old if not found.replicas and not found.existing]
+    empty = [replica_set for replica_set in old if not replica_set.replicas and not replica_set.existing]
     if len(empty) < len(old):
         return Todo(unmet=f"ReplicaSet {old[0].name} to have no pods")
-    return Todo(tuple(delete(REPLICA_SETS, found, why) for found in empty if not found.going))
+    return Todo(tuple(delete(REPLICA_SETS, replica_set, why) for replica_set in empty if not replica_set.going))
 
 
 # ---- the arms
@@ -242,19 +244,22 @@ def retained_gone(ctx: Context) -> Todo:
 def stable_set(ctx: Context) -> ReplicaSet | None:
     """The Deployment's ReplicaSet that serves."""
     uid = ctx.status.stable.deployment
-    return next((found for found in ctx.seen.owned(uid) if found.hash == ctx.status.stable.hash), None)
+    return next(
+        (replica_set for replica_set in ctx.seen.replica_sets_of(uid) if replica_set.hash == ctx.status.stable.hash),
+        None,
+    )
 
 
 def stable_pods(ctx: Context) -> list[Pod]:
     """Pods of the stable ReplicaSet: told apart by their owner."""
-    found = stable_set(ctx)
-    return ctx.seen.pods_of({found.uid}) if found else []
+    stable = stable_set(ctx)
+    return ctx.seen.pods_of({stable.uid}) if stable else []
 
 
 def canary_pods(ctx: Context) -> list[Pod]:
     """Pods of the release: of the sibling's ReplicaSets, and of the one that was its own (or is, in place)."""
-    found = ctx.seen.sibling(ctx.release.sibling)
-    sets = {known.uid for known in ctx.seen.owned(found.uid)} if found else set()
+    sibling = ctx.seen.sibling(ctx.release.sibling)
+    sets = {known.uid for known in ctx.seen.replica_sets_of(sibling.uid)} if sibling else set()
     return ctx.seen.pods_of(sets | ({ctx.release.replica_set} - {""}))
 
 
@@ -265,11 +270,11 @@ def looping(ctx: Context, pods: Iterable[Pod]) -> list[str]:
 
 
 def restarts(ctx: Context) -> dict[str, int]:
-    """What the stable pods have restarted until now; the MOST_RESTARTED with most."""
-    found = sorted(((pod.name, pod.restarts) for pod in stable_pods(ctx) if pod.restarts), key=lambda each: -each[1])
-    return dict(found[:MOST_RESTARTED])
+    """Pod -> its restarts until now, of the MOST_RESTARTED stable pods with most."""
+    counts = sorted(((pod.name, pod.restarts) for pod in stable_pods(ctx) if pod.restarts), key=lambda each: -each[1])
+    return dict(counts[:MOST_RESTARTED])
 
 
 def _original_sets(ctx: Context) -> set[str]:
-    found: Deployment | None = ctx.seen.deployment
-    return {known.uid for known in ctx.seen.owned(found.uid)} if found else set()
+    deployment: Deployment | None = ctx.seen.deployment
+    return {known.uid for known in ctx.seen.replica_sets_of(deployment.uid)} if deployment else set()

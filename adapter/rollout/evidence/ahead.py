@@ -34,7 +34,7 @@ def requests(heard: Events, bar: Bar, *, windows: int, against: float, favour: f
     mean = heard.seen / windows
     step = _step(heard, bar, mean)
     grown = heard._replace(
-        against=_grown(heard, step.against),
+        against=_against_ahead(heard, step.against),
         below_limit=heard.below_limit + _sums(step.below_limit),
         below_stable=heard.below_stable + _sums(step.below_stable),
     )
@@ -49,14 +49,14 @@ def _step(heard: Events, bar: Bar, mean: Floats) -> Gains:
     """What one window adds at each point ahead, (len(AHEAD), ...): the mean of one with bad requests of the canary and
     of one without, by how often they come. The spread is what is known by then."""
     canary, bad, stable, bad_stable = (float(part) for part in mean)
-    burst = float(dispersion.believed(heard.spread).plain)
+    burst = float(dispersion.estimate(heard.spread).plain)
     often, beside = (-math.expm1(-some / burst) for some in (bad, bad_stable))
     compared = bar.margin is not None and bar.concurrent and stable > 0
     alone = (1 - often) * (beside if compared else 1.0)  # where no request was bad, arms cannot be compared
     counts = (np.full((2, 1), count) for count in (canary, 0.0, stable, bad_stable))
     now = Interval(*counts)._replace(bad=np.array([[min(bad / often, canary) if often else 0.0], [0.0]]))
-    spread = _spread(heard, found=bad + bad_stable, burst=burst)
-    gained = events.gains(spread, events.faded(heard.recent, now), bar, now)
+    spread = _spread(heard, bad_requests=bad + bad_stable, burst=burst)
+    gained = events.gains(spread, events.update_recent(heard.recent, now), bar, now)
     return Gains(
         against=often * gained.against[0] + alone * gained.against[1],
         below_limit=often * gained.below_limit[0] + (1 - often) * gained.below_limit[1],
@@ -64,17 +64,17 @@ def _step(heard: Events, bar: Bar, mean: Floats) -> Gains:
     )
 
 
-def _spread(heard: Events, *, found: float, burst: float) -> Dispersion:
-    """The spread at each point ahead: `found` bad requests of both arms in each window on, in bursts of `burst`."""
+def _spread(heard: Events, *, bad_requests: float, burst: float) -> Dispersion:
+    """The spread at each point ahead, with `bad_requests` of both arms in each window, in bursts of `burst`."""
     known, arms = heard.spread, 2 * (AHEAD - BETWEEN / 2)[:, None]
     return known._replace(
-        off=known.off + arms * found * burst,
-        events=known.events + arms * found,
+        off=known.off + arms * bad_requests * burst,
+        events=known.events + arms * bad_requests,
         pairs=known.pairs + arms / dispersion.SCALES,
     )
 
 
-def _grown(heard: Events, step: Floats) -> mixture.Mixture:
+def _against_ahead(heard: Events, step: Floats) -> mixture.Mixture:
     """The evidence against at each point ahead; alternatives that begin later are taken to begin now."""
     sums, (whole, late, age) = _sums(step), heard.against
     return mixture.Mixture(whole + sums, np.logaddexp(late, -np.log(age + 1)) + sums, age + AHEAD[:, None])

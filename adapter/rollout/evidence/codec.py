@@ -19,11 +19,11 @@ class EvidenceError(ValueError):
 
 def pack(tree: tuple[Any, ...]) -> list[Any]:
     """Nested NamedTuples of arrays -> nested lists of numbers."""
-    return [pack(part) if isinstance(part, tuple) else _rounded(part).tolist() for part in tree]
+    return [pack(part) if isinstance(part, tuple) else _round(part).tolist() for part in tree]
 
 
-def _rounded(part: Floats) -> Floats:
-    """To DIGITS, where that is possible: numpy multiplies by 10**DIGITS on the way."""
+def _round(part: Floats) -> Floats:
+    """Rounds to DIGITS; values above LARGE stay, as numpy multiplies by 10**DIGITS on the way."""
     large = np.abs(part) > LARGE
     return np.where(large, part, np.round(np.where(large, 0.0, part), DIGITS))
 

@@ -78,8 +78,8 @@ def hear(spread: Dispersion, requests: Floats, bad: Floats) -> Dispersion:
     )
 
 
-def believed(spread: Dispersion) -> Believed:
-    """For an interval that comes later."""
+def estimate(spread: Dispersion) -> Believed:
+    """How bursty bad events of the next intervals are taken to be, after all that `spread` has heard."""
     careful, plain = _after(spread, FIRST, 1.0)
     longer = _longer(spread, np.maximum(1.0, plain))
     return Believed(np.maximum(1, SAFETY * careful * longer), np.maximum(1, plain * longer), longer**SAFETY)
@@ -89,8 +89,8 @@ def _longer(spread: Dispersion, single: Floats) -> Floats:
     """How many times as bursty the burstiest scale is as `single` intervals: 1 and more."""
     single = single[..., None]
     weight = np.maximum(WEIGHT, FEW * spread.events / np.maximum(spread.pairs, 1))
-    found = (single * weight + spread.off) / (weight + spread.events)
-    return np.asarray(np.maximum(1, (found / single)[..., 1:].max(axis=-1)))
+    by_scale = (single * weight + spread.off) / (weight + spread.events)
+    return np.asarray(np.maximum(1, (by_scale / single)[..., 1:].max(axis=-1)))
 
 
 def _after(spread: Dispersion, *first: float) -> tuple[Floats, ...]:

@@ -100,7 +100,7 @@ def learn(events: Events, arm: int, requests: Floats, bad: Floats) -> Events:
 
 def hear(events: Events, bar: Bar, now: Interval) -> Events:
     """An interval in which the canary had traffic, (...) everywhere."""
-    recent = faded(events.recent, now)
+    recent = update_recent(events.recent, now)
     gained = gains(events.spread, recent, bar, now)
     requests, bad = (np.stack(pair, axis=-1) for pair in ((now.stable, now.canary), (now.bad_stable, now.bad)))
     return Events(
@@ -113,14 +113,14 @@ def hear(events: Events, bar: Bar, now: Interval) -> Events:
     )
 
 
-def faded(recent: Floats, now: Interval) -> Floats:
-    """Stable's recent requests and bad ones, with those of `now`."""
+def update_recent(recent: Floats, now: Interval) -> Floats:
+    """Stable's recent requests and bad ones, faded by one interval, plus those of `now`."""
     return np.asarray(LAGGING * recent + np.stack([now.stable, now.bad_stable], axis=-1))
 
 
 def gains(spread: Dispersion, recent: Floats, bar: Bar, now: Interval) -> Gains:
     """What an interval says, where `spread` was heard before it; `recent` is with it. Shapes are broadcast."""
-    believed = dispersion.believed(spread)
+    believed = dispersion.estimate(spread)
     compared = np.asarray(now.stable > 0) & bar.concurrent
     nothing = np.zeros((*compared.shape, 1))
     ratios, fewer = np.zeros((*compared.shape, len(RHOS))), nothing
@@ -129,7 +129,7 @@ def gains(spread: Dispersion, recent: Floats, bar: Bar, now: Interval) -> Gains:
         ratios, fewer = both[..., : len(RHOS)], both[..., len(RHOS) :]
     lone = compared if bar.margin is None else np.zeros_like(compared)
     if bar.limit is not None and (lone | ~compared).any():
-        limit = np.where(lone, _lifted(bar.limit, now, recent, believed.cautious), bar.limit)
+        limit = np.where(lone, _lift_limit(bar.limit, now, recent, believed.cautious), bar.limit)
         ratios = np.where((lone | ~compared)[..., None], _rate(now, limit, believed), ratios)
     ratios = np.where(compared[..., None], np.minimum(ratios, AT_ONCE), ratios)
     return Gains(ratios, nothing if bar.limit is None else _below(bar.limit, now, believed.plain), fewer)
@@ -148,13 +148,13 @@ def against(events: Events) -> Floats:
 
 
 def in_favour(events: Events, bar: Bar) -> Floats:
-    """The log of the e-value for the release; of both ways to show it the mean."""
-    found = []
+    """The log of the e-value for the release: the mean of below the limit and below stable."""
+    ways = []
     if bar.limit is not None:
-        found.append(mixture.average(events.below_limit))
+        ways.append(mixture.average(events.below_limit))
     if bar.margin is not None and bar.concurrent:
-        found.append(mixture.average(events.below_stable))
-    return mixture.average(np.stack(found, axis=-1))
+        ways.append(mixture.average(events.below_stable))
+    return mixture.average(np.stack(ways, axis=-1))
 
 
 def _column(now: Interval) -> Interval:
@@ -187,7 +187,7 @@ def _below(limit: float, now: Interval, spread: Floats) -> Floats:
     return product_of(rate(np.asarray(limit), BELOW), bad, canary - bad, spread[..., None])
 
 
-def _lifted(limit: float, now: Interval, recent: Floats, spread: Floats) -> Floats:
+def _lift_limit(limit: float, now: Interval, recent: Floats, spread: Floats) -> Floats:
     """The limit; where the stable pods are above it, what their own rate may be at most (two standard errors).
 
     The first bad request of an interval is no rate: in a short one it alone would be above most limits.

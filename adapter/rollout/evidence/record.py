@@ -111,13 +111,13 @@ def load(gates: tuple[Gate, ...], raw: object) -> Record:
     if raw.get("shape") != SHAPE:
         raise EvidenceError("another build wrote it")
     stored = {each["key"]: each for each in raw["gates"] if isinstance(each, dict) and isinstance(each.get("key"), str)}
-    found = []
+    records = []
     for gate in gates:
         fresh = blank(gate)
-        found.append(_load(fresh, stored[fresh.key]) if fresh.key in stored else fresh)
+        records.append(_load(fresh, stored[fresh.key]) if fresh.key in stored else fresh)
     ended = raw.get("ended")
     return Record(
-        gates=tuple(found),
+        gates=tuple(records),
         time=_time(raw.get("time")),
         unready=raw.get("unready") is True,
         ended=ended if isinstance(ended, str) else "",
@@ -141,11 +141,11 @@ def _load(fresh: GateRecord, raw: dict[str, Any]) -> GateRecord:
 
 
 def _failing(canary: object, stable: object) -> Failing:
-    """From two lists, as builds that did not keep stable's wrote, and read, the first alone."""
+    """The newest bad requests of both arms. They are two lists, as older builds know the first alone."""
     if not (isinstance(canary, list) and isinstance(stable, list)):
         raise EvidenceError("lists of a gate's newest bad requests are wanted")
-    found = Failing(*(float(part) for part in unpack(CALM, [*canary, *stable])))
-    return found if found.requests > 0 else CALM
+    failing = Failing(*(float(part) for part in unpack(CALM, [*canary, *stable])))
+    return failing if failing.requests > 0 else CALM
 
 
 def _time(value: object) -> float | None:
@@ -156,6 +156,6 @@ FULL: Final = math.exp(50)
 """E-values above this are shown as this."""
 
 
-def shown(log: float) -> float:
-    """The e-value of a log, bounded."""
+def e_value(log: float) -> float:
+    """The e-value of a logarithm, bounded by FULL."""
     return min(math.exp(min(log, 50.0)), FULL)

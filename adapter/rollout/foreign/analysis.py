@@ -103,12 +103,12 @@ class Analyst:
             reference.say("", why)
             return 0.0
         self._seen[key] = 0.0  # for a template that names itself
-        found = self._templates.of(name, self._rollout.namespace, cluster=cluster)
-        if found is None:
+        template = self._templates.of(name, self._rollout.namespace, cluster=cluster)
+        if template is None:
             kind = "ClusterAnalysisTemplate" if cluster else "AnalysisTemplate"
             reference.say("", Why(f"there is no {kind} of that name in the file", "put it into the file"))
             return 0.0
-        spec = reference.of(found, "spec", found.raw.get("spec"))
+        spec = reference.of(template, "spec", template.raw.get("spec"))
         known = {**dict(self._arguments(spec.each("args"))), **values}
         longest = 0.0
         for metric in spec.each("metrics"):
@@ -133,22 +133,22 @@ class Analyst:
             each.rest()
 
     def _value_from(self, raw: Raw) -> str | None:
-        found = None
+        value = None
         if raw.has("podTemplateHashValue"):
             if raw.text("podTemplateHashValue") == "Latest":
-                found = HASH
+                value = HASH
             else:
                 why = Why("a query is asked of both arms by itself", "compare with stable by spec.gates[].margin")
                 raw.say("podTemplateHashValue", why)
         if raw.has("fieldRef"):
             field = raw.inside("fieldRef")
-            found = _field(self._rollout, field.text("fieldPath"))
-            if found is None:
+            value = _field(self._rollout, field.text("fieldPath"))
+            if value is None:
                 field.say("fieldPath", Why("only metadata of the Rollout is known here", "write the value itself"))
             field.rest()
         raw.leave({"secretKeyRef": Why("queries are no secrets", "write the value itself")})
         raw.rest()
-        return found
+        return value
 
     def _metric(self, metric: Raw, values: Mapping[str, str], stage: str, *, timed: bool) -> float:
         name, before = metric.text("name"), len(self._policy.gates)
@@ -176,7 +176,7 @@ class Analyst:
 
     def _gate(self, prometheus: Raw, values: Mapping[str, str], wanted: Wanted) -> None:
         try:
-            query = promql.filled(wanted.query, values)
+            query = promql.fill_in(wanted.query, values)
         except PromQLError as error:
             prometheus.say("query", Why(f"the query cannot be a gate: {error}", "write spec.gates[].query by hand"))
             return
@@ -185,43 +185,43 @@ class Analyst:
 
 def _bounds(metric: Raw, values: Mapping[str, str]) -> tuple[Bound, ...]:
     """The bounds of a metric's conditions; of two conditions that of success counts."""
-    found: condition.Condition | None = None
+    parsed: condition.Condition | None = None
     given = False
     for field, read in (("successCondition", condition.success), ("failureCondition", condition.failure)):
         if not metric.has(field):
             continue
-        if found:
+        if parsed:
             why = Why("a gate has one limit, that of successCondition", "between the two it is undecided for longer")
             metric.say(field, why)
             continue
         given = True
-        found = _condition(metric, field, values, read)
+        parsed = _condition(metric, field, values, read)
     if not given:
         metric.say("successCondition", NO_LIMIT)
-    return found.bounds if found else ()
+    return parsed.bounds if parsed else ()
 
 
 def _condition(
     metric: Raw, field: str, values: Mapping[str, str], read: condition.Reader
 ) -> condition.Condition | None:
     try:
-        found = read(promql.filled(metric.text(field), values))
+        parsed = read(promql.fill_in(metric.text(field), values))
     except PromQLError:
-        found = None
-    if found is None:
+        parsed = None
+    if parsed is None:
         metric.say(field, NOT_A_LIMIT)
-    elif found.presence:
+    elif parsed.presence:
         metric.say(field, NO_VALUE)
-    return found
+    return parsed
 
 
 def _field(rollout: Origin, path: str) -> str | None:
-    """A field of the Rollout's metadata."""
+    """The value of a field of the Rollout's metadata; None where there is no such text."""
     if path in ("metadata.name", "metadata.namespace"):
         return (rollout.name if path.endswith(".name") else rollout.namespace) or None
     for start, values in (("metadata.labels", rollout.labels), ("metadata.annotations", rollout.annotations)):
         if path.startswith(start):
             key = path.removeprefix(start).strip("[].'\"")
-            found = values.get(key)
-            return found if isinstance(found, str) else None
+            value = values.get(key)
+            return value if isinstance(value, str) else None
     return None

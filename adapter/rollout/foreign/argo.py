@@ -10,7 +10,7 @@ from adapter.rollout.foreign import analysis, steps
 from adapter.rollout.foreign.analysis import Templates
 from adapter.rollout.foreign.arms import Names
 from adapter.rollout.foreign.findings import Findings, Origin
-from adapter.rollout.foreign.policy import Json, Policy, finished, metadata_of
+from adapter.rollout.foreign.policy import Json, Policy, finish_policy, metadata_of
 from adapter.rollout.foreign.raw import Raw, Why
 from adapter.rollout.model.shape import MOST_SECONDS
 
@@ -63,7 +63,7 @@ def convert(origin: Origin, templates: Templates, findings: Findings) -> list[Js
     """What stands for a Rollout: its Deployment, if it carries the template, and the policy."""
     spec = Raw(origin, findings, "spec", origin.raw.get("spec"))
     deployment = _deployment(origin, spec)
-    target = deployment["metadata"]["name"] if deployment else _referred(spec)
+    target = deployment["metadata"]["name"] if deployment else _workload_name(spec)
     made: Json = {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": target}}
     strategy = spec.inside("strategy")
     blue_green = strategy.has("blueGreen")
@@ -82,9 +82,9 @@ def convert(origin: Origin, templates: Templates, findings: Findings) -> list[Js
         why = Why("a release that is stuck for progressDeadlineSeconds is always taken back", "give it more seconds")
         spec.say("progressDeadlineAbort", why)
     spec.leave(SPEC)
-    found = finished(origin, spec, made, policy.gates)
+    rollout_policy = finish_policy(origin, spec, made, policy.gates)
     spec.rest()
-    return [each for each in (deployment, found) if each]
+    return [each for each in (deployment, rollout_policy) if each]
 
 
 def _names(origin: Origin, strategy: Raw, target: str) -> Names:
@@ -116,11 +116,11 @@ def _deployment(origin: Origin, spec: Raw) -> Json | None:
     }
 
 
-def _referred(spec: Raw) -> str:
-    """The Deployment that a Rollout refers to."""
+def _workload_name(spec: Raw) -> str:
+    """The name of the Deployment that a Rollout refers to."""
     ref = spec.inside("workloadRef")
     kind, name = ref.text("kind"), ref.text("name")
-    ref.fixed("apiVersion", "apps/v1")
+    ref.expect("apiVersion", "apps/v1")
     if kind != "Deployment":
         ref.say(
             "kind", Why("only Deployments are released", "make a Deployment of it, and name that in spec.targetRef")
@@ -160,21 +160,21 @@ def _blue_green(raw: Raw, measured: analysis.Analyst) -> Json:
 
 def _canary(raw: Raw, measured: analysis.Analyst, deployment: Json | None) -> Json:
     traffic = _traffic(raw)
-    found = steps.Steps(routed=bool(traffic))
+    canary_steps = steps.Steps(routed=bool(traffic))
     if raw.has("analysis"):
         measured.gates(raw.inside("analysis"), timed=False)
-    steps.of_argo(raw, found, measured.gates)
+    steps.of_argo(raw, canary_steps, measured.gates)
     _rolling_update(raw, deployment)
     raw.leave(CANARY)
     raw.take("stableService")
     raw.rest()
-    if not found.found:
+    if not canary_steps.found:
         why = Why(
             "without a step with a weight it is a rolling update", "choose spec.rolling.steps: one of 25 % is put in"
         )
         raw.say("steps", why)
         return {"rolling": {"steps": [{"weight": 25, "pauseSeconds": 60}]}}
-    made: Json = {"steps": found.as_json(raw, "steps")}
+    made: Json = {"steps": canary_steps.as_json(raw, "steps")}
     return {"canary": made | ({"traffic": traffic} if traffic else {})}
 
 
@@ -190,12 +190,12 @@ def _rolling_update(raw: Raw, deployment: Json | None) -> None:
 def _traffic(canary: Raw) -> dict[str, Any]:
     routing = canary.inside("trafficRouting")
     service = canary.text("stableService")
-    found: dict[str, Any] = {}
+    traffic: dict[str, Any] = {}
     plugins = routing.inside("plugins")
     if plugins.has(GATEWAY):
-        found = {"httpRoute": {"name": _route(plugins.inside(GATEWAY), canary.origin), "service": service}}
+        traffic = {"httpRoute": {"name": _route(plugins.inside(GATEWAY), canary.origin), "service": service}}
     elif routing.has("nginx"):
-        found = {"nginx": {"name": _ingress(routing.inside("nginx")), "service": service}}
+        traffic = {"nginx": {"name": _ingress(routing.inside("nginx")), "service": service}}
     plugins.rest()
     routing.leave(dict.fromkeys(ROUTERS, NO_ROUTER))
     routing.leave(
@@ -205,13 +205,13 @@ def _traffic(canary: Raw) -> dict[str, Any]:
         }
     )
     routing.rest()
-    if not found:
+    if not traffic:
         return {}
-    if not service or not next(iter(found.values()))["name"]:
+    if not service or not next(iter(traffic.values()))["name"]:
         why = Why("the route or spec.strategy.canary.stableService has no name", "name both in spec.canary.traffic")
         canary.say("trafficRouting", why)
         return {}
-    return found
+    return traffic
 
 
 def _route(raw: Raw, rollout: Origin) -> str:

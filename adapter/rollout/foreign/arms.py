@@ -82,11 +82,11 @@ class Arms:
         self.writer = Writer(inside=self._inside)
         self._names = names
 
-    def _inside(self, found: Sequence[tuple[str, str, str]]) -> Sequence[str]:
+    def _inside(self, matchers: Sequence[tuple[str, str, str]]) -> Sequence[str]:
         kept: list[str] = []
         about: list[str] = []
-        exported = any(name == "exported_pod" for name, _, _ in found)  # then `pod` is the exporter's own
-        for name, sign, value in found:
+        exported = any(name == "exported_pod" for name, _, _ in matchers)  # then `pod` is the exporter's own
+        for name, sign, value in matchers:
             written = f"{label(name)}{sign}{quote(value)}"
             if HASH in value:
                 about += self._of_hash(name, sign, written)
@@ -149,11 +149,11 @@ class Arms:
         return []
 
     def _whose(self, name: str, value: str) -> Whose:
-        """Of all alternatives of a value; of both arms is as good as of the new one."""
-        found = {self._of_one(name, each) for each in _alternatives(value)}
-        if Whose.OTHERS in found:
+        """Whose pods all alternatives of a value mean together; pods of both arms count as the new ones."""
+        whose = {self._of_one(name, each) for each in _alternatives(value)}
+        if Whose.OTHERS in whose:
             return Whose.OTHERS
-        return Whose.NEW if Whose.NEW in found else Whose.STABLE
+        return Whose.NEW if Whose.NEW in whose else Whose.STABLE
 
     def _of_one(self, name: str, value: str) -> Whose:
         names, space = self._names, re.escape(self._names.namespace)

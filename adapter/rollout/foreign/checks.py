@@ -96,7 +96,7 @@ class Checks:
             elif metric.has("query"):
                 self._gate(metric, wanted._replace(query=metric.text("query")))
             elif name in (SUCCESS, DURATION):
-                self._known(metric, wanted)
+                self._gate_builtin(metric, wanted)
             else:
                 metric.say("name", Why("no query of that name is known", "write spec.gates[] by hand"))
             if len(self._policy.gates) == before:
@@ -117,10 +117,10 @@ class Checks:
         elif threshold is not None:
             metric.say("threshold", Why("thresholdRange counts, as it did", "nothing is to be done"))
         sides = ((least, True), (most, False))
-        found = tuple(Bound(limit, lower) for limit, lower in sides if limit is not None)
-        if not found:
+        bounds = tuple(Bound(limit, lower) for limit, lower in sides if limit is not None)
+        if not bounds:
             metric.say("thresholdRange", NO_RANGE)
-        return found
+        return bounds
 
     def _template(self, metric: Raw, wanted: Wanted) -> None:
         ref = metric.inside("templateRef")
@@ -128,11 +128,11 @@ class Checks:
         ref.rest()
         variables = metric.inside("templateVariables")
         values = {f"variables.{key}": variables.text(key) for key in _keys(metric.take("templateVariables"))}
-        found = self._templates.metrics.of(name, namespace)
-        if found is None:
+        template = self._templates.metrics.of(name, namespace)
+        if template is None:
             ref.say("name", Why("there is no MetricTemplate of that name in the file", "put it into the file"))
             return
-        spec = metric.of(found, "spec", found.raw.get("spec"))
+        spec = metric.of(template, "spec", template.raw.get("spec"))
         provider = spec.inside("provider")
         query, kind = spec.text("query"), provider.text("type")
         provider.leave(PROVIDER)
@@ -143,8 +143,8 @@ class Checks:
         else:
             spec.say("", NOT_PROMETHEUS)
 
-    def _known(self, metric: Raw, wanted: Wanted) -> None:
-        """Of the two metrics that Flagger knows; a percentage, and milliseconds."""
+    def _gate_builtin(self, metric: Raw, wanted: Wanted) -> None:
+        """Adds gates for one of Flagger's two builtin metrics: a percentage of successes, or milliseconds."""
         known = KNOWN.get(self._provider, HTTP)
         if self._provider not in KNOWN:
             metric.say("name", NOT_PODS)
@@ -182,7 +182,7 @@ class Checks:
         if not wanted.bounds:
             return
         try:
-            query = promql.filled(wanted.query, values)
+            query = promql.fill_in(wanted.query, values)
         except PromQLError as error:
             raw.say(field, Why(f"the query cannot be a gate: {error}", "write spec.gates[].query by hand"))
             return

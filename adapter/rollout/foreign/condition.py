@@ -54,10 +54,10 @@ def _read(text: str, *, joined: str, failure: bool) -> Condition | None:
     compared = [part for part in parts if not _PRESENCE.match(part)]
     if len(compared) > 1 and joined not in text:
         return None
-    bounds = [_bound(part, failure) for part in compared]
+    bounds = [_parse_bound(part, failure) for part in compared]
     if not bounds or None in bounds or not _apart(bounds):
         return None
-    return Condition(tuple(found for found in bounds if found), presence=len(compared) < len(parts))
+    return Condition(tuple(bound for bound in bounds if bound), presence=len(compared) < len(parts))
 
 
 def _bare(text: str) -> str:
@@ -67,11 +67,11 @@ def _bare(text: str) -> str:
     return text
 
 
-def _bound(part: str, failure: bool) -> Bound | None:
-    if found := _RIGHT.match(part):
-        sign, limit = found[1], float(found[2])
-    elif found := _LEFT.match(part):
-        sign, limit = _TURNED[found[2]], float(found[1])
+def _parse_bound(part: str, failure: bool) -> Bound | None:
+    if match := _RIGHT.match(part):
+        sign, limit = match[1], float(match[2])
+    elif match := _LEFT.match(part):
+        sign, limit = _TURNED[match[2]], float(match[1])
     else:
         return None
     if sign == "==":  # none at all is the one equality that a limit can say
@@ -80,6 +80,6 @@ def _bound(part: str, failure: bool) -> Bound | None:
 
 
 def _apart(bounds: Sequence[Bound | None]) -> bool:
-    """Whether no two are on the same side."""
-    sides = [found.lower for found in bounds if found]
+    """Whether no two bounds limit the value on the same side."""
+    sides = [bound.lower for bound in bounds if bound]
     return len(set(sides)) == len(sides)

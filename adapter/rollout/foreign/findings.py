@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from adapter.rollout.model.fields import named
+from adapter.rollout.model.fields import printable
 
 MOST: Final = 500
 """Findings of one file that are kept; the others are counted."""
@@ -31,8 +31,8 @@ class Origin(NamedTuple):
 
     def _of(self, field: str) -> Mapping[str, Any]:
         metadata = self.raw.get("metadata")
-        found = metadata.get(field) if isinstance(metadata, Mapping) else None
-        return found if isinstance(found, Mapping) else {}
+        values = metadata.get(field) if isinstance(metadata, Mapping) else None
+        return values if isinstance(values, Mapping) else {}
 
 
 class ByName:
@@ -48,14 +48,14 @@ class ByName:
         self._unnamed[id(origin)] = origin
 
     def of(self, name: str, namespace: str) -> Origin | None:
-        """That of the name, or one of the name that tells no namespace."""
-        found = self._found.get((namespace, name)) or self._found.get(("", name))
-        self._unnamed.pop(id(found), None)
-        return found
+        """The object of that name, or else one of that name without a namespace; None without either."""
+        origin = self._found.get((namespace, name)) or self._found.get(("", name))
+        self._unnamed.pop(id(origin), None)
+        return origin
 
     @property
     def unnamed(self) -> Sequence[Origin]:
-        """Those that nobody asked for."""
+        """Objects that nobody has asked for."""
         return list(self._unnamed.values())
 
 
@@ -86,11 +86,11 @@ class Findings:
 
     def add(self, origin: Origin, field: str, *, says: str, instead: str) -> None:
         """One more."""
-        names = (named(origin.kind), named(origin.name))
-        found = Finding(self._file, origin.number, *names, field, says, instead)
-        if found in self._known:  # a template that two analyses name
+        names = (printable(origin.kind), printable(origin.name))
+        finding = Finding(self._file, origin.number, *names, field, says, instead)
+        if finding in self._known:  # a template that two analyses name
             return
         self.count += 1
         if len(self.kept) < MOST:
-            self.kept.append(found)
-            self._known.add(found)
+            self.kept.append(finding)
+            self._known.add(finding)

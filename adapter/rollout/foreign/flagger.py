@@ -11,7 +11,7 @@ from adapter.rollout.foreign import checks
 from adapter.rollout.foreign.arms import Names
 from adapter.rollout.foreign.checks import Templates
 from adapter.rollout.foreign.findings import Findings, Origin
-from adapter.rollout.foreign.policy import Json, Policy, finished
+from adapter.rollout.foreign.policy import Json, Policy, finish_policy
 from adapter.rollout.foreign.raw import Raw, Why
 from adapter.rollout.foreign.steps import Steps
 from adapter.rollout.foreign.tell import receivers
@@ -103,15 +103,15 @@ def convert(origin: Origin, templates: Templates, findings: Findings) -> list[Js
     analysis.leave(ANALYSIS)
     analysis.rest()
     spec.leave(SPEC)
-    found = finished(origin, spec, made, policy.gates)
+    complete = finish_policy(origin, spec, made, policy.gates)
     spec.rest()
-    return [found] if found else []
+    return [complete] if complete else []
 
 
 def _target(spec: Raw) -> str:
     ref = spec.inside("targetRef")
     kind, name = ref.text("kind"), ref.text("name")
-    ref.fixed("apiVersion", "apps/v1")
+    ref.expect("apiVersion", "apps/v1")
     if kind not in ("", "Deployment"):
         ref.say(
             "kind", Why("only Deployments are released", "make a Deployment of it, and name that in spec.targetRef")
@@ -130,8 +130,8 @@ def _traffic(spec: Raw, service: Raw, provider: str, apex: str) -> dict[str, Any
     """What makes the share; the fields of `service`, which said what Flagger had to make, are findings."""
     ingress = spec.inside("ingressRef")
     name = ingress.text("name")
-    ingress.fixed("apiVersion", "networking.k8s.io/v1", "networking.k8s.io/v1beta1")
-    ingress.fixed("kind", "Ingress")
+    ingress.expect("apiVersion", "networking.k8s.io/v1", "networking.k8s.io/v1beta1")
+    ingress.expect("kind", "Ingress")
     ingress.rest()
     if spec.has("service"):
         service.say("", SERVICE)

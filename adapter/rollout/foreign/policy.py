@@ -95,7 +95,7 @@ def _say(metric: Raw, field: str, made: promql.Gate, *, name: str, own: bool) ->
         metric.say(field, Why('it does not tell new pods from stable ones: pod=~"{{pods}}" was added', instead))
 
 
-def finished(origin: Origin, top: Raw, spec: Json, gates: list[Json]) -> Json | None:
+def finish_policy(origin: Origin, top: Raw, spec: Json, gates: list[Json]) -> Json | None:
     """The policy as the API server takes it; None, and a finding for each reason, where it would not."""
     metadata = {"name": origin.name} | ({"namespace": origin.namespace} if origin.namespace else {})
     made: Json = {"apiVersion": documents.API_VERSION, "kind": documents.KIND, "metadata": metadata}
@@ -111,9 +111,9 @@ def finished(origin: Origin, top: Raw, spec: Json, gates: list[Json]) -> Json | 
 
 def metadata_of(origin: Origin, theirs: tuple[str, ...]) -> Json:
     """Metadata for an object made of another; `theirs`: prefixes of keys that stay behind."""
-    found: Json = {"name": origin.name} | ({"namespace": origin.namespace} if origin.namespace else {})
+    metadata: Json = {"name": origin.name} | ({"namespace": origin.namespace} if origin.namespace else {})
     for field, values in (("labels", origin.labels), ("annotations", origin.annotations)):
         kept = {key: value for key, value in values.items() if not str(key).startswith(theirs)}
         if kept:
-            found[field] = kept
-    return found
+            metadata[field] = kept
+    return metadata

@@ -39,14 +39,14 @@ class Gate(NamedTuple):
     """Whether a limit of nothing at all, which cannot be shown, became the smallest that can."""
 
 
-def filled(template: str, values: Mapping[str, str]) -> str:
-    """The query with its arguments. Raises PromQLError for one that has no value, or where it becomes too long."""
+def fill_in(template: str, values: Mapping[str, str]) -> str:
+    """Fills in the arguments. Raises PromQLError for one without a value, or if the query becomes too long."""
     if len(template) > MOST_CHARACTERS:
         raise PromQLError(f"it has more than {MOST_CHARACTERS} characters")
-    missing = sorted({found[1] for found in _ARGUMENT.finditer(template)} - values.keys())
+    missing = sorted({match[1] for match in _ARGUMENT.finditer(template)} - values.keys())
     if missing:
         raise PromQLError(f"the argument {missing[0]} has no value that is known here")
-    text = _ARGUMENT.sub(lambda found: values[found[1]][: MOST_CHARACTERS + 1], template)
+    text = _ARGUMENT.sub(lambda match: values[match[1]][: MOST_CHARACTERS + 1], template)
     if len(text) > MOST_CHARACTERS:
         raise PromQLError(f"with its arguments it has more than {MOST_CHARACTERS} characters")
     if "{{" in text.replace(HASH, ""):
@@ -59,11 +59,11 @@ def gate(query: str, bound: Bound, names: Names, every: float | None = None) -> 
     tree = parse(query)
     arms = Arms(names)
     window = _window(tree, every)
-    found = ratio(tree)
-    share = _share(found, bound) if found else None
-    if found and share is not None:
+    fraction = ratio(tree)
+    share = _share(fraction, bound) if fraction else None
+    if fraction and share is not None:
         limit = share or LEAST_LIMIT
-        fields: dict[str, object] = {"kind": "events", "query": _events(found, bound, arms, window), "limit": limit}
+        fields: dict[str, object] = {"kind": "events", "query": _events(fraction, bound, arms, window), "limit": limit}
     else:
         asked = {"value": arms.writer.write(tree), "windowSeconds": window}
         fields = {"kind": "gauge", "query": asked, "limit": _whole(bound.limit)} | (
@@ -73,8 +73,8 @@ def gate(query: str, bound: Bound, names: Names, every: float | None = None) -> 
     return Gate(fields, arms.told, dropped, doubts, rounded=share == 0)
 
 
-def _counted(arms: Arms, part: Part) -> str:
-    """How many there were in the window."""
+def _write_increase(arms: Arms, part: Part) -> str:
+    """PromQL for how many the counter counted in the window."""
     return f"sum(increase({arms.writer.write(part.selector)}[{{{{window}}}}]))"
 
 
@@ -83,18 +83,18 @@ def _whole(number: float) -> float:
     return int(number) if number == int(number) and abs(number) < 1e15 else number
 
 
-def _share(found: Ratio, bound: Bound) -> float | None:
+def _share(fraction: Ratio, bound: Bound) -> float | None:
     """The share of bad requests that the bound allows; None where it is no share between 0 and 1."""
-    share = bound.limit / found.scale
+    share = bound.limit / fraction.scale
     bad = 1 - share if bound.lower else share
     if not 0 <= bad < 1:
         return None
     return float(f"{min(bad, MOST_LIMIT):.6g}")
 
 
-def _events(found: Ratio, bound: Bound, arms: Arms, window: int) -> dict[str, object]:
-    part, whole = _counted(arms, found.part), _counted(arms, found.whole)
-    good = found.inverse != bound.lower
+def _events(fraction: Ratio, bound: Bound, arms: Arms, window: int) -> dict[str, object]:
+    part, whole = _write_increase(arms, fraction.part), _write_increase(arms, fraction.whole)
+    good = fraction.inverse != bound.lower
     # without a single good request the series of good ones may be missing: then all were bad
     bad = f"clamp_min({whole} - ({part} or vector(0)), 0)" if good else part
     return {"bad": bad, "total": whole, "windowSeconds": window}

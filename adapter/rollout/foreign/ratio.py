@@ -70,10 +70,10 @@ def _line(node: ast.Expr, depth: int) -> _Line | None:
         return _Line(factor=part / whole, division=node) if sign == "/" and whole else None
     if left.division is not None and right.division is not None:
         return None
-    return _joined(sign, left, right)
+    return _combine(sign, left, right)
 
 
-def _joined(sign: str, left: _Line, right: _Line) -> _Line | None:
+def _combine(sign: str, left: _Line, right: _Line) -> _Line | None:
     division = left.division or right.division
     if sign in "+-":
         turned = 1.0 if sign == "+" else -1.0
@@ -109,10 +109,10 @@ def _part(node: ast.Expr) -> Part | None:
     call = unwrap(node.expr)
     if not isinstance(call, ast.Call) or call.func.name not in RATES:
         return None
-    found = unwrap(call.args[0])
-    if not isinstance(found, ast.MatrixSelector) or found.vector_selector.offset is not None:
+    matrix = unwrap(call.args[0])
+    if not isinstance(matrix, ast.MatrixSelector) or matrix.vector_selector.offset is not None:
         return None
-    return Part(found.vector_selector, found.range)
+    return Part(matrix.vector_selector, matrix.range)
 
 
 def _counts(part: Part, whole: Part) -> bool:
@@ -136,4 +136,4 @@ def _of_one_bucket(part: Part) -> bool:
 
 def _without_le(part: Part) -> list[tuple[str, str, str]]:
     """Matchers, but for the bucket of all requests."""
-    return [found for found in matchers(part.selector) if found != ("le", "=", "+Inf")]
+    return [matcher for matcher in matchers(part.selector) if matcher != ("le", "=", "+Inf")]

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from adapter.rollout.foreign.findings import Findings, Origin
-from adapter.rollout.model.fields import finite, named, shown
+from adapter.rollout.model.fields import describe, finite, printable
 from adapter.units.duration import parse_go
 
 NOTHING_LIKE_IT: Final = "nothing in a RolloutPolicy is like it"
@@ -61,7 +61,7 @@ class Raw:
         """Findings about all that nobody took."""
         for field, value in self._fields.items():
             if field not in self._taken and value is not None:
-                self._findings.add(self.origin, self.at(named(field)), says=NOTHING_LIKE_IT, instead=LEAVE)
+                self._findings.add(self.origin, self.at(printable(field)), says=NOTHING_LIKE_IT, instead=LEAVE)
 
     def text(self, field: str) -> str:
         """A text; numbers and booleans are read as they are written. Empty where there is none."""
@@ -71,12 +71,12 @@ class Raw:
         if isinstance(value, bool):
             return str(value).lower()
         if finite(value) is not None:
-            return shown(value)
+            return describe(value)
         self._wrong(self.at(field), value, "a text")
         return ""
 
-    def fixed(self, field: str, *right: str) -> None:
-        """A text that is one of `right`, where it is there."""
+    def expect(self, field: str, *right: str) -> None:
+        """Makes it a finding where the field holds another text than one of `right`."""
         value = self.text(field)
         if value and value not in right:
             self._wrong(self.at(field), value, " or ".join(right))
@@ -139,4 +139,4 @@ class Raw:
             yield Raw(self.origin, self._findings, f"{self.at(field)}[{index}]", inner)
 
     def _wrong(self, where: str, value: object, right: str) -> None:
-        self._findings.add(self.origin, where, says=f"{shown(value)} is no good", instead=f"right would be {right}")
+        self._findings.add(self.origin, where, says=f"{describe(value)} is no good", instead=f"right would be {right}")

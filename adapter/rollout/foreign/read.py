@@ -53,7 +53,7 @@ def read(data: bytes, place: str) -> Import:
             ours.add(origin)
         elif origin.kind in ("MetricTemplate", "AlertProvider"):
             theirs.add(origin)
-    found: list[Json] = []
+    objects: list[Json] = []
     converted = 0
     for origin in origins:
         group = str(origin.raw.get("apiVersion", "")).partition("/")[0]
@@ -64,7 +64,7 @@ def read(data: bytes, place: str) -> Import:
         if origin.kind in ("Rollout", "Canary"):
             converted += 1
             if converted <= MOST_OBJECTS:
-                found += _converted(origin, findings, ours, theirs)
+                objects += _convert(origin, findings, ours, theirs)
             else:
                 findings.add(origin, "kind", says=f"more than {MOST_OBJECTS} in one file", instead="use several files")
         elif origin.kind not in LOOKED_AT[group]:
@@ -74,10 +74,10 @@ def read(data: bytes, place: str) -> Import:
     if not converted:
         right = "right would be a Rollout of argoproj.io or a Canary of flagger.app"
         raise ManifestError(f"{place}: there is nothing in it to make a policy of; {right}")
-    return Import(tuple(found), tuple(findings.kept), findings.count - len(findings.kept))
+    return Import(tuple(objects), tuple(findings.kept), findings.count - len(findings.kept))
 
 
-def _converted(origin: Origin, findings: Findings, ours: analysis.Templates, theirs: checks.Templates) -> list[Json]:
+def _convert(origin: Origin, findings: Findings, ours: analysis.Templates, theirs: checks.Templates) -> list[Json]:
     if origin.kind == "Rollout":
         return argo.convert(origin, ours, findings)
     return flagger.convert(origin, theirs, findings)

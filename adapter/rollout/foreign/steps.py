@@ -40,8 +40,8 @@ class Step:
 
     def as_json(self) -> dict[str, Any]:
         """As a policy has it."""
-        found: dict[str, Any] = {"weight": self.weight, "pauseSeconds": min(round(self.seconds), MOST_SECONDS)}
-        return found | ({"manual": True} if self.manual else {})
+        fields: dict[str, Any] = {"weight": self.weight, "pauseSeconds": min(round(self.seconds), MOST_SECONDS)}
+        return fields | ({"manual": True} if self.manual else {})
 
 
 @dataclass

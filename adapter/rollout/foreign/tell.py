@@ -83,10 +83,10 @@ def _alert(told: list[Mapping[str, Any]], alert: Raw, analysis: Raw, providers: 
     name, namespace = ref.text("name"), ref.text("namespace") or analysis.origin.namespace
     for each in (ref, alert):
         each.rest()
-    found = providers.of(name, namespace)
-    if found is None:
+    provider = providers.of(name, namespace)
+    if provider is None:
         alert.say("", Why("there is no AlertProvider of that name in the file", "put it into the file"))
-    elif receiver := _receiver(analysis.of(found, "spec", found.raw.get("spec")), analysis.origin.namespace):
+    elif receiver := _receiver(analysis.of(provider, "spec", provider.raw.get("spec")), analysis.origin.namespace):
         _add(told, alert, "providerRef", receiver, reasons or ())
 
 

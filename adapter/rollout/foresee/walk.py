@@ -105,7 +105,7 @@ def walk(policy: RolloutPolicy, seen: Observation, now: float, template: Json | 
             continue
         if made.status.phase is Phase.IDLE and made.status.release is None:
             going = policy.metadata.deletion_timestamp is not None
-            if releasing or written or going or seen.deployment is None or _refused(made.status):
+            if releasing or written or going or seen.deployment is None or _is_refused(made.status):
                 break
             written = True
             made.quiet = 0
@@ -117,12 +117,12 @@ def walk(policy: RolloutPolicy, seen: Observation, now: float, template: Json | 
             made.quiet = 0
         elif made.quiet > PATIENCE:
             break
-    if made.status.phase is not Phase.IDLE or _refused(made.status) or seen.deployment is None:
+    if made.status.phase is not Phase.IDLE or _is_refused(made.status) or seen.deployment is None:
         yield made.note(made.status.message)
 
 
-def _refused(status: Status) -> bool:
-    return any(found.type == "Refused" and found.status == "True" for found in status.conditions)
+def _is_refused(status: Status) -> bool:
+    return any(condition.type == "Refused" and condition.status == "True" for condition in status.conditions)
 
 
 def _stand_in(template: Json, now: float) -> Json:

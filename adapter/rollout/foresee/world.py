@@ -95,7 +95,7 @@ class World:
     def apply(self, action: Action) -> None:
         """Makes a write."""
         if isinstance(action, Create):
-            self._held[action.resource].setdefault(action.name, self._created(action))
+            self._held[action.resource].setdefault(action.name, self._create(action))
         elif isinstance(action, Patch):
             self._patch(action)
         else:
@@ -115,7 +115,7 @@ class World:
 
     # ------------------------------------------------------------------------------------------------- the API server
 
-    def _created(self, action: Create) -> Json:
+    def _create(self, action: Create) -> Json:
         raw = copy.deepcopy(action.body)
         self._made += 1
         kind = str(raw.get("kind", ""))
@@ -163,40 +163,40 @@ class World:
 
     def _roll(self, raw: Json) -> None:
         """The Deployment controller at its end: of a paused one, of one held by minReadySeconds, of any other."""
-        found, wanted = Deployment(raw), Deployment(raw).replicas
-        own = sorted((each for each in self._sets(found.uid)), key=lambda each: ReplicaSet(each).created)
-        new = next((each for each in own if ReplicaSet(each).fingerprint == found.fingerprint), None)
-        if new is None and not found.paused:
-            new = self._make(found)
+        deployment, wanted = Deployment(raw), Deployment(raw).replicas
+        own = sorted((each for each in self._sets(deployment.uid)), key=lambda each: ReplicaSet(each).created)
+        new = next((each for each in own if ReplicaSet(each).fingerprint == deployment.fingerprint), None)
+        if new is None and not deployment.paused:
+            new = self._make(deployment)
             own.append(new)
         active = [each for each in own if ReplicaSet(each).replicas]
-        if found.paused:
+        if deployment.paused:
             sized = new if new is not None and ReplicaSet(new).replicas == wanted else None
             sized = sized or (active[0] if len(active) == 1 else None)
             if sized is not None:
                 _resize(own, {id(sized): wanted})
-        elif int(found.spec.get("minReadySeconds") or 0) >= HOLD and new is not None:
+        elif int(deployment.spec.get("minReadySeconds") or 0) >= HOLD and new is not None:
             stable = next((each for each in active if each is not new), None)
-            surge = int((found.spec["strategy"].get("rollingUpdate") or {}).get("maxSurge", 1))
+            surge = int((deployment.spec["strategy"].get("rollingUpdate") or {}).get("maxSurge", 1))
             _resize(own, {id(new): min(surge, wanted), **({id(stable): wanted} if stable is not None else {})})
         else:
             _resize(own, {id(new): wanted})
 
-    def _make(self, found: Deployment) -> Json:
+    def _make(self, deployment: Deployment) -> Json:
         self._made += 1
-        name = f"{found.name}-<hash>"
+        name = f"{deployment.name}-<hash>"
         if name in self._held[REPLICA_SETS]:
             name = f"{name}-{self._made}"
-        template = copy.deepcopy(found.template)
+        template = copy.deepcopy(deployment.template)
         meta = template.setdefault("metadata", {})
-        meta["labels"] = {**(meta.get("labels") or {}), HASH: f"<hash of {found.name}>"}
+        meta["labels"] = {**(meta.get("labels") or {}), HASH: f"<hash of {deployment.name}>"}
         raw: Json = {"kind": "ReplicaSet", "spec": {"replicas": 0, "template": template}, "metadata": {"name": name}}
         raw["metadata"] |= {
             "uid": f"<uid of ReplicaSet {name}>",
             "labels": dict(meta["labels"]),
             "resourceVersion": LATER,
             "creationTimestamp": f"9999-01-01T00:00:{self._made:09d}Z",
-            "ownerReferences": [{"kind": "Deployment", "uid": found.uid, "controller": True}],
+            "ownerReferences": [{"kind": "Deployment", "uid": deployment.uid, "controller": True}],
         }
         self._held[REPLICA_SETS][name] = raw
         return raw
@@ -216,11 +216,11 @@ class World:
             raw["status"] = {"replicas": wanted, "availableReplicas": wanted}
 
     def _report(self, raw: Json) -> None:
-        found = Deployment(raw)
-        own = list(self._sets(found.uid))
+        deployment = Deployment(raw)
+        own = list(self._sets(deployment.uid))
         total = sum(ReplicaSet(each).replicas for each in own)
-        new = sum(ReplicaSet(each).replicas for each in own if ReplicaSet(each).fingerprint == found.fingerprint)
-        generation = found.meta.get("generation", 1)
+        new = sum(ReplicaSet(each).replicas for each in own if ReplicaSet(each).fingerprint == deployment.fingerprint)
+        generation = deployment.meta.get("generation", 1)
         raw["status"] = {"observedGeneration": generation, "replicas": total, "availableReplicas": total}
         raw["status"]["updatedReplicas"] = new
 
@@ -239,8 +239,8 @@ class World:
         return (raw for raw in self._held[REPLICA_SETS].values() if Seen(raw).owner == uid)
 
 
-def _by_name(found: Any) -> dict[str, Json]:
-    return {each.name: copy.deepcopy(each.raw) for each in found}
+def _by_name(objects: Any) -> dict[str, Json]:
+    return {each.name: copy.deepcopy(each.raw) for each in objects}
 
 
 def _touch(raw: Json) -> Json:

@@ -73,15 +73,15 @@ class Told(NamedTuple):
     warning: bool = False
 
 
-def patch(resource: Resource, found: Seen, operations: Sequence[Operation], why: str) -> Patch:
+def patch(resource: Resource, target: Seen, operations: Sequence[Operation], why: str) -> Patch:
     """A patch that applies only to the object as it was seen."""
-    guards = [test("/metadata/uid", found.uid), test("/metadata/resourceVersion", found.version)]
-    return Patch(resource, found.name, [*guards, *operations], why)
+    guards = [test("/metadata/uid", target.uid), test("/metadata/resourceVersion", target.version)]
+    return Patch(resource, target.name, [*guards, *operations], why)
 
 
-def delete(resource: Resource, found: Seen, why: str, *, propagation: str = "Background") -> Delete:
+def delete(resource: Resource, target: Seen, why: str, *, propagation: str = "Background") -> Delete:
     """A deletion of the object as it was seen."""
-    return Delete(resource, name=found.name, uid=found.uid, version=found.version, propagation=propagation, why=why)
+    return Delete(resource, name=target.name, uid=target.uid, version=target.version, propagation=propagation, why=why)
 
 
 def test(path: str, value: Any) -> Operation:

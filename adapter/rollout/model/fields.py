@@ -19,7 +19,7 @@ class Fields:
     def only(self, known: Sequence[str]) -> None:
         for key in self._raw:
             if key not in known:
-                self.wrong(named(key), f"no such field; right would be one of {', '.join(known)}")
+                self.wrong(printable(key), f"no such field; right would be one of {', '.join(known)}")
 
     def text(self, field: str, pattern: re.Pattern[str], right: str, *, required: bool = False) -> str:
         value = self._raw.get(field)
@@ -28,7 +28,7 @@ class Fields:
                 self.wrong(field, f"missing; right would be {right}")
             return ""
         if not isinstance(value, str) or not pattern.match(value):
-            self.wrong(field, f"{shown(value)} is no good; right would be {right}")
+            self.wrong(field, f"{describe(value)} is no good; right would be {right}")
             return ""
         return value
 
@@ -47,10 +47,10 @@ class Fields:
             return default
         number = finite(value)
         if number is None:
-            self.wrong(field, f"{shown(value)} is no number; right would be {span(least, most, inside=inside)}")
+            self.wrong(field, f"{describe(value)} is no number; right would be {span(least, most, inside=inside)}")
             return default
         if not least <= number <= most or (inside and number in (least, most)):
-            self.wrong(field, f"{shown(value)} is out of range; right would be {span(least, most, inside=inside)}")
+            self.wrong(field, f"{describe(value)} is out of range; right would be {span(least, most, inside=inside)}")
             return default
         return number
 
@@ -62,7 +62,7 @@ class Fields:
         for word in words:
             if value == word.value:
                 return word
-        self.wrong(field, f"{shown(value)} is no good; right would be one of {', '.join(words)}")
+        self.wrong(field, f"{describe(value)} is no good; right would be one of {', '.join(words)}")
         return default
 
     def has(self, field: str) -> bool:
@@ -77,7 +77,7 @@ class Fields:
             return None
         number = finite(value)
         if number is None or number != round(number):
-            self.wrong(field, f"{shown(value)} is no whole number; right would be from {least} to {most}")
+            self.wrong(field, f"{describe(value)} is no whole number; right would be from {least} to {most}")
             return None
         if not least <= number <= most:
             self.wrong(field, f"{number:.15g} is out of range; right would be from {least} to {most}")
@@ -90,7 +90,7 @@ class Fields:
     def flag(self, field: str) -> None:
         value = self._raw.get(field)
         if value is not None and not isinstance(value, bool):
-            self.wrong(field, f"{shown(value)} is no switch; right would be true or false")
+            self.wrong(field, f"{describe(value)} is no switch; right would be true or false")
 
     def port(self, field: str, pattern: re.Pattern[str]) -> None:
         """A port's number or its name."""
@@ -98,7 +98,7 @@ class Fields:
         number = finite(value)
         named = isinstance(value, str) and pattern.match(value)
         if value is not None and not named and number not in range(1, 65536):
-            self.wrong(field, f"{shown(value)} is no port; right would be a container port's number or name")
+            self.wrong(field, f"{describe(value)} is no port; right would be a container port's number or name")
 
     def texts(self, field: str, pattern: re.Pattern[str], right: str, *, least: int = 0, most: int) -> None:
         """A list of `least` to `most` texts; `right`: what each of them would be."""
@@ -106,29 +106,29 @@ class Fields:
         if value is None:
             return
         if not isinstance(value, list) or not least <= len(value) <= most:
-            self.wrong(field, f"{_counted(value)}; right would be a list of {least} to {most}, each {right}")
+            self.wrong(field, f"{_describe_count(value)}; right would be a list of {least} to {most}, each {right}")
             return
         for index, text in enumerate(value):
             if not isinstance(text, str) or not pattern.match(text):
-                self.wrong(f"{field}[{index}]", f"{shown(text)} is no good; right would be {right}")
+                self.wrong(f"{field}[{index}]", f"{describe(text)} is no good; right would be {right}")
 
     def all_texts(self) -> None:
         """Every value a text, as of labels."""
         for key, value in self._raw.items():
             if value is not None and not isinstance(value, str):
-                self.wrong(named(key), f"{shown(value)} is no text; right would be one, in quotes")
+                self.wrong(printable(key), f"{describe(value)} is no text; right would be one, in quotes")
 
     def each(self, field: str, least: int, most: int, right: str) -> "Iterator[Fields]":
         """The mappings of a list of `least` to `most`."""
         value = self._raw.get(field)
         if not isinstance(value, list) or not least <= len(value) <= most:
-            self.wrong(field, f"{_counted(value)}; right would be {right}, {least} to {most} of them")
+            self.wrong(field, f"{_describe_count(value)}; right would be {right}, {least} to {most} of them")
             return
         for index, inner in enumerate(value):
             if isinstance(inner, Mapping):
                 yield Fields(inner, f"{self._at(field)}[{index}]", self._problems)
             else:
-                self.wrong(f"{field}[{index}]", f"{shown(inner)} is no mapping; right would be {right}")
+                self.wrong(f"{field}[{index}]", f"{describe(inner)} is no mapping; right would be {right}")
 
     def mapping(self, field: str, right: str, *, required: bool = False) -> "Fields | None":
         """The fields of a mapping inside; None if there is none."""
@@ -138,7 +138,7 @@ class Fields:
                 self.wrong(field, f"missing; right would be {right}")
             return None
         if not isinstance(value, Mapping):
-            self.wrong(field, f"{shown(value)} is no mapping; right would be {right}")
+            self.wrong(field, f"{describe(value)} is no mapping; right would be {right}")
             return None
         return Fields(value, self._at(field), self._problems)
 
@@ -156,8 +156,8 @@ def span(least: float, most: float, *, inside: bool = False) -> str:
     return f"a number between {least:g} and {most:g}" if inside else f"a number from {least:g} to {most:g}"
 
 
-def _counted(value: object) -> str:
-    return f"{len(value)} entries" if isinstance(value, list) else shown(value)
+def _describe_count(value: object) -> str:
+    return f"{len(value)} entries" if isinstance(value, list) else describe(value)
 
 
 def finite(value: object) -> float | None:
@@ -174,7 +174,7 @@ def finite(value: object) -> float | None:
 KINDS: Final = {dict: "a mapping", list: "a list", tuple: "a list", NoneType: "nothing"}
 
 
-def shown(value: object) -> str:
+def describe(value: object) -> str:
     """A value for a sentence, short."""
     if not isinstance(value, str | int | float | bool):
         return KINDS.get(type(value), "something else")
@@ -185,15 +185,15 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def named(key: object) -> str:
+def printable(key: object) -> str:
     """A key for a sentence: short, printable, one line."""
     text = str(key)
     text = text if text.isprintable() and text else repr(text)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def pruned(raw: Any) -> Any:
-    """Without nulls, which count as absent, as in Go."""
+def without_nulls(raw: Any) -> Any:
+    """A copy without the null fields of its mappings: null counts as absent, as in Go."""
     if isinstance(raw, dict):
-        return {key: pruned(value) for key, value in raw.items() if value is not None}
-    return [pruned(value) for value in raw] if isinstance(raw, list) else raw
+        return {key: without_nulls(value) for key, value in raw.items() if value is not None}
+    return [without_nulls(value) for value in raw] if isinstance(raw, list) else raw

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from adapter.rollout.model import query as queries
-from adapter.rollout.model.fields import Fields, shown
+from adapter.rollout.model.fields import Fields, describe
 from adapter.rollout.model.preview import GENERATED, LIMITS, Generate
 from adapter.rollout.model.query import Query
 from adapter.rollout.model.verdict import Stage
@@ -137,11 +137,11 @@ def parse(spec: object) -> Gates:
 def read(spec: object) -> tuple[Gates, list[str]]:
     """The gates that can be read, and a sentence for each problem; at most MOST_PROBLEMS of them."""
     if not isinstance(spec, Mapping):
-        return Gates(), [f"spec: {shown(spec)} is no mapping; right would be fields such as targetRef and gates"]
+        return Gates(), [f"spec: {describe(spec)} is no mapping; right would be fields such as targetRef and gates"]
     problems: list[str] = []
     top = Fields(spec, "spec", problems)
     alpha = top.number("alpha", ALPHA, *ALPHAS)
-    gates = [*_gates(spec, problems), *_generated(spec)]
+    gates = [*_gates(spec, problems), *_own_requests_gate(spec)]
     problems += _together(gates)
     if len(problems) > MOST_PROBLEMS:
         problems[MOST_PROBLEMS:] = [f"spec.gates: {len(problems) - MOST_PROBLEMS} more problems are not listed"]
@@ -153,7 +153,7 @@ def _gates(spec: Mapping[str, object], problems: list[str]) -> list[Gate]:
     if raw is None:
         return []
     if not isinstance(raw, list | tuple):
-        problems.append(f"spec.gates: {shown(raw)} is no list; right would be a list of gates")
+        problems.append(f"spec.gates: {describe(raw)} is no list; right would be a list of gates")
         return []
     if len(raw) > MOST_GATES:
         problems.append(f"spec.gates: there are {len(raw)} gates; at most {MOST_GATES} are judged")
@@ -162,11 +162,11 @@ def _gates(spec: Mapping[str, object], problems: list[str]) -> list[Gate]:
         problems.append(f"spec.gates: the gates take more than {MOST_BYTES} bytes as JSON; right would be less")
         return []
     blue_green = isinstance(spec.get("blueGreen"), Mapping)
-    found = (_gate(each, f"spec.gates[{index}]", blue_green, problems) for index, each in enumerate(raw))
-    return [gate for gate in found if gate]
+    gates = (_gate(each, f"spec.gates[{index}]", blue_green, problems) for index, each in enumerate(raw))
+    return [gate for gate in gates if gate]
 
 
-def _generated(spec: Mapping[str, object]) -> list[Gate]:
+def _own_requests_gate(spec: Mapping[str, object]) -> list[Gate]:
     """The gate on requests of our own, which blue-green's `generate` asks for before the switch."""
     blue_green = spec.get("blueGreen")
     raw = blue_green.get("generate") if isinstance(blue_green, Mapping) else None
@@ -191,7 +191,7 @@ FIELDS: Final = (
 def _gate(raw: object, path: str, blue_green: bool, problems: list[str]) -> Gate | None:
     """The gate, or None where there is no telling what it is about."""
     if not isinstance(raw, Mapping):
-        problems.append(f"{path}: {shown(raw)} is no mapping; right would be a gate with a metric and a limit")
+        problems.append(f"{path}: {describe(raw)} is no mapping; right would be a gate with a metric and a limit")
         return None
     before = len(problems)
     fields = Fields(raw, path, problems)

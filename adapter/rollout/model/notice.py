@@ -24,7 +24,7 @@ def body(receiver: Receiver, policy: RolloutPolicy, told: Told, now: float) -> b
     meta, message = policy.metadata, told.message[:MOST_MESSAGE]
     if receiver.format == "slack":
         text = f"{'⚠ ' if told.warning else ''}{meta.namespace}/{meta.name}: {told.reason}. {message}"
-        return msgspec.json.encode({"text": escaped(text)})
+        return msgspec.json.encode({"text": escape_for_slack(text)})
     release = policy.status.release
     return msgspec.json.encode(
         {
@@ -42,6 +42,6 @@ def body(receiver: Receiver, policy: RolloutPolicy, told: Told, now: float) -> b
     )
 
 
-def escaped(text: str) -> str:
-    """As Slack wants text: three characters are its own, so that no message makes a link or calls a channel."""
+def escape_for_slack(text: str) -> str:
+    """The text with Slack's three own characters escaped: no message makes a link or calls a channel."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

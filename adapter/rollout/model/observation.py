@@ -74,7 +74,7 @@ class Seen:
     def owner(self) -> str:
         """The uid of the controller that manages it, or ''."""
         owners = self.meta.get("ownerReferences") or ()
-        return str(next((found["uid"] for found in owners if found.get("controller")), ""))
+        return str(next((reference["uid"] for reference in owners if reference.get("controller")), ""))
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class Pod(Seen):
 
     @property
     def ready_since(self) -> float | None:
-        """The same of its readiness; None where it is not ready."""
+        """Unix seconds since when it is ready, by the clock of its node; None where it is not ready."""
         return unix(self._readiness.get("lastTransitionTime")) if self.ready else None
 
     @property
@@ -181,17 +181,17 @@ class Pod(Seen):
     @property
     def _readiness(self) -> Json:
         conditions = self.status.get("conditions") or ()
-        return next((found for found in conditions if found.get("type") == "Ready"), {})
+        return next((condition for condition in conditions if condition.get("type") == "Ready"), {})
 
     @property
     def restarts(self) -> int:
         """Restarts since the pod began, of the container that has most."""
-        return max((int(found.get("restartCount") or 0) for found in self._containers), default=0)
+        return max((int(container.get("restartCount") or 0) for container in self._containers), default=0)
 
     def crash_loops(self, before: int = 0) -> bool:
         """Whether a container waits to be started after a crash, or was started LOOPS times more than `before`."""
-        waiting = [(found.get("state") or {}).get("waiting") or {} for found in self._containers]
-        return self.restarts >= before + LOOPS or any(found.get("reason") == "CrashLoopBackOff" for found in waiting)
+        waiting = [(container.get("state") or {}).get("waiting") or {} for container in self._containers]
+        return self.restarts >= before + LOOPS or any(state.get("reason") == "CrashLoopBackOff" for state in waiting)
 
     @property
     def _containers(self) -> list[Json]:
@@ -232,8 +232,8 @@ class Slice(Seen):
     def ready(self) -> list[str]:
         """The names of the pods that get traffic. An absent `ready` means yes, as the API says."""
         endpoints = self.raw.get("endpoints") or ()
-        ready = [found for found in endpoints if (found.get("conditions") or {}).get("ready") is not False]
-        return [str((found.get("targetRef") or {}).get("name", "")) for found in ready]
+        ready = [endpoint for endpoint in endpoints if (endpoint.get("conditions") or {}).get("ready") is not False]
+        return [str((endpoint.get("targetRef") or {}).get("name", "")) for endpoint in ready]
 
 
 @dataclass(frozen=True)
@@ -286,14 +286,14 @@ class Observation:
     """Metrics of gates that no pod has now, as whole sentences."""
     namespace_going: bool = False
 
-    def owned(self, uid: str) -> list[ReplicaSet]:
+    def replica_sets_of(self, uid: str) -> list[ReplicaSet]:
         """The ReplicaSets that a Deployment manages, oldest first."""
-        return sorted((found for found in self.replica_sets if found.owner == uid), key=lambda found: found.created)
+        return sorted((one for one in self.replica_sets if one.owner == uid), key=lambda one: one.created)
 
     def sibling(self, name: str) -> Deployment | None:
         """The sibling of that name."""
-        return next((found for found in self.siblings if found.name == name), None)
+        return next((sibling for sibling in self.siblings if sibling.name == name), None)
 
     def pods_of(self, replica_sets: set[str]) -> list[Pod]:
         """The pods of ReplicaSets, by their uids."""
-        return [found for found in self.pods if found.owner in replica_sets]
+        return [pod for pod in self.pods if pod.owner in replica_sets]

@@ -175,7 +175,7 @@ def command_of(policy: RolloutPolicy) -> Command | None:
     """The command that the policy carries and that was not heard yet; one that cannot be read is none."""
     text = policy.metadata.annotations.get(COMMAND, "")
     try:
-        found = msgspec.json.decode(text, type=Command) if text else None
+        command = msgspec.json.decode(text, type=Command) if text else None
     except (msgspec.MsgspecError, RecursionError):
         return None
-    return found if found and found.id and found.id != policy.status.command else None
+    return command if command and command.id and command.id != policy.status.command else None

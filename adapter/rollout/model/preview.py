@@ -87,17 +87,17 @@ def after(before: Rounds, wrong: str) -> Rounds:
 def verdict(probes: Sequence[Probe], rounds: Mapping[str, Rounds], gates: Verdict) -> Verdict:
     """What the gates say where every probe has passed; before, hold, and rollback once one has failed."""
     for probe in probes:
-        found = rounds.get(probe.name, Rounds())
-        if found.bad >= probe.failures:
-            return Verdict(Said.ROLLBACK, f"probe {probe.name}: {found.said}, {found.bad} times in a row")
+        tally = rounds.get(probe.name, Rounds())
+        if tally.bad >= probe.failures:
+            return Verdict(Said.ROLLBACK, f"probe {probe.name}: {tally.said}, {tally.bad} times in a row")
     if gates.said is Said.ROLLBACK:
         return gates
     for probe in probes:
-        found = rounds.get(probe.name, Rounds())
-        if found.good < probe.successes:
-            last = f"; the last: {found.said}" if found.said else ""
+        tally = rounds.get(probe.name, Rounds())
+        if tally.good < probe.successes:
+            last = f"; the last: {tally.said}" if tally.said else ""
             return Verdict(
-                Said.HOLD, f"probe {probe.name}: {found.good} of {probe.successes} good rounds{last}", blind=True
+                Said.HOLD, f"probe {probe.name}: {tally.good} of {probe.successes} good rounds{last}", blind=True
             )
     return gates
 

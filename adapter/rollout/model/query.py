@@ -27,8 +27,8 @@ class Query:
     @property
     def templates(self) -> Mapping[str, str]:
         """Field -> template, of those that are given."""
-        found = {"bad": self.bad, "total": self.total, "value": self.value}
-        return {field: text for field, text in found.items() if text}
+        texts = {"bad": self.bad, "total": self.total, "value": self.value}
+        return {field: text for field, text in texts.items() if text}
 
 
 def read(gate: Fields, *, events: bool) -> Query | None:

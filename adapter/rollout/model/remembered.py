@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from adapter.rollout.model.fields import pruned
+from adapter.rollout.model.fields import without_nulls
 from adapter.rollout.model.observation import Json
 from adapter.rollout.model.policy import STRATEGIES, RolloutPolicy
 from adapter.rollout.model.status import Phase, Status
@@ -36,7 +36,7 @@ def readable(raw: Json) -> tuple[Json, str]:
         return {**raw, "status": {}}, "status is no object"
     bad = {name: why for name, value in given.items() if (why := _problem(name, value))}
     usable = {name: value for name, value in given.items() if name not in bad and name in FIELDS}
-    if not bad and (why := _torn(raw, usable)):
+    if not bad and (why := _inconsistency(raw, usable)):
         bad["release"] = why
     if bad.keys() & set(PLACE) - {"evidence"}:
         usable = {name: value for name, value in usable.items() if name not in PLACE}
@@ -54,7 +54,7 @@ def _problem(name: str, value: object) -> str:
     if _too_large(value):
         return f"has a whole number beyond {MOST_WHOLE}"
     try:
-        msgspec.convert({name: pruned(value)}, Status)
+        msgspec.convert({name: without_nulls(value)}, Status)
     except (msgspec.ValidationError, OverflowError) as error:
         return f"has another shape than this build's: {error}"
     return ""
@@ -68,9 +68,9 @@ def _too_large(value: object) -> bool:
     return isinstance(value, int) and abs(value) > MOST_WHOLE
 
 
-def _torn(raw: Json, usable: Json) -> str:
+def _inconsistency(raw: Json, usable: Json) -> str:
     """Why the fields do not go together; '' where they do."""
-    status = msgspec.convert(pruned(usable), Status)
+    status = msgspec.convert(without_nulls(usable), Status)
     if status.phase in CALM:
         return ""
     if status.phase is Phase.ROLLING:
@@ -87,7 +87,7 @@ def _strategy(raw: Json, strategy: Mapping[str, Any], step: int) -> str:
     if len(strategy) != 1 or next(iter(strategy)) not in STRATEGIES:
         return f"has a strategy that is none of {', '.join(STRATEGIES)}"
     try:
-        policy = msgspec.convert({"spec": pruned({**others, **strategy})}, RolloutPolicy)
+        policy = msgspec.convert({"spec": without_nulls({**others, **strategy})}, RolloutPolicy)
     except msgspec.ValidationError as error:
         return f"has a strategy that cannot be read: {error}"
     steps = len(policy.steps)

@@ -83,8 +83,8 @@ def _metadata(metadata: Fields) -> None:
     metadata.text("name", _OBJECT, "at most 63 lower-case letters, digits, hyphens and points", required=True)
     metadata.text("namespace", _NAMESPACE, "at most 63 lower-case letters, digits and hyphens")
     for field in ("labels", "annotations"):
-        if found := metadata.mapping(field, "texts by their names"):
-            found.all_texts()
+        if entries := metadata.mapping(field, "texts by their names"):
+            entries.all_texts()
 
 
 def _receiver(receiver: Fields) -> None:
@@ -92,10 +92,10 @@ def _receiver(receiver: Fields) -> None:
     receiver.text("format", _FORMAT, "webhook or slack")
     receiver.text("url", _URL, "https://host/path, of at most 2048 characters and without a user")
     for field in ("urlFrom", "tokenFrom"):
-        if found := receiver.mapping(field, "{secret: NAME, key: KEY}"):
-            found.only(("secret", "key"))
-            found.text("secret", _NAME, "the Secret's name", required=True)
-            found.text("key", _NAME, "the key in its data", required=True)
+        if reference := receiver.mapping(field, "{secret: NAME, key: KEY}"):
+            reference.only(("secret", "key"))
+            reference.text("secret", _NAME, "the Secret's name", required=True)
+            reference.text("key", _NAME, "the key in its data", required=True)
     receiver.texts("reasons", _LABEL, "an Event's reason of 1 to 63 characters", most=MOST_REASONS)
     if receiver.has("url") == receiver.has("urlFrom"):
         receiver.wrong("url", "exactly one of url and urlFrom is wanted")

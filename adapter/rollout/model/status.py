@@ -212,10 +212,10 @@ def seconds(since: datetime | None, now: float) -> float:
 def with_condition(status: Status, kind: str, value: bool, *, reason: str, message: str, now: float) -> Status:
     """`status` with the condition set; its transition time moves only when its value does."""
     word = "True" if value else "False"
-    old = next((found for found in status.conditions if found.type == kind), None)
+    old = next((condition for condition in status.conditions if condition.type == kind), None)
     if old and (old.status, old.reason, old.message) == (word, reason, message):
         return status
     moved = old.last_transition_time if old and old.status == word else at(now)
     new = Condition(type=kind, status=word, reason=reason, message=message, last_transition_time=moved)
-    rest = tuple(found for found in status.conditions if found.type != kind)
+    rest = tuple(condition for condition in status.conditions if condition.type != kind)
     return msgspec.structs.replace(status, conditions=(*rest, new))

@@ -35,11 +35,11 @@ def host_ports(template: Mapping[str, Any]) -> list[int]:
     spec = template.get("spec") or {}
     containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
     return sorted(
-        {port["hostPort"] for found in containers for port in found.get("ports") or () if port.get("hostPort")}
+        {port["hostPort"] for container in containers for port in container.get("ports") or () if port.get("hostPort")}
     )
 
 
 def claims(template: Mapping[str, Any]) -> list[str]:
     """The PersistentVolumeClaims that all pods share."""
     volumes = (template.get("spec") or {}).get("volumes") or ()
-    return [found["persistentVolumeClaim"]["claimName"] for found in volumes if found.get("persistentVolumeClaim")]
+    return [volume["persistentVolumeClaim"]["claimName"] for volume in volumes if volume.get("persistentVolumeClaim")]

@@ -38,8 +38,10 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
 def authorities(ca_bundle: str) -> str:
     """The certificates of a caBundle, PEM. Raises ValueError where there is none."""
     text = base64.b64decode("".join(ca_bundle.split()), validate=True).decode("ascii")
-    found = _PEM.findall(text)
-    if not found or not all(_is_der(base64.b64decode("".join(each.split()), validate=True)) for each in found):
+    certificates = _PEM.findall(text)
+    if not certificates or not all(
+        _is_der(base64.b64decode("".join(each.split()), validate=True)) for each in certificates
+    ):
         raise ValueError(NO_CA)
     return text
 

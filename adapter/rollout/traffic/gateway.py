@@ -54,20 +54,20 @@ class Gateway:
         return ""
 
     def pods(self, full: int, weight: int) -> int:
-        """The same load per pod as on the stable ones, at least."""
+        """As many pods as keep the load of each at or below that of a stable one."""
         return -(-full * min(weight, 100) // 100)
 
     def _patches(self, ctx: Context, route: Seen, weight: int) -> list[Json]:
         operations = []
         for index, rule in enumerate(route.spec.get("rules") or ()):
             held = rule.get("backendRefs") or []
-            wanted = self._wanted(held, ctx.release.sibling, weight)
+            wanted = self._weigh_backends(held, ctx.release.sibling, weight)
             if wanted != held:
                 path = f"/spec/rules/{index}/backendRefs"
                 operations += [test(path, held), put(path, wanted)]
         return [test("/metadata/uid", route.uid), *operations] if operations else []
 
-    def _wanted(self, held: list[Json], canary: str, weight: int) -> list[Json]:
+    def _weigh_backends(self, held: list[Json], canary: str, weight: int) -> list[Json]:
         """The rule's backends with the sibling at `weight`; as they were before the release for 0."""
         if not self._mine(held):
             return held
@@ -107,7 +107,7 @@ def _not_programmed(route: Seen) -> str:
     if not parents:
         return f"a gateway to accept HTTPRoute {route.name}"
     for parent in parents:
-        held = {found["type"]: found for found in parent.get("conditions") or ()}
+        held = {condition["type"]: condition for condition in parent.get("conditions") or ()}
         for kind in NEEDED:
             if not _holds(held.get(kind), generation):
                 return f"HTTPRoute {route.name} to be {kind} at generation {generation}"

@@ -9,7 +9,7 @@ from adapter.rollout.decide.context import DONE, Context, Todo
 from adapter.rollout.model.actions import INGRESSES, Create, delete, patch, pointer, put
 from adapter.rollout.model.observation import Json, Seen, Service
 from adapter.rollout.model.policy import RouteRef
-from adapter.rollout.traffic.router import added, canary_service
+from adapter.rollout.traffic.router import canary_service, metadata_for_extra
 
 CANARY: Final = "nginx.ingress.kubernetes.io/canary"
 WEIGHT: Final = "nginx.ingress.kubernetes.io/canary-weight"
@@ -23,19 +23,23 @@ class Nginx:
 
     def shift(self, ctx: Context, weight: int) -> Todo:
         """The canary Ingress has the weight, or is gone for 0."""
-        found = self._found(ctx)
+        ingress = self._canary_ingress(ctx)
         if not weight:
             return (
-                Todo((delete(INGRESSES, found, "no traffic to the new pods"),)) if found and not found.going else DONE
+                Todo((delete(INGRESSES, ingress, "no traffic to the new pods"),))
+                if ingress and not ingress.going
+                else DONE
             )
         if not (todo := canary_service(ctx, self._ref)).done:
             return todo
         why = f"{weight} % to the new pods"
-        if found is None:
+        if ingress is None:
             assert ctx.seen.route is not None
             return Todo((Create(INGRESSES, self._copy(ctx, ctx.seen.route, weight), why),))
-        if found.annotations.get(WEIGHT) != str(weight):
-            return Todo((patch(INGRESSES, found, [put(pointer("metadata", "annotations", WEIGHT), str(weight))], why),))
+        if ingress.annotations.get(WEIGHT) != str(weight):
+            return Todo(
+                (patch(INGRESSES, ingress, [put(pointer("metadata", "annotations", WEIGHT), str(weight))], why),)
+            )
         return DONE
 
     def refuses(self, ctx: Context) -> str:
@@ -50,9 +54,9 @@ class Nginx:
         """The same load per pod as on the stable ones, at least."""
         return -(-full * min(weight, 100) // 100)
 
-    def _found(self, ctx: Context) -> Seen | None:
-        extras = (found for found in ctx.seen.extras if not isinstance(found, Service))
-        return next((found for found in extras if found.name == ctx.release.sibling), None)
+    def _canary_ingress(self, ctx: Context) -> Seen | None:
+        extras = (extra for extra in ctx.seen.extras if not isinstance(extra, Service))
+        return next((extra for extra in extras if extra.name == ctx.release.sibling), None)
 
     def _copy(self, ctx: Context, route: Seen, weight: int) -> Json:
         spec = copy.deepcopy(route.spec)
@@ -64,7 +68,7 @@ class Nginx:
             for path in kept:
                 path["backend"]["service"]["name"] = ctx.release.sibling
         spec["rules"] = [rule for rule in spec.get("rules") or () if rule["http"]["paths"]]
-        metadata = added(ctx, ctx.release.sibling) | {"annotations": {CANARY: "true", WEIGHT: str(weight)}}
+        metadata = metadata_for_extra(ctx, ctx.release.sibling) | {"annotations": {CANARY: "true", WEIGHT: str(weight)}}
         return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": spec}
 
 

@@ -28,28 +28,29 @@ class Router(Protocol):
 def canary_service(ctx: Context, ref: RouteRef) -> Todo:
     """The Service over just the sibling's pods that a route can name exists and has a ready pod."""
     name = ctx.release.sibling
-    if not any(isinstance(found, Service) and found.name == name for found in ctx.seen.extras):
-        stable = next((found for found in ctx.seen.services if found.name == ref.service), None)
+    if not any(isinstance(each, Service) and each.name == name for each in ctx.seen.extras):
+        stable = next((each for each in ctx.seen.services if each.name == ref.service), None)
         if stable is None:
             return Todo(unmet=f"Service {ref.service} to exist")
         return Todo((Create(SERVICES, _copy(ctx, stable), "a Service over the new pods for the route"),))
-    slices = [found for found in ctx.seen.slices if found.service == name]
-    if not any(found.ready for found in slices):
+    slices = [each for each in ctx.seen.slices if each.service == name]
+    if not any(each.ready for each in slices):
         return Todo(unmet=f"Service {name} to have a ready pod")
     return Todo()
 
 
 def extras_gone(ctx: Context) -> Todo:
     """What the release added beside the sibling is deleted; routes first, so that none points at nothing."""
-    found = [extra for extra in ctx.seen.extras if not extra.going]
-    found.sort(key=lambda extra: isinstance(extra, Service))
+    extras = [extra for extra in ctx.seen.extras if not extra.going]
+    extras.sort(key=lambda extra: isinstance(extra, Service))
     actions: list[Action] = [
-        delete(SERVICES if isinstance(extra, Service) else INGRESSES, extra, "the release has ended") for extra in found
+        delete(SERVICES if isinstance(extra, Service) else INGRESSES, extra, "the release has ended")
+        for extra in extras
     ]
     return Todo(tuple(actions))
 
 
-def added(ctx: Context, name: str) -> Json:
+def metadata_for_extra(ctx: Context, name: str) -> Json:
     """Metadata of an object that a release adds."""
     return {"name": name, "namespace": ctx.policy.metadata.namespace, "labels": {POLICY_LABEL: ctx.name}}
 
@@ -62,4 +63,9 @@ def _copy(ctx: Context, stable: Service) -> Json:
     ]
     selector = {key: value for key, value in stable.selector.items() if key != HASH} | {HASH: ctx.release.hash}
     spec = {"type": "ClusterIP", "ports": ports, "selector": selector}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": added(ctx, ctx.release.sibling), "spec": spec}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata_for_extra(ctx, ctx.release.sibling),
+        "spec": spec,
+    }

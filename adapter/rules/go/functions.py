@@ -157,7 +157,7 @@ def _printf(layout: Value, *values: Value) -> str:
             return "%"
         if not waiting:
             raise FunctionError(f"no value is left for {match[0]!r}")
-        return _formatted(match, waiting.pop(0))
+        return _format(match, waiting.pop(0))
 
     text = _VERB.sub(put, layout)
     if waiting:
@@ -165,19 +165,19 @@ def _printf(layout: Value, *values: Value) -> str:
     return text
 
 
-def _formatted(match: re.Match[str], value: Value) -> str:
+def _format(match: re.Match[str], value: Value) -> str:
     verb, flags, width, precision = match["verb"], match["flags"], match["width"], match["precision"]
     if verb in ("s", "q") and isinstance(value, str):
         text = value if precision is None else value[: int(precision or 0)]
-        return _padded(quote(text) if verb == "q" else text, flags, width)
+        return _pad(quote(text) if verb == "q" else text, flags, width)
     if verb == "q" and isinstance(value, Sequence):
-        return _padded(f"[{' '.join(map(quote, value))}]", flags, width)
+        return _pad(f"[{' '.join(map(quote, value))}]", flags, width)
     if (
         verb == "v"
         or (verb == "s" and isinstance(value, Mapping | Sequence))
         or (verb == "t" and isinstance(value, bool))
     ):
-        return _padded(show(value), flags, width)
+        return _pad(show(value), flags, width)
     number = isinstance(value, int) and not isinstance(value, bool)
     if (verb in ("d", "x", "X", "o") and number) or (verb in ("f", "e", "g") and isinstance(value, float)):
         digits = f".{precision or 0}" if precision is not None else ""
@@ -185,7 +185,7 @@ def _formatted(match: re.Match[str], value: Value) -> str:
     raise FunctionError(f"{match[0]!r} does not fit {show(value)!r}; known are %s %q %v %d %t %f %e %g %x %o")
 
 
-def _padded(text: str, flags: str, width: str) -> str:
+def _pad(text: str, flags: str, width: str) -> str:
     if not width:
         return text
     if "-" in flags:

@@ -44,14 +44,14 @@ class Lexer:
     def text(self) -> str:
         """The text up to the next action, trimmed where the actions around it say so."""
         start = self._position
-        found = self._source.find("<<", start)
-        end = len(self._source) if found < 0 else found
+        opening = self._source.find("<<", start)
+        end = len(self._source) if opening < 0 else opening
         self._position = end
         text = self._source[start:end]
         if self._trims_next:
             text = text.lstrip(_SPACE)
         self._trims_next = False
-        return text.rstrip(_SPACE) if self._trims_before(found) else text
+        return text.rstrip(_SPACE) if self._trims_before(opening) else text
 
     def _trims_before(self, at: int) -> bool:
         return at >= 0 and self._source[at + 2 : at + 3] == "-" and self._source[at + 3 : at + 4] in tuple(_SPACE)

@@ -91,12 +91,12 @@ class Parser:
         self.loops += kind == "range"
         body, ending = self.block()
         self.loops -= kind == "range"
-        otherwise = self.otherwise(kind, ending) if ending and ending.text == "else" else self.closed()
+        otherwise = self.otherwise(kind, ending) if ending and ending.text == "else" else self.end_without_else()
         self.scopes.pop()
         self.depth -= 1
         return Branch(kind, pipe, tuple(body), otherwise)
 
-    def closed(self) -> tuple[Node, ...]:
+    def end_without_else(self) -> tuple[Node, ...]:
         self.lexer.end_of_action()
         return ()
 

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from adapter.units.regexp import RegexpError, compiled, readable
+from adapter.units.regexp import RegexpError, compile_pattern, readable
 
 MAX_PATTERN = 8192
 """Characters of one expression."""
@@ -22,7 +22,7 @@ class Regexp:
         self.pattern = pattern
         if len(pattern) > MAX_PATTERN:
             raise RegexpError(f"the expression has {len(pattern)} characters; at most {MAX_PATTERN} are read")
-        self._compiled = compiled(pattern, memory=MAX_MEMORY)
+        self._compiled = compile_pattern(pattern, memory=MAX_MEMORY)
         self._names: frozenset[str] = frozenset(self._compiled.groupindex)
 
     @property

@@ -122,7 +122,7 @@ class Run:
                 case Output(pipe):
                     value = self.pipe(pipe, dot)
                     if not pipe.variables:
-                        self.write(self.writer.inserted(show(self.plain(value, pipe.at))))
+                        self.write(self.writer.insert(show(self.plain(value, pipe.at))))
                 case Branch():
                     self.branch(node, dot)
                 case Jump(kind):
@@ -153,7 +153,9 @@ class Run:
         value = self.pipe(branch.pipe._replace(variables=()), dot)
         pairs = _pairs(value)
         if pairs is None:
-            raise self.error(f"range cannot go through {_printed(value)!r}; it takes a list or a map", branch.pipe.at)
+            raise self.error(
+                f"range cannot go through {_show_value(value)!r}; it takes a list or a map", branch.pipe.at
+            )
         mark = len(self.variables)
         for key, element in pairs:
             self.bind_element(branch.pipe, key, element)
@@ -245,11 +247,11 @@ class Run:
     def field(self, value: object, name: str, at: int) -> object:
         if value is self.fields:
             if name not in self.fields:
-                raise self.error(f"there is no field .{name}; right would be one of {_known(self.fields)}", at)
+                raise self.error(f"there is no field .{name}; right would be one of {_list_fields(self.fields)}", at)
             return self.fields[name]
         if isinstance(value, Mapping):
             return value.get(name, NO_VALUE)
-        raise self.error(f"{_printed(value)!r} has no field .{name}", at)
+        raise self.error(f"{_show_value(value)!r} has no field .{name}", at)
 
     def plain(self, value: object, at: int) -> Value:
         """A value as functions take it; all the fields at once are none."""
@@ -277,11 +279,11 @@ def place(source: str, at: int) -> str:
     return f"line {line} of the template, column {column}" if "\n" in source.strip() else f"column {column}"
 
 
-def _known(fields: Mapping[str, Value]) -> str:
+def _list_fields(fields: Mapping[str, Value]) -> str:
     return ", ".join(f".{name}" for name in fields)
 
 
-def _printed(value: object) -> str:
+def _show_value(value: object) -> str:
     return show(value)  # type: ignore[arg-type]  # a map of all fields prints as a map, which no rule wants or checks
 
 

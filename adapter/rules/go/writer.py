@@ -7,11 +7,11 @@ class Writer(Protocol):
     """Says what is written for each piece."""
 
     def literal(self, text: str) -> str:
-        """For the template's own text."""
+        """The text that is written for a piece of the template itself."""
         ...
 
-    def inserted(self, text: str) -> str:
-        """For what was worked out."""
+    def insert(self, text: str) -> str:
+        """The text that is written for a value that the template works out."""
         ...
 
 
@@ -22,7 +22,7 @@ class AsItIs:
         """The text."""
         return text
 
-    inserted = literal
+    insert = literal
 
 
 AS_IT_IS: Final = AsItIs()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.cluster.bed import Bed
-from tests.cluster.binaries import wanted_version
+from tests.cluster.binaries import pinned_version
 from tests.cluster.catalogue import CERT_MANAGER
 from tests.cluster.chart import run_helm
 from tests.cluster.modules import sources
@@ -32,7 +32,7 @@ def chart(folder: Path) -> Path:
     for path in (made, made / "templates"):
         path.chmod(0o755)  # those of modules are read-only
     about = (deploy / "charts" / NAME / "Chart.template.yaml").read_text()
-    (made / "Chart.yaml").write_text(about.replace(UNRELEASED, wanted_version(NAME)))
+    (made / "Chart.yaml").write_text(about.replace(UNRELEASED, pinned_version(NAME)))
     definitions = [path.read_text() for path in sorted((deploy / "crds").glob("crd-*.yaml"))]
     (made / "templates" / "crds.yaml").write_text("\n---\n".join(definitions))
     return made
@@ -40,9 +40,9 @@ def chart(folder: Path) -> Path:
 
 @contextmanager
 def installed(bed: Bed, folder: Path) -> Iterator[None]:
-    """All three Deployments complete; gone afterwards."""
+    """Installs cert-manager, its three Deployments complete; it is gone afterwards."""
     for program in DEPLOYMENTS.values():
-        import_program(bed, program, f"quay.io/jetstack/{program}:{wanted_version(NAME)}")
+        import_program(bed, program, f"quay.io/jetstack/{program}:{pinned_version(NAME)}")
     place = ["--kubeconfig", str(bed.kubeconfig), "-n", NAMESPACE]
     done = run_helm(
         "install", NAME, str(chart(folder)), "--create-namespace", "--set", "startupapicheck.enabled=false", *place

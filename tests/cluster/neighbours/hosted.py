@@ -12,8 +12,8 @@ from tests.cluster.processes import wait_until
 
 
 @contextmanager
-def hosted(command: Sequence[str | Path], log: Path, ready: Callable[[], bool]) -> Iterator[None]:
-    """The process, from when it is `ready`; ended afterwards. Its log is shown where it does not become so."""
+def running_process(command: Sequence[str | Path], log: Path, ready: Callable[[], bool]) -> Iterator[None]:
+    """Runs the command until the body ends, which begins when it is `ready`; else fails and shows its log."""
     with log.open("ab") as stream:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, cwd=log.parent)
     try:

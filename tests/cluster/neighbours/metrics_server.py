@@ -23,18 +23,18 @@ FLAGS: Final = ("--kubelet-insecure-tls", "--kubelet-preferred-address-types=Int
 def manifests(bed: Bed) -> str:
     """What `kubectl apply -f components.yaml` would have, with our image."""
     rendered = bed.kubectl("kustomize", str(sources(NAME, METRICS_SERVER) / "manifests" / "base"))
-    found = list(yaml.safe_load_all(rendered))
-    for one in found:
+    objects = list(yaml.safe_load_all(rendered))
+    for one in objects:
         if one["kind"] == "Deployment":
             (container,) = one["spec"]["template"]["spec"]["containers"]
             container["image"] = IMAGE
             container["args"] = [*container["args"], *FLAGS]
-    return yaml.safe_dump_all(found)
+    return yaml.safe_dump_all(objects)
 
 
 @contextmanager
 def installed(bed: Bed) -> Iterator[None]:
-    """Its API available; all of it gone afterwards."""
+    """Installs metrics-server, its API available; all of it is gone afterwards."""
     import_program(bed, NAME, IMAGE)
     text = manifests(bed)
     bed.kubectl("apply", "-f", "-", stdin=text)
@@ -55,11 +55,11 @@ def serves(bed: Bed) -> str:
 def wait_for_top(bed: Bed, namespace: str, pod: str, seconds: float = 90) -> None:
     """Until `kubectl top` shows a pod whose name begins so, and the node."""
 
-    def shown(*arguments: str) -> str:
+    def top(*arguments: str) -> str:
         try:
             return bed.kubectl("top", *arguments)
         except CommandError as error:
             return str(error)
 
-    assert wait_until(lambda: pod in shown("pods", "-n", namespace), seconds, every=1), shown("pods", "-n", namespace)
-    assert wait_until(lambda: "Mi" in shown("nodes"), seconds, every=1), shown("nodes")
+    assert wait_until(lambda: pod in top("pods", "-n", namespace), seconds, every=1), top("pods", "-n", namespace)
+    assert wait_until(lambda: "Mi" in top("nodes"), seconds, every=1), top("nodes")

@@ -39,19 +39,19 @@ def secured(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 
 def secret(bed: Bed, entry: str) -> str:
-    """PEM."""
+    """An entry of the Secret with the certificate of the adapter, PEM."""
     data = bed.get("secret", SECRET, "-n", NAMESPACE)["data"]
     return base64.b64decode(data[entry]).decode()
 
 
 def pods(bed: Bed) -> dict[str, tuple[str, int]]:
     """Name -> address, and how often its container was started again."""
-    found = bed.get("pods", "-n", NAMESPACE, "-l", f"app.kubernetes.io/name={SERVICE}")["items"]
-    states = ((pod["metadata"]["name"], pod["status"]) for pod in found)
+    items = bed.get("pods", "-n", NAMESPACE, "-l", f"app.kubernetes.io/name={SERVICE}")["items"]
+    states = ((pod["metadata"]["name"], pod["status"]) for pod in items)
     return {name: (status["podIP"], status["containerStatuses"][0]["restartCount"]) for name, status in states}
 
 
-def shown(bed: Bed) -> set[str]:
+def presented_certificates(bed: Bed) -> set[str]:
     """The certificates that the pods show now, PEM."""
     return {ssl.get_server_certificate((address, PORT), timeout=5) for address, _ in pods(bed).values()}
 
@@ -64,8 +64,8 @@ def leaf(chain: str) -> str:
 
 
 @contextmanager
-def asked(bed: Bed, path: str) -> Iterator[list[str]]:
-    """What `kubectl get --raw` said whenever it had no answer, asked every half second."""
+def collect_failures(bed: Bed, path: str) -> Iterator[list[str]]:
+    """Asks every half second; what `kubectl get --raw` said each time that it had no answer."""
     failures: list[str] = []
     over = threading.Event()
 
@@ -103,7 +103,7 @@ def test_the_api_server_verifies_what_cert_manager_issued(bed: Bed, secured: Non
         spec: dict[str, Any] = bed.get("apiservice", name)["spec"]
         assert base64.b64decode(spec["caBundle"]).decode() == authority
         assert not spec.get("insecureSkipTLSVerify")
-    assert shown(bed) == {leaf(secret(bed, "tls.crt"))}
+    assert presented_certificates(bed) == {leaf(secret(bed, "tls.crt"))}
     assert bed.raw(CUSTOM)["groupVersion"] == "custom.metrics.k8s.io/v1beta2"
 
 
@@ -125,10 +125,10 @@ def test_another_ca_is_not_believed(bed: Bed, secured: None) -> None:
 
 def test_a_renewed_certificate_is_taken_without_a_restart(bed: Bed, secured: None) -> None:
     before, old = pods(bed), secret(bed, "tls.crt")
-    with asked(bed, CUSTOM) as failures:
+    with collect_failures(bed, CUSTOM) as failures:
         renew(bed)
         assert wait_until(lambda: secret(bed, "tls.crt") != old, 60, every=0.5)
         new = leaf(secret(bed, "tls.crt"))
-        assert wait_until(lambda: shown(bed) == {new}, TAKEN_S, every=1)
+        assert wait_until(lambda: presented_certificates(bed) == {new}, TAKEN_S, every=1)
     assert not failures
     assert pods(bed) == before

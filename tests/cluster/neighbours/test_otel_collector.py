@@ -15,13 +15,13 @@ from loadtest.standalone import METRIC, Adapter, Served, free_port, program, sam
 from tests.cluster.adapter import hpa, pods_metric
 from tests.cluster.binaries import find
 from tests.cluster.neighbours import otelcol
-from tests.cluster.neighbours.hosted import hosted
+from tests.cluster.neighbours.hosted import running_process
 
 PODS = ("first", "second")
 RATE = 20
 
 
-def unscraped(name: str) -> Mapping[str, object]:
+def unscraped_pod(name: str) -> Mapping[str, object]:
     """A pod that nobody would scrape."""
     metadata = {"name": name, "namespace": "default", "labels": {"app": "sample"}}
     return {**sample_pod(name, 1), "metadata": metadata}
@@ -42,7 +42,9 @@ async def test_what_a_collector_pushes_is_served_of_each_pod(tmp_path: Path, doo
     config, log, objects = tmp_path / "collector.yaml", tmp_path / "collector.log", tmp_path / "objects.yaml"
     endpoint = f"127.0.0.1:{taking}" if door == "grpc" else f"http://127.0.0.1:{taking}"
     config.write_text(yaml.safe_dump(otelcol.config(f"127.0.0.1:{receiving}", f"otlp_{door}", endpoint)))
-    objects.write_text(yaml.safe_dump_all([*map(unscraped, PODS), hpa("sample", "default", pods_metric(METRIC, "20"))]))
+    objects.write_text(
+        yaml.safe_dump_all([*map(unscraped_pod, PODS), hpa("sample", "default", pods_metric(METRIC, "20"))])
+    )
     adapter, flags = Adapter(tmp_path / "credentials", free_port()), [f"--otlp-{door}-port={taking}"]
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(
@@ -51,7 +53,7 @@ async def test_what_a_collector_pushes_is_served_of_each_pod(tmp_path: Path, doo
             )
         )
         command = [str(find(["otelcol"])["otelcol"]), f"--config=file:{config}"]
-        stack.enter_context(hosted(command, log, lambda: listens(receiving)))
+        stack.enter_context(running_process(command, log, lambda: listens(receiving)))
         for number, name in enumerate(PODS):
             port = free_port()
             words = ["--host", "127.0.0.1", "--port", str(port), "--pod-name", name, "--pod-namespace", "default"]
@@ -68,7 +70,7 @@ async def near(adapter: Adapter, seconds: float = 60) -> dict[str, Served]:
     """The pods whose served rate is near what they are sent, once both are; or those that are after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
-        served = await adapter.served()
+        served = await adapter.fetch_values()
         close = {name: one for name, one in served.items() if abs(one.rate.unit() - RATE) < RATE / 5}
         if len(close) == len(PODS) or time.monotonic() > deadline:
             return close

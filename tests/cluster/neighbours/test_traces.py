@@ -16,8 +16,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from loadtest.standalone import PATH, Adapter, free_port
 from tests.cluster.binaries import find
 from tests.cluster.neighbours import otelcol
-from tests.cluster.neighbours.hosted import hosted
-from tests.cluster.neighbours.test_otel_collector import listens, unscraped
+from tests.cluster.neighbours.hosted import running_process
+from tests.cluster.neighbours.test_otel_collector import listens, unscraped_pod
 
 TRACE, CALLER = 0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331
 
@@ -58,23 +58,23 @@ async def test_a_caller_s_request_arrives_as_part_of_his_trace(tmp_path: Path, d
         "apiVersion: apiserver.config.k8s.io/v1beta1\nkind: TracingConfiguration\n"
         f"endpoint: {'http://' if door == 'http' else ''}{address}\n"
     )
-    objects.write_text(yaml.safe_dump(unscraped("first")))
+    objects.write_text(yaml.safe_dump(unscraped_pod("first")))
     adapter = Adapter(tmp_path / "credentials", free_port())
     async with AsyncExitStack() as stack:
         port, messages = await stack.enter_async_context(backend())
         (tmp_path / "collector.yaml").write_text(yaml.safe_dump(config(door, address, port)))
         command = [str(find(["otelcol"])["otelcol"]), f"--config=file:{tmp_path / 'collector.yaml'}"]
-        stack.enter_context(hosted(command, tmp_path / "collector.log", lambda: listens(receiving)))
+        stack.enter_context(running_process(command, tmp_path / "collector.log", lambda: listens(receiving)))
         async with adapter.running(
             objects, scrape="2s", log=tmp_path / "adapter.log", more=[f"--tracing-config-file={tracing}"]
         ):
             await ask(adapter)
         message = await asyncio.wait_for(messages.get(), 30)
     (resource,) = message.resource_spans
-    found = resource.scope_spans[0].spans
+    spans = resource.scope_spans[0].spans
     log = (tmp_path / "adapter.log").read_text() + (tmp_path / "collector.log").read_text()
-    assert {one.trace_id for one in found} == {TRACE.to_bytes(16, "big")}, log[-3000:]
-    (request,) = [one for one in found if one.parent_span_id == CALLER.to_bytes(8, "big")]
+    assert {one.trace_id for one in spans} == {TRACE.to_bytes(16, "big")}, log[-3000:]
+    (request,) = [one for one in spans if one.parent_span_id == CALLER.to_bytes(8, "big")]
     assert request.name == "GET /apis/custom.metrics.k8s.io"
     told = {one.key: one.value.string_value for one in request.attributes}
     assert told["k8s.namespace.name"] == "default"

@@ -26,7 +26,7 @@ from tests.cluster.background import in_background
 from tests.cluster.bed import Bed
 from tests.cluster.binaries import find
 from tests.cluster.manifests import PORT, sample_deployment
-from tests.cluster.neighbours.hosted import hosted
+from tests.cluster.neighbours.hosted import running_process
 from tests.cluster.processes import wait_until
 
 NAME = "victoria-metrics"
@@ -84,7 +84,7 @@ def victoria(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         except OSError:
             return False
 
-    with hosted(command, folder / "victoria.log", ready):
+    with running_process(command, folder / "victoria.log", ready):
         yield f"http://{address}"
 
 

@@ -43,32 +43,32 @@ def dropped_in(bed: Bed, neighbours: None) -> Iterator[None]:
     _, take_its_place, go_back = page.under(page.INSTALL, "The recommender")
     with vpa.applied(bed, vpa.recommender()):
         bed.rollout(vpa.RECOMMENDER, vpa.NAMESPACE, seconds=90)
-        page.typed(take_its_place, page.shell_of(bed))
+        page.run_script(take_its_place, page.shell_of(bed))
         yield
-        page.typed(go_back, page.shell_of(bed))
+        page.run_script(go_back, page.shell_of(bed))
 
 
 def pods(web: Web) -> dict[str, dict[str, Any]]:
-    """By name, those that are not ending."""
-    found = web.bed.get("pods", "-n", web.namespace, "-l", "app=web")["items"]
-    return {pod["metadata"]["name"]: pod for pod in found if not pod["metadata"].get("deletionTimestamp")}
+    """Pods that are not ending, by name."""
+    items = web.bed.get("pods", "-n", web.namespace, "-l", "app=web")["items"]
+    return {pod["metadata"]["name"]: pod for pod in items if not pod["metadata"].get("deletionTimestamp")}
 
 
-def asked(pod: dict[str, Any]) -> dict[str, str]:
-    """What its spec requests."""
+def requests_of(pod: dict[str, Any]) -> dict[str, str]:
+    """The requests in the pod's spec, by resource."""
     (container,) = pod["spec"]["containers"]
     return dict(container["resources"]["requests"])
 
 
 def reasons(web: Web) -> set[str]:
-    """Of the namespace's events."""
+    """Reasons of the namespace's events."""
     return {event["reason"] for event in web.bed.get("events", "-n", web.namespace)["items"]}
 
 
 def writers(web: Web) -> set[str]:
     """Which programs wrote its VPA's status."""
-    found = web.bed.get("vpa", "web", "-n", web.namespace, "--show-managed-fields")["metadata"]["managedFields"]
-    return {one["manager"] for one in found if one.get("subresource") == "status"}
+    entries = web.bed.get("vpa", "web", "-n", web.namespace, "--show-managed-fields")["metadata"]["managedFields"]
+    return {one["manager"] for one in entries if one.get("subresource") == "status"}
 
 
 @pytest.mark.parametrize("installed", ["alone", "dropped_in"])
@@ -83,8 +83,8 @@ def test_the_updater_evicts_by_our_status_and_the_admission_controller_sets_requ
     eventually(lambda: len(pods(web)) == 1 and first not in pods(web), 120, "not evicted")
     assert writers(web) == {"streamgate"}
     (pod,) = pods(web).values()
-    assert asked(pod)["memory"] == "100Mi" == web.target()["memory"]
-    assert Quantity.parse(asked(pod)["cpu"]) >= Quantity.parse("25m")
+    assert requests_of(pod)["memory"] == "100Mi" == web.target()["memory"]
+    assert Quantity.parse(requests_of(pod)["cpu"]) >= Quantity.parse("25m")
     assert "Pod resources updated by web" in pod["metadata"]["annotations"]["vpaUpdates"]
     eventually(lambda: "EvictedByVPA" in reasons(web), 30, "evicted by somebody else")
 

@@ -23,19 +23,19 @@ def admission(bed: Bed, resource_metrics: None, tmp_path_factory: pytest.TempPat
 
 
 def pod(web: Web) -> dict[str, Any]:
-    """The only one that is not ending; empty while there is none."""
-    found = web.bed.get("pods", "-n", web.namespace, "-l", "app=web")["items"]
-    staying = [one for one in found if not one["metadata"].get("deletionTimestamp")]
+    """The only pod that is not ending; empty where there is none, or several."""
+    items = web.bed.get("pods", "-n", web.namespace, "-l", "app=web")["items"]
+    staying = [one for one in items if not one["metadata"].get("deletionTimestamp")]
     return dict(staying[0]) if len(staying) == 1 else {}
 
 
-def memory(found: dict[str, Any]) -> tuple[str, str]:
+def memory(raw: dict[str, Any]) -> tuple[str, str]:
     """(request, limit) of the pod's container."""
-    resources = found["spec"]["containers"][0]["resources"] if found else {}
+    resources = raw["spec"]["containers"][0]["resources"] if raw else {}
     return resources.get("requests", {}).get("memory", ""), resources.get("limits", {}).get("memory", "")
 
 
-def evicted(recommender: Program) -> int:
+def count_evictions(recommender: Program) -> int:
     return recommender.log.read_text().count("pod changed")
 
 
@@ -60,7 +60,7 @@ def test_a_pod_is_evicted_when_a_limit_range_lets_the_one_in_that_comes_instead(
     web.bed.rollout("web", web.namespace)
     time.sleep(10)  # five loops
     assert Quantity.parse(web.target()["memory"]) >= Quantity.parse("250Mi")
-    assert evicted(recommender) == 1
+    assert count_evictions(recommender) == 1
 
 
 def test_a_pod_is_evicted_when_the_quota_has_room_for_the_one_that_comes_instead(
@@ -69,15 +69,15 @@ def test_a_pod_is_evicted_when_the_quota_has_room_for_the_one_that_comes_instead
     """It has 32Mi, 100Mi are recommended: of 64Mi in all there would be none, of 100Mi there is, to the last byte."""
     first = pod(web)["metadata"]["name"]
     web.allow("ResourceQuota", hard={"requests.memory": "64Mi"})
-    eventually(lambda: web.charged("requests.memory") == "32Mi", 30, "not counted")
+    eventually(lambda: web.quota_used("requests.memory") == "32Mi", 30, "not counted")
     web.watch("Recreate", least=1)
     recommender.start(*FLAGS)
     cause = "ResourceQuota small: requests.memory would be 100Mi in all, 64Mi is allowed"
     eventually(lambda: cause in recommender.log.read_text(), 120, "not said")
     assert pod(web)["metadata"]["name"] == first
-    assert evicted(recommender) == 0
+    assert count_evictions(recommender) == 0
     web.allow("ResourceQuota", hard={"requests.memory": "100Mi"})
     eventually(lambda: memory(pod(web))[0] == "100Mi", 120, "not evicted, or not admitted")
     web.bed.rollout("web", web.namespace)
     time.sleep(10)  # five loops
-    assert evicted(recommender) == 1
+    assert count_evictions(recommender) == 1

@@ -36,11 +36,11 @@ WEBHOOK: Final = "vpa-webhook-config"
 def objects(*files: str) -> list[dict[str, Any]]:
     """What VPA's own files hold, with FLAGS."""
     folder = sources("vpa", VPA) / "deploy"
-    found = [one for name in files for one in yaml.safe_load_all((folder / name).read_text()) if one]
-    for deployment in (one for one in found if one["kind"] == "Deployment"):
+    documents = [one for name in files for one in yaml.safe_load_all((folder / name).read_text()) if one]
+    for deployment in (one for one in documents if one["kind"] == "Deployment"):
         container = container_of(deployment)
         container["args"] = [*container.get("args", ()), *FLAGS[deployment["metadata"]["name"]]]
-    return found
+    return documents
 
 
 def container_of(deployment: dict[str, Any]) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def recommender() -> list[dict[str, Any]]:
 
 @contextmanager
 def applied(bed: Bed, made: Sequence[dict[str, Any]]) -> Iterator[None]:
-    """The objects; gone afterwards."""
+    """Applies the objects; they are gone afterwards."""
     bed.apply(made)
     try:
         yield

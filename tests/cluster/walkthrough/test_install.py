@@ -7,7 +7,7 @@ import pytest
 from tests.cluster import image
 from tests.cluster.bed import Bed
 from tests.cluster.installed import ours
-from tests.cluster.page import INSTALL, shell_of, typed, under
+from tests.cluster.page import INSTALL, run_script, shell_of, under
 from tests.cluster.processes import wait_until
 
 ABSENT = "(NotFound)"
@@ -25,15 +25,15 @@ def shell(bed: Bed, images: None) -> Iterator[dict[str, str]]:
     """Of someone on call. Nothing of us is there afterwards."""
     environment = shell_of(bed)
     yield environment
-    typed(SAMPLES, environment)
+    run_script(SAMPLES, environment)
     assert ours(bed) == []
 
 
-def requested(lines: str, shell: dict[str, str]) -> dict[str, str]:
+def send_requests(lines: str, shell: dict[str, str]) -> dict[str, str]:
     """Each of the HPA's requests with its answer; "404" where the API is none of the overlay's."""
     told = {}
     for line in lines.splitlines():
-        text = typed(f"{line} 2>&1 || true", shell)
+        text = run_script(f"{line} 2>&1 || true", shell)
         told[line.split(" ")[3].split("?")[0]] = "404" if ABSENT in text else text
     return told
 
@@ -43,22 +43,22 @@ def test_the_adapter_as_the_page_installs_looks_into_and_removes_it(bed: Bed, sh
     (who_serves,) = under(INSTALL, "Beside metrics-server, KEDA and others")
     reachable, ready, offered, explained = under(INSTALL, "At three in the morning")
     (remove,) = under(INSTALL, "Upgrading, removing")
-    typed(install, shell)
+    run_script(install, shell)
     try:
-        assert "streamgate/streamgate-adapter" in typed(who_serves, shell)
+        assert "streamgate/streamgate-adapter" in run_script(who_serves, shell)
         bed.wait("deployment/sample", "condition=Available", 60, "default")
-        assert '"reason":"Passed"' in typed(reachable, shell)
-        assert "readyz check passed" in typed(ready, shell)
+        assert '"reason":"Passed"' in run_script(reachable, shell)
+        assert "readyz check passed" in run_script(ready, shell)
         names, value, *others = wait_for_a_value(offered, shell).values()
         assert "pods/http_requests_per_second" in names
         assert '"name":"sample-' in value
         assert others == ["404", "404"]  # the overlay serves custom metrics alone, and the page says so
-        told = typed(explained, shell)
+        told = run_script(explained, shell)
         assert "http_requests_per_second" in told
         assert "streamgate_offers" in told
     finally:
-        typed("kubectl delete clusterrolebinding oncall --ignore-not-found", shell)
-        typed(remove, shell)
+        run_script("kubectl delete clusterrolebinding oncall --ignore-not-found", shell)
+        run_script(remove, shell)
 
 
 def wait_for_a_value(offered: str, shell: dict[str, str]) -> dict[str, str]:
@@ -66,7 +66,7 @@ def wait_for_a_value(offered: str, shell: dict[str, str]) -> dict[str, str]:
     told: dict[str, str] = {}
 
     def has_a_value() -> bool:
-        told.update(requested(offered, shell))
+        told.update(send_requests(offered, shell))
         return '"name":"sample-' in list(told.values())[1]
 
     assert wait_until(has_a_value, 60, every=2), told
@@ -76,16 +76,16 @@ def wait_for_a_value(offered: str, shell: dict[str, str]) -> dict[str, str]:
 def test_the_recommender_as_the_page_installs_it(shell: dict[str, str]) -> None:
     install, *_ = under(INSTALL, "The recommender")
     try:
-        assert "successfully rolled out" in typed(install, shell)
+        assert "successfully rolled out" in run_script(install, shell)
     finally:
-        typed("kubectl delete -k manifests/overlays/recommender", shell)
+        run_script("kubectl delete -k manifests/overlays/recommender", shell)
 
 
 def test_the_rollout_controller_as_the_page_installs_it(shell: dict[str, str]) -> None:
     (install,) = under(INSTALL, "The rollout controller")
     wait = "kubectl -n streamgate-rollout rollout status deployment streamgate-rollout --timeout=90s"
     try:
-        assert "successfully rolled out" in typed(install + wait, shell)
+        assert "successfully rolled out" in run_script(install + wait, shell)
     finally:
-        typed("kubectl delete -f manifests/samples/rollout-author.yaml", shell)
-        typed("kubectl delete -k manifests/overlays/rollout", shell)
+        run_script("kubectl delete -f manifests/samples/rollout-author.yaml", shell)
+        run_script("kubectl delete -k manifests/overlays/rollout", shell)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cluster.adapter import ROOT
 from tests.cluster.bed import Bed, BedError
-from tests.cluster.page import TUTORIAL, fenced, typed
+from tests.cluster.page import TUTORIAL, fenced_scripts, run_script
 
 EXPORT = re.compile(r"^export KUBECONFIG=(?P<path>\S+)$", re.MULTILINE)
 
@@ -25,14 +25,14 @@ def shell(own_folder: Path) -> Iterator[dict[str, str]]:
 
 @pytest.mark.timeout(1200, func_only=True)
 def test_every_command_of_the_tutorial_does_what_the_page_says(shell: dict[str, str]) -> None:
-    start, *others = fenced(TUTORIAL)
+    start, *others = fenced_scripts(TUTORIAL)
     assert len(others) >= 8
-    told = EXPORT.search(typed(start, shell))
+    told = EXPORT.search(run_script(start, shell))
     assert told
     bed = Bed.attach()
     shell |= {"KUBECONFIG": told["path"], "PATH": os.pathsep.join([str(bed.program.parent), shell["PATH"]])}
     before = bed.kubectl("get", "namespaces,crds,apiservices", "-o", "name")
     for script in others:
-        typed(script, shell)
+        run_script(script, shell)
     assert bed.kubectl("get", "namespaces,crds,apiservices", "-o", "name") == before
     assert "sample" not in bed.kubectl("get", "deployments,hpa,services,pods", "-n", "default", "-o", "name")

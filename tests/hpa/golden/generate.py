@@ -78,7 +78,7 @@ def pod(rng: random.Random, index: int) -> dict:
     return out
 
 
-def wanted(rng: random.Random, spec: dict, pods: list[dict]) -> float:
+def choose_value(rng: random.Random, spec: dict, pods: list[dict]) -> float:
     """A per-pod value that gives an interesting ratio to the target."""
     level = rng.choice(RATIOS)
     if rng.random() < 0.02:
@@ -95,10 +95,10 @@ def milli(value: float) -> int:
     return max(-(2**52), min(2**52, int(value)))
 
 
-def observed(rng: random.Random, spec: dict, pods: list[dict], replicas: int) -> dict:
+def observe(rng: random.Random, spec: dict, pods: list[dict], replicas: int) -> dict:
     if rng.random() < 0.07:
         return {"invalid": "the source is away"}
-    value = wanted(rng, spec, pods)
+    value = choose_value(rng, spec, pods)
     if spec["source"] == "Object":
         return {"object": milli(value * (replicas if spec["type"] == "AverageValue" else 1))}
     if spec["source"] == "External":
@@ -138,7 +138,7 @@ def step(rng: random.Random, spec: dict, first: bool) -> dict:
             unasked.pop("requests")
             unasked.pop("whole", None)
     out["pods"] = pods
-    out["observed"] = [observed(rng, m, pods, replicas) for m in spec["metrics"]]
+    out["observed"] = [observe(rng, m, pods, replicas) for m in spec["metrics"]]
     if not first and rng.random() < 0.03:
         out["min"] = rng.randint(1, spec["max"])
     return out

@@ -14,17 +14,17 @@ Make = Callable[..., Run]
 
 def slices(seconds: float, rate: Callable[[float], float], pods: Callable[[float], int]) -> list[Slice]:
     """Half seconds in which every request took 20 ms; so many pods answered."""
-    found = []
+    half_seconds = []
     for place in range(1, int(seconds * 2) + 1):
         end = place / 2
         count = round(rate(end - 0.25) / 2)
         names = {f"web-{number}": 1 for number in range(pods(end - 0.25))}
-        found.append(
+        half_seconds.append(
             Slice(
                 end, rate(end - 0.25), failed=0, asked_to_fail=0, latencies={"20": count} if count else {}, pods=names
             )
         )
-    return found
+    return half_seconds
 
 
 @pytest.fixture

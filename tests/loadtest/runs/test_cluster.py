@@ -15,7 +15,7 @@ from adapter.kube.fake.server import FakeCluster
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS, Resource
 from adapter.rollout.model.actions import ENDPOINT_SLICES
 from loadtest.runs import command, showcase_command
-from loadtest.runs.cluster import Cluster, EndpointSlice, Place, receiving, summed
+from loadtest.runs.cluster import Cluster, EndpointSlice, Place, receiving, sum_values
 from loadtest.runs.record import Kind
 from loadtest.runs.scenarios import SCENARIOS
 from loadtest.runs.watching import Plan, check
@@ -44,8 +44,8 @@ async def api() -> AsyncIterator[FakeCluster]:
         await cluster.put(DEPLOYMENTS, {"metadata": {"name": "web", "namespace": "shop"}, "spec": spec})
         scaler = hpa("web", "shop", pods_metric("http_requests_per_second", "12500m"), low=2, high=8)
         await cluster.put(HORIZONTAL_POD_AUTOSCALERS, {**scaler, "status": {"desiredReplicas": 3}})
-        for found in (pod("web-a"), pod("web-b", ready=False), pod("other", app="other")):
-            await cluster.put(PODS, found)
+        for manifest in (pod("web-a"), pod("web-b", ready=False), pod("other", app="other")):
+            await cluster.put(PODS, manifest)
         endpoints = [endpoint("web-a", True), endpoint("web-b", False), endpoint("other", None)]
         await cluster.put(ENDPOINT_SLICES, {"metadata": {"name": "web-1", "namespace": "shop"}, "endpoints": endpoints})
         yield cluster
@@ -160,8 +160,8 @@ async def test_a_scenario_that_the_world_cannot_bear_is_refused(client: Client) 
 
 def test_endpoints_that_are_not_ready_receive_nothing_and_those_that_do_not_say_do() -> None:
     silent, no = {"targetRef": {"name": "silent"}}, {"conditions": {"ready": False}, "targetRef": {"name": "no"}}
-    found = msgspec.convert({"endpoints": [silent, no]}, EndpointSlice)
-    assert receiving([found, EndpointSlice(endpoints=None), EndpointSlice()]) == {"silent"}
+    endpoint_slice = msgspec.convert({"endpoints": [silent, no]}, EndpointSlice)
+    assert receiving([endpoint_slice, EndpointSlice(endpoints=None), EndpointSlice()]) == {"silent"}
 
 
 def test_values_are_added_up_with_the_newest_time() -> None:
@@ -169,10 +169,10 @@ def test_values_are_added_up_with_the_newest_time() -> None:
         {"value": "1500m", "timestamp": "2026-11-26T12:00:00Z"},
         {"value": "2", "timestamp": "2026-11-26T12:00:02Z"},
     ]
-    told = summed(items)
+    told = sum_values(items)
     assert told is not None
     assert (told.total, told.pods, told.sampled % 60) == (3.5, 2, 2.0)
-    assert summed([]) is None
+    assert sum_values([]) is None
 
 
 @pytest.mark.parametrize(

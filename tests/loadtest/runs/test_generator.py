@@ -80,5 +80,5 @@ def test_a_record_without_a_beginning_is_none(tmp_path: Path, text: str) -> None
 def test_what_starts_locust_is_not_changed_by_it() -> None:
     """Locust replaces Python's sockets and threads by gevent's where it is imported: never here."""
     code = "import loadtest.runs.command, sys; print([name for name in sys.modules if name in ('gevent', 'locust')])"
-    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    completed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert completed.stdout.strip() == "[]"

@@ -72,12 +72,12 @@ async def test_an_open_connection_stays_where_it_is_and_a_new_one_goes_where_the
     async with balancer.running():
         balancer.endpoints = {"one": port_of(first)}
         reader, writer = await asyncio.open_connection("127.0.0.1", balancer.port)
-        assert await said(reader, writer) == b"hello"
+        assert await exchange_hello(reader, writer) == b"hello"
         balancer.endpoints = {"two": port_of(second)}
         first.close()
-        assert await said(reader, writer) == b"hello"
+        assert await exchange_hello(reader, writer) == b"hello"
         other, writes = await asyncio.open_connection("127.0.0.1", balancer.port)
-        assert await said(other, writes) == b"hello"
+        assert await exchange_hello(other, writes) == b"hello"
         balancer.endpoints = {}
         none, unused = await asyncio.open_connection("127.0.0.1", balancer.port)
         assert await none.read() == b""
@@ -91,7 +91,7 @@ def port_of(server: asyncio.Server) -> int:
     return int(server.sockets[0].getsockname()[1])
 
 
-async def said(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+async def exchange_hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
     writer.write(b"hello")
     reading: Awaitable[bytes] = reader.read(100)
     return await asyncio.wait_for(reading, 5)

@@ -27,33 +27,35 @@ def part(time: float, answered: int, *, failed: int = 0, asked_to_fail: int = 0,
 
 
 def test_elasticity_of_four_moments() -> None:
-    found = elasticity([Moment(2, 2), Moment(4, 2), Moment(4, 3), Moment(2, 3)])
-    assert found.under == pytest.approx((2 / 4 + 1 / 4) / 4)  # 0.1875
-    assert found.over == pytest.approx((1 / 2) / 4)  # 0.125
-    assert (found.under_time, found.over_time) == (0.5, 0.25)
-    assert found.accuracy == pytest.approx(1 - 0.1875 - 0.125)
+    scores = elasticity([Moment(2, 2), Moment(4, 2), Moment(4, 3), Moment(2, 3)])
+    assert scores.under == pytest.approx((2 / 4 + 1 / 4) / 4)  # 0.1875
+    assert scores.over == pytest.approx((1 / 2) / 4)  # 0.125
+    assert (scores.under_time, scores.over_time) == (0.5, 0.25)
+    assert scores.accuracy == pytest.approx(1 - 0.1875 - 0.125)
 
 
 @given(MOMENTS)
-def test_accuracy_is_one_less_the_mean_distance_and_one_only_where_all_is_right(found: list[Moment]) -> None:
-    one = elasticity(found)
-    assert one.accuracy == pytest.approx(1 - sum(abs(m.have - m.need) / m.need for m in found) / len(found))
-    assert (one.accuracy == 1) == all(m.have == m.need for m in found)
+def test_accuracy_is_one_less_the_mean_distance_and_one_only_where_all_is_right(fleet_moments: list[Moment]) -> None:
+    one = elasticity(fleet_moments)
+    assert one.accuracy == pytest.approx(
+        1 - sum(abs(m.have - m.need) / m.need for m in fleet_moments) / len(fleet_moments)
+    )
+    assert (one.accuracy == 1) == all(m.have == m.need for m in fleet_moments)
     assert 0 <= one.under <= one.under_time <= 1
 
 
 @given(MOMENTS, st.integers(1, 5))
-def test_twice_the_demand_and_supply_is_as_elastic(found: list[Moment], factor: int) -> None:
-    more = elasticity([Moment(m.need * factor, m.have * factor) for m in found])
-    assert more == pytest.approx(elasticity(found))
+def test_twice_the_demand_and_supply_is_as_elastic(fleet_moments: list[Moment], factor: int) -> None:
+    more = elasticity([Moment(m.need * factor, m.have * factor) for m in fleet_moments])
+    assert more == pytest.approx(elasticity(fleet_moments))
 
 
 def test_moments_are_looked_at_in_the_middle_of_each_half_second(make: Make) -> None:
-    found = moments(make(counts={Kind.ENDPOINTS: [(0.0, 2), (61.0, 4)]}))
-    assert len(found) == 480
-    assert found[:1] == [Moment(2, 2)]
-    assert found[89:91] == [Moment(2, 2), Moment(4, 2)]  # 44.75 and 45.25 s
-    assert found[121:123] == [Moment(4, 2), Moment(4, 4)]  # 60.75 and 61.25 s
+    fleet_moments = moments(make(counts={Kind.ENDPOINTS: [(0.0, 2), (61.0, 4)]}))
+    assert len(fleet_moments) == 480
+    assert fleet_moments[:1] == [Moment(2, 2)]
+    assert fleet_moments[89:91] == [Moment(2, 2), Moment(4, 2)]  # 44.75 and 45.25 s
+    assert fleet_moments[121:123] == [Moment(4, 2), Moment(4, 4)]  # 60.75 and 61.25 s
 
 
 def test_cost_is_what_the_pods_take_against_the_peak_all_the_time() -> None:
@@ -80,10 +82,10 @@ def test_jitter_counts_changes_beyond_those_of_the_need(make: Make) -> None:
 @given(st.lists(st.tuples(st.floats(0.1, 100), st.integers(0, 9)), max_size=20))
 def test_levels_cover_the_run_without_gaps(changes: list[tuple[float, int]]) -> None:
     ordered = [Event(0.0, Kind.READY, 1), *(Event(time, Kind.READY, count) for time, count in sorted(changes))]
-    found = levels(ordered, 60.0)
-    assert (found[0].start, found[-1].end) == (0, 60)
-    assert sum(one.end - one.start for one in found) == pytest.approx(60)
-    for one in found:
+    pieces = levels(ordered, 60.0)
+    assert (pieces[0].start, pieces[-1].end) == (0, 60)
+    assert sum(one.end - one.start for one in pieces) == pytest.approx(60)
+    for one in pieces:
         assert at(ordered, one.start) == one.replicas
 
 
@@ -152,16 +154,16 @@ def test_locust_standing_still_is_no_downtime_but_is_told(make: Make) -> None:
 
 
 def test_wilson_of_no_failure_among_3000_is_the_rule_of_three_and_a_bit() -> None:
-    found = wilson(0, 3000)
-    assert (found.value, found.low) == (0, 0)
-    assert found.high == pytest.approx(3.84 / 3003.84, rel=1e-3)  # z² / (n + z²)
+    interval = wilson(0, 3000)
+    assert (interval.value, interval.low) == (0, 0)
+    assert interval.high == pytest.approx(3.84 / 3003.84, rel=1e-3)  # z² / (n + z²)
 
 
 @given(st.integers(0, 1000), st.integers(1, 1000))
 def test_wilson_holds_the_share(count: int, more: int) -> None:
-    found = wilson(count, count + more)
-    assert 0 <= found.low <= found.value + 1e-12
-    assert found.value <= found.high <= 1
+    interval = wilson(count, count + more)
+    assert 0 <= interval.low <= interval.value + 1e-12
+    assert interval.value <= interval.high <= 1
 
 
 def test_the_mean_of_one_value_has_no_doubt_and_little_data_no_bounds() -> None:
@@ -175,8 +177,8 @@ def test_the_interval_of_a_mean_holds_the_truth_about_as_often_as_it_says() -> N
     hits = 0
     for _ in range(40):
         values = [float(value) for value in generator.integers(0, 2, 20) for _ in range(60)]
-        found = mean(values).interval
-        hits += found.low <= 0.5 <= found.high
+        interval = mean(values).interval
+        hits += interval.low <= 0.5 <= interval.high
     assert 34 <= hits <= 40  # 95 % of 40 are 38; with 20 blocks it is a little less
 
 
@@ -189,8 +191,8 @@ def test_the_same_run_twice_shows_no_difference(make: Make) -> None:
 
 def test_the_slowest_changes_are_compared_where_they_are_known(make: Make) -> None:
     def figures(**fields: Any) -> list[float]:
-        found = intervals.figures(make(**fields))
-        return [found[name].value for name in ("slowest scale-up, s", "slowest scale-down, s")]
+        by_name = intervals.figures(make(**fields))
+        return [by_name[name].value for name in ("slowest scale-up, s", "slowest scale-down, s")]
 
     # four pods have answered in the second that ends at 58.5 s: 58.5 - 45; back at 170 s: 170 - 125
     assert figures(counts={kind: [(0.0, 2), (58.0, 4), (170.0, 2)] for kind in Kind}) == pytest.approx([13.5, 45.0])
@@ -202,9 +204,9 @@ def test_the_slowest_changes_are_compared_where_they_are_known(make: Make) -> No
 def test_the_share_of_failed_requests_is_that_of_the_run_with_bounds_from_its_blocks(make: Make) -> None:
     """Eight blocks of 60 slices with 10 requests each; in every second block one of each ten failed: 5 %."""
     slices = [part((place + 0.5) / 2, 10, failed=place // 60 % 2) for place in range(480)]
-    found = intervals.failures(make(slices=slices)).interval
-    assert found.value == pytest.approx(0.05)
-    assert 0 <= found.low < 0.05 < found.high <= 0.1
+    interval = intervals.failures(make(slices=slices)).interval
+    assert interval.value == pytest.approx(0.05)
+    assert 0 <= interval.low < 0.05 < interval.high <= 0.1
     asked = [part((place + 0.5) / 2, 10, asked_to_fail=place // 60 % 2) for place in range(480)]
     assert intervals.failures(make(slices=asked)).interval == Interval(0.0, 0.0, 0.0)
     assert math.isnan(intervals.failures(make(slices=[])).value)
@@ -214,22 +216,22 @@ def test_the_share_of_failed_requests_is_that_of_the_run_with_bounds_from_its_bl
 # -- the brief's targets -----------------------------------------------------------------------------------------------
 
 
-def one(found: list[Verdict], name: str) -> Verdict:
-    return next(verdict for verdict in found if verdict.name == name)
+def one(of_run: list[Verdict], name: str) -> Verdict:
+    return next(verdict for verdict in of_run if verdict.name == name)
 
 
 def test_a_run_that_keeps_up_meets_what_it_can_tell_of(make: Make) -> None:
     counts = {kind: [(0.0, 2), (47.0, 4), (127.0, 2)] for kind in Kind}
-    found = verdicts(make(counts=counts))
-    assert [verdict.name for verdict in found] == [
+    of_run = verdicts(make(counts=counts))
+    assert [verdict.name for verdict in of_run] == [
         "scale-up", "scale-down", "scaling accuracy", "cost against a fleet fixed at the peak",
         "p95 latency against that fleet at equal load", "downtime", "availability",
     ]  # fmt: skip
     # 2 s of 240 with 2 of 4 and 2 s with 4 of 2: 1 - (2 * 0.5 + 2 * 1) / 240
-    assert one(found, "scaling accuracy").measured.startswith("98.8 %")
+    assert one(of_run, "scaling accuracy").measured.startswith("98.8 %")
     # 80 s with 4 and 160 s with 2 of 4: 640 / 960
-    assert one(found, "cost against a fleet fixed at the peak").measured.startswith("-33.3 %")
-    assert [verdict.met for verdict in found] == [True, True, True, True, None, True, True]
+    assert one(of_run, "cost against a fleet fixed at the peak").measured.startswith("-33.3 %")
+    assert [verdict.met for verdict in of_run] == [True, True, True, True, None, True, True]
 
 
 def test_a_record_without_endpoints_tells_nothing_of_the_fleet(make: Make) -> None:
@@ -239,9 +241,9 @@ def test_a_record_without_endpoints_tells_nothing_of_the_fleet(make: Make) -> No
         events=[event for event in run.events if event.kind is not Kind.ENDPOINTS],
         slices=[msgspec.structs.replace(part, pods={}) for part in run.slices],
     )
-    found = verdicts(blind)
+    of_run = verdicts(blind)
     for name in ("scale-up", "scale-down", "scaling accuracy", "cost against a fleet fixed at the peak"):
-        assert one(found, name)[2:] == ("not known: the record does not tell how many pods were in endpoints", None)
+        assert one(of_run, name)[2:] == ("not known: the record does not tell how many pods were in endpoints", None)
     assert math.isnan(intervals.figures(blind)["scaling accuracy, %"].value)
     seen = verdicts(msgspec.structs.replace(blind, before={Kind.ENDPOINTS: 4}))
     assert one(seen, "cost against a fleet fixed at the peak").measured.startswith("0.0 %")
@@ -250,8 +252,8 @@ def test_a_record_without_endpoints_tells_nothing_of_the_fleet(make: Make) -> No
 def test_a_record_without_requests_tells_of_no_downtime_and_one_of_silence_does(make: Make) -> None:
     idle = [part(time / 2, 0, asked=0) for time in range(480)]
     for slices in ([], [part(0.5, 15)], idle):
-        found = one(verdicts(make(slices=slices)), "downtime")
-        assert found[2:] == ("not known: the record tells of no second with requests", None)
+        verdict = one(verdicts(make(slices=slices)), "downtime")
+        assert verdict[2:] == ("not known: the record tells of no second with requests", None)
     silent = one(verdicts(make(slices=[part(0.5, 0), part(1.0, 0)])), "downtime")
     assert (silent.measured, silent.met) == ("0.5 s", False)
 
@@ -271,8 +273,8 @@ def test_a_record_without_requests_tells_of_no_downtime_and_one_of_silence_does(
 def test_availability_is_decided_by_the_interval_where_some_failed(
     make: Make, failed: int, count: int, met: bool | None, said: str
 ) -> None:
-    found = one(verdicts(make(slices=[part(0.5, count, failed=failed)])), "availability")
-    assert (found.measured, found.met) == (said, met)
+    verdict = one(verdicts(make(slices=[part(0.5, count, failed=failed)])), "availability")
+    assert (verdict.measured, verdict.met) == (said, met)
 
 
 def test_a_scale_up_that_never_came_is_not_met_but_one_that_was_not_needed_for_long_is_unknown(make: Make) -> None:
@@ -285,13 +287,13 @@ def test_a_scale_up_that_never_came_is_not_met_but_one_that_was_not_needed_for_l
 def test_pods_that_get_no_load_are_no_scale_up(make: Make) -> None:
     counts = {kind: [(0.0, 2), (57.0, 4)] for kind in Kind}
     kept = [msgspec.structs.replace(part, pods={"web-0": 9, "web-1": 9}) for part in make().slices]
-    found = one(verdicts(make(counts=counts, slices=kept)), "scale-up")
-    assert (found.met, found.measured) == (
+    verdict = one(verdicts(make(counts=counts, slices=kept)), "scale-up")
+    assert (verdict.met, verdict.measured) == (
         False, "enough pods in endpoints after 12.0 s, but the load did not come to them"
     )  # fmt: skip
 
 
 def test_the_same_latency_on_the_fixed_fleet_is_within_five_percent(make: Make) -> None:
-    found = one(verdicts(make(), make(fixed=True)), "p95 latency against that fleet at equal load")
-    assert found.met
-    assert found.measured == "0.0 % (0.0 to 0.0): 20 ms, fixed 20 ms"
+    verdict = one(verdicts(make(), make(fixed=True)), "p95 latency against that fleet at equal load")
+    assert verdict.met
+    assert verdict.measured == "0.0 % (0.0 to 0.0): 20 ms, fixed 20 ms"

@@ -55,9 +55,9 @@ def a_report(make: Make, scenario: str = "step") -> Report:
 
 
 def test_a_page_needs_nothing_from_outside_and_tells_each_target(make: Make) -> None:
-    found = Reader(page.report(a_report(make)))
-    assert found.outside == []
-    text = " ".join(found.words)
+    reader = Reader(page.report(a_report(make)))
+    assert reader.outside == []
+    text = " ".join(reader.words)
     for told in ("scale-up", "< 30 s", "availability", "load to the pods' counters", "arXiv:1604.03470", "θ_U"):
         assert told in text
 
@@ -66,11 +66,11 @@ def test_a_page_tells_those_who_cannot_see_it_what_its_pictures_show_and_what_he
     made = a_report(make)
     one, both = Reader(page.report(Report(made.run, made.run))), Reader(page.comparison(["a", "b"], made, made))
     published = Reader((DOCS / "loadtest-step.html").read_text())
-    for found, count in ((one, 3), (both, 2), (published, 2)):
-        assert len(found.pictures) == count
-        assert all(role == "img" and len(label) > 40 for role, label in found.pictures)
-        assert found.headers
-        assert all(len(cell) == 2 and cell[0] == "col" and cell[1].strip() for cell in found.headers)
+    for reader, count in ((one, 3), (both, 2), (published, 2)):
+        assert len(reader.pictures) == count
+        assert all(role == "img" and len(label) > 40 for role, label in reader.pictures)
+        assert reader.headers
+        assert all(len(cell) == 2 and cell[0] == "col" and cell[1].strip() for cell in reader.headers)
     (whole, split, _) = one.pictures
     assert whole[1].startswith("Over the 240 s of the scenario step: the load, what was answered")
     assert split[1].endswith("split into 8 parts: 2 → 4 at 45 s")
@@ -233,17 +233,17 @@ def test_a_report_that_has_no_part_in_the_page_is_a_sentence_and_nothing_is_writ
 def test_a_page_whose_part_is_not_there_once_is_refused(text: str, tmp_path: Path) -> None:
     begin, end = "<!-- step: written by a script -->", "<!-- end of step -->"
     document = tmp_path / "page.md"
-    document.write_text(found := text.replace("BEGIN", begin).replace("END", end))
+    document.write_text(content := text.replace("BEGIN", begin).replace("END", end))
     with pytest.raises(PageError, match=r"are not there once, so that the figures have no place; (one of|these two)"):
         rewrite(document, {"step": "new"}, "a script")
-    assert document.read_text() == found
+    assert document.read_text() == content
 
 
 def test_pictures_are_of_a_report_that_is_there_and_are_there_after_it(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     browser, folder = tmp_path / "browser", tmp_path / "run"
-    monkeypatch.setattr(command, "found", lambda: str(browser))
+    monkeypatch.setattr(command, "find_browser", lambda: str(browser))
     browser.write_text("#!/bin/sh\n")
     browser.chmod(0o755)
     assert command.main(["picture", str(folder)]) == 1
@@ -268,7 +268,7 @@ def test_a_run_in_which_locust_was_too_busy_leaves_no_report(
     async def busy(*_: object, **__: object) -> Run:
         return make(locust_cpu=[0.2] * 10 + [0.95] * 5)
 
-    monkeypatch.setattr(command, "watched", busy)
+    monkeypatch.setattr(command, "watch_with_progress", busy)
     assert command.main(["run", "step", "--out", str(tmp_path / "out")]) == 1
     assert capsys.readouterr().err.startswith("the run is discarded: Locust was busy for 95% of a core over 5 s")
     assert not (tmp_path / "out").exists()

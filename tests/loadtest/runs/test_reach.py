@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from adapter.hpa.model import HpaSpec, PodState, PodValue
 from adapter.hpa.read import read_spec
 from loadtest.runs.measures import Moment, elasticity
-from loadtest.runs.reach import PERIOD_S, followed, over_phases, phases, reach
-from loadtest.runs.scenarios import needed
+from loadtest.runs.reach import PERIOD_S, over_phases, phases, reach, simulate_hpa
+from loadtest.runs.scenarios import replicas_needed
 from loadtest.runs.verdicts import verdicts
 from tests import would_be
 from tests.cluster.adapter import hpa, pods_metric
@@ -24,7 +24,7 @@ def spec(down: int = 30) -> HpaSpec:
 
 
 def need(load: float) -> int:
-    return needed(load, 20.0, low=2, high=8)
+    return replicas_needed(load, 20.0, low=2, high=8)
 
 
 def needs(load: Callable[[float], float], seconds: float) -> list[int]:
@@ -35,8 +35,8 @@ def test_a_step_is_followed_at_the_next_look_and_back_after_the_window() -> None
     def load(elapsed: float) -> float:
         return 70.0 if 45 <= elapsed < 125 else 30.0
 
-    found = followed(load, needs(load, 240.0), spec(), 7.5)
-    sizes = [moment.have for moment in found]
+    moments = simulate_hpa(load, needs(load, 240.0), spec(), 7.5)
+    sizes = [moment.have for moment in moments]
     # looks at 7.5, 22.5, 37.5, 52.5, ...: the first after 45 is 52.5; the first after 125 is 127.5. Until 30 s after
     # the last look at 70 requests/s, which was at 112.5, that one holds the size: at 142.5 it is not younger any more.
     assert sizes.index(4) == 105  # 52.5 s
@@ -47,16 +47,16 @@ def test_a_step_is_followed_at_the_next_look_and_back_after_the_window() -> None
 def test_the_tolerance_is_that_of_the_formula(load: float, size: int) -> None:
     """From 2 and 3 pods at 20 each: up to 44 and 66 requests/s, a tenth over the target, nothing is done."""
     start = 40.0 if load < 50 else 60.0
-    found = followed(lambda _: load, [need(start), *[need(load)] * 59], spec(), 5.0)
-    assert found[-1].have == size
+    moments = simulate_hpa(lambda _: load, [need(start), *[need(load)] * 59], spec(), 5.0)
+    assert moments[-1].have == size
 
 
 @given(st.floats(1.0, 150.0), st.integers(1, 4))
 def test_a_level_load_within_the_bounds_is_never_missed(load: float, count: int) -> None:
     for phase in phases(count):
         assert 0 < phase < PERIOD_S
-        found = followed(lambda _: load, [need(load)] * 120, spec(), phase)
-        assert elasticity(found).accuracy == 1
+        moments = simulate_hpa(lambda _: load, [need(load)] * 120, spec(), phase)
+        assert elasticity(moments).accuracy == 1
 
 
 @given(st.floats(0.1, 400.0), st.integers(2, 8))
@@ -66,18 +66,18 @@ def test_the_load_as_one_number_is_to_the_formula_what_each_pods_share_is(load: 
     wanted = would_be.size(pods, [PodState(name) for name in pods], replicas=have, target=20.0, now=1e9)
     total = sum(value.value for value in pods.values()) / 1000
     free = read_spec(hpa("web", "shop", pods_metric("load", "20"), low=1, high=10, down=0))
-    assert followed(lambda _: total, [have] * 20, free, 5.0)[-1].have == wanted
+    assert simulate_hpa(lambda _: total, [have] * 20, free, 5.0)[-1].have == wanted
 
 
 def test_a_run_tells_what_it_could_have_reached_where_its_hpa_is_known(make: Make) -> None:
     assert reach(make()) is None
-    found = reach(make(behavior=DOWN_30))
-    assert found is not None
+    best = reach(make(behavior=DOWN_30))
+    assert best is not None
     # The phases 1.5, 4.5, ... 13.5 s: looks come 1.5 to 13.5 s after 45 s, 7.5 on average, with 2 of 4 pods; and down
     # at 128 + ... : 11.5 to 23.5 s after 125 s with 4 of 2.
-    assert 1 - (15 * 0.5 + 30 * 1) / 240 < found.low <= found.mean <= found.high < 1
+    assert 1 - (15 * 0.5 + 30 * 1) / 240 < best.low <= best.mean <= best.high < 1
     said = next(one.measured for one in verdicts(make(behavior=DOWN_30)) if one.name == "scaling accuracy")
-    assert f"formula would have had {100 * found.mean:.1f} % ({100 * found.low:.1f} to {100 * found.high:.1f}" in said
+    assert f"formula would have had {100 * best.mean:.1f} % ({100 * best.low:.1f} to {100 * best.high:.1f}" in said
 
 
 def test_the_mean_over_phases_lies_between_the_worst_and_the_best() -> None:

@@ -47,34 +47,34 @@ RUNS = st.builds(
 def test_of_any_record_that_can_be_read_a_report_can_be_written_and_read_back(run: Run) -> None:
     with TemporaryDirectory() as folder:
         place = Path(folder) / "report.json"
-        place.write_text(report.dumped(report.document(Report(run, run))))
+        place.write_text(report.dump(report.document(Report(run, run))))
         assert read(place) == (run, run)
 
 
-def written(make: Make, folder: Path, **changes: Any) -> Path:
+def write_report(make: Make, folder: Path, **changes: Any) -> Path:
     """A report's JSON, with some fields of its run changed."""
     made = report.document(Report(make(looks=looks((40, 30, 39)))))
     made["run"].update(changes)
     place = folder / "report.json"
-    place.write_text(report.dumped(made))
+    place.write_text(report.dump(made))
     return place
 
 
 def test_what_is_written_is_read_back(make: Make, tmp_path: Path) -> None:
-    run, fixed = read(written(make, tmp_path))
+    run, fixed = read(write_report(make, tmp_path))
     assert run == make(looks=looks((40, 30, 39)))
     assert fixed is None
 
 
 def test_a_run_on_a_fixed_fleet_comes_along(make: Make, tmp_path: Path) -> None:
     place = tmp_path / "report.json"
-    place.write_text(report.dumped(report.document(Report(make(), make(fixed=True)))))
+    place.write_text(report.dump(report.document(Report(make(), make(fixed=True)))))
     assert report.load(tmp_path).fixed == make(fixed=True)
     assert report.load(place).verdicts[4].met
 
 
 def test_a_report_holds_what_is_computed_too(make: Make, tmp_path: Path) -> None:
-    made = json.loads(written(make, tmp_path).read_text())
+    made = json.loads(write_report(make, tmp_path).read_text())
     assert [target["name"] for target in made["targets"]][:2] == ["scale-up", "scale-down"]
     assert made["scale_up"][0]["from"] == 2
     assert made["clients"]["failed"] == 0
@@ -101,7 +101,7 @@ def test_a_report_holds_what_is_computed_too(make: Make, tmp_path: Path) -> None
     ],
 )  # fmt: skip
 def test_what_is_no_record_is_refused_with_its_place(make: Make, tmp_path: Path, changes: Any, said: str) -> None:
-    place = written(make, tmp_path, **changes)
+    place = write_report(make, tmp_path, **changes)
     with pytest.raises(RecordError) as refused:
         read(place)
     assert said in str(refused.value)
@@ -131,11 +131,11 @@ def test_a_behaviour_that_no_hpa_can_have_is_refused_with_its_place(
     make: Make, tmp_path: Path, behavior: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(RecordError, match=f"report.json: {re.escape(said)}"):
-        read(written(make, tmp_path, behavior=behavior))
+        read(write_report(make, tmp_path, behavior=behavior))
 
 
 def test_a_record_with_as_many_pods_as_are_allowed_is_no_more_work_to_read(make: Make, tmp_path: Path) -> None:
     """The formula is asked at each look, for the largest fleet that a record may tell of."""
     fields = {"behavior": {}, "low": 100_000, "high": 100_000, "seconds": 1800.0}
-    run, _ = read(written(make, tmp_path, **fields))
+    run, _ = read(write_report(make, tmp_path, **fields))
     assert reach(run) == (1.0, 1.0, 1.0)

@@ -82,10 +82,10 @@ async def test_a_request_arrives_as_it_was_made() -> None:
             who = [("X-Remote-User", "hpa"), ("X-Remote-Group", "a"), ("X-Remote-Group", "b"), ("Accept", "text/x")]
             async with session.get(f"http://127.0.0.1:{port}{PODS}".replace("%", "%25"), headers=who):
                 pass
-    (found,) = asked
-    assert found.raw_path == PODS.replace("%", "%25")
-    assert found.headers.getall("X-Remote-Group") == ["a", "b"]
-    assert (found.headers["X-Remote-User"], found.headers["Accept"]) == ("hpa", "text/x")
+    (request,) = asked
+    assert request.raw_path == PODS.replace("%", "%25")
+    assert request.headers.getall("X-Remote-Group") == ["a", "b"]
+    assert (request.headers["X-Remote-User"], request.headers["Accept"]) == ("hpa", "text/x")
 
 
 async def test_an_adapter_that_is_away_is_a_502_that_names_it() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.runs.scenarios import PEAK, REST, SCENARIOS, Scenario, asking, needed
+from loadtest.runs.scenarios import PEAK, REST, SCENARIOS, Scenario, asking, replicas_needed
 
 EVERY = st.sampled_from(list(SCENARIOS.values()))
 PLACES = st.floats(0, 1, exclude_max=True)
@@ -54,8 +54,8 @@ def test_a_run_begins_and_ends_with_what_an_hpa_can_settle_on(scenario: Scenario
 
 def test_a_step_is_four_pods_worth_from_45_to_125_s() -> None:
     step = SCENARIOS["step"]
-    found = [step.load(elapsed, per_pod=20, seconds=240) for elapsed in (0, 44.9, 45.1, 124.9, 125.1, 239.9, 240)]
-    assert found == [30, 30, 70, 70, 30, 30, 0]  # 1.5 * 20 and 3.5 * 20
+    loads = [step.load(elapsed, per_pod=20, seconds=240) for elapsed in (0, 44.9, 45.1, 124.9, 125.1, 239.9, 240)]
+    assert loads == [30, 30, 70, 70, 30, 30, 0]  # 1.5 * 20 and 3.5 * 20
 
 
 def test_a_ramp_only_rises_until_it_drops() -> None:
@@ -75,15 +75,15 @@ def test_a_day_has_two_peaks_and_a_quiet_night() -> None:
 def test_the_need_is_the_smallest_fleet_within_the_bounds_that_is_not_above_the_target(
     load: float, per_pod: float, low: int, more: int
 ) -> None:
-    found = needed(load, per_pod, low=low, high=low + more)
-    assert low <= found <= low + more
-    assert found == low + more or load <= found * per_pod * (1 + 1e-6)
-    assert found == low or load > (found - 1) * per_pod
+    replicas = replicas_needed(load, per_pod, low=low, high=low + more)
+    assert low <= replicas <= low + more
+    assert replicas == low + more or load <= replicas * per_pod * (1 + 1e-6)
+    assert replicas == low or load > (replicas - 1) * per_pod
 
 
 @pytest.mark.parametrize(("load", "replicas"), [(0, 2), (40, 2), (40.1, 3), (60, 3), (70, 4), (1000, 8)])
 def test_the_need_at_20_a_pod(load: float, replicas: int) -> None:
-    assert needed(load, 20, low=2, high=8) == replicas
+    assert replicas_needed(load, 20, low=2, high=8) == replicas
 
 
 @pytest.mark.parametrize(

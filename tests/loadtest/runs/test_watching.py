@@ -29,18 +29,18 @@ class Still:
         self.heard.note(Kind.ENDPOINTS, fixed or self.low)
         yield
 
-    async def told(self) -> Told | None:
+    async def ask_metrics_api(self) -> Told | None:
         if isinstance(self._told, Exception):
             raise self._told
         return self._told
 
 
-def said(_: Standing) -> None:
+def say_nothing(_: Standing) -> None:
     pass
 
 
 async def test_a_service_that_does_not_answer_is_failures_and_downtime_not_silence() -> None:
-    run = await watch(Plan(SCENARIOS["errors"], 2.0), Still(Told(20.0, 2, 1.0)), said)
+    run = await watch(Plan(SCENARIOS["errors"], 2.0), Still(Told(20.0, 2, 1.0)), say_nothing)
     assert sum(part.failed for part in run.slices) == sum(part.answered for part in run.slices) > 10
     assert all("refused" in text.lower() for part in run.slices for text in part.problems)
     assert {look.total for look in run.looks} == {20.0}
@@ -51,14 +51,14 @@ async def test_a_service_that_does_not_answer_is_failures_and_downtime_not_silen
 
 async def test_what_fails_while_a_run_is_watched_ends_it() -> None:
     with pytest.raises(ZeroDivisionError):
-        await watch(Plan(SCENARIOS["step"], 60.0), Still(ZeroDivisionError()), said)
+        await watch(Plan(SCENARIOS["step"], 60.0), Still(ZeroDivisionError()), say_nothing)
 
 
 async def test_locust_that_cannot_run_is_told_with_its_log() -> None:
     world = Still(None)
     world.host = ""
     with pytest.raises(GeneratorError, match="Locust ended"):
-        await watch(Plan(SCENARIOS["step"]._replace(name="none"), 3.0), world, said)
+        await watch(Plan(SCENARIOS["step"]._replace(name="none"), 3.0), world, say_nothing)
 
 
 def test_the_peak_is_the_largest_need() -> None:
