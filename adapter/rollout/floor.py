@@ -40,9 +40,9 @@ def look(
 ) -> Look:
     """What the HPA would decide at `now` if only `pods` were there. `spec.min` is the user's own minReplicas.
 
-    `observed` has one answer per metric of `defaulted(spec)`: ValueError otherwise. A metric without an answer is left
-    out: the HPA looks at it by itself, and a floor may be too low, not too high. What has scaled since the last look
-    counts for the rates of `behavior`, whoever scaled it.
+    `observed` has one answer per metric of `apply_defaults(spec)`: ValueError otherwise. A metric without an answer is
+    left out: the HPA looks at it by itself, and a floor may be too low, not too high. What has scaled since the last
+    look counts for the rates of `behavior`, whoever scaled it.
     """
     spec = apply_defaults(spec)
     history = memory.history

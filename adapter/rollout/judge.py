@@ -42,11 +42,18 @@ def hear(policy: Gates, record: Record, window: Window, stage: Stage = Stage.CAN
         before = known.get(key(gate)) or blank(gate)
         about = window.asked is None or gate.metric in window.asked
         heard.append(_hear(gate, before, window, stage) if about else (before, ""))
-    unready, why = breaker.pods(record.unready, window.health) if window.health else (record.unready, "")
-    ended = why
+    unready, ended = record.unready, ""
+    if window.health:
+        unready, ended = breaker.pods(unready, window.health, window.time, beside=_stable_serves(window, stage))
     for gate, (now, tripped) in zip(asked, heard, strict=True):
         ended = ended or (f"{gate.name}: {tripped}" if tripped else "") or _failure(policy, gate, now)
     return Record(gates=tuple(now for now, _ in heard), time=window.time, unready=unready, ended=ended)
+
+
+def _stable_serves(window: Window, stage: Stage) -> bool:
+    """Whether stable pods have traffic beside the new ones, as far as is known: not after a switch or at weight 100."""
+    counts = [each for arms in window.metrics.values() if isinstance(each := arms.get(Arm.STABLE), Counts)]
+    return stage is not Stage.POST and (not counts or any(each.all > 0 for each in counts))
 
 
 def verdict(policy: Gates, record: Record, stage: Stage = Stage.CANARY, step: int | None = None) -> Judgement:

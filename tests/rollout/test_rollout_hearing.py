@@ -226,8 +226,8 @@ def test_new_pods_that_go_unready_roll_back_and_a_shared_outage_does_not(stable:
         Arm.CANARY: health([pod("a", ready="False", changed=60), pod("b", ready="True", changed=9)]),
         Arm.STABLE: health([pod("c", ready=stable, changed=60)]),
     }
-    before, _ = breaker.pods(False, arms)
-    _, why = breaker.pods(before, arms)
+    since, _ = breaker.pods(None, arms, 100.0, beside=True)
+    _, why = breaker.pods(since, arms, 115.0, beside=True)
     assert bool(why) is ends
 
 

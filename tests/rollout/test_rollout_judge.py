@@ -14,7 +14,19 @@ from adapter.rollout.judge import hear, judge, verdict
 from adapter.rollout.model.gates import Gates
 from adapter.rollout.model.verdict import Said, Stage
 from adapter.rollout.model.window import Arm, Window
-from tests.rollout.judging import ERRORS, EVERY, LIMIT, MARGIN, QUEUE, counts, draw_windows, gates, steady, window
+from tests.rollout.judging import (
+    ERRORS,
+    EVERY,
+    LIMIT,
+    MARGIN,
+    QUEUE,
+    START,
+    counts,
+    draw_windows,
+    gates,
+    steady,
+    window,
+)
 
 HOLD, PROMOTE, ROLLBACK = Said.HOLD, Said.PROMOTE, Said.ROLLBACK
 
@@ -31,6 +43,9 @@ def first(policy: Gates, windows: list[Window], wanted: Said, stage: Stage = Sta
         if verdict(policy, record, stage).verdict.said is wanted:
             return index
     return None
+
+
+UNREADY = {Arm.STABLE: (4, {}), Arm.CANARY: (2, {"unready": 2})}
 
 
 class TestWithTraffic:
@@ -288,10 +303,34 @@ class TestBreaker:
         ill = {Arm.STABLE: (4, {}), Arm.CANARY: (2, {"crash_looping": 1})}
         assert decide(gates(ERRORS), [window(0, health=ill)]) is ROLLBACK
 
-    def test_pods_gone_unready_end_it_with_the_second_window(self) -> None:
-        ill = {Arm.STABLE: (4, {}), Arm.CANARY: (2, {"unready": 2})}
-        assert decide(gates(ERRORS), steady(1, health=ill)) is HOLD
-        assert decide(gates(ERRORS), steady(2, health=ill)) is ROLLBACK
+    def test_pods_unready_for_15_s_beside_stable_ones_end_it(self) -> None:
+        """Windows of 10 s: seen at 0, 10 and 20 s."""
+        assert decide(gates(ERRORS), steady(2, health=UNREADY)) is HOLD
+        assert decide(gates(ERRORS), steady(3, health=UNREADY)) is ROLLBACK
+
+    def test_a_probe_that_failed_once_ends_nothing_in_windows_of_a_second(self) -> None:
+        """Unready for 10 s, Kubernetes' readiness period, ready again, and unready again: 22 windows."""
+        healths = [UNREADY] * 11 + [{Arm.STABLE: (4, {}), Arm.CANARY: (2, {})}] + [UNREADY] * 10
+        windows = [
+            replace(window(0, stable=(300, 0), canary=(30, 0), health=ill), time=START + second)
+            for second, ill in enumerate(healths)
+        ]
+        assert decide(gates(ERRORS), windows) is not ROLLBACK
+
+    @pytest.mark.parametrize(("stage", "stable"), [(Stage.POST, None), (Stage.CANARY, (0, 0))], ids=["switch", "100%"])
+    def test_where_no_stable_pod_serves_the_second_window_ends_it(
+        self, stage: Stage, stable: tuple[int, int] | None
+    ) -> None:
+        policy = gates({**LIMIT, "stage": "post"}, strategy="blueGreen") if stage is Stage.POST else gates(ERRORS)
+        assert decide(policy, steady(1, stable=stable, health=UNREADY), stage) is HOLD
+        assert decide(policy, steady(2, stable=stable, health=UNREADY), stage) is ROLLBACK
+
+    def test_an_older_record_says_that_they_were_unready_and_counts_from_its_window(self) -> None:
+        policy = gates(ERRORS)
+        stored = dump(hear(policy, begin(policy.gates), window(0, health=UNREADY)))
+        older = load(policy.gates, {**stored, "unready": True})
+        assert older.unready == stored["unready"] == START
+        assert load(policy.gates, {**stored, "unready": False}).unready is None
 
     def test_pods_of_both_going_unready_are_an_outage_of_both(self) -> None:
         ill = {Arm.STABLE: (4, {"unready": 2, "crash_looping": 2}), Arm.CANARY: (2, {"unready": 1, "crash_looping": 1})}

@@ -24,6 +24,9 @@ canary alone, however many requests it has."""
 IN_A_ROW: Final = 40
 """Bad requests that plainly bad windows in a row, two or more, must have together: one burst may last for several small
 windows, so their number says nothing."""
+UNREADY_S: Final = 15.0
+"""Seconds for which half of the new pods must be unready where stable pods serve beside them: an unready pod has no
+traffic there, and a probe that failed once comes again within a readiness period, 10 s by default."""
 SHARED: Final = 0.5
 """Stable is as ill if its part is at least this much of the canary's."""
 
@@ -74,17 +77,26 @@ def _and_with(before: Failing, canary: Counts, stable: Counts) -> Failing:
     return Failing(before.requests + canary.all, before.bad + canary.bad, *beside)
 
 
-def pods(before: bool, health: Mapping[Arm, Health]) -> tuple[bool, str]:
-    """Whether half of the pods are unready now, to remember; and why to roll back at once ('': no reason)."""
+def pods(since: float | None, health: Mapping[Arm, Health], now: float, *, beside: bool) -> tuple[float | None, str]:
+    """Since when half of the pods are unready (None: they are not), to remember; and why to roll back at once.
+
+    `since` is what the window before gave, `now` the end of this one, both s since 1970; `beside`: stable pods serve.
+    """
     canary, stable = health.get(Arm.CANARY), health.get(Arm.STABLE)
     if canary is None or canary.pods <= 0:
-        return False, ""
+        return None, ""
     if _plainly(canary, stable, ill=canary.crash_looping, ill_stable=stable.crash_looping if stable else 0):
-        return False, f"{canary.crash_looping} of {canary.pods} pods crash again and again"
-    unready = _plainly(canary, stable, ill=canary.unready, ill_stable=stable.unready if stable else 0)
-    if unready and before:
-        return True, f"{canary.unready} of {canary.pods} pods were ready and are not any more"
-    return unready, ""
+        return None, f"{canary.crash_looping} of {canary.pods} pods crash again and again"
+    if not _plainly(canary, stable, ill=canary.unready, ill_stable=stable.unready if stable else 0):
+        return None, ""
+    if since is None:
+        return now, ""
+    if beside and now - since < UNREADY_S:
+        return since, ""
+    return (
+        since,
+        f"{canary.unready} of {canary.pods} pods were ready and have not been any more for {now - since:.0f} s",
+    )
 
 
 def _plainly(canary: Health, stable: Health | None, *, ill: int, ill_stable: int) -> bool:

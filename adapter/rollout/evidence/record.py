@@ -56,7 +56,8 @@ class Record:
     gates: tuple[GateRecord, ...] = ()
     time: float | None = None
     """End of the newest window; one that is not later is not heard."""
-    unready: bool = False
+    unready: float | None = None
+    """Since when half of the new pods are unready, s since 1970."""
     ended: str = ""
     """Why the release is to be rolled back; once said it stays said, until a new record is begun."""
 
@@ -119,7 +120,7 @@ def load(gates: tuple[Gate, ...], raw: object) -> Record:
     return Record(
         gates=tuple(records),
         time=_time(raw.get("time")),
-        unready=raw.get("unready") is True,
+        unready=_time(raw["time"] if raw.get("unready") is True else raw.get("unready") or None),
         ended=ended if isinstance(ended, str) else "",
     )
 
