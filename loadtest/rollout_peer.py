@@ -65,6 +65,10 @@ class Contender(Protocol):
         """Promoted, RolledBack, or what else it is after so long."""
         ...
 
+    def reason(self) -> str:
+        """Why the last release ended so, in the controller's words."""
+        ...
+
 
 class Ours(Shop):
     """With our controller."""
@@ -84,8 +88,13 @@ class Ours(Shop):
             status = self.status()
             return releases.last_number(status) > self._before and status.get("phase") == "Idle"
 
-        ended_in_time = wait_until(has_ended, seconds, every=0.5)
+        ended_in_time = wait_until(has_ended, seconds, every=releases.LOOK_S)
         return str(self.status()["history"][0]["outcome"]) if ended_in_time else "Undecided"
+
+    def reason(self) -> str:
+        """As the policy's history says, and what the release now under way waits for."""
+        status = self.status()
+        return f"{status['history'][0]['reason']}; now {status.get('phase')}: {status.get('message')}"
 
 
 class Case(NamedTuple):
@@ -216,7 +225,7 @@ def healthy(
             for place in range(each):
                 shop.release(str(place + 2))
                 outcome = shop.outcome(LONGEST)
-                say(f"{contender}, healthy {number}/{place}: {outcome}")
+                say(f"{contender}, healthy {number}/{place}: {outcome} ({shop.reason()})")
                 back += outcome == "RolledBack"
         return back
 

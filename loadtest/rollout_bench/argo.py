@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from loadtest.rollout_bench.releases import LOOK_S
 from tests.cluster.adapter import free_port
 from tests.cluster.bed import Bed
 from tests.cluster.binaries import cache_folder, find
@@ -96,6 +97,10 @@ class ArgoShop:
             return "RolledBack"
         return "Promoted" if held.get("phase") == "Healthy" else "Undecided"
 
+    def reason(self) -> str:
+        """As the Rollout's status says."""
+        return str(self.bed.get("rollout", "web", "-n", self.namespace).get("status", {}).get("message", ""))
+
     def _wait(self, done: Any, seconds: float) -> dict[str, Any]:
         """The status once it is of the newest spec and `done`, or after `seconds`."""
         last: dict[str, Any] = {}
@@ -106,7 +111,7 @@ class ArgoShop:
             last = held.get("status", {})
             return last.get("observedGeneration") == str(held["metadata"]["generation"]) and bool(done(last))
 
-        wait_until(looks, seconds, every=0.5)
+        wait_until(looks, seconds, every=LOOK_S)
         return last
 
 

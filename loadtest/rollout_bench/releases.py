@@ -10,6 +10,8 @@ from tests.cluster.rollout import BACK, Clients, Revision, Shop
 GOOD_RATE, BAD_RATE = 0.001, 0.05
 """Shares of requests that a release answers with 500."""
 EVENTS: Final = {"name": "errors", "metric": "http_errors_total", "total": "http_requests_total", "kind": "events"}
+LOOK_S: Final = 2.0
+"""Between two looks at what became of a release: each is a kubectl of its own, and eight lanes look at once."""
 UNDECIDED: Final = {"afterSeconds": 150, "then": "hold"}
 STRATEGIES: Final[dict[str, dict[str, Any]]] = {
     "blue-green": {
