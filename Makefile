@@ -64,7 +64,7 @@ cluster-test: .venv/installed ## the tests on a real control plane (ONLY=some fi
 neighbours: .venv/installed ## the same bed beside VictoriaMetrics, metrics-server, VPA, cert-manager, an OpenTelemetry Collector, built once in some twenty minutes; needs root
 	@STREAMGATE_CLUSTER_REQUIRED=1 $(CLUSTER_PYTEST) -rs --durations=5 tests/cluster/neighbours
 
-walkthrough: .venv/installed ## the tutorial and the installation typed command by command, and the doctor beside all programs, on the test bed; needs root, 10 minutes
+walkthrough: .venv/installed ## the tutorial typed command by command, and the doctor beside all programs, on the test bed; needs root, 10 minutes
 	@STREAMGATE_CLUSTER_REQUIRED=1 $(CLUSTER_PYTEST) -rs --durations=5 tests/cluster/walkthrough
 
 image: .venv/installed ## the images of the Dockerfile by buildah, and a look into them; needs root (BUILDAH_FLAGS=…)

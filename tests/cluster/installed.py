@@ -20,6 +20,12 @@ def installed(bed: Kubectl, overlay: str, name: str, namespace: str) -> Iterator
         bed.kubectl("delete", "-k", path, "--ignore-not-found", "--timeout=90s", seconds=120)
 
 
+def remove_leftovers(bed: Kubectl) -> None:
+    """Other tests' adapters are processes that use the objects of an overlay, and leave them."""
+    path = str(OVERLAYS / "complete")
+    bed.kubectl("delete", "-k", path, "--ignore-not-found", "--timeout=90s", seconds=120)
+
+
 def ours(bed: Kubectl) -> list[str]:
     """Names of our cluster-wide objects, but for the group of RolloutPolicy, which goes with its definition."""
     names = bed.kubectl("get", "apiservices,clusterroles,clusterrolebindings,namespaces", "-o", "name").splitlines()

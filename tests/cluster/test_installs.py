@@ -20,7 +20,7 @@ from tests.cluster.background import in_background
 from tests.cluster.bed import Bed
 from tests.cluster.bystander import Bystander
 from tests.cluster.chart import CHART, run_helm
-from tests.cluster.installed import installed, ours, trust_any_kubelet
+from tests.cluster.installed import installed, ours, remove_leftovers, trust_any_kubelet
 from tests.cluster.manifests import PORT, sample_deployment
 from tests.cluster.processes import CommandError, wait_until
 from tests.cluster.prometheus import PER_SECOND, running_prometheus
@@ -35,8 +35,7 @@ METRIC = "http_requests_per_second"
 def images(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The three images, on the node, under the names that the manifests ask for."""
     image.install(bed, tmp_path_factory.mktemp("image"))
-    left = str(OVERLAYS / "complete")  # other tests' adapters are processes that use these objects
-    bed.kubectl("delete", "-k", left, "--ignore-not-found", "--timeout=90s", seconds=120)
+    remove_leftovers(bed)
 
 
 @pytest.fixture

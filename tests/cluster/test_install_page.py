@@ -6,7 +6,7 @@ import pytest
 
 from tests.cluster import image
 from tests.cluster.bed import Bed
-from tests.cluster.installed import ours
+from tests.cluster.installed import ours, remove_leftovers
 from tests.cluster.page import INSTALL, run_script, shell_of, under
 from tests.cluster.processes import wait_until
 
@@ -17,7 +17,8 @@ SAMPLES = "kubectl delete --ignore-not-found -f manifests/samples/app.yaml -f ma
 @pytest.fixture(scope="module")
 def images(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Where the page has `docker build`: the same Dockerfile, by buildah."""
-    image.install(bed, tmp_path_factory.mktemp("image"))
+    image.install(bed, tmp_path_factory.mktemp("image"), targets=("adapter",))  # holds all programs
+    remove_leftovers(bed)
 
 
 @pytest.fixture
