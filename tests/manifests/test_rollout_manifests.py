@@ -96,14 +96,14 @@ async def run_releases(shop: Any, calls: set[tuple[str, str]]) -> None:
     await shop.ready()
     for image in ("web:2", "web:1"):
         shop.release(image)
-        await shop.settled("Promoted")
+        await shop.until_outcome("Promoted")
     shop.ears.say = lambda phase: rolls_back()
     shop.release("web:3")
-    await shop.settled("RolledBack")
+    await shop.until_outcome("RolledBack")
     for image in ("web:4", "web:5"):  # so that stored templates become superfluous
         shop.ears.say = Shop(BLUE_GREEN).ears.say
         shop.release(image)
-        await shop.settled("Promoted")
+        await shop.until_outcome("Promoted")
     shop.delete_policy()
     await shop.until(lambda: shop.get(POLICIES) is None)
     calls |= set(shop.client.calls)
