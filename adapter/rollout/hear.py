@@ -241,5 +241,5 @@ def health(pods: Sequence[Pod], restarts: Mapping[str, int] = EMPTY) -> Health:
     """
     running = [pod for pod in pods if pod.status.get("phase") == "Running" and not pod.going]
     loops = sum(pod.crash_loops(restarts.get(pod.name, 0)) for pod in running)
-    unready = sum(pod.went_unready for pod in running)
+    unready = sum(pod.unready_since is not None for pod in running)
     return Health(pods=len(running), unready=unready, crash_looping=loops)

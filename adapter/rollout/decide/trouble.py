@@ -4,12 +4,13 @@ from typing import Final, NamedTuple
 
 from adapter.rollout.decide import wants
 from adapter.rollout.decide.context import Context
-from adapter.rollout.evidence.breaker import SHARED
+from adapter.rollout.evidence.breaker import SHARED, UNREADY_S
+from adapter.rollout.model.observation import Pod
 from adapter.rollout.model.status import Outcome, Phase, seconds
 from adapter.rollout.model.verdict import Said
 
 UNREADY_SECONDS: Final = 10.0
-"""So long fewer than half of the new pods may be available once they have traffic: a drained node is no fault."""
+"""So long the new pods may be unready where all traffic is theirs."""
 
 LIVE: Final = frozenset(
     {Phase.STEPPING, Phase.COMPLETING, Phase.FILLING, Phase.SWITCHING, Phase.VERIFYING, Phase.ADOPTING}
@@ -74,10 +75,25 @@ def _crashing(ctx: Context) -> Trouble | None:
         return Trouble(Outcome.ROLLED_BACK, f"{len(loops)} of {len(new)} new pods crash-loop ({loops[0]}), {beside}")
     if ctx.status.phase not in LIVE or ctx.release.reached is None:
         return None
-    ready, steady = sum(pod.ready for pod in new), sum(pod.ready for pod in stable)
-    sick = 2 * ready < len(new) and 2 * steady >= len(stable)
-    if sick and seconds(ctx.release.waiting_since, ctx.now) > UNREADY_SECONDS:
+    steady = sum(pod.ready for pod in stable)
+    if 2 * steady >= len(stable) and _are_unready(ctx, [pod for pod in new if not pod.going]):
+        ready = sum(pod.ready for pod in new)
         return Trouble(
             Outcome.ROLLED_BACK, f"only {ready} of {len(new)} new pods are ready, {steady} of {len(stable)} stable ones"
         )
     return None
+
+
+def _are_unready(ctx: Context, new: list[Pod]) -> bool:
+    """Whether more than half of the new pods that were ready have not been so for a while.
+
+    A pod that starts, in place of an evicted one or for the HPA, is no fault of the release: it has the progress
+    deadline. Where all traffic is the new pods' and none of them is ready, it is an outage, whatever the reason.
+    """
+    beside = ctx.status.phase is Phase.STEPPING and ctx.release.weight < 100  # an unready pod has no traffic then
+    patience = UNREADY_S if beside else UNREADY_SECONDS
+    lost = [ctx.now - since for pod in new if (since := pod.unready_since) is not None]
+    ready = sum(pod.ready for pod in new)
+    if 2 * sum(unready > patience for unready in lost) > ready + len(lost):
+        return True
+    return bool(new) and not (beside or ready) and seconds(ctx.release.waiting_since, ctx.now) > patience

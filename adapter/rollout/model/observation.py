@@ -173,10 +173,11 @@ class Pod(Seen):
         return unix(self._readiness.get("lastTransitionTime")) if self.ready else None
 
     @property
-    def went_unready(self) -> bool:
-        """Whether it was ready and is not any more: its Ready condition changed after its first status was written."""
+    def unready_since(self) -> float | None:
+        """Unix seconds since when it is ready no more, as its Ready condition changed since it started; else None."""
         changed, started = unix(self._readiness.get("lastTransitionTime")), self.started
-        return not self.ready and changed is not None and started is not None and changed > started + FIRST_STATUS
+        was_ready = changed is not None and started is not None and changed > started + FIRST_STATUS
+        return changed if was_ready and not self.ready else None
 
     @property
     def _readiness(self) -> Json:
