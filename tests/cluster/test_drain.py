@@ -1,9 +1,11 @@
 """Three real nodes, each drained in turn under load: an HPA's request is always answered, and the leader moves on.
 
-The pods that are measured run apart, and a node is drained when each of them has a value: were all of them replaced at
-once nobody would have a value for a moment, as docs/rates.md says, and the HPA would hold.
+The pods that are measured run apart, and a node is drained when each of them has had a value for a while: were all of
+them replaced at once, or one when the adapter that is left has just begun to know the other, nobody would have a value
+for a moment, as docs/rates.md says, and the HPA would hold.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,8 @@ from tests.cluster.manifests import PORT, apart, sample_deployment
 from tests.cluster.processes import wait_until
 
 NODES = 3
+WHILE_S = 15.0
+"""Three scrapes: then a new replica of the adapter, too, has rates to go by."""
 NAMESPACE, METRIC = "drained", "http_requests_per_second"
 OURS = {"streamgate-adapter": "streamgate", "streamgate-rollout": "streamgate-rollout"}
 
@@ -89,6 +93,7 @@ def test_each_node_is_drained_under_load_and_no_request_of_an_hpa_fails(own_fold
             with Bystander(bed, path) as bystander:
                 for place in network.places(NODES):
                     assert wait_until(lambda: count_measured_pods(bed, path) == 2, 60), try_raw(bed, path)
+                    time.sleep(WHILE_S)
                     flags = ("--ignore-daemonsets", "--delete-emptydir-data", "--timeout=120s")
                     bed.kubectl("drain", place.name, *flags, seconds=150)
                     complete(bed)
