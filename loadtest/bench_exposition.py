@@ -17,13 +17,13 @@ from adapter.metrics.scrape.exposition import Parser
 NOW = 1_700_000_000.0
 
 
-def body(lines: int, scrape: int) -> bytes:
-    """`lines` samples of container metrics with five labels and their own timestamps."""
+def body(lines: int, scrape: int, *, stamped: bool = True) -> bytes:
+    """`lines` samples of container metrics with five labels, `stamped` with timestamps, as kubelets have them."""
     text = ["# HELP container_cpu_usage_seconds_total CPU", "# TYPE container_cpu_usage_seconds_total counter"]
     text += [
         f'container_cpu_usage_seconds_total{{container="app-{i % 7}",namespace="team-{i % 50}",pod="web-{i}-x7k2p",'
         f'image="registry/team/app:v{i % 11}",id="/kubepods/burstable/pod{i:032x}"}} '
-        f"{i * 1.25 + scrape} 1700000000{i % 1000:03d}"
+        f"{i * 1.25 + scrape}" + f" 1700000000{i % 1000:03d}" * stamped
         for i in range(lines)
     ]
     return ("\n".join(text) + "\n").encode()
@@ -44,16 +44,17 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--lines", type=int, default=20_000)
     arguments.add_argument("--repetitions", type=int, default=5)
+    arguments.add_argument("--plain", action="store_true", help="lines without timestamps, as pods have them")
     options = arguments.parse_args()
-    bodies = [body(options.lines, scrape) for scrape in range(options.repetitions)]
-    parser = Parser({"node": "n1"}, cache_lines=options.lines)
+    bodies = [body(options.lines, scrape, stamped=not options.plain) for scrape in range(options.repetitions)]
+    parser = Parser({"node": "n1"})
     parser.parse(bodies[0], NOW)
-    slices = Parser({"node": "n1"}, cache_lines=options.lines)
+    slices = Parser({"node": "n1"})
 
     peer = best(lambda n: list(text_string_to_metric_families(bodies[n].decode())), options.repetitions)
     ways = {
         "prometheus_client": peer,
-        "ours, cold": best(lambda n: Parser({"node": "n1"}, options.lines).parse(bodies[n], NOW), options.repetitions),
+        "ours, cold": best(lambda n: Parser({"node": "n1"}).parse(bodies[n], NOW), options.repetitions),
         "ours, repeated": best(lambda n: parser.parse(bodies[n], NOW), options.repetitions),
     }
     size = len(bodies[0]) / 1e6
