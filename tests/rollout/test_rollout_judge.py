@@ -331,6 +331,7 @@ class TestBreaker:
         older = load(policy.gates, {**stored, "unready": True})
         assert older.unready == stored["unready"] == START
         assert load(policy.gates, {**stored, "unready": False}).unready is None
+        assert load(policy.gates, {"shape": stored["shape"], "gates": [], "unready": True}).unready is None
 
     def test_pods_of_both_going_unready_are_an_outage_of_both(self) -> None:
         ill = {Arm.STABLE: (4, {"unready": 2, "crash_looping": 2}), Arm.CANARY: (2, {"unready": 1, "crash_looping": 1})}

@@ -120,7 +120,7 @@ def load(gates: tuple[Gate, ...], raw: object) -> Record:
     return Record(
         gates=tuple(records),
         time=_time(raw.get("time")),
-        unready=_time(raw["time"] if raw.get("unready") is True else raw.get("unready") or None),
+        unready=_time(raw.get("time") if raw.get("unready") is True else raw.get("unready") or None),
         ended=ended if isinstance(ended, str) else "",
     )
 
