@@ -18,8 +18,8 @@ HEADING = re.compile(r"^#+ +(?P<text>.*)$")
 INDENT: Final = "    "
 LONGEST: Final = 420.0
 """s that one block may take; `streamgate-rollout wait` itself gives up after 5 minutes."""
-LINES_OF_A_READER: Final = re.compile(r"&$", re.MULTILINE)
-"""After what runs beside the shell nobody types the next line within the same second."""
+BACKGROUND: Final = re.compile(r"&$", re.MULTILINE)
+"""The end of a line that goes on beside the shell; nobody types the next one within the same second."""
 
 
 class Block(NamedTuple):
@@ -64,7 +64,7 @@ def shell_of(bed: Bed) -> dict[str, str]:
 
 def run_script(script: str, shell: dict[str, str]) -> str:
     """Runs it in a shell that stops at the first failure; what it prints. Its background jobs end with it."""
-    paced = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n" + LINES_OF_A_READER.sub("& sleep 3", script)
+    paced = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n" + BACKGROUND.sub("& sleep 3", script)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", paced], cwd=ROOT, env=shell, timeout=LONGEST,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
