@@ -98,7 +98,7 @@ scale-latency: .venv/installed ## from load step to the HPA's final size, on the
 steady: .venv/installed ## pods come, go and crash under a steady load: no HPA may move; beside prometheus-adapter
 	@$(PY) -m loadtest.steady --write-docs
 
-bench-rollouts: .venv/installed ## forty releases under load, half of them bad; needs root, half an hour
+bench-rollouts: .venv/installed ## forty releases under load, half of them bad; needs root, a quarter of an hour
 	@$(PY) -m loadtest.rollouts --write-docs
 
 bench-rollout-peer: .venv/installed ## the same faults for ours and for Argo Rollouts; needs root, twenty minutes
