@@ -61,6 +61,10 @@ def write_recording(tmp_path: Path) -> Callable[..., Any]:
     return write
 
 
+def last_word(out: str) -> str:
+    return out.splitlines()[-1].split()[0]
+
+
 def last(out: str) -> dict[Any, Any]:
     return json.loads(out.splitlines()[-1])
 
@@ -128,6 +132,26 @@ BAD_FILES = {
 
 
 class TestReplay:
+    def test_a_gate_whose_metric_no_window_names_is_named(
+        self, run: Callable[..., Any], policy: Callable[..., Any], write_recording: Callable[..., Any]
+    ) -> None:
+        """A recording under the gate's name in place of the metric's would else be a hold that nobody understands."""
+        windows = [f'{{"time": {START + i}, "metrics": {{"errors": null}}}}' for i in range(3)]
+        code, out, err = run("replay", policy({**ERRORS, "name": "errors", "metric": "bad"}), write_recording(windows))
+        assert (code, last_word(out)) == (0, "hold")
+        [sentence] = err.splitlines()
+        assert sentence.endswith(
+            "no window has bad, which gate errors reads; right would be metrics of that name in its windows"
+        )
+
+    def test_a_metric_that_one_window_names_is_not(
+        self, run: Callable[..., Any], policy: Callable[..., Any], write_recording: Callable[..., Any]
+    ) -> None:
+        windows = [
+            f'{{"time": {START + i}, "metrics": {"{}" if i else json.dumps({ERRORS["metric"]: None})}}}' for i in (0, 1)
+        ]
+        assert run("replay", policy(ERRORS), write_recording(windows))[2] == ""
+
     def test_a_line_per_window_and_the_end_last(
         self, run: Callable[..., Any], policy: Callable[..., Any], write_recording: Callable[..., Any]
     ) -> None:
