@@ -41,7 +41,7 @@ def hear(policy: Gates, record: Record, window: Window, stage: Stage = Stage.CAN
     for gate in asked:
         before = known.get(key(gate)) or blank(gate)
         about = window.asked is None or gate.metric in window.asked
-        heard.append(_hear(gate, before, window, stage) if about else (before, ""))
+        heard.append(_hear(policy, gate, before, window, stage) if about else (before, ""))
     unready, ended = record.unready, ""
     if window.health:
         unready, ended = breaker.pods(unready, window.health, window.time, beside=_stable_serves(window, stage))
@@ -105,7 +105,7 @@ def _against(evidence: Evidence) -> float:
     return float(events.against(evidence) if isinstance(evidence, Events) else gauges.against(evidence))
 
 
-def _hear(gate: Gate, record: GateRecord, window: Window, stage: Stage) -> tuple[GateRecord, str]:
+def _hear(policy: Gates, gate: Gate, record: GateRecord, window: Window, stage: Stage) -> tuple[GateRecord, str]:
     """The gate's record after the window, and why the circuit breaker says to roll back at once."""
     arms = window.metrics.get(gate.metric, {})
     canary, stable = arms.get(Arm.CANARY), arms.get(Arm.STABLE)
@@ -113,7 +113,10 @@ def _hear(gate: Gate, record: GateRecord, window: Window, stage: Stage) -> tuple
     heard = _what(gate, canary, stable, stage)
     record = replace(record, heard=heard, since=window.time if record.since is None else record.since)
     if heard is not Heard.EVIDENCE:
-        return _learn(record, canary, stable), ""
+        record = _learn(record, canary, stable)
+        if heard is Heard.NO_STABLE_TRAFFIC and _is_shown(policy, gate, strength(gate, record.evidence, stage)):
+            record = replace(record, last=window.time)  # what it asks was shown, and nothing is missing: no clock runs
+        return record, ""
     record = replace(record, last=window.time, windows=record.windows + 1)
     bar = bar_of(gate, stage)
     if isinstance(record.evidence, Events):
@@ -177,10 +180,16 @@ def _failure(policy: Gates, gate: Gate, record: GateRecord) -> str:
     return failure_text(gate, record, against=against, bar=bar) if against >= math.log(bar) else ""
 
 
+def _is_shown(policy: Gates, gate: Gate, logs: tuple[float, float]) -> bool:
+    """Whether the gate passes by the logs of its e-values (against, in favour)."""
+    against, favour = logs
+    return favour >= -math.log(policy.alpha) and against < math.log(policy.bar(gate)) / 2
+
+
 def _view(policy: Gates, gate: Gate, record: GateRecord, now: float, stage: Stage) -> GateView:
     against, favour = strength(gate, record.evidence, stage)
     against_bar, favour_bar = math.log(policy.bar(gate)), -math.log(policy.alpha)
-    passed = favour >= favour_bar and against < against_bar / 2
+    passed = _is_shown(policy, gate, (against, favour))
     outcome, late = Outcome.UNDECIDED, ""
     if against >= against_bar:
         outcome = Outcome.FAILED

@@ -214,6 +214,30 @@ class TestWithoutEvidence:
         windows = [each for index in range(0, 60, 6) for each in (*steady(1, first=index), *NOTHING_AT(index))]
         assert decide(policy, windows) is not ROLLBACK
 
+    @pytest.mark.parametrize("then", ["rollback", "hold"])
+    def test_a_margin_that_was_shown_is_not_asked_again_where_no_stable_pod_has_traffic(self, then: str) -> None:
+        """For 1,000 s, with a rule that acts after 60 s. Only then, when nothing is heard, its clock begins."""
+        policy = gates({**MARGIN, "noEvidence": {"afterSeconds": 60, "then": then}})
+        shown = steady(60, stable=(1000, 50), canary=(1000, 5))
+        full = shown + steady(100, stable=(0, 0), canary=(2000, 10), first=60)
+        judgement = judge(policy, full)
+        assert (judgement.verdict.said, judgement.verdict.blind) == (PROMOTE, False)
+        end = ROLLBACK if then == "rollback" else HOLD
+        assert decide(policy, full + steady(5, stable=None, canary=None, first=160)) is PROMOTE
+        assert decide(policy, full + steady(6, stable=None, canary=None, first=160)) is end
+
+    def test_a_margin_that_was_not_shown_has_its_clock_where_no_stable_pod_has_traffic(self) -> None:
+        policy = gates({**MARGIN, "noEvidence": {"afterSeconds": 60, "then": "rollback"}})
+        few = steady(1, stable=(1000, 50), canary=(1000, 5))
+        assert decide(policy, few + steady(5, stable=(0, 0), first=1)) is HOLD
+        assert decide(policy, few + steady(6, stable=(0, 0), first=1)) is ROLLBACK
+
+    def test_a_step_that_has_to_show_its_margin_anew_cannot_without_stable_traffic(self) -> None:
+        policy = gates({**MARGIN, "scope": "step", "noEvidence": {"afterSeconds": 60, "then": "rollback"}})
+        shown = steady(60, stable=(1000, 50), canary=(1000, 5), step=0)
+        assert decide(policy, shown) is PROMOTE
+        assert decide(policy, shown + steady(6, stable=(0, 0), first=60, step=1)) is ROLLBACK
+
     def test_undecided_does_not_promote_while_nothing_is_heard(self) -> None:
         policy = gates({**ERRORS, "onUndecided": {"afterSeconds": 60, "then": "promote"}})
         assert decide(policy, steady(2) + steady(20, canary=None, first=2)) is HOLD

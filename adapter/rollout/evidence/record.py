@@ -43,7 +43,7 @@ class GateRecord:
     since: float | None = None
     """When the gate was first asked."""
     last: float | None = None
-    """When it last got evidence."""
+    """When it last got evidence, or had passed and stable pods without traffic left nothing to ask."""
     windows: int = 0
     failing: Failing = CALM
     step: int | None = None
