@@ -78,6 +78,16 @@ def same(told: Any, made: Any, known: dict[str, str]) -> bool:
     return bool(told == made)
 
 
+def assert_made(told: list[Write | Note], made: Recorded) -> None:
+    """The writes that were foretold are those that were made."""
+    writes = [comparable(one.action) for one in told if isinstance(one, Write)]
+    actions = [comparable(action) for action in made.actions]
+    assert [one[:2] for one in writes] == [one[:2] for one in actions]
+    known: dict[str, str] = {}
+    for one, action in zip(writes, actions, strict=True):
+        assert same(one, action, known), (one, action)
+
+
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "blue-green": (BLUE_GREEN, {"hpa": True}),
     "blue-green with preview": (PREVIEW, {}),
@@ -109,12 +119,7 @@ async def test_what_is_foretold_is_what_is_then_written(case: str) -> None:
         await shop.step()
     await shop.some(5)
     assert shop.outcomes == ["Promoted"]
-    writes = [comparable(one.action) for one in told if isinstance(one, Write)]
-    actions = [comparable(action) for action in made.actions]
-    assert [one[:2] for one in writes] == [one[:2] for one in actions]
-    known: dict[str, str] = {}
-    for one, action in zip(writes, actions, strict=True):
-        assert same(one, action, known), (one, action)
+    assert_made(told, made)
     assert note_texts(told) == (
         ["a person says promote"] if case in ("manual canary", "blue-green with preview") else []
     )
@@ -172,6 +177,47 @@ async def test_of_a_policy_that_is_being_deleted_its_way_out_is_shown() -> None:
         "nothing of the policy is left",
     ]
     assert len(told) == 2
+
+
+@pytest.mark.parametrize("spec", [BLUE_GREEN, CANARY, ROLLING], ids=["blue-green", "canary", "rolling"])
+async def test_of_a_new_policy_its_beginning_and_a_release_are_shown(spec: Any) -> None:
+    shop = Shop(spec)
+    told = await foretell(shop)
+    assert note_texts(told) == ["another template is written, here the present one, restarted"]
+    (at,) = [index for index, one in enumerate(told) if isinstance(one, Note)]
+    made = Recorded(shop)
+    await shop.ready()
+    await shop.some(3)
+    assert_made(told[:at], made)
+    assert [one.phase for one in told][-1] == ("Rolling" if spec is ROLLING else "Finishing")
+
+
+@pytest.mark.parametrize("spec", [BLUE_GREEN, CANARY, ROLLING], ids=["blue-green", "canary", "rolling"])
+async def test_of_a_policy_that_is_deleted_in_mid_release_its_way_out_is_shown(spec: Any) -> None:
+    shop = await Shop(spec).ready()
+    shop.release("web:2")
+    await shop.until(lambda: shop.phase in ("Verifying", "Stepping"))
+    await shop.some(2)
+    shop.delete_policy()
+    told = await foretell(shop)
+    made = Recorded(shop)
+    await shop.until(lambda: shop.get(POLICIES) is None)
+    assert_made(told, made)
+    assert note_texts(told) == []
+
+
+async def test_a_return_to_the_template_of_before_is_shown() -> None:
+    """Its ReplicaSet is there, without a pod."""
+    shop = await Shop(ROLLING).ready()
+    shop.release("web:2")
+    await shop.until_outcome("Promoted")
+    shop.release("web:1")
+    told = await foretell(shop)
+    made = Recorded(shop)
+    await shop.until(lambda: shop.outcomes == ["Promoted", "Promoted"])
+    await shop.some(5)
+    assert_made(told, made)
+    assert note_texts(told) == []
 
 
 async def test_a_refused_policy_and_a_missing_deployment_are_said() -> None:

@@ -213,7 +213,8 @@ class World:
             own += [_pod(f"{name}-<pod {number + 1}>", raw) for number in range(len(own), wanted)]
             for pod in own:
                 self._pods[pod["metadata"]["name"]] = {**pod, "status": {"conditions": [_condition("Ready")]}}
-            raw["status"] = {"replicas": wanted, "availableReplicas": wanted}
+            generation = int(raw["metadata"].get("generation") or 0)
+            raw["status"] = {"observedGeneration": generation, "replicas": wanted, "availableReplicas": wanted}
 
     def _report(self, raw: Json) -> None:
         deployment = Deployment(raw)
