@@ -129,10 +129,8 @@ def calibrate(
     signs = {gate.name: gauges.begin((releases,)) for gate in asked if gate.kind is Kind.GAUGE}
     failing = {gate.name: np.zeros(releases) for gate in asked}
     ends = Outcomes(np.full(releases, NEVER), np.full(releases, NEVER))
-    alone = stage is not Stage.CANARY
-    for window, (at, canary) in enumerate(
-        _course(recorded, rng, releases=releases, length=length, share=1.0 if alone else share)
-    ):
+    share = share if stage is Stage.CANARY else 1.0  # new pods without stable ones beside them have all requests
+    for window, (at, canary) in enumerate(_course(recorded, rng, releases=releases, length=length, share=share)):
         back, passed = np.zeros(releases, bool), np.full(releases, bool(asked))
         for gate in asked:
             bar = bar_of(gate, stage)

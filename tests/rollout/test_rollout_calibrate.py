@@ -118,6 +118,18 @@ def test_blue_green_takes_all_pods_as_the_new_ones(run: Run) -> None:
     assert (report["rolled_back"], report["promoted"], report["worse_rolled_back"]) == (0, 50, 50)
 
 
+@pytest.mark.parametrize("named", [True, False], ids=["pods", "sums"])
+def test_blue_green_has_all_requests_whatever_the_share(run: Run, named: bool) -> None:
+    """40 windows of 20 requests. 359 clean ones show the limit; of a twentieth, 40 requests, none would be promoted."""
+    recording = list(lines(40, 4, rate=0.0, requests=5, named=named))
+    few, most = (
+        run([LIMIT], recording, "--releases", "50", "--share", share, strategy="blueGreen")[1]
+        for share in ("0.05", "0.9")
+    )
+    assert (few["rolled_back"], few["promoted"], few["lower_bound"], few["notes"]) == (0, 50, False, [])
+    assert few == most
+
+
 def test_the_same_seed_gives_the_same_numbers_and_another_one_others(run: Run) -> None:
     recording = list(lines(60, 5, rate=0.003))
     one, same, other = (run([ERRORS], recording, "--releases", "100", "--seed", seed)[1] for seed in ("1", "1", "2"))

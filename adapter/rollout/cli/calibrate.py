@@ -89,7 +89,7 @@ def _report(gates: Gates, stage: Stage, recorded: Recorded, told: Calibration) -
         )
         for worse in (1.0, told.worse)
     )
-    lower = not recorded.whole
+    lower = not recorded.whole and stage is Stage.CANARY  # where new pods are alone, nothing is split
     back, caught = int((same.rolled_back < NEVER).sum()), int((bad.rolled_back < NEVER).sum())
     good = int(((same.promoted < NEVER) & (same.rolled_back == NEVER)).sum())
     most = upper(back, told.releases)
