@@ -53,6 +53,8 @@ class Found(NamedTuple):
     raw: Json
     lost: str
     """What of the status cannot be read; '' where all can."""
+    keeps: bool = False
+    """The policy's own gates do not fit the release under way, which keeps those that it has."""
 
 
 class Reader:
@@ -62,13 +64,14 @@ class Reader:
         self._client = client
 
     async def policy(self, namespace: str, name: str) -> Found | None:
-        """The policy with the strategy in force; None where it is gone. Raises KubeError."""
+        """The policy with strategy and gates in force; None where it is gone. Raises KubeError."""
         raw = await self._get(POLICIES, namespace, name)
         if raw is None:
             return None
         raw, lost = readable(raw)
-        raw = in_force(raw)
-        return Found(msgspec.convert(without_nulls(raw), RolloutPolicy), raw, lost)
+        used = in_force(raw)
+        keeps = used is not raw and used["spec"].get("gates") != raw["spec"].get("gates")
+        return Found(msgspec.convert(without_nulls(used), RolloutPolicy), used, lost, keeps)
 
     async def observe(self, policy: RolloutPolicy, raw: Json) -> Observation:
         """All that belongs to the policy. Raises KubeError; an object that is not there is no error."""

@@ -27,6 +27,7 @@ CALM = 60.0
 """Seconds until a policy is looked at where nothing happens."""
 BUSY = 1.0
 """The same in mid-release."""
+KEPT = "the new gates do not fit the strategy of the release under way: they are for the next one, it keeps its own"
 
 
 class Heard(NamedTuple):
@@ -122,7 +123,7 @@ class Turns:
         current = await self._reader.policy(namespace, name)
         if current is None:
             return Turned(CALM)
-        policy, raw, lost = current
+        policy, raw, lost, keeps = current
         with span("observe"):
             seen = await self._reader.observe(policy, raw)
         with span("hear"):
@@ -140,6 +141,8 @@ class Turns:
         if lost:
             told = Told("StatusLost", f"{lost}: it begins there anew", warning=True)
             decision = replace(decision, told=(told, *decision.told))
+        if keeps and policy.status.observed_generation != policy.metadata.generation:
+            decision = replace(decision, told=(Told("GatesKept", KEPT), *decision.told))
         if heard.lost:
             told = Told("EvidenceLost", f"the gates begin anew: {heard.lost}", warning=True)
             decision = replace(decision, told=(told, *decision.told))

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +21,9 @@ from adapter.rollout.model.gates import (
     parse,
     read,
 )
+from adapter.rollout.model.policy import RolloutPolicy, fitting_gates, in_force
+from adapter.rollout.model.remembered import readable
+from adapter.rollout.model.status import Phase
 from adapter.rollout.model.verdict import Stage
 from tests.rollout.judging import ERRORS, LIMIT, MARGIN, QUEUE, gates
 
@@ -202,3 +206,45 @@ def test_a_rubbish_gate_is_a_problem_or_a_gate_within_bounds(raw: dict[Any, Any]
         assert gate.limit is not None or gate.margin is not None
         assert 0 < policy.alpha < 1
         assert policy.bar(gate) >= 1
+
+
+def in_mid_release(given: list[dict[Any, Any]], kept: object) -> dict[str, Any]:
+    """A policy that was edited to a canary with gates `given` while its release is a blue-green that keeps `kept`."""
+    release = {"strategy": {"blueGreen": {}}, "gates": kept}
+    spec = {"targetRef": {"name": "web"}, "canary": {"steps": [{"weight": 10}]}, "gates": given}
+    return {"spec": spec, "status": {"phase": Phase.VERIFYING, "release": release}}
+
+
+KEPT = json.dumps([LIMIT])
+
+
+class TestInMidRelease:
+    @pytest.mark.parametrize(
+        ("given", "used"),
+        [([MARGIN], [LIMIT]), ([{**LIMIT, "limit": 0.5}], [{**LIMIT, "limit": 0.5}]), ([], [])],
+        ids=["that do not fit", "that fit", "none"],
+    )
+    def test_gates_that_fit_the_release_count_at_once_and_others_are_for_the_next_one(
+        self, given: Any, used: Any
+    ) -> None:
+        assert in_force(in_mid_release(given, KEPT))["spec"]["gates"] == used
+
+    def test_a_release_that_began_without_gates_goes_on_without(self) -> None:
+        assert in_force(in_mid_release([MARGIN], "[]"))["spec"]["gates"] == []
+
+    @pytest.mark.parametrize("kept", ["", None, 5, "[", "[5]", "[" * 100_000, '"a"'], ids=str)
+    def test_where_none_can_be_read_the_present_ones_are_told_of(self, kept: object) -> None:
+        """A status of an older build has none."""
+        spec = in_force(in_mid_release([MARGIN], kept))["spec"]
+        assert spec["gates"] == [MARGIN]
+        assert "blue-green has no stable pods" in read(spec)[1][0]
+
+    def test_what_is_kept_is_read_as_it_was_and_numbers_of_any_size_spoil_no_status(self) -> None:
+        """2^60 is more than a whole number in the status may be."""
+        gate = {"metric": "queue", "kind": "gauge", "limit": 1 << 60}
+        kept = fitting_gates(msgspec.convert({"spec": {"blueGreen": {}, "gates": [gate]}}, RolloutPolicy))
+        raw, lost = readable(in_mid_release([MARGIN], kept))
+        assert (in_force(raw)["spec"]["gates"], lost) == ([gate], "")
+
+    def test_what_does_not_fit_is_not_kept(self) -> None:
+        assert fitting_gates(msgspec.convert({"spec": {"blueGreen": {}, "gates": [MARGIN]}}, RolloutPolicy)) == ""

@@ -15,6 +15,8 @@ from adapter.rollout.evidence import breaker
 from adapter.rollout.hear import AFTER_WINDOW, MetricsEars, health, look_again
 from adapter.rollout.hear import EVERY as EVERY_LOOK
 from adapter.rollout.model.observation import Pod
+from adapter.rollout.model.policy import POLICIES
+from adapter.rollout.model.policy import STRATEGIES as STRATEGY_FIELDS
 from adapter.rollout.model.window import Arm, Health
 from adapter.rollout.turns import BUSY, Turns
 from adapter.rollout.windows import Cursor
@@ -104,6 +106,50 @@ async def test_ten_percent_of_errors_are_rolled_back_by_themselves(strategy: dic
     await shop.until_outcome("RolledBack")
     assert "http-errors" in shop.status["history"][0]["reason"]
     shop.clean("web:1")
+
+
+def edit_policy(shop: Shop, strategy: dict[str, Any], gate: dict[str, Any]) -> None:
+    """Gives the policy another strategy and another gate, as a person does."""
+
+    def change(policy: Any) -> None:
+        kept = {key: value for key, value in policy["spec"].items() if key not in STRATEGY_FIELDS}
+        policy["spec"] = {**kept, **strategy, "gates": [gate]}
+        policy["metadata"]["generation"] = policy["metadata"].get("generation", 1) + 1
+
+    shop.edit(POLICIES, change)
+
+
+@pytest.mark.parametrize(
+    ("begun", "phase", "edited", "gate"),
+    [
+        (BLUE_GREEN, "Verifying", CANARY, {**GATE, "margin": 0.5}),
+        (CANARY, "Stepping", BLUE_GREEN, {**GATE, "stage": "pre"}),
+    ],
+    ids=["blue-green", "canary"],
+)
+async def test_gates_that_do_not_fit_the_release_are_for_the_next_one_and_its_own_still_judge(
+    begun: dict[str, Any], phase: str, edited: dict[str, Any], gate: dict[str, Any]
+) -> None:
+    shop, _ = await release_with_errors(begun, 0.1)
+    await shop.until(lambda: shop.phase == phase)
+    edit_policy(shop, edited, gate)
+    await shop.until_outcome("RolledBack")
+    assert "http-errors" in shop.status["history"][0]["reason"]
+    assert shop.events.count("GatesKept") == 1
+    shop.release("web:1.1")
+    await shop.until(lambda: shop.phase == ("Stepping" if edited is CANARY else "Previewing"))
+
+
+async def test_a_limit_that_is_edited_in_mid_release_counts_at_once_and_in_a_later_edit_too() -> None:
+    """10 % are bad: more than the first limit, less than the second. The third gate does not fit blue-green."""
+    shop, _ = await release_with_errors(BLUE_GREEN, 0.1)
+    await shop.until(lambda: shop.phase == "Verifying")
+    edit_policy(shop, BLUE_GREEN, {**GATE, "limit": 0.3})
+    await shop.some(1)
+    assert "GatesKept" not in shop.events
+    edit_policy(shop, CANARY, {**GATE, "margin": 0.5})
+    await shop.until_outcome("Promoted")
+    assert "limit 30 %" in shop.status["history"][0]["reason"]
 
 
 async def test_half_of_the_requests_failing_is_seen_at_once() -> None:

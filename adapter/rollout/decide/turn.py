@@ -11,7 +11,7 @@ from adapter.rollout.decide.roll import rolling
 from adapter.rollout.decide.trouble import trouble
 from adapter.rollout.model.actions import Told
 from adapter.rollout.model.observation import Observation
-from adapter.rollout.model.policy import RolloutPolicy
+from adapter.rollout.model.policy import RolloutPolicy, fitting_gates
 from adapter.rollout.model.status import Outcome, Phase, Status, seconds, with_condition
 from adapter.rollout.model.verdict import Verdict
 
@@ -27,7 +27,16 @@ def decide(policy: RolloutPolicy, status: Status, seen: Observation, verdict: Ve
     after = decision.status
     if after.observed_generation != policy.metadata.generation:
         after = msgspec.structs.replace(after, observed_generation=policy.metadata.generation)
+    after = _remember_gates(ctx, after)
     return Decision(_conditions(ctx, after), decision.actions, decision.told, decision.again)
+
+
+def _remember_gates(ctx: Context, status: Status) -> Status:
+    """The status with the gates that its release goes on with, where the next edit does not fit its strategy."""
+    gates = fitting_gates(ctx.policy) if status.release else ""
+    if status.release is None or gates in ("", status.release.gates):
+        return status
+    return msgspec.structs.replace(status, release=msgspec.structs.replace(status.release, gates=gates))
 
 
 def _turn(ctx: Context) -> Decision:

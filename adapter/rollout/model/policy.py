@@ -10,6 +10,7 @@ import msgspec
 
 from adapter.kube.objects import Model, ObjectMeta
 from adapter.kube.resources import Resource
+from adapter.rollout.model.gates import read
 from adapter.rollout.model.preview import Generate, Probe
 from adapter.rollout.model.status import Status
 
@@ -153,14 +154,33 @@ def in_force(raw: dict[str, Any]) -> dict[str, Any]:
     """The raw policy with the strategy by which its release began, where one is under way.
 
     Steps, routes and the stages of gates must not change under a release: what was added by the one strategy would be
-    looked for by the other. Everything else of an edit counts at once.
+    looked for by the other. Gates that do not fit this strategy are for the next release, too: without those that it
+    has, nobody would judge it. Everything else of an edit counts at once.
     """
     release = (raw.get("status") or {}).get("release") or {}
     strategy = release.get("strategy")
     if not strategy or not isinstance(raw.get("spec"), dict):
         return raw
     others = {key: value for key, value in raw["spec"].items() if key not in STRATEGIES}
-    return {**raw, "spec": {**others, **strategy}}
+    spec = {**others, **strategy}
+    kept = _kept_gates(release.get("gates"))
+    if kept is not None and read(spec)[1]:
+        spec["gates"] = kept
+    return {**raw, "spec": spec}
+
+
+def fitting_gates(policy: RolloutPolicy) -> str:
+    """The policy's gates as its release remembers them; '' where they do not fit its strategy."""
+    fit = not read(msgspec.to_builtins(policy.spec))[1]
+    return msgspec.json.encode(policy.spec.gates, order="sorted").decode() if fit else ""
+
+
+def _kept_gates(text: object) -> list[dict[str, Any]] | None:
+    """The gates that a release remembers; None where it has none, or what is there cannot be read."""
+    try:
+        return msgspec.json.decode(text, type=list[dict[str, Any]]) if isinstance(text, str) and text else None
+    except (msgspec.MsgspecError, RecursionError):
+        return None
 
 
 class Command(Model, frozen=True):

@@ -102,6 +102,9 @@ class Release(Model, frozen=True):
     """The stable size when the release began."""
     strategy: dict[str, Any] = {}  # noqa: RUF012 - msgspec makes a fresh one for every object
     """`blueGreen` or `canary` as the policy had it when the release began: an edit of it is for the next one."""
+    gates: str = ""
+    """The newest `spec.gates` that fit this strategy, as JSON: a text, so that no number of theirs is changed or too
+    large. '' where an older build made the release, and none was seen since."""
     started_at: datetime | None = None
     since: datetime | None = None
     """When the phase (or step) began."""
