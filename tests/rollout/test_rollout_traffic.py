@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.rollout.model.actions import HTTP_ROUTES, INGRESSES, SERVICES
+from adapter.rollout.model.actions import DEPLOYMENTS, HTTP_ROUTES, INGRESSES, SERVICES
 from adapter.rollout.model.policy import RouteRef
 from adapter.rollout.model.verdict import FREE
 from adapter.rollout.traffic.gateway import Gateway
 from adapter.rollout.traffic.replicas import Replicas
-from tests.rollout.shop import NAMESPACE, Shop, rolls_back
+from tests.rollout.shop import NAMESPACE, Shop, deployment, rolls_back
 
 TABLE = {  # stable pods -> weight -> new pods: n * w / (100 - w), nearest, at least 1
     1: {1: 1, 10: 1, 25: 1, 50: 1},
@@ -152,6 +152,30 @@ async def test_gitops_puts_the_route_back_in_mid_release() -> None:
     await shop.until_outcome("Promoted")
     assert refs(shop) == [("web", 1)]
     shop.clean("web:2")
+
+
+@pytest.mark.parametrize("anew", [True, False])
+async def test_the_route_is_as_before_when_the_deployment_is_deleted_in_mid_release(
+    anew: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = await shop_behind_route().ready()
+    monkeypatch.setattr(shop, "_look", lambda: None)  # nobody is there to answer
+    shop.release("web:2")
+    await shop.until(lambda: len(refs(shop)) == 2)
+    old, lost = shop.get(DEPLOYMENTS), list[str]()
+
+    def look() -> None:
+        services = [each["metadata"]["name"] for each in shop.all(SERVICES)]
+        lost.extend(name for name, _ in refs(shop) if name not in services)
+
+    shop.every_step.append(look)
+    shop.delete(DEPLOYMENTS, old)
+    if anew:
+        shop.put(DEPLOYMENTS, deployment(3))
+    await shop.until_outcome("Deleted")
+    assert lost == []  # at no time a backend without its Service
+    assert refs(shop) == [("web", 1)]
+    assert [service["metadata"]["name"] for service in shop.all(SERVICES)] == ["web"]
 
 
 GOLDEN_INGRESS = {

@@ -21,13 +21,24 @@ def returning(ctx: Context) -> Decision:
         lambda: wants.pause(ctx),
     )
 
-    def decide_next(ctx: Context) -> Decision:
-        left = ctx.policy.spec.settle_seconds - ctx.for_seconds()
-        if left > 0:
-            return stay(ctx, "lets the last requests on the new pods end", left)
-        return go(ctx, Phase.REMOVING, "the sibling goes")
+    return pursue(ctx, todo, _settle)
 
-    return pursue(ctx, todo, decide_next)
+
+def returning_to_nobody(ctx: Context) -> Decision:
+    """Returning where the Deployment is gone, or is another one: no pods are stable, so Services take all there are."""
+    todo = first(
+        lambda: wants.services(ctx, Arm.WIDE),
+        lambda: wants.preview(ctx, Arm.WIDE),
+        lambda: router(ctx.policy).shift(ctx, 0),
+    )
+    return pursue(ctx, todo, _settle)
+
+
+def _settle(ctx: Context) -> Decision:
+    left = ctx.policy.spec.settle_seconds - ctx.for_seconds()
+    if left > 0:
+        return stay(ctx, "lets the last requests on the new pods end", left)
+    return go(ctx, Phase.REMOVING, "the sibling goes")
 
 
 def removing(ctx: Context) -> Decision:

@@ -1,10 +1,13 @@
 """One turn: from everything that is known to what is remembered, written and told."""
 
+from typing import Final
+
 import msgspec
 
 from adapter.rollout.decide import idle
+from adapter.rollout.decide.backwards import returning_to_nobody
 from adapter.rollout.decide.commands import apply_command, notice_config_change, write_edit
-from adapter.rollout.decide.common import end_release, go_back
+from adapter.rollout.decide.common import go_back
 from adapter.rollout.decide.context import ABORTABLE, Context, Decision, go
 from adapter.rollout.decide.phases import HANDLERS
 from adapter.rollout.decide.roll import rolling
@@ -14,6 +17,9 @@ from adapter.rollout.model.observation import Observation
 from adapter.rollout.model.policy import RolloutPolicy, fitting_gates
 from adapter.rollout.model.status import Outcome, Phase, Status, seconds, with_condition
 from adapter.rollout.model.verdict import Verdict
+
+GONE: Final = "the Deployment was deleted in mid-release"
+"""The reason of a release that began to go for it; from then on Services take whoever is there."""
 
 
 def decide(policy: RolloutPolicy, status: Status, seen: Observation, verdict: Verdict, now: float) -> Decision:
@@ -73,12 +79,10 @@ def _clean_up_release(ctx: Context) -> Decision:
     """The Deployment is gone, or is another one by the same name: what is left of the release goes too."""
     if ctx.status.release is None:
         return Decision(msgspec.structs.replace(ctx.status, phase=Phase.IDLE, roll=None, saved=None), again=0.0)
-    if ctx.status.phase not in (Phase.REMOVING, Phase.RESTORING, Phase.FINISHING):
-        reason = "the Deployment was deleted in mid-release"
-        return go(ctx, Phase.REMOVING, reason, outcome=Outcome.DELETED, reason=reason)
-    if ctx.status.phase is Phase.FINISHING:
-        return end_release(ctx, Outcome.DELETED, "the Deployment was deleted in mid-release")
-    return HANDLERS[ctx.status.phase](ctx)
+    if ctx.status.phase is Phase.RESTORING or ctx.release.reason == GONE:
+        return returning_to_nobody(ctx) if ctx.status.phase is Phase.RETURNING else HANDLERS[ctx.status.phase](ctx)
+    ctx = ctx._replace(status=msgspec.structs.replace(ctx.status, roll=None))
+    return go(ctx, Phase.RETURNING, GONE, outcome=Outcome.DELETED, reason=GONE)
 
 
 def _conditions(ctx: Context, status: Status) -> Status:
