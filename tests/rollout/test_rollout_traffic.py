@@ -178,6 +178,29 @@ async def test_the_route_is_as_before_when_the_deployment_is_deleted_in_mid_rele
     assert [service["metadata"]["name"] for service in shop.all(SERVICES)] == ["web"]
 
 
+@pytest.mark.parametrize("weight", [1, 99, 101, 10_000, 20_050])
+async def test_a_backend_that_a_person_adds_in_mid_release_keeps_its_part(weight: int) -> None:
+    shop = await shop_behind_route().ready()
+    shop.release("web:2")
+    await shop.until(lambda: [weight for _, weight in refs(shop)] == [90, 10])
+    other = {"name": "other", "port": 80, "weight": weight}
+    shop.edit(HTTP_ROUTES, lambda raw: raw["spec"]["rules"][1]["backendRefs"].append(other))
+    await shop.until(lambda: [weight for _, weight in refs(shop)][:2] == [10, 90])
+    # 100 times what was given, as with each weight; a multiple of 100, and what that would not be allowed for, is taken
+    # as it is
+    kept = {10_000: 100, 20_050: 200}.get(weight, weight)
+    assert refs(shop)[2] == ("other", 100 * kept)
+    await shop.until_outcome("Promoted")
+    assert refs(shop) == [("web", 1), ("other", kept)]
+
+
+def test_the_service_itself_keeps_a_weight_whatever_a_person_makes_of_it_in_mid_release() -> None:
+    gateway = Gateway(RouteRef(name="web", service="web"))
+    held = [{"name": "web", "weight": 1}, {"name": "new", "weight": 25}]  # 26 of 100
+    assert gateway._weigh_backends(held, "new", 25) == [{"name": "web", "weight": 75}, {"name": "new", "weight": 25}]
+    assert gateway._weigh_backends(held, "new", 0) == [{"name": "web", "weight": 1}]
+
+
 GOLDEN_INGRESS = {
     "ingressClassName": "nginx",
     "rules": [

@@ -75,12 +75,13 @@ class Gateway:
         total = {id(ref): _weight(ref) for ref in held}
         own = next(ref for ref in held if _names(ref, self._ref.service))
         others = sum(total[id(ref)] for ref in held if _names(ref, canary))
-        before = (total[id(own)] + others) // scale  # the Service's weight without us
+        both = total[id(own)] + others
+        before = max(both // scale, min(both, 1))  # the Service's weight without us, whatever a person made of it
         result = []
         for ref in held:
             if _names(ref, canary):
                 continue
-            base = before if ref is own else total[id(ref)] // scale
+            base = before if ref is own else _unscale(total[id(ref)], scale)
             result.append({**ref, "weight": base * (SCALE - weight if ref is own else SCALE) if weight else base})
             if ref is own and weight:
                 result.append({**ref, "name": canary, "weight": base * weight})
@@ -98,6 +99,12 @@ def _names(ref: Json, service: str) -> bool:
 
 def _weight(ref: Json) -> int:
     return int(ref.get("weight", 1))
+
+
+def _unscale(weight: int, scale: int) -> int:
+    """Another backend's weight without us. One that is no multiple was never scaled: it came in mid-release."""
+    whole, rest = divmod(weight, scale)
+    return weight if rest and weight <= MOST else whole  # a larger one could not be scaled
 
 
 def _not_programmed(route: Seen) -> str:
