@@ -5,13 +5,14 @@ The same decisions and guards, so a controller that runs after all is no danger:
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from adapter.kube.client import Client
 from adapter.kube.errors import Forbidden, KubeError, NotFound
 from adapter.rollout.act import Writer, verb
+from adapter.rollout.leftovers import leftovers
 from adapter.rollout.model.actions import delete, patch, put
-from adapter.rollout.model.observation import Json, Observation, Seen
+from adapter.rollout.model.observation import Json, Seen
 from adapter.rollout.model.policy import FINALIZER, POLICIES
 from adapter.rollout.model.status import Phase
 from adapter.rollout.observe import Reader
@@ -116,7 +117,9 @@ class Uninstaller:
     async def _leftovers(self, namespace: str, name: str) -> list[str]:
         try:
             current = await self._reader.policy(namespace, name)
-            return [] if current is None else list(leftovers(await self._reader.observe(current.policy, current.raw)))
+            if current is None:
+                return []
+            return list(leftovers(current.policy, await self._reader.observe(current.policy, current.raw)))
         except (KubeError, ValueError) as error:
             return [f"what else is not known: {error}"]
 
@@ -125,16 +128,3 @@ class Uninstaller:
             return await self._client.get(POLICIES.path(namespace, name), dict)
         except NotFound:
             return None
-
-
-def leftovers(seen: Observation) -> Iterator[str]:
-    """A sentence for each thing that a policy has changed and that is not put back."""
-    if seen.deployment is not None and seen.deployment.paused:
-        yield f"Deployment {seen.deployment.name} is paused"
-    for sibling in seen.siblings:
-        yield f"Deployment {sibling.name} was added by a release"
-    for service in seen.services:
-        if service.narrowed:
-            yield f"Service {service.name} selects pod-template-hash {service.narrowed} alone"
-    for extra in seen.extras:
-        yield f"{extra.raw.get('kind') or 'object'} {extra.name} was added by a release"

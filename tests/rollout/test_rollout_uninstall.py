@@ -8,10 +8,12 @@ import pytest
 
 from adapter.kube.errors import Forbidden
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS
-from adapter.rollout.model.actions import DEPLOYMENTS, SERVICES
-from adapter.rollout.model.policy import FINALIZER, POLICIES
+from adapter.rollout.leftovers import leftovers
+from adapter.rollout.model.actions import DEPLOYMENTS, HTTP_ROUTES, SERVICES
+from adapter.rollout.model.observation import Deployment, Observation
+from adapter.rollout.model.policy import FINALIZER, POLICIES, RolloutPolicy
 from adapter.rollout.uninstall import Uninstaller, policies
-from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, ROLLING, Shop
+from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, ROLLING, Shop, add_route_and_ingress
 
 pytestmark = pytest.mark.looptime
 KEY = (NAMESPACE, "web")
@@ -150,6 +152,58 @@ async def test_a_forced_one_goes_and_what_is_left_is_said() -> None:
     assert any(line.endswith("finalizer removed") for line in left.said)
     assert "shop/web: left: Deployment web is paused" in left.said
     assert any("left: Service web selects pod-template-hash " in line for line in left.said)
+
+
+def forbid_patches(shop: Shop) -> None:
+    """Nothing but the policy may be written from now on."""
+
+    def hook(verb: str, path: str) -> None:
+        if verb == "PATCH" and "/rolloutpolicies/" not in path:
+            raise Forbidden(403, "Forbidden", "no right to patch")
+
+    shop.client.before.append(hook)
+
+
+async def test_a_forced_one_in_a_step_of_a_rolling_release_says_what_holds_the_deployment_and_what_it_had() -> None:
+    shop = Shop(ROLLING)
+    shop.edit(DEPLOYMENTS, lambda raw: raw["spec"].update(minReadySeconds=7))
+    await shop.ready()
+    shop.release("web:2")
+    await shop.until(lambda: shop.mark == "Stepping 0" and len(shop.pods("web:2")) == 1)
+    forbid_patches(shop)
+    async with alone(shop) as left:
+        assert not await left.let_go(patience=20, force=True)
+    assert [line.removeprefix("shop/web: left: ") for line in left.said if ": left: " in line] == [
+        "Deployment web has minReadySeconds 1000000000; put back 7",
+        "Deployment web has progressDeadlineSeconds 2147483647; it had none",
+        'Deployment web has strategy {"type":"RollingUpdate","rollingUpdate":{"maxUnavailable":0,"maxSurge":1}}; '
+        'put back {"type":"RollingUpdate","rollingUpdate":{"maxSurge":"25%","maxUnavailable":"25%"}}',
+    ]
+
+
+async def test_a_forced_one_in_a_canary_by_route_says_the_weights_and_the_floor_to_put_back() -> None:
+    traffic = {"httpRoute": {"name": "web", "service": "web"}}
+    shop = Shop({"canary": {"steps": [{"weight": 25, "pauseSeconds": 5}], "traffic": traffic}}, hpa=True)
+    add_route_and_ingress(shop)
+    await shop.ready()
+    shop.release("web:2")
+    await shop.until(lambda: len(shop.get(HTTP_ROUTES)["spec"]["rules"][0]["backendRefs"]) == 2)
+    sibling = shop.status["release"]["sibling"]
+    forbid_patches(shop)
+    async with alone(shop) as left:
+        assert not await left.let_go(patience=20, force=True)
+    weights = f"web with weight 75, {sibling} with weight 25; put back web with weight 1"
+    assert f"shop/web: left: HTTPRoute web has in rules[0] {weights}" in left.said
+    assert "shop/web: left: HorizontalPodAutoscaler web has minReplicas 3; put back 2" in left.said
+
+
+async def test_of_a_held_step_whose_status_was_lost_it_is_said_that_nobody_knows_what_was_before() -> None:
+    shop = await Shop(ROLLING).ready()
+    shop.edit(DEPLOYMENTS, lambda raw: raw["spec"].update(paused=False, minReadySeconds=1_000_000_000))
+    seen = Observation(deployment=Deployment(shop.get(DEPLOYMENTS)))
+    assert list(leftovers(RolloutPolicy(), seen)) == [
+        "Deployment web has minReadySeconds 1000000000, of a step that holds it; what it had before is not known"
+    ]
 
 
 async def test_what_may_not_be_written_is_said_and_tried_again() -> None:

@@ -5,6 +5,7 @@ the whole list first. Only rules that name the Service are touched; their other 
 of such a rule is multiplied by 100 while the release lasts, so that percents of the Service's own weight are whole.
 """
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from adapter.rollout.decide.context import DONE, Context, Todo
@@ -57,14 +58,19 @@ class Gateway:
         """As many pods as keep the load of each at or below that of a stable one."""
         return -(-full * min(weight, 100) // 100)
 
-    def _patches(self, ctx: Context, route: Seen, weight: int) -> list[Json]:
-        operations = []
+    def changes(self, route: Seen, canary: str, weight: int) -> Iterator[tuple[int, list[Json], list[Json]]]:
+        """The rules that do not give the sibling its weight: index, backendRefs as they are, and as they should be."""
         for index, rule in enumerate(route.spec.get("rules") or ()):
             held = rule.get("backendRefs") or []
-            wanted = self._weigh_backends(held, ctx.release.sibling, weight)
+            wanted = self._weigh_backends(held, canary, weight)
             if wanted != held:
-                path = f"/spec/rules/{index}/backendRefs"
-                operations += [test(path, held), put(path, wanted)]
+                yield index, held, wanted
+
+    def _patches(self, ctx: Context, route: Seen, weight: int) -> list[Json]:
+        operations = []
+        for index, held, wanted in self.changes(route, ctx.release.sibling, weight):
+            path = f"/spec/rules/{index}/backendRefs"
+            operations += [test(path, held), put(path, wanted)]
         return [test("/metadata/uid", route.uid), *operations] if operations else []
 
     def _weigh_backends(self, held: list[Json], canary: str, weight: int) -> list[Json]:
