@@ -9,6 +9,7 @@ import msgspec
 
 from adapter.rollout.decide import refuse
 from adapter.rollout.decide.context import MARK, POLICY_LABEL, Context
+from adapter.rollout.decide.names import is_anothers
 from adapter.rollout.model import views
 from adapter.rollout.model.fields import without_nulls
 from adapter.rollout.model.observation import Deployment, Json, Observation, Seen, Service
@@ -16,7 +17,7 @@ from adapter.rollout.model.policy import RolloutPolicy
 from adapter.rollout.model.status import Status
 from adapter.rollout.model.template import claims
 from adapter.rollout.model.verdict import FREE
-from adapter.rollout.rivals import older, overlapping
+from adapter.rollout.rivals import older, overlapping, sharing
 from adapter.rollout.traffic.choose import router
 
 ONCE: Final = "ReadWriteOncePod"
@@ -115,17 +116,24 @@ def _context(policy: RolloutPolicy, deployment: Deployment, around: Neighbours) 
         assert spec.blue_green is not None
         blue_green = msgspec.structs.replace(spec.blue_green, preview_service="")  # it may be in another file
         policy = msgspec.structs.replace(policy, spec=msgspec.structs.replace(spec, blue_green=blue_green))
+    services = [each for each in services if each.selects(deployment.template) or _is_narrowed_by(policy, each)]
+    deployments = [Deployment(each) for each in around.of("Deployment")]
     seen = Observation(
         deployment=deployment,
-        services=tuple(each for each in services if each.selects(deployment.template) or MARK in each.labels),
+        services=tuple(services),
         route=_route(policy, around),
         rivals=(
             *older(policy, map(Seen, around.of("RolloutPolicy"))),
-            *overlapping(deployment, map(Deployment, around.of("Deployment"))),
+            *overlapping(deployment, deployments),
+            *sharing(policy, services, deployments),
         ),
         once=tuple(each for each in claims(deployment.template) if ONCE in _modes(around).get(each, ())),
     )
     return Context(policy, Status(), seen, FREE, 0.0)
+
+
+def _is_narrowed_by(policy: RolloutPolicy, service: Service) -> bool:
+    return MARK in service.labels and not is_anothers(policy, service)
 
 
 def route_of(policy: RolloutPolicy) -> tuple[str, str] | None:

@@ -40,7 +40,7 @@ from adapter.rollout.model.policy import POLICIES, RolloutPolicy, in_force
 from adapter.rollout.model.remembered import readable
 from adapter.rollout.model.status import Phase
 from adapter.rollout.model.template import claims
-from adapter.rollout.rivals import older, overlapping
+from adapter.rollout.rivals import older, overlapping, sharing
 
 S = TypeVar("S", bound=Seen)
 T = TypeVar("T")
@@ -110,13 +110,13 @@ class Reader:
             watched=await self._may(
                 self._read_watched(policy), policy.status.watched, policy, "rollout-triggers", denied
             ),
-            **await self._rarely(policy, deployment, denied),
+            **await self._rarely(policy, deployment, ours, denied),
         )
 
     # --------------------------------------------------------------------------------------------------------- within
 
     async def _rarely(
-        self, policy: RolloutPolicy, deployment: Deployment | None, denied: Sequence[str]
+        self, policy: RolloutPolicy, deployment: Deployment | None, ours: Sequence[Service], denied: Sequence[str]
     ) -> dict[str, Any]:
         """What matters only between releases, whether one may begin, and where the policy goes: whether all does."""
         where = policy.metadata.namespace
@@ -128,6 +128,7 @@ class Reader:
             self._list(POLICIES, where, Seen), self._list(DEPLOYMENTS, where, Deployment)
         )
         rivals = [*denied, *older(policy, policies), *overlapping(deployment, deployments)]
+        rivals += sharing(policy, ours, deployments)
         return {"rivals": tuple(rivals), "once": tuple(await self._once(where, deployment))}
 
     async def _once(self, namespace: str, deployment: Deployment) -> list[str]:

@@ -1,10 +1,10 @@
-"""What stands in a policy's way: other policies and Deployments on the same pods, as whole sentences. Pure."""
+"""What stands in a policy's way: others on the same Deployment, pods or Services, as whole sentences. Pure."""
 
 from collections.abc import Iterable
 
 from adapter.kube.objects import unix
 from adapter.rollout.decide.context import POLICY_LABEL
-from adapter.rollout.model.observation import Deployment, Seen
+from adapter.rollout.model.observation import Deployment, Seen, Service
 from adapter.rollout.model.policy import RolloutPolicy
 from adapter.rollout.model.template import labels_of
 
@@ -38,3 +38,21 @@ def overlapping(deployment: Deployment, others: Iterable[Deployment]) -> list[st
         ):
             sentences.append(f"Deployment {each.name} selects the same pods: give it a selector of its own")
     return sentences
+
+
+def sharing(policy: RolloutPolicy, services: Iterable[Service], deployments: Iterable[Deployment]) -> list[str]:
+    """Services that select another Deployment's pods too, which would have none of their traffic in a release.
+
+    A rolling release narrows no Service. Siblings are a release's own.
+    """
+    if policy.in_place:
+        return []
+    name = policy.spec.target_ref.name
+    others = [each for each in deployments if each.name != name and POLICY_LABEL not in each.labels]
+    return [
+        f"Service {service.name} selects pods of Deployment {each.name} too, which would lose its traffic in a "
+        f"release: give its selector a label that only the pods of {name} have, or release by spec.rolling"
+        for service in services
+        for each in others
+        if service.selects(each.template)
+    ]

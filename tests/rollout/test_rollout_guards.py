@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from adapter.kube.objects import ObjectMeta
 from adapter.kube.resources import CONFIG_MAPS, HORIZONTAL_POD_AUTOSCALERS
-from adapter.rollout.decide.names import release_id, revision, sibling
+from adapter.rollout.decide.context import MARK
+from adapter.rollout.decide.names import is_anothers, release_id, revision, sibling
 from adapter.rollout.decide.roll import gentle
 from adapter.rollout.model.actions import SECRETS
-from adapter.rollout.model.observation import Deployment
+from adapter.rollout.model.observation import Deployment, Service
 from adapter.rollout.model.policy import COMMAND, RolloutPolicy, command_of
 from adapter.rollout.model.status import Status
 from adapter.rollout.model.template import fingerprint, without_hash
@@ -27,8 +28,10 @@ JSON = st.recursive(
 )
 
 
-def policy_named(name: str, annotations: dict[str, str] | None = None, *, command: str = "") -> RolloutPolicy:
-    meta = ObjectMeta(name=name, uid="0b9c2f6e-1111", annotations=annotations or {})
+def policy_named(
+    name: str, annotations: dict[str, str] | None = None, *, command: str = "", uid: str = "0b9c2f6e-1111"
+) -> RolloutPolicy:
+    meta = ObjectMeta(name=name, uid=uid, annotations=annotations or {})
     return RolloutPolicy(metadata=meta, status=Status(command=command))
 
 
@@ -69,6 +72,30 @@ def test_names_fit_where_they_are_used(name: str, number: int, template: Any) ->
     for text in (made, release_id(policy, number), revision(policy, mark)):
         assert text[0].isalnum()
         assert text[-1].isalnum()
+
+
+@given(NAMES, st.integers(1, 10**6), st.integers(0, 9))
+def test_a_policy_knows_the_services_that_its_releases_mark_and_those_of_others(
+    name: str, number: int, shift: int
+) -> None:
+    marked = Service({"metadata": {"labels": {MARK: f"{release_id(policy_named(name), number)}-{shift}"}}})
+    assert not is_anothers(policy_named(name), marked)
+    assert is_anothers(policy_named(f"a{name}"), marked) or f"a{name}"[:36] == name[:36]
+    assert not is_anothers(policy_named(name), Service({"metadata": {}}))
+
+
+def test_a_policy_that_is_made_anew_is_the_same_by_its_name_unless_the_mark_has_it_in_part() -> None:
+    def marked_by(policy: RolloutPolicy) -> Service:
+        return Service({"metadata": {"labels": {MARK: f"{release_id(policy, 7)}-1"}}})
+
+    assert not is_anothers(policy_named("web", uid="second"), marked_by(policy_named("web", uid="first")))
+    long = "a" * 50
+    assert is_anothers(policy_named(long, uid="second"), marked_by(policy_named(f"{long}b", uid="first")))
+
+
+@pytest.mark.parametrize("mark", ["", "web", "web-1", "by hand"])
+def test_a_mark_of_nobody_is_anothers(mark: str) -> None:
+    assert is_anothers(policy_named("web"), Service({"metadata": {"labels": {MARK: mark}}}))
 
 
 @given(JSON, JSON)

@@ -66,6 +66,20 @@ def rename(body: Object, name: str) -> Object:
     return {**body, "metadata": {**body["metadata"], "name": name}}
 
 
+def shard_of(app: str, name: str) -> Object:
+    """A Deployment of its own, whose pods have a label of another one's."""
+    body = rename(web(selector={"matchLabels": {"shard": name}}), name)
+    body["spec"]["template"]["metadata"] = {"labels": {"app": app, "shard": name}}
+    return body
+
+
+def service_under_release(name: str, mark: str) -> Object:
+    """A Service as a release makes it: it selects the pods of one ReplicaSet."""
+    body = rename(service(name), name)
+    body["metadata"]["labels"] = {"streamgate.io/release": mark}
+    return {**body, "spec": {"selector": {"app": name, "pod-template-hash": "abc"}}}
+
+
 def external(kind: str, value: Any = "30") -> Object:
     target = {"type": kind, "value" if kind == "Value" else "averageValue": value}
     return {"type": "External", "external": {"metric": {"name": "queue"}, "target": target}}
@@ -86,6 +100,7 @@ ROUTE = {
     "spec": {"rules": [{"backendRefs": [{"name": "web", "port": 80}]}]},
 }
 ROUTED = {"canary": {"steps": [{"weight": 90}], "traffic": {"httpRoute": {"name": "web", "service": "web"}}}}
+SIBLING = {"name": "web-r1", "namespace": "shop", "labels": {"streamgate.io/policy": "web"}}
 PREVIEW = {"blueGreen": {"previewService": "look"}, "canary": None}
 
 WRONG: dict[str, tuple[Object, list[Object], str]] = {
@@ -129,6 +144,14 @@ WRONG: dict[str, tuple[Object, list[Object], str]] = {
     "another Deployment on its pods": (
         policy(), [web(), rename(web(), "other")], "Deployment other selects the same pods: give it a selector",
     ),
+    "a Service over the pods of another Deployment": (
+        policy(), [web(), shard_of("web", "b"), service("web")],
+        "Service web selects pods of Deployment b too, which would lose its traffic in a release",
+    ),
+    "a Service that another policy's release has narrowed": (
+        policy(), [web(), service_under_release("web", "other-7-abcde-1")],
+        "Service web is narrowed by a release of another policy (other-7-abcde-1): where that policy is gone, take",
+    ),
     "labels that do not match": (
         policy(), [web(selector={"matchLabels": {"app": "other"}})], "labels of the template do not match the selector",
     ),
@@ -150,6 +173,18 @@ RIGHT: dict[str, tuple[Object, list[Object]]] = {
     "a VPA of a rolling release": (
         policy({"canary": None, "rolling": {"steps": [{"weight": 25}]}}),
         [web(), service("web"), vpa()],
+    ),
+    "a Service over two Deployments of which one is a release's": (
+        policy(),
+        [web(), {**shard_of("web", "web-r1"), "metadata": SIBLING}, service("web")],
+    ),
+    "a Service over two Deployments, and a rolling release": (
+        policy({"canary": None, "rolling": {"steps": [{"weight": 25}]}}),
+        [web(), shard_of("web", "b"), service("web")],
+    ),
+    "a Service of its own, and one of other pods that a release has narrowed": (
+        policy(),
+        [web(), service_under_release("web", "web-7-abcde-1"), service_under_release("other", "other-7-abcde-1")],
     ),
     "a VPA that is off": (policy(), [web(), vpa("Off")]),
     "a claim for many": (policy(), [pods_with(**VOLUME), claim("ReadWriteOnce", "ReadWriteMany")]),

@@ -43,6 +43,14 @@ def twin(shop: Shop) -> None:
     shop.put(DEPLOYMENTS, body)
 
 
+def shared_service(shop: Shop) -> None:
+    body = deployment(1)
+    body["metadata"]["name"] = "shard-b"
+    body["spec"]["selector"]["matchLabels"] = {"shard": "b"}
+    body["spec"]["template"]["metadata"]["labels"] = {"app": "web", "shard": "b"}
+    shop.put(DEPLOYMENTS, body)
+
+
 def own_hash(shop: Shop) -> None:
     body = service("odd")
     body["spec"]["selector"]["pod-template-hash"] = "abc"
@@ -61,6 +69,7 @@ REFUSED: dict[str, tuple[dict[str, Any], Change, str]] = {
     "claim for one pod": ({}, claim, "claim data is ReadWriteOncePod"),
     "two policies": ({}, rival, "RolloutPolicy older releases Deployment web already"),
     "two Deployments": ({}, twin, "Deployment twin selects the same pods"),
+    "a Service over two Deployments": ({}, shared_service, "Service web selects pods of Deployment shard-b too"),
     "a Service with a hash": ({}, own_hash, "Service odd selects a pod-template-hash"),
     "no preview": ({"blueGreen": {"previewService": "preview"}}, lambda shop: None, "no Service preview"),
     "no strategy": ({"blueGreen": None}, lambda shop: None, "exactly one of blueGreen, canary and rolling"),

@@ -1,7 +1,8 @@
 """Names of what a release adds."""
 
+from adapter.rollout.decide.context import MARK
 from adapter.rollout.model.actions import CONTROLLER_REVISIONS, Create
-from adapter.rollout.model.observation import Deployment, Json
+from adapter.rollout.model.observation import Deployment, Json, Service
 from adapter.rollout.model.policy import POLICIES, RolloutPolicy
 
 MAX_NAME = 63
@@ -16,7 +17,24 @@ def sibling(deployment: Deployment, number: int, fingerprint: str) -> str:
 def release_id(policy: RolloutPolicy, number: int) -> str:
     """The release's id, good as a label's value: policy, number, and the policy's own uid in short."""
     tail = f"-{number}-{policy.metadata.uid[:5]}"
-    return policy.metadata.name[: 50 - len(tail)].rstrip("-.") + tail
+    return _head(policy, tail) + tail
+
+
+def is_anothers(policy: RolloutPolicy, service: Service) -> bool:
+    """Whether a release of another policy has marked a Service.
+
+    A policy that was made anew has another uid and is the same one by its name, where the mark has room for all of it.
+    """
+    parts = service.labels.get(MARK, "").rsplit("-", 3)  # what `release_id` gives, and a shift
+    if len(parts) < 4:
+        return MARK in service.labels
+    head, number, uid, _ = parts
+    own = _head(policy, f"-{number}-{uid}")
+    return head != own or (own != policy.metadata.name and not uid.startswith(policy.metadata.uid[:5]))
+
+
+def _head(policy: RolloutPolicy, tail: str) -> str:
+    return policy.metadata.name[: 50 - len(tail)].rstrip("-.")
 
 
 def revision(policy: RolloutPolicy, fingerprint: str) -> str:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import msgspec
 
 from adapter.rollout.decide.context import MARK, Context
+from adapter.rollout.decide.names import is_anothers
 from adapter.rollout.model.gates import read
 from adapter.rollout.model.policy import RolloutPolicy
-from adapter.rollout.model.template import host_ports, labels_of
+from adapter.rollout.model.template import HASH, host_ports, labels_of
 from adapter.rollout.traffic.choose import router
 
 MAX_STEPS = 20
@@ -73,6 +74,11 @@ def of_services(ctx: Context) -> Iterator[str]:
     for service in others:
         if service.narrowed and MARK not in service.labels:
             yield f"Service {service.name} selects a pod-template-hash by itself: take it out of the selector"
+        if is_anothers(ctx.policy, service):
+            yield (
+                f"Service {service.name} is narrowed by a release of another policy ({service.labels[MARK]}): where "
+                f"that policy is gone, take the label {MARK}, and {HASH} from the selector, off it"
+            )
         if not service.selects(ctx.deployment.template):
             yield (
                 f"Service {service.name} selects the stable pods but not those of the new template: "

@@ -138,6 +138,8 @@ def _select(ctx: Context, targets: Iterable[Service], arm: Arm) -> Todo:
     mark = "" if arm is Arm.WIDE else f"{ctx.release.id}-{ctx.release.shift}"
     actions, unmet = list[Action](), ""
     for service in targets:
+        if names.is_anothers(ctx.policy, service):
+            continue  # whoever narrowed it widens it: two that write it in turns would never end
         if operations := _selector(service, wanted, mark):
             why = f"Service {service.name} selects {arm.value} pods"
             actions.append(patch(SERVICES, service, operations, why))
