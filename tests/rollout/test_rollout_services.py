@@ -1,4 +1,4 @@
-"""Services that more than one Deployment's pods stand behind, and what another policy's release does to them."""
+"""Services that do not select just a Deployment's pods: those of another one too, or those of one template alone."""
 
 from typing import Any
 
@@ -145,3 +145,50 @@ async def test_what_a_policy_of_another_name_has_left_narrowed_is_said_and_one_o
     await shop.some(5)
     assert shop.status["message"] == "nothing to release"
     assert shop.get(SERVICES)["spec"]["selector"] == {"app": "web"}
+
+
+def relabel(shop: Shop, **labels: str) -> None:
+    """Begins a release whose pods have other labels, too."""
+
+    def change(raw: Any) -> None:
+        raw["spec"]["template"]["metadata"]["labels"] |= labels
+        raw["spec"]["template"]["spec"]["containers"][0]["image"] = "web:2"
+
+    shop.edit(DEPLOYMENTS, change)
+
+
+def note_gaps(shop: Shop, name: str) -> list[str]:
+    """The phases in which a Service that once had a pod had none, as they come."""
+    gaps: list[str] = []
+    served = [False]
+
+    def look() -> None:
+        images = shop.get(SERVICES, name) and images_behind(shop, name)
+        served[0] = served[0] or bool(images)
+        if served[0] and not images:
+            gaps.append(shop.mark)
+
+    shop.every_step.append(look)
+    return gaps
+
+
+@pytest.mark.parametrize(
+    ("strategy", "phase"),
+    [(BLUE_GREEN, "Previewing"), (BLUE_GREEN, "Verifying"), (CANARY, "Stepping 1"), (ROLLING, "Stepping 0")],
+)
+async def test_a_service_of_the_stable_pods_alone_that_comes_in_mid_release_is_never_without_a_pod(
+    strategy: Any, phase: str
+) -> None:
+    shop = await Shop(strategy).ready()
+    relabel(shop, tier="back")
+    await shop.until(lambda: shop.mark == phase and shop.status["release"].get("reached"))
+    shop.put(SERVICES, service_over("front", app="web", tier="front"))
+    gaps = note_gaps(shop, "front")
+    await shop.until(lambda: shop.outcomes, steps=60)
+    await shop.some(5)
+    (past,) = shop.status["history"]
+    assert past["outcome"] == "RolledBack"
+    assert "Service front selects the stable pods but not those of the new template" in past["reason"]
+    assert images_behind(shop, "front") == {"web:1"}
+    assert not gaps
+    assert not shop.blackouts

@@ -1,12 +1,13 @@
 """Why a policy is not followed as things are: one sentence that says what to change."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from adapter.rollout.decide.context import MARK, Context
 from adapter.rollout.decide.names import is_anothers
 from adapter.rollout.model.gates import read
+from adapter.rollout.model.observation import Json, Service
 from adapter.rollout.model.policy import RolloutPolicy
 from adapter.rollout.model.template import HASH, host_ports, labels_of
 from adapter.rollout.traffic.choose import router
@@ -79,7 +80,13 @@ def of_services(ctx: Context) -> Iterator[str]:
                 f"Service {service.name} is narrowed by a release of another policy ({service.labels[MARK]}): where "
                 f"that policy is gone, take the label {MARK}, and {HASH} from the selector, off it"
             )
-        if not service.selects(ctx.deployment.template):
+    yield from of_stable_alone(seen.services, ctx.deployment.template)
+
+
+def of_stable_alone(services: Iterable[Service], new: Json) -> Iterator[str]:
+    """A sentence for each of the stable pods' Services that would have no pod once all are of the template `new`."""
+    for service in services:
+        if not service.selects(new):
             yield (
                 f"Service {service.name} selects the stable pods but not those of the new template: "
                 "keep its labels in the template"

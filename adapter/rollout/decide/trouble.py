@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 
 from adapter.rollout.decide import wants
 from adapter.rollout.decide.context import Context
+from adapter.rollout.decide.refuse import of_stable_alone
 from adapter.rollout.evidence.breaker import SHARED, UNREADY_S
 from adapter.rollout.model.observation import Pod
 from adapter.rollout.model.status import Outcome, Phase, seconds
@@ -30,7 +31,9 @@ def trouble(ctx: Context) -> Trouble | None:
         return None
     if ctx.deleting and not _is_decided(ctx):
         return Trouble(Outcome.DELETED, "the policy is being deleted")
-    return _template_trouble(ctx) or _loss_trouble(ctx) or _verdict_trouble(ctx) or _crashing(ctx)
+    return (
+        _template_trouble(ctx) or _loss_trouble(ctx) or _service_trouble(ctx) or _verdict_trouble(ctx) or _crashing(ctx)
+    )
 
 
 def _is_decided(ctx: Context) -> bool:
@@ -58,6 +61,14 @@ def _loss_trouble(ctx: Context) -> Trouble | None:
     if rolled:
         return Trouble(Outcome.SUPERSEDED, "the Deployment was un-paused by somebody else in mid-release")
     return None
+
+
+def _service_trouble(ctx: Context) -> Trouble | None:
+    """A Service that came in mid-release, for the stable pods alone: moved to the new ones, it would have no pod."""
+    stable = wants.stable_set(ctx)
+    services = [service for service in ctx.seen.services if stable and service.selects(stable.template)]
+    why = next(of_stable_alone(services, ctx.deployment.template), "")
+    return Trouble(Outcome.ROLLED_BACK, why) if why else None
 
 
 def _verdict_trouble(ctx: Context) -> Trouble | None:
