@@ -192,3 +192,62 @@ async def test_a_service_of_the_stable_pods_alone_that_comes_in_mid_release_is_n
     assert images_behind(shop, "front") == {"web:1"}
     assert not gaps
     assert not shop.blackouts
+
+
+OF_THE_NEW = service_over("two", app="web", version="2")
+BEFORE, LATE = "before", "in mid-release"
+
+
+@pytest.mark.parametrize("strategy", [BLUE_GREEN, CANARY], ids=["blue-green", "canary"])
+@pytest.mark.parametrize("comes", [BEFORE, LATE])
+async def test_a_service_of_the_new_pods_alone_holds_no_promotion_up(strategy: Any, comes: str) -> None:
+    shop = await Shop(strategy).ready()
+    if comes == BEFORE:
+        shop.put(SERVICES, OF_THE_NEW)
+    relabel(shop, version="2")
+    if comes == LATE:
+        await shop.until(lambda: shop.phase == "Verifying")
+        shop.put(SERVICES, OF_THE_NEW)
+    await shop.until_outcome("Promoted")
+    assert images_behind(shop, "two") == {"web:2"}
+    assert shop.get(SERVICES, "two")["spec"]["selector"] == {"app": "web", "version": "2"}
+
+
+async def test_a_service_of_the_new_pods_alone_has_none_of_them_before_the_switch_of_blue_green() -> None:
+    shop = await Shop(BLUE_GREEN).ready()
+    shop.put(SERVICES, OF_THE_NEW)
+    relabel(shop, version="2")
+    early: set[str] = set()
+    await shop.until(lambda: shop.phase == "Starting")
+    while shop.phase != "Switching":
+        early |= images_behind(shop, "two")
+        await shop.step()
+    assert not early
+    assert images_behind(shop, "two") == {"web:2"}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "phase"), [(BLUE_GREEN, "Previewing"), (BLUE_GREEN, "Verifying"), (CANARY, "Stepping 1")]
+)
+@pytest.mark.parametrize("comes", [BEFORE, LATE])
+@pytest.mark.parametrize("deleted", [False, True], ids=["abort", "deletion"])
+async def test_going_back_waits_for_no_pod_of_a_service_of_the_new_ones(
+    strategy: Any, phase: str, comes: str, deleted: bool
+) -> None:
+    shop = await Shop(strategy).ready()
+    if comes == BEFORE:
+        shop.put(SERVICES, OF_THE_NEW)
+    relabel(shop, version="2")
+    await shop.until(lambda: shop.mark == phase and shop.status["release"].get("reached"))
+    if comes == LATE:
+        shop.put(SERVICES, OF_THE_NEW)
+        await shop.some(2)
+    if deleted:
+        shop.delete_policy()
+    else:
+        shop.command("abort")
+    await shop.until(lambda: shop.outcomes or shop.get(POLICIES) is None, steps=60)
+    await shop.some(5)
+    assert shop.get(SERVICES, "two")["spec"]["selector"] == {"app": "web", "version": "2"}
+    assert shop.pods() == shop.pods("web:1")
+    assert not shop.blackouts

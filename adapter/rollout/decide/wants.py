@@ -175,9 +175,17 @@ def _unmet_by_slices(ctx: Context, service: Service, arm: Arm, mark: str) -> str
     ready = {name for each in slices for name in each.ready}
     if ready - pods:
         return f"Service {service.name} to leave pods that are not {arm.value}"
-    if not ready and ctx.deployment.replicas:
+    if not ready and ctx.deployment.replicas and _may_have_pods(ctx, service, arm):
         return f"Service {service.name} to have a ready pod"
     return ""
+
+
+def _may_have_pods(ctx: Context, service: Service, arm: Arm) -> bool:
+    """Whether a Service selects the template of an arm: one over a single version never has pods of the other."""
+    if arm is Arm.CANARY:
+        return service.selects(ctx.deployment.template)
+    stable = stable_set(ctx)
+    return stable is None or service.selects(stable.template)
 
 
 # ---- sibling
