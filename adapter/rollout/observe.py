@@ -5,7 +5,7 @@ whatever we remember. Lists are narrowed by label where labels can do it.
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -42,6 +42,9 @@ from adapter.rollout.model.status import Phase
 from adapter.rollout.model.template import claims
 from adapter.rollout.rivals import older, overlapping, sharing
 
+MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"
+BY_SELECTOR: Final = "endpointslice-controller.k8s.io"
+"""Kubernetes' own controller of EndpointSlices; those of anybody else follow no Service's selector."""
 S = TypeVar("S", bound=Seen)
 T = TypeVar("T")
 
@@ -156,7 +159,8 @@ class Reader:
         if not services:
             return []
         names = ",".join(sorted(set(services)))
-        return await self._list(ENDPOINT_SLICES, namespace, Slice, f"kubernetes.io/service-name in ({names})")
+        slices = await self._list(ENDPOINT_SLICES, namespace, Slice, f"kubernetes.io/service-name in ({names})")
+        return [each for each in slices if each.labels.get(MANAGED_BY, BY_SELECTOR) == BY_SELECTOR]
 
     async def _read_watched(self, policy: RolloutPolicy) -> dict[str, str]:
         """Kind/name of each object that the policy watches -> the fingerprint of its data."""

@@ -7,8 +7,9 @@ import pytest
 from adapter.kube.errors import KubeError
 from adapter.rollout.model.actions import DEPLOYMENTS, ENDPOINT_SLICES, SERVICES
 from adapter.rollout.model.policy import POLICIES
+from adapter.rollout.model.verdict import FREE
 from adapter.rollout.turns import Turns
-from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, ROLLING, Shop, deployment, service
+from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, ROLLING, Shop, deployment, rolls_back, service
 
 MARK = "streamgate.io/release"
 
@@ -145,6 +146,33 @@ async def test_what_a_policy_of_another_name_has_left_narrowed_is_said_and_one_o
     await shop.some(5)
     assert shop.status["message"] == "nothing to release"
     assert shop.get(SERVICES)["spec"]["selector"] == {"app": "web"}
+
+
+@pytest.mark.parametrize("verdict", [FREE, rolls_back()], ids=["good", "bad"])
+@pytest.mark.parametrize(
+    ("labels", "waited_for"),
+    [({"managed-by": "staff"}, False), ({"managed-by": "endpointslice-controller.k8s.io"}, True), ({}, True)],
+    ids=["by hand", "Kubernetes' own", "of nobody"],
+)
+async def test_a_release_waits_for_no_slice_that_somebody_else_manages(
+    verdict: Any, labels: dict[str, str], waited_for: bool
+) -> None:
+    shop = await Shop(BLUE_GREEN).ready()
+    shop._look = lambda: None  # type: ignore[method-assign]  # it has no pod at its endpoint
+    labels = {f"endpointslice.kubernetes.io/{key}": value for key, value in labels.items()}
+    endpoint = {"addresses": ["10.9.9.9"], "conditions": {"ready": True}}
+    meta = {"name": "vm", "namespace": NAMESPACE, "labels": {"kubernetes.io/service-name": "web", **labels}}
+
+    def write() -> None:
+        shop.put(ENDPOINT_SLICES, {"metadata": meta, "endpoints": [endpoint]})
+
+    shop.every_step.append(write)
+    await shop.some(1)
+    shop.ears.say = lambda phase: verdict if phase == "Verifying" else FREE
+    shop.release("web:2")
+    await shop.some(60)
+    assert bool(shop.outcomes) is not waited_for
+    assert waited_for == (shop.status["message"] == "waits for the EndpointSlices of Service web to show its selector")
 
 
 def relabel(shop: Shop, **labels: str) -> None:
