@@ -49,6 +49,8 @@ class Simulator:
         """Pods that the namespace's ResourceQuota allows."""
         self.health: Callable[[Object], str] = lambda pod: "ok"
         """Of a pod: ok, crash (crash-loops), never (is never ready)."""
+        self.ends: Callable[[Object], bool] = lambda pod: True
+        """Whether a deleted pod ends when its grace is over; one whose node is lost does not."""
         self.restarts: dict[str, int] = {}
         """Pod -> how often its container was restarted so far."""
         self.made = itertools.count()
@@ -87,7 +89,7 @@ class Simulator:
                 continue
             if pod["metadata"].get("deletionTimestamp"):
                 self.dying[uid] = self.dying.get(uid, 0) + 1
-                if self.dying[uid] > self.grace:
+                if self.dying[uid] > self.grace and self.ends(pod):
                     self.gone.append(pod["metadata"]["name"])
                     self.remove(PODS, pod)
                 continue
@@ -105,8 +107,8 @@ class Simulator:
             if pod.get("status") != status:
                 self.put(PODS, {**pod, "status": status})
 
-    def _stamp(self) -> str:
-        return datetime.fromtimestamp(self.now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    def _stamp(self, later: int = 0) -> str:
+        return datetime.fromtimestamp(self.now + later, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def _readiness(self, before: Object, ready: str) -> Object:
         old: Object = next(iter(before.get("conditions") or ()), {})
@@ -114,7 +116,7 @@ class Simulator:
         return {"type": "Ready", "status": ready, "lastTransitionTime": changed}
 
     def end(self, pod: Object) -> None:
-        pod["metadata"]["deletionTimestamp"] = "2026-11-26T08:00:00Z"
+        pod["metadata"]["deletionTimestamp"] = self._stamp(self.grace)
         pod["status"]["conditions"] = [self._readiness(pod["status"], "False")]
         self.put(PODS, pod)
 

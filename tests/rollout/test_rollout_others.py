@@ -8,7 +8,7 @@ from adapter.kube.resources import CONFIG_MAPS, HORIZONTAL_POD_AUTOSCALERS, PODS
 from adapter.rollout.model.actions import DEPLOYMENTS, REPLICA_SETS, SERVICES
 from adapter.rollout.model.policy import POLICIES
 from adapter.rollout.model.verdict import FREE
-from tests.rollout.shop import BLUE_GREEN, CANARY, Shop, autoscaler, rolls_back, service
+from tests.rollout.shop import BLUE_GREEN, CANARY, Shop, autoscaler, image_of, rolls_back, service
 
 BOTH = {"blue-green": BLUE_GREEN, "canary": CANARY}
 STRATEGIES = pytest.mark.parametrize("strategy", BOTH.values(), ids=BOTH)
@@ -245,6 +245,23 @@ async def test_a_drained_node_takes_a_new_pod_and_the_release_goes_on() -> None:
     shop.simulator.end(victim)
     await shop.until_outcome("Promoted")
     shop.clean("web:2")
+
+
+@STRATEGIES
+async def test_a_lost_node_never_says_that_a_new_pod_has_ended_and_the_next_release_does_not_wait_for_it(
+    strategy: Any,
+) -> None:
+    shop = await Shop(strategy).ready()
+    shop.release("web:2")
+    await shop.until(lambda: shop.phase in ("Previewing", "Stepping") and shop.pods("web:2"))
+    shop.simulator.ends = lambda pod: image_of(pod) != "web:2"
+    shop.command("abort")
+    await shop.until_outcome("Aborted")
+    # deleted a second after the sibling, its grace is 3 s, settleSeconds 2, and those are over a second later
+    assert shop.since["Restoring"] - shop.since["Removing"] == 1 + 3 + 2 + 1
+    shop.release("web:3")
+    await shop.until_outcome("Promoted")
+    shop.clean("web:3")
 
 
 async def test_abort_works_while_stable_is_short_of_a_pod() -> None:

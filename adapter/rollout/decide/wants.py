@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from adapter.kube.objects import unix
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS
 from adapter.rollout.decide import names
 from adapter.rollout.decide.context import DONE, MARK, POLICY_LABEL, Context, Todo
@@ -208,14 +209,23 @@ def sibling(ctx: Context, replicas: int) -> Todo:
 
 
 def sibling_gone(ctx: Context) -> Todo:
-    """The sibling is deleted and its pods are gone."""
+    """The sibling is deleted and its pods are gone, or should be."""
     sibling = ctx.seen.sibling(ctx.release.sibling)
     if sibling is not None and not sibling.going:
         return Todo((delete(DEPLOYMENTS, sibling, "the new template gets no pods any more"),))
-    left = [pod for pod in canary_pods(ctx) if pod.owner not in _original_sets(ctx)]
+    left = [pod for pod in canary_pods(ctx) if pod.owner not in _original_sets(ctx) and not _is_overdue(ctx, pod)]
     if sibling is not None or left:
         return Todo(unmet=f"{len(left)} pods of {ctx.release.sibling} to end")
     return DONE
+
+
+def _is_overdue(ctx: Context, pod: Pod) -> bool:
+    """Whether a pod's grace, at whose end its deletionTimestamp is, and `settle` are over: its node is lost.
+
+    No Service sends it anything, as it is being deleted; only its node could say that it has ended.
+    """
+    over = unix(pod.meta.get("deletionTimestamp"))
+    return over is not None and ctx.now > over + ctx.policy.spec.settle_seconds
 
 
 def _sibling(ctx: Context, replicas: int) -> Json:
