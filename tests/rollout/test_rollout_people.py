@@ -4,9 +4,13 @@ from typing import Any
 
 import pytest
 
+from adapter.rollout.cli.wait import exit_code
+from adapter.rollout.model.actions import CONTROLLER_REVISIONS, DEPLOYMENTS, EVENTS, REPLICA_SETS
+from adapter.rollout.model.observation import Deployment
 from adapter.rollout.model.policy import POLICIES
 from adapter.rollout.model.verdict import FREE
-from tests.rollout.shop import BLUE_GREEN, CANARY, Shop, rolls_back
+from adapter.rollout.observe import Reader
+from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, Shop, image_of, rolls_back
 
 STRATEGIES = pytest.mark.parametrize("strategy", [BLUE_GREEN, CANARY], ids=["blue-green", "canary"])
 
@@ -25,6 +29,98 @@ async def test_undo_puts_the_stable_template_back_and_then_the_one_before(strate
     shop.command("undo", key="b")
     await shop.some(10)
     assert shop.template["spec"]["containers"][0]["image"] == "web:1"
+    assert shop.phase == "Idle"
+
+
+async def wait_code(shop: Shop) -> int | None:
+    """What `wait` would end with now."""
+    read = await Reader(shop.client).policy(NAMESPACE, "web")
+    assert read is not None
+    return exit_code(read[0], Deployment(shop.get(DEPLOYMENTS)))
+
+
+def reasons_to_ignore(shop: Shop) -> list[str]:
+    return [event["message"] for event in shop.all(EVENTS) if event["reason"] == "Ignored"]
+
+
+async def roll_ungated(shop: Shop, seconds: int = 60) -> None:
+    """Somebody un-pauses the Deployment with a new image, and we look again after so long; in 60 s the roll is over."""
+    shop.release("web:2")
+    shop.edit(DEPLOYMENTS, lambda raw: raw["spec"].update(paused=False))
+    for _ in range(seconds):
+        shop.now += 1.0
+        shop.simulator.now = shop.now
+        shop.simulator.step()
+    await shop.step()
+
+
+@STRATEGIES
+async def test_a_template_that_is_taken_at_no_replicas_is_promoted_for_wait_after_a_rollback(strategy: Any) -> None:
+    shop = await Shop(strategy).ready()
+    shop.ears.say = lambda phase: rolls_back() if phase in ("Verifying", "Stepping") else FREE
+    shop.release("web:2")
+    await shop.until_outcome("RolledBack")
+    assert await wait_code(shop) == 1
+    shop.scale(0)
+    await shop.some(10)
+    shop.release("web:3")
+    assert await wait_code(shop) is None
+    await shop.some(30)
+    assert await wait_code(shop) == 0
+    newest = shop.status["history"][0]
+    assert (newest["number"], newest["outcome"], newest["reason"]) == (2, "Promoted", "there were no pods to judge")
+
+
+async def test_undo_goes_back_to_the_template_before_one_that_was_taken_at_no_replicas() -> None:
+    shop = await Shop(BLUE_GREEN).ready()
+    shop.scale(0)
+    await shop.some(10)
+    shop.release("web:2")
+    await shop.some(30)
+    shop.scale(3)
+    await shop.some(10)
+    shop.blackouts.clear()  # while the first pods started
+    shop.command("undo")
+    await shop.until(lambda: len(shop.outcomes) == 2)
+    await shop.some(5)
+    assert shop.outcomes == ["Promoted", "Promoted"]
+    shop.clean("web:1")
+
+
+async def test_undo_goes_back_to_the_template_before_an_ungated_roll() -> None:
+    shop = await Shop(BLUE_GREEN).ready()
+    await roll_ungated(shop)
+    assert shop.outcomes == ["Promoted"]
+    assert "no gate judged it" in shop.status["history"][0]["reason"]
+    assert await wait_code(shop) == 0
+    shop.command("undo")
+    await shop.until(lambda: len(shop.outcomes) == 2)
+    await shop.some(5)
+    shop.clean("web:1")
+
+
+async def test_a_roll_back_to_the_stable_template_is_no_release_of_its_own() -> None:
+    shop = await Shop(BLUE_GREEN).ready()
+    await roll_ungated(shop, seconds=2)
+    assert shop.phase == "Rolling"
+    await shop.until(lambda: shop.phase == "Preparing")  # the edit begins again as a release
+    assert shop.outcomes == []
+    assert not shop.status.get("previous")
+
+
+@pytest.mark.parametrize("lost", [False, True])
+async def test_undo_without_a_template_to_go_back_to_says_so(lost: bool) -> None:
+    shop = await Shop(BLUE_GREEN).ready()
+    if lost:
+        await roll_ungated(shop)
+        for resource in (CONTROLLER_REVISIONS, REPLICA_SETS):
+            for each in shop.all(resource):
+                if resource == CONTROLLER_REVISIONS or image_of(each["spec"]["template"]) == "web:1":
+                    shop.simulator.remove(resource, each)
+    shop.command("undo")
+    await shop.some(5)
+    (why,) = reasons_to_ignore(shop)
+    assert ("is not stored" if lost else "there is no template before this one") in why
     assert shop.phase == "Idle"
 
 

@@ -33,13 +33,14 @@ def apply_command(ctx: Context) -> Decision | None:
         told = Told("Aborting", reason)
         return go_back(ctx._replace(status=status), Outcome.ABORTED, reason, told)
     changed = _apply_verb(ctx, status, command)
-    if changed is None:
-        told = Told("Ignored", f"{command.verb[:32]!r} means nothing while the phase is {status.phase}", True)
+    if isinstance(changed, str):
+        told = Told("Ignored", f"{command.verb[:32]!r} means nothing {changed}", True)
         return Decision(status, (), (told,), 0.0)
     return Decision(changed, (), (Told("Commanded", f"a person said {command.verb}"),), 0.0)
 
 
-def _apply_verb(ctx: Context, status: Status, command: Command) -> Status | None:
+def _apply_verb(ctx: Context, status: Status, command: Command) -> Status | str:
+    """The status that the command leads to, or why it leads to none, as the end of a sentence."""
     releasing = status.release is not None and ctx.abortable
     replace = msgspec.structs.replace
     match command.verb:
@@ -54,20 +55,22 @@ def _apply_verb(ctx: Context, status: Status, command: Command) -> Status | None
             return replace(status, refused="")
         case "undo" if status.phase in STEADY:
             target = _undo_target(ctx)
-            return replace(status, edit=Edit(template=target)) if target else None
+            if not target:
+                return "now: there is no template before this one"
+            if wants.template_of(ctx, target) is None:
+                return "now: the template to go back to is not stored, and no ReplicaSet has it"
+            return replace(status, edit=Edit(template=target))
         case "restart" if status.phase in STEADY:
             return replace(status, edit=Edit(restarted_at=rfc3339_seconds(ctx.now)))
-    return None
+    return f"while the phase is {status.phase}"
 
 
 def _undo_target(ctx: Context) -> str:
-    """The fingerprint that `undo` goes back to: the stable one, or the previous one where that is written now;
-    '' where that template is not to be had."""
+    """The fingerprint that `undo` goes back to: the stable one, or the previous one where that is written now; '' where
+    there was none."""
     stable, wanted = wants.stable_set(ctx), ctx.status.stable.fingerprint
     now = ctx.deployment.fingerprint
-    if now in (wanted, stable.fingerprint if stable else ""):
-        wanted = ctx.status.previous
-    return wanted if wanted in ctx.seen.revisions or (stable and wanted == ctx.status.stable.fingerprint) else ""
+    return ctx.status.previous if now in (wanted, stable.fingerprint if stable else "") else wanted
 
 
 def write_edit(ctx: Context) -> Decision | None:
@@ -102,9 +105,7 @@ def notice_config_change(ctx: Context) -> Decision | None:
 
 def _target(ctx: Context, edit: Edit) -> Json | None:
     if edit.template:
-        stable = wants.stable_set(ctx)
-        kept = stable.template if stable and edit.template == ctx.status.stable.fingerprint else None
-        return ctx.seen.revisions.get(edit.template) or kept
+        return wants.template_of(ctx, edit.template)
     key, value = (RESTARTED, edit.restarted_at) if edit.restarted_at else (CONFIG, edit.config)
     template: dict[str, Any] = ctx.deployment.template
     meta = template.get("metadata") or {}

@@ -198,6 +198,20 @@ def others(ctx: Context) -> set[str]:
     }
 
 
+def take_unjudged(ctx: Context, stable: Revision, why: str) -> Status:
+    """The status once `stable` serves although no release judged it; if its template is new, the history has it too.
+
+    Else the release before would be the last one for `wait`, and `undo` would know no template to go back to.
+    """
+    status = msgspec.structs.replace(ctx.status, stable=stable)
+    if stable.fingerprint == ctx.status.stable.fingerprint:
+        return status
+    number, now = status.number + 1, at(ctx.now)
+    past = Past(Outcome.PROMOTED, number, stable.fingerprint, reason=why, started_at=now, ended_at=now)
+    history = (past, *status.history)[:HISTORY]
+    return msgspec.structs.replace(status, previous=ctx.status.stable.fingerprint, number=number, history=history)
+
+
 def end_release(ctx: Context, outcome: Outcome, reason: str) -> Decision:
     """Ends the release with `outcome`, and puts it into the history."""
     release, status = ctx.release, ctx.status

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from adapter.rollout.decide import names, wants
-from adapter.rollout.decide.common import POLL, roll
+from adapter.rollout.decide.common import POLL, roll, take_unjudged
 from adapter.rollout.decide.context import POLICY_LABEL, Context, Decision, say, strategy
 from adapter.rollout.decide.lost import holds, largest, recover_held_step, remains
 from adapter.rollout.decide.refuse import refusal
@@ -189,9 +189,8 @@ def _resolve_ungated_roll(ctx: Context) -> Decision:
         told = Told(
             "Interfered", f"an ungated roll to {replica_set.name} is complete: it is the stable revision now", True
         )
-        return Decision(
-            msgspec.structs.replace(status, stable=stable, previous=status.stable.fingerprint), (), (told,), 0.0
-        )
+        why = "no gate judged it: somebody else un-paused the Deployment, and its own roll was complete"
+        return Decision(take_unjudged(ctx, stable, why), (), (told,), 0.0)
     if not (todo := wants.pause(ctx)).done:
         return Decision(status, todo.actions, again=0.0)
     missing = [

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from adapter.rollout.decide import names
-from adapter.rollout.decide.common import POLL
+from adapter.rollout.decide.common import POLL, take_unjudged
 from adapter.rollout.decide.context import POLICY_LABEL, Context, Decision, say
 from adapter.rollout.model.actions import DEPLOYMENTS, Operation, Told, drop, patch, put
 from adapter.rollout.model.observation import Deployment, Json
@@ -127,7 +127,8 @@ def _leave_roll(ctx: Context, wanted: Roll) -> Decision:
             status.release, hash=served.hash, since=at(ctx.now), reached=None, waiting_since=None
         )
     else:
-        changes["stable"] = Revision(fingerprint=wanted.to, hash=served.hash, deployment=uid)
+        stable = Revision(fingerprint=wanted.to, hash=served.hash, deployment=uid)
+        status = take_unjudged(ctx, stable, "there were no pods to judge")
         changes["saved"] = None
     told = Told("Rolled", f"the Deployment has rolled to template {wanted.to}")
     return Decision(msgspec.structs.replace(status, **changes), (), (told,), 0.0)

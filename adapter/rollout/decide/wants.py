@@ -270,6 +270,15 @@ def stable_set(ctx: Context) -> ReplicaSet | None:
     )
 
 
+def template_of(ctx: Context, fingerprint: str) -> Json | None:
+    """The template by its fingerprint, as it was stored or as a ReplicaSet of the Deployment has it; None where nobody
+    has it."""
+    own = {each.fingerprint: each.template for each in ctx.seen.replica_sets_of(ctx.deployment.uid)}
+    if stable := stable_set(ctx):  # an API server of another version may have defaulted its fields otherwise
+        own[ctx.status.stable.fingerprint] = stable.template
+    return ctx.seen.revisions.get(fingerprint) or own.get(fingerprint)
+
+
 def stable_pods(ctx: Context) -> list[Pod]:
     """Pods of the stable ReplicaSet: told apart by their owner."""
     stable = stable_set(ctx)
