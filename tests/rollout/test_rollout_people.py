@@ -10,7 +10,7 @@ from adapter.rollout.model.observation import Deployment
 from adapter.rollout.model.policy import POLICIES
 from adapter.rollout.model.verdict import FREE
 from adapter.rollout.observe import Reader
-from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, Shop, image_of, rolls_back
+from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, ROLLING, Shop, image_of, rolls_back
 
 STRATEGIES = pytest.mark.parametrize("strategy", [BLUE_GREEN, CANARY], ids=["blue-green", "canary"])
 
@@ -208,6 +208,92 @@ async def test_a_manual_step_waits_for_promote() -> None:
     assert shop.mark == "Stepping 0"
     shop.command("promote")
     await shop.until_outcome("Promoted")
+
+
+@pytest.mark.parametrize(
+    ("spec", "mark"),
+    [
+        ({"blueGreen": {"previewSeconds": 3, "verifySeconds": 8, "manual": True}}, mark)
+        for mark in ("Preparing", "Starting")
+    ]
+    + [({"canary": {"steps": [{"weight": 25, "manual": True, "pauseSeconds": 1}]}}, "Preparing")],
+)
+async def test_promote_that_is_said_early_is_kept_until_the_first_manual_stop(spec: Any, mark: str) -> None:
+    shop = await Shop(spec).ready()
+    shop.release("web:2")
+    await shop.until(lambda: shop.mark == mark)
+    shop.command("promote")
+    await shop.until_outcome("Promoted")
+    shop.clean("web:2")
+
+
+async def test_promote_of_one_manual_step_does_not_promote_the_next() -> None:
+    manual = {"manual": True, "pauseSeconds": 1}
+    shop = await Shop({"canary": {"steps": [{"weight": 25, **manual}, {"weight": 50, **manual}]}}).ready()
+    shop.release("web:2")
+    await shop.until(lambda: shop.phase == "Preparing")
+    shop.command("promote")
+    await shop.some(60)
+    assert shop.mark == "Stepping 1"
+
+
+async def test_promote_where_nobody_is_waited_for_is_ignored() -> None:
+    """Kept, it would let a manual stop pass that the person may never have thought of."""
+    shop = await Shop(
+        {"canary": {"steps": [{"weight": 25, "pauseSeconds": 9}, {"weight": 50, "manual": True, "pauseSeconds": 1}]}}
+    ).ready()
+    shop.release("web:2")
+    await shop.until(lambda: shop.mark == "Stepping 0")
+    shop.command("promote")
+    await shop.some(60)
+    (why,) = reasons_to_ignore(shop)
+    assert "--full" in why
+    assert (shop.mark, shop.status["message"]) == ("Stepping 1", "waits for a person to say promote")
+
+
+async def test_resume_of_a_release_that_nobody_holds_is_ignored() -> None:
+    shop = await Shop(BLUE_GREEN).ready()
+    shop.release("web:2")
+    await shop.until(lambda: shop.phase == "Previewing")
+    shop.command("resume")
+    await shop.step()
+    (why,) = reasons_to_ignore(shop)
+    assert "nobody said pause" in why
+
+
+@pytest.mark.parametrize(
+    ("strategy", "mark"),
+    [(BLUE_GREEN, mark) for mark in ("Returning", "Removing", "Restoring")] + [(ROLLING, "Rolling")],
+)
+async def test_retry_that_is_said_on_the_way_back_begins_anew_at_its_end(strategy: Any, mark: str) -> None:
+    shop = await Shop(strategy).ready()
+    shop.ears.say = lambda _: rolls_back() if shop.mark in ("Verifying", "Stepping 1") else FREE
+    shop.release("web:2")
+    await shop.until(lambda: shop.phase == mark)
+    shop.command("retry")
+    shop.ears.say = lambda phase: FREE
+    await shop.until(lambda: len(shop.outcomes) == 2)
+    await shop.some(5)
+    assert shop.outcomes == ["Promoted", "RolledBack"]
+    shop.clean("web:2")
+
+
+async def test_retry_is_ignored_where_no_template_was_rolled_back() -> None:
+    shop = await Shop(BLUE_GREEN).ready()
+    shop.command("retry", key="a")
+    await shop.some(2)
+    shop.release("web:2")
+    await shop.until(lambda: shop.phase == "Previewing")
+    shop.command("retry", key="b")
+    await shop.some(2)
+    shop.release("web:3")  # supersedes it: that is released by itself
+    await shop.until(lambda: "Returning" in shop.phases)
+    shop.command("retry", key="c")
+    await shop.until(lambda: len(shop.outcomes) == 2)
+    whys = reasons_to_ignore(shop)
+    assert len(whys) == 3
+    assert all("no template was rolled back" in why for why in whys)
+    assert shop.outcomes == ["Promoted", "Superseded"]
 
 
 @STRATEGIES

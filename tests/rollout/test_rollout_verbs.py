@@ -86,7 +86,7 @@ def test_wait_ends_where_all_that_was_asked_for_is_over(changes: dict[str, Any],
     assert exit_code(policy, cast(Any, SimpleNamespace(fingerprint=now))) is code
 
 
-@pytest.mark.parametrize("verb", ["promote", "pause", "resume", "abort"])
+@pytest.mark.parametrize("verb", ["promote", "pause", "resume", "abort", "retry"])
 def test_a_command_for_a_release_where_there_is_none_is_a_failure(
     verb: str, away: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,7 +96,7 @@ def test_a_command_for_a_release_where_there_is_none_is_a_failure(
     monkeypatch.setattr("adapter.rollout.cli.cluster.policy_of", idle)
     assert main([verb, "web", away]) == 1
     said = capsys.readouterr().err
-    assert "no release is under way" in said
+    assert ("no template was rolled back" if verb == "retry" else "no release is under way") in said
     assert ("undo" in said) == (verb == "abort")
 
 

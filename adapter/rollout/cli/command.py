@@ -37,6 +37,8 @@ def run(given: Sequence[str]) -> int:
         if verb in OF_A_RELEASE and policy.status.release is None:
             back = "; undo goes back to the template before" if verb == "abort" else ""
             raise files.VerbError(f"{told.policy}: no release is under way, so that {verb} means nothing{back}")
+        if verb == "retry" and policy.status.release is None and not policy.status.refused:
+            raise files.VerbError(f"{told.policy}: no template was rolled back, so that retry means nothing")
         text = msgspec.json.encode(command).decode()
         body = {"metadata": {"annotations": {COMMAND: text}}}
         await client.patch(POLICIES.path(namespace, told.policy), body, dict, content=MERGE_PATCH)

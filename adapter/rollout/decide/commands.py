@@ -11,7 +11,7 @@ from adapter.rollout.decide.context import ABORTABLE, Context, Decision, say
 from adapter.rollout.model.actions import DEPLOYMENTS, Told, patch, put
 from adapter.rollout.model.observation import Json
 from adapter.rollout.model.policy import Command, command_of
-from adapter.rollout.model.status import Edit, Outcome, Phase, Status, rfc3339_seconds
+from adapter.rollout.model.status import REFUSED, Edit, Outcome, Phase, Status, rfc3339_seconds
 
 RESTARTED: Final = "kubectl.kubernetes.io/restartedAt"
 """kubectl's own, so that its users see what they know."""
@@ -45,24 +45,50 @@ def _apply_verb(ctx: Context, status: Status, command: Command) -> Status | str:
     replace = msgspec.structs.replace
     match command.verb:
         case "promote" if releasing:
-            release = replace(ctx.release, promote=True, full=ctx.release.full or command.full)
-            return replace(status, release=release, held=False)
+            return _promote(ctx, status, full=command.full)
         case "pause" if releasing and status.phase is not Phase.COMPLETING:  # there the Deployment rolls by itself
             return replace(status, held=True)
         case "resume" if releasing:
-            return replace(status, held=False)
+            return replace(status, held=False) if status.held else "now: nobody said pause"
         case "retry":
-            return replace(status, refused="")
+            return _retry(status)
         case "undo" if status.phase in STEADY:
-            target = _undo_target(ctx)
-            if not target:
-                return "now: there is no template before this one"
-            if wants.template_of(ctx, target) is None:
-                return "now: the template to go back to is not stored, and no ReplicaSet has it"
-            return replace(status, edit=Edit(template=target))
+            return _undo(ctx, status)
         case "restart" if status.phase in STEADY:
             return replace(status, edit=Edit(restarted_at=rfc3339_seconds(ctx.now)))
     return f"while the phase is {status.phase}"
+
+
+def _promote(ctx: Context, status: Status, *, full: bool) -> Status | str:
+    if not (full or status.held or _stops_for_a_person(ctx)):
+        return "now: the release waits for no person here; --full leaves out soaks and gates"
+    release = msgspec.structs.replace(ctx.release, promote=True, full=ctx.release.full or full)
+    return msgspec.structs.replace(status, release=release, held=False)
+
+
+def _stops_for_a_person(ctx: Context) -> bool:
+    """Whether the present phase ends with a manual stop, or, before the first one, whether that is next."""
+    blue_green, phase = ctx.policy.spec.blue_green, ctx.status.phase
+    if blue_green is not None:
+        return blue_green.manual and phase in (Phase.PREPARING, Phase.STARTING, Phase.PREVIEWING)
+    return phase in (Phase.PREPARING, Phase.STEPPING) and ctx.policy.steps[ctx.release.step].manual
+
+
+def _retry(status: Status) -> Status | str:
+    """On the way back it is remembered until the release's end, which would refuse the template."""
+    release = status.release
+    if release is not None and release.outcome in REFUSED:
+        return msgspec.structs.replace(status, release=msgspec.structs.replace(release, retry=True))
+    return msgspec.structs.replace(status, refused="") if status.refused else "now: no template was rolled back"
+
+
+def _undo(ctx: Context, status: Status) -> Status | str:
+    target = _undo_target(ctx)
+    if not target:
+        return "now: there is no template before this one"
+    if wants.template_of(ctx, target) is None:
+        return "now: the template to go back to is not stored, and no ReplicaSet has it"
+    return msgspec.structs.replace(status, edit=Edit(template=target))
 
 
 def _undo_target(ctx: Context) -> str:

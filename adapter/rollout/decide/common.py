@@ -236,7 +236,7 @@ def end_release(ctx: Context, outcome: Outcome, reason: str) -> Decision:
         held=False,
         stable=stable if promoted else status.stable,
         previous=status.stable.fingerprint if promoted else status.previous,
-        refused=release.fingerprint if outcome in REFUSED else "",
+        refused=release.fingerprint if outcome in REFUSED and not release.retry else "",
         history=(past, *status.history)[:HISTORY],
     )
     told = Told(outcome.value, f"release {release.number}: {outcome.value}. {reason}", warning=not promoted)

@@ -30,12 +30,13 @@ def preparing(ctx: Context) -> Decision:
     )
     after = Phase.STEPPING if ctx.steps else Phase.STARTING
     weight = ctx.policy.steps[0].weight if ctx.steps else 0
-    changes = {"weight": weight, "restarts": wants.restarts(ctx)}
+    changes = {"weight": weight, "restarts": wants.restarts(ctx), "promote": ctx.release.promote}
     return pursue(ctx, todo, lambda _: go(ctx, after, "the new pods start", **changes))
 
 
 def starting(ctx: Context) -> Decision:
-    return pursue(ctx, _beside(ctx, full(ctx)), lambda _: go(ctx, Phase.PREVIEWING, "looks at the new pods"))
+    kept = {"promote": ctx.release.promote}
+    return pursue(ctx, _beside(ctx, full(ctx)), lambda _: go(ctx, Phase.PREVIEWING, "looks at the new pods", **kept))
 
 
 def previewing(ctx: Context) -> Decision:

@@ -122,9 +122,11 @@ class Release(Model, frozen=True):
     shift: int = 0
     """How often traffic was moved; part of the mark on Services, so that no old slice can pass for a new one."""
     promote: bool = False
-    """A person said `promote` in this phase."""
+    """A person said `promote` in this phase, or on the way to the first one with a manual stop."""
     full: bool = False
     """A person said `promote --full`: no more waiting."""
+    retry: bool = False
+    """A person said `retry` on the way back: the template is not refused at the end."""
     outcome: Outcome | None = None
     reason: str = ""
 
