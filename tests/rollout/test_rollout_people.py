@@ -10,7 +10,7 @@ from adapter.rollout.model.observation import Deployment
 from adapter.rollout.model.policy import POLICIES
 from adapter.rollout.model.verdict import FREE
 from adapter.rollout.observe import Reader
-from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, ROLLING, Shop, image_of, rolls_back
+from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, ROLLING, Shop, deployment, image_of, rolls_back
 
 STRATEGIES = pytest.mark.parametrize("strategy", [BLUE_GREEN, CANARY], ids=["blue-green", "canary"])
 
@@ -121,6 +121,18 @@ async def test_undo_without_a_template_to_go_back_to_says_so(lost: bool) -> None
     await shop.some(5)
     (why,) = reasons_to_ignore(shop)
     assert ("is not stored" if lost else "there is no template before this one") in why
+    assert shop.phase == "Idle"
+
+
+@pytest.mark.parametrize("verb", ["undo", "restart"])
+async def test_a_command_while_the_deployment_is_gone_is_heard_once_there_is_one_again(verb: str) -> None:
+    shop = await Shop(BLUE_GREEN).ready()
+    shop.delete(DEPLOYMENTS, shop.get(DEPLOYMENTS))
+    shop.command(verb)
+    await shop.some(5)
+    assert shop.phase == "Pending"
+    shop.put(DEPLOYMENTS, deployment(3))
+    await shop.until(lambda: shop.status.get("command") and (shop.outcomes or verb == "undo"))
     assert shop.phase == "Idle"
 
 

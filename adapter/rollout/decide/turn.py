@@ -47,6 +47,7 @@ def _remember_gates(ctx: Context, status: Status) -> Status:
 
 def _turn(ctx: Context) -> Decision:
     status = ctx.status
+    gone = ctx.seen.deployment is None or ctx.deployment.uid != status.stable.deployment  # commands wait for the next
     if ctx.deleting and ctx.seen.namespace_going:  # in mid-release too: there is nobody to put anything back for
         return idle.leave(ctx)
     if status.phase in (Phase.PENDING, Phase.IDLE):
@@ -54,8 +55,9 @@ def _turn(ctx: Context) -> Decision:
             return idle.leave(ctx)
         if status.phase is Phase.PENDING:
             return idle.pending(ctx)
-        return apply_command(ctx) or _edits(ctx) or idle.idle(ctx)
-    if ctx.seen.deployment is None or ctx.deployment.uid != status.stable.deployment:
+        heard = None if gone else apply_command(ctx) or write_edit(ctx) or notice_config_change(ctx)
+        return heard or idle.idle(ctx)
+    if gone:
         return _clean_up_release(ctx)
     if heard := apply_command(ctx):
         return heard
@@ -67,12 +69,6 @@ def _turn(ctx: Context) -> Decision:
     if status.phase in ABORTABLE and (written := write_edit(ctx)):
         return written
     return HANDLERS[status.phase](ctx)
-
-
-def _edits(ctx: Context) -> Decision | None:
-    if ctx.seen.deployment is None:
-        return None
-    return write_edit(ctx) or notice_config_change(ctx)
 
 
 def _clean_up_release(ctx: Context) -> Decision:
