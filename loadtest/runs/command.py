@@ -67,6 +67,8 @@ async def world_at(where: Where) -> AsyncIterator[World]:
 def write(made: Report, folder: Path) -> Path:
     """The folder's report.json and report.html; the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
+    # first what was seen alone: what fails in computing or drawing it loses no run
+    (folder / report.JSON).write_text(report.dump(report.record(made)), encoding="utf-8")
     (folder / report.JSON).write_text(report.dump(report.document(made)), encoding="utf-8")
     (folder / HTML).write_text(page.report(made), encoding="utf-8")
     return folder / HTML

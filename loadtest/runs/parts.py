@@ -83,7 +83,7 @@ def _up(run: Run, need: Need) -> Followed:
     over = max((count - need.replicas for count in desired), default=0)
     *known, last = moments
     if last is None and not any(part.pods for part in run.slices):
-        *known, last = known  # the service does not say which pod answered: in endpoints is the end that is seen
+        last = known[-1]  # the service does not say which pod answered: in endpoints is the end that is seen
     seconds = None if last is None else last - need.time
     there = moments[-2]
     parts = None

@@ -39,6 +39,13 @@ def document(report: Report) -> dict[str, Any]:
         "elasticity": elasticity(wanted, jitter=jitter(report.run))._asdict() if wanted else None,
         "cost_against_peak": cost(wanted, report.run.peak) if wanted else None,
         "clients": {**seen._asdict(), "availability": seen.availability},
+        **record(report),
+    }
+
+
+def record(report: Report) -> dict[str, Any]:
+    """The runs themselves for JSON, which is all that is read of a report."""
+    return {
         "run": msgspec.to_builtins(report.run, str_keys=True),
         "fixed": None if report.fixed is None else msgspec.to_builtins(report.fixed, str_keys=True),
     }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from loadtest.page import PageError, rewrite
@@ -104,6 +105,31 @@ def test_reports_are_written_and_compared(make: Make, tmp_path: Path, capsys: py
     assert "different scenarios" not in told + text
     assert text.count("<svg") == 2
     assert not re.search(r" \*<", text)  # the same run twice: no difference is marked
+
+
+def test_of_a_service_that_does_not_say_who_answered_a_report_is_written(make: Make, tmp_path: Path) -> None:
+    made = a_report(make).run
+    slices = [msgspec.structs.replace(one, pods={}) for one in made.slices]
+    silent = Report(msgspec.structs.replace(made, slices=slices))
+    text = command.write(silent, tmp_path).read_text()
+    assert "<td >in endpoints to the load fits</td><td class='n'>0.0 s</td>" in text
+    assert "<td >all</td><td class='n'>13.0 s</td>" in text  # in endpoints at 58 s, needed from 45 s on
+    assert "| all | 13.0 s |" in figures(silent)
+    assert report.load(tmp_path) == silent
+
+
+@pytest.mark.parametrize("broken", ["document", "page"])
+def test_a_report_that_cannot_be_computed_or_drawn_leaves_what_was_seen(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def fail(_: Report) -> None:
+        raise ZeroDivisionError
+
+    made = a_report(make)
+    monkeypatch.setattr(*{"document": (report, "document"), "page": (page, "report")}[broken], fail)
+    with pytest.raises(ZeroDivisionError):
+        command.write(made, tmp_path)
+    assert report.load(tmp_path) == made
 
 
 def test_a_report_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,6 +45,7 @@ def test_where_the_service_does_not_say_who_answered_it_ends_in_the_endpoints(ma
     )
     (scale_up,) = ups(silent)
     assert scale_up.seconds == pytest.approx(16.0)  # 61 - 45
+    assert scale_up.parts == pytest.approx((1.0, 4.2, 0.8, 7.0, 0.5, 2.0, 0.5, 0.0))
 
 
 def test_a_part_that_nobody_saw_leaves_the_whole_time_known(make: Make) -> None:
