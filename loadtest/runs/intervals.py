@@ -117,7 +117,7 @@ def failures(run: Run, *, seed: int = SEED) -> Draws:
 
 def _failure_counts(part: Sequence[Slice]) -> tuple[int, int]:
     """Failed requests and all requests of some slices, without those that asked to fail."""
-    return sum(one.failed for one in part), sum(one.answered - one.asked_to_fail for one in part)
+    return sum(one.failed for one in part), sum(one.counted for one in part)
 
 
 def _blocks(run: Run) -> list[list[Slice]]:

@@ -141,9 +141,10 @@ class Record:
         self.problems: Counter[str] = Counter()
 
     def _on_request(self, *, response_time: float, response: Any, exception: Exception | None, **_: Any) -> None:
-        self.latencies[f"{response_time:.3g}"] += 1
+        code = getattr(response, "status_code", 0)
+        if exception is None or code:  # a refused connection of 1 ms is no fast answer
+            self.latencies[f"{response_time:.3g}"] += 1
         if exception is not None:
-            code = getattr(response, "status_code", 0)
             if code == ASKED_FOR and ERROR in (getattr(response, "url", None) or ""):
                 self.asked_to_fail += 1
             else:

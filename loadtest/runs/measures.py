@@ -113,13 +113,14 @@ class Answers(NamedTuple):
     """Requests of a run."""
 
     answered: int
+    """By the service, well or not."""
     failed: int
     """Not those that asked for it."""
     asked_to_fail: int
     unanswered: int
-    """Of those that failed: without any answer of the service."""
+    """Of those that failed: without any answer of the service, so that no latency is known of them."""
     p50: float
-    """ms; so are the next two."""
+    """ms of the answers; so are the next two."""
     p95: float
     p99: float
     downtime: float
@@ -128,15 +129,24 @@ class Answers(NamedTuple):
     """s in which Locust itself stood still: nobody asked, and nobody knows."""
 
     @property
+    def requests(self) -> int:
+        """Those that ended, with an answer or without."""
+        return self.answered + self.unanswered
+
+    @property
+    def counted(self) -> int:
+        """Those that should not fail: without those that asked to."""
+        return self.requests - self.asked_to_fail
+
+    @property
     def availability(self) -> float:
-        """The share that did not fail; NaN without any. Those that asked to fail are no part of it."""
-        counted = self.answered - self.asked_to_fail
-        return 1 - self.failed / counted if counted else math.nan
+        """The share of the counted that did not fail; NaN without any."""
+        return 1 - self.failed / self.counted if self.counted else math.nan
 
     @property
     def enough(self) -> bool:
         """Whether so many requests allow a word about 99.9 %."""
-        return self.answered - self.asked_to_fail >= ENOUGH_REQUESTS
+        return self.counted >= ENOUGH_REQUESTS
 
 
 def answers(run: Run) -> Answers:
@@ -156,7 +166,7 @@ def answers(run: Run) -> Answers:
 
 
 def downtime(slices: Sequence[Slice]) -> float:
-    """s: slices in which every answer failed that should not have, and whole gaps without a good one and EXPECTED due.
+    """s: slices in which every request failed that should not have, and whole gaps without a good one and EXPECTED due.
 
     Where few are asked for, a gap takes many slices until its silence is no chance. Slices in which Locust stood still
     are no downtime and end a gap; nor are those in which nobody was to ask.
@@ -165,7 +175,7 @@ def downtime(slices: Sequence[Slice]) -> float:
     for bad, group in groupby(_lengths(slices), key=_no_good):
         gap = list(group) if bad else []
         enough = sum(map(_due, gap)) >= EXPECTED - 1e-9
-        down += sum(one.length for one in gap if one.part.answered or (enough and _due(one)))
+        down += sum(one.length for one in gap if one.part.requests or (enough and _due(one)))
     return down
 
 
@@ -178,8 +188,8 @@ class _Length(NamedTuple):
 
 
 def _no_good(one: _Length) -> bool:
-    counted = one.part.answered - one.part.asked_to_fail
-    return one.length <= STALLED_S and one.part.failed == counted and (counted > 0 or one.part.answered == 0)
+    part = one.part
+    return one.length <= STALLED_S and part.failed == part.counted and (part.counted > 0 or part.requests == 0)
 
 
 def _due(one: _Length) -> float:

@@ -202,7 +202,10 @@ def _clients(run: Run) -> str:
         *([["of them without an answer", str(seen.unanswered)]] if seen.failed else []),
         *([["errors that were asked for", str(seen.asked_to_fail)]] if seen.asked_to_fail else []),
         *([["Locust itself stood still", f"{seen.stalled:.1f} s"]] if seen.stalled else []),
-        ["latency p50, p95, p99", f"{seen.p50:.0f}, {seen.p95:.0f}, {seen.p99:.0f} ms"],
+        [
+            "latency of the answers, p50, p95, p99",
+            f"{seen.p50:.0f}, {seen.p95:.0f}, {seen.p99:.0f} ms" if seen.answered else "–",
+        ],
         *([text, str(count)] for text, count in most),
     ]
     return _table(["of the requests", "measured"], rows, numbers=(1,))

@@ -99,7 +99,7 @@ def _steps(axes: "Axes", changes: Sequence[Event], seconds: float, **how: Any) -
 def _latency(axes: "Axes", run: Run) -> None:
     from matplotlib.ticker import LogLocator
 
-    spans = [span for span in _spans(run.slices) if any(part.latencies for part in span)]
+    spans = [span for span in _spans(run.slices) if any(part.requests for part in span)]
     times = [span[-1].time for span in spans]
     for share, colour in ((0.5, "#7aa6e8"), (0.95, "#d9480f")):
         axes.plot(times, [quantile(milliseconds(span), share) for span in spans], color=colour, linewidth=1.2,

@@ -17,7 +17,9 @@ from loadtest.runs.scenarios import SCENARIOS, Scenario, replicas_needed
 
 MAX_BYTES = 64 * 2**20
 """Of a record; an hour's run has 2 MB."""
-FORMAT = 1
+FORMAT = 2
+OLDER = 1
+"""In which the durations of requests without an answer stood among those of the answers."""
 MAX_SECONDS = 86_400.0
 MAX_HEADROOM = 0.9
 
@@ -66,7 +68,7 @@ class Slice(msgspec.Struct, frozen=True):
     asked_to_fail: int
     """Of the answers that asked to be an error."""
     latencies: dict[str, int]
-    """By milliseconds to three digits: answers, good or bad."""
+    """By milliseconds to three digits: answers, good or bad. What got none is in `unanswered` alone."""
     pods: dict[str, int]
     """By name: answers. Empty where the service does not tell its name."""
     problems: dict[str, int] = {}
@@ -75,8 +77,18 @@ class Slice(msgspec.Struct, frozen=True):
 
     @property
     def answered(self) -> int:
-        """Requests that ended, well or not."""
+        """Requests that the service answered, well or not."""
         return sum(self.latencies.values())
+
+    @property
+    def requests(self) -> int:
+        """Requests that ended, with an answer or without."""
+        return self.answered + self.unanswered
+
+    @property
+    def counted(self) -> int:
+        """Requests that should not fail: without those that asked to."""
+        return self.requests - self.asked_to_fail
 
 
 class Remark(msgspec.Struct, frozen=True):
@@ -201,8 +213,8 @@ class _File(msgspec.Struct):
 
 
 def _check_run(path: Path, run: Run) -> Run:
-    if run.format != FORMAT:
-        raise RecordError(f"{path}: its format is {run.format}; this program reads {FORMAT}")
+    if run.format not in (OLDER, FORMAT):
+        raise RecordError(f"{path}: its format is {run.format}; this program reads {OLDER} and {FORMAT}")
     if run.scenario not in SCENARIOS:
         raise RecordError(f"{path}: scenario {run.scenario!r} is none of {', '.join(SCENARIOS)}")
     bounded = 1 <= run.seconds <= MAX_SECONDS and 0 < run.per_pod < 1e9 and 0 <= run.headroom <= MAX_HEADROOM
@@ -214,8 +226,25 @@ def _check_run(path: Path, run: Run) -> Run:
         raise RecordError(f"{path}: {error}") from error
     _check_counts(path, run)
     for part in run.slices:
-        _check(path, part)
+        _check_latencies(path, part)
+    if run.format == OLDER:
+        run = msgspec.structs.replace(run, format=FORMAT, slices=[_drop_unanswered(part) for part in run.slices])
+    for part in run.slices:
+        _check_requests(path, part)
     return run
+
+
+def _drop_unanswered(part: Slice) -> Slice:
+    """A slice of OLDER as one of FORMAT. Which durations were of no answer it does not tell: the shortest are left out,
+    so that what remains is never faster than what was answered."""
+    latencies: dict[str, int] = {}
+    rest = part.unanswered
+    for text in sorted(part.latencies, key=float):
+        dropped = min(rest, part.latencies[text])
+        rest -= dropped
+        if left := part.latencies[text] - dropped:
+            latencies[text] = left
+    return msgspec.structs.replace(part, latencies=latencies, unanswered=part.unanswered - rest)
 
 
 def _check_counts(path: Path, run: Run) -> None:
@@ -227,7 +256,7 @@ def _check_counts(path: Path, run: Run) -> None:
             raise RecordError(f"{path}: {what!r} counts {count} pods at {time} s; 0 or more would be right")
 
 
-def _check(path: Path, part: Slice) -> None:
+def _check_latencies(path: Path, part: Slice) -> None:
     for text, count in part.latencies.items():
         try:
             good = 0 <= float(text) < 1e9 and 0 <= count < 1e9
@@ -235,5 +264,14 @@ def _check(path: Path, part: Slice) -> None:
             good = False
         if not good:
             raise RecordError(f"{path}: {count} answers in {text[:40]!r} ms at {part.time} s: neither may be negative")
-    if min(part.failed, part.asked_to_fail, part.unanswered) < 0 or part.failed + part.asked_to_fail > part.answered:
-        raise RecordError(f"{path}: more of the {part.answered} answers at {part.time} s failed than there were")
+    if not 0 <= part.unanswered < 1e9:
+        raise RecordError(
+            f"{path}: {part.unanswered} requests without an answer at {part.time} s; 0 or more, below 1e9"
+        )
+
+
+def _check_requests(path: Path, part: Slice) -> None:
+    if min(part.failed, part.asked_to_fail) < 0 or part.failed + part.asked_to_fail > part.requests:
+        raise RecordError(f"{path}: more of the {part.requests} requests at {part.time} s failed than there were")
+    if part.unanswered > part.failed:
+        raise RecordError(f"{path}: more requests at {part.time} s had no answer than failed")

@@ -46,8 +46,8 @@ def _cells(run: Run) -> list[str]:
         _seconds(down.seconds),
         f"{100 * fleet.accuracy:.1f} %",
         f"{sum(one.have for one in fleet_moments) / len(fleet_moments):.2f}",
-        f"{seen.p95:.0f} ms",
-        f"{seen.failed} of {seen.answered - seen.asked_to_fail}",
+        f"{seen.p95:.0f} ms" if seen.answered else "–",
+        f"{seen.failed} of {seen.counted}",
     ]
 
 

@@ -106,17 +106,16 @@ def _clients(run: Run) -> list[Verdict]:
 
 def _downtime(run: Run, seen: Answers) -> Verdict:
     """None where nobody asked, or a single slice has no beginning: no second is known to have been a good one."""
-    if not seen.downtime and (not seen.answered or len(run.slices) < 2):
+    if not seen.downtime and (not seen.requests or len(run.slices) < 2):
         return Verdict("downtime", "0", "not known: the record tells of no second with requests", None)
     return Verdict("downtime", "0", f"{seen.downtime:.1f} s", seen.downtime == 0)
 
 
 def _availability(seen: Answers) -> Verdict:
     """Where some failed, the interval of their share decides; where none did, only their number says something."""
-    counted = seen.answered - seen.asked_to_fail
-    bad = intervals.wilson(seen.failed, counted)
+    bad = intervals.wilson(seen.failed, seen.counted)
     good = intervals.Interval(1 - bad.value, 1 - bad.high, 1 - bad.low)
-    said = f"{seen.failed} of {counted} requests failed"
+    said = f"{seen.failed} of {seen.counted} requests failed"
     met: bool | None = True if seen.enough else None
     few = f"too few for a word about 99.9 %, which takes {ENOUGH_REQUESTS:,}"
     if seen.failed:

@@ -105,6 +105,26 @@ def test_errors_that_were_asked_for_are_no_failures(make: Make) -> None:
     assert not seen.enough
 
 
+def test_what_got_no_answer_lowers_no_latency_but_counts_as_a_request_that_failed(make: Make) -> None:
+    """20 of 40 requests were refused; of the 20 that were answered 18 took 20 ms, and 2 took 400 ms."""
+    some = Slice(1.0, 80, 20, 0, {"20": 18, "400": 2}, {}, unanswered=20)
+    none = Slice(1.5, 80, 40, 0, {}, {}, unanswered=40)
+    run = make(slices=[part(0.5, 0), some, none])
+    seen = answers(run)
+    assert (seen.answered, seen.unanswered, seen.requests, seen.failed) == (20, 60, 80, 60)
+    assert (seen.p50, seen.p95, seen.downtime) == (20, 400, 0.5)
+    assert seen.availability == pytest.approx(1 - 60 / 80)
+    assert intervals.failures(run).value == pytest.approx(60 / 80)
+    assert one(verdicts(run), "availability").measured.endswith(
+        "60 of 80 requests failed, 60 of them without an answer"
+    )
+    silent = make(slices=[part(1.0, 0), none])
+    assert one(verdicts(silent), "downtime").measured == "0.5 s"
+    assert one(verdicts(silent, silent), "p95 latency against that fleet at equal load").met is None
+    assert not answers(make(slices=[Slice(1.0, 80, 2999, 0, {}, {}, unanswered=2999)])).enough
+    assert answers(make(slices=[Slice(1.0, 80, 3000, 0, {}, {}, unanswered=3000)])).enough
+
+
 def test_a_word_about_availability_takes_3000_requests(make: Make) -> None:
     for count, enough in ((2999, False), (3000, True)):
         run = make(slices=[part(0.5, count)])

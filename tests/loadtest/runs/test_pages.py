@@ -87,6 +87,10 @@ def test_a_page_is_made_of_every_scenario_and_of_a_run_in_which_nothing_happened
         assert "<svg" in page.report(a_report(make, scenario))
     empty = make("errors", slices=[])
     assert "there was no scale-up to be made" in page.report(Report(empty, empty))
+    refused = [
+        msgspec.structs.replace(one, failed=9, unanswered=9, latencies={}, pods={}) for one in make("errors").slices
+    ]
+    assert "<td class='n'>–</td>" in page.report(Report(make("errors", slices=refused)))
     unwatched = Report(make("errors", events=[], slices=[]))
     assert "θ_U" not in page.report(unwatched) + figures(unwatched)
     assert report.document(unwatched)["elasticity"] is report.document(unwatched)["cost_against_peak"] is None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from loadtest.runs import report
 from loadtest.runs.reach import reach
-from loadtest.runs.record import Event, Kind, Look, RecordError, Run, Slice, read
+from loadtest.runs.record import FORMAT, Event, Kind, Look, RecordError, Run, Slice, read
 from loadtest.runs.report import Report
 from loadtest.runs.scenarios import SCENARIOS
 from tests.loadtest.runs.conftest import Make, looks
@@ -28,11 +28,12 @@ RUNS = st.builds(
             Slice, time=FLOATS, asked=FLOATS, failed=st.integers(0, 3), asked_to_fail=st.integers(0, 3),
             pods=st.sampled_from([{}, {"web-0": 1}]),
             latencies=st.dictionaries(st.floats(0, 1e6).map(str), COUNTS, max_size=3), problems=st.just({}),
-        ).filter(lambda part: part.failed + part.asked_to_fail <= part.answered), max_size=6,
+            unanswered=st.integers(0, 3),
+        ).filter(lambda part: part.unanswered <= part.failed <= part.counted), max_size=6,
     ),
     looks=st.lists(st.builds(Look, FLOATS, FLOATS, COUNTS, FLOATS), max_size=4),
     events=st.lists(st.builds(Event, FLOATS, st.sampled_from(list(Kind)), COUNTS), max_size=12),
-    locust_cpu=st.just([]), remarks=st.just([]), before=st.just({}), fixed=st.booleans(), format=st.just(1),
+    locust_cpu=st.just([]), remarks=st.just([]), before=st.just({}), fixed=st.booleans(), format=st.just(FORMAT),
     headroom=st.floats(0, 0.9),
     behavior=st.none() | st.just({}) | st.builds(
         lambda up, down: {"scaleUp": {"tolerance": up}, "scaleDown": {"stabilizationWindowSeconds": down}},
@@ -80,11 +81,37 @@ def test_a_report_holds_what_is_computed_too(make: Make, tmp_path: Path) -> None
     assert made["clients"]["failed"] == 0
 
 
+def ended(*, failed: int = 0, unanswered: int = 0) -> dict[str, Any]:
+    """A slice with two answers."""
+    counts = {"failed": failed, "asked_to_fail": 0, "unanswered": unanswered}
+    return {"time": 1, "asked": 1, **counts, "latencies": {"9": 2}, "pods": {}}
+
+
+@pytest.mark.parametrize(
+    ("unanswered", "left"),
+    [
+        (0, {"400": 2, "1": 20, "20.5": 18}),
+        (19, {"400": 2, "1": 1, "20.5": 18}),
+        (20, {"400": 2, "20.5": 18}),
+        (21, {"400": 2, "20.5": 17}),
+        (40, {}),
+    ],
+)
+def test_of_an_older_record_the_shortest_of_a_slice_are_those_that_got_no_answer(
+    make: Make, tmp_path: Path, unanswered: int, left: dict[str, int]
+) -> None:
+    """It has the durations of all 40 requests: which of them got no answer it does not tell."""
+    told = {**ended(failed=40, unanswered=unanswered), "latencies": {"400": 2, "1": 20, "20.5": 18}}
+    run, _ = read(write_report(make, tmp_path, format=1, slices=[told]))
+    (part,) = run.slices
+    assert (part.latencies, part.unanswered, part.requests, run.format) == (left, unanswered, 40, FORMAT)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"scenario": "flood"}, "scenario 'flood' is none of step, "),
-        ({"format": 2}, "its format is 2; this program reads 1"),
+        ({"format": 3}, "its format is 3; this program reads 1 and 2"),
         ({"seconds": 0}, "out of their bounds"),
         ({"seconds": "long"}, "Expected `float`, got `str` - at `$.run.seconds`"),
         ({"low": 9}, "out of their bounds"),
@@ -97,7 +124,11 @@ def test_a_report_holds_what_is_computed_too(make: Make, tmp_path: Path) -> None
         ({"slices": [{"time": 1, "asked": 1, "failed": 0, "asked_to_fail": 0, "latencies": {"fast": 1}, "pods": {}}]},
          "1 answers in 'fast' ms at 1.0 s: neither may be negative"),
         ({"slices": [{"time": 1, "asked": 1, "failed": 2, "asked_to_fail": 0, "latencies": {"9": 1}, "pods": {}}]},
-         "more of the 1 answers at 1.0 s failed than there were"),
+         "more of the 1 requests at 1.0 s failed than there were"),
+        ({"slices": [ended(failed=1, unanswered=2)]}, "more requests at 1.0 s had no answer than failed"),
+        ({"slices": [ended(unanswered=-1)]}, "-1 requests without an answer at 1.0 s; 0 or more"),
+        ({"slices": [ended(failed=10**9, unanswered=10**9)]}, "1000000000 requests without an answer at 1.0 s; 0 or"),
+        ({"format": 1, "slices": [ended(failed=3, unanswered=3)]}, "more of the 2 requests"),
     ],
 )  # fmt: skip
 def test_what_is_no_record_is_refused_with_its_place(make: Make, tmp_path: Path, changes: Any, said: str) -> None:

@@ -41,11 +41,12 @@ def say_nothing(_: Standing) -> None:
 
 async def test_a_service_that_does_not_answer_is_failures_and_downtime_not_silence() -> None:
     run = await watch(Plan(SCENARIOS["errors"], 2.0), Still(Told(20.0, 2, 1.0)), say_nothing)
-    assert sum(part.failed for part in run.slices) == sum(part.answered for part in run.slices) > 10
+    assert sum(part.failed for part in run.slices) == sum(part.requests for part in run.slices) > 10
     assert all("refused" in text.lower() for part in run.slices for text in part.problems)
     assert {look.total for look in run.looks} == {20.0}
     assert [event.count for event in run.counts(Kind.ENDPOINTS)] == [2]
     assert sum(part.unanswered for part in run.slices) == sum(part.failed for part in run.slices)
+    assert not any(part.latencies for part in run.slices)  # refused within a ms: no fast answers
     assert run.locust_cpu
 
 
