@@ -1,8 +1,9 @@
 """How sure the figures of one run are: intervals at 95 %. Pure; the draws are seeded.
 
 Neighbouring seconds of a run resemble each other, so a mean over them is less sure than its many moments say. Therefore
-blocks of BLOCK_S are drawn anew, not moments (Kuensch's block bootstrap, 1989). A share of few failures gets Wilson's
-interval (1927), which is right where none was seen.
+blocks of BLOCK_S are drawn anew, not moments (Kuensch's block bootstrap, 1989). Draws of few failures know too little:
+where none was seen, none is drawn. A share of failures therefore has Wilson's interval (1927) at least, and a
+difference of two has Newcombe's (1998, his method 10), made of both Wilson's.
 """
 
 import math
@@ -53,14 +54,18 @@ class Draws(NamedTuple):
 
     value: float
     drawn: "np.ndarray[tuple[int], np.dtype[np.float64]]"
+    least: Interval | None = None
+    """The narrowest that its interval may be, by its counts alone."""
 
     @property
     def interval(self) -> Interval:
-        """The middle 95 % of the draws."""
+        """The middle 95 % of the draws, and `least`."""
         if len(self.drawn) == 0:
             return Interval(self.value)
-        low, high = np.quantile(self.drawn, [0.025, 0.975])
-        return Interval(self.value, float(low), float(high))
+        low, high = map(float, np.quantile(self.drawn, [0.025, 0.975]))
+        if self.least is not None:
+            low, high = min(low, self.least.low), max(high, self.least.high)
+        return Interval(self.value, low, high)
 
 
 def difference(before: Draws, after: Draws) -> Interval:
@@ -68,7 +73,17 @@ def difference(before: Draws, after: Draws) -> Interval:
     value = after.value - before.value
     if len(before.drawn) == 0 or len(after.drawn) == 0:
         return Interval(value)
-    return Draws(value, after.drawn - np.random.default_rng(SEED).permutation(before.drawn)).interval
+    drawn = after.drawn - np.random.default_rng(SEED).permutation(before.drawn)
+    least = newcombe(before.least, after.least) if before.least is not None and after.least is not None else None
+    return Draws(value, drawn, least).interval
+
+
+def newcombe(before: Interval, after: Interval) -> Interval:
+    """The difference of two shares, by the Wilson interval of each."""
+    value = after.value - before.value
+    low = math.hypot(after.value - after.low, before.high - before.value)
+    high = math.hypot(after.high - after.value, before.value - before.low)
+    return Interval(value, value - low, value + high)
 
 
 def _weights(blocks: int, seed: int) -> "np.ndarray[tuple[int, int], np.dtype[np.int64]]":
@@ -112,7 +127,7 @@ def failures(run: Run, *, seed: int = SEED) -> Draws:
     if len(each) < MIN_BLOCKS:
         return Draws(float(failed / counted), np.empty(0))
     drawn = _weights(len(each), seed) @ each
-    return Draws(float(failed / counted), drawn[:, 0] / drawn[:, 1])
+    return Draws(float(failed / counted), drawn[:, 0] / drawn[:, 1], wilson(int(failed), int(counted)))
 
 
 def _failure_counts(part: Sequence[Slice]) -> tuple[int, int]:
@@ -163,4 +178,5 @@ def figures(run: Run) -> dict[str, Draws]:
 
 
 def _scale(draws: Draws, factor: float) -> Draws:
-    return Draws(draws.value * factor, draws.drawn * factor)
+    least = None if draws.least is None else Interval(*(one * factor for one in draws.least))
+    return Draws(draws.value * factor, draws.drawn * factor, least)

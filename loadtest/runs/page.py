@@ -39,7 +39,7 @@ dt { color: var(--dim); } dd { margin: 0; }
 SOURCE: Final = (
     "Elasticity as the SPEC Research Group defines it (Herbst et al., “Ready for Rain? A View from SPEC Research on the"
     " Future of Cloud Metrics”, 2016, arXiv:1604.03470). Demand is ceil(load / target), supply the pods in endpoints."
-    " Brackets hold 95 % intervals from blocks of 30 s drawn anew; shares of failures have Wilson’s."
+    " Brackets hold 95 % intervals from blocks of 30 s drawn anew; shares of failures have Wilson’s at least."
 )
 MARKS: Final = {True: "<span class='good'>met</span>", False: "<span class='bad'>not met</span>", None: "–"}
 

@@ -228,9 +228,46 @@ def test_the_share_of_failed_requests_is_that_of_the_run_with_bounds_from_its_bl
     assert interval.value == pytest.approx(0.05)
     assert 0 <= interval.low < 0.05 < interval.high <= 0.1
     asked = [part((place + 0.5) / 2, 10, asked_to_fail=place // 60 % 2) for place in range(480)]
-    assert intervals.failures(make(slices=asked)).interval == Interval(0.0, 0.0, 0.0)
+    assert intervals.failures(make(slices=asked)).interval == wilson(0, 4800 - 240)
     assert math.isnan(intervals.failures(make(slices=[])).value)
     assert not intervals.failures(make(slices=slices[:120])).interval.known  # two blocks
+
+
+def test_few_failures_are_no_sure_difference_from_none(make: Make) -> None:
+    """Each fourth block of 600 requests has a failed one: 2 of 4800, and of 4800 none: Fisher's exact p is 0.5.
+
+    Newcombe: 2 / 4800 = 0.0417 %, Wilson 0.0114 to 0.1518 %; none: 0 to 0.0800 %. The difference is 0.0417 less
+    √(0.0302² + 0.0800²) = 0.0855, and more √(0.1101² + 0²).
+    """
+    none = intervals.failures(make(slices=[part((place + 0.5) / 2, 10) for place in range(480)]))
+    two = intervals.failures(
+        make(slices=[part((place + 0.5) / 2, 10, failed=int(place % 240 == 0)) for place in range(480)])
+    )
+    assert two.least == wilson(2, 4800)
+    apart = intervals.difference(none, two)
+    assert [100 * one for one in apart] == pytest.approx([0.0417, -0.0438, 0.1518], abs=1e-4)
+    assert [100 * one for one in intervals.difference(two, none)] == pytest.approx([-0.0417, -0.1518, 0.0438], abs=1e-4)
+
+
+def test_many_failures_are_a_sure_difference_and_those_of_few_blocks_have_the_wider_bounds_of_these(make: Make) -> None:
+    """Half of all in two of eight blocks: 600 of 4800. Wilson's bounds are a percent away, those of the blocks more."""
+    slices = [part((place + 0.5) / 2, 10, failed=5 * (place // 60 in (2, 5))) for place in range(480)]
+    none = intervals.failures(make(slices=[part(one.time, 10) for one in slices]))
+    some = intervals.failures(make(slices=slices))
+    assert some.least is not None
+    assert some.interval.low < some.least.low
+    assert some.interval.high > some.least.high
+    even = intervals.failures(make(slices=[part(one.time, 10, failed=1) for one in slices]))
+    assert even.interval == wilson(480, 4800)  # each block is like the others: draws know no doubt
+    assert intervals.difference(none, even).low > 0
+
+
+@given(st.integers(0, 40), st.integers(1, 5000), st.integers(0, 40), st.integers(1, 5000))
+def test_a_difference_of_shares_holds_its_value_and_is_turned_with_them(a: int, more: int, b: int, others: int) -> None:
+    before, after = wilson(a, a + more), wilson(b, b + others)
+    apart, back = intervals.newcombe(before, after), intervals.newcombe(after, before)
+    assert -1 - 1e-9 <= apart.low <= apart.value <= apart.high <= 1 + 1e-9
+    assert [*back] == pytest.approx([-apart.value, -apart.high, -apart.low])
 
 
 # -- the brief's targets -----------------------------------------------------------------------------------------------

@@ -105,7 +105,8 @@ def test_reports_are_written_and_compared(make: Make, tmp_path: Path, capsys: py
     for name in ("scaling accuracy, %", "slowest scale-up, s", "slowest scale-down, s", "requests failed, %"):
         assert name in told
         assert name in text
-    assert "0.000 [0.000, 0.000]" in told
+    assert "0.000 [0.000, 0.037]" in told  # of 10,400 requests: z² / (n + z²)
+    assert "0.000 [-0.037, 0.037]" in told
     assert "different scenarios" not in told + text
     assert text.count("<svg") == 2
     assert not re.search(r" \*<", text)  # the same run twice: no difference is marked
