@@ -8,10 +8,10 @@ from typing import Final
 from loadtest.runs import plots
 from loadtest.runs.intervals import FAILED, Interval, difference, figures
 from loadtest.runs.measures import answers, elasticity, jitter, moments
-from loadtest.runs.parts import NAMES, Followed, downs, ups
+from loadtest.runs.parts import GRID_S, NAMES, Followed, downs, ups
 from loadtest.runs.record import Run
 from loadtest.runs.report import Report
-from loadtest.runs.verdicts import UNWATCHED, Verdict
+from loadtest.runs.verdicts import DOWN_S, UNWATCHED, UP_S, Verdict
 
 HTML: Final = "report.html"
 STYLE: Final = """
@@ -53,8 +53,8 @@ def report(run_report: Report) -> str:
 target {run.target:g} requests/s per pod{_headroom(run)}, {run.low} to {run.high} replicas.</p>
 <h2>What the brief asks for</h2>{verdict_table(run_report.verdicts)}
 <h2>The run</h2>{_timeline(run)}
-{_parts(ups(run))}
-<div class="beside"><section><h2>Scale-down</h2>{_downs(downs(run))}</section>
+{_parts(run)}
+<div class="beside"><section><h2>Scale-down</h2>{_downs(run)}</section>
 <section><h2>Elasticity</h2>{_elasticity(run)}</section>
 <section><h2>What clients saw</h2>{_clients(run)}</section>
 <section><h2>Conditions</h2>{_conditions(run)}</section></div>
@@ -143,14 +143,15 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iter
     return f"<div class='wrap'><table><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table></div>"
 
 
-def _parts(scale_ups: Sequence[Followed]) -> str:
+def _parts(run: Run) -> str:
+    scale_ups = ups(run)
     if not scale_ups:
         return "<h2>Scale-up</h2><p class='dim'>The need never rose.</p>"
     heads = ["part", *(f"{_change(one)} at {one.need.time:.0f} s" for one in scale_ups)]
     splits = [[f"{part:.1f} s" for part in one.parts] if one.parts else ["–"] * len(NAMES) for one in scale_ups]
     rows = [
         *([name, *cells] for name, cells in zip(NAMES, zip(*splits, strict=True), strict=True)),
-        ["all", *(took(one) for one in scale_ups)],
+        ["all", *(took(one, run) for one in scale_ups)],
         ["replicas desired beyond the need", *(str(one.overshoot) for one in scale_ups)],
     ]
     figure = plots.parts(scale_ups)
@@ -158,8 +159,8 @@ def _parts(scale_ups: Sequence[Followed]) -> str:
     return f"<h2>Scale-up, and where its time went</h2>{picture}{_table(heads, rows, numbers=range(1, len(heads)))}"
 
 
-def _downs(scale_downs: Sequence[Followed]) -> str:
-    rows = [[_change(one), f"{one.need.time:.0f} s", took(one)] for one in scale_downs]
+def _downs(run: Run) -> str:
+    rows = [[_change(one), f"{one.need.time:.0f} s", took(one, run)] for one in downs(run)]
     return _table(["need", "at", "took"], rows, numbers=(1, 2)) if rows else "<p class='dim'>The need never fell.</p>"
 
 
@@ -167,11 +168,18 @@ def _change(one: Followed) -> str:
     return f"{one.need.before} → {one.need.replicas}"
 
 
-def took(one: Followed) -> str:
-    """The time of one change, or why there is none."""
+def took(one: Followed, run: Run) -> str:
+    """The time of one of the run's changes, or why there is none."""
+    need, limit = one.need, UP_S if one.need.replicas > one.need.before else DOWN_S
     if one.seconds is not None:
         return f"{one.seconds:.1f} s"
-    return "need changed first" if one.offered is None else f"in endpoints {one.offered:.1f} s, never fit"
+    if one.offered is not None:
+        return f"in endpoints {one.offered:.1f} s, never fit"
+    if not (run.watched or run.answering):
+        return "not known"
+    if run.seconds - need.until <= GRID_S:
+        return "not in the run"
+    return f"not within {limit:.0f} s" if need.until - need.time > limit else "need changed first"
 
 
 def _elasticity(run: Run) -> str:

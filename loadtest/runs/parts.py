@@ -33,7 +33,7 @@ class Need(NamedTuple):
 
 
 class Followed(NamedTuple):
-    """A change of need, and when the fleet had followed it: s after it; None where the need changed first."""
+    """A change of need, and when the fleet had followed it: s after it; None where it changed, or the run ended, first."""
 
     need: Need
     seconds: float | None
@@ -82,7 +82,7 @@ def _up(run: Run, need: Need) -> Followed:
     desired = [event.count for event in run.counts(Kind.DESIRED) if need.time < event.time <= need.until]
     over = max((count - need.replicas for count in desired), default=0)
     *known, last = moments
-    if last is None and not any(part.pods for part in run.slices):
+    if last is None and not run.answering:
         last = known[-1]  # the service does not say which pod answered: in endpoints is the end that is seen
     seconds = None if last is None else last - need.time
     there = moments[-2]

@@ -56,7 +56,7 @@ def figures(made: Report) -> str:
     ]
     lines = [
         markdown(("target", "asked for", "measured", ""), targets),
-        markdown(heads, [*parts, ["all", *(took(one) for one in scale_ups)]]),
+        markdown(heads, [*parts, ["all", *(took(one, run) for one in scale_ups)]]),
         *([_elasticity(run)] if run.watched else []),
         "\n".join(f"- {name}: {said}" for name, said in {"date": run.began, **run.conditions}.items()),
     ]

@@ -148,6 +148,11 @@ class Run(msgspec.Struct, frozen=True):
         return Kind.ENDPOINTS in self.before or Kind.ENDPOINTS in early
 
     @property
+    def answering(self) -> bool:
+        """Whether the service tells which pods answered."""
+        return any(part.pods for part in self.slices)
+
+    @property
     def spec(self) -> HpaSpec | None:
         """What the HPA's formula needs to know of it; None where that was not recorded. Raises HpaError."""
         if self.behavior is None:

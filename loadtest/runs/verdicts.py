@@ -27,9 +27,8 @@ class Verdict(NamedTuple):
 
 def verdicts(run: Run, fixed: Run | None = None) -> list[Verdict]:
     """Every target of the brief; `fixed` is the run of the same load on a fleet fixed at the peak, if there was one."""
-    answering = any(part.pods for part in run.slices)
     return [
-        _judge_changes("scale-up", UP_S, "< 30 s", ups(run), seen=run.watched or answering),
+        _judge_changes("scale-up", UP_S, "< 30 s", ups(run), seen=run.watched or run.answering),
         _judge_changes("scale-down", DOWN_S, "< 5 min", downs(run), seen=run.watched),
         *_fleet(run),
         _performance(run, fixed),

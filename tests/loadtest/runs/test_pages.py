@@ -12,6 +12,7 @@ import pytest
 from loadtest.page import PageError, rewrite
 from loadtest.runs import command, page, report, showcase_command, side_command
 from loadtest.runs.arguments import check_out
+from loadtest.runs.parts import Followed, Need, downs, ups
 from loadtest.runs.publish import DOCS, figures, publish, publish_figures
 from loadtest.runs.record import Kind, Run
 from loadtest.runs.report import Report
@@ -94,6 +95,36 @@ def test_a_page_is_made_of_every_scenario_and_of_a_run_in_which_nothing_happened
     unwatched = Report(make("errors", events=[], slices=[]))
     assert "θ_U" not in page.report(unwatched) + figures(unwatched)
     assert report.document(unwatched)["elasticity"] is report.document(unwatched)["cost_against_peak"] is None
+
+
+def test_a_change_that_was_not_followed_says_what_ended_it(make: Make) -> None:
+    """Two pods all the time, or four. `step` needs 4 from 45 to 125 s and 2 to its end; `spike` more for 20 s."""
+    few, many = make(), make(counts={kind: [(0.0, 4)] for kind in Kind})
+    assert [page.took(one, few) for one in ups(few)] == ["not within 30 s"]
+    assert [page.took(one, many) for one in downs(many)] == ["not in the run"]
+    spike = make("spike", seconds=210.0)
+    assert [page.took(one, spike) for one in ups(spike)] == ["need changed first"]
+    stuck = make("connections", seconds=180.0)  # 4 are needed to the end
+    text = page.report(Report(stuck))
+    assert "<td >all</td><td class='n'>not in the run</td>" in text
+    assert "need changed first" not in text
+    assert "| all | not in the run |" in figures(Report(stuck))
+    unwatched = make(events=[], slices=[])
+    assert [page.took(one, unwatched) for one in ups(unwatched)] == ["not known"]
+
+
+@pytest.mark.parametrize(("kind", "lasted", "said"), [
+    ("up", 29.9, "need changed first"), ("up", 30.2, "not within 30 s"),
+    ("down", 299.9, "need changed first"), ("down", 300.2, "not within 300 s"),
+])  # fmt: skip
+def test_a_need_that_lasted_longer_than_the_target_was_not_followed_within_it(
+    make: Make, kind: str, lasted: float, said: str
+) -> None:
+    replicas = (2, 3) if kind == "up" else (3, 2)
+    change = Followed(Need(10.0, 10.0 + lasted, *replicas), None)
+    assert page.took(change, make(seconds=1000.0)) == said
+    assert page.took(change, make(seconds=10.2 + lasted)) == said
+    assert page.took(change, make(seconds=10.05 + lasted)) == "not in the run"
 
 
 def test_reports_are_written_and_compared(make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
