@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from loadtest.runs.record import Slice
+from loadtest.runs.scenarios import requests_per_user
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 ROOT = LOCUSTFILE.parents[2]
@@ -18,8 +19,6 @@ MOST = 0.8
 """Of a core: a generator that is busier measures itself."""
 OVER = 5
 """s over which that is looked at."""
-USERS = 500
-"""At most: beyond it a user makes more than one request a second."""
 AUTOQUIT_S = 3
 END_S = 15.0
 
@@ -50,7 +49,7 @@ class Order(NamedTuple):
             *(page if self.web else ["--headless", "--only-summary"]),
             *("--stop-timeout", "5", "--exit-code-on-error", "0", "--loglevel", "WARNING"),
             *(f"--scenario={self.scenario}", f"--seconds={self.seconds:g}", f"--per-pod={self.per_pod:g}"),
-            *(f"--per-user={max(1.0, self.peak / USERS):g}", f"--work-ms={self.work_ms:g}", f"--path={self.path}"),
+            *(f"--per-user={requests_per_user(self.peak):g}", f"--work-ms={self.work_ms:g}", f"--path={self.path}"),
             f"--record={record}",
         ]
 

@@ -2,7 +2,7 @@
 
 `locust -f loadtest/runs/locustfile.py --scenario step --per-pod 20 --host http://…` runs it by hand, with Locust's own
 page. Arrivals are Poisson and do not wait for answers, up to one request under way per user: as many users as there are
-requests a second.
+requests a second, where those are 100 to 500 at the peak; with a lower or a higher one a user asks less or more often.
 """
 
 import json
@@ -17,7 +17,7 @@ import gevent
 from locust import FastHttpUser, LoadTestShape, events, task
 from locust.env import Environment
 
-from loadtest.runs.scenarios import SCENARIOS, Scenario, asking
+from loadtest.runs.scenarios import SCENARIOS, Scenario, asking, requests_per_user
 
 LINE_S = 0.5
 """Between two lines of the record."""
@@ -38,7 +38,7 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--scenario", choices=list(SCENARIOS), default="step", help="what load there is at a time")
     parser.add_argument("--per-pod", type=float, default=20.0, help="requests/s that a pod bears at the HPA's target")
     parser.add_argument("--seconds", type=float, default=0.0, help="stretch the scenario to so long")
-    parser.add_argument("--per-user", type=float, default=1.0, help="requests/s of one user")
+    parser.add_argument("--per-user", type=float, default=0.0, help="requests/s of one user (default: by the peak)")
     parser.add_argument("--work-ms", type=float, default=0.0, help="usual work of a request to the sample service")
     parser.add_argument("--path", default="/", help="what is asked for")
     parser.add_argument("--record", default="", help="file for a line of JSON each half second")
@@ -51,7 +51,7 @@ class Run:
         self.scenario: Scenario = SCENARIOS[given.scenario]
         self.seconds: float = given.seconds or self.scenario.seconds
         self.per_pod: float = given.per_pod
-        self.per_user: float = given.per_user
+        self.per_user: float = given.per_user or requests_per_user(self.scenario.peak * self.per_pod)
         self.work_ms: float = given.work_ms
         self.path: str = given.path
         self.began = 0.0
@@ -105,9 +105,12 @@ class Client(FastHttpUser):
     network_timeout = TIMEOUT_S
 
     def on_start(self) -> None:
-        """The first request waits for its arrival too: users who come together do not ask together."""
+        """The first request waits for its arrival too: users who come together do not ask together.
+
+        By Locust's own wait, which ends at once where the user shall go: nobody waits for one that seldom asks.
+        """
         self.due = time.perf_counter()
-        gevent.sleep(self.wait_time())
+        self.wait()
 
     def wait_time(self) -> float:
         """s to the next arrival."""

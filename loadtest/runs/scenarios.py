@@ -20,6 +20,9 @@ ERROR_SHARE = 0.3
 """Of the requests of an error burst."""
 SLOWER = 3.0
 """How many times the work of a request grows in a slow leak."""
+FEWEST_USERS, MOST_USERS = 100, 500
+"""At the peak of a scenario: with fewer their number, which is whole, would be no scenario's load; more take processor
+time."""
 
 Curve = Callable[[float], float]
 """From the place in the scenario, 0 to 1, to a number."""
@@ -73,6 +76,11 @@ class Scenario(NamedTuple):
 def replicas_needed(load: float, per_pod: float, *, low: int, high: int) -> int:
     """ceil(load / per_pod) within an HPA's bounds: the smallest fleet whose pods are not above the target."""
     return min(high, max(low, math.ceil(load / per_pod - 1e-9)))
+
+
+def requests_per_user(peak: float) -> float:
+    """requests/s of one user, where all come to `peak`: 1 within the bounds of how many users there are."""
+    return max(peak / MOST_USERS, min(1.0, peak / FEWEST_USERS))
 
 
 def asking(path: str, parameters: Sequence[str]) -> str:

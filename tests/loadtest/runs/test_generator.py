@@ -16,13 +16,13 @@ from loadtest.standalone import free_port, program
 ROOT = Path(__file__).parents[3]
 
 
-async def run(scenario: str, port: int, folder: Path) -> tuple[list[Slice], list[float]]:
-    """What Locust saw in 3 s of a scenario at 40 requests/s per pod, and its processor time.
+async def run(scenario: str, port: int, folder: Path, per_pod: float = 40.0) -> tuple[list[Slice], list[float]]:
+    """What Locust saw in 3 s of a scenario at so many requests/s per pod, and its processor time.
 
     The path has a query and a fragment of its own, which take no parameter away from the sample service.
     """
     host, path = f"http://127.0.0.1:{port}", "/?work_ms=1#top"
-    order = Order(scenario, 3.0, per_pod=40.0, peak=140.0, host=host, path=path, work_ms=0.0)
+    order = Order(scenario, 3.0, per_pod=per_pod, peak=3.5 * per_pod, host=host, path=path, work_ms=0.0)
     async with locust(order, folder) as process:
         watching = asyncio.create_task(process.watch_cpu())
         code = await asyncio.wait_for(process.process.wait(), 40)
@@ -52,6 +52,20 @@ async def test_locust_sends_the_scenarios_load_and_tells_who_answered(tmp_path: 
     # for 0.75 s of 3 three in ten of 100 requests/s ask for an error, which is no failure: some 22
     assert 3 < sum(part.asked_to_fail for part in errors[0]) < 60
     assert sum(part.failed for part in errors[0]) == 0
+
+
+async def test_a_low_target_gets_the_scenarios_load_too_and_nobody_waits_for_users_who_seldom_ask(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "step").mkdir()
+    port = free_port()
+    async with program("loadtest.sample", "--host", "127.0.0.1", "--port", str(port), log=tmp_path / "sample.log"):
+        slices, _ = await run("step", port, tmp_path / "step", per_pod=0.2)
+    asked = {round(part.asked, 3) for part in slices}
+    # 0.2 * 3.5 = 0.7 requests/s are those of 100 users; 0.2 * 1.5 = 0.3 of 42.9 of them: of 43, 0.301
+    assert asked >= {0.301, 0.7}
+    # of 100 users 57 go after the step, most of whom have not asked yet: Locust waits up to 5 s for one under way
+    assert slices[-1].time < 4.5
 
 
 def test_a_generator_that_was_busy_for_five_seconds_measured_itself() -> None:

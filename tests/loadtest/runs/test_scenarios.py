@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.runs.scenarios import PEAK, REST, SCENARIOS, Scenario, asking, replicas_needed
+from loadtest.runs.scenarios import PEAK, REST, SCENARIOS, Scenario, asking, replicas_needed, requests_per_user
 
 EVERY = st.sampled_from(list(SCENARIOS.values()))
 PLACES = st.floats(0, 1, exclude_max=True)
@@ -100,3 +100,17 @@ def test_the_need_at_20_a_pod(load: float, replicas: int) -> None:
 def test_what_the_sample_service_is_asked_for_joins_the_query_of_the_path(path: str, whole: str) -> None:
     assert asking(path, ["work_ms=46.7", "error_rate=1"]) == whole
     assert asking(path, []) == path.partition("#")[0]
+
+
+@pytest.mark.parametrize(
+    ("peak", "per_user"), [(1.1, 0.011), (50, 0.5), (100, 1.0), (110, 1.0), (500, 1.0), (550, 1.1), (5500, 11.0)]
+)
+def test_users_ask_once_a_second_and_there_are_100_to_500_of_them_at_the_peak(peak: float, per_user: float) -> None:
+    assert requests_per_user(peak) == pytest.approx(per_user)
+
+
+@given(EVERY, PLACES, st.floats(0.01, 20))
+def test_whole_users_are_within_a_fiftieth_of_any_load(scenario: Scenario, place: float, per_pod: float) -> None:
+    load, each = scenario.curve(place) * per_pod, requests_per_user(scenario.peak * per_pod)
+    # of 100 users at a peak of 5.5 pods' worth 1.5 are 27.3: half a user is 1.8 % of them
+    assert round(load / each) * each == pytest.approx(load, rel=0.02)
