@@ -1,7 +1,6 @@
 """A world in a cluster, whosever it is: an HPA with a Pods metric, its target's pods, and the Service before them."""
 
 import asyncio
-import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -13,7 +12,7 @@ import msgspec
 
 from adapter.kube.autoscaling import HorizontalPodAutoscaler, PodsMetricSource, Scale
 from adapter.kube.client import Client
-from adapter.kube.errors import KubeError
+from adapter.kube.errors import KubeError, NotFound
 from adapter.kube.informer import Informer
 from adapter.kube.objects import Model, ObjectMeta, Pod
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS, Resource
@@ -27,6 +26,10 @@ from loadtest.runs.world import Heard, Told, WorldError
 SYNCED_S = 20.0
 HELD_S = 120.0
 """Within which a fixed fleet must stand in the endpoints: the HPA looks, pods start and become ready."""
+METRICS_API, VERSIONS = "/apis/custom.metrics.k8s.io", ("v1beta2", "v1beta1")
+"""prometheus-adapter's chart registers v1beta1 alone; both answer with a value and its time."""
+SILENT_LOOKS = 20
+"""In a row, half a second apart, until it is told that nothing is served: a new fleet's first values take less."""
 PLURALS = {"Deployment": "deployments", "ReplicaSet": "replicasets", "StatefulSet": "statefulsets"}
 
 
@@ -85,7 +88,11 @@ class Cluster:
         self.patience = HELD_S
         """s for a fixed fleet."""
         self._client, self._place, self._hpa = client, place, hpa
-        self._path = f"/apis/custom.metrics.k8s.io/v1beta2/namespaces/{place.namespace}/pods/*/{metric.metric.name}"
+        self._path = f"namespaces/{place.namespace}/pods/*/{metric.metric.name}"
+        self._versions: tuple[str, ...] = VERSIONS
+        """What answered last is asked first."""
+        self._silent = 0
+        """Looks in a row that told nothing."""
         self._params = {"labelSelector": selector}
         if metric.metric.selector:
             self._params["metricLabelSelector"] = selector_text(metric.metric.selector)
@@ -158,10 +165,34 @@ class Cluster:
         self.heard.note(Kind.ENDPOINTS, len(receiving(self._slices.index) & pods.keys()))
 
     async def ask_metrics_api(self) -> Told | None:
-        """Ask through the API server's aggregator, as the HPA controller does; None where there is no value."""
-        with contextlib.suppress(KubeError):
-            return sum_values(json.loads(await self._client.get(self._path, params=self._params)).get("items", ()))
-        return None
+        """Ask through the API server's aggregator, as the HPA controller does; None where there is no value.
+
+        SILENT_LOOKS of these in a row are a trouble.
+        """
+        try:
+            told, why = await self._ask(), "no value for any pod"
+        except KubeError as error:
+            told, why = None, str(error)
+        self._silent = 0 if told else self._silent + 1
+        if self._silent == SILENT_LOOKS:
+            self.heard.trouble(
+                f"{METRICS_API}: {' or '.join(VERSIONS)} has told nothing at {self._path} for {SILENT_LOOKS} looks"
+                f" ({why}); while none does, nothing is served to an HPA, and no scale-up can be split into its parts"
+            )
+        return told
+
+    async def _ask(self) -> Told | None:
+        """In the version that answered last, or in one that does. Raises KubeError, NotFound where there is none."""
+        refusals = []
+        for version in self._versions:
+            try:
+                answer = await self._client.get(f"{METRICS_API}/{version}/{self._path}", params=self._params)
+            except NotFound as error:
+                refusals.append(f"{version}: {error.message}")
+                continue
+            self._versions = (version, *(other for other in VERSIONS if other != version))
+            return sum_values(json.loads(answer).get("items", ()))
+        raise NotFound(404, "NotFound", "; ".join(refusals))
 
 
 def _full_name(place: Place) -> str:

@@ -96,11 +96,16 @@ async def watch_with_progress(
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(name, total=plan.seconds, said="starting")
         lines = iter(range(sys.maxsize))
+        told: set[str] = set()
 
         def say(standing: Standing) -> None:
             progress.update(task, completed=max(0.0, standing.elapsed), said=describe_standing(standing))
             if not console.is_terminal and next(lines) % 10 == 0:
                 console.print(f"{standing.elapsed:5.0f} s: {describe_standing(standing)}", highlight=False)
+            for text in standing.troubles:
+                if text not in told:
+                    console.print(text, style="bold red", highlight=False, markup=False, soft_wrap=True)
+                    told.add(text)
 
         return await watch(plan, world, say, fixed=held, beside=beside)
 

@@ -44,6 +44,8 @@ class Standing(NamedTuple):
     """requests/s."""
     served: float | None
     counts: dict[Kind, int]
+    troubles: tuple[str, ...] = ()
+    """What the report will lack and why, so far."""
 
 
 class Seen(NamedTuple):
@@ -144,7 +146,8 @@ async def _tell(plan: Plan, world: World, looks: list[Look], say: Say) -> None:
     while True:
         elapsed = time.time() - began
         load = plan.scenario.load(elapsed, per_pod=world.per_pod, seconds=plan.seconds)
-        say(Standing(elapsed, load, looks[-1].total if looks else None, dict(world.heard.now)))
+        served = looks[-1].total if looks else None
+        say(Standing(elapsed, load, served, dict(world.heard.now), tuple(world.heard.troubles)))
         await asyncio.sleep(1)
 
 
@@ -169,6 +172,7 @@ def _run(plan: Plan, world: World, process: Locust, seen: Seen, *, fixed: bool) 
             "machine": description(),
             "processors": f"{busy[len(busy) // 2]:.0%} busy at the median, all programs on the machine" if busy else "",
             "Locust": f"at most {busiest(process.cpu):.0%} of a core over 5 s, in a process of its own",
+            **({"not seen": " ".join(f"{text}." for text in world.heard.troubles)} if world.heard.troubles else {}),
         },
         slices=[_of(part, world.heard.names) for part in slices],
         looks=[

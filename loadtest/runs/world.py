@@ -29,12 +29,19 @@ class Heard:
         """Of all pods that there were."""
         self.remarks: list[tuple[float, str]] = []
         """What somebody did meanwhile, with its Unix time."""
+        self.troubles: list[str] = []
+        """What a report will lack and why, a sentence each."""
 
     def note(self, kind: Kind, count: int) -> None:
         """From now on it is `count`; what repeats the last one is none."""
         if self.now.get(kind) != count:
             self.now[kind] = count
             self.changes.append((time.time(), kind, count))
+
+    def trouble(self, text: str) -> None:
+        """Something is not as a report needs it; a second one of the same text is none."""
+        if text not in self.troubles:
+            self.troubles.append(text)
 
     def remark(self, text: str) -> None:
         """Something was done, in a word or two."""

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,11 +12,12 @@ import msgspec
 import pytest
 
 from adapter.kube.client import Client
+from adapter.kube.errors import Forbidden, KubeError, NotFound
 from adapter.kube.fake.server import FakeCluster
 from adapter.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS, Resource
 from adapter.rollout.model.actions import ENDPOINT_SLICES
 from loadtest.runs import command, showcase_command
-from loadtest.runs.cluster import Cluster, EndpointSlice, Place, receiving, sum_values
+from loadtest.runs.cluster import SILENT_LOOKS, Cluster, EndpointSlice, Place, receiving, sum_values
 from loadtest.runs.record import Kind
 from loadtest.runs.scenarios import SCENARIOS
 from loadtest.runs.watching import Plan, check
@@ -77,6 +79,94 @@ async def test_counts_follow_what_changes(api: FakeCluster, client: Client) -> N
         while world.heard.now[Kind.CREATED] != 1:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         assert world.heard.now[Kind.ENDPOINTS] == 0
+
+
+class MetricsApi:
+    """In the place of a client: serves 20 requests/s in some versions of custom.metrics.k8s.io."""
+
+    def __init__(self, *served: str, error: KubeError | None = None) -> None:
+        self.served, self.error = served, error
+        self.asked: list[str] = []
+        self.items: list[dict[str, str]] = [{"value": "20", "timestamp": "2026-11-26T12:00:00Z"}]
+
+    async def get(self, path: str, **_: object) -> bytes:
+        group, version, rest = path.removeprefix("/apis/").split("/", 2)
+        assert (group, rest) == ("custom.metrics.k8s.io", "namespaces/shop/pods/*/http_requests_per_second")
+        self.asked.append(version)
+        if self.error:
+            raise self.error
+        if version not in self.served:
+            raise NotFound(404, "NotFound", "the server could not find the requested resource")
+        return json.dumps({"items": self.items}).encode()
+
+
+@pytest.fixture
+async def world(client: Client) -> Cluster:
+    return await Cluster.find(client, PLACE)
+
+
+def answered_by(world: Cluster, metrics: MetricsApi, monkeypatch: pytest.MonkeyPatch) -> MetricsApi:
+    monkeypatch.setattr(world, "_client", metrics)
+    return metrics
+
+
+async def test_a_metrics_api_of_the_older_version_alone_is_asked_in_that(
+    world: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of prometheus-adapter's chart, and of ours in its place."""
+    metrics = answered_by(world, MetricsApi("v1beta1"), monkeypatch)
+    for _ in range(2):
+        told = await world.ask_metrics_api()
+        assert told is not None
+        assert told.total == 20
+    assert metrics.asked == ["v1beta2", "v1beta1", "v1beta1"]  # what answered is kept
+    metrics.served = ("v1beta2",)
+    assert await world.ask_metrics_api()  # another adapter has taken over
+    assert metrics.asked[3:] == ["v1beta1", "v1beta2"]
+    assert world.heard.troubles == []
+
+
+async def test_a_metric_that_nobody_serves_is_told_once(world: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = answered_by(world, MetricsApi(), monkeypatch)
+    for look in range(3 * SILENT_LOOKS):
+        assert world.heard.troubles == [] or look >= SILENT_LOOKS
+        assert await world.ask_metrics_api() is None
+    assert world.heard.troubles == [
+        "/apis/custom.metrics.k8s.io: v1beta2 or v1beta1 has told nothing at namespaces/shop/pods/*/"
+        "http_requests_per_second for 20 looks (v1beta2: the server could not find the requested resource; v1beta1:"
+        " the server could not find the requested resource (404 NotFound)); while none does, nothing is served to an"
+        " HPA, and no scale-up can be split into its parts"
+    ]
+    assert metrics.asked[:2] == ["v1beta2", "v1beta1"]
+
+
+@pytest.mark.parametrize(
+    ("error", "why"), [(Forbidden(403, "Forbidden", "pods.* is forbidden"), "(pods.* is forbidden (403 Forbidden))"),
+                       (None, "(no value for any pod)")],
+)  # fmt: skip
+async def test_why_no_value_came_is_told(
+    error: KubeError | None, why: str, world: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = answered_by(world, MetricsApi("v1beta2", error=error), monkeypatch)
+    metrics.items = []
+    for _ in range(SILENT_LOOKS):
+        assert await world.ask_metrics_api() is None
+    (told,) = world.heard.troubles
+    assert why in told
+    assert set(metrics.asked) == {"v1beta2"}
+
+
+async def test_values_that_come_late_or_fail_to_come_now_and_then_are_no_trouble(
+    world: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = answered_by(world, MetricsApi(), monkeypatch)
+    for _ in range(3):
+        metrics.served = ()
+        for _ in range(SILENT_LOOKS - 1):
+            assert await world.ask_metrics_api() is None
+        metrics.served = ("v1beta2",)
+        assert await world.ask_metrics_api()
+    assert world.heard.troubles == []
 
 
 def bounds(api: FakeCluster) -> tuple[int, int]:

@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from rich.console import Console
 
+from loadtest.runs.command import watch_with_progress
 from loadtest.runs.generator import GeneratorError
 from loadtest.runs.record import Kind
 from loadtest.runs.scenarios import SCENARIOS
@@ -48,6 +50,17 @@ async def test_a_service_that_does_not_answer_is_failures_and_downtime_not_silen
     assert sum(part.unanswered for part in run.slices) == sum(part.failed for part in run.slices)
     assert not any(part.latencies for part in run.slices)  # refused within a ms: no fast answers
     assert run.locust_cpu
+    assert "not seen" not in run.conditions
+
+
+async def test_what_a_run_could_not_see_is_told_while_it_runs_and_in_its_conditions(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    world = Still(None)
+    world.heard.trouble("nobody serves [the] metric")
+    run = await watch_with_progress(Plan(SCENARIOS["step"], 3.0), world, Console(width=150), "step")
+    assert run.conditions["not seen"] == "nobody serves [the] metric."
+    assert capsys.readouterr().out.count("nobody serves [the] metric\n") == 1
 
 
 async def test_what_fails_while_a_run_is_watched_ends_it() -> None:
