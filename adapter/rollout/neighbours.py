@@ -150,8 +150,10 @@ def _route(policy: RolloutPolicy, around: Neighbours) -> Seen | None:
 
 
 def _route_problems(ctx: Context, around: Neighbours) -> Iterator[str]:
-    by = route_of(ctx.policy)
-    if by and (ctx.seen.route is not None or by[0] in around.whole) and (why := router(ctx.policy).refuses(ctx)):
+    """A file says nothing of what gateways make of a route; a cluster does."""
+    by, of = route_of(ctx.policy), router(ctx.policy)
+    live = by is not None and by[0] in around.whole
+    if by and (ctx.seen.route is not None or live) and (why := of.refuses(ctx) or (live and of.objection(ctx))):
         yield why
 
 

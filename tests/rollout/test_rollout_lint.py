@@ -339,6 +339,10 @@ async def test_what_is_missing_in_a_cluster_is_said() -> None:
         "spec.canary.traffic.httpRoute: there is no HTTPRoute web in this namespace"
     ]
     made.put(HTTP_ROUTES, ROUTE)
+    (said,) = await review(made, policy(ROUTED))
+    assert said.startswith("HTTPRoute web: no gateway has taken it")
+    taken = [{"type": kind, "status": "True"} for kind in ("Accepted", "ResolvedRefs")]
+    made.put(HTTP_ROUTES, {**ROUTE, "status": {"parents": [{"conditions": taken}]}})
     assert await review(made, policy(ROUTED)) == []
     (said,) = await review(made, {**policy(PREVIEW), "spec": {**policy()["spec"], "blueGreen": PREVIEW["blueGreen"]}})
     assert said.startswith("spec.blueGreen.previewService: no Service look selects")

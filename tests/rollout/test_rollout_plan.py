@@ -11,7 +11,7 @@ from adapter.rollout.act import options
 from adapter.rollout.cli.files import VerbError
 from adapter.rollout.cli.plan import as_json, lines, template_of
 from adapter.rollout.foresee.walk import Note, Write, walk
-from adapter.rollout.model.actions import SERVICES, Action, Create, Patch
+from adapter.rollout.model.actions import HTTP_ROUTES, SERVICES, Action, Create, Patch
 from adapter.rollout.model.policy import POLICIES
 from adapter.rollout.observe import Reader
 from tests.rollout.shop import BLUE_GREEN, CANARY, NAMESPACE, ROLLING, Shop, add_route_and_ingress, service
@@ -218,6 +218,17 @@ async def test_a_return_to_the_template_of_before_is_shown() -> None:
     await shop.some(5)
     assert_made(told, made)
     assert note_texts(told) == []
+
+
+async def test_a_route_that_no_gateway_takes_is_foretold_to_be_refused() -> None:
+    shop = Shop(ROUTE)
+    add_route_and_ingress(shop)
+    await shop.ready()
+    shop.every_step.clear()  # the gateway
+    shop.edit(HTTP_ROUTES, lambda raw: raw["status"]["parents"][0]["conditions"][0].update(status="False"))
+    shop.release("web:2")
+    (note,) = note_texts(await foretell(shop))
+    assert note.startswith("refused: HTTPRoute web: ")
 
 
 async def test_a_refused_policy_and_a_missing_deployment_are_said() -> None:

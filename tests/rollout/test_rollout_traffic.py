@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.rollout.model.actions import DEPLOYMENTS, HTTP_ROUTES, INGRESSES, SERVICES
-from adapter.rollout.model.policy import RouteRef
+from adapter.rollout.model.actions import DEPLOYMENTS, EVENTS, HTTP_ROUTES, INGRESSES, SERVICES
+from adapter.rollout.model.policy import POLICIES, RouteRef
 from adapter.rollout.model.verdict import FREE
 from adapter.rollout.traffic.gateway import Gateway
 from adapter.rollout.traffic.replicas import Replicas
@@ -74,20 +74,25 @@ def test_a_rule_that_does_not_name_the_service_is_not_touched() -> None:
         assert gateway._weigh_backends(refs, "new", 10) is refs
 
 
-def shop_behind_route(weights: tuple[int, ...] = (10, 90), *, resolved: bool = True) -> Shop:
-    """A shop behind an HTTPRoute that also has an unrelated rule; the gateway answers a step later."""
+def shop_behind_route(weights: tuple[int, ...] = (10, 90), *, resolved: bool = True, **spec: Any) -> Shop:
+    """A shop behind an HTTPRoute that also has an unrelated rule; the gateway answers a step later, and where not
+    `resolved` it cannot resolve the Service of the new pods, nor any from then on."""
     steps = [{"weight": weight, "pauseSeconds": 3} for weight in weights]
-    shop = Shop({"canary": {"steps": steps, "traffic": {"httpRoute": {"name": "web", "service": "web"}}}})
+    shop = Shop({"canary": {"steps": steps, "traffic": {"httpRoute": {"name": "web", "service": "web"}}}}, **spec)
     other = {"matches": [{"path": {"value": "/api"}}], "backendRefs": [{"name": "api", "port": 81, "weight": 7}]}
     meta = {"name": "web", "namespace": NAMESPACE, "annotations": {"team": "shop"}}
     mine = {"backendRefs": [{"name": "web", "port": 80}]}
     shop.put(HTTP_ROUTES, {"metadata": meta, "spec": {"rules": [other, mine]}})
 
+    seen = False
+
     def answer() -> None:
+        nonlocal seen
         route = shop.get(HTTP_ROUTES)
+        seen = seen or len(refs(shop)) == 2
         held = {"observedGeneration": route["metadata"]["generation"]}
         conditions = [{"type": "Accepted", "status": "True", **held}]
-        conditions.append({"type": "ResolvedRefs", "status": str(resolved), **held})
+        conditions.append({"type": "ResolvedRefs", "status": str(resolved or not seen), **held})
         status = {"parents": [{"conditions": conditions}]}
         if route.get("status") != status:
             shop.put(HTTP_ROUTES, {**route, "status": status})
@@ -141,6 +146,68 @@ async def test_a_backend_that_the_gateway_cannot_resolve_goes_no_further() -> No
     await shop.some(40)
     assert shop.mark == "Stepping 0"
     assert "ResolvedRefs" in shop.status["message"]
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+async def test_going_back_waits_for_a_gateway_no_longer_than_the_progress_deadline(deleted: bool) -> None:
+    shop = await shop_behind_route(resolved=False, progressDeadlineSeconds=20).ready()
+    shop.release("web:2")
+    await shop.until(lambda: len(refs(shop)) == 2)
+    if deleted:
+        shop.delete_policy()
+    await shop.until(lambda: shop.phase == "Returning")
+    began = shop.now
+    await shop.until(lambda: shop.phase == "Removing")
+    assert refs(shop) == [("web", 1)]
+    assert 20 + 2 <= shop.now - began <= 20 + 2 + 3  # the deadline, settleSeconds, and a turn for each
+    said = [event["message"] for event in shop.all(EVENTS) if event["reason"] == "Unconfirmed"]
+    assert len(said) == 1
+    assert "waited 20 s for HTTPRoute web to be ResolvedRefs at generation 3" in said[0]
+    await shop.until(lambda: shop.get(POLICIES) is None if deleted else shop.phase == "Idle")
+    shop.clean("web:1")
+
+
+def parent(name: str, *conditions: tuple[str, str, str]) -> dict[str, Any]:
+    held = [{"type": kind, "status": status, "reason": reason} for kind, status, reason in conditions]
+    return {"parentRef": {"name": name}, "conditions": held}
+
+
+TAKEN = (("Accepted", "True", "Accepted"), ("ResolvedRefs", "True", "ResolvedRefs"))
+OBJECTIONS: dict[str, tuple[list[dict[str, Any]], str]] = {
+    "no gateway": ([], "HTTPRoute web: no gateway has taken it"),
+    "one of two": (
+        [parent("front", *TAKEN), parent("back", ("Accepted", "False", "NoMatchingParent"), TAKEN[1])],
+        "HTTPRoute web: of parent back the condition Accepted is False (NoMatchingParent)",
+    ),
+    "not resolved": (
+        [parent("front", TAKEN[0], ("ResolvedRefs", "False", "BackendNotFound"))],
+        "of parent front the condition ResolvedRefs is False (BackendNotFound)",
+    ),
+    "says nothing of it": ([parent("front", TAKEN[0])], "of parent front the condition ResolvedRefs is absent"),
+}
+
+
+@pytest.mark.parametrize("name", OBJECTIONS)
+async def test_a_route_that_a_gateway_does_not_take_is_refused_before_a_release(name: str) -> None:
+    parents, said = OBJECTIONS[name]
+    shop = await shop_behind_route().ready()
+    shop.every_step.clear()  # the gateway, which from now on says this
+    shop.edit(HTTP_ROUTES, lambda raw: raw.update(status={"parents": parents}))
+    shop.release("web:2")
+    await shop.some(5)
+    (condition,) = [each for each in shop.status["conditions"] if each["type"] == "Refused"]
+    assert (condition["status"], shop.phase) == ("True", "Idle")
+    assert said in condition["message"]
+    assert len(shop.all(DEPLOYMENTS)) == 1
+
+
+async def test_an_edit_of_the_route_that_a_gateway_has_not_looked_at_yet_refuses_nothing() -> None:
+    shop = await shop_behind_route().ready()
+    shop.every_step.clear()
+    shop.edit(HTTP_ROUTES, lambda raw: raw["spec"].update(hostnames=["shop.example"]))  # generation 2, observed 1
+    await shop.some(3)
+    (condition,) = [each for each in shop.status["conditions"] if each["type"] == "Refused"]
+    assert condition["status"] == "False"
 
 
 async def test_gitops_puts_the_route_back_in_mid_release() -> None:

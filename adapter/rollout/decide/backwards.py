@@ -2,9 +2,10 @@
 
 from adapter.rollout.decide import wants
 from adapter.rollout.decide.common import POLL, end_release, full, pursue, stay
-from adapter.rollout.decide.context import Context, Decision, go
+from adapter.rollout.decide.context import DONE, Context, Decision, Todo, go
 from adapter.rollout.decide.wants import Arm, first
-from adapter.rollout.model.status import Outcome, Phase
+from adapter.rollout.model.actions import Told
+from adapter.rollout.model.status import Outcome, Phase, seconds
 from adapter.rollout.traffic.choose import router
 from adapter.rollout.traffic.router import extras_gone
 
@@ -17,7 +18,7 @@ def returning(ctx: Context) -> Decision:
     todo = first(
         lambda: wants.services(ctx, Arm.STABLE),
         lambda: wants.preview(ctx, Arm.WIDE),
-        lambda: router(ctx.policy).shift(ctx, 0),
+        lambda: _route_back(ctx),
         lambda: wants.pause(ctx),
     )
 
@@ -29,16 +30,27 @@ def returning_to_nobody(ctx: Context) -> Decision:
     todo = first(
         lambda: wants.services(ctx, Arm.WIDE),
         lambda: wants.preview(ctx, Arm.WIDE),
-        lambda: router(ctx.policy).shift(ctx, 0),
+        lambda: _route_back(ctx),
     )
     return pursue(ctx, todo, _settle)
+
+
+def _route_back(ctx: Context) -> Todo:
+    """The route gives the new pods nothing. The gateways' word that it is so may never come: then it is not waited for
+    any longer than the progress deadline, counted from the phase's beginning."""
+    todo = router(ctx.policy).shift(ctx, 0)
+    late = seconds(ctx.release.since, ctx.now) > ctx.policy.spec.progress_deadline_seconds
+    return DONE if late and not todo.actions else todo
 
 
 def _settle(ctx: Context) -> Decision:
     left = ctx.policy.spec.settle_seconds - ctx.for_seconds()
     if left > 0:
         return stay(ctx, "lets the last requests on the new pods end", left)
-    return go(ctx, Phase.REMOVING, "the sibling goes")
+    unmet = router(ctx.policy).shift(ctx, 0).unmet
+    limit = ctx.policy.spec.progress_deadline_seconds
+    told = (Told("Unconfirmed", f"goes back all the same: waited {limit} s for {unmet}", True),) if unmet else ()
+    return go(ctx, Phase.REMOVING, "the sibling goes", *told)
 
 
 def removing(ctx: Context) -> Decision:

@@ -31,7 +31,8 @@ def _refusals(ctx: Context) -> Iterator[str]:
     yield from of_services(ctx)
     yield from of_labels(ctx)
     yield from parallel(ctx)
-    if ctx.steps and (why := router(ctx.policy).refuses(ctx)):
+    by = router(ctx.policy)
+    if ctx.steps and (why := by.refuses(ctx) or by.objection(ctx)):
         yield why
 
 

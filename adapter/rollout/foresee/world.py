@@ -269,8 +269,10 @@ def _condition(kind: str, generation: int = 0) -> Json:
 
 
 def _accept(route: Json) -> None:
-    """Every gateway has programmed the route as it is."""
+    """Every gateway that has not answered for this generation of the route takes it; an answer stands."""
     generation = int(route["metadata"].get("generation") or 0)
-    parents = (route.get("status") or {}).get("parents") or [{}]
-    held = [_condition(kind, generation) for kind in ("Accepted", "ResolvedRefs")]
-    route["status"] = {"parents": [{**each, "conditions": held} for each in parents]}
+    for parent in (route.get("status") or {}).get("parents") or ():
+        parent["conditions"] = [
+            each if int(each.get("observedGeneration") or 0) >= generation else _condition(each["type"], generation)
+            for each in parent.get("conditions") or ()
+        ]

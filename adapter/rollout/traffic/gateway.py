@@ -54,6 +54,11 @@ class Gateway:
             return f"HTTPRoute {self._ref.name}: weights above {MOST} leave no room for percents; divide them"
         return ""
 
+    def objection(self, ctx: Context) -> str:
+        """What the gateways say against the route, or that none has taken it: its weights would move nothing."""
+        route = ctx.seen.route
+        return "" if route is None else _objection(route)
+
     def pods(self, full: int, weight: int) -> int:
         """As many pods as keep the load of each at or below that of a stable one."""
         return -(-full * min(weight, 100) // 100)
@@ -111,6 +116,30 @@ def _unscale(weight: int, scale: int) -> int:
     """Another backend's weight without us. One that is no multiple was never scaled: it came in mid-release."""
     whole, rest = divmod(weight, scale)
     return weight if rest and weight <= MOST else whole  # a larger one could not be scaled
+
+
+def _objection(route: Seen) -> str:
+    """Only what has not to do with the generation: a gateway that is about to look at an edit objects to nothing."""
+    parents = route.status.get("parents") or ()
+    if not parents:
+        return (
+            f"HTTPRoute {route.name}: no gateway has taken it; its parentRefs must name a Gateway that has a controller"
+        )
+    for parent in parents:
+        held = {condition["type"]: condition for condition in parent.get("conditions") or ()}
+        for kind in NEEDED:
+            if (known := held.get(kind, {"status": "absent"})).get("status") != "True":
+                said = f"{kind} is {known.get('status')}" + (f" ({known['reason']})" if known.get("reason") else "")
+                return (
+                    f"HTTPRoute {route.name}: of parent {_parent_name(parent)} the condition {said}; a share counts as "
+                    "moved when each parent takes the route: put that right, or take the parent out"
+                )
+    return ""
+
+
+def _parent_name(parent: Json) -> str:
+    ref = parent.get("parentRef") or {}
+    return "/".join(str(ref[key]) for key in ("namespace", "name", "sectionName") if ref.get(key)) or "without a name"
 
 
 def _not_programmed(route: Seen) -> str:

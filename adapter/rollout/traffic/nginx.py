@@ -50,6 +50,10 @@ class Nginx:
             return f"spec.canary.traffic.nginx: Ingress {self._ref.name} has no path to Service {self._ref.service}"
         return ""
 
+    def objection(self, ctx: Context) -> str:
+        """Nothing: an Ingress does not say who takes it."""
+        return ""
+
     def pods(self, full: int, weight: int) -> int:
         """The same load per pod as on the stable ones, at least."""
         return -(-full * min(weight, 100) // 100)

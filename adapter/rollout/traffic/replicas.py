@@ -28,6 +28,10 @@ class Replicas:
             "of 50"
         )
 
+    def objection(self, ctx: Context) -> str:
+        """Nothing: no route is asked."""
+        return ""
+
     def pods(self, full: int, weight: int) -> int:
         """c of c / (full + c) nearest to the weight, halves up; at least 1, at most `full`."""
         if full == 0:

@@ -20,6 +20,10 @@ class Router(Protocol):
         """Why this router cannot be used as things are, one sentence; '' where it can."""
         ...
 
+    def objection(self, ctx: Context) -> str:
+        """Why a share would not move as the cluster is, though the route is right; one sentence, '' where it would."""
+        ...
+
     def pods(self, full: int, weight: int) -> int:
         """How many pods the sibling needs for `weight` percent beside `full` stable ones."""
         ...
