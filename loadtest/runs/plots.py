@@ -33,7 +33,10 @@ def timeline(run: Run) -> "Figure":
     latency.set_xlim(0, run.seconds)
     latency.set_xlabel("s since the load began", fontsize=9)
     for time, text in _remarks(run):
-        rates.text(time, 0.02, text, fontsize=7, rotation=90, ha="right", transform=rates.get_xaxis_transform())
+        rates.text(
+            time, 0.02, text, fontsize=7, rotation=90, ha="right", transform=rates.get_xaxis_transform(),
+            parse_math=False,  # a "$" of a release is a "$"
+        )  # fmt: skip
     for axes in (rates, replicas, latency):
         for remark in run.remarks:
             axes.axvline(remark.time, color="#7a5195", linewidth=0.8, linestyle=":")

@@ -207,7 +207,7 @@ def read(path: Path) -> tuple[Run, Run | None]:
         decoded = msgspec.json.decode(path.read_bytes(), type=_File)
     except OSError as error:
         raise RecordError(f"{path}: {error.strerror}; a report.json of a run is wanted") from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(f"{path}: {error}; a report.json of a run is wanted") from error
     return _check_run(path, decoded.run), decoded.fixed and _check_run(path, decoded.fixed)
 

@@ -14,7 +14,7 @@ from loadtest.runs import command, page, report, showcase_command, side_command
 from loadtest.runs.arguments import check_out
 from loadtest.runs.parts import Followed, Need, downs, ups
 from loadtest.runs.publish import DOCS, figures, publish, publish_figures
-from loadtest.runs.record import Kind, Run
+from loadtest.runs.record import Kind, Remark, Run
 from loadtest.runs.report import Report
 from tests.loadtest.runs.conftest import Make, looks
 
@@ -81,6 +81,10 @@ def test_a_page_tells_those_who_cannot_see_it_what_its_pictures_show_and_what_he
 def test_what_comes_from_outside_is_shown_as_text(make: Make) -> None:
     run = make(counts=COUNTS, conditions={"world": "<script>alert(1)</script>"})
     assert "<script>" not in page.report(Report(run))
+    remarks = [Remark(3.0, "$x_{$ <b>"), Remark(60.0, r"$\frac$")]
+    text = page.report(Report(make(counts=COUNTS, remarks=remarks)))
+    assert "$x_{$ &lt;b&gt;" in text
+    assert r"$\frac$" in text
 
 
 def test_a_page_is_made_of_every_scenario_and_of_a_run_in_which_nothing_happened(make: Make) -> None:

@@ -146,6 +146,9 @@ def test_a_file_that_is_not_there_or_no_json_is_refused(tmp_path: Path) -> None:
     place.write_text("[" * 100_000)
     with pytest.raises(RecordError, match=r"a report\.json of a run is wanted"):
         read(place)
+    place.write_bytes(b'{"run": {"scenario": "\xff"}}')
+    with pytest.raises(RecordError, match=r"can't decode byte 0xff .*; a report\.json of a run is wanted"):
+        read(place)
 
 
 @pytest.mark.parametrize(
