@@ -1,16 +1,19 @@
 """Reports as pages and on the terminal."""
 
 import argparse
+import math
 import re
 from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
+from matplotlib.patches import Rectangle
 
 from loadtest.page import PageError, rewrite
-from loadtest.runs import command, page, report, showcase_command, side_command
+from loadtest.runs import command, page, plots, report, showcase_command, side_command
 from loadtest.runs.arguments import check_out
 from loadtest.runs.parts import Followed, Need, downs, ups
 from loadtest.runs.publish import DOCS, figures, publish, publish_figures
@@ -129,6 +132,20 @@ def test_a_need_that_lasted_longer_than_the_target_was_not_followed_within_it(
     assert page.took(change, make(seconds=1000.0)) == said
     assert page.took(change, make(seconds=10.2 + lasted)) == said
     assert page.took(change, make(seconds=10.05 + lasted)) == "not in the run"
+
+
+def test_failures_without_an_answer_are_seen_where_no_latency_is(make: Make) -> None:
+    """From 10 to 20 s each half second has 9 requests, and none is answered."""
+    refused = [
+        msgspec.structs.replace(one, failed=9, unanswered=9, latencies={}) if 10 < one.time <= 20 else one
+        for one in make().slices
+    ]
+    _, _, latency, failed = plots.timeline(make(slices=refused)).axes
+    bars = {bar.get_x() + 1: bar.get_height() for bar in failed.patches if isinstance(bar, Rectangle)}
+    assert {time for time, rate in bars.items() if rate} == {12, 14, 16, 18, 20}  # by two seconds, at their end
+    assert bars[14] == 18  # requests/s
+    line = np.asarray(latency.get_lines()[0].get_xydata())
+    assert [time for time, value in line.tolist() if math.isnan(value)] == [12, 14, 16, 18, 20]
 
 
 def test_reports_are_written_and_compared(make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

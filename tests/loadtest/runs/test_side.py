@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from loadtest.runs import side_command
-from loadtest.runs.record import Kind, Run
+from loadtest.runs.record import Kind, Run, Slice
 from loadtest.runs.side_by_side import COMPARED, wake
 from loadtest.runs.side_report import HEADINGS, figure, rows, sentence, tables
 from tests.cluster.bed import BedError
@@ -39,6 +39,12 @@ def test_a_row_tells_of_the_first_rise_and_the_first_fall(runs: dict[str, Run]) 
     assert quick["p95 latency"] == "20 ms"
     assert [still[name] for name in HEADINGS[1:4]] == ["not in the run"] * 3
     assert still["too few pods for"] == "80 s"
+
+
+def test_of_requests_that_got_no_answer_no_latency_is_told(make: Make) -> None:
+    silent = make(slices=[Slice(0.5, 30, 15, 0, {}, {}, unanswered=15)])
+    (row,) = (dict(zip(HEADINGS, row, strict=True)) for row in rows({"silent": silent}))
+    assert (row["p95 latency"], row["failed"]) == ("–", "15 of 15")
 
 
 def test_the_sentence_tells_the_step_and_how_long_each_took(runs: dict[str, Run]) -> None:
