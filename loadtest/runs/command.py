@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from rich import markup
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -169,19 +170,30 @@ def run_until_told(job: Coroutine[Any, Any, T]) -> T:
 
 def _compare(given: argparse.Namespace, console: Console) -> int:
     before, after = (report.load(place) for place in given.reports)
-    names = [place.name if place.is_dir() else place.parent.name or place.name for place in given.reports]
+    names = [_name(place) for place in given.reports]
     if names[0] == names[1]:
         names = [f"{name} ({place})" for name, place in zip(names, ("first", "second"), strict=True)]
-    table = Table("figure", *names, "second less first", title="95 % intervals in brackets; * where 0 is outside")
+    table = Table(
+        "figure",
+        *map(markup.escape, names),
+        "second less first",
+        title="95 % intervals in brackets; * where 0 is outside",
+    )
     for cells in page.comparison_rows(before.run, after.run):
         table.add_row(*cells)
     console.print(table)
     if warning := page.unlike(before.run, after.run):
-        console.print(warning, style="bold red")
+        console.print(warning, style="bold red", highlight=False)
     if given.out:
         given.out.write_text(page.comparison(names, before, after), encoding="utf-8")
         console.print(f"page: {given.out}", highlight=False, soft_wrap=True)
     return 0
+
+
+def _name(report: Path) -> str:
+    """A report's, by which it is compared: its folder's."""
+    folder = report if report.is_dir() else report.parent
+    return (folder if folder.name.strip(".") else folder.resolve()).name or str(report)
 
 
 def _scenarios(_: argparse.Namespace, console: Console) -> int:

@@ -80,13 +80,26 @@ def comparison(names: Sequence[str], before: Report, after: Report) -> str:
 
 
 def unlike(before: Run, after: Run) -> str:
-    """Why a difference of two runs tells little, a sentence; '' where they had the same load."""
-    if before.scenario == after.scenario:
+    """Why a difference of two runs tells little, a sentence; '' where they had the same load and room for replicas."""
+    if before.scenario != after.scenario:
+        return (
+            f"These are different scenarios, {before.scenario} and {after.scenario}: what differs, marked or not, may"
+            " be their loads’ doing."
+        )
+    both = before, after
+    figures = {
+        "{:g} and {:g} s": [run.seconds for run in both],
+        "{:g} and {:g} requests/s that a pod bears": [run.per_pod for run in both],
+        "an HPA’s target {:.0%} and {:.0%} below what a pod bears": [run.headroom for run in both],
+        "{} and {} replicas at least": [run.low for run in both],
+        "{} and {} replicas at most": [run.high for run in both],
+    }
+    told = [text.format(*pair) for text, pair in figures.items() if not math.isclose(*pair, rel_tol=1e-6, abs_tol=1e-6)]
+    if before.fixed != after.fixed:
+        told.append("{} and {}".format(*("a fixed fleet" if run.fixed else "an HPA" for run in both)))
+    if not told:
         return ""
-    return (
-        f"These are different scenarios, {before.scenario} and {after.scenario}: what differs, marked or not, may be"
-        " their loads’ doing."
-    )
+    return f"These runs were not alike, {'; '.join(told)}: what differs, marked or not, may be the doing of that."
 
 
 def comparison_rows(before: Run, after: Run) -> list[list[str]]:

@@ -33,7 +33,7 @@ class Need(NamedTuple):
 
 
 class Followed(NamedTuple):
-    """A change of need, and when the fleet had followed it: s after it; None where it changed, or the run ended, first."""
+    """A change of need and when the fleet had followed it: s after it; None where the need changed or the run ended."""
 
     need: Need
     seconds: float | None

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -203,6 +204,48 @@ def test_two_scenarios_are_compared_with_a_warning_on_the_terminal_and_on_the_pa
     assert command.main(["compare", str(tmp_path / "step"), str(tmp_path / "ramp"), "--out", str(both)]) == 0
     for told in (capsys.readouterr().out, both.read_text()):
         assert "These are different scenarios, step and ramp: what differs" in told
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"seconds": 60.0}, "240 and 60 s"),
+        ({"per_pod": 10.0}, "20 and 10 requests/s that a pod bears"),
+        (
+            {"headroom": 0.4, "high": 14},
+            "an HPA’s target 0% and 40% below what a pod bears; 8 and 14 replicas at most",
+        ),
+        ({"low": 4}, "2 and 4 replicas at least"),
+        ({"fixed": True}, "an HPA and a fixed fleet"),
+    ],
+)
+def test_runs_of_one_scenario_that_were_not_alike_are_compared_with_what_they_differ_in(
+    other: dict[str, Any], said: str, make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command.write(Report(make(counts=COUNTS)), tmp_path / "one")
+    command.write(Report(make(counts=COUNTS, **other)), tmp_path / "other")
+    both = tmp_path / "both.html"
+    assert command.main(["compare", str(tmp_path / "one"), str(tmp_path / "other"), "--out", str(both)]) == 0
+    for told in (" ".join(capsys.readouterr().out.split()), both.read_text()):
+        assert f"These runs were not alike, {said}: what differs, marked or not, may be the doing of that." in told
+
+
+def test_runs_whose_loads_differ_in_the_last_digits_alone_were_alike(make: Make) -> None:
+    """A target of 12 at a headroom of 0.4 is 20 requests/s that a pod bears, but for rounding."""
+    assert page.unlike(make(per_pod=0.3), make(per_pod=0.1 + 0.2)) == ""
+
+
+@pytest.mark.parametrize("reports", [(".", "../[b]old"), ("report.json", "../[b]old/report.json")])
+def test_compared_reports_are_called_as_their_folders(
+    reports: Sequence[str], make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    for name in ("new", "[b]old"):
+        command.write(a_report(make), tmp_path / name)
+    monkeypatch.chdir(tmp_path / "new")
+    assert command.main(["compare", *reports, "--out", "both.html"]) == 0
+    assert re.search(r"figure\s+┃ new\s+┃ \[b\]old\s+┃", capsys.readouterr().out)
+    assert "<h1>Load runs: new and [b]old</h1>" in Path("both.html").read_text()
 
 
 @pytest.mark.parametrize(
