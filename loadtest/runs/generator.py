@@ -133,7 +133,8 @@ def too_busy(shares: Sequence[float]) -> str:
         return ""
     return (
         f"the run is discarded: Locust was busy for {most:.0%} of a core over {OVER} s, and above {MOST:.0%} it"
-        " measures itself; a smaller --per-pod or a machine that is less busy would be right"
+        " measures itself; a machine that is less busy, or an HPA with a lower target, which gets less load, would be"
+        " right"
     )
 
 
