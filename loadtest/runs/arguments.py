@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     pictures = verbs.add_parser("picture", help="a report's page as pictures, by chromium")
     pictures.add_argument("report", type=Path, metavar="REPORT", help="a report's folder, which gets them")
     publication = verbs.add_parser("publish", help="a report into docs/, with a picture and its figures in loadtest.md")
-    publication.add_argument("report", type=Path, metavar="REPORT", help="a report's folder")
+    publication.add_argument("report", type=Path, metavar="REPORT", help="a report's folder, or its report.json")
     publication.add_argument("--figures", action="store_true", help="only its figures")
     publication.add_argument("--as", dest="part", default="", help="the part of the page (default: its scenario)")
     return parser

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from loadtest.browser import picture
 from loadtest.latency import markdown
-from loadtest.page import rewrite
+from loadtest.page import PageError, rewrite
 from loadtest.runs.measures import elasticity, jitter, moments
 from loadtest.runs.page import HTML, took
 from loadtest.runs.parts import NAMES, ups
@@ -22,8 +22,16 @@ SMALL = 256 * 1024
 """Bytes of a record that is published; a longer run's stays where it is."""
 
 
-def publish(made: Report, folder: Path, browser: str, docs: Path = DOCS) -> list[Path]:
-    """What was written. `folder` is the report's, whose files are published where they are small. Raises PageError."""
+def publish(made: Report, place: Path, browser: str, docs: Path = DOCS) -> list[Path]:
+    """What was written. `place` is the report's folder or its JSON, whose files are published where they are small.
+
+    Raises PageError, where nothing is written.
+    """
+    folder = place if place.is_dir() else place.parent
+    if not place.is_dir() and place.name != JSON:
+        raise PageError(f"{place}: that is no report with its page; a folder, or {JSON} in it, would be right")
+    if not (folder / HTML).is_file():
+        raise PageError(f"{folder / HTML}: there is no such file; the folder of a report would be right")
     name = f"loadtest-{made.run.scenario}"
     page, record, image = docs / f"{name}.html", docs / f"{name}.json", docs / "img" / f"{name}.png"
     pages = publish_figures(made, docs)

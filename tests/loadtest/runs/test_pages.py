@@ -303,22 +303,52 @@ def test_the_scenarios_are_listed_with_their_questions(capsys: pytest.CaptureFix
     assert "how exactly does it follow a day" in capsys.readouterr().out
 
 
-def test_a_published_report_stands_in_the_docs_with_its_figures(make: Make, tmp_path: Path) -> None:
-    docs, folder, browser = tmp_path / "docs", tmp_path / "run", tmp_path / "browser"
+def pages_and_browser(folder: Path) -> tuple[Path, Path]:
+    """A docs/ with a place for the figures of a step, and a browser."""
+    docs, browser = folder / "docs", folder / "browser"
     (docs / "img").mkdir(parents=True)
     marks = "<!-- step: written by python -m loadtest publish -->\nold\n<!-- end of step -->"
     (docs / "loadtest.md").write_text(f"before\n{marks}\nafter\n")
     browser.write_text(TOUCHES)
     browser.chmod(0o755)
-    command.write(a_report(make), folder)
-    made = report.load(folder)
-    assert all(path.exists() for path in publish(made, folder, str(browser), docs))
+    return docs, browser
+
+
+@pytest.mark.parametrize("named", ["run", "run/report.json"])
+def test_a_published_report_stands_in_the_docs_with_its_figures(named: str, make: Make, tmp_path: Path) -> None:
+    docs, browser = pages_and_browser(tmp_path)
+    command.write(a_report(make), tmp_path / "run")
+    made = report.load(tmp_path / named)
+    assert all(path.exists() for path in publish(made, tmp_path / named, str(browser), docs))
     text = (docs / "loadtest.md").read_text()
     assert "old" not in text
     assert "| scale-down | < 5 min | 45.0 s | met |" in text  # 170 - 125
     assert "| all | 13.5 s |" in text  # four pods have answered in the second that ends at 58.5 s
     assert text.startswith("before\n")
     assert text.endswith("after\n")
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ("run", "run/report.html: there is no such file; the folder of a report would be right"),
+        (
+            "run/old.json",
+            "run/old.json: that is no report with its page; a folder, or report.json in it, would be right",
+        ),
+    ],
+)
+def test_of_what_is_no_whole_report_nothing_is_published(named: str, said: str, make: Make, tmp_path: Path) -> None:
+    docs, browser = pages_and_browser(tmp_path)
+    made, folder, before = a_report(make), tmp_path / "run", (docs / "loadtest.md").read_bytes()
+    command.write(made, folder)
+    (folder / "report.html").rename(folder / "old.html")
+    (folder / "report.json").rename(folder / "old.json")
+    with pytest.raises(PageError) as told:
+        publish(made, tmp_path / named, str(browser), docs)
+    assert str(told.value) == f"{tmp_path}/{said}"
+    assert (docs / "loadtest.md").read_bytes() == before
+    assert [path.name for path in docs.rglob("*") if path.is_file()] == ["loadtest.md"]
 
 
 def test_figures_alone_go_into_the_page_alone(make: Make, tmp_path: Path) -> None:
