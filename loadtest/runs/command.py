@@ -32,7 +32,7 @@ from loadtest.runs.publish import publish, publish_figures
 from loadtest.runs.record import Kind, RecordError, Run
 from loadtest.runs.report import Report
 from loadtest.runs.scenarios import SCENARIOS
-from loadtest.runs.watching import Beside, Plan, Standing, check, watch
+from loadtest.runs.watching import Beside, Plan, Standing, check, too_long, watch
 from loadtest.runs.world import World, WorldError
 from loadtest.standalone import free_port
 from tests.cluster.bed import BedError
@@ -78,10 +78,13 @@ def write(made: Report, folder: Path) -> Path:
 async def run_all(plan: Plan, where: Where, console: Console, *, fixed: bool) -> Report | str:
     """The run, and with `fixed` the same load on a fixed fleet; or why it does not count."""
     runs: list[Run] = []
-    for held in (False, True) if fixed else (False,):
+    sizes = (False, True) if fixed else (False,)
+    for held in sizes:
         async with world_at(where) as world:
             if problem := check(plan, world):
                 return problem
+            if not runs and (warning := too_long(plan, world, runs=len(sizes))):
+                console.print(warning, style="bold red", highlight=False, soft_wrap=True)
             name = f"{plan.scenario.name}, {'fleet fixed at the peak' if held else 'with its HPA'}"
             runs.append(await watch_with_progress(plan, world, console, name, held=held))
         if problem := too_busy(runs[-1].locust_cpu):

@@ -1,6 +1,7 @@
 """One run: a world, Locust's load on it, and what was seen, as a record."""
 
 import asyncio
+import math
 import sys
 import tempfile
 import time
@@ -14,13 +15,17 @@ import msgspec
 
 from loadtest.machine import Meter, description
 from loadtest.runs.generator import GeneratorError, Locust, Order, busiest, locust, read_record
-from loadtest.runs.record import Event, Kind, Look, Remark, Run, Slice
+from loadtest.runs.record import MAX_BYTES, Event, Kind, Look, Remark, Run, Slice
 from loadtest.runs.scenarios import Scenario, replicas_needed
 from loadtest.runs.world import World
 
 LOOK_S = 0.5
 IMPORTS_S = 2.0
 """About how long Locust takes until its load begins."""
+SECOND, ANSWER = 500, 8
+"""Bytes of a record for a second and for a request, about: as days at 20 and at 100 requests/s per pod have them."""
+FULL = 0.75
+"""Of the bytes that a record may have: beyond it an estimate says that it may come to more."""
 GRACE_S = 60.0
 """After the scenario's end Locust must have ended."""
 
@@ -72,6 +77,19 @@ def check(plan: Plan, world: World) -> str:
             " to be it; --work-ms with the usual work of a request says that it is"
         )
     return ""
+
+
+def too_long(plan: Plan, world: World, *, runs: int = 1) -> str:
+    """Why a report with so many runs of the plan may be too large to be read again, a sentence; '' where it is not."""
+    mean = math.fsum(plan.scenario.curve(place / 1000) for place in range(1000)) / 1000 * world.per_pod
+    size = runs * (SECOND + ANSWER * mean)
+    if size * plan.seconds <= FULL * MAX_BYTES:
+        return ""
+    return (
+        f"{plan.seconds:g} s of this load leave a record of some {size * plan.seconds / 2**20:.0f} MiB, and compare and"
+        f" publish read {MAX_BYTES / 2**20:g} MiB at most: the report's page will tell of the run all the same, but for"
+        f" them --seconds {FULL * MAX_BYTES / size:.0f} or less would be right"
+    )
 
 
 def peak(plan: Plan, world: World) -> int:

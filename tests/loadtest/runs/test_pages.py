@@ -418,6 +418,18 @@ def test_the_docs_say_what_the_published_record_says() -> None:
     assert figures(report.load(DOCS / "loadtest-step.json")) in (DOCS / "loadtest.md").read_text()
 
 
+def test_a_run_whose_record_may_be_too_large_says_so_once_and_runs(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def watched(*_: object, **__: object) -> Run:
+        return make(counts=COUNTS)
+
+    monkeypatch.setattr(command, "watch_with_progress", watched)
+    for more, count in (["--seconds", "45000"], 0), (["--seconds", "45000", "--fixed"], 1):
+        assert command.main(["run", "day", *more, "--out", str(tmp_path / "out")]) == 0
+        assert capsys.readouterr().out.count("45000 s of this load leave a record of some ") == count
+
+
 def test_a_run_in_which_locust_was_too_busy_leaves_no_report(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,7 @@ from loadtest.runs.command import watch_with_progress
 from loadtest.runs.generator import GeneratorError
 from loadtest.runs.record import Kind
 from loadtest.runs.scenarios import SCENARIOS
-from loadtest.runs.watching import Plan, Standing, check, peak, watch
+from loadtest.runs.watching import Plan, Standing, check, peak, too_long, watch
 from loadtest.runs.world import Heard, Told
 from loadtest.standalone import free_port
 
@@ -61,6 +61,17 @@ async def test_what_a_run_could_not_see_is_told_while_it_runs_and_in_its_conditi
     run = await watch_with_progress(Plan(SCENARIOS["step"], 3.0), world, Console(width=150), "step")
     assert run.conditions["not seen"] == "nobody serves [the] metric."
     assert capsys.readouterr().out.count("nobody serves [the] metric\n") == 1
+
+
+def test_a_run_whose_record_may_be_too_large_to_be_read_again_is_told_so_with_what_is_not() -> None:
+    """`errors` is 2.5 pods' worth throughout, 25 requests/s: 500 + 8 * 25 = 700 bytes/s."""
+    plan, world = Plan(SCENARIOS["errors"], 86_400.0), Still(None)
+    assert too_long(plan, world) == (
+        "86400 s of this load leave a record of some 58 MiB, and compare and publish read 64 MiB at most: the report's"
+        " page will tell of the run all the same, but for them --seconds 71902 or less would be right"
+    )  # 700 * 86400 / 2**20 = 57.7, 0.75 * 64 * 2**20 / 700 = 71902.4
+    assert too_long(plan._replace(seconds=71_902.0), world) == ""
+    assert "--seconds 35951 or less" in too_long(plan._replace(seconds=71_902.0), world, runs=2)
 
 
 async def test_what_fails_while_a_run_is_watched_ends_it() -> None:
