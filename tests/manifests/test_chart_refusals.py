@@ -128,6 +128,12 @@ def test_what_makes_no_pod_or_no_certificate_is_one_sentence(values: dict[str, A
         {"listenPort": 4317},  # nothing else listens there without otlp.enabled
         {"livenessProbe": {**TCP, "httpGet": None}},
         {"livenessProbe": None},
+        {
+            "env": [
+                {"name": "NONE", "value": None},
+                {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+            ]
+        },
         {"extraContainers": [{**MORE, "ports": [{"containerPort": 6443, "protocol": "UDP"}]}]},
         {"resources": {"requests": {"memory": "1073741824"}}},
         {"resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": None}}},
@@ -176,7 +182,8 @@ WRONG: dict[str, list[Any]] = {
     "resources": [{"request": {}}, {"limits": {"memory": "1GB"}}],
     "service.clusterIP": ["none", "10.0.0.7/24"],
     "service.ipDualStack.ipFamilies": [[], ["IPv5"], ["IPv4", "IPv4"]],
-    "env": [[{"value": "x"}]],
+    "env": [[{"value": "x"}], [{"name": "WORKERS", "value": 1}], [{"name": "DEBUG", "value": True}]],
+    "rollout.env": [[{"name": "WORKERS", "value": 1}]],
     "extraManifests": [[{"kind": "ConfigMap"}], [""]],
 }
 """Values that are none by themselves, by where they stand."""

@@ -31,5 +31,5 @@
 {{- end -}}
 
 {{- define "streamgate.replicas" -}}
-{{- if kindIs "invalid" .Values.replicas -}}{{ ternary 1 2 .Values.otlp.enabled }}{{- else -}}{{ .Values.replicas }}{{- end -}}
+{{- if kindIs "invalid" .Values.replicas -}}{{ ternary 1 2 (.Values.otlp.enabled | default false) }}{{- else -}}{{ .Values.replicas }}{{- end -}}
 {{- end -}}

@@ -53,7 +53,7 @@
 
 {{- define "streamgate.adapterChecks" -}}
 {{- $rules := .Values.rules -}}
-{{- $url := tpl .Values.prometheus.url . -}}
+{{- $url := tpl (.Values.prometheus.url | default "") . -}}
 {{- if hasSuffix "/prometheus-adapter" .Values.image.repository -}}
 {{- fail (printf "image.repository=%s is prometheus-adapter's: leave out image.repository and image.tag, or name ours" .Values.image.repository) -}}
 {{- end -}}
@@ -188,7 +188,7 @@
 {{- fail (printf "%s gives something twice, the chart's own counted: %s" $path (join ", " $names)) -}}
 {{- end -}}
 {{- end -}}
-{{- if and (eq .Values.dnsPolicy "None") (not .Values.dnsConfig.nameservers) -}}
+{{- if and (eq .Values.dnsPolicy "None") (not (.Values.dnsConfig | default dict).nameservers) -}}
 {{- fail "dnsPolicy=None needs dnsConfig.nameservers" -}}
 {{- end -}}
 {{- end -}}
@@ -199,7 +199,7 @@
 {{- end -}}
 {{- if .Values.tls.enable -}}
 {{- range $part, $kind := dict "ca" "CERTIFICATE" "certificate" "CERTIFICATE" "key" "PRIVATE KEY" -}}
-{{- if not (regexMatch (printf "-----BEGIN [A-Z ]*%s-----" $kind) (index $.Values.tls $part)) -}}
+{{- if not (regexMatch (printf "-----BEGIN [A-Z ]*%s-----" $kind) (index $.Values.tls $part | default "")) -}}
 {{- fail (printf "tls.enable needs tls.ca, tls.certificate and tls.key, each as PEM: tls.%s has no BEGIN %s" $part $kind) -}}
 {{- end -}}
 {{- end -}}

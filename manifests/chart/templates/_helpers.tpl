@@ -32,7 +32,7 @@ app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
-{{- with merge (dict) (.labels | default dict) .root.Values.customLabels }}
+{{- with merge (dict) (.labels | default dict) (.root.Values.customLabels | default dict) }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
@@ -41,7 +41,7 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- define "streamgate.about" -}}
 labels:
   {{- include "streamgate.labels" . | nindent 2 }}
-{{- with merge (dict) (.annotations | default dict) .root.Values.customAnnotations }}
+{{- with merge (dict) (.annotations | default dict) (.root.Values.customAnnotations | default dict) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}

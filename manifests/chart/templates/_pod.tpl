@@ -3,10 +3,10 @@
 {{- define "streamgate.podMetadata" -}}
 labels:
   {{- include "streamgate.selector" . | nindent 2 }}
-  {{- with merge (dict) .values.podLabels .root.Values.customLabels }}
+  {{- with merge (dict) (.values.podLabels | default dict) (.root.Values.customLabels | default dict) }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
-{{- with merge (.annotations | default dict) .values.podAnnotations .root.Values.customAnnotations }}
+{{- with merge (.annotations | default dict) (.values.podAnnotations | default dict) (.root.Values.customAnnotations | default dict) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
