@@ -165,16 +165,19 @@ def test_it_refuses_an_older_kubernetes() -> None:
     assert "chart requires kubeVersion: >=1.30.0-0 which is incompatible with Kubernetes v1.29.9" in done.stderr
 
 
-def test_the_notes_say_what_to_type_next(tmp_path: Path) -> None:
+def notes(folder: Path, *settings: str) -> str:
     """helm prints them only to who installs into a cluster: a copy of the chart has them in a template."""
-    shutil.copytree(CHART, tmp_path / "chart")
-    (tmp_path / "chart/NOTES.txt").write_text((CHART / "templates/NOTES.txt").read_text())
-    (tmp_path / "chart/templates/told.yaml").write_text('told: {{ tpl (.Files.Get "NOTES.txt") . | toJson }}')
-    told = ["--show-only", "templates/told.yaml"]
+    shutil.copytree(CHART, folder / "chart")
+    (folder / "chart/NOTES.txt").write_text((CHART / "templates/NOTES.txt").read_text())
+    (folder / "chart/templates/told.yaml").write_text('told: {{ tpl (.Files.Get "NOTES.txt") . | toJson }}')
+    flags = ["--show-only", "templates/told.yaml", "--set", ",".join(settings)]
+    done = run_helm("template", "gate", str(folder / "chart"), "-n", "metrics", *flags)
+    return str(yaml.safe_load(done.stdout)["told"])
+
+
+def test_the_notes_say_what_to_type_next(tmp_path: Path) -> None:
     enabled = ("recommender", "rollout", "console", "dropIn")
-    everything = ["--set", ",".join([*(f"{name}.enabled=true" for name in enabled), "apis.resource=true"])]
-    done = run_helm("template", "gate", str(tmp_path / "chart"), "-n", "metrics", *told, *everything)
-    said = yaml.safe_load(done.stdout)["told"]
+    said = notes(tmp_path, *(f"{name}.enabled=true" for name in enabled), "apis.resource=true")
     assert "The adapter serves custom.metrics.k8s.io, metrics.k8s.io, from annotated pods" in said
     for line in (
         "kubectl -n metrics rollout status deployment gate-streamgate-adapter",
@@ -186,6 +189,18 @@ def test_the_notes_say_what_to_type_next(tmp_path: Path) -> None:
         "kubectl label namespace metrics pod-security.kubernetes.io/enforce=restricted",
     ):
         assert f"  {line}\n" in said
+
+
+def test_the_notes_ask_no_restricted_namespace_for_pods_in_the_nodes_network(tmp_path: Path) -> None:
+    said = notes(tmp_path, "hostNetwork.enabled=true")
+    assert "enforce=restricted" not in said
+    assert "  kubectl label namespace metrics pod-security.kubernetes.io/enforce=privileged --overwrite\n" in said
+
+
+def test_the_notes_of_another_program_know_no_network_of_the_adapters(tmp_path: Path) -> None:
+    said = notes(tmp_path, "hostNetwork.enabled=true", "adapter.enabled=false", "rollout.enabled=true")
+    assert "pod-security.kubernetes.io/enforce=restricted\n" in said
+    assert "privileged" not in said
 
 
 def test_make_chart_packages_it(tmp_path: Path) -> None:
