@@ -83,6 +83,15 @@ def paths(schema: Mapping[str, Any], node: Mapping[str, Any] | None = None, pref
             yield prefix + name
 
 
+def leaves(value: Any) -> Iterable[Any]:
+    """What is neither a mapping nor a list in an object."""
+    if isinstance(value, dict | list):
+        for below in value.values() if isinstance(value, dict) else value:
+            yield from leaves(below)
+    else:
+        yield value
+
+
 def comparable(objects: Iterable[Object]) -> dict[tuple[str, str, str], Object]:
     """Objects by kind, namespace and name, without what only Helm needs and without what has no order.
 

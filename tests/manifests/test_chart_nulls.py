@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests.cluster.chart import CHART
-from tests.manifests.charts import FIRST_BUILD_S, at, refusal, render, together
+from tests.manifests.charts import FIRST_BUILD_S, at, leaves, refusal, render, together
 from tests.manifests.effects import CONSOLE, PROMETHEUS, ROLLOUT, RULE, TLS
 
 pytestmark = pytest.mark.timeout(FIRST_BUILD_S)
@@ -141,14 +141,6 @@ def test_a_key_with_another_default_is_taken_away(world: str) -> None:
 def test_no_switch_of_ours_is_turned_off_by_null() -> None:
     on = {path for path in TAKEN_AWAY if default_of(path) is True}
     assert on == {"podSecurityContext.runAsNonRoot", "securityContext.readOnlyRootFilesystem"}
-
-
-def leaves(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict | list):
-        for below in value.values() if isinstance(value, dict) else value:
-            yield from leaves(below)
-    else:
-        yield value
 
 
 def test_every_key_is_null_in_some_world() -> None:

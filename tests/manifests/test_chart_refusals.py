@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.chart import CHART, run_helm
-from tests.manifests.charts import FIRST_BUILD_S, at, refusal, render, template, together
+from tests.manifests.charts import FIRST_BUILD_S, at, leaves, refusal, render, template, together
 from tests.manifests.effects import CERT_MANAGER, RECOMMENDER, TLS
 
 pytestmark = pytest.mark.timeout(FIRST_BUILD_S)
@@ -218,3 +218,21 @@ def test_labels_of_two_values_are_one() -> None:
     labels = {item["kind"]: item["metadata"]["labels"]["release"] for item in render(values)}
     assert (labels["ServiceMonitor"], labels["Service"]) == ("own", "all")
     assert template(values).count("release: own") == 1
+
+
+def test_a_namespace_of_digits_is_text_everywhere() -> None:
+    on = {"enabled": True}
+    names = (
+        "certManager",
+        "otlp",
+        "networkPolicy",
+        "serviceMonitor",
+        "podMonitor",
+        "dropIn",
+        "recommender",
+        "rollout",
+        "console",
+    )
+    made = render(dict.fromkeys(names, on), namespace="123")
+    assert "123" in {value for item in made for value in leaves(item)}
+    assert 123 not in {value for item in made for value in leaves(item)}
