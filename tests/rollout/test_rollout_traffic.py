@@ -199,6 +199,9 @@ async def test_a_route_that_a_gateway_does_not_take_is_refused_before_a_release(
     assert (condition["status"], shop.phase) == ("True", "Idle")
     assert said in condition["message"]
     assert len(shop.all(DEPLOYMENTS)) == 1
+    assert (
+        await shop.turns.turn(NAMESPACE, "web", shop.now)
+    ).again == 5.0  # no watch tells that a gateway has taken it
 
 
 async def test_an_edit_of_the_route_that_a_gateway_has_not_looked_at_yet_refuses_nothing() -> None:

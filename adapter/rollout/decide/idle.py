@@ -9,7 +9,7 @@ from adapter.rollout.decide import names, wants
 from adapter.rollout.decide.common import POLL, roll, take_unjudged
 from adapter.rollout.decide.context import POLICY_LABEL, Context, Decision, say, strategy
 from adapter.rollout.decide.lost import holds, largest, recover_held_step, remains
-from adapter.rollout.decide.refuse import refusal
+from adapter.rollout.decide.refuse import look_again, refusal
 from adapter.rollout.decide.roll import HELD, has_begun_rolling
 from adapter.rollout.model.actions import (
     CONTROLLER_REVISIONS,
@@ -113,7 +113,7 @@ def refuse_policy(ctx: Context, why: str) -> Decision:
     """The policy is not followed; the condition says what to change."""
     status = with_condition(ctx.status, "Refused", True, reason="CannotBeFollowed", message=why, now=ctx.now)
     told = (Told("Refused", why, True),) if status != ctx.status else ()
-    return Decision(say(status, f"refused: {why}"), (), told)
+    return Decision(say(status, f"refused: {why}"), (), told, look_again(ctx))
 
 
 def _compare_templates(ctx: Context) -> Decision:

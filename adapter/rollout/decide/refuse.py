@@ -1,6 +1,7 @@
 """Why a policy is not followed as things are: one sentence that says what to change."""
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 import msgspec
 
@@ -13,11 +14,18 @@ from adapter.rollout.model.template import HASH, host_ports, labels_of
 from adapter.rollout.traffic.choose import router
 
 MAX_STEPS = 20
+ROUTE_SECONDS: Final = 5.0
+"""Until a route that no gateway takes is looked at again: nothing wakes us for its status."""
 
 
 def refusal(ctx: Context) -> str:
     """The first thing that stands in the way; '' where nothing does."""
     return next(_refusals(ctx), "")
+
+
+def look_again(ctx: Context) -> float | None:
+    """Seconds after which a refusal may have ended though nothing that is watched has changed; None: it cannot."""
+    return ROUTE_SECONDS if router(ctx.policy).objection(ctx) else None
 
 
 def _refusals(ctx: Context) -> Iterator[str]:
