@@ -81,7 +81,7 @@ def test_a_report_holds_what_is_computed_too(make: Make, tmp_path: Path) -> None
     assert made["clients"]["failed"] == 0
 
 
-def ended(*, failed: int = 0, unanswered: int = 0) -> dict[str, Any]:
+def half_second(*, failed: int = 0, unanswered: int = 0) -> dict[str, Any]:
     """A slice with two answers."""
     counts = {"failed": failed, "asked_to_fail": 0, "unanswered": unanswered}
     return {"time": 1, "asked": 1, **counts, "latencies": {"9": 2}, "pods": {}}
@@ -101,7 +101,7 @@ def test_of_an_older_record_the_shortest_of_a_slice_are_those_that_got_no_answer
     make: Make, tmp_path: Path, unanswered: int, left: dict[str, int]
 ) -> None:
     """It has the durations of all 40 requests: which of them got no answer it does not tell."""
-    told = {**ended(failed=40, unanswered=unanswered), "latencies": {"400": 2, "1": 20, "20.5": 18}}
+    told = {**half_second(failed=40, unanswered=unanswered), "latencies": {"400": 2, "1": 20, "20.5": 18}}
     run, _ = read(write_report(make, tmp_path, format=1, slices=[told]))
     (part,) = run.slices
     assert (part.latencies, part.unanswered, part.requests, run.format) == (left, unanswered, 40, FORMAT)
@@ -125,10 +125,10 @@ def test_of_an_older_record_the_shortest_of_a_slice_are_those_that_got_no_answer
          "1 answers in 'fast' ms at 1.0 s: neither may be negative"),
         ({"slices": [{"time": 1, "asked": 1, "failed": 2, "asked_to_fail": 0, "latencies": {"9": 1}, "pods": {}}]},
          "more of the 1 requests at 1.0 s failed than there were"),
-        ({"slices": [ended(failed=1, unanswered=2)]}, "more requests at 1.0 s had no answer than failed"),
-        ({"slices": [ended(unanswered=-1)]}, "-1 requests without an answer at 1.0 s; 0 or more"),
-        ({"slices": [ended(failed=10**9, unanswered=10**9)]}, "1000000000 requests without an answer at 1.0 s; 0 or"),
-        ({"format": 1, "slices": [ended(failed=3, unanswered=3)]}, "more of the 2 requests"),
+        ({"slices": [half_second(failed=1, unanswered=2)]}, "more requests at 1.0 s had no answer than failed"),
+        ({"slices": [half_second(unanswered=-1)]}, "-1 requests without an answer at 1.0 s; 0 or more"),
+        ({"slices": [half_second(failed=10**9, unanswered=10**9)]}, "1000000000 requests without an answer at 1.0 s"),
+        ({"format": 1, "slices": [half_second(failed=3, unanswered=3)]}, "more of the 2 requests"),
     ],
 )  # fmt: skip
 def test_what_is_no_record_is_refused_with_its_place(make: Make, tmp_path: Path, changes: Any, said: str) -> None:
