@@ -165,6 +165,22 @@ def test_it_refuses_an_older_kubernetes() -> None:
     assert "chart requires kubeVersion: >=1.30.0-0 which is incompatible with Kubernetes v1.29.9" in done.stderr
 
 
+def test_a_version_with_build_metadata_is_a_label_and_a_tag(tmp_path: Path) -> None:
+    """Of a chart that is packaged so; labels and tags of images know no "+"."""
+    version = "0.1.0+git1"
+    made = run_helm(
+        "package", str(CHART), "--version", version, "--app-version", version, "--destination", str(tmp_path)
+    )
+    assert made.returncode == 0, made.stderr
+    text = run_helm("template", "streamgate", str(tmp_path / f"streamgate-{version}.tgz")).stdout
+    (deployment,) = (item for item in yaml.safe_load_all(text) if item and item["kind"] == "Deployment")
+    labels = deployment["metadata"]["labels"]
+    assert labels["helm.sh/chart"] == "streamgate-0.1.0_git1"
+    assert labels["app.kubernetes.io/version"] == "0.1.0_git1"
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "streamgate/adapter:0.1.0_git1"
+
+
 def notes(folder: Path, *settings: str) -> str:
     """helm prints them only to who installs into a cluster: a copy of the chart has them in a template."""
     shutil.copytree(CHART, folder / "chart")

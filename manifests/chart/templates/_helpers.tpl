@@ -20,6 +20,9 @@
 {{- $account.name | default (ternary (include (printf "streamgate.%s" .program) .root) "default" $account.create) -}}
 {{- end -}}
 
+{{/* A version as labels and images' tags have it, which know no "+". */}}
+{{- define "streamgate.version" -}}{{ . | replace "+" "_" | trunc 63 | trimAll "-_." }}{{- end -}}
+
 {{/* What the following take: (dict "root" $ "program" "adapter" "values" the program's own). */}}
 
 {{- define "streamgate.selector" -}}
@@ -29,9 +32,9 @@ app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 
 {{- define "streamgate.labels" -}}
 {{ include "streamgate.selector" . }}
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ include "streamgate.version" .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | include "streamgate.version" }}
 {{- with merge (dict) (.labels | default dict) (.root.Values.customLabels | default dict) }}
 {{ toYaml . }}
 {{- end }}

@@ -33,7 +33,7 @@ imagePullSecrets:
 {{- end -}}
 
 {{- define "streamgate.image" -}}
-image: "{{ .root.Values.image.repository }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}"
+image: "{{ .root.Values.image.repository }}:{{ .root.Values.image.tag | default (include "streamgate.version" .root.Chart.AppVersion) }}"
 {{- with .root.Values.image.pullPolicy }}
 imagePullPolicy: {{ . }}
 {{- end }}
