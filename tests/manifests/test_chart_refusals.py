@@ -7,11 +7,12 @@ import pytest
 
 from tests.cluster.chart import CHART, run_helm
 from tests.manifests.charts import FIRST_BUILD_S, at, leaves, refusal, render, template, together
-from tests.manifests.effects import CERT_MANAGER, RECOMMENDER, TLS
+from tests.manifests.effects import CERT_MANAGER, DROP_IN, RECOMMENDER, RECOMMENDER_DROP_IN, TLS
 
 pytestmark = pytest.mark.timeout(FIRST_BUILD_S)
 NAME = "app.kubernetes.io/name"
 TCP = {"tcpSocket": {"port": "https"}}
+NO_RBAC = {"rbac": {"create": False}}
 MORE = {"name": "more", "image": "more"}
 
 
@@ -54,6 +55,8 @@ def error_line(values: dict[str, Any]) -> str:
         ({"tls": {"enable": True}, "certManager": {"enabled": True}}, "tls.enable and certManager.enabled"),
         ({"podDisruptionBudget": {"minAvailable": 1}}, "podDisruptionBudget wants one of"),
         ({"podDisruptionBudget": {"maxUnavailable": None}}, "podDisruptionBudget wants one of"),
+        (together(DROP_IN, NO_RBAC), "dropIn.enabled=true makes a ClusterRole and its binding and nothing else"),
+        (together(RECOMMENDER_DROP_IN, NO_RBAC), "recommender.dropIn.enabled=true makes a ClusterRole and its binding"),
     ],
 )
 def test_values_that_do_not_go_together_are_one_sentence(values: dict[str, Any], named: str) -> None:
@@ -143,6 +146,16 @@ def test_what_makes_no_pod_or_no_certificate_is_one_sentence(values: dict[str, A
 )
 def test_what_is_next_to_wrong_is_taken(values: dict[str, Any]) -> None:
     assert template(values)
+
+
+def test_without_rbac_there_is_none_of_any_program() -> None:
+    values = {
+        "reflex": {"enabled": True},
+        **{name: {"enabled": True} for name in ("recommender", "rollout", "console")},
+    }
+    made = {item["kind"] for item in render(together(values, NO_RBAC))}
+    assert "Deployment" in made
+    assert not made & {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
 
 
 def test_objects_are_called_as_a_service_may_be() -> None:

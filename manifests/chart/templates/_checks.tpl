@@ -6,6 +6,12 @@
 {{- fail (printf "objects would be called %s-…, after the release, and a Service's name begins with a letter and has no dots: set fullnameOverride" $full) -}}
 {{- end -}}
 {{- include "streamgate.labelChecks" . -}}
+{{- $dropIns := dict "dropIn" .Values.dropIn "recommender.dropIn" .Values.recommender.dropIn -}}
+{{- range $path, $dropIn := $dropIns -}}
+{{- if and $dropIn.enabled (not $.Values.rbac.create) -}}
+{{- fail (printf "%s.enabled=true makes a ClusterRole and its binding and nothing else, and rbac.create=false wants none: leave one out" $path) -}}
+{{- end -}}
+{{- end -}}
 {{- $programs := dict -}}
 {{- if .Values.adapter.enabled -}}
 {{- include "streamgate.adapterChecks" . -}}
