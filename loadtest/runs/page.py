@@ -87,7 +87,7 @@ def unlike(before: Run, after: Run) -> str:
             " be their loads’ doing."
         )
     both = before, after
-    figures = {
+    figures: dict[str, list[float]] = {
         "{:g} and {:g} s": [run.seconds for run in both],
         "{:g} and {:g} requests/s that a pod bears": [run.per_pod for run in both],
         "an HPA’s target {:.0%} and {:.0%} below what a pod bears": [run.headroom for run in both],
