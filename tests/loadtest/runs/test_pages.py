@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from matplotlib.patches import Rectangle
 
 from loadtest.page import PageError, rewrite
 from loadtest.runs import command, page, plots, report, showcase_command, side_command
@@ -136,8 +137,6 @@ def test_a_need_that_lasted_longer_than_the_target_was_not_followed_within_it(
 
 def test_failures_without_an_answer_are_seen_where_no_latency_is(make: Make) -> None:
     """From 10 to 20 s each half second has 9 requests, and none is answered."""
-    from matplotlib.patches import Rectangle
-
     refused = [
         msgspec.structs.replace(one, failed=9, unanswered=9, latencies={}) if 10 < one.time <= 20 else one
         for one in make().slices

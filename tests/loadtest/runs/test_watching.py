@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from rich.console import Console
 
 from loadtest.runs.command import watch_with_progress
 from loadtest.runs.generator import GeneratorError
@@ -55,8 +56,6 @@ async def test_a_service_that_does_not_answer_is_failures_and_downtime_not_silen
 async def test_what_a_run_could_not_see_is_told_while_it_runs_and_in_its_conditions(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from rich.console import Console
-
     world = Still(None)
     world.heard.trouble("nobody serves [the] metric")
     run = await watch_with_progress(Plan(SCENARIOS["step"], 3.0), world, Console(width=150), "step")
