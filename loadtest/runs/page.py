@@ -31,6 +31,7 @@ figure svg { display: block; width: 100%; min-width: 40rem; height: auto; }
 table { border-collapse: collapse; min-width: min(100%, 46rem); }
 .beside table { min-width: 100%; } .wrap { overflow-x: auto; }
 th, td { text-align: left; padding: .3rem .5rem; border-bottom: 1px solid var(--line); vertical-align: top; }
+tbody th { font-weight: normal; }
 td.one { white-space: nowrap; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
@@ -52,7 +53,7 @@ def report(run_report: Report) -> str:
 <p class="dim">{escape(run.plan.asks[0].upper() + run.plan.asks[1:])} {escape(run.began)}, {run.seconds:g} s,
 target {run.target:g} requests/s per pod{_headroom(run)}, {run.low} to {run.high} replicas.</p>
 <h2>What the brief asks for</h2>{verdict_table(run_report.verdicts)}
-<h2>The run</h2>{_timeline(run)}
+<h2>The run</h2>{_timeline(run, "run")}
 {_parts(run)}
 <div class="beside"><section><h2>Scale-down</h2>{_downs(run)}</section>
 <section><h2>Elasticity</h2>{_elasticity(run)}</section>
@@ -67,9 +68,9 @@ def comparison(names: Sequence[str], before: Report, after: Report) -> str:
     title = f"Load runs: {names[0]} and {names[1]}"
     sides = "".join(
         f"<section><h2>{escape(name)}: {escape(one.run.scenario)}</h2><p class='dim'>{escape(one.run.began)};"
-        f" {escape(one.run.conditions.get('world', ''))}</p>{_timeline(one.run)}"
+        f" {escape(one.run.conditions.get('world', ''))}</p>{_timeline(one.run, side)}"
         f"{verdict_table(one.verdicts)}</section>"
-        for name, one in zip(names, (before, after), strict=True)
+        for name, side, one in zip(names, ("first", "second"), (before, after), strict=True)
     )
     heads = ["figure", *names, "second less first"]
     warn = f"<p class='bad'>{escape(said)}</p>" if (said := unlike(before.run, after.run)) else ""
@@ -128,8 +129,8 @@ def sure(apart: Interval) -> str:
 def verdict_table(verdicts: Iterable[Verdict]) -> str:
     """The brief's targets and what was measured."""
     rows = [
-        f"<tr><td>{escape(one.name)}</td><td class='one'>{escape(one.target)}</td><td>{escape(one.measured)}</td>"
-        f"<td class='one'>{MARKS[one.met]}</td></tr>"
+        f"<tr><th scope='row'>{escape(one.name)}</th><td class='one'>{escape(one.target)}</td>"
+        f"<td>{escape(one.measured)}</td><td class='one'>{MARKS[one.met]}</td></tr>"
         for one in verdicts
     ]
     heads = "".join(f"<th scope='col'>{text}</th>" for text in ("target", "asked for", "measured", "verdict"))
@@ -149,10 +150,10 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iter
     right = set(numbers)
     kind = ["class='n'" if place in right else "" for place in range(len(heads))]
     top = "".join(f"<th scope='col' {one}>{escape(text)}</th>" for one, text in zip(kind, heads, strict=True))
-    lines = "".join(
-        "<tr>" + "".join(f"<td {one}>{escape(text)}</td>" for one, text in zip(kind, row, strict=True)) + "</tr>"
-        for row in rows
-    )
+    lines = ""
+    for first, *rest in rows:
+        cells = "".join(f"<td {one}>{escape(text)}</td>" for one, text in zip(kind[1:], rest, strict=True))
+        lines += f"<tr><th scope='row' {kind[0]}>{escape(first)}</th>{cells}</tr>"
     return f"<div class='wrap'><table><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table></div>"
 
 
@@ -168,7 +169,7 @@ def _parts(run: Run) -> str:
         ["replicas desired beyond the need", *(str(one.overshoot) for one in scale_ups)],
     ]
     figure = plots.parts(scale_ups)
-    picture = f"<figure>{plots.svg(figure, plots.parts_in_words(scale_ups))}</figure>" if figure else ""
+    picture = f"<figure>{plots.svg(figure, plots.parts_in_words(scale_ups), 'parts')}</figure>" if figure else ""
     return f"<h2>Scale-up, and where its time went</h2>{picture}{_table(heads, rows, numbers=range(1, len(heads)))}"
 
 
@@ -243,8 +244,8 @@ def _headroom(run: Run) -> str:
 def _fixed_fleet(run_report: Report) -> str:
     if run_report.fixed is None:
         return ""
-    return f"<h2>The same load on a fleet fixed at the peak</h2>{_timeline(run_report.fixed)}"
+    return f"<h2>The same load on a fleet fixed at the peak</h2>{_timeline(run_report.fixed, 'fixed')}"
 
 
-def _timeline(run: Run) -> str:
-    return f"<figure>{plots.svg(plots.timeline(run), plots.timeline_in_words(run))}</figure>"
+def _timeline(run: Run, name: str) -> str:
+    return f"<figure>{plots.svg(plots.timeline(run), plots.timeline_in_words(run), name)}</figure>"

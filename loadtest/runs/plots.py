@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ SMOOTH_S = 2.0
 """Over which clients' rates and latencies are taken."""
 COLOURS = ("#5b8def", "#2f4b7c", "#7a5195", "#bc5090", "#ef5675", "#ff764a", "#ffa600", "#b5b5b5")
 """Of the parts, in their order."""
+_TAG = re.compile(r"<[^>]*>")
+_ID = re.compile(r'\bid="|href="#|url\(#')
+"""Where an id of an SVG is set, and where it is referred to."""
 LEGEND: dict[str, Any] = {"fontsize": 8, "loc": "upper right", "ncols": 4, "frameon": False}
 
 
@@ -173,12 +177,16 @@ def parts_in_words(scale_ups: Sequence[Followed]) -> str:
     return f"Where the time of each scale-up went, a bar for each, split into {len(NAMES)} parts: {bars}"
 
 
-def svg(figure: "Figure", words: str) -> str:
-    """The picture as an element of a page, with what it shows in `words`."""
+def svg(figure: "Figure", words: str, name: str) -> str:
+    """The picture as an element of a page, with what it shows in `words`; `name` is its own in the page.
+
+    Its ids begin with `name`, since a page has each id once and matplotlib numbers those of each picture from 1.
+    """
     from matplotlib import rc_context
 
     out = io.StringIO()
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "streamgate"}):
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     text = out.getvalue()
-    return f'<svg role="img" aria-label="{escape(words)}"{text[text.index("<svg") + len("<svg") :]}'
+    inner = _TAG.sub(lambda tag: _ID.sub(rf"\g<0>{name}-", tag[0]), text[text.index("<svg") + len("<svg") :])
+    return f'<svg role="img" aria-label="{escape(words)}"{inner}'

@@ -38,6 +38,11 @@ class Reader(HTMLParser):
         """Role and label."""
         self.headers: list[list[str]] = []
         """Of each header cell its scope and its text."""
+        self.rows: list[list[str]] = []
+        """Of each row of a table its cells' tags, with the scope of a header: `th col`."""
+        self.ids: list[str] = []
+        self.references: set[str] = set()
+        """To ids of the page."""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -46,7 +51,13 @@ class Reader(HTMLParser):
             self.pictures.append((given.get("role"), given.get("aria-label") or ""))
         if tag == "th":
             self.headers.append([given.get("scope") or ""])
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("th", "td"):
+            self.rows[-1].append(f"{tag} {given.get('scope') or ''}".strip())
         for name, value in attrs:
+            self.ids += [value or ""] if name == "id" else []
+            self.references |= set(re.findall(r"^#(.+)$" if name.endswith("href") else r"url\(#([^)]+)\)", value or ""))
             if name in ("src", "href") or (name == "xlink:href"):
                 self.outside += [] if (value or "").startswith("#") else [f"{tag} {value}"]
 
@@ -68,7 +79,7 @@ def test_a_page_needs_nothing_from_outside_and_tells_each_target(make: Make) -> 
         assert told in text
 
 
-def test_a_page_tells_those_who_cannot_see_it_what_its_pictures_show_and_what_heads_its_columns(make: Make) -> None:
+def test_a_page_tells_those_who_cannot_see_it_what_its_pictures_show_and_what_heads_its_tables(make: Make) -> None:
     made = a_report(make)
     one, both = Reader(page.report(Report(made.run, made.run))), Reader(page.comparison(["a", "b"], made, made))
     published = Reader((DOCS / "loadtest-step.html").read_text())
@@ -76,10 +87,27 @@ def test_a_page_tells_those_who_cannot_see_it_what_its_pictures_show_and_what_he
         assert len(reader.pictures) == count
         assert all(role == "img" and len(label) > 40 for role, label in reader.pictures)
         assert reader.headers
-        assert all(len(cell) == 2 and cell[0] == "col" and cell[1].strip() for cell in reader.headers)
+        assert all(len(cell) == 2 and cell[1].strip() for cell in reader.headers)
+        assert all(set(row) == {"th col"} or (row[0], *set(row[1:])) == ("th row", "td") for row in reader.rows)
     (whole, split, _) = one.pictures
     assert whole[1].startswith("Over the 240 s of the scenario step: the load, what was answered")
     assert split[1].endswith("split into 8 parts: 2 → 4 at 45 s")
+
+
+def test_each_id_of_a_page_is_there_once_and_what_its_pictures_refer_to_is_there(make: Make) -> None:
+    made = a_report(make)
+    one, both = Reader(page.report(Report(made.run, made.run))), Reader(page.comparison(["a", "a"], made, made))
+    for reader, names in ((one, {"run", "parts", "fixed"}), (both, {"first", "second"})):
+        assert len(reader.ids) == len(set(reader.ids)) > 200
+        assert len(reader.references) > 5
+        assert reader.references <= set(reader.ids)
+        assert {value.partition("-")[0] for value in reader.ids} == names
+
+
+def test_the_words_of_a_picture_are_no_ids(make: Make) -> None:
+    said = 'id="web" href="#web" url(#web)'
+    text = page.report(Report(make(counts=COUNTS, remarks=[Remark(50.0, said)])))
+    assert said in " ".join(Reader(text).words)
 
 
 def test_what_comes_from_outside_is_shown_as_text(make: Make) -> None:
@@ -95,7 +123,9 @@ def test_a_page_is_made_of_every_scenario_and_of_a_run_in_which_nothing_happened
     for scenario in ("leak", "errors", "connections"):
         assert "<svg" in page.report(a_report(make, scenario))
     empty = make("errors", slices=[])
-    assert "there was no scale-up to be made" in page.report(Report(empty, empty))
+    text = page.report(Report(empty, empty))
+    assert "there was no scale-up to be made" in text
+    assert "nan" not in " ".join(Reader(text).words)
     refused = [
         msgspec.structs.replace(one, failed=9, unanswered=9, latencies={}, pods={}) for one in make("errors").slices
     ]
