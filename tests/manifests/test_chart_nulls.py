@@ -81,13 +81,13 @@ def is_wanted(path: str) -> bool:
     node = SCHEMA
     *parents, last = path.split(".")
     for parent in parents:
-        node = _followed(node.get("properties", {}).get(parent, {}))
+        node = _follow_refs(node.get("properties", {}).get(parent, {}))
     return last in node.get("required", [])
 
 
-def _followed(node: dict[str, Any]) -> dict[str, Any]:
+def _follow_refs(node: dict[str, Any]) -> dict[str, Any]:
     name = node["allOf"][0]["$ref"] if "allOf" in node else node.get("$ref")
-    return node if name is None else _followed(SCHEMA["definitions"][name.removeprefix("#/definitions/")])
+    return node if name is None else _follow_refs(SCHEMA["definitions"][name.removeprefix("#/definitions/")])
 
 
 ALL = list(keys(DEFAULTS))
