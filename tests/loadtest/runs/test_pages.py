@@ -451,10 +451,10 @@ def test_the_docs_say_what_the_published_record_says() -> None:
 def test_a_run_whose_record_may_be_too_large_says_so_once_and_runs(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def watched(*_: object, **__: object) -> Run:
+    async def watch_nothing(*_: object, **__: object) -> Run:
         return make(counts=COUNTS)
 
-    monkeypatch.setattr(command, "watch_with_progress", watched)
+    monkeypatch.setattr(command, "watch_with_progress", watch_nothing)
     for more, count in (["--seconds", "45000"], 0), (["--seconds", "45000", "--fixed"], 1):
         assert command.main(["run", "day", *more, "--out", str(tmp_path / "out")]) == 0
         assert capsys.readouterr().out.count("45000 s of this load leave a record of some ") == count
