@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -249,6 +249,7 @@ def test_a_gauge_compared_with_stable_does_not_depend_on_its_unit(
 @given(
     st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False), st.booleans()
 )
+@example(stable=2.0**257, canary=-1e-293, lower=True)
 def test_gauges_of_any_size_are_compared_as_exact_numbers_are(stable: float, canary: float, lower: bool) -> None:
     """With a margin of 0 or 1 nothing is rounded: stable's value, or twice as much of it, or 0."""
     way = -1 if lower else 1

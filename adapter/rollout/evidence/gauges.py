@@ -95,7 +95,8 @@ def compare(
         return over, ~over
     if bar.margin is None:
         return over & ~(beside > way * (bar.limit or 0.0)), ~over
-    relative = near > mark + bar.margin * np.abs(mark)
+    most = mark + bar.margin * np.abs(mark)
+    relative = np.where(most == 0, value, near) > most  # beside 0 the sign counts, which `near` may have lost
     return relative, ~relative | ~over
 
 

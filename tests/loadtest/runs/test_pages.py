@@ -144,7 +144,7 @@ def test_a_change_that_was_not_followed_says_what_ended_it(make: Make) -> None:
     assert [page.took(one, spike) for one in ups(spike)] == ["need changed first"]
     stuck = make("connections", seconds=180.0)  # 4 are needed to the end
     text = page.report(Report(stuck))
-    assert "<td >all</td><td class='n'>not in the run</td>" in text
+    assert "<th scope='row' >all</th><td class='n'>not in the run</td>" in text
     assert "need changed first" not in text
     assert "| all | not in the run |" in figures(Report(stuck))
     unwatched = make(events=[], slices=[])
@@ -200,8 +200,8 @@ def test_of_a_service_that_does_not_say_who_answered_a_report_is_written(make: M
     slices = [msgspec.structs.replace(one, pods={}) for one in made.slices]
     silent = Report(msgspec.structs.replace(made, slices=slices))
     text = command.write(silent, tmp_path).read_text()
-    assert "<td >in endpoints to the load fits</td><td class='n'>0.0 s</td>" in text
-    assert "<td >all</td><td class='n'>13.0 s</td>" in text  # in endpoints at 58 s, needed from 45 s on
+    assert "<th scope='row' >in endpoints to the load fits</th><td class='n'>0.0 s</td>" in text
+    assert "<th scope='row' >all</th><td class='n'>13.0 s</td>" in text  # in endpoints at 58 s, needed from 45 s on
     assert "| all | 13.0 s |" in figures(silent)
     assert report.load(tmp_path) == silent
 
