@@ -9,7 +9,9 @@ from loadtest.runs.record import Event, Kind, Run, Slice
 
 GRID_S = 0.1
 WINDOW_S = 1.0
-"""Over which clients' answers are counted: two slices."""
+"""s over which clients' answers are counted: two slices."""
+REQUESTS = 5
+"""That a pod should have had until its silence says that it is not there: where it bears few, that is over a second."""
 NAMES = (
     "load to the pods' counters",
     "counters to the scrape that shows it",
@@ -115,17 +117,19 @@ def _at_least(changes: Sequence[Event], need: Need) -> float | None:
 
 
 def _windows(run: Run, need: Need) -> Iterator[tuple[float, int, int]]:
-    """For each slice after the change of need: its end, and of the last WINDOW_S the answers and who gave them."""
+    """For each slice after the change of need: its end, the answers of the last WINDOW_S, and how many pods answered in
+    it or in the time in which each should have had REQUESTS."""
+    longer = max(WINDOW_S, REQUESTS / run.per_pod)
     for place, part in enumerate(run.slices):
         if need.time < part.time <= need.until:
-            recent = _back(run, place)
-            yield part.time, sum(one.answered for one in recent), len({name for one in recent for name in one.pods})
+            answers = sum(one.answered for one in _back(run, place, WINDOW_S))
+            yield part.time, answers, len({name for one in _back(run, place, longer) for name in one.pods})
 
 
-def _back(run: Run, place: int) -> list[Slice]:
+def _back(run: Run, place: int, seconds: float) -> list[Slice]:
     window: list[Slice] = []
     for part in reversed(run.slices[: place + 1]):
-        if part.time <= run.slices[place].time - WINDOW_S + 1e-6:
+        if part.time <= run.slices[place].time - seconds + 1e-6:
             break
         window.append(part)
     return window

@@ -59,6 +59,17 @@ def test_what_came_after_the_need_had_changed_again_followed_nothing(make: Make)
     assert (scale_up.seconds, scale_up.parts) == (None, None)
 
 
+def test_pods_that_bear_little_have_the_time_of_five_requests_to_answer(make: Make) -> None:
+    """At 2 requests/s per pod that is 2.5 s: four pods that answer in turns, one each half second, from 61 s on."""
+    slices = [
+        msgspec.structs.replace(one, pods={f"p{i % (4 if one.time > 61 else 2)}": 1})
+        for i, one in enumerate(make().slices)
+    ]
+    run = msgspec.structs.replace(make(counts=UP, looks=SERVED, slices=slices), per_pod=2.0)
+    assert ups(run)[0].seconds == pytest.approx(16.5, abs=1.0)
+    assert ups(msgspec.structs.replace(run, per_pod=20.0))[0].seconds is None
+
+
 def test_a_load_that_does_not_come_to_the_new_pods_never_fits(make: Make) -> None:
     """Clients keep their connections: four pods are in endpoints 16 s after the step, and two answer."""
     run = make(counts=UP, looks=SERVED)
