@@ -1,11 +1,16 @@
 """Names of what a release adds."""
 
+import re
+from typing import Final
+
 from adapter.rollout.decide.context import MARK
 from adapter.rollout.model.actions import CONTROLLER_REVISIONS, Create
 from adapter.rollout.model.observation import Deployment, Json, Service
 from adapter.rollout.model.policy import POLICIES, RolloutPolicy
+from adapter.rollout.model.status import Release
 
 MAX_NAME = 63
+_MARK: Final = re.compile(r"(.+?)-(-?\d+)-([^-]*)-(-?\d+)")
 
 
 def sibling(deployment: Deployment, number: int, fingerprint: str) -> str:
@@ -20,15 +25,21 @@ def release_id(policy: RolloutPolicy, number: int) -> str:
     return _head(policy, tail) + tail
 
 
+def mark(policy: RolloutPolicy, release: Release) -> str:
+    """What a Service is marked with when traffic is moved: the release's id, made anew as a status may be lost, and
+    which move it is."""
+    return f"{release_id(policy, release.number)}-{release.shift}"
+
+
 def is_anothers(policy: RolloutPolicy, service: Service) -> bool:
     """Whether a release of another policy has marked a Service.
 
     A policy that was made anew has another uid and is the same one by its name, where the mark has room for all of it.
     """
-    parts = service.labels.get(MARK, "").rsplit("-", 3)  # what `release_id` gives, and a shift
-    if len(parts) < 4:
+    parts = _MARK.fullmatch(service.labels.get(MARK, ""))
+    if parts is None:
         return MARK in service.labels
-    head, number, uid, _ = parts
+    head, number, uid, _ = parts.groups()
     own = _head(policy, f"-{number}-{uid}")
     return head != own or (own != policy.metadata.name and not uid.startswith(policy.metadata.uid[:5]))
 

@@ -136,7 +136,7 @@ def preview(ctx: Context, arm: Arm) -> Todo:
 
 def _select(ctx: Context, targets: Iterable[Service], arm: Arm) -> Todo:
     wanted = "" if arm is Arm.WIDE else ctx.release.hash if arm is Arm.CANARY else ctx.status.stable.hash
-    mark = "" if arm is Arm.WIDE else f"{ctx.release.id}-{ctx.release.shift}"
+    mark = "" if arm is Arm.WIDE else names.mark(ctx.policy, ctx.release)
     actions, unmet = list[Action](), ""
     for service in targets:
         if names.is_anothers(ctx.policy, service):
