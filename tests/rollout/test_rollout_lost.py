@@ -141,6 +141,7 @@ def test_what_is_read_can_always_be_read_again_and_nothing_is_said_then(status: 
 
 @given(fields=st.dictionaries(NAMES, JSON, min_size=1, max_size=4))
 @example(fields={"release": {}})
+@example(fields={"release": None, "saved": []})
 @example(fields={"release": {"shift": -3, "number": -1}})
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 async def test_whatever_is_written_into_the_status_the_release_ends_cleanly(fields: Any) -> None:

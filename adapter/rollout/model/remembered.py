@@ -36,9 +36,10 @@ def readable(raw: Json) -> tuple[Json, str]:
         return {**raw, "status": {}}, "status is no object"
     bad = {name: why for name, value in given.items() if (why := _problem(name, value))}
     usable = {name: value for name, value in given.items() if name not in bad and name in FIELDS}
-    if not bad and (why := _inconsistency(raw, usable)):
+    place = set(PLACE) - {"evidence"}
+    if not bad.keys() & place and (why := _inconsistency(raw, usable)):
         bad["release"] = why
-    if bad.keys() & set(PLACE) - {"evidence"}:
+    if bad.keys() & place:
         usable = {name: value for name, value in usable.items() if name not in PLACE}
     said = "; ".join(f"status.{name} {why}" for name, why in sorted(bad.items()))
     return ({**raw, "status": usable} if bad else raw), said[:512]
