@@ -31,7 +31,7 @@ BASE = "localhost/streamgate-python:local"
 PIP_FILES = ("/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt")
 """What pip needs to know of this machine; seen by the build alone, in no image."""
 MOST_MB = 150
-"""What an image may have compressed, as pushed, in millions of bytes; it has some 81 (docs/image.md).
+"""What an image may have compressed, as pushed, in millions of bytes; it has some 84 (docs/image.md).
 
 A node that has none of it fetches all of that before its first pod starts."""
 # Imports every module. Only what comes with the extra `reports` may be absent, and each such module is counted.
