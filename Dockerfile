@@ -43,7 +43,7 @@ ENV PATH=/opt/streamgate/bin:$PATH HOME=/ PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTE
 # The base has Python's library without byte code, and the user below could not keep what a start makes of it: each program
 # is started here once, so that what it loads is there.
 RUN for program in adapter recommender rollout; do \
-      PYTHONDONTWRITEBYTECODE= streamgate-$program --help >/dev/null || exit 1; \
+      PYTHONDONTWRITEBYTECODE='' "streamgate-$program" --help >/dev/null || exit 1; \
     done
 # A number, so that runAsNonRoot can be checked; the root file system may be read-only, only /tmp is written.
 USER 65532:65532
