@@ -64,8 +64,9 @@ async def test_a_low_target_gets_the_scenarios_load_too_and_nobody_waits_for_use
     asked = {round(part.asked, 3) for part in slices}
     # 0.2 * 3.5 = 0.7 requests/s are those of 100 users; 0.2 * 1.5 = 0.3 of 42.9 of them: of 43, 0.301
     assert asked >= {0.301, 0.7}
-    # of 100 users 57 go after the step, most of whom have not asked yet: Locust waits up to 5 s for one under way
-    assert slices[-1].time < 4.5
+    # of 100 users 57 go after the step, most of whom have not asked yet: the run of 3 s would last for 8 and more if
+    # Locust waited for them its 5 s; what is between is for a slow machine
+    assert slices[-1].time < 7.0
 
 
 def test_a_generator_that_was_busy_for_five_seconds_measured_itself() -> None:
